@@ -1,0 +1,114 @@
+'use strict'
+
+// The reference side of the conformance test: runs a program of session operations on
+// express-session + connect-redis. The session crate's `probe` example is its twin.
+//
+//   PORT     0 picks a free one
+//   STORE    a Redis URL
+//   PREFIX   key prefix, default `sess:`
+//   TTL      seconds, for sessions whose cookie has no expiry
+//   OPTIONS  express-session's options as a JSON object
+
+// Read when express-session is loaded: undefined `resave` and the like are meant here.
+process.env.NO_DEPRECATION = 'express-session'
+
+const express = require('express')
+const session = require('express-session')
+const { RedisStore } = require('connect-redis')
+const { connect, listen } = require('./server')
+
+const NO_SESSION = { error: 'no session' }
+const FAILED = { error: 'failed' }
+
+// Each runs with `req.session` present. What it returns is its result, `undefined` shows as null.
+// Nothing keeps the session in a variable: `reload` and `regenerate` replace `req.session`.
+const sessionOperations = {
+  id: (req) => req.session.id,
+  get: (req, key) => req.session[key],
+  all: (req) => {
+    const { cookie, ...attributes } = req.session
+    return attributes
+  },
+  set: (req, key, value) => { req.session[key] = value },
+  remove: (req, key) => { delete req.session[key] },
+  cookie: (req) => req.session.cookie.toJSON(),
+  'cookie.set': (req, name, value) => { req.session.cookie[name] = cookieValue(name, value) },
+  save: (req) => called((done) => req.session.save(done)),
+  reload: (req) => called((done) => req.session.reload(done)),
+  regenerate: (req) => called((done) => req.session.regenerate(done)),
+  destroy: (req) => called((done) => req.session.destroy(done)),
+  touch: (req) => { req.session.touch() },
+  unset: (req) => { req.session = null }
+}
+
+// These never need a session, so they also work after `destroy` and `unset`, and on a path that
+// the cookie's path does not cover. Every operation above answers "no session" there, `id` and a
+// second `destroy` or `unset` included.
+const otherOperations = {
+  sleep: (req, ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  status: (req, code) => { req.res.status(code) }
+}
+
+// JSON has no dates: an ISO string stands for one, everything else is passed as it is.
+function cookieValue (name, value) {
+  return name === 'expires' && typeof value === 'string' ? new Date(value) : value
+}
+
+function called (operation) {
+  return new Promise((resolve, reject) => {
+    operation((error) => error ? reject(error) : resolve())
+  })
+}
+
+async function run (req, [name, ...args]) {
+  try {
+    if (Object.hasOwn(otherOperations, name)) return await otherOperations[name](req, ...args)
+    if (!Object.hasOwn(sessionOperations, name)) return FAILED
+    if (!req.session) return NO_SESSION
+    // A result is what the session held at that moment, not what later operations make of it.
+    return snapshot(await sessionOperations[name](req, ...args))
+  } catch {
+    return FAILED
+  }
+}
+
+function snapshot (value) {
+  const text = JSON.stringify(value)
+  return text === undefined ? null : JSON.parse(text)
+}
+
+async function handle (req, res) {
+  const program = req.body === undefined ? [] : req.body
+  if (!Array.isArray(program) || !program.every(Array.isArray)) {
+    return res.status(400).json({ error: 'the body is a JSON array of operations' })
+  }
+  const results = []
+  for (const operation of program) results.push(await run(req, operation))
+  res.json(results)
+}
+
+function sessionOptions (options, store) {
+  const { cookie, ...rest } = options
+  if (cookie === undefined) return { ...rest, store }
+  // In the order given: express-session assigns the cookie's options one after another.
+  const entries = Object.entries(cookie).map(([name, value]) => [name, cookieValue(name, value)])
+  return { ...rest, cookie: Object.fromEntries(entries), store }
+}
+
+async function main () {
+  const { PORT = '0', STORE, PREFIX = 'sess:', TTL, OPTIONS = '{}' } = process.env
+  const client = await connect(STORE)
+  const store = new RedisStore({ client, prefix: PREFIX, ttl: TTL ? Number(TTL) : undefined })
+
+  const app = express()
+  // Express's own error handling, without its log of every error on stderr.
+  app.set('env', 'test')
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.use(express.json({ strict: false, type: () => true, limit: '16mb' }))
+  app.use(session(sessionOptions(JSON.parse(OPTIONS), store)))
+  app.use((req, res, next) => req.method === 'POST' ? handle(req, res) : next())
+  listen(app, Number(PORT))
+}
+
+main()
