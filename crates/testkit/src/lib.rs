@@ -1,1 +1,21 @@
-//! Starts the real servers that the tests talk to.
+//! Starts the real servers that the tests talk to, and talks to them.
+//!
+//! Nothing here skips a test: a missing `redis-server` or `node` is a panic that names it. Every
+//! server listens on 127.0.0.1, and is killed when its handle is dropped.
+
+mod client;
+mod express;
+mod jar;
+mod port;
+mod program;
+mod redis_server;
+pub mod signature;
+
+pub use client::{Client, Request, Response};
+pub use express::Express;
+pub use jar::Jar;
+pub use program::{Line, Program, Stream};
+pub use redis_server::RedisServer;
+
+pub use nix::sys::signal::Signal;
+pub use reqwest::Method;

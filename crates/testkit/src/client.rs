@@ -1,0 +1,203 @@
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use reqwest::redirect::Policy;
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+
+use crate::jar::Jar;
+
+/// Longer than anything a test asks for: a server that hangs fails the test.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An HTTP client with the cookies of one browser. It follows no redirect, so that every
+/// `Set-Cookie` is seen.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    jar: Jar,
+}
+
+/// A request being put together.
+#[derive(Debug)]
+#[must_use = "a request is made by `send`"]
+pub struct Request<'a> {
+    builder: RequestBuilder,
+    jar: Option<&'a mut Jar>,
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    /// False where the connection broke before the body's end.
+    pub is_complete: bool,
+}
+
+impl Client {
+    /// A client for a server such as `http://127.0.0.1:8080`.
+    pub fn new(base: impl Into<String>) -> Client {
+        let http = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .build()
+            .expect("a client without TLS can always be built");
+        let base = base.into().trim_end_matches('/').to_owned();
+        Client {
+            http,
+            base,
+            jar: Jar::default(),
+        }
+    }
+
+    pub fn jar(&self) -> &Jar {
+        &self.jar
+    }
+
+    pub fn jar_mut(&mut self) -> &mut Jar {
+        &mut self.jar
+    }
+
+    /// A request to a path, with the jar's cookies unless told otherwise.
+    pub fn request(&mut self, method: Method, path: &str) -> Request<'_> {
+        let builder = self.http.request(method, format!("{}{path}", self.base));
+        Request {
+            builder,
+            jar: Some(&mut self.jar),
+        }
+    }
+
+    pub async fn get(&mut self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await
+    }
+
+    pub async fn delete(&mut self, path: &str) -> Response {
+        self.request(Method::DELETE, path).send().await
+    }
+
+    pub async fn post(&mut self, path: &str, json: &Value) -> Response {
+        self.request(Method::POST, path).json(json).send().await
+    }
+}
+
+impl Request<'_> {
+    /// Adds a header; one of that name may be there already.
+    ///
+    /// # Panics
+    ///
+    /// When it could not stand in a request.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+        let value = HeaderValue::from_bytes(value.as_ref()).expect("a header value");
+        self.builder = self.builder.header(name, value);
+        self
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.builder = self.builder.body(body.into());
+        self
+    }
+
+    pub fn json(mut self, json: &Value) -> Self {
+        self.builder = self
+            .builder
+            .header(CONTENT_TYPE, "application/json")
+            .body(json.to_string());
+        self
+    }
+
+    /// Neither sends the jar's cookies nor keeps what the answer sets.
+    pub fn without_jar(mut self) -> Self {
+        self.jar = None;
+        self
+    }
+
+    /// Sends the request and reads the answer.
+    ///
+    /// # Panics
+    ///
+    /// When no answer comes.
+    pub async fn send(self) -> Response {
+        self.try_send()
+            .await
+            .unwrap_or_else(|error| panic!("no answer: {error:?}"))
+    }
+
+    /// Sends the request and reads the answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer; a body that breaks off is told by [`Response::is_complete`].
+    pub async fn try_send(self) -> Result<Response, reqwest::Error> {
+        let Request { mut builder, jar } = self;
+        if let Some(cookies) = jar.as_ref().and_then(|jar| jar.header()) {
+            builder = builder.header(COOKIE, cookies);
+        }
+        let response = Response::read(builder.send().await?).await;
+        if let Some(jar) = jar {
+            let now = SystemTime::now();
+            response
+                .set_cookies()
+                .iter()
+                .for_each(|line| jar.take(line, now));
+        }
+        Ok(response)
+    }
+}
+
+impl Response {
+    async fn read(mut response: reqwest::Response) -> Response {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let mut body = Vec::new();
+        let is_complete = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        Response {
+            status,
+            headers,
+            body,
+            is_complete,
+        }
+    }
+
+    /// A header as text, if it is there.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The values of all `Set-Cookie` lines as they came, in their order.
+    pub fn set_cookies(&self) -> Vec<String> {
+        let lines = self.headers.get_all(SET_COOKIE).iter();
+        lines
+            .map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
+            .collect()
+    }
+
+    /// The body as text.
+    ///
+    /// # Panics
+    ///
+    /// When it is not UTF-8.
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Panics
+    ///
+    /// When it is not JSON; the message shows what it is.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
+    }
+}

@@ -1,0 +1,96 @@
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use crate::program::Program;
+
+const LISTENING: &str = "listening on 127.0.0.1:";
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One of the programs in `express/`, running on a free port. Killed on drop.
+#[derive(Debug)]
+pub struct Express {
+    program: Program,
+    port: u16,
+}
+
+impl Express {
+    /// Starts `probe.js` or `service.js` with these variables (`PORT` is chosen here) and waits
+    /// until it listens. Installs the packages first if they are missing.
+    ///
+    /// # Panics
+    ///
+    /// When `node` or `npm` is not installed, or the program does not come up.
+    pub fn start(script: &str, env: &[(&str, &str)]) -> Express {
+        let directory = directory();
+        install(&directory);
+        let mut command = Command::new("node");
+        command
+            .current_dir(&directory)
+            .arg(script)
+            .envs(env.iter().copied())
+            .env("PORT", "0");
+        let program = Program::spawn(command);
+        let line = program.wait_for_line(LISTENING, START_TIMEOUT);
+        let port = line
+            .trim_start_matches(LISTENING)
+            .parse()
+            .expect("the line ends in the port");
+        Express { program, port }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn program(&mut self) -> &mut Program {
+        &mut self.program
+    }
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../express")
+}
+
+/// Brings `node_modules` to what the lock file says. Test processes that start together take
+/// turns: the first installs, the others find it done.
+fn install(directory: &Path) {
+    let lock = directory.join("package-lock.json");
+    let turn = File::open(&lock).expect("express/package-lock.json can be read");
+    turn.lock()
+        .expect("express/package-lock.json can be locked");
+    if is_installed(directory, &lock) {
+        return;
+    }
+    let output = Command::new("npm")
+        .args([
+            "ci",
+            "--omit-lockfile-registry-resolved",
+            "--no-audit",
+            "--no-fund",
+        ])
+        .current_dir(directory)
+        .output()
+        .unwrap_or_else(|error| panic!("npm (of Node 20 or later) is needed: {error}"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "npm ci in express/ failed:\n{complaint}"
+    );
+}
+
+/// npm writes `node_modules/.package-lock.json` last.
+fn is_installed(directory: &Path, lock: &Path) -> bool {
+    let installed = modified(&directory.join("node_modules/.package-lock.json"));
+    installed.is_some() && installed >= modified(lock)
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).ok()?.modified().ok()
+}

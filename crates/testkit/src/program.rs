@@ -1,0 +1,280 @@
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a program may take to end after SIGTERM, on a slow machine.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Variables of this prefix configure our own programs: a test sets what it needs, and must not
+/// depend on what the developer's shell holds.
+const OWN_VARIABLES: &str = "CHECKIN_";
+
+/// Where a line was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// One line a program wrote, without its end.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub stream: Stream,
+    pub text: String,
+}
+
+/// A running program whose output is kept. Killed on drop.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    child: Child,
+    output: Arc<Output>,
+}
+
+/// Everything the program wrote so far, in the order in which it arrived.
+#[derive(Debug, Default)]
+struct Output {
+    written: Mutex<Written>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    lines: Vec<Line>,
+    closed_streams: usize,
+}
+
+impl Program {
+    /// Starts a program with these arguments, and these variables on top of the test's own
+    /// environment.
+    pub fn start<A: AsRef<OsStr>>(
+        path: impl AsRef<Path>,
+        args: &[A],
+        env: &[(&str, &str)],
+    ) -> Program {
+        let mut command = Command::new(path.as_ref());
+        command.args(args);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with(OWN_VARIABLES) {
+                command.env_remove(name);
+            }
+        }
+        command.envs(env.iter().copied());
+        Program::spawn(command)
+    }
+
+    /// Starts a command prepared by the caller (another directory, say).
+    pub fn spawn(mut command: Command) -> Program {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let output = Arc::new(Output::default());
+        collect(child.stdout.take(), Stream::Stdout, &output);
+        collect(child.stderr.take(), Stream::Stderr, &output);
+        Program {
+            name,
+            child,
+            output,
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything written so far.
+    pub fn lines(&self) -> Vec<Line> {
+        self.output.lock().lines.clone()
+    }
+
+    /// Everything written so far to one stream, as one text.
+    pub fn text(&self, stream: Stream) -> String {
+        let written = self.output.lock();
+        let lines = written.lines.iter().filter(|line| line.stream == stream);
+        lines.map(|line| format!("{}\n", line.text)).collect()
+    }
+
+    /// Waits for a line (of either stream, written at any time) that contains `needle`.
+    ///
+    /// # Panics
+    ///
+    /// When the program has ended or `timeout` has passed without it.
+    pub fn wait_for_line(&self, needle: &str, timeout: Duration) -> String {
+        let deadline = Instant::now() + timeout;
+        let mut written = self.output.lock();
+        loop {
+            if let Some(line) = written.lines.iter().find(|line| line.text.contains(needle)) {
+                return line.text.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || written.closed_streams == 2 {
+                let why = if left.is_zero() {
+                    "in time"
+                } else {
+                    "before it ended"
+                };
+                panic!(
+                    "{} did not write {needle:?} {why}; it wrote:\n{}",
+                    self.name, *written
+                );
+            }
+            written = self.output.wait(written, left);
+        }
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("a child can be waited for")
+            .is_none()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.nix_pid(), signal)
+            .unwrap_or_else(|error| panic!("cannot send {signal} to {}: {error}", self.name));
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    ///
+    /// # Panics
+    ///
+    /// When the program is still there after half a minute.
+    pub fn stop(&mut self) -> ExitStatus {
+        // It may have ended by itself: then its status is what the caller gets.
+        let _ = kill(self.nix_pid(), Signal::SIGTERM);
+        self.wait(STOP_TIMEOUT)
+    }
+
+    /// Waits for the program to end by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it is still running after `timeout`.
+    pub fn wait(&mut self, timeout: Duration) -> ExitStatus {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                self.wait_for_output();
+                return status;
+            }
+            if Instant::now() > deadline {
+                let lines = self.output.lock().to_string();
+                panic!(
+                    "{} did not end within {timeout:?}; it wrote:\n{lines}",
+                    self.name
+                );
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends the program at once (SIGKILL), as a crash would.
+    pub fn kill(&mut self) {
+        // Both fail only where the program has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// What was written last is still in the pipes when the process is gone. A grandchild may
+    /// hold them open, so this does not wait for ever.
+    fn wait_for_output(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let mut written = self.output.lock();
+        while written.closed_streams < 2 && Instant::now() < deadline {
+            written = self.output.wait(written, Duration::from_millis(50));
+        }
+    }
+
+    fn nix_pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Output {
+    /// A panic elsewhere does not make the lines wrong.
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(
+        &self,
+        written: MutexGuard<'a, Written>,
+        time: Duration,
+    ) -> MutexGuard<'a, Written> {
+        let waited = self.changed.wait_timeout(written, time);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Written)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+}
+
+impl std::fmt::Display for Written {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.lines
+            .iter()
+            .try_for_each(|line| writeln!(formatter, "  {}", line.text))
+    }
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>, stream: Stream, output: &Arc<Output>) {
+    let pipe = pipe.expect("the stream was piped");
+    let output = Arc::clone(output);
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            output.change(|written| written.lines.push(Line { stream, text }));
+        }
+        output.change(|written| written.closed_streams += 1);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_was_written_and_tells_the_exit_status() {
+        let script = "echo out; echo err >&2; exit 3";
+        let mut program = Program::start("sh", &["-c", script], &[]);
+        assert_eq!(program.wait_for_line("out", Duration::from_secs(5)), "out");
+        assert_eq!(program.wait(Duration::from_secs(5)).code(), Some(3));
+        assert_eq!(program.text(Stream::Stdout), "out\n");
+        assert_eq!(program.text(Stream::Stderr), "err\n");
+    }
+
+    #[test]
+    fn stop_asks_politely() {
+        let script = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done";
+        let mut program = Program::start("sh", &["-c", script], &[]);
+        program.wait_for_line("ready", Duration::from_secs(5));
+        assert!(program.is_running());
+        assert_eq!(program.stop().code(), Some(7));
+    }
+
+    #[test]
+    #[should_panic(expected = "did not write \"hello\" before it ended")]
+    fn does_not_wait_for_a_line_that_cannot_come() {
+        let program = Program::start("true", &[] as &[&str], &[]);
+        program.wait_for_line("hello", Duration::from_secs(60));
+    }
+}

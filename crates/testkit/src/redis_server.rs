@@ -1,0 +1,224 @@
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::port::free_port;
+
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const ATTEMPTS: usize = 5;
+
+/// A real `redis-server` on a free port, with a directory of its own. On drop it is killed and
+/// its directory removed.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    args: Vec<String>,
+    directory: TempDir,
+    child: Child,
+}
+
+impl RedisServer {
+    /// Starts a server that keeps nothing on disk.
+    pub fn start() -> RedisServer {
+        RedisServer::start_with(&[])
+    }
+
+    /// Starts a server with more arguments, for example `["--appendonly", "yes"]`.
+    ///
+    /// # Panics
+    ///
+    /// When `redis-server` is not installed, or does not answer.
+    pub fn start_with(args: &[&str]) -> RedisServer {
+        let directory = tempfile::tempdir().expect("cannot make a directory for redis-server");
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        for _ in 0..ATTEMPTS {
+            let port = free_port();
+            let mut child = spawn(port, &directory, &args);
+            if answers(&mut child, port) {
+                return RedisServer {
+                    port,
+                    args,
+                    directory,
+                    child,
+                };
+            }
+        }
+        panic!("redis-server does not start; arguments: {args:?}");
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `redis://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// `redis://127.0.0.1:PORT/N`
+    pub fn url_db(&self, database: u8) -> String {
+        format!("{}/{database}", self.url())
+    }
+
+    /// A blocking connection to database 0, for looking at what lies there.
+    pub fn connection(&self) -> redis::Connection {
+        self.connection_db(0)
+    }
+
+    /// A blocking connection to another database.
+    pub fn connection_db(&self, database: u8) -> redis::Connection {
+        connect(&self.url_db(database)).expect("redis-server accepts connections")
+    }
+
+    /// Ends the server at once (SIGKILL), as a crash would. Its port and directory stay its own.
+    pub fn kill(&mut self) {
+        // Both fail only where the server has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts the server again on the same port and directory (and kills it first, if it runs).
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up again.
+    pub fn restart(&mut self) {
+        self.kill();
+        for _ in 0..ATTEMPTS {
+            self.child = spawn(self.port, &self.directory, &self.args);
+            if answers(&mut self.child, self.port) {
+                return;
+            }
+        }
+        panic!("redis-server does not come up again on port {}", self.port);
+    }
+
+    /// Stops the server's clock (SIGSTOP): connections stay open and nothing is answered.
+    pub fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets a paused server go on (SIGCONT).
+    pub fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal)
+            .unwrap_or_else(|error| panic!("cannot send {signal} to redis-server: {error}"));
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(port: u16, directory: &TempDir, args: &[String]) -> Child {
+    Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--save", "", "--appendonly", "no"])
+        .arg("--dir")
+        .arg(directory.path())
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("redis-server is needed for this test: {error}"))
+}
+
+/// Waits until this very server answers. False when it ended, as it does when another process
+/// was faster to take the port.
+fn answers(child: &mut Child, port: u16) -> bool {
+    let deadline = Instant::now() + START_TIMEOUT;
+    while Instant::now() < deadline {
+        if child
+            .try_wait()
+            .expect("a child can be waited for")
+            .is_some()
+        {
+            return false;
+        }
+        if process_id(port) == Some(child.id()) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    false
+}
+
+fn process_id(port: u16) -> Option<u32> {
+    let mut connection = connect(&format!("redis://127.0.0.1:{port}")).ok()?;
+    let info: String = redis::cmd("INFO")
+        .arg("server")
+        .query(&mut connection)
+        .ok()?;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("process_id:"))?;
+    line.trim().parse().ok()
+}
+
+fn connect(url: &str) -> redis::RedisResult<redis::Connection> {
+    redis::Client::open(url)?.get_connection_with_timeout(START_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Commands;
+
+    use super::*;
+
+    #[test]
+    fn databases_are_apart_and_a_restart_forgets() {
+        let mut server = RedisServer::start();
+        let port = server.port();
+        let _: () = server.connection_db(1).set("key", "value").unwrap();
+        let elsewhere: Option<String> = server.connection().get("key").unwrap();
+        assert_eq!(elsewhere, None);
+        server.restart();
+        assert_eq!(server.port(), port);
+        let after: Option<String> = server.connection_db(1).get("key").unwrap();
+        assert_eq!(after, None);
+    }
+
+    #[test]
+    fn an_append_only_server_remembers() {
+        let mut server =
+            RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+        let _: () = server.connection().set("key", "value").unwrap();
+        server.restart();
+        let value: Option<String> = server.connection().get("key").unwrap();
+        assert_eq!(value.as_deref(), Some("value"));
+    }
+
+    #[test]
+    fn a_paused_server_answers_after_it_resumes() {
+        let server = RedisServer::start();
+        let mut connection = server.connection();
+        connection
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        server.pause();
+        assert!(redis::cmd("PING").query::<String>(&mut connection).is_err());
+        server.resume();
+        assert_eq!(
+            redis::cmd("PING")
+                .query::<String>(&mut server.connection())
+                .unwrap(),
+            "PONG"
+        );
+    }
+}
