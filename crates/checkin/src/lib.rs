@@ -1,1 +1,3 @@
 //! A check-in service.
+
+pub mod domain;

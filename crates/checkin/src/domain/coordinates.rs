@@ -1,0 +1,123 @@
+//! A point on the earth, written `longitude,latitude`.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+
+/// Degrees, east and north positive (WGS 84).
+///
+/// Longitude comes first, in the text as in the arguments, because that is how the stored form
+/// and the geographic commands of Redis have it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coordinates {
+    longitude: f64,
+    latitude: f64,
+}
+
+impl Coordinates {
+    /// # Errors
+    ///
+    /// If a number is outside its range, or not a number.
+    pub fn new(longitude: f64, latitude: f64) -> Result<Self, CoordinatesError> {
+        if !(-180.0..=180.0).contains(&longitude) {
+            return Err(CoordinatesError::Longitude);
+        }
+        if !(-90.0..=90.0).contains(&latitude) {
+            return Err(CoordinatesError::Latitude);
+        }
+        Ok(Self {
+            longitude,
+            latitude,
+        })
+    }
+
+    pub fn longitude(self) -> f64 {
+        self.longitude
+    }
+
+    pub fn latitude(self) -> f64 {
+        self.latitude
+    }
+}
+
+impl fmt::Display for Coordinates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.longitude, self.latitude)
+    }
+}
+
+impl FromStr for Coordinates {
+    type Err = CoordinatesError;
+
+    fn from_str(text: &str) -> Result<Self, CoordinatesError> {
+        let (longitude, latitude) = text.split_once(',').ok_or(CoordinatesError::Form)?;
+        Self::new(degrees(longitude)?, degrees(latitude)?)
+    }
+}
+
+/// A decimal number: `str::parse` alone would also take `inf`, `nan` and `1e2`.
+fn degrees(text: &str) -> Result<f64, CoordinatesError> {
+    let decimal = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.'));
+    let number = if decimal { text.parse().ok() } else { None };
+    number.ok_or(CoordinatesError::Form)
+}
+
+/// Why this is no point on the earth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CoordinatesError {
+    Form,
+    Longitude,
+    Latitude,
+}
+
+impl fmt::Display for CoordinatesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Form => "must be longitude and latitude, like -122.2711,37.8044",
+            Self::Longitude => "longitude must be from -180 to 180",
+            Self::Latitude => "latitude must be from -90 to 90",
+        })
+    }
+}
+
+impl Error for CoordinatesError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_form_round_trips() {
+        for text in ["-122.2711,37.8044", "0,0", "180,-90", "-180,90", "0.1,0.2"] {
+            assert_eq!(text.parse::<Coordinates>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn each_rule_has_its_error() {
+        for (text, error) in [
+            ("", CoordinatesError::Form),
+            ("1", CoordinatesError::Form),
+            ("1,2,3", CoordinatesError::Form),
+            ("1, 2", CoordinatesError::Form),
+            ("nan,2", CoordinatesError::Form),
+            ("inf,2", CoordinatesError::Form),
+            ("1e2,2", CoordinatesError::Form),
+            ("1-2,2", CoordinatesError::Form),
+            ("180.1,0", CoordinatesError::Longitude),
+            ("37.8,-122.27", CoordinatesError::Latitude),
+        ] {
+            assert_eq!(text.parse::<Coordinates>(), Err(error), "{text:?}");
+        }
+        assert_eq!(
+            Coordinates::new(f64::NAN, 0.0),
+            Err(CoordinatesError::Longitude)
+        );
+        assert_eq!(
+            Coordinates::new(0.0, f64::INFINITY),
+            Err(CoordinatesError::Latitude)
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! What a check-in service is about: users, locations and the check-ins between them.
+//!
+//! Only `std` here: no I/O, no async, no JSON. Every type is parsed once, at the edge, and cannot
+//! be wrong afterwards, so nobody further in checks again.
+
+pub mod checkin;
+pub mod coordinates;
+pub mod details;
+pub mod email;
+pub mod hours;
+pub mod id;
+pub mod location;
+pub mod number;
+pub mod password;
+pub mod text;
+pub mod user;
+pub mod weekday;
+
+pub use checkin::{Checkin, CheckinId, CheckinIdError, NewCheckin, StarRating, StarRatingError};
+pub use coordinates::{Coordinates, CoordinatesError};
+pub use details::{LocationDetails, Social, Website, WebsiteError};
+pub use email::{Email, EmailError};
+pub use hours::{DayHours, HoursError, OpenRange, OpeningHours};
+pub use id::{IdError, LocationId, UserId};
+pub use location::{Category, CategoryError, Location, average_stars};
+pub use number::MAX_SAFE_INTEGER;
+pub use password::{PasswordHash, PasswordHashError, PasswordScheme};
+pub use text::TextError;
+pub use user::User;
+pub use weekday::{Weekday, WeekdayError};

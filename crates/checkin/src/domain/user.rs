@@ -1,0 +1,30 @@
+//! A user: who they are, and what their check-ins come to.
+
+use super::email::Email;
+use super::id::{LocationId, UserId};
+use super::password::PasswordHash;
+
+/// An account with its figures, as a store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    pub first_name: String,
+    /// May be empty: not everybody has one.
+    pub last_name: String,
+    pub email: Email,
+    pub password: PasswordHash,
+    pub num_checkins: u64,
+    /// When they last checked in, in milliseconds since 1970; `None` before the first time.
+    pub last_checkin: Option<u64>,
+    /// Where that was.
+    pub last_seen_at: Option<LocationId>,
+}
+
+impl User {
+    /// First and last name, as they are shown together.
+    pub fn full_name(&self) -> String {
+        format!("{} {}", self.first_name, self.last_name)
+            .trim_end()
+            .to_owned()
+    }
+}
