@@ -1,3 +1,4 @@
 //! A check-in service.
 
 pub mod domain;
+pub mod import;

@@ -1,0 +1,68 @@
+//! Users, locations, location details and check-ins out of JSON files.
+//!
+//! A file is one object with any of these lists; what a record may hold has the names of the
+//! stored hashes. Numbers may stand as numbers or as strings of digits, since hashes hold strings.
+//!
+//! ```json
+//! {
+//!   "users": [{
+//!     "id": 77, "firstName": "Al", "lastName": "Appelhof", "email": "al.appelhof@example.com",
+//!     "password": "secret123",
+//!     "numCheckins": 1, "lastCheckin": 1609602085397, "lastSeenAt": 2
+//!   }],
+//!   "locations": [{
+//!     "id": 2, "name": "Quillback Coffee", "category": "cafe", "location": "-122.2711,37.8044",
+//!     "numCheckins": 1, "numStars": 3, "averageStars": 3
+//!   }],
+//!   "locationDetails": [{
+//!     "id": 2, "description": "Coffee and a quiet yard.", "website": "https://quillback.example.com",
+//!     "phone": "(510) 555-0123", "socials": [{"instagram": "quillback"}],
+//!     "hours": [
+//!       {"day": "Monday", "hours": "closed"}, {"day": "Tuesday", "hours": "8:30-17"},
+//!       {"day": "Wednesday", "hours": "8:30-17"}, {"day": "Thursday", "hours": "8:30-17"},
+//!       {"day": "Friday", "hours": "8:30-14,18-2"}, {"day": "Saturday", "hours": "10-26"},
+//!       {"day": "Sunday", "hours": "10-14"}
+//!     ]
+//!   }],
+//!   "checkins": [{"id": "1609602085397-0", "userId": 77, "locationId": 2, "starRating": 3}]
+//! }
+//! ```
+//!
+//! | field | rule |
+//! | --- | --- |
+//! | `lastName` | may be empty |
+//! | `password` | an argon2id PHC string or a bcrypt hash is kept; anything else is the password itself |
+//! | `numCheckins` `numStars` | 0 unless given; at most five stars a check-in |
+//! | `lastCheckin` `lastSeenAt` | absent, `null`, empty or 0 before the first check-in |
+//! | `averageStars` | may be there, from 0 to 5, and is not used: it follows from the other two |
+//! | `website` `phone` `socials` | absent, `null` or empty when there is none |
+//! | `socials` | network and handle, as one object or as a list of objects |
+//! | `hours` | every day once, in any order, as `domain::hours` describes |
+//!
+//! Every other field is required, and fields that are not known are an error, because a misspelt
+//! one would otherwise be lost without a word. A wrong record is reported and left out; the rest
+//! of the file loads. Whether a check-in's user and location exist is for the store to say.
+
+mod error;
+mod fields;
+mod importer;
+mod records;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{RecordError, RecordPlace, Rule, Section};
+pub use importer::Importer;
+pub use records::{Password, UserRecord};
+
+use crate::domain::{Checkin, Location, LocationDetails};
+
+/// Everything that was right in the files, in their order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Import {
+    pub users: Vec<UserRecord>,
+    pub locations: Vec<Location>,
+    pub details: Vec<LocationDetails>,
+    pub checkins: Vec<Checkin>,
+}

@@ -1,0 +1,142 @@
+//! One record of each section, field by field.
+
+use std::fmt;
+
+use super::fields::Fields;
+use super::value;
+use crate::domain::{
+    Checkin, Email, Location, LocationDetails, LocationId, PasswordHash, StarRating, User, UserId,
+};
+
+/// A user whose password may still have to be hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRecord {
+    pub id: UserId,
+    pub first_name: String,
+    pub last_name: String,
+    pub email: Email,
+    pub password: Password,
+    pub num_checkins: u64,
+    /// In milliseconds since 1970.
+    pub last_checkin: Option<u64>,
+    pub last_seen_at: Option<LocationId>,
+}
+
+impl UserRecord {
+    /// The user, with this hash in place of whatever password the record held.
+    pub fn with_password(self, password: PasswordHash) -> User {
+        User {
+            id: self.id,
+            first_name: self.first_name,
+            last_name: self.last_name,
+            email: self.email,
+            password,
+            num_checkins: self.num_checkins,
+            last_checkin: self.last_checkin,
+            last_seen_at: self.last_seen_at,
+        }
+    }
+}
+
+/// A password as a file may hold it. `Debug` shows neither.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Password {
+    /// To be hashed before it is stored.
+    Plain(String),
+    /// To be stored as it is.
+    Hash(PasswordHash),
+}
+
+impl From<String> for Password {
+    fn from(text: String) -> Self {
+        PasswordHash::parse(text.as_str()).map_or(Self::Plain(text), Self::Hash)
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(_) => f.write_str("Plain(…)"),
+            Self::Hash(hash) => hash.fmt(f),
+        }
+    }
+}
+
+// Every field is taken before the first `?`, so that all errors of a record are found at once.
+
+pub(super) fn user(fields: &mut Fields<'_>) -> Option<UserRecord> {
+    let id = fields.required("id", value::id);
+    let first_name = fields.required("firstName", value::name);
+    let last_name = fields.required("lastName", value::name_or_empty);
+    let email = fields.required("email", value::parsed);
+    let password = fields.required("password", value::text);
+    let num_checkins = fields.optional("numCheckins", value::whole);
+    let last_checkin = fields.optional("lastCheckin", value::moment);
+    let last_seen_at = fields.optional("lastSeenAt", value::last_place);
+    if password.as_ref().is_some_and(String::is_empty) {
+        fields.error("password", "must not be empty");
+    }
+    Some(UserRecord {
+        id: id?,
+        first_name: first_name?,
+        last_name: last_name?,
+        email: email?,
+        password: password?.into(),
+        num_checkins: num_checkins?,
+        last_checkin: last_checkin?,
+        last_seen_at: last_seen_at?,
+    })
+}
+
+pub(super) fn location(fields: &mut Fields<'_>) -> Option<Location> {
+    let id = fields.required("id", value::id);
+    let name = fields.required("name", value::name);
+    let category = fields.required("category", value::parsed);
+    let coordinates = fields.required("location", value::parsed);
+    let num_checkins = fields.optional("numCheckins", value::whole);
+    let num_stars = fields.optional("numStars", value::whole);
+    fields.optional("averageStars", value::average);
+    let location = Location {
+        id: id?,
+        name: name?,
+        category: category?,
+        coordinates: coordinates?,
+        num_checkins: num_checkins?,
+        num_stars: num_stars?,
+    };
+    let most = u64::from(StarRating::MAX).saturating_mul(location.num_checkins);
+    if location.num_stars > most {
+        fields.error("numStars", "must be at most five times numCheckins");
+    }
+    Some(location)
+}
+
+pub(super) fn details(fields: &mut Fields<'_>) -> Option<LocationDetails> {
+    let id = fields.required("id", value::id);
+    let description = fields.required("description", value::description);
+    let website = fields.optional("website", value::optional);
+    let phone = fields.optional("phone", value::phone);
+    let socials = fields.optional("socials", value::socials);
+    let hours = fields.required("hours", value::hours);
+    Some(LocationDetails {
+        id: id?,
+        description: description?,
+        website: website?,
+        phone: phone?,
+        socials: socials?,
+        hours: hours?,
+    })
+}
+
+pub(super) fn checkin(fields: &mut Fields<'_>) -> Option<Checkin> {
+    let id = fields.required("id", value::parsed);
+    let user = fields.required("userId", value::id);
+    let location = fields.required("locationId", value::id);
+    let stars = fields.required("starRating", value::stars);
+    Some(Checkin {
+        id: id?,
+        user: user?,
+        location: location?,
+        stars: stars?,
+    })
+}

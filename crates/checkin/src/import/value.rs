@@ -1,0 +1,183 @@
+//! Single values, out of the raw text they are written as.
+//!
+//! The raw text, and not a parsed number: `1`, `1.0` and `1e0` are three spellings, and only the
+//! first is an id in every program that shares the store.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde_json::value::RawValue;
+
+use super::fields::Entries;
+use crate::domain::number::{MAX_SAFE_INTEGER, decimal};
+use crate::domain::text::{MAX_NAME_CHARS, check_line, check_prose};
+use crate::domain::{DayHours, LocationId, OpeningHours, Social, StarRating, Weekday};
+
+/// Longer than any number in any country, extension included.
+const MAX_PHONE_CHARS: usize = 40;
+
+/// A page of text.
+const MAX_DESCRIPTION_CHARS: usize = 4000;
+
+/// More networks than anybody keeps up with.
+const MAX_SOCIALS: usize = 20;
+
+pub(super) type Outcome<T> = Result<T, String>;
+
+pub(super) fn text(raw: &RawValue) -> Outcome<String> {
+    serde_json::from_str(raw.get()).map_err(|_| "must be a text".to_owned())
+}
+
+/// A whole number, written as a number or as a string of digits.
+pub(super) fn whole(raw: &RawValue) -> Outcome<u64> {
+    let digits = raw.get();
+    let digits = digits
+        .strip_prefix('"')
+        .and_then(|s| s.strip_suffix('"'))
+        .unwrap_or(digits);
+    match decimal(digits) {
+        Some(number) if number <= MAX_SAFE_INTEGER => Ok(number),
+        Some(_) => Err(format!("must be at most {MAX_SAFE_INTEGER}")),
+        None => Err("must be a whole number".to_owned()),
+    }
+}
+
+pub(super) fn id<T: TryFrom<u64, Error: Display>>(raw: &RawValue) -> Outcome<T> {
+    T::try_from(whole(raw)?).map_err(|error| error.to_string())
+}
+
+/// Any type of the domain that is written as text.
+pub(super) fn parsed<T: FromStr<Err: Display>>(raw: &RawValue) -> Outcome<T> {
+    text(raw)?
+        .parse()
+        .map_err(|error: T::Err| error.to_string())
+}
+
+pub(super) fn name(raw: &RawValue) -> Outcome<String> {
+    let text = text(raw)?;
+    check_line(&text, MAX_NAME_CHARS).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+pub(super) fn name_or_empty(raw: &RawValue) -> Outcome<String> {
+    if is_empty(raw) {
+        Ok(String::new())
+    } else {
+        name(raw)
+    }
+}
+
+pub(super) fn description(raw: &RawValue) -> Outcome<String> {
+    let text = text(raw)?;
+    check_prose(&text, MAX_DESCRIPTION_CHARS).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+pub(super) fn phone(raw: &RawValue) -> Outcome<Option<String>> {
+    if is_empty(raw) {
+        return Ok(None);
+    }
+    let text = text(raw)?;
+    check_line(&text, MAX_PHONE_CHARS).map_err(|error| error.to_string())?;
+    Ok(Some(text))
+}
+
+pub(super) fn stars(raw: &RawValue) -> Outcome<StarRating> {
+    StarRating::try_from(whole(raw)?).map_err(|error| error.to_string())
+}
+
+/// A number from 0 to 5, checked and forgotten.
+pub(super) fn average(raw: &RawValue) -> Outcome<()> {
+    let digits = raw.get().trim_matches('"');
+    match digits.parse::<f64>() {
+        Ok(average) if (0.0..=5.0).contains(&average) => Ok(()),
+        _ => Err("must be a number from 0 to 5".to_owned()),
+    }
+}
+
+/// Empty and 0 mean "never": the hashes of new users hold either.
+pub(super) fn moment(raw: &RawValue) -> Outcome<Option<u64>> {
+    if is_empty(raw) {
+        return Ok(None);
+    }
+    whole(raw).map(|ms| Some(ms).filter(|&ms| ms > 0))
+}
+
+/// Empty and 0 mean "nowhere".
+pub(super) fn last_place(raw: &RawValue) -> Outcome<Option<LocationId>> {
+    match moment(raw)? {
+        Some(_) => id(raw).map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn optional<T: FromStr<Err: Display>>(raw: &RawValue) -> Outcome<Option<T>> {
+    if is_empty(raw) {
+        Ok(None)
+    } else {
+        parsed(raw).map(Some)
+    }
+}
+
+fn is_empty(raw: &RawValue) -> bool {
+    raw.get() == "\"\""
+}
+
+/// `{"network": "handle"}`, or a list of such objects.
+pub(super) fn socials(raw: &RawValue) -> Outcome<Vec<Social>> {
+    let objects = list(raw).unwrap_or_else(|_| vec![raw]);
+    let mut socials = Vec::new();
+    for object in objects {
+        let Entries(entries) = entries(object)
+            .map_err(|_| "must be an object of networks and handles, or a list of them")?;
+        for (network, handle) in entries {
+            let handle = name(handle).map_err(|rule| format!("handle {rule}"))?;
+            check_line(&network, MAX_NAME_CHARS).map_err(|rule| format!("network {rule}"))?;
+            if socials.len() == MAX_SOCIALS {
+                return Err(format!("must be at most {MAX_SOCIALS}"));
+            }
+            socials.push(Social { network, handle });
+        }
+    }
+    Ok(socials)
+}
+
+/// Seven `{"day": "Monday", "hours": "8-19"}`.
+pub(super) fn hours(raw: &RawValue) -> Outcome<OpeningHours> {
+    let mut week: [Option<DayHours>; 7] = Default::default();
+    for raw in list(raw)? {
+        let (day, hours) = day(raw)?;
+        if week[day.index()].replace(hours).is_some() {
+            return Err(format!("must have {day} once"));
+        }
+    }
+    let mut days = [const { DayHours::CLOSED }; 7];
+    for day in Weekday::ALL {
+        days[day.index()] = week[day.index()]
+            .take()
+            .ok_or_else(|| format!("must have {day}"))?;
+    }
+    OpeningHours::new(days).map_err(|error| error.to_string())
+}
+
+fn day(raw: &RawValue) -> Outcome<(Weekday, DayHours)> {
+    let wrong = || "must have only objects with a day and its hours".to_owned();
+    let Entries(mut entries) = entries(raw).map_err(|_| wrong())?;
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    match entries.as_slice() {
+        [(first, day), (second, hours)] if first == "day" && second == "hours" => {
+            let day: Weekday = parsed(day)?;
+            let hours = parsed(hours).map_err(|rule| format!("{day} {rule}"))?;
+            Ok((day, hours))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+pub(super) fn list(raw: &RawValue) -> Outcome<Vec<&RawValue>> {
+    serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())
+}
+
+pub(super) fn entries(raw: &RawValue) -> Outcome<Entries<'_>> {
+    serde_json::from_str(raw.get()).map_err(|_| "must be an object".to_owned())
+}
