@@ -1,1 +1,64 @@
-//! Sessions for tower.
+//! Sessions for tower and axum that speak express-session's cookie and connect-redis's Redis
+//! format, so that Rust and Express services share logins in the same deployment.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_express_session::{Error, MemoryStore, Session, SessionLayer};
+//!
+//! async fn visit(session: Session) -> Result<String, Error> {
+//!     let visits: u64 = session.get("visits")?.unwrap_or(0) + 1;
+//!     session.insert("visits", &visits)?;
+//!     Ok(format!("visit number {visits}"))
+//! }
+//!
+//! # fn main() -> Result<(), tower_express_session::ConfigError> {
+//! let sessions = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
+//! let app: Router = Router::new().route("/", get(visit)).layer(sessions);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | gives | default |
+//! | --- | --- | --- |
+//! | `axum` | [`Session`] and [`LazySession`] as arguments of handlers | yes |
+//! | `redis` | a store in Redis, shared with connect-redis | no |
+//! | `sqlite` | a store in an SQLite file, for one machine | no |
+//! | `conformance` | the suite that every [`Store`] passes | no |
+//!
+//! The memory store is always there.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(missing_docs)]
+
+mod cookie;
+mod error;
+mod id;
+mod layer;
+mod options;
+mod session;
+mod signature;
+pub mod store;
+
+#[cfg(feature = "axum")]
+mod axum;
+mod header;
+mod js;
+mod merge;
+mod policy;
+mod record;
+mod service;
+mod timestamp;
+
+#[cfg(feature = "axum")]
+pub use self::axum::SessionRejection;
+pub use cookie::Cookie;
+pub use error::{ConfigError, Error, ErrorKind};
+pub use id::SessionId;
+pub use layer::{SecureTransport, SessionLayer};
+pub use options::{CookieOptions, SameSite, Secure, Unset};
+pub use service::{ResponseFuture, SessionService};
+pub use session::{LazySession, Session};
+pub use signature::Secrets;
+pub use store::{MemoryStore, Store};

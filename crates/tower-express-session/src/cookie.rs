@@ -1,0 +1,259 @@
+//! The session's cookie as a JavaScript object: what express-session's `Cookie` holds and writes.
+//!
+//! An Express service may leave any JSON value in any of the cookie's fields, and writes back what
+//! it found. So each field is a [`Slot`], a small JavaScript value, and the rules of the setters
+//! are those of `session/cookie.js`; the typed methods stand on top.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use indexmap::IndexMap;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, ErrorKind};
+use crate::js;
+use crate::timestamp;
+
+/// A JavaScript value in one of the cookie's fields.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Slot {
+    Undefined,
+    Null,
+    Bool(bool),
+    Number(f64),
+    /// Milliseconds since 1970; NaN is JavaScript's `Invalid Date`.
+    Date(f64),
+    Text(String),
+    /// An object or an array, as JSON.
+    Other(String),
+}
+
+impl Slot {
+    pub(crate) fn from_json(raw: &str) -> Self {
+        let json = js::normalise(raw).json;
+        match json.as_bytes()[0] {
+            b'n' => Self::Null,
+            b't' => Self::Bool(true),
+            b'f' => Self::Bool(false),
+            b'"' => Self::Text(String::from_utf8_lossy(&js::read_text(&json)).into_owned()),
+            b'{' | b'[' => Self::Other(json.into_owned()),
+            // Normalised, so that it fits; an overflow has become `null` above.
+            _ => Self::Number(json.parse().unwrap_or(f64::NAN)),
+        }
+    }
+
+    /// JavaScript's `Boolean(value)`.
+    pub(crate) fn is_truthy(&self) -> bool {
+        match self {
+            Self::Undefined | Self::Null => false,
+            Self::Bool(value) => *value,
+            Self::Number(number) => *number != 0.0 && !number.is_nan(),
+            Self::Text(text) => !text.is_empty(),
+            Self::Date(_) | Self::Other(_) => true,
+        }
+    }
+
+    /// JavaScript's `value == null`.
+    pub(crate) fn is_nullish(&self) -> bool {
+        matches!(self, Self::Undefined | Self::Null)
+    }
+
+    fn write_json(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Undefined | Self::Null => out.extend(b"null"),
+            Self::Bool(value) => out.extend(value.to_string().bytes()),
+            Self::Number(number) => js::write_number(out, *number),
+            Self::Date(ms) => match timestamp::to_iso(*ms) {
+                Some(text) => js::write_text(out, text.as_bytes()),
+                None => out.extend(b"null"),
+            },
+            Self::Text(text) => js::write_text(out, text.as_bytes()),
+            Self::Other(json) => out.extend(json.bytes()),
+        }
+    }
+}
+
+/// When the session's cookie ends and how the browser guards it.
+///
+/// The typed methods cover what a Rust service needs. What an Express service stored beyond that,
+/// such as `"priority":"HIGH"` or `"expires":false`, is kept and written back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cookie {
+    pub(crate) original_max_age: Slot,
+    pub(crate) partitioned: Slot,
+    pub(crate) priority: Slot,
+    pub(crate) expires: Slot,
+    pub(crate) secure: Slot,
+    pub(crate) http_only: Slot,
+    pub(crate) domain: Slot,
+    pub(crate) path: Slot,
+    pub(crate) same_site: Slot,
+}
+
+impl Cookie {
+    /// `new Cookie(options)`: the defaults, then each option in the order given.
+    pub(crate) fn new<'a>(
+        options: impl IntoIterator<Item = (&'a str, &'a Slot)>,
+        now_ms: f64,
+    ) -> Result<Self, Error> {
+        let mut cookie = Self {
+            original_max_age: Slot::Null,
+            partitioned: Slot::Undefined,
+            priority: Slot::Undefined,
+            expires: Slot::Null,
+            secure: Slot::Undefined,
+            http_only: Slot::Bool(true),
+            domain: Slot::Undefined,
+            path: Slot::Text("/".to_owned()),
+            same_site: Slot::Undefined,
+        };
+        for (name, value) in options {
+            cookie.assign(name, value.clone(), now_ms)?;
+        }
+        if cookie.original_max_age.is_nullish() {
+            cookie.original_max_age = cookie.max_age_slot(now_ms);
+        }
+        Ok(cookie)
+    }
+
+    /// The `cookie` member of a stored session, as `Store.prototype.createSession` takes it up.
+    pub(crate) fn from_json(raw: &str, now_ms: f64) -> Result<Self, Error> {
+        let fields = match Slot::from_json(raw) {
+            Slot::Other(json) if json.starts_with('{') => fields(&json)?,
+            Slot::Other(_) => IndexMap::new(),
+            // `null.expires` throws, and so does `new Cookie` with anything but an object.
+            Slot::Null => return Err(ErrorKind::Corrupt.into()),
+            scalar if scalar.is_truthy() => return Err(ErrorKind::Corrupt.into()),
+            _ => IndexMap::new(),
+        };
+        let known = fields.iter().map(|(name, slot)| (name.as_str(), slot));
+        let mut cookie = Self::new(known, now_ms).map_err(|_| ErrorKind::Corrupt)?;
+        if let Some(Slot::Text(text)) = fields.get("expires") {
+            cookie.expires = Slot::Date(timestamp::parse(text).unwrap_or(f64::NAN));
+        }
+        cookie.original_max_age = fields.get("originalMaxAge").cloned().unwrap_or(Slot::Undefined);
+        Ok(cookie)
+    }
+
+    /// `cookie[name] = value`, with the setters of `expires` and `maxAge`. An unknown name is
+    /// accepted and forgotten, as it is not part of what express-session stores.
+    pub(crate) fn assign(&mut self, name: &str, value: Slot, now_ms: f64) -> Result<(), Error> {
+        match name {
+            "maxAge" => return self.assign_max_age(value, now_ms),
+            "expires" => self.assign_expires(value, now_ms),
+            "originalMaxAge" => self.original_max_age = value,
+            "partitioned" => self.partitioned = value,
+            "priority" => self.priority = value,
+            "secure" => self.secure = value,
+            "httpOnly" => self.http_only = value,
+            "domain" => self.domain = value,
+            "path" => self.path = value,
+            "sameSite" => self.same_site = value,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn assign_max_age(&mut self, value: Slot, now_ms: f64) -> Result<(), Error> {
+        let expires = match value {
+            Slot::Number(ms) => Slot::Date(timestamp::clip(now_ms + ms)),
+            other if !other.is_truthy() || matches!(other, Slot::Date(_)) => other,
+            _ => return Err(ErrorKind::Cookie.into()),
+        };
+        self.assign_expires(expires, now_ms);
+        Ok(())
+    }
+
+    fn assign_expires(&mut self, value: Slot, now_ms: f64) {
+        self.expires = value;
+        self.original_max_age = self.max_age_slot(now_ms);
+    }
+
+    fn max_age_slot(&self, now_ms: f64) -> Slot {
+        match &self.expires {
+            Slot::Date(ms) => Slot::Number(ms - now_ms),
+            other => other.clone(),
+        }
+    }
+
+    /// `session.touch()`: the whole lifetime starts again now.
+    pub(crate) fn touch(&mut self, now_ms: f64) -> Result<(), Error> {
+        self.assign_max_age(self.original_max_age.clone(), now_ms)
+    }
+
+    /// The whole seconds that a store should keep the session, as connect-redis computes them:
+    /// from `expires` if there is one, else `default`. `None`: it is over, nothing is to be kept.
+    pub(crate) fn time_to_live(&self, now_ms: f64, default: Duration) -> Option<Duration> {
+        if !self.expires.is_truthy() {
+            return Some(default);
+        }
+        let expires = match &self.expires {
+            Slot::Date(ms) | Slot::Number(ms) => *ms,
+            Slot::Text(text) => timestamp::parse(text).unwrap_or(f64::NAN),
+            Slot::Bool(_) => 1.0, // `new Date(true)`
+            _ => f64::NAN,
+        };
+        let seconds = ((expires - now_ms) / 1000.0).ceil();
+        (seconds > 0.0).then(|| Duration::from_secs(seconds as u64))
+    }
+
+    /// Appends the cookie's JSON; the order of the fields is express-session's.
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
+        let fields = [
+            ("originalMaxAge", &self.original_max_age),
+            ("partitioned", &self.partitioned),
+            ("priority", &self.priority),
+            ("expires", &self.expires),
+            ("secure", &self.secure),
+            ("httpOnly", &self.http_only),
+            ("domain", &self.domain),
+            ("path", &self.path),
+            ("sameSite", &self.same_site),
+        ];
+        let mut separator = b'{';
+        for (name, slot) in fields.into_iter().filter(|(_, slot)| **slot != Slot::Undefined) {
+            out.push(std::mem::replace(&mut separator, b','));
+            out.push(b'"');
+            out.extend(name.bytes());
+            out.extend(b"\":");
+            slot.write_json(out);
+        }
+        out.extend(if separator == b'{' { &b"{}"[..] } else { b"}" });
+    }
+
+    /// When the browser drops the cookie; `None` for a cookie that lives as long as the browser.
+    #[must_use]
+    pub fn expires(&self) -> Option<SystemTime> {
+        match self.expires {
+            Slot::Date(ms) if ms >= 0.0 => UNIX_EPOCH.checked_add(Duration::from_millis(ms as u64)),
+            Slot::Date(ms) if ms < 0.0 => Some(UNIX_EPOCH),
+            _ => None,
+        }
+    }
+
+    /// Sets how long the cookie lives from now on, and from each later touch; `None` makes it a
+    /// cookie that lives as long as the browser. Mirrors `session.cookie.maxAge = ms`.
+    ///
+    /// As in express-session this alone does not count as a change of the session: with
+    /// `resave(false)` only the time to live in the store changes.
+    pub fn set_max_age(&mut self, max_age: Option<Duration>) {
+        let slot = max_age.map_or(Slot::Null, |age| Slot::Number(age.as_millis() as f64));
+        self.assign_max_age(slot, timestamp::now_ms()).expect("a number or null is taken");
+    }
+
+    /// The lifetime that a touch starts again; `None` for a cookie that lives as long as the
+    /// browser.
+    #[must_use]
+    pub fn original_max_age(&self) -> Option<Duration> {
+        match self.original_max_age {
+            Slot::Number(ms) if ms >= 0.0 => Some(Duration::from_millis(ms as u64)),
+            _ => None,
+        }
+    }
+}
+
+/// The members of the stored cookie object, in JavaScript's order.
+fn fields(json: &str) -> Result<IndexMap<String, Slot>, Error> {
+    let raw: IndexMap<String, &RawValue> =
+        serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Corrupt, cause))?;
+    Ok(raw.into_iter().map(|(name, raw)| (name, Slot::from_json(raw.get()))).collect())
+}

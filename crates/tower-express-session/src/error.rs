@@ -1,0 +1,120 @@
+//! What can go wrong: once when a service starts, and on each request.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// An operation on a session failed.
+///
+/// [`kind`](Self::kind) says what to do about it; the source, if any, says what happened.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The kinds of [`Error`], by what the caller can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The store cannot be reached, or did not answer in time. Try again later; never read it as
+    /// "there is no session".
+    Unavailable,
+    /// The store answered with an error of its own.
+    Store,
+    /// The stored value is not a session that express-session would accept.
+    Corrupt,
+    /// The session was destroyed or unset in this request.
+    NoSession,
+    /// The session is no longer in the store: it ended elsewhere, or expired.
+    Gone,
+    /// A session of this id exists already, or other writers changed it without pause.
+    Conflict,
+    /// The attribute's name cannot be used: Node drops it when it loads the session.
+    ReservedName,
+    /// The value cannot be written as JSON, or JavaScript would read it as another number.
+    Encode,
+    /// The stored attribute is not of the type that was asked for.
+    Decode,
+    /// The cookie's attribute does not take this value.
+    Cookie,
+    /// The operating system gave no random numbers.
+    Random,
+}
+
+impl Error {
+    /// An error of this kind with its cause; for authors of stores.
+    pub fn new(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            ErrorKind::Unavailable => "the session store cannot be reached",
+            ErrorKind::Store => "the session store answered with an error",
+            ErrorKind::Corrupt => "the stored value is not a session",
+            ErrorKind::NoSession => "the session was destroyed in this request",
+            ErrorKind::Gone => "the session is no longer in the store",
+            ErrorKind::Conflict => "the session was changed by others at the same time",
+            ErrorKind::ReservedName => "the attribute's name is reserved by express-session",
+            ErrorKind::Encode => "the value cannot be stored as JSON",
+            ErrorKind::Decode => "the stored attribute is of another type",
+            ErrorKind::Cookie => "the cookie's attribute does not take this value",
+            ErrorKind::Random => "the operating system gave no random numbers",
+        })
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The session layer cannot be built from these settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No secret was given.
+    NoSecret,
+    /// One of the secrets is empty.
+    EmptySecret,
+    /// An option has a value that express-session would refuse, or that no browser would take.
+    Option {
+        /// The option's name, as express-session spells it.
+        name: String,
+        /// What it takes.
+        rule: String,
+    },
+}
+
+impl ConfigError {
+    pub(crate) fn option(name: &str, rule: impl Into<String>) -> Self {
+        Self::Option { name: name.to_owned(), rule: rule.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSecret => f.write_str("a session secret is required"),
+            Self::EmptySecret => f.write_str("a session secret must not be empty"),
+            Self::Option { name, rule } => write!(f, "option {name}: {rule}"),
+        }
+    }
+}
+
+impl StdError for ConfigError {}

@@ -1,0 +1,252 @@
+//! The options of the session layer, by express-session's names and with its meaning.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde_json::value::RawValue;
+
+use crate::cookie::{Cookie, Slot};
+use crate::error::{ConfigError, Error};
+use crate::header;
+use crate::record::Reading;
+use crate::signature::Secrets;
+
+/// The time to live of a session whose cookie does not say one: connect-redis's 24 hours.
+pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(86_400);
+
+/// What happens to the stored session when a handler [unsets](crate::Session::unset) it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unset {
+    /// The session stays in the store as it was; changes of this request are dropped.
+    #[default]
+    Keep,
+    /// The session is destroyed.
+    Destroy,
+}
+
+/// When the browser sends the cookie along with requests from other sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Never.
+    Strict,
+    /// When a person follows a link.
+    Lax,
+    /// Always; browsers ask for [`Secure`] with it.
+    None,
+    /// `None` over TLS, `Lax` otherwise; decided when a session is made, and stored in it.
+    Auto,
+}
+
+/// Whether the browser sends the cookie over TLS only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secure {
+    /// Also without TLS.
+    No,
+    /// Over TLS only. A request that did not come over TLS gets no cookie at all.
+    Yes,
+    /// As the request that made the session came; stored in the session.
+    Auto,
+}
+
+/// The cookie of a new session; express-session's option `cookie`.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_express_session::{CookieOptions, SameSite, Secure};
+///
+/// let cookie = CookieOptions::new()
+///     .max_age(Duration::from_secs(3600))
+///     .same_site(SameSite::Lax)
+///     .secure(Secure::Auto);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CookieOptions(IndexMap<String, Slot>);
+
+impl CookieOptions {
+    /// The defaults: `Path=/; HttpOnly`, for as long as the browser runs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long the cookie lives, in the browser and in the store. Default: as long as the browser
+    /// runs, and in the store the layer's [`ttl`](crate::SessionLayer::ttl).
+    #[must_use]
+    pub fn max_age(self, max_age: Duration) -> Self {
+        self.with("maxAge", Slot::Number(max_age.as_millis() as f64))
+    }
+
+    /// The paths below which there are sessions, as a plain prefix. Default: `/`.
+    #[must_use]
+    pub fn path(self, path: &str) -> Self {
+        self.with("path", Slot::Text(path.to_owned()))
+    }
+
+    /// The domain whose subdomains get the cookie too. Default: this host alone.
+    #[must_use]
+    pub fn domain(self, domain: &str) -> Self {
+        self.with("domain", Slot::Text(domain.to_owned()))
+    }
+
+    /// Whether scripts in the page are kept from the cookie. Default: yes.
+    #[must_use]
+    pub fn http_only(self, http_only: bool) -> Self {
+        self.with("httpOnly", Slot::Bool(http_only))
+    }
+
+    /// Whether the cookie goes over TLS only. Default: [`Secure::No`].
+    #[must_use]
+    pub fn secure(self, secure: Secure) -> Self {
+        let slot = match secure {
+            Secure::No => Slot::Bool(false),
+            Secure::Yes => Slot::Bool(true),
+            Secure::Auto => Slot::Text("auto".to_owned()),
+        };
+        self.with("secure", slot)
+    }
+
+    /// Whether requests from other sites bring the cookie. Default: the cookie does not say.
+    #[must_use]
+    pub fn same_site(self, same_site: SameSite) -> Self {
+        self.with("sameSite", Slot::Text(same_site.as_str().to_owned()))
+    }
+
+    /// Whether the cookie is kept apart for each top-level site. Default: the cookie does not say.
+    #[must_use]
+    pub fn partitioned(self, partitioned: bool) -> Self {
+        self.with("partitioned", Slot::Bool(partitioned))
+    }
+
+    fn with(mut self, name: &str, value: Slot) -> Self {
+        self.0.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Reads the options as an Express service has them in its configuration, an object like
+    /// `{"maxAge":3600000,"sameSite":"lax"}`; `expires` is a date as text.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Option`] for what is not such an object, and for a `maxAge` that is not a
+    /// number.
+    pub fn from_json(json: &str) -> Result<Self, ConfigError> {
+        let members: IndexMap<String, &RawValue> = serde_json::from_str(json)
+            .map_err(|cause| ConfigError::option("cookie", cause.to_string()))?;
+        let slots = members.into_iter().map(|(name, raw)| {
+            match (name.as_str(), Slot::from_json(raw.get())) {
+                ("expires", Slot::Text(text)) => {
+                    let ms = crate::timestamp::parse(&text).unwrap_or(f64::NAN);
+                    Ok((name, Slot::Date(ms)))
+                }
+                ("maxAge", slot) if slot.is_truthy() && !matches!(slot, Slot::Number(_)) => {
+                    Err(ConfigError::option("cookie.maxAge", "a number of milliseconds"))
+                }
+                (_, slot) => Ok((name, slot)),
+            }
+        });
+        slots.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The cookie of a session that is made now, in answer to a request that came over TLS or not.
+    pub(crate) fn make(&self, secure: bool, now_ms: f64) -> Result<Cookie, Error> {
+        let mut cookie =
+            Cookie::new(self.0.iter().map(|(name, slot)| (name.as_str(), slot)), now_ms)?;
+        if is_auto(&cookie.secure) {
+            cookie.secure = Slot::Bool(secure);
+        }
+        if is_auto(&cookie.same_site) {
+            let same_site = if secure { SameSite::None } else { SameSite::Lax };
+            cookie.same_site = Slot::Text(same_site.as_str().to_owned());
+        }
+        Ok(cookie)
+    }
+
+    /// The prefix of the paths that have sessions.
+    pub(crate) fn path_prefix(&self) -> &str {
+        match self.0.get("path") {
+            Some(Slot::Text(path)) if !path.is_empty() => path,
+            _ => "/",
+        }
+    }
+}
+
+fn is_auto(slot: &Slot) -> bool {
+    matches!(slot, Slot::Text(text) if text == "auto")
+}
+
+impl SameSite {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Lax => "lax",
+            Self::None => "none",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// Everything that a request needs to know of the settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) name: String,
+    pub(crate) secrets: Secrets,
+    pub(crate) cookie: CookieOptions,
+    pub(crate) ttl: Duration,
+    pub(crate) rules: Rules,
+    pub(crate) unset: Unset,
+    /// Whether `X-Forwarded-Proto` says how the request came.
+    pub(crate) proxy: bool,
+    /// `SameSite` of cookies whose session does not say; on the wire only, never stored.
+    pub(crate) same_site_on_wire: Option<SameSite>,
+    /// `Secure` on every cookie that answers a request over TLS; on the wire only, never stored.
+    pub(crate) secure_on_wire: bool,
+    /// Everything as Express does it, also where the defaults of this crate are better.
+    pub(crate) strict: bool,
+}
+
+/// The options that decide when a session is written and when its cookie is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) resave: bool,
+    pub(crate) rolling: bool,
+    pub(crate) save_uninitialized: bool,
+}
+
+impl Options {
+    pub(crate) fn new(secrets: Secrets) -> Self {
+        Self {
+            name: "connect.sid".to_owned(),
+            secrets,
+            cookie: CookieOptions::default(),
+            ttl: DEFAULT_TTL,
+            rules: Rules::default(),
+            unset: Unset::Keep,
+            proxy: false,
+            same_site_on_wire: None,
+            secure_on_wire: false,
+            strict: false,
+        }
+    }
+
+    pub(crate) fn reading(&self) -> Reading {
+        if self.strict { Reading::AsNode } else { Reading::Verbatim }
+    }
+
+    /// Whether a browser would take the cookies that these options make.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if !header::is_token(&self.name) {
+            return Err(ConfigError::option("name", "a cookie's name is a token of RFC 7230"));
+        }
+        let cookie = self
+            .cookie
+            .make(true, 0.0)
+            .map_err(|_| ConfigError::option("cookie.maxAge", "a number"))?;
+        let text_rule = |name: &str, slot: &Slot, rule: fn(&str) -> bool, says: &str| match slot {
+            Slot::Text(text) if !rule(text) => Err(ConfigError::option(name, says)),
+            _ => Ok(()),
+        };
+        text_rule("cookie.path", &cookie.path, header::is_path, "printable ASCII without `;`")?;
+        let domain = |text: &str| text.is_empty() || header::is_domain(text);
+        text_rule("cookie.domain", &cookie.domain, domain, "a host name")
+    }
+}

@@ -1,0 +1,275 @@
+//! The middleware: finds the session, runs the inner service, stores what changed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use tower_service::Service;
+
+use crate::cookie::{Cookie, Slot};
+use crate::error::{Error, ErrorKind};
+use crate::header;
+use crate::id::SessionId;
+use crate::layer::SecureTransport;
+use crate::options::Options;
+use crate::policy::{self, StoreAction};
+use crate::session::{Context, Finished, LazySession, Session};
+use crate::store::Store;
+use crate::timestamp;
+
+/// The middleware that [`SessionLayer`](crate::SessionLayer) puts around a service.
+#[derive(Clone, Debug)]
+pub struct SessionService<S> {
+    inner: S,
+    options: Arc<Options>,
+    store: Arc<dyn Store>,
+}
+
+/// The response of a [`SessionService`]; it leaves after the store answered.
+pub struct ResponseFuture<T>(Pin<Box<dyn Future<Output = T> + Send>>);
+
+impl<S> SessionService<S> {
+    pub(crate) fn new(inner: S, options: Arc<Options>, store: Arc<dyn Store>) -> Self {
+        Self { inner, options, store }
+    }
+
+    /// The request's session, unless there is none: another layer made one already, or the path
+    /// lies outside the cookie's.
+    fn session_of<B>(&self, request: &Request<B>) -> Option<LazySession> {
+        let has_session = request.extensions().get::<LazySession>().is_some();
+        if has_session || !request.uri().path().starts_with(self.options.cookie.path_prefix()) {
+            return None;
+        }
+        Some(LazySession::new(Context {
+            cookie_ids: cookie_ids(request.headers(), &self.options),
+            secure: is_secure(request, &self.options),
+            options: Arc::clone(&self.options),
+            store: Arc::clone(&self.store),
+        }))
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    ReqBody: Send + 'static,
+    ResBody: Default + Send + 'static,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<Result<Response<ResBody>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        // The service that was polled ready is the one to call; its clone waits for the next.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let Some(session) = self.session_of(&request) else {
+            return ResponseFuture(Box::pin(inner.call(request)));
+        };
+        request.extensions_mut().insert(session.clone());
+        ResponseFuture(Box::pin(async move {
+            // Express loads before any handler runs; we load for a handler that asks.
+            if session.context().options.strict
+                && let Err(error) = session.session().await
+            {
+                return Ok(failed(&error, true));
+            }
+            let mut response = inner.call(request).await?;
+            match commit(&session, response.headers_mut()).await {
+                Ok(()) => Ok(response),
+                Err(error) => Ok(failed(&error, session.context().options.strict)),
+            }
+        }))
+    }
+}
+
+/// The answer when the session could not be read or stored, in place of the handler's.
+fn failed<B: Default>(error: &Error, strict: bool) -> Response<B> {
+    tracing::error!(error.kind = ?error.kind(), error.source = source(error), "session failed: {error}");
+    let mut response = Response::new(B::default());
+    *response.status_mut() =
+        if strict { StatusCode::INTERNAL_SERVER_ERROR } else { status(error.kind()) };
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    response
+}
+
+/// Long enough for a fail-over to get on, short enough for a person.
+pub(crate) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// The status that tells a client what an error means for it.
+pub(crate) fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Unavailable | ErrorKind::Store | ErrorKind::Conflict => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn source(error: &Error) -> Option<String> {
+    std::error::Error::source(error).map(ToString::to_string)
+}
+
+/// Stores what the request did to its session, and sets or clears the cookie.
+async fn commit(lazy: &LazySession, headers: &mut HeaderMap) -> Result<(), Error> {
+    let Some(session) = lazy.loaded() else { return Ok(()) };
+    let context = lazy.context();
+    let finished = session.finish()?;
+    if let Finished::Alive { id, cookie, facts } = &finished {
+        let action = policy::store_action(*facts, context.options.rules);
+        match store(session, context, id, cookie, action).await {
+            Err(error) if error.kind() == ErrorKind::Gone => {
+                tracing::info!(session.id = ?id, "the session ended while a request was under way");
+                return clear_cookie(context, headers);
+            }
+            // Express has sent its answer by now; the error reaches nobody but the log.
+            Err(error) if context.options.strict => {
+                tracing::error!(error.source = source(&error), "session failed: {error}");
+            }
+            stored => stored?,
+        }
+        if policy::sends_cookie(*facts, context.options.rules) {
+            send_cookie(context, id, cookie, headers);
+        }
+        return Ok(());
+    }
+    let Finished::Ended { id, .. } = &finished else { return Ok(()) };
+    if finished.destroys(&context.options) {
+        match context.store.destroy(id).await {
+            Err(error) if context.options.strict => {
+                tracing::error!(error.source = source(&error), "session failed: {error}");
+            }
+            destroyed => destroyed?,
+        }
+    }
+    clear_cookie(context, headers)
+}
+
+async fn store(
+    session: &Session,
+    context: &Context,
+    id: &SessionId,
+    cookie: &Cookie,
+    action: StoreAction,
+) -> Result<(), Error> {
+    match action {
+        StoreAction::Nothing => Ok(()),
+        StoreAction::Save => session.save().await,
+        StoreAction::Touch => match cookie.time_to_live(timestamp::now_ms(), context.options.ttl) {
+            Some(ttl) => {
+                let found = context.store.touch(id, ttl).await?;
+                if found || context.options.strict { Ok(()) } else { Err(ErrorKind::Gone.into()) }
+            }
+            None => context.store.destroy(id).await,
+        },
+    }
+}
+
+fn send_cookie(context: &Context, id: &SessionId, cookie: &Cookie, headers: &mut HeaderMap) {
+    let options = &context.options;
+    if cookie.secure.is_truthy() && !context.secure {
+        tracing::warn!(
+            "no session cookie sent: it is for TLS only, and the request did not come over TLS"
+        );
+        return;
+    }
+    let value = options.secrets.sign(id.as_str());
+    match header::set_cookie(&options.name, &value, &on_wire(cookie, context)) {
+        Ok(line) => append_cookie(headers, line, options),
+        Err(_) => tracing::error!("no session cookie sent: one of its attributes is not valid"),
+    }
+}
+
+/// Tells the browser to drop the cookie, if it sent one. Express leaves it there.
+fn clear_cookie(context: &Context, headers: &mut HeaderMap) -> Result<(), Error> {
+    if context.options.strict || context.cookie_ids.is_empty() {
+        return Ok(());
+    }
+    let mut cookie = on_wire(&context.options.cookie.make(context.secure, 0.0)?, context);
+    cookie.expires = Slot::Date(0.0);
+    append_cookie(
+        headers,
+        header::set_cookie(&context.options.name, "", &cookie)?,
+        &context.options,
+    );
+    Ok(())
+}
+
+/// The cookie with the attributes that are sent without being stored.
+fn on_wire(cookie: &Cookie, context: &Context) -> Cookie {
+    let mut cookie = cookie.clone();
+    if let (Slot::Undefined, Some(same_site)) =
+        (&cookie.same_site, context.options.same_site_on_wire)
+    {
+        cookie.same_site = Slot::Text(same_site.as_str().to_owned());
+    }
+    if context.options.secure_on_wire && context.secure {
+        cookie.secure = Slot::Bool(true);
+    }
+    cookie
+}
+
+fn append_cookie(headers: &mut HeaderMap, line: HeaderValue, options: &Options) {
+    headers.append(SET_COOKIE, line);
+    if !options.strict && !headers.contains_key(CACHE_CONTROL) {
+        // A cache that kept this response would hand one visitor's session to the next.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// The ids that the request's cookies name under a good signature.
+fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<SessionId> {
+    let mut ids = Vec::new();
+    // HTTP/2 may split the header into several, which Node joins; so do we.
+    let lines: Vec<_> =
+        headers.get_all(COOKIE).iter().map(|line| header::latin1(line.as_bytes())).collect();
+    let header = if lines.len() == 1 { lines[0].clone() } else { lines.join("; ").into() };
+    // The first cookie wins in Express, even an empty or a forged one. Outside the strict mode the
+    // later ones are tried too, since a stale one must not lock anybody out.
+    let tried = if options.strict { 1 } else { MAX_COOKIES };
+    for value in header::cookie_values(&header, &options.name).take(tried) {
+        ids.extend(options.secrets.unsign(&value).filter(|id| !ids.contains(id)));
+    }
+    ids
+}
+
+/// So many cookies of the session's name are looked at; a browser has a few at most, one for each
+/// domain and path.
+const MAX_COOKIES: usize = 8;
+
+/// Whether the request came over TLS: express-session's `issecure`.
+fn is_secure<B>(request: &Request<B>, options: &Options) -> bool {
+    if request.extensions().get::<SecureTransport>().is_some() {
+        return true;
+    }
+    let forwarded = || {
+        let header = request.headers().get("x-forwarded-proto")?;
+        header.to_str().ok()?.split(',').next()
+    };
+    options.proxy && forwarded().is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
+}
+
+impl<T> Future for ResponseFuture<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<T> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl<T> std::fmt::Debug for ResponseFuture<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}

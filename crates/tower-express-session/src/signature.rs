@@ -1,0 +1,155 @@
+//! Signed cookie values, `s:<id>.<signature>`, as npm's cookie-signature makes them.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::error::ConfigError;
+use crate::id::SessionId;
+
+/// The secrets that sign session cookies: the first one signs, each of them verifies.
+///
+/// ```
+/// use tower_express_session::Secrets;
+///
+/// let secrets = Secrets::new(["new secret", "the one before"])?;
+/// let value = secrets.sign("0123456789abcdef");
+/// assert_eq!(secrets.unsign(&value).unwrap().as_str(), "0123456789abcdef");
+/// # Ok::<(), tower_express_session::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Secrets(Vec<Hmac<Sha256>>);
+
+impl Secrets {
+    /// Takes the secrets in order of preference.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when there is no secret, or an empty one: anybody could forge its cookies.
+    pub fn new<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
+        let keys: Vec<_> =
+            secrets.into_iter().map(|secret| key(secret.as_ref())).collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Err(ConfigError::NoSecret);
+        }
+        Ok(Self(keys))
+    }
+
+    /// The signed value of an id, `s:` included, not yet percent-encoded.
+    #[must_use]
+    pub fn sign(&self, id: &str) -> String {
+        let mut mac = self.0[0].clone();
+        mac.update(id.as_bytes());
+        format!("s:{id}.{}", STANDARD_NO_PAD.encode(mac.finalize().into_bytes()))
+    }
+
+    /// The id inside a signed value, if one of the secrets signed it.
+    ///
+    /// Splits at the last dot, since an id may contain dots, and takes only the exact text that
+    /// [`sign`](Self::sign) makes: no padding, no URL-safe alphabet. Compares in constant time.
+    #[must_use]
+    pub fn unsign(&self, value: &str) -> Option<SessionId> {
+        let (id, signature) = value.strip_prefix("s:")?.rsplit_once('.')?;
+        let signature = STANDARD_NO_PAD.decode(signature).ok()?;
+        let signed_by = |key: &Hmac<Sha256>| {
+            let mut mac = key.clone();
+            mac.update(id.as_bytes());
+            mac.verify_slice(&signature).is_ok()
+        };
+        // An empty id is signed correctly, but express-session reads it as no session.
+        (!id.is_empty() && self.0.iter().any(signed_by)).then(|| SessionId::from(id))
+    }
+}
+
+fn key(secret: &[u8]) -> Result<Hmac<Sha256>, ConfigError> {
+    if secret.is_empty() {
+        return Err(ConfigError::EmptySecret);
+    }
+    Ok(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets(list: &[&str]) -> Secrets {
+        Secrets::new(list).unwrap()
+    }
+
+    #[test]
+    fn signs_as_cookie_signature_does() {
+        let value = secrets(&["keyboard cat"]).sign("0123456789abcdef");
+        assert_eq!(value, "s:0123456789abcdef.3S3RsaFMKoAtkT5+E8LbKyZoXgRG2L6eXhvB3Ran2Ts");
+        assert_eq!(secrets(&["k"]).sign("x"), "s:x.w47ciBXISJ9kc4l49EAI+FljRVRfC6po72/PXFPlcYk");
+    }
+
+    #[test]
+    fn verifies_with_each_secret_and_signs_with_the_first() {
+        let old = secrets(&["old"]).sign("id");
+        let both = secrets(&["new", "old"]);
+        assert_eq!(both.unsign(&old).unwrap().as_str(), "id");
+        assert_eq!(both.sign("id"), secrets(&["new"]).sign("id"));
+        assert!(secrets(&["new"]).unsign(&old).is_none());
+    }
+
+    #[test]
+    fn an_id_may_contain_dots() {
+        let secrets = secrets(&["k"]);
+        assert_eq!(secrets.unsign(&secrets.sign("a.b.c")).unwrap().as_str(), "a.b.c");
+    }
+
+    #[test]
+    fn refuses_whatever_is_not_exactly_a_signed_value() {
+        let secrets = secrets(&["k"]);
+        let good = secrets.sign("x");
+        let bare = good.strip_prefix("s:").unwrap();
+        let url_safe = good.replace('+', "-").replace('/', "_");
+        for bad in [
+            "",
+            "s:",
+            "s:x",
+            "s:.",
+            "s:x.",
+            "x",
+            bare,
+            &format!("S:{bare}"),
+            &format!("{good}="),
+            &format!("{good}A"),
+            &url_safe,
+            &good[..good.len() - 1],
+            &secrets.sign(""),
+            &good.replace("s:x", "s:y"),
+        ] {
+            assert!(secrets.unsign(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_bit_of_the_signature_may_differ() {
+        let secrets = secrets(&["k"]);
+        let good = secrets.sign("x");
+        for at in 4..good.len() {
+            for bit in 0..7 {
+                let mut bytes = good.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                let flipped = String::from_utf8(bytes).unwrap();
+                assert!(secrets.unsign(&flipped).is_none(), "{flipped}");
+            }
+        }
+    }
+
+    #[test]
+    fn needs_a_secret() {
+        assert_eq!(Secrets::new([""; 0]).unwrap_err(), ConfigError::NoSecret);
+        assert_eq!(Secrets::new(["a", ""]).unwrap_err(), ConfigError::EmptySecret);
+    }
+}

@@ -1,0 +1,159 @@
+//! Sessions in the memory of one process, for tests and for trying things out.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Created, Store, Updated};
+use crate::error::Error;
+use crate::id::SessionId;
+
+/// So many writes lie between two searches for sessions that are over.
+const WRITES_PER_SWEEP: usize = 1024;
+
+/// A time to live beyond what the clock can name is cut to this: a hundred years.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Keeps sessions in this process; they end with it.
+///
+/// ```
+/// use tower_express_session::{MemoryStore, SessionLayer};
+///
+/// let layer = SessionLayer::new(MemoryStore::new(), ["a secret"])?;
+/// # Ok::<(), tower_express_session::ConfigError>(())
+/// ```
+pub struct MemoryStore {
+    // Locked for single steps on the map, never across an await.
+    sessions: Mutex<Sessions>,
+    clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    entries: HashMap<SessionId, Entry>,
+    writes_since_sweep: usize,
+}
+
+struct Entry {
+    value: Bytes,
+    ends: Instant,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Instant::now)
+    }
+
+    /// An empty store that asks `clock` for the time, so that a test need not wait.
+    #[must_use]
+    pub fn with_clock(clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self { sessions: Mutex::default(), clock: Arc::new(clock) }
+    }
+
+    /// The number of sessions that are not over.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let now = (self.clock)();
+        self.sessions().entries.values().filter(|entry| entry.ends > now).count()
+    }
+
+    /// Whether there is no session.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        // No step on the map can panic half-way, so a poisoned lock holds a sound map.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sessions {
+    fn live(&mut self, id: &SessionId, now: Instant) -> Option<&mut Entry> {
+        self.entries.get_mut(id).filter(|entry| entry.ends > now)
+    }
+
+    fn put(&mut self, id: &SessionId, value: Bytes, now: Instant, ttl: Duration) {
+        self.entries.insert(id.clone(), Entry { value, ends: now + ttl.min(LONGEST) });
+        self.writes_since_sweep += 1;
+        if self.writes_since_sweep >= WRITES_PER_SWEEP {
+            self.writes_since_sweep = 0;
+            self.entries.retain(|_, entry| entry.ends > now);
+        }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn load(&self, id: &SessionId) -> Result<Option<Bytes>, Error> {
+        let now = (self.clock)();
+        Ok(self.sessions().live(id, now).map(|entry| entry.value.clone()))
+    }
+
+    async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
+        let now = (self.clock)();
+        let mut sessions = self.sessions();
+        if sessions.live(id, now).is_some() {
+            return Ok(Created::Exists);
+        }
+        sessions.put(id, value, now, ttl);
+        Ok(Created::Stored)
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        base: &Bytes,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Updated, Error> {
+        let now = (self.clock)();
+        let mut sessions = self.sessions();
+        let updated = match sessions.live(id, now) {
+            None => Updated::Gone,
+            Some(entry) if entry.value != base => Updated::Changed(entry.value.clone()),
+            Some(_) => {
+                sessions.put(id, value, now, ttl);
+                Updated::Stored
+            }
+        };
+        Ok(updated)
+    }
+
+    async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
+        self.sessions().put(id, value, (self.clock)(), ttl);
+        Ok(())
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
+        let now = (self.clock)();
+        let mut sessions = self.sessions();
+        let Some(entry) = sessions.live(id, now) else { return Ok(false) };
+        entry.ends = now + ttl.min(LONGEST);
+        Ok(true)
+    }
+
+    async fn destroy(&self, id: &SessionId) -> Result<(), Error> {
+        self.sessions().entries.remove(id);
+        Ok(())
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("sessions", &self.len()).finish()
+    }
+}

@@ -1,0 +1,80 @@
+//! Where sessions are kept.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::id::SessionId;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod memory;
+
+pub use memory::MemoryStore;
+
+/// Keeps sessions: one value of bytes under each id, for a time.
+///
+/// A store knows nothing of cookies or JSON; what it is given, it gives back.
+///
+/// # Contract
+///
+/// - Ids are opaque. None, however hostile, reaches a value that is not a session of this store.
+/// - A value is there until its time to live, counted from the last write or touch, is over; then
+///   [`load`](Self::load) gives nothing. The time to live is in whole seconds, at least one.
+/// - An error is never read as "there is no session": what cannot be asked is
+///   [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
+/// - A write that was answered is seen by every later load.
+/// - A future that is dropped before it ended may or may not have written.
+///
+/// The suite [`conformance`](crate::store::conformance) (feature `conformance`) checks all of it.
+#[async_trait]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// The exact bytes stored for an id; nothing for one that was never made, was destroyed or is
+    /// over.
+    async fn load(&self, id: &SessionId) -> Result<Option<Bytes>, Error>;
+
+    /// Stores a new session. Never overwrites one.
+    async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error>;
+
+    /// Replaces a session's value if it is still `base`, byte for byte, in one atomic step. Never
+    /// brings back a session that is gone.
+    async fn update(
+        &self,
+        id: &SessionId,
+        base: &Bytes,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Updated, Error>;
+
+    /// Stores a value whatever is there, as connect-redis does. Only the strict mode uses it.
+    async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error>;
+
+    /// Starts the time to live again, without touching the value; false if there is no session.
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error>;
+
+    /// Ends a session. That there was none is a success.
+    async fn destroy(&self, id: &SessionId) -> Result<(), Error>;
+}
+
+/// The answer to [`Store::create`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The session is stored.
+    Stored,
+    /// A session of this id was there; it is as it was.
+    Exists,
+}
+
+/// The answer to [`Store::update`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Updated {
+    /// The new value is stored.
+    Stored,
+    /// Somebody else wrote these bytes meanwhile; nothing was stored.
+    Changed(Bytes),
+    /// The session ended meanwhile; nothing was stored.
+    Gone,
+}
