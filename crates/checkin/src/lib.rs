@@ -1,4 +1,5 @@
 //! A check-in service.
 
+pub mod demo;
 pub mod domain;
 pub mod import;

@@ -1,0 +1,96 @@
+//! Chance that is the same every time.
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): one word of state, and good enough for a demo.
+///
+/// Each part of the data has a generator with a seed of its own, so that a change in one part
+/// leaves the others as they were.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+
+    /// From 0 to `end`, without it; 0 if there is nothing below `end`.
+    ///
+    /// The high half of a product, and no remainder: `end` is far below 2^32, so the bias is too.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        ((self.next() >> 32) * end) >> 32
+    }
+
+    pub(super) fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
+    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.index(items.len())]
+    }
+
+    /// True this many times in a hundred.
+    pub(super) fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.index(last + 1));
+        }
+    }
+}
+
+/// A choice among few favourites and many others.
+pub(super) struct Weighted {
+    /// Whole numbers: powers and logarithms differ from one machine's library to another's.
+    sums: Vec<u64>,
+}
+
+impl Weighted {
+    pub(super) fn new(weights: impl Iterator<Item = u64>) -> Self {
+        let sums = weights.scan(0, |sum, weight| {
+            *sum += weight;
+            Some(*sum)
+        });
+        Self { sums: sums.collect() }
+    }
+
+    pub(super) fn pick(&self, random: &mut Random) -> usize {
+        let total = self.sums.last().copied().unwrap_or_default();
+        let point = random.below(total);
+        self.sums.partition_point(|&sum| sum <= point)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sequence_is_the_published_one() {
+        let mut random = Random::new(1_234_567);
+        let words = [random.next(), random.next(), random.next()];
+        assert_eq!(
+            words,
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+        );
+    }
+
+    #[test]
+    fn weights_are_kept() {
+        let weighted = Weighted::new([1, 0, 3].into_iter());
+        let mut random = Random::new(1);
+        let mut counts = [0; 3];
+        for _ in 0..4000 {
+            counts[weighted.pick(&mut random)] += 1;
+        }
+        assert_eq!(counts[1], 0);
+        assert!((900..1100).contains(&counts[0]), "{counts:?}");
+    }
+}
