@@ -26,17 +26,8 @@ pub struct NewCheckin {
 
 impl NewCheckin {
     pub fn with_id(self, id: CheckinId) -> Checkin {
-        let Self {
-            user,
-            location,
-            stars,
-        } = self;
-        Checkin {
-            id,
-            user,
-            location,
-            stars,
-        }
+        let Self { user, location, stars } = self;
+        Checkin { id, user, location, stars }
     }
 }
 
@@ -145,9 +136,7 @@ mod tests {
         for text in ["0-0", "1609602085397-0", "5-17", &max] {
             assert_eq!(text.parse::<CheckinId>().unwrap().to_string(), text);
         }
-        for text in [
-            "", "-", "5", "5-", "-5", "+5-1", "5-+1", "05-1", "5-01", "5-1-1", " 5-1",
-        ] {
+        for text in ["", "-", "5", "5-", "-5", "+5-1", "5-+1", "05-1", "5-01", "5-1-1", " 5-1"] {
             assert_eq!(text.parse::<CheckinId>(), Err(CheckinIdError), "{text:?}");
         }
     }

@@ -25,10 +25,7 @@ impl Coordinates {
         if !(-90.0..=90.0).contains(&latitude) {
             return Err(CoordinatesError::Latitude);
         }
-        Ok(Self {
-            longitude,
-            latitude,
-        })
+        Ok(Self { longitude, latitude })
     }
 
     pub fn longitude(self) -> f64 {
@@ -57,9 +54,7 @@ impl FromStr for Coordinates {
 
 /// A decimal number: `str::parse` alone would also take `inf`, `nan` and `1e2`.
 fn degrees(text: &str) -> Result<f64, CoordinatesError> {
-    let decimal = text
-        .bytes()
-        .all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.'));
+    let decimal = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.'));
     let number = if decimal { text.parse().ok() } else { None };
     number.ok_or(CoordinatesError::Form)
 }
@@ -111,13 +106,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Coordinates>(), Err(error), "{text:?}");
         }
-        assert_eq!(
-            Coordinates::new(f64::NAN, 0.0),
-            Err(CoordinatesError::Longitude)
-        );
-        assert_eq!(
-            Coordinates::new(0.0, f64::INFINITY),
-            Err(CoordinatesError::Latitude)
-        );
+        assert_eq!(Coordinates::new(f64::NAN, 0.0), Err(CoordinatesError::Longitude));
+        assert_eq!(Coordinates::new(0.0, f64::INFINITY), Err(CoordinatesError::Latitude));
     }
 }

@@ -56,9 +56,7 @@ impl FromStr for Website {
     fn from_str(text: &str) -> Result<Self, WebsiteError> {
         let rest = without_scheme(text).unwrap_or(text);
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let clean = !text
-            .chars()
-            .any(|c| c.is_control() || c.is_whitespace() || c == '\\');
+        let clean = !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\');
         if text.len() <= Self::MAX_BYTES && clean && is_host(host) {
             Ok(Self(text.to_owned()))
         } else {
@@ -68,8 +66,7 @@ impl FromStr for Website {
 }
 
 fn without_scheme(text: &str) -> Option<&str> {
-    text.strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"))
+    text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))
 }
 
 /// A host name with perhaps a port, and without a user: `https://bank.example@evil.example` is
@@ -77,9 +74,7 @@ fn without_scheme(text: &str) -> Option<&str> {
 fn is_host(text: &str) -> bool {
     let (name, port) = text.split_once(':').unwrap_or((text, "80"));
     name.starts_with(char::is_alphanumeric)
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '.'))
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.'))
         && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
@@ -109,10 +104,7 @@ mod tests {
     fn only_web_addresses_become_links() {
         for (text, href) in [
             ("https://a.example.com", "https://a.example.com"),
-            (
-                "http://a.example.com:8080/x?y#z",
-                "http://a.example.com:8080/x?y#z",
-            ),
+            ("http://a.example.com:8080/x?y#z", "http://a.example.com:8080/x?y#z"),
             ("www.example.com/menu", "https://www.example.com/menu"),
             ("bücher.example.com", "https://bücher.example.com"),
         ] {

@@ -35,18 +35,9 @@ impl OpeningHours {
     ///
     /// If a day that goes past midnight runs into the hours of the next one.
     pub fn new(days: [DayHours; 7]) -> Result<Self, HoursError> {
-        for (day, next) in Weekday::ALL
-            .into_iter()
-            .zip(Weekday::ALL.into_iter().cycle().skip(1))
-        {
-            let closes = days[day.index()]
-                .0
-                .last()
-                .map_or(0, |range| range.closes_min);
-            let opens = days[next.index()]
-                .0
-                .first()
-                .map_or(DAY_MIN, |range| range.opens_min);
+        for (day, next) in Weekday::ALL.into_iter().zip(Weekday::ALL.into_iter().cycle().skip(1)) {
+            let closes = days[day.index()].0.last().map_or(0, |range| range.closes_min);
+            let opens = days[next.index()].0.first().map_or(DAY_MIN, |range| range.opens_min);
             if closes > DAY_MIN + opens {
                 return Err(HoursError::IntoNextDay(day));
             }
@@ -61,10 +52,7 @@ impl OpeningHours {
     /// Whether the place is open at that minute of the day; knows last night's late hours.
     pub fn is_open(&self, day: Weekday, minute: u16) -> bool {
         let contains = |hours: &DayHours, minute| {
-            hours
-                .0
-                .iter()
-                .any(|range| (range.opens_min..range.closes_min).contains(&minute))
+            hours.0.iter().any(|range| (range.opens_min..range.closes_min).contains(&minute))
         };
         contains(self.day(day), minute) || contains(self.day(day.before()), minute + DAY_MIN)
     }
@@ -81,14 +69,8 @@ impl DayHours {
     ///
     /// If the ranges are not in order, or touch each other.
     pub fn new(ranges: Vec<OpenRange>) -> Result<Self, HoursError> {
-        let apart = ranges
-            .windows(2)
-            .all(|pair| pair[0].closes_min < pair[1].opens_min);
-        if apart {
-            Ok(Self(ranges))
-        } else {
-            Err(HoursError::OutOfOrder)
-        }
+        let apart = ranges.windows(2).all(|pair| pair[0].closes_min < pair[1].opens_min);
+        if apart { Ok(Self(ranges)) } else { Err(HoursError::OutOfOrder) }
     }
 
     pub fn ranges(&self) -> &[OpenRange] {
@@ -145,10 +127,7 @@ impl OpenRange {
         if closes_min - opens_min > DAY_MIN {
             return Err(HoursError::ClosesLate);
         }
-        Ok(Self {
-            opens_min,
-            closes_min,
-        })
+        Ok(Self { opens_min, closes_min })
     }
 
     /// Minutes after midnight, below 1440.
@@ -244,11 +223,7 @@ mod tests {
 
     fn day(text: &str) -> Result<Vec<(u16, u16)>, HoursError> {
         let hours: DayHours = text.parse()?;
-        Ok(hours
-            .ranges()
-            .iter()
-            .map(|range| (range.opens_min, range.closes_min))
-            .collect())
+        Ok(hours.ranges().iter().map(|range| (range.opens_min, range.closes_min)).collect())
     }
 
     #[test]
@@ -310,14 +285,7 @@ mod tests {
                 assert_eq!(range.to_string().parse(), Ok(range), "{range}");
             }
         }
-        for text in [
-            "closed",
-            "8-19",
-            "18-2",
-            "18-24",
-            "11-26",
-            "11:30-14,17:30-1:15",
-        ] {
+        for text in ["closed", "8-19", "18-2", "18-24", "11-26", "11:30-14,17:30-1:15"] {
             assert_eq!(text.parse::<DayHours>().unwrap().to_string(), text);
         }
     }
@@ -337,9 +305,6 @@ mod tests {
             assert_eq!(week.is_open(day, minute), open, "{day} {minute}");
         }
         days[0] = "1-5".parse().unwrap();
-        assert_eq!(
-            OpeningHours::new(days),
-            Err(HoursError::IntoNextDay(Weekday::Sunday))
-        );
+        assert_eq!(OpeningHours::new(days), Err(HoursError::IntoNextDay(Weekday::Sunday)));
     }
 }

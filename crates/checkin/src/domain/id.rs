@@ -92,13 +92,7 @@ mod tests {
             (MAX_SAFE_INTEGER + 1, Err(IdError::TooLarge)),
         ] {
             assert_eq!(UserId::try_from(number).map(UserId::get), outcome);
-            assert_eq!(
-                number
-                    .to_string()
-                    .parse::<LocationId>()
-                    .map(LocationId::get),
-                outcome
-            );
+            assert_eq!(number.to_string().parse::<LocationId>().map(LocationId::get), outcome);
         }
         assert_eq!("077".parse::<UserId>(), Err(IdError::NotANumber));
         assert_eq!(UserId::try_from(77).unwrap().to_string(), "77");

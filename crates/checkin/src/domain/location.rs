@@ -49,14 +49,8 @@ pub enum Category {
 }
 
 impl Category {
-    pub const ALL: [Self; 6] = [
-        Self::Retail,
-        Self::Cafe,
-        Self::Restaurant,
-        Self::Bar,
-        Self::Hair,
-        Self::Gym,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Retail, Self::Cafe, Self::Restaurant, Self::Bar, Self::Hair, Self::Gym];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -80,10 +74,7 @@ impl FromStr for Category {
     type Err = CategoryError;
 
     fn from_str(text: &str) -> Result<Self, CategoryError> {
-        Self::ALL
-            .into_iter()
-            .find(|category| category.as_str() == text)
-            .ok_or(CategoryError)
+        Self::ALL.into_iter().find(|category| category.as_str() == text).ok_or(CategoryError)
     }
 }
 
@@ -117,11 +108,7 @@ mod tests {
             (1, 21, 0.0),
             (u64::MAX, u64::MAX, 1.0),
         ] {
-            assert_eq!(
-                average_stars(stars, checkins),
-                average,
-                "{stars}/{checkins}"
-            );
+            assert_eq!(average_stars(stars, checkins), average, "{stars}/{checkins}");
         }
     }
 

@@ -10,11 +10,7 @@ pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 pub fn decimal(text: &str) -> Option<u64> {
     let canonical = text == "0" || !text.starts_with('0');
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical && digits {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if canonical && digits { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]

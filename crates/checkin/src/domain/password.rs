@@ -76,30 +76,22 @@ fn is_argon2id(text: &str) -> bool {
 
 fn is_costs(text: &str) -> bool {
     let mut costs = text.split(',');
-    ["m=", "t=", "p="]
-        .iter()
-        .all(|name| costs.next().is_some_and(|cost| is_number(cost, name)))
+    ["m=", "t=", "p="].iter().all(|name| costs.next().is_some_and(|cost| is_number(cost, name)))
         && costs.next().is_none()
 }
 
 fn is_number(text: &str, name: &str) -> bool {
-    text.strip_prefix(name)
-        .and_then(super::number::decimal)
-        .is_some_and(|n| n <= u32::MAX.into())
+    text.strip_prefix(name).and_then(super::number::decimal).is_some_and(|n| n <= u32::MAX.into())
 }
 
 fn is_base64(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
     length.contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
 }
 
 /// `$2b$`, a cost from 04 to 31, `$`, then 53 characters of bcrypt's own base64.
 fn is_bcrypt(text: &str) -> bool {
-    let rest = ["$2a$", "$2b$", "$2y$"]
-        .iter()
-        .find_map(|version| text.strip_prefix(version));
+    let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|version| text.strip_prefix(version));
     let Some((cost, hash)) = rest.and_then(|rest| rest.split_once('$')) else {
         return false;
     };
@@ -107,9 +99,7 @@ fn is_bcrypt(text: &str) -> bool {
         && cost.bytes().all(|b| b.is_ascii_digit())
         && ("04"..="31").contains(&cost)
         && hash.len() == 53
-        && hash
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/'))
+        && hash.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/'))
 }
 
 /// The text is no hash of a scheme that login can check.
@@ -141,10 +131,7 @@ mod tests {
         for version in ["2a", "2b", "2y"] {
             let text = format!("${version}$05${}", "./Az09abc".repeat(6).split_at(53).0);
             let hash = PasswordHash::parse(text.clone()).unwrap();
-            assert_eq!(
-                (hash.scheme(), hash.as_str()),
-                (PasswordScheme::Bcrypt, &*text)
-            );
+            assert_eq!((hash.scheme(), hash.as_str()), (PasswordScheme::Bcrypt, &*text));
         }
     }
 
@@ -171,11 +158,7 @@ mod tests {
             argon2id("v=19$m=1,t=1,p=1") + "=",
             argon2id("v=19$m=1,t=1,p=1") + "$more",
         ] {
-            assert_eq!(
-                PasswordHash::parse(text.clone()),
-                Err(PasswordHashError),
-                "{text:?}"
-            );
+            assert_eq!(PasswordHash::parse(text.clone()), Err(PasswordHashError), "{text:?}");
         }
     }
 

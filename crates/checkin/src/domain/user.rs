@@ -23,8 +23,6 @@ pub struct User {
 impl User {
     /// First and last name, as they are shown together.
     pub fn full_name(&self) -> String {
-        format!("{} {}", self.first_name, self.last_name)
-            .trim_end()
-            .to_owned()
+        format!("{} {}", self.first_name, self.last_name).trim_end().to_owned()
     }
 }

@@ -53,12 +53,8 @@ pub enum Section {
 }
 
 impl Section {
-    pub const ALL: [Self; 4] = [
-        Self::Users,
-        Self::Locations,
-        Self::LocationDetails,
-        Self::Checkins,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::Users, Self::Locations, Self::LocationDetails, Self::Checkins];
 
     /// The key in the file.
     pub fn as_str(self) -> &'static str {
@@ -122,26 +118,15 @@ pub enum Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed {
-                line,
-                column,
-                message,
-            } => {
+            Self::Malformed { line, column, message } => {
                 write!(f, "line {line}, column {column}: {message}")
             }
             Self::Unknown => f.write_str("is not known"),
             Self::Twice => f.write_str("stands there twice"),
             Self::Missing => f.write_str("is missing"),
             Self::SameId { other } => write!(f, "is the id of {other} already"),
-            Self::SameEmail {
-                user,
-                other_user,
-                other,
-            } => {
-                write!(
-                    f,
-                    "users {other_user} and {user} have the same address (first: {other})"
-                )
+            Self::SameEmail { user, other_user, other } => {
+                write!(f, "users {other_user} and {user} have the same address (first: {other})")
             }
             Self::Value(rule) => f.write_str(rule),
         }

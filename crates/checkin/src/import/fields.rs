@@ -24,11 +24,7 @@ pub(super) type Read<T> = fn(&RawValue) -> Result<T, String>;
 
 impl<'a> Fields<'a> {
     pub(super) fn new(left: Vec<(String, &'a RawValue)>) -> Self {
-        Self {
-            left,
-            taken: Vec::new(),
-            errors: Vec::new(),
-        }
+        Self { left, taken: Vec::new(), errors: Vec::new() }
     }
 
     pub(super) fn required<T>(&mut self, name: &'static str, read: Read<T>) -> Option<T> {
@@ -50,17 +46,12 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn error(&mut self, name: &'static str, rule: &str) {
-        self.errors
-            .push((name.to_owned(), Rule::Value(rule.to_owned())));
+        self.errors.push((name.to_owned(), Rule::Value(rule.to_owned())));
     }
 
     /// All errors: those of the fields taken, then the fields that nobody took.
     pub(super) fn finish(self) -> Vec<FieldError> {
-        let Self {
-            left,
-            taken,
-            mut errors,
-        } = self;
+        let Self { left, taken, mut errors } = self;
         errors.extend(left.into_iter().map(|(name, _)| {
             let known = taken.contains(&name.as_str());
             (name, if known { Rule::Twice } else { Rule::Unknown })

@@ -64,18 +64,13 @@ impl Importer {
                 }),
             }
         }
-        self.errors.extend(
-            fields
-                .finish()
-                .into_iter()
-                .map(|(field, rule)| RecordError {
-                    file: Arc::clone(&file),
-                    section: None,
-                    index: None,
-                    field: Some(field),
-                    rule,
-                }),
-        );
+        self.errors.extend(fields.finish().into_iter().map(|(field, rule)| RecordError {
+            file: Arc::clone(&file),
+            section: None,
+            index: None,
+            field: Some(field),
+            rule,
+        }));
     }
 
     /// Everything that was right, and everything that was not.
@@ -91,15 +86,7 @@ impl Importer {
             Section::Checkins => Self::add_checkin,
         };
         for (index, raw) in raws.into_iter().enumerate() {
-            add(
-                self,
-                RecordPlace {
-                    file: Arc::clone(file),
-                    section,
-                    index,
-                },
-                raw,
-            );
+            add(self, RecordPlace { file: Arc::clone(file), section, index }, raw);
         }
     }
 
@@ -111,11 +98,7 @@ impl Importer {
         match self.seen.emails.get(&email) {
             Some((other_user, other)) if *other_user != user.id => {
                 let (other_user, other) = (*other_user, other.clone());
-                let rule = Rule::SameEmail {
-                    user: user.id,
-                    other_user,
-                    other,
-                };
+                let rule = Rule::SameEmail { user: user.id, other_user, other };
                 self.report(&place, Some("email"), rule);
             }
             _ => match claim(&mut self.seen.users, user.id, &place) {
@@ -201,9 +184,7 @@ fn claim<K: Eq + Hash>(
             entry.insert(place.clone());
             Ok(())
         }
-        Entry::Occupied(entry) => Err(Rule::SameId {
-            other: entry.get().clone(),
-        }),
+        Entry::Occupied(entry) => Err(Rule::SameId { other: entry.get().clone() }),
     }
 }
 
@@ -212,16 +193,6 @@ fn malformed(file: Arc<str>, error: &serde_json::Error) -> RecordError {
     let message = error.to_string();
     let place = format!(" at line {line} column {column}");
     let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
-    let rule = Rule::Malformed {
-        line,
-        column,
-        message,
-    };
-    RecordError {
-        file,
-        section: None,
-        index: None,
-        field: None,
-        rule,
-    }
+    let rule = Rule::Malformed { line, column, message };
+    RecordError { file, section: None, index: None, field: None, rule }
 }

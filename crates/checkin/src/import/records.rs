@@ -133,10 +133,5 @@ pub(super) fn checkin(fields: &mut Fields<'_>) -> Option<Checkin> {
     let user = fields.required("userId", value::id);
     let location = fields.required("locationId", value::id);
     let stars = fields.required("starRating", value::stars);
-    Some(Checkin {
-        id: id?,
-        user: user?,
-        location: location?,
-        stars: stars?,
-    })
+    Some(Checkin { id: id?, user: user?, location: location?, stars: stars? })
 }

@@ -9,9 +9,7 @@ const CHECKIN: &str = r#"{"id":"1609602085397-0","userId":1,"locationId":2,"star
 const BCRYPT: &str = "$2b$05$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
 
 fn details() -> String {
-    let days = Weekday::ALL
-        .map(|day| format!(r#"{{"day":"{day}","hours":"8-19"}}"#))
-        .join(",");
+    let days = Weekday::ALL.map(|day| format!(r#"{{"day":"{day}","hours":"8-19"}}"#)).join(",");
     format!(r#"{{"id":2,"description":"Coffee.","hours":[{days}]}}"#)
 }
 
@@ -50,19 +48,11 @@ fn one_file_may_hold_every_section() {
     );
     let (import, errors) = import(&[&format!("\u{feff}{text}")]);
     assert_eq!(errors, []);
-    let [user] = import.users.as_slice() else {
-        panic!("{import:?}")
-    };
-    assert_eq!(
-        (user.id.get(), user.num_checkins, user.last_checkin),
-        (1, 0, None)
-    );
+    let [user] = import.users.as_slice() else { panic!("{import:?}") };
+    assert_eq!((user.id.get(), user.num_checkins, user.last_checkin), (1, 0, None));
     assert_eq!(user.password, Password::Plain("secret123".into()));
     assert_eq!(import.locations[0].coordinates.to_string(), "-122.27,37.8");
-    assert_eq!(
-        import.details[0].hours.day(Weekday::Sunday).to_string(),
-        "8-19"
-    );
+    assert_eq!(import.details[0].hours.day(Weekday::Sunday).to_string(), "8-19");
     assert_eq!(import.checkins[0].id.to_string(), "1609602085397-0");
 }
 
@@ -77,34 +67,22 @@ fn the_example_of_the_documentation_is_right() {
         .collect();
     let (import, errors) = import(&[&text]);
     assert_eq!(errors, []);
-    assert_eq!(
-        import.details[0].hours.day(Weekday::Saturday).to_string(),
-        "10-26"
-    );
+    assert_eq!(import.details[0].hours.day(Weekday::Saturday).to_string(), "10-26");
     assert_eq!(import.details[0].socials[0].network, "instagram");
     assert_eq!(import.users[0].last_seen_at.unwrap().get(), 2);
 }
 
 #[test]
 fn numbers_may_stand_as_strings() {
-    let user = [
-        ("id", "\"9\""),
-        ("numCheckins", "\"4\""),
-        ("lastCheckin", "\"1609602085397\""),
-    ]
-    .iter()
-    .fold(USER.to_owned(), |user, (field, value)| {
-        with(&user, field, Some(value))
-    });
+    let user = [("id", "\"9\""), ("numCheckins", "\"4\""), ("lastCheckin", "\"1609602085397\"")]
+        .iter()
+        .fold(USER.to_owned(), |user, (field, value)| with(&user, field, Some(value)));
     let (import, errors) = one(Section::Users, &with(&user, "lastSeenAt", Some("\"2\"")));
     assert_eq!(errors, []);
     let user = &import.users[0];
     assert_eq!((user.id.get(), user.num_checkins), (9, 4));
     assert_eq!(user.last_checkin, Some(1_609_602_085_397));
-    assert_eq!(
-        user.last_seen_at.map(crate::domain::LocationId::get),
-        Some(2)
-    );
+    assert_eq!(user.last_seen_at.map(crate::domain::LocationId::get), Some(2));
 }
 
 #[test]
@@ -113,30 +91,19 @@ fn never_and_nowhere_have_several_spellings() {
         let user = with(USER, "lastCheckin", Some(value));
         let (import, errors) = one(Section::Users, &with(&user, "lastSeenAt", Some(value)));
         assert_eq!(errors, [], "{value}");
-        assert_eq!(
-            (import.users[0].last_checkin, import.users[0].last_seen_at),
-            (None, None)
-        );
+        assert_eq!((import.users[0].last_checkin, import.users[0].last_seen_at), (None, None));
     }
 }
 
 #[test]
 fn a_hash_is_kept_and_a_password_is_not_shown() {
-    let (import, _) = one(
-        Section::Users,
-        &with(USER, "password", Some(&format!("{BCRYPT:?}"))),
-    );
-    let Password::Hash(hash) = &import.users[0].password else {
-        panic!("not kept")
-    };
+    let (import, _) = one(Section::Users, &with(USER, "password", Some(&format!("{BCRYPT:?}"))));
+    let Password::Hash(hash) = &import.users[0].password else { panic!("not kept") };
     assert_eq!(hash.as_str(), BCRYPT);
     let (import, _) = one(Section::Users, USER);
     assert!(!format!("{import:?}").contains("secret123"));
     for value in ["secret123", "[\"secret123\"]"] {
-        let (_, errors) = one(
-            Section::Users,
-            &with(USER, "id", Some(&format!("{value:?}"))),
-        );
+        let (_, errors) = one(Section::Users, &with(USER, "id", Some(&format!("{value:?}"))));
         assert!(!errors[0].to_string().contains("secret123"));
     }
 }
@@ -155,18 +122,10 @@ fn each_field_names_its_rule() {
         user("id", Some("-1"), "must be a whole number"),
         user("id", Some("\"01\""), "must be a whole number"),
         user("id", Some("[1]"), "must be a whole number"),
-        user(
-            "id",
-            Some("9007199254740992"),
-            "must be at most 9007199254740991",
-        ),
+        user("id", Some("9007199254740992"), "must be at most 9007199254740991"),
         user("firstName", Some("\"\""), "must not be empty"),
         user("firstName", Some("7"), "must be a text"),
-        user(
-            "lastName",
-            Some("\" x\""),
-            "must not begin or end with a blank",
-        ),
+        user("lastName", Some("\" x\""), "must not begin or end with a blank"),
         user("email", Some("\"al\""), "must contain exactly one @"),
         user("password", Some("\"\""), "must not be empty"),
         user("numCheckins", Some("\"\""), "must be a whole number"),
@@ -175,57 +134,26 @@ fn each_field_names_its_rule() {
         location("location", Some("\"37.8,-122.27\""), "latitude must be"),
         location("numStars", Some("1"), "must be at most five times"),
         location("averageStars", Some("5.1"), "must be a number from 0 to 5"),
-        detail(
-            "description",
-            Some("\"\\u0007\""),
-            "must not contain control",
-        ),
-        detail(
-            "website",
-            Some("\"javascript:alert(1)\""),
-            "must be a web address",
-        ),
+        detail("description", Some("\"\\u0007\""), "must not contain control"),
+        detail("website", Some("\"javascript:alert(1)\""), "must be a web address"),
         detail("phone", Some("5"), "must be a text"),
         detail("socials", Some("\"x\""), "must be an object"),
-        detail(
-            "socials",
-            Some("{\"instagram\":\"\"}"),
-            "handle must not be empty",
-        ),
+        detail("socials", Some("{\"instagram\":\"\"}"), "handle must not be empty"),
         detail("hours", Some("[]"), "must have Monday"),
-        detail(
-            "hours",
-            Some("[{\"day\":\"Mon\",\"hours\":\"8-9\"}]"),
-            "must be a day",
-        ),
-        detail(
-            "hours",
-            Some("[{\"day\":\"Friday\",\"hours\":\"9-5\"}]"),
-            "Friday must not close",
-        ),
-        detail(
-            "hours",
-            Some("[{\"day\":\"Friday\"}]"),
-            "must have only objects",
-        ),
+        detail("hours", Some("[{\"day\":\"Mon\",\"hours\":\"8-9\"}]"), "must be a day"),
+        detail("hours", Some("[{\"day\":\"Friday\",\"hours\":\"9-5\"}]"), "Friday must not close"),
+        detail("hours", Some("[{\"day\":\"Friday\"}]"), "must have only objects"),
         checkin("id", Some("\"5\""), "must be milliseconds"),
         checkin("userId", Some("\"x\""), "must be a whole number"),
         checkin("locationId", Some("null"), "must be a whole number"),
-        checkin(
-            "starRating",
-            Some("6"),
-            "must be a whole number from 0 to 5",
-        ),
+        checkin("starRating", Some("6"), "must be a whole number from 0 to 5"),
         checkin("timestamp", Some("1"), "is not known"),
     ] {
         let (import, errors) = one(section, &with(record, field, value));
         assert_eq!(import, Import::default(), "{field}: {value:?}");
         let error = errors[0].to_string();
         let start = format!("a.json: {section}[0].{field}: {rule}");
-        assert!(
-            error.starts_with(&start) && errors.len() == 1,
-            "{errors:?} {start}"
-        );
+        assert!(error.starts_with(&start) && errors.len() == 1, "{errors:?} {start}");
     }
 }
 
@@ -254,32 +182,21 @@ fn equal_ids_name_both_records() {
         let twice = format!(r#"{{"{section}":[{record},{record}]}}"#);
         let once = format!(r#"{{"{section}":[{record}]}}"#);
         let id = |at: &str| format!("{at}.id: is the id of a.json: {section}[0] already");
-        let expected = [
-            id(&format!("a.json: {section}[1]")),
-            id(&format!("b.json: {section}[0]")),
-        ];
+        let expected = [id(&format!("a.json: {section}[1]")), id(&format!("b.json: {section}[0]"))];
         assert_eq!(errors(&[&twice, &once]), expected);
     }
 }
 
 #[test]
 fn equal_addresses_name_both_users() {
-    let other = USER
-        .replace("\"id\":1", "\"id\":5")
-        .replace("al@example", "AL@Example");
-    let (first, second) = (
-        format!(r#"{{"users":[{USER}]}}"#),
-        format!(r#"{{"users":[{other}]}}"#),
-    );
+    let other = USER.replace("\"id\":1", "\"id\":5").replace("al@example", "AL@Example");
+    let (first, second) = (format!(r#"{{"users":[{USER}]}}"#), format!(r#"{{"users":[{other}]}}"#));
     let expected = "b.json: users[0].email: \
          users 1 and 5 have the same address (first: a.json: users[0])";
     assert_eq!(errors(&[&first, &second]), [expected]);
     let (import, _) = import(&[&first, &second]);
     assert_eq!(import.users.len(), 1);
-    assert_eq!(
-        import.users[0].email,
-        "al@example.com".parse::<Email>().unwrap()
-    );
+    assert_eq!(import.users[0].email, "al@example.com".parse::<Email>().unwrap());
 }
 
 #[test]
@@ -291,34 +208,17 @@ fn a_refused_record_takes_nobodys_place() {
 
 #[test]
 fn malformed_files_are_one_error_with_line_and_column() {
-    for (text, line, column) in [
-        ("", 1, 0),
-        ("[]", 1, 0),
-        ("{\"users\":[\n  {]}", 2, 4),
-        ("{\"checkins\":[]}\n}", 2, 1),
-    ] {
+    for (text, line, column) in
+        [("", 1, 0), ("[]", 1, 0), ("{\"users\":[\n  {]}", 2, 4), ("{\"checkins\":[]}\n}", 2, 1)]
+    {
         let (import, errors) = import(&[text]);
         assert_eq!(import, Import::default());
-        let [
-            RecordError {
-                file,
-                section: None,
-                index: None,
-                field: None,
-                rule,
-            },
-        ] = errors.as_slice()
+        let [RecordError { file, section: None, index: None, field: None, rule }] =
+            errors.as_slice()
         else {
             panic!("{errors:?}")
         };
-        let Rule::Malformed {
-            line: l,
-            column: c,
-            message,
-        } = rule
-        else {
-            panic!("{rule:?}")
-        };
+        let Rule::Malformed { line: l, column: c, message } = rule else { panic!("{rule:?}") };
         assert_eq!((&**file, *l, *c), ("a.json", line, column), "{text:?}");
         assert!(!message.contains("line"), "{message}");
     }

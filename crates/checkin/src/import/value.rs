@@ -31,10 +31,7 @@ pub(super) fn text(raw: &RawValue) -> Outcome<String> {
 /// A whole number, written as a number or as a string of digits.
 pub(super) fn whole(raw: &RawValue) -> Outcome<u64> {
     let digits = raw.get();
-    let digits = digits
-        .strip_prefix('"')
-        .and_then(|s| s.strip_suffix('"'))
-        .unwrap_or(digits);
+    let digits = digits.strip_prefix('"').and_then(|s| s.strip_suffix('"')).unwrap_or(digits);
     match decimal(digits) {
         Some(number) if number <= MAX_SAFE_INTEGER => Ok(number),
         Some(_) => Err(format!("must be at most {MAX_SAFE_INTEGER}")),
@@ -48,9 +45,7 @@ pub(super) fn id<T: TryFrom<u64, Error: Display>>(raw: &RawValue) -> Outcome<T> 
 
 /// Any type of the domain that is written as text.
 pub(super) fn parsed<T: FromStr<Err: Display>>(raw: &RawValue) -> Outcome<T> {
-    text(raw)?
-        .parse()
-        .map_err(|error: T::Err| error.to_string())
+    text(raw)?.parse().map_err(|error: T::Err| error.to_string())
 }
 
 pub(super) fn name(raw: &RawValue) -> Outcome<String> {
@@ -60,11 +55,7 @@ pub(super) fn name(raw: &RawValue) -> Outcome<String> {
 }
 
 pub(super) fn name_or_empty(raw: &RawValue) -> Outcome<String> {
-    if is_empty(raw) {
-        Ok(String::new())
-    } else {
-        name(raw)
-    }
+    if is_empty(raw) { Ok(String::new()) } else { name(raw) }
 }
 
 pub(super) fn description(raw: &RawValue) -> Outcome<String> {
@@ -112,11 +103,7 @@ pub(super) fn last_place(raw: &RawValue) -> Outcome<Option<LocationId>> {
 }
 
 pub(super) fn optional<T: FromStr<Err: Display>>(raw: &RawValue) -> Outcome<Option<T>> {
-    if is_empty(raw) {
-        Ok(None)
-    } else {
-        parsed(raw).map(Some)
-    }
+    if is_empty(raw) { Ok(None) } else { parsed(raw).map(Some) }
 }
 
 fn is_empty(raw: &RawValue) -> bool {
@@ -153,9 +140,7 @@ pub(super) fn hours(raw: &RawValue) -> Outcome<OpeningHours> {
     }
     let mut days = [const { DayHours::CLOSED }; 7];
     for day in Weekday::ALL {
-        days[day.index()] = week[day.index()]
-            .take()
-            .ok_or_else(|| format!("must have {day}"))?;
+        days[day.index()] = week[day.index()].take().ok_or_else(|| format!("must have {day}"))?;
     }
     OpeningHours::new(days).map_err(|error| error.to_string())
 }
