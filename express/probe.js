@@ -95,8 +95,8 @@ function sessionOptions (options, store) {
   return { ...rest, cookie: Object.fromEntries(entries), store }
 }
 
-async function main () {
-  const { PORT = '0', STORE, PREFIX = 'sess:', TTL, OPTIONS = '{}' } = process.env
+// Starts one probe with these variables.
+async function start ({ PORT = '0', STORE, PREFIX = 'sess:', TTL, OPTIONS = '{}' }, announce) {
   const client = await connect(STORE)
   const store = new RedisStore({ client, prefix: PREFIX, ttl: TTL ? Number(TTL) : undefined })
 
@@ -108,7 +108,9 @@ async function main () {
   app.use(express.json({ strict: false, type: () => true, limit: '16mb' }))
   app.use(session(sessionOptions(JSON.parse(OPTIONS), store)))
   app.use((req, res, next) => req.method === 'POST' ? handle(req, res) : next())
-  listen(app, Number(PORT))
+  listen(app, Number(PORT), announce)
 }
 
-main()
+if (require.main === module) start(process.env)
+
+module.exports = { start }

@@ -12,13 +12,14 @@ async function connect (url) {
   return client
 }
 
-// Listens on 127.0.0.1 only, says where, and leaves on SIGTERM or SIGINT.
-function listen (app, port) {
+// Listens on 127.0.0.1 only, and says where.
+function listen (app, port, announce = console.log) {
   const server = app.listen(port, '127.0.0.1', (error) => {
     if (error) throw error
-    console.log(`listening on 127.0.0.1:${server.address().port}`)
+    announce(`listening on 127.0.0.1:${server.address().port}`)
   })
-  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0))
 }
+
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0))
 
 module.exports = { connect, listen }

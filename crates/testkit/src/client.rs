@@ -47,11 +47,7 @@ impl Client {
             .build()
             .expect("a client without TLS can always be built");
         let base = base.into().trim_end_matches('/').to_owned();
-        Client {
-            http,
-            base,
-            jar: Jar::default(),
-        }
+        Client { http, base, jar: Jar::default() }
     }
 
     pub fn jar(&self) -> &Jar {
@@ -65,10 +61,7 @@ impl Client {
     /// A request to a path, with the jar's cookies unless told otherwise.
     pub fn request(&mut self, method: Method, path: &str) -> Request<'_> {
         let builder = self.http.request(method, format!("{}{path}", self.base));
-        Request {
-            builder,
-            jar: Some(&mut self.jar),
-        }
+        Request { builder, jar: Some(&mut self.jar) }
     }
 
     pub async fn get(&mut self, path: &str) -> Response {
@@ -103,10 +96,7 @@ impl Request<'_> {
     }
 
     pub fn json(mut self, json: &Value) -> Self {
-        self.builder = self
-            .builder
-            .header(CONTENT_TYPE, "application/json")
-            .body(json.to_string());
+        self.builder = self.builder.header(CONTENT_TYPE, "application/json").body(json.to_string());
         self
     }
 
@@ -122,9 +112,7 @@ impl Request<'_> {
     ///
     /// When no answer comes.
     pub async fn send(self) -> Response {
-        self.try_send()
-            .await
-            .unwrap_or_else(|error| panic!("no answer: {error:?}"))
+        self.try_send().await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
     }
 
     /// Sends the request and reads the answer.
@@ -140,10 +128,7 @@ impl Request<'_> {
         let response = Response::read(builder.send().await?).await;
         if let Some(jar) = jar {
             let now = SystemTime::now();
-            response
-                .set_cookies()
-                .iter()
-                .for_each(|line| jar.take(line, now));
+            response.set_cookies().iter().for_each(|line| jar.take(line, now));
         }
         Ok(response)
     }
@@ -161,12 +146,7 @@ impl Response {
                 Err(_) => break false,
             }
         };
-        Response {
-            status,
-            headers,
-            body,
-            is_complete,
-        }
+        Response { status, headers, body, is_complete }
     }
 
     /// A header as text, if it is there.
@@ -177,9 +157,7 @@ impl Response {
     /// The values of all `Set-Cookie` lines as they came, in their order.
     pub fn set_cookies(&self) -> Vec<String> {
         let lines = self.headers.get_all(SET_COOKIE).iter();
-        lines
-            .map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
-            .collect()
+        lines.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned()).collect()
     }
 
     /// The body as text.

@@ -1,7 +1,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value};
 
 use crate::program::Program;
 
@@ -26,17 +29,10 @@ impl Express {
         let directory = directory();
         install(&directory);
         let mut command = Command::new("node");
-        command
-            .current_dir(&directory)
-            .arg(script)
-            .envs(env.iter().copied())
-            .env("PORT", "0");
+        command.current_dir(&directory).arg(script).envs(env.iter().copied()).env("PORT", "0");
         let program = Program::spawn(command);
         let line = program.wait_for_line(LISTENING, START_TIMEOUT);
-        let port = line
-            .trim_start_matches(LISTENING)
-            .parse()
-            .expect("the line ends in the port");
+        let port = line.trim_start_matches(LISTENING).parse().expect("the line ends in the port");
         Express { program, port }
     }
 
@@ -54,6 +50,45 @@ impl Express {
     }
 }
 
+/// Any number of `probe.js` in one process: starting Node is most of the time a comparison takes.
+#[derive(Debug)]
+pub struct ExpressProbes {
+    /// With the number of probes started; held while one is being started.
+    running: Mutex<(Program, usize)>,
+}
+
+impl ExpressProbes {
+    /// # Panics
+    ///
+    /// When `node` or `npm` is not installed.
+    pub fn start() -> ExpressProbes {
+        let directory = directory();
+        install(&directory);
+        let mut command = Command::new("node");
+        command.current_dir(&directory).arg("probes.js");
+        ExpressProbes { running: Mutex::new((Program::spawn_interactive(command), 0)) }
+    }
+
+    /// Starts one more, with the variables that `probe.js` takes, and gives its URL. It stays
+    /// until all end.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    pub fn probe(&self, env: &[(&str, &str)]) -> String {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let (program, number) = &mut *running;
+        *number += 1;
+        let mut variables: Map<String, Value> =
+            env.iter().map(|(name, value)| (name.to_string(), (*value).into())).collect();
+        variables.insert("NUMBER".to_owned(), (*number).into());
+        program.write_line(&Value::Object(variables).to_string());
+        let answer = format!("probe {number} {LISTENING}");
+        let line = program.wait_for_line(&answer, START_TIMEOUT);
+        format!("http://127.0.0.1:{}", line.trim_start_matches(&answer))
+    }
+}
+
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../express")
 }
@@ -63,26 +98,17 @@ fn directory() -> PathBuf {
 fn install(directory: &Path) {
     let lock = directory.join("package-lock.json");
     let turn = File::open(&lock).expect("express/package-lock.json can be read");
-    turn.lock()
-        .expect("express/package-lock.json can be locked");
+    turn.lock().expect("express/package-lock.json can be locked");
     if is_installed(directory, &lock) {
         return;
     }
     let output = Command::new("npm")
-        .args([
-            "ci",
-            "--omit-lockfile-registry-resolved",
-            "--no-audit",
-            "--no-fund",
-        ])
+        .args(["ci", "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund"])
         .current_dir(directory)
         .output()
         .unwrap_or_else(|error| panic!("npm (of Node 20 or later) is needed: {error}"));
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "npm ci in express/ failed:\n{complaint}"
-    );
+    assert!(output.status.success(), "npm ci in express/ failed:\n{complaint}");
 }
 
 /// npm writes `node_modules/.package-lock.json` last.

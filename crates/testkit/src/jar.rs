@@ -28,11 +28,8 @@ impl Jar {
 
     /// The text of the `Cookie` header, if there is a cookie to send.
     pub fn header(&self) -> Option<String> {
-        let pairs: Vec<String> = self
-            .values
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let pairs: Vec<String> =
+            self.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 

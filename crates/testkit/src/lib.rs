@@ -12,7 +12,7 @@ mod redis_server;
 pub mod signature;
 
 pub use client::{Client, Request, Response};
-pub use express::Express;
+pub use express::{Express, ExpressProbes};
 pub use jar::Jar;
 pub use program::{Line, Program, Stream};
 pub use redis_server::RedisServer;

@@ -1,7 +1,7 @@
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,6 +35,7 @@ pub struct Line {
 pub struct Program {
     name: String,
     child: Child,
+    stdin: Option<ChildStdin>,
     output: Arc<Output>,
 }
 
@@ -71,10 +72,19 @@ impl Program {
     }
 
     /// Starts a command prepared by the caller (another directory, say).
-    pub fn spawn(mut command: Command) -> Program {
+    pub fn spawn(command: Command) -> Program {
+        Program::spawn_reading(command, Stdio::null())
+    }
+
+    /// The same, for a program that reads what [`Program::write_line`] writes.
+    pub fn spawn_interactive(command: Command) -> Program {
+        Program::spawn_reading(command, Stdio::piped())
+    }
+
+    fn spawn_reading(mut command: Command, stdin: Stdio) -> Program {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -82,11 +92,18 @@ impl Program {
         let output = Arc::new(Output::default());
         collect(child.stdout.take(), Stream::Stdout, &output);
         collect(child.stderr.take(), Stream::Stderr, &output);
-        Program {
-            name,
-            child,
-            output,
-        }
+        let stdin = child.stdin.take();
+        Program { name, child, stdin, output }
+    }
+
+    /// Writes a line to the program's stdin.
+    ///
+    /// # Panics
+    ///
+    /// When it was not started to read one, or has ended.
+    pub fn write_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("the program was started to read its stdin");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the program reads");
     }
 
     pub fn pid(&self) -> u32 {
@@ -119,25 +136,15 @@ impl Program {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || written.closed_streams == 2 {
-                let why = if left.is_zero() {
-                    "in time"
-                } else {
-                    "before it ended"
-                };
-                panic!(
-                    "{} did not write {needle:?} {why}; it wrote:\n{}",
-                    self.name, *written
-                );
+                let why = if left.is_zero() { "in time" } else { "before it ended" };
+                panic!("{} did not write {needle:?} {why}; it wrote:\n{}", self.name, *written);
             }
             written = self.output.wait(written, left);
         }
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child
-            .try_wait()
-            .expect("a child can be waited for")
-            .is_none()
+        self.child.try_wait().expect("a child can be waited for").is_none()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -170,10 +177,7 @@ impl Program {
             }
             if Instant::now() > deadline {
                 let lines = self.output.lock().to_string();
-                panic!(
-                    "{} did not end within {timeout:?}; it wrote:\n{lines}",
-                    self.name
-                );
+                panic!("{} did not end within {timeout:?}; it wrote:\n{lines}", self.name);
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -230,9 +234,7 @@ impl Output {
 
 impl std::fmt::Display for Written {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.lines
-            .iter()
-            .try_for_each(|line| writeln!(formatter, "  {}", line.text))
+        self.lines.iter().try_for_each(|line| writeln!(formatter, "  {}", line.text))
     }
 }
 
@@ -260,6 +262,13 @@ mod tests {
         assert_eq!(program.wait(Duration::from_secs(5)).code(), Some(3));
         assert_eq!(program.text(Stream::Stdout), "out\n");
         assert_eq!(program.text(Stream::Stderr), "err\n");
+    }
+
+    #[test]
+    fn reads_what_is_written() {
+        let mut program = Program::spawn_interactive(Command::new("cat"));
+        program.write_line("hello");
+        assert_eq!(program.wait_for_line("hello", Duration::from_secs(5)), "hello");
     }
 
     #[test]

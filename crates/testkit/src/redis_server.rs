@@ -39,12 +39,7 @@ impl RedisServer {
             let port = free_port();
             let mut child = spawn(port, &directory, &args);
             if answers(&mut child, port) {
-                return RedisServer {
-                    port,
-                    args,
-                    directory,
-                    child,
-                };
+                return RedisServer { port, args, directory, child };
             }
         }
         panic!("redis-server does not start; arguments: {args:?}");
@@ -142,11 +137,7 @@ fn spawn(port: u16, directory: &TempDir, args: &[String]) -> Child {
 fn answers(child: &mut Child, port: u16) -> bool {
     let deadline = Instant::now() + START_TIMEOUT;
     while Instant::now() < deadline {
-        if child
-            .try_wait()
-            .expect("a child can be waited for")
-            .is_some()
-        {
+        if child.try_wait().expect("a child can be waited for").is_some() {
             return false;
         }
         if process_id(port) == Some(child.id()) {
@@ -161,13 +152,8 @@ fn answers(child: &mut Child, port: u16) -> bool {
 
 fn process_id(port: u16) -> Option<u32> {
     let mut connection = connect(&format!("redis://127.0.0.1:{port}")).ok()?;
-    let info: String = redis::cmd("INFO")
-        .arg("server")
-        .query(&mut connection)
-        .ok()?;
-    let line = info
-        .lines()
-        .find_map(|line| line.strip_prefix("process_id:"))?;
+    let info: String = redis::cmd("INFO").arg("server").query(&mut connection).ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("process_id:"))?;
     line.trim().parse().ok()
 }
 
@@ -208,17 +194,10 @@ mod tests {
     fn a_paused_server_answers_after_it_resumes() {
         let server = RedisServer::start();
         let mut connection = server.connection();
-        connection
-            .set_read_timeout(Some(Duration::from_millis(50)))
-            .unwrap();
+        connection.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         server.pause();
         assert!(redis::cmd("PING").query::<String>(&mut connection).is_err());
         server.resume();
-        assert_eq!(
-            redis::cmd("PING")
-                .query::<String>(&mut server.connection())
-                .unwrap(),
-            "PONG"
-        );
+        assert_eq!(redis::cmd("PING").query::<String>(&mut server.connection()).unwrap(), "PONG");
     }
 }

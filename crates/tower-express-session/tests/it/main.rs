@@ -1,0 +1,3 @@
+
+mod express_interop;
+mod programs;

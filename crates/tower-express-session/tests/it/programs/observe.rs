@@ -1,0 +1,203 @@
+//! What can be seen from outside after a step, and whether two sides look the same.
+
+use std::collections::BTreeMap;
+
+use redis::Commands;
+use testkit::Response;
+use testkit::signature::{decode, encode, sign, unsign};
+
+use super::json_text::{Masked, elements};
+use super::pair::Side;
+use super::placeholder::Ids;
+use super::{Post, Settings};
+
+/// Expiry dates are whole seconds on the wire, and the sides do not answer at the same instant.
+const MOMENT_TOLERANCE_MS: f64 = 2000.0;
+/// express-session computes `originalMaxAge` from the clock, twice.
+const DURATION_TOLERANCE_MS: f64 = 50.0;
+
+/// With the ids replaced by their placeholders.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    answer: Option<Answer>,
+    keys: BTreeMap<String, Stored>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    /// Only where it is JSON: the texts of Express's own error pages are its business.
+    body: Option<String>,
+    set_cookies: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    /// The text of a string, or the name of another type.
+    value: String,
+    ttl_ms: i64,
+}
+
+/// Looks at the answer (if the step was a request) and at every key under the prefix.
+pub(crate) fn observe(
+    side: &mut Side,
+    ids: &mut Ids,
+    answer: Option<(&Post, &Response)>,
+) -> redis::RedisResult<Observation> {
+    let settings = side.settings.clone();
+    let answer = answer.map(|(post, response)| Answer {
+        status: response.status,
+        body: body(post, response, ids),
+        set_cookies: set_cookies(response, &settings, ids),
+    });
+    let keys = keys(&mut side.redis, settings.prefix(), ids)?;
+    Ok(Observation { answer, keys })
+}
+
+fn body(post: &Post, response: &Response, ids: &mut Ids) -> Option<String> {
+    let is_json = response.header("content-type")?.starts_with("application/json");
+    if !is_json || !response.is_complete {
+        return None;
+    }
+    if response.body.is_empty() {
+        return Some(String::new());
+    }
+    let text = response.text();
+    if !text.starts_with('[') {
+        return Some(text.to_owned());
+    }
+    let results = elements(text).into_iter().enumerate().map(|(index, result)| {
+        let asked_for_id = post.operations.get(index).is_some_and(|text| text == "[\"id\"]");
+        match result.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(id) if asked_for_id => ids.placeholder(id),
+            _ => result.to_owned(),
+        }
+    });
+    Some(results.collect::<Vec<_>>().join("\n"))
+}
+
+fn set_cookies(response: &Response, settings: &Settings, ids: &mut Ids) -> Vec<String> {
+    let lines = response.set_cookies();
+    lines.iter().map(|line| set_cookie(line, settings, ids)).collect()
+}
+
+/// The signed value becomes a placeholder only if it is what Express would have sent.
+fn set_cookie(line: &str, settings: &Settings, ids: &mut Ids) -> String {
+    let (pair, attributes) = line.split_at(line.find(';').unwrap_or(line.len()));
+    let Some((name, value)) = pair.split_once('=') else { return line.to_owned() };
+    let secret = settings.secret();
+    let decoded = decode(value).unwrap_or_default();
+    match unsign(&decoded, &secret) {
+        Some(id) if name == settings.cookie_name() && encode(&sign(id, &secret)) == value => {
+            format!("{name}=<signed {}>{attributes}", ids.placeholder(id))
+        }
+        _ => line.to_owned(),
+    }
+}
+
+fn keys(
+    redis: &mut redis::Connection,
+    prefix: &str,
+    ids: &mut Ids,
+) -> redis::RedisResult<BTreeMap<String, Stored>> {
+    let names: Vec<String> = redis.keys("*")?;
+    // What a side keeps besides the sessions lies at `{KEY}:…`.
+    let mut names: Vec<String> = names
+        .into_iter()
+        .filter(|name| name.starts_with(prefix) && !name.starts_with('{'))
+        .collect();
+    // An id seen here for the first time gets the next number: rarely more than one in a step.
+    names.sort_by_key(|name| !ids.knows(&name[prefix.len()..]));
+    let mut keys = BTreeMap::new();
+    for name in names {
+        let placeholder = ids.placeholder(&name[prefix.len()..]);
+        keys.insert(format!("{prefix}{placeholder}"), stored(redis, &name)?);
+    }
+    Ok(keys)
+}
+
+fn stored(redis: &mut redis::Connection, key: &str) -> redis::RedisResult<Stored> {
+    let kind: String = redis::cmd("TYPE").arg(key).query(redis)?;
+    let value = if kind == "string" {
+        let bytes: Vec<u8> = redis.get(key)?;
+        String::from_utf8_lossy(&bytes).into_owned()
+    } else {
+        format!("<a {kind}>")
+    };
+    Ok(Stored { value, ttl_ms: redis.pttl(key)? })
+}
+
+/// The first difference, in words; `window_ms` is how far apart the two sides may have handled
+/// the same request.
+pub(crate) fn difference(
+    first: &Observation,
+    second: &Observation,
+    window_ms: f64,
+) -> Option<String> {
+    if let (Some(first), Some(second)) = (&first.answer, &second.answer) {
+        let found = answer_difference(first, second, window_ms);
+        if found.is_some() {
+            return found;
+        }
+    }
+    let names = |observation: &Observation| observation.keys.keys().cloned().collect::<Vec<_>>();
+    if names(first) != names(second) {
+        return Some(told("keys", &format!("{first:#?}"), &format!("{second:#?}")));
+    }
+    let mut pairs = first.keys.iter().zip(second.keys.values());
+    pairs.find_map(|((name, first), second)| stored_difference(name, first, second, window_ms))
+}
+
+fn answer_difference(first: &Answer, second: &Answer, window_ms: f64) -> Option<String> {
+    if first.status != second.status {
+        return Some(told("status", &first.status.to_string(), &second.status.to_string()));
+    }
+    if let Some(body) = &first.body {
+        let other = second.body.as_deref().unwrap_or("<not JSON>");
+        if !same(&Masked::json(body), &Masked::json(other), window_ms) {
+            return Some(told("body", body, other));
+        }
+    }
+    let (lines, others) = (&first.set_cookies, &second.set_cookies);
+    let same_lines = lines.len() == others.len()
+        && lines.iter().zip(others).all(|(line, other)| {
+            same(&Masked::set_cookie(line), &Masked::set_cookie(other), window_ms)
+        });
+    (!same_lines).then(|| told("Set-Cookie", &lines.join("\n"), &others.join("\n")))
+}
+
+fn stored_difference(
+    name: &str,
+    first: &Stored,
+    second: &Stored,
+    window_ms: f64,
+) -> Option<String> {
+    if !same(&Masked::json(&first.value), &Masked::json(&second.value), window_ms) {
+        return Some(told(&format!("value of {name}"), &first.value, &second.value));
+    }
+    let (ttl, other) = (first.ttl_ms, second.ttl_ms);
+    let same_ttl = if ttl < 0 || other < 0 {
+        ttl == other
+    } else {
+        close(ttl as f64, other as f64, MOMENT_TOLERANCE_MS)
+    };
+    (!same_ttl).then(|| told(&format!("TTL of {name}"), &ttl.to_string(), &other.to_string()))
+}
+
+fn same(first: &Masked, second: &Masked, window_ms: f64) -> bool {
+    let all_close = |first: &[f64], second: &[f64], tolerance: f64| {
+        first.len() == second.len()
+            && first.iter().zip(second).all(|(a, b)| close(*a, *b, tolerance))
+    };
+    first.literal == second.literal
+        && all_close(&first.moments_ms, &second.moments_ms, MOMENT_TOLERANCE_MS)
+        && all_close(&first.durations_ms, &second.durations_ms, DURATION_TOLERANCE_MS + window_ms)
+}
+
+fn close(a: f64, b: f64, tolerance: f64) -> bool {
+    (a - b).abs() <= tolerance
+}
+
+fn told(what: &str, first: &str, second: &str) -> String {
+    format!("{what}\n--- first side:\n{first}\n--- second side:\n{second}\n---")
+}

@@ -1,0 +1,103 @@
+//! What a program cannot know when it is written.
+//!
+//! `<form:ID>` or `<form:ID:secret>`: ID is the number of an id that was seen (1 for the first,
+//! see [`Ids`]) or an id written out. The forms are `id`, `key` (with the prefix), `cookie` (the
+//! value as express-session sends it), `raw` (the same without percent escapes), `lower`
+//! (lower-case hexadecimal), `full` (every character escaped), `double` (escaped twice) and
+//! `signature` (what follows the dot). `<now+MS>` and `<now-MS>` are moments, the same for both
+//! sides; `<empty>` is no text.
+
+use testkit::signature::{encode, sign, signature};
+
+use super::Settings;
+use super::json_text::iso;
+
+/// The ids of one side's run, in the order in which they were seen from outside: in an answer to
+/// `id`, in a `Set-Cookie`, in a key. Both sides see them in the same order, or differ.
+#[derive(Debug, Default)]
+pub(crate) struct Ids(Vec<String>);
+
+impl Ids {
+    /// Stands for the id in everything that is compared.
+    pub(crate) fn placeholder(&mut self, id: &str) -> String {
+        let seen = self.0.iter().position(|seen| seen == id);
+        let index = seen.unwrap_or_else(|| {
+            self.0.push(id.to_owned());
+            self.0.len() - 1
+        });
+        format!("<id:{}>", index + 1)
+    }
+
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.0.iter().any(|seen| seen == id)
+    }
+
+    /// An id given by number or by itself. A number nobody has seen yet is an id nobody has:
+    /// the minimiser may have dropped the step that made it.
+    fn resolve(&self, text: &str) -> String {
+        let number = text.parse::<usize>().ok();
+        number.map_or_else(
+            || text.to_owned(),
+            |number| self.0.get(number - 1).cloned().unwrap_or_else(|| format!("unseen{number}")),
+        )
+    }
+}
+
+/// Fills in the placeholders of a text.
+pub(crate) fn expand(text: &str, ids: &Ids, settings: &Settings, now_ms: i64) -> String {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('<') {
+        expanded.push_str(before);
+        let (inside, after) = after.split_once('>').expect("a placeholder ends in >");
+        expanded.push_str(&value(inside, ids, settings, now_ms));
+        rest = after;
+    }
+    expanded + rest
+}
+
+fn value(inside: &str, ids: &Ids, settings: &Settings, now_ms: i64) -> String {
+    if inside == "empty" {
+        return String::new();
+    }
+    if let Some(offset) = inside.strip_prefix("now") {
+        return iso(now_ms + offset.parse::<i64>().expect("<now+MS>"));
+    }
+    let mut parts = inside.splitn(3, ':');
+    let form = parts.next().unwrap_or_default();
+    let id = ids.resolve(parts.next().expect("<form:ID>"));
+    let secret = parts.next().map_or_else(|| settings.secret(), str::to_owned);
+    let signed = sign(&id, &secret);
+    match form {
+        "id" => id,
+        "key" => format!("{}{id}", settings.prefix()),
+        "cookie" => encode(&signed),
+        "raw" => signed,
+        "lower" => lower_case_escapes(&encode(&signed)),
+        "full" => signed.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+        "double" => encode(&encode(&signed)),
+        "signature" => signature(&id, &secret),
+        _ => panic!("no such placeholder: <{inside}>"),
+    }
+}
+
+fn lower_case_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (digits, rest) = part.split_at(2);
+        text + "%" + &digits.to_lowercase() + rest
+    })
+}
+
+#[test]
+fn expands_ids_by_number_and_by_name() {
+    let mut ids = Ids::default();
+    assert_eq!(ids.placeholder("abc"), "<id:1>");
+    let settings = Settings::new("{}");
+    let check = |text: &str| expand(text, &ids, &settings, 0);
+    assert_eq!(check("x=<id:1>, <key:1>"), "x=abc, sess:abc");
+    assert_eq!(check("<cookie:0123456789abcdef>"), encode(&check("<raw:0123456789abcdef>")));
+    assert!(check("<lower:0123456789abcdef>").starts_with("s%3a0123456789abcdef."));
+    assert_eq!(check("<now+1500>"), "1970-01-01T00:00:01.500Z");
+}
