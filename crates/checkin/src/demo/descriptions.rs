@@ -22,13 +22,22 @@ pub(super) fn describe(subject: &Subject<'_>, random: &mut Random) -> String {
 }
 
 fn opening(subject: &Subject<'_>, random: &mut Random) -> String {
-    let Subject { name, speciality, neighbourhood, city, .. } = subject;
+    let Subject { name, speciality, .. } = subject;
     match random.below(4) {
-        0 => capitalised(&format!("{speciality} in {neighbourhood}, {city}.")),
-        1 => format!("Where {neighbourhood} in {city} goes for {speciality}."),
-        2 => format!("{name} brings {speciality} to {neighbourhood} in {city}."),
-        _ => format!("Known around {neighbourhood}, {city}, for {speciality}."),
+        0 => capitalised(&format!("{speciality} in {}.", locality(subject, ", "))),
+        1 => format!("Where {} goes for {speciality}.", locality(subject, " in ")),
+        2 => format!("{name} brings {speciality} to {}.", locality(subject, ", ")),
+        _ => format!("Known around {} for {speciality}.", locality(subject, " in ")),
     }
+}
+
+/// Neighbourhood and city; the neighbourhood alone if it says which city it is in.
+fn locality(subject: &Subject<'_>, between: &str) -> String {
+    let Subject { neighbourhood, city, .. } = subject;
+    if neighbourhood.ends_with(city) {
+        return (*neighbourhood).to_owned();
+    }
+    format!("{neighbourhood}{between}{city}")
 }
 
 fn capitalised(sentence: &str) -> String {

@@ -15,8 +15,8 @@
 //!     "numCheckins": 1, "numStars": 3, "averageStars": 3
 //!   }],
 //!   "locationDetails": [{
-//!     "id": 2, "description": "Coffee and a quiet yard.", "website": "https://quillback.example.com",
-//!     "phone": "(510) 555-0123", "socials": [{"instagram": "quillback"}],
+//!     "id": 2, "description": "Coffee and a quiet yard.",
+//!     "website": "https://quillback.example.com", "phone": "(510) 555-0123", "socials": [{"instagram": "quillback"}],
 //!     "hours": [
 //!       {"day": "Monday", "hours": "closed"}, {"day": "Tuesday", "hours": "8:30-17"},
 //!       {"day": "Wednesday", "hours": "8:30-17"}, {"day": "Thursday", "hours": "8:30-17"},
