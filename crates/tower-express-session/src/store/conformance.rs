@@ -1,1 +1,243 @@
+//! What every [`Store`] must do, as a program that runs against any of them.
+//!
+//! A store of your own passes when [`run`] returns:
+//!
+//! ```
+//! use tower_express_session::MemoryStore;
+//! use tower_express_session::store::conformance::{self, Subject};
+//! # use std::sync::{Arc, Mutex};
+//! # use std::time::{Duration, Instant};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let now = Arc::new(Mutex::new(Instant::now()));
+//! let clock = Arc::clone(&now);
+//! let store = MemoryStore::with_clock(move || *clock.lock().unwrap());
+//! let pass_time = |_: &str, time| *now.lock().unwrap() += time;
+//! conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+//! # });
+//! ```
 
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Created, Store, Updated};
+use crate::id::SessionId;
+
+/// A store under test.
+pub struct Subject<'a> {
+    /// The store.
+    pub store: &'a dyn Store,
+    /// Lets time pass, for the session of this id at least: moves the store's clock, or shortens
+    /// what is left of the session's time in the database.
+    pub pass_time: &'a (dyn Fn(&str, Duration) + Sync),
+}
+
+const TTL: Duration = Duration::from_secs(100);
+
+/// Runs the whole suite.
+///
+/// # Panics
+///
+/// When the store does not keep the contract; the message says which part.
+pub async fn run(subject: &Subject<'_>) {
+    subject.gives_back_what_it_was_given().await;
+    subject.create_never_overwrites().await;
+    subject.update_compares_the_exact_bytes().await;
+    subject.never_brings_a_session_back().await;
+    subject.overwrite_takes_whatever_is_there().await;
+    subject.forgets_when_time_is_over().await;
+    subject.every_write_and_touch_starts_the_time_again().await;
+    subject.ids_are_opaque().await;
+    subject.one_of_many_concurrent_writers_wins().await;
+}
+
+impl Subject<'_> {
+    async fn gives_back_what_it_was_given(&self) {
+        let id = fresh_id();
+        assert_eq!(self.load(&id).await, None, "an id never made has no value");
+        for value in [&b""[..], b"{\"cookie\":{}}", b"\0\r\n\xff", &[b'x'; 1 << 20]] {
+            self.store.overwrite(&id, Bytes::copy_from_slice(value), TTL).await.expect("overwrite");
+            assert_eq!(
+                self.load(&id).await.as_deref(),
+                Some(value),
+                "a value comes back as it was"
+            );
+        }
+        self.store.destroy(&id).await.expect("destroy");
+        assert_eq!(self.load(&id).await, None, "a destroyed session has no value");
+        self.store.destroy(&id).await.expect("destroying a session that is not there succeeds");
+    }
+
+    async fn create_never_overwrites(&self) {
+        let id = self.created("first").await;
+        let again = self.store.create(&id, Bytes::from("second"), TTL).await.expect("create");
+        assert_eq!(again, Created::Exists);
+        assert_eq!(
+            self.load(&id).await.as_deref(),
+            Some(&b"first"[..]),
+            "create kept the first value"
+        );
+    }
+
+    async fn update_compares_the_exact_bytes(&self) {
+        let id = self.created("one").await;
+        assert_eq!(self.update(&id, "one", "two").await, Updated::Stored);
+        assert_eq!(self.update(&id, "one", "three").await, Updated::Changed(Bytes::from("two")));
+        assert_eq!(self.update(&id, "TWO", "three").await, Updated::Changed(Bytes::from("two")));
+        assert_eq!(self.load(&id).await.as_deref(), Some(&b"two"[..]));
+        assert_eq!(
+            self.update(&id, "two", "two").await,
+            Updated::Stored,
+            "the same value is a write"
+        );
+    }
+
+    async fn never_brings_a_session_back(&self) {
+        let id = self.created("value").await;
+        self.store.destroy(&id).await.expect("destroy");
+        assert_eq!(self.update(&id, "value", "again").await, Updated::Gone);
+        assert!(!self.store.touch(&id, TTL).await.expect("touch"), "there is nothing to touch");
+        assert_eq!(self.load(&id).await, None, "neither update nor touch brought it back");
+        assert_eq!(self.update(&fresh_id(), "value", "again").await, Updated::Gone);
+    }
+
+    async fn overwrite_takes_whatever_is_there(&self) {
+        let id = self.created("value").await;
+        self.store.overwrite(&id, Bytes::from("mine"), TTL).await.expect("overwrite");
+        assert_eq!(self.load(&id).await.as_deref(), Some(&b"mine"[..]));
+    }
+
+    async fn forgets_when_time_is_over(&self) {
+        let id = self.created("value").await;
+        self.pass_seconds(&id, 99);
+        assert!(self.load(&id).await.is_some(), "still there a second before its time is over");
+        self.pass_seconds(&id, 2);
+        assert_eq!(self.load(&id).await, None, "over");
+        assert_eq!(self.update(&id, "value", "again").await, Updated::Gone);
+        assert!(
+            !self.store.touch(&id, TTL).await.expect("touch"),
+            "a session that is over cannot be touched"
+        );
+        let again = self.store.create(&id, Bytes::from("new"), TTL).await.expect("create");
+        assert_eq!(again, Created::Stored, "an id whose session is over is free");
+    }
+
+    async fn every_write_and_touch_starts_the_time_again(&self) {
+        let id = self.created("one").await;
+        self.pass_seconds(&id, 60);
+        assert!(self.store.touch(&id, TTL).await.expect("touch"));
+        self.pass_seconds(&id, 60);
+        assert_eq!(self.update(&id, "one", "two").await, Updated::Stored, "touch kept it");
+        self.pass_seconds(&id, 60);
+        assert!(self.load(&id).await.is_some(), "update kept it");
+        self.store.overwrite(&id, Bytes::from("three"), TTL).await.expect("overwrite");
+        self.pass_seconds(&id, 60);
+        assert!(self.load(&id).await.is_some(), "overwrite kept it");
+        assert!(self.store.touch(&id, Duration::from_secs(1)).await.expect("touch"));
+        self.pass_seconds(&id, 2);
+        assert_eq!(self.load(&id).await, None, "a touch may also shorten");
+    }
+
+    async fn ids_are_opaque(&self) {
+        let names = [
+            "*",
+            "?",
+            "[a-z]",
+            "{",
+            "}",
+            "{}",
+            "{a}:x",
+            "a:b",
+            "..",
+            "../x",
+            "a b",
+            "a\r\nDEL x",
+            "\0",
+            "é",
+            "%",
+            "_",
+            "'",
+            "\"",
+            "\\",
+            "; DROP TABLE sessions",
+            &"x".repeat(4096),
+        ];
+        let ids =
+            names.map(|name| SessionId::from(format!("{name}{}", fresh_id().as_str()).as_str()));
+        for id in &ids {
+            self.store
+                .overwrite(id, Bytes::copy_from_slice(id.as_str().as_bytes()), TTL)
+                .await
+                .expect("overwrite");
+        }
+        for id in &ids {
+            assert_eq!(self.load(id).await.as_deref(), Some(id.as_str().as_bytes()), "{id:?}");
+            self.store.destroy(id).await.expect("destroy");
+            assert_eq!(self.load(id).await, None, "{id:?}");
+        }
+    }
+
+    async fn one_of_many_concurrent_writers_wins(&self) {
+        let id = self.created("0").await;
+        let values: Vec<String> = (1..=16).map(|writer| writer.to_string()).collect();
+        let mut stored = Vec::new();
+        for updated in join_all(values.iter().map(|value| self.update(&id, "0", value))).await {
+            stored.extend((updated == Updated::Stored).then_some(()));
+        }
+        assert_eq!(stored.len(), 1, "one writer sees its base, all others see a change");
+    }
+
+    async fn created(&self, value: &str) -> SessionId {
+        let id = fresh_id();
+        let created = self.store.create(&id, Bytes::copy_from_slice(value.as_bytes()), TTL).await;
+        assert_eq!(created.expect("create"), Created::Stored);
+        id
+    }
+
+    async fn update(&self, id: &SessionId, base: &str, value: &str) -> Updated {
+        let (base, value) =
+            (Bytes::copy_from_slice(base.as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
+        self.store.update(id, &base, value, TTL).await.expect("update")
+    }
+
+    async fn load(&self, id: &SessionId) -> Option<Bytes> {
+        self.store.load(id).await.expect("load")
+    }
+
+    fn pass_seconds(&self, id: &SessionId, seconds: u64) {
+        (self.pass_time)(id.as_str(), Duration::from_secs(seconds));
+    }
+}
+
+/// Polls all futures until each is done, on this task.
+async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|cx| {
+        for (future, output) in futures.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let std::task::Poll::Ready(value) = future.as_mut().poll(cx) {
+                *output = Some(value);
+            }
+        }
+        match futures.iter().all(|(_, output)| output.is_some()) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+fn fresh_id() -> SessionId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let random = SessionId::generate().expect("random numbers");
+    SessionId::from(format!("{}{}", random.as_str(), NEXT.fetch_add(1, Ordering::Relaxed)).as_str())
+}
+
+impl fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("store", &self.store).finish_non_exhaustive()
+    }
+}

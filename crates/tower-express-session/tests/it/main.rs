@@ -1,3 +1,3 @@
-
 mod express_interop;
 mod programs;
+mod stores;

@@ -1,0 +1,348 @@
+//! The connection to Redis. The one module that knows which client crate we use.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
+
+use super::url::Address;
+use crate::error::{ConfigError, Error, ErrorKind};
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long Redis may take to answer a command.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// After a failed attempt to connect, commands fail at once for so long, rather than each of them
+/// trying again; doubled with each further failure, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection to a Redis deployment, shared by all its clones and made again when it is lost.
+///
+/// A command is sent once and never again by itself: after an error the caller does not know
+/// whether it was carried out, unless the error says so. Commands are answered within the time-outs
+/// (250 ms, after at most 500 ms to connect), with [`ErrorKind::Unavailable`] if need be.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    source: Source,
+    // Locked to take or replace the link, never across an await.
+    link: Mutex<Option<Link>>,
+    // Held while connecting, so that one task connects and the others wait for it.
+    connecting: tokio::sync::Mutex<Attempts>,
+}
+
+#[derive(Default)]
+struct Attempts {
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+enum Source {
+    Server(redis::Client),
+    Sentinel(Box<tokio::sync::Mutex<SentinelClient>>),
+    Cluster(redis::cluster::ClusterClient),
+}
+
+/// What commands go over. Numbered, so that whoever finds it broken discards this one only.
+#[derive(Clone)]
+struct Link {
+    number: Instant,
+    connection: Connection,
+}
+
+#[derive(Clone)]
+enum Connection {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// An answer of Redis.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Nothing.
+    Nil,
+    /// A number.
+    Int(i64),
+    /// A string of bytes, or a status such as `OK`.
+    Bytes(Bytes),
+    /// Several answers; of a map, names and values in turn.
+    Array(Vec<Reply>),
+}
+
+/// A Lua script that runs inside Redis as one step.
+pub struct Script {
+    code: &'static str,
+    sha1: String,
+}
+
+impl Client {
+    /// Takes the address of a deployment; the connection is made when it is first needed.
+    ///
+    /// `redis://[user:password@]host:port[/db]`, `redis-sentinel://host:port,host:port/master[/db]`,
+    /// `redis-cluster://host:port,host:port`; each with `rediss` instead of `redis` for TLS.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Option`] when the address is not one of these.
+    pub fn open(url: &str) -> Result<Self, ConfigError> {
+        let source = match Address::parse(url)? {
+            Address::Server(info) => redis::Client::open(info).map(Source::Server),
+            Address::Sentinel { sentinels, master, server } => {
+                sentinel_client(sentinels, master, &server)
+            }
+            Address::Cluster(nodes) => redis::cluster::ClusterClient::builder(nodes)
+                .connection_timeout(CONNECT_TIMEOUT)
+                .response_timeout(RESPONSE_TIMEOUT)
+                .build()
+                .map(Source::Cluster),
+        };
+        let source = source.map_err(|cause| {
+            ConfigError::option("store", format!("not a Redis address: {}", cause.category()))
+        })?;
+        let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self(Arc::new(Inner { source, link, connecting })))
+    }
+
+    /// Sends one command, its name and arguments as bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when Redis cannot be reached or does not answer in time;
+    /// [`ErrorKind::Corrupt`] when a key holds another type; [`ErrorKind::Store`] for Redis's other
+    /// errors.
+    ///
+    /// # Cancel safety
+    ///
+    /// A command whose future is dropped may still be carried out.
+    pub async fn call(&self, words: &[&[u8]]) -> Result<Reply, Error> {
+        self.send(&command(words)).await.map_err(error)
+    }
+
+    /// Runs a script; sends its code only to a server that does not know it yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub async fn run(
+        &self,
+        script: &Script,
+        keys: &[&[u8]],
+        arguments: &[&[u8]],
+    ) -> Result<Reply, Error> {
+        let count = keys.len().to_string();
+        let invoke = |verb: &'static str, code: &str| {
+            let mut words = vec![verb.as_bytes(), code.as_bytes(), count.as_bytes()];
+            words.extend(keys);
+            words.extend(arguments);
+            command(&words)
+        };
+        match self.send(&invoke("EVALSHA", &script.sha1)).await {
+            // The server refused it unread, so that sending it again runs it once.
+            Err(cause) if cause.code() == Some("NOSCRIPT") => {
+                self.send(&invoke("EVAL", script.code)).await
+            }
+            sent => sent,
+        }
+        .map_err(error)
+    }
+
+    async fn send(&self, command: &Cmd) -> Result<Reply, RedisError> {
+        let mut link = self.link().await?;
+        let answer = match &mut link.connection {
+            Connection::Server(connection) => connection.req_packed_command(command).await,
+            Connection::Cluster(connection) => connection.req_packed_command(command).await,
+        };
+        answer.and_then(Value::extract_error).map(Reply::from).inspect_err(|cause| {
+            // A replica answers READONLY: the master has moved. After a time-out the server may be
+            // unreachable without our noticing; the late answer must not be waited for either.
+            let moved = matches!(cause.code(), Some("READONLY"));
+            if cause.is_unrecoverable_error() || cause.is_timeout() || moved {
+                self.discard(&link);
+            }
+        })
+    }
+
+    async fn link(&self) -> Result<Link, RedisError> {
+        if let Some(link) = self.current() {
+            return Ok(link);
+        }
+        let mut attempts = self.0.connecting.lock().await;
+        if let Some(link) = self.current() {
+            return Ok(link); // Another task connected while this one waited.
+        }
+        if attempts.not_before.is_some_and(|instant| Instant::now() < instant) {
+            return Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::NotConnected)));
+        }
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.0.source.connect()).await;
+        match connected
+            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+        {
+            Ok(connection) => {
+                *attempts = Attempts::default();
+                let link = Link { number: Instant::now(), connection };
+                *self.0.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
+                Ok(link)
+            }
+            Err(cause) => {
+                attempts.not_before = Some(Instant::now() + pause(attempts.failures));
+                attempts.failures += 1;
+                tracing::warn!(redis.failures = attempts.failures, %cause, "cannot connect to Redis");
+                Err(cause)
+            }
+        }
+    }
+
+    fn current(&self) -> Option<Link> {
+        self.0.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn discard(&self, broken: &Link) {
+        let mut link = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if link.as_ref().is_some_and(|link| link.number == broken.number) {
+            *link = None;
+        }
+    }
+}
+
+fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE)
+}
+
+impl Source {
+    async fn connect(&self) -> Result<Connection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        match self {
+            Self::Server(client) => client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+                .map(Connection::Server),
+            Self::Sentinel(sentinels) => sentinels
+                .lock()
+                .await
+                .get_async_connection_with_config(&config)
+                .await
+                .map(Connection::Server),
+            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        }
+    }
+}
+
+fn sentinel_client(
+    sentinels: Vec<redis::ConnectionAddr>,
+    master: String,
+    server: &redis::ConnectionInfo,
+) -> Result<Source, RedisError> {
+    let settings = server.redis_settings();
+    let mut builder = SentinelClientBuilder::new(sentinels, master, SentinelServerType::Master)?
+        .set_client_to_redis_db(settings.db());
+    if let Some(user) = settings.username() {
+        builder = builder.set_client_to_redis_username(user);
+    }
+    if let Some(password) = settings.password() {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    if matches!(server.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        builder = builder
+            .set_client_to_redis_tls_mode(redis::TlsMode::Secure)
+            .set_client_to_sentinel_tls_mode(redis::TlsMode::Secure);
+    }
+    builder.build().map(|client| Source::Sentinel(Box::new(tokio::sync::Mutex::new(client))))
+}
+
+fn command(words: &[&[u8]]) -> Cmd {
+    let mut command = Cmd::new();
+    for word in words {
+        command.arg(*word);
+    }
+    command
+}
+
+fn error(cause: RedisError) -> Error {
+    let kind = match cause.code() {
+        Some("WRONGTYPE") => ErrorKind::Corrupt,
+        // Redis is there but cannot serve now: starting, failing over, out of memory or disk.
+        Some(
+            "LOADING" | "MASTERDOWN" | "READONLY" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK"
+            | "BUSY" | "OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS",
+        ) => ErrorKind::Unavailable,
+        Some(_) => ErrorKind::Store,
+        None => ErrorKind::Unavailable,
+    };
+    Error::new(kind, cause)
+}
+
+impl Reply {
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Nil => "nothing",
+            Self::Int(_) => "a number",
+            Self::Bytes(_) => "a string",
+            Self::Array(_) => "an array",
+        }
+    }
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Nil => Self::Nil,
+            Value::Int(number) => Self::Int(number),
+            Value::Boolean(yes) => Self::Int(yes.into()),
+            Value::BulkString(bytes) => Self::Bytes(bytes.into()),
+            Value::SimpleString(text) | Value::VerbatimString { text, .. } => {
+                Self::Bytes(text.into())
+            }
+            Value::Okay => Self::Bytes(Bytes::from_static(b"OK")),
+            Value::Double(number) => Self::Bytes(number.to_string().into()),
+            Value::Array(values) | Value::Set(values) | Value::Push { data: values, .. } => {
+                Self::Array(values.into_iter().map(Self::from).collect())
+            }
+            Value::Map(pairs) => Self::Array(
+                pairs.into_iter().flat_map(|(name, value)| [name.into(), value.into()]).collect(),
+            ),
+            Value::Attribute { data, .. } => Self::from(*data),
+            // RESP2 has neither, and errors were taken out before.
+            _ => Self::Nil,
+        }
+    }
+}
+
+impl Script {
+    /// A script of this code.
+    #[must_use]
+    pub fn new(code: &'static str) -> Self {
+        Self { code, sha1: redis::Script::new(code).get_hash().to_owned() }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.0.source {
+            Source::Server(_) => "server",
+            Source::Sentinel(_) => "sentinel",
+            Source::Cluster(_) => "cluster",
+        };
+        f.debug_tuple("Client").field(&source).finish()
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Script").field(&self.sha1).finish()
+    }
+}

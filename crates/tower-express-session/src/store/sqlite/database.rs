@@ -1,0 +1,250 @@
+//! An SQLite file with one writer and several readers for each process.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::error::{Error, ErrorKind};
+
+/// Writes that wait for the writer. Beyond it callers wait, and run into [`WAIT`].
+const QUEUE: usize = 1024;
+
+/// Writes that share one commit, and so one sync of the disk.
+const GROUP: usize = 128;
+
+/// Connections that read beside the writer.
+const READERS: usize = 4;
+
+/// How long a caller waits before it hears that the database is not to be had.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// How long the writer waits for a writer of another process, in milliseconds: it asks again after
+/// each. Shorter than [`WAIT`], so that the caller hears why.
+const BUSY_MS: i32 = 4_000;
+
+/// The first release without the bug that could corrupt a file that several processes write to.
+const SOUND_SQLITE: i32 = 3_051_003;
+
+/// A handle on an SQLite file in WAL mode; clones share it.
+///
+/// All writes of a process go through one connection on a thread of its own. Writes that wait
+/// together are committed together (group commit), and each is answered only after the commit was
+/// synced to disk. Several processes may use one file: they take turns.
+#[derive(Clone)]
+pub struct Database {
+    path: Arc<PathBuf>,
+    jobs: mpsc::Sender<Job>,
+    readers: Arc<Readers>,
+}
+
+/// Does its work inside the open transaction, and gives what is to be done after the commit.
+type Job = Box<dyn FnOnce(&mut Connection) -> Answer + Send>;
+type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
+
+struct Readers {
+    // Locked to push or pop only.
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl Database {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] when the file cannot be opened, is no database, or the linked SQLite
+    /// has the bug that corrupts files shared by several processes.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if rusqlite::version_number() < SOUND_SQLITE {
+            let version = rusqlite::version();
+            return Err(Error::new(
+                ErrorKind::Store,
+                format!("SQLite {version} can corrupt a shared file; 3.51.3 or later is needed"),
+            ));
+        }
+        let writer = connect(path).map_err(database_error)?;
+        let readers = (0..READERS).map(|_| connect(path)).collect::<Result<Vec<_>, _>>();
+        let readers = Readers {
+            idle: Mutex::new(readers.map_err(database_error)?),
+            permits: Semaphore::new(READERS),
+        };
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || write_groups(writer, queue))
+            .map_err(|cause| Error::new(ErrorKind::Store, cause))?;
+        Ok(Self { path: Arc::new(path.to_owned()), jobs, readers: Arc::new(readers) })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` in a write transaction that other writes may share; returns after it was synced.
+    /// If `work` fails, only its own changes are undone.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] when `work` or the commit fails; [`ErrorKind::Unavailable`] when it was
+    /// not this write's turn in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// A write whose future is dropped may still happen.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = in_savepoint(connection, work);
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => result.map_err(database_error),
+                    Err(cause) => Err(Error::new(kind(cause), cause.to_string())),
+                };
+                // Nobody waits any more when the request went away.
+                drop(answer.send(result));
+            })
+        });
+        let turn = async {
+            self.jobs.send(job).await.map_err(|_| ErrorKind::Unavailable)?;
+            answered.await.map_err(|_| ErrorKind::Unavailable)
+        };
+        tokio::time::timeout(WAIT, turn).await.map_err(|_| ErrorKind::Unavailable)??
+    }
+
+    /// Runs `work` on a connection for reading, beside the writer. It sees every write that was
+    /// answered before.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] when `work` fails; [`ErrorKind::Unavailable`] when no reader was free
+    /// in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let readers = Arc::clone(&self.readers);
+        let permit = tokio::time::timeout(WAIT, readers.permits.acquire());
+        let permit = permit.await.map_err(|_| ErrorKind::Unavailable)?;
+        let permit = permit.map_err(|_| ErrorKind::Unavailable)?;
+        permit.forget(); // The reader gives it back, even when nobody waits for it any more.
+        let readers = Arc::clone(&self.readers);
+        let result = tokio::task::spawn_blocking(move || readers.run(work)).await;
+        result.map_err(|cause| Error::new(ErrorKind::Store, cause))?.map_err(database_error)
+    }
+}
+
+impl Readers {
+    fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let borrowed = Borrowed { readers: self, connection: self.pop() };
+        work(borrowed.connection.as_ref().expect("as many permits as connections"))
+    }
+
+    fn pop(&self) -> Option<Connection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+/// Returns its connection also when the work panics.
+struct Borrowed<'a> {
+    readers: &'a Readers,
+    connection: Option<Connection>,
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.extend(self.connection.take());
+        self.readers.permits.add_permits(1);
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_handler(Some(|asked| {
+        thread::sleep(Duration::from_millis(1));
+        asked < BUSY_MS
+    }))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL syncs each commit: what was answered survives the loss of power. NORMAL does not.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// The writer's thread: runs until all handles are gone.
+fn write_groups(mut connection: Connection, mut queue: mpsc::Receiver<Job>) {
+    while let Some(first) = queue.blocking_recv() {
+        let more = std::iter::from_fn(|| queue.try_recv().ok()).take(GROUP - 1);
+        let jobs: Vec<Job> = std::iter::once(first).chain(more).collect();
+        write_group(&mut connection, jobs);
+    }
+}
+
+fn write_group(connection: &mut Connection, jobs: Vec<Job>) {
+    // IMMEDIATE takes the write lock at once: a transaction that reads first and then wants to
+    // write is refused without a wait when another process wrote in between.
+    if let Err(cause) = connection.execute_batch("BEGIN IMMEDIATE") {
+        // Dropped jobs answer "unavailable". Outside a transaction none of them may run.
+        return tracing::error!(%cause, "cannot write to the database");
+    }
+    let answers: Vec<Answer> = jobs.into_iter().filter_map(|job| run(connection, job)).collect();
+    let committed = connection.execute_batch("COMMIT");
+    if let Err(cause) = &committed {
+        tracing::error!(%cause, "cannot commit to the database");
+        if !connection.is_autocommit() {
+            drop(connection.execute_batch("ROLLBACK"));
+        }
+    }
+    for answer in answers {
+        answer(committed.as_ref().map(|&()| ()));
+    }
+}
+
+/// A job that panics is undone by its savepoint, and must not take the writer with it.
+fn run(connection: &mut Connection, job: Job) -> Option<Answer> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| job(connection))).ok()
+}
+
+fn in_savepoint<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let savepoint = connection.savepoint()?;
+    let value = work(&savepoint)?;
+    savepoint.commit()?;
+    Ok(value)
+}
+
+fn database_error(cause: rusqlite::Error) -> Error {
+    Error::new(kind(&cause), cause)
+}
+
+fn kind(cause: &rusqlite::Error) -> ErrorKind {
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Unavailable,
+        _ => ErrorKind::Store,
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("path", &self.path).finish_non_exhaustive()
+    }
+}
