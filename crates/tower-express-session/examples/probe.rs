@@ -17,6 +17,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
 use serde::Deserialize;
+use serde_bytes::ByteBuf;
 use serde_json::value::RawValue;
 use tower_express_session::store::redis::{Client, RedisStore};
 use tower_express_session::store::sqlite::{Database, SqliteStore};
@@ -31,8 +32,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let prefix = env::var("PREFIX").unwrap_or_else(|_| "sess:".to_owned());
     let store = open_store(&variable("STORE").ok_or("STORE is not set")?, &prefix).await?;
     let mut layer = layer(store, &variable("OPTIONS").unwrap_or_else(|| "{}".to_owned()))?;
-    if let Some(seconds) = variable("TTL") {
-        layer = layer.ttl(Duration::from_secs(seconds.parse()?));
+    let ttl: u64 = variable("TTL").map_or(Ok(0), |seconds| seconds.parse())?;
+    if ttl > 0 {
+        // connect-redis takes 0 for its default, too.
+        layer = layer.ttl(Duration::from_secs(ttl));
     }
     let port: u16 = variable("PORT").map_or(Ok(0), |port| port.parse())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
@@ -130,6 +133,11 @@ async fn run(session: Option<Extension<LazySession>>, body: Bytes) -> impl IntoR
 /// One operation, and its result as JSON.
 async fn step(session: Option<&Session>, words: &[&str], status: &mut StatusCode) -> String {
     let text = |at: usize| words.get(at).and_then(|word| serde_json::from_str::<String>(word).ok());
+    // Read as bytes, a name may hold lone surrogates.
+    let name = words
+        .get(1)
+        .and_then(|word| serde_json::from_str::<ByteBuf>(word).ok())
+        .unwrap_or_default();
     let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
     let operation = text(0).unwrap_or_default();
     match operation.as_str() {
@@ -149,24 +157,22 @@ async fn step(session: Option<&Session>, words: &[&str], status: &mut StatusCode
     let Some(session) = session else { return NO_SESSION.to_owned() };
     let done =
         |result: Result<(), tower_express_session::Error>| result.map(|()| "null".to_owned());
-    let result = match (operation.as_str(), text(1).unwrap_or_default()) {
-        ("id", _) => session.to_json().map(|_| format!("\"{}\"", session.id().as_str())),
-        ("get", key) => {
-            session.get_json(&key).map(|json| json.unwrap_or_else(|| "null".to_owned()))
-        }
-        ("all", _) => session.to_json(),
-        ("set", key) => done(session.insert_json(&key, words.get(2).unwrap_or(&"null"))),
-        ("remove", key) => done(session.remove(&key).map(drop)),
-        ("cookie", _) => session.cookie_json(),
-        ("cookie.set", name) => {
-            done(session.set_cookie_field(&name, words.get(2).unwrap_or(&"null")))
-        }
-        ("save", _) => done(session.save().await),
-        ("reload", _) => done(session.reload().await),
-        ("regenerate", _) => done(session.regenerate().await),
-        ("destroy", _) => done(session.destroy().await),
-        ("touch", _) => done(session.touch()),
-        ("unset", _) => done(session.to_json().map(|_| session.unset())),
+    let result = match operation.as_str() {
+        "id" => session.to_json().map(|_| format!("\"{}\"", session.id().as_str())),
+        "get" => session.get_json(&name).map(|json| json.unwrap_or_else(|| "null".to_owned())),
+        "all" => session.to_json(),
+        "set" => done(session.insert_json(&name, words.get(2).unwrap_or(&"null"))),
+        "remove" => done(session.remove(&name).map(drop)),
+        "cookie" => session.cookie_json(),
+        "cookie.set" => done(
+            session.set_cookie_field(&text(1).unwrap_or_default(), words.get(2).unwrap_or(&"null")),
+        ),
+        "save" => done(session.save().await),
+        "reload" => done(session.reload().await),
+        "regenerate" => done(session.regenerate().await),
+        "destroy" => done(session.destroy().await),
+        "touch" => done(session.touch()),
+        "unset" => done(session.to_json().map(|_| session.unset())),
         _ => Ok(FAILED.to_owned()),
     };
     result.unwrap_or_else(|error| match error.kind() {

@@ -12,7 +12,8 @@ pub(crate) fn merge(base: &Record, mine: &Record, theirs: &Record) -> Record {
     let mut merged = Arc::clone(&theirs.attributes);
     for (name, raw) in mine.attributes.iter() {
         if base.attributes.raw(name) != Some(raw) {
-            Arc::make_mut(&mut merged).set_bytes(name, raw.clone());
+            // The name stands in a record already, so it cannot be a reserved one.
+            drop(Arc::make_mut(&mut merged).set(name, raw.clone()));
         }
     }
     for (name, _) in base.attributes.iter() {

@@ -114,8 +114,8 @@ impl Record {
 
 impl Attributes {
     /// The raw JSON of one attribute.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.members.get(name.as_bytes()).filter(|raw| !raw.is_empty()).map(|raw| as_str(raw))
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&str> {
+        self.raw(name).map(|raw| as_str(raw))
     }
 
     /// Sets an attribute to raw JSON, at the place where JavaScript would have it.
@@ -123,17 +123,12 @@ impl Attributes {
     /// # Errors
     ///
     /// [`ErrorKind::ReservedName`] for `cookie` and for the names that Node drops on load.
-    pub(crate) fn set(&mut self, name: &str, json: Bytes) -> Result<(), Error> {
-        if name == "cookie" || is_reserved(name.as_bytes()) {
+    pub(crate) fn set(&mut self, name: &[u8], json: Bytes) -> Result<(), Error> {
+        if name == COOKIE || is_reserved(name) {
             return Err(ErrorKind::ReservedName.into());
         }
-        self.set_bytes(name.as_bytes(), json);
-        Ok(())
-    }
-
-    /// Like [`set`](Self::set), for a name that was read from a stored record.
-    pub(crate) fn set_bytes(&mut self, name: &[u8], json: Bytes) {
         js::insert_in_order(&mut self.members, name.to_vec(), json);
+        Ok(())
     }
 
     /// Removes an attribute; false if there was none.
@@ -349,9 +344,9 @@ mod tests {
             .unwrap()
             .unwrap();
         let attributes = Arc::make_mut(&mut record.attributes);
-        attributes.set("b", Bytes::from_static(b"1")).unwrap();
-        attributes.set("1", Bytes::from_static(b"1")).unwrap();
-        attributes.set("a", Bytes::from_static(b"5")).unwrap();
+        attributes.set(b"b", Bytes::from_static(b"1")).unwrap();
+        attributes.set(b"1", Bytes::from_static(b"1")).unwrap();
+        attributes.set(b"a", Bytes::from_static(b"5")).unwrap();
         assert_eq!(record.to_json(), format!(r#"{{"1":1,"2":0,{COOKIE_JSON},"a":5,"b":1}}"#));
         assert_eq!(record.attributes.to_object(), r#"{"1":1,"2":0,"a":5,"b":1}"#);
     }
@@ -361,7 +356,7 @@ mod tests {
         let mut record = Record::new(Cookie::new([], 0.0).unwrap());
         let attributes = Arc::make_mut(&mut record.attributes);
         for name in RESERVED.into_iter().chain(["cookie"]) {
-            let error = attributes.set(name, Bytes::from_static(b"1")).unwrap_err();
+            let error = attributes.set(name.as_bytes(), Bytes::from_static(b"1")).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ReservedName, "{name}");
         }
     }

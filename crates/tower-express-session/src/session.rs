@@ -200,11 +200,13 @@ impl Session {
 
     /// An attribute as the JSON that is stored.
     ///
+    /// The name is text; one that JavaScript made may hold lone surrogates, given as WTF-8.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NoSession`].
-    pub fn get_json(&self, name: &str) -> Result<Option<String>, Error> {
-        Ok(self.state().record()?.attributes.get(name).map(str::to_owned))
+    pub fn get_json(&self, name: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
+        Ok(self.state().record()?.attributes.get(name.as_ref()).map(str::to_owned))
     }
 
     /// All attributes as one JSON object, without the cookie.
@@ -233,7 +235,7 @@ impl Session {
             return Err(Error::new(ErrorKind::Encode, "an integer beyond 2^53 would be rounded"));
         }
         let json = Bytes::from(normalised.json.into_owned());
-        self.change(|attributes| attributes.set(name, json))
+        self.change(|attributes| attributes.set(name.as_bytes(), json))
     }
 
     /// Sets an attribute to a JSON text, read and written as JavaScript would: a number becomes a
@@ -242,11 +244,11 @@ impl Session {
     /// # Errors
     ///
     /// As [`insert`](Self::insert); [`ErrorKind::Encode`] if the text is not JSON.
-    pub fn insert_json(&self, name: &str, json: &str) -> Result<(), Error> {
+    pub fn insert_json(&self, name: impl AsRef<[u8]>, json: &str) -> Result<(), Error> {
         let json: &serde_json::value::RawValue =
             serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Encode, cause))?;
         let json = Bytes::from(js::normalise(json.get()).json.into_owned());
-        self.change(|attributes| attributes.set(name, json))
+        self.change(|attributes| attributes.set(name.as_ref(), json))
     }
 
     /// Removes an attribute; false if there was none.
@@ -254,8 +256,8 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::NoSession`].
-    pub fn remove(&self, name: &str) -> Result<bool, Error> {
-        self.change(|attributes| Ok(attributes.remove(name.as_bytes())))
+    pub fn remove(&self, name: impl AsRef<[u8]>) -> Result<bool, Error> {
+        self.change(|attributes| Ok(attributes.remove(name.as_ref())))
     }
 
     /// Removes all attributes; the session and its cookie stay.

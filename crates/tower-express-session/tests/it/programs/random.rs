@@ -2,8 +2,8 @@
 
 use super::{Post, Program, Settings, Step};
 
-/// How many settings a run's programs share: each costs the start of a pair of servers.
-const SETTINGS: usize = 24;
+/// How many programs share their settings: each pair of servers costs a start.
+const PROGRAMS_PER_SETTINGS: usize = 10;
 
 const KEYS: [&str; 8] = ["a", "a", "b", "user", "10", "2", "é", "a.b c"];
 
@@ -93,10 +93,11 @@ impl Rng {
 /// As many programs as asked for, always the same ones for a seed.
 pub(crate) fn programs(seed: u64, count: usize) -> Vec<Program> {
     let mut rng = Rng::new(seed);
-    let settings: Vec<Settings> = (0..SETTINGS).map(|_| settings(&mut rng)).collect();
+    let settings: Vec<Settings> =
+        (0..count.div_ceil(PROGRAMS_PER_SETTINGS)).map(|_| settings(&mut rng)).collect();
     let program = |index| Program {
         title: format!("random {index} of seed {seed}"),
-        settings: settings[rng.below(SETTINGS)].clone(),
+        settings: settings[rng.below(settings.len())].clone(),
         steps: steps(&mut rng),
     };
     (0..count).map(program).collect()
