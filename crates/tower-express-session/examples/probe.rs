@@ -19,7 +19,7 @@ use axum::{Extension, Router};
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 use serde_json::value::RawValue;
-use tower_express_session::store::redis::{Client, RedisStore};
+use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
 use tower_express_session::store::sqlite::{Database, SqliteStore};
 use tower_express_session::{
     CookieOptions, ErrorKind, LazySession, MemoryStore, Secrets, Session, SessionLayer, Store,
@@ -44,6 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+const PATIENCE: Duration = Duration::from_secs(10);
+
 async fn open_store(url: &str, prefix: &str) -> Result<Arc<dyn Store>, Box<dyn Error>> {
     Ok(match url.split_once(':') {
         Some(("sqlite", path)) => {
@@ -51,7 +53,11 @@ async fn open_store(url: &str, prefix: &str) -> Result<Arc<dyn Store>, Box<dyn E
             Arc::new(SqliteStore::open(database).await?.prefix(prefix))
         }
         Some(("memory", _)) => Arc::new(MemoryStore::new()),
-        _ => Arc::new(RedisStore::new(Client::open(url)?).prefix(prefix)),
+        // An Express service waits for Redis however long it takes.
+        _ => {
+            let timeouts = Timeouts { connect: PATIENCE, response: PATIENCE };
+            Arc::new(RedisStore::new(Client::with_timeouts(url, timeouts)?).prefix(prefix))
+        }
     })
 }
 

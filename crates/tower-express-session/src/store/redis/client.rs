@@ -13,11 +13,20 @@ use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
 use super::url::Address;
 use crate::error::{ConfigError, Error, ErrorKind};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a [`Client`] waits for Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection to come about. Default: 500 ms.
+    pub connect: Duration,
+    /// For the answer to a command. Default: 250 ms.
+    pub response: Duration,
+}
 
-/// How long Redis may take to answer a command.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_millis(500), response: Duration::from_millis(250) }
+    }
+}
 
 /// After a failed attempt to connect, commands fail at once for so long, rather than each of them
 /// trying again; doubled with each further failure, up to [`LONGEST_PAUSE`].
@@ -27,13 +36,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection to a Redis deployment, shared by all its clones and made again when it is lost.
 ///
 /// A command is sent once and never again by itself: after an error the caller does not know
-/// whether it was carried out, unless the error says so. Commands are answered within the time-outs
-/// (250 ms, after at most 500 ms to connect), with [`ErrorKind::Unavailable`] if need be.
+/// whether it was carried out, unless the error says so. Commands are answered within the
+/// [`Timeouts`], with [`ErrorKind::Unavailable`] if need be.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
 struct Inner {
     source: Source,
+    timeouts: Timeouts,
     // Locked to take or replace the link, never across an await.
     link: Mutex<Option<Link>>,
     // Held while connecting, so that one task connects and the others wait for it.
@@ -94,14 +104,23 @@ impl Client {
     ///
     /// [`ConfigError::Option`] when the address is not one of these.
     pub fn open(url: &str) -> Result<Self, ConfigError> {
+        Self::with_timeouts(url, Timeouts::default())
+    }
+
+    /// Like [`open`](Self::open), with other time-outs.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn with_timeouts(url: &str, timeouts: Timeouts) -> Result<Self, ConfigError> {
         let source = match Address::parse(url)? {
             Address::Server(info) => redis::Client::open(info).map(Source::Server),
             Address::Sentinel { sentinels, master, server } => {
                 sentinel_client(sentinels, master, &server)
             }
             Address::Cluster(nodes) => redis::cluster::ClusterClient::builder(nodes)
-                .connection_timeout(CONNECT_TIMEOUT)
-                .response_timeout(RESPONSE_TIMEOUT)
+                .connection_timeout(timeouts.connect)
+                .response_timeout(timeouts.response)
                 .build()
                 .map(Source::Cluster),
         };
@@ -109,7 +128,7 @@ impl Client {
             ConfigError::option("store", format!("not a Redis address: {}", cause.category()))
         })?;
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self(Arc::new(Inner { source, link, connecting })))
+        Ok(Self(Arc::new(Inner { source, timeouts, link, connecting })))
     }
 
     /// Sends one command, its name and arguments as bytes.
@@ -186,7 +205,9 @@ impl Client {
         if attempts.not_before.is_some_and(|instant| Instant::now() < instant) {
             return Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::NotConnected)));
         }
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.0.source.connect()).await;
+        let timeouts = self.0.timeouts;
+        let connected =
+            tokio::time::timeout(timeouts.connect, self.0.source.connect(timeouts)).await;
         match connected
             .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
         {
@@ -222,10 +243,10 @@ fn pause(failures: u32) -> Duration {
 }
 
 impl Source {
-    async fn connect(&self) -> Result<Connection, RedisError> {
+    async fn connect(&self, timeouts: Timeouts) -> Result<Connection, RedisError> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+            .set_connection_timeout(Some(timeouts.connect))
+            .set_response_timeout(Some(timeouts.response));
         match self {
             Self::Server(client) => client
                 .get_multiplexed_async_connection_with_config(&config)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use client::{Client, Reply, Script};
+pub use client::{Client, Reply, Script, Timeouts};
 
 use super::{Created, Store, Updated};
 use crate::error::{Error, ErrorKind};
