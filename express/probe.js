@@ -108,6 +108,9 @@ async function start ({ PORT = '0', STORE, PREFIX = 'sess:', TTL, OPTIONS = '{}'
   app.use(express.json({ strict: false, type: () => true, limit: '16mb' }))
   app.use(session(sessionOptions(JSON.parse(OPTIONS), store)))
   app.use((req, res, next) => req.method === 'POST' ? handle(req, res) : next())
+  // A cookie that cannot be written is noticed while the answer is on its way. Express would cut
+  // the connection then, which reaches the client in time or not; let the answer be finished.
+  app.use((error, req, res, next) => { if (!res.headersSent) next(error) })
   listen(app, Number(PORT), announce)
 }
 

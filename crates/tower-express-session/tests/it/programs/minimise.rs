@@ -4,7 +4,7 @@ use super::run::Mismatch;
 use super::{Program, Step};
 
 /// Drops what can be dropped, one step or operation after the other, as long as the two sides
-/// still differ.
+/// still differ in the same thing.
 pub(crate) fn minimise(
     mut mismatch: Mismatch,
     mut run: impl FnMut(&Program) -> Option<Mismatch>,
@@ -12,7 +12,9 @@ pub(crate) fn minimise(
     // What comes after the difference cannot matter.
     mismatch.program.steps.truncate(mismatch.step);
     loop {
-        let smaller = smaller(&mismatch.program).iter().find_map(&mut run);
+        let kind = mismatch.kind().to_owned();
+        let mut differs = |program: &Program| run(program).filter(|found| found.kind() == kind);
+        let smaller = smaller(&mismatch.program).iter().find_map(&mut differs);
         let Some(smaller) = smaller else { return mismatch };
         mismatch = smaller;
         mismatch.program.steps.truncate(mismatch.step);

@@ -89,8 +89,9 @@ async fn both(players: &mut [Player<'_>; 2], step: &Step, window_ms: &mut f64) -
             return None;
         }
         Step::Redis(words) => {
-            first.redis(words);
-            second.redis(words);
+            if let Err(refused) = first.redis(words).and_then(|()| second.redis(words)) {
+                return Some(format!("sense: the program is wrong\n{refused}"));
+            }
             None
         }
         Step::Post(post) => {
@@ -98,7 +99,14 @@ async fn both(players: &mut [Player<'_>; 2], step: &Step, window_ms: &mut f64) -
             let answers = tokio::join!(first.post(post), second.post(post));
             let took_ms = started.elapsed().as_secs_f64() * 1000.0 - post.sleep_ms() as f64;
             *window_ms = window_ms.max(took_ms);
-            Some((post, answers))
+            match answers {
+                (Ok(first), Ok(second)) => Some((post, (first, second))),
+                (first, second) => {
+                    let told = |answer: Result<Response, _>| answer.map(|answer| answer.status);
+                    let (first, second) = (told(first), told(second));
+                    return Some(format!("answer\n{first:?}\n{second:?}"));
+                }
+            }
         }
     };
     let (of_first, of_second) = match &answers {
@@ -120,14 +128,13 @@ impl<'a> Player<'a> {
         expand(text, &self.ids, &self.side.settings, self.now_ms)
     }
 
-    fn redis(&mut self, words: &[String]) {
+    fn redis(&mut self, words: &[String]) -> redis::RedisResult<()> {
         let words: Vec<String> = words.iter().map(|word| self.expand(word)).collect();
         let (name, args) = words.split_first().expect("a command has a name");
-        let done = redis::cmd(name).arg(args).exec(&mut self.side.redis);
-        done.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        redis::cmd(name).arg(args).exec(&mut self.side.redis)
     }
 
-    async fn post(&mut self, post: &Post) -> Response {
+    async fn post(&mut self, post: &Post) -> Result<Response, String> {
         let headers: Vec<(String, String)> =
             post.headers.iter().map(|(name, text)| (name.clone(), self.expand(text))).collect();
         let body = self.expand_operations(post);
@@ -140,7 +147,8 @@ impl<'a> Player<'a> {
         for (name, value) in headers {
             request = request.header(&name, value);
         }
-        request.header("content-type", "application/json").send().await
+        let answer = request.header("content-type", "application/json").try_send().await;
+        answer.map_err(|error| format!("no answer: {error:?}"))
     }
 
     /// Moments may stand in `cookie.set`; elsewhere a `<` is just that.
@@ -150,6 +158,14 @@ impl<'a> Player<'a> {
             .iter()
             .map(|text| if text.contains("\"<now") { self.expand(text) } else { text.clone() });
         format!("[{}]", operations.collect::<Vec<_>>().join(","))
+    }
+}
+
+impl Mismatch {
+    /// What differs, in a word or two.
+    pub(crate) fn kind(&self) -> &str {
+        let line = self.difference.lines().next().unwrap_or_default();
+        line.split(" of ").next().unwrap_or_default()
     }
 }
 
