@@ -27,6 +27,7 @@ use tower_express_session::{
 };
 
 #[tokio::main]
+#[expect(clippy::print_stdout, reason = "the line that says the port is what the program prints")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let prefix = env::var("PREFIX").unwrap_or_else(|_| "sess:".to_owned());
@@ -167,7 +168,11 @@ async fn step(session: Option<&Session>, words: &[&str], status: &mut StatusCode
         "id" => session.to_json().map(|_| format!("\"{}\"", session.id().as_str())),
         "get" => session.get_json(&name).map(|json| json.unwrap_or_else(|| "null".to_owned())),
         "all" => session.to_json(),
-        "set" => done(session.insert_json(&name, words.get(2).unwrap_or(&"null"))),
+        "set" => match words.get(2) {
+            Some(json) => done(session.insert_json(&name, json)),
+            // Without a value it is undefined, which is not stored.
+            None => done(session.remove(&name).map(drop)),
+        },
         "remove" => done(session.remove(&name).map(drop)),
         "cookie" => session.cookie_json(),
         "cookie.set" => done(

@@ -115,7 +115,7 @@ impl Record {
 impl Attributes {
     /// The raw JSON of one attribute.
     pub(crate) fn get(&self, name: &[u8]) -> Option<&str> {
-        self.raw(name).map(|raw| as_str(raw))
+        self.raw(name).map(as_str)
     }
 
     /// Sets an attribute to raw JSON, at the place where JavaScript would have it.

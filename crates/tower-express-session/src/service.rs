@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::header;
 use crate::id::SessionId;
 use crate::layer::SecureTransport;
-use crate::options::Options;
+use crate::options::{Options, Unset};
 use crate::policy::{self, StoreAction};
 use crate::session::{Context, Finished, LazySession, Session};
 use crate::store::Store;
@@ -81,7 +81,7 @@ where
             if session.context().options.strict
                 && let Err(error) = session.session().await
             {
-                return Ok(failed(&error, true));
+                return Ok(failed_before(&session, &error).await);
             }
             let mut response = inner.call(request).await?;
             match commit(&session, response.headers_mut()).await {
@@ -90,6 +90,17 @@ where
             }
         }))
     }
+}
+
+/// The strict mode's answer when the session could not be loaded. In Express `req.session` is unset
+/// when this answer ends, and that destroys the stored session under `unset: 'destroy'`.
+async fn failed_before<B: Default>(session: &LazySession, error: &Error) -> Response<B> {
+    let context = session.context();
+    if let (Unset::Destroy, Some(id)) = (context.options.unset, context.cookie_ids.first()) {
+        // The answer is a failure whatever becomes of this.
+        drop(context.store.destroy(id).await);
+    }
+    failed(error, true)
 }
 
 /// The answer when the session could not be read or stored, in place of the handler's.

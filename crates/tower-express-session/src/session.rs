@@ -136,7 +136,7 @@ impl Session {
                 Ok(None) => {}
                 Err(error) if options.strict => return Err(error),
                 Err(error) => {
-                    tracing::warn!(session.id = ?id, %error, "ignoring a corrupt session")
+                    tracing::warn!(session.id = ?id, %error, "ignoring a corrupt session");
                 }
             }
         }
@@ -463,14 +463,17 @@ impl Session {
     ///
     /// A call that is dropped may have ended the old session; its cookie is worth nothing then.
     pub async fn regenerate(&self) -> Result<(), Error> {
-        let old = {
+        let (old, stored) = {
             let state = self.state();
             state.record()?;
-            state.id.clone()
+            (state.id.clone(), self.may_be_stored(&state))
         };
         let id = SessionId::generate()?;
         let record = Record::new(self.context.options.cookie.make(self.context.secure, now_ms())?);
-        let destroyed = self.context.store.destroy(&old).await;
+        let destroyed = match stored {
+            true => self.context.store.destroy(&old).await,
+            false => Ok(()),
+        };
         if self.context.options.strict || destroyed.is_ok() {
             let mut state = self.state();
             state.id = id;
@@ -492,15 +495,22 @@ impl Session {
     ///
     /// A call that is dropped may or may not have ended the stored session.
     pub async fn destroy(&self) -> Result<(), Error> {
-        let id = {
+        let (id, stored) = {
             let mut state = self.state();
             state.record.take().ok_or(ErrorKind::NoSession)?;
             state.ending = Ending::Unset;
-            state.id.clone()
+            (state.id.clone(), self.may_be_stored(&state))
         };
-        self.context.store.destroy(&id).await?;
+        if stored {
+            self.context.store.destroy(&id).await?;
+        }
         self.state().ending = Ending::Destroyed;
         Ok(())
+    }
+
+    /// A session that was never written need not be destroyed. Express asks the store even then.
+    fn may_be_stored(&self, state: &State) -> bool {
+        state.base.is_some() || self.context.options.strict
     }
 
     fn end(&self, ending: Ending) {
@@ -539,14 +549,14 @@ impl Session {
             ever_saved: state.saved.is_some(),
             expires: !record.cookie.expires.is_nullish(),
         };
-        Ok(Finished::Alive { id: state.id.clone(), cookie: record.cookie, facts })
+        Ok(Finished::Alive { id: state.id.clone(), cookie: Box::new(record.cookie), facts })
     }
 }
 
 /// How a session stands when its request ends.
 #[derive(Debug)]
 pub(crate) enum Finished {
-    Alive { id: SessionId, cookie: Cookie, facts: Facts },
+    Alive { id: SessionId, cookie: Box<Cookie>, facts: Facts },
     Ended { id: SessionId, ending: Ending },
 }
 

@@ -1,6 +1,7 @@
 //! The connection to Redis. The one module that knows which client crate we use.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,10 @@ use bytes::Bytes;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
+    PushKind, RedisError, Value,
+};
 
 use super::url::Address;
 use crate::error::{ConfigError, Error, ErrorKind};
@@ -32,6 +36,14 @@ impl Default for Timeouts {
 /// trying again; doubled with each further failure, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Commands that wait to be written to the connection. Beyond it callers wait.
+const QUEUE: usize = 1024;
+
+/// A cluster that moves slots says so instead of carrying a command out; it is asked again this
+/// often, with a pause in between that lets the client learn where the slot is now.
+const REDIRECTIONS: usize = 4;
+const REDIRECTION_PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection to a Redis deployment, shared by all its clones and made again when it is lost.
 ///
@@ -57,16 +69,17 @@ struct Attempts {
 }
 
 enum Source {
-    Server(redis::Client),
+    Server(Box<redis::Client>),
     Sentinel(Box<tokio::sync::Mutex<SentinelClient>>),
-    Cluster(redis::cluster::ClusterClient),
+    Cluster(Box<redis::cluster::ClusterClient>),
 }
 
-/// What commands go over. Numbered, so that whoever finds it broken discards this one only.
+/// What commands go over.
 #[derive(Clone)]
 struct Link {
-    number: Instant,
     connection: Connection,
+    /// It is lost; the next command makes another. Shared by all clones of this link.
+    lost: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -113,16 +126,22 @@ impl Client {
     ///
     /// As [`open`](Self::open).
     pub fn with_timeouts(url: &str, timeouts: Timeouts) -> Result<Self, ConfigError> {
+        // The TLS library has no default; that another one was chosen before is fine.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let source = match Address::parse(url)? {
-            Address::Server(info) => redis::Client::open(info).map(Source::Server),
+            Address::Server(info) => open_server(info).map(|client| Source::Server(Box::new(client))),
             Address::Sentinel { sentinels, master, server } => {
                 sentinel_client(sentinels, master, &server)
             }
             Address::Cluster(nodes) => redis::cluster::ClusterClient::builder(nodes)
                 .connection_timeout(timeouts.connect)
                 .response_timeout(timeouts.response)
+                .use_protocol(ProtocolVersion::RESP3)
+                .tcp_settings(tcp_settings())
+                // By default a command whose reply was lost is sent up to 16 times more.
+                .retries(0)
                 .build()
-                .map(Source::Cluster),
+                .map(|client| Source::Cluster(Box::new(client))),
         };
         let source = source.map_err(|cause| {
             ConfigError::option("store", format!("not a Redis address: {}", cause.category()))
@@ -179,6 +198,19 @@ impl Client {
     }
 
     async fn send(&self, command: &Cmd) -> Result<Reply, RedisError> {
+        for _ in 0..REDIRECTIONS {
+            match self.send_once(command).await {
+                // The node refused the command unread, so that sending it again runs it once.
+                Err(cause) if matches!(cause.code(), Some("MOVED" | "ASK" | "TRYAGAIN")) => {
+                    tokio::time::sleep(REDIRECTION_PAUSE).await;
+                }
+                sent => return sent,
+            }
+        }
+        self.send_once(command).await
+    }
+
+    async fn send_once(&self, command: &Cmd) -> Result<Reply, RedisError> {
         let mut link = self.link().await?;
         let answer = match &mut link.connection {
             Connection::Server(connection) => connection.req_packed_command(command).await,
@@ -186,10 +218,10 @@ impl Client {
         };
         answer.and_then(Value::extract_error).map(Reply::from).inspect_err(|cause| {
             // A replica answers READONLY: the master has moved. After a time-out the server may be
-            // unreachable without our noticing; the late answer must not be waited for either.
-            let moved = matches!(cause.code(), Some("READONLY"));
+            // unreachable without the connection's noticing.
+            let moved = cause.code() == Some("READONLY");
             if cause.is_unrecoverable_error() || cause.is_timeout() || moved {
-                self.discard(&link);
+                link.lost.store(true, Ordering::Relaxed);
             }
         })
     }
@@ -211,9 +243,8 @@ impl Client {
         match connected
             .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
         {
-            Ok(connection) => {
+            Ok(link) => {
                 *attempts = Attempts::default();
-                let link = Link { number: Instant::now(), connection };
                 *self.0.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
                 Ok(link)
             }
@@ -227,14 +258,8 @@ impl Client {
     }
 
     fn current(&self) -> Option<Link> {
-        self.0.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn discard(&self, broken: &Link) {
-        let mut link = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if link.as_ref().is_some_and(|link| link.number == broken.number) {
-            *link = None;
-        }
+        let link = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.as_ref().filter(|link| !link.lost.load(Ordering::Relaxed)).cloned()
     }
 }
 
@@ -243,11 +268,21 @@ fn pause(failures: u32) -> Duration {
 }
 
 impl Source {
-    async fn connect(&self, timeouts: Timeouts) -> Result<Connection, RedisError> {
+    async fn connect(&self, timeouts: Timeouts) -> Result<Link, RedisError> {
+        let lost = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&lost);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(timeouts.connect))
-            .set_response_timeout(Some(timeouts.response));
-        match self {
+            .set_response_timeout(Some(timeouts.response))
+            .set_pipeline_buffer_size(QUEUE)
+            // A connection that was lost while nobody used it is not found out by the next command.
+            .set_push_sender(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    flag.store(true, Ordering::Relaxed);
+                }
+                Ok::<(), redis::aio::SendError>(())
+            });
+        let connection = match self {
             Self::Server(client) => client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await
@@ -259,8 +294,27 @@ impl Source {
                 .await
                 .map(Connection::Server),
             Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
-        }
+        };
+        connection.map(|connection| Link { connection, lost })
     }
+}
+
+fn open_server(info: ConnectionInfo) -> Result<redis::Client, RedisError> {
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    redis::Client::open(
+        info.set_redis_settings(settings)
+            .set_tcp_settings(tcp_settings())
+            .into_connection_info()?,
+    )
+}
+
+/// Commands are small, so nothing waits to fill a packet; a peer that went away without a word is
+/// found out within seconds.
+fn tcp_settings() -> redis::io::tcp::TcpSettings {
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(5))
+        .with_interval(Duration::from_secs(2));
+    redis::io::tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive)
 }
 
 fn sentinel_client(
@@ -270,7 +324,9 @@ fn sentinel_client(
 ) -> Result<Source, RedisError> {
     let settings = server.redis_settings();
     let mut builder = SentinelClientBuilder::new(sentinels, master, SentinelServerType::Master)?
-        .set_client_to_redis_db(settings.db());
+        .set_client_to_redis_db(settings.db())
+        .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+        .set_client_to_redis_tcp_settings(tcp_settings());
     if let Some(user) = settings.username() {
         builder = builder.set_client_to_redis_username(user);
     }
