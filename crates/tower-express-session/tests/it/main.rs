@@ -1,3 +1,4 @@
 mod express_interop;
+mod middleware;
 mod programs;
 mod stores;

@@ -1,0 +1,385 @@
+//! What the layer does by default, where it differs from Express on purpose.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use axum::http::{Request, Response, StatusCode};
+use axum::routing::get;
+use tokio::sync::Notify;
+use tower::ServiceExt;
+use tower_express_session::store::{Created, Updated};
+use tower_express_session::{
+    CookieOptions, Error, ErrorKind, LazySession, MemoryStore, SameSite, Secrets, Secure,
+    SecureTransport, Session, SessionId, SessionLayer, Store, Unset,
+};
+
+/// A memory store that counts what it is asked, and can be away.
+#[derive(Debug, Default)]
+struct Watched {
+    inner: MemoryStore,
+    calls: AtomicUsize,
+    away: AtomicBool,
+}
+
+impl Watched {
+    fn asked(&self) -> Result<&MemoryStore, Error> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.away.load(Ordering::Relaxed) {
+            Err(ErrorKind::Unavailable.into())
+        } else {
+            Ok(&self.inner)
+        }
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.swap(0, Ordering::Relaxed)
+    }
+}
+
+type Value = axum::body::Bytes;
+
+#[async_trait::async_trait]
+impl Store for Watched {
+    async fn load(&self, id: &SessionId) -> Result<Option<Value>, Error> {
+        self.asked()?.load(id).await
+    }
+    async fn create(&self, id: &SessionId, value: Value, ttl: Duration) -> Result<Created, Error> {
+        self.asked()?.create(id, value, ttl).await
+    }
+    async fn update(
+        &self,
+        id: &SessionId,
+        base: &Value,
+        value: Value,
+        ttl: Duration,
+    ) -> Result<Updated, Error> {
+        self.asked()?.update(id, base, value, ttl).await
+    }
+    async fn overwrite(&self, id: &SessionId, value: Value, ttl: Duration) -> Result<(), Error> {
+        self.asked()?.overwrite(id, value, ttl).await
+    }
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
+        self.asked()?.touch(id, ttl).await
+    }
+    async fn destroy(&self, id: &SessionId) -> Result<(), Error> {
+        self.asked()?.destroy(id).await
+    }
+}
+
+/// An application with a route for each thing that a handler may do, and its browser.
+struct App {
+    store: Arc<Watched>,
+    router: Router,
+    /// Lets the handler of `/slow` go on.
+    go_on: Arc<Notify>,
+    /// Says that the handler of `/slow` has its session.
+    arrived: Arc<Notify>,
+}
+
+const SECRET: &str = "keyboard cat";
+
+fn app(options: impl FnOnce(SessionLayer) -> SessionLayer) -> App {
+    let (store, go_on, arrived) =
+        (Arc::<Watched>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
+    let layer = SessionLayer::with_shared_store(store.clone(), Secrets::new([SECRET]).unwrap());
+    let (wait, tell) = (go_on.clone(), arrived.clone());
+    let router = Router::new()
+        .route("/plain", get(async || "plain"))
+        .route("/look", get(async |session: Session| session.to_json()))
+        .route("/set/{name}", get(set))
+        .route("/destroy", get(async |session: Session| session.destroy().await))
+        .route("/unset", get(async |session: Session| session.unset()))
+        .route("/regenerate", get(async |session: Session| session.regenerate().await))
+        .route(
+            "/slow/{name}",
+            get(async move |session: Session, name: axum::extract::Path<String>| {
+                tell.notify_one();
+                wait.notified().await;
+                set(session, name).await.map(|()| "done")
+            }),
+        )
+        .layer(options(layer));
+    App { store, router, go_on, arrived }
+}
+
+async fn set(session: Session, name: axum::extract::Path<String>) -> Result<(), Error> {
+    session.insert(&name, &1)
+}
+
+impl App {
+    async fn get(&self, path: &str, cookie: &str) -> Response<Body> {
+        let mut request = Request::get(path);
+        if !cookie.is_empty() {
+            request = request.header(COOKIE, cookie);
+        }
+        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    /// A cookie of a session that has the attribute `a`.
+    async fn cookie(&self) -> String {
+        let cookie = cookie_pair(&self.get("/set/a", "").await);
+        self.store.calls();
+        cookie
+    }
+}
+
+fn set_cookie(response: &Response<Body>) -> Option<&str> {
+    response.headers().get(SET_COOKIE).map(|line| line.to_str().unwrap())
+}
+
+fn cookie_pair(response: &Response<Body>) -> String {
+    set_cookie(response).unwrap().split(';').next().unwrap().to_owned()
+}
+
+async fn text(response: Response<Body>) -> String {
+    assert_eq!(response.status(), StatusCode::OK);
+    String::from_utf8(axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
+        .unwrap()
+}
+
+const CLEARED: &str = "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly";
+
+#[tokio::test]
+async fn nothing_is_stored_and_no_cookie_sent_before_there_is_something_to_keep() {
+    let app = app(|layer| layer);
+    for path in ["/plain", "/look", "/destroy", "/unset"] {
+        let response = app.get(path, "").await;
+        assert_eq!((response.status(), set_cookie(&response)), (StatusCode::OK, None), "{path}");
+    }
+    assert_eq!((app.store.calls(), app.store.inner.len()), (0, 0));
+    let response = app.get("/set/a", "").await;
+    assert!(set_cookie(&response).unwrap().ends_with("; Path=/; HttpOnly"));
+    assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+    assert_eq!((app.store.calls(), app.store.inner.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_handler_without_a_session_never_asks_the_store() {
+    let app = app(|layer| layer);
+    let cookie = app.cookie().await;
+    app.get("/plain", &cookie).await;
+    assert_eq!(app.store.calls(), 0);
+    assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1}"#);
+    assert_eq!(app.store.calls(), 2, "loaded and touched");
+}
+
+#[tokio::test]
+async fn parallel_requests_of_one_session_keep_each_others_changes() {
+    let app = app(|layer| layer);
+    let cookie = app.cookie().await;
+    let other = async {
+        app.arrived.notified().await;
+        app.get("/set/c", &cookie).await;
+        app.go_on.notify_one();
+    };
+    let (slow, ()) = tokio::join!(app.get("/slow/b", &cookie), other);
+    assert_eq!(slow.status(), StatusCode::OK);
+    assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1,"c":1,"b":1}"#);
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_a_request_is_under_way_stays_gone() {
+    for end in ["/destroy", "/regenerate"] {
+        let app = app(|layer| layer);
+        let cookie = app.cookie().await;
+        let other = async {
+            app.arrived.notified().await;
+            app.get(end, &cookie).await;
+            app.go_on.notify_one();
+        };
+        let (slow, ()) = tokio::join!(app.get("/slow/b", &cookie), other);
+        assert_eq!(set_cookie(&slow), Some(CLEARED), "{end}");
+        assert_eq!(text(slow).await, "done", "the handler's answer is sent");
+        assert_eq!(text(app.get("/look", &cookie).await).await, "{}", "{end}");
+    }
+}
+
+#[tokio::test]
+async fn the_cookie_is_cleared_with_the_attributes_that_it_had() {
+    let cookie = CookieOptions::new().domain("example.com").same_site(SameSite::Strict);
+    let app = app(|layer| layer.name("sid").cookie(cookie.max_age(Duration::from_secs(60))));
+    let cookie = app.cookie().await;
+    let cleared = app.get("/destroy", &cookie).await;
+    let expected = "sid=; Domain=example.com; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Strict";
+    assert_eq!(set_cookie(&cleared), Some(expected));
+    assert!(app.store.inner.is_empty());
+}
+
+#[tokio::test]
+async fn unset_keeps_or_destroys_by_option() {
+    for (unset, left) in [(Unset::Keep, 1), (Unset::Destroy, 0)] {
+        let app = app(|layer| layer.unset(unset));
+        let cookie = app.cookie().await;
+        assert_eq!(set_cookie(&app.get("/unset", &cookie).await), Some(CLEARED));
+        assert_eq!(app.store.inner.len(), left);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_answers_503_and_never_makes_a_session() {
+    let app = app(|layer| layer);
+    let cookie = app.cookie().await;
+    app.store.away.store(true, Ordering::Relaxed);
+    for (path, cookie) in
+        [("/look", cookie.as_str()), ("/set/b", &cookie), ("/destroy", &cookie), ("/set/a", "")]
+    {
+        let response = app.get(path, cookie).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(set_cookie(&response), None, "{path}");
+        assert_eq!(response.headers()[RETRY_AFTER], "1", "{path}");
+    }
+    assert_eq!(app.get("/look", "").await.status(), StatusCode::OK, "nothing to ask the store for");
+    app.store.away.store(false, Ordering::Relaxed);
+    assert_eq!(
+        text(app.get("/look", &cookie).await).await,
+        r#"{"a":1}"#,
+        "the session outlived it"
+    );
+}
+
+#[tokio::test]
+async fn a_corrupt_value_does_not_lock_anybody_out() {
+    let app = app(|layer| layer);
+    let cookie = app.cookie().await;
+    let id = Secrets::new([SECRET]).unwrap().unsign(&decoded(&cookie)).unwrap();
+    for corrupt in ["not JSON", "{}", r#"{"cookie":{"originalMaxAge":"60000"}}"#] {
+        app.store.inner.overwrite(&id, corrupt.into(), Duration::from_secs(9)).await.unwrap();
+        let response = app.get("/set/b", &cookie).await;
+        assert_ne!(cookie_pair(&response), cookie, "a new session, under its own id");
+        assert_eq!(
+            app.store.inner.load(&id).await.unwrap().unwrap(),
+            corrupt,
+            "kept for inspection"
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_cookie_of_the_name_is_tried() {
+    let app = app(|layer| layer);
+    let cookie = app.cookie().await;
+    let gone = cookie_pair(&app.get("/set/a", "").await);
+    app.get("/destroy", &gone).await;
+    for first in ["connect.sid=", "connect.sid=s%3Aforged.signature", &gone] {
+        let header = format!("{first}; {cookie}");
+        assert_eq!(text(app.get("/look", &header).await).await, r#"{"a":1}"#, "{first}");
+    }
+    // Not without end.
+    let many = format!("{}{cookie}", "connect.sid=x; ".repeat(1000));
+    assert_eq!(text(app.get("/look", &many).await).await, "{}");
+}
+
+#[tokio::test]
+async fn regenerating_ends_the_old_id() {
+    let app = app(|layer| layer);
+    let old = app.cookie().await;
+    let new = cookie_pair(&app.get("/regenerate", &old).await);
+    assert_ne!(old, new);
+    assert_eq!(text(app.get("/look", &old).await).await, "{}");
+    assert_eq!(app.store.inner.len(), 1);
+}
+
+#[tokio::test]
+async fn attributes_on_the_wire_alone_are_not_stored() {
+    let app = app(|layer| layer.same_site_on_wire(SameSite::Lax).secure_on_wire(true).proxy(true));
+    let plain = app.get("/set/a", "").await;
+    assert!(set_cookie(&plain).unwrap().ends_with("; Path=/; HttpOnly; SameSite=Lax"));
+    let request = Request::get("/set/a")
+        .header("x-forwarded-proto", "HTTPS, http")
+        .body(Body::empty())
+        .unwrap();
+    let secure = app.router.clone().oneshot(request).await.unwrap();
+    assert!(set_cookie(&secure).unwrap().ends_with("; Path=/; HttpOnly; Secure; SameSite=Lax"));
+    let id = Secrets::new([SECRET]).unwrap().unsign(&decoded(&cookie_pair(&secure))).unwrap();
+    let stored = app.store.inner.load(&id).await.unwrap().unwrap();
+    assert_eq!(
+        stored,
+        r#"{"cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"},"a":1}"#
+    );
+}
+
+#[tokio::test]
+async fn a_cookie_for_tls_goes_over_tls_only() {
+    let app = app(|layer| layer.cookie(CookieOptions::new().secure(Secure::Yes)));
+    let forwarded =
+        Request::get("/set/a").header("x-forwarded-proto", "https").body(Body::empty()).unwrap();
+    let response = app.router.clone().oneshot(forwarded).await.unwrap();
+    assert_eq!(set_cookie(&response), None, "nobody trusts the header unless told so");
+    let mut request = Request::get("/set/a").body(Body::empty()).unwrap();
+    request.extensions_mut().insert(SecureTransport);
+    let response = app.router.clone().oneshot(request).await.unwrap();
+    assert!(set_cookie(&response).unwrap().ends_with("; HttpOnly; Secure"));
+}
+
+#[tokio::test]
+async fn a_second_layer_leaves_the_session_alone() {
+    let app = app(|layer| layer);
+    let inner = SessionLayer::new(MemoryStore::new(), ["another secret"]).unwrap().name("other");
+    let router: Router = Router::new()
+        .route("/", get(async |session: Session| session.insert("a", &1)))
+        .layer(inner)
+        .layer(SessionLayer::with_shared_store(app.store.clone(), Secrets::new([SECRET]).unwrap()));
+    let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.headers().get_all(SET_COOKIE).iter().count(), 1);
+    assert_eq!(app.store.inner.len(), 1);
+}
+
+#[tokio::test]
+async fn there_is_no_session_outside_the_cookies_path() {
+    let layer = SessionLayer::new(MemoryStore::new(), [SECRET])
+        .unwrap()
+        .cookie(CookieOptions::new().path("/in"));
+    let router: Router = Router::new()
+        .route("/in", get(async |_: LazySession| "in"))
+        .route("/out", get(async |_: LazySession| "out"))
+        .layer(layer);
+    for (path, status) in [("/in", StatusCode::OK), ("/out", StatusCode::INTERNAL_SERVER_ERROR)] {
+        let response =
+            router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_node_drops_and_numbers_that_it_rounds_are_refused() {
+    let layer = SessionLayer::new(MemoryStore::new(), [SECRET]).unwrap();
+    let router: Router = Router::new()
+        .route(
+            "/",
+            get(async |session: Session| {
+                let kind = |result: Result<(), Error>| result.unwrap_err().kind();
+                assert_eq!(kind(session.insert("id", &1)), ErrorKind::ReservedName);
+                assert_eq!(kind(session.insert("cookie", &1)), ErrorKind::ReservedName);
+                assert_eq!(kind(session.insert("n", &u64::MAX)), ErrorKind::Encode);
+                assert_eq!(kind(session.insert_json("n", "{")), ErrorKind::Encode);
+                session.insert("n", &[1.0, -0.0, 1e21, f64::NAN]).unwrap();
+                assert_eq!(session.get_json("n").unwrap().unwrap(), "[1,0,1e+21,null]");
+                assert_eq!(session.get::<String>("n").unwrap_err().kind(), ErrorKind::Decode);
+                assert!(session.remove("n").unwrap() && !session.remove("n").unwrap());
+            }),
+        )
+        .layer(layer);
+    let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn options_that_no_browser_takes_are_refused_at_the_start() {
+    let layer = || SessionLayer::new(MemoryStore::new(), [SECRET]).unwrap();
+    for (layer, name) in [
+        (layer().name("a b"), "name"),
+        (layer().cookie(CookieOptions::new().path("/;x")), "cookie.path"),
+        (layer().cookie(CookieOptions::new().domain("a;b")), "cookie.domain"),
+    ] {
+        assert!(layer.check().unwrap_err().to_string().starts_with(&format!("option {name}:")));
+    }
+    assert!(CookieOptions::from_json(r#"{"maxAge":"1000"}"#).is_err());
+}
+
+fn decoded(pair: &str) -> String {
+    pair.split_once('=').unwrap().1.replace("%3A", ":").replace("%2F", "/").replace("%2B", "+")
+}
