@@ -1,4 +1,19 @@
-//! A check-in service.
+//! A check-in service: people check in at places and rate them; operators run, watch and scale it.
+//!
+//! Services meet only in storage, so they run in one process or each in its own, unchanged. Read
+//! from the outside in: `cli` parses a command and opens a port, `app` puts the parts together,
+//! `http` is what all services do alike, `services` is what each does, `storage` is where they
+//! meet, `domain` is what it is all about.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod lifecycle;
+pub mod passwords;
+pub mod services;
+pub mod storage;
+pub mod telemetry;
 
 pub mod demo;
 pub mod domain;

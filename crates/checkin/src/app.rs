@@ -1,0 +1,198 @@
+//! The composition root: settings in, services out. Only here a backend has a name.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
+use tower_express_session::store::sqlite::{Database, SqliteStore};
+use tower_express_session::{SameSite, Secrets, SessionLayer, Store};
+
+use crate::config::{Common, StoreUrl, secret_path};
+use crate::http::{Front, Metrics, Probes, column};
+use crate::passwords::Passwords;
+use crate::services::receiver::{Identity, Settings};
+use crate::services::{Accounts, auth, receiver};
+use crate::storage::redis::RedisStorage;
+use crate::storage::sqlite::SqliteStorage;
+use crate::storage::{BulkLoad, CheckinLog, Health, LocationRepository, UserRepository};
+
+/// The session cookie's name.
+const COOKIE: &str = "checkinapp";
+
+/// The random bytes of a session secret that we make ourselves.
+const SECRET_BYTES: usize = 32;
+
+/// The parts that the services are made of.
+#[derive(Clone)]
+pub struct App {
+    /// People's accounts.
+    pub users: Arc<dyn UserRepository>,
+    /// The places.
+    pub locations: Arc<dyn LocationRepository>,
+    /// The log of check-ins.
+    pub checkins: Arc<dyn CheckinLog>,
+    /// For imports.
+    pub bulk: Arc<dyn BulkLoad>,
+    /// For probes and the doctor.
+    pub health: Arc<dyn Health>,
+    sessions: SessionLayer,
+    trust_proxy: bool,
+    store: StoreUrl,
+}
+
+impl App {
+    /// Opens the store that the settings name.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be opened, or the session secret is missing.
+    pub async fn open(config: &Common) -> anyhow::Result<Self> {
+        match &config.store {
+            StoreUrl::Sqlite(path) => Self::on_sqlite(config, path).await,
+            StoreUrl::Redis(url) => Self::on_redis(config, url).await,
+        }
+    }
+
+    async fn on_sqlite(config: &Common, path: &Path) -> anyhow::Result<Self> {
+        let cannot = || {
+            format!(
+                "cannot open {}, check that its directory exists and is writable",
+                path.display()
+            )
+        };
+        let database = Database::open(path).with_context(cannot)?;
+        let storage = SqliteStorage::open(database.clone()).await.with_context(cannot)?;
+        let sessions = SqliteStore::open(database).await.with_context(cannot)?;
+        let secrets = match &config.session_secret {
+            Some(secret) => secret.as_slice().to_vec(),
+            None => vec![own_secret(&secret_path(path))?],
+        };
+        Self::on(config, storage, Arc::new(sessions), &secrets)
+    }
+
+    async fn on_redis(config: &Common, url: &str) -> anyhow::Result<Self> {
+        let Some(secrets) = &config.session_secret else {
+            bail!(
+                "a store in Redis needs --session-secret or CHECKIN_SESSION_SECRET: \
+                 the secret that all services, Express ones too, sign session cookies with"
+            );
+        };
+        let response = config.store_timeout;
+        let client = Client::with_timeouts(url, Timeouts { connect: response * 2, response })?;
+        let prefix = config.key_prefix.as_str();
+        let sessions = RedisStore::new(client.clone()).prefix(&format!("{prefix}:session:"));
+        Self::on(config, RedisStorage::new(client, prefix), Arc::new(sessions), secrets.as_slice())
+    }
+
+    fn on<S>(
+        config: &Common,
+        storage: S,
+        sessions: Arc<dyn Store>,
+        secrets: &[String],
+    ) -> anyhow::Result<Self>
+    where
+        S: UserRepository + LocationRepository + CheckinLog + BulkLoad + Health + Clone + 'static,
+    {
+        let storage = Arc::new(storage);
+        let sessions = SessionLayer::with_shared_store(sessions, Secrets::new(secrets)?)
+            .name(COOKIE)
+            .proxy(config.trust_proxy)
+            // The stored value stays the one that an Express service with the defaults writes.
+            .same_site_on_wire(SameSite::Lax)
+            .secure_on_wire(true);
+        Ok(Self {
+            users: storage.clone(),
+            locations: storage.clone(),
+            checkins: storage.clone(),
+            bulk: storage.clone(),
+            health: storage,
+            sessions,
+            trust_proxy: config.trust_proxy,
+            store: config.store.clone(),
+        })
+    }
+
+    /// Makes sure that the store answers, before a service says that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub async fn reach(&self) -> anyhow::Result<()> {
+        let cannot =
+            || format!("cannot reach {}, start it or name another store with --store", self.store);
+        self.health.ping().await.with_context(cannot)
+    }
+
+    /// The authentication service.
+    pub fn auth(&self) -> Router {
+        let routes = auth::router(self.users.clone(), Passwords::new());
+        column(routes, Some(self.sessions.clone()), &self.front("auth"))
+    }
+
+    /// The check-in receiver; without `sessions` it believes whoever asks.
+    pub fn receiver(&self, sessions: bool, settings: Settings) -> Router {
+        let identity = match sessions {
+            true => Identity::Session(Accounts::new(self.users.clone())),
+            false => Identity::None,
+        };
+        let (log, locations, users) =
+            (self.checkins.clone(), self.locations.clone(), self.users.clone());
+        let routes = receiver::router(log, locations, users, identity, settings);
+        column(routes, sessions.then(|| self.sessions.clone()), &self.front("receiver"))
+    }
+
+    fn front(&self, service: &'static str) -> Front {
+        Front {
+            trust_proxy: self.trust_proxy,
+            metrics: Metrics::new(service),
+            probes: Probes::new(self.health.clone()),
+        }
+    }
+}
+
+/// The secret of an embedded store: made once, kept beside the database for its owner alone.
+fn own_secret(path: &Path) -> anyhow::Result<String> {
+    let cannot = || format!("cannot keep the session secret in {}", path.display());
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_secret(path).with_context(cannot)?;
+            fs::read_to_string(path)
+        }
+        read => read,
+    }
+    .with_context(cannot)
+    .and_then(|secret| match secret.trim() {
+        "" => bail!("{} is empty; delete it to have a new secret made", path.display()),
+        secret => Ok(secret.to_owned()),
+    })
+}
+
+/// Writes a secret elsewhere and links it into place whole: of several processes that start
+/// together one succeeds, and all read the same.
+fn make_secret(path: &Path) -> io::Result<()> {
+    let mut random = [0; SECRET_BYTES];
+    getrandom::fill(&mut random)?;
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let written = writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        });
+    fs::remove_file(&draft)?;
+    written
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("sessions", &self.sessions).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! `checkin receiver`
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::app::App;
+use crate::config::{Common, listen_address, time};
+use crate::lifecycle::{Stop, bind, serve};
+use crate::services::receiver::Settings;
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The address to listen on; port 0 picks one
+    #[arg(
+        long,
+        env = "CHECKIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8082",
+        value_parser = listen_address
+    )]
+    listen: SocketAddr,
+
+    /// Takes check-ins from anybody, without a session
+    #[arg(long, env = "CHECKIN_NO_AUTH")]
+    no_auth: bool,
+
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// What the receiver refuses, also inside `checkin up`.
+#[derive(Args, Debug)]
+pub(super) struct Limits {
+    /// Identical check-ins closer together than this are refused; 0 refuses none
+    #[arg(
+        long,
+        env = "CHECKIN_DUPLICATE_WINDOW",
+        value_name = "TIME",
+        default_value = "10m",
+        value_parser = time
+    )]
+    duplicate_window: Duration,
+
+    /// Check-ins a second that one user may make, ten times as many in a burst; 0 limits none
+    #[arg(long, env = "CHECKIN_CHECKIN_RATE", value_name = "NUMBER", default_value_t = 10)]
+    checkin_rate: u32,
+}
+
+impl Limits {
+    pub(super) fn settings(&self) -> Settings {
+        Settings { duplicate_window: self.duplicate_window, rate_per_user: self.checkin_rate }
+    }
+}
+
+pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    let stop = Stop::on_signal()?;
+    let listener = bind(options.listen, "--listen").await?;
+    announce(listener.local_addr()?, !options.no_auth);
+    serve(listener, app.receiver(!options.no_auth, options.limits.settings()), stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lines that say that the service is ready, and whether it asks for sessions.
+pub(super) fn announce(address: SocketAddr, sessions: bool) {
+    tracing::info!("Checkin receiver listening on port {}.", address.port());
+    if sessions {
+        tracing::info!("Authentication enabled, checkins require a valid user session.");
+    } else {
+        tracing::warn!("Authentication disabled, checkins do not require a valid user session.");
+    }
+}

@@ -1,0 +1,68 @@
+//! `checkin up`: every service in one process.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::receiver::Limits;
+use super::{auth, load, receiver, say};
+use crate::app::App;
+use crate::config::{Common, listen_address};
+use crate::demo;
+use crate::lifecycle::{Stop, bind, serve};
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The address of the check-in receiver; port 0 picks one
+    #[arg(
+        long,
+        env = "CHECKIN_RECEIVER_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8082",
+        value_parser = listen_address
+    )]
+    receiver_listen: SocketAddr,
+
+    /// The address of the authentication service; port 0 picks one
+    #[arg(
+        long,
+        env = "CHECKIN_AUTH_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8083",
+        value_parser = listen_address
+    )]
+    auth_listen: SocketAddr,
+
+    #[command(flatten)]
+    limits: Limits,
+}
+
+pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    let stop = Stop::on_signal()?;
+    // Ports first: who has to choose another one should not wait for the data.
+    let receiver_listener = bind(options.receiver_listen, "--receiver-listen").await?;
+    let auth_listener = bind(options.auth_listen, "--auth-listen").await?;
+    if app.bulk.is_empty().await? {
+        load::load_demo(&app).await?;
+    }
+    let (receiver_at, auth_at) = (receiver_listener.local_addr()?, auth_listener.local_addr()?);
+    receiver::announce(receiver_at, true);
+    auth::announce(auth_at);
+    say(format_args!(
+        "\n  check-in receiver  http://{receiver_at}\n  authentication     http://{auth_at}\n  \
+         store              {}\n  demo login         {} with password {}\n",
+        config.store,
+        demo::LOGIN,
+        demo::PASSWORD
+    ))?;
+    let receiver = app.receiver(true, options.limits.settings());
+    // A service that ends by itself has failed, and takes the others with it.
+    tokio::try_join!(
+        serve(receiver_listener, receiver, stop.clone()),
+        serve(auth_listener, app.auth(), stop)
+    )?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,400 @@
+//! Settings: flag over environment over configuration file over default.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Arg, Args, Command, ValueEnum};
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// A TOML file with settings, named as the flags are
+    #[arg(long, global = true, env = "CHECKIN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where everything is kept: sqlite:PATH, redis://[user:password@]host:port[/db],
+    /// redis-sentinel://host:port,host:port/master, redis-cluster://host:port,host:port
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_STORE",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "sqlite:checkin.db"
+    )]
+    pub store: StoreUrl,
+
+    /// Signs the session cookies; of several, separated by commas, the first one signs and all
+    /// verify. The embedded store makes its own; Redis needs one
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_SESSION_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub session_secret: Option<SessionSecret>,
+
+    /// What the keys in Redis begin with
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_KEY_PREFIX",
+        value_name = "PREFIX",
+        default_value = "ncc"
+    )]
+    pub key_prefix: KeyPrefix,
+
+    /// How long to wait for an answer of the store, such as 250ms or 2s
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_STORE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "250ms",
+        value_parser = positive_time
+    )]
+    pub store_timeout: Duration,
+
+    /// Believe the headers X-Forwarded-Proto and X-Forwarded-For; only behind a proxy that sets them
+    #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY")]
+    pub trust_proxy: bool,
+
+    /// How log lines look
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug, trace
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    pub log_level: tracing::Level,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// Where everything is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// The embedded store: an SQLite file.
+    Sqlite(PathBuf),
+    /// The address of a Redis deployment; it may hold a password.
+    Redis(String),
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path == ":memory:" {
+                return Err(
+                    "sqlite: needs the path of a file, such as sqlite:checkin.db".to_owned()
+                );
+            }
+            return Ok(Self::Sqlite(path.into()));
+        }
+        if url.starts_with("redis") {
+            return match tower_express_session::store::redis::Client::open(url) {
+                Ok(_) => Ok(Self::Redis(url.to_owned())),
+                Err(error) => Err(error.to_string().replace("option store: ", "")),
+            };
+        }
+        Err("a store begins with sqlite:, redis://, rediss://, redis-sentinel:// or redis-cluster://".to_owned())
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    /// Without the user and the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Redis(url) => {
+                let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
+                let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
+                write!(f, "{scheme}://{hosts}")
+            }
+        }
+    }
+}
+
+/// The secrets that sign session cookies, the first one first.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionSecret(Vec<String>);
+
+impl SessionSecret {
+    /// The secrets in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl FromStr for SessionSecret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let secrets: Vec<String> = text.split(',').map(str::to_owned).collect();
+        if secrets.iter().any(|secret| secret.trim().is_empty()) {
+            return Err("a secret is empty".to_owned());
+        }
+        Ok(Self(secrets))
+    }
+}
+
+impl fmt::Debug for SessionSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionSecret({})", self.0.len())
+    }
+}
+
+/// What the keys in Redis begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPrefix(String);
+
+impl KeyPrefix {
+    /// The prefix, without the colon that follows it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyPrefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ordinary = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+        // Braces would put all keys into one slot of a cluster, stars would match foreign keys.
+        if text.is_empty() || text.len() > 64 || !text.chars().all(ordinary) {
+            return Err("a key prefix has 1 to 64 letters, digits and - _ . :".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A time such as `250ms`, `10s`, `15m`, `24h`, `7d`, or `0`.
+///
+/// # Errors
+///
+/// The rule, when it is not one.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let rule =
+        || "a time is a number and a unit, such as 250ms, 10s, 15m, 24h, 7d; or 0".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| rule())?;
+    let unit_ms = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "" if number == 0 => 0,
+        _ => return Err(rule()),
+    };
+    let ms = number.checked_mul(unit_ms).filter(|ms| *ms <= MAX_TIME_MS);
+    ms.map(Duration::from_millis).ok_or_else(|| "a time is at most 3650d".to_owned())
+}
+
+const MAX_TIME_MS: u64 = 3650 * 86_400_000;
+
+fn positive_time(text: &str) -> Result<Duration, String> {
+    time(text).and_then(|time| {
+        if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }
+    })
+}
+
+/// An address to listen on; a bare port is one of this machine.
+///
+/// # Errors
+///
+/// The rule, when it is not one.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let bare_port = text.strip_prefix(':').unwrap_or(text).parse().map(local);
+    bare_port
+        .or_else(|_| text.replace("localhost:", "127.0.0.1:").parse())
+        .map_err(|_| "an address is HOST:PORT, such as 127.0.0.1:8080 or [::]:8080".to_owned())
+}
+
+/// Makes the settings of the configuration file, if one is named, the defaults of the flags.
+///
+/// # Errors
+///
+/// When the file cannot be read, is not TOML, or has a key that is no setting.
+pub fn with_file_defaults(command: Command, arguments: &[OsString]) -> anyhow::Result<Command> {
+    let Some(path) = config_path(arguments) else { return Ok(command) };
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    let table: toml::Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => bail!("{}: {}", path.display(), one_line(&error)),
+    };
+    table.into_iter().try_fold(command, |command, (key, value)| {
+        let id = key.replace('-', "_");
+        let known = std::iter::once(&command)
+            .chain(command.get_subcommands())
+            .any(|command| command.get_arguments().any(|arg| arg.get_id() == id.as_str()));
+        if !known || id == "config" {
+            bail!("{}: there is no setting named {key}", path.display());
+        }
+        let Some(value) = as_argument(&value) else {
+            bail!(
+                "{}: {key} takes a text, a number, true or false, or a list of texts",
+                path.display()
+            );
+        };
+        Ok(set_default(command, &id, &value))
+    })
+}
+
+fn set_default(command: Command, id: &str, value: &str) -> Command {
+    let set = |arg: Arg| if arg.get_id() == id { arg.default_value(value.to_owned()) } else { arg };
+    command.mut_args(set).mut_subcommands(|command| command.mut_args(set))
+}
+
+fn as_argument(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(yes) => Some(yes.to_string()),
+        toml::Value::Array(list) => {
+            let texts: Option<Vec<_>> = list.iter().map(toml::Value::as_str).collect();
+            texts.map(|texts| texts.join(","))
+        }
+        _ => None,
+    }
+}
+
+/// The configuration file, before the arguments are parsed: parsing needs its settings.
+fn config_path(arguments: &[OsString]) -> Option<PathBuf> {
+    let flag = arguments.iter().enumerate().find_map(|(at, argument)| {
+        let text = argument.to_str()?;
+        match text.strip_prefix("--config")? {
+            "" => arguments.get(at + 1).map(PathBuf::from),
+            rest => rest.strip_prefix('=').map(PathBuf::from),
+        }
+    });
+    flag.or_else(|| {
+        std::env::var_os("CHECKIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
+    })
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error
+        .to_string()
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// The secret file of an embedded store: beside the database.
+#[must_use]
+pub fn secret_path(database: &Path) -> PathBuf {
+    let mut name = database.file_name().unwrap_or_default().to_owned();
+    name.push(".session-secret");
+    database.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_are_told_apart_and_never_show_a_password() {
+        let store = |url: &str| url.parse::<StoreUrl>();
+        assert_eq!(store("sqlite:a.db"), Ok(StoreUrl::Sqlite("a.db".into())));
+        assert_eq!(store("sqlite:///tmp/a.db"), Ok(StoreUrl::Sqlite("/tmp/a.db".into())));
+        let redis = store("redis://u:hunter2@h:1/2").unwrap();
+        assert_eq!(format!("{redis} {redis:?}"), "redis://h:1/2 redis://h:1/2");
+        for wrong in ["", "sqlite:", "sqlite::memory:", "postgres://x", "redis:/x", "redis://h:x"] {
+            assert!(store(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, ms) in [
+            ("0", 0),
+            ("250ms", 250),
+            ("10s", 10_000),
+            ("10m", 600_000),
+            ("1h", 3_600_000),
+            ("2d", 172_800_000),
+        ] {
+            assert_eq!(time(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for wrong in
+            ["", "5", "-1s", "1.5s", "s", "10 s", "1e9d", "99999999999d", "18446744073709551615s"]
+        {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_may_be_short() {
+        for (text, address) in [
+            ("8080", "127.0.0.1:8080"),
+            (":0", "127.0.0.1:0"),
+            ("localhost:1", "127.0.0.1:1"),
+            ("[::]:80", "[::]:80"),
+        ] {
+            assert_eq!(
+                listen_address(text).map(|address| address.to_string()),
+                Ok(address.to_owned())
+            );
+        }
+        for wrong in ["", "x", "127.0.0.1", "1.2.3.4:99999"] {
+            assert!(listen_address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_split_and_not_shown() {
+        let secret: SessionSecret = "new,old".parse().unwrap();
+        assert_eq!(secret.as_slice(), ["new", "old"]);
+        assert_eq!(format!("{secret:?}"), "SessionSecret(2)");
+        assert!("a,,b".parse::<SessionSecret>().is_err());
+        assert!("".parse::<SessionSecret>().is_err());
+    }
+
+    #[test]
+    fn prefixes_stay_inside_their_keys() {
+        assert!("ncc".parse::<KeyPrefix>().is_ok());
+        for wrong in ["", "*", "{a}", "a b", "é"] {
+            assert!(wrong.parse::<KeyPrefix>().is_err(), "{wrong}");
+        }
+    }
+}

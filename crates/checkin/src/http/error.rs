@@ -1,0 +1,260 @@
+//! Every answer that is not a success.
+
+use std::error::Error;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tower_express_session::{Error as SessionError, SessionRejection};
+
+use crate::passwords::Busy;
+use crate::storage::StorageError;
+
+/// What a service answers when it does not do what was asked: a plain text where the contract names
+/// one, `application/problem+json` (RFC 9457) otherwise. The client sees the rule; the log sees the
+/// cause, once, here.
+#[derive(Debug)]
+pub enum ApiError {
+    /// 401 `Authentication required.`
+    AuthenticationRequired,
+    /// 401 `Invalid login.`
+    InvalidLogin,
+    /// 422 `Multiple identical checkins are not permitted.`
+    IdenticalCheckin,
+    /// 400: fields of the body that break a rule, or a header that does.
+    Invalid(Vec<FieldError>),
+    /// 400: the body is not a JSON object.
+    Malformed(String),
+    /// 403: the body names another user than the session.
+    NotYourself,
+    /// 403: a page of another site sent the request.
+    CrossSite,
+    /// 404.
+    NotFound,
+    /// 405.
+    MethodNotAllowed,
+    /// 408: the request took too long.
+    TookTooLong,
+    /// 409: the address has an account.
+    EmailTaken,
+    /// 413: the body is longer than this many bytes.
+    TooLarge(usize),
+    /// 415: the body does not say that it is JSON.
+    NotJson,
+    /// 422: there is no such place, or user.
+    Unknown(&'static str),
+    /// 422: the idempotency key came with another body before.
+    KeyReused,
+    /// 429: try again after this time.
+    TooMany(Duration),
+    /// 503: the store is away.
+    StoreAway(Box<dyn Error + Send + Sync>),
+    /// 503: too much work of this kind at once.
+    Busy,
+    /// 500.
+    Internal,
+}
+
+/// A field of a request that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The field's name, as it was sent.
+    pub field: String,
+    /// The rule, as a sentence about the field.
+    pub rule: String,
+}
+
+impl FieldError {
+    /// A field and the rule that it breaks.
+    pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self { field: field.into(), rule: rule.into() }
+    }
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::AuthenticationRequired | Self::InvalidLogin => StatusCode::UNAUTHORIZED,
+            Self::Invalid(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::NotYourself | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TookTooLong => StatusCode::REQUEST_TIMEOUT,
+            Self::EmailTaken => StatusCode::CONFLICT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::IdenticalCheckin | Self::Unknown(_) | Self::KeyReused => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::StoreAway(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The texts that the contract fixes.
+    fn plain_text(&self) -> Option<&'static str> {
+        match self {
+            Self::AuthenticationRequired => Some("Authentication required."),
+            Self::InvalidLogin => Some("Invalid login."),
+            Self::IdenticalCheckin => Some("Multiple identical checkins are not permitted."),
+            _ => None,
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Invalid(errors) => {
+                let names: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
+                format!("not valid: {}", names.join(", "))
+            }
+            Self::Malformed(what) => what.clone(),
+            Self::NotYourself => "the session belongs to another user than userId names".to_owned(),
+            Self::CrossSite => "a page of another site may not do this".to_owned(),
+            Self::NotFound => "there is nothing at this address".to_owned(),
+            Self::MethodNotAllowed => "this address does not take this method".to_owned(),
+            Self::TookTooLong => "the request took too long".to_owned(),
+            Self::EmailTaken => "there is an account with this e-mail address".to_owned(),
+            Self::TooLarge(limit) => format!("the body may have {limit} bytes at most"),
+            Self::NotJson => {
+                "the body must be JSON, with the content type application/json".to_owned()
+            }
+            Self::Unknown(what) => format!("there is no such {what}"),
+            Self::KeyReused => "the Idempotency-Key came with another check-in before".to_owned(),
+            Self::TooMany(_) => "too many attempts; try again later".to_owned(),
+            Self::StoreAway(_) => "the store cannot be reached; try again later".to_owned(),
+            Self::Busy => "too many requests of this kind at once; try again later".to_owned(),
+            Self::Internal => "something went wrong here; it has been logged".to_owned(),
+            Self::AuthenticationRequired | Self::InvalidLogin | Self::IdenticalCheckin => {
+                String::new()
+            }
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(errors) => errors.clone(),
+            Self::NotYourself => vec![FieldError::new("userId", "is the user of the session")],
+            Self::Unknown("location") => vec![FieldError::new("locationId", "names a place")],
+            Self::Unknown(_) => vec![FieldError::new("userId", "names an account")],
+            Self::EmailTaken => vec![FieldError::new("email", "has no account yet")],
+            Self::KeyReused => {
+                vec![FieldError::new("Idempotency-Key", "is a new one for each check-in")]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooMany(time) => Some(*time),
+            Self::StoreAway(_) | Self::Busy => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Self::StoreAway(cause) = &self {
+            tracing::error!(cause = %chain(&**cause), "the store failed");
+        }
+        let status = self.status();
+        let mut response = match self.plain_text() {
+            Some(text) => (status, text).into_response(),
+            None => problem(status, &self.detail(), &self.fields()),
+        };
+        if let Some(time) = self.retry_after() {
+            let seconds = time.as_millis().div_ceil(1000).max(1);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+        }
+        response
+    }
+}
+
+fn problem(status: StatusCode, detail: &str, errors: &[FieldError]) -> Response {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, errors };
+    let json = HeaderValue::from_static("application/problem+json");
+    (status, [(CONTENT_TYPE, json)], Json(problem)).into_response()
+}
+
+/// Gives a body to the errors that a layer further in answers without one: the session layer's,
+/// the time-out's.
+pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.headers().contains_key(CONTENT_TYPE) {
+        return response;
+    }
+    let detail = match status {
+        StatusCode::SERVICE_UNAVAILABLE => "the store cannot be reached; try again later",
+        _ => "",
+    };
+    let mut filled = problem(status, detail, &[]);
+    for (name, value) in response.headers() {
+        filled.headers_mut().append(name, value.clone());
+    }
+    filled
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        Self::StoreAway(Box::new(error))
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        use tower_express_session::ErrorKind::{Conflict, Store, Unavailable};
+        match error.kind() {
+            Unavailable | Store | Conflict => Self::StoreAway(Box::new(error)),
+            _ => {
+                tracing::error!(cause = %chain(&error), "the session failed");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<SessionRejection> for ApiError {
+    fn from(rejection: SessionRejection) -> Self {
+        match rejection {
+            SessionRejection::Failed(error) => error.into(),
+            _ => Self::Internal,
+        }
+    }
+}
+
+impl From<Busy> for ApiError {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
+}

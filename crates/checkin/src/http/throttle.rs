@@ -1,0 +1,154 @@
+//! Limits on how often.
+
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use quick_cache::sync::Cache;
+
+/// So many keys are remembered; the ones least used make room.
+const MAX_KEYS: usize = 100_000;
+
+/// So many failures are free.
+const FREE: u32 = 5;
+
+/// The wait after the first failure that is not free; each further one doubles it.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// Slows down who guesses: after some failures each further attempt has to wait, longer each time.
+/// A success forgets the failures. Counts in this process alone.
+#[derive(Clone, Debug)]
+pub struct FailureThrottle<K: Hash + Eq>(Arc<Cache<K, Arc<Mutex<Failures>>>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Failures {
+    count: u32,
+    until: Option<Instant>,
+}
+
+impl<K: Hash + Eq + Clone> FailureThrottle<K> {
+    /// Nobody has failed yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Cache::new(MAX_KEYS)))
+    }
+
+    /// How long this key still has to wait at `now`; zero if it need not.
+    pub fn wait(&self, key: &K, now: Instant) -> Duration {
+        let until = self.0.get(key).and_then(|failures| lock(&failures).until);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// Notes a failure of this key at `now`.
+    pub fn failed(&self, key: &K, now: Instant) {
+        let entry =
+            self.0.get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        let Ok(entry) = entry;
+        let mut failures = lock(&entry);
+        // Who waited out the longest wait starts anew.
+        if failures.until.is_some_and(|until| now > until + LONGEST_WAIT) {
+            *failures = Failures::default();
+        }
+        failures.count = failures.count.saturating_add(1);
+        if let Some(beyond) = failures.count.checked_sub(FREE) {
+            let wait = FIRST_WAIT.saturating_mul(1 << beyond.min(20)).min(LONGEST_WAIT);
+            failures.until = Some(now + wait);
+        }
+    }
+
+    /// Forgets the failures of this key.
+    pub fn succeeded(&self, key: &K) {
+        self.0.remove(key);
+    }
+}
+
+impl<K: Hash + Eq + Clone> Default for FailureThrottle<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn lock(failures: &Mutex<Failures>) -> std::sync::MutexGuard<'_, Failures> {
+    // Plain numbers, whole after any step.
+    failures.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// At most so many a second for each key, after a burst. Counts in this process alone.
+#[derive(Clone, Debug)]
+pub struct RateLimit<K: Hash + Eq + Clone>(Option<Arc<Limiter<K>>>);
+
+#[derive(Debug)]
+struct Limiter<K: Hash + Eq + Clone> {
+    keys: DefaultKeyedRateLimiter<K>,
+    clock: DefaultClock,
+}
+
+impl<K: Hash + Eq + Clone> RateLimit<K> {
+    /// `per_second` for each key, and ten times as many in a burst; 0 limits nothing.
+    #[must_use]
+    pub fn new(per_second: u32) -> Self {
+        let quota = NonZeroU32::new(per_second).map(|rate| {
+            Quota::per_second(rate)
+                .allow_burst(rate.saturating_mul(NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN)))
+        });
+        Self(quota.map(|quota| {
+            Arc::new(Limiter { keys: RateLimiter::keyed(quota), clock: DefaultClock::default() })
+        }))
+    }
+
+    /// Takes one from this key's share.
+    ///
+    /// # Errors
+    ///
+    /// The time to wait, when the share is used up.
+    pub fn take(&self, key: &K) -> Result<(), Duration> {
+        let Some(limiter) = &self.0 else { return Ok(()) };
+        if limiter.keys.len() > MAX_KEYS {
+            limiter.keys.retain_recent();
+        }
+        limiter.keys.check_key(key).map_err(|until| until.wait_time_from(limiter.clock.now()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_wait_longer_each_time_and_a_success_forgets_them() {
+        let throttle = FailureThrottle::new();
+        let now = Instant::now();
+        for _ in 1..FREE {
+            throttle.failed(&"a", now);
+            assert_eq!(throttle.wait(&"a", now), Duration::ZERO);
+        }
+        for seconds in [1, 2, 4, 8] {
+            throttle.failed(&"a", now);
+            assert_eq!(throttle.wait(&"a", now), Duration::from_secs(seconds));
+        }
+        for _ in 0..40 {
+            throttle.failed(&"a", now);
+        }
+        assert_eq!(throttle.wait(&"a", now), LONGEST_WAIT);
+        assert_eq!(throttle.wait(&"b", now), Duration::ZERO);
+        throttle.succeeded(&"a");
+        assert_eq!(throttle.wait(&"a", now), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_rate_has_a_burst_and_then_an_end() {
+        let limit = RateLimit::new(1);
+        let allowed = (0..100).filter(|_| limit.take(&1).is_ok()).count();
+        assert_eq!(allowed, 10);
+        let wait = limit.take(&1).unwrap_err();
+        assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1));
+        assert!(limit.take(&2).is_ok());
+        assert!((0..1000).all(|_| RateLimit::new(0).take(&1).is_ok()));
+    }
+}

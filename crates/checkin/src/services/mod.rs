@@ -1,0 +1,8 @@
+//! The services. They know the storage traits and the session, and never each other.
+
+pub mod auth;
+pub mod receiver;
+
+mod identity;
+
+pub use identity::Accounts;

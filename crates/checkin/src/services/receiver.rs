@@ -1,0 +1,180 @@
+//! The check-in receiver: takes check-ins into the log.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::post;
+use quick_cache::sync::Cache;
+use tower_express_session::{Session, SessionRejection};
+
+use super::identity::Accounts;
+use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
+use crate::http::{ApiError, FieldError, Fields, RateLimit};
+use crate::storage::{Accepted, CheckinLog, LocationRepository, UserRepository};
+
+const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The longest idempotency key, in bytes.
+const MAX_KEY_BYTES: usize = 255;
+
+/// So many places and users are remembered as existing. Neither is ever deleted.
+const MAX_KNOWN: usize = 1_000_000;
+
+/// What the service needs.
+#[derive(Clone)]
+pub struct Receiver {
+    log: Arc<dyn CheckinLog>,
+    locations: Arc<dyn LocationRepository>,
+    users: Arc<dyn UserRepository>,
+    known_locations: Arc<Cache<LocationId, ()>>,
+    known_users: Arc<Cache<UserId, ()>>,
+    identity: Identity,
+    settings: Settings,
+    rate: RateLimit<UserId>,
+}
+
+/// How the service tells who checks in.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// By the session, which must be a user's own.
+    Session(Accounts),
+    /// It believes the request: `--no-auth`.
+    None,
+}
+
+/// Settings of the service.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Identical check-ins closer together than this are refused; zero refuses none.
+    pub duplicate_window: Duration,
+    /// Check-ins a second that one user may make, with ten times as many in a burst; 0 limits none.
+    pub rate_per_user: u32,
+}
+
+/// The routes of the service.
+pub fn router(
+    log: Arc<dyn CheckinLog>,
+    locations: Arc<dyn LocationRepository>,
+    users: Arc<dyn UserRepository>,
+    identity: Identity,
+    settings: Settings,
+) -> Router {
+    let receiver = Receiver {
+        log,
+        locations,
+        users,
+        known_locations: Arc::new(Cache::new(MAX_KNOWN)),
+        known_users: Arc::new(Cache::new(MAX_KNOWN)),
+        identity,
+        settings,
+        rate: RateLimit::new(settings.rate_per_user),
+    };
+    Router::new().route("/api/checkin", post(checkin)).with_state(receiver)
+}
+
+async fn checkin(
+    State(receiver): State<Receiver>,
+    session: Result<Session, SessionRejection>,
+    headers: HeaderMap,
+    fields: Result<Fields, ApiError>,
+) -> Result<impl IntoResponse, ApiError> {
+    // Whoever is not logged in hears that first, whatever the body says.
+    let owner = receiver.owner(session).await?;
+    let key = idempotency_key(&headers)?;
+    let checkin = parse(fields?)?;
+    receiver.check(owner, checkin).await?;
+    let window = receiver.settings.duplicate_window;
+    match receiver.log.append(checkin, key, window).await? {
+        Accepted::Stored(id) | Accepted::Replayed(id) => {
+            let id = HeaderValue::try_from(id.to_string()).map_err(|_| ApiError::Internal)?;
+            Ok((StatusCode::ACCEPTED, [(CHECKIN_ID, id)]))
+        }
+        Accepted::Duplicate => Err(ApiError::IdenticalCheckin),
+        Accepted::KeyReused => Err(ApiError::KeyReused),
+    }
+}
+
+impl Receiver {
+    /// The user of the session; `None` when sessions are not asked for.
+    async fn owner(
+        &self,
+        session: Result<Session, SessionRejection>,
+    ) -> Result<Option<UserId>, ApiError> {
+        let Identity::Session(accounts) = &self.identity else { return Ok(None) };
+        let owner = accounts.logged_in(&session?).await;
+        if matches!(owner, Err(ApiError::AuthenticationRequired)) {
+            tracing::debug!("Rejecting checkin - no valid user session found.");
+        }
+        owner.map(Some)
+    }
+
+    /// Whether this user may make this check-in.
+    async fn check(&self, owner: Option<UserId>, checkin: NewCheckin) -> Result<(), ApiError> {
+        match owner {
+            Some(owner) if owner != checkin.user => return Err(ApiError::NotYourself),
+            Some(_) => {}
+            None => self.check_user(checkin.user).await?,
+        }
+        self.rate.take(&checkin.user).map_err(ApiError::TooMany)?;
+        self.check_location(checkin.location).await
+    }
+
+    async fn check_location(&self, id: LocationId) -> Result<(), ApiError> {
+        if self.known_locations.get(&id).is_none() {
+            self.locations.location(id).await?.ok_or(ApiError::Unknown("location"))?;
+            self.known_locations.insert(id, ());
+        }
+        Ok(())
+    }
+
+    async fn check_user(&self, id: UserId) -> Result<(), ApiError> {
+        if self.known_users.get(&id).is_none() {
+            self.users.user(id).await?.ok_or(ApiError::Unknown("user"))?;
+            self.known_users.insert(id, ());
+        }
+        Ok(())
+    }
+}
+
+fn parse(mut fields: Fields) -> Result<NewCheckin, ApiError> {
+    let user = fields.integer("userId");
+    let user = fields.parse("userId", user, UserId::try_from);
+    let location = fields.integer("locationId");
+    let location = fields.parse("locationId", location, LocationId::try_from);
+    let stars = fields.integer("starRating");
+    let stars = fields.parse("starRating", stars, StarRating::try_from);
+    fields.finish()?;
+    match (user, location, stars) {
+        (Some(user), Some(location), Some(stars)) => Ok(NewCheckin { user, location, stars }),
+        _ => Err(ApiError::Internal),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let invalid = |rule: &str| ApiError::Invalid(vec![FieldError::new("Idempotency-Key", rule)]);
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    if keys.next().is_some() {
+        return Err(invalid("stands once"));
+    }
+    match key.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY_BYTES => Ok(Some(key)),
+        Ok(_) => Err(invalid("has 1 to 255 characters")),
+        Err(_) => Err(invalid("is printable ASCII")),
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("identity", &self.identity)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
