@@ -7,11 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Checkin, CheckinId, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash, User, UserId,
+    Checkin, CheckinId, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash,
+    User, UserId,
 };
 
 #[cfg(test)]
 mod conformance;
+mod details;
 pub mod redis;
 pub mod sqlite;
 
@@ -98,7 +100,8 @@ pub trait LocationRepository: Send + Sync {
 #[async_trait]
 pub trait CheckinLog: Send + Sync {
     /// Appends a check-in, unless an identical one (same user, place and rating) was appended less
-    /// than `duplicate_window` ago; a window of zero never refuses.
+    /// than `duplicate_window` ago; a window of zero never refuses. A store need not remember a
+    /// check-in for longer than the window that it was appended with, so callers agree on one.
     ///
     /// With an idempotency key the answer is remembered for [`IDEMPOTENCY_TTL`]: the same user's
     /// same key and check-in is [`Accepted::Replayed`] with the first answer's id, also within the
@@ -202,6 +205,23 @@ pub enum Severity {
     Warning,
     /// It does not work, or data will be lost.
     Problem,
+}
+
+impl Finding {
+    /// Something that is as it should be.
+    pub fn fine(what: impl Into<String>) -> Self {
+        Self { severity: Severity::Fine, what: what.into(), mend: String::new() }
+    }
+
+    /// Something that works, but not as safely as it could.
+    pub fn warning(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, what: what.into(), mend: mend.into() }
+    }
+
+    /// Something that does not work, or will lose data.
+    pub fn problem(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { severity: Severity::Problem, what: what.into(), mend: mend.into() }
+    }
 }
 
 impl StorageError {

@@ -1,0 +1,157 @@
+//! What every storage must do: one suite, which each implementation runs in full.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BulkLoad, CheckinLog, Health, LocationRepository, NewUser, UserRepository};
+use crate::domain::{
+    Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
+    PasswordHash, StarRating, User, UserId,
+};
+
+mod accounts;
+mod bulk;
+mod log;
+mod retries;
+
+pub(super) use {accounts::*, bulk::*, log::*, retries::*};
+
+/// Everything that the services need of a store.
+pub(super) trait Storage:
+    UserRepository + LocationRepository + CheckinLog + BulkLoad + Health
+{
+}
+
+impl<T: UserRepository + LocationRepository + CheckinLog + BulkLoad + Health> Storage for T {}
+
+/// An empty store under test.
+pub(super) struct Subject {
+    pub(super) storage: Arc<dyn Storage>,
+    /// Lets so much time go by: of the clock, or of the world.
+    pub(super) advance: Box<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+/// Turns each function named into a test of what `$subject` makes: the thing that keeps the store
+/// alive, and the subject.
+macro_rules! suite {
+    ($subject:expr; $($check:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $check() {
+                let (_alive, subject) = $subject.await;
+                crate::storage::conformance::$check(subject).await;
+            }
+        )*
+    };
+    ($subject:expr) => {
+        crate::storage::conformance::suite! {
+            $subject;
+            an_account_is_found_by_id_and_address
+            an_address_opens_one_account_however_many_want_it
+            parallel_registrations_get_ids_of_their_own
+            a_password_changes_only_from_the_expected_one
+            accounts_are_listed_in_pages
+            entries_come_back_in_order_and_in_pages
+            ids_grow_whoever_appends
+            of_identical_checkins_that_arrive_together_one_is_stored
+            only_the_same_user_place_and_rating_is_a_duplicate
+            a_window_of_zero_refuses_nothing
+            a_window_ends
+            a_shorter_window_looks_less_far_back
+            a_retry_is_answered_as_the_first_time
+            a_retry_with_another_checkin_is_refused
+            a_key_belongs_to_one_user
+            a_refused_duplicate_is_not_remembered
+            retries_that_arrive_together_store_one
+            a_store_is_empty_until_something_is_loaded
+            what_is_loaded_is_found
+            loading_twice_changes_nothing
+            an_address_in_use_is_answered_with_its_owner
+            of_two_in_one_batch_the_first_is_stored
+            new_accounts_come_after_the_loaded_ones
+            checkins_of_unknowns_are_refused
+            the_log_takes_no_entry_before_its_last
+            an_append_comes_after_what_was_loaded
+            the_demo_data_fits
+            a_sound_store_is_diagnosed_as_such
+        }
+    };
+}
+pub(super) use suite;
+
+fn user_id(id: u64) -> UserId {
+    UserId::try_from(id).unwrap()
+}
+
+fn location_id(id: u64) -> LocationId {
+    LocationId::try_from(id).unwrap()
+}
+
+fn password(number: u8) -> PasswordHash {
+    PasswordHash::parse(format!("$2b$05${}{number:03}", "a".repeat(50))).unwrap()
+}
+
+pub(super) fn new_user(email: &str) -> NewUser {
+    NewUser {
+        first_name: "Zoë".to_owned(),
+        last_name: String::new(),
+        email: email.parse().unwrap(),
+        password: password(1),
+    }
+}
+
+pub(super) fn user(id: u64, email: &str) -> User {
+    User {
+        id: user_id(id),
+        first_name: "Al".to_owned(),
+        last_name: "Appelhof".to_owned(),
+        email: email.parse().unwrap(),
+        password: password(1),
+        num_checkins: 3,
+        last_checkin: Some(1_609_602_085_397),
+        last_seen_at: Some(location_id(2)),
+    }
+}
+
+pub(super) fn location(id: u64) -> Location {
+    Location {
+        id: location_id(id),
+        name: "Quillback Coffee".to_owned(),
+        category: Category::Cafe,
+        coordinates: Coordinates::new(-122.2711, 37.8044).unwrap(),
+        num_checkins: 2,
+        num_stars: 9,
+    }
+}
+
+pub(super) fn details(id: u64) -> LocationDetails {
+    let details = crate::demo::data(0).details.swap_remove(0);
+    LocationDetails { id: location_id(id), ..details }
+}
+
+pub(super) fn new_checkin(user: u64, location: u64, stars: u64) -> NewCheckin {
+    NewCheckin {
+        user: user_id(user),
+        location: location_id(location),
+        stars: StarRating::try_from(stars).unwrap(),
+    }
+}
+
+pub(super) fn checkin(id: &str, user: u64, location: u64) -> Checkin {
+    new_checkin(user, location, 4).with_id(id.parse().unwrap())
+}
+
+/// Runs `count` copies at a time, on several threads.
+async fn together<T, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let tasks: Vec<_> = (0..count).map(|number| tokio::spawn(make(number))).collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}

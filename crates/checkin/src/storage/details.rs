@@ -1,0 +1,118 @@
+//! Location details as one JSON text, in the form of an import file.
+
+use serde_json::{Map, Value, json};
+
+use super::{Result, StorageError};
+use crate::domain::{
+    DayHours, LocationDetails, LocationId, OpeningHours, Social, Website, Weekday,
+};
+
+/// The JSON text of `details`.
+pub(super) fn to_json(details: &LocationDetails) -> String {
+    let socials = details.socials.iter().map(|social| {
+        Value::Object(Map::from_iter([(social.network.clone(), json!(social.handle))]))
+    });
+    let hours = Weekday::ALL
+        .map(|day| json!({"day": day.as_str(), "hours": details.hours.day(day).to_string()}));
+    json!({
+        "id": details.id.get(),
+        "description": details.description,
+        "website": details.website.as_ref().map(Website::as_str),
+        "phone": details.phone,
+        "socials": socials.collect::<Value>(),
+        "hours": hours,
+    })
+    .to_string()
+}
+
+/// The details of the place `id` out of their JSON text. What may be absent in an import file may
+/// be absent here; a day that is not named is closed.
+///
+/// # Errors
+///
+/// Names the place and the field, never the value.
+pub(super) fn from_json(id: LocationId, text: &str) -> Result<LocationDetails> {
+    let wrong = |field: &str| {
+        StorageError::new(format!("details of location {id}: {field} is missing or not valid"))
+    };
+    let json: Value = serde_json::from_str(text).map_err(|_| wrong("the JSON text"))?;
+    let website = text_of(&json["website"]).map(str::parse).transpose();
+    Ok(LocationDetails {
+        id,
+        description: json["description"].as_str().ok_or_else(|| wrong("description"))?.to_owned(),
+        website: website.map_err(|_| wrong("website"))?,
+        phone: text_of(&json["phone"]).map(str::to_owned),
+        socials: socials(&json["socials"]),
+        hours: hours(&json["hours"]).ok_or_else(|| wrong("hours"))?,
+    })
+}
+
+/// A text that says something.
+fn text_of(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.is_empty())
+}
+
+/// One object, or a list of objects.
+fn socials(value: &Value) -> Vec<Social> {
+    let objects = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let entries = objects.iter().filter_map(Value::as_object).flatten();
+    entries
+        .filter_map(|(network, handle)| {
+            let handle = handle.as_str()?.to_owned();
+            Some(Social { network: network.clone(), handle })
+        })
+        .collect()
+}
+
+fn hours(value: &Value) -> Option<OpeningHours> {
+    let mut days = [const { DayHours::CLOSED }; 7];
+    for entry in value.as_array()? {
+        let day: Weekday = entry["day"].as_str()?.parse().ok()?;
+        days[day.index()] = entry["hours"].as_str()?.parse().ok()?;
+    }
+    OpeningHours::new(days).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::Importer;
+
+    fn id(number: u64) -> LocationId {
+        LocationId::try_from(number).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_reads_back_here_and_as_an_import() {
+        for details in crate::demo::data(1_788_220_800_000).details {
+            let text = to_json(&details);
+            assert_eq!(from_json(details.id, &text).unwrap(), details);
+            let mut importer = Importer::new();
+            importer.add_file("details.json", &format!(r#"{{"locationDetails":[{text}]}}"#));
+            let (import, errors) = importer.finish();
+            assert_eq!((import.details, errors), (vec![details], vec![]));
+        }
+    }
+
+    #[test]
+    fn what_others_leave_out_is_none() {
+        let text = r#"{"description":"Coffee.","phone":"","socials":{"a":"b","c":"d"},"hours":[]}"#;
+        let details = from_json(id(1), text).unwrap();
+        assert_eq!((details.website, details.phone), (None, None));
+        assert_eq!(details.socials.len(), 2);
+    }
+
+    #[test]
+    fn an_error_names_place_and_field_and_no_value() {
+        for (text, field) in [
+            ("hunter2", "the JSON text"),
+            (r#"{"description":7,"hours":[]}"#, "description"),
+            (r#"{"description":"","website":"javascript:hunter2","hours":[]}"#, "website"),
+            (r#"{"description":"","hours":[{"day":"Monday","hours":"hunter2"}]}"#, "hours"),
+        ] {
+            let error = from_json(id(7), text).unwrap_err();
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert_eq!(cause, format!("details of location 7: {field} is missing or not valid"));
+        }
+    }
+}

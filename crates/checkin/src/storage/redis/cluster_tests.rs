@@ -1,0 +1,38 @@
+//! The shared suite on a cluster of one node: it refuses a command across slots as any other does.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use testkit::RedisServer;
+use tower_express_session::store::redis::Client;
+
+use super::RedisStorage;
+use crate::storage::conformance::{Subject, suite};
+
+const SLOTS: u32 = 16_384;
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+async fn subject() -> (RedisServer, Subject) {
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]);
+    form_cluster(&server).await;
+    let client = Client::open(&format!("redis-cluster://127.0.0.1:{}", server.port())).unwrap();
+    let storage = Arc::new(RedisStorage::new(client, "ncc"));
+    let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
+    (server, Subject { storage, advance })
+}
+
+/// Gives the node all slots, and waits until it takes up its work.
+async fn form_cluster(server: &RedisServer) {
+    let node = RedisStorage::new(Client::open(&server.url()).unwrap(), "ncc");
+    let slots: Vec<String> = (0..SLOTS).map(|slot| slot.to_string()).collect();
+    let words: Vec<&str> =
+        ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
+    node.call(&words).await.unwrap();
+    let start = Instant::now();
+    while node.call(&["GET", "ncc:users:last-id"]).await.is_err() {
+        assert!(start.elapsed() < START_TIMEOUT, "the cluster does not come up");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+suite!(subject());

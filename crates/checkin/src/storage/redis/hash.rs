@@ -1,0 +1,53 @@
+//! A hash as Redis gives it, read as leniently as others write it.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+
+use tower_express_session::store::redis::Reply;
+
+use super::{Result, texts};
+use crate::domain::number::decimal;
+use crate::storage::StorageError;
+
+/// The fields of one hash.
+pub(super) struct Hash {
+    key: String,
+    fields: HashMap<String, String>,
+}
+
+impl Hash {
+    /// The answer to `HGETALL`; nothing if there is no such hash.
+    pub(super) fn read(key: String, reply: Reply) -> Result<Option<Self>> {
+        let mut texts = texts(reply)?.into_iter();
+        let mut fields = HashMap::new();
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            fields.insert(name, value);
+        }
+        Ok(if fields.is_empty() { None } else { Some(Self { key, fields }) })
+    }
+
+    /// A field that must be there and right.
+    ///
+    /// # Errors
+    ///
+    /// Names the key, the field and the rule, never the value: it may be a password.
+    pub(super) fn required<T, E: Display>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> std::result::Result<T, E>,
+    ) -> Result<T> {
+        let wrong = |rule: &dyn Display| StorageError::new(format!("{}: {name} {rule}", self.key));
+        let value = self.fields.get(name).ok_or_else(|| wrong(&"is missing"))?;
+        parse(value).map_err(|rule| wrong(&rule))
+    }
+
+    /// A text; empty when it is not there.
+    pub(super) fn text(&self, name: &str) -> String {
+        self.fields.get(name).cloned().unwrap_or_default()
+    }
+
+    /// A counter or a moment; nothing when it is not there, or is no whole number.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.fields.get(name).and_then(|value| decimal(value))
+    }
+}

@@ -1,0 +1,133 @@
+//! What `checkin doctor` asks Redis. All of it is in `INFO`: `CONFIG` is often forbidden.
+
+use async_trait::async_trait;
+
+use super::info::Info;
+use super::{RedisStorage, number};
+use crate::storage::{Finding, Health, Result};
+
+/// The first release with all that we use.
+const OLDEST_VERSION: (u32, u32) = (6, 2);
+
+#[async_trait]
+impl Health for RedisStorage {
+    /// Asks for a key: a node that lost its place in a cluster answers `PING` all the same.
+    async fn ping(&self) -> Result<()> {
+        self.call(&["GET", &self.keys.last_user_id()]).await?;
+        Ok(())
+    }
+
+    async fn diagnose(&self) -> Result<Vec<Finding>> {
+        self.ping().await?;
+        let cluster = self.is_cluster().await;
+        let mut findings = Vec::new();
+        for (section, check) in [
+            ("server", version as fn(&Info) -> Finding),
+            ("memory", eviction),
+            ("persistence", persistence),
+        ] {
+            findings
+                .push(self.info(section).await.as_ref().map_or_else(|| refused(section), check));
+        }
+        // Which node of a cluster is a master is the cluster's affair.
+        if !cluster {
+            let info = self.info("replication").await;
+            findings.push(info.as_ref().map_or_else(|| refused("replication"), role));
+        }
+        findings.push(self.counts().await);
+        Ok(findings)
+    }
+}
+
+impl RedisStorage {
+    async fn counts(&self) -> Finding {
+        let count = async |command, key: String| number(self.call(&[command, &key]).await?);
+        let users = count("ZCARD", self.keys.user_ids()).await;
+        let locations = count("ZCARD", self.keys.location_ids()).await;
+        let checkins = count("XLEN", self.keys.checkins()).await;
+        match (users, locations, checkins) {
+            (Ok(users), Ok(locations), Ok(checkins)) => Finding::fine(format!(
+                "it holds {users} users, {locations} locations and {checkins} check-ins"
+            )),
+            _ => Finding::problem(
+                "users, locations or check-ins cannot be counted",
+                "allow ZCARD and XLEN to this login, and look for keys of another type under the prefix",
+            ),
+        }
+    }
+}
+
+fn refused(section: &str) -> Finding {
+    Finding::warning(
+        format!("Redis does not tell its INFO {section}, so it could not be checked"),
+        "allow the command INFO to this login, or check by hand",
+    )
+}
+
+fn version(info: &Info) -> Finding {
+    let versions: Vec<&str> = info.values("redis_version").collect();
+    let listed = versions.join(", ");
+    if !versions.is_empty() && versions.iter().all(|version| is_new_enough(version)) {
+        return Finding::fine(format!("the store is Redis {listed}"));
+    }
+    Finding::problem(
+        format!("the store is Redis {listed}, and 6.2 or later is needed"),
+        "upgrade Redis",
+    )
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= OLDEST_VERSION
+}
+
+fn eviction(info: &Info) -> Finding {
+    const MEND: &str =
+        "set maxmemory-policy to noeviction, and maxmemory so that it is never reached";
+    let policy = info.values("maxmemory_policy").find(|policy| *policy != "noeviction");
+    match policy {
+        None => Finding::fine("Redis evicts nothing when its memory is full (noeviction)"),
+        Some(policy) if policy.starts_with("volatile") => Finding::warning(
+            format!("with {policy}, a full Redis ends sessions and forgets idempotency keys"),
+            MEND,
+        ),
+        Some(policy) => Finding::problem(
+            format!("with {policy}, a full Redis deletes check-ins, users and locations"),
+            MEND,
+        ),
+    }
+}
+
+fn persistence(info: &Info) -> Finding {
+    if info.values("aof_enabled").all(|enabled| enabled == "1") {
+        return Finding::fine("Redis keeps an append-only file");
+    }
+    Finding::warning(
+        "Redis keeps no append-only file: acknowledged check-ins may be lost when it ends",
+        "set appendonly to yes, and appendfsync to everysec or always",
+    )
+}
+
+fn role(info: &Info) -> Finding {
+    if info.values("role").all(|role| role == "master") {
+        return Finding::fine("the server is a master");
+    }
+    Finding::problem(
+        "the server is a replica, and takes no writes",
+        "name the master in the store's URL, or the sentinels (redis-sentinel://)",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        for (version, new_enough) in
+            [("6.2.0", true), ("10.0.1", true), ("6.0.16", false), ("5.9", false), ("", false)]
+        {
+            assert_eq!(is_new_enough(version), new_enough, "{version}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Places in Redis.
+
+use async_trait::async_trait;
+
+use super::hash::Hash;
+use super::{RedisStorage, Reply, text};
+use crate::domain::{Location, LocationDetails, LocationId};
+use crate::storage::{LocationRepository, Result, details};
+
+#[async_trait]
+impl LocationRepository for RedisStorage {
+    async fn location(&self, id: LocationId) -> Result<Option<Location>> {
+        let key = self.keys.location(id);
+        let reply = self.call(&["HGETALL", &key]).await?;
+        Hash::read(key, reply)?.as_ref().map(location).transpose()
+    }
+
+    async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>> {
+        match self.call(&["GET", &self.keys.location_details(id)]).await? {
+            Reply::Nil => Ok(None),
+            json => details::from_json(id, &text(json)?).map(Some),
+        }
+    }
+}
+
+fn location(hash: &Hash) -> Result<Location> {
+    Ok(Location {
+        id: hash.required("id", str::parse)?,
+        name: hash.text("name"),
+        category: hash.required("category", str::parse)?,
+        coordinates: hash.required("location", str::parse)?,
+        num_checkins: hash.number("numCheckins").unwrap_or(0),
+        num_stars: hash.number("numStars").unwrap_or(0),
+    })
+}
+
+/// The fields of a place's hash.
+pub(super) fn fields(location: &Location) -> Vec<(&'static str, String)> {
+    vec![
+        ("id", location.id.to_string()),
+        ("name", location.name.clone()),
+        ("category", location.category.to_string()),
+        ("location", location.coordinates.to_string()),
+        ("numCheckins", location.num_checkins.to_string()),
+        ("numStars", location.num_stars.to_string()),
+        // As JavaScript writes numbers: 4.5, and 4.
+        ("averageStars", location.average_stars().to_string()),
+    ]
+}

@@ -1,0 +1,29 @@
+//! The scripts: each one step inside Redis, on keys of one slot.
+
+use tower_express_session::store::redis::Script;
+
+pub(super) struct Scripts {
+    pub(super) append: Script,
+    pub(super) load_checkins: Script,
+    pub(super) create_hash: Script,
+    pub(super) change_password: Script,
+    pub(super) raise_last_id: Script,
+    pub(super) claim_email: Script,
+    pub(super) settle_email: Script,
+    pub(super) release_email: Script,
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        Self {
+            append: Script::new(include_str!("scripts/append.lua")),
+            load_checkins: Script::new(include_str!("scripts/load_checkins.lua")),
+            create_hash: Script::new(include_str!("scripts/create_hash.lua")),
+            change_password: Script::new(include_str!("scripts/change_password.lua")),
+            raise_last_id: Script::new(include_str!("scripts/raise_last_id.lua")),
+            claim_email: Script::new(include_str!("scripts/claim_email.lua")),
+            settle_email: Script::new(include_str!("scripts/settle_email.lua")),
+            release_email: Script::new(include_str!("scripts/release_email.lua")),
+        }
+    }
+}

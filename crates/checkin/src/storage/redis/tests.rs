@@ -1,0 +1,232 @@
+//! The shared suite on Redis, and what only Redis has: the exact shapes that others read.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use testkit::RedisServer;
+use tower_express_session::store::redis::Client;
+
+use super::{RedisStorage, Reply, texts};
+use crate::storage::conformance::{
+    Subject, checkin, details, location, new_checkin, new_user, suite, user,
+};
+use crate::storage::{
+    Accepted, BulkLoad, CheckinLog, Health, Loaded, LocationRepository, Registered, Severity,
+    UserRepository,
+};
+
+fn storage(server: &RedisServer) -> RedisStorage {
+    RedisStorage::new(Client::open(&server.url()).unwrap(), "ncc")
+}
+
+async fn subject() -> (RedisServer, Subject) {
+    let server = RedisServer::start();
+    let storage = Arc::new(storage(&server));
+    // The lives of keys are counted by the server.
+    let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
+    (server, Subject { storage, advance })
+}
+
+suite!(subject());
+
+async fn ask(storage: &RedisStorage, words: &str) -> Vec<String> {
+    let words: Vec<&str> = words.split(' ').collect();
+    flat(storage.call(&words).await.unwrap())
+}
+
+/// All the texts and numbers of an answer, in their order.
+fn flat(reply: Reply) -> Vec<String> {
+    match reply {
+        Reply::Nil => vec![],
+        Reply::Int(number) => vec![number.to_string()],
+        Reply::Bytes(_) => texts(Reply::Array(vec![reply])).unwrap(),
+        Reply::Array(replies) => replies.into_iter().flat_map(flat).collect(),
+    }
+}
+
+#[tokio::test]
+async fn hashes_and_entries_have_the_shape_that_others_read() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let al = user(77, "al.appelhof@example.com");
+    storage.load_users(std::slice::from_ref(&al)).await.unwrap();
+    storage.load_locations(&[location(2)]).await.unwrap();
+    let password = al.password.as_str();
+    assert_eq!(
+        ask(&storage, "HGETALL ncc:user:77").await,
+        [
+            "id",
+            "77",
+            "firstName",
+            "Al",
+            "lastName",
+            "Appelhof",
+            "email",
+            "al.appelhof@example.com",
+            "password",
+            password,
+            "numCheckins",
+            "3",
+            "lastCheckin",
+            "1609602085397",
+            "lastSeenAt",
+            "2",
+        ]
+    );
+    assert_eq!(
+        ask(&storage, "HGETALL ncc:location:2").await,
+        [
+            "id",
+            "2",
+            "name",
+            "Quillback Coffee",
+            "category",
+            "cafe",
+            "location",
+            "-122.2711,37.8044",
+            "numCheckins",
+            "2",
+            "numStars",
+            "9",
+            "averageStars",
+            "4.5",
+        ]
+    );
+    assert_eq!(ask(&storage, "HGETALL ncc:users:email").await, ["al.appelhof@example.com", "77"]);
+    assert_eq!(ask(&storage, "GET ncc:users:last-id").await, ["77"]);
+
+    let window = Duration::from_secs(600);
+    let answer = storage.append(new_checkin(77, 2, 5), Some("k"), window).await.unwrap();
+    let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
+    assert_eq!(
+        ask(&storage, "XRANGE ncc:checkins - +").await,
+        [id.to_string().as_str(), "userId", "77", "locationId", "2", "starRating", "5"]
+    );
+    let life: i64 = ask(&storage, "PTTL {ncc:checkins}:recent:77:2:5").await[0].parse().unwrap();
+    assert!((590_000..=600_000).contains(&life), "{life}");
+    let [key] = ask(&storage, "KEYS {ncc:checkins}:key:*").await.try_into().unwrap();
+    assert_eq!(ask(&storage, &format!("GET {key}")).await, [format!("77 2 5 {id}")]);
+    let life: i64 = ask(&storage, &format!("TTL {key}")).await[0].parse().unwrap();
+    assert!((86_390..=86_400).contains(&life), "{life}");
+}
+
+#[tokio::test]
+async fn a_new_account_has_no_last_checkin_and_leaves_no_claim() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.register(new_user("Al@example.com")).await.unwrap();
+    assert_eq!(
+        ask(&storage, "HKEYS ncc:user:1").await,
+        ["id", "firstName", "lastName", "email", "password", "numCheckins"]
+    );
+    assert_eq!(ask(&storage, "KEYS {ncc:users:email}:claim:*").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn hashes_of_others_are_read_leniently_but_not_blindly() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let password = user(1, "a@example.com").password;
+    let password = password.as_str();
+    ask(&storage, &format!("HSET ncc:user:5 id 5 email a@b password {password} lastSeenAt 0"))
+        .await;
+    let id = user(5, "a@b").id;
+    let found = storage.user(id).await.unwrap().unwrap();
+    assert_eq!((found.first_name.as_str(), found.num_checkins, found.last_seen_at), ("", 0, None));
+    assert!(!storage.is_empty().await.unwrap());
+
+    for (command, says) in [
+        ("HSET ncc:user:5 password hunter2", "ncc:user:5: password must be"),
+        ("HSET ncc:user:5 email hunter2", "ncc:user:5: email must contain"),
+        ("HDEL ncc:user:5 id", "ncc:user:5: id is missing"),
+    ] {
+        ask(&storage, command).await;
+        let error = storage.user(id).await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.starts_with(says) && !cause.contains("hunter2"), "{cause}");
+    }
+    ask(&storage, "XADD ncc:checkins 1-0 hello world").await;
+    ask(&storage, "XADD ncc:checkins 2-0 starRating 4 locationId 2 userId 1 comment hi").await;
+    let log = storage.checkins_after("0-0".parse().unwrap(), 1).await.unwrap();
+    assert_eq!(log, [checkin("2-0", 1, 2)]);
+}
+
+#[tokio::test]
+async fn a_stale_address_in_the_index_is_not_trusted() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_users(&[user(3, "three@example.com")]).await.unwrap();
+    // Of a writer that died, and of a user whose address somebody changed.
+    ask(&storage, "HSET ncc:users:email dead@example.com 99 old@example.com 3").await;
+    for email in ["dead@example.com", "old@example.com"] {
+        assert_eq!(storage.user_by_email(&email.parse().unwrap()).await.unwrap(), None);
+        let Registered::Opened(user) = storage.register(new_user(email)).await.unwrap() else {
+            panic!("{email} is taken")
+        };
+        assert_eq!(storage.user_by_email(&user.email).await.unwrap(), Some(user));
+    }
+    // Somebody is about to write user 98.
+    ask(&storage, "HSET ncc:users:email busy@example.com 98").await;
+    ask(&storage, "SET {ncc:users:email}:claim:busy@example.com 98").await;
+    let busy = storage.register(new_user("busy@example.com")).await.unwrap();
+    assert_eq!(busy, Registered::EmailTaken);
+}
+
+#[tokio::test]
+async fn an_id_that_others_took_is_passed_over() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    ask(&storage, "HSET ncc:user:1 id 1 firstName Al").await;
+    let Registered::Opened(user) = storage.register(new_user("a@example.com")).await.unwrap()
+    else {
+        panic!("taken")
+    };
+    assert_eq!(user.id.get(), 2);
+    assert_eq!(ask(&storage, "HGETALL ncc:user:1").await, ["id", "1", "firstName", "Al"]);
+}
+
+#[tokio::test]
+async fn twenty_thousand_checkins_load_in_a_moment() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_users(&[user(1, "a@example.com")]).await.unwrap();
+    storage.load_locations(&[location(1)]).await.unwrap();
+    let checkins: Vec<_> = (1..=20_000).map(|ms| checkin(&format!("{ms}-0"), 1, 1)).collect();
+    let start = Instant::now();
+    let answers = storage.load_checkins(&checkins).await.unwrap();
+    let took = start.elapsed();
+    assert!(answers.iter().all(|answer| *answer == Loaded::Stored));
+    // Far more than it takes, for machines that do other things as well.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    eprintln!("20,000 check-ins in {took:?}");
+}
+
+#[tokio::test]
+async fn a_diagnosis_finds_what_may_lose_data() {
+    let server = RedisServer::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+    let storage = storage(&server);
+    let mut findings = storage.diagnose().await.unwrap();
+    findings.retain(|finding| finding.severity != Severity::Fine);
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert_eq!(findings[0].severity, Severity::Problem);
+    assert!(findings[0].what.contains("allkeys-lru"));
+    assert_eq!(findings[1].severity, Severity::Warning);
+    assert!(findings[1].what.contains("append-only"));
+
+    ask(&storage, "ACL SETUSER default -info").await;
+    let findings = storage.diagnose().await.unwrap();
+    let refused = findings.iter().filter(|finding| finding.severity == Severity::Warning);
+    assert_eq!(refused.count(), 4, "{findings:?}");
+}
+
+#[tokio::test]
+async fn details_are_in_the_form_of_an_import_file() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_locations(&[location(2)]).await.unwrap();
+    storage.load_details(&[details(2)]).await.unwrap();
+    let [json] = ask(&storage, "GET ncc:locationdetails:2").await.try_into().unwrap();
+    assert!(json.contains(r#"{"day":"Monday","hours":""#), "{json}");
+    let found = storage.location_details(details(2).id).await.unwrap();
+    assert_eq!(found, Some(details(2)));
+}

@@ -1,0 +1,117 @@
+//! Accounts in Redis.
+
+use async_trait::async_trait;
+
+use super::accounts::Opened;
+use super::hash::Hash;
+use super::{RedisStorage, Reply, at_once, number, text, texts};
+use crate::domain::{Email, LocationId, PasswordHash, User, UserId};
+use crate::storage::{NewUser, Registered, Result, StorageError, UserRepository};
+
+/// Ids asked for at a time.
+const PAGE: usize = 1000;
+
+#[async_trait]
+impl UserRepository for RedisStorage {
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        let key = self.keys.user(id);
+        let reply = self.call(&["HGETALL", &key]).await?;
+        Hash::read(key, reply)?.as_ref().map(user).transpose()
+    }
+
+    async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
+        let canonical = email.canonical();
+        let owner = match self.call(&["HGET", &self.keys.emails(), &canonical]).await? {
+            Reply::Nil => return Ok(None),
+            owner => user_id(&text(owner)?)?,
+        };
+        // The index is a hint: its user may not be written yet, or have another address since.
+        let user = self.user(owner).await?;
+        Ok(user.filter(|user| user.email.canonical() == canonical))
+    }
+
+    async fn register(&self, new: NewUser) -> Result<Registered> {
+        if self.user_by_email(&new.email).await?.is_some() {
+            return Ok(Registered::EmailTaken);
+        }
+        let mut user = User {
+            id: self.next_id().await?,
+            first_name: new.first_name,
+            last_name: new.last_name,
+            email: new.email,
+            password: new.password,
+            num_checkins: 0,
+            last_checkin: None,
+            last_seen_at: None,
+        };
+        loop {
+            match self.open_account(&user).await? {
+                Opened::Stored => return Ok(Registered::Opened(user)),
+                Opened::EmailTaken(_) => return Ok(Registered::EmailTaken),
+                Opened::IdTaken => {}
+                Opened::IdTakenAfterClaim => self.release_email(&user).await?,
+            }
+            // A hash that others made, or loaded, without our counter's knowing.
+            user.id = self.next_id().await?;
+        }
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        expected: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<bool> {
+        let (key, words) = (self.keys.user(id), [expected.as_str(), new.as_str()]);
+        let changed = self.run(&self.scripts.change_password, &[&key], &words).await?;
+        number(changed).map(|changed| changed == 1)
+    }
+
+    async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
+        let (mut after, mut users) = (after, Vec::new());
+        while users.len() < limit {
+            let ids = self.ids_after(after, PAGE.min(limit - users.len())).await?;
+            let Some(&last) = ids.last() else {
+                break;
+            };
+            let page = at_once(ids.into_iter().map(|id| self.user(id)).collect()).await?;
+            // An id may stand in the list before its user is written.
+            users.extend(page.into_iter().flatten());
+            after = Some(last);
+        }
+        Ok(users)
+    }
+}
+
+impl RedisStorage {
+    async fn next_id(&self) -> Result<UserId> {
+        let id = number(self.call(&["INCR", &self.keys.last_user_id()]).await?)?;
+        UserId::try_from(id.unsigned_abs()).map_err(StorageError::new)
+    }
+
+    async fn ids_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<UserId>> {
+        let (key, above) = (self.keys.user_ids(), after.map_or(0, UserId::get));
+        let (above, limit) = (format!("({above}"), limit.to_string());
+        let page = ["ZRANGEBYSCORE", &key, &above, "+inf", "LIMIT", "0", &limit];
+        texts(self.call(&page).await?)?.iter().map(|id| user_id(id)).collect()
+    }
+}
+
+fn user_id(id: &str) -> Result<UserId> {
+    id.parse().map_err(|rule| StorageError::new(format!("the id of a user in an index {rule}")))
+}
+
+fn user(hash: &Hash) -> Result<User> {
+    let place = hash.number("lastSeenAt");
+    Ok(User {
+        id: hash.required("id", str::parse)?,
+        first_name: hash.text("firstName"),
+        last_name: hash.text("lastName"),
+        email: hash.required("email", str::parse)?,
+        password: hash.required("password", |text| PasswordHash::parse(text))?,
+        num_checkins: hash.number("numCheckins").unwrap_or(0),
+        last_checkin: hash.number("lastCheckin").filter(|&ms| ms > 0),
+        // Others write 0 for nowhere.
+        last_seen_at: place.and_then(|place| LocationId::try_from(place).ok()),
+    })
+}

@@ -1,0 +1,77 @@
+//! Places in SQLite.
+
+use async_trait::async_trait;
+use tower_express_session::store::sqlite::rusqlite::types::Type;
+use tower_express_session::store::sqlite::rusqlite::{
+    self, Connection, OptionalExtension, Row, params,
+};
+
+use super::{SqliteStorage, column};
+use crate::domain::{Coordinates, Location, LocationDetails, LocationId};
+use crate::storage::{LocationRepository, Result, details};
+
+#[async_trait]
+impl LocationRepository for SqliteStorage {
+    async fn location(&self, id: LocationId) -> Result<Option<Location>> {
+        let read = move |connection: &Connection| {
+            let sql = "SELECT id, name, category, longitude, latitude, num_checkins, num_stars
+                       FROM locations WHERE id = ?1";
+            let id = column::number(id.get());
+            connection.prepare_cached(sql)?.query_row([id], location).optional()
+        };
+        Ok(self.database.read(read).await?)
+    }
+
+    async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>> {
+        let read = move |connection: &Connection| {
+            let sql = "SELECT details FROM location_details WHERE location_id = ?1";
+            let id = column::number(id.get());
+            connection
+                .prepare_cached(sql)?
+                .query_row([id], |row| row.get::<_, String>(0))
+                .optional()
+        };
+        let text = self.database.read(read).await?;
+        text.map(|text| details::from_json(id, &text)).transpose()
+    }
+}
+
+/// False if the id is taken.
+pub(super) fn insert(connection: &Connection, location: &Location) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO locations
+                   (id, name, category, longitude, latitude, num_checkins, num_stars)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+    let inserted = connection.prepare_cached(sql)?.execute(params![
+        column::number(location.id.get()),
+        location.name,
+        location.category.as_str(),
+        location.coordinates.longitude(),
+        location.coordinates.latitude(),
+        column::number(location.num_checkins),
+        column::number(location.num_stars),
+    ])?;
+    Ok(inserted == 1)
+}
+
+/// False if there are details of this place.
+pub(super) fn insert_details(
+    connection: &Connection,
+    details: &LocationDetails,
+) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO location_details (location_id, details)
+               VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    let values = params![column::number(details.id.get()), details::to_json(details)];
+    Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
+}
+
+fn location(row: &Row<'_>) -> rusqlite::Result<Location> {
+    let coordinates = Coordinates::new(row.get(3)?, row.get(4)?);
+    Ok(Location {
+        id: column::id(row, 0)?,
+        name: row.get(1)?,
+        category: column::text(row, 2, |text| text.parse())?,
+        coordinates: coordinates.map_err(|cause| column::wrong(3, Type::Real, cause))?,
+        num_checkins: column::whole(row, 5)?,
+        num_stars: column::whole(row, 6)?,
+    })
+}

@@ -1,0 +1,82 @@
+//! Everything in one SQLite file, which several processes of a machine may share.
+
+mod bulk;
+mod checkins;
+mod column;
+mod health;
+mod locations;
+mod users;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tower_express_session::store::sqlite::Database;
+use tower_express_session::store::sqlite::rusqlite::{self, Connection};
+
+use super::{Result, StorageError};
+
+/// The version of the tables, kept in the file as its `user_version`; 0 is a file without them.
+const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// Users, places and check-ins in an SQLite file; clones share it.
+#[derive(Clone)]
+pub struct SqliteStorage {
+    database: Database,
+    clock: Clock,
+}
+
+type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+impl SqliteStorage {
+    /// Storage in this database; makes the tables that are missing. Several processes may do so at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written, or was made by a later version of this program.
+    pub async fn open(database: Database) -> Result<Self> {
+        let found = database.write(make_tables).await?;
+        if found > SCHEMA_VERSION {
+            return Err(StorageError::new(format!(
+                "{}: the tables have version {found}, this program knows {SCHEMA_VERSION} at most; \
+                 use the program that made them, or a later one",
+                database.path().display()
+            )));
+        }
+        Ok(Self { database, clock: Arc::new(SystemTime::now) })
+    }
+
+    /// Asks `clock` for the time, so that a test need not wait.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+}
+
+/// Gives the version that the file had; leaves tables of a later version alone.
+fn make_tables(connection: &Connection) -> rusqlite::Result<i64> {
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found <= SCHEMA_VERSION {
+        connection.execute_batch(SCHEMA)?;
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    Ok(found)
+}
+
+/// Milliseconds since 1970.
+fn now_ms(clock: &Clock) -> i64 {
+    let since = clock().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Debug for SqliteStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStorage").field("database", &self.database).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! The shared suite on SQLite, and what only SQLite has.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use tempfile::TempDir;
+use tower_express_session::store::sqlite::Database;
+use tower_express_session::store::sqlite::rusqlite::Connection;
+
+use super::SqliteStorage;
+use crate::domain::CheckinId;
+use crate::storage::conformance::{Subject, new_checkin, new_user, suite};
+use crate::storage::{Accepted, BulkLoad, CheckinLog, Health, Registered, UserRepository};
+
+const NOW_MS: u64 = 1_788_220_800_000;
+
+async fn open(directory: &TempDir) -> SqliteStorage {
+    SqliteStorage::open(Database::open(&file(directory)).unwrap()).await.unwrap()
+}
+
+fn file(directory: &TempDir) -> std::path::PathBuf {
+    directory.path().join("checkin.db")
+}
+
+/// A store whose clock goes only when it is told to.
+async fn subject() -> (TempDir, Subject) {
+    let directory = tempfile::tempdir().unwrap();
+    let ms = Arc::new(AtomicU64::new(NOW_MS));
+    let clock = Arc::clone(&ms);
+    let clock = move || UNIX_EPOCH + Duration::from_millis(clock.load(Ordering::Relaxed));
+    let storage = Arc::new(open(&directory).await.clock(clock));
+    let advance = Box::new(move |time: Duration| {
+        ms.fetch_add(time.as_millis().try_into().unwrap(), Ordering::Relaxed);
+        Box::pin(std::future::ready(())) as _
+    });
+    (directory, Subject { storage, advance })
+}
+
+suite!(subject());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_handles_share_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    // Both make the tables, at the same time.
+    let (one, two) = tokio::join!(open(&directory), open(&directory));
+    let opened = one.register(new_user("al@example.com")).await.unwrap();
+    assert!(matches!(opened, Registered::Opened(_)));
+    let taken = two.register(new_user("AL@example.com")).await.unwrap();
+    assert_eq!(taken, Registered::EmailTaken);
+
+    let window = Duration::from_secs(600);
+    let append = |storage: &SqliteStorage, user| {
+        let storage = storage.clone();
+        async move { storage.append(new_checkin(user, 1, 1), Some("key"), window).await.unwrap() }
+    };
+    for user in 1..=50 {
+        let answers = tokio::join!(append(&one, user), append(&two, user));
+        let ((Accepted::Stored(first), Accepted::Replayed(second))
+        | (Accepted::Replayed(first), Accepted::Stored(second))) = answers
+        else {
+            panic!("{answers:?}")
+        };
+        assert_eq!(first, second);
+    }
+    let log = one.checkins_after(CheckinId::MIN, 100).await.unwrap();
+    assert_eq!(log.len(), 50);
+    assert_eq!(log, two.checkins_after(CheckinId::MIN, 100).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_after_a_day() {
+    let (_directory, subject) = subject().await;
+    let append = async |key| {
+        subject.storage.append(new_checkin(1, 2, 3), Some(key), Duration::ZERO).await.unwrap()
+    };
+    let first = append("key").await;
+    (subject.advance)(Duration::from_secs(24 * 60 * 60) - Duration::from_millis(1)).await;
+    let Accepted::Stored(id) = first else { panic!("{first:?}") };
+    assert_eq!(append("key").await, Accepted::Replayed(id));
+    (subject.advance)(Duration::from_millis(1)).await;
+    assert!(matches!(append("key").await, Accepted::Stored(_)));
+}
+
+#[tokio::test]
+async fn tables_of_a_later_version_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&file(&directory)).unwrap();
+    database.write(|connection| connection.pragma_update(None, "user_version", 2)).await.unwrap();
+    let error = SqliteStorage::open(database.clone()).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("the tables have version 2, this program knows 1"), "{cause}");
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    let count =
+        |connection: &Connection| connection.query_row(tables, [], |row| row.get::<_, i64>(0));
+    assert_eq!(database.read(count).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_diagnosis_names_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let findings = open(&directory).await.diagnose().await.unwrap();
+    let path: &Path = &file(&directory);
+    assert!(findings[0].what.contains(&path.display().to_string()), "{findings:?}");
+    assert!(open(&directory).await.is_empty().await.unwrap());
+}

@@ -1,0 +1,118 @@
+//! Accounts in SQLite.
+
+use async_trait::async_trait;
+use tower_express_session::store::sqlite::rusqlite::{
+    self, Connection, OptionalExtension, Params, Row, params,
+};
+
+use super::{SqliteStorage, column};
+use crate::domain::{Email, PasswordHash, User, UserId};
+use crate::storage::{NewUser, Registered, Result, UserRepository};
+
+const COLUMNS: &str =
+    "id, first_name, last_name, email, password, num_checkins, last_checkin, last_seen_at";
+
+#[async_trait]
+impl UserRepository for SqliteStorage {
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        let id = column::number(id.get());
+        let read = move |connection: &Connection| one(connection, "id = ?1", [id]);
+        Ok(self.database.read(read).await?)
+    }
+
+    async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
+        let email = email.canonical();
+        let read = move |connection: &Connection| one(connection, "email_canonical = ?1", [email]);
+        Ok(self.database.read(read).await?)
+    }
+
+    async fn register(&self, new: NewUser) -> Result<Registered> {
+        Ok(self.database.write(move |connection| register(connection, new)).await?)
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        expected: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<bool> {
+        let (expected, new) = (expected.as_str().to_owned(), new.as_str().to_owned());
+        let write = move |connection: &Connection| {
+            let sql = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2";
+            let id = column::number(id.get());
+            Ok(connection.prepare_cached(sql)?.execute(params![id, expected, new])? == 1)
+        };
+        Ok(self.database.write(write).await?)
+    }
+
+    async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
+        let after = after.map_or(0, |id| column::number(id.get()));
+        let read = move |connection: &Connection| {
+            let sql = format!("SELECT {COLUMNS} FROM users WHERE id > ?1 ORDER BY id LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_map(params![after, column::limit(limit)], user)?.collect()
+        };
+        Ok(self.database.read(read).await?)
+    }
+}
+
+fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registered> {
+    let taken = "SELECT 1 FROM users WHERE email_canonical = ?1";
+    if connection.prepare_cached(taken)?.exists([new.email.canonical()])? {
+        return Ok(Registered::EmailTaken);
+    }
+    let next = "SELECT coalesce(max(id), 0) + 1 FROM users";
+    let user = User {
+        id: connection.prepare_cached(next)?.query_row([], |row| column::id(row, 0))?,
+        first_name: new.first_name,
+        last_name: new.last_name,
+        email: new.email,
+        password: new.password,
+        num_checkins: 0,
+        last_checkin: None,
+        last_seen_at: None,
+    };
+    insert(connection, &user)?;
+    Ok(Registered::Opened(user))
+}
+
+/// False if the id or the address is taken.
+pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO users (id, first_name, last_name, email, email_canonical, password,
+                                  num_checkins, last_checkin, last_seen_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
+    let inserted = connection.prepare_cached(sql)?.execute(params![
+        column::number(user.id.get()),
+        user.first_name,
+        user.last_name,
+        user.email.as_str(),
+        user.email.canonical(),
+        user.password.as_str(),
+        column::number(user.num_checkins),
+        user.last_checkin.map(column::number),
+        user.last_seen_at.map(|id| column::number(id.get())),
+    ])?;
+    Ok(inserted == 1)
+}
+
+fn one(
+    connection: &Connection,
+    condition: &str,
+    params: impl Params,
+) -> rusqlite::Result<Option<User>> {
+    let sql = format!("SELECT {COLUMNS} FROM users WHERE {condition}");
+    connection.prepare_cached(&sql)?.query_row(params, user).optional()
+}
+
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: column::id(row, 0)?,
+        first_name: row.get(1)?,
+        last_name: row.get(2)?,
+        email: column::text(row, 3, |text| text.parse())?,
+        password: column::text(row, 4, PasswordHash::parse)?,
+        num_checkins: column::whole(row, 5)?,
+        last_checkin: row.get::<_, Option<i64>>(6)?.and_then(|ms| u64::try_from(ms).ok()),
+        last_seen_at: column::optional_id(row, 7)?,
+    })
+}
