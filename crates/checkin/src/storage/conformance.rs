@@ -29,24 +29,17 @@ impl<T: UserRepository + LocationRepository + CheckinLog + BulkLoad + Health> St
 pub(super) struct Subject {
     pub(super) storage: Arc<dyn Storage>,
     /// Lets so much time go by: of the clock, or of the world.
-    pub(super) advance: Box<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>>,
+    pub(super) advance: Box<dyn Fn(Duration) -> Passing>,
 }
 
-/// Turns each function named into a test of what `$subject` makes: the thing that keeps the store
-/// alive, and the subject.
-macro_rules! suite {
-    ($subject:expr; $($check:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $check() {
-                let (_alive, subject) = $subject.await;
-                crate::storage::conformance::$check(subject).await;
-            }
-        )*
-    };
-    ($subject:expr) => {
-        crate::storage::conformance::suite! {
-            $subject;
+/// Time that goes by.
+type Passing = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Hands the names of all checks to the macro `$run`, after what else it needs.
+macro_rules! checks {
+    ($run:ident: $($given:tt)*) => {
+        $run! {
+            $($given)*;
             an_account_is_found_by_id_and_address
             an_address_opens_one_account_however_many_want_it
             parallel_registrations_get_ids_of_their_own
@@ -78,7 +71,22 @@ macro_rules! suite {
         }
     };
 }
-pub(super) use suite;
+pub(super) use checks;
+
+/// Turns each check into a test of what `$subject` makes: the thing that keeps the store alive, and
+/// the subject.
+macro_rules! tests {
+    ($subject:expr; $($check:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $check() {
+                let (_alive, subject) = $subject.await;
+                crate::storage::conformance::$check(subject).await;
+            }
+        )*
+    };
+}
+pub(super) use tests;
 
 fn user_id(id: u64) -> UserId {
     UserId::try_from(id).unwrap()

@@ -1,5 +1,6 @@
 //! Bulk loads, and the state of the store after them.
 
+use std::slice::from_ref;
 use std::time::Duration;
 
 use super::*;
@@ -25,7 +26,7 @@ pub(in crate::storage) async fn what_is_loaded_is_found(subject: Subject) {
     let storage = &*subject.storage;
     let never = User { last_checkin: None, last_seen_at: None, ..user(9, "nine@example.com") };
     for user in [user(7, "Seven@example.com"), never] {
-        assert_eq!(storage.load_users(&[user.clone()]).await.unwrap(), [Loaded::Stored]);
+        assert_eq!(storage.load_users(from_ref(&user)).await.unwrap(), [Loaded::Stored]);
         assert_eq!(storage.user(user.id).await.unwrap().as_ref(), Some(&user));
         assert_eq!(storage.user_by_email(&user.email).await.unwrap(), Some(user));
     }

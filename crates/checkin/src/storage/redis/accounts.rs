@@ -46,6 +46,7 @@ impl RedisStorage {
             None => Ok(Opened::Stored),
             Some(owner) => {
                 self.call(&["DEL", &key]).await?;
+                self.call(&["ZREM", &self.keys.user_ids(), &id]).await?;
                 Ok(Opened::EmailTaken(owner))
             }
         }

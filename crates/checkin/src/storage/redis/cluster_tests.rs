@@ -7,18 +7,32 @@ use testkit::RedisServer;
 use tower_express_session::store::redis::Client;
 
 use super::RedisStorage;
-use crate::storage::conformance::{Subject, suite};
+use crate::storage::conformance::{Subject, checks};
 
 const SLOTS: u32 = 16_384;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-async fn subject() -> (RedisServer, Subject) {
+/// Runs the checks one after the other: a node takes two seconds to come up. Each has a prefix of
+/// its own.
+macro_rules! in_turn {
+    ($cluster:expr; $($check:ident)*) => {
+        $(crate::storage::conformance::$check(subject(&$cluster, stringify!($check))).await;)*
+    };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_serves_as_well_as_one_server() {
     let server = RedisServer::start_with(&["--cluster-enabled", "yes"]);
     form_cluster(&server).await;
-    let client = Client::open(&format!("redis-cluster://127.0.0.1:{}", server.port())).unwrap();
-    let storage = Arc::new(RedisStorage::new(client, "ncc"));
+    let cluster = format!("redis-cluster://127.0.0.1:{}", server.port());
+    let cluster = Client::open(&cluster).unwrap();
+    checks!(in_turn: cluster);
+}
+
+fn subject(cluster: &Client, prefix: &str) -> Subject {
+    let storage = Arc::new(RedisStorage::new(cluster.clone(), prefix));
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
-    (server, Subject { storage, advance })
+    Subject { storage, advance }
 }
 
 /// Gives the node all slots, and waits until it takes up its work.
@@ -34,5 +48,3 @@ async fn form_cluster(server: &RedisServer) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
-
-suite!(subject());

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::str::FromStr;
 
 use tower_express_session::store::redis::Reply;
 
@@ -39,6 +40,18 @@ impl Hash {
         let wrong = |rule: &dyn Display| StorageError::new(format!("{}: {name} {rule}", self.key));
         let value = self.fields.get(name).ok_or_else(|| wrong(&"is missing"))?;
         parse(value).map_err(|rule| wrong(&rule))
+    }
+
+    /// The id, which must be the one in the key: a copied hash would be another's account.
+    ///
+    /// # Errors
+    ///
+    /// As [`required`](Self::required).
+    pub(super) fn id<T: FromStr<Err: Display> + PartialEq>(&self, id: T) -> Result<T> {
+        if self.required("id", str::parse::<T>)? != id {
+            return Err(StorageError::new(format!("{}: id is not that of the key", self.key)));
+        }
+        Ok(id)
     }
 
     /// A text; empty when it is not there.

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use super::info::Info;
 use super::{RedisStorage, number};
 use crate::storage::{Finding, Health, Result};
 
@@ -19,27 +18,41 @@ impl Health for RedisStorage {
 
     async fn diagnose(&self) -> Result<Vec<Finding>> {
         self.ping().await?;
-        let cluster = self.is_cluster().await;
         let mut findings = Vec::new();
-        for (section, check) in [
-            ("server", version as fn(&Info) -> Finding),
-            ("memory", eviction),
-            ("persistence", persistence),
+        for (section, field, check) in [
+            ("server", "redis_version", version as Check),
+            ("memory", "maxmemory_policy", eviction),
+            ("persistence", "aof_enabled", persistence),
         ] {
-            findings
-                .push(self.info(section).await.as_ref().map_or_else(|| refused(section), check));
+            findings.push(self.check(section, field, check).await);
         }
         // Which node of a cluster is a master is the cluster's affair.
-        if !cluster {
-            let info = self.info("replication").await;
-            findings.push(info.as_ref().map_or_else(|| refused("replication"), role));
+        if !self.is_cluster().await {
+            findings.push(self.check("replication", "role", role).await);
         }
         findings.push(self.counts().await);
         Ok(findings)
     }
 }
 
+/// Makes a finding of what each node says of a field.
+type Check = fn(&[&str]) -> Finding;
+
 impl RedisStorage {
+    async fn check(&self, section: &str, field: &str, check: Check) -> Finding {
+        let info = self.info(section).await;
+        let mut values: Vec<&str> = info.iter().flat_map(|info| info.values(field)).collect();
+        values.sort_unstable();
+        values.dedup();
+        if values.is_empty() {
+            return Finding::warning(
+                format!("Redis does not tell its {field} (INFO {section})"),
+                "allow the command INFO to this login, or check by hand",
+            );
+        }
+        check(&values)
+    }
+
     async fn counts(&self) -> Finding {
         let count = async |command, key: String| number(self.call(&[command, &key]).await?);
         let users = count("ZCARD", self.keys.user_ids()).await;
@@ -57,17 +70,9 @@ impl RedisStorage {
     }
 }
 
-fn refused(section: &str) -> Finding {
-    Finding::warning(
-        format!("Redis does not tell its INFO {section}, so it could not be checked"),
-        "allow the command INFO to this login, or check by hand",
-    )
-}
-
-fn version(info: &Info) -> Finding {
-    let versions: Vec<&str> = info.values("redis_version").collect();
+fn version(versions: &[&str]) -> Finding {
     let listed = versions.join(", ");
-    if !versions.is_empty() && versions.iter().all(|version| is_new_enough(version)) {
+    if versions.iter().all(|version| is_new_enough(version)) {
         return Finding::fine(format!("the store is Redis {listed}"));
     }
     Finding::problem(
@@ -81,10 +86,10 @@ fn is_new_enough(version: &str) -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= OLDEST_VERSION
 }
 
-fn eviction(info: &Info) -> Finding {
+fn eviction(policies: &[&str]) -> Finding {
     const MEND: &str =
         "set maxmemory-policy to noeviction, and maxmemory so that it is never reached";
-    let policy = info.values("maxmemory_policy").find(|policy| *policy != "noeviction");
+    let policy = policies.iter().find(|policy| **policy != "noeviction");
     match policy {
         None => Finding::fine("Redis evicts nothing when its memory is full (noeviction)"),
         Some(policy) if policy.starts_with("volatile") => Finding::warning(
@@ -98,8 +103,8 @@ fn eviction(info: &Info) -> Finding {
     }
 }
 
-fn persistence(info: &Info) -> Finding {
-    if info.values("aof_enabled").all(|enabled| enabled == "1") {
+fn persistence(enabled: &[&str]) -> Finding {
+    if enabled == ["1"] {
         return Finding::fine("Redis keeps an append-only file");
     }
     Finding::warning(
@@ -108,8 +113,8 @@ fn persistence(info: &Info) -> Finding {
     )
 }
 
-fn role(info: &Info) -> Finding {
-    if info.values("role").all(|role| role == "master") {
+fn role(roles: &[&str]) -> Finding {
+    if roles == ["master"] {
         return Finding::fine("the server is a master");
     }
     Finding::problem(

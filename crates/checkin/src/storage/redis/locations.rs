@@ -12,7 +12,7 @@ impl LocationRepository for RedisStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
         let key = self.keys.location(id);
         let reply = self.call(&["HGETALL", &key]).await?;
-        Hash::read(key, reply)?.as_ref().map(location).transpose()
+        Hash::read(key, reply)?.map(|hash| location(id, &hash)).transpose()
     }
 
     async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>> {
@@ -23,9 +23,9 @@ impl LocationRepository for RedisStorage {
     }
 }
 
-fn location(hash: &Hash) -> Result<Location> {
+fn location(id: LocationId, hash: &Hash) -> Result<Location> {
     Ok(Location {
-        id: hash.required("id", str::parse)?,
+        id: hash.id(id)?,
         name: hash.text("name"),
         category: hash.required("category", str::parse)?,
         coordinates: hash.required("location", str::parse)?,

@@ -8,7 +8,7 @@ use tower_express_session::store::redis::Client;
 
 use super::{RedisStorage, Reply, texts};
 use crate::storage::conformance::{
-    Subject, checkin, details, location, new_checkin, new_user, suite, user,
+    Subject, checkin, checks, details, location, new_checkin, new_user, tests, user,
 };
 use crate::storage::{
     Accepted, BulkLoad, CheckinLog, Health, Loaded, LocationRepository, Registered, Severity,
@@ -27,7 +27,7 @@ async fn subject() -> (RedisServer, Subject) {
     (server, Subject { storage, advance })
 }
 
-suite!(subject());
+checks!(tests: subject());
 
 async fn ask(storage: &RedisStorage, words: &str) -> Vec<String> {
     let words: Vec<&str> = words.split(' ').collect();
@@ -138,6 +138,7 @@ async fn hashes_of_others_are_read_leniently_but_not_blindly() {
     for (command, says) in [
         ("HSET ncc:user:5 password hunter2", "ncc:user:5: password must be"),
         ("HSET ncc:user:5 email hunter2", "ncc:user:5: email must contain"),
+        ("HSET ncc:user:5 id 6", "ncc:user:5: id is not that of the key"),
         ("HDEL ncc:user:5 id", "ncc:user:5: id is missing"),
     ] {
         ask(&storage, command).await;

@@ -16,7 +16,7 @@ impl UserRepository for RedisStorage {
     async fn user(&self, id: UserId) -> Result<Option<User>> {
         let key = self.keys.user(id);
         let reply = self.call(&["HGETALL", &key]).await?;
-        Hash::read(key, reply)?.as_ref().map(user).transpose()
+        Hash::read(key, reply)?.map(|hash| user(id, &hash)).transpose()
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
@@ -101,10 +101,10 @@ fn user_id(id: &str) -> Result<UserId> {
     id.parse().map_err(|rule| StorageError::new(format!("the id of a user in an index {rule}")))
 }
 
-fn user(hash: &Hash) -> Result<User> {
+fn user(id: UserId, hash: &Hash) -> Result<User> {
     let place = hash.number("lastSeenAt");
     Ok(User {
-        id: hash.required("id", str::parse)?,
+        id: hash.id(id)?,
         first_name: hash.text("firstName"),
         last_name: hash.text("lastName"),
         email: hash.required("email", str::parse)?,

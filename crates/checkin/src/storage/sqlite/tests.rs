@@ -11,7 +11,7 @@ use tower_express_session::store::sqlite::rusqlite::Connection;
 
 use super::SqliteStorage;
 use crate::domain::CheckinId;
-use crate::storage::conformance::{Subject, new_checkin, new_user, suite};
+use crate::storage::conformance::{Subject, checks, new_checkin, new_user, tests};
 use crate::storage::{Accepted, BulkLoad, CheckinLog, Health, Registered, UserRepository};
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -38,7 +38,7 @@ async fn subject() -> (TempDir, Subject) {
     (directory, Subject { storage, advance })
 }
 
-suite!(subject());
+checks!(tests: subject());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_handles_share_a_file() {
