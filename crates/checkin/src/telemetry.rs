@@ -1,5 +1,7 @@
 //! Log lines.
 
+use std::io::{self, IsTerminal};
+
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -20,7 +22,9 @@ pub fn init(config: &Common) {
         .with_target("checkin", level)
         .with_target("tower_express_session", level);
     let lines = match config.log_format {
-        LogFormat::Text => fmt::layer().with_target(false).boxed(),
+        LogFormat::Text => {
+            fmt::layer().with_target(false).with_ansi(io::stdout().is_terminal()).boxed()
+        }
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_target(false).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, Response, StatusCode};
@@ -75,6 +75,8 @@ pub fn column(routes: Router, sessions: Option<SessionLayer>, front: &Front) -> 
             .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
             .layer(TraceLayer::new_for_http().make_span_with(span))
             .layer(PropagateRequestIdLayer::new(request_id))
+            // Answers are for one person at one moment; a route whose answers may be kept says so.
+            .layer(fixed(CACHE_CONTROL, "no-store"))
             .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .layer(fixed(REFERRER_POLICY, "same-origin"))
             .layer(fixed(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
