@@ -21,7 +21,9 @@ use crate::services::receiver::{Identity, Settings};
 use crate::services::{Accounts, auth, receiver};
 use crate::storage::redis::RedisStorage;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{BulkLoad, CheckinLog, Health, LocationRepository, UserRepository};
+use crate::storage::{
+    AccountSessions, BulkLoad, CheckinLog, Health, LocationRepository, UserRepository,
+};
 
 /// The session cookie's name.
 const COOKIE: &str = "checkinapp";
@@ -36,12 +38,15 @@ pub struct App {
     pub users: Arc<dyn UserRepository>,
     /// The places.
     pub locations: Arc<dyn LocationRepository>,
+    /// Which sessions an account has.
+    pub account_sessions: Arc<dyn AccountSessions>,
     /// The log of check-ins.
     pub checkins: Arc<dyn CheckinLog>,
     /// For imports.
     pub bulk: Arc<dyn BulkLoad>,
     /// For probes and the doctor.
     pub health: Arc<dyn Health>,
+    session_store: Arc<dyn Store>,
     sessions: SessionLayer,
     trust_proxy: bool,
     store: StoreUrl,
@@ -94,21 +99,31 @@ impl App {
     fn on<S>(
         config: &Common,
         storage: S,
-        sessions: Arc<dyn Store>,
+        session_store: Arc<dyn Store>,
         secrets: &[String],
     ) -> anyhow::Result<Self>
     where
-        S: UserRepository + LocationRepository + CheckinLog + BulkLoad + Health + Clone + 'static,
+        S: UserRepository
+            + AccountSessions
+            + LocationRepository
+            + CheckinLog
+            + BulkLoad
+            + Health
+            + Clone
+            + 'static,
     {
         let storage = Arc::new(storage);
-        let sessions = SessionLayer::with_shared_store(sessions, Secrets::new(secrets)?)
-            .name(COOKIE)
-            .proxy(config.trust_proxy)
-            // The stored value stays the one that an Express service with the defaults writes.
-            .same_site_on_wire(SameSite::Lax)
-            .secure_on_wire(true);
+        let sessions =
+            SessionLayer::with_shared_store(session_store.clone(), Secrets::new(secrets)?)
+                .name(COOKIE)
+                .proxy(config.trust_proxy)
+                // The stored value stays the one that an Express service with the defaults writes.
+                .same_site_on_wire(SameSite::Lax)
+                .secure_on_wire(true);
         Ok(Self {
             users: storage.clone(),
+            account_sessions: storage.clone(),
+            session_store,
             locations: storage.clone(),
             checkins: storage.clone(),
             bulk: storage.clone(),
@@ -132,7 +147,12 @@ impl App {
 
     /// The authentication service.
     pub fn auth(&self) -> Router {
-        let routes = auth::router(self.users.clone(), Passwords::new());
+        let routes = auth::router(
+            self.users.clone(),
+            self.account_sessions.clone(),
+            self.session_store.clone(),
+            Passwords::new(),
+        );
         column(routes, Some(self.sessions.clone()), &self.front("auth"))
     }
 

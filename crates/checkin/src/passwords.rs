@@ -23,6 +23,19 @@ const QUEUE: usize = 64;
 /// The longest password that is hashed, in bytes.
 pub const MAX_BYTES: usize = 512;
 
+/// A password that may be compared: neither empty nor endless.
+///
+/// # Errors
+///
+/// The rule that it breaks.
+pub fn plausible(text: String) -> Result<String, &'static str> {
+    match text.len() {
+        0 => Err("is not empty"),
+        1..=MAX_BYTES => Ok(text),
+        _ => Err("is too long"),
+    }
+}
+
 /// Hashes and checks passwords; clones share the threads.
 #[derive(Clone)]
 pub struct Passwords(Arc<Inner>);

@@ -12,9 +12,6 @@ use quick_cache::sync::Cache;
 /// So many keys are remembered; the ones least used make room.
 const MAX_KEYS: usize = 100_000;
 
-/// So many failures are free.
-const FREE: u32 = 5;
-
 /// The wait after the first failure that is not free; each further one doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
@@ -24,7 +21,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 /// Slows down who guesses: after some failures each further attempt has to wait, longer each time.
 /// A success forgets the failures. Counts in this process alone.
 #[derive(Clone, Debug)]
-pub struct FailureThrottle<K: Hash + Eq>(Arc<Cache<K, Arc<Mutex<Failures>>>>);
+pub struct FailureThrottle<K: Hash + Eq> {
+    failures: Arc<Cache<K, Arc<Mutex<Failures>>>>,
+    free: u32,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Failures {
@@ -33,22 +33,23 @@ struct Failures {
 }
 
 impl<K: Hash + Eq + Clone> FailureThrottle<K> {
-    /// Nobody has failed yet.
+    /// Nobody has failed yet; the first `free` failures of a key cost nothing.
     #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(Cache::new(MAX_KEYS)))
+    pub fn new(free: u32) -> Self {
+        Self { failures: Arc::new(Cache::new(MAX_KEYS)), free }
     }
 
     /// How long this key still has to wait at `now`; zero if it need not.
     pub fn wait(&self, key: &K, now: Instant) -> Duration {
-        let until = self.0.get(key).and_then(|failures| lock(&failures).until);
+        let until = self.failures.get(key).and_then(|failures| lock(&failures).until);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Notes a failure of this key at `now`.
     pub fn failed(&self, key: &K, now: Instant) {
-        let entry =
-            self.0.get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        let entry = self
+            .failures
+            .get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Arc::default()));
         let Ok(entry) = entry;
         let mut failures = lock(&entry);
         // Who waited out the longest wait starts anew.
@@ -56,7 +57,7 @@ impl<K: Hash + Eq + Clone> FailureThrottle<K> {
             *failures = Failures::default();
         }
         failures.count = failures.count.saturating_add(1);
-        if let Some(beyond) = failures.count.checked_sub(FREE) {
+        if let Some(beyond) = failures.count.checked_sub(self.free) {
             let wait = FIRST_WAIT.saturating_mul(1 << beyond.min(20)).min(LONGEST_WAIT);
             failures.until = Some(now + wait);
         }
@@ -64,13 +65,7 @@ impl<K: Hash + Eq + Clone> FailureThrottle<K> {
 
     /// Forgets the failures of this key.
     pub fn succeeded(&self, key: &K) {
-        self.0.remove(key);
-    }
-}
-
-impl<K: Hash + Eq + Clone> Default for FailureThrottle<K> {
-    fn default() -> Self {
-        Self::new()
+        self.failures.remove(key);
     }
 }
 
@@ -122,9 +117,9 @@ mod tests {
 
     #[test]
     fn failures_wait_longer_each_time_and_a_success_forgets_them() {
-        let throttle = FailureThrottle::new();
+        let throttle = FailureThrottle::new(5);
         let now = Instant::now();
-        for _ in 1..FREE {
+        for _ in 1..5 {
             throttle.failed(&"a", now);
             assert_eq!(throttle.wait(&"a", now), Duration::ZERO);
         }

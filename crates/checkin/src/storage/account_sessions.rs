@@ -1,6 +1,7 @@
 //! Which sessions an account has.
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use tower_express_session::SessionId;
 
 use super::Result;
@@ -48,4 +49,16 @@ pub struct NotedSession {
     pub device: String,
     /// The network address that it was made from; empty if unknown.
     pub address: String,
+}
+
+/// Whether a stored session is of the account with this address.
+pub(super) fn belongs_to(stored: &[u8], email: &Email) -> bool {
+    #[derive(Deserialize)]
+    struct Holder {
+        user: String,
+    }
+    // Whatever cannot be read is nobody's.
+    let holder = serde_json::from_slice::<Holder>(stored).ok();
+    let holder = holder.and_then(|holder| holder.user.parse::<Email>().ok());
+    holder.is_some_and(|holder| holder.canonical() == email.canonical())
 }

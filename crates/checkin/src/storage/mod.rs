@@ -18,6 +18,7 @@ mod details;
 pub mod redis;
 pub mod sqlite;
 
+use account_sessions::belongs_to;
 pub use account_sessions::{AccountSessions, MAX_NOTED, NotedSession};
 
 /// A storage operation failed: the store cannot be reached, or refused. Nothing may be concluded

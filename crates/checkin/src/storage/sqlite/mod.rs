@@ -1,5 +1,6 @@
 //! Everything in one SQLite file, which several processes of a machine may share.
 
+mod account_sessions;
 mod bulk;
 mod checkins;
 mod column;

@@ -129,7 +129,9 @@ impl Client {
         // The TLS library has no default; that another one was chosen before is fine.
         drop(rustls::crypto::ring::default_provider().install_default());
         let source = match Address::parse(url)? {
-            Address::Server(info) => open_server(info).map(|client| Source::Server(Box::new(client))),
+            Address::Server(info) => {
+                open_server(info).map(|client| Source::Server(Box::new(client)))
+            }
             Address::Sentinel { sentinels, master, server } => {
                 sentinel_client(sentinels, master, &server)
             }
@@ -148,6 +150,13 @@ impl Client {
         })?;
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
         Ok(Self(Arc::new(Inner { source, timeouts, link, connecting })))
+    }
+
+    /// Whether the keys are spread over several servers, so that commands without a key see only
+    /// some of them.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.0.source, Source::Cluster(_))
     }
 
     /// Sends one command, its name and arguments as bytes.
