@@ -1,0 +1,46 @@
+# What CI runs is what a developer runs: `make ci` is `make check test`.
+
+.PHONY: help ci check format lint features doc test demo bench fuzz deny
+
+help: ## shows this
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+ci: check test ## everything that has to pass
+
+check: format lint features doc ## all that needs no test run
+
+format:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets -- -D warnings
+
+# Each feature of the library compiles alone, without what only tests need.
+features:
+	for features in '' axum redis sqlite conformance axum,redis,sqlite; do \
+		cargo clippy -p tower-express-session --lib --no-default-features --features "$$features" \
+			-- -D warnings || exit 1; \
+	done
+
+doc: ## the documentation, without a warning
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features
+
+test: ## installs what the tests need, and runs all of them
+	scripts/test
+
+demo: ## every service in one process, with demo data
+	cargo run --release -- up
+
+bench: ## our services beside their peers, in one run
+	cargo build --release
+	cd express && npm ci --omit=dev
+	cargo run --release --manifest-path bench/Cargo.toml -p compare
+
+# Ten seconds for each target; needs cargo-fuzz, and clang's runtime on some systems.
+fuzz: ## a short run of each fuzz target
+	cd crates/tower-express-session && for target in cookie_header unsign record_json merge; do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=10 || exit 1; \
+	done
+
+deny: ## licences, duplicates and sources of the dependencies; needs cargo-deny
+	cargo deny check
