@@ -18,10 +18,12 @@ pub struct Common {
     #[arg(long, global = true, env = "CHECKIN_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where everything is kept: sqlite:PATH, redis://[user:password@]host:port[/db],
-    /// redis-sentinel://host:port,host:port/master, redis-cluster://host:port,host:port
+    /// Where everything is kept.
     #[arg(
         long,
+        help = "Where everything is kept: sqlite:PATH, redis://[user:password@]host:port[/db], \
+                redis-sentinel://host:port,host:port/master, redis-cluster://host:port,host:port; \
+                rediss… for TLS",
         global = true,
         env = "CHECKIN_STORE",
         hide_env_values = true,
