@@ -51,6 +51,10 @@ mod record;
 mod service;
 mod timestamp;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+
 #[cfg(feature = "axum")]
 pub use self::axum::SessionRejection;
 pub use cookie::Cookie;

@@ -1,0 +1,45 @@
+//! Signed values: whatever `unsign` accepts is exactly what one of the secrets signs, and nothing
+//! that one of them signed is refused.
+//!
+//! Input: any value; `%0` to `%2` stand for the signature of the text before the last dot by that
+//! secret, so that the fuzzer comes past the signature.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tower_express_session::Secrets;
+
+/// The last one is known to none of the two that verify.
+const SECRETS: [&str; 3] = ["keyboard cat", "the one before", "somebody else's"];
+
+fuzz_target!(|input: &str| {
+    let mut value = input.to_owned();
+    for (mark, secret) in ["%0", "%1", "%2"].into_iter().zip(SECRETS) {
+        let id = value.rsplit_once('.').map_or("", |(id, _)| id).trim_start_matches("s:");
+        let signed = sign(secret, id);
+        value = value.replace(mark, signature(&signed));
+    }
+    check(&value);
+    // As an id, any text can be signed and comes back, except the empty one.
+    for secret in SECRETS {
+        check(&sign(secret, input));
+    }
+});
+
+fn check(value: &str) {
+    let unsigned = Secrets::new(&SECRETS[..2]).unwrap().unsign(value);
+    let expected = value
+        .strip_prefix("s:")
+        .and_then(|value| value.rsplit_once('.'))
+        .map(|(id, _)| id)
+        .filter(|id| !id.is_empty())
+        .filter(|id| SECRETS[..2].iter().any(|secret| sign(secret, id) == value));
+    assert_eq!(unsigned.as_ref().map(|id| id.as_str()), expected, "{value:?}");
+}
+
+fn sign(secret: &str, id: &str) -> String {
+    Secrets::new([secret]).unwrap().sign(id)
+}
+
+fn signature(signed: &str) -> &str {
+    signed.rsplit_once('.').unwrap().1
+}

@@ -1,0 +1,78 @@
+//! What the fuzz targets in `fuzz/` see of this crate's inside. Not part of its API: compiled only
+//! with `cfg(fuzzing)`, which cargo-fuzz sets.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::cookie::Cookie;
+use crate::header;
+use crate::js;
+use crate::merge;
+use crate::options::DEFAULT_TTL;
+use crate::record::{Reading, Record};
+
+/// Any moment will do: 2026-09-01.
+const NOW_MS: f64 = 1_788_220_800_000.0;
+
+/// Names as WTF-8 and raw JSON, in the order in which they are written.
+pub type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The values of the cookies of this name in the bytes of a `Cookie` header.
+pub fn cookie_values(header: &[u8], name: &str) -> Vec<String> {
+    let header = header::latin1(header);
+    header::cookie_values(&header, name).map(Into::into).collect()
+}
+
+/// The `Set-Cookie` line for a cookie as it stands in a stored session; `None`: one of them is not
+/// what it should be.
+pub fn set_cookie(name: &str, value: &str, cookie_json: &str) -> Option<Vec<u8>> {
+    let raw: &RawValue = serde_json::from_str(cookie_json).ok()?;
+    let cookie = Cookie::from_json(raw.get(), NOW_MS).ok()?;
+    let line = header::set_cookie(name, value, &cookie).ok()?;
+    Some(line.as_bytes().to_vec())
+}
+
+/// `JSON.stringify(JSON.parse(json))`; `None` for what is not JSON.
+pub fn normalise(json: &str) -> Option<String> {
+    let raw: &RawValue = serde_json::from_str(json).ok()?;
+    Some(js::normalise(raw.get()).json.into_owned())
+}
+
+/// A stored session after nobody touched it.
+pub fn rewrite(stored: &[u8], as_node: bool) -> Option<Vec<u8>> {
+    Some(parse(stored, as_node)?.to_json().to_vec())
+}
+
+/// The attributes of a stored session.
+pub fn attributes(stored: &[u8], as_node: bool) -> Option<Attributes> {
+    Some(listed(&parse(stored, as_node)?))
+}
+
+/// The attributes of a stored session as one JSON object.
+pub fn object(stored: &[u8], as_node: bool) -> Option<String> {
+    Some(parse(stored, as_node)?.attributes.to_object())
+}
+
+/// What a request does with a stored session's cookie: starts its lifetime anew and sends it.
+pub fn answer(stored: &[u8]) -> Option<Vec<u8>> {
+    let mut cookie = parse(stored, false)?.cookie;
+    cookie.touch(NOW_MS).ok()?;
+    let _ = (cookie.expires(), cookie.original_max_age());
+    cookie.time_to_live(NOW_MS, DEFAULT_TTL)?;
+    Some(header::set_cookie("connect.sid", "s:id", &cookie).ok()?.as_bytes().to_vec())
+}
+
+/// The attributes of three stored sessions merged; `None` if one of them is not a session.
+pub fn merged(base: &[u8], mine: &[u8], theirs: &[u8]) -> Option<Attributes> {
+    let [base, mine, theirs] = [base, mine, theirs].map(|stored| parse(stored, false));
+    Some(listed(&merge::merge(&base?, &mine?, &theirs?)))
+}
+
+fn parse(stored: &[u8], as_node: bool) -> Option<Record> {
+    let reading = if as_node { Reading::AsNode } else { Reading::Verbatim };
+    Record::parse(&Bytes::copy_from_slice(stored), reading, NOW_MS).ok().flatten()
+}
+
+fn listed(record: &Record) -> Attributes {
+    record.attributes.iter().map(|(name, raw)| (name.to_vec(), raw.to_vec())).collect()
+}
