@@ -1,0 +1,438 @@
+//! What the person at the terminal sees, above all when something is wrong.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use tempfile::TempDir;
+use testkit::{Program, RedisServer};
+
+use crate::harness::{Ended, PATIENCE, SECRET, Site, checkin};
+
+/// Stands in secrets and passwords, and never in what is printed.
+const HUNTER: &str = "hunter2";
+
+/// An empty directory to run the program in.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Desk {
+        Desk(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
+        let path = self.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn start(&self, args: &[&str], env: &[(&str, &str)]) -> Program {
+        let mut command = checkin(self.path());
+        command.args(args).envs(env.iter().copied());
+        Program::spawn(command)
+    }
+
+    fn run(&self, args: &[&str], env: &[(&str, &str)]) -> Ended {
+        Ended::of(self.start(args, env))
+    }
+
+    /// It ends with one line on stderr that names this.
+    #[track_caller]
+    fn fails(&self, args: &[&str], env: &[(&str, &str)], named: &[&str]) {
+        let Ended { code, stdout, stderr } = self.run(args, env);
+        let said = format!("{args:?} {env:?}\nexit code {code}\nstdout {stdout}\nstderr {stderr}");
+        assert!(code == 1 || code == 2, "{said}");
+        let one_line = stderr.lines().count() == 1 && stderr.starts_with("checkin: ");
+        assert!(one_line, "not one line beginning with checkin: {said}");
+        for name in named {
+            assert!(stderr.contains(name), "{name} is not named: {said}");
+        }
+        let printed = format!("{stdout}{stderr}");
+        for never in [HUNTER, "panicked", "backtrace", "RUST_BACKTRACE", "\u{1b}["] {
+            assert!(!printed.contains(never), "{never:?} is printed: {said}");
+        }
+    }
+}
+
+const AUTH: [&str; 3] = ["auth", "--listen", "127.0.0.1:0"];
+
+#[test]
+fn help_and_version() {
+    let desk = Desk::new();
+    for args in [
+        &["--help"][..],
+        &["--version"],
+        &["-h"],
+        &["-V"],
+        &["help"],
+        &["up", "--help"],
+        &["auth", "--help"],
+        &["receiver", "--help"],
+        &["load", "--help"],
+        &["doctor", "--help"],
+    ] {
+        let ended = desk.run(args, &[("CHECKIN_SESSION_SECRET", HUNTER)]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{args:?}");
+        assert!(ended.stdout.contains("checkin"), "{args:?}: {}", ended.stdout);
+        assert!(!ended.stdout.contains(HUNTER), "{args:?}");
+    }
+    assert_eq!(fs::read_dir(desk.path()).unwrap().count(), 0, "asking makes no store");
+}
+
+#[test]
+fn wrong_words() {
+    let desk = Desk::new();
+    desk.fails(&[], &[], &["--help"]);
+    desk.fails(&["--bogus"], &[], &["--bogus"]);
+    desk.fails(&["auth", "--bogus"], &[], &["--bogus"]);
+    desk.fails(&["bogus"], &[], &["bogus"]);
+    desk.fails(&["auth", "bogus"], &[], &["bogus"]);
+    desk.fails(&["load"], &[], &["FILE"]);
+    desk.fails(&["auth", "--store"], &[], &["--store"]);
+    for (flag, value) in [
+        ("--listen", "nowhere"),
+        ("--listen", "127.0.0.1:99999"),
+        ("--store-timeout", "soon"),
+        ("--store-timeout", "0"),
+        ("--log-format", "xml"),
+        ("--log-level", "loud"),
+        ("--key-prefix", "a b"),
+        ("--key-prefix", ""),
+        ("--store", "mysql://127.0.0.1/x"),
+        ("--store", "checkin.db"),
+        ("--store", ""),
+        ("--store", "sqlite:"),
+        ("--store", "redis://"),
+        ("--store", "redis://127.0.0.1:99999"),
+    ] {
+        desk.fails(&["auth", flag, value], &[], &[flag]);
+    }
+    desk.fails(&["receiver", "--duplicate-window=-1s"], &[], &["--duplicate-window"]);
+    desk.fails(&["receiver", "--checkin-rate", "many"], &[], &["--checkin-rate"]);
+    // A variable is named as the flag that it stands for.
+    desk.fails(&AUTH, &[("CHECKIN_STORE", "mysql://x")], &["--store"]);
+    desk.fails(&["auth"], &[("CHECKIN_LISTEN", "nowhere")], &["--listen"]);
+    assert_eq!(fs::read_dir(desk.path()).unwrap().count(), 0, "nothing is made");
+}
+
+#[test]
+fn secrets_that_are_none() {
+    let desk = Desk::new();
+    let secret = "--session-secret";
+    desk.fails(&["auth", "--session-secret", ""], &[], &[secret]);
+    desk.fails(&["auth", "--session-secret", ","], &[], &[secret]);
+    desk.fails(&AUTH, &[("CHECKIN_SESSION_SECRET", "")], &[secret]);
+    let server = RedisServer::start();
+    desk.fails(&AUTH, &[("CHECKIN_STORE", &server.url())], &[secret, "CHECKIN_SESSION_SECRET"]);
+}
+
+#[test]
+fn wrong_secrets_are_not_shown_where_they_are_a_flag() {
+    Desk::new().fails(&["auth", "--session-secret", "hunter2,"], &[], &["--session-secret"]);
+}
+
+#[test]
+fn wrong_secrets_are_not_shown_where_they_are_a_variable() {
+    let env = [("CHECKIN_SESSION_SECRET", "new,,hunter2")];
+    Desk::new().fails(&AUTH, &env, &["--session-secret"]);
+}
+
+#[test]
+fn wrong_secrets_are_not_shown_where_they_are_in_a_file() {
+    let desk = Desk::new();
+    let empty = desk.file("empty.toml", "session-secret = \"hunter2,,old\"\n");
+    desk.fails(&["auth", "--config", &empty], &[], &["session-secret"]);
+}
+
+#[test]
+fn a_secret_in_a_malformed_file_is_not_shown() {
+    let desk = Desk::new();
+    let open = desk.file("open.toml", "store = \"sqlite:a.db\"\nsession-secret = \"hunter2\n");
+    desk.fails(&["auth", "--config", &open], &[], &["open.toml", "line 2"]);
+}
+
+#[test]
+fn a_password_in_a_wrong_store_url_is_not_shown() {
+    let desk = Desk::new();
+    for url in [
+        "redis://al:hunter2@127.0.0.1:99999",
+        "redis://al:hunter2@",
+        "redis://:hunter2@127.0.0.1:1/many",
+        "redis-cluster://al:hunter2@",
+        "redis-sentinel://al:hunter2@127.0.0.1:1",
+        "postgres://al:hunter2@127.0.0.1/x",
+    ] {
+        desk.fails(&["auth", "--store", url, "--session-secret", SECRET], &[], &["--store"]);
+    }
+}
+
+#[test]
+fn configuration_files_that_cannot_be_used() {
+    let desk = Desk::new();
+    desk.fails(&["auth", "--config", "absent.toml"], &[], &["absent.toml"]);
+    desk.fails(&["auth"], &[("CHECKIN_CONFIG", "absent.toml")], &["absent.toml"]);
+    desk.fails(&["--config=absent.toml", "auth"], &[], &["absent.toml"]);
+    let directory = desk.path().to_str().unwrap();
+    desk.fails(&["auth", "--config", directory], &[], &[directory]);
+    for (name, text, named) in [
+        ("malformed.toml", "store = = 1\n", &["malformed.toml", "line 1"][..]),
+        ("twice.toml", "store = \"sqlite:a\"\nstore = \"sqlite:b\"\n", &["twice.toml", "line 2"]),
+        ("unknown.toml", "colour = \"red\"\n", &["unknown.toml", "colour"]),
+        ("config.toml", "config = \"other.toml\"\n", &["config.toml", "config"]),
+        ("command.toml", "help = true\n", &["command.toml", "help"]),
+        ("table.toml", "[store]\nurl = \"sqlite:a\"\n", &["table.toml", "store"]),
+        ("number.toml", "store-timeout = 1.5\n", &["store-timeout"]),
+        ("value.toml", "store-timeout = \"soon\"\n", &["store-timeout"]),
+        ("url.toml", "store = \"mysql://x\"\n", &["store"]),
+        ("level.toml", "log-level = \"loud\"\n", &["log-level"]),
+        ("flag.toml", "trust-proxy = \"perhaps\"\n", &["trust-proxy"]),
+        ("listen.toml", "listen = \"nowhere\"\n", &["listen"]),
+    ] {
+        let file = desk.file(name, text);
+        desk.fails(&["auth", "--config", &file], &[], named);
+    }
+    let bytes = desk.file("bytes.toml", b"store = \"\xff\"\n");
+    desk.fails(&["auth", "--config", &bytes], &[], &["bytes.toml"]);
+}
+
+#[test]
+fn a_bad_value_in_a_file_names_the_file() {
+    let desk = Desk::new();
+    let file = desk.file("value.toml", "store-timeout = \"soon\"\n");
+    desk.fails(&["auth", "--config", &file], &[], &["value.toml", "store-timeout"]);
+}
+
+#[test]
+fn stores_that_cannot_be_reached() {
+    let desk = Desk::new();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let url = format!("redis://al:{HUNTER}@{nobody}");
+    let env = [("CHECKIN_STORE", url.as_str()), ("CHECKIN_SESSION_SECRET", HUNTER)];
+    desk.fails(&AUTH, &env, &[&nobody]);
+    desk.fails(&["receiver", "--listen", "127.0.0.1:0"], &env, &[&nobody]);
+    desk.fails(&["load", "--demo"], &env, &[&nobody]);
+    desk.fails(&["up", "--auth-listen", "127.0.0.1:0"], &env, &[&nobody]);
+
+    let server = RedisServer::start();
+    let mut connection = server.connection();
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("requirepass").arg("right").exec(&mut connection).unwrap();
+    let address = format!("127.0.0.1:{}", server.port());
+    let url = format!("redis://:{HUNTER}@{address}");
+    desk.fails(&AUTH, &[("CHECKIN_STORE", &url), ("CHECKIN_SESSION_SECRET", HUNTER)], &[&address]);
+}
+
+#[test]
+fn files_that_are_no_store() {
+    let desk = Desk::new();
+    desk.fails(&["auth", "--store", "sqlite:absent/checkin.db"], &[], &["absent/checkin.db"]);
+    desk.file("notes.txt", "These are notes, and no database.\n".repeat(500));
+    desk.fails(&["auth", "--store", "sqlite:notes.txt"], &[], &["notes.txt"]);
+    fs::create_dir(desk.path().join("directory")).unwrap();
+    desk.fails(&["auth", "--store", "sqlite:directory"], &[], &["directory"]);
+    desk.file("kept.db.session-secret", "\n");
+    desk.fails(&["auth", "--store", "sqlite:kept.db"], &[], &["kept.db.session-secret"]);
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let desk = Desk::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    desk.fails(&["auth", "--listen", &address], &[], &[&address, "--listen"]);
+    desk.fails(&["receiver", "--listen", &address], &[], &[&address, "--listen"]);
+    let free = ["CONSOLE", "API", "RECEIVER", "AUTH"].map(|s| format!("CHECKIN_{s}_LISTEN"));
+    let free: Vec<(&str, &str)> = free.iter().map(|name| (name.as_str(), "127.0.0.1:0")).collect();
+    for flag in ["--auth-listen", "--receiver-listen"] {
+        desk.fails(&["up", flag, &address], &free, &[&address, flag]);
+    }
+}
+
+#[test]
+fn flags_go_before_variables_and_variables_before_the_file() {
+    let desk = Desk::new();
+    let file = desk.file("settings.toml", "store = \"sqlite:file.db\"\n");
+    let store = |args: &[&str], env: &[(&str, &str)]| {
+        let ended = desk.run(&[&["doctor"], args].concat(), env);
+        assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+        let line = ended.stdout.lines().find_map(|line| line.split_once("the store is sqlite:"));
+        line.unwrap_or_else(|| panic!("{}", ended.stdout)).1.to_owned()
+    };
+    let config = ["--config", file.as_str()];
+    let variable = ("CHECKIN_STORE", "sqlite:variable.db");
+    assert_eq!(store(&[], &[]), "checkin.db");
+    assert_eq!(store(&config, &[]), "file.db");
+    assert_eq!(store(&[], &[("CHECKIN_CONFIG", &file)]), "file.db");
+    assert_eq!(store(&config, &[variable]), "variable.db");
+    let flag = ["--store", "sqlite:flag.db"];
+    assert_eq!(store(&[config, flag].concat(), &[variable]), "flag.db");
+    assert_eq!(store(&flag, &[variable]), "flag.db");
+}
+
+/// The line with which a receiver says whether it wants sessions.
+fn receiver_says(desk: &Desk, args: &[&str], env: &[(&str, &str)]) -> String {
+    let args = [&["receiver", "--listen", "127.0.0.1:0"], args].concat();
+    let program = desk.start(&args, env);
+    program.wait_for_line("valid user session.", PATIENCE)
+}
+
+#[test]
+fn switches_have_the_same_order() {
+    let desk = Desk::new();
+    let file = desk.file("settings.toml", "no-auth = true\nduplicate-window = \"0\"\n");
+    let config = ["--config", file.as_str()];
+    let disabled = |line: String| line.contains("Authentication disabled");
+    assert!(!disabled(receiver_says(&desk, &[], &[])));
+    assert!(disabled(receiver_says(&desk, &["--no-auth"], &[])));
+    assert!(disabled(receiver_says(&desk, &[], &[("CHECKIN_NO_AUTH", "true")])));
+    assert!(disabled(receiver_says(&desk, &config, &[])));
+    assert!(!disabled(receiver_says(&desk, &config, &[("CHECKIN_NO_AUTH", "false")])));
+}
+
+#[test]
+fn log_lines_may_be_json() {
+    let desk = Desk::new();
+    let line = receiver_says(&desk, &["--log-format", "json"], &[]);
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let message = "Authentication enabled, checkins require a valid user session.";
+    assert_eq!(line["message"], message);
+}
+
+const PEOPLE: &str = r#"{
+  "users": [
+    {"id": 1, "firstName": "Ann", "lastName": "One", "email": "ann@example.com", "password": "long enough"},
+    {"id": 0, "firstName": "Bob", "lastName": "Two", "email": "bob@example.com", "password": "hunter2 hunter2"},
+    {"id": 3, "firstName": "", "lastName": "Three", "email": "carol", "password": ""},
+    {"id": 4, "firstName": "Dan", "lastName": "Four", "email": "ANN@example.com", "password": "long enough"},
+    {"id": 5, "firstName": "Eve", "lastName": "Five", "email": "eve@example.com", "password": "long enough"}
+  ],
+  "locations": [
+    {"id": 1, "name": "Here", "category": "cafe", "location": "-122.4,37.7"},
+    {"id": 2, "name": "There", "category": "cafe", "location": "somewhere"}
+  ],
+  "checkins": [
+    {"id": "1609602085397-0", "userId": 1, "locationId": 1, "starRating": 5},
+    {"id": "1609602085398-0", "userId": 9, "locationId": 1, "starRating": 5},
+    {"id": "1609602085399-0", "userId": 1, "locationId": 1, "starRating": 6}
+  ]
+}"#;
+
+/// Whether some line has all these words.
+fn says(text: &str, words: &[&str]) -> bool {
+    text.lines().any(|line| words.iter().all(|word| line.contains(word)))
+}
+
+#[test]
+fn a_load_names_wrong_records_and_loads_the_rest() {
+    let desk = Desk::new();
+    let file = desk.file("people.json", PEOPLE);
+    let loaded = desk.run(&["load", &file], &[]);
+    let out = &loaded.stdout;
+    for words in [
+        &["people.json", "users[1]", "id"][..],
+        &["people.json", "users[2]", "firstName"],
+        &["people.json", "users[2]", "email"],
+        &["people.json", "users[2]", "password"],
+        &["people.json", "users[3]", "email", "1 and 4"],
+        &["people.json", "locations[1]", "location"],
+        &["people.json", "checkins[2]", "starRating"],
+        &["1609602085398-0"],
+        &["users: 2 loaded"],
+        &["locations: 1 loaded"],
+        &["check-ins: 1 loaded"],
+    ] {
+        assert!(says(out, words), "nothing says {words:?}:\n{out}");
+    }
+    assert!(!out.contains(HUNTER), "{out}");
+    assert_eq!(loaded.code, 1);
+    assert!(loaded.stderr.starts_with("checkin: "), "{}", loaded.stderr);
+    assert_eq!(loaded.stderr.lines().count(), 1, "{}", loaded.stderr);
+
+    let again = desk.run(&["load", &file], &[]);
+    assert_eq!(again.code, 1);
+    for line in
+        ["users: 0 loaded, 2 there", "locations: 0 loaded, 1 there", "check-ins: 0 loaded, 1 there"]
+    {
+        assert!(says(&again.stdout, &[line]), "nothing says {line}:\n{}", again.stdout);
+    }
+    let other = r#"{"users":[{"id":6,"firstName":"F","lastName":"Six","email":"Eve@example.com","password":"long enough"}]}"#;
+    let other = desk.run(&["load", &desk.file("other.json", other)], &[]);
+    assert_eq!(other.code, 1);
+    assert!(says(&other.stdout, &["6", "user 5", "address"]), "{}", other.stdout);
+}
+
+#[test]
+fn loads_that_cannot_begin() {
+    let desk = Desk::new();
+    desk.fails(&["load", "absent.json"], &[], &["absent.json"]);
+    desk.fails(&["load", desk.path().to_str().unwrap()], &[], &[desk.path().to_str().unwrap()]);
+    for (name, text) in
+        [("malformed.json", "{\"users\": [}"), ("list.json", "[]"), ("empty.json", "")]
+    {
+        let ended = desk.run(&["load", &desk.file(name, text)], &[]);
+        assert_eq!(ended.code, 1, "{name}");
+        assert!(format!("{}{}", ended.stdout, ended.stderr).contains(name), "{}", ended.stdout);
+    }
+    let typing_error = desk.file("typo.json", r#"{"user": []}"#);
+    let ended = desk.run(&["load", &typing_error], &[]);
+    assert_eq!(ended.code, 1);
+    assert!(says(&ended.stdout, &["typo.json", "user"]), "{}", ended.stdout);
+}
+
+#[test]
+fn loading_twice_changes_nothing() {
+    let site = Site::redis();
+    // Time went on: this is what the demo data would overwrite.
+    site.redis_cli::<i64>(&["HSET", "ncc:user:77", "numCheckins", "4711"]);
+    let before = site.counts();
+    let again = site.run("load", &["--demo"]);
+    assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
+    assert_eq!(again.stderr, "");
+    assert!(says(&again.stdout, &["users: 0 loaded, 1000 there already"]), "{}", again.stdout);
+    assert!(says(&again.stdout, &["locations: 0 loaded, 220 there already"]), "{}", again.stdout);
+    let user: Vec<String> = site.redis_cli(&["HMGET", "ncc:user:77", "numCheckins"]);
+    assert_eq!(user, ["4711"]);
+    assert_eq!(site.counts(), before);
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong() {
+    let site = Site::sqlite();
+    let fine = site.run("doctor", &[]);
+    assert_eq!((fine.code, fine.stderr.as_str()), (0, ""), "{}", fine.stdout);
+    assert!(fine.stdout.contains("1000 users"), "{}", fine.stdout);
+    assert!(
+        !says(&fine.stdout, &["warning"]) && !says(&fine.stdout, &["PROBLEM"]),
+        "{}",
+        fine.stdout
+    );
+
+    let site = Site::redis();
+    let forgetful = site.run("doctor", &[]);
+    assert_eq!((forgetful.code, forgetful.stderr.as_str()), (0, ""), "{}", forgetful.stdout);
+    assert!(says(&forgetful.stdout, &["warning", "append-only"]), "{}", forgetful.stdout);
+    assert!(forgetful.stdout.contains("appendonly"), "how to mend it: {}", forgetful.stdout);
+    let short = site.run("doctor", &["--session-secret", HUNTER]);
+    assert!(says(&short.stdout, &["warning", "secret"]), "{}", short.stdout);
+    assert!(!short.stdout.contains(HUNTER), "{}", short.stdout);
+}
+
+#[test]
+fn the_doctor_says_when_the_store_is_away() {
+    let desk = Desk::new();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let url = format!("redis://al:{HUNTER}@{nobody}");
+    let away = desk.run(&["doctor", "--store", &url, "--session-secret", SECRET], &[]);
+    assert_eq!(away.code, 1);
+    assert!(away.stdout.contains(&nobody) && away.stdout.contains("--store"), "{}", away.stdout);
+    assert!(!format!("{}{}", away.stdout, away.stderr).contains(HUNTER), "{}", away.stdout);
+
+    let no_secret = RedisServer::start();
+    let no_secret = desk.run(&["doctor", "--store", &no_secret.url()], &[]);
+    assert_eq!(no_secret.code, 1);
+    assert!(no_secret.stdout.contains("--session-secret"), "{}", no_secret.stdout);
+}

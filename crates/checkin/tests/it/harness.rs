@@ -1,0 +1,336 @@
+//! A store with the demo data in it, and our services on it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::{Client, Program, RedisServer, Response, Stream, signature};
+
+pub(crate) const EMAIL: &str = "al.appelhof@example.com";
+pub(crate) const PASSWORD: &str = "secret123";
+pub(crate) const USER: u64 = 77;
+pub(crate) const SECRET: &str = "one secret for all of the services";
+pub(crate) const COOKIE: &str = "checkinapp";
+pub(crate) const CHECKIN: &str = "/api/checkin";
+
+/// Longer than anything takes that does not hang, on a slow machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+const AUTH_READY: &str = "Authentication service listening on port ";
+const RECEIVER_READY: &str = "Checkin receiver listening on port ";
+
+/// A store of one test, in a directory of its own.
+pub(crate) struct Site {
+    pub(crate) store: String,
+    pub(crate) directory: TempDir,
+    redis: Option<RedisServer>,
+}
+
+/// A running service.
+pub(crate) struct Service {
+    pub(crate) program: Program,
+    port: u16,
+}
+
+/// A program that has ended.
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Site {
+    /// An SQLite file with the demo data.
+    pub(crate) fn sqlite() -> Site {
+        let site = Site::empty_sqlite();
+        copy_files(sqlite_template(), site.directory.path());
+        site
+    }
+
+    /// An SQLite file that is not there yet.
+    pub(crate) fn empty_sqlite() -> Site {
+        let directory = tempfile::tempdir().unwrap();
+        let store = format!("sqlite:{}", directory.path().join("checkin.db").display());
+        Site { store, directory, redis: None }
+    }
+
+    /// A Redis with the demo data, which it forgets changes of when it ends.
+    pub(crate) fn redis() -> Site {
+        let template = redis_template();
+        let directory = template.parent().unwrap().to_str().unwrap();
+        let file = template.file_name().unwrap().to_str().unwrap();
+        Site::on(RedisServer::start_with(&["--dir", directory, "--dbfilename", file]))
+    }
+
+    /// A Redis with the demo data, which keeps everything.
+    pub(crate) fn lasting_redis() -> Site {
+        let redis = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+        let site = Site::on(redis);
+        site.load_demo();
+        site
+    }
+
+    pub(crate) fn on(redis: RedisServer) -> Site {
+        let directory = tempfile::tempdir().unwrap();
+        Site { store: redis.url(), directory, redis: Some(redis) }
+    }
+
+    pub(crate) fn server(&self) -> &RedisServer {
+        self.redis.as_ref().expect("the site is on Redis")
+    }
+
+    pub(crate) fn server_mut(&mut self) -> &mut RedisServer {
+        self.redis.as_mut().expect("the site is on Redis")
+    }
+
+    pub(crate) fn auth(&self, args: &[&str]) -> Service {
+        Service::ready(self.start("auth", args), AUTH_READY)
+    }
+
+    pub(crate) fn receiver(&self, args: &[&str]) -> Service {
+        Service::ready(self.start("receiver", args), RECEIVER_READY)
+    }
+
+    /// Everything in one process: the authentication service, the receiver, and the process.
+    pub(crate) fn up(&self) -> (Program, Client, Client) {
+        let program = self.start("up", &[]);
+        let receiver = Client::new(url(port_in(&program.wait_for_line(RECEIVER_READY, PATIENCE))));
+        let auth = Client::new(url(port_in(&program.wait_for_line(AUTH_READY, PATIENCE))));
+        (program, auth, receiver)
+    }
+
+    /// Runs a command on this store to its end.
+    pub(crate) fn run(&self, command: &str, args: &[&str]) -> Ended {
+        Ended::of(self.start(command, args))
+    }
+
+    /// Settings come as variables, so that any flag may override them.
+    fn start(&self, command: &str, args: &[&str]) -> Program {
+        let mut program = checkin(self.directory.path());
+        program
+            .env("CHECKIN_STORE", &self.store)
+            .env("CHECKIN_STORE_TIMEOUT", "5s")
+            .env("CHECKIN_LISTEN", "127.0.0.1:0");
+        for service in ["CONSOLE", "API", "RECEIVER", "AUTH"] {
+            program.env(format!("CHECKIN_{service}_LISTEN"), "127.0.0.1:0");
+        }
+        if self.redis.is_some() {
+            program.env("CHECKIN_SESSION_SECRET", SECRET);
+        }
+        program.arg(command).args(args);
+        Program::spawn(program)
+    }
+
+    fn load_demo(&self) {
+        let loaded = self.run("load", &["--demo"]);
+        assert_eq!(loaded.code, 0, "{}{}", loaded.stdout, loaded.stderr);
+    }
+
+    /// A command of `redis-cli`.
+    #[track_caller]
+    pub(crate) fn redis_cli<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+        let mut connection = self.server().connection();
+        let (name, args) = command.split_first().unwrap();
+        redis::cmd(name).arg(args).query(&mut connection).unwrap()
+    }
+
+    /// How many check-ins and how many keys there are.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.redis_cli(&["XLEN", "ncc:checkins"]), self.redis_cli(&["DBSIZE"]))
+    }
+
+    /// The value of the client's session, as it lies in Redis.
+    pub(crate) fn session_value(&self, client: &Client) -> Option<String> {
+        self.redis_cli(&["GET", &format!("ncc:session:{}", session_id(client))])
+    }
+}
+
+impl Service {
+    fn ready(program: Program, line: &str) -> Service {
+        let port = port_in(&program.wait_for_line(line, PATIENCE));
+        Service { program, port }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A browser that has not been here.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(url(self.port))
+    }
+
+    /// A browser with the cookies of another one: ports do not keep cookies apart.
+    pub(crate) fn client_like(&self, other: &Client) -> Client {
+        let mut client = self.client();
+        *client.jar_mut() = other.jar().clone();
+        client
+    }
+
+    /// A browser in which Al has logged in.
+    pub(crate) async fn logged_in(&self) -> Client {
+        let mut client = self.client();
+        expect_plain(&log_in(&mut client).await, 200, "OK");
+        client
+    }
+}
+
+impl Ended {
+    pub(crate) fn of(mut program: Program) -> Ended {
+        let status = program.wait(PATIENCE);
+        Ended {
+            code: status.code().expect("it ends by itself"),
+            stdout: program.text(Stream::Stdout),
+            stderr: program.text(Stream::Stderr),
+        }
+    }
+}
+
+/// Our program, in a directory where it finds nothing, and without the developer's settings.
+pub(crate) fn checkin(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_checkin"));
+    command.current_dir(directory);
+    let ours = |name: &OsString| name.to_string_lossy().starts_with("CHECKIN_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
+    command
+}
+
+pub(crate) async fn log_in(client: &mut Client) -> Response {
+    client.post("/login", &json!({"email": EMAIL, "password": PASSWORD})).await
+}
+
+/// Al's check-in.
+pub(crate) fn at(location: u64, stars: u64) -> Value {
+    json!({"userId": USER, "locationId": location, "starRating": stars})
+}
+
+/// The id in the client's cookie, which must be signed with [`SECRET`].
+#[track_caller]
+pub(crate) fn session_id(client: &Client) -> String {
+    let value = signature::decode(client.jar().get(COOKIE).expect("a session cookie")).unwrap();
+    signature::unsign(&value, SECRET).expect("a cookie signed with our secret").to_owned()
+}
+
+/// The id of the check-in that was accepted.
+#[track_caller]
+pub(crate) fn accepted(response: &Response) -> String {
+    assert_eq!(response.status, 202, "{}", response.text());
+    response.header("checkin-id").expect("a Checkin-Id").to_owned()
+}
+
+#[track_caller]
+pub(crate) fn expect_plain(response: &Response, status: u16, text: &str) {
+    assert_eq!((response.status, response.text()), (status, text));
+    let content_type = response.header("content-type").unwrap_or_default();
+    assert!(content_type.starts_with("text/plain"), "{content_type:?}");
+}
+
+/// What is wrong with an answer that should be a problem (RFC 9457) with these bad fields.
+pub(crate) fn problem_flaw(response: &Response, status: u16, fields: &[&str]) -> Option<String> {
+    let content_type = response.header("content-type").unwrap_or_default();
+    if response.status != status || content_type != "application/problem+json" {
+        let text = String::from_utf8_lossy(&response.body);
+        return Some(format!("{} {content_type:?} {text}", response.status));
+    }
+    let problem: Value = response.json();
+    let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+    let named: Vec<&str> = errors.iter().filter_map(|error| error["field"].as_str()).collect();
+    let right = problem["status"] == status && problem["title"].is_string() && named == fields;
+    (!right).then(|| problem.to_string())
+}
+
+#[track_caller]
+pub(crate) fn expect_problem(response: &Response, status: u16, fields: &[&str]) {
+    let flaw = problem_flaw(response, status, fields);
+    assert_eq!(flaw, None, "not a problem with status {status} and fields {fields:?}");
+}
+
+#[track_caller]
+pub(crate) fn retry_after(response: &Response) -> u64 {
+    response.header("retry-after").expect("a Retry-After").parse().unwrap()
+}
+
+/// Asks again until the answer is the one that is waited for.
+pub(crate) async fn until(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Response,
+    mut done: impl FnMut(&Response) -> bool,
+) -> Response {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let response = ask().await;
+        if done(&response) {
+            return response;
+        }
+        assert!(Instant::now() < deadline, "{what}: still {}", response.status);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn port_in(line: &str) -> u16 {
+    let number = line.trim_end_matches('.').rsplit(' ').next().unwrap();
+    number.parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// The files of a store with the demo data: made once, as every test would wait for it.
+fn sqlite_template() -> &'static Path {
+    static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let site = Site::empty_sqlite();
+        site.load_demo();
+        let template = own_directory("sqlite");
+        copy_files(site.directory.path(), &template);
+        template
+    })
+}
+
+/// A snapshot of a Redis with the demo data.
+fn redis_template() -> &'static Path {
+    static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let template = own_directory("redis");
+        let directory = template.to_str().unwrap();
+        let args = ["--dir", directory, "--dbfilename", "demo.rdb"];
+        let site = Site::on(RedisServer::start_with(&args));
+        site.load_demo();
+        site.redis_cli::<()>(&["SAVE"]);
+        template.join("demo.rdb")
+    })
+}
+
+/// A directory that this process may fill. What an earlier run left there goes.
+fn own_directory(name: &str) -> PathBuf {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("demo-{name}"));
+    let directory = parent.join(std::process::id().to_string());
+    forget_ended_runs(&parent);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// Removes the directories of processes that are gone. Others may be doing the same.
+fn forget_ended_runs(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let process = Path::new("/proc").join(entry.file_name());
+        if Path::new("/proc/self").exists() && !process.exists() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}

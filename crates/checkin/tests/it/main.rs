@@ -1,0 +1,11 @@
+//! The program from outside: the real binary on real stores, beside a real Express service.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bad_input;
+mod command_line;
+mod harness;
+mod idempotency;
+mod shared_sessions;
+mod survival;
+mod walkthrough;

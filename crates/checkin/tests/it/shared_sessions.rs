@@ -1,0 +1,146 @@
+//! One deployment, many services: ours and Express ones take each other's sessions.
+
+use serde_json::json;
+use testkit::{Client, Express, Method, signature};
+
+use crate::harness::{
+    CHECKIN, COOKIE, EMAIL, SECRET, Site, accepted, at, expect_plain, log_in, session_id,
+};
+
+#[tokio::test]
+async fn services_behind_one_redis_take_each_others_sessions() {
+    let site = Site::redis();
+    let auths = [site.auth(&[]), site.auth(&[])];
+    let receivers = [site.receiver(&[]), site.receiver(&[])];
+    let mut stars = 0;
+    for (auth, other) in [(&auths[0], &auths[1]), (&auths[1], &auths[0])] {
+        let mut here = auth.logged_in().await;
+        let mut there = other.client_like(&here);
+        assert_eq!(there.get("/session").await.json()["user"]["email"], EMAIL);
+        let mut at_receivers = receivers.each_ref().map(|receiver| receiver.client_like(&here));
+        for client in &mut at_receivers {
+            stars += 1;
+            accepted(&client.post(CHECKIN, &at(3, stars)).await);
+        }
+        expect_plain(&there.get("/logout").await, 200, "OK");
+        expect_plain(&here.get("/session").await, 401, "Authentication required.");
+        for client in &mut at_receivers {
+            let refused = client.post(CHECKIN, &at(4, 1)).await;
+            expect_plain(&refused, 401, "Authentication required.");
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_processes_share_one_sqlite_file() {
+    let site = Site::sqlite();
+    let (auth, receiver) = (site.auth(&[]), site.receiver(&[]));
+    let mut at_auth = auth.logged_in().await;
+    let mut at_receiver = receiver.client_like(&at_auth);
+    accepted(&at_receiver.post(CHECKIN, &at(3, 1)).await);
+    // Both write at once.
+    let logins = futures_util::future::join_all((0..4).map(|_| auth.logged_in()));
+    let checkins = futures_util::future::join_all((10..20).map(|location| {
+        let mut client = at_receiver.clone();
+        async move { accepted(&client.post(CHECKIN, &at(location, 1)).await) }
+    }));
+    tokio::join!(logins, checkins);
+    expect_plain(&at_auth.get("/logout").await, 200, "OK");
+    let refused = at_receiver.post(CHECKIN, &at(3, 2)).await;
+    expect_plain(&refused, 401, "Authentication required.");
+}
+
+fn express(site: &Site, secret: &str) -> Express {
+    let env = [("STORE", site.store.as_str()), ("SECRET", secret), ("PREFIX", "ncc")];
+    Express::start("service.js", &env)
+}
+
+fn express_client(express: &Express, like: &Client) -> Client {
+    let mut client = Client::new(express.url());
+    *client.jar_mut() = like.jar().clone();
+    client
+}
+
+#[tokio::test]
+async fn a_login_at_express_is_one_here() {
+    let site = Site::redis();
+    let (express, auth, receiver) = (express(&site, SECRET), site.auth(&[]), site.receiver(&[]));
+    let mut at_express = Client::new(express.url());
+    expect_ok(&log_in(&mut at_express).await);
+    let mut at_auth = auth.client_like(&at_express);
+    let mut at_receiver = receiver.client_like(&at_express);
+    accepted(&at_receiver.post(CHECKIN, &at(3, 1)).await);
+    assert_eq!(at_auth.get("/session").await.json()["user"]["email"], EMAIL);
+
+    expect_ok(&at_express.get("/logout").await);
+    expect_plain(&at_auth.get("/session").await, 401, "Authentication required.");
+    let refused = at_receiver.post(CHECKIN, &at(3, 2)).await;
+    expect_plain(&refused, 401, "Authentication required.");
+}
+
+#[tokio::test]
+async fn a_login_here_is_one_at_express() {
+    let site = Site::redis();
+    let (express, auth) = (express(&site, SECRET), site.auth(&[]));
+    let mut at_auth = auth.logged_in().await;
+    let mut at_express = express_client(&express, &at_auth);
+    let session = at_express.get("/session").await;
+    assert_eq!(session.json(), json!({"user": EMAIL, "all": {"user": EMAIL}}));
+
+    expect_plain(&at_auth.get("/logout").await, 200, "OK");
+    assert_eq!(at_express.get("/session").await.status, 401);
+}
+
+#[tokio::test]
+async fn what_express_stored_survives_byte_for_byte() {
+    let site = Site::redis();
+    let (express, auth, receiver) = (express(&site, SECRET), site.auth(&[]), site.receiver(&[]));
+    let mut at_auth = auth.logged_in().await;
+    let mut at_express = express_client(&express, &at_auth);
+    let odd = r#"{"nested":[{"a":{"b":[[],{},null,false]}}],"one":1.0,"big":12345678901234567890,"huge":1e300,"tiny":5e-324,"minus":-0.0,"text":"é 漢 😀 \u2028 \ud800 \u0000 \"\\/","":"","__proto__":1,"cookie":{"path":"/x"}}"#;
+    let stored = at_express.request(Method::POST, "/session/odd");
+    expect_ok(&stored.header("content-type", "application/json").body(odd).send().await);
+
+    survives(&site, &mut at_auth, &mut receiver.client_like(&at_express), 1).await;
+    // What JavaScript would not write itself, another client of Redis may.
+    let key = format!("ncc:session:{}", session_id(&at_auth));
+    let value = site.session_value(&at_auth).unwrap();
+    let value = value.replace("\"odd\":", " \"raw\" : [1.0, 1E2, 18446744073709551616] ,\"odd\":");
+    site.redis_cli::<()>(&["SET", &key, &value, "EX", "1000"]);
+    survives(&site, &mut at_auth, &mut receiver.client_like(&at_express), 2).await;
+}
+
+async fn survives(site: &Site, at_auth: &mut Client, at_receiver: &mut Client, stars: u64) {
+    let before = site.session_value(at_auth);
+    assert!(before.as_ref().is_some_and(|value| value.contains("odd")), "{before:?}");
+    assert_eq!(at_auth.get("/session").await.status, 200);
+    accepted(&at_receiver.post(CHECKIN, &at(3, stars)).await);
+    assert_eq!(site.session_value(at_auth), before);
+}
+
+#[tokio::test]
+async fn an_old_secret_verifies_and_the_new_one_signs() {
+    let site = Site::redis();
+    let (old, new) = ("the secret of the last quarter", SECRET);
+    let both = format!("{new},{old}");
+    let express = express(&site, old);
+    let auth = site.auth(&["--session-secret", &both]);
+    let only_new = site.auth(&[]);
+
+    let mut at_express = Client::new(express.url());
+    expect_ok(&log_in(&mut at_express).await);
+    assert_eq!(auth.client_like(&at_express).get("/session").await.status, 200);
+    assert_eq!(only_new.client_like(&at_express).get("/session").await.status, 401);
+
+    let fresh = auth.logged_in().await;
+    let cookie = signature::decode(fresh.jar().get(COOKIE).unwrap()).unwrap();
+    assert!(signature::unsign(&cookie, new).is_some(), "the new secret signs");
+    assert_eq!(only_new.client_like(&fresh).get("/session").await.status, 200);
+    assert_eq!(express_client(&express, &fresh).get("/session").await.status, 401);
+}
+
+/// Express says `text/html` where we say `text/plain`.
+#[track_caller]
+fn expect_ok(response: &testkit::Response) {
+    assert_eq!((response.status, response.text()), (200, "OK"));
+}

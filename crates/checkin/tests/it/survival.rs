@@ -1,0 +1,254 @@
+//! Processes and stores end, stop, and come back.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::{Client, Method, Program, Response, Signal, Stream};
+
+use crate::harness::{
+    CHECKIN, EMAIL, PASSWORD, PATIENCE, Service, Site, accepted, at, expect_plain, expect_problem,
+    log_in, retry_after, until,
+};
+
+/// The time-out that a service has by default; the harness gives more.
+const DEFAULT_TIMEOUT: [&str; 2] = ["--store-timeout", "250ms"];
+
+async fn keyed(client: &mut Client) -> Response {
+    let request = client.request(Method::POST, CHECKIN).header("idempotency-key", "a visit");
+    request.json(&at(2, 5)).send().await
+}
+
+#[tokio::test]
+async fn up_keeps_what_it_accepted_when_it_is_killed() {
+    let site = Site::empty_sqlite();
+    let (mut first, mut at_auth, mut at_receiver) = site.up();
+    let demo_login = first.wait_for_line("demo login", PATIENCE);
+    assert!(demo_login.contains(EMAIL) && demo_login.contains(PASSWORD), "{demo_login}");
+    let secret = site.directory.path().join("checkin.db.session-secret");
+    assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!first.text(Stream::Stdout).contains(fs::read_to_string(&secret).unwrap().trim()));
+
+    let refused = keyed(&mut at_receiver).await;
+    expect_plain(&refused, 401, "Authentication required.");
+    expect_plain(&log_in(&mut at_auth).await, 200, "OK");
+    *at_receiver.jar_mut() = at_auth.jar().clone();
+    let checkin = accepted(&keyed(&mut at_receiver).await);
+    first.kill();
+
+    let (_second, mut auth_again, mut receiver_again) = site.up();
+    for client in [&mut auth_again, &mut receiver_again] {
+        *client.jar_mut() = at_auth.jar().clone();
+    }
+    assert_eq!(auth_again.get("/session").await.json()["user"]["email"], EMAIL);
+    assert_eq!(accepted(&keyed(&mut receiver_again).await), checkin);
+    expect_plain(&auth_again.get("/logout").await, 200, "OK");
+    expect_plain(&keyed(&mut receiver_again).await, 401, "Authentication required.");
+}
+
+#[tokio::test]
+async fn redis_keeps_what_was_accepted_when_the_services_are_killed() {
+    let site = Site::redis();
+    let (mut auth, mut receiver) = (site.auth(&[]), site.receiver(&[]));
+    let at_auth = auth.logged_in().await;
+    let checkin = accepted(&keyed(&mut receiver.client_like(&at_auth)).await);
+    auth.program.kill();
+    receiver.program.kill();
+    let (auth, receiver) = (site.auth(&[]), site.receiver(&[]));
+    assert_eq!(auth.client_like(&at_auth).get("/session").await.status, 200);
+    assert_eq!(accepted(&keyed(&mut receiver.client_like(&at_auth)).await), checkin);
+}
+
+/// A login whose body has not been sent yet, but is being waited for.
+struct UnderWay {
+    stream: BufReader<TcpStream>,
+    body: String,
+}
+
+impl UnderWay {
+    fn start(service: &Service) -> UnderWay {
+        let mut stream = TcpStream::connect(("127.0.0.1", service.port())).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let body = json!({"email": EMAIL, "password": PASSWORD}).to_string();
+        let head = format!(
+            "POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        // The server says this when the handler begins to read.
+        assert!(line.starts_with("HTTP/1.1 100"), "{line}");
+        UnderWay { stream, body }
+    }
+
+    fn finish(mut self) -> String {
+        self.stream.get_mut().write_all(self.body.as_bytes()).unwrap();
+        let mut answer = String::new();
+        // The connection is closed after the answer, as the service is about to end.
+        self.stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+async fn ends_well(signal: Signal) {
+    let site = Site::sqlite();
+    let mut auth = site.auth(&[]);
+    // A browser's idle connection holds nobody up.
+    let mut idle = auth.client();
+    expect_plain(&idle.get("/healthz").await, 200, "OK");
+    let login = UnderWay::start(&auth);
+    auth.program.signal(signal);
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", auth.port())).is_ok() {
+        assert!(Instant::now() < deadline, "it still accepts connections");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(auth.program.is_running());
+    let answer = tokio::task::spawn_blocking(|| login.finish()).await.unwrap();
+    assert!(answer.contains("HTTP/1.1 200 OK") && answer.contains("checkinapp=s%3A"), "{answer}");
+    let stopped = Instant::now();
+    assert_eq!(auth.program.wait(PATIENCE).code(), Some(0));
+    assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
+    assert_eq!(auth.program.text(Stream::Stderr), "");
+
+    let auth = site.auth(&[]);
+    let mut client = auth.client();
+    let cookie = answer.split("checkinapp=").nth(1).unwrap().split(';').next().unwrap();
+    client.jar_mut().set("checkinapp", cookie);
+    assert_eq!(client.get("/session").await.status, 200, "what was answered is stored");
+}
+
+#[tokio::test]
+async fn sigterm_finishes_the_request_under_way() {
+    ends_well(Signal::SIGTERM).await;
+}
+
+#[tokio::test]
+async fn sigint_finishes_the_request_under_way() {
+    ends_well(Signal::SIGINT).await;
+}
+
+#[tokio::test]
+async fn every_service_ends_well_at_once_when_idle() {
+    let site = Site::sqlite();
+    let (up, ..) = site.up();
+    let programs: [Program; 3] = [up, site.receiver(&[]).program, site.auth(&[]).program];
+    for mut program in programs {
+        let asked = Instant::now();
+        assert_eq!(program.stop().code(), Some(0));
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    }
+}
+
+/// Services with the default time-out, and a browser with a session.
+struct Scene {
+    auth: Service,
+    receiver: Service,
+    at_auth: Client,
+    at_receiver: Client,
+}
+
+impl Scene {
+    async fn on(site: &Site) -> Scene {
+        let at_auth = site.auth(&[]).logged_in().await;
+        let (auth, receiver) = (site.auth(&DEFAULT_TIMEOUT), site.receiver(&DEFAULT_TIMEOUT));
+        let (at_auth, at_receiver) = (auth.client_like(&at_auth), receiver.client_like(&at_auth));
+        let mut scene = Scene { auth, receiver, at_auth, at_receiver };
+        scene.works_again().await;
+        scene
+    }
+
+    /// Asks until the store answers in time; on the way a session is never denied.
+    async fn works_again(&mut self) {
+        let denied_or_fine = |response: &Response| {
+            assert!(matches!(response.status, 200 | 202 | 503), "{}", response.status);
+            response.status != 503
+        };
+        let at_auth = &mut self.at_auth;
+        until("/session", async || at_auth.get("/session").await, denied_or_fine).await;
+        let at_receiver = &mut self.at_receiver;
+        until("check-in", async || keyed(at_receiver).await, denied_or_fine).await;
+        for service in [&self.auth, &self.receiver] {
+            let mut client = service.client();
+            until("/readyz", async || client.get("/readyz").await, denied_or_fine).await;
+        }
+    }
+
+    /// All that needs the store says 503 within this time, and the rest works.
+    async fn is_away(&mut self, within: Duration) {
+        for _ in 0..3 {
+            away(self.at_auth.get("/session"), within).await;
+            away(log_in(&mut self.at_auth.clone()), within).await;
+            away(log_in(&mut self.auth.client()), within).await;
+            away(self.at_auth.get("/logout"), within).await;
+            away(keyed(&mut self.at_receiver), within).await;
+            away(self.at_receiver.post(CHECKIN, &at(9, 1)), within).await;
+            for service in [&self.auth, &self.receiver] {
+                expect_plain(&service.client().get("/healthz").await, 200, "OK");
+                away(service.client().get("/readyz"), within).await;
+            }
+            nobody(&self.auth, Method::GET, "/session").await;
+            nobody(&self.receiver, Method::POST, CHECKIN).await;
+        }
+    }
+}
+
+/// A store that is away is never taken for a session that is gone.
+async fn away(answer: impl Future<Output = Response>, within: Duration) {
+    let asked = Instant::now();
+    let response = answer.await;
+    let took = asked.elapsed();
+    expect_problem(&response, 503, &[]);
+    assert!(retry_after(&response) >= 1);
+    assert_eq!(response.set_cookies(), Vec::<String>::new(), "the browser keeps its cookie");
+    assert!(took < within, "{took:?}");
+}
+
+/// Who has no cookie is nobody, store or no store.
+async fn nobody(service: &Service, method: Method, path: &str) {
+    let response = service.client().request(method, path).json(&at(2, 5)).send().await;
+    expect_plain(&response, 401, "Authentication required.");
+}
+
+#[tokio::test]
+async fn redis_is_killed_and_comes_back() {
+    let mut site = Site::lasting_redis();
+    let mut scene = Scene::on(&site).await;
+    let checkin = accepted(&keyed(&mut scene.at_receiver).await);
+    site.server_mut().kill();
+    scene.is_away(Duration::from_secs(2)).await;
+    site.server_mut().restart();
+    scene.works_again().await;
+    assert_eq!(accepted(&keyed(&mut scene.at_receiver).await), checkin);
+    assert!(scene.auth.program.is_running() && scene.receiver.program.is_running());
+}
+
+#[tokio::test]
+async fn redis_stands_still_and_goes_on() {
+    let site = Site::redis();
+    let mut scene = Scene::on(&site).await;
+    site.server().pause();
+    scene.is_away(Duration::from_secs(2)).await;
+    site.server().resume();
+    scene.works_again().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_store_that_is_not_needed() {
+    let site = Site::redis();
+    let (auth, receiver) =
+        (site.auth(&["--store-timeout", "20s"]), site.receiver(&["--store-timeout", "20s"]));
+    site.server().pause();
+    let asked = Instant::now();
+    nobody(&auth, Method::GET, "/session").await;
+    nobody(&receiver, Method::POST, CHECKIN).await;
+    expect_plain(&auth.client().get("/healthz").await, 200, "OK");
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    site.server().resume();
+}
