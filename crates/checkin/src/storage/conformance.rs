@@ -4,7 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BulkLoad, CheckinLog, Health, LocationRepository, NewUser, UserRepository};
+use tower_express_session::Store;
+
+use super::{
+    AccountSessions, BulkLoad, CheckinLog, Health, LocationRepository, NewUser, UserRepository,
+};
 use crate::domain::{
     Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
     PasswordHash, StarRating, User, UserId,
@@ -14,20 +18,26 @@ mod accounts;
 mod bulk;
 mod log;
 mod retries;
+mod sessions;
 
-pub(super) use {accounts::*, bulk::*, log::*, retries::*};
+pub(super) use {accounts::*, bulk::*, log::*, retries::*, sessions::*};
 
 /// Everything that the services need of a store.
 pub(super) trait Storage:
-    UserRepository + LocationRepository + CheckinLog + BulkLoad + Health
+    UserRepository + LocationRepository + CheckinLog + BulkLoad + AccountSessions + Health
 {
 }
 
-impl<T: UserRepository + LocationRepository + CheckinLog + BulkLoad + Health> Storage for T {}
+impl<T> Storage for T where
+    T: UserRepository + LocationRepository + CheckinLog + BulkLoad + AccountSessions + Health
+{
+}
 
 /// An empty store under test.
 pub(super) struct Subject {
     pub(super) storage: Arc<dyn Storage>,
+    /// The store of sessions beside it.
+    pub(super) sessions: Arc<dyn Store>,
     /// Lets so much time go by: of the clock, or of the world.
     pub(super) advance: Box<dyn Fn(Duration) -> Passing>,
 }
@@ -68,6 +78,9 @@ macro_rules! checks {
             an_append_comes_after_what_was_loaded
             the_demo_data_fits
             a_sound_store_is_diagnosed_as_such
+            an_account_lists_its_own_sessions
+            what_ended_or_changed_hands_is_not_listed
+            the_oldest_entries_make_room
         }
     };
 }

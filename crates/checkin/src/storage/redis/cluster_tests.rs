@@ -7,6 +7,7 @@ use testkit::RedisServer;
 use tower_express_session::store::redis::Client;
 
 use super::RedisStorage;
+use super::tests::{patient, sessions};
 use crate::storage::conformance::{Subject, checks};
 
 const SLOTS: u32 = 16_384;
@@ -25,19 +26,19 @@ async fn a_cluster_serves_as_well_as_one_server() {
     let server = RedisServer::start_with(&["--cluster-enabled", "yes"]);
     form_cluster(&server).await;
     let cluster = format!("redis-cluster://127.0.0.1:{}", server.port());
-    let cluster = Client::open(&cluster).unwrap();
+    let cluster = patient(&cluster);
     checks!(in_turn: cluster);
 }
 
 fn subject(cluster: &Client, prefix: &str) -> Subject {
     let storage = Arc::new(RedisStorage::new(cluster.clone(), prefix));
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
-    Subject { storage, advance }
+    Subject { storage, sessions: sessions(cluster, prefix), advance }
 }
 
 /// Gives the node all slots, and waits until it takes up its work.
 async fn form_cluster(server: &RedisServer) {
-    let node = RedisStorage::new(Client::open(&server.url()).unwrap(), "ncc");
+    let node = RedisStorage::new(patient(&server.url()), "ncc");
     let slots: Vec<String> = (0..SLOTS).map(|slot| slot.to_string()).collect();
     let words: Vec<&str> =
         ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();

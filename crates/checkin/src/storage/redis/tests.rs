@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use testkit::RedisServer;
-use tower_express_session::store::redis::Client;
+use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
 
 use super::{RedisStorage, Reply, texts};
 use crate::storage::conformance::{
@@ -16,18 +16,30 @@ use crate::storage::{
 };
 
 fn storage(server: &RedisServer) -> RedisStorage {
-    RedisStorage::new(Client::open(&server.url()).unwrap(), "ncc")
+    RedisStorage::new(patient(&server.url()), "ncc")
+}
+
+/// A client for a machine that is busy with other tests.
+pub(super) fn patient(url: &str) -> Client {
+    let patience = Duration::from_secs(20);
+    Client::with_timeouts(url, Timeouts { connect: patience, response: patience }).unwrap()
+}
+
+pub(super) fn sessions(client: &Client, prefix: &str) -> Arc<RedisStore> {
+    Arc::new(RedisStore::new(client.clone()).prefix(&format!("{prefix}:session:")))
 }
 
 async fn subject() -> (RedisServer, Subject) {
     let server = RedisServer::start();
     let storage = Arc::new(storage(&server));
+    let sessions = sessions(&storage.client, "ncc");
     // The lives of keys are counted by the server.
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
-    (server, Subject { storage, advance })
+    (server, Subject { storage, sessions, advance })
 }
 
 checks!(tests: subject());
+tests!(subject(); sessions_that_others_made_are_found);
 
 async fn ask(storage: &RedisStorage, words: &str) -> Vec<String> {
     let words: Vec<&str> = words.split(' ').collect();

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use tempfile::TempDir;
-use tower_express_session::store::sqlite::Database;
 use tower_express_session::store::sqlite::rusqlite::Connection;
+use tower_express_session::store::sqlite::{Database, SqliteStore};
 
 use super::SqliteStorage;
 use crate::domain::CheckinId;
@@ -28,17 +28,20 @@ fn file(directory: &TempDir) -> std::path::PathBuf {
 async fn subject() -> (TempDir, Subject) {
     let directory = tempfile::tempdir().unwrap();
     let ms = Arc::new(AtomicU64::new(NOW_MS));
-    let clock = Arc::clone(&ms);
-    let clock = move || UNIX_EPOCH + Duration::from_millis(clock.load(Ordering::Relaxed));
-    let storage = Arc::new(open(&directory).await.clock(clock));
+    let time = Arc::clone(&ms);
+    let clock = move || UNIX_EPOCH + Duration::from_millis(time.load(Ordering::Relaxed));
+    let storage = Arc::new(open(&directory).await.clock(clock.clone()));
+    let sessions = SqliteStore::open(storage.database.clone()).await.unwrap().clock(clock);
+    let sessions = Arc::new(sessions);
     let advance = Box::new(move |time: Duration| {
         ms.fetch_add(time.as_millis().try_into().unwrap(), Ordering::Relaxed);
         Box::pin(std::future::ready(())) as _
     });
-    (directory, Subject { storage, advance })
+    (directory, Subject { storage, sessions, advance })
 }
 
 checks!(tests: subject());
+tests!(subject(); sessions_that_others_made_are_found);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_handles_share_a_file() {
