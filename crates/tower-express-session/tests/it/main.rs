@@ -2,3 +2,4 @@ mod express_interop;
 mod middleware;
 mod programs;
 mod stores;
+mod tidy;
