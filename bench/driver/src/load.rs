@@ -1,0 +1,96 @@
+//! Load: some connections, on each of them one request after the other.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tokio::task::JoinSet;
+
+use crate::http::Connection;
+
+/// What is asked of a server, and how it should answer.
+#[derive(Clone)]
+pub struct Work {
+    pub address: SocketAddr,
+    /// Sent in turn, over all connections.
+    pub requests: Arc<[Vec<u8>]>,
+    pub expected_status: u16,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Of every answered request, in nanoseconds, sorted.
+    pub latencies: Vec<u32>,
+    /// Requests with another status than the expected one, and connections that broke.
+    pub errors: u64,
+    pub elapsed: Duration,
+}
+
+/// Sends requests for so long; those under way at the end are waited for.
+pub async fn run(work: &Work, connections: usize, duration: Duration) -> Result<Outcome> {
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        open.push(Connection::open(work.address).await?);
+    }
+    let (start, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let mut tasks: JoinSet<Outcome> = open
+        .into_iter()
+        .map(|connection| keep_busy(connection, work.clone(), Arc::clone(&next), start + duration))
+        .collect();
+    let mut all = Outcome::default();
+    while let Some(outcome) = tasks.join_next().await {
+        let outcome = outcome?;
+        all.latencies.extend(outcome.latencies);
+        all.errors += outcome.errors;
+    }
+    all.elapsed = start.elapsed();
+    all.latencies.sort_unstable();
+    Ok(all)
+}
+
+async fn keep_busy(
+    mut connection: Connection,
+    work: Work,
+    next: Arc<AtomicUsize>,
+    deadline: Instant,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut sent = Instant::now();
+    while sent < deadline {
+        let turn = next.fetch_add(1, Ordering::Relaxed) % work.requests.len();
+        let answer = connection.exchange(&work.requests[turn]).await;
+        let answered = Instant::now();
+        match answer.and_then(|answer| expect(answer.status, work.expected_status)) {
+            Ok(()) => outcome.latencies.push(nanoseconds(answered - sent)),
+            Err(error) => {
+                if outcome.errors == 0 {
+                    eprintln!("{}: {error}", work.address);
+                }
+                outcome.errors += 1;
+                // A server that answers nothing but errors shall not be asked all the faster.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                match Connection::open(work.address).await {
+                    Ok(fresh) => connection = fresh,
+                    Err(_) => return outcome,
+                }
+            }
+        }
+        sent = answered;
+    }
+    outcome
+}
+
+fn expect(status: u16, expected: u16) -> io::Result<()> {
+    if status == expected {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("answered with {status} instead of {expected}")))
+}
+
+fn nanoseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,204 @@
+//! Measuring one workload on all programs, round by round: whatever the machine does meanwhile, it
+//! does to all of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use crate::http::Connection;
+use crate::load::{self, Outcome, Work};
+use crate::processor;
+use crate::programs::{LOG, Program};
+use crate::redis_server::{Calls, RedisServer};
+use crate::workload::{EMAIL, Workload};
+
+pub struct Plan {
+    pub connections: usize,
+    pub rounds: usize,
+    pub round: Duration,
+    pub warm_up: Duration,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    pub workload: Workload,
+    pub programs: Vec<ProgramRounds>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ProgramRounds {
+    pub name: &'static str,
+    pub rounds: Vec<Round>,
+}
+
+/// The figures of one round.
+#[derive(Debug, Serialize)]
+pub struct Round {
+    pub requests: u64,
+    pub requests_per_second: f64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub server_cpu_us_per_request: f64,
+    pub redis_cpu_us_per_request: f64,
+    /// Parts of one core.
+    pub server_cpu_share: f64,
+    pub driver_cpu_share: f64,
+    pub redis_cpu_share: f64,
+    pub redis_commands_per_request: f64,
+    pub redis_commands: BTreeMap<String, f64>,
+    pub errors: u64,
+}
+
+impl Measured {
+    pub fn errors(&self) -> u64 {
+        self.programs.iter().flat_map(|program| &program.rounds).map(|round| round.errors).sum()
+    }
+}
+
+pub async fn measure(
+    workload: Workload,
+    programs: &[&Program],
+    redis: &RedisServer,
+    plan: &Plan,
+) -> Result<Measured> {
+    let works: Vec<Work> = programs.iter().map(|program| work(workload, program)).collect();
+    let mut measured: Vec<ProgramRounds> = programs
+        .iter()
+        .map(|program| ProgramRounds { name: program.name, rounds: Vec::new() })
+        .collect();
+    for (program, work) in programs.iter().zip(&works) {
+        look_at(workload, work).await.with_context(|| program.name)?;
+        load::run(work, plan.connections, plan.warm_up).await?;
+        redis.empty_stream(LOG)?;
+    }
+    for _ in 0..plan.rounds {
+        for ((program, work), measured) in programs.iter().zip(&works).zip(&mut measured) {
+            let round = round(workload, program, work, redis, plan).await;
+            measured.rounds.push(round.with_context(|| program.name)?);
+        }
+    }
+    Ok(Measured { workload, programs: measured })
+}
+
+fn work(workload: Workload, program: &Program) -> Work {
+    Work {
+        address: program.server.address,
+        requests: workload.requests(program.plain_path, &program.cookie).into(),
+        expected_status: workload.expected_status(),
+    }
+}
+
+/// Looks once at a whole answer; under load only the status counts.
+async fn look_at(workload: Workload, work: &Work) -> Result<()> {
+    let mut connection = Connection::open(work.address).await?;
+    let answer = connection.exchange(&work.requests[0]).await?;
+    let right = match workload {
+        Workload::Plain => answer.body == b"OK",
+        Workload::Read => String::from_utf8_lossy(answer.body).contains(EMAIL),
+        Workload::Checkin => answer.header("checkin-id").is_some(),
+    };
+    let status = answer.status;
+    ensure!(right && status == work.expected_status, "{workload}: a wrong answer, {status}");
+    Ok(())
+}
+
+/// Processor time so far.
+struct Times {
+    server: Duration,
+    driver: Duration,
+    redis: Duration,
+}
+
+impl Times {
+    fn now(program: &Program, redis: &RedisServer) -> Result<Self> {
+        Ok(Self {
+            server: processor::time_of(program.server.pid())?,
+            driver: processor::time_of(std::process::id())?,
+            redis: processor::time_of(redis.pid())?,
+        })
+    }
+}
+
+async fn round(
+    workload: Workload,
+    program: &Program,
+    work: &Work,
+    redis: &RedisServer,
+    plan: &Plan,
+) -> Result<Round> {
+    let calls = redis.calls()?;
+    let before = Times::now(program, redis)?;
+    let outcome = load::run(work, plan.connections, plan.round).await?;
+    let after = Times::now(program, redis)?;
+    let calls = between(&calls, &redis.calls()?);
+    if workload == Workload::Checkin {
+        let (stored, answered) = (redis.stream_length(LOG)?, outcome.latencies.len() as u64);
+        let explained = outcome.errors > 0 || stored == answered;
+        ensure!(explained, "{answered} check-ins accepted and {stored} stored");
+        redis.empty_stream(LOG)?;
+    }
+    figures(&outcome, &before, &after, &calls)
+}
+
+/// The calls between two looks, without the first look itself.
+fn between(before: &Calls, after: &Calls) -> Calls {
+    let by_command = after.by_command.iter().map(|(name, count)| {
+        (name.clone(), count - before.by_command.get(name).copied().unwrap_or_default())
+    });
+    let by_command = by_command.filter(|(name, _)| name != "info").collect();
+    Calls { total: (after.total - before.total).saturating_sub(1), by_command }
+}
+
+fn figures(outcome: &Outcome, before: &Times, after: &Times, calls: &Calls) -> Result<Round> {
+    ensure!(!outcome.latencies.is_empty(), "no request was answered");
+    let requests = outcome.latencies.len() as f64;
+    let us = |time: Duration| time.as_secs_f64() * 1e6 / requests;
+    let share = |time: Duration| time.as_secs_f64() / outcome.elapsed.as_secs_f64();
+    let (server, redis) = (after.server - before.server, after.redis - before.redis);
+    let by_command = calls.by_command.iter();
+    Ok(Round {
+        requests: outcome.latencies.len() as u64,
+        requests_per_second: requests / outcome.elapsed.as_secs_f64(),
+        p50_us: percentile(&outcome.latencies, 50) / 1e3,
+        p99_us: percentile(&outcome.latencies, 99) / 1e3,
+        server_cpu_us_per_request: us(server),
+        redis_cpu_us_per_request: us(redis),
+        server_cpu_share: share(server),
+        driver_cpu_share: share(after.driver - before.driver),
+        redis_cpu_share: share(redis),
+        redis_commands_per_request: calls.total as f64 / requests,
+        redis_commands: by_command.map(|(name, n)| (name.clone(), *n as f64 / requests)).collect(),
+        errors: outcome.errors,
+    })
+}
+
+/// The smallest value that so many percent do not exceed.
+fn percentile(sorted: &[u32], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    f64::from(sorted[rank - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let sorted: Vec<u32> = (1..=200).collect();
+        assert_eq!(percentile(&sorted, 50), 100.0);
+        assert_eq!(percentile(&sorted, 99), 198.0);
+        assert_eq!(percentile(&[7], 99), 7.0);
+    }
+
+    #[test]
+    fn looking_is_not_counted() {
+        let calls = |total, gets, looks| Calls {
+            total,
+            by_command: [("get".to_owned(), gets), ("info".to_owned(), looks)].into(),
+        };
+        let difference = between(&calls(10, 5, 1), &calls(14, 8, 2));
+        assert_eq!(difference, Calls { total: 3, by_command: [("get".to_owned(), 3)].into() });
+    }
+}

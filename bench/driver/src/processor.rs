@@ -1,0 +1,50 @@
+//! Processor time and cores.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::{Pid, SysconfVar, sysconf};
+
+/// Keeps this process, and what it starts, on one core.
+pub fn pin_to(core: usize) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core)?;
+    sched_setaffinity(Pid::from_raw(0), &cores)
+        .with_context(|| format!("cannot pin the driver to core {core}"))
+}
+
+/// User and system time of a process so far, all its threads together.
+pub fn time_of(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let ticks = ticks(&stat).with_context(|| format!("{path} is not as expected"))?;
+    let per_second = sysconf(SysconfVar::CLK_TCK)?.context("the clock has no rate")?;
+    Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}
+
+/// Fields 14 and 15. The second field is a name that may hold anything, so we count from its end.
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ').skip(11);
+    let mut number = || fields.next()?.parse::<u64>().ok();
+    Some(number()? + number()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_process_may_hold_anything() {
+        let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 200 30 0 0 20 0 1 0";
+        assert_eq!(ticks(stat), Some(230));
+        assert_eq!(ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn this_process_has_a_time() {
+        assert!(time_of(std::process::id()).is_ok());
+    }
+}

@@ -1,0 +1,108 @@
+//! A program under measurement: started on its core, stopped when dropped.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a program may take until it listens.
+const START: Duration = Duration::from_secs(20);
+
+/// How long a program may take to stop before it is killed.
+const STOP: Duration = Duration::from_secs(3);
+
+/// A process that ends with this value.
+pub struct Process(Child);
+
+impl Process {
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let what = format!("cannot start {:?}", command.get_program());
+        command.stdin(Stdio::null()).spawn().map(Self).context(what)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.0.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        let since = Instant::now();
+        while since.elapsed() < STOP {
+            if let Ok(Some(_)) | Err(_) = self.0.try_wait() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A process that listens.
+pub struct Server {
+    process: Process,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts the program on the core and waits for the line that names its port.
+    pub fn start(core: usize, program: &mut Command) -> Result<Self> {
+        let mut pinned = Command::new("taskset");
+        pinned.arg("-c").arg(core.to_string()).arg(program.get_program()).args(program.get_args());
+        for (name, value) in program.get_envs() {
+            if let Some(value) = value {
+                pinned.env(name, value);
+            }
+        }
+        let mut process = Process::start(pinned.stdout(Stdio::piped()))?;
+        let output = process.0.stdout.take().context("its output is piped")?;
+        let (sender, port) = channel();
+        thread::spawn(move || read(BufReader::new(output), &sender));
+        let what = || format!("{:?} did not say where it listens", program.get_program());
+        let port = port.recv_timeout(START).with_context(what)?;
+        Ok(Self { process, address: (Ipv4Addr::LOCALHOST, port).into() })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+/// Reads to the end, so that the program never waits for its output to be taken.
+fn read(output: impl BufRead, found: &Sender<u16>) {
+    for line in output.lines().map_while(Result::ok) {
+        if let Some(port) = port(&line) {
+            // Nobody waits for a second one.
+            let _ = found.send(port);
+        }
+    }
+}
+
+/// The port in `… listening on port 8083.` or `listening on 127.0.0.1:8083`.
+fn port(line: &str) -> Option<u16> {
+    let (_, place) = line.split_once("listening on ")?;
+    place.trim_end_matches('.').rsplit([':', ' ']).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_a_port() {
+        let line = "2026 INFO Authentication service listening on port 8083.";
+        assert_eq!(port(line), Some(8083));
+        assert_eq!(port("listening on 127.0.0.1:40000"), Some(40_000));
+        assert_eq!(port("Authentication enabled"), None);
+    }
+}
