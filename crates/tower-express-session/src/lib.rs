@@ -66,3 +66,8 @@ pub use service::{ResponseFuture, SessionService};
 pub use session::{LazySession, Session};
 pub use signature::Secrets;
 pub use store::{MemoryStore, Store};
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
