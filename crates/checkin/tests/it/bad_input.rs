@@ -281,6 +281,55 @@ async fn registrations() {
 }
 
 #[tokio::test]
+async fn password_changes() {
+    let mut scene = Scene::new().await;
+    let before = scene.site.counts();
+    let value = scene.site.session_value(&scene.al);
+    const GOOD: &str = r#"{"currentPassword":"secret123","newPassword":"secret777"}"#;
+    let mut table = for_any_body("/password", GOOD);
+    for wrong in ["null", "7", "true", "[]", "{}", "\"\""] {
+        let current = format!(r#"{{"currentPassword":{wrong},"newPassword":"secret777"}}"#);
+        table.push(post("/password", current, 400, &["currentPassword"]));
+        let new = format!(r#"{{"currentPassword":"secret123","newPassword":{wrong}}}"#);
+        table.push(post("/password", new, 400, &["newPassword"]));
+    }
+    table.extend([
+        post("/password", "{}", 400, &["currentPassword", "newPassword"]),
+        post("/password", GOOD.replace("777", ""), 400, &["newPassword"]),
+        post("/password", GOOD.replace("777", &"7".repeat(1000)), 400, &["newPassword"]),
+        post("/password", GOOD.replace("123", "124"), 400, &["currentPassword"]),
+        post("/password", GOOD.replace('}', r#","email":"a@b"}"#), 400, &["email"]),
+    ]);
+    let mut client = scene.auth.client_like(&scene.al);
+    refuse_all(&mut client, &table).await;
+    assert_eq!(scene.site.counts(), before);
+    assert_eq!(scene.site.session_value(&scene.al), value);
+    expect_plain(&log_in(&mut scene.auth.client()).await, 200, "OK");
+    scene.still_works().await;
+}
+
+#[tokio::test]
+async fn who_is_not_logged_in_hears_that_first() {
+    let scene = Scene::new().await;
+    let before = scene.site.counts();
+    for (service, method, path) in [
+        (&scene.auth, Method::GET, "/session"),
+        (&scene.auth, Method::GET, "/sessions"),
+        (&scene.auth, Method::DELETE, "/sessions"),
+        (&scene.auth, Method::DELETE, "/sessions/any"),
+        (&scene.auth, Method::POST, "/password"),
+        (&scene.receiver, Method::POST, CHECKIN),
+    ] {
+        let response = service.client().request(method, path).body("{nonsense").send().await;
+        expect_plain(&response, 401, "Authentication required.");
+        assert_eq!(response.set_cookies(), Vec::<String>::new());
+    }
+    let mut al = scene.auth.client_like(&scene.al);
+    expect_problem(&al.delete("/sessions/any").await, 404, &[]);
+    assert_eq!(scene.site.counts(), before);
+}
+
+#[tokio::test]
 async fn methods_and_paths() {
     let mut scene = Scene::new().await;
     let before = scene.site.counts();
@@ -549,13 +598,18 @@ fn cross_site(method: &Method, path: &'static str, host: &str) -> Vec<Bad> {
 }
 
 #[tokio::test]
-async fn posts_of_other_sites() {
+async fn requests_of_other_sites() {
     let mut scene = Scene::new().await;
     let before = scene.site.counts();
-    for (service, path) in
-        [(&scene.auth, "/login"), (&scene.auth, "/logout"), (&scene.receiver, CHECKIN)]
-    {
-        let table = cross_site(&Method::POST, path, &format!("127.0.0.1:{}", service.port()));
+    for (service, method, path) in [
+        (&scene.auth, Method::POST, "/login"),
+        (&scene.auth, Method::POST, "/logout"),
+        (&scene.auth, Method::POST, "/password"),
+        (&scene.auth, Method::POST, "/register"),
+        (&scene.auth, Method::DELETE, "/sessions"),
+        (&scene.receiver, Method::POST, CHECKIN),
+    ] {
+        let table = cross_site(&method, path, &format!("127.0.0.1:{}", service.port()));
         refuse_all(&mut service.client_like(&scene.al), &table).await;
     }
     assert_eq!(scene.site.counts(), before);

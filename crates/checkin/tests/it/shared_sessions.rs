@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::{Client, Express, Method, signature};
 
 use crate::harness::{
-    CHECKIN, COOKIE, EMAIL, SECRET, Site, accepted, at, expect_plain, log_in, session_id,
+    CHECKIN, COOKIE, EMAIL, PASSWORD, SECRET, Site, accepted, at, expect_plain, log_in, session_id,
 };
 
 #[tokio::test]
@@ -89,6 +89,34 @@ async fn a_login_here_is_one_at_express() {
 
     expect_plain(&at_auth.get("/logout").await, 200, "OK");
     assert_eq!(at_express.get("/session").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_sessions_everywhere_else() {
+    let site = Site::redis();
+    let (express, auth, receiver) = (express(&site, SECRET), site.auth(&[]), site.receiver(&[]));
+    let mut at_express = Client::new(express.url());
+    expect_ok(&log_in(&mut at_express).await);
+    let (mut old, mut other) = (auth.logged_in().await, auth.logged_in().await);
+    let mut here = old.clone();
+    let change = json!({"currentPassword": PASSWORD, "newPassword": "another password"});
+    expect_plain(&here.post("/password", &change).await, 200, "OK");
+
+    assert_eq!(here.get("/session").await.status, 200);
+    assert_ne!(session_id(&here), session_id(&old));
+    for ended in [&mut old, &mut other] {
+        expect_plain(&ended.get("/session").await, 401, "Authentication required.");
+        let mut at_receiver = receiver.client_like(ended);
+        let refused = at_receiver.post(CHECKIN, &at(3, 1)).await;
+        expect_plain(&refused, 401, "Authentication required.");
+    }
+    assert_eq!(at_express.get("/session").await.status, 401);
+    let sessions: Vec<String> = site.redis_cli(&["KEYS", "ncc:session:*"]);
+    assert_eq!(sessions, [format!("ncc:session:{}", session_id(&here))]);
+
+    expect_plain(&log_in(&mut auth.client()).await, 401, "Invalid login.");
+    let login = json!({"email": EMAIL, "password": "another password"});
+    expect_plain(&auth.client().post("/login", &login).await, 200, "OK");
 }
 
 #[tokio::test]
