@@ -6,6 +6,8 @@ mod bad_input;
 mod command_line;
 mod harness;
 mod idempotency;
+mod intruders;
+mod refusal;
 mod shared_sessions;
 mod survival;
 mod walkthrough;
