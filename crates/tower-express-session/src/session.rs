@@ -352,23 +352,30 @@ impl Session {
     ///
     /// A call that is dropped may or may not have stored the session.
     pub async fn save(&self) -> Result<(), Error> {
-        let (id, mut mine, base, saves_at_end) = {
+        let (id, mine, base) = {
             let state = self.state();
-            (state.id.clone(), state.record()?.clone(), state.base.clone(), !state.notes_saves)
+            (state.id.clone(), state.record()?.clone(), state.base.clone())
         };
-        let Some(ttl) = mine.cookie.time_to_live(now_ms(), self.context.options.ttl) else {
+        let mut record = mine.clone();
+        let written = match mine.cookie.time_to_live(now_ms(), self.context.options.ttl) {
+            Some(ttl) => self.write(&id, &mut record, base, ttl).await.map(Some),
             // What is over is not kept: connect-redis destroys here, and so do we.
-            self.context.store.destroy(&id).await?;
-            return self.note_saved(&id, None, saves_at_end, &mine);
+            None => self.context.store.destroy(&id).await.map(|()| None),
         };
-        let written = match self.write(&id, &mut mine, base, ttl).await {
+        let mut state = self.state();
+        if state.id != id {
+            // It was regenerated while the store was at work.
+            return written.map(drop);
+        }
+        match written {
+            Ok(written) => state.note_saved(&mine, record, written),
             Err(error) if error.kind() == ErrorKind::Gone => {
-                self.end(Ending::Gone);
+                state.end(Ending::Gone);
                 return Err(error);
             }
-            written => written?,
-        };
-        self.note_saved(&id, Some(written), saves_at_end, &mine)
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Writes `record`, merged with what others wrote since `base`, and gives the bytes stored.
@@ -405,25 +412,6 @@ impl Session {
             }
         }
         Err(ErrorKind::Conflict.into())
-    }
-
-    fn note_saved(
-        &self,
-        id: &SessionId,
-        written: Option<Bytes>,
-        saves_at_end: bool,
-        record: &Record,
-    ) -> Result<(), Error> {
-        let mut state = self.state();
-        // The session may have got another id, or ended, while the store was at work.
-        if state.id == *id && state.record.is_some() {
-            state.base = written.map(|bytes| (bytes, record.clone()));
-            state.record = Some(record.clone());
-            if !saves_at_end {
-                state.saved = Some(Arc::clone(&record.attributes));
-            }
-        }
-        Ok(())
     }
 
     /// Reads the session from the store again; changes of this request that were not saved are lost.
@@ -513,12 +501,6 @@ impl Session {
         state.base.is_some() || self.context.options.strict
     }
 
-    fn end(&self, ending: Ending) {
-        let mut state = self.state();
-        state.record = None;
-        state.ending = ending;
-    }
-
     fn change<T>(
         &self,
         change: impl FnOnce(&mut Attributes) -> Result<T, Error>,
@@ -533,7 +515,7 @@ impl Session {
 
     /// How the session stands at the end of the request; its cookie's lifetime starts again.
     pub(crate) fn finish(&self) -> Result<Finished, Error> {
-        let named_by_cookie = |id: &SessionId| self.context.cookie_ids.first() == Some(id);
+        let named_by_cookie = |id: &SessionId| self.context.cookie_ids.contains(id);
         let mut state = self.state();
         let Some(record) = &mut state.record else {
             return Ok(Finished::Ended { id: state.id.clone(), ending: state.ending });
@@ -576,6 +558,23 @@ impl State {
 
     fn record_mut(&mut self) -> Result<&mut Record, Error> {
         self.record.as_mut().ok_or_else(|| ErrorKind::NoSession.into())
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.record = None;
+        self.ending = ending;
+    }
+
+    /// The session's state `before` a save was stored as `written`, perhaps merged into `record`.
+    /// What the handler changed while the store was at work is kept, as a change since then.
+    fn note_saved(&mut self, before: &Record, record: Record, written: Option<Bytes>) {
+        if let Some(now) = &self.record {
+            self.record = Some(merge(before, now, &record));
+        }
+        if self.notes_saves {
+            self.saved = Some(Arc::clone(&record.attributes));
+        }
+        self.base = written.map(|bytes| (bytes, record));
     }
 }
 

@@ -48,6 +48,7 @@ impl Store for Watched {
         self.asked()?.load(id).await
     }
     async fn create(&self, id: &SessionId, value: Value, ttl: Duration) -> Result<Created, Error> {
+        tokio::task::yield_now().await;
         self.asked()?.create(id, value, ttl).await
     }
     async fn update(
@@ -271,6 +272,28 @@ async fn each_cookie_of_the_name_is_tried() {
     // Not without end.
     let many = format!("{}{cookie}", "connect.sid=x; ".repeat(1000));
     assert_eq!(text(app.get("/look", &many).await).await, "{}");
+}
+
+#[tokio::test]
+async fn what_a_handler_changes_during_a_save_is_kept() {
+    let store = Arc::<Watched>::default();
+    let layer = SessionLayer::with_shared_store(store.clone(), Secrets::new([SECRET]).unwrap());
+    let router: Router = Router::new()
+        .route(
+            "/",
+            get(async |session: Session| {
+                session.insert("a", &1)?;
+                let change = async { session.insert("b", &2) };
+                let (saved, changed) = tokio::join!(biased; session.save(), change);
+                saved.and(changed)
+            }),
+        )
+        .layer(layer);
+    let request = Request::get("/").body(Body::empty()).unwrap();
+    let cookie = cookie_pair(&router.oneshot(request).await.unwrap());
+    let id = Secrets::new([SECRET]).unwrap().unsign(&decoded(&cookie)).unwrap();
+    let stored = store.inner.load(&id).await.unwrap().unwrap();
+    assert!(stored.ends_with(br#","a":1,"b":2}"#), "{stored:?}");
 }
 
 #[tokio::test]
