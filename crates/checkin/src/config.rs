@@ -1,15 +1,13 @@
 //! Settings: flag over environment over configuration file over default.
 
-use std::ffi::OsString;
 use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use clap::{Arg, Args, Command, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
 
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
@@ -65,7 +63,7 @@ pub struct Common {
     pub store_timeout: Duration,
 
     /// Believe the headers X-Forwarded-Proto and X-Forwarded-For; only behind a proxy that sets them
-    #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY")]
+    #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY", value_parser = BoolishValueParser::new())]
     pub trust_proxy: bool,
 
     /// How log lines look
@@ -247,79 +245,6 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     bare_port
         .or_else(|_| text.replace("localhost:", "127.0.0.1:").parse())
         .map_err(|_| "an address is HOST:PORT, such as 127.0.0.1:8080 or [::]:8080".to_owned())
-}
-
-/// Makes the settings of the configuration file, if one is named, the defaults of the flags.
-///
-/// # Errors
-///
-/// When the file cannot be read, is not TOML, or has a key that is no setting.
-pub fn with_file_defaults(command: Command, arguments: &[OsString]) -> anyhow::Result<Command> {
-    let Some(path) = config_path(arguments) else { return Ok(command) };
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
-    let table: toml::Table = match text.parse() {
-        Ok(table) => table,
-        Err(error) => bail!("{}: {}", path.display(), one_line(&error)),
-    };
-    table.into_iter().try_fold(command, |command, (key, value)| {
-        let id = key.replace('-', "_");
-        let known = std::iter::once(&command)
-            .chain(command.get_subcommands())
-            .any(|command| command.get_arguments().any(|arg| arg.get_id() == id.as_str()));
-        if !known || id == "config" {
-            bail!("{}: there is no setting named {key}", path.display());
-        }
-        let Some(value) = as_argument(&value) else {
-            bail!(
-                "{}: {key} takes a text, a number, true or false, or a list of texts",
-                path.display()
-            );
-        };
-        Ok(set_default(command, &id, &value))
-    })
-}
-
-fn set_default(command: Command, id: &str, value: &str) -> Command {
-    let set = |arg: Arg| if arg.get_id() == id { arg.default_value(value.to_owned()) } else { arg };
-    command.mut_args(set).mut_subcommands(|command| command.mut_args(set))
-}
-
-fn as_argument(value: &toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text.clone()),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Boolean(yes) => Some(yes.to_string()),
-        toml::Value::Array(list) => {
-            let texts: Option<Vec<_>> = list.iter().map(toml::Value::as_str).collect();
-            texts.map(|texts| texts.join(","))
-        }
-        _ => None,
-    }
-}
-
-/// The configuration file, before the arguments are parsed: parsing needs its settings.
-fn config_path(arguments: &[OsString]) -> Option<PathBuf> {
-    let flag = arguments.iter().enumerate().find_map(|(at, argument)| {
-        let text = argument.to_str()?;
-        match text.strip_prefix("--config")? {
-            "" => arguments.get(at + 1).map(PathBuf::from),
-            rest => rest.strip_prefix('=').map(PathBuf::from),
-        }
-    });
-    flag.or_else(|| {
-        std::env::var_os("CHECKIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
-    })
-}
-
-fn one_line(error: &toml::de::Error) -> String {
-    error
-        .to_string()
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join("; ")
 }
 
 /// The secret file of an embedded store: beside the database.

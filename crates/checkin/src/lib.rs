@@ -8,6 +8,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod config_file;
 pub mod http;
 pub mod lifecycle;
 pub mod passwords;

@@ -7,8 +7,9 @@ use http::header::RETRY_AFTER;
 use http::request::Parts;
 
 use crate::error::Error;
+use crate::lazy::LazySession;
 use crate::service::{RETRY_AFTER_SECONDS, status};
-use crate::session::{LazySession, Session};
+use crate::session::Session;
 
 /// Why a handler got no session.
 #[derive(Debug)]

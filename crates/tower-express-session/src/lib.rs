@@ -36,6 +36,7 @@ mod cookie;
 mod error;
 mod id;
 mod layer;
+mod lazy;
 mod options;
 mod session;
 mod signature;
@@ -43,12 +44,14 @@ pub mod store;
 
 #[cfg(feature = "axum")]
 mod axum;
+mod context;
 mod header;
 mod js;
 mod merge;
 mod policy;
 mod record;
 mod service;
+mod state;
 mod timestamp;
 
 #[cfg(fuzzing)]
@@ -61,9 +64,10 @@ pub use cookie::Cookie;
 pub use error::{ConfigError, Error, ErrorKind};
 pub use id::SessionId;
 pub use layer::{SecureTransport, SessionLayer};
+pub use lazy::LazySession;
 pub use options::{CookieOptions, SameSite, Secure, Unset};
 pub use service::{ResponseFuture, SessionService};
-pub use session::{LazySession, Session};
+pub use session::Session;
 pub use signature::Secrets;
 pub use store::{MemoryStore, Store};
 

@@ -9,14 +9,17 @@ use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tower_service::Service;
 
+use crate::context::Context;
 use crate::cookie::{Cookie, Slot};
 use crate::error::{Error, ErrorKind};
 use crate::header;
 use crate::id::SessionId;
 use crate::layer::SecureTransport;
+use crate::lazy::LazySession;
 use crate::options::{Options, Unset};
 use crate::policy::{self, StoreAction};
-use crate::session::{Context, Finished, LazySession, Session};
+use crate::session::Session;
+use crate::state::Finished;
 use crate::store::Store;
 use crate::timestamp;
 

@@ -2,82 +2,19 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::OnceCell;
 
+use crate::context::Context;
 use crate::cookie::{Cookie, Slot};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::js;
-use crate::merge::merge;
-use crate::options::{Options, Unset};
-use crate::policy::Facts;
-use crate::record::{Attributes, Record};
-use crate::store::{Created, Store, Updated};
+use crate::record::Attributes;
+use crate::state::{Ending, Finished, State};
 use crate::timestamp::now_ms;
-
-/// How often a save merges with what others wrote meanwhile before it gives up.
-const MERGE_ATTEMPTS: usize = 64;
-
-/// What a session needs to know of its request.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) options: Arc<Options>,
-    pub(crate) store: Arc<dyn Store>,
-    /// The ids that came with the request under a good signature, in order. In strict mode at most
-    /// the first cookie's.
-    pub(crate) cookie_ids: Vec<SessionId>,
-    /// The request came over TLS.
-    pub(crate) secure: bool,
-}
-
-/// A request's session, not yet asked for: the store is read when [`session`](Self::session) is
-/// first called, and never for a request whose handler does not.
-///
-/// The layer puts one into the extensions of each request. With axum, take [`Session`] as an
-/// argument of the handler instead.
-#[derive(Clone, Debug)]
-pub struct LazySession(Arc<LazyInner>);
-
-#[derive(Debug)]
-struct LazyInner {
-    context: Arc<Context>,
-    session: OnceCell<Session>,
-}
-
-impl LazySession {
-    pub(crate) fn new(context: Context) -> Self {
-        Self(Arc::new(LazyInner { context: Arc::new(context), session: OnceCell::new() }))
-    }
-
-    pub(crate) fn context(&self) -> &Context {
-        &self.0.context
-    }
-
-    /// The session, if anybody asked for it in this request.
-    pub(crate) fn loaded(&self) -> Option<&Session> {
-        self.0.session.get()
-    }
-
-    /// The request's session: the stored one, or a new empty one that is stored only once it holds
-    /// something.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Unavailable`] and [`ErrorKind::Store`] from the store. A request without a
-    /// cookie does not ask the store.
-    ///
-    /// # Cancel safety
-    ///
-    /// A call that is dropped leaves nothing behind; the next one reads again.
-    pub async fn session(&self) -> Result<Session, Error> {
-        self.0.session.get_or_try_init(|| Session::open(&self.0.context)).await.cloned()
-    }
-}
 
 /// A session: attributes under names, for one visitor, shared with every service of the deployment.
 ///
@@ -99,83 +36,10 @@ pub struct Session {
     state: Arc<Mutex<State>>,
 }
 
-struct State {
-    id: SessionId,
-    /// `None` once the session was destroyed or unset, or found to have ended elsewhere.
-    record: Option<Record>,
-    ending: Ending,
-    /// The attributes and the id as this request found or made them.
-    original: Arc<Attributes>,
-    original_id: SessionId,
-    /// The attributes as last stored; `None` while that does not count as saved.
-    saved: Option<Arc<Attributes>>,
-    /// What the store holds under the id as far as we know, with its parsed form; `None` if nothing.
-    base: Option<(Bytes, Record)>,
-    /// express-session wraps `save` of the sessions that its middleware made or loaded, to note
-    /// what was saved. Sessions after `regenerate` are not wrapped, and always saved at the end.
-    notes_saves: bool,
-}
-
-/// How a session without a record lost it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// It was not destroyed in the store: `unset`.
-    Unset,
-    Destroyed,
-    /// A write found that it had ended elsewhere.
-    Gone,
-}
-
 impl Session {
-    async fn open(context: &Arc<Context>) -> Result<Self, Error> {
-        let options = &context.options;
-        for id in &context.cookie_ids {
-            let Some(stored) = context.store.load(id).await? else { continue };
-            match parse(&stored, options) {
-                Ok(Some(record)) => return Ok(Self::loaded(context, id, stored, record)),
-                Ok(None) => {}
-                Err(error) if options.strict => return Err(error),
-                Err(error) => {
-                    tracing::warn!(session.id = ?id, %error, "ignoring a corrupt session");
-                }
-            }
-        }
-        let id = SessionId::generate()?;
-        let record = Record::new(options.cookie.make(context.secure, now_ms())?);
-        Ok(Self::with_state(
-            context,
-            State {
-                original: Arc::clone(&record.attributes),
-                original_id: id.clone(),
-                id,
-                record: Some(record),
-                ending: Ending::Unset,
-                saved: None,
-                base: None,
-                notes_saves: true,
-            },
-        ))
-    }
-
-    fn loaded(context: &Arc<Context>, id: &SessionId, stored: Bytes, record: Record) -> Self {
-        let attributes = &record.attributes;
-        Self::with_state(
-            context,
-            State {
-                id: id.clone(),
-                original: Arc::clone(attributes),
-                original_id: id.clone(),
-                saved: (!context.options.rules.resave).then(|| Arc::clone(attributes)),
-                base: Some((stored, record.clone())),
-                record: Some(record),
-                ending: Ending::Unset,
-                notes_saves: true,
-            },
-        )
-    }
-
-    fn with_state(context: &Arc<Context>, state: State) -> Self {
-        Self { context: Arc::clone(context), state: Arc::new(Mutex::new(state)) }
+    pub(crate) async fn open(context: &Arc<Context>) -> Result<Self, Error> {
+        let state = context.open().await?;
+        Ok(Self { context: Arc::clone(context), state: Arc::new(Mutex::new(state)) })
     }
 
     /// The session's id. Never log it, never show it: it is the key to the session.
@@ -358,7 +222,7 @@ impl Session {
         };
         let mut record = mine.clone();
         let written = match mine.cookie.time_to_live(now_ms(), self.context.options.ttl) {
-            Some(ttl) => self.write(&id, &mut record, base, ttl).await.map(Some),
+            Some(ttl) => self.context.write(&id, &mut record, base, ttl).await.map(Some),
             // What is over is not kept: connect-redis destroys here, and so do we.
             None => self.context.store.destroy(&id).await.map(|()| None),
         };
@@ -378,42 +242,6 @@ impl Session {
         Ok(())
     }
 
-    /// Writes `record`, merged with what others wrote since `base`, and gives the bytes stored.
-    async fn write(
-        &self,
-        id: &SessionId,
-        record: &mut Record,
-        base: Option<(Bytes, Record)>,
-        ttl: Duration,
-    ) -> Result<Bytes, Error> {
-        let store = &self.context.store;
-        if self.context.options.strict {
-            let value = record.to_json();
-            store.overwrite(id, value.clone(), ttl).await?;
-            return Ok(value);
-        }
-        let Some((mut base_bytes, mut base)) = base else {
-            let value = record.to_json();
-            return match store.create(id, value.clone(), ttl).await? {
-                Created::Stored => Ok(value),
-                Created::Exists => Err(ErrorKind::Conflict.into()),
-            };
-        };
-        for _ in 0..MERGE_ATTEMPTS {
-            let value = record.to_json();
-            match store.update(id, &base_bytes, value.clone(), ttl).await? {
-                Updated::Stored => return Ok(value),
-                Updated::Gone => return Err(ErrorKind::Gone.into()),
-                Updated::Changed(current) => {
-                    let theirs = parse(&current, &self.context.options)?.ok_or(ErrorKind::Gone)?;
-                    *record = merge(&base, record, &theirs);
-                    (base_bytes, base) = (current, theirs);
-                }
-            }
-        }
-        Err(ErrorKind::Conflict.into())
-    }
-
     /// Reads the session from the store again; changes of this request that were not saved are lost.
     ///
     /// # Errors
@@ -431,7 +259,7 @@ impl Session {
             state.id.clone()
         };
         let stored = self.context.store.load(&id).await?.ok_or(ErrorKind::Gone)?;
-        let record = parse(&stored, &self.context.options)?.ok_or(ErrorKind::Gone)?;
+        let record = self.context.parse(&stored)?.ok_or(ErrorKind::Gone)?;
         let mut state = self.state();
         state.base = Some((stored, record.clone()));
         state.record = Some(record);
@@ -457,17 +285,13 @@ impl Session {
             (state.id.clone(), self.may_be_stored(&state))
         };
         let id = SessionId::generate()?;
-        let record = Record::new(self.context.options.cookie.make(self.context.secure, now_ms())?);
+        let record = self.context.new_record()?;
         let destroyed = match stored {
             true => self.context.store.destroy(&old).await,
             false => Ok(()),
         };
         if self.context.options.strict || destroyed.is_ok() {
-            let mut state = self.state();
-            state.id = id;
-            state.record = Some(record);
-            state.base = None;
-            state.notes_saves = false;
+            self.state().regenerate(id, record);
         }
         destroyed
     }
@@ -515,78 +339,8 @@ impl Session {
 
     /// How the session stands at the end of the request; its cookie's lifetime starts again.
     pub(crate) fn finish(&self) -> Result<Finished, Error> {
-        let named_by_cookie = |id: &SessionId| self.context.cookie_ids.contains(id);
-        let mut state = self.state();
-        let Some(record) = &mut state.record else {
-            return Ok(Finished::Ended { id: state.id.clone(), ending: state.ending });
-        };
-        record.cookie.touch(now_ms())?;
-        let record = record.clone();
-        let same_id = state.id == state.original_id;
-        let facts = Facts {
-            named_by_cookie: named_by_cookie(&state.id),
-            modified: !same_id || !record.attributes.same_as(&state.original),
-            saved: same_id
-                && state.saved.as_ref().is_some_and(|saved| record.attributes.same_as(saved)),
-            ever_saved: state.saved.is_some(),
-            expires: !record.cookie.expires.is_nullish(),
-        };
-        Ok(Finished::Alive { id: state.id.clone(), cookie: Box::new(record.cookie), facts })
+        self.state().finish(&self.context.cookie_ids, now_ms())
     }
-}
-
-/// How a session stands when its request ends.
-#[derive(Debug)]
-pub(crate) enum Finished {
-    Alive { id: SessionId, cookie: Box<Cookie>, facts: Facts },
-    Ended { id: SessionId, ending: Ending },
-}
-
-impl Finished {
-    /// Whether the stored session is to be destroyed: `shouldDestroy` of express-session, which
-    /// also asks for it again after an explicit `destroy`.
-    pub(crate) fn destroys(&self, options: &Options) -> bool {
-        let Self::Ended { ending, .. } = self else { return false };
-        options.unset == Unset::Destroy && (options.strict || *ending == Ending::Unset)
-    }
-}
-
-impl State {
-    fn record(&self) -> Result<&Record, Error> {
-        self.record.as_ref().ok_or_else(|| ErrorKind::NoSession.into())
-    }
-
-    fn record_mut(&mut self) -> Result<&mut Record, Error> {
-        self.record.as_mut().ok_or_else(|| ErrorKind::NoSession.into())
-    }
-
-    fn end(&mut self, ending: Ending) {
-        self.record = None;
-        self.ending = ending;
-    }
-
-    /// The session's state `before` a save was stored as `written`, perhaps merged into `record`.
-    /// What the handler changed while the store was at work is kept, as a change since then.
-    fn note_saved(&mut self, before: &Record, record: Record, written: Option<Bytes>) {
-        if let Some(now) = &self.record {
-            self.record = Some(merge(before, now, &record));
-        }
-        if self.notes_saves {
-            self.saved = Some(Arc::clone(&record.attributes));
-        }
-        self.base = written.map(|bytes| (bytes, record));
-    }
-}
-
-/// The record in a stored value. Outside the strict mode a cookie whose lifetime cannot be started
-/// again is corrupt, too: Express fails on it at the end of the request.
-fn parse(stored: &Bytes, options: &Options) -> Result<Option<Record>, Error> {
-    let now_ms = now_ms();
-    let record = Record::parse(stored, options.reading(), now_ms)?;
-    if let (Some(record), false) = (&record, options.strict) {
-        record.cookie.clone().touch(now_ms).map_err(|_| ErrorKind::Corrupt)?;
-    }
-    Ok(record)
 }
 
 impl fmt::Debug for Session {

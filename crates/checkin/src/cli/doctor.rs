@@ -6,6 +6,7 @@ use super::say;
 use crate::app::App;
 use crate::config::Common;
 use crate::storage::{Finding, Severity};
+use crate::telemetry::chain;
 
 /// A session secret shorter than this could be guessed.
 const MIN_SECRET_BYTES: usize = 32;
@@ -18,11 +19,12 @@ pub(super) async fn run(config: &Common) -> anyhow::Result<ExitCode> {
         Ok(app) => match app.health.diagnose().await {
             Ok(diagnosis) => findings.extend(diagnosis),
             Err(error) => findings.push(problem(
-                format!("the store does not answer: {:#}", anyhow::Error::from(error)),
+                format!("the store does not answer: {}", chain(&error)),
                 "start it, or name another one with --store",
             )),
         },
-        Err(error) => findings.push(problem(format!("{error:#}"), "see above")),
+        Err(error) => findings
+            .push(problem(chain(error.as_ref()), "mend what it says and run the doctor again")),
     }
     for finding in &findings {
         let mark = match finding.severity {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -23,6 +22,10 @@ const BATCH: usize = 500;
 
 /// Wrong records that are shown one by one; the rest is counted.
 const SHOWN: usize = 100;
+
+/// The demo's check-ins lie in the ninety days before the first of November 2026. A fixed day, so
+/// that loading the demo again, whenever, changes nothing.
+const DEMO_NOW_MS: u64 = 1_793_491_200_000;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -63,8 +66,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 
 /// Loads the demo data; what is there already stays as it is.
 pub(super) async fn load_demo(app: &App) -> anyhow::Result<ExitCode> {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-    let refused = load(app, demo::data(u64::try_from(now_ms)?)).await?;
+    let refused = load(app, demo::data(DEMO_NOW_MS)).await?;
     // Check-ins of the demo cannot go behind later ones.
     if refused > 0 {
         say(format_args!("{refused} records of the demo data do not fit what is there already"))?;

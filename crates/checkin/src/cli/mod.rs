@@ -12,10 +12,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Common, with_file_defaults};
+use crate::config::Common;
+use crate::config_file::with_file_defaults;
 use crate::telemetry;
 
 /// A check-in service: people check in at places and rate them.
@@ -58,7 +59,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .build()
         .context("cannot start the runtime")
         .and_then(|runtime| runtime.block_on(run(cli)));
-    ran.unwrap_or_else(|error| fail(format!("{error:#}"), 1))
+    ran.unwrap_or_else(|error| fail(telemetry::chain(error.as_ref()), 1))
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -74,7 +75,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
     let command = with_file_defaults(Cli::command(), arguments)
-        .map_err(|error| fail(format!("{error:#}"), USAGE))?;
+        .map_err(|error| fail(telemetry::chain(error.as_ref()), USAGE))?;
     let matches = command.try_get_matches_from(arguments);
     matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
         match error.kind() {
@@ -90,8 +91,14 @@ fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
     })
 }
 
-/// What clap says in a paragraph, up to where it shows the usage.
+/// What clap says in a paragraph, up to where it shows the usage. A value that broke a rule of ours
+/// is not repeated: it may hold a password.
 fn one_line(error: &clap::Error) -> String {
+    if let (Some(argument), Some(rule)) =
+        (error.get(ContextKind::InvalidArg), std::error::Error::source(error))
+    {
+        return format!("{argument}: {rule}");
+    }
     let text = error.to_string();
     let said = text
         .lines()

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use crate::app::App;
 use crate::config::{Common, listen_address, time};
@@ -24,7 +25,7 @@ pub(super) struct Options {
     listen: SocketAddr,
 
     /// Takes check-ins from anybody, without a session
-    #[arg(long, env = "CHECKIN_NO_AUTH")]
+    #[arg(long, env = "CHECKIN_NO_AUTH", value_parser = BoolishValueParser::new())]
     no_auth: bool,
 
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! What all services do alike with HTTP: the column of middleware, errors, bodies, limits.
 
 mod address;
+mod cross_site;
 mod error;
 mod json;
 mod metrics;
@@ -29,6 +30,7 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
 pub use address::ClientAddress;
+pub use cross_site::is_cross_site;
 pub use error::{ApiError, FieldError};
 pub use json::Fields;
 pub use metrics::Metrics;

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 
 use super::{Auth, SessionResult};
 use crate::domain::{Email, PasswordHash, User};
-use crate::http::{ApiError, ClientAddress, Fields};
+use crate::http::{ApiError, ClientAddress, Fields, is_cross_site};
 use crate::passwords::{self, Verified};
 use crate::services::identity::USER;
 
@@ -33,7 +33,7 @@ pub(super) async fn logout(
     session: SessionResult,
 ) -> Result<&'static str, ApiError> {
     // The cross-site guard looks at unsafe methods; this is the one GET that changes something.
-    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+    if is_cross_site(&headers) {
         return Err(ApiError::CrossSite);
     }
     session?.destroy().await?;

@@ -48,7 +48,7 @@ pub(in crate::storage) async fn what_ended_or_changed_hands_is_not_listed(subjec
     for value in [r#"{"cookie":{},"user":"eve@example.com"}"#, "not JSON"] {
         subject.sessions.overwrite(&given_away.id, value.into(), DAY).await.unwrap();
         (subject.advance)(Duration::from_millis(1100)).await;
-        assert_eq!(listed(&subject).await, [kept.clone()]);
+        assert_eq!(listed(&subject).await, std::slice::from_ref(&kept));
     }
 }
 

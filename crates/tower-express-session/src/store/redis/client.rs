@@ -1,11 +1,10 @@
-//! The connection to Redis. The one module that knows which client crate we use.
+//! The connection to Redis. It and its neighbours in this folder alone know the client crate.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
@@ -14,6 +13,7 @@ use redis::{
     PushKind, RedisError, Value,
 };
 
+use super::reply::Reply;
 use super::url::Address;
 use crate::error::{ConfigError, Error, ErrorKind};
 
@@ -86,19 +86,6 @@ struct Link {
 enum Connection {
     Server(MultiplexedConnection),
     Cluster(ClusterConnection),
-}
-
-/// An answer of Redis.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
-    /// Nothing.
-    Nil,
-    /// A number.
-    Int(i64),
-    /// A string of bytes, or a status such as `OK`.
-    Bytes(Bytes),
-    /// Several answers; of a map, names and values in turn.
-    Array(Vec<Reply>),
 }
 
 /// A Lua script that runs inside Redis as one step.
@@ -370,42 +357,6 @@ fn error(cause: RedisError) -> Error {
         None => ErrorKind::Unavailable,
     };
     Error::new(kind, cause)
-}
-
-impl Reply {
-    pub(super) fn type_name(&self) -> &'static str {
-        match self {
-            Self::Nil => "nothing",
-            Self::Int(_) => "a number",
-            Self::Bytes(_) => "a string",
-            Self::Array(_) => "an array",
-        }
-    }
-}
-
-impl From<Value> for Reply {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Nil => Self::Nil,
-            Value::Int(number) => Self::Int(number),
-            Value::Boolean(yes) => Self::Int(yes.into()),
-            Value::BulkString(bytes) => Self::Bytes(bytes.into()),
-            Value::SimpleString(text) | Value::VerbatimString { text, .. } => {
-                Self::Bytes(text.into())
-            }
-            Value::Okay => Self::Bytes(Bytes::from_static(b"OK")),
-            Value::Double(number) => Self::Bytes(number.to_string().into()),
-            Value::Array(values) | Value::Set(values) | Value::Push { data: values, .. } => {
-                Self::Array(values.into_iter().map(Self::from).collect())
-            }
-            Value::Map(pairs) => Self::Array(
-                pairs.into_iter().flat_map(|(name, value)| [name.into(), value.into()]).collect(),
-            ),
-            Value::Attribute { data, .. } => Self::from(*data),
-            // RESP2 has neither, and errors were taken out before.
-            _ => Self::Nil,
-        }
-    }
 }
 
 impl Script {

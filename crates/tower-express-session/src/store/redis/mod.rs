@@ -1,6 +1,7 @@
 //! Sessions in Redis, as connect-redis keeps them.
 
 mod client;
+mod reply;
 mod url;
 
 use std::fmt;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use client::{Client, Reply, Script, Timeouts};
+pub use client::{Client, Script, Timeouts};
+pub use reply::Reply;
 
 use super::{Created, Store, Updated};
 use crate::error::{Error, ErrorKind};

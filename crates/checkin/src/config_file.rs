@@ -1,0 +1,95 @@
+//! The configuration file: its settings become the defaults of the flags.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::builder::{OsStr, Resettable};
+use clap::{Arg, Command};
+
+/// Makes the settings of the configuration file, if one is named, the defaults of the flags.
+///
+/// # Errors
+///
+/// When the file cannot be read, is not TOML, has a key that is no setting, or a value that its
+/// setting does not take. No value is repeated: it may be a secret.
+pub fn with_file_defaults(command: Command, arguments: &[OsString]) -> anyhow::Result<Command> {
+    let Some(path) = config_path(arguments) else { return Ok(command) };
+    let path_text = path.display();
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read the configuration file {path_text}"))?;
+    let table: toml::Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => bail!("{path_text}: {}", without_source(&error, &text)),
+    };
+    table.into_iter().try_fold(command, |command, (key, value)| {
+        let id = key.replace('-', "_");
+        let setting = std::iter::once(&command)
+            .chain(command.get_subcommands())
+            .flat_map(Command::get_arguments)
+            .find(|arg| arg.get_id() == id.as_str() && id != "config");
+        let Some(setting) = setting else { bail!("{path_text}: there is no setting named {key}") };
+        let Some(value) = as_argument(&value) else {
+            bail!("{path_text}: {key} takes a text, a number, true or false, or a list of texts");
+        };
+        if let Some(rule) = broken_rule(setting, &value) {
+            bail!("{path_text}: {key}: {rule}");
+        }
+        Ok(set_default(command, &id, &value))
+    })
+}
+
+/// What is wrong with a value, if something is: tries it on a command that has this setting only.
+fn broken_rule(setting: &Arg, value: &str) -> Option<String> {
+    let alone = setting
+        .clone()
+        .global(false)
+        .env(Resettable::<OsStr>::Reset)
+        .default_value(value.to_owned());
+    let command = Command::new("setting").no_binary_name(true).arg(alone);
+    let error = command.try_get_matches_from([] as [&str; 0]).err()?;
+    let rule = std::error::Error::source(&error).map(ToString::to_string);
+    Some(rule.unwrap_or_else(|| "is none of the values that it takes".to_owned()))
+}
+
+fn set_default(command: Command, id: &str, value: &str) -> Command {
+    let set = |arg: Arg| if arg.get_id() == id { arg.default_value(value.to_owned()) } else { arg };
+    command.mut_args(set).mut_subcommands(|command| command.mut_args(set))
+}
+
+fn as_argument(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(yes) => Some(yes.to_string()),
+        toml::Value::Array(list) => {
+            let texts: Option<Vec<_>> = list.iter().map(toml::Value::as_str).collect();
+            texts.map(|texts| texts.join(","))
+        }
+        _ => None,
+    }
+}
+
+/// The configuration file, before the arguments are parsed: parsing needs its settings.
+fn config_path(arguments: &[OsString]) -> Option<PathBuf> {
+    let flag = arguments.iter().enumerate().find_map(|(at, argument)| {
+        let text = argument.to_str()?;
+        match text.strip_prefix("--config")? {
+            "" => arguments.get(at + 1).map(PathBuf::from),
+            rest => rest.strip_prefix('=').map(PathBuf::from),
+        }
+    });
+    flag.or_else(|| {
+        std::env::var_os("CHECKIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
+    })
+}
+
+/// What is wrong with the file and where, without the line itself: a secret may stand in it.
+fn without_source(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().lines().collect::<Vec<_>>().join(", ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {line}, column {column}: {message}")
+}

@@ -1,0 +1,53 @@
+//! The request's session that nobody asked for yet.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::session::Session;
+
+/// A request's session, not yet asked for: the store is read when [`session`](Self::session) is
+/// first called, and never for a request whose handler does not.
+///
+/// The layer puts one into the extensions of each request. With axum, take [`Session`] as an
+/// argument of the handler instead.
+#[derive(Clone, Debug)]
+pub struct LazySession(Arc<LazyInner>);
+
+#[derive(Debug)]
+struct LazyInner {
+    context: Arc<Context>,
+    session: OnceCell<Session>,
+}
+
+impl LazySession {
+    pub(crate) fn new(context: Context) -> Self {
+        Self(Arc::new(LazyInner { context: Arc::new(context), session: OnceCell::new() }))
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.0.context
+    }
+
+    /// The session, if anybody asked for it in this request.
+    pub(crate) fn loaded(&self) -> Option<&Session> {
+        self.0.session.get()
+    }
+
+    /// The request's session: the stored one, or a new empty one that is stored only once it holds
+    /// something.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] and [`ErrorKind::Store`] from the store. A request without a
+    /// cookie does not ask the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped leaves nothing behind; the next one reads again.
+    pub async fn session(&self) -> Result<Session, Error> {
+        self.0.session.get_or_try_init(|| Session::open(&self.0.context)).await.cloned()
+    }
+}
