@@ -1,5 +1,7 @@
-//! As much of HTTP/1.1 as the measured programs speak: keep-alive, and bodies with a length.
+//! As much of HTTP/1.1 as the measured programs speak: keep-alive, bodies with a length, and chunked
+//! ones.
 
+use std::cmp::Ordering;
 use std::io;
 use std::net::SocketAddr;
 
@@ -59,24 +61,47 @@ struct Ends {
 
 /// Where the parts of the answer end; `None` until it is there whole.
 fn ends(buffer: &[u8]) -> io::Result<Option<Ends>> {
-    let Some(blank) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return if buffer.len() > MAX_RESPONSE {
-            Err(invalid("its head never ends"))
-        } else {
-            Ok(None)
-        };
-    };
-    let head = blank + 4;
-    let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<usize>().ok();
-    let status = buffer.get(9..12).and_then(number).and_then(|status| u16::try_from(status).ok());
-    let status = status.ok_or_else(|| invalid("it has no status"))?;
-    let length = header(&buffer[..head], "content-length").and_then(number);
-    let length = length.ok_or_else(|| invalid("it has no length"))?;
-    match buffer.len().cmp(&(head + length.min(MAX_RESPONSE))) {
-        std::cmp::Ordering::Less => Ok(None),
-        std::cmp::Ordering::Equal => Ok(Some(Ends { status, head })),
-        std::cmp::Ordering::Greater => Err(invalid("more came than it announced")),
+    if buffer.len() > MAX_RESPONSE {
+        return Err(invalid("it is too long"));
     }
+    let Some(blank) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let (head, body) = buffer.split_at(blank + 4);
+    let status = head.get(9..12).and_then(|status| number(status, 10));
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    let status = status.ok_or_else(|| invalid("it has no status"))?;
+    let length = match header(head, "content-length") {
+        Some(length) => Some(number(length, 10).ok_or_else(|| invalid("its length is no number"))?),
+        None if header(head, "transfer-encoding") == Some(b"chunked") => chunked_length(body)?,
+        None => return Err(invalid("its end is not announced")),
+    };
+    match length.map(|length| body.len().cmp(&length)) {
+        None | Some(Ordering::Less) => Ok(None),
+        Some(Ordering::Equal) => Ok(Some(Ends { status, head: head.len() })),
+        Some(Ordering::Greater) => Err(invalid("more came than it announced")),
+    }
+}
+
+/// The length of a chunked body with its framing; `None` until its last chunk is there.
+fn chunked_length(body: &[u8]) -> io::Result<Option<usize>> {
+    let mut read = 0;
+    loop {
+        let rest = body.get(read..).unwrap_or_default();
+        let Some(line) = rest.windows(2).position(|window| window == b"\r\n") else {
+            return Ok(None);
+        };
+        let size = number(&rest[..line], 16).filter(|size| *size <= MAX_RESPONSE);
+        let size = size.ok_or_else(|| invalid("a chunk has no length"))?;
+        read += line + 2 + size + 2;
+        if size == 0 {
+            return Ok((read <= body.len()).then_some(read));
+        }
+    }
+}
+
+fn number(digits: &[u8], base: u32) -> Option<usize> {
+    usize::from_str_radix(std::str::from_utf8(digits).ok()?, base).ok()
 }
 
 fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -107,7 +132,20 @@ mod tests {
             assert_eq!(status(&whole[..cut]), None, "{cut}");
         }
         assert!(ends(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nmore").is_err());
-        assert!(ends(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+        assert!(ends(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_chunked_answer_is_whole_or_not() {
+        let head = "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for chunks in ["0\r\n\r\n", "2\r\nOK\r\na\r\n0123456789\r\n0\r\n\r\n"] {
+            let whole = format!("{head}{chunks}").into_bytes();
+            assert_eq!(status(&whole), Some(202));
+            for cut in 0..whole.len() {
+                assert_eq!(status(&whole[..cut]), None, "{cut}");
+            }
+        }
+        assert!(ends(format!("{head}x\r\n").as_bytes()).is_err());
     }
 
     #[test]

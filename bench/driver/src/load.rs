@@ -15,9 +15,21 @@ use crate::http::Connection;
 #[derive(Clone)]
 pub struct Work {
     pub address: SocketAddr,
-    /// Sent in turn, over all connections.
-    pub requests: Arc<[Vec<u8>]>,
+    requests: Arc<[Vec<u8>]>,
+    next: Arc<AtomicUsize>,
     pub expected_status: u16,
+}
+
+impl Work {
+    /// The requests are sent in turn, over all connections and all runs.
+    pub fn new(address: SocketAddr, requests: Vec<Vec<u8>>, expected_status: u16) -> Self {
+        Self { address, requests: requests.into(), next: Arc::default(), expected_status }
+    }
+
+    /// The request whose turn it is.
+    pub fn request(&self) -> &[u8] {
+        &self.requests[self.next.fetch_add(1, Ordering::Relaxed) % self.requests.len()]
+    }
 }
 
 /// What became of it.
@@ -36,10 +48,10 @@ pub async fn run(work: &Work, connections: usize, duration: Duration) -> Result<
     for _ in 0..connections {
         open.push(Connection::open(work.address).await?);
     }
-    let (start, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let start = Instant::now();
     let mut tasks: JoinSet<Outcome> = open
         .into_iter()
-        .map(|connection| keep_busy(connection, work.clone(), Arc::clone(&next), start + duration))
+        .map(|connection| keep_busy(connection, work.clone(), start + duration))
         .collect();
     let mut all = Outcome::default();
     while let Some(outcome) = tasks.join_next().await {
@@ -52,17 +64,11 @@ pub async fn run(work: &Work, connections: usize, duration: Duration) -> Result<
     Ok(all)
 }
 
-async fn keep_busy(
-    mut connection: Connection,
-    work: Work,
-    next: Arc<AtomicUsize>,
-    deadline: Instant,
-) -> Outcome {
+async fn keep_busy(mut connection: Connection, work: Work, deadline: Instant) -> Outcome {
     let mut outcome = Outcome::default();
     let mut sent = Instant::now();
     while sent < deadline {
-        let turn = next.fetch_add(1, Ordering::Relaxed) % work.requests.len();
-        let answer = connection.exchange(&work.requests[turn]).await;
+        let answer = connection.exchange(work.request()).await;
         let answered = Instant::now();
         match answer.and_then(|answer| expect(answer.status, work.expected_status)) {
             Ok(()) => outcome.latencies.push(nanoseconds(answered - sent)),

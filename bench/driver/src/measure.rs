@@ -83,17 +83,14 @@ pub async fn measure(
 }
 
 fn work(workload: Workload, program: &Program) -> Work {
-    Work {
-        address: program.server.address,
-        requests: workload.requests(program.plain_path, &program.cookie).into(),
-        expected_status: workload.expected_status(),
-    }
+    let requests = workload.requests(program.plain_path, &program.cookie);
+    Work::new(program.server.address, requests, workload.expected_status())
 }
 
 /// Looks once at a whole answer; under load only the status counts.
 async fn look_at(workload: Workload, work: &Work) -> Result<()> {
     let mut connection = Connection::open(work.address).await?;
-    let answer = connection.exchange(&work.requests[0]).await?;
+    let answer = connection.exchange(work.request()).await?;
     let right = match workload {
         Workload::Plain => answer.body == b"OK",
         Workload::Read => String::from_utf8_lossy(answer.body).contains(EMAIL),

@@ -21,6 +21,10 @@ pub const LOG: &str = "ncc:checkins";
 /// others. The commands are those of any window.
 const SHORT_WINDOW: &str = "5ms";
 
+/// Neighbours on the machine may keep Redis waiting for longer than our services would wait. The
+/// peers have no such limit.
+const STORE_TIMEOUT: &str = "10s";
+
 /// Where the programs lie.
 pub struct Paths {
     checkin: PathBuf,
@@ -79,9 +83,13 @@ impl Program {
 pub async fn start(paths: &Paths, redis: &RedisServer, core: usize) -> Result<Vec<Program>> {
     load_demo(paths, redis)?;
     let mut programs = ours(paths, redis, core).await?;
+    let tower_sessions = || Command::new(&paths.tower_sessions);
+    let mut always_saving = tower_sessions();
+    always_saving.env("ALWAYS_SAVE", "true");
     let peers = [
         ("axum + tower-express-session", Command::new(&paths.layer)),
-        ("axum + tower-sessions", Command::new(&paths.tower_sessions)),
+        ("axum + tower-sessions", tower_sessions()),
+        ("axum + tower-sessions, always saving", always_saving),
         ("Express", express(&paths.express)),
     ];
     for (name, mut command) in peers {
@@ -128,7 +136,7 @@ fn load_demo(paths: &Paths, redis: &RedisServer) -> Result<()> {
 fn checkin(paths: &Paths, redis: &RedisServer) -> Command {
     let mut command = Command::new(&paths.checkin);
     command.env("CHECKIN_STORE", &redis.url).env("CHECKIN_SESSION_SECRET", SECRET);
-    command.env("CHECKIN_KEY_PREFIX", PREFIX);
+    command.env("CHECKIN_KEY_PREFIX", PREFIX).env("CHECKIN_STORE_TIMEOUT", STORE_TIMEOUT);
     command
 }
 

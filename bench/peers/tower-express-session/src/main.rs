@@ -6,6 +6,7 @@
 
 use std::env;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::extract::State;
@@ -17,17 +18,21 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tower_express_session::store::redis::{Client, RedisStore, Reply};
+use tower_express_session::store::redis::{Client, RedisStore, Reply, Timeouts};
 use tower_express_session::{Session, SessionLayer};
 
 const USER: &str = "user";
 const MAX_RATING: u8 = 5;
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
 
+/// Neighbours on the machine may keep Redis waiting; the other peers have no such limit.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let or = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
-    let redis = Client::open(&or("STORE", "redis://127.0.0.1:6379"))?;
+    let timeouts = Timeouts { connect: STORE_TIMEOUT, response: STORE_TIMEOUT };
+    let redis = Client::with_timeouts(&or("STORE", "redis://127.0.0.1:6379"), timeouts)?;
     let prefix = or("PREFIX", "ncc");
     let store = RedisStore::new(redis.clone()).prefix(&format!("{prefix}:session:"));
     let sessions = SessionLayer::new(store, [env::var("SECRET")?])?.name("checkinapp");

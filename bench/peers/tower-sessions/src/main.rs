@@ -1,8 +1,9 @@
 //! The routes of `express/service.js` on axum and tower-sessions.
 //!
 //! It reads `STORE` (a Redis URL), `PREFIX` (of the check-in log, default `ncc`), `PASSWORD`
-//! (opens every account, default `secret123`) and `CONNECTIONS` (to Redis, default 6, as the
-//! store's documentation shows it).
+//! (opens every account, default `secret123`), `CONNECTIONS` (to Redis, default 6, as the store's
+//! documentation shows it) and `ALWAYS_SAVE` (`true`: each request renews the life of its session, as
+//! it does on Express; default `false`, as in the library).
 
 use std::env;
 
@@ -31,11 +32,18 @@ const LIFE: Duration = Duration::days(1);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let peer = Peer::connect().await?;
+    let or = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+    let config = Config::from_url(&or("STORE", "redis://127.0.0.1:6379"))?;
+    let redis = Pool::new(config, None, None, None, or("CONNECTIONS", "6").parse()?)?;
+    drop(redis.connect());
+    redis.wait_for_connect().await?;
+    let log = format!("{}:checkins", or("PREFIX", "ncc"));
+    let peer = Peer { redis, log, password: or("PASSWORD", "secret123") };
     let sessions = SessionManagerLayer::new(RedisStore::new(peer.redis.clone()))
         .with_name("checkinapp")
         .with_secure(false)
         .with_expiry(Expiry::OnInactivity(LIFE))
+        .with_always_save(or("ALWAYS_SAVE", "false").parse()?)
         .with_signed(Key::generate());
     let app = Router::new()
         .route("/login", post(login))
@@ -56,18 +64,6 @@ struct Peer {
     redis: Pool,
     log: String,
     password: String,
-}
-
-impl Peer {
-    async fn connect() -> Result<Self> {
-        let or = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
-        let config = Config::from_url(&or("STORE", "redis://127.0.0.1:6379"))?;
-        let redis = Pool::new(config, None, None, None, or("CONNECTIONS", "6").parse()?)?;
-        drop(redis.connect());
-        redis.wait_for_connect().await?;
-        let log = format!("{}:checkins", or("PREFIX", "ncc"));
-        Ok(Self { redis, log, password: or("PASSWORD", "secret123") })
-    }
 }
 
 #[derive(Deserialize)]
