@@ -1,6 +1,5 @@
 //! Log lines.
 
-use std::error::Error;
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -29,19 +28,4 @@ pub fn init(config: &Common) {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_target(false).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
-}
-
-/// An error and what caused it, on one line; a cause that the line says already is not repeated.
-pub fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            line += ": ";
-            line += &text;
-        }
-        cause = error.source();
-    }
-    line
 }

@@ -53,10 +53,10 @@ const TABLE: &[Rule] = &[
         never: BACKENDS,
     },
     // Storage: probes ask for its `Health`, and `ApiError` answers its error with 503. Passwords:
-    // `ApiError` answers `Busy`.
+    // `ApiError` answers `Busy`. Telemetry: its one way to write an error with its causes.
     Rule {
         module: "http",
-        may_use: "crate::domain crate::passwords crate::storage",
+        may_use: "crate::domain crate::passwords crate::storage crate::telemetry::chain",
         libraries: "*",
         never: BACKENDS,
     },

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::say;
 use crate::app::App;
 use crate::config::Common;
+use crate::http::chain;
 use crate::storage::{Finding, Severity};
-use crate::telemetry::chain;
 
 /// A session secret shorter than this could be guessed.
 const MIN_SECRET_BYTES: usize = 32;

@@ -17,6 +17,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Common;
 use crate::config_file::with_file_defaults;
+use crate::http::chain;
 use crate::telemetry;
 
 /// A check-in service: people check in at places and rate them.
@@ -59,7 +60,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .build()
         .context("cannot start the runtime")
         .and_then(|runtime| runtime.block_on(run(cli)));
-    ran.unwrap_or_else(|error| fail(telemetry::chain(error.as_ref()), 1))
+    ran.unwrap_or_else(|error| fail(chain(error.as_ref()), 1))
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -75,7 +76,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
     let command = with_file_defaults(Cli::command(), arguments)
-        .map_err(|error| fail(telemetry::chain(error.as_ref()), USAGE))?;
+        .map_err(|error| fail(chain(error.as_ref()), USAGE))?;
     let matches = command.try_get_matches_from(arguments);
     matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
         match error.kind() {

@@ -9,12 +9,12 @@ use axum::http::header::{HOST, ORIGIN};
 pub fn is_cross_site(headers: &HeaderMap) -> bool {
     let header = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     match (header("sec-fetch-site"), header(ORIGIN.as_str())) {
-        (Some("same-origin" | "none"), _) | (None, None) => false,
-        (_, Some(origin)) => {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
             let authority = origin.split_once("://").map(|(_, authority)| authority);
             authority.is_none() || authority != header(HOST.as_str())
         }
-        (Some(_), None) => true,
+        (None, None) => false,
     }
 }
 
@@ -30,6 +30,7 @@ mod tests {
             ("none", "", false),
             ("cross-site", "", true),
             ("same-site", "", true),
+            ("cross-site", "http://here:1", true),
             ("", "http://here:1", false),
             ("", "http://there", true),
             ("", "null", true),

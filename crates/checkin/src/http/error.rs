@@ -14,7 +14,6 @@ use tower_express_session::{Error as SessionError, SessionRejection};
 
 use crate::passwords::Busy;
 use crate::storage::StorageError;
-use crate::telemetry::chain;
 
 /// What a service answers when it does not do what was asked: a plain text where the contract names
 /// one, `application/problem+json` (RFC 9457) otherwise. The client sees the rule; the log sees the
@@ -213,6 +212,21 @@ pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
         filled.headers_mut().append(name, value.clone());
     }
     filled
+}
+
+/// An error and what caused it, on one line; a cause that the line says already is not repeated.
+pub fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line += ": ";
+            line += &text;
+        }
+        cause = error.source();
+    }
+    line
 }
 
 impl From<StorageError> for ApiError {
