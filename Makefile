@@ -36,9 +36,9 @@ bench: ## our services beside their peers, in one run
 	cd express && npm ci --omit=dev
 	cargo run --release --manifest-path bench/Cargo.toml -p compare
 
-# Ten seconds for each target; needs cargo-fuzz, and clang's runtime on some systems.
+# Ten seconds for each target, on a stack as small as a worker thread's; needs cargo-fuzz.
 fuzz: ## a short run of each fuzz target
-	cd crates/tower-express-session && for target in cookie_header unsign record_json merge; do \
+	cd crates/tower-express-session && ulimit -s 2048 && for target in cookie_header unsign record_json merge; do \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=10 || exit 1; \
 	done
 

@@ -7,7 +7,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use indexmap::IndexMap;
-use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind};
 use crate::js;
@@ -23,7 +22,7 @@ pub(crate) enum Slot {
     /// Milliseconds since 1970; NaN is JavaScript's `Invalid Date`.
     Date(f64),
     Text(String),
-    /// An object or an array, as JSON.
+    /// An object, an array, or a text with lone surrogates, as JSON.
     Other(String),
 }
 
@@ -34,7 +33,10 @@ impl Slot {
             b'n' => Self::Null,
             b't' => Self::Bool(true),
             b'f' => Self::Bool(false),
-            b'"' => Self::Text(String::from_utf8_lossy(&js::read_text(&json)).into_owned()),
+            b'"' => match String::from_utf8(js::read_text(&json)) {
+                Ok(text) => Self::Text(text),
+                Err(_) => Self::Other(json.into_owned()),
+            },
             b'{' | b'[' => Self::Other(json.into_owned()),
             // Normalised, so that it fits; an overflow has become `null` above.
             _ => Self::Number(json.parse().unwrap_or(f64::NAN)),
@@ -230,16 +232,6 @@ impl Cookie {
         }
     }
 
-    /// Sets how long the cookie lives from now on, and from each later touch; `None` makes it a
-    /// cookie that lives as long as the browser. Mirrors `session.cookie.maxAge = ms`.
-    ///
-    /// As in express-session this alone does not count as a change of the session: with
-    /// `resave(false)` only the time to live in the store changes.
-    pub fn set_max_age(&mut self, max_age: Option<Duration>) {
-        let slot = max_age.map_or(Slot::Null, |age| Slot::Number(age.as_millis() as f64));
-        self.assign_max_age(slot, timestamp::now_ms()).expect("a number or null is taken");
-    }
-
     /// The lifetime that a touch starts again; `None` for a cookie that lives as long as the
     /// browser.
     #[must_use]
@@ -251,9 +243,11 @@ impl Cookie {
     }
 }
 
-/// The members of the stored cookie object, in JavaScript's order.
+/// The members of the stored cookie object, in their order. A name that is no UTF-8 is none of ours.
 fn fields(json: &str) -> Result<IndexMap<String, Slot>, Error> {
-    let raw: IndexMap<String, &RawValue> =
-        serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Corrupt, cause))?;
-    Ok(raw.into_iter().map(|(name, raw)| (name, Slot::from_json(raw.get()))).collect())
+    let members = js::read_members(json).map_err(|cause| Error::new(ErrorKind::Corrupt, cause))?;
+    let known = members
+        .into_iter()
+        .filter_map(|(name, raw)| Some((String::from_utf8(name).ok()?, Slot::from_json(raw))));
+    Ok(known.collect())
 }

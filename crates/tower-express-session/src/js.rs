@@ -6,9 +6,11 @@
 //! bytes that it would have if it were a character.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use indexmap::IndexMap;
-use serde::de::{Deserializer, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// Values nested deeper than this are kept as they were written: the stack is finite.
 const MAX_DEPTH: usize = 512;
@@ -88,34 +90,68 @@ pub(crate) fn insert_in_order<V>(members: &mut IndexMap<Vec<u8>, V>, key: Vec<u8
     match array_index(&key) {
         None => drop(members.insert(key, value)),
         Some(index) => {
-            let place = members
-                .keys()
-                .take_while(|other| array_index(other).is_some_and(|other| other < index))
-                .count();
+            let comes_first =
+                |other: &Vec<u8>, _: &V| array_index(other).is_some_and(|other| other < index);
+            let place = members.partition_point(comes_first);
             members.shift_insert(place, key, value);
         }
     }
 }
 
-/// The characters of a JSON string, quotes included in `json`, as WTF-8.
-pub(crate) fn read_text(json: &str) -> Vec<u8> {
-    struct Bytes;
-    impl Visitor<'_> for Bytes {
-        type Value = Vec<u8>;
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("a JSON string")
+/// Brings members that were read one after the other into the order of a JavaScript object.
+pub(crate) fn sort_members<V>(members: &mut IndexMap<Vec<u8>, V>) {
+    // Stable, and no array index is as high as what stands for "none" here.
+    members.sort_by_cached_key(|key, _| array_index(key).unwrap_or(u32::MAX));
+}
+
+/// The members of a JSON object, their names as WTF-8 and their values as they were written, in the
+/// order of a JavaScript object.
+pub(crate) fn read_members(json: &str) -> serde_json::Result<IndexMap<Vec<u8>, &str>> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = IndexMap<Vec<u8>, &'de str>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
         }
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-            Ok(bytes.to_vec())
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut members = IndexMap::new();
+            while let Some(name) = access.next_key_seed(Text)? {
+                members.insert(name, access.next_value::<&RawValue>()?.get());
+            }
+            sort_members(&mut members);
+            Ok(members)
         }
     }
+    serde_json::Deserializer::from_str(json).deserialize_map(Members)
+}
+
+/// A JSON string; asked for as bytes, serde_json gives lone surrogates as WTF-8.
+struct Text;
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = Vec<u8>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for Text {
+    type Value = Vec<u8>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
+}
+
+/// The characters of a JSON string, quotes included in `json`, as WTF-8.
+pub(crate) fn read_text(json: &str) -> Vec<u8> {
     let inner = &json[1..json.len() - 1];
     if !inner.contains('\\') {
         return inner.as_bytes().to_vec();
     }
-    // serde_json gives lone surrogates as WTF-8 when it is asked for bytes.
-    serde_json::Deserializer::from_str(json)
-        .deserialize_bytes(Bytes)
+    Text.deserialize(&mut serde_json::Deserializer::from_str(json))
         .expect("the caller's text is a valid JSON string")
 }
 
@@ -176,8 +212,9 @@ impl<'a> Reader<'a> {
             self.copy_value(&mut value, depth + 1);
             writer.lost_digits |= value.lost_digits;
             // The last of several members of one name counts, at the place of the first.
-            insert_in_order(&mut members, key, value.out);
+            members.insert(key, value.out);
         }
+        sort_members(&mut members);
         writer.out.push(b'{');
         for (place, (key, value)) in members.iter().enumerate() {
             if place > 0 {

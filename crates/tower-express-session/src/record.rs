@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::cookie::{Cookie, Slot};
@@ -95,9 +94,13 @@ impl Record {
             let is_session = Slot::from_json(document.get()).is_truthy();
             return if is_session { Err(ErrorKind::Corrupt.into()) } else { Ok(None) };
         }
-        let mut members = serde_json::Deserializer::from_slice(&text)
-            .deserialize_map(Members { text: &text, reading })
-            .map_err(corrupt)?;
+        let value = |raw: &str| match reading {
+            Reading::AsNode => Bytes::from(js::normalise(raw).json.into_owned()),
+            Reading::Verbatim => text.slice_ref(raw.as_bytes()),
+        };
+        let members = js::read_members(document.get()).map_err(corrupt)?;
+        let mut members: IndexMap<_, _> =
+            members.into_iter().map(|(name, raw)| (name, value(raw))).collect();
         let cookie = members.get_mut(COOKIE).map(std::mem::take).ok_or(ErrorKind::Corrupt)?;
         let cookie = Cookie::from_json(as_str(&cookie), now_ms)?;
         let before = members.len();
@@ -197,53 +200,6 @@ fn as_str(raw: &Bytes) -> &str {
     std::str::from_utf8(raw).expect("raw JSON was read from UTF-8")
 }
 
-/// Reads the members of the stored object without looking into their values.
-struct Members<'a> {
-    text: &'a Bytes,
-    reading: Reading,
-}
-
-impl<'de> Visitor<'de> for Members<'de> {
-    type Value = IndexMap<Vec<u8>, Bytes>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a session")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut members = IndexMap::new();
-        while let Some(name) = access.next_key_seed(Name)? {
-            let raw = access.next_value::<&RawValue>()?.get();
-            let value = match self.reading {
-                Reading::AsNode => Bytes::from(js::normalise(raw).json.into_owned()),
-                Reading::Verbatim => self.text.slice_ref(raw.as_bytes()),
-            };
-            js::insert_in_order(&mut members, name, value);
-        }
-        Ok(members)
-    }
-}
-
-/// A member's name; asked for as bytes, serde_json lets lone surrogates pass.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Vec<u8>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<u8>, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for Name {
-    type Value = Vec<u8>;
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an attribute's name")
-    }
-    fn visit_bytes<E>(self, name: &[u8]) -> Result<Vec<u8>, E> {
-        Ok(name.to_vec())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +234,16 @@ mod tests {
         let json = format!(r#"{{{COOKIE_JSON},"b":1.0,"1":{{"z":1,"0":-0}},"b":[ 1e400 ]}}"#);
         let expected = format!(r#"{{"1":{{"0":0,"z":1}},{COOKIE_JSON},"b":[null]}}"#);
         assert_eq!(rewritten(&json, Reading::AsNode), expected);
+    }
+
+    /// With a search for the place of each name this would take minutes.
+    #[test]
+    fn many_names_like_array_indices_are_read_in_one_go() {
+        let names: Vec<String> = (0..100_000).rev().map(|n| format!(r#""{n}":1"#)).collect();
+        let json = format!(r#"{{{COOKIE_JSON},{},"o":{{{}}}}}"#, names.join(","), names.join(","));
+        let written = rewritten(&json, Reading::AsNode);
+        assert!(written.starts_with(br#"{"0":1,"1":1,"2":1,"#));
+        assert!(written.ends_with(br#","99998":1,"99999":1}}"#));
     }
 
     #[test]

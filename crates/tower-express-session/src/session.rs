@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -145,14 +146,18 @@ impl Session {
         Ok(self.state().record()?.cookie.clone())
     }
 
-    /// Changes the session's cookie, as an Express handler does through `req.session.cookie`.
+    /// Sets how long the cookie lives from now on, and from each later touch; `None` makes it a
+    /// cookie that lives as long as the browser. Mirrors `req.session.cookie.maxAge = ms`.
+    ///
+    /// As in express-session this alone does not count as a change of the session: with
+    /// `resave(false)` only the time to live in the store changes.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::NoSession`].
-    pub fn set_cookie(&self, cookie: Cookie) -> Result<(), Error> {
-        self.state().record_mut()?.cookie = cookie;
-        Ok(())
+    pub fn set_max_age(&self, max_age: Option<Duration>) -> Result<(), Error> {
+        let slot = max_age.map_or(Slot::Null, |age| Slot::Number(age.as_millis() as f64));
+        self.state().record_mut()?.cookie.assign("maxAge", slot, now_ms())
     }
 
     /// The session's cookie as JSON, as it would be stored.
@@ -167,8 +172,7 @@ impl Session {
     }
 
     /// `req.session.cookie[name] = value`, the value given as JSON; a text for `expires` is read as
-    /// a date. For programs that take cookie settings from outside; others use
-    /// [`set_cookie`](Self::set_cookie).
+    /// a date. For programs that take cookie settings from outside.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use time::format_description::well_known::{Rfc2822, Rfc3339};
-use time::{Date, OffsetDateTime, UtcDateTime};
+use time::format_description::well_known::{Iso8601, Rfc2822, Rfc3339};
+use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcDateTime};
 
 /// The last millisecond that a JavaScript `Date` can name, either way from 1970.
 const LIMIT_MS: f64 = 8.64e15;
@@ -21,19 +21,20 @@ pub(crate) fn clip(ms: f64) -> f64 {
     if ms.abs() <= LIMIT_MS { ms.trunc() + 0.0 } else { f64::NAN }
 }
 
-/// `Date.parse(text)` for the forms that programs write: ISO 8601, a bare date, and the form of
-/// HTTP and e-mail. `None` is JavaScript's NaN.
+/// `Date.parse(text)` for the forms that programs write: ISO 8601, with a time zone or in UTC, a
+/// bare date, and the form of HTTP and e-mail. `None` is JavaScript's NaN.
 pub(crate) fn parse(text: &str) -> Option<f64> {
+    let iso = &Iso8601::DEFAULT;
     let moment = OffsetDateTime::parse(text, &Rfc3339)
         .or_else(|_| OffsetDateTime::parse(text, &Rfc2822))
-        .or_else(|_| parse_date(text))
-        .ok()?;
-    Some((moment.unix_timestamp_nanos() / 1_000_000) as f64)
-}
-
-fn parse_date(text: &str) -> Result<OffsetDateTime, time::error::Parse> {
-    let format = time::format_description::well_known::Iso8601::DATE;
-    Date::parse(text, &format).map(|date| date.midnight().assume_utc())
+        .or_else(|_| OffsetDateTime::parse(text, iso))
+        .or_else(|_| PrimitiveDateTime::parse(text, iso).map(PrimitiveDateTime::assume_utc))
+        .or_else(|error| match text.contains('T') {
+            // The reader of dates would overlook the time.
+            true => Err(error),
+            false => Date::parse(text, &Iso8601::DATE).map(|date| date.midnight().assume_utc()),
+        });
+    Some((moment.ok()?.unix_timestamp_nanos() / 1_000_000) as f64)
 }
 
 /// `toISOString()`; `None` where JavaScript has an invalid date.
@@ -79,7 +80,12 @@ mod tests {
         assert_eq!(parse("2026-11-06T21:22:03.456Z"), Some(ms));
         assert_eq!(parse("Fri, 06 Nov 2026 21:22:03 GMT"), Some(1_794_000_123_000.0));
         assert_eq!(parse("2026-11-06"), Some(1_793_923_200_000.0));
-        assert_eq!(parse("garbage"), None);
+        assert_eq!(parse("2026-11-06T21:22:03"), Some(1_794_000_123_000.0));
+        assert_eq!(parse("2026-11-06T21:22Z"), Some(1_794_000_120_000.0));
+        assert_eq!(parse("+012026-01-01T00:00:00.001Z"), Some(317_336_745_600_001.0));
+        for garbage in ["garbage", "2026-11-06Tx", "2026-13-06", ""] {
+            assert_eq!(parse(garbage), None, "{garbage}");
+        }
     }
 
     #[test]
