@@ -41,7 +41,7 @@ impl LazySession {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] and [`ErrorKind::Store`] from the store. A request without a
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) and [`Store`](crate::ErrorKind::Store) from the store. A request without a
     /// cookie does not ask the store.
     ///
     /// # Cancel safety
