@@ -63,8 +63,8 @@ impl From<ErrorKind> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            ErrorKind::Unavailable => "the session store cannot be reached",
-            ErrorKind::Store => "the session store answered with an error",
+            ErrorKind::Unavailable => "the store cannot be reached",
+            ErrorKind::Store => "the store answered with an error",
             ErrorKind::Corrupt => "the stored value is not a session",
             ErrorKind::NoSession => "the session was destroyed in this request",
             ErrorKind::Gone => "the session is no longer in the store",
