@@ -5,8 +5,8 @@
 mod bad_input;
 mod command_line;
 mod harness;
-mod idempotency;
 mod intruders;
+mod passwords;
 mod refusal;
 mod shared_sessions;
 mod survival;
