@@ -1,18 +1,38 @@
 //! From an open port to a clean end.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
 
 /// How long requests that are under way may take after the service was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send the headers of a request, the first one or the next one on the
+/// same connection: a slow phone needs a second, an attacker would take for ever.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that are open at a time: more than a busy instance has, fewer than cost its memory.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Tells tasks to stop; clones hear of it together.
 #[derive(Clone, Debug)]
@@ -58,36 +78,51 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
 
 /// Serves until told to stop, then finishes the requests that are under way.
 ///
-/// # Errors
-///
-/// When the port cannot be served any more.
-pub async fn serve(listener: TcpListener, router: Router, stop: Stop) -> anyhow::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+/// A connection that sends no request, or its headers too slowly, is closed. Of more connections
+/// than [`MAX_CONNECTIONS`] the later ones wait to be accepted.
+pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut stop = pin!(stop.wait());
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            () = &mut stop => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(cause) => {
+                // Mostly too many open files: it gets better when connections end, not sooner.
+                tracing::warn!(%cause, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
         // Answers are small and whole; waiting to fill a packet would only delay them.
         if let Err(cause) = stream.set_nodelay(true) {
             tracing::debug!(%cause, "cannot set TCP_NODELAY");
         }
-    });
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().wait());
-    within_drain(serving.into_future(), stop).await?;
-    Ok(())
-}
-
-/// The future's result; an end without one when it takes longer than [`DRAIN`] after the stop.
-async fn within_drain<T: Default>(
-    serving: impl Future<Output = io::Result<T>>,
-    stop: Stop,
-) -> io::Result<T> {
-    let deadline = async {
-        stop.wait().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        result = serving => result,
-        () = deadline => {
-            tracing::warn!("stopped with requests still under way");
-            Ok(T::default())
-        }
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(Body::new)
+        });
+        let connection =
+            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            // Whatever ends a connection early is the client's, or the network's.
+            drop(connection.await);
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
+        tracing::warn!("stopped with requests still under way");
     }
 }

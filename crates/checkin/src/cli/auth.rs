@@ -28,7 +28,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let stop = Stop::on_signal()?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
-    serve(listener, app.auth(), stop).await?;
+    serve(listener, app.auth(), stop).await;
     Ok(ExitCode::SUCCESS)
 }
 

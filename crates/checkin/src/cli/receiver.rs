@@ -62,7 +62,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let stop = Stop::on_signal()?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?, !options.no_auth);
-    serve(listener, app.receiver(!options.no_auth, options.limits.settings()), stop).await?;
+    serve(listener, app.receiver(!options.no_auth, options.limits.settings()), stop).await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -59,10 +59,9 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         demo::PASSWORD
     ))?;
     let receiver = app.receiver(true, options.limits.settings());
-    // A service that ends by itself has failed, and takes the others with it.
-    tokio::try_join!(
+    tokio::join!(
         serve(receiver_listener, receiver, stop.clone()),
         serve(auth_listener, app.auth(), stop)
-    )?;
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -9,5 +9,6 @@ mod intruders;
 mod passwords;
 mod refusal;
 mod shared_sessions;
+mod slow_clients;
 mod survival;
 mod walkthrough;
