@@ -75,7 +75,8 @@ pub fn column(routes: Router, sessions: Option<SessionLayer>, front: &Front) -> 
     routes.layer(
         ServiceBuilder::new()
             .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
-            .layer(TraceLayer::new_for_http().make_span_with(span))
+            // Without a line for each failure: whoever answers with one has logged its cause.
+            .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
             .layer(PropagateRequestIdLayer::new(request_id))
             // Answers are for one person at one moment; a route whose answers may be kept says so.
             .layer(fixed(CACHE_CONTROL, "no-store"))
