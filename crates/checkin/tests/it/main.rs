@@ -5,6 +5,7 @@
 mod bad_input;
 mod command_line;
 mod harness;
+mod idempotency;
 mod intruders;
 mod passwords;
 mod refusal;
