@@ -78,8 +78,8 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
 
 /// Serves until told to stop, then finishes the requests that are under way.
 ///
-/// A connection that sends no request, or its headers too slowly, is closed. Of more connections
-/// than [`MAX_CONNECTIONS`] the later ones wait to be accepted.
+/// A connection that sends no request, or its headers too slowly, is closed. Of more than 10,000
+/// connections the later ones wait to be accepted.
 pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);

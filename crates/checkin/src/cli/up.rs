@@ -34,6 +34,25 @@ pub(super) struct Options {
     )]
     auth_listen: SocketAddr,
 
+    // Deployment scripts may name these already; the services are not part of this version.
+    #[arg(
+        long,
+        env = "CHECKIN_API_LISTEN",
+        value_name = "ADDR",
+        hide = true,
+        value_parser = listen_address
+    )]
+    api_listen: Option<SocketAddr>,
+
+    #[arg(
+        long,
+        env = "CHECKIN_CONSOLE_LISTEN",
+        value_name = "ADDR",
+        hide = true,
+        value_parser = listen_address
+    )]
+    console_listen: Option<SocketAddr>,
+
     #[command(flatten)]
     limits: Limits,
 }
@@ -41,6 +60,11 @@ pub(super) struct Options {
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.reach().await?;
+    for (service, address) in [("api", options.api_listen), ("console", options.console_listen)] {
+        if address.is_some() {
+            tracing::warn!("this version has no {service}: --{service}-listen has no effect");
+        }
+    }
     let stop = Stop::on_signal()?;
     // Ports first: who has to choose another one should not wait for the data.
     let receiver_listener = bind(options.receiver_listen, "--receiver-listen").await?;
