@@ -57,7 +57,9 @@ async fn open_store(url: &str, prefix: &str) -> Result<Arc<dyn Store>, Box<dyn E
         // An Express service waits for Redis however long it takes.
         _ => {
             let timeouts = Timeouts { connect: PATIENCE, response: PATIENCE };
-            Arc::new(RedisStore::new(Client::with_timeouts(url, timeouts)?).prefix(prefix))
+            let client = Client::with_timeouts(url, timeouts)?;
+            // An Express service leaves no other keys than its sessions.
+            Arc::new(RedisStore::new(client).prefix(prefix).tombstones(false))
         }
     })
 }

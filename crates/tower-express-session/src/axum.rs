@@ -39,6 +39,28 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
+/// The session as the store itself holds it, past any cache: [`LazySession::fresh`] as an argument.
+///
+/// ```
+/// use tower_express_session::{Error, FreshSession};
+///
+/// async fn change_password(FreshSession(session): FreshSession) -> Result<(), Error> {
+///     let user: Option<String> = session.get("user")?;
+///     # Ok(())
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct FreshSession(pub Session);
+
+impl<S: Sync> FromRequestParts<S> for FreshSession {
+    type Rejection = SessionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let lazy = LazySession::from_request_parts(parts, state).await?;
+        lazy.fresh().await.map(Self).map_err(SessionRejection::Failed)
+    }
+}
+
 impl IntoResponse for SessionRejection {
     fn into_response(self) -> Response {
         match self {
@@ -55,7 +77,7 @@ impl IntoResponse for Error {
     /// 503 with `Retry-After` when the store is away, 500 otherwise; the cause goes to the log.
     fn into_response(self) -> Response {
         let status = status(self.kind());
-        tracing::error!(error.kind = ?self.kind(), "session failed: {self}");
+        tracing::error!(error.kind = ?self.kind(), error.source = self.cause(), "session failed: {self}");
         if status == StatusCode::SERVICE_UNAVAILABLE {
             return (status, [(RETRY_AFTER, RETRY_AFTER_SECONDS)]).into_response();
         }

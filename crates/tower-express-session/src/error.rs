@@ -52,6 +52,11 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
+
+    /// What happened, for the log.
+    pub(crate) fn cause(&self) -> Option<String> {
+        self.source.as_ref().map(ToString::to_string)
+    }
 }
 
 impl From<ErrorKind> for Error {

@@ -38,7 +38,17 @@ pub(crate) fn cookie_values<'a>(
         .split(';')
         .filter_map(|pair| pair.split_once('='))
         .filter(move |(key, _)| key.trim_matches(BLANK) == name)
-        .map(|(_, value)| decode(unquote(value.trim_matches(BLANK))))
+        .map(|(_, value)| value_of(value))
+}
+
+/// A cookie's value as it was before it was written.
+pub(crate) fn value_of(text: &str) -> Cow<'_, str> {
+    decode(unquote(text.trim_matches(BLANK)))
+}
+
+/// A cookie's value as it is written.
+pub(crate) fn encode(value: &str) -> String {
+    utf8_percent_encode(value, URI_COMPONENT).to_string()
 }
 
 const BLANK: [char; 2] = [' ', '\t'];
@@ -70,7 +80,7 @@ pub(crate) fn set_cookie(name: &str, value: &str, cookie: &Cookie) -> Result<Hea
     if !is_token(name) {
         return Err(ErrorKind::Cookie.into());
     }
-    let mut line = format!("{name}={}", utf8_percent_encode(value, URI_COMPONENT));
+    let mut line = format!("{name}={}", encode(value));
     if let Some(domain) = truthy_text(&cookie.domain)? {
         line += "; Domain=";
         line += valid(domain, is_domain)?;

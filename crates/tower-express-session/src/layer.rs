@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+use http::request::Parts;
 use tower_layer::Layer;
 
+use crate::context::Shared;
 use crate::error::ConfigError;
-use crate::options::{CookieOptions, Options, SameSite, Unset};
+use crate::event::Event;
+use crate::options::{CookieOptions, Hook, Options, SameSite, Unset, WhenAway};
 use crate::service::SessionService;
 use crate::signature::Secrets;
 use crate::store::Store;
@@ -27,10 +31,7 @@ use crate::store::Store;
 /// # Ok::<(), tower_express_session::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct SessionLayer {
-    options: Arc<Options>,
-    store: Arc<dyn Store>,
-}
+pub struct SessionLayer(Arc<Shared>);
 
 /// A request extension that says that the request came over TLS. Whoever ends the TLS connection
 /// in this process inserts it; a proxy in front says it with
@@ -49,13 +50,20 @@ impl SessionLayer {
         store: impl Store,
         secrets: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
-        Ok(Self::with_shared_store(Arc::new(store), Secrets::new(secrets)?))
+        Ok(Self::with_parts(store, Secrets::new(secrets)?))
     }
 
-    /// Like [`new`](Self::new), with parts that are made already.
+    /// Like [`new`](Self::new), with secrets of which the application keeps a clone, to
+    /// [replace](Secrets::replace) them while it runs.
+    #[must_use]
+    pub fn with_parts(store: impl Store, secrets: Secrets) -> Self {
+        Self::with_shared_store(Arc::new(store), secrets)
+    }
+
+    /// Like [`with_parts`](Self::with_parts), over a store that others use, too.
     #[must_use]
     pub fn with_shared_store(store: Arc<dyn Store>, secrets: Secrets) -> Self {
-        Self { options: Arc::new(Options::new(secrets)), store }
+        Self(Arc::new(Shared::new(Options::new(secrets), store)))
     }
 
     /// The cookie's name. Default: `connect.sid`.
@@ -68,6 +76,35 @@ impl SessionLayer {
     #[must_use]
     pub fn cookie(self, cookie: CookieOptions) -> Self {
         self.with(|options| options.cookie = cookie)
+    }
+
+    /// The cookie of new sessions, where it depends on the request: express-session's `cookie` as a
+    /// function. It is asked once for each request, and takes the place of
+    /// [`cookie`](Self::cookie).
+    ///
+    /// ```
+    /// # use tower_express_session::{CookieOptions, MemoryStore, SessionLayer};
+    /// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
+    /// let layer = layer.cookie_with(|request| {
+    ///     let tenant = request.headers.get("x-tenant").and_then(|name| name.to_str().ok());
+    ///     CookieOptions::new().path(tenant.map_or("/", |_| "/tenant"))
+    /// });
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn cookie_with(
+        self,
+        cookie: impl Fn(&Parts) -> CookieOptions + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|options| options.cookie_of = Some(Hook(Arc::new(cookie))))
+    }
+
+    /// Makes the ids of new sessions: express-session's `genid`. They must not be guessed; the
+    /// default has 192 random bits. Of an id that is in use already the session is refused with
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict).
+    #[must_use]
+    pub fn genid(self, generate: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.with(|options| options.generate_id = Some(Hook(Arc::new(generate))))
     }
 
     /// How long the store keeps a session whose cookie does not say; counted from the last request
@@ -123,6 +160,67 @@ impl SessionLayer {
         self.with(|options| options.secure_on_wire = secure)
     }
 
+    /// The part of its lifetime after which a session that is used is kept in the store for another
+    /// lifetime; 0 does so on each request, as Express does. Default: 0.1.
+    ///
+    /// With an idle timeout of 30 minutes, a session is touched at most every three minutes, and
+    /// ends between 27 and 30 minutes after it was last used. The response does not wait for it.
+    #[must_use]
+    pub fn touch_after(self, fraction: f64) -> Self {
+        self.with(|options| options.touch_after = fraction)
+    }
+
+    /// What a handler gets when its session cannot be read because the store is away. Default:
+    /// [`WhenAway::Refuse`].
+    #[must_use]
+    pub fn when_away(self, when_away: WhenAway) -> Self {
+        self.with(|options| options.when_away = when_away)
+    }
+
+    /// Serves programs that keep no cookies, too: they send the cookie's value as
+    /// `Authorization: Bearer s:…` or in this header, and get it in this header, wherever a browser
+    /// gets a cookie. Default: off.
+    ///
+    /// A request that has the header, empty at first, or a bearer token that begins with `s:` gets
+    /// and sets no cookie. No browser sends either by itself, so that such requests need no defence
+    /// against cross-site forgery.
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer};
+    /// use http::HeaderName;
+    ///
+    /// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
+    /// let layer = layer.token_header(HeaderName::from_static("session-token"));
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn token_header(self, header: HeaderName) -> Self {
+        self.with(|options| options.token_header = Some(header))
+    }
+
+    /// Is told what happens to sessions, to count it. Must not block.
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use tower_express_session::Event;
+    ///
+    /// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
+    /// let failures = Arc::new(AtomicU64::new(0));
+    /// let counter = Arc::clone(&failures);
+    /// let layer = layer.on_event(move |event| {
+    ///     if let Event::Failed(_) = event {
+    ///         counter.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// });
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn on_event(self, observer: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        self.with(|options| options.observer = Some(Hook(Arc::new(observer))))
+    }
+
     /// Behaves as express-session 1.19 with connect-redis 9 in everything that can be seen from
     /// outside, also where this crate knows better: the session is loaded before the handler runs,
     /// values are written as Node would write them, writers overwrite each other, destroying does
@@ -139,12 +237,12 @@ impl SessionLayer {
     ///
     /// [`ConfigError::Option`] names the option.
     pub fn check(self) -> Result<Self, ConfigError> {
-        self.options.check()?;
+        self.0.options.check()?;
         Ok(self)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
-        change(Arc::make_mut(&mut self.options));
+        change(&mut Arc::make_mut(&mut self.0).options);
         self
     }
 }
@@ -153,6 +251,6 @@ impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, Arc::clone(&self.options), Arc::clone(&self.store))
+        SessionService::new(inner, Arc::clone(&self.0))
     }
 }

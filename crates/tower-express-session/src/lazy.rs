@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 use crate::context::Context;
 use crate::error::Error;
 use crate::session::Session;
+use crate::store::Freshness;
 
 /// A request's session, not yet asked for: the store is read when [`session`](Self::session) is
 /// first called, and never for a request whose handler does not.
@@ -27,7 +28,7 @@ impl LazySession {
         Self(Arc::new(LazyInner { context: Arc::new(context), session: OnceCell::new() }))
     }
 
-    pub(crate) fn context(&self) -> &Context {
+    pub(crate) fn context(&self) -> &Arc<Context> {
         &self.0.context
     }
 
@@ -48,6 +49,31 @@ impl LazySession {
     ///
     /// A call that is dropped leaves nothing behind; the next one reads again.
     pub async fn session(&self) -> Result<Session, Error> {
-        self.0.session.get_or_try_init(|| Session::open(&self.0.context)).await.cloned()
+        let open = || Session::open(&self.0.context, Freshness::Cached);
+        self.0.session.get_or_try_init(open).await.cloned()
+    }
+
+    /// Like [`session`](Self::session), but the store itself is asked, where it has a cache in front
+    /// of it: for routes on which even a moment counts, such as a change of password. Changes that
+    /// this request made to the session before are lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`session`](Self::session).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`session`](Self::session).
+    pub async fn fresh(&self) -> Result<Session, Error> {
+        let mut is_fresh = false;
+        let open = || {
+            is_fresh = true;
+            Session::open(&self.0.context, Freshness::Latest)
+        };
+        let session = self.0.session.get_or_try_init(open).await.cloned()?;
+        if !is_fresh {
+            session.open_again().await?;
+        }
+        Ok(session)
     }
 }

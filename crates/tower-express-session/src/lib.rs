@@ -33,7 +33,9 @@
 #![warn(missing_docs)]
 
 mod cookie;
+mod detached;
 mod error;
+mod event;
 mod id;
 mod layer;
 mod lazy;
@@ -59,13 +61,15 @@ mod timestamp;
 pub mod fuzzing;
 
 #[cfg(feature = "axum")]
-pub use self::axum::SessionRejection;
+pub use self::axum::{FreshSession, SessionRejection};
 pub use cookie::Cookie;
+pub use detached::DetachedSession;
 pub use error::{ConfigError, Error, ErrorKind};
+pub use event::Event;
 pub use id::SessionId;
 pub use layer::{SecureTransport, SessionLayer};
 pub use lazy::LazySession;
-pub use options::{CookieOptions, SameSite, Secure, Unset};
+pub use options::{CookieOptions, Priority, SameSite, Secure, Unset, WhenAway};
 pub use service::{ResponseFuture, SessionService};
 pub use session::Session;
 pub use signature::Secrets;

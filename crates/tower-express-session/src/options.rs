@@ -1,18 +1,27 @@
 //! The options of the session layer, by express-session's names and with its meaning.
 
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::HeaderName;
+use http::request::Parts;
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
 use crate::cookie::{Cookie, Slot};
 use crate::error::{ConfigError, Error};
+use crate::event::Event;
 use crate::header;
+use crate::id::SessionId;
 use crate::record::Reading;
 use crate::signature::Secrets;
 
 /// The time to live of a session whose cookie does not say one: connect-redis's 24 hours.
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(86_400);
+
+/// A tenth: a session in use costs ten writes in its lifetime, and ends at most a tenth early.
+const DEFAULT_TOUCH_AFTER: f64 = 0.1;
 
 /// What happens to the stored session when a handler [unsets](crate::Session::unset) it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +31,28 @@ pub enum Unset {
     Keep,
     /// The session is destroyed.
     Destroy,
+}
+
+/// What a handler gets when its session cannot be read because the store is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenAway {
+    /// An error, which as a response is a 503 with `Retry-After`.
+    #[default]
+    Refuse,
+    /// An empty session, as for a visitor who is not known. Nothing of it is stored and the
+    /// visitor's cookie stays as it is; a request that changes the session is answered 503.
+    Anonymous,
+}
+
+/// How important the cookie is to a browser that has too many; of Chromium's making.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Dropped first.
+    Low,
+    /// Where nothing is said.
+    Medium,
+    /// Dropped last.
+    High,
 }
 
 /// When the browser sends the cookie along with requests from other sites.
@@ -117,6 +148,25 @@ impl CookieOptions {
         self.with("partitioned", Slot::Bool(partitioned))
     }
 
+    /// Which cookies a browser that has too many drops first. Default: the cookie does not say.
+    #[must_use]
+    pub fn priority(self, priority: Priority) -> Self {
+        let text = match priority {
+            Priority::Low => "low",
+            Priority::Medium => "medium",
+            Priority::High => "high",
+        };
+        self.with("priority", Slot::Text(text.to_owned()))
+    }
+
+    /// A day on which the cookie ends, for all sessions the same. For a lifetime from the start of
+    /// each session, as nearly everybody wants it, take [`max_age`](Self::max_age).
+    #[must_use]
+    pub fn expires(self, at: SystemTime) -> Self {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.with("expires", Slot::Date(since.as_millis() as f64))
+    }
+
     fn with(mut self, name: &str, value: Slot) -> Self {
         self.0.insert(name.to_owned(), value);
         self
@@ -202,7 +252,20 @@ pub(crate) struct Options {
     pub(crate) secure_on_wire: bool,
     /// Everything as Express does it, also where the defaults of this crate are better.
     pub(crate) strict: bool,
+    /// A session is touched when this part of its lifetime has gone by.
+    pub(crate) touch_after: f64,
+    pub(crate) when_away: WhenAway,
+    /// The header in which programs without cookies send and get the signed value.
+    pub(crate) token_header: Option<HeaderName>,
+    pub(crate) cookie_of: Option<Hook<CookieOf>>,
+    pub(crate) generate_id: Option<Hook<dyn Fn() -> String + Send + Sync>>,
+    pub(crate) observer: Option<Hook<dyn Fn(Event) + Send + Sync>>,
 }
+
+type CookieOf = dyn Fn(&Parts) -> CookieOptions + Send + Sync;
+
+/// Something that the application does for the layer.
+pub(crate) struct Hook<F: ?Sized>(pub(crate) Arc<F>);
 
 /// The options that decide when a session is written and when its cookie is sent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -225,6 +288,25 @@ impl Options {
             same_site_on_wire: None,
             secure_on_wire: false,
             strict: false,
+            touch_after: DEFAULT_TOUCH_AFTER,
+            when_away: WhenAway::Refuse,
+            token_header: None,
+            cookie_of: None,
+            generate_id: None,
+            observer: None,
+        }
+    }
+
+    pub(crate) fn new_id(&self) -> Result<SessionId, Error> {
+        match &self.generate_id {
+            Some(generate) => Ok(SessionId::from((generate.0)().as_str())),
+            None => SessionId::generate(),
+        }
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        if let Some(observer) = &self.observer {
+            (observer.0)(event);
         }
     }
 
@@ -234,6 +316,9 @@ impl Options {
 
     /// Whether a browser would take the cookies that these options make.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if !(0.0..=1.0).contains(&self.touch_after) {
+            return Err(ConfigError::option("touch_after", "a fraction, from 0 to 1"));
+        }
         if !header::is_token(&self.name) {
             return Err(ConfigError::option("name", "a cookie's name is a token of RFC 7230"));
         }
@@ -248,5 +333,17 @@ impl Options {
         text_rule("cookie.path", &cookie.path, header::is_path, "printable ASCII without `;`")?;
         let domain = |text: &str| text.is_empty() || header::is_domain(text);
         text_rule("cookie.domain", &cookie.domain, domain, "a host name")
+    }
+}
+
+impl<F: ?Sized> Clone for Hook<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Hook<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
     }
 }

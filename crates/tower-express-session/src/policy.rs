@@ -1,6 +1,8 @@
 //! When to write a session and when to send its cookie: the decisions of express-session's
 //! `shouldSave`, `shouldTouch` and `shouldSetCookie`, without any effect.
 
+use std::time::Duration;
+
 use crate::options::Rules;
 
 /// What is known of a session when its request ends.
@@ -16,6 +18,10 @@ pub(crate) struct Facts {
     pub(crate) ever_saved: bool,
     /// Its cookie ends at a given time (`cookie.expires != null`).
     pub(crate) expires: bool,
+    /// Enough of its time in the store has gone by to start it again.
+    pub(crate) touch_due: bool,
+    /// The cookie that came with the request is to be signed anew.
+    pub(crate) signed_by_old_secret: bool,
 }
 
 /// What the store is asked for.
@@ -29,16 +35,30 @@ pub(crate) enum StoreAction {
 pub(crate) fn store_action(facts: Facts, rules: Rules) -> StoreAction {
     let uninitialized = !rules.save_uninitialized && !facts.ever_saved && !facts.named_by_cookie;
     let save = if uninitialized { facts.modified } else { !facts.saved };
-    match (save, facts.named_by_cookie) {
+    match (save, facts.named_by_cookie && facts.touch_due) {
         (true, _) => StoreAction::Save,
         (false, true) => StoreAction::Touch,
         (false, false) => StoreAction::Nothing,
     }
 }
 
+/// Whether a session that has `time_left` of its `lifetime` is to be touched: when the given part of
+/// it has gone by, and when its lifetime was made shorter than what is left.
+pub(crate) fn touch_due(time_left: Duration, lifetime: Duration, touch_after: f64) -> bool {
+    let lifetime = lifetime.min(LONGEST);
+    let quiet = lifetime.mul_f64(1.0 - touch_after);
+    time_left < quiet || time_left > lifetime + CLOCK_STEP
+}
+
+/// Short enough to reckon with: a thousand years.
+const LONGEST: Duration = Duration::from_secs(1000 * 365 * 86_400);
+
+/// Stores count whole seconds.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
+
 pub(crate) fn sends_cookie(facts: Facts, rules: Rules) -> bool {
     if facts.named_by_cookie {
-        rules.rolling || facts.expires && facts.modified
+        rules.rolling || facts.expires && facts.modified || facts.signed_by_old_secret
     } else {
         rules.save_uninitialized || facts.modified
     }
@@ -55,8 +75,11 @@ mod tests {
         saved: false,
         ever_saved: false,
         expires: false,
+        touch_due: false,
+        signed_by_old_secret: false,
     };
-    const LOADED: Facts = Facts { named_by_cookie: true, saved: true, ever_saved: true, ..NEW };
+    const LOADED: Facts =
+        Facts { named_by_cookie: true, saved: true, ever_saved: true, touch_due: true, ..NEW };
 
     fn rules(text: &str) -> Rules {
         Rules {
@@ -84,6 +107,8 @@ mod tests {
                 true,
             ),
             ("read only", LOADED, "", Touch, false),
+            ("read only, just touched", Facts { touch_due: false, ..LOADED }, "", Nothing, false),
+            ("signed long ago", Facts { signed_by_old_secret: true, ..LOADED }, "", Touch, true),
             ("read only, rolling", LOADED, "rolling", Touch, true),
             ("read only, resave", resaved, "resave", Save, false),
             ("changed", changed, "", Save, false),
@@ -93,6 +118,22 @@ mod tests {
         ] {
             assert_eq!(store_action(facts, rules(options)), store, "{name}");
             assert_eq!(sends_cookie(facts, rules(options)), cookie, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_touch_is_due_when_its_part_of_the_lifetime_has_gone_by() {
+        let seconds = Duration::from_secs;
+        for (left, touch_after, due) in [
+            (100, 0.1, false),
+            (91, 0.1, false),
+            (89, 0.1, true),
+            (0, 0.1, true),
+            (102, 0.1, true),
+            (99, 0.0, true),
+            (1, 1.0, false),
+        ] {
+            assert_eq!(touch_due(seconds(left), seconds(100), touch_after), due, "{left}");
         }
     }
 }

@@ -1,15 +1,17 @@
 //! The middleware: finds the session, runs the inner service, stores what changed.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tower_service::Service;
 
-use crate::context::Context;
+use crate::context::{Context, RequestFacts, Shared};
 use crate::cookie::{Cookie, Slot};
 use crate::error::{Error, ErrorKind};
 use crate::header;
@@ -19,39 +21,35 @@ use crate::lazy::LazySession;
 use crate::options::{Options, Unset};
 use crate::policy::{self, StoreAction};
 use crate::session::Session;
+use crate::signature::Unsigned;
 use crate::state::Finished;
-use crate::store::Store;
 use crate::timestamp;
 
 /// The middleware that [`SessionLayer`](crate::SessionLayer) puts around a service.
 #[derive(Clone, Debug)]
 pub struct SessionService<S> {
     inner: S,
-    options: Arc<Options>,
-    store: Arc<dyn Store>,
+    shared: Arc<Shared>,
 }
 
 /// The response of a [`SessionService`]; it leaves after the store answered.
 pub struct ResponseFuture<T>(Pin<Box<dyn Future<Output = T> + Send>>);
 
 impl<S> SessionService<S> {
-    pub(crate) fn new(inner: S, options: Arc<Options>, store: Arc<dyn Store>) -> Self {
-        Self { inner, options, store }
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
     }
 
     /// The request's session, unless there is none: another layer made one already, or the path
     /// lies outside the cookie's.
-    fn session_of<B>(&self, request: &Request<B>) -> Option<LazySession> {
-        let has_session = request.extensions().get::<LazySession>().is_some();
-        if has_session || !request.uri().path().starts_with(self.options.cookie.path_prefix()) {
+    fn session_of(&self, request: &Parts) -> Option<LazySession> {
+        if request.extensions.get::<LazySession>().is_some() {
             return None;
         }
-        Some(LazySession::new(Context {
-            cookie_ids: cookie_ids(request.headers(), &self.options),
-            secure: is_secure(request, &self.options),
-            options: Arc::clone(&self.options),
-            store: Arc::clone(&self.store),
-        }))
+        let facts = request_facts(request, &self.shared.options);
+        let context = Context::new(Arc::clone(&self.shared), facts);
+        let is_covered = request.uri.path().starts_with(context.cookie_options().path_prefix());
+        is_covered.then(|| LazySession::new(context))
     }
 }
 
@@ -71,17 +69,22 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         // The service that was polled ready is the one to call; its clone waits for the next.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let Some(session) = self.session_of(&request) else {
+        let (mut parts, body) = request.into_parts();
+        let session = self.session_of(&parts);
+        if let Some(session) = &session {
+            parts.extensions.insert(session.clone());
+        }
+        let request = Request::from_parts(parts, body);
+        let Some(session) = session else {
             return ResponseFuture(Box::pin(inner.call(request)));
         };
-        request.extensions_mut().insert(session.clone());
         ResponseFuture(Box::pin(async move {
             // Express loads before any handler runs; we load for a handler that asks.
-            if session.context().options.strict
+            if session.context().options().strict
                 && let Err(error) = session.session().await
             {
                 return Ok(failed_before(&session, &error).await);
@@ -89,7 +92,7 @@ where
             let mut response = inner.call(request).await?;
             match commit(&session, response.headers_mut()).await {
                 Ok(()) => Ok(response),
-                Err(error) => Ok(failed(&error, session.context().options.strict)),
+                Err(error) => Ok(failed(&error, session.context().options().strict)),
             }
         }))
     }
@@ -99,16 +102,16 @@ where
 /// when this answer ends, and that destroys the stored session under `unset: 'destroy'`.
 async fn failed_before<B: Default>(session: &LazySession, error: &Error) -> Response<B> {
     let context = session.context();
-    if let (Unset::Destroy, Some(id)) = (context.options.unset, context.cookie_ids.first()) {
+    if let (Unset::Destroy, Some(named)) = (context.options().unset, context.request.ids.first()) {
         // The answer is a failure whatever becomes of this.
-        drop(context.store.destroy(id).await);
+        drop(context.destroy(&named.id, None).await);
     }
     failed(error, true)
 }
 
 /// The answer when the session could not be read or stored, in place of the handler's.
 fn failed<B: Default>(error: &Error, strict: bool) -> Response<B> {
-    tracing::error!(error.kind = ?error.kind(), error.source = source(error), "session failed: {error}");
+    tracing::error!(error.kind = ?error.kind(), error.source = error.cause(), "session failed: {error}");
     let mut response = Response::new(B::default());
     *response.status_mut() =
         if strict { StatusCode::INTERNAL_SERVER_ERROR } else { status(error.kind()) };
@@ -131,38 +134,34 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
     }
 }
 
-fn source(error: &Error) -> Option<String> {
-    std::error::Error::source(error).map(ToString::to_string)
-}
-
 /// Stores what the request did to its session, and sets or clears the cookie.
 async fn commit(lazy: &LazySession, headers: &mut HeaderMap) -> Result<(), Error> {
     let Some(session) = lazy.loaded() else { return Ok(()) };
     let context = lazy.context();
     let finished = session.finish()?;
     if let Finished::Alive { id, cookie, facts } = &finished {
-        let action = policy::store_action(*facts, context.options.rules);
+        let action = policy::store_action(*facts, context.options().rules);
         match store(session, context, id, cookie, action).await {
             Err(error) if error.kind() == ErrorKind::Gone => {
                 tracing::info!(session.id = ?id, "the session ended while a request was under way");
                 return clear_cookie(context, headers);
             }
             // Express has sent its answer by now; the error reaches nobody but the log.
-            Err(error) if context.options.strict => {
-                tracing::error!(error.source = source(&error), "session failed: {error}");
+            Err(error) if context.options().strict => {
+                tracing::error!(error.source = error.cause(), "session failed: {error}");
             }
             stored => stored?,
         }
-        if policy::sends_cookie(*facts, context.options.rules) {
+        if policy::sends_cookie(*facts, context.options().rules) {
             send_cookie(context, id, cookie, headers);
         }
         return Ok(());
     }
     let Finished::Ended { id, .. } = &finished else { return Ok(()) };
-    if finished.destroys(&context.options) {
-        match context.store.destroy(id).await {
-            Err(error) if context.options.strict => {
-                tracing::error!(error.source = source(&error), "session failed: {error}");
+    if finished.destroys(context.options()) {
+        match context.destroy(id, None).await {
+            Err(error) if context.options().strict => {
+                tracing::error!(error.source = error.cause(), "session failed: {error}");
             }
             destroyed => destroyed?,
         }
@@ -172,7 +171,7 @@ async fn commit(lazy: &LazySession, headers: &mut HeaderMap) -> Result<(), Error
 
 async fn store(
     session: &Session,
-    context: &Context,
+    context: &Arc<Context>,
     id: &SessionId,
     cookie: &Cookie,
     action: StoreAction,
@@ -180,25 +179,30 @@ async fn store(
     match action {
         StoreAction::Nothing => Ok(()),
         StoreAction::Save => session.save().await,
-        StoreAction::Touch => match cookie.time_to_live(timestamp::now_ms(), context.options.ttl) {
+        StoreAction::Touch => match cookie.time_to_live(timestamp::now_ms(), context.options().ttl)
+        {
+            Some(ttl) if context.options().strict => context.touch(id, ttl).await.map(drop),
             Some(ttl) => {
-                let found = context.store.touch(id, ttl).await?;
-                if found || context.options.strict { Ok(()) } else { Err(ErrorKind::Gone.into()) }
+                context.touch_behind(id, ttl);
+                Ok(())
             }
-            None => context.store.destroy(id).await,
+            None => context.destroy(id, Some(cookie)).await,
         },
     }
 }
 
 fn send_cookie(context: &Context, id: &SessionId, cookie: &Cookie, headers: &mut HeaderMap) {
-    let options = &context.options;
-    if cookie.secure.is_truthy() && !context.secure {
+    let options = context.options();
+    let value = options.secrets.sign(id.as_str());
+    if context.request.by_token {
+        return send_token(&header::encode(&value), options, headers);
+    }
+    if cookie.secure.is_truthy() && !context.request.secure {
         tracing::warn!(
             "no session cookie sent: it is for TLS only, and the request did not come over TLS"
         );
         return;
     }
-    let value = options.secrets.sign(id.as_str());
     match header::set_cookie(&options.name, &value, &on_wire(cookie, context)) {
         Ok(line) => append_cookie(headers, line, options),
         Err(_) => tracing::error!("no session cookie sent: one of its attributes is not valid"),
@@ -207,15 +211,20 @@ fn send_cookie(context: &Context, id: &SessionId, cookie: &Cookie, headers: &mut
 
 /// Tells the browser to drop the cookie, if it sent one. Express leaves it there.
 fn clear_cookie(context: &Context, headers: &mut HeaderMap) -> Result<(), Error> {
-    if context.options.strict || context.cookie_ids.is_empty() {
+    if context.options().strict || context.request.ids.is_empty() {
         return Ok(());
     }
-    let mut cookie = on_wire(&context.options.cookie.make(context.secure, 0.0)?, context);
+    if context.request.by_token {
+        send_token("", context.options(), headers);
+        return Ok(());
+    }
+    let options = context.cookie_options();
+    let mut cookie = on_wire(&options.make(context.request.secure, 0.0)?, context);
     cookie.expires = Slot::Date(0.0);
     append_cookie(
         headers,
-        header::set_cookie(&context.options.name, "", &cookie)?,
-        &context.options,
+        header::set_cookie(&context.options().name, "", &cookie)?,
+        context.options(),
     );
     Ok(())
 }
@@ -224,11 +233,11 @@ fn clear_cookie(context: &Context, headers: &mut HeaderMap) -> Result<(), Error>
 fn on_wire(cookie: &Cookie, context: &Context) -> Cookie {
     let mut cookie = cookie.clone();
     if let (Slot::Undefined, Some(same_site)) =
-        (&cookie.same_site, context.options.same_site_on_wire)
+        (&cookie.same_site, context.options().same_site_on_wire)
     {
         cookie.same_site = Slot::Text(same_site.as_str().to_owned());
     }
-    if context.options.secure_on_wire && context.secure {
+    if context.options().secure_on_wire && context.request.secure {
         cookie.secure = Slot::Bool(true);
     }
     cookie
@@ -236,15 +245,51 @@ fn on_wire(cookie: &Cookie, context: &Context) -> Cookie {
 
 fn append_cookie(headers: &mut HeaderMap, line: HeaderValue, options: &Options) {
     headers.append(SET_COOKIE, line);
-    if !options.strict && !headers.contains_key(CACHE_CONTROL) {
-        // A cache that kept this response would hand one visitor's session to the next.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if !options.strict {
+        forbid_caches(headers);
     }
 }
 
+fn send_token(value: &str, options: &Options, headers: &mut HeaderMap) {
+    let value = HeaderValue::try_from(value).expect("what is percent-encoded is ASCII");
+    headers.extend(options.token_header.clone().map(|name| (name, value)));
+    forbid_caches(headers);
+}
+
+/// A cache that kept this response would hand one visitor's session to the next.
+fn forbid_caches(headers: &mut HeaderMap) {
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+fn request_facts(request: &Parts, options: &Options) -> RequestFacts {
+    let token = token(&request.headers, options);
+    let cookie = options.cookie_of.as_ref().map(|cookie_of| (cookie_of.0)(request));
+    RequestFacts {
+        ids: match &token {
+            Some(token) => options.secrets.verify(&header::value_of(token)).into_iter().collect(),
+            None => cookie_ids(&request.headers, options),
+        },
+        by_token: token.is_some(),
+        secure: is_secure(request, options),
+        cookie,
+    }
+}
+
+/// The signed value of a program that sends it in a header of its own, empty if it has none yet.
+fn token<'a>(headers: &'a HeaderMap, options: &Options) -> Option<Cow<'a, str>> {
+    let header = options.token_header.as_ref()?;
+    let bearer = headers.get(AUTHORIZATION).map(|line| header::latin1(line.as_bytes()));
+    let bearer = bearer.and_then(|line| {
+        let (scheme, token) = line.split_once(' ')?;
+        let is_ours = token.starts_with("s:") || token.starts_with("s%3A");
+        (scheme.eq_ignore_ascii_case("bearer") && is_ours).then(|| token.to_owned().into())
+    });
+    bearer.or_else(|| headers.get(header).map(|line| header::latin1(line.as_bytes())))
+}
+
 /// The ids that the request's cookies name under a good signature.
-fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<SessionId> {
-    let mut ids = Vec::new();
+fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<Unsigned> {
+    let mut ids: Vec<Unsigned> = Vec::new();
     // HTTP/2 may split the header into several, which Node joins; so do we.
     let lines: Vec<_> =
         headers.get_all(COOKIE).iter().map(|line| header::latin1(line.as_bytes())).collect();
@@ -253,7 +298,8 @@ fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<SessionId> {
     // later ones are tried too, since a stale one must not lock anybody out.
     let tried = if options.strict { 1 } else { MAX_COOKIES };
     for value in header::cookie_values(&header, &options.name).take(tried) {
-        ids.extend(options.secrets.unsign(&value).filter(|id| !ids.contains(id)));
+        let verified = options.secrets.verify(&value);
+        ids.extend(verified.filter(|new| !ids.iter().any(|known| known.id == new.id)));
     }
     ids
 }
@@ -263,12 +309,12 @@ fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<SessionId> {
 const MAX_COOKIES: usize = 8;
 
 /// Whether the request came over TLS: express-session's `issecure`.
-fn is_secure<B>(request: &Request<B>, options: &Options) -> bool {
-    if request.extensions().get::<SecureTransport>().is_some() {
+fn is_secure(request: &Parts, options: &Options) -> bool {
+    if request.extensions.get::<SecureTransport>().is_some() {
         return true;
     }
     let forwarded = || {
-        let header = request.headers().get("x-forwarded-proto")?;
+        let header = request.headers.get("x-forwarded-proto")?;
         header.to_str().ok()?.split(',').next()
     };
     options.proxy && forwarded().is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))

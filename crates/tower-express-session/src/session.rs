@@ -8,13 +8,15 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::context::Context;
+use crate::context::{Change, Context};
 use crate::cookie::{Cookie, Slot};
+use crate::detached::DetachedSession;
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::js;
 use crate::record::Attributes;
 use crate::state::{Ending, Finished, State};
+use crate::store::Freshness;
 use crate::timestamp::now_ms;
 
 /// A session: attributes under names, for one visitor, shared with every service of the deployment.
@@ -38,9 +40,19 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) async fn open(context: &Arc<Context>) -> Result<Self, Error> {
-        let state = context.open().await?;
-        Ok(Self { context: Arc::clone(context), state: Arc::new(Mutex::new(state)) })
+    pub(crate) async fn open(context: &Arc<Context>, freshness: Freshness) -> Result<Self, Error> {
+        Ok(Self::new(Arc::clone(context), context.open(freshness).await?))
+    }
+
+    pub(crate) fn new(context: Arc<Context>, state: State) -> Self {
+        Self { context, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Takes up what the store itself holds for the request.
+    pub(crate) async fn open_again(&self) -> Result<(), Error> {
+        let state = self.context.open(Freshness::Latest).await?;
+        *self.state() = state;
+        Ok(())
     }
 
     /// The session's id. Never log it, never show it: it is the key to the session.
@@ -56,11 +68,7 @@ impl Session {
     /// [`ErrorKind::Decode`] if it is not a `T`; [`ErrorKind::NoSession`] after the session was
     /// destroyed or unset, as for every operation on attributes.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let json = self.get_json(name)?;
-        json.map(|json| {
-            serde_json::from_str(&json).map_err(|cause| Error::new(ErrorKind::Decode, cause))
-        })
-        .transpose()
+        self.get_json(name)?.map(|json| decode(&json)).transpose()
     }
 
     /// An attribute as the JSON that is stored.
@@ -93,13 +101,7 @@ impl Session {
     /// [`ErrorKind::Encode`] if the value has no JSON, or holds an integer beyond 2^53 that
     /// JavaScript would round (store it as a string); [`ErrorKind::NoSession`].
     pub fn insert<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
-        let json =
-            serde_json::to_string(value).map_err(|cause| Error::new(ErrorKind::Encode, cause))?;
-        let normalised = js::normalise(&json);
-        if normalised.lost_digits {
-            return Err(Error::new(ErrorKind::Encode, "an integer beyond 2^53 would be rounded"));
-        }
-        let json = Bytes::from(normalised.json.into_owned());
+        let json = encode(value)?;
         self.change(|attributes| attributes.set(name.as_bytes(), json))
     }
 
@@ -220,23 +222,80 @@ impl Session {
     ///
     /// A call that is dropped may or may not have stored the session.
     pub async fn save(&self) -> Result<(), Error> {
+        self.save_with(&mut |_| Ok(())).await
+    }
+
+    /// Changes one attribute in one step that no other request can come between, and stores the
+    /// session: `change` gets the attribute as the store has it, and gives the new one. It is called
+    /// again if another request was faster, on what that one left. Gives the new value.
+    ///
+    /// One round trip if nobody else writes the session at the same time. An Express service still
+    /// writes without looking, and can undo it.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn add_to_cart(session: Session) -> Result<String, Error> {
+    ///     let items = session.update("items", |items: Option<u32>| items.unwrap_or(0) + 1).await?;
+    ///     Ok(format!("{items} in your cart"))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), [`insert`](Self::insert) and [`save`](Self::save). Of an error of the
+    /// store the session does not have the change.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not have stored the change.
+    pub async fn update<T>(
+        &self,
+        name: &str,
+        mut change: impl FnMut(Option<T>) -> T + Send,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Send,
+    {
+        let mut latest = None;
+        self.save_with(&mut |record| {
+            let value = change(record.attributes.get(name.as_bytes()).map(decode).transpose()?);
+            let json = encode(&value)?;
+            Arc::make_mut(&mut record.attributes).set(name.as_bytes(), json)?;
+            latest = Some(value);
+            Ok(())
+        })
+        .await?;
+        Ok(latest.expect("a save that succeeded made the change"))
+    }
+
+    async fn save_with(&self, change: &mut Change<'_>) -> Result<(), Error> {
         let (id, mine, base) = {
             let state = self.state();
+            if state.is_stand_in {
+                return Err(ErrorKind::Unavailable.into());
+            }
             (state.id.clone(), state.record()?.clone(), state.base.clone())
         };
-        let mut record = mine.clone();
-        let written = match mine.cookie.time_to_live(now_ms(), self.context.options.ttl) {
-            Some(ttl) => self.context.write(&id, &mut record, base, ttl).await.map(Some),
+        let saved = match mine.cookie.time_to_live(now_ms(), self.context.options().ttl) {
+            Some(ttl) => {
+                let written = self.context.write(&id, &mine, base.as_ref(), ttl, change).await;
+                written.map(|(record, written)| (record, Some(written)))
+            }
             // What is over is not kept: connect-redis destroys here, and so do we.
-            None => self.context.store.destroy(&id).await.map(|()| None),
+            None => {
+                let mut record = mine.clone();
+                change(&mut record)?;
+                let destroyed = self.context.destroy(&id, Some(&mine.cookie)).await;
+                destroyed.map(|()| (record, None))
+            }
         };
         let mut state = self.state();
         if state.id != id {
             // It was regenerated while the store was at work.
-            return written.map(drop);
+            return saved.map(drop);
         }
-        match written {
-            Ok(written) => state.note_saved(&mine, record, written),
+        match saved {
+            Ok((record, written)) => state.note_saved(&mine, record, written),
             Err(error) if error.kind() == ErrorKind::Gone => {
                 state.end(Ending::Gone);
                 return Err(error);
@@ -246,7 +305,8 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the session from the store again; changes of this request that were not saved are lost.
+    /// Reads the session from the store again, past any cache; changes of this request that were not
+    /// saved are lost.
     ///
     /// # Errors
     ///
@@ -262,12 +322,29 @@ impl Session {
             state.record()?;
             state.id.clone()
         };
-        let stored = self.context.store.load(&id).await?.ok_or(ErrorKind::Gone)?;
-        let record = self.context.parse(&stored)?.ok_or(ErrorKind::Gone)?;
-        let mut state = self.state();
-        state.base = Some((stored, record.clone()));
-        state.record = Some(record);
+        let loaded = self.context.load(&id, Freshness::Latest).await?;
+        let (stored, record) = loaded.ok_or(ErrorKind::Gone)?;
+        self.state().reload(stored, record);
         Ok(())
+    }
+
+    /// The stored session by itself, for what outlives the request: a stream of server-sent events,
+    /// a socket. Save the session first if this request made it.
+    ///
+    /// # Errors
+    ///
+    /// As [`reload`](Self::reload).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`reload`](Self::reload).
+    pub async fn detach(&self) -> Result<DetachedSession, Error> {
+        let id = {
+            let state = self.state();
+            state.record()?;
+            state.id.clone()
+        };
+        DetachedSession::open(Arc::clone(&self.context), id).await
     }
 
     /// Ends this session and goes on with a new, empty one under a fresh id. Call it whenever a
@@ -283,18 +360,20 @@ impl Session {
     ///
     /// A call that is dropped may have ended the old session; its cookie is worth nothing then.
     pub async fn regenerate(&self) -> Result<(), Error> {
-        let (old, stored) = {
+        let (old, cookie, stored) = {
             let state = self.state();
-            state.record()?;
-            (state.id.clone(), self.may_be_stored(&state))
+            if state.is_stand_in {
+                return Err(ErrorKind::Unavailable.into());
+            }
+            (state.id.clone(), state.record()?.cookie.clone(), self.may_be_stored(&state))
         };
-        let id = SessionId::generate()?;
+        let id = self.context.options().new_id()?;
         let record = self.context.new_record()?;
         let destroyed = match stored {
-            true => self.context.store.destroy(&old).await,
+            true => self.context.destroy(&old, Some(&cookie)).await,
             false => Ok(()),
         };
-        if self.context.options.strict || destroyed.is_ok() {
+        if self.context.options().strict || destroyed.is_ok() {
             self.state().regenerate(id, record);
         }
         destroyed
@@ -311,14 +390,17 @@ impl Session {
     ///
     /// A call that is dropped may or may not have ended the stored session.
     pub async fn destroy(&self) -> Result<(), Error> {
-        let (id, stored) = {
+        let (id, record, stored) = {
             let mut state = self.state();
-            state.record.take().ok_or(ErrorKind::NoSession)?;
+            if state.is_stand_in {
+                return Err(ErrorKind::Unavailable.into());
+            }
+            let record = state.record.take().ok_or(ErrorKind::NoSession)?;
             state.ending = Ending::Unset;
-            (state.id.clone(), self.may_be_stored(&state))
+            (state.id.clone(), record, self.may_be_stored(&state))
         };
         if stored {
-            self.context.store.destroy(&id).await?;
+            self.context.destroy(&id, Some(&record.cookie)).await?;
         }
         self.state().ending = Ending::Destroyed;
         Ok(())
@@ -326,7 +408,7 @@ impl Session {
 
     /// A session that was never written need not be destroyed. Express asks the store even then.
     fn may_be_stored(&self, state: &State) -> bool {
-        state.base.is_some() || self.context.options.strict
+        state.base.is_some() || self.context.options().strict
     }
 
     fn change<T>(
@@ -343,8 +425,22 @@ impl Session {
 
     /// How the session stands at the end of the request; its cookie's lifetime starts again.
     pub(crate) fn finish(&self) -> Result<Finished, Error> {
-        self.state().finish(&self.context.cookie_ids, now_ms())
+        self.state().finish(&self.context.request, self.context.options(), now_ms())
     }
+}
+
+fn decode<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
+    serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Decode, cause))
+}
+
+fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
+    let json =
+        serde_json::to_string(value).map_err(|cause| Error::new(ErrorKind::Encode, cause))?;
+    let normalised = js::normalise(&json);
+    if normalised.lost_digits {
+        return Err(Error::new(ErrorKind::Encode, "an integer beyond 2^53 would be rounded"));
+    }
+    Ok(Bytes::from(normalised.json.into_owned()))
 }
 
 impl fmt::Debug for Session {

@@ -1,6 +1,7 @@
 //! Signed cookie values, `s:<id>.<signature>`, as npm's cookie-signature makes them.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -12,16 +13,35 @@ use crate::id::SessionId;
 
 /// The secrets that sign session cookies: the first one signs, each of them verifies.
 ///
-/// ```
-/// use tower_express_session::Secrets;
+/// Clones share the secrets, so that a running service can be given new ones:
 ///
-/// let secrets = Secrets::new(["new secret", "the one before"])?;
-/// let value = secrets.sign("0123456789abcdef");
-/// assert_eq!(secrets.unsign(&value).unwrap().as_str(), "0123456789abcdef");
+/// ```
+/// use tower_express_session::{MemoryStore, Secrets, SessionLayer};
+///
+/// let secrets = Secrets::new(["the first"])?;
+/// let layer = SessionLayer::with_parts(MemoryStore::new(), secrets.clone());
+/// let old = secrets.sign("0123456789abcdef");
+///
+/// secrets.replace(["the second", "the first"])?;
+/// assert_eq!(secrets.unsign(&old).unwrap().as_str(), "0123456789abcdef");
 /// # Ok::<(), tower_express_session::ConfigError>(())
 /// ```
+///
+/// A visitor whose cookie an old secret signed gets one signed by the first with the next response
+/// of a handler that uses the session. An old secret can go when the sessions that it signed are
+/// over.
 #[derive(Clone)]
-pub struct Secrets(Vec<Hmac<Sha256>>);
+pub struct Secrets(Arc<RwLock<Keys>>);
+
+type Keys = Arc<[Hmac<Sha256>]>;
+
+/// An id out of a signed value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unsigned {
+    pub(crate) id: SessionId,
+    /// Another secret than the first one signed it.
+    pub(crate) by_old_secret: bool,
+}
 
 impl Secrets {
     /// Takes the secrets in order of preference.
@@ -30,18 +50,26 @@ impl Secrets {
     ///
     /// [`ConfigError`] when there is no secret, or an empty one: anybody could forge its cookies.
     pub fn new<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
-        let keys: Vec<_> =
-            secrets.into_iter().map(|secret| key(secret.as_ref())).collect::<Result<_, _>>()?;
-        if keys.is_empty() {
-            return Err(ConfigError::NoSecret);
-        }
-        Ok(Self(keys))
+        Ok(Self(Arc::new(RwLock::new(keys(secrets)?))))
+    }
+
+    /// Takes other secrets from now on, in all clones.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); the secrets are as before then.
+    pub fn replace<S: AsRef<[u8]>>(
+        &self,
+        secrets: impl IntoIterator<Item = S>,
+    ) -> Result<(), ConfigError> {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys(secrets)?;
+        Ok(())
     }
 
     /// The signed value of an id, `s:` included, not yet percent-encoded.
     #[must_use]
     pub fn sign(&self, id: &str) -> String {
-        let mut mac = self.0[0].clone();
+        let mut mac = self.keys()[0].clone();
         mac.update(id.as_bytes());
         format!("s:{id}.{}", STANDARD_NO_PAD.encode(mac.finalize().into_bytes()))
     }
@@ -52,6 +80,10 @@ impl Secrets {
     /// [`sign`](Self::sign) makes: no padding, no URL-safe alphabet. Compares in constant time.
     #[must_use]
     pub fn unsign(&self, value: &str) -> Option<SessionId> {
+        self.verify(value).map(|unsigned| unsigned.id)
+    }
+
+    pub(crate) fn verify(&self, value: &str) -> Option<Unsigned> {
         let (id, signature) = value.strip_prefix("s:")?.rsplit_once('.')?;
         let signature = STANDARD_NO_PAD.decode(signature).ok()?;
         let signed_by = |key: &Hmac<Sha256>| {
@@ -60,8 +92,20 @@ impl Secrets {
             mac.verify_slice(&signature).is_ok()
         };
         // An empty id is signed correctly, but express-session reads it as no session.
-        (!id.is_empty() && self.0.iter().any(signed_by)).then(|| SessionId::from(id))
+        let signer = (!id.is_empty()).then(|| self.keys().iter().position(signed_by))??;
+        Some(Unsigned { id: SessionId::from(id), by_old_secret: signer > 0 })
     }
+
+    fn keys(&self) -> Keys {
+        // Locked to copy or replace a pointer, never across an await.
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn keys<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Keys, ConfigError> {
+    let keys: Keys =
+        secrets.into_iter().map(|secret| key(secret.as_ref())).collect::<Result<_, _>>()?;
+    if keys.is_empty() { Err(ConfigError::NoSecret) } else { Ok(keys) }
 }
 
 fn key(secret: &[u8]) -> Result<Hmac<Sha256>, ConfigError> {
@@ -73,7 +117,7 @@ fn key(secret: &[u8]) -> Result<Hmac<Sha256>, ConfigError> {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.0.len())
+        write!(f, "Secrets({})", self.keys().len())
     }
 }
 
@@ -99,6 +143,24 @@ mod tests {
         assert_eq!(both.unsign(&old).unwrap().as_str(), "id");
         assert_eq!(both.sign("id"), secrets(&["new"]).sign("id"));
         assert!(secrets(&["new"]).unsign(&old).is_none());
+    }
+
+    #[test]
+    fn says_whether_an_old_secret_signed() {
+        let both = secrets(&["new", "old"]);
+        assert!(!both.verify(&both.sign("id")).unwrap().by_old_secret);
+        assert!(both.verify(&secrets(&["old"]).sign("id")).unwrap().by_old_secret);
+    }
+
+    #[test]
+    fn clones_share_what_is_replaced_and_a_wrong_list_changes_nothing() {
+        let secrets = secrets(&["old"]);
+        let value = secrets.sign("id");
+        let clone = secrets.clone();
+        secrets.replace(["new"]).unwrap();
+        assert!(clone.unsign(&value).is_none());
+        assert_eq!(secrets.replace(["old", ""]), Err(ConfigError::EmptySecret));
+        assert!(clone.unsign(&clone.sign("id")).is_some());
     }
 
     #[test]

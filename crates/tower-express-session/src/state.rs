@@ -1,16 +1,19 @@
 //! How a session stands within a request, without any effect.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::context::{RequestFacts, Written};
 use crate::cookie::Cookie;
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::merge::merge;
 use crate::options::{Options, Unset};
-use crate::policy::Facts;
+use crate::policy::{self, Facts};
 use crate::record::{Attributes, Record};
+use crate::store::Stored;
 
 /// What one request knows of its session: the state machine of express-session's `index.js`.
 pub(crate) struct State {
@@ -23,11 +26,22 @@ pub(crate) struct State {
     original_id: SessionId,
     /// The attributes as last stored; `None` while that does not count as saved.
     saved: Option<Arc<Attributes>>,
-    /// What the store holds under the id as far as we know, with its parsed form; `None` if nothing.
-    pub(crate) base: Option<(Bytes, Record)>,
+    /// What the store holds under the id as far as we know; `None` if nothing.
+    pub(crate) base: Option<Base>,
+    /// Stands in for a session that could not be read: nothing of it may be stored.
+    pub(crate) is_stand_in: bool,
+    /// What was left of its time in the store when it was read or written.
+    time_left: Duration,
     /// express-session wraps `save` of the sessions that its middleware made or loaded, to note
     /// what was saved. Sessions after `regenerate` are not wrapped, and always saved at the end.
     notes_saves: bool,
+}
+
+/// What the store holds.
+#[derive(Clone)]
+pub(crate) struct Base {
+    pub(crate) value: Bytes,
+    pub(crate) record: Record,
 }
 
 /// How a session without a record lost it.
@@ -43,8 +57,17 @@ pub(crate) enum Ending {
 /// How a session stands when its request ends.
 #[derive(Debug)]
 pub(crate) enum Finished {
-    Alive { id: SessionId, cookie: Box<Cookie>, facts: Facts },
-    Ended { id: SessionId, ending: Ending },
+    Alive {
+        id: SessionId,
+        cookie: Box<Cookie>,
+        facts: Facts,
+    },
+    Ended {
+        id: SessionId,
+        ending: Ending,
+    },
+    /// There is nothing to store, and nothing to tell the browser.
+    Nothing,
 }
 
 impl Finished {
@@ -67,15 +90,31 @@ impl State {
             ending: Ending::Unset,
             saved: None,
             base: None,
+            time_left: Duration::ZERO,
+            is_stand_in: false,
             notes_saves: true,
         }
     }
 
+    /// An empty session in place of one that could not be read.
+    pub(crate) fn stand_in(id: SessionId, record: Record) -> Self {
+        Self { is_stand_in: true, ..Self::new(id, record) }
+    }
+
     /// A session as it was read. With `resave` that does not count as saved.
-    pub(crate) fn loaded(id: SessionId, stored: Bytes, record: Record, resave: bool) -> Self {
+    pub(crate) fn loaded(id: SessionId, stored: Stored, record: Record, resave: bool) -> Self {
         let saved = (!resave).then(|| Arc::clone(&record.attributes));
-        let base = Some((stored, record.clone()));
-        Self { saved, base, ..Self::new(id, record) }
+        let Stored { value, time_left } = stored;
+        let base = Some(Base { value, record: record.clone() });
+        Self { saved, base, time_left, ..Self::new(id, record) }
+    }
+
+    /// Takes up what the store holds now, in place of what this request changed.
+    pub(crate) fn reload(&mut self, stored: Stored, record: Record) {
+        let Stored { value, time_left } = stored;
+        self.base = Some(Base { value, record: record.clone() });
+        self.record = Some(record);
+        self.time_left = time_left;
     }
 
     /// Goes on as a new session, whose saves are not noted.
@@ -101,34 +140,56 @@ impl State {
 
     /// The session's state `before` a save was stored as `written`, perhaps merged into `record`.
     /// What the handler changed while the store was at work is kept, as a change since then.
-    pub(crate) fn note_saved(&mut self, before: &Record, record: Record, written: Option<Bytes>) {
+    pub(crate) fn note_saved(&mut self, before: &Record, record: Record, written: Option<Written>) {
         if let Some(now) = &self.record {
             self.record = Some(merge(before, now, &record));
         }
         if self.notes_saves {
             self.saved = Some(Arc::clone(&record.attributes));
         }
-        self.base = written.map(|bytes| (bytes, record));
+        self.time_left = written.as_ref().map_or(Duration::ZERO, |written| written.ttl);
+        self.base = written.map(|written| Base { value: written.value, record });
     }
 
     /// How the session stands at the end of the request; its cookie's lifetime starts again.
     pub(crate) fn finish(
         &mut self,
-        cookie_ids: &[SessionId],
+        request: &RequestFacts,
+        options: &Options,
         now_ms: f64,
     ) -> Result<Finished, Error> {
         let Some(record) = &mut self.record else {
-            return Ok(Finished::Ended { id: self.id.clone(), ending: self.ending });
+            let (id, ending) = (self.id.clone(), self.ending);
+            return Ok(if self.is_stand_in {
+                Finished::Nothing
+            } else {
+                Finished::Ended { id, ending }
+            });
         };
         record.cookie.touch(now_ms)?;
         let attributes = &record.attributes;
+        if self.is_stand_in {
+            let is_changed = !attributes.same_as(&self.original);
+            return if is_changed {
+                Err(ErrorKind::Unavailable.into())
+            } else {
+                Ok(Finished::Nothing)
+            };
+        }
         let same_id = self.id == self.original_id;
+        let named = request.ids.iter().find(|unsigned| unsigned.id == self.id);
+        let lifetime = record.cookie.time_to_live(now_ms, options.ttl);
         let facts = Facts {
-            named_by_cookie: cookie_ids.contains(&self.id),
+            named_by_cookie: named.is_some(),
             modified: !same_id || !attributes.same_as(&self.original),
             saved: same_id && self.saved.as_ref().is_some_and(|saved| attributes.same_as(saved)),
             ever_saved: self.saved.is_some(),
             expires: !record.cookie.expires.is_nullish(),
+            touch_due: options.strict
+                || lifetime.is_none_or(|lifetime| {
+                    policy::touch_due(self.time_left, lifetime, options.touch_after)
+                }),
+            signed_by_old_secret: !options.strict && named.is_some_and(|named| named.by_old_secret),
         };
         Ok(Finished::Alive { id: self.id.clone(), cookie: Box::new(record.cookie.clone()), facts })
     }

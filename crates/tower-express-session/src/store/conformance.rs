@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Created, Store, Updated};
+use super::{Created, Freshness, Store, Stored, Updated};
 use crate::id::SessionId;
 
 /// A store under test.
@@ -50,8 +50,20 @@ pub async fn run(subject: &Subject<'_>) {
     subject.overwrite_takes_whatever_is_there().await;
     subject.forgets_when_time_is_over().await;
     subject.every_write_and_touch_starts_the_time_again().await;
+    subject.says_how_much_time_is_left().await;
     subject.ids_are_opaque().await;
     subject.one_of_many_concurrent_writers_wins().await;
+}
+
+/// Checks a store that ends its sessions at a given age.
+///
+/// # Panics
+///
+/// When the store does not keep the contract; the message says which part.
+pub async fn run_with_absolute_timeout(subject: &Subject<'_>, timeout: Duration) {
+    assert!(timeout > TTL, "the age is to be longer than {TTL:?}");
+    run(subject).await;
+    subject.no_use_prolongs_the_absolute_timeout(timeout).await;
 }
 
 impl Subject<'_> {
@@ -66,9 +78,9 @@ impl Subject<'_> {
                 "a value comes back as it was"
             );
         }
-        self.store.destroy(&id).await.expect("destroy");
+        self.destroy(&id).await;
         assert_eq!(self.load(&id).await, None, "a destroyed session has no value");
-        self.store.destroy(&id).await.expect("destroying a session that is not there succeeds");
+        self.destroy(&id).await;
     }
 
     async fn create_never_overwrites(&self) {
@@ -97,7 +109,7 @@ impl Subject<'_> {
 
     async fn never_brings_a_session_back(&self) {
         let id = self.created("value").await;
-        self.store.destroy(&id).await.expect("destroy");
+        self.destroy(&id).await;
         assert_eq!(self.update(&id, "value", "again").await, Updated::Gone);
         assert!(!self.store.touch(&id, TTL).await.expect("touch"), "there is nothing to touch");
         assert_eq!(self.load(&id).await, None, "neither update nor touch brought it back");
@@ -141,6 +153,42 @@ impl Subject<'_> {
         assert_eq!(self.load(&id).await, None, "a touch may also shorten");
     }
 
+    async fn says_how_much_time_is_left(&self) {
+        let id = self.created("value").await;
+        for (passed, left) in [(0, 100), (60, 40)] {
+            self.pass_seconds(&id, passed);
+            let stored = self.stored(&id).await.expect("the session is there");
+            let tolerance = Duration::from_secs(2);
+            let left = Duration::from_secs(left);
+            assert!(stored.time_left <= left && stored.time_left + tolerance > left, "{stored:?}");
+        }
+    }
+
+    async fn no_use_prolongs_the_absolute_timeout(&self, timeout: Duration) {
+        let id = self.created("0").await;
+        let step = TTL / 2;
+        let steps = u32::try_from(timeout.as_millis() / step.as_millis()).expect("not that long");
+        for used in 0..steps {
+            let stored = self.stored(&id).await.expect("in use, and not too old");
+            let value = stored.value.clone();
+            let value_after = Bytes::from(used.to_string());
+            match used % 2 {
+                0 => assert!(self.store.touch(&id, TTL).await.expect("touch")),
+                _ => {
+                    let updated = self.store.update(&id, &value, value_after, TTL).await;
+                    assert_eq!(updated.expect("update"), Updated::Stored);
+                }
+            }
+            let age = step * used;
+            let left = self.stored(&id).await.expect("there").time_left;
+            assert!(left <= timeout - age, "{left:?} are left at the age of {age:?}");
+            (self.pass_time)(id.as_str(), step);
+        }
+        (self.pass_time)(id.as_str(), step);
+        assert_eq!(self.load(&id).await, None, "too old");
+        assert_eq!(self.update(&id, "0", "again").await, Updated::Gone);
+    }
+
     async fn ids_are_opaque(&self) {
         let names = [
             "*",
@@ -175,7 +223,7 @@ impl Subject<'_> {
         }
         for id in &ids {
             assert_eq!(self.load(id).await.as_deref(), Some(id.as_str().as_bytes()), "{id:?}");
-            self.store.destroy(id).await.expect("destroy");
+            self.destroy(id).await;
             assert_eq!(self.load(id).await, None, "{id:?}");
         }
     }
@@ -204,7 +252,20 @@ impl Subject<'_> {
     }
 
     async fn load(&self, id: &SessionId) -> Option<Bytes> {
-        self.store.load(id).await.expect("load")
+        self.stored(id).await.map(|stored| stored.value)
+    }
+
+    async fn stored(&self, id: &SessionId) -> Option<Stored> {
+        let cached = self.store.load(id, Freshness::Cached).await.expect("load");
+        let latest = self.store.load(id, Freshness::Latest).await.expect("load");
+        let value = |stored: &Option<Stored>| stored.as_ref().map(|stored| stored.value.clone());
+        assert_eq!(value(&cached), value(&latest), "one writer finds in a cache what it wrote");
+        latest
+    }
+
+    async fn destroy(&self, id: &SessionId) {
+        let destroyed = self.store.destroy(id, TTL).await;
+        destroyed.expect("destroying succeeds, whether there is a session or not");
     }
 
     fn pass_seconds(&self, id: &SessionId, seconds: u64) {

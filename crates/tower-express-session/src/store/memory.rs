@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Created, Store, Updated};
+use super::{Created, Freshness, Store, Stored, Updated};
 use crate::error::Error;
 use crate::id::SessionId;
 
@@ -29,6 +29,7 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 pub struct MemoryStore {
     // Locked for single steps on the map, never across an await.
     sessions: Mutex<Sessions>,
+    absolute_timeout: Duration,
     clock: Arc<dyn Fn() -> Instant + Send + Sync>,
 }
 
@@ -41,6 +42,8 @@ struct Sessions {
 struct Entry {
     value: Bytes,
     ends: Instant,
+    /// The end that no use puts off.
+    ends_at_last: Instant,
 }
 
 impl MemoryStore {
@@ -53,7 +56,15 @@ impl MemoryStore {
     /// An empty store that asks `clock` for the time, so that a test need not wait.
     #[must_use]
     pub fn with_clock(clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
-        Self { sessions: Mutex::default(), clock: Arc::new(clock) }
+        let clock = Arc::new(clock);
+        Self { sessions: Mutex::default(), absolute_timeout: LONGEST, clock }
+    }
+
+    /// Ends each session so long after it was made, however much it is used. Default: never.
+    #[must_use]
+    pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.absolute_timeout = timeout.min(LONGEST);
+        self
     }
 
     /// The number of sessions that are not over.
@@ -69,6 +80,13 @@ impl MemoryStore {
         self.len() == 0
     }
 
+    fn entry(&self, value: Bytes, now: Instant, ttl: Duration) -> Entry {
+        let ends_at_last = now + self.absolute_timeout;
+        let mut entry = Entry { value, ends: now, ends_at_last };
+        entry.keep(now, ttl);
+        entry
+    }
+
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         // No step on the map can panic half-way, so a poisoned lock holds a sound map.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
@@ -80,8 +98,8 @@ impl Sessions {
         self.entries.get_mut(id).filter(|entry| entry.ends > now)
     }
 
-    fn put(&mut self, id: &SessionId, value: Bytes, now: Instant, ttl: Duration) {
-        self.entries.insert(id.clone(), Entry { value, ends: now + ttl.min(LONGEST) });
+    fn put(&mut self, id: &SessionId, entry: Entry, now: Instant) {
+        self.entries.insert(id.clone(), entry);
         self.writes_since_sweep += 1;
         if self.writes_since_sweep >= WRITES_PER_SWEEP {
             self.writes_since_sweep = 0;
@@ -90,11 +108,19 @@ impl Sessions {
     }
 }
 
+impl Entry {
+    fn keep(&mut self, now: Instant, ttl: Duration) {
+        self.ends = (now + ttl.min(LONGEST)).min(self.ends_at_last);
+    }
+}
+
 #[async_trait]
 impl Store for MemoryStore {
-    async fn load(&self, id: &SessionId) -> Result<Option<Bytes>, Error> {
+    async fn load(&self, id: &SessionId, _: Freshness) -> Result<Option<Stored>, Error> {
         let now = (self.clock)();
-        Ok(self.sessions().live(id, now).map(|entry| entry.value.clone()))
+        let mut sessions = self.sessions();
+        let entry = sessions.live(id, now);
+        Ok(entry.map(|entry| Stored { value: entry.value.clone(), time_left: entry.ends - now }))
     }
 
     async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
@@ -103,7 +129,7 @@ impl Store for MemoryStore {
         if sessions.live(id, now).is_some() {
             return Ok(Created::Exists);
         }
-        sessions.put(id, value, now, ttl);
+        sessions.put(id, self.entry(value, now, ttl), now);
         Ok(Created::Stored)
     }
 
@@ -116,19 +142,18 @@ impl Store for MemoryStore {
     ) -> Result<Updated, Error> {
         let now = (self.clock)();
         let mut sessions = self.sessions();
-        let updated = match sessions.live(id, now) {
-            None => Updated::Gone,
-            Some(entry) if entry.value != base => Updated::Changed(entry.value.clone()),
-            Some(_) => {
-                sessions.put(id, value, now, ttl);
-                Updated::Stored
-            }
-        };
-        Ok(updated)
+        let Some(entry) = sessions.live(id, now) else { return Ok(Updated::Gone) };
+        if entry.value != base {
+            return Ok(Updated::Changed(entry.value.clone()));
+        }
+        entry.value = value;
+        entry.keep(now, ttl);
+        Ok(Updated::Stored)
     }
 
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
-        self.sessions().put(id, value, (self.clock)(), ttl);
+        let now = (self.clock)();
+        self.sessions().put(id, self.entry(value, now, ttl), now);
         Ok(())
     }
 
@@ -136,11 +161,12 @@ impl Store for MemoryStore {
         let now = (self.clock)();
         let mut sessions = self.sessions();
         let Some(entry) = sessions.live(id, now) else { return Ok(false) };
-        entry.ends = now + ttl.min(LONGEST);
+        entry.keep(now, ttl);
         Ok(true)
     }
 
-    async fn destroy(&self, id: &SessionId) -> Result<(), Error> {
+    // Nobody else writes here, and no writer of ours brings a session back.
+    async fn destroy(&self, id: &SessionId, _: Duration) -> Result<(), Error> {
         self.sessions().entries.remove(id);
         Ok(())
     }

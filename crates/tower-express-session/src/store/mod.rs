@@ -30,15 +30,17 @@ pub use memory::MemoryStore;
 ///   [`load`](Self::load) gives nothing. The time to live is in whole seconds, at least one.
 /// - An error is never read as "there is no session": what cannot be asked is
 ///   [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
-/// - A write that was answered is seen by every later load.
+/// - A write that was answered is seen by every later load that asks for the
+///   [latest](Freshness::Latest) value.
+/// - A session that was destroyed stays gone for as long as it is barred, even where another
+///   program writes without looking, as connect-redis does.
 /// - A future that is dropped before it ended may or may not have written.
 ///
 /// The suite [`conformance`](crate::store::conformance) (feature `conformance`) checks all of it.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
-    /// The exact bytes stored for an id; nothing for one that was never made, was destroyed or is
-    /// over.
-    async fn load(&self, id: &SessionId) -> Result<Option<Bytes>, Error>;
+    /// What is stored for an id; nothing for one that was never made, was destroyed or is over.
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error>;
 
     /// Stores a new session. Never overwrites one.
     async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error>;
@@ -59,8 +61,28 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Starts the time to live again, without touching the value; false if there is no session.
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error>;
 
-    /// Ends a session. That there was none is a success.
-    async fn destroy(&self, id: &SessionId) -> Result<(), Error>;
+    /// Ends a session, and bars its id for a time: a value that another program writes back under
+    /// it is not a session. That there was none is a success.
+    async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error>;
+}
+
+/// A session as a store holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The exact bytes that were written.
+    pub value: Bytes,
+    /// What is left of the session's time.
+    pub time_left: Duration,
+}
+
+/// How old the answer of [`Store::load`] may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// As old as the store's cache allows, where it has one.
+    #[default]
+    Cached,
+    /// The store itself is asked.
+    Latest,
 }
 
 /// The answer to [`Store::create`].

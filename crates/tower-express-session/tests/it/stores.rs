@@ -3,11 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use testkit::RedisServer;
-use tower_express_session::MemoryStore;
 use tower_express_session::store::conformance::{self, Subject};
 use tower_express_session::store::redis::{Client, RedisStore};
-use tower_express_session::store::sqlite::{Database, SqliteStore};
+use tower_express_session::store::sqlite::{Database, SqliteStore, rusqlite};
+use tower_express_session::store::{Freshness, Updated};
+use tower_express_session::{MemoryStore, SessionId, Store};
+
+const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(320);
 
 #[tokio::test]
 async fn memory() {
@@ -16,6 +20,9 @@ async fn memory() {
     let store = MemoryStore::with_clock(move || *clock.lock().unwrap());
     let pass_time = |_: &str, time: Duration| *now.lock().unwrap() += time;
     conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+    let store = store.absolute_timeout(ABSOLUTE_TIMEOUT);
+    let subject = Subject { store: &store, pass_time: &pass_time };
+    conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
 }
 
 #[tokio::test]
@@ -28,19 +35,102 @@ async fn sqlite() {
     let store = store.prefix("sess:").clock(move || *clock.lock().unwrap());
     let pass_time = |_: &str, time: Duration| *now.lock().unwrap() += time;
     conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+    let store = store.absolute_timeout(ABSOLUTE_TIMEOUT);
+    let subject = Subject { store: &store, pass_time: &pass_time };
+    conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
 }
+
+#[tokio::test]
+async fn an_sqlite_file_from_before_sessions_had_an_age_is_taken_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sessions.db");
+    let old = "CREATE TABLE sessions (
+                   id TEXT PRIMARY KEY, value BLOB NOT NULL, expires_ms INTEGER NOT NULL
+               ) STRICT, WITHOUT ROWID;
+               INSERT INTO sessions VALUES ('id', x'78', 9000000000000);";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    for _ in 0..2 {
+        let store = SqliteStore::open(Database::open(&path).unwrap()).await.unwrap();
+        let store = store.absolute_timeout(ABSOLUTE_TIMEOUT);
+        let stored = store.load(&SessionId::from("id"), Freshness::Latest).await.unwrap().unwrap();
+        assert_eq!(stored.value, "x");
+        assert!(stored.time_left <= ABSOLUTE_TIMEOUT);
+    }
+}
+
+const PREFIX: &str = "app:sess:";
 
 #[tokio::test]
 async fn redis() {
     let server = RedisServer::start();
-    let store = RedisStore::new(Client::open(&server.url()).unwrap()).prefix("app:sess:");
     let connection = Mutex::new(server.connection());
     let pass_time = |id: &str, time: Duration| {
-        let key = format!("app:sess:{id}");
+        let key = format!("{PREFIX}{id}");
+        let ms = i64::try_from(time.as_millis()).unwrap();
         let mut connection = connection.lock().unwrap();
         let left: i64 = ::redis::cmd("PTTL").arg(&key).query(&mut *connection).unwrap();
-        let left = left - i64::try_from(time.as_millis()).unwrap();
-        ::redis::cmd("PEXPIRE").arg(&key).arg(left).exec(&mut *connection).unwrap();
+        ::redis::cmd("PEXPIRE").arg(&key).arg(left - ms).exec(&mut *connection).unwrap();
+        let created = format!("{{{key}}}:created");
+        if ::redis::cmd("EXISTS").arg(&created).query(&mut *connection).unwrap() {
+            ::redis::cmd("DECRBY").arg(&created).arg(ms).exec(&mut *connection).unwrap();
+        }
     };
+    let store = RedisStore::new(Client::open(&server.url()).unwrap()).prefix(PREFIX);
     conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+    let plain = store.clone().tombstones(false);
+    conformance::run(&Subject { store: &plain, pass_time: &pass_time }).await;
+    let limited = store.absolute_timeout(ABSOLUTE_TIMEOUT);
+    let subject = Subject { store: &limited, pass_time: &pass_time };
+    conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
+}
+
+/// A key's value; `None` where there is none.
+fn value(connection: &mut ::redis::Connection, key: &str) -> Option<String> {
+    ::redis::cmd("GET").arg(key).query(connection).unwrap()
+}
+
+#[tokio::test]
+async fn what_an_express_service_writes_back_after_the_end_is_no_session() {
+    let server = RedisServer::start();
+    let mut connection = server.connection();
+    let client = Client::open(&server.url()).unwrap();
+    let store = RedisStore::new(client).prefix(PREFIX);
+    for store in [store.clone(), store.absolute_timeout(ABSOLUTE_TIMEOUT)] {
+        let id = SessionId::generate().unwrap();
+        let ttl = Duration::from_secs(100);
+        store.create(&id, Bytes::from("value"), ttl).await.unwrap();
+        store.destroy(&id, ttl).await.unwrap();
+        let key = format!("{PREFIX}{}", id.as_str());
+        let write_back = |connection: &mut ::redis::Connection| {
+            ::redis::cmd("SET").arg(&key).arg("value").exec(connection).unwrap();
+        };
+        write_back(&mut connection);
+        assert_eq!(store.load(&id, Freshness::Cached).await.unwrap(), None);
+        assert_eq!(value(&mut connection, &key), None, "and it is deleted again");
+        write_back(&mut connection);
+        let base = Bytes::from("value");
+        let updated = store.update(&id, &base, base.clone(), ttl).await.unwrap();
+        assert_eq!(updated, Updated::Gone);
+        assert_eq!(value(&mut connection, &key), None);
+        let bar = format!("{{{key}}}:revoked");
+        let left: u64 = ::redis::cmd("TTL").arg(&bar).query(&mut connection).unwrap();
+        assert!((90..=100).contains(&left), "the note has an end: {left}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_express_made_counts_from_when_it_was_first_seen() {
+    let server = RedisServer::start();
+    let mut connection = server.connection();
+    let client = Client::open(&server.url()).unwrap();
+    let store = RedisStore::new(client).prefix(PREFIX).absolute_timeout(ABSOLUTE_TIMEOUT);
+    let key = format!("{PREFIX}express");
+    ::redis::cmd("SET").arg(&key).arg("v").arg("EX").arg(86_400).exec(&mut connection).unwrap();
+    let id = SessionId::from("express");
+    let load = || store.load(&id, Freshness::Latest);
+    assert!(load().await.unwrap().unwrap().time_left <= ABSOLUTE_TIMEOUT);
+    let created = format!("{{{key}}}:created");
+    ::redis::cmd("DECRBY").arg(&created).arg(400_000).exec(&mut connection).unwrap();
+    assert_eq!(load().await.unwrap(), None, "too old");
+    assert_eq!(value(&mut connection, &key), None, "and ended for all services");
 }

@@ -1,6 +1,6 @@
 //! An account's sessions: look at them, end them. They are named by handles, never by their ids.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
@@ -23,6 +23,9 @@ const MAX_DEVICE_CHARS: usize = 256;
 
 /// The bytes of a handle: enough to tell all sessions of all accounts apart.
 const HANDLE_BYTES: usize = 16;
+
+/// An ended session's id is barred so long: an hour more than a session lives.
+const BARRED: Duration = Duration::from_secs(25 * 3600);
 
 #[derive(Serialize)]
 pub(super) struct Sessions {
@@ -132,7 +135,7 @@ impl Auth {
     }
 
     async fn end(&self, user: UserId, id: &SessionId) -> Result<(), ApiError> {
-        self.store.destroy(id).await?;
+        self.store.destroy(id, BARRED).await?;
         self.account_sessions.forget(user, id).await?;
         Ok(())
     }

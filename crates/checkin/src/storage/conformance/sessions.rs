@@ -42,7 +42,7 @@ pub(in crate::storage) async fn an_account_lists_its_own_sessions(subject: Subje
 pub(in crate::storage) async fn what_ended_or_changed_hands_is_not_listed(subject: Subject) {
     let kept = noted(&subject, 1, DAY).await;
     let destroyed = noted(&subject, 2, DAY).await;
-    subject.sessions.destroy(&destroyed.id).await.unwrap();
+    subject.sessions.destroy(&destroyed.id, std::time::Duration::from_secs(60)).await.unwrap();
     noted(&subject, 3, Duration::from_secs(1)).await;
     let given_away = noted(&subject, 4, DAY).await;
     for value in [r#"{"cookie":{},"user":"eve@example.com"}"#, "not JSON"] {

@@ -88,6 +88,24 @@ enum Connection {
     Cluster(ClusterConnection),
 }
 
+/// What is sent in one go.
+enum Request<'a> {
+    One(&'a Cmd),
+    Several(&'a redis::Pipeline),
+}
+
+impl Request<'_> {
+    async fn send(&self, connection: &mut impl ConnectionLike) -> Result<Value, RedisError> {
+        match self {
+            Self::One(command) => connection.req_packed_command(command).await,
+            Self::Several(pipeline) => {
+                let count = pipeline.len();
+                connection.req_packed_commands(pipeline, 0, count).await.map(Value::Array)
+            }
+        }
+    }
+}
+
 /// A Lua script that runs inside Redis as one step.
 pub struct Script {
     code: &'static str,
@@ -158,7 +176,28 @@ impl Client {
     ///
     /// A command whose future is dropped may still be carried out.
     pub async fn call(&self, words: &[&[u8]]) -> Result<Reply, Error> {
-        self.send(&command(words)).await.map_err(error)
+        self.send(&Request::One(&command(words))).await.map_err(error)
+    }
+
+    /// Sends several commands in one go and gives their answers in the same order. Others' commands
+    /// may come in between. On a cluster all keys must lie in one slot.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call), for the first command that failed; the others were carried out.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub async fn pipeline(&self, commands: &[&[&[u8]]]) -> Result<Vec<Reply>, Error> {
+        let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+        for words in commands {
+            pipeline.add_command(command(words));
+        }
+        match self.send(&Request::Several(&pipeline)).await.map_err(error)? {
+            Reply::Array(replies) => Ok(replies),
+            other => Err(super::unexpected("a pipeline", &other)),
+        }
     }
 
     /// Runs a script; sends its code only to a server that does not know it yet.
@@ -183,19 +222,19 @@ impl Client {
             words.extend(arguments);
             command(&words)
         };
-        match self.send(&invoke("EVALSHA", &script.sha1)).await {
+        match self.send(&Request::One(&invoke("EVALSHA", &script.sha1))).await {
             // The server refused it unread, so that sending it again runs it once.
             Err(cause) if cause.code() == Some("NOSCRIPT") => {
-                self.send(&invoke("EVAL", script.code)).await
+                self.send(&Request::One(&invoke("EVAL", script.code))).await
             }
             sent => sent,
         }
         .map_err(error)
     }
 
-    async fn send(&self, command: &Cmd) -> Result<Reply, RedisError> {
+    async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
         for _ in 0..REDIRECTIONS {
-            match self.send_once(command).await {
+            match self.send_once(request).await {
                 // The node refused the command unread, so that sending it again runs it once.
                 Err(cause) if matches!(cause.code(), Some("MOVED" | "ASK" | "TRYAGAIN")) => {
                     tokio::time::sleep(REDIRECTION_PAUSE).await;
@@ -203,14 +242,14 @@ impl Client {
                 sent => return sent,
             }
         }
-        self.send_once(command).await
+        self.send_once(request).await
     }
 
-    async fn send_once(&self, command: &Cmd) -> Result<Reply, RedisError> {
+    async fn send_once(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
         let mut link = self.link().await?;
         let answer = match &mut link.connection {
-            Connection::Server(connection) => connection.req_packed_command(command).await,
-            Connection::Cluster(connection) => connection.req_packed_command(command).await,
+            Connection::Server(connection) => request.send(connection).await,
+            Connection::Cluster(connection) => request.send(connection).await,
         };
         answer.and_then(Value::extract_error).map(Reply::from).inspect_err(|cause| {
             // A replica answers READONLY: the master has moved. After a time-out the server may be

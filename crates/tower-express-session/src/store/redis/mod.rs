@@ -1,10 +1,12 @@
 //! Sessions in Redis, as connect-redis keeps them.
 
 mod client;
+mod keys;
 mod reply;
 mod url;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,18 +15,18 @@ use bytes::Bytes;
 pub use client::{Client, Script, Timeouts};
 pub use reply::Reply;
 
-use super::{Created, Store, Updated};
+use keys::Keys;
+
+use super::{Created, Freshness, Store, Stored, Updated};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 
-/// Replaces a session if it still holds the bytes that the writer read. Answers 1 when it did, 0
-/// when the session is gone, and otherwise the bytes that are there.
-const UPDATE: &str = "
-local current = redis.call('GET', KEYS[1])
-if not current then return 0 end
-if current ~= ARGV[1] then return current end
-redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
-return 1";
+/// A session that another program keeps alive forever is given so much time: beyond any answer.
+const ENDLESS: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// The note of when a session was made outlives its end by so much, so that a session which another
+/// program keeps in use is not taken for a new one.
+const CREATION_OUTLIVES: Duration = Duration::from_secs(30 * 86_400);
 
 /// Keeps sessions under `<prefix><id>` with their time to live, readable and writable by
 /// connect-redis at the same time.
@@ -39,48 +41,134 @@ return 1";
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What is kept besides lies at `{<prefix><id>}:revoked`, for a session that was ended, and, with an
+/// [absolute timeout](Self::absolute_timeout), at `{<prefix><id>}:created`: in the same slot of a
+/// cluster as the session, and outside of what connect-redis finds when it looks for sessions.
+#[derive(Clone)]
 pub struct RedisStore {
     client: Client,
     prefix: Box<str>,
+    tombstones: bool,
+    absolute_timeout: Option<Duration>,
+    scripts: Arc<Scripts>,
+}
+
+struct Scripts {
+    load: Script,
+    create: Script,
     update: Script,
+    touch: Script,
 }
 
 impl RedisStore {
     /// A store with connect-redis's default prefix, `sess:`.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, prefix: "sess:".into(), update: Script::new(UPDATE) }
+        let scripts = Scripts {
+            load: Script::new(include_str!("scripts/load.lua")),
+            create: Script::new(include_str!("scripts/create.lua")),
+            update: Script::new(include_str!("scripts/update.lua")),
+            touch: Script::new(include_str!("scripts/touch.lua")),
+        };
+        Self {
+            client,
+            prefix: "sess:".into(),
+            tombstones: true,
+            absolute_timeout: None,
+            scripts: Arc::new(scripts),
+        }
     }
 
     /// The prefix before each id; an empty one is taken as it is.
+    ///
+    /// On a cluster, sessions whose key has a hash tag of its own keep it; a `}` without a `{`
+    /// before it has no place in a key there.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    fn key(&self, id: &SessionId) -> String {
-        format!("{}{}", self.prefix, id.as_str())
+    /// Whether a session that was ended leaves a note, so that it stays gone even where an Express
+    /// request that was under way writes it back. Default: yes. Without, exactly the keys and
+    /// commands of connect-redis are used, as conformance tests want it.
+    #[must_use]
+    pub fn tombstones(mut self, tombstones: bool) -> Self {
+        self.tombstones = tombstones;
+        self
+    }
+
+    /// Ends each session so long after it was made, however much it is used. Default: never.
+    ///
+    /// A session that an Express service made counts from when this store first saw it, since
+    /// Express does not note when it made it.
+    #[must_use]
+    pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.absolute_timeout = Some(timeout);
+        self
+    }
+
+    fn keys(&self, id: &SessionId) -> Keys {
+        Keys::new(&self.prefix, id)
     }
 }
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn load(&self, id: &SessionId) -> Result<Option<Bytes>, Error> {
-        match self.client.call(&[b"GET", self.key(id).as_bytes()]).await? {
-            Reply::Nil => Ok(None),
-            Reply::Bytes(value) => Ok(Some(value)),
-            other => Err(unexpected("GET", &other)),
+    async fn load(&self, id: &SessionId, _: Freshness) -> Result<Option<Stored>, Error> {
+        let keys = self.keys(id);
+        let session = keys.session.as_bytes();
+        if let Some(absolute) = self.absolute_timeout {
+            let arguments = [
+                milliseconds(absolute),
+                milliseconds(absolute + CREATION_OUTLIVES),
+                milliseconds(CREATION_OUTLIVES),
+            ];
+            let found =
+                self.client.run(&self.scripts.load, &keys.all(), &bytes(&arguments)).await?;
+            let Reply::Array(found) = found else { return Ok(None) };
+            return stored(found.into_iter());
         }
+        let left: &[&[u8]] = &[b"PTTL", session];
+        if !self.tombstones {
+            let found = self.client.pipeline(&[&[b"GET", session], left]).await?;
+            return stored(found.into_iter());
+        }
+        let values: &[&[u8]] = &[b"MGET", session, keys.revoked.as_bytes()];
+        let mut found = self.client.pipeline(&[values, left]).await?.into_iter();
+        let Some(Reply::Array(values)) = found.next() else {
+            return Err(unexpected("MGET", &Reply::Nil));
+        };
+        let [value, revoked] = <[Reply; 2]>::try_from(values)
+            .map_err(|values| unexpected("MGET", &Reply::Array(values)))?;
+        if revoked != Reply::Nil {
+            if value != Reply::Nil {
+                // Somebody wrote it back. For us it is over whether this succeeds or not.
+                drop(self.client.call(&[b"DEL", session]).await);
+            }
+            return Ok(None);
+        }
+        stored([value].into_iter().chain(found))
     }
 
     async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
-        let (key, seconds) = (self.key(id), seconds(ttl));
-        let set = [b"SET", key.as_bytes(), &value, b"EX", seconds.as_bytes(), b"NX"];
-        match self.client.call(&set).await? {
-            Reply::Nil => Ok(Created::Exists),
-            _ => Ok(Created::Stored),
-        }
+        let keys = self.keys(id);
+        let session = keys.session.as_bytes();
+        let made = if let Some(absolute) = self.absolute_timeout {
+            let times = [
+                milliseconds(whole_seconds(ttl).min(absolute)),
+                milliseconds(absolute + CREATION_OUTLIVES),
+            ];
+            let arguments = [&value[..], times[0].as_bytes(), times[1].as_bytes()];
+            let keys = [session, keys.created.as_bytes()];
+            self.client.run(&self.scripts.create, &keys, &arguments).await? == Reply::Int(1)
+        } else {
+            let seconds = seconds(ttl);
+            let set = [b"SET", session, &value, b"EX", seconds.as_bytes(), b"NX"];
+            self.client.call(&set).await? != Reply::Nil
+        };
+        Ok(if made { Created::Stored } else { Created::Exists })
     }
 
     async fn update(
@@ -90,9 +178,15 @@ impl Store for RedisStore {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Updated, Error> {
-        let (key, seconds) = (self.key(id), seconds(ttl));
-        let arguments = [&base[..], &value, seconds.as_bytes()];
-        match self.client.run(&self.update, &[key.as_bytes()], &arguments).await? {
+        let keys = self.keys(id);
+        let times: Vec<String> = [Some(whole_seconds(ttl)), self.absolute_timeout]
+            .into_iter()
+            .flatten()
+            .map(milliseconds)
+            .collect();
+        let mut arguments = vec![&base[..], &value];
+        arguments.extend(bytes(&times));
+        match self.client.run(&self.scripts.update, &keys.all(), &arguments).await? {
             Reply::Int(1) => Ok(Updated::Stored),
             Reply::Int(0) => Ok(Updated::Gone),
             Reply::Bytes(current) => Ok(Updated::Changed(current)),
@@ -101,25 +195,73 @@ impl Store for RedisStore {
     }
 
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
-        let (key, seconds) = (self.key(id), seconds(ttl));
-        self.client.call(&[b"SET", key.as_bytes(), &value, b"EX", seconds.as_bytes()]).await?;
+        let session = self.keys(id).session;
+        self.client
+            .call(&[b"SET", session.as_bytes(), &value, b"EX", seconds(ttl).as_bytes()])
+            .await?;
         Ok(())
     }
 
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
-        let (key, seconds) = (self.key(id), seconds(ttl));
-        let found = self.client.call(&[b"EXPIRE", key.as_bytes(), seconds.as_bytes()]).await?;
+        let keys = self.keys(id);
+        let session = keys.session.as_bytes();
+        let found = if let Some(absolute) = self.absolute_timeout {
+            let arguments = [whole_seconds(ttl), absolute].map(milliseconds);
+            let keys = [session, keys.created.as_bytes()];
+            self.client.run(&self.scripts.touch, &keys, &bytes(&arguments)).await?
+        } else {
+            self.client.call(&[b"EXPIRE", session, seconds(ttl).as_bytes()]).await?
+        };
         Ok(found == Reply::Int(1))
     }
 
-    async fn destroy(&self, id: &SessionId) -> Result<(), Error> {
-        self.client.call(&[b"DEL", self.key(id).as_bytes()]).await?;
+    async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
+        let keys = self.keys(id);
+        let delete: &[&[u8]] = &[b"DEL", keys.session.as_bytes()];
+        if !self.tombstones || barred.is_zero() {
+            self.client.call(delete).await?;
+            return Ok(());
+        }
+        // The bar first: in between, a session that was written back must not be taken for one.
+        let seconds = seconds(barred);
+        let bar: &[&[u8]] = &[b"SET", keys.revoked.as_bytes(), b"1", b"EX", seconds.as_bytes()];
+        self.client.pipeline(&[bar, delete]).await?;
         Ok(())
     }
 }
 
+/// A session's value and what is left of its time, as Redis answers them.
+fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Error> {
+    match (replies.next(), replies.next()) {
+        (Some(Reply::Nil), _) => Ok(None),
+        (Some(Reply::Bytes(value)), Some(Reply::Int(left))) => {
+            let time_left = match left {
+                -1 => ENDLESS,
+                // It ended between the two commands.
+                left => Duration::from_millis(left.max(0).unsigned_abs()),
+            };
+            Ok(Some(Stored { value, time_left }))
+        }
+        (value, _) => Err(unexpected("load", &value.unwrap_or(Reply::Nil))),
+    }
+}
+
+/// Redis is told whole seconds, as connect-redis tells it.
+fn whole_seconds(ttl: Duration) -> Duration {
+    Duration::from_secs(ttl.as_secs().max(1))
+}
+
 fn seconds(ttl: Duration) -> String {
-    ttl.as_secs().max(1).to_string()
+    whole_seconds(ttl).as_secs().to_string()
+}
+
+fn milliseconds(duration: Duration) -> String {
+    // Redis refuses a time beyond its clock.
+    duration.min(ENDLESS).as_millis().to_string()
+}
+
+fn bytes(words: &[String]) -> Vec<&[u8]> {
+    words.iter().map(String::as_bytes).collect()
 }
 
 fn unexpected(command: &str, reply: &Reply) -> Error {

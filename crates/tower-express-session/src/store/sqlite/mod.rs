@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 pub use database::Database;
 pub use rusqlite;
 
-use super::{Created, Store, Updated};
+use super::{Created, Freshness, Store, Stored, Updated};
 use crate::error::Error;
 use crate::id::SessionId;
 
@@ -25,9 +25,16 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS sessions (
         id TEXT PRIMARY KEY,
         value BLOB NOT NULL,
-        expires_ms INTEGER NOT NULL
+        expires_ms INTEGER NOT NULL,
+        created_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_ms);
+";
+
+/// Sessions of a file from before they had a time of creation count as made now.
+const ADD_CREATION: &str = "
+    ALTER TABLE sessions ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
+    UPDATE sessions SET created_ms = unixepoch() * 1000;
 ";
 
 /// Keeps sessions in a table `sessions` of an SQLite database.
@@ -49,7 +56,17 @@ const SCHEMA: &str = "
 pub struct SqliteStore {
     database: Database,
     prefix: Box<str>,
+    absolute_timeout: Option<Duration>,
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+}
+
+/// A point in time, and what it means for the age of sessions.
+#[derive(Clone, Copy)]
+struct Moment {
+    now_ms: i64,
+    /// Older sessions are over, however much they were used.
+    oldest_ms: i64,
+    absolute_ms: i64,
 }
 
 impl SqliteStore {
@@ -61,14 +78,22 @@ impl SqliteStore {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when another process holds the
     /// database for too long.
     pub async fn open(database: Database) -> Result<Self, Error> {
-        database.write(|connection| connection.execute_batch(SCHEMA)).await?;
-        Ok(Self { database, prefix: "".into(), clock: Arc::new(SystemTime::now) })
+        database.write(make_table).await?;
+        let clock = Arc::new(SystemTime::now);
+        Ok(Self { database, prefix: "".into(), absolute_timeout: None, clock })
     }
 
     /// Puts a prefix before each id, so that several applications can share a database.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// Ends each session so long after it was made, however much it is used. Default: never.
+    #[must_use]
+    pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.absolute_timeout = Some(timeout);
         self
     }
 
@@ -83,28 +108,31 @@ impl SqliteStore {
         format!("{}{}", self.prefix, id.as_str())
     }
 
-    fn now_ms(&self) -> i64 {
+    fn moment(&self) -> Moment {
         let since = (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        let now_ms = milliseconds(since);
+        let absolute_ms = self.absolute_timeout.map_or(i64::MAX, milliseconds);
+        Moment { now_ms, oldest_ms: now_ms.saturating_sub(absolute_ms), absolute_ms }
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn load(&self, id: &SessionId) -> Result<Option<Bytes>, Error> {
-        let (key, now_ms) = (self.key(id), self.now_ms());
-        self.database.read(move |connection| live(connection, &key, now_ms)).await
+    async fn load(&self, id: &SessionId, _: Freshness) -> Result<Option<Stored>, Error> {
+        let (key, at) = (self.key(id), self.moment());
+        let row = self.database.read(move |connection| live(connection, &key, at)).await?;
+        Ok(row.map(|row| Stored { time_left: row.time_left(at), value: row.value }))
     }
 
     async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
-        let (key, now_ms) = (self.key(id), self.now_ms());
+        let (key, at) = (self.key(id), self.moment());
         self.database
             .write(move |connection| {
-                if live(connection, &key, now_ms)?.is_some() {
+                if live(connection, &key, at)?.is_some() {
                     return Ok(Created::Exists);
                 }
-                put(connection, &key, &value, ends(now_ms, ttl))?;
-                sweep(connection, now_ms)?;
+                put(connection, &key, &value, ttl, at, at.now_ms)?;
+                sweep(connection, at.now_ms)?;
                 Ok(Created::Stored)
             })
             .await
@@ -117,13 +145,13 @@ impl Store for SqliteStore {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Updated, Error> {
-        let (key, base, now_ms) = (self.key(id), base.clone(), self.now_ms());
+        let (key, base, at) = (self.key(id), base.clone(), self.moment());
         self.database
-            .write(move |connection| match live(connection, &key, now_ms)? {
+            .write(move |connection| match live(connection, &key, at)? {
                 None => Ok(Updated::Gone),
-                Some(current) if current != base => Ok(Updated::Changed(current)),
-                Some(_) => {
-                    put(connection, &key, &value, ends(now_ms, ttl))?;
+                Some(current) if current.value != base => Ok(Updated::Changed(current.value)),
+                Some(current) => {
+                    put(connection, &key, &value, ttl, at, current.created_ms)?;
                     Ok(Updated::Stored)
                 }
             })
@@ -131,26 +159,31 @@ impl Store for SqliteStore {
     }
 
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
-        let (key, ends) = (self.key(id), ends(self.now_ms(), ttl));
-        self.database.write(move |connection| put(connection, &key, &value, ends)).await
-    }
-
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
-        let (key, now_ms) = (self.key(id), self.now_ms());
+        let (key, at) = (self.key(id), self.moment());
         self.database
             .write(move |connection| {
-                let sql = "UPDATE sessions SET expires_ms = ?3 WHERE id = ?1 AND expires_ms > ?2";
-                let changed = connection.prepare_cached(sql)?.execute(params![
-                    key,
-                    now_ms,
-                    ends(now_ms, ttl)
-                ])?;
-                Ok(changed > 0)
+                let created_ms =
+                    live(connection, &key, at)?.map_or(at.now_ms, |current| current.created_ms);
+                put(connection, &key, &value, ttl, at, created_ms)
             })
             .await
     }
 
-    async fn destroy(&self, id: &SessionId) -> Result<(), Error> {
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
+        let (key, at) = (self.key(id), self.moment());
+        self.database
+            .write(move |connection| {
+                let Some(current) = live(connection, &key, at)? else { return Ok(false) };
+                let sql = "UPDATE sessions SET expires_ms = ?2 WHERE id = ?1";
+                let ends = at.end_of(ttl, current.created_ms);
+                connection.prepare_cached(sql)?.execute(params![key, ends])?;
+                Ok(true)
+            })
+            .await
+    }
+
+    // Nobody else writes here, and no writer of ours brings a session back.
+    async fn destroy(&self, id: &SessionId, _: Duration) -> Result<(), Error> {
         let key = self.key(id);
         self.database
             .write(move |connection| {
@@ -161,19 +194,62 @@ impl Store for SqliteStore {
     }
 }
 
-fn live(connection: &Connection, key: &str, now_ms: i64) -> rusqlite::Result<Option<Bytes>> {
-    let sql = "SELECT value FROM sessions WHERE id = ?1 AND expires_ms > ?2";
-    connection
-        .prepare_cached(sql)?
-        .query_row(params![key, now_ms], |row| row.get::<_, Vec<u8>>(0))
-        .optional()
-        .map(|value| value.map(Bytes::from))
+/// A session that is not over.
+struct Row {
+    value: Bytes,
+    expires_ms: i64,
+    created_ms: i64,
 }
 
-fn put(connection: &Connection, key: &str, value: &[u8], ends_ms: i64) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO sessions (id, value, expires_ms) VALUES (?1, ?2, ?3)
-               ON CONFLICT (id) DO UPDATE SET value = ?2, expires_ms = ?3";
-    connection.prepare_cached(sql)?.execute(params![key, value, ends_ms])?;
+impl Row {
+    fn time_left(&self, at: Moment) -> Duration {
+        let left = self.expires_ms.min(self.created_ms.saturating_add(at.absolute_ms)) - at.now_ms;
+        Duration::from_millis(left.max(0).unsigned_abs())
+    }
+}
+
+impl Moment {
+    /// The end of a session's time, in milliseconds since 1970; a time beyond all dates is the last
+    /// one.
+    fn end_of(self, ttl: Duration, created_ms: i64) -> i64 {
+        let idle = self.now_ms.saturating_add(milliseconds(ttl));
+        idle.min(created_ms.saturating_add(self.absolute_ms))
+    }
+}
+
+fn make_table(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(SCHEMA)?;
+    let has_creation = "SELECT 1 FROM pragma_table_info('sessions') WHERE name = 'created_ms'";
+    match connection.prepare(has_creation)?.exists([])? {
+        true => Ok(()),
+        false => connection.execute_batch(ADD_CREATION),
+    }
+}
+
+fn live(connection: &Connection, key: &str, at: Moment) -> rusqlite::Result<Option<Row>> {
+    let sql = "SELECT value, expires_ms, created_ms FROM sessions
+               WHERE id = ?1 AND expires_ms > ?2 AND created_ms > ?3";
+    connection
+        .prepare_cached(sql)?
+        .query_row(params![key, at.now_ms, at.oldest_ms], |row| {
+            let (value, expires_ms) = (row.get::<_, Vec<u8>>(0)?.into(), row.get(1)?);
+            Ok(Row { value, expires_ms, created_ms: row.get(2)? })
+        })
+        .optional()
+}
+
+fn put(
+    connection: &Connection,
+    key: &str,
+    value: &[u8],
+    ttl: Duration,
+    at: Moment,
+    created_ms: i64,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO sessions (id, value, expires_ms, created_ms) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (id) DO UPDATE SET value = ?2, expires_ms = ?3, created_ms = ?4";
+    let ends_ms = at.end_of(ttl, created_ms);
+    connection.prepare_cached(sql)?.execute(params![key, value, ends_ms, created_ms])?;
     Ok(())
 }
 
@@ -184,9 +260,8 @@ fn sweep(connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The end of a session's time, in milliseconds since 1970; a time beyond all dates is the last one.
-fn ends(now_ms: i64, ttl: Duration) -> i64 {
-    now_ms.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX))
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for SqliteStore {

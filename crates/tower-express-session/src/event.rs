@@ -1,0 +1,34 @@
+//! What happens to sessions, for metrics.
+
+use crate::error::ErrorKind;
+
+/// Something that happened to a session, told to
+/// [`SessionLayer::on_event`](crate::SessionLayer::on_event).
+///
+/// There is nothing in it that names a session or a person, so that it can be counted as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A session was found.
+    Loaded,
+    /// A good signature on an id that the store does not know: its session is over, or somebody
+    /// tries old cookies.
+    Unknown,
+    /// A stored value is no session. The visitor got a new one.
+    Corrupt,
+    /// A new session was stored.
+    Created,
+    /// A session was stored again.
+    Updated {
+        /// How often it was merged with what others wrote at the same time.
+        merges: u32,
+    },
+    /// A session's time was started again.
+    Touched,
+    /// A session was ended.
+    Destroyed,
+    /// A session had ended elsewhere while a request was using it.
+    Gone,
+    /// The store failed, or a write did.
+    Failed(ErrorKind),
+}
