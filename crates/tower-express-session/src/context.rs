@@ -1,12 +1,15 @@
 //! What a session needs to know of its request, and how it comes from the store and goes there.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
+use crate::accounts::{Accounts, Seen};
 use crate::cookie::Cookie;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -36,6 +39,8 @@ const MAX_TOUCHES: usize = 1024;
 pub(crate) struct Shared {
     pub(crate) options: Options,
     store: Arc<dyn Store>,
+    /// Where each login is noted, if anywhere.
+    pub(crate) accounts: Option<Accounts>,
     /// Places for touches that no response waits for.
     touches: Arc<Semaphore>,
 }
@@ -59,6 +64,9 @@ pub(crate) struct RequestFacts {
     pub(crate) secure: bool,
     /// The cookie of sessions that this request makes, where it is not the same for all.
     pub(crate) cookie: Option<CookieOptions>,
+    /// What made it and where it came from, for the list of an account's sessions.
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// What a write left in the store.
@@ -72,7 +80,15 @@ pub(crate) type Change<'a> = dyn FnMut(&mut Record) -> Result<(), Error> + Send 
 
 impl Shared {
     pub(crate) fn new(options: Options, store: Arc<dyn Store>) -> Self {
-        Self { options, store, touches: Arc::new(Semaphore::new(MAX_TOUCHES)) }
+        let touches = Arc::new(Semaphore::new(MAX_TOUCHES));
+        Self { options, store, accounts: None, touches }
+    }
+}
+
+impl RequestFacts {
+    fn seen<'a>(&'a self, id: &'a SessionId) -> Seen<'a> {
+        let user_agent = self.user_agent.as_ref().and_then(|agent| agent.to_str().ok());
+        Seen { id, user_agent, address: self.address }
     }
 }
 
@@ -223,15 +239,37 @@ impl Context {
 
     /// Touches a session without making its response wait. What fails is tried again by the next
     /// request, and so is what finds no place among those under way.
-    pub(crate) fn touch_behind(self: &Arc<Self>, id: &SessionId, ttl: Duration) {
+    pub(crate) fn touch_behind(
+        self: &Arc<Self>,
+        id: &SessionId,
+        ttl: Duration,
+        account: Option<String>,
+    ) {
         let Ok(place) = Arc::clone(&self.shared.touches).try_acquire_owned() else { return };
         let (context, id) = (Arc::clone(self), id.clone());
         tokio::spawn(async move {
-            if let Err(error) = context.touch(&id, ttl).await {
+            let touched = context.touch(&id, ttl).await;
+            if let Err(error) = &touched {
                 tracing::warn!(error.source = error.cause(), "cannot touch a session: {error}");
+            }
+            if let (Ok(true), Some(accounts), Some(account)) =
+                (touched, &context.shared.accounts, account)
+            {
+                accounts.note(&account, context.request.seen(&id), ttl).await;
             }
             drop(place);
         });
+    }
+
+    /// Notes a session under the account that it was given.
+    pub(crate) async fn note_login(&self, id: &SessionId, ttl: Duration, account: &str) {
+        if let Some(accounts) = &self.shared.accounts {
+            accounts.note_login(account, self.request.seen(id), ttl).await;
+        }
+    }
+
+    pub(crate) fn accounts(&self) -> Option<&Accounts> {
+        self.shared.accounts.as_ref()
     }
 
     /// Ends a stored session, and bars its id for as long as anybody may write it back.

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, ErrorKind};
 
 /// The random bytes in an id: 192 bits, as `uid(24)` of express-session.
 const RANDOM_BYTES: usize = 24;
+
+/// The bytes of a handle: enough to tell all sessions apart.
+const HANDLE_BYTES: usize = 16;
 
 /// The name of one session, and the secret that opens it.
 ///
@@ -36,6 +40,13 @@ impl SessionId {
         let mut bytes = [0; RANDOM_BYTES];
         getrandom::fill(&mut bytes).map_err(|cause| Error::new(ErrorKind::Random, cause))?;
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes).into()))
+    }
+
+    /// A name for the session that may be shown: the same for an id at any time, and nobody can
+    /// compute the id from it. 22 characters of `A-Z a-z 0-9 - _`, of the id's SHA-256.
+    #[must_use]
+    pub fn handle(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&Sha256::digest(self.as_str())[..HANDLE_BYTES])
     }
 
     /// The id itself. Never log it.

@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::request::Parts;
 use tower_layer::Layer;
 
+use crate::accounts::Accounts;
 use crate::context::Shared;
 use crate::error::ConfigError;
 use crate::event::Event;
@@ -196,6 +197,15 @@ impl SessionLayer {
     #[must_use]
     pub fn token_header(self, header: HeaderName) -> Self {
         self.with(|options| options.token_header = Some(header))
+    }
+
+    /// Notes each login under its account, so that the account's sessions can be listed and ended:
+    /// when a handler gives a session the attribute that says whose it is, and again when the
+    /// session is touched. Default: none.
+    #[must_use]
+    pub fn accounts(mut self, accounts: Accounts) -> Self {
+        Arc::make_mut(&mut self.0).accounts = Some(accounts);
+        self
     }
 
     /// Is told what happens to sessions, to count it. Must not block.

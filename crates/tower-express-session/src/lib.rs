@@ -32,6 +32,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]
 
+mod accounts;
 mod cookie;
 mod detached;
 mod error;
@@ -62,6 +63,7 @@ pub mod fuzzing;
 
 #[cfg(feature = "axum")]
 pub use self::axum::{FreshSession, SessionRejection};
+pub use accounts::{AccountSession, Accounts, ClientAddress};
 pub use cookie::Cookie;
 pub use detached::DetachedSession;
 pub use error::{ConfigError, Error, ErrorKind};
@@ -73,7 +75,7 @@ pub use options::{CookieOptions, Priority, SameSite, Secure, Unset, WhenAway};
 pub use service::{ResponseFuture, SessionService};
 pub use session::Session;
 pub use signature::Secrets;
-pub use store::{MemoryStore, Store};
+pub use store::{AccountStore, MemoryStore, Store};
 
 /// The README's example compiles.
 #[cfg(all(doctest, feature = "redis"))]

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tower_service::Service;
 
+use crate::accounts::{Account, ClientAddress};
 use crate::context::{Context, RequestFacts, Shared};
 use crate::cookie::{Cookie, Slot};
 use crate::error::{Error, ErrorKind};
@@ -176,19 +177,24 @@ async fn store(
     cookie: &Cookie,
     action: StoreAction,
 ) -> Result<(), Error> {
-    match action {
-        StoreAction::Nothing => Ok(()),
-        StoreAction::Save => session.save().await,
-        StoreAction::Touch => match cookie.time_to_live(timestamp::now_ms(), context.options().ttl)
-        {
-            Some(ttl) if context.options().strict => context.touch(id, ttl).await.map(drop),
-            Some(ttl) => {
-                context.touch_behind(id, ttl);
-                Ok(())
-            }
-            None => context.destroy(id, Some(cookie)).await,
-        },
+    let ttl = cookie.time_to_live(timestamp::now_ms(), context.options().ttl);
+    let account = session.account();
+    match (action, ttl) {
+        (StoreAction::Nothing, _) => {}
+        (StoreAction::Save, _) => session.save().await?,
+        (StoreAction::Touch, None) => context.destroy(id, Some(cookie)).await?,
+        (StoreAction::Touch, Some(ttl)) if context.options().strict => {
+            context.touch(id, ttl).await?;
+        }
+        (StoreAction::Touch, Some(ttl)) => {
+            let account = account.as_ref().map(|account| account.name.clone());
+            context.touch_behind(id, ttl, account);
+        }
     }
+    if let (Some(Account { name, is_new: true }), Some(ttl)) = (account, ttl) {
+        context.note_login(id, ttl, &name).await;
+    }
+    Ok(())
 }
 
 fn send_cookie(context: &Context, id: &SessionId, cookie: &Cookie, headers: &mut HeaderMap) {
@@ -272,6 +278,8 @@ fn request_facts(request: &Parts, options: &Options) -> RequestFacts {
         by_token: token.is_some(),
         secure: is_secure(request, options),
         cookie,
+        user_agent: request.headers.get(USER_AGENT).cloned(),
+        address: request.extensions.get().map(|ClientAddress(address)| *address),
     }
 }
 

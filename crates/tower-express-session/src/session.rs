@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::accounts::Account;
 use crate::context::{Change, Context};
 use crate::cookie::{Cookie, Slot};
 use crate::detached::DetachedSession;
@@ -421,6 +422,14 @@ impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
         // No step under the lock can panic half-way, so a poisoned lock holds a sound state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose session it is, if anybody lists sessions.
+    pub(crate) fn account(&self) -> Option<Account> {
+        let accounts = self.context.accounts()?;
+        let state = self.state();
+        let name = accounts.account_of(&state.record.as_ref()?.attributes)?;
+        Some(Account { name, is_new: state.was_given(accounts.attribute()) })
     }
 
     /// How the session stands at the end of the request; its cookie's lifetime starts again.

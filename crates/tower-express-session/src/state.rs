@@ -151,6 +151,12 @@ impl State {
         self.base = written.map(|written| Base { value: written.value, record });
     }
 
+    /// Whether this request gave the session this attribute, or a new id.
+    pub(crate) fn was_given(&self, name: &str) -> bool {
+        let now = self.record.as_ref().and_then(|record| record.attributes.raw(name.as_bytes()));
+        self.id != self.original_id || now != self.original.raw(name.as_bytes())
+    }
+
     /// How the session stands at the end of the request; its cookie's lifetime starts again.
     pub(crate) fn finish(
         &mut self,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Created, Freshness, Store, Stored, Updated};
+use super::{AccountStore, Created, Freshness, NotedSession, Store, Stored, Updated, Visit};
 use crate::error::Error;
 use crate::id::SessionId;
 
@@ -36,6 +36,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Sessions {
     entries: HashMap<SessionId, Entry>,
+    accounts: HashMap<String, Account>,
     writes_since_sweep: usize,
 }
 
@@ -44,6 +45,12 @@ struct Entry {
     ends: Instant,
     /// The end that no use puts off.
     ends_at_last: Instant,
+}
+
+/// What is noted of one account.
+struct Account {
+    noted: Vec<NotedSession>,
+    ends: Instant,
 }
 
 impl MemoryStore {
@@ -104,6 +111,7 @@ impl Sessions {
         if self.writes_since_sweep >= WRITES_PER_SWEEP {
             self.writes_since_sweep = 0;
             self.entries.retain(|_, entry| entry.ends > now);
+            self.accounts.retain(|_, account| account.ends > now);
         }
     }
 }
@@ -168,6 +176,58 @@ impl Store for MemoryStore {
     // Nobody else writes here, and no writer of ours brings a session back.
     async fn destroy(&self, id: &SessionId, _: Duration) -> Result<(), Error> {
         self.sessions().entries.remove(id);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AccountStore for MemoryStore {
+    async fn note(
+        &self,
+        account: &str,
+        session: &NotedSession,
+        keep: Duration,
+    ) -> Result<(), Error> {
+        let now = (self.clock)();
+        let ends = now + keep.min(LONGEST);
+        let mut sessions = self.sessions();
+        let account = sessions
+            .accounts
+            .entry(account.to_owned())
+            .or_insert_with(|| Account { noted: Vec::new(), ends });
+        if account.ends <= now {
+            account.noted.clear();
+        }
+        account.ends = account.ends.max(ends);
+        match account.noted.iter_mut().find(|noted| noted.id == session.id) {
+            Some(noted) => {
+                *noted = NotedSession { created_ms: noted.created_ms, ..session.clone() };
+            }
+            None => account.noted.push(session.clone()),
+        }
+        Ok(())
+    }
+
+    async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+        let now = (self.clock)();
+        let sessions = self.sessions();
+        let account = sessions.accounts.get(account).filter(|account| account.ends > now);
+        Ok(account.map(|account| account.noted.clone()).unwrap_or_default())
+    }
+
+    async fn forget(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
+        if let Some(account) = self.sessions().accounts.get_mut(account) {
+            account.noted.retain(|noted| !ids.contains(&noted.id));
+        }
+        Ok(())
+    }
+
+    async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
+        let now = (self.clock)();
+        let sessions = self.sessions();
+        for (id, entry) in sessions.entries.iter().filter(|(_, entry)| entry.ends > now) {
+            visit(id.clone(), entry.value.clone());
+        }
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::error::Error;
 use crate::id::SessionId;
 
+mod accounts;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod memory;
@@ -17,6 +18,7 @@ pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+pub use accounts::{AccountStore, NotedSession, Visit};
 pub use memory::MemoryStore;
 
 /// Keeps sessions: one value of bytes under each id, for a time.

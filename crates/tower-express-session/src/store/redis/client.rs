@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::RoutingInfo;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
@@ -176,7 +177,21 @@ impl Client {
     ///
     /// A command whose future is dropped may still be carried out.
     pub async fn call(&self, words: &[&[u8]]) -> Result<Reply, Error> {
-        self.send(&Request::One(&command(words))).await.map_err(error)
+        self.call_command(&command(words)).await
+    }
+
+    pub(super) async fn call_command(&self, command: &Cmd) -> Result<Reply, Error> {
+        self.send(&Request::One(command)).await.map_err(error)
+    }
+
+    /// Sends a command to one server of a cluster.
+    pub(super) async fn call_at(&self, command: Cmd, server: RoutingInfo) -> Result<Reply, Error> {
+        let mut link = self.link().await.map_err(error)?;
+        let answer = match &mut link.connection {
+            Connection::Server(connection) => connection.req_packed_command(&command).await,
+            Connection::Cluster(connection) => connection.route_command(command, server).await,
+        };
+        answer.and_then(Value::extract_error).map(Reply::from).map_err(error)
     }
 
     /// Sends several commands in one go and gives their answers in the same order. Others' commands
@@ -376,7 +391,7 @@ fn sentinel_client(
     builder.build().map(|client| Source::Sentinel(Box::new(tokio::sync::Mutex::new(client))))
 }
 
-fn command(words: &[&[u8]]) -> Cmd {
+pub(super) fn command(words: &[&[u8]]) -> Cmd {
     let mut command = Cmd::new();
     for word in words {
         command.arg(*word);

@@ -1,8 +1,10 @@
 //! Sessions in Redis, as connect-redis keeps them.
 
+mod accounts;
 mod client;
 mod keys;
 mod reply;
+mod scan;
 mod url;
 
 use std::fmt;
@@ -49,6 +51,7 @@ const CREATION_OUTLIVES: Duration = Duration::from_secs(30 * 86_400);
 pub struct RedisStore {
     client: Client,
     prefix: Box<str>,
+    account_prefix: Option<Box<str>>,
     tombstones: bool,
     absolute_timeout: Option<Duration>,
     scripts: Arc<Scripts>,
@@ -59,6 +62,7 @@ struct Scripts {
     create: Script,
     update: Script,
     touch: Script,
+    note: Script,
 }
 
 impl RedisStore {
@@ -70,10 +74,12 @@ impl RedisStore {
             create: Script::new(include_str!("scripts/create.lua")),
             update: Script::new(include_str!("scripts/update.lua")),
             touch: Script::new(include_str!("scripts/touch.lua")),
+            note: Script::new(include_str!("scripts/note.lua")),
         };
         Self {
             client,
             prefix: "sess:".into(),
+            account_prefix: None,
             tombstones: true,
             absolute_timeout: None,
             scripts: Arc::new(scripts),
@@ -87,6 +93,14 @@ impl RedisStore {
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// The prefix before the name of each account, where its sessions are noted. Must not begin with
+    /// the prefix of the sessions. Default: `accounts:` and the prefix of the sessions.
+    #[must_use]
+    pub fn account_prefix(mut self, prefix: &str) -> Self {
+        self.account_prefix = Some(prefix.into());
         self
     }
 

@@ -17,6 +17,13 @@ pub enum Reply {
 }
 
 impl Reply {
+    pub(super) fn into_bytes(self) -> Option<Bytes> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     pub(super) fn type_name(&self) -> &'static str {
         match self {
             Self::Nil => "nothing",

@@ -1,5 +1,6 @@
 //! Sessions in an SQLite file, for the services of one machine.
 
+mod accounts;
 mod database;
 
 use std::fmt;
@@ -219,6 +220,7 @@ impl Moment {
 
 fn make_table(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
+    connection.execute_batch(accounts::SCHEMA)?;
     let has_creation = "SELECT 1 FROM pragma_table_info('sessions') WHERE name = 'created_ms'";
     match connection.prepare(has_creation)?.exists([])? {
         true => Ok(()),

@@ -1,0 +1,426 @@
+//! An account's sessions: list them, end them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use crate::error::Error;
+use crate::id::SessionId;
+use crate::options::{DEFAULT_TTL, Hook};
+use crate::record::{Attributes, Reading, Record};
+use crate::store::{AccountStore, Freshness, NotedSession, Stored};
+use crate::timestamp::now_ms;
+
+/// So many sessions of one account are noted; the oldest ones make room.
+const MAX_NOTED: usize = 100;
+
+/// So much of the User-Agent header is kept.
+const MAX_DEVICE_CHARS: usize = 256;
+
+/// An account with a longer name is not listed: a name is a key of the index.
+const MAX_ACCOUNT_BYTES: usize = 512;
+
+/// What is noted of a session outlives it by so much.
+const KEPT_BEYOND: Duration = Duration::from_secs(3600);
+
+/// The sessions of each account, found by the attribute that says whose a session is.
+///
+/// Give a clone to [`SessionLayer::accounts`](crate::SessionLayer::accounts), which notes each login,
+/// and use another in handlers:
+///
+/// ```
+/// use std::sync::Arc;
+/// use tower_express_session::{Accounts, Error, MemoryStore, Secrets, Session, SessionLayer};
+///
+/// let store = Arc::new(MemoryStore::new());
+/// let accounts = Accounts::new(store.clone(), "user");
+/// let secrets = Secrets::new(["keyboard cat"])?;
+/// let layer = SessionLayer::with_shared_store(store, secrets).accounts(accounts.clone());
+///
+/// async fn end_others(accounts: Accounts, session: Session) -> Result<usize, Error> {
+///     let user: String = session.get("user")?.unwrap_or_default();
+///     accounts.end_others(&user, &session.id()).await
+/// }
+/// # Ok::<(), tower_express_session::ConfigError>(())
+/// ```
+///
+/// Express services make sessions that nobody notes. [`list`](Self::list) knows of those that
+/// [`find`](Self::find) or [`rebuild`](Self::rebuild) came upon, or that were used here for a while;
+/// what ends sessions looks through all of them first, so that none is left out.
+#[derive(Clone)]
+pub struct Accounts {
+    store: Arc<dyn AccountStore>,
+    attribute: Arc<str>,
+    name: Option<Hook<NameOf>>,
+    max_sessions: usize,
+    all_are_noted: bool,
+    lifetime: Duration,
+}
+
+type NameOf = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// A session of an account, for its owner to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSession {
+    /// Names the session in public; nobody can find out its id from it. That of the request's own
+    /// session is [`SessionId::handle`].
+    pub handle: String,
+    /// When it was made or found, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// When it was last seen in use, in milliseconds since 1970: as exactly as sessions are
+    /// [touched](crate::SessionLayer::touch_after).
+    pub last_seen_ms: u64,
+    /// The browser or program, as its User-Agent header says, 256 characters at most; empty if
+    /// unknown.
+    pub device: String,
+    /// The network address, if the application says so with [`ClientAddress`]; else empty.
+    pub address: String,
+}
+
+/// A request extension that says which address a request came from, for lists of an account's
+/// sessions. The application knows whether a proxy is to be believed, so it inserts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+impl Accounts {
+    /// The accounts that `attribute` names: its text, or the digits of its number.
+    #[must_use]
+    pub fn new(store: Arc<dyn AccountStore>, attribute: &str) -> Self {
+        Self {
+            store,
+            attribute: attribute.into(),
+            name: None,
+            max_sessions: usize::MAX,
+            all_are_noted: false,
+            lifetime: DEFAULT_TTL,
+        }
+    }
+
+    /// Gives an account's name from the attribute's JSON, where it is not simply its text: of two
+    /// spellings of one e-mail address the same. `None` is nobody's session. Names given to the
+    /// methods of this type are names as this gives them.
+    #[must_use]
+    pub fn named_by(
+        mut self,
+        name: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.name = Some(Hook(Arc::new(name)));
+        self
+    }
+
+    /// At most so many sessions of one account at once: a login beyond it ends the oldest. Default:
+    /// any number, of which the newest hundred are noted.
+    #[must_use]
+    pub fn max_sessions(mut self, max: usize) -> Self {
+        self.max_sessions = max.max(1);
+        self
+    }
+
+    /// Says that no Express service makes sessions here, so that what ends sessions need not look
+    /// through all of them.
+    #[must_use]
+    pub fn all_are_noted(mut self) -> Self {
+        self.all_are_noted = true;
+        self
+    }
+
+    /// The layer's [`ttl`](crate::SessionLayer::ttl), if it has another than 24 hours: the ids of
+    /// ended sessions are barred for longer than that.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// The account's sessions that are noted and alive, the newest first. Entries of others are
+    /// dropped on the way.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped leaves nothing behind.
+    pub async fn list(&self, account: &str) -> Result<Vec<AccountSession>, Error> {
+        Ok(self.alive(account).await?.into_iter().map(AccountSession::from).collect())
+    }
+
+    /// Like [`list`](Self::list), after a look through all stored sessions; the account's are noted.
+    /// Takes time in proportion to their number.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Self::list).
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have noted some.
+    pub async fn find(&self, account: &str) -> Result<Vec<AccountSession>, Error> {
+        Ok(self.found(account).await?.into_iter().map(AccountSession::from).collect())
+    }
+
+    /// Ends one of the account's sessions; false if it has none of this handle.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not have ended it.
+    pub async fn end(&self, account: &str, handle: &str) -> Result<bool, Error> {
+        let noted = self.alive(account).await?;
+        match noted.into_iter().find(|session| session.id.handle() == handle) {
+            Some(session) => self.end_all_of(account, vec![session.id]).await.map(|_| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Ends all of the account's sessions but one, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; some have ended then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have ended some.
+    pub async fn end_others(&self, account: &str, kept: &SessionId) -> Result<usize, Error> {
+        let sessions = self.to_end(account).await?.into_iter();
+        let others = sessions.map(|session| session.id).filter(|id| id != kept);
+        self.end_all_of(account, others.collect()).await
+    }
+
+    /// Ends all of the account's sessions, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`end_others`](Self::end_others).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`end_others`](Self::end_others).
+    pub async fn end_all(&self, account: &str) -> Result<usize, Error> {
+        let sessions = self.to_end(account).await?.into_iter();
+        self.end_all_of(account, sessions.map(|session| session.id).collect()).await
+    }
+
+    /// Looks through all stored sessions and notes those that are not noted yet, of all accounts;
+    /// says how many sessions have one. For when Express services and ours first meet.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; some are noted then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have noted some.
+    pub async fn rebuild(&self) -> Result<usize, Error> {
+        let mut found = Vec::new();
+        self.store
+            .each(&mut |id, value| found.extend(self.account_in(&value).map(|name| (name, id))))
+            .await?;
+        for (account, id) in &found {
+            self.store.note(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
+        }
+        Ok(found.len())
+    }
+
+    /// Whose session this is.
+    pub(crate) fn account_of(&self, attributes: &Attributes) -> Option<String> {
+        let json = attributes.get(self.attribute.as_bytes())?;
+        let name = match &self.name {
+            Some(name) => (name.0)(json)?,
+            None => plain_name(json)?,
+        };
+        (!name.is_empty() && name.len() <= MAX_ACCOUNT_BYTES).then_some(name)
+    }
+
+    pub(crate) fn attribute(&self) -> &str {
+        &self.attribute
+    }
+
+    /// Notes that a session is in use. Nothing depends on it, so that a failure is only logged.
+    pub(crate) async fn note(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+        let keep = ttl.saturating_add(KEPT_BEYOND);
+        if let Err(error) = self.store.note(account, &seen.session(), keep).await {
+            let cause = error.cause();
+            tracing::warn!(
+                error.source = cause,
+                "cannot note a session under its account: {error}"
+            );
+        }
+    }
+
+    /// Notes a login, and makes room for it.
+    pub(crate) async fn note_login(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+        let id = seen.id;
+        self.note(account, seen, ttl).await;
+        if let Err(error) = self.make_room(account, id).await {
+            let cause = error.cause();
+            tracing::warn!(
+                error.source = cause,
+                "cannot end an account's oldest sessions: {error}"
+            );
+        }
+    }
+
+    async fn make_room(&self, account: &str, newest: &SessionId) -> Result<(), Error> {
+        if self.max_sessions < usize::MAX {
+            let alive = self.alive(account).await?.into_iter();
+            let older = alive.map(|session| session.id).filter(|id| id != newest);
+            let surplus = older.skip(self.max_sessions - 1).collect();
+            self.end_all_of(account, surplus).await?;
+        }
+        let mut noted = self.store.noted(account).await?;
+        if noted.len() > MAX_NOTED {
+            noted.sort_by_key(|session| std::cmp::Reverse(session.created_ms));
+            let oldest: Vec<_> = noted.drain(MAX_NOTED..).map(|session| session.id).collect();
+            self.store.forget(account, &oldest).await?;
+        }
+        Ok(())
+    }
+
+    async fn to_end(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+        if self.all_are_noted { self.alive(account).await } else { self.found(account).await }
+    }
+
+    async fn found(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+        let mut found = Vec::new();
+        self.store
+            .each(&mut |id, value| {
+                if self.account_in(&value).is_some_and(|name| name == account) {
+                    found.push(id);
+                }
+            })
+            .await?;
+        let mut sessions = self.alive(account).await?;
+        for id in found {
+            if !sessions.iter().any(|session| session.id == id) {
+                let session = found_now(&id);
+                self.store.note(account, &session, self.lifetime + KEPT_BEYOND).await?;
+                sessions.push(session);
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// What is noted of the account and still its own, the newest first; the rest is forgotten.
+    async fn alive(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+        let mut loading = JoinSet::new();
+        for session in self.store.noted(account).await? {
+            let store = Arc::clone(&self.store);
+            loading.spawn(async move {
+                let stored = store.load(&session.id, Freshness::Latest).await;
+                (session, stored)
+            });
+        }
+        let (mut alive, mut dead) = (Vec::new(), Vec::new());
+        while let Some(loaded) = loading.join_next().await {
+            let (session, stored) =
+                loaded.map_err(|cause| Error::new(crate::ErrorKind::Store, cause))?;
+            match self.belongs_to(stored?, account) {
+                true => alive.push(session),
+                false => dead.push(session.id),
+            }
+        }
+        if !dead.is_empty() {
+            self.store.forget(account, &dead).await?;
+        }
+        alive.sort_by(|a, b| {
+            b.created_ms.cmp(&a.created_ms).then_with(|| a.id.as_str().cmp(b.id.as_str()))
+        });
+        Ok(alive)
+    }
+
+    async fn end_all_of(&self, account: &str, ids: Vec<SessionId>) -> Result<usize, Error> {
+        for id in &ids {
+            let stored = self.store.load(id, Freshness::Latest).await?;
+            let record = stored.and_then(|stored| read(&stored.value));
+            let lifetime = record.and_then(|record| record.cookie.original_max_age());
+            let barred = lifetime.unwrap_or_default().max(self.lifetime);
+            self.store.destroy(id, barred.saturating_add(KEPT_BEYOND)).await?;
+        }
+        if !ids.is_empty() {
+            self.store.forget(account, &ids).await?;
+        }
+        Ok(ids.len())
+    }
+
+    fn belongs_to(&self, stored: Option<Stored>, account: &str) -> bool {
+        let name = stored.and_then(|stored| self.account_in(&stored.value));
+        name.is_some_and(|name| name == account)
+    }
+
+    fn account_in(&self, value: &Bytes) -> Option<String> {
+        self.account_of(&read(value)?.attributes)
+    }
+}
+
+/// Whose session it is.
+pub(crate) struct Account {
+    pub(crate) name: String,
+    /// This request made the session theirs.
+    pub(crate) is_new: bool,
+}
+
+/// A session that is in use now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) id: &'a SessionId,
+    pub(crate) user_agent: Option<&'a str>,
+    pub(crate) address: Option<IpAddr>,
+}
+
+impl Seen<'_> {
+    fn session(self) -> NotedSession {
+        let agent = self.user_agent.unwrap_or_default();
+        NotedSession {
+            device: agent.chars().take(MAX_DEVICE_CHARS).collect(),
+            address: self.address.map(|address| address.to_string()).unwrap_or_default(),
+            ..found_now(self.id)
+        }
+    }
+}
+
+fn found_now(id: &SessionId) -> NotedSession {
+    let now_ms = now_ms() as u64;
+    NotedSession {
+        id: id.clone(),
+        created_ms: now_ms,
+        last_seen_ms: now_ms,
+        device: String::new(),
+        address: String::new(),
+    }
+}
+
+/// Whatever cannot be read is nobody's.
+fn read(value: &Bytes) -> Option<Record> {
+    Record::parse(value, Reading::Verbatim, 0.0).ok().flatten()
+}
+
+fn plain_name(json: &str) -> Option<String> {
+    match serde_json::from_str(json).ok()? {
+        serde_json::Value::String(text) => Some(text),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+impl From<NotedSession> for AccountSession {
+    fn from(session: NotedSession) -> Self {
+        let NotedSession { id, created_ms, last_seen_ms, device, address } = session;
+        Self { handle: id.handle(), created_ms, last_seen_ms, device, address }
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").field("attribute", &self.attribute).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+//! The sessions of an account, in Redis: a hash for each account.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::scan::Scan;
+use super::{RedisStore, Reply, milliseconds, unexpected};
+use crate::error::{Error, ErrorKind};
+use crate::id::SessionId;
+use crate::store::{AccountStore, NotedSession, Visit};
+
+/// The field of a session's time of creation begins with this, the field of the rest with the other:
+/// so that the one can stay while the other is written again.
+const CREATED: &str = "c:";
+const SEEN: &str = "s:";
+
+/// So many keys are asked for at a time when all sessions are looked through.
+const SCAN_COUNT: usize = 500;
+
+/// What is noted of a session beside its creation.
+#[derive(Deserialize, Serialize)]
+struct Seen {
+    at: u64,
+    device: String,
+    address: String,
+}
+
+#[async_trait]
+impl AccountStore for RedisStore {
+    async fn note(
+        &self,
+        account: &str,
+        session: &NotedSession,
+        keep: Duration,
+    ) -> Result<(), Error> {
+        let NotedSession { id, created_ms, last_seen_ms, device, address } = session;
+        let seen = Seen { at: *last_seen_ms, device: device.clone(), address: address.clone() };
+        let seen =
+            serde_json::to_vec(&seen).map_err(|cause| Error::new(ErrorKind::Store, cause))?;
+        let (created_field, seen_field) =
+            (format!("{CREATED}{}", id.as_str()), format!("{SEEN}{}", id.as_str()));
+        let (created, keep) = (created_ms.to_string(), milliseconds(keep));
+        let arguments = [
+            created_field.as_bytes(),
+            created.as_bytes(),
+            seen_field.as_bytes(),
+            &seen,
+            keep.as_bytes(),
+        ];
+        let key = self.account_key(account);
+        self.client.run(&self.scripts.note, &[key.as_bytes()], &arguments).await.map(drop)
+    }
+
+    async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+        let key = self.account_key(account);
+        let Reply::Array(fields) = self.client.call(&[b"HGETALL", key.as_bytes()]).await? else {
+            return Err(unexpected("HGETALL", &Reply::Nil));
+        };
+        let texts: Vec<String> = fields.into_iter().filter_map(text).collect();
+        let fields: HashMap<&str, &str> =
+            texts.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
+        let created =
+            fields.iter().filter_map(|(field, at)| Some((field.strip_prefix(CREATED)?, at)));
+        let noted = created.map(|(id, created)| {
+            let seen = fields.get(format!("{SEEN}{id}").as_str());
+            let seen = seen.and_then(|json| serde_json::from_str(json).ok());
+            let created_ms = created.parse().unwrap_or_default();
+            let unknown = Seen { at: created_ms, device: String::new(), address: String::new() };
+            let Seen { at: last_seen_ms, device, address } = seen.unwrap_or(unknown);
+            NotedSession { id: SessionId::from(id), created_ms, last_seen_ms, device, address }
+        });
+        Ok(noted.collect())
+    }
+
+    async fn forget(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
+        let key = self.account_key(account);
+        let fields: Vec<String> = ids
+            .iter()
+            .flat_map(|id| [CREATED, SEEN].map(|kind| format!("{kind}{}", id.as_str())))
+            .collect();
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let mut words: Vec<&[u8]> = vec![b"HDEL", key.as_bytes()];
+        words.extend(fields.iter().map(String::as_bytes));
+        self.client.call(&words).await.map(drop)
+    }
+
+    async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
+        let pattern = format!("{}*", glob_escaped(&self.prefix));
+        let mut scan = Scan::start(&self.client, &pattern, SCAN_COUNT).await?;
+        while let Some(keys) = scan.next().await? {
+            if keys.is_empty() {
+                continue;
+            }
+            let mut words: Vec<&[u8]> = vec![b"MGET"];
+            words.extend(keys.iter().map(|key| &key[..]));
+            let Reply::Array(values) = self.client.call(&words).await? else {
+                return Err(unexpected("MGET", &Reply::Nil));
+            };
+            for (key, value) in keys.iter().zip(values) {
+                let key = std::str::from_utf8(key).ok();
+                let id = key.and_then(|key| key.strip_prefix(&*self.prefix));
+                if let (Some(id), Reply::Bytes(value)) = (id, value) {
+                    visit(SessionId::from(id), value);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RedisStore {
+    fn account_key(&self, account: &str) -> String {
+        match &self.account_prefix {
+            Some(prefix) => format!("{prefix}{account}"),
+            None => format!("accounts:{}{account}", self.prefix),
+        }
+    }
+}
+
+fn text(reply: Reply) -> Option<String> {
+    let Reply::Bytes(bytes) = reply else { return None };
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn glob_escaped(prefix: &str) -> String {
+    let mut escaped = String::with_capacity(prefix.len());
+    for c in prefix.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_no_pattern() {
+        assert_eq!(glob_escaped("app:sess:"), "app:sess:");
+        assert_eq!(glob_escaped("a*[b]?\\"), "a\\*\\[b\\]\\?\\\\");
+    }
+}
