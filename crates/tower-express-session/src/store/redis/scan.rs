@@ -62,7 +62,7 @@ impl<'a> Scan<'a> {
 /// and port, then its replicas.
 fn primaries(reply: Reply) -> Result<Vec<Option<(String, u16)>>, Error> {
     let Reply::Array(ranges) = reply else { return Err(unexpected("CLUSTER SLOTS", &reply)) };
-    let mut primaries: Vec<_> = ranges.into_iter().map(|range| Some(primary(range)?)).collect();
+    let mut primaries: Vec<_> = ranges.into_iter().map(primary).collect();
     primaries.sort_unstable();
     primaries.dedup();
     match primaries.iter().all(Option::is_some) && !primaries.is_empty() {
