@@ -8,14 +8,18 @@ mod express;
 mod jar;
 mod port;
 mod program;
+mod proxy;
 mod redis_server;
+mod sentinel;
 pub mod signature;
 
 pub use client::{Client, Request, Response};
 pub use express::{Express, ExpressProbes};
 pub use jar::Jar;
 pub use program::{Line, Program, Stream};
+pub use proxy::Proxy;
 pub use redis_server::RedisServer;
+pub use sentinel::Sentinel;
 
 pub use nix::sys::signal::Signal;
 pub use reqwest::Method;

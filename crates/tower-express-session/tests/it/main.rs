@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on fails the test")]
 
+mod cached;
 mod express_interop;
 mod middleware;
 mod programs;
+mod staleness;
 mod stores;
 mod tidy;

@@ -288,12 +288,17 @@ impl Client {
             return Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::NotConnected)));
         }
         let timeouts = self.0.timeouts;
-        let connected =
-            tokio::time::timeout(timeouts.connect, self.0.source.connect(timeouts)).await;
-        match connected
-            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
-        {
-            Ok(link) => {
+        let lost = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&lost);
+        // A connection that was lost while nobody used it is not found out by the next command.
+        let on_push = move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                flag.store(true, Ordering::Relaxed);
+            }
+        };
+        match self.0.source.connect(timeouts, on_push).await {
+            Ok(connection) => {
+                let link = Link { connection, lost };
                 *attempts = Attempts::default();
                 *self.0.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
                 Ok(link)
@@ -307,45 +312,62 @@ impl Client {
         }
     }
 
+    /// A connection of its own to the one server, which hears what the server says by itself.
+    pub(super) async fn connect_apart(
+        &self,
+        on_push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        match self.0.source.connect(self.0.timeouts, on_push).await? {
+            Connection::Server(connection) => Ok(connection),
+            Connection::Cluster(_) => {
+                Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into())
+            }
+        }
+    }
+
     fn current(&self) -> Option<Link> {
         let link = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
         link.as_ref().filter(|link| !link.lost.load(Ordering::Relaxed)).cloned()
     }
 }
 
-fn pause(failures: u32) -> Duration {
+pub(super) fn pause(failures: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE)
 }
 
 impl Source {
-    async fn connect(&self, timeouts: Timeouts) -> Result<Link, RedisError> {
-        let lost = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&lost);
+    async fn connect(
+        &self,
+        timeouts: Timeouts,
+        on_push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<Connection, RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(timeouts.connect))
             .set_response_timeout(Some(timeouts.response))
             .set_pipeline_buffer_size(QUEUE)
-            // A connection that was lost while nobody used it is not found out by the next command.
             .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    flag.store(true, Ordering::Relaxed);
-                }
+                on_push(push);
                 Ok::<(), redis::aio::SendError>(())
             });
-        let connection = match self {
-            Self::Server(client) => client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await
-                .map(Connection::Server),
-            Self::Sentinel(sentinels) => sentinels
-                .lock()
-                .await
-                .get_async_connection_with_config(&config)
-                .await
-                .map(Connection::Server),
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        let connect = async {
+            match self {
+                Self::Server(client) => client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await
+                    .map(Connection::Server),
+                Self::Sentinel(sentinels) => sentinels
+                    .lock()
+                    .await
+                    .get_async_connection_with_config(&config)
+                    .await
+                    .map(Connection::Server),
+                Self::Cluster(client) => {
+                    client.get_async_connection().await.map(Connection::Cluster)
+                }
+            }
         };
-        connection.map(|connection| Link { connection, lost })
+        let connected = tokio::time::timeout(timeouts.connect, connect).await;
+        connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }
 }
 

@@ -1,22 +1,26 @@
 //! Sessions in Redis, as connect-redis keeps them.
 
 mod accounts;
+mod cache;
 mod client;
 mod keys;
 mod reply;
 mod scan;
+mod tracking;
 mod url;
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use cache::CacheOptions;
 pub use client::{Client, Script, Timeouts};
 pub use reply::Reply;
 
+use cache::Cache;
 use keys::Keys;
 
 use super::{Created, Freshness, Store, Stored, Updated};
@@ -54,6 +58,9 @@ pub struct RedisStore {
     account_prefix: Option<Box<str>>,
     tombstones: bool,
     absolute_timeout: Option<Duration>,
+    cache: Option<Arc<Cache>>,
+    /// The cache is being kept right.
+    is_tracking: Arc<OnceLock<()>>,
     scripts: Arc<Scripts>,
 }
 
@@ -82,6 +89,8 @@ impl RedisStore {
             account_prefix: None,
             tombstones: true,
             absolute_timeout: None,
+            cache: None,
+            is_tracking: Arc::default(),
             scripts: Arc::new(scripts),
         }
     }
@@ -123,6 +132,47 @@ impl RedisStore {
         self
     }
 
+    /// Remembers sessions in the memory of this process, so that most requests read none from Redis.
+    ///
+    /// Redis tells of each change, whoever makes it (client tracking, on a connection of its own), and
+    /// a session is answered from memory only while Redis is known to have been heard not longer ago
+    /// than a [lease](CacheOptions::lease): even a process that is cut off from Redis, or was stopped
+    /// for a while, is never further behind. What counts more asks for a
+    /// [fresh](crate::LazySession::fresh) session; changes are compared with what Redis holds in any
+    /// case.
+    ///
+    /// In front of a cluster nothing is remembered.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_express_session::store::redis::{CacheOptions, Client, RedisStore};
+    ///
+    /// let client = Client::open("redis://127.0.0.1:6379")?;
+    /// let store = RedisStore::new(client).cached(CacheOptions::default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn cached(mut self, options: CacheOptions) -> Self {
+        self.cache = Some(Arc::new(Cache::new(options)));
+        self.is_tracking = Arc::default();
+        self
+    }
+
+    /// The cache; the first call begins to keep it right.
+    fn cache(&self) -> Option<&Cache> {
+        let cache = self.cache.as_ref()?;
+        self.is_tracking
+            .get_or_init(|| tracking::start(self.client.clone(), self.prefix.clone(), cache));
+        Some(cache)
+    }
+
+    fn forget(&self, id: &SessionId) {
+        if let Some(cache) = &self.cache {
+            cache.forget(id);
+        }
+    }
+
     fn keys(&self, id: &SessionId) -> Keys {
         Keys::new(&self.prefix, id)
     }
@@ -130,7 +180,68 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn load(&self, id: &SessionId, _: Freshness) -> Result<Option<Stored>, Error> {
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error> {
+        let Some(cache) = self.cache() else { return self.read(id).await };
+        if freshness == Freshness::Cached
+            && let Some(stored) = cache.get(id, Instant::now())
+        {
+            return Ok(Some(stored));
+        }
+        let fill = cache.begin(id, Instant::now());
+        let stored = self.read(id).await?;
+        if let (Some(fill), Some(stored)) = (fill, &stored) {
+            cache.fill(id, fill, stored);
+        }
+        Ok(stored)
+    }
+
+    async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
+        let created = self.make(id, &value, ttl).await;
+        self.forget(id);
+        created
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        base: &Bytes,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Updated, Error> {
+        let updated = self.replace(id, base, &value, ttl).await;
+        self.forget(id);
+        updated
+    }
+
+    async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
+        let session = self.keys(id).session;
+        let seconds = seconds(ttl);
+        let set = [b"SET", session.as_bytes(), &value, b"EX", seconds.as_bytes()];
+        let set = self.client.call(&set).await;
+        self.forget(id);
+        set.map(drop)
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
+        let touched = self.prolong(id, ttl).await;
+        self.forget(id);
+        touched
+    }
+
+    async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
+        let destroyed = self.end(id, barred).await;
+        self.forget(id);
+        if let (Some(cache), Ok(())) = (&self.cache, &destroyed)
+            && cache.options.destroy_waits
+        {
+            tokio::time::sleep(cache.options.lease).await;
+        }
+        destroyed
+    }
+}
+
+impl RedisStore {
+    async fn read(&self, id: &SessionId) -> Result<Option<Stored>, Error> {
         let keys = self.keys(id);
         let session = keys.session.as_bytes();
         if let Some(absolute) = self.absolute_timeout {
@@ -166,7 +277,7 @@ impl Store for RedisStore {
         stored([value].into_iter().chain(found))
     }
 
-    async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
+    async fn make(&self, id: &SessionId, value: &Bytes, ttl: Duration) -> Result<Created, Error> {
         let keys = self.keys(id);
         let session = keys.session.as_bytes();
         let made = if let Some(absolute) = self.absolute_timeout {
@@ -179,17 +290,17 @@ impl Store for RedisStore {
             self.client.run(&self.scripts.create, &keys, &arguments).await? == Reply::Int(1)
         } else {
             let seconds = seconds(ttl);
-            let set = [b"SET", session, &value, b"EX", seconds.as_bytes(), b"NX"];
+            let set = [b"SET", session, value, b"EX", seconds.as_bytes(), b"NX"];
             self.client.call(&set).await? != Reply::Nil
         };
         Ok(if made { Created::Stored } else { Created::Exists })
     }
 
-    async fn update(
+    async fn replace(
         &self,
         id: &SessionId,
         base: &Bytes,
-        value: Bytes,
+        value: &Bytes,
         ttl: Duration,
     ) -> Result<Updated, Error> {
         let keys = self.keys(id);
@@ -198,7 +309,7 @@ impl Store for RedisStore {
             .flatten()
             .map(milliseconds)
             .collect();
-        let mut arguments = vec![&base[..], &value];
+        let mut arguments = vec![&base[..], value];
         arguments.extend(bytes(&times));
         match self.client.run(&self.scripts.update, &keys.all(), &arguments).await? {
             Reply::Int(1) => Ok(Updated::Stored),
@@ -208,15 +319,7 @@ impl Store for RedisStore {
         }
     }
 
-    async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
-        let session = self.keys(id).session;
-        self.client
-            .call(&[b"SET", session.as_bytes(), &value, b"EX", seconds(ttl).as_bytes()])
-            .await?;
-        Ok(())
-    }
-
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
+    async fn prolong(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
         let keys = self.keys(id);
         let session = keys.session.as_bytes();
         let found = if let Some(absolute) = self.absolute_timeout {
@@ -229,7 +332,7 @@ impl Store for RedisStore {
         Ok(found == Reply::Int(1))
     }
 
-    async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
+    async fn end(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
         let keys = self.keys(id);
         let delete: &[&[u8]] = &[b"DEL", keys.session.as_bytes()];
         if !self.tombstones || barred.is_zero() {

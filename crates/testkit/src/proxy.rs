@@ -1,0 +1,101 @@
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How long a frozen direction sleeps before it looks again.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// A TCP connection in between, which a test can cut or freeze. Ends with the test's process.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_frozen: AtomicBool,
+    streams: Mutex<Vec<TcpStream>>,
+}
+
+impl Proxy {
+    /// Listens on a free port of 127.0.0.1 and forwards each connection to `port` there.
+    ///
+    /// # Panics
+    ///
+    /// When there is no free port.
+    pub fn start(port: u16) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                shared.forward(client, server);
+            }
+        });
+        Proxy { address, state }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Lets nothing through from now on, in either direction, and closes nothing: the other side
+    /// cannot tell it from silence.
+    pub fn freeze(&self) {
+        self.state.is_frozen.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets everything through again, also what came meanwhile.
+    pub fn thaw(&self) {
+        self.state.is_frozen.store(false, Ordering::SeqCst);
+    }
+
+    /// Closes all connections; new ones are forwarded.
+    pub fn cut(&self) {
+        for stream in self.state.streams().drain(..) {
+            // It may have been closed by its peer.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl State {
+    fn streams(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forward(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
+        for stream in [&client, &server] {
+            let _ = stream.set_nodelay(true);
+            self.streams().extend(stream.try_clone());
+        }
+        if let (Ok(client_too), Ok(server_too)) = (client.try_clone(), server.try_clone()) {
+            self.copy(client, server);
+            self.copy(server_too, client_too);
+        }
+    }
+
+    /// Copies one direction until either side closes.
+    fn copy(self: &Arc<Self>, mut from: TcpStream, mut to: TcpStream) {
+        let state = Arc::clone(self);
+        thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 16];
+            while let Ok(length @ 1..) = from.read(&mut buffer) {
+                while state.is_frozen.load(Ordering::SeqCst) {
+                    thread::sleep(LOOK);
+                }
+                if to.write_all(&buffer[..length]).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(Shutdown::Both);
+            let _ = from.shutdown(Shutdown::Both);
+        });
+    }
+}

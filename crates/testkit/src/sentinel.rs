@@ -1,0 +1,112 @@
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::port::free_port;
+use crate::redis_server::RedisServer;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A master, a replica, and a sentinel that fails over half a second after the master went silent.
+/// All end when this is dropped.
+#[derive(Debug)]
+pub struct Sentinel {
+    port: u16,
+    child: Child,
+    master: RedisServer,
+    replica: RedisServer,
+    _directory: TempDir,
+}
+
+impl Sentinel {
+    /// # Panics
+    ///
+    /// When `redis-server` is not installed, or the three do not find each other.
+    pub fn start() -> Sentinel {
+        let master = RedisServer::start();
+        let replica =
+            RedisServer::start_with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
+        wait_for("the replica follows", || {
+            info(&replica, "replication").contains("master_link_status:up")
+        });
+        let directory = tempfile::tempdir().expect("cannot make a directory for the sentinel");
+        let port = free_port();
+        let file = directory.path().join("sentinel.conf");
+        let settings = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor m 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds m 500\nsentinel failover-timeout m 10000\n",
+            directory.path().display(),
+            master.port()
+        );
+        std::fs::write(&file, settings).expect("the sentinel's settings can be written");
+        let child = Command::new("redis-server")
+            .arg(&file)
+            .arg("--sentinel")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("redis-server is needed for this test: {error}"));
+        let sentinel = Sentinel { port, child, master, replica, _directory: directory };
+        wait_for("the sentinel knows the replica", || sentinel.knows_replica());
+        sentinel
+    }
+
+    /// `redis-sentinel://127.0.0.1:PORT/m`
+    pub fn url(&self) -> String {
+        format!("redis-sentinel://127.0.0.1:{}/m", self.port)
+    }
+
+    /// The server that was the master at first.
+    pub fn master(&mut self) -> &mut RedisServer {
+        &mut self.master
+    }
+
+    /// The server that is the master after the fail-over.
+    pub fn replica(&self) -> &RedisServer {
+        &self.replica
+    }
+
+    /// Waits until the replica has become the master.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    pub fn wait_for_failover(&self) {
+        wait_for("the replica takes over", || {
+            info(&self.replica, "replication").contains("role:master")
+        });
+    }
+
+    fn knows_replica(&self) -> bool {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port));
+        let Ok(mut connection) = client.and_then(|client| client.get_connection()) else {
+            return false;
+        };
+        let replicas: Result<Vec<redis::Value>, _> =
+            redis::cmd("SENTINEL").arg("replicas").arg("m").query(&mut connection);
+        replicas.is_ok_and(|replicas| replicas.len() == 1)
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        // Both fail only where the sentinel has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn info(server: &RedisServer, section: &str) -> String {
+    redis::cmd("INFO").arg(section).query(&mut server.connection()).unwrap_or_default()
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < TIMEOUT, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}

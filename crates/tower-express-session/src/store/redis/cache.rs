@@ -1,0 +1,312 @@
+//! What a process remembers of the sessions in Redis, and for how long it may trust it.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hashlink::LruCache;
+
+use crate::id::SessionId;
+use crate::store::Stored;
+
+/// How a [`RedisStore`](super::RedisStore) remembers sessions; see
+/// [`cached`](super::RedisStore::cached).
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_express_session::store::redis::CacheOptions;
+///
+/// let mut options = CacheOptions::default();
+/// options.lease = Duration::from_millis(100);
+/// options.heartbeat = Duration::from_millis(40);
+/// options.destroy_waits = true;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheOptions {
+    /// The longest that an answer from memory may be behind Redis. Default: 250 ms.
+    pub lease: Duration,
+    /// How often Redis is asked for another lease; less than half of a lease. Default: 100 ms.
+    pub heartbeat: Duration,
+    /// The memory that is used at most, in bytes. Default: 16 MiB.
+    pub max_bytes: usize,
+    /// Whether to end a session takes a lease longer, so that when it was answered no other process
+    /// accepts the session any more. Else it may for the rest of its lease. Default: no.
+    pub destroy_waits: bool,
+}
+
+impl Default for CacheOptions {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_millis(250),
+            heartbeat: Duration::from_millis(100),
+            max_bytes: 16 << 20,
+            destroy_waits: false,
+        }
+    }
+}
+
+/// A session is read anew after so long, whatever Redis says: a last resort against what nobody
+/// thought of.
+const LONGEST_MEMORY: Duration = Duration::from_secs(30);
+
+/// What an entry costs beside its id and its value, in bytes.
+const ENTRY_OVERHEAD: usize = 160;
+
+/// A larger part of the memory is not spent on one session.
+const LARGEST_PART: usize = 16;
+
+/// Sessions by id, each as Redis held it no longer ago than the lease is long.
+///
+/// Redis tells of each change on a connection of its own ([`tracking`](super::tracking)). A lease is
+/// counted from when a heartbeat was sent whose answer has come: answers and tidings share the order
+/// of one connection, so that every change from before that moment is known. A read is remembered
+/// only if no change was told of since it began; it need not go over the same connection.
+pub(super) struct Cache {
+    pub(super) options: CacheOptions,
+    // Locked for single steps in memory, never across an await.
+    memory: Mutex<Memory>,
+}
+
+struct Memory {
+    slots: LruCache<SessionId, Slot>,
+    bytes: usize,
+    /// Nothing is answered from then on. `None` until a connection is up.
+    lease_ends: Option<Instant>,
+    fills: u64,
+}
+
+enum Slot {
+    /// A read is under way; a change that is told of meanwhile takes its place away.
+    Filling(u64),
+    Ready(Entry),
+}
+
+struct Entry {
+    value: Bytes,
+    /// The end of the session's time.
+    ends: Instant,
+    /// The end of the memory.
+    stale: Instant,
+}
+
+/// A read that is to be remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fill {
+    number: u64,
+    began: Instant,
+}
+
+impl Cache {
+    pub(super) fn new(options: CacheOptions) -> Self {
+        let memory =
+            Memory { slots: LruCache::new_unbounded(), bytes: 0, lease_ends: None, fills: 0 };
+        Self { options, memory: Mutex::new(memory) }
+    }
+
+    /// The session, if it is known well enough.
+    pub(super) fn get(&self, id: &SessionId, now: Instant) -> Option<Stored> {
+        let mut memory = self.memory();
+        if !memory.has_lease(now) {
+            return None;
+        }
+        match memory.slots.get(id)? {
+            Slot::Ready(entry) if now < entry.ends && now < entry.stale => {
+                Some(Stored { value: entry.value.clone(), time_left: entry.ends - now })
+            }
+            _ => None,
+        }
+    }
+
+    /// Announces a read; nothing where its answer cannot be trusted.
+    pub(super) fn begin(&self, id: &SessionId, now: Instant) -> Option<Fill> {
+        let mut memory = self.memory();
+        if !memory.has_lease(now) {
+            return None;
+        }
+        memory.fills += 1;
+        let number = memory.fills;
+        memory.put(id, Slot::Filling(number), self.options.max_bytes);
+        Some(Fill { number, began: now })
+    }
+
+    /// Remembers what a read found, unless a change was told of since it began, or another read began
+    /// later.
+    pub(super) fn fill(&self, id: &SessionId, fill: Fill, stored: &Stored) {
+        let mut memory = self.memory();
+        let is_awaited =
+            matches!(memory.slots.peek(id), Some(Slot::Filling(number)) if *number == fill.number);
+        if !is_awaited {
+            return;
+        }
+        if stored.value.len() > self.options.max_bytes / LARGEST_PART {
+            return memory.remove(id);
+        }
+        let entry = Entry {
+            value: stored.value.clone(),
+            ends: fill.began + stored.time_left,
+            stale: fill.began + LONGEST_MEMORY,
+        };
+        memory.put(id, Slot::Ready(entry), self.options.max_bytes);
+    }
+
+    /// A session was changed.
+    pub(super) fn forget(&self, id: &SessionId) {
+        self.memory().remove(id);
+    }
+
+    /// Nothing is known any more, and nothing will be before the next lease.
+    pub(super) fn clear(&self) {
+        let mut memory = self.memory();
+        memory.slots.clear();
+        memory.bytes = 0;
+        memory.lease_ends = None;
+    }
+
+    /// A heartbeat that was sent then has been answered.
+    pub(super) fn renew(&self, sent: Instant) {
+        self.memory().lease_ends = Some(sent + self.options.lease);
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // No step can panic half-way, so a poisoned lock holds a sound memory.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn has_lease(&self, now: Instant) -> bool {
+        self.lease_ends.is_some_and(|ends| now < ends)
+    }
+
+    fn put(&mut self, id: &SessionId, slot: Slot, max_bytes: usize) {
+        self.bytes += cost(id, &slot);
+        if let Some(old) = self.slots.insert(id.clone(), slot) {
+            self.bytes -= cost(id, &old);
+        }
+        while self.bytes > max_bytes {
+            let Some((id, slot)) = self.slots.remove_lru() else { return };
+            self.bytes -= cost(&id, &slot);
+        }
+    }
+
+    fn remove(&mut self, id: &SessionId) {
+        if let Some(slot) = self.slots.remove(id) {
+            self.bytes -= cost(id, &slot);
+        }
+    }
+}
+
+fn cost(id: &SessionId, slot: &Slot) -> usize {
+    let value = match slot {
+        Slot::Filling(_) => 0,
+        Slot::Ready(entry) => entry.value.len(),
+    };
+    ENTRY_OVERHEAD + id.as_str().len() + value
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let memory = self.memory();
+        f.debug_struct("Cache")
+            .field("sessions", &memory.slots.len())
+            .field("bytes", &memory.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn id(text: &str) -> SessionId {
+        SessionId::from(text)
+    }
+
+    fn stored(value: &str, time_left: Duration) -> Stored {
+        Stored { value: Bytes::copy_from_slice(value.as_bytes()), time_left }
+    }
+
+    /// A cache with a lease from `now`, and the session `a` in it.
+    fn filled(now: Instant) -> Cache {
+        let cache = Cache::new(CacheOptions::default());
+        cache.renew(now);
+        let fill = cache.begin(&id("a"), now).unwrap();
+        cache.fill(&id("a"), fill, &stored("value", Duration::from_secs(60)));
+        cache
+    }
+
+    #[test]
+    fn answers_only_under_a_lease() {
+        let now = Instant::now();
+        let cache = filled(now);
+        assert_eq!(cache.get(&id("a"), now + 249 * MS).unwrap().value, "value");
+        assert_eq!(cache.get(&id("a"), now + 250 * MS), None);
+        assert!(cache.begin(&id("b"), now + 250 * MS).is_none(), "nor is anything remembered");
+        cache.renew(now + 200 * MS);
+        assert!(cache.get(&id("a"), now + 449 * MS).is_some(), "nothing was missed");
+        cache.clear();
+        cache.renew(now + 300 * MS);
+        assert_eq!(cache.get(&id("a"), now + 300 * MS), None);
+    }
+
+    #[test]
+    fn a_change_during_a_read_keeps_it_from_being_remembered() {
+        let now = Instant::now();
+        for change in [Cache::clear as fn(&Cache), |cache| cache.forget(&id("a"))] {
+            let cache = filled(now);
+            let fill = cache.begin(&id("a"), now).unwrap();
+            change(&cache);
+            cache.renew(now);
+            cache.fill(&id("a"), fill, &stored("old", Duration::from_secs(60)));
+            assert_eq!(cache.get(&id("a"), now), None);
+        }
+    }
+
+    #[test]
+    fn of_two_reads_the_one_that_began_later_is_remembered() {
+        let now = Instant::now();
+        let cache = filled(now);
+        let [first, second] = [(); 2].map(|()| cache.begin(&id("a"), now).unwrap());
+        cache.fill(&id("a"), second, &stored("new", Duration::from_secs(60)));
+        cache.fill(&id("a"), first, &stored("old", Duration::from_secs(60)));
+        assert_eq!(cache.get(&id("a"), now).unwrap().value, "new");
+    }
+
+    #[test]
+    fn a_session_is_not_remembered_beyond_its_end() {
+        let now = Instant::now();
+        let cache = filled(now);
+        let fill = cache.begin(&id("a"), now).unwrap();
+        cache.fill(&id("a"), fill, &stored("value", 100 * MS));
+        assert_eq!(cache.get(&id("a"), now + 40 * MS).unwrap().time_left, 60 * MS);
+        assert_eq!(cache.get(&id("a"), now + 100 * MS), None);
+        let cache = filled(now);
+        cache.renew(now + LONGEST_MEMORY);
+        assert_eq!(cache.get(&id("a"), now + LONGEST_MEMORY), None, "nor for too long");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let now = Instant::now();
+        let cache = Cache::new(CacheOptions { max_bytes: 16_000, ..CacheOptions::default() });
+        cache.renew(now);
+        for n in 0..1000 {
+            let id = id(&n.to_string());
+            let fill = cache.begin(&id, now).unwrap();
+            if n % 2 == 0 {
+                cache.fill(&id, fill, &stored(&"x".repeat(n), Duration::from_secs(60)));
+            }
+            assert!(cache.memory().bytes <= 16_000);
+        }
+        assert!(cache.get(&id("998"), now).is_some(), "what was used last stays");
+        assert!(cache.get(&id("0"), now).is_none());
+        for n in 0..1000 {
+            cache.forget(&id(&n.to_string()));
+        }
+        assert_eq!(cache.memory().bytes, 0, "the account is even");
+    }
+}

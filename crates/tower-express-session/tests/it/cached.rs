@@ -1,0 +1,267 @@
+//! Cached reads are never behind for longer than the lease, whatever happens.
+
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::{Client as Browser, Express, Proxy, RedisServer, Sentinel};
+use tower_express_session::store::Freshness;
+use tower_express_session::store::conformance::{self, Subject};
+use tower_express_session::store::redis::{CacheOptions, Client, RedisStore};
+use tower_express_session::{SessionId, Store};
+
+use crate::staleness::{History, Reader, STALL};
+
+const PREFIX: &str = "ncc:session:";
+const SECRET: &str = "keyboard cat";
+const READERS: usize = 3;
+const LEASE: Duration = Duration::from_millis(250);
+
+fn options() -> CacheOptions {
+    CacheOptions::default()
+}
+
+/// Writes versions of one session, straight into Redis as connect-redis does.
+struct Writer {
+    connection: redis::Connection,
+    key: String,
+    history: History,
+    /// Replicas that have to have a version before it counts as written.
+    replicas: u32,
+}
+
+impl Writer {
+    fn new(server: &RedisServer, id: &SessionId) -> Writer {
+        let key = format!("{PREFIX}{}", id.as_str());
+        let history = History::new();
+        let mut writer = Writer { connection: server.connection(), key, history, replicas: 0 };
+        writer.set(0).unwrap();
+        writer
+    }
+
+    fn set(&mut self, version: usize) -> redis::RedisResult<()> {
+        let value = format!(r#"{{"cookie":{{}},"v":{version}}}"#);
+        redis::cmd("SET")
+            .arg(&self.key)
+            .arg(value)
+            .arg("EX")
+            .arg(86_400)
+            .exec(&mut self.connection)?;
+        if self.replicas > 0 {
+            let wait = redis::cmd("WAIT").arg(self.replicas).arg(1000).query(&mut self.connection);
+            assert_eq!(wait, Ok(self.replicas), "the replica has it");
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) {
+        self.set(self.history.next()).unwrap();
+        self.history.written();
+    }
+
+    /// Writes for a time, a version every few milliseconds.
+    fn write_for(&mut self, time: Duration) {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            self.write();
+            thread::sleep(Duration::from_millis(7));
+        }
+    }
+}
+
+fn readers(urls: &[String], id: &SessionId) -> Vec<Reader> {
+    let readers: Vec<_> =
+        urls.iter().map(|url| Reader::start(url, PREFIX, id, options())).collect();
+    for reader in &readers {
+        while reader.count() < 10 {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    readers
+}
+
+fn check(readers: Vec<Reader>, history: &History) {
+    for reader in readers {
+        let staleness = reader.staleness(history);
+        println!("{staleness}");
+        staleness.is_below(LEASE);
+    }
+}
+
+/// How often Redis was asked for a session.
+fn reads(connection: &mut redis::Connection) -> u64 {
+    let info: String = redis::cmd("INFO").arg("commandstats").query(connection).unwrap();
+    let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_mget:calls="));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cached_store_passes_the_suite() {
+    let server = RedisServer::start();
+    let connection = Mutex::new(server.connection());
+    let mut options = options();
+    (options.lease, options.heartbeat) = (Duration::from_millis(60), Duration::from_millis(20));
+    let client = Client::open(&server.url()).unwrap();
+    let store = RedisStore::new(client).prefix(PREFIX).cached(options);
+    let pass_time = |id: &str, time: Duration| {
+        let key = format!("{PREFIX}{id}");
+        let mut connection = connection.lock().unwrap();
+        let left: i64 = redis::cmd("PTTL").arg(&key).query(&mut *connection).unwrap();
+        let left = left - i64::try_from(time.as_millis()).unwrap();
+        redis::cmd("PEXPIRE").arg(&key).arg(left).exec(&mut *connection).unwrap();
+        // It was somebody else who changed the session; the store has a lease's time to learn of it.
+        thread::sleep(options.lease);
+    };
+    conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+}
+
+#[test]
+fn sessions_are_answered_from_memory_and_an_express_write_is_seen_within_the_lease() {
+    let server = RedisServer::start();
+    let env = [("STORE", server.url()), ("SECRET", SECRET.to_owned())];
+    let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let express = Express::start("service.js", &env);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut browser = Browser::new(express.url());
+    let login = json!({ "email": "al.appelhof@example.com", "password": "secret123" });
+    let login = runtime.block_on(browser.post("/login", &login));
+    assert_eq!(login.status, 200);
+    let set = |browser: &mut Browser, version: usize| {
+        let written = runtime.block_on(browser.post("/session/v", &json!(version)));
+        assert_eq!(written.status, 200);
+    };
+    let cookie = login.headers["set-cookie"].to_str().unwrap();
+    let value = cookie.split(['=', ';']).nth(1).unwrap();
+    let id = testkit::signature::decode(value).unwrap();
+    let id = SessionId::from(testkit::signature::unsign(&id, SECRET).unwrap());
+    set(&mut browser, 0);
+    let mut history = History::new();
+    let readers = readers(&[(); READERS].map(|()| server.url()), &id);
+    for _ in 0..200 {
+        let version = history.next();
+        set(&mut browser, version);
+        history.written();
+        thread::sleep(Duration::from_millis(10));
+    }
+    let answers: usize = readers.iter().map(Reader::count).sum();
+    let asked = reads(&mut server.connection());
+    println!("Redis was asked {asked} times for {answers} answers");
+    assert!(asked < answers as u64 / 2, "most answers come from memory");
+    check(readers, &history);
+}
+
+#[test]
+fn a_lost_connection_makes_no_answer_older_than_the_lease() {
+    let server = RedisServer::start();
+    let id = SessionId::generate().unwrap();
+    let mut writer = Writer::new(&server, &id);
+    let readers = readers(&[(); READERS].map(|()| server.url()), &id);
+    let mut other = server.connection();
+    for _ in 0..20 {
+        writer.write_for(Duration::from_millis(100));
+        let killed: u32 =
+            redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").query(&mut other).unwrap();
+        assert!(killed > 0);
+        writer.connection = server.connection();
+    }
+    check(readers, &writer.history);
+}
+
+#[test]
+fn a_redis_that_stands_still_makes_no_answer_older_than_the_lease() {
+    let server = RedisServer::start();
+    let id = SessionId::generate().unwrap();
+    let mut writer = Writer::new(&server, &id);
+    let readers = readers(&[(); READERS].map(|()| server.url()), &id);
+    for _ in 0..3 {
+        writer.write_for(Duration::from_millis(300));
+        server.pause();
+        thread::sleep(Duration::from_millis(600));
+        server.resume();
+    }
+    writer.write_for(Duration::from_millis(300));
+    check(readers, &writer.history);
+}
+
+#[test]
+fn a_process_that_was_stopped_goes_on_with_nothing_old() {
+    let server = RedisServer::start();
+    let id = SessionId::generate().unwrap();
+    let mut writer = Writer::new(&server, &id);
+    let readers = readers(&[(); READERS].map(|()| server.url()), &id);
+    for _ in 0..3 {
+        readers.iter().for_each(Reader::stall);
+        writer.write_for(STALL + Duration::from_millis(300));
+    }
+    check(readers, &writer.history);
+}
+
+#[test]
+fn a_process_that_is_cut_off_answers_no_longer_than_the_lease() {
+    let server = RedisServer::start();
+    let id = SessionId::generate().unwrap();
+    let mut writer = Writer::new(&server, &id);
+    let proxies: Vec<_> = (0..READERS).map(|_| Proxy::start(server.port())).collect();
+    let urls: Vec<_> =
+        proxies.iter().map(|proxy| format!("redis://127.0.0.1:{}", proxy.port())).collect();
+    let readers = readers(&urls, &id);
+    for _ in 0..3 {
+        writer.write_for(Duration::from_millis(300));
+        proxies.iter().for_each(Proxy::freeze);
+        writer.write_for(Duration::from_millis(600));
+        proxies.iter().for_each(Proxy::thaw);
+        proxies.iter().for_each(Proxy::cut);
+    }
+    writer.write_for(Duration::from_millis(500));
+    check(readers, &writer.history);
+}
+
+#[test]
+fn a_fail_over_makes_no_answer_older_than_the_lease() {
+    let mut sentinel = Sentinel::start();
+    let id = SessionId::generate().unwrap();
+    let mut writer = Writer::new(sentinel.master(), &id);
+    let readers = readers(&[(); READERS].map(|()| sentinel.url()), &id);
+    // What only the lost master had is lost: that has nothing to do with caches.
+    writer.replicas = 1;
+    writer.write_for(Duration::from_millis(500));
+    sentinel.master().kill();
+    sentinel.wait_for_failover();
+    (writer.connection, writer.replicas) = (sentinel.replica().connection(), 0);
+    let before: Vec<_> = readers.iter().map(Reader::count).collect();
+    writer.write_for(Duration::from_secs(3));
+    for (reader, before) in readers.iter().zip(before) {
+        assert!(reader.count() > before + 100, "the new master is read");
+    }
+    check(readers, &writer.history);
+}
+
+#[test]
+fn a_logout_that_waits_a_lease_leaves_nobody_who_accepts_the_session() {
+    let server = RedisServer::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut waiting = options();
+    waiting.destroy_waits = true;
+    for (options, bound) in [(options(), LEASE), (waiting, Duration::ZERO)] {
+        let client = Client::open(&server.url()).unwrap();
+        let store = RedisStore::new(client).prefix(PREFIX).cached(options);
+        let mut latest = Duration::ZERO;
+        for _ in 0..8 {
+            let id = SessionId::generate().unwrap();
+            Writer::new(&server, &id);
+            let readers = readers(&[(); READERS].map(|()| server.url()), &id);
+            runtime.block_on(store.destroy(&id, Duration::from_secs(60))).unwrap();
+            let ended = Instant::now();
+            let here = runtime.block_on(store.load(&id, Freshness::Cached)).unwrap();
+            assert_eq!(here, None, "this process knows at once");
+            thread::sleep(Duration::from_millis(50));
+            for reader in readers {
+                let accepted = reader.accepted_after(ended);
+                assert!(accepted.iter().all(|late| *late < bound), "{accepted:?}");
+                latest = latest.max(accepted.into_iter().max().unwrap_or_default());
+            }
+        }
+        println!("accepted at most {latest:?} after the logout, promised is {bound:?}");
+    }
+}
