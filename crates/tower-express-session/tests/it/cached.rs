@@ -81,6 +81,7 @@ fn readers(urls: &[String], id: &SessionId) -> Vec<Reader> {
     readers
 }
 
+#[expect(clippy::print_stdout, reason = "how far behind the answers were is what a test finds out")]
 fn check(readers: Vec<Reader>, history: &History) {
     for reader in readers {
         let staleness = reader.staleness(history);
