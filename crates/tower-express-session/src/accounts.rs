@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::options::{DEFAULT_TTL, Hook};
 use crate::record::{Attributes, Reading, Record};
@@ -23,6 +23,9 @@ const MAX_DEVICE_CHARS: usize = 256;
 
 /// An account with a longer name is not listed: a name is a key of the index.
 const MAX_ACCOUNT_BYTES: usize = 512;
+
+/// So many sessions are ended at the same time: each may have to wait for a lease.
+const ENDED_AT_ONCE: usize = 64;
 
 /// What is noted of a session outlives it by so much.
 const KEPT_BEYOND: Duration = Duration::from_secs(3600);
@@ -322,8 +325,7 @@ impl Accounts {
         }
         let (mut alive, mut dead) = (Vec::new(), Vec::new());
         while let Some(loaded) = loading.join_next().await {
-            let (session, stored) =
-                loaded.map_err(|cause| Error::new(crate::ErrorKind::Store, cause))?;
+            let (session, stored) = loaded.map_err(|cause| Error::new(ErrorKind::Store, cause))?;
             match self.belongs_to(stored?, account) {
                 true => alive.push(session),
                 false => dead.push(session.id),
@@ -339,17 +341,28 @@ impl Accounts {
     }
 
     async fn end_all_of(&self, account: &str, ids: Vec<SessionId>) -> Result<usize, Error> {
-        for id in &ids {
-            let stored = self.store.load(id, Freshness::Latest).await?;
-            let record = stored.and_then(|stored| read(&stored.value));
-            let lifetime = record.and_then(|record| record.cookie.original_max_age());
-            let barred = lifetime.unwrap_or_default().max(self.lifetime);
-            self.store.destroy(id, barred.saturating_add(KEPT_BEYOND)).await?;
+        for some in ids.chunks(ENDED_AT_ONCE) {
+            let mut ending = JoinSet::new();
+            for id in some {
+                let (accounts, id) = (self.clone(), id.clone());
+                ending.spawn(async move { accounts.end_one(&id).await });
+            }
+            while let Some(ended) = ending.join_next().await {
+                ended.map_err(|cause| Error::new(ErrorKind::Store, cause))??;
+            }
         }
         if !ids.is_empty() {
             self.store.forget(account, &ids).await?;
         }
         Ok(ids.len())
+    }
+
+    async fn end_one(&self, id: &SessionId) -> Result<(), Error> {
+        let stored = self.store.load(id, Freshness::Latest).await?;
+        let record = stored.and_then(|stored| read(&stored.value));
+        let lifetime = record.and_then(|record| record.cookie.original_max_age());
+        let barred = lifetime.unwrap_or_default().max(self.lifetime);
+        self.store.destroy(id, barred.saturating_add(KEPT_BEYOND)).await
     }
 
     fn belongs_to(&self, stored: Option<Stored>, account: &str) -> bool {

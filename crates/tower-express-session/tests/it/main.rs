@@ -5,6 +5,7 @@
 mod cached;
 mod express_interop;
 mod middleware;
+mod msrv;
 mod programs;
 mod staleness;
 mod stores;
