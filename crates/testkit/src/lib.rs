@@ -9,6 +9,7 @@ mod jar;
 mod port;
 mod program;
 mod proxy;
+mod redis_cluster;
 mod redis_server;
 mod sentinel;
 pub mod signature;
@@ -18,6 +19,7 @@ pub use express::{Express, ExpressProbes};
 pub use jar::Jar;
 pub use program::{Line, Program, Stream};
 pub use proxy::Proxy;
+pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use sentinel::Sentinel;
 

@@ -1,15 +1,16 @@
 //! Each store passes the same suite.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use testkit::RedisServer;
+use testkit::{RedisCluster, RedisServer};
 use tower_express_session::store::conformance::{self, Subject};
 use tower_express_session::store::redis::{Client, RedisStore};
 use tower_express_session::store::sqlite::{Database, SqliteStore, rusqlite};
 use tower_express_session::store::{Freshness, Updated};
-use tower_express_session::{MemoryStore, SessionId, Store};
+use tower_express_session::{AccountStore, MemoryStore, SessionId, Store};
 
 const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(320);
 
@@ -63,6 +64,16 @@ const PREFIX: &str = "app:sess:";
 #[tokio::test]
 async fn redis() {
     let server = RedisServer::start();
+    on_redis(&server, &server.url()).await;
+}
+
+#[tokio::test]
+async fn a_redis_cluster() {
+    let cluster = RedisCluster::start(1);
+    on_redis(&cluster.servers()[0], &cluster.url()).await;
+}
+
+async fn on_redis(server: &RedisServer, url: &str) {
     let connection = Mutex::new(server.connection());
     let pass_time = |id: &str, time: Duration| {
         let key = format!("{PREFIX}{id}");
@@ -75,7 +86,7 @@ async fn redis() {
             ::redis::cmd("DECRBY").arg(&created).arg(ms).exec(&mut *connection).unwrap();
         }
     };
-    let store = RedisStore::new(Client::open(&server.url()).unwrap()).prefix(PREFIX);
+    let store = RedisStore::new(Client::open(url).unwrap()).prefix(PREFIX);
     conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
     let plain = store.clone().tombstones(false);
     conformance::run(&Subject { store: &plain, pass_time: &pass_time }).await;
@@ -133,4 +144,25 @@ async fn a_session_that_express_made_counts_from_when_it_was_first_seen() {
     ::redis::cmd("DECRBY").arg(&created).arg(400_000).exec(&mut connection).unwrap();
     assert_eq!(load().await.unwrap(), None, "too old");
     assert_eq!(value(&mut connection, &key), None, "and ended for all services");
+}
+
+#[tokio::test]
+async fn sessions_on_all_servers_of_a_cluster_are_looked_through() {
+    let cluster = RedisCluster::start(3);
+    let store = RedisStore::new(Client::open(&cluster.url()).unwrap()).prefix(PREFIX);
+    let mut made = BTreeSet::new();
+    for _ in 0..60 {
+        let id = SessionId::generate().unwrap();
+        store.create(&id, Bytes::from("value"), Duration::from_secs(100)).await.unwrap();
+        assert!(store.load(&id, Freshness::Latest).await.unwrap().is_some());
+        made.insert(id.as_str().to_owned());
+    }
+    for server in cluster.servers() {
+        let keys: usize = ::redis::cmd("DBSIZE").query(&mut server.connection()).unwrap();
+        assert!(keys > 5, "each server has some: {keys}");
+    }
+    let mut seen = BTreeSet::new();
+    let mut visit = |id: SessionId, _| seen.extend([id.as_str().to_owned()]);
+    store.each(&mut visit).await.unwrap();
+    assert_eq!(seen, made);
 }

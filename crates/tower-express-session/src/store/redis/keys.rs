@@ -1,5 +1,7 @@
 //! Where a session lies in Redis, and what is kept of it besides.
 
+use redis::cluster_routing::Slot;
+
 use crate::id::SessionId;
 
 /// The keys of one session. All lie in one slot of a cluster.
@@ -26,12 +28,19 @@ impl Keys {
     }
 }
 
-/// A key in the same slot. In a key without a hash tag everything decides on the slot, so that the
-/// whole of it becomes the tag; one that has a tag keeps it.
+/// A key in the same slot of a cluster. Without braces the whole key decides on its slot, so that it
+/// becomes the hash tag; a key that has a tag keeps it. Else a number serves that leads there.
 fn beside(key: &str, name: &str) -> String {
+    if !key.contains(['{', '}']) {
+        return format!("{{{key}}}:{name}");
+    }
+    let tagged = |tag: &str| format!("{{{tag}}}:{name}:{key}");
     match hash_tag(key) {
-        None => format!("{{{key}}}:{name}"),
-        Some(tag) => format!("{{{tag}}}:{name}:{key}"),
+        Some(tag) => tagged(tag),
+        None => (0..u32::MAX)
+            .map(|number| tagged(&number.to_string()))
+            .find(|candidate| Slot::for_key(candidate) == Slot::for_key(key))
+            .expect("there are far more numbers than slots"),
     }
 }
 
@@ -49,18 +58,25 @@ mod tests {
 
     #[test]
     fn what_is_kept_besides_lies_in_the_same_slot_and_outside_the_prefix() {
-        for (prefix, revoked) in [
-            ("sess:", "{sess:id}:revoked"),
-            ("", "{id}:revoked"),
-            ("{app}sess:", "{app}:revoked:{app}sess:id"),
+        for (prefix, id, revoked) in [
+            ("sess:", "id", Some("{sess:id}:revoked")),
+            ("", "id", Some("{id}:revoked")),
+            ("{app}sess:", "id", Some("{app}:revoked:{app}sess:id")),
+            ("sess:", "{a}", Some("{a}:revoked:sess:{a}")),
+            ("sess:", "}", None),
+            ("sess:", "{", None),
+            ("sess:", "{}", None),
         ] {
-            let keys = Keys::new(prefix, &SessionId::from("id"));
-            assert_eq!(keys.session, format!("{prefix}id"));
-            assert_eq!(keys.revoked, revoked);
-            assert_eq!(
-                hash_tag(&keys.revoked).unwrap(),
-                hash_tag(&keys.session).unwrap_or(&keys.session)
-            );
+            let keys = Keys::new(prefix, &SessionId::from(id));
+            assert_eq!(keys.session, format!("{prefix}{id}"));
+            if let Some(revoked) = revoked {
+                assert_eq!(keys.revoked, revoked);
+            }
+            for beside in [&keys.revoked, &keys.created] {
+                assert_eq!(Slot::for_key(beside), Slot::for_key(&keys.session), "{beside}");
+                assert!(prefix.is_empty() || !beside.starts_with(prefix), "{beside}");
+            }
+            assert_ne!(keys.revoked, keys.created);
         }
     }
 }

@@ -96,9 +96,6 @@ impl RedisStore {
     }
 
     /// The prefix before each id; an empty one is taken as it is.
-    ///
-    /// On a cluster, sessions whose key has a hash tag of its own keep it; a `}` without a `{`
-    /// before it has no place in a key there.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
