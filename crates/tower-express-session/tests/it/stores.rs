@@ -10,7 +10,7 @@ use tower_express_session::store::conformance::{self, Subject};
 use tower_express_session::store::redis::{Client, RedisStore};
 use tower_express_session::store::sqlite::{Database, SqliteStore, rusqlite};
 use tower_express_session::store::{Freshness, Updated};
-use tower_express_session::{AccountStore, MemoryStore, SessionId, Store};
+use tower_express_session::{AccountStore, ErrorKind, MemoryStore, SessionId, Store};
 
 const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(320);
 
@@ -165,4 +165,19 @@ async fn sessions_on_all_servers_of_a_cluster_are_looked_through() {
     let mut visit = |id: SessionId, _| seen.extend([id.as_str().to_owned()]);
     store.each(&mut visit).await.unwrap();
     assert_eq!(seen, made);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_out_of_memory_ends_sessions_all_the_same() {
+    let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
+    let mut connection = server.connection();
+    let store = RedisStore::new(Client::open(&server.url()).unwrap()).prefix(PREFIX);
+    let (id, ttl) = (SessionId::generate().unwrap(), Duration::from_secs(100));
+    store.create(&id, Bytes::from("value"), ttl).await.unwrap();
+    ::redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).exec(&mut connection).unwrap();
+    let other = SessionId::generate().unwrap();
+    let refused = store.create(&other, Bytes::from("value"), ttl).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    store.destroy(&id, ttl).await.unwrap();
+    assert_eq!(store.load(&id, Freshness::Latest).await.unwrap(), None);
 }

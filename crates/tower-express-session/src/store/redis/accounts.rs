@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::commands::milliseconds;
 use super::scan::Scan;
-use super::{RedisStore, Reply, milliseconds, unexpected};
+use super::{RedisStore, Reply, unexpected};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::store::{AccountStore, NotedSession, Visit};

@@ -6,16 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::RoutingInfo;
-use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    PushKind, RedisError, Value,
-};
+use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
 
 use super::reply::Reply;
-use super::url::Address;
+use super::source::{Connection, Source};
 use crate::error::{ConfigError, Error, ErrorKind};
 
 /// How long a [`Client`] waits for Redis.
@@ -37,9 +32,6 @@ impl Default for Timeouts {
 /// trying again; doubled with each further failure, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Commands that wait to be written to the connection. Beyond it callers wait.
-const QUEUE: usize = 1024;
 
 /// A cluster that moves slots says so instead of carrying a command out; it is asked again this
 /// often, with a pause in between that lets the client learn where the slot is now.
@@ -69,24 +61,12 @@ struct Attempts {
     not_before: Option<Instant>,
 }
 
-enum Source {
-    Server(Box<redis::Client>),
-    Sentinel(Box<tokio::sync::Mutex<SentinelClient>>),
-    Cluster(Box<redis::cluster::ClusterClient>),
-}
-
 /// What commands go over.
 #[derive(Clone)]
 struct Link {
     connection: Connection,
     /// It is lost; the next command makes another. Shared by all clones of this link.
     lost: Arc<AtomicBool>,
-}
-
-#[derive(Clone)]
-enum Connection {
-    Server(MultiplexedConnection),
-    Cluster(ClusterConnection),
 }
 
 /// What is sent in one go.
@@ -132,28 +112,7 @@ impl Client {
     ///
     /// As [`open`](Self::open).
     pub fn with_timeouts(url: &str, timeouts: Timeouts) -> Result<Self, ConfigError> {
-        // The TLS library has no default; that another one was chosen before is fine.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let source = match Address::parse(url)? {
-            Address::Server(info) => {
-                open_server(info).map(|client| Source::Server(Box::new(client)))
-            }
-            Address::Sentinel { sentinels, master, server } => {
-                sentinel_client(sentinels, master, &server)
-            }
-            Address::Cluster(nodes) => redis::cluster::ClusterClient::builder(nodes)
-                .connection_timeout(timeouts.connect)
-                .response_timeout(timeouts.response)
-                .use_protocol(ProtocolVersion::RESP3)
-                .tcp_settings(tcp_settings())
-                // By default a command whose reply was lost is sent up to 16 times more.
-                .retries(0)
-                .build()
-                .map(|client| Source::Cluster(Box::new(client))),
-        };
-        let source = source.map_err(|cause| {
-            ConfigError::option("store", format!("not a Redis address: {}", cause.category()))
-        })?;
+        let source = Source::open(url, timeouts)?;
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
         Ok(Self(Arc::new(Inner { source, timeouts, link, connecting })))
     }
@@ -335,84 +294,6 @@ pub(super) fn pause(failures: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE)
 }
 
-impl Source {
-    async fn connect(
-        &self,
-        timeouts: Timeouts,
-        on_push: impl Fn(PushInfo) + Send + Sync + 'static,
-    ) -> Result<Connection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(timeouts.connect))
-            .set_response_timeout(Some(timeouts.response))
-            .set_pipeline_buffer_size(QUEUE)
-            .set_push_sender(move |push: PushInfo| {
-                on_push(push);
-                Ok::<(), redis::aio::SendError>(())
-            });
-        let connect = async {
-            match self {
-                Self::Server(client) => client
-                    .get_multiplexed_async_connection_with_config(&config)
-                    .await
-                    .map(Connection::Server),
-                Self::Sentinel(sentinels) => sentinels
-                    .lock()
-                    .await
-                    .get_async_connection_with_config(&config)
-                    .await
-                    .map(Connection::Server),
-                Self::Cluster(client) => {
-                    client.get_async_connection().await.map(Connection::Cluster)
-                }
-            }
-        };
-        let connected = tokio::time::timeout(timeouts.connect, connect).await;
-        connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
-    }
-}
-
-fn open_server(info: ConnectionInfo) -> Result<redis::Client, RedisError> {
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    redis::Client::open(
-        info.set_redis_settings(settings)
-            .set_tcp_settings(tcp_settings())
-            .into_connection_info()?,
-    )
-}
-
-/// Commands are small, so nothing waits to fill a packet; a peer that went away without a word is
-/// found out within seconds.
-fn tcp_settings() -> redis::io::tcp::TcpSettings {
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(5))
-        .with_interval(Duration::from_secs(2));
-    redis::io::tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive)
-}
-
-fn sentinel_client(
-    sentinels: Vec<redis::ConnectionAddr>,
-    master: String,
-    server: &redis::ConnectionInfo,
-) -> Result<Source, RedisError> {
-    let settings = server.redis_settings();
-    let mut builder = SentinelClientBuilder::new(sentinels, master, SentinelServerType::Master)?
-        .set_client_to_redis_db(settings.db())
-        .set_client_to_redis_protocol(ProtocolVersion::RESP3)
-        .set_client_to_redis_tcp_settings(tcp_settings());
-    if let Some(user) = settings.username() {
-        builder = builder.set_client_to_redis_username(user);
-    }
-    if let Some(password) = settings.password() {
-        builder = builder.set_client_to_redis_password(password);
-    }
-    if matches!(server.addr(), redis::ConnectionAddr::TcpTls { .. }) {
-        builder = builder
-            .set_client_to_redis_tls_mode(redis::TlsMode::Secure)
-            .set_client_to_sentinel_tls_mode(redis::TlsMode::Secure);
-    }
-    builder.build().map(|client| Source::Sentinel(Box::new(tokio::sync::Mutex::new(client))))
-}
-
 pub(super) fn command(words: &[&[u8]]) -> Cmd {
     let mut command = Cmd::new();
     for word in words {
@@ -445,12 +326,7 @@ impl Script {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let source = match self.0.source {
-            Source::Server(_) => "server",
-            Source::Sentinel(_) => "sentinel",
-            Source::Cluster(_) => "cluster",
-        };
-        f.debug_tuple("Client").field(&source).finish()
+        f.debug_tuple("Client").field(&self.0.source.name()).finish()
     }
 }
 

@@ -3,9 +3,11 @@
 mod accounts;
 mod cache;
 mod client;
+mod commands;
 mod keys;
 mod reply;
 mod scan;
+mod source;
 mod tracking;
 mod url;
 
@@ -21,18 +23,10 @@ pub use client::{Client, Script, Timeouts};
 pub use reply::Reply;
 
 use cache::Cache;
-use keys::Keys;
 
 use super::{Created, Freshness, Store, Stored, Updated};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
-
-/// A session that another program keeps alive forever is given so much time: beyond any answer.
-const ENDLESS: Duration = Duration::from_secs(100 * 365 * 86_400);
-
-/// The note of when a session was made outlives its end by so much, so that a session which another
-/// program keeps in use is not taken for a new one.
-const CREATION_OUTLIVES: Duration = Duration::from_secs(30 * 86_400);
 
 /// Keeps sessions under `<prefix><id>` with their time to live, readable and writable by
 /// connect-redis at the same time.
@@ -169,10 +163,6 @@ impl RedisStore {
             cache.forget(id);
         }
     }
-
-    fn keys(&self, id: &SessionId) -> Keys {
-        Keys::new(&self.prefix, id)
-    }
 }
 
 #[async_trait]
@@ -211,12 +201,9 @@ impl Store for RedisStore {
     }
 
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
-        let session = self.keys(id).session;
-        let seconds = seconds(ttl);
-        let set = [b"SET", session.as_bytes(), &value, b"EX", seconds.as_bytes()];
-        let set = self.client.call(&set).await;
+        let written = self.put(id, &value, ttl).await;
         self.forget(id);
-        set.map(drop)
+        written
     }
 
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
@@ -235,147 +222,6 @@ impl Store for RedisStore {
         }
         destroyed
     }
-}
-
-impl RedisStore {
-    async fn read(&self, id: &SessionId) -> Result<Option<Stored>, Error> {
-        let keys = self.keys(id);
-        let session = keys.session.as_bytes();
-        if let Some(absolute) = self.absolute_timeout {
-            let arguments = [
-                milliseconds(absolute),
-                milliseconds(absolute + CREATION_OUTLIVES),
-                milliseconds(CREATION_OUTLIVES),
-            ];
-            let found =
-                self.client.run(&self.scripts.load, &keys.all(), &bytes(&arguments)).await?;
-            let Reply::Array(found) = found else { return Ok(None) };
-            return stored(found.into_iter());
-        }
-        let left: &[&[u8]] = &[b"PTTL", session];
-        if !self.tombstones {
-            let found = self.client.pipeline(&[&[b"GET", session], left]).await?;
-            return stored(found.into_iter());
-        }
-        let values: &[&[u8]] = &[b"MGET", session, keys.revoked.as_bytes()];
-        let mut found = self.client.pipeline(&[values, left]).await?.into_iter();
-        let Some(Reply::Array(values)) = found.next() else {
-            return Err(unexpected("MGET", &Reply::Nil));
-        };
-        let [value, revoked] = <[Reply; 2]>::try_from(values)
-            .map_err(|values| unexpected("MGET", &Reply::Array(values)))?;
-        if revoked != Reply::Nil {
-            if value != Reply::Nil {
-                // Somebody wrote it back. For us it is over whether this succeeds or not.
-                drop(self.client.call(&[b"DEL", session]).await);
-            }
-            return Ok(None);
-        }
-        stored([value].into_iter().chain(found))
-    }
-
-    async fn make(&self, id: &SessionId, value: &Bytes, ttl: Duration) -> Result<Created, Error> {
-        let keys = self.keys(id);
-        let session = keys.session.as_bytes();
-        let made = if let Some(absolute) = self.absolute_timeout {
-            let times = [
-                milliseconds(whole_seconds(ttl).min(absolute)),
-                milliseconds(absolute + CREATION_OUTLIVES),
-            ];
-            let arguments = [&value[..], times[0].as_bytes(), times[1].as_bytes()];
-            let keys = [session, keys.created.as_bytes()];
-            self.client.run(&self.scripts.create, &keys, &arguments).await? == Reply::Int(1)
-        } else {
-            let seconds = seconds(ttl);
-            let set = [b"SET", session, value, b"EX", seconds.as_bytes(), b"NX"];
-            self.client.call(&set).await? != Reply::Nil
-        };
-        Ok(if made { Created::Stored } else { Created::Exists })
-    }
-
-    async fn replace(
-        &self,
-        id: &SessionId,
-        base: &Bytes,
-        value: &Bytes,
-        ttl: Duration,
-    ) -> Result<Updated, Error> {
-        let keys = self.keys(id);
-        let times: Vec<String> = [Some(whole_seconds(ttl)), self.absolute_timeout]
-            .into_iter()
-            .flatten()
-            .map(milliseconds)
-            .collect();
-        let mut arguments = vec![&base[..], value];
-        arguments.extend(bytes(&times));
-        match self.client.run(&self.scripts.update, &keys.all(), &arguments).await? {
-            Reply::Int(1) => Ok(Updated::Stored),
-            Reply::Int(0) => Ok(Updated::Gone),
-            Reply::Bytes(current) => Ok(Updated::Changed(current)),
-            other => Err(unexpected("update", &other)),
-        }
-    }
-
-    async fn prolong(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
-        let keys = self.keys(id);
-        let session = keys.session.as_bytes();
-        let found = if let Some(absolute) = self.absolute_timeout {
-            let arguments = [whole_seconds(ttl), absolute].map(milliseconds);
-            let keys = [session, keys.created.as_bytes()];
-            self.client.run(&self.scripts.touch, &keys, &bytes(&arguments)).await?
-        } else {
-            self.client.call(&[b"EXPIRE", session, seconds(ttl).as_bytes()]).await?
-        };
-        Ok(found == Reply::Int(1))
-    }
-
-    async fn end(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
-        let keys = self.keys(id);
-        let delete: &[&[u8]] = &[b"DEL", keys.session.as_bytes()];
-        if !self.tombstones || barred.is_zero() {
-            self.client.call(delete).await?;
-            return Ok(());
-        }
-        // The bar first: in between, a session that was written back must not be taken for one.
-        let seconds = seconds(barred);
-        let bar: &[&[u8]] = &[b"SET", keys.revoked.as_bytes(), b"1", b"EX", seconds.as_bytes()];
-        self.client.pipeline(&[bar, delete]).await?;
-        Ok(())
-    }
-}
-
-/// A session's value and what is left of its time, as Redis answers them.
-fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Error> {
-    match (replies.next(), replies.next()) {
-        (Some(Reply::Nil), _) => Ok(None),
-        (Some(Reply::Bytes(value)), Some(Reply::Int(left))) => {
-            let time_left = match left {
-                -1 => ENDLESS,
-                // It ended between the two commands.
-                left => Duration::from_millis(left.max(0).unsigned_abs()),
-            };
-            Ok(Some(Stored { value, time_left }))
-        }
-        (value, _) => Err(unexpected("load", &value.unwrap_or(Reply::Nil))),
-    }
-}
-
-/// Redis is told whole seconds, as connect-redis tells it.
-fn whole_seconds(ttl: Duration) -> Duration {
-    Duration::from_secs(ttl.as_secs().max(1))
-}
-
-fn seconds(ttl: Duration) -> String {
-    whole_seconds(ttl).as_secs().to_string()
-}
-
-fn milliseconds(duration: Duration) -> String {
-    // Redis refuses a time beyond its clock.
-    duration.min(ENDLESS).as_millis().to_string()
-}
-
-fn bytes(words: &[String]) -> Vec<&[u8]> {
-    words.iter().map(String::as_bytes).collect()
 }
 
 fn unexpected(command: &str, reply: &Reply) -> Error {
