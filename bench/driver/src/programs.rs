@@ -86,8 +86,15 @@ pub async fn start(paths: &Paths, redis: &RedisServer, core: usize) -> Result<Ve
     let tower_sessions = || Command::new(&paths.tower_sessions);
     let mut always_saving = tower_sessions();
     always_saving.env("ALWAYS_SAVE", "true");
+    let layer = |name: &str, value: &str| {
+        let mut layer = Command::new(&paths.layer);
+        layer.env(name, value);
+        layer
+    };
     let peers = [
         ("axum + tower-express-session", Command::new(&paths.layer)),
+        ("axum + tower-express-session, always touching", layer("TOUCH_AFTER", "0")),
+        ("axum + tower-express-session, cached", layer("CACHED", "true")),
         ("axum + tower-sessions", tower_sessions()),
         ("axum + tower-sessions, always saving", always_saving),
         ("Express", express(&paths.express)),

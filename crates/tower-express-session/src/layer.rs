@@ -171,6 +171,15 @@ impl SessionLayer {
         self.with(|options| options.touch_after = fraction)
     }
 
+    /// Whether a touch writes the session of a cookie with a lifetime, so that the `expires` in the
+    /// stored value moves with it. Default: no, as in Express, where it stays behind, and an
+    /// `req.session.save()` of an Express service computes the time to live from it: late enough,
+    /// that ends the session.
+    #[must_use]
+    pub fn refresh_expires(self, refresh: bool) -> Self {
+        self.with(|options| options.rules.refresh_expires = refresh)
+    }
+
     /// What a handler gets when its session cannot be read because the store is away. Default:
     /// [`WhenAway::Refuse`].
     #[must_use]

@@ -273,6 +273,8 @@ pub(crate) struct Rules {
     pub(crate) resave: bool,
     pub(crate) rolling: bool,
     pub(crate) save_uninitialized: bool,
+    /// A touch writes the session, so that the end of its cookie stands in it.
+    pub(crate) refresh_expires: bool,
 }
 
 impl Options {

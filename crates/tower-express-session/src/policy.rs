@@ -37,6 +37,7 @@ pub(crate) fn store_action(facts: Facts, rules: Rules) -> StoreAction {
     let save = if uninitialized { facts.modified } else { !facts.saved };
     match (save, facts.named_by_cookie && facts.touch_due) {
         (true, _) => StoreAction::Save,
+        (false, true) if rules.refresh_expires && facts.expires => StoreAction::Save,
         (false, true) => StoreAction::Touch,
         (false, false) => StoreAction::Nothing,
     }
@@ -86,6 +87,7 @@ mod tests {
             resave: text.contains("resave"),
             rolling: text.contains("rolling"),
             save_uninitialized: text.contains("uninitialized"),
+            refresh_expires: text.contains("refresh"),
         }
     }
 
@@ -109,6 +111,14 @@ mod tests {
             ("read only", LOADED, "", Touch, false),
             ("read only, just touched", Facts { touch_due: false, ..LOADED }, "", Nothing, false),
             ("signed long ago", Facts { signed_by_old_secret: true, ..LOADED }, "", Touch, true),
+            ("read only, refresh", LOADED, "refresh", Touch, false),
+            (
+                "read only with an expiry, refresh",
+                Facts { expires: true, ..LOADED },
+                "refresh",
+                Save,
+                false,
+            ),
             ("read only, rolling", LOADED, "rolling", Touch, true),
             ("read only, resave", resaved, "resave", Save, false),
             ("changed", changed, "", Save, false),

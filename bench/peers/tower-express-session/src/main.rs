@@ -1,8 +1,9 @@
 //! The routes of `express/service.js` on axum and our session layer, without our services: what the
 //! layer costs by itself.
 //!
-//! It reads `STORE` (a Redis URL), `SECRET` (signs the cookie), `PREFIX` (default `ncc`) and
-//! `PASSWORD` (opens every account, default `secret123`).
+//! It reads `STORE` (a Redis URL), `SECRET` (signs the cookie), `PREFIX` (default `ncc`), `PASSWORD`
+//! (opens every account, default `secret123`), `TOUCH_AFTER` (the part of a session's life after which
+//! it is renewed, default 0.1) and `CACHED` (`true`: sessions are remembered in the process).
 
 use std::env;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tower_express_session::store::redis::{Client, RedisStore, Reply, Timeouts};
+use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Reply, Timeouts};
 use tower_express_session::{Session, SessionLayer};
 
 const USER: &str = "user";
@@ -34,8 +35,13 @@ async fn main() -> Result<()> {
     let timeouts = Timeouts { connect: STORE_TIMEOUT, response: STORE_TIMEOUT };
     let redis = Client::with_timeouts(&or("STORE", "redis://127.0.0.1:6379"), timeouts)?;
     let prefix = or("PREFIX", "ncc");
-    let store = RedisStore::new(redis.clone()).prefix(&format!("{prefix}:session:"));
+    let mut store = RedisStore::new(redis.clone()).prefix(&format!("{prefix}:session:"));
+    if or("CACHED", "false") == "true" {
+        store = store.cached(CacheOptions::default());
+    }
+    let touch_after = or("TOUCH_AFTER", "0.1").parse().context("TOUCH_AFTER is a fraction")?;
     let sessions = SessionLayer::new(store, [env::var("SECRET")?])?.name("checkinapp");
+    let sessions = sessions.touch_after(touch_after).check()?;
     let log = format!("{prefix}:checkins");
     let peer = Arc::new(Peer { redis, log, password: or("PASSWORD", "secret123") });
     let app = Router::new()
