@@ -1,11 +1,11 @@
-# What CI runs is what a developer runs: `make ci` is `make check test`.
+# What CI runs is what a developer runs: `make ci` is `make check test fuzz`.
 
-.PHONY: help ci check format lint features doc test demo bench fuzz deny
+.PHONY: help ci check format lint features doc test demo bench fuzz deny semver
 
 help: ## shows this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
-ci: check test ## everything that has to pass
+ci: check test fuzz ## everything that has to pass
 
 check: format lint features doc ## all that needs no test run
 
@@ -36,11 +36,16 @@ bench: ## our services beside their peers, in one run
 	cd express && npm ci --omit=dev
 	cargo run --release --manifest-path bench/Cargo.toml -p compare
 
-# Ten seconds for each target, on a stack as small as a worker thread's; needs cargo-fuzz.
-fuzz: ## a short run of each fuzz target
+# Ten seconds for each target, on a stack as small as a worker thread's.
+fuzz: ## a short run of each fuzz target; installs cargo-fuzz where it is missing
+	command -v cargo-fuzz >/dev/null || { echo "Installing cargo-fuzz"; cargo install --locked --quiet cargo-fuzz; }
 	cd crates/tower-express-session && ulimit -s 2048 && for target in cookie_header unsign record_json merge; do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=10 || exit 1; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=10 -verbosity=0 || exit 1; \
 	done
+
+# The API against that of a commit or tag: make semver BASELINE=v0.1.0
+semver: ## what breaks since BASELINE; needs cargo-semver-checks
+	cargo semver-checks -p tower-express-session --all-features --baseline-rev $(BASELINE)
 
 deny: ## licences, duplicates and sources of the dependencies; needs cargo-deny
 	cargo deny check
