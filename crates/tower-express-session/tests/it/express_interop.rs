@@ -3,11 +3,14 @@
 //!
 //! `PROBE_PROGRAMS` and `PROBE_SEED` choose how many random programs run, and which.
 
+use std::io::Write;
+
+use crate::programs::compare::compare;
 use crate::programs::pair::Kind;
-use crate::programs::run::{Mismatch, mismatches};
+use crate::programs::run::Mismatch;
 use crate::programs::{Program, Settings, parse, random};
 
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     include_str!("programs/cookie_header.txt"),
     include_str!("programs/set_cookie.txt"),
     include_str!("programs/combinations.txt"),
@@ -17,10 +20,11 @@ const TABLES: [&str; 9] = [
     include_str!("programs/expiry.txt"),
     include_str!("programs/operations.txt"),
     include_str!("programs/odd_values.txt"),
+    include_str!("programs/parallel.txt"),
 ];
 
 const DEFAULT_SEED: u64 = 20_240_517;
-const DEFAULT_PROGRAMS: u64 = 300;
+const DEFAULT_PROGRAMS: u64 = 2000;
 
 #[test]
 fn the_tables_are_the_same_on_both_sides() {
@@ -31,7 +35,7 @@ fn the_tables_are_the_same_on_both_sides() {
 fn random_programs_are_the_same_on_both_sides() {
     let seed = number("PROBE_SEED", DEFAULT_SEED);
     let count = number("PROBE_PROGRAMS", DEFAULT_PROGRAMS);
-    println!("PROBE_SEED={seed} PROBE_PROGRAMS={count}");
+    tell(&format!("PROBE_SEED={seed} PROBE_PROGRAMS={count}"));
     check(random::programs(seed, count as usize), &[Kind::Express, Kind::Ours]);
 }
 
@@ -39,7 +43,7 @@ fn random_programs_are_the_same_on_both_sides() {
 #[test]
 fn express_is_the_same_as_itself() {
     let mut programs = tables();
-    programs.extend(random::programs(DEFAULT_SEED, 60));
+    programs.extend(random::programs(DEFAULT_SEED, 160));
     check(programs, &[Kind::Express, Kind::Express]);
 }
 
@@ -56,11 +60,42 @@ fn differences_are_noticed() {
         ("keys", "{}", Settings { prefix: Some("other:".to_owned()), ..Settings::new("{}") }),
     ] {
         let table = format!("program noticed\noptions {asked}\n{operations}\n");
-        let found = mismatches(parse(&table), &[Kind::Express, Kind::ExpressWith(other)]);
-        assert_eq!(found.len(), 1, "{expected}");
-        let told = found[0].to_string();
-        assert!(told.contains(&format!("differs in {expected}")), "{expected}: {told}");
+        assert!(noticed(&table, other).contains(&format!("differs in {expected}")), "{expected}");
     }
+}
+
+/// An order of things in which the last writer wins, and another option, with which it is another.
+#[test]
+fn a_difference_between_parallel_requests_is_noticed_and_made_small() {
+    let table = r#"program noticed
+options {"resave":false}
+wait 5
+POST / [["set","a",1],["get","a"]]
+parallel 20
+  X-Forwarded-Proto: https
+  POST / [["get","a"],["sleep",60],["get","a"],["sleep",60]]
+  POST / [["get","b"],["set","a",2]]
+  POST / [["get","a"]]
+end
+POST / [["all"]]
+"#;
+    let told = noticed(table, Settings::new(r#"{"resave":true}"#));
+    let small = r#"
+POST / []
+parallel 20
+POST / [["sleep",60]]
+POST / [["set","a",2]]
+end
+"#;
+    assert!(told.contains("step 2 differs in value of sess:<id:1>"), "{told}");
+    assert!(told.contains(small), "{told}");
+}
+
+/// The one difference between Express and Express with other settings.
+fn noticed(table: &str, other: Settings) -> String {
+    let report = compare(parse(table), &[Kind::Express, Kind::ExpressWith(other)]);
+    assert_eq!(report.mismatches.len(), 1, "{report}");
+    report.mismatches[0].to_string()
 }
 
 fn with_max_age(ms: u32) -> Settings {
@@ -81,8 +116,13 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 fn check(programs: Vec<Program>, kinds: &[Kind; 2]) {
-    let count = programs.len();
-    let found = mismatches(programs, kinds);
-    let told: String = found.iter().map(Mismatch::to_string).collect();
-    assert!(found.is_empty(), "{} of {count} programs differ:\n\n{told}", found.len());
+    let report = compare(programs, kinds);
+    tell(&report.to_string());
+    let told: String = report.mismatches.iter().map(Mismatch::to_string).collect();
+    assert!(report.mismatches.is_empty(), "{report}\n\n{told}");
+}
+
+/// Says it even where the test passes, when what `println!` writes is not shown.
+fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("a test can write to stderr");
 }

@@ -1,10 +1,11 @@
 //! Makes a failing program smaller, so that it shows what matters.
 
+use super::requests::Requests;
 use super::run::Mismatch;
-use super::{Program, Step};
+use super::{Post, Program, Step};
 
-/// Drops what can be dropped, one step or operation after the other, as long as the two sides
-/// still differ in the same thing.
+/// Drops what can be dropped, one step, request, header or operation after the other, as long as
+/// the two sides still differ in the same thing.
 pub(crate) fn minimise(
     mut mismatch: Mismatch,
     mut run: impl FnMut(&Program) -> Option<Mismatch>,
@@ -25,19 +26,57 @@ pub(crate) fn minimise(
 fn smaller(program: &Program) -> Vec<Program> {
     let mut programs = Vec::new();
     for (index, step) in program.steps.iter().enumerate() {
-        let mut smaller = program.clone();
-        smaller.steps.remove(index);
-        programs.push(smaller);
-        let operations = if let Step::Post(post) = step { post.operations.len() } else { 0 };
-        programs.extend((0..operations).map(|at| without_operation(program, index, at)));
+        programs.push(with(program, index, Vec::new()));
+        if let Step::Requests(requests) = step {
+            let steps = smaller_requests(requests);
+            programs.extend(steps.into_iter().map(|steps| with(program, index, steps)));
+        }
     }
     programs
 }
 
-fn without_operation(program: &Program, step: usize, at: usize) -> Program {
+/// The program with other steps in the place of one.
+fn with(program: &Program, index: usize, steps: Vec<Step>) -> Program {
     let mut smaller = program.clone();
-    if let Step::Post(post) = &mut smaller.steps[step] {
-        post.operations.remove(at);
+    smaller.steps.splice(index..=index, steps);
+    smaller
+}
+
+/// One request after the other instead of all together; one request, header or operation
+/// less.
+fn smaller_requests(requests: &Requests) -> Vec<Vec<Step>> {
+    let mut smaller = Vec::new();
+    let posts = &requests.posts;
+    if posts.len() > 1 {
+        let in_turn = requests.by_end().into_iter().map(|index| posts[index].clone());
+        smaller.push(in_turn.map(|post| Step::Requests(Requests::one(post))).collect());
+        smaller.extend((0..posts.len()).map(|index| {
+            let mut fewer = requests.clone();
+            fewer.posts.remove(index);
+            vec![Step::Requests(fewer)]
+        }));
+    }
+    for (index, post) in posts.iter().enumerate() {
+        let shorter = shorter(post).into_iter().map(|post| {
+            let mut requests = requests.clone();
+            requests.posts[index] = post;
+            vec![Step::Requests(requests)]
+        });
+        smaller.extend(shorter);
     }
     smaller
+}
+
+fn shorter(post: &Post) -> Vec<Post> {
+    let without_header = (0..post.headers.len()).map(|at| {
+        let mut shorter = post.clone();
+        shorter.headers.remove(at);
+        shorter
+    });
+    let without_operation = (0..post.operations.len()).map(|at| {
+        let mut shorter = post.clone();
+        shorter.operations.remove(at);
+        shorter
+    });
+    without_header.chain(without_operation).collect()
 }

@@ -12,19 +12,34 @@
 //! redis SET <key:1> {"cookie":{}}      a command, run directly on both sides; the last argument
 //!                                      is the rest of the line
 //! wait 1500                            in milliseconds
+//! parallel 20                          the requests from here to `end` are under way together,
+//! POST / [["sleep",40],["save"]]       each starts 20 ms after the one before
+//! POST / [["destroy"]]
+//! end
 //! ```
+//!
+//! No two requests of a group may act at the same moment (see [`requests`]): a group of two whose
+//! sleeps are even multiples of its gap never does, nor one of three with multiples of three. Each
+//! sends the cookies that its jar held before the group; the jars take what the answers set when
+//! all are there, in the answers' order.
 //!
 //! What stands in `<…>` is explained in [`placeholder`].
 
+pub(crate) mod compare;
 pub(crate) mod json_text;
 pub(crate) mod minimise;
 pub(crate) mod observe;
 pub(crate) mod pair;
 pub(crate) mod placeholder;
+pub(crate) mod player;
 pub(crate) mod random;
+mod random_post;
+pub(crate) mod requests;
 pub(crate) mod run;
+pub(crate) mod table;
 
-use std::fmt;
+use requests::Requests;
+pub(crate) use table::parse;
 
 /// A secret for the programs that do not care; with it the id `0123456789abcdef` has a signature
 /// with a `+` in it.
@@ -48,7 +63,7 @@ pub(crate) struct Program {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Post(Post),
+    Requests(Requests),
     Redis(Vec<String>),
     Wait(u64),
 }
@@ -93,96 +108,5 @@ impl Settings {
         let options: serde_json::Value =
             serde_json::from_str(&self.options).expect("options are JSON");
         options[name].clone()
-    }
-}
-
-impl Post {
-    pub(crate) fn body(&self) -> String {
-        format!("[{}]", self.operations.join(","))
-    }
-
-    /// How long the program itself asks the request to take.
-    pub(crate) fn sleep_ms(&self) -> u64 {
-        let sleeps = self.operations.iter().filter_map(|text| text.strip_prefix("[\"sleep\","));
-        sleeps.filter_map(|text| text.trim_end_matches(']').trim().parse::<u64>().ok()).sum()
-    }
-}
-
-/// Reads a table.
-///
-/// # Panics
-///
-/// Where it makes no sense; the message shows the line.
-pub(crate) fn parse(table: &str) -> Vec<Program> {
-    let mut programs: Vec<Program> = Vec::new();
-    let mut headers = Vec::new();
-    for line in table.lines().map(str::trim_start) {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        if word == "program" {
-            let settings = Settings::new("{}");
-            programs.push(Program { title: rest.to_owned(), settings, steps: Vec::new() });
-            continue;
-        }
-        let program = programs.last_mut().unwrap_or_else(|| panic!("no program before: {line}"));
-        match word {
-            "options" => program.settings.options = Settings::new(rest).options,
-            "prefix" => program.settings.prefix = Some(rest.to_owned()),
-            "ttl" => program.settings.ttl = Some(rest.parse().expect("a number of seconds")),
-            "POST" => program.steps.push(Step::Post(post(rest, std::mem::take(&mut headers)))),
-            "redis" => {
-                let parts = if rest.starts_with("SETBIT") { 4 } else { 3 };
-                let words = rest.splitn(parts, ' ').map(str::to_owned);
-                program.steps.push(Step::Redis(words.collect()));
-            }
-            "wait" => program.steps.push(Step::Wait(rest.parse().expect("milliseconds"))),
-            name if name.ends_with(':') => {
-                headers.push((name.trim_end_matches(':').to_owned(), rest.to_owned()));
-            }
-            _ => panic!("not understood: {line}"),
-        }
-    }
-    programs
-}
-
-fn post(text: &str, headers: Vec<(String, String)>) -> Post {
-    let (place, body) = text.split_at(text.find(" [").expect("POST needs operations"));
-    let mut words = place.split(' ').filter(|word| !word.is_empty());
-    let path = words.next().expect("POST needs a path").to_owned();
-    let jar = words.next().map_or("", |word| word.trim_start_matches('@')).to_owned();
-    let operations = json_text::elements(body.trim()).into_iter().map(str::to_owned).collect();
-    Post { path, jar, headers, operations }
-}
-
-/// In the form that [`parse`] reads, so that a failure can be pasted into a table.
-impl fmt::Display for Program {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "program {}", self.title)?;
-        writeln!(formatter, "options {}", self.settings.options)?;
-        if let Some(prefix) = &self.settings.prefix {
-            writeln!(formatter, "prefix {prefix}")?;
-        }
-        if let Some(ttl) = self.settings.ttl {
-            writeln!(formatter, "ttl {ttl}")?;
-        }
-        self.steps.iter().try_for_each(|step| write!(formatter, "{step}"))
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Step::Post(post) => {
-                for (name, value) in &post.headers {
-                    writeln!(formatter, "{name}: {value}")?;
-                }
-                let jar = if post.jar.is_empty() { "" } else { " @" };
-                writeln!(formatter, "POST {}{jar}{} {}", post.path, post.jar, post.body())
-            }
-            Step::Redis(words) => writeln!(formatter, "redis {}", words.join(" ")),
-            Step::Wait(ms) => writeln!(formatter, "wait {ms}"),
-        }
     }
 }

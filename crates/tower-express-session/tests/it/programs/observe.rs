@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use redis::Commands;
 use testkit::Response;
 use testkit::signature::{decode, encode, sign, unsign};
 
@@ -19,7 +18,7 @@ const DURATION_TOLERANCE_MS: f64 = 50.0;
 /// With the ids replaced by their placeholders.
 #[derive(Debug)]
 pub(crate) struct Observation {
-    answer: Option<Answer>,
+    answers: Vec<Answer>,
     keys: BTreeMap<String, Stored>,
 }
 
@@ -38,20 +37,21 @@ struct Stored {
     ttl_ms: i64,
 }
 
-/// Looks at the answer (if the step was a request) and at every key under the prefix.
+/// Looks at the answers (if the step was one of requests) and at every key under the prefix.
 pub(crate) fn observe(
     side: &mut Side,
     ids: &mut Ids,
-    answer: Option<(&Post, &Response)>,
+    answers: &[(&Post, Response)],
 ) -> redis::RedisResult<Observation> {
     let settings = side.settings.clone();
-    let answer = answer.map(|(post, response)| Answer {
+    let answers = answers.iter().map(|(post, response)| Answer {
         status: response.status,
         body: body(post, response, ids),
         set_cookies: set_cookies(response, &settings, ids),
     });
+    let answers = answers.collect();
     let keys = keys(&mut side.redis, settings.prefix(), ids)?;
-    Ok(Observation { answer, keys })
+    Ok(Observation { answers, keys })
 }
 
 fn body(post: &Post, response: &Response, ids: &mut Ids) -> Option<String> {
@@ -95,36 +95,42 @@ fn set_cookie(line: &str, settings: &Settings, ids: &mut Ids) -> String {
     }
 }
 
+/// One look at a whole database: in a script no time passes, so that no key expires on the way.
+const SNAPSHOT: &str = "
+    local found = {}
+    for _, key in ipairs(redis.call('KEYS', '*')) do
+        local kind = redis.call('TYPE', key).ok
+        local value = kind == 'string' and redis.call('GET', key) or '<a ' .. kind .. '>'
+        table.insert(found, {key, value, redis.call('PTTL', key)})
+    end
+    return found";
+
 fn keys(
     redis: &mut redis::Connection,
     prefix: &str,
     ids: &mut Ids,
 ) -> redis::RedisResult<BTreeMap<String, Stored>> {
-    let names: Vec<String> = redis.keys("*")?;
-    // What a side keeps besides the sessions lies at `{KEY}:…`.
-    let mut names: Vec<String> = names
-        .into_iter()
-        .filter(|name| name.starts_with(prefix) && !name.starts_with('{'))
-        .collect();
-    // An id seen here for the first time gets the next number: rarely more than one in a step.
-    names.sort_by_key(|name| !ids.knows(&name[prefix.len()..]));
-    let mut keys = BTreeMap::new();
-    for name in names {
-        let placeholder = ids.placeholder(&name[prefix.len()..]);
-        keys.insert(format!("{prefix}{placeholder}"), stored(redis, &name)?);
+    let found: Vec<(String, Vec<u8>, i64)> =
+        redis::cmd("EVAL").arg(SNAPSHOT).arg(0).query(redis)?;
+    let mut sessions: Vec<(String, Stored)> = Vec::new();
+    for (name, value, ttl_ms) in found {
+        // What a side keeps besides the sessions lies at `{KEY}:…`.
+        if let Some(id) = name.strip_prefix(prefix).filter(|_| !name.starts_with('{')) {
+            let value = String::from_utf8_lossy(&value).into_owned();
+            sessions.push((id.to_owned(), Stored { value, ttl_ms }));
+        }
     }
-    Ok(keys)
+    sessions.sort_by_cached_key(|(id, stored)| numbered_by(ids, id, stored));
+    let named = sessions
+        .into_iter()
+        .map(|(id, stored)| (format!("{prefix}{}", ids.placeholder(&id)), stored));
+    Ok(named.collect())
 }
 
-fn stored(redis: &mut redis::Connection, key: &str) -> redis::RedisResult<Stored> {
-    let kind: String = redis::cmd("TYPE").arg(key).query(redis)?;
-    let value = if kind == "string" {
-        let bytes: Vec<u8> = redis.get(key)?;
-        String::from_utf8_lossy(&bytes).into_owned()
-    } else {
-        format!("<a {kind}>")
-    };
-    Ok(Stored { value, ttl_ms: redis.pttl(key)? })
+/// Ids seen here for the first time get the next numbers in the order of what they hold, the ids
+/// being chance. Those that hold the same are interchangeable.
+fn numbered_by(ids: &Ids, id: &str, stored: &Stored) -> (bool, String, i64) {
+    (!ids.knows(id), Masked::json(&stored.value).literal, stored.ttl_ms)
 }
 
 /// The first difference, in words; `window_ms` is how far apart the two sides may have handled
@@ -134,10 +140,13 @@ pub(crate) fn difference(
     second: &Observation,
     window_ms: f64,
 ) -> Option<String> {
-    if let (Some(first), Some(second)) = (&first.answer, &second.answer) {
-        let found = answer_difference(first, second, window_ms);
-        if found.is_some() {
-            return found;
+    for (index, (first, second)) in first.answers.iter().zip(&second.answers).enumerate() {
+        if let Some(found) = answer_difference(first, second, window_ms) {
+            return Some(told(
+                &format!("{} of request {}", found.0, index + 1),
+                &found.1,
+                &found.2,
+            ));
         }
     }
     let names = |observation: &Observation| observation.keys.keys().cloned().collect::<Vec<_>>();
@@ -148,14 +157,19 @@ pub(crate) fn difference(
     pairs.find_map(|((name, first), second)| stored_difference(name, first, second, window_ms))
 }
 
-fn answer_difference(first: &Answer, second: &Answer, window_ms: f64) -> Option<String> {
+/// What differs, and how it looks on the first and on the second side.
+fn answer_difference(
+    first: &Answer,
+    second: &Answer,
+    window_ms: f64,
+) -> Option<(&'static str, String, String)> {
     if first.status != second.status {
-        return Some(told("status", &first.status.to_string(), &second.status.to_string()));
+        return Some(("status", first.status.to_string(), second.status.to_string()));
     }
     if let Some(body) = &first.body {
         let other = second.body.as_deref().unwrap_or("<not JSON>");
         if !same(&Masked::json(body), &Masked::json(other), window_ms) {
-            return Some(told("body", body, other));
+            return Some(("body", body.clone(), other.to_owned()));
         }
     }
     let (lines, others) = (&first.set_cookies, &second.set_cookies);
@@ -163,7 +177,7 @@ fn answer_difference(first: &Answer, second: &Answer, window_ms: f64) -> Option<
         && lines.iter().zip(others).all(|(line, other)| {
             same(&Masked::set_cookie(line), &Masked::set_cookie(other), window_ms)
         });
-    (!same_lines).then(|| told("Set-Cookie", &lines.join("\n"), &others.join("\n")))
+    (!same_lines).then(|| ("Set-Cookie", lines.join("\n"), others.join("\n")))
 }
 
 fn stored_difference(

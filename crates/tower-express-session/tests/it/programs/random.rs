@@ -1,52 +1,18 @@
 //! Programs nobody thought of.
 
-use super::{Post, Program, Settings, Step};
+use super::random_post::{post, together};
+use super::requests::Requests;
+use super::{Program, Settings, Step};
 
 /// How many programs share their settings: each pair of servers costs a start.
 const PROGRAMS_PER_SETTINGS: usize = 10;
 
-const KEYS: [&str; 8] = ["a", "a", "b", "user", "10", "2", "é", "a.b c"];
+/// One program in so many has sessions that expire while it runs, and waits for that.
+const BRIEF_EVERY: usize = 32;
+const BRIEF_PROGRAMS_PER_SETTINGS: usize = 4;
 
-const VALUES: [&str; 24] = [
-    "1",
-    "1",
-    "2",
-    "\"x\"",
-    "\"x\"",
-    "null",
-    "true",
-    "false",
-    "[]",
-    "{}",
-    "0",
-    "-0",
-    "1.0",
-    "1.5",
-    "1e21",
-    "1e-7",
-    "123456789012345680000",
-    "0.1",
-    "\"\"",
-    "\"é😀\"",
-    "\"\\ud800\"",
-    "\"<\\/\\u0007\\u007f\\u2028\"",
-    "[1,{\"10\":1,\"2\":2,\"x\":[null]}]",
-    "{\"cookie\":{\"a\":1}}",
-];
-
-/// Values of `cookie.set`. Nothing here expires while a program runs, except what is expired from
-/// the start; and nothing makes express-session throw after it has begun to answer.
-const COOKIE_VALUES: [(&str, &[&str]); 9] = [
-    ("maxAge", &["60000", "3600000", "null", "false", "0", "-5000", "\"soon\""]),
-    ("expires", &["\"<now+90000>\"", "\"<now-90000>\"", "null", "false"]),
-    ("path", &["\"/\"", "\"/a\"", "\"\"", "null"]),
-    ("domain", &["\"example.com\"", "\".Example.com\"", "null"]),
-    ("httpOnly", &["true", "false"]),
-    ("secure", &["true", "false"]),
-    ("sameSite", &["true", "false", "\"lax\"", "\"Strict\"", "\"none\"", "null"]),
-    ("priority", &["\"low\"", "\"HIGH\"", "\"medium\"", "null"]),
-    ("partitioned", &["true", "false"]),
-];
+/// How long after its expiry a session is surely gone, and how long before it surely there.
+const EXPIRY_MARGIN_MS: u64 = 400;
 
 /// What another writer may leave behind: each could be an Express session's value.
 const STORED: [&str; 8] = [
@@ -77,15 +43,15 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         (self.next() % count as u64) as usize
     }
 
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    pub(crate) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 
-    fn one_in(&mut self, count: usize) -> bool {
+    pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
 }
@@ -93,17 +59,30 @@ impl Rng {
 /// As many programs as asked for, always the same ones for a seed.
 pub(crate) fn programs(seed: u64, count: usize) -> Vec<Program> {
     let mut rng = Rng::new(seed);
-    let settings: Vec<Settings> =
+    let lasting: Vec<Settings> =
         (0..count.div_ceil(PROGRAMS_PER_SETTINGS)).map(|_| settings(&mut rng)).collect();
-    let program = |index| Program {
-        title: format!("random {index} of seed {seed}"),
-        settings: settings[rng.below(settings.len())].clone(),
-        steps: steps(&mut rng),
+    let brief: Vec<(Settings, u64)> = (0..count
+        .div_ceil(BRIEF_EVERY * BRIEF_PROGRAMS_PER_SETTINGS))
+        .map(|_| brief_settings(&mut rng))
+        .collect();
+    let program = |index| {
+        let (settings, steps) = if index % BRIEF_EVERY == BRIEF_EVERY - 1 {
+            let (settings, lifetime_ms) = brief[rng.below(brief.len())].clone();
+            (settings, brief_steps(&mut rng, lifetime_ms))
+        } else {
+            (lasting[rng.below(lasting.len())].clone(), steps(&mut rng))
+        };
+        Program { title: format!("random {index} of seed {seed}"), settings, steps }
     };
     (0..count).map(program).collect()
 }
 
 fn settings(rng: &mut Rng) -> Settings {
+    settings_with(rng, &["", "", "60000", "3600000", "null"])
+}
+
+/// Settings that differ from one another in everything, with one of these for the cookie's maxAge.
+fn settings_with(rng: &mut Rng, max_ages: &[&str]) -> Settings {
     let mut options = Vec::new();
     for (name, values) in [
         ("resave", &["", "true", "false", "false"] as &[&str]),
@@ -118,7 +97,7 @@ fn settings(rng: &mut Rng) -> Settings {
     }
     let mut cookie = Vec::new();
     for (name, values) in [
-        ("maxAge", &["", "", "60000", "3600000", "null"] as &[&str]),
+        ("maxAge", max_ages),
         ("secure", &["", "", "", "\"auto\"", "true", "false"]),
         ("sameSite", &["", "", "\"lax\"", "\"auto\"", "true", "\"None\""]),
         ("path", &["", "", "", "\"/a\"", "\"\""]),
@@ -143,62 +122,59 @@ fn option(name: &str, value: &str) -> Option<String> {
     (!value.is_empty()).then(|| format!("\"{name}\":{value}"))
 }
 
+/// Settings under which sessions live for a second or two, and how long that is.
+fn brief_settings(rng: &mut Rng) -> (Settings, u64) {
+    let lifetime_ms = [1000, 2000][rng.below(2)];
+    let text = lifetime_ms.to_string();
+    if rng.one_in(4) {
+        let ttl = Some(lifetime_ms as u32 / 1000);
+        return (Settings { ttl, ..settings_with(rng, &["", "null"]) }, lifetime_ms);
+    }
+    (settings_with(rng, &[&text]), lifetime_ms)
+}
+
 fn steps(rng: &mut Rng) -> Vec<Step> {
     let count = 2 + rng.below(7);
-    let mut steps = vec![Step::Post(post(rng))];
+    let mut steps = vec![Step::Requests(Requests::one(post(rng)))];
+    steps.extend((1..count).map(|_| match rng.below(24) {
+        0..=3 => redis(rng),
+        4..=6 => Step::Requests(together(rng)),
+        7..=8 => short_wait(rng),
+        _ => Step::Requests(Requests::one(post(rng))),
+    }));
     steps
-        .extend((1..count).map(|_| if rng.one_in(6) { redis(rng) } else { Step::Post(post(rng)) }));
+}
+
+/// A few requests, a wait until what they left has expired, and the same again. What takes long
+/// is left out: between two waits nothing may expire.
+fn brief_steps(rng: &mut Rng, lifetime_ms: u64) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for _ in 0..2 {
+        let count = 1 + rng.below(4);
+        steps.extend((0..count).map(|_| match rng.below(8) {
+            0 => redis(rng),
+            1 => short_wait(rng),
+            _ => Step::Requests(Requests::one(post(rng))),
+        }));
+        steps.push(Step::Wait(lifetime_ms + EXPIRY_MARGIN_MS));
+    }
+    steps.push(Step::Requests(Requests::one(post(rng))));
     steps
+}
+
+fn short_wait(rng: &mut Rng) -> Step {
+    Step::Wait(5 + rng.below(16) as u64)
 }
 
 fn redis(rng: &mut Rng) -> Step {
+    let key = rng.pick(&["<key:1>", "<key:1>", "<key:2>", "<key:3>"]);
     let command = match rng.below(6) {
-        0 => "DEL <key:1>".to_owned(),
-        1 => "PERSIST <key:1>".to_owned(),
-        2 => "EXPIRE <key:1> 300".to_owned(),
-        _ => format!("SET <key:1> {}", rng.pick(&STORED)),
+        0 => format!("DEL {key}"),
+        1 => format!("PERSIST {key}"),
+        2 => format!("EXPIRE {key} 300"),
+        _ => format!("SET {key} {}", rng.pick(&STORED)),
     };
     Step::Redis(command.splitn(3, ' ').map(str::to_owned).collect())
-}
-
-fn post(rng: &mut Rng) -> Post {
-    let path = rng.pick(&["/", "/", "/a", "/a/b?c=/d", "/ab"]).to_owned();
-    let jar = rng.pick(&["", "", "", "other"]).to_owned();
-    let proto = rng.pick(&["", "", "https", "HTTPS , http", "http,https"]);
-    let mut headers = Vec::new();
-    if !proto.is_empty() {
-        headers.push(("X-Forwarded-Proto".to_owned(), proto.to_owned()));
-    }
-    if rng.one_in(10) {
-        let forms = ["connect.sid=<raw:1>", "checkinapp=<cookie:1:keyboard cat>", "connect.sid=x"];
-        headers.push(("Cookie".to_owned(), rng.pick(&forms).to_owned()));
-    }
-    let count = rng.below(7);
-    Post { path, jar, headers, operations: (0..count).map(|_| operation(rng)).collect() }
-}
-
-fn operation(rng: &mut Rng) -> String {
-    let key = rng.pick(&KEYS);
-    match rng.below(30) {
-        0..=9 => format!("[\"set\",\"{key}\",{}]", rng.pick(&VALUES)),
-        10..=11 => format!("[\"get\",\"{key}\"]"),
-        12..=13 => format!("[\"remove\",\"{key}\"]"),
-        14..=16 => {
-            let (name, values) = COOKIE_VALUES[rng.below(COOKIE_VALUES.len())];
-            format!("[\"cookie.set\",\"{name}\",{}]", rng.pick(values))
-        }
-        17..=18 => "[\"save\"]".to_owned(),
-        19..=20 => "[\"reload\"]".to_owned(),
-        21 => "[\"regenerate\"]".to_owned(),
-        22 => "[\"destroy\"]".to_owned(),
-        23 => "[\"touch\"]".to_owned(),
-        24 => "[\"unset\"]".to_owned(),
-        25 => "[\"id\"]".to_owned(),
-        26 => "[\"cookie\"]".to_owned(),
-        27 => format!("[\"status\",{}]", rng.pick(&["201", "404", "500", "204"])),
-        28 => "[\"sleep\",2]".to_owned(),
-        _ => "[\"all\"]".to_owned(),
-    }
 }
 
 #[test]
