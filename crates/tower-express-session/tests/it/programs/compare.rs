@@ -21,6 +21,8 @@ pub(crate) struct Report {
     pub(crate) mismatches: Vec<Mismatch>,
     programs: usize,
     steps: usize,
+    /// Of the steps, those of requests that are under way together.
+    parallel: usize,
     settings: usize,
     /// Programs that ran more than once, since the machine was too slow to keep their times.
     repeated: usize,
@@ -58,6 +60,7 @@ fn group(programs: Vec<Program>, mut sides: [Side; 2]) -> Report {
         let Outcome { mismatch, attempts } = run(&program);
         report.programs += 1;
         report.steps += program.steps.len();
+        report.parallel += program.steps.iter().filter(|step| step.is_parallel()).count();
         report.repeated += usize::from(attempts > 1);
         let minimised = mismatch.map(|found| minimise(found, |program| run(program).mismatch));
         report.mismatches.extend(minimised);
@@ -75,6 +78,7 @@ impl Sum for Report {
             sum.mismatches.extend(report.mismatches);
             sum.programs += report.programs;
             sum.steps += report.steps;
+            sum.parallel += report.parallel;
             sum.settings += report.settings;
             sum.repeated += report.repeated;
             sum
@@ -84,9 +88,10 @@ impl Sum for Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { mismatches, programs, steps, settings, repeated } = self;
+        let Report { mismatches, programs, steps, parallel, settings, repeated } = self;
         let differences = mismatches.len();
         write!(formatter, "{programs} programs, {steps} steps, {differences} differences ")?;
-        write!(formatter, "({settings} settings, {repeated} programs repeated at a slower pace)")
+        write!(formatter, "({settings} settings, {parallel} steps of parallel requests, ")?;
+        write!(formatter, "{repeated} programs repeated at a slower pace)")
     }
 }

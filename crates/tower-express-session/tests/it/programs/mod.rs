@@ -77,6 +77,12 @@ pub(crate) struct Post {
     pub(crate) operations: Vec<String>,
 }
 
+impl Step {
+    pub(crate) fn is_parallel(&self) -> bool {
+        matches!(self, Step::Requests(requests) if requests.posts.len() > 1)
+    }
+}
+
 impl Settings {
     pub(crate) fn new(options: &str) -> Settings {
         let options = match options.strip_prefix('{') {

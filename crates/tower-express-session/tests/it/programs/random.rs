@@ -138,8 +138,8 @@ fn steps(rng: &mut Rng) -> Vec<Step> {
     let mut steps = vec![Step::Requests(Requests::one(post(rng)))];
     steps.extend((1..count).map(|_| match rng.below(24) {
         0..=3 => redis(rng),
-        4..=6 => Step::Requests(together(rng)),
-        7..=8 => short_wait(rng),
+        4..=8 => Step::Requests(together(rng)),
+        9..=10 => short_wait(rng),
         _ => Step::Requests(Requests::one(post(rng))),
     }));
     steps
