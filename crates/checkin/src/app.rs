@@ -12,18 +12,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
 use tower_express_session::store::sqlite::{Database, SqliteStore};
-use tower_express_session::{SameSite, Secrets, SessionLayer, Store};
+use tower_express_session::{
+    AccountStore, Accounts as AccountSessions, SameSite, Secrets, SessionLayer,
+};
 
 use crate::config::{Common, StoreUrl, secret_path};
 use crate::http::{Front, Metrics, Probes, column};
 use crate::passwords::Passwords;
 use crate::services::receiver::{Identity, Settings};
-use crate::services::{Accounts, auth, receiver};
+use crate::services::{Accounts, account_sessions, auth, receiver};
 use crate::storage::redis::RedisStorage;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{
-    AccountSessions, BulkLoad, CheckinLog, Health, LocationRepository, UserRepository,
-};
+use crate::storage::{BulkLoad, CheckinLog, Health, LocationRepository, UserRepository};
 
 /// The session cookie's name.
 const COOKIE: &str = "checkinapp";
@@ -38,15 +38,13 @@ pub struct App {
     pub users: Arc<dyn UserRepository>,
     /// The places.
     pub locations: Arc<dyn LocationRepository>,
-    /// Which sessions an account has.
-    pub account_sessions: Arc<dyn AccountSessions>,
     /// The log of check-ins.
     pub checkins: Arc<dyn CheckinLog>,
     /// For imports.
     pub bulk: Arc<dyn BulkLoad>,
     /// For probes and the doctor.
     pub health: Arc<dyn Health>,
-    session_store: Arc<dyn Store>,
+    account_sessions: AccountSessions,
     sessions: SessionLayer,
     trust_proxy: bool,
     store: StoreUrl,
@@ -92,42 +90,37 @@ impl App {
         let response = config.store_timeout;
         let client = Client::with_timeouts(url, Timeouts { connect: response * 2, response })?;
         let prefix = config.key_prefix.as_str();
-        let sessions = RedisStore::new(client.clone()).prefix(&format!("{prefix}:session:"));
+        let sessions = RedisStore::new(client.clone())
+            .prefix(&format!("{prefix}:session:"))
+            .account_prefix(&format!("{prefix}:account-sessions:"));
         Self::on(config, RedisStorage::new(client, prefix), Arc::new(sessions), secrets.as_slice())
     }
 
     fn on<S>(
         config: &Common,
         storage: S,
-        session_store: Arc<dyn Store>,
+        session_store: Arc<dyn AccountStore>,
         secrets: &[String],
     ) -> anyhow::Result<Self>
     where
-        S: UserRepository
-            + AccountSessions
-            + LocationRepository
-            + CheckinLog
-            + BulkLoad
-            + Health
-            + Clone
-            + 'static,
+        S: UserRepository + LocationRepository + CheckinLog + BulkLoad + Health + Clone + 'static,
     {
         let storage = Arc::new(storage);
-        let sessions =
-            SessionLayer::with_shared_store(session_store.clone(), Secrets::new(secrets)?)
-                .name(COOKIE)
-                .proxy(config.trust_proxy)
-                // The stored value stays the one that an Express service with the defaults writes.
-                .same_site_on_wire(SameSite::Lax)
-                .secure_on_wire(true);
+        let account_sessions = account_sessions(session_store.clone());
+        let sessions = SessionLayer::with_shared_store(session_store, Secrets::new(secrets)?)
+            .name(COOKIE)
+            .proxy(config.trust_proxy)
+            .accounts(account_sessions.clone())
+            // The stored value stays the one that an Express service with the defaults writes.
+            .same_site_on_wire(SameSite::Lax)
+            .secure_on_wire(true);
         Ok(Self {
             users: storage.clone(),
-            account_sessions: storage.clone(),
-            session_store,
             locations: storage.clone(),
             checkins: storage.clone(),
             bulk: storage.clone(),
             health: storage,
+            account_sessions,
             sessions,
             trust_proxy: config.trust_proxy,
             store: config.store.clone(),
@@ -147,12 +140,8 @@ impl App {
 
     /// The authentication service.
     pub fn auth(&self) -> Router {
-        let routes = auth::router(
-            self.users.clone(),
-            self.account_sessions.clone(),
-            self.session_store.clone(),
-            Passwords::new(),
-        );
+        let routes =
+            auth::router(self.users.clone(), self.account_sessions.clone(), Passwords::new());
         column(routes, Some(self.sessions.clone()), &self.front("auth"))
     }
 

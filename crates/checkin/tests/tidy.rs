@@ -43,13 +43,11 @@ const TABLE: &[Rule] = &[
         libraries: "*",
         never: "crate::storage::redis redis tower_express_session::store::redis",
     },
-    // The session crate for its error, and for the type of an id, so that no log shows one. JSON
-    // for what both backends read alike: a place's details, and whose a stored session is.
+    // The session crate for its error. JSON for what both backends read alike: a place's details.
     Rule {
         module: "storage",
         may_use: "crate::domain",
-        libraries: "async_trait serde serde_json tower_express_session::Error \
-            tower_express_session::ErrorKind tower_express_session::SessionId",
+        libraries: "async_trait serde serde_json tower_express_session::Error",
         never: BACKENDS,
     },
     // Storage: probes ask for its `Health`, and `ApiError` answers its error with 503. Passwords:

@@ -1,6 +1,5 @@
 //! Who is asking.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request};
@@ -22,14 +21,10 @@ impl ClientAddress {
         let address = trust_proxy.then(forwarded).flatten().or(peer);
         Self(network(address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))))
     }
-}
 
-impl fmt::Display for ClientAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(address) => write!(f, "{address}"),
-            IpAddr::V6(network) => write!(f, "{network}/64"),
-        }
+    /// The address, or the first one of the network.
+    pub(super) fn ip(self) -> IpAddr {
+        self.0
     }
 }
 

@@ -93,7 +93,7 @@ pub fn column(routes: Router, sessions: Option<SessionLayer>, front: &Front) -> 
     )
 }
 
-/// Finds out once who is asking, for throttles further in.
+/// Finds out once who is asking, for throttles further in and for the lists of an account's sessions.
 async fn remember_address(
     axum::extract::State(trust_proxy): axum::extract::State<bool>,
     mut request: Request,
@@ -101,6 +101,7 @@ async fn remember_address(
 ) -> axum::response::Response {
     let address = ClientAddress::of(&request, trust_proxy);
     request.extensions_mut().insert(address);
+    request.extensions_mut().insert(tower_express_session::ClientAddress(address.ip()));
     next.run(request).await
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
-use tower_express_session::Session;
+use tower_express_session::{AccountStore, Accounts as AccountSessions, Session};
 
 use crate::domain::{Email, UserId};
 use crate::http::ApiError;
@@ -59,6 +59,16 @@ impl Accounts {
 pub(super) fn email_of(session: &Session) -> Result<Email, ApiError> {
     let text = session.get::<String>(USER).ok().flatten();
     text.and_then(|text| text.parse().ok()).ok_or(ApiError::AuthenticationRequired)
+}
+
+/// The sessions of each account in this store. An account is named by its address in the form to
+/// compare by, whoever wrote it into a session.
+#[must_use]
+pub fn account_sessions(store: Arc<dyn AccountStore>) -> AccountSessions {
+    AccountSessions::new(store, USER).named_by(|json| {
+        let text: String = serde_json::from_str(json).ok()?;
+        text.parse::<Email>().ok().map(|email| email.canonical())
+    })
 }
 
 impl fmt::Debug for Accounts {

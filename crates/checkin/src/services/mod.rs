@@ -5,4 +5,4 @@ pub mod receiver;
 
 mod identity;
 
-pub use identity::Accounts;
+pub use identity::{Accounts, account_sessions};

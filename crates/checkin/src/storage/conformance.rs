@@ -4,11 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tower_express_session::Store;
-
-use super::{
-    AccountSessions, BulkLoad, CheckinLog, Health, LocationRepository, NewUser, UserRepository,
-};
+use super::{BulkLoad, CheckinLog, Health, LocationRepository, NewUser, UserRepository};
 use crate::domain::{
     Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
     PasswordHash, StarRating, User, UserId,
@@ -18,26 +14,20 @@ mod accounts;
 mod bulk;
 mod log;
 mod retries;
-mod sessions;
 
-pub(super) use {accounts::*, bulk::*, log::*, retries::*, sessions::*};
+pub(super) use {accounts::*, bulk::*, log::*, retries::*};
 
 /// Everything that the services need of a store.
 pub(super) trait Storage:
-    UserRepository + LocationRepository + CheckinLog + BulkLoad + AccountSessions + Health
+    UserRepository + LocationRepository + CheckinLog + BulkLoad + Health
 {
 }
 
-impl<T> Storage for T where
-    T: UserRepository + LocationRepository + CheckinLog + BulkLoad + AccountSessions + Health
-{
-}
+impl<T> Storage for T where T: UserRepository + LocationRepository + CheckinLog + BulkLoad + Health {}
 
 /// An empty store under test.
 pub(super) struct Subject {
     pub(super) storage: Arc<dyn Storage>,
-    /// The store of sessions beside it.
-    pub(super) sessions: Arc<dyn Store>,
     /// Lets so much time go by: of the clock, or of the world.
     pub(super) advance: Box<dyn Fn(Duration) -> Passing>,
 }
@@ -78,9 +68,6 @@ macro_rules! checks {
             an_append_comes_after_what_was_loaded
             the_demo_data_fits
             a_sound_store_is_diagnosed_as_such
-            an_account_lists_its_own_sessions
-            what_ended_or_changed_hands_is_not_listed
-            the_oldest_entries_make_room
         }
     };
 }

@@ -11,15 +11,11 @@ use crate::domain::{
     User, UserId,
 };
 
-mod account_sessions;
 #[cfg(test)]
 mod conformance;
 mod details;
 pub mod redis;
 pub mod sqlite;
-
-use account_sessions::belongs_to;
-pub use account_sessions::{AccountSessions, MAX_NOTED, NotedSession};
 
 /// A storage operation failed: the store cannot be reached, or refused. Nothing may be concluded
 /// about the data; above all not that something is missing.

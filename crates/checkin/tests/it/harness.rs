@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Client, Program, RedisServer, Response, Stream, signature};
+use testkit::{Client, Express, Program, RedisServer, Response, Stream, signature};
 
 pub(crate) const EMAIL: &str = "al.appelhof@example.com";
 pub(crate) const PASSWORD: &str = "secret123";
@@ -20,6 +20,9 @@ pub(crate) const CHECKIN: &str = "/api/checkin";
 
 /// Longer than anything takes that does not hang, on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Of a Redis cluster.
+const SLOTS: u32 = 16_384;
 
 const AUTH_READY: &str = "Authentication service listening on port ";
 const RECEIVER_READY: &str = "Checkin receiver listening on port ";
@@ -75,6 +78,23 @@ impl Site {
         site
     }
 
+    /// A cluster of one node, without data: it refuses a command across slots as any other does.
+    pub(crate) fn redis_cluster() -> Site {
+        // A node that has met no other does not know its own address.
+        let cluster = ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"];
+        let mut site = Site::on(RedisServer::start_with(&cluster));
+        site.store = format!("redis-cluster://127.0.0.1:{}", site.server().port());
+        let mut node = site.server().connection();
+        let slots = (0..SLOTS).collect::<Vec<u32>>();
+        redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).exec(&mut node).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while redis::cmd("GET").arg("any").exec(&mut node).is_err() {
+            assert!(Instant::now() < deadline, "the cluster does not come up");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        site
+    }
+
     pub(crate) fn on(redis: RedisServer) -> Site {
         let directory = tempfile::tempdir().unwrap();
         Site { store: redis.url(), directory, redis: Some(redis) }
@@ -102,6 +122,12 @@ impl Site {
         let receiver = Client::new(url(port_in(&program.wait_for_line(RECEIVER_READY, PATIENCE))));
         let auth = Client::new(url(port_in(&program.wait_for_line(AUTH_READY, PATIENCE))));
         (program, auth, receiver)
+    }
+
+    /// An Express service on the site's Redis, in which every account has [`PASSWORD`].
+    pub(crate) fn express(&self, secret: &str) -> Express {
+        let store = self.server().url();
+        Express::start("service.js", &[("STORE", &store), ("SECRET", secret), ("PREFIX", "ncc")])
     }
 
     /// Runs a command on this store to its end.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod account_sessions;
 mod bad_input;
 mod command_line;
 mod harness;

@@ -50,11 +50,6 @@ async fn two_processes_share_one_sqlite_file() {
     expect_plain(&refused, 401, "Authentication required.");
 }
 
-fn express(site: &Site, secret: &str) -> Express {
-    let env = [("STORE", site.store.as_str()), ("SECRET", secret), ("PREFIX", "ncc")];
-    Express::start("service.js", &env)
-}
-
 fn express_client(express: &Express, like: &Client) -> Client {
     let mut client = Client::new(express.url());
     *client.jar_mut() = like.jar().clone();
@@ -64,7 +59,7 @@ fn express_client(express: &Express, like: &Client) -> Client {
 #[tokio::test]
 async fn a_login_at_express_is_one_here() {
     let site = Site::redis();
-    let (express, auth, receiver) = (express(&site, SECRET), site.auth(&[]), site.receiver(&[]));
+    let (express, auth, receiver) = (site.express(SECRET), site.auth(&[]), site.receiver(&[]));
     let mut at_express = Client::new(express.url());
     expect_ok(&log_in(&mut at_express).await);
     let mut at_auth = auth.client_like(&at_express);
@@ -81,7 +76,7 @@ async fn a_login_at_express_is_one_here() {
 #[tokio::test]
 async fn a_login_here_is_one_at_express() {
     let site = Site::redis();
-    let (express, auth) = (express(&site, SECRET), site.auth(&[]));
+    let (express, auth) = (site.express(SECRET), site.auth(&[]));
     let mut at_auth = auth.logged_in().await;
     let mut at_express = express_client(&express, &at_auth);
     let session = at_express.get("/session").await;
@@ -94,7 +89,7 @@ async fn a_login_here_is_one_at_express() {
 #[tokio::test]
 async fn a_new_password_ends_the_sessions_everywhere_else() {
     let site = Site::redis();
-    let (express, auth, receiver) = (express(&site, SECRET), site.auth(&[]), site.receiver(&[]));
+    let (express, auth, receiver) = (site.express(SECRET), site.auth(&[]), site.receiver(&[]));
     let mut at_express = Client::new(express.url());
     expect_ok(&log_in(&mut at_express).await);
     let (mut old, mut other) = (auth.logged_in().await, auth.logged_in().await);
@@ -122,7 +117,7 @@ async fn a_new_password_ends_the_sessions_everywhere_else() {
 #[tokio::test]
 async fn what_express_stored_survives_byte_for_byte() {
     let site = Site::redis();
-    let (express, auth, receiver) = (express(&site, SECRET), site.auth(&[]), site.receiver(&[]));
+    let (express, auth, receiver) = (site.express(SECRET), site.auth(&[]), site.receiver(&[]));
     let mut at_auth = auth.logged_in().await;
     let mut at_express = express_client(&express, &at_auth);
     let odd = r#"{"nested":[{"a":{"b":[[],{},null,false]}}],"one":1.0,"big":12345678901234567890,"huge":1e300,"tiny":5e-324,"minus":-0.0,"text":"é 漢 😀 \u2028 \ud800 \u0000 \"\\/","":"","__proto__":1,"cookie":{"path":"/x"}}"#;
@@ -151,7 +146,7 @@ async fn an_old_secret_verifies_and_the_new_one_signs() {
     let site = Site::redis();
     let (old, new) = ("the secret of the last quarter", SECRET);
     let both = format!("{new},{old}");
-    let express = express(&site, old);
+    let express = site.express(old);
     let auth = site.auth(&["--session-secret", &both]);
     let only_new = site.auth(&[]);
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Serialize;
 
@@ -42,7 +42,6 @@ pub(super) async fn change_password(
     State(auth): State<Auth>,
     Extension(address): Extension<ClientAddress>,
     session: SessionResult,
-    headers: HeaderMap,
     fields: Result<Fields, ApiError>,
 ) -> Result<&'static str, ApiError> {
     let session = session?;
@@ -61,10 +60,9 @@ pub(super) async fn change_password(
         return Err(wrong_password());
     }
     // Whoever knew the old password may hold a session; this one goes on under a fresh id.
-    auth.end_all_but(&session, &user).await?;
+    auth.account_sessions.end_others(&email.canonical(), &session.id()).await?;
     session.regenerate().await?;
     session.insert(USER, user.email.as_str())?;
-    auth.note(user.id, &session, &headers, address).await;
     Ok("OK")
 }
 

@@ -15,7 +15,6 @@ pub(super) async fn login(
     State(auth): State<Auth>,
     Extension(address): Extension<ClientAddress>,
     session: SessionResult,
-    headers: HeaderMap,
     fields: Fields,
 ) -> Result<&'static str, ApiError> {
     let login = Login::parse(fields)?;
@@ -24,7 +23,6 @@ pub(super) async fn login(
     // A fresh id: one that was planted in the browser before the login is worth nothing.
     session.regenerate().await?;
     session.insert(USER, user.email.as_str())?;
-    auth.note(user.id, &session, &headers, address).await;
     Ok("OK")
 }
 

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{delete, get, post};
-use tower_express_session::{Session, SessionRejection, Store};
+use tower_express_session::{Accounts, Session, SessionRejection};
 
 use crate::http::{ClientAddress, FailureThrottle};
 use crate::passwords::Passwords;
-use crate::storage::{AccountSessions, UserRepository};
+use crate::storage::UserRepository;
 
 /// So many wrong passwords for one account are free; each further one makes the next wait longer.
 const FREE_ACCOUNT_FAILURES: u32 = 5;
@@ -25,9 +25,8 @@ const FREE_ADDRESS_FAILURES: u32 = 100;
 #[derive(Clone)]
 struct Auth {
     users: Arc<dyn UserRepository>,
-    account_sessions: Arc<dyn AccountSessions>,
-    /// The stored sessions: other ones than the request's are ended here.
-    store: Arc<dyn Store>,
+    /// Each account's sessions: other ones than the request's are ended here.
+    account_sessions: Accounts,
     passwords: Passwords,
     // Per account, so that nobody's password can be guessed from many addresses; per address, so
     // that nobody can try one password on many accounts.
@@ -38,14 +37,12 @@ struct Auth {
 /// The routes of the service.
 pub fn router(
     users: Arc<dyn UserRepository>,
-    account_sessions: Arc<dyn AccountSessions>,
-    store: Arc<dyn Store>,
+    account_sessions: Accounts,
     passwords: Passwords,
 ) -> Router {
     let auth = Auth {
         users,
         account_sessions,
-        store,
         passwords,
         account_failures: FailureThrottle::new(FREE_ACCOUNT_FAILURES),
         address_failures: FailureThrottle::new(FREE_ADDRESS_FAILURES),

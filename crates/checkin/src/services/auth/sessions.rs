@@ -1,31 +1,16 @@
 //! An account's sessions: look at them, end them. They are named by handles, never by their ids.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::cmp::Reverse;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
-use axum::http::header::USER_AGENT;
-use axum::http::{HeaderMap, StatusCode};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use tower_express_session::{Session, SessionId};
+use tower_express_session::{AccountSession, Session};
 
 use super::{Auth, SessionResult};
-use crate::domain::{User, UserId};
-use crate::http::{ApiError, ClientAddress};
+use crate::http::ApiError;
 use crate::services::identity::email_of;
-use crate::storage::NotedSession;
-
-/// So much of the User-Agent header is kept.
-const MAX_DEVICE_CHARS: usize = 256;
-
-/// The bytes of a handle: enough to tell all sessions of all accounts apart.
-const HANDLE_BYTES: usize = 16;
-
-/// An ended session's id is barred so long: an hour more than a session lives.
-const BARRED: Duration = Duration::from_secs(25 * 3600);
 
 #[derive(Serialize)]
 pub(super) struct Sessions {
@@ -33,10 +18,12 @@ pub(super) struct Sessions {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ListedSession {
     handle: String,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970, as is the next.
     since: u64,
+    last_seen: u64,
     device: String,
     address: String,
     current: bool,
@@ -49,42 +36,29 @@ pub(super) struct Ended {
 
 pub(super) async fn list(
     State(auth): State<Auth>,
-    Extension(address): Extension<ClientAddress>,
     session: SessionResult,
-    headers: HeaderMap,
 ) -> Result<Json<Sessions>, ApiError> {
     let session = session?;
-    let user = auth.account(&session).await?;
-    let mut noted = auth.account_sessions.list(user.id, &user.email).await?;
-    if !noted.iter().any(|noted| noted.id == session.id()) {
-        // An Express service made it; from now on it is noted.
-        auth.note(user.id, &session, &headers, address).await;
-        noted.insert(0, describe(&session, &headers, address));
-    }
-    let sessions = noted.into_iter().map(|noted| ListedSession {
-        handle: handle(&noted.id),
-        since: noted.since_ms,
-        device: noted.device,
-        address: noted.address,
-        current: noted.id == session.id(),
-    });
+    let account = auth.account(&session).await?;
+    let current = session.id().handle();
+    let sessions = auth.sessions_with(&current, &account).await?;
+    let sessions = sessions.into_iter().map(|session| ListedSession::new(session, &current));
     Ok(Json(Sessions { sessions: sessions.collect() }))
 }
 
 pub(super) async fn end(
     State(auth): State<Auth>,
     session: SessionResult,
-    Path(wanted): Path<String>,
+    Path(handle): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let session = session?;
-    let user = auth.account(&session).await?;
-    if handle(&session.id()) == wanted {
+    let account = auth.account(&session).await?;
+    if session.id().handle() == handle {
+        // By itself, so that the browser's cookie goes as well.
         session.destroy().await?;
-        return Ok(StatusCode::NO_CONTENT);
+    } else if !auth.account_sessions.end(&account, &handle).await? {
+        return Err(ApiError::NotFound);
     }
-    let noted = auth.account_sessions.list(user.id, &user.email).await?;
-    let found = noted.iter().find(|noted| handle(&noted.id) == wanted).ok_or(ApiError::NotFound)?;
-    auth.end(user.id, &found.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -93,67 +67,39 @@ pub(super) async fn end_others(
     session: SessionResult,
 ) -> Result<Json<Ended>, ApiError> {
     let session = session?;
-    let user = auth.account(&session).await?;
-    Ok(Json(Ended { ended: auth.end_all_but(&session, &user).await? }))
+    let account = auth.account(&session).await?;
+    Ok(Json(Ended { ended: auth.account_sessions.end_others(&account, &session.id()).await? }))
 }
 
 impl Auth {
-    async fn account(&self, session: &Session) -> Result<User, ApiError> {
+    /// The name of the account that is logged in, if it is still there.
+    async fn account(&self, session: &Session) -> Result<String, ApiError> {
         let email = email_of(session)?;
-        self.users.user_by_email(&email).await?.ok_or(ApiError::AuthenticationRequired)
+        let user = self.users.user_by_email(&email).await?;
+        user.map(|_| email.canonical()).ok_or(ApiError::AuthenticationRequired)
     }
 
-    /// Notes a session under its account. A login does not depend on it: what is missing in the
-    /// index is found when it matters.
-    pub(super) async fn note(
+    /// The account's sessions, the newest first. One that is not noted was made by an Express
+    /// service, and it may not be the only one.
+    async fn sessions_with(
         &self,
-        user: UserId,
-        session: &Session,
-        headers: &HeaderMap,
-        address: ClientAddress,
-    ) {
-        let noted = describe(session, headers, address);
-        if let Err(error) = self.account_sessions.note(user, &noted).await {
-            tracing::warn!(%error, "cannot note a session under its account");
+        current: &str,
+        account: &str,
+    ) -> Result<Vec<AccountSession>, ApiError> {
+        let noted = self.account_sessions.list(account).await?;
+        if noted.iter().any(|session| session.handle == current) {
+            return Ok(noted);
         }
-    }
-
-    /// Ends all of the account's sessions but this one, also those that Express services made.
-    pub(super) async fn end_all_but(
-        &self,
-        session: &Session,
-        user: &User,
-    ) -> Result<usize, ApiError> {
-        let mut ended = 0;
-        for other in self.account_sessions.find(user.id, &user.email).await? {
-            if other.id != session.id() {
-                self.end(user.id, &other.id).await?;
-                ended += 1;
-            }
-        }
-        Ok(ended)
-    }
-
-    async fn end(&self, user: UserId, id: &SessionId) -> Result<(), ApiError> {
-        self.store.destroy(id, BARRED).await?;
-        self.account_sessions.forget(user, id).await?;
-        Ok(())
+        let mut found = self.account_sessions.find(account).await?;
+        found.sort_by_key(|session| Reverse(session.created_ms));
+        Ok(found)
     }
 }
 
-fn describe(session: &Session, headers: &HeaderMap, address: ClientAddress) -> NotedSession {
-    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    NotedSession {
-        id: session.id(),
-        since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-        device: agent.chars().take(MAX_DEVICE_CHARS).collect(),
-        address: address.to_string(),
+impl ListedSession {
+    fn new(session: AccountSession, current: &str) -> Self {
+        let AccountSession { handle, created_ms, last_seen_ms, device, address } = session;
+        let current = handle == current;
+        Self { handle, since: created_ms, last_seen: last_seen_ms, device, address, current }
     }
-}
-
-/// What names a session in public: nobody can compute the id from it.
-fn handle(id: &SessionId) -> String {
-    let digest = Sha256::digest(id.as_str());
-    URL_SAFE_NO_PAD.encode(&digest[..HANDLE_BYTES])
 }

@@ -51,21 +51,6 @@ impl Keys {
         companion(&self.emails(), &format!("claim:{canonical}"))
     }
 
-    /// String with a life: one session, as connect-redis writes it.
-    pub(super) fn session(&self, id: &str) -> String {
-        self.key(&format!("session:{id}"))
-    }
-
-    /// What the keys of all sessions match.
-    pub(super) fn any_session(&self) -> String {
-        self.pattern("session:*")
-    }
-
-    /// Hash with a life: session id to what is noted of it, for one account.
-    pub(super) fn account_sessions(&self, id: UserId) -> String {
-        self.key(&format!("account-sessions:{id}"))
-    }
-
     /// Hash: one place.
     pub(super) fn location(&self, id: LocationId) -> String {
         self.key(&format!("location:{id}"))

@@ -4,8 +4,6 @@
 //! | --- | --- | --- |
 //! | `P:user:<id>` `P:location:<id>` | hash | an account, a place |
 //! | `P:locationdetails:<id>` | string | what else is known of a place, as JSON |
-//! | `P:session:<id>` | string with a life | a session, as connect-redis writes it |
-//! | `P:account-sessions:<user>` | hash with a life | the sessions that an account is known to have |
 //! | `P:checkins` | stream | the log |
 //! | `{P:checkins}:recent:<user>:<location>:<stars>` | string with a life | the last identical check-in |
 //! | `{P:checkins}:key:<hash>` | string with a life | what an idempotency key made |
@@ -14,9 +12,10 @@
 //! | `P:users:last-id` | string | the highest id given to an account |
 //! | `P:users:ids` `P:locations:ids` | sorted set | all ids, by themselves |
 //!
+//! Beside them the session store has `P:session:…` and `P:account-sessions:…`.
+//!
 //! Every command and every script touches one slot, so that a cluster serves as well as one server.
 
-mod account_sessions;
 mod accounts;
 mod bulk;
 mod checkins;

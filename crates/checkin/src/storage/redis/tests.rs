@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use testkit::RedisServer;
-use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
+use tower_express_session::store::redis::{Client, Timeouts};
 
 use super::{RedisStorage, Reply, texts};
 use crate::storage::conformance::{
@@ -25,21 +25,15 @@ pub(super) fn patient(url: &str) -> Client {
     Client::with_timeouts(url, Timeouts { connect: patience, response: patience }).unwrap()
 }
 
-pub(super) fn sessions(client: &Client, prefix: &str) -> Arc<RedisStore> {
-    Arc::new(RedisStore::new(client.clone()).prefix(&format!("{prefix}:session:")))
-}
-
 async fn subject() -> (RedisServer, Subject) {
     let server = RedisServer::start();
     let storage = Arc::new(storage(&server));
-    let sessions = sessions(&storage.client, "ncc");
     // The lives of keys are counted by the server.
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
-    (server, Subject { storage, sessions, advance })
+    (server, Subject { storage, advance })
 }
 
 checks!(tests: subject());
-tests!(subject(); sessions_that_others_made_are_found);
 
 async fn ask(storage: &RedisStorage, words: &str) -> Vec<String> {
     let words: Vec<&str> = words.split(' ').collect();

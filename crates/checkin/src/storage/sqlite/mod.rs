@@ -1,6 +1,5 @@
 //! Everything in one SQLite file, which several processes of a machine may share.
 
-mod account_sessions;
 mod bulk;
 mod checkins;
 mod column;

@@ -55,12 +55,5 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
 
 CREATE INDEX IF NOT EXISTS idempotency_keys_by_expiry ON idempotency_keys (expires_ms);
 
--- Which sessions an account has; a help, for the sessions themselves are the authority.
-CREATE TABLE IF NOT EXISTS account_sessions (
-    user_id INTEGER NOT NULL,
-    session_id TEXT NOT NULL,
-    since_ms INTEGER NOT NULL,
-    device TEXT NOT NULL,
-    address TEXT NOT NULL,
-    PRIMARY KEY (user_id, session_id)
-) STRICT, WITHOUT ROWID;
+-- The session store has an index of its own now.
+DROP TABLE IF EXISTS account_sessions;

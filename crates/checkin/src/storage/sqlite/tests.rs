@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use tempfile::TempDir;
+use tower_express_session::store::sqlite::Database;
 use tower_express_session::store::sqlite::rusqlite::Connection;
-use tower_express_session::store::sqlite::{Database, SqliteStore};
 
 use super::SqliteStorage;
 use crate::domain::CheckinId;
@@ -30,18 +30,15 @@ async fn subject() -> (TempDir, Subject) {
     let ms = Arc::new(AtomicU64::new(NOW_MS));
     let time = Arc::clone(&ms);
     let clock = move || UNIX_EPOCH + Duration::from_millis(time.load(Ordering::Relaxed));
-    let storage = Arc::new(open(&directory).await.clock(clock.clone()));
-    let sessions = SqliteStore::open(storage.database.clone()).await.unwrap().clock(clock);
-    let sessions = Arc::new(sessions);
+    let storage = Arc::new(open(&directory).await.clock(clock));
     let advance = Box::new(move |time: Duration| {
         ms.fetch_add(time.as_millis().try_into().unwrap(), Ordering::Relaxed);
         Box::pin(std::future::ready(())) as _
     });
-    (directory, Subject { storage, sessions, advance })
+    (directory, Subject { storage, advance })
 }
 
 checks!(tests: subject());
-tests!(subject(); sessions_that_others_made_are_found);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_handles_share_a_file() {
@@ -95,6 +92,19 @@ async fn tables_of_a_later_version_are_left_alone() {
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("the tables have version 2, this program knows 1"), "{cause}");
     let tables = "SELECT count(*) FROM sqlite_schema";
+    let count =
+        |connection: &Connection| connection.query_row(tables, [], |row| row.get::<_, i64>(0));
+    assert_eq!(database.read(count).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_table_that_nobody_uses_any_more_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&file(&directory)).unwrap();
+    let old = "CREATE TABLE account_sessions (user_id INTEGER PRIMARY KEY) STRICT";
+    database.write(move |connection| connection.execute_batch(old)).await.unwrap();
+    SqliteStorage::open(database.clone()).await.unwrap();
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'account_sessions'";
     let count =
         |connection: &Connection| connection.query_row(tables, [], |row| row.get::<_, i64>(0));
     assert_eq!(database.read(count).await.unwrap(), 0);
