@@ -10,10 +10,10 @@ use anyhow::{Context, bail};
 use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
+use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Timeouts};
 use tower_express_session::store::sqlite::{Database, SqliteStore};
 use tower_express_session::{
-    AccountStore, Accounts as AccountSessions, SameSite, Secrets, SessionLayer,
+    AccountStore, Accounts as AccountSessions, SameSite, Secrets, SessionLayer, Store,
 };
 
 use crate::config::{Common, StoreUrl, secret_path};
@@ -46,6 +46,8 @@ pub struct App {
     pub health: Arc<dyn Health>,
     account_sessions: AccountSessions,
     sessions: SessionLayer,
+    /// The same for routes that are asked for much: a session may be as old as a lease.
+    cached_sessions: SessionLayer,
     trust_proxy: bool,
     store: StoreUrl,
 }
@@ -77,7 +79,8 @@ impl App {
             Some(secret) => secret.as_slice().to_vec(),
             None => vec![own_secret(&secret_path(path))?],
         };
-        Self::on(config, storage, Arc::new(sessions), &secrets)
+        let sessions = Arc::new(sessions);
+        Self::on(config, storage, sessions.clone(), sessions, &secrets)
     }
 
     async fn on_redis(config: &Common, url: &str) -> anyhow::Result<Self> {
@@ -93,13 +96,22 @@ impl App {
         let sessions = RedisStore::new(client.clone())
             .prefix(&format!("{prefix}:session:"))
             .account_prefix(&format!("{prefix}:account-sessions:"));
-        Self::on(config, RedisStorage::new(client, prefix), Arc::new(sessions), secrets.as_slice())
+        let lease = config.session_cache;
+        let cached = match lease.is_zero() {
+            true => sessions.clone(),
+            false => sessions.clone().cached(CacheOptions::with_lease(lease)),
+        };
+        // A logout is answered when no receiver accepts the session any more.
+        let sessions = Arc::new(sessions.destroy_waits(lease));
+        let storage = RedisStorage::new(client, prefix);
+        Self::on(config, storage, sessions, Arc::new(cached), secrets.as_slice())
     }
 
     fn on<S>(
         config: &Common,
         storage: S,
         session_store: Arc<dyn AccountStore>,
+        cached_store: Arc<dyn Store>,
         secrets: &[String],
     ) -> anyhow::Result<Self>
     where
@@ -107,13 +119,17 @@ impl App {
     {
         let storage = Arc::new(storage);
         let account_sessions = account_sessions(session_store.clone());
-        let sessions = SessionLayer::with_shared_store(session_store, Secrets::new(secrets)?)
-            .name(COOKIE)
-            .proxy(config.trust_proxy)
-            .accounts(account_sessions.clone())
-            // The stored value stays the one that an Express service with the defaults writes.
-            .same_site_on_wire(SameSite::Lax)
-            .secure_on_wire(true);
+        let secrets = Secrets::new(secrets)?;
+        let layer = |store| {
+            SessionLayer::with_shared_store(store, secrets.clone())
+                .name(COOKIE)
+                .proxy(config.trust_proxy)
+                .accounts(account_sessions.clone())
+                // The stored value stays the one that an Express service with the defaults writes.
+                .same_site_on_wire(SameSite::Lax)
+                .secure_on_wire(true)
+        };
+        let (sessions, cached_sessions) = (layer(session_store), layer(cached_store));
         Ok(Self {
             users: storage.clone(),
             locations: storage.clone(),
@@ -122,6 +138,7 @@ impl App {
             health: storage,
             account_sessions,
             sessions,
+            cached_sessions,
             trust_proxy: config.trust_proxy,
             store: config.store.clone(),
         })
@@ -154,7 +171,7 @@ impl App {
         let (log, locations, users) =
             (self.checkins.clone(), self.locations.clone(), self.users.clone());
         let routes = receiver::router(log, locations, users, identity, settings);
-        column(routes, sessions.then(|| self.sessions.clone()), &self.front("receiver"))
+        column(routes, sessions.then(|| self.cached_sessions.clone()), &self.front("receiver"))
     }
 
     fn front(&self, service: &'static str) -> Front {

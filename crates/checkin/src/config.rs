@@ -62,6 +62,18 @@ pub struct Common {
     )]
     pub store_timeout: Duration,
 
+    /// How long the receiver may answer for a session from memory without word from Redis; a logout
+    /// takes as much longer. 0 asks Redis each time
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_SESSION_CACHE",
+        value_name = "TIME",
+        default_value = "250ms",
+        value_parser = time
+    )]
+    pub session_cache: Duration,
+
     /// Believe the headers X-Forwarded-Proto and X-Forwarded-For; only behind a proxy that sets them
     #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY", value_parser = BoolishValueParser::new())]
     pub trust_proxy: bool,

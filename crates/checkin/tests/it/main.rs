@@ -4,6 +4,7 @@
 
 mod account_sessions;
 mod bad_input;
+mod cached_sessions;
 mod command_line;
 mod harness;
 mod idempotency;

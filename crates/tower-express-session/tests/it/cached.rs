@@ -101,8 +101,7 @@ fn reads(connection: &mut redis::Connection) -> u64 {
 async fn a_cached_store_passes_the_suite() {
     let server = RedisServer::start();
     let connection = Mutex::new(server.connection());
-    let mut options = options();
-    (options.lease, options.heartbeat) = (Duration::from_millis(60), Duration::from_millis(20));
+    let options = CacheOptions::with_lease(Duration::from_millis(60));
     let client = Client::open(&server.url()).unwrap();
     let store = RedisStore::new(client).prefix(PREFIX).cached(options);
     let pass_time = |id: &str, time: Duration| {
@@ -242,11 +241,9 @@ fn a_fail_over_makes_no_answer_older_than_the_lease() {
 fn a_logout_that_waits_a_lease_leaves_nobody_who_accepts_the_session() {
     let server = RedisServer::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut waiting = options();
-    waiting.destroy_waits = true;
-    for (options, bound) in [(options(), LEASE), (waiting, Duration::ZERO)] {
+    for (wait, bound) in [(Duration::ZERO, LEASE), (LEASE, Duration::ZERO)] {
         let client = Client::open(&server.url()).unwrap();
-        let store = RedisStore::new(client).prefix(PREFIX).cached(options);
+        let store = RedisStore::new(client).prefix(PREFIX).cached(options()).destroy_waits(wait);
         let mut latest = Duration::ZERO;
         for _ in 0..8 {
             let id = SessionId::generate().unwrap();

@@ -17,10 +17,8 @@ use crate::store::Stored;
 /// use std::time::Duration;
 /// use tower_express_session::store::redis::CacheOptions;
 ///
-/// let mut options = CacheOptions::default();
-/// options.lease = Duration::from_millis(100);
-/// options.heartbeat = Duration::from_millis(40);
-/// options.destroy_waits = true;
+/// let mut options = CacheOptions::with_lease(Duration::from_millis(100));
+/// options.max_bytes = 64 << 20;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,9 +29,14 @@ pub struct CacheOptions {
     pub heartbeat: Duration,
     /// The memory that is used at most, in bytes. Default: 16 MiB.
     pub max_bytes: usize,
-    /// Whether to end a session takes a lease longer, so that when it was answered no other process
-    /// accepts the session any more. Else it may for the rest of its lease. Default: no.
-    pub destroy_waits: bool,
+}
+
+impl CacheOptions {
+    /// Another lease, with a heartbeat to match, and the other defaults.
+    #[must_use]
+    pub fn with_lease(lease: Duration) -> Self {
+        Self { lease, heartbeat: lease * 2 / 5, ..Self::default() }
+    }
 }
 
 impl Default for CacheOptions {
@@ -42,7 +45,6 @@ impl Default for CacheOptions {
             lease: Duration::from_millis(250),
             heartbeat: Duration::from_millis(100),
             max_bytes: 16 << 20,
-            destroy_waits: false,
         }
     }
 }

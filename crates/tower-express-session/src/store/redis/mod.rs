@@ -53,6 +53,7 @@ pub struct RedisStore {
     tombstones: bool,
     absolute_timeout: Option<Duration>,
     cache: Option<Arc<Cache>>,
+    destroy_waits: Duration,
     /// The cache is being kept right.
     is_tracking: Arc<OnceLock<()>>,
     scripts: Arc<Scripts>,
@@ -84,6 +85,7 @@ impl RedisStore {
             tombstones: true,
             absolute_timeout: None,
             cache: None,
+            destroy_waits: Duration::ZERO,
             is_tracking: Arc::default(),
             scripts: Arc::new(scripts),
         }
@@ -147,6 +149,16 @@ impl RedisStore {
     pub fn cached(mut self, options: CacheOptions) -> Self {
         self.cache = Some(Arc::new(Cache::new(options)));
         self.is_tracking = Arc::default();
+        self
+    }
+
+    /// Lets the end of a session wait, after Redis has ended it, for as long as the longest
+    /// [lease](CacheOptions::lease) of any process that caches: once it was answered, nobody accepts
+    /// the session any more, wherever. Default: no wait; another process may accept it for the rest
+    /// of its lease.
+    #[must_use]
+    pub fn destroy_waits(mut self, lease: Duration) -> Self {
+        self.destroy_waits = lease;
         self
     }
 
@@ -215,12 +227,9 @@ impl Store for RedisStore {
     async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
         let destroyed = self.end(id, barred).await;
         self.forget(id);
-        if let (Some(cache), Ok(())) = (&self.cache, &destroyed)
-            && cache.options.destroy_waits
-        {
-            tokio::time::sleep(cache.options.lease).await;
-        }
-        destroyed
+        destroyed?;
+        tokio::time::sleep(self.destroy_waits).await;
+        Ok(())
     }
 }
 

@@ -1,0 +1,74 @@
+//! The receiver answers for sessions from memory, and never for one that has ended.
+
+use std::time::Duration;
+
+use testkit::{Client, Signal};
+
+use crate::harness::{CHECKIN, Site, accepted, at, expect_plain};
+
+const REFUSED: &str = "Authentication required.";
+
+/// How often Redis was asked for a session.
+fn reads(site: &Site) -> u64 {
+    let info: String = site.redis_cli(&["INFO", "commandstats"]);
+    let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_mget:calls="));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+}
+
+async fn check_in(client: &mut Client, place: u64) {
+    accepted(&client.post(CHECKIN, &at(place, 3)).await);
+}
+
+#[tokio::test]
+async fn most_check_ins_read_no_session_from_redis() {
+    let site = Site::redis();
+    for (cache, places, expected) in [("250ms", 1..51, 0..15), ("0", 51..101, 50..51)] {
+        let (auth, receiver) = (site.auth(&[]), site.receiver(&["--session-cache", cache]));
+        let mut client = receiver.client_like(&auth.logged_in().await);
+        let before = reads(&site);
+        for place in places {
+            check_in(&mut client, place).await;
+        }
+        let asked = reads(&site) - before;
+        assert!(expected.contains(&asked), "Redis was asked {asked} times for 50 check-ins");
+    }
+}
+
+#[tokio::test]
+async fn a_logout_leaves_no_receiver_that_takes_the_session() {
+    let site = Site::redis();
+    let auth = site.auth(&[]);
+    let receivers = [site.receiver(&[]), site.receiver(&[])];
+    for place in 1..21 {
+        let mut at_auth = auth.logged_in().await;
+        let mut clients = receivers.each_ref().map(|receiver| receiver.client_like(&at_auth));
+        for (number, client) in clients.iter_mut().enumerate() {
+            check_in(client, 2 * place + number as u64).await;
+        }
+        expect_plain(&at_auth.get("/logout").await, 200, "OK");
+        for client in &mut clients {
+            expect_plain(&client.post(CHECKIN, &at(100, 1)).await, 401, REFUSED);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_was_stopped_takes_no_session_that_ended_meanwhile() {
+    let site = Site::redis();
+    let (auth, receiver) = (site.auth(&[]), site.receiver(&[]));
+    for place in 1..4 {
+        let mut at_auth = auth.logged_in().await;
+        let mut client = receiver.client_like(&at_auth);
+        check_in(&mut client, place).await;
+        receiver.program.signal(Signal::SIGSTOP);
+        expect_plain(&at_auth.get("/logout").await, 200, "OK");
+        let body = at(100, 1);
+        let goes_on = async {
+            // The request is on its way before the process goes on.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            receiver.program.signal(Signal::SIGCONT);
+        };
+        let (refused, ()) = tokio::join!(client.post(CHECKIN, &body), goes_on);
+        expect_plain(&refused, 401, REFUSED);
+    }
+}
