@@ -7,6 +7,7 @@ mod express_interop;
 mod middleware;
 mod msrv;
 mod programs;
+mod races;
 mod staleness;
 mod stores;
 mod tidy;

@@ -1,0 +1,263 @@
+//! Many requests of one session at the same time: no change is lost, and what ended stays gone.
+
+use std::ops::AddAssign;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Path;
+use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::{Request, StatusCode};
+use axum::routing::get;
+use testkit::{Client as Browser, Express, Method, RedisServer, signature};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Reply, Timeouts};
+use tower_express_session::store::sqlite::{Database, SqliteStore};
+use tower_express_session::{Error, MemoryStore, Secrets, Session, SessionLayer, Store};
+
+use crate::programs::SECRET;
+use crate::programs::random::Rng;
+
+const REQUESTS: usize = 64;
+const ROUNDS: usize = 20;
+
+/// Races that are run at the same time.
+const AT_ONCE: usize = 40;
+
+/// The longest that a request of a race takes, in milliseconds.
+const LONGEST_MS: usize = 50;
+
+fn app(store: Arc<dyn Store>) -> Router {
+    let layer = SessionLayer::with_shared_store(store, Secrets::new([SECRET]).unwrap());
+    Router::new()
+        .route("/start", get(async |session: Session| session.insert("user", "al")))
+        .route("/look", get(async |session: Session| session.to_json()))
+        .route("/own/{n}", get(own))
+        .route("/own-and-shared/{n}", get(own_and_shared))
+        .route("/slow/{ms}", get(slow))
+        .route("/logout", get(async |session: Session| session.destroy().await))
+        .layer(layer)
+}
+
+async fn own(session: Session, Path(number): Path<usize>) -> Result<(), Error> {
+    session.insert(&format!("own-{number}"), &number)
+}
+
+async fn own_and_shared(session: Session, Path(number): Path<usize>) -> Result<(), Error> {
+    session.insert(&format!("own-{number}"), &number)?;
+    session.update("counter", |count: Option<usize>| count.unwrap_or(0) + 1).await?;
+    Ok(())
+}
+
+/// Has the session in hand for a time before it changes it.
+async fn slow(session: Session, Path(ms): Path<u64>) -> Result<(), Error> {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    session.insert("slow", &ms)
+}
+
+/// The status, the body, and the session cookie that is set.
+async fn request(app: &Router, path: &str, cookie: &str) -> (StatusCode, String, Option<String>) {
+    let request = Request::get(path).header(COOKIE, cookie).body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let set = response.headers().get(SET_COOKIE).map(|line| line.to_str().unwrap());
+    let set = set.map(|line| line.split(';').next().unwrap().to_owned());
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap(), set)
+}
+
+async fn log_in(app: &Router) -> String {
+    let (status, _, cookie) = request(app, "/start", "").await;
+    assert_eq!(status, StatusCode::OK);
+    cookie.unwrap()
+}
+
+fn redis(server: &RedisServer) -> RedisStore {
+    // So many requests at once may wait on a busy machine.
+    let patience = Duration::from_secs(10);
+    let timeouts = Timeouts { connect: patience, response: patience };
+    RedisStore::new(Client::with_timeouts(&server.url(), timeouts).unwrap())
+}
+
+async fn sqlite(dir: &tempfile::TempDir) -> SqliteStore {
+    SqliteStore::open(Database::open(&dir.path().join("sessions.db")).unwrap()).await.unwrap()
+}
+
+async fn no_update_is_lost(store: Arc<dyn Store>) {
+    let app = app(store);
+    for (path, counts) in [("/own", false), ("/own-and-shared", true)] {
+        for _ in 0..ROUNDS {
+            let cookie = log_in(&app).await;
+            let mut requests = JoinSet::new();
+            for number in 0..REQUESTS {
+                let (app, cookie) = (app.clone(), cookie.clone());
+                requests.spawn(async move {
+                    request(&app, &format!("{path}/{number}"), &cookie).await.0
+                });
+            }
+            assert!(requests.join_all().await.iter().all(|status| *status == StatusCode::OK));
+            let (_, json, _) = request(&app, "/look", &cookie).await;
+            let session: serde_json::Value = serde_json::from_str(&json).unwrap();
+            for number in 0..REQUESTS {
+                assert_eq!(session[format!("own-{number}")], number, "{json}");
+            }
+            assert!(!counts || session["counter"] == REQUESTS, "{json}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_update_is_lost_in_memory() {
+    no_update_is_lost(Arc::new(MemoryStore::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_update_is_lost_in_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    no_update_is_lost(Arc::new(sqlite(&dir).await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_update_is_lost_in_redis() {
+    let server = RedisServer::start();
+    no_update_is_lost(Arc::new(redis(&server))).await;
+    no_update_is_lost(Arc::new(redis(&server).cached(CacheOptions::default()))).await;
+}
+
+/// What happened in some races.
+#[derive(Debug, Default)]
+struct Outcome {
+    races: usize,
+    /// Requests under way that found the session gone, and had their cookie cleared.
+    cleared: usize,
+    /// Sessions that Express wrote back after they had ended.
+    written_back: usize,
+}
+
+impl AddAssign for Outcome {
+    fn add_assign(&mut self, other: Self) {
+        self.races += other.races;
+        self.cleared += other.cleared;
+        self.written_back += other.written_back;
+    }
+}
+
+/// When the parts of a race happen, in milliseconds from its start.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    slow: [u64; 2],
+    express: u64,
+    logout: u64,
+}
+
+impl Plan {
+    fn random(rng: &mut Rng) -> Plan {
+        let mut ms = || rng.below(LONGEST_MS) as u64;
+        Plan { slow: [ms(), ms()], express: ms(), logout: ms() }
+    }
+}
+
+/// A real Express service, and the Redis that it writes to.
+#[derive(Clone)]
+struct Neighbour {
+    browser: Browser,
+    redis: Client,
+}
+
+impl Neighbour {
+    /// Has the session in hand for some milliseconds and then writes it, whatever happened meanwhile.
+    async fn write(&self, cookie: &str, ms: u64) {
+        let program = format!(r#"[["sleep",{ms}],["set","express",1]]"#);
+        let mut browser = self.browser.clone();
+        let post = browser.request(Method::POST, "/").without_jar();
+        let answer = post.header("Cookie", cookie).body(program).send().await;
+        assert_eq!(answer.status, 200);
+    }
+
+    async fn wrote_back(&self, cookie: &str) -> bool {
+        let value = signature::decode(cookie.split_once('=').unwrap().1).unwrap();
+        let key = format!("sess:{}", signature::unsign(&value, SECRET).unwrap());
+        self.redis.call(&[b"EXISTS", key.as_bytes()]).await.unwrap() == Reply::Int(1)
+    }
+}
+
+/// Runs `count` races, with Express among the runners where there is one.
+async fn races(app: &Router, neighbour: Option<Neighbour>, count: usize) -> Outcome {
+    let seed = std::env::var("RACE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
+    let mut rng = Rng::new(seed);
+    let mut outcome = Outcome::default();
+    let mut running = JoinSet::new();
+    for _ in 0..count {
+        let (app, plan, neighbour) = (app.clone(), Plan::random(&mut rng), neighbour.clone());
+        running.spawn(async move { race(&app, plan, neighbour).await });
+        if running.len() == AT_ONCE {
+            outcome += running.join_next().await.unwrap().unwrap();
+        }
+    }
+    while let Some(one) = running.join_next().await {
+        outcome += one.unwrap();
+    }
+    assert!(outcome.cleared > 0, "the races are close: {outcome:?}, RACE_SEED={seed}");
+    outcome
+}
+
+async fn race(app: &Router, plan: Plan, neighbour: Option<Neighbour>) -> Outcome {
+    let cookie = log_in(app).await;
+    let slow = plan.slow.map(|ms| format!("/slow/{ms}"));
+    let logout = async {
+        tokio::time::sleep(Duration::from_millis(plan.logout)).await;
+        assert_eq!(request(app, "/logout", &cookie).await.0, StatusCode::OK);
+        // From here on nobody is let in, while the others are still under way.
+        assert_eq!(request(app, "/look", &cookie).await.1, "{}", "{plan:?}");
+    };
+    let at_express = async {
+        if let Some(neighbour) = &neighbour {
+            neighbour.write(&cookie, plan.express).await;
+        }
+    };
+    let ((), (.., first), (.., second), ()) = tokio::join!(
+        logout,
+        request(app, &slow[0], &cookie),
+        request(app, &slow[1], &cookie),
+        at_express
+    );
+    let written_back = match &neighbour {
+        Some(neighbour) => usize::from(neighbour.wrote_back(&cookie).await),
+        None => 0,
+    };
+    let (_, json, _) = request(app, "/look", &cookie).await;
+    assert_eq!(json, "{}", "nor when all are done: {plan:?}");
+    if let Some(neighbour) = &neighbour {
+        assert!(!neighbour.wrote_back(&cookie).await, "that look deleted it again: {plan:?}");
+    }
+    let was_cleared = |cookie: Option<String>| usize::from(cookie.as_deref() == Some(CLEARED));
+    Outcome { races: 1, cleared: was_cleared(first) + was_cleared(second), written_back }
+}
+
+const CLEARED: &str = "connect.sid=";
+
+#[expect(clippy::print_stdout, reason = "what happened in the races is what the tests find out")]
+fn tell(store: &str, outcome: &Outcome) {
+    println!("{store}: {outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_ended_stays_gone_in_memory_and_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    tell("memory", &races(&app(Arc::new(MemoryStore::new())), None, 1000).await);
+    tell("SQLite", &races(&app(Arc::new(sqlite(&dir).await)), None, 1000).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_ended_stays_gone_in_redis_though_express_writes_it_back() {
+    let server = RedisServer::start();
+    let options = format!(r#"{{"secret":"{SECRET}","resave":false,"saveUninitialized":false}}"#);
+    let express = Express::start("probe.js", &[("STORE", &server.url()), ("OPTIONS", &options)]);
+    let client = Client::open(&server.url()).unwrap();
+    let neighbour = Neighbour { browser: Browser::new(express.url()), redis: client };
+    let outcome = races(&app(Arc::new(redis(&server))), Some(neighbour), 10_000).await;
+    tell("Redis, beside Express", &outcome);
+    assert!(outcome.written_back > 300, "Express writes back: {outcome:?}");
+}
