@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on fails the test")]
 
+mod account_stores;
+mod backend;
 mod cached;
 mod express_interop;
 mod middleware;

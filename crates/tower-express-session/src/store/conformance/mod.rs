@@ -1,4 +1,5 @@
-//! What every [`Store`] must do, as a program that runs against any of them.
+//! What every [`Store`] must do, as a program that runs against any of them; what an
+//! [`AccountStore`](super::AccountStore) must do besides is in [`accounts`].
 //!
 //! A store of your own passes when [`run`] returns:
 //!
@@ -16,6 +17,8 @@
 //! conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
 //! # });
 //! ```
+
+pub mod accounts;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

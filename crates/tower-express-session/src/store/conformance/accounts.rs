@@ -1,0 +1,275 @@
+//! What every [`AccountStore`] must do beside keeping sessions.
+//!
+//! A store of your own passes when [`run`] returns:
+//!
+//! ```
+//! use tower_express_session::MemoryStore;
+//! use tower_express_session::store::conformance::accounts::{self, Subject};
+//! # use std::sync::{Arc, Mutex};
+//! # use std::time::{Duration, Instant};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let now = Arc::new(Mutex::new(Instant::now()));
+//! let clock = Arc::clone(&now);
+//! let store = MemoryStore::with_clock(move || *clock.lock().unwrap());
+//! let pass_time = |_: &str, time| *now.lock().unwrap() += time;
+//! accounts::run(&Subject { store: &store, pass_time: &pass_time, neighbour: None }).await;
+//! # });
+//! ```
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{TTL, fresh_id, join_all};
+use crate::id::SessionId;
+use crate::store::{AccountStore, Created, NotedSession};
+
+/// A store under test.
+pub struct Subject<'a> {
+    /// The store.
+    pub store: &'a dyn AccountStore,
+    /// Lets time pass, for the session of this id or for what is noted of the account of this name
+    /// at least: moves the store's clock, or shortens what is left of its time in the database.
+    pub pass_time: &'a (dyn Fn(&str, Duration) + Sync),
+    /// Another application's store in the same database, under another prefix, where a database
+    /// may be shared.
+    pub neighbour: Option<&'a dyn AccountStore>,
+}
+
+/// Longer than what stores read at a time, so that they have to go on where they stopped.
+const MANY: usize = 1_100;
+
+/// Names that mean something to the one or the other database.
+const HOSTILE: [&str; 22] = [
+    "",
+    "*",
+    "?",
+    "[a-z]",
+    "{",
+    "}",
+    "{}",
+    "{a}",
+    "a",
+    "a:b",
+    "a b",
+    "a\r\nDEL x",
+    "\0",
+    "a\0",
+    "é",
+    "%",
+    "_",
+    "'",
+    "\"",
+    "\\",
+    "c:",
+    "'; DROP TABLE noted_sessions; --",
+];
+
+/// Runs the whole suite.
+///
+/// # Panics
+///
+/// When the store does not keep the contract; the message says which part.
+pub async fn run(subject: &Subject<'_>) {
+    subject.gives_back_what_was_noted().await;
+    subject.creation_stays_when_noted_again().await;
+    subject.forgets_what_it_is_told_to().await;
+    subject.accounts_are_opaque().await;
+    subject.ids_are_opaque().await;
+    subject.entries_end_together_after_the_longest_time().await;
+    subject.each_shows_every_live_session().await;
+    subject.neighbours_are_apart().await;
+}
+
+impl Subject<'_> {
+    async fn gives_back_what_was_noted(&self) {
+        let account = fresh_account();
+        assert_eq!(self.noted(&account).await, [], "nothing is noted of a new account");
+        let plain = noted_of(&fresh_id());
+        let device = "Möbius/1.0 (\"quoted\"; 'too'; \\ {} \u{1F600}\t)".to_owned();
+        let odd =
+            NotedSession { device, address: "2001:db8::1".to_owned(), ..noted_of(&fresh_id()) };
+        for session in [&plain, &odd] {
+            self.note(&account, session, TTL).await;
+        }
+        let noted = self.noted(&account).await;
+        assert_eq!(noted.len(), 2, "each session has one entry: {noted:?}");
+        assert!(noted.contains(&plain) && noted.contains(&odd), "entries come back: {noted:?}");
+    }
+
+    async fn creation_stays_when_noted_again(&self) {
+        let account = fresh_account();
+        let first = noted_of(&fresh_id());
+        let again = NotedSession {
+            created_ms: first.created_ms + 5_000,
+            last_seen_ms: first.last_seen_ms + 5_000,
+            device: "another".to_owned(),
+            address: "192.0.2.2".to_owned(),
+            ..first.clone()
+        };
+        self.note(&account, &first, TTL).await;
+        self.note(&account, &again, TTL).await;
+        let kept = NotedSession { created_ms: first.created_ms, ..again.clone() };
+        assert_eq!(self.noted(&account).await, [kept], "all but the creation is the latest");
+        self.forget(&account, &[&first]).await;
+        self.note(&account, &again, TTL).await;
+        assert_eq!(self.noted(&account).await, [again], "what was forgotten has no creation");
+    }
+
+    async fn forgets_what_it_is_told_to(&self) {
+        let account = fresh_account();
+        let sessions = [(); 3].map(|()| noted_of(&fresh_id()));
+        for session in &sessions {
+            self.note(&account, session, TTL).await;
+        }
+        self.forget(&account, &[]).await;
+        assert_eq!(self.noted(&account).await.len(), 3, "nothing was to be forgotten");
+        self.forget(&account, &[&sessions[0], &sessions[2]]).await;
+        assert_eq!(self.noted(&account).await, [sessions[1].clone()]);
+        self.forget(&account, &[&sessions[0]]).await;
+        self.forget(&fresh_account(), &[&sessions[0]]).await;
+        assert_eq!(self.noted(&account).await, [sessions[1].clone()], "nor are others touched");
+    }
+
+    async fn accounts_are_opaque(&self) {
+        let long = "x".repeat(500);
+        let names: Vec<&str> = HOSTILE.into_iter().chain([long.as_str()]).collect();
+        let sessions: Vec<_> = names.iter().map(|_| noted_of(&fresh_id())).collect();
+        for (name, session) in names.iter().zip(&sessions) {
+            self.note(name, session, TTL).await;
+        }
+        for (at, name) in names.iter().enumerate() {
+            assert_eq!(self.noted(name).await, [sessions[at].clone()], "of {name:?}");
+            self.forget(name, &[&sessions[at]]).await;
+            assert_eq!(self.noted(name).await, [], "of {name:?}");
+        }
+    }
+
+    async fn ids_are_opaque(&self) {
+        let account = fresh_account();
+        let long = "s:".repeat(250);
+        let ids = HOSTILE.into_iter().chain(["s:", "c:c:", &long]).map(SessionId::from);
+        let sessions: Vec<_> = ids.map(|id| noted_of(&id)).collect();
+        for session in &sessions {
+            self.note(&account, session, TTL).await;
+        }
+        let noted = self.noted(&account).await;
+        assert_eq!(noted.len(), sessions.len(), "each id has an entry of its own");
+        for session in &sessions {
+            assert!(noted.contains(session), "{session:?}");
+            self.forget(&account, &[session]).await;
+            assert!(!self.noted(&account).await.contains(session), "{session:?}");
+        }
+        assert_eq!(self.noted(&account).await, []);
+    }
+
+    async fn entries_end_together_after_the_longest_time(&self) {
+        let account = fresh_account();
+        let (long, short) = (noted_of(&fresh_id()), noted_of(&fresh_id()));
+        self.note(&account, &long, TTL).await;
+        self.note(&account, &short, TTL / 10).await;
+        self.pass_seconds(&account, 99);
+        assert_eq!(self.noted(&account).await.len(), 2, "kept for the longest time asked for");
+        self.note(&account, &short, TTL).await;
+        self.pass_seconds(&account, 99);
+        assert_eq!(self.noted(&account).await.len(), 2, "and for longer when asked again");
+        self.pass_seconds(&account, 2);
+        assert_eq!(self.noted(&account).await, [], "and no longer");
+        let again = NotedSession { created_ms: long.created_ms + 1, ..long };
+        self.note(&account, &again, TTL).await;
+        assert_eq!(self.noted(&account).await, [again], "what has ended is noted as new");
+    }
+
+    async fn each_shows_every_live_session(&self) {
+        let ids: Vec<_> = (0..MANY).map(|_| fresh_id()).collect();
+        join_all(ids.iter().map(|id| self.create(self.store, id))).await;
+        let (over, ended) = (fresh_id(), fresh_id());
+        self.create(self.store, &ended).await;
+        self.store.destroy(&ended, TTL).await.expect("destroy");
+        let shown = self.shown(self.store).await;
+        let is_shown = |id: &&SessionId| shown.get(id) == Some(&value_of(id));
+        assert_eq!(ids.iter().filter(is_shown).count(), MANY, "all of them, with their values");
+        assert!(!shown.contains_key(&ended), "one that was ended is none");
+        self.create(self.store, &over).await;
+        self.pass_seconds(over.as_str(), 101);
+        assert!(!self.shown(self.store).await.contains_key(&over), "nor is one that is over");
+    }
+
+    async fn neighbours_are_apart(&self) {
+        let Some(neighbour) = self.neighbour else { return };
+        let account = fresh_account();
+        let session = noted_of(&fresh_id());
+        neighbour.note(&account, &session, TTL).await.expect("note");
+        assert_eq!(self.noted(&account).await, [], "it is noted elsewhere");
+        self.forget(&account, &[&session]).await;
+        let noted = neighbour.noted(&account).await.expect("noted");
+        assert_eq!(noted, [session], "nor is it forgotten there");
+        let (ours, theirs) = (fresh_id(), fresh_id());
+        self.create(self.store, &ours).await;
+        self.create(neighbour, &theirs).await;
+        for (store, own) in [(self.store, &ours), (neighbour, &theirs)] {
+            let shown = self.shown(store).await;
+            let other = if own == &ours { &theirs } else { &ours };
+            assert!(shown.contains_key(own));
+            let foreign = |id: &&SessionId| id.as_str().ends_with(other.as_str());
+            assert_eq!(shown.keys().find(foreign), None, "a session of another application");
+        }
+    }
+
+    async fn note(&self, account: &str, session: &NotedSession, keep: Duration) {
+        self.store.note(account, session, keep).await.expect("note");
+    }
+
+    async fn noted(&self, account: &str) -> Vec<NotedSession> {
+        self.store.noted(account).await.expect("noted")
+    }
+
+    async fn forget(&self, account: &str, sessions: &[&NotedSession]) {
+        let ids: Vec<_> = sessions.iter().map(|session| session.id.clone()).collect();
+        self.store.forget(account, &ids).await.expect("forgetting succeeds, noted or not");
+    }
+
+    /// Makes a session whose value names it.
+    async fn create(&self, store: &dyn AccountStore, id: &SessionId) {
+        let created = store.create(id, value_of(id), TTL).await;
+        assert_eq!(created.expect("create"), Created::Stored);
+    }
+
+    async fn shown(&self, store: &dyn AccountStore) -> HashMap<SessionId, Bytes> {
+        let mut shown = HashMap::new();
+        store.each(&mut |id, value| drop(shown.insert(id, value))).await.expect("each");
+        shown
+    }
+
+    fn pass_seconds(&self, name: &str, seconds: u64) {
+        (self.pass_time)(name, Duration::from_secs(seconds));
+    }
+}
+
+fn value_of(id: &SessionId) -> Bytes {
+    Bytes::copy_from_slice(id.as_str().as_bytes())
+}
+
+fn fresh_account() -> String {
+    fresh_id().as_str().to_owned()
+}
+
+fn noted_of(id: &SessionId) -> NotedSession {
+    let at_ms = 1_750_000_000_000;
+    NotedSession {
+        id: id.clone(),
+        created_ms: at_ms,
+        last_seen_ms: at_ms + 1,
+        device: "Browser/1.0".to_owned(),
+        address: "192.0.2.1".to_owned(),
+    }
+}
+
+impl fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("store", &self.store).finish_non_exhaustive()
+    }
+}

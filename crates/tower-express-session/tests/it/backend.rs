@@ -1,0 +1,88 @@
+//! The three stores, each with a clock that a test moves.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use testkit::RedisServer;
+use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
+use tower_express_session::store::sqlite::{Database, SqliteStore};
+use tower_express_session::{AccountStore, MemoryStore};
+
+pub(crate) const PREFIX: &str = "app:sess:";
+const NEIGHBOURS_PREFIX: &str = "other:sess:";
+
+/// Tests are about what is answered, and not about how fast a busy machine does it.
+const PATIENT: Timeouts =
+    Timeouts { connect: Duration::from_secs(10), response: Duration::from_secs(10) };
+
+/// A store, with whatever it lives in.
+pub(crate) struct Backend {
+    pub(crate) name: &'static str,
+    pub(crate) store: Arc<dyn AccountStore>,
+    /// Another application's store in the same database.
+    pub(crate) neighbour: Option<Arc<dyn AccountStore>>,
+    pass_time: Box<dyn Fn(&str, Duration) + Send + Sync>,
+    _home: Box<dyn Any + Send + Sync>,
+}
+
+impl Backend {
+    /// Lets time pass, for this session or this account at least.
+    pub(crate) fn pass_time(&self, name: &str, time: Duration) {
+        (self.pass_time)(name, time);
+    }
+}
+
+pub(crate) async fn all() -> [Backend; 3] {
+    [memory(), sqlite().await, redis(RedisServer::start())]
+}
+
+pub(crate) fn memory() -> Backend {
+    let now = Arc::new(Mutex::new(Instant::now()));
+    let clock = Arc::clone(&now);
+    Backend {
+        name: "memory",
+        store: Arc::new(MemoryStore::with_clock(move || *clock.lock().unwrap())),
+        neighbour: None,
+        pass_time: Box::new(move |_, time| *now.lock().unwrap() += time),
+        _home: Box::new(()),
+    }
+}
+
+pub(crate) async fn sqlite() -> Backend {
+    let directory = tempfile::tempdir().unwrap();
+    let now = Arc::new(Mutex::new(SystemTime::now()));
+    let database = Database::open(&directory.path().join("sessions.db")).unwrap();
+    let clock = Arc::clone(&now);
+    let store = async |prefix| {
+        let (store, clock) = (SqliteStore::open(database.clone()).await, Arc::clone(&clock));
+        Arc::new(store.unwrap().prefix(prefix).clock(move || *clock.lock().unwrap()))
+    };
+    Backend {
+        name: "sqlite",
+        store: store(PREFIX).await,
+        neighbour: Some(store(NEIGHBOURS_PREFIX).await),
+        pass_time: Box::new(move |_, time| *now.lock().unwrap() += time),
+        _home: Box::new(directory),
+    }
+}
+
+pub(crate) fn redis(server: RedisServer) -> Backend {
+    let client = Client::with_timeouts(&server.url(), PATIENT).unwrap();
+    let store = |prefix| Arc::new(RedisStore::new(client.clone()).prefix(prefix));
+    let connection = Mutex::new(server.connection());
+    Backend {
+        name: "redis",
+        store: store(PREFIX),
+        neighbour: Some(store(NEIGHBOURS_PREFIX)),
+        pass_time: Box::new(move |name, time| {
+            let mut connection = connection.lock().unwrap();
+            for key in [format!("{PREFIX}{name}"), format!("accounts:{PREFIX}{name}")] {
+                let left: i64 = ::redis::cmd("PTTL").arg(&key).query(&mut *connection).unwrap();
+                let left = left - i64::try_from(time.as_millis()).unwrap();
+                ::redis::cmd("PEXPIRE").arg(&key).arg(left).exec(&mut *connection).unwrap();
+            }
+        }),
+        _home: Box::new(server),
+    }
+}
