@@ -103,7 +103,9 @@ fn insert(
     session: &NotedSession,
     keep_until_ms: i64,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO noted_sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    // A session that is to be kept for a shorter time than the others stays with them.
+    let sql = "INSERT INTO noted_sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6, max(?7, coalesce(
+                   (SELECT max(keep_until_ms) FROM noted_sessions WHERE account = ?1), ?7)))
                ON CONFLICT (account, session_id) DO UPDATE SET
                    last_seen_ms = ?4, device = ?5, address = ?6";
     connection.prepare_cached(sql)?.execute(params![
