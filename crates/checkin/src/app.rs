@@ -157,13 +157,15 @@ impl App {
 
     /// The authentication service.
     pub fn auth(&self) -> Router {
+        let front = self.front("auth");
         let routes =
             auth::router(self.users.clone(), self.account_sessions.clone(), Passwords::new());
-        column(routes, Some(self.sessions.clone()), &self.front("auth"))
+        column(routes, Some(counted(&self.sessions, &front)), &front)
     }
 
     /// The check-in receiver; without `sessions` it believes whoever asks.
     pub fn receiver(&self, sessions: bool, settings: Settings) -> Router {
+        let front = self.front("receiver");
         let identity = match sessions {
             true => Identity::Session(Accounts::new(self.users.clone())),
             false => Identity::None,
@@ -171,7 +173,8 @@ impl App {
         let (log, locations, users) =
             (self.checkins.clone(), self.locations.clone(), self.users.clone());
         let routes = receiver::router(log, locations, users, identity, settings);
-        column(routes, sessions.then(|| self.cached_sessions.clone()), &self.front("receiver"))
+        let sessions = sessions.then(|| counted(&self.cached_sessions, &front));
+        column(routes, sessions, &front)
     }
 
     fn front(&self, service: &'static str) -> Front {
@@ -181,6 +184,12 @@ impl App {
             probes: Probes::new(self.health.clone()),
         }
     }
+}
+
+/// The session layer of one service, which counts what happens to sessions.
+fn counted(sessions: &SessionLayer, front: &Front) -> SessionLayer {
+    let metrics = front.metrics.clone();
+    sessions.clone().on_event(move |event| metrics.count_session_event(event))
 }
 
 /// The secret of an embedded store: made once, kept beside the database for its owner alone.

@@ -14,9 +14,23 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tower_express_session::Event;
 
 /// From what a cache answers to what a person gives up on, in seconds.
 const BUCKETS_SECONDS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
+
+/// What may happen to a session, as the label `event` names it.
+const SESSION_EVENTS: [&str; 9] = [
+    "loaded",
+    "unknown",
+    "corrupt",
+    "created",
+    "updated",
+    "touched",
+    "destroyed",
+    "gone",
+    "failed",
+];
 
 /// The numbers of one service.
 #[derive(Clone, Debug)]
@@ -27,6 +41,8 @@ struct Inner {
     registry: Registry,
     requests: Family<Answered, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
+    session_events: Family<SessionEvent, Counter>,
+    session_merges: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,25 +57,74 @@ struct Route {
     route: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SessionEvent {
+    event: &'static str,
+}
+
 impl Metrics {
     /// No request yet.
     #[must_use]
     pub fn new(service: &'static str) -> Self {
-        let requests = Family::default();
-        let durations =
-            Family::new_with_constructor((|| Histogram::new(BUCKETS_SECONDS)) as fn() -> Histogram);
-        let mut registry = Registry::with_labels([("service".into(), service.into())].into_iter());
+        let mut inner = Inner {
+            registry: Registry::with_labels([("service".into(), service.into())].into_iter()),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(BUCKETS_SECONDS)),
+            session_events: Family::default(),
+            session_merges: Counter::default(),
+        };
+        // From the start, or the first failure would not be seen as a change.
+        for event in SESSION_EVENTS {
+            drop(inner.session_events.get_or_create(&SessionEvent { event }));
+        }
+        inner.register();
+        Self(Arc::new(inner))
+    }
+
+    /// Counts what happened to a session.
+    pub fn count_session_event(&self, event: Event) {
+        let name = match event {
+            Event::Loaded => "loaded",
+            Event::Unknown => "unknown",
+            Event::Corrupt => "corrupt",
+            Event::Created => "created",
+            Event::Updated { .. } => "updated",
+            Event::Touched => "touched",
+            Event::Destroyed => "destroyed",
+            Event::Gone => "gone",
+            Event::Failed(_) => "failed",
+            _ => return,
+        };
+        self.0.session_events.get_or_create(&SessionEvent { event: name }).inc();
+        if let Event::Updated { merges } = event {
+            self.0.session_merges.inc_by(merges.into());
+        }
+    }
+
+    pub(super) fn routes(&self) -> Router {
+        Router::new().route("/metrics", get(show)).with_state(self.clone())
+    }
+}
+
+impl Inner {
+    fn register(&mut self) {
+        let Self { registry, requests, durations, session_events, session_merges } = self;
         registry.register("http_requests", "Answered requests", requests.clone());
         registry.register(
             "http_request_duration_seconds",
             "Time until the answer",
             durations.clone(),
         );
-        Self(Arc::new(Inner { registry, requests, durations }))
-    }
-
-    pub(super) fn routes(&self) -> Router {
-        Router::new().route("/metrics", get(show)).with_state(self.clone())
+        registry.register(
+            "checkin_session_events",
+            "What happened to sessions",
+            session_events.clone(),
+        );
+        registry.register(
+            "checkin_session_merges",
+            "How often a session was merged with what others wrote at the same time",
+            session_merges.clone(),
+        );
     }
 }
 
@@ -98,4 +163,38 @@ pub(super) async fn count(
     let duration = metrics.0.durations.get_or_create(&Route { route });
     duration.observe(started.elapsed().as_secs_f64());
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_express_session::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn each_session_event_has_its_counter() {
+        let metrics = Metrics::new("auth");
+        for event in [
+            Event::Loaded,
+            Event::Unknown,
+            Event::Corrupt,
+            Event::Created,
+            Event::Updated { merges: 2 },
+            Event::Touched,
+            Event::Destroyed,
+            Event::Gone,
+            Event::Failed(ErrorKind::Unavailable),
+        ] {
+            metrics.count_session_event(event);
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &metrics.0.registry).unwrap();
+        for event in SESSION_EVENTS {
+            let counter =
+                format!("checkin_session_events_total{{service=\"auth\",event=\"{event}\"}} 1");
+            assert!(text.contains(&counter), "{counter}:\n{text}");
+        }
+        let merges = "checkin_session_merges_total{service=\"auth\"} 2";
+        assert!(text.contains(merges), "{text}");
+    }
 }

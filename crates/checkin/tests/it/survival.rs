@@ -1,7 +1,6 @@
 //! Processes and stores end, stop, and come back.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use crate::harness::{
     CHECKIN, EMAIL, PASSWORD, PATIENCE, Service, Site, accepted, at, expect_plain, expect_problem,
     log_in, retry_after, until,
 };
+use crate::under_way::UnderWay;
 
 /// The time-out that a service has by default; the harness gives more.
 const DEFAULT_TIMEOUT: [&str; 2] = ["--store-timeout", "250ms"];
@@ -62,47 +62,14 @@ async fn redis_keeps_what_was_accepted_when_the_services_are_killed() {
     assert_eq!(accepted(&keyed(&mut receiver.client_like(&at_auth)).await), checkin);
 }
 
-/// A login whose body has not been sent yet, but is being waited for.
-struct UnderWay {
-    stream: BufReader<TcpStream>,
-    body: String,
-}
-
-impl UnderWay {
-    fn start(service: &Service) -> UnderWay {
-        let mut stream = TcpStream::connect(("127.0.0.1", service.port())).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let body = json!({"email": EMAIL, "password": PASSWORD}).to_string();
-        let head = format!(
-            "POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut stream = BufReader::new(stream);
-        let mut line = String::new();
-        stream.read_line(&mut line).unwrap();
-        // The server says this when the handler begins to read.
-        assert!(line.starts_with("HTTP/1.1 100"), "{line}");
-        UnderWay { stream, body }
-    }
-
-    fn finish(mut self) -> String {
-        self.stream.get_mut().write_all(self.body.as_bytes()).unwrap();
-        let mut answer = String::new();
-        // The connection is closed after the answer, as the service is about to end.
-        self.stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-}
-
 async fn ends_well(signal: Signal) {
     let site = Site::sqlite();
     let mut auth = site.auth(&[]);
     // A browser's idle connection holds nobody up.
     let mut idle = auth.client();
     expect_plain(&idle.get("/healthz").await, 200, "OK");
-    let login = UnderWay::start(&auth);
+    let login = json!({"email": EMAIL, "password": PASSWORD});
+    let login = UnderWay::post(&auth.client(), auth.port(), "/login", &login);
     auth.program.signal(signal);
     let deadline = Instant::now() + PATIENCE;
     while TcpStream::connect(("127.0.0.1", auth.port())).is_ok() {

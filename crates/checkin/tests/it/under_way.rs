@@ -1,0 +1,44 @@
+//! A request whose body has not been sent yet, but is being waited for.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use serde_json::Value;
+use testkit::Client;
+
+use crate::harness::PATIENCE;
+
+pub(crate) struct UnderWay {
+    stream: BufReader<TcpStream>,
+    body: String,
+}
+
+impl UnderWay {
+    /// Returns when the handler begins to read the body.
+    pub(crate) fn post(browser: &Client, port: u16, path: &str, body: &Value) -> UnderWay {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let body = body.to_string();
+        let cookie = browser.jar().header().map(|cookies| format!("Cookie: {cookies}\r\n"));
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n{}Expect: 100-continue\r\nConnection: close\r\n\r\n",
+            body.len(),
+            cookie.unwrap_or_default()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 100"), "{line}");
+        UnderWay { stream, body }
+    }
+
+    /// Sends the body, and gives the answer with its head.
+    pub(crate) fn finish(mut self) -> String {
+        self.stream.get_mut().write_all(self.body.as_bytes()).unwrap();
+        let mut answer = String::new();
+        self.stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
