@@ -5,6 +5,7 @@
 mod account_stores;
 mod backend;
 mod cached;
+mod examples;
 mod express_interop;
 mod middleware;
 mod msrv;

@@ -1,6 +1,5 @@
 //! The two servers of a comparison.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use testkit::{Client, ExpressProbes, Program, RedisServer};
@@ -70,21 +69,8 @@ impl Ground {
 
 fn ours(env: &[(&str, &str)]) -> (Option<Program>, String) {
     let env = [env, &[("PORT", "0")]].concat();
-    let program = Program::start(our_probe(), &[] as &[&str], &env);
+    let program = Program::start(crate::examples::path("probe"), &[] as &[&str], &env);
     let line = program.wait_for_line(LISTENING, Duration::from_secs(30));
     let url = line.replacen(LISTENING, "http://", 1);
     (Some(program), url)
-}
-
-/// Cargo does not tell a test where the examples are, but they lie beside it.
-fn our_probe() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let directory = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    let probe = directory.join("examples/probe");
-    assert!(
-        probe.exists(),
-        "{} is missing: run `cargo build -p tower-express-session --example probe --all-features`",
-        probe.display()
-    );
-    probe
 }

@@ -1,0 +1,115 @@
+//! Express and Rust share logins, shown in one command:
+//!
+//! ```console
+//! $ cargo run -p tower-express-session --example shared_with_express
+//! ```
+//!
+//! It starts a `redis-server`, the Express service in `service.js` and a Rust service, visits both
+//! as one browser would, and says at each step what came of it. It exits 0 when everything went as
+//! it should, 1 otherwise, and ends what it started. It needs `redis-server`, `node` and `npm`; the
+//! npm packages of `express/` are installed if they are missing.
+
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+mod walk;
+
+use std::process::{Command, ExitCode, Stdio};
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::{get, post};
+use testkit::{Express, RedisServer};
+use tower_express_session::store::redis::{Client, RedisStore};
+use tower_express_session::{ConfigError, Error, Session, SessionLayer};
+
+const SECRET: &str = "keyboard cat";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let missing = ["redis-server", "node", "npm"].into_iter().find(|program| !is_there(program));
+    if let Some(program) = missing {
+        eprintln!("{program} is not installed; this example needs redis-server and Node 20");
+        return ExitCode::FAILURE;
+    }
+    // A task of its own, so that a panic in it ends in an exit code like any other failure.
+    match tokio::spawn(run()).await {
+        Ok(Ok(true)) => {
+            println!("\nall as promised");
+            ExitCode::SUCCESS
+        }
+        Ok(Ok(false)) => {
+            println!("\nnot as promised");
+            ExitCode::FAILURE
+        }
+        Ok(Err(error)) => {
+            eprintln!("cannot start: {error}");
+            ExitCode::FAILURE
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Starts everything, and ends it when it returns. Says whether all went well.
+async fn run() -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let redis = RedisServer::start();
+    println!("Redis    {}", redis.url());
+
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/shared_with_express/service.js");
+    let packages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../express/node_modules");
+    let store = redis.url();
+    let env = [("STORE", store.as_str()), ("SECRET", SECRET), ("NODE_PATH", packages)];
+    let mut express = Express::start(script, &env);
+    println!("Express  {}", express.url());
+
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let rust = format!("http://{}", listener.local_addr()?);
+    println!("Rust     {rust}\n");
+    let app = service(&redis.url())?;
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+
+    let all_well = walk::walk(&redis, &mut express, &rust).await;
+    server.abort();
+    Ok(all_well)
+}
+
+/// The Rust service: the same secret, cookie name and prefix as the Express service has; the latter
+/// two are the defaults on both sides.
+fn service(redis: &str) -> Result<Router, ConfigError> {
+    let store = RedisStore::new(Client::open(redis)?);
+    let sessions = SessionLayer::new(store, [SECRET])?;
+    Ok(Router::new()
+        .route("/login/{name}", post(login))
+        .route("/me", get(me))
+        .route("/logout", post(logout))
+        .route("/cart/{item}", post(add_to_cart))
+        .layer(sessions))
+}
+
+async fn login(session: Session, Path(name): Path<String>) -> Result<String, Error> {
+    session.regenerate().await?;
+    session.insert("user", &name)?;
+    Ok(format!("welcome, {name}"))
+}
+
+async fn me(session: Session) -> Result<String, Error> {
+    Ok(session.get("user")?.unwrap_or_else(|| "nobody".to_owned()))
+}
+
+async fn logout(session: Session) -> Result<&'static str, Error> {
+    session.destroy().await?;
+    Ok("bye")
+}
+
+async fn add_to_cart(session: Session, Path(item): Path<String>) -> Result<String, Error> {
+    let add = |cart: Option<Vec<String>>| {
+        let mut cart = cart.unwrap_or_default();
+        cart.push(item.clone());
+        cart
+    };
+    Ok(session.update("cart", add).await?.join(", "))
+}
+
+fn is_there(program: &str) -> bool {
+    let version = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+    version.is_ok()
+}
