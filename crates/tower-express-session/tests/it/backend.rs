@@ -22,9 +22,11 @@ pub(crate) struct Backend {
     pub(crate) store: Arc<dyn AccountStore>,
     /// Another application's store in the same database.
     pub(crate) neighbour: Option<Arc<dyn AccountStore>>,
-    pass_time: Box<dyn Fn(&str, Duration) + Send + Sync>,
+    pass_time: Box<PassTime>,
     _home: Box<dyn Any + Send + Sync>,
 }
+
+type PassTime = dyn Fn(&str, Duration) + Send + Sync;
 
 impl Backend {
     /// Lets time pass, for this session or this account at least.

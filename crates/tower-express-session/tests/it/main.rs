@@ -3,14 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "what cannot go on fails the test")]
 
 mod account_stores;
+mod accounts;
+mod app;
+mod away;
 mod backend;
 mod cached;
 mod examples;
 mod express_interop;
 mod middleware;
 mod msrv;
+mod outside;
 mod programs;
 mod races;
+mod rotation;
 mod staleness;
 mod stores;
 mod tidy;
+mod tokens;
+mod touching;
+mod watched;

@@ -1,148 +1,22 @@
 //! What the layer does by default, where it differs from Express on purpose.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
+use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use tokio::sync::Notify;
 use tower::ServiceExt;
-use tower_express_session::store::{Created, Freshness, Stored, Updated};
+use tower_express_session::store::Freshness;
 use tower_express_session::{
     CookieOptions, Error, ErrorKind, LazySession, MemoryStore, SameSite, Secrets, Secure,
-    SecureTransport, Session, SessionId, SessionLayer, Store, Unset,
+    SecureTransport, Session, SessionLayer, Store, Unset,
 };
 
-/// A memory store that counts what it is asked, and can be away.
-#[derive(Debug, Default)]
-struct Watched {
-    inner: MemoryStore,
-    calls: AtomicUsize,
-    away: AtomicBool,
-}
-
-impl Watched {
-    fn asked(&self) -> Result<&MemoryStore, Error> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.away.load(Ordering::Relaxed) {
-            Err(ErrorKind::Unavailable.into())
-        } else {
-            Ok(&self.inner)
-        }
-    }
-
-    fn calls(&self) -> usize {
-        self.calls.swap(0, Ordering::Relaxed)
-    }
-}
-
-type Value = axum::body::Bytes;
-
-#[async_trait::async_trait]
-impl Store for Watched {
-    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error> {
-        self.asked()?.load(id, freshness).await
-    }
-    async fn create(&self, id: &SessionId, value: Value, ttl: Duration) -> Result<Created, Error> {
-        tokio::task::yield_now().await;
-        self.asked()?.create(id, value, ttl).await
-    }
-    async fn update(
-        &self,
-        id: &SessionId,
-        base: &Value,
-        value: Value,
-        ttl: Duration,
-    ) -> Result<Updated, Error> {
-        self.asked()?.update(id, base, value, ttl).await
-    }
-    async fn overwrite(&self, id: &SessionId, value: Value, ttl: Duration) -> Result<(), Error> {
-        self.asked()?.overwrite(id, value, ttl).await
-    }
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
-        self.asked()?.touch(id, ttl).await
-    }
-    async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
-        self.asked()?.destroy(id, barred).await
-    }
-}
-
-/// An application with a route for each thing that a handler may do, and its browser.
-struct App {
-    store: Arc<Watched>,
-    router: Router,
-    /// Lets the handler of `/slow` go on.
-    go_on: Arc<Notify>,
-    /// Says that the handler of `/slow` has its session.
-    arrived: Arc<Notify>,
-}
-
-const SECRET: &str = "keyboard cat";
-
-fn app(options: impl FnOnce(SessionLayer) -> SessionLayer) -> App {
-    let (store, go_on, arrived) =
-        (Arc::<Watched>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
-    let layer = SessionLayer::with_shared_store(store.clone(), Secrets::new([SECRET]).unwrap());
-    let (wait, tell) = (go_on.clone(), arrived.clone());
-    let router = Router::new()
-        .route("/plain", get(async || "plain"))
-        .route("/look", get(async |session: Session| session.to_json()))
-        .route("/set/{name}", get(set))
-        .route("/destroy", get(async |session: Session| session.destroy().await))
-        .route("/unset", get(async |session: Session| session.unset()))
-        .route("/regenerate", get(async |session: Session| session.regenerate().await))
-        .route(
-            "/slow/{name}",
-            get(async move |session: Session, name: axum::extract::Path<String>| {
-                tell.notify_one();
-                wait.notified().await;
-                set(session, name).await.map(|()| "done")
-            }),
-        )
-        .layer(options(layer));
-    App { store, router, go_on, arrived }
-}
-
-async fn set(session: Session, name: axum::extract::Path<String>) -> Result<(), Error> {
-    session.insert(&name, &1)
-}
-
-impl App {
-    async fn get(&self, path: &str, cookie: &str) -> Response<Body> {
-        let mut request = Request::get(path);
-        if !cookie.is_empty() {
-            request = request.header(COOKIE, cookie);
-        }
-        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
-    }
-
-    /// A cookie of a session that has the attribute `a`.
-    async fn cookie(&self) -> String {
-        let cookie = cookie_pair(&self.get("/set/a", "").await);
-        self.store.calls();
-        cookie
-    }
-}
-
-fn set_cookie(response: &Response<Body>) -> Option<&str> {
-    response.headers().get(SET_COOKIE).map(|line| line.to_str().unwrap())
-}
-
-fn cookie_pair(response: &Response<Body>) -> String {
-    set_cookie(response).unwrap().split(';').next().unwrap().to_owned()
-}
-
-async fn text(response: Response<Body>) -> String {
-    assert_eq!(response.status(), StatusCode::OK);
-    String::from_utf8(axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
-        .unwrap()
-}
-
-const CLEARED: &str = "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly";
+use crate::app::{CLEARED, SECRET, app, cookie_pair, id_in, set_cookie, text};
+use crate::watched::Watched;
 
 #[tokio::test]
 async fn nothing_is_stored_and_no_cookie_sent_before_there_is_something_to_keep() {
@@ -151,11 +25,11 @@ async fn nothing_is_stored_and_no_cookie_sent_before_there_is_something_to_keep(
         let response = app.get(path, "").await;
         assert_eq!((response.status(), set_cookie(&response)), (StatusCode::OK, None), "{path}");
     }
-    assert_eq!((app.store.calls(), app.store.inner.len()), (0, 0));
+    assert_eq!((app.store.calls(), app.store.inner.len()), (vec![], 0));
     let response = app.get("/set/a", "").await;
     assert!(set_cookie(&response).unwrap().ends_with("; Path=/; HttpOnly"));
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
-    assert_eq!((app.store.calls(), app.store.inner.len()), (1, 1));
+    assert_eq!((app.store.calls(), app.store.inner.len()), (vec!["create"], 1));
 }
 
 #[tokio::test]
@@ -163,9 +37,9 @@ async fn a_handler_without_a_session_never_asks_the_store() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
     app.get("/plain", &cookie).await;
-    assert_eq!(app.store.calls(), 0);
+    assert!(app.store.calls().is_empty());
     assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1}"#);
-    assert_eq!(app.store.calls(), 1, "loaded, and not touched again so soon");
+    assert_eq!(app.store.calls(), ["load"], "and not touched again so soon");
 }
 
 #[tokio::test]
@@ -224,7 +98,7 @@ async fn unset_keeps_or_destroys_by_option() {
 async fn a_store_that_is_away_answers_503_and_never_makes_a_session() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
-    app.store.away.store(true, Ordering::Relaxed);
+    app.store.set_away(true);
     for (path, cookie) in
         [("/look", cookie.as_str()), ("/set/b", &cookie), ("/destroy", &cookie), ("/set/a", "")]
     {
@@ -234,7 +108,7 @@ async fn a_store_that_is_away_answers_503_and_never_makes_a_session() {
         assert_eq!(response.headers()[RETRY_AFTER], "1", "{path}");
     }
     assert_eq!(app.get("/look", "").await.status(), StatusCode::OK, "nothing to ask the store for");
-    app.store.away.store(false, Ordering::Relaxed);
+    app.store.set_away(false);
     assert_eq!(
         text(app.get("/look", &cookie).await).await,
         r#"{"a":1}"#,
@@ -246,16 +120,13 @@ async fn a_store_that_is_away_answers_503_and_never_makes_a_session() {
 async fn a_corrupt_value_does_not_lock_anybody_out() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
-    let id = Secrets::new([SECRET]).unwrap().unsign(&decoded(&cookie)).unwrap();
+    let id = id_in(&cookie);
     for corrupt in ["not JSON", "{}", r#"{"cookie":{"originalMaxAge":"60000"}}"#] {
         app.store.inner.overwrite(&id, corrupt.into(), Duration::from_secs(9)).await.unwrap();
         let response = app.get("/set/b", &cookie).await;
         assert_ne!(cookie_pair(&response), cookie, "a new session, under its own id");
-        assert_eq!(
-            app.store.inner.load(&id, Freshness::Latest).await.unwrap().unwrap().value,
-            corrupt,
-            "kept for inspection"
-        );
+        let kept = app.stored(&cookie).await.unwrap().value;
+        assert_eq!(kept, corrupt, "kept for inspection");
     }
 }
 
@@ -291,7 +162,7 @@ async fn what_a_handler_changes_during_a_save_is_kept() {
         .layer(layer);
     let request = Request::get("/").body(Body::empty()).unwrap();
     let cookie = cookie_pair(&router.oneshot(request).await.unwrap());
-    let id = Secrets::new([SECRET]).unwrap().unsign(&decoded(&cookie)).unwrap();
+    let id = id_in(&cookie);
     let stored = store.inner.load(&id, Freshness::Latest).await.unwrap().unwrap().value;
     assert!(stored.ends_with(br#","a":1,"b":2}"#), "{stored:?}");
 }
@@ -317,8 +188,7 @@ async fn attributes_on_the_wire_alone_are_not_stored() {
         .unwrap();
     let secure = app.router.clone().oneshot(request).await.unwrap();
     assert!(set_cookie(&secure).unwrap().ends_with("; Path=/; HttpOnly; Secure; SameSite=Lax"));
-    let id = Secrets::new([SECRET]).unwrap().unsign(&decoded(&cookie_pair(&secure))).unwrap();
-    let stored = app.store.inner.load(&id, Freshness::Latest).await.unwrap().unwrap().value;
+    let stored = app.stored(&cookie_pair(&secure)).await.unwrap().value;
     assert_eq!(
         stored,
         r#"{"cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"},"a":1}"#
@@ -401,8 +271,4 @@ async fn options_that_no_browser_takes_are_refused_at_the_start() {
         assert!(layer.check().unwrap_err().to_string().starts_with(&format!("option {name}:")));
     }
     assert!(CookieOptions::from_json(r#"{"maxAge":"1000"}"#).is_err());
-}
-
-fn decoded(pair: &str) -> String {
-    pair.split_once('=').unwrap().1.replace("%3A", ":").replace("%2F", "/").replace("%2B", "+")
 }

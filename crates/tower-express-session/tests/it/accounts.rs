@@ -1,0 +1,219 @@
+//! An account's sessions are listed and ended, on all stores.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Request;
+use axum::http::header::{COOKIE, USER_AGENT};
+use bytes::Bytes;
+use tower_express_session::{Accounts, ClientAddress, Secrets, SessionId, SessionLayer, Store};
+
+use crate::app::{SECRET, cookie_pair, id_in, routes, send, text, until, visit};
+use crate::backend::{self, Backend};
+
+const TTL: Duration = Duration::from_secs(1000);
+const AL: &str = "al";
+const ADDRESS: ClientAddress = ClientAddress(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+
+/// An application that lists sessions by its users.
+struct Site {
+    backend: Backend,
+    accounts: Accounts,
+    router: Router,
+}
+
+fn site(backend: Backend, options: impl FnOnce(Accounts) -> Accounts) -> Site {
+    let accounts = options(Accounts::new(backend.store.clone(), "user").lifetime(TTL));
+    let store: Arc<dyn Store> = backend.store.clone();
+    let layer = SessionLayer::with_shared_store(store, Secrets::new([SECRET]).unwrap())
+        .ttl(TTL)
+        .accounts(accounts.clone());
+    Site { router: routes().layer(layer), backend, accounts }
+}
+
+impl Site {
+    /// A login, by a browser of this name.
+    async fn log_in(&self, user: &str, browser: &str) -> String {
+        let request = Request::get(format!("/login/{user}"));
+        let request = request.header(USER_AGENT, browser).extension(ADDRESS);
+        let cookie = cookie_pair(&send(&self.router, request).await);
+        // Sessions are told apart by the millisecond in which they were made.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        cookie
+    }
+
+    /// A session as an Express service makes it: nobody notes it.
+    async fn log_in_at_express(&self, user: &str) -> SessionId {
+        let id = SessionId::generate().unwrap();
+        let value = Bytes::from(format!(r#"{{"cookie":{{"path":"/"}},"user":{user}}}"#));
+        self.backend.store.overwrite(&id, value, TTL).await.unwrap();
+        id
+    }
+
+    async fn look(&self, cookie: &str) -> String {
+        text(visit(&self.router, "/look", cookie).await).await
+    }
+
+    /// The browsers of the sessions that are listed.
+    async fn devices(&self, account: &str) -> Vec<String> {
+        let sessions = self.accounts.list(account).await.unwrap();
+        sessions.into_iter().map(|session| session.device).collect()
+    }
+
+    async fn noted(&self, account: &str) -> usize {
+        self.backend.store.noted(account).await.unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn logins_are_listed_the_newest_first() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts);
+        let name = site.backend.name;
+        let old = site.log_in(AL, "Old").await;
+        site.log_in("eve", "Other").await;
+        let new = site.log_in(AL, &"New".repeat(500)).await;
+        let sessions = site.accounts.list(AL).await.unwrap();
+        let [first, second] = &sessions[..] else { panic!("{name}: {sessions:?}") };
+        assert_eq!(first.handle, id_in(&new).handle(), "{name}");
+        assert_eq!(second.handle, id_in(&old).handle(), "{name}");
+        assert_eq!((first.device.len(), second.device.as_str()), (256, "Old"), "{name}");
+        assert_eq!(second.address, "192.0.2.1", "{name}");
+        assert!(first.created_ms > second.created_ms && second.created_ms > 1_700_000_000_000);
+        assert_eq!(first.last_seen_ms, first.created_ms);
+        assert!(!first.handle.contains(id_in(&new).as_str()) && first.handle.len() == 22);
+    }
+}
+
+#[tokio::test]
+async fn what_ended_or_changed_hands_is_not_listed_and_forgotten() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts);
+        site.log_in(AL, "stays").await;
+        let ended = site.log_in(AL, "ended").await;
+        let given_away = site.log_in(AL, "given away").await;
+        let over = site.log_in(AL, "over").await;
+        visit(&site.router, "/destroy", &ended).await;
+        let value = Bytes::from(r#"{"cookie":{},"user":"eve"}"#);
+        site.backend.store.overwrite(&id_in(&given_away), value, TTL).await.unwrap();
+        let second = Duration::from_secs(1);
+        assert!(site.backend.store.touch(&id_in(&over), second).await.unwrap());
+        site.backend.pass_time(id_in(&over).as_str(), second * 2);
+        assert_eq!(site.noted(AL).await, 4);
+        assert_eq!(site.devices(AL).await, ["stays"], "{}", site.backend.name);
+        assert_eq!(site.noted(AL).await, 1, "{}", site.backend.name);
+    }
+}
+
+#[tokio::test]
+async fn one_session_is_ended_by_its_handle() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts);
+        let (first, second) = (site.log_in(AL, "first").await, site.log_in(AL, "second").await);
+        let eve = site.log_in("eve", "eve's").await;
+        let handle = id_in(&first).handle();
+        assert!(!site.accounts.end("eve", &handle).await.unwrap(), "it is not hers");
+        assert!(!site.accounts.end(AL, "nonsense").await.unwrap());
+        assert!(
+            !site.accounts.end(AL, id_in(&first).as_str()).await.unwrap(),
+            "an id is no handle"
+        );
+        assert!(site.accounts.end(AL, &handle).await.unwrap());
+        assert!(!site.accounts.end(AL, &handle).await.unwrap(), "it has ended");
+        assert_eq!(site.look(&first).await, "{}");
+        assert_eq!(site.look(&second).await, r#"{"user":"al"}"#);
+        assert_eq!(site.look(&eve).await, r#"{"user":"eve"}"#);
+    }
+}
+
+#[tokio::test]
+async fn ending_the_others_finds_what_express_made() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts);
+        let kept = site.log_in(AL, "kept").await;
+        site.log_in(AL, "noted").await;
+        let express = site.log_in_at_express(r#""al""#).await;
+        let eve = site.log_in_at_express(r#""eve""#).await;
+        let ended = site.accounts.end_others(AL, &id_in(&kept)).await.unwrap();
+        assert_eq!((ended, site.devices(AL).await), (2, vec!["kept".to_owned()]));
+        let store = &site.backend.store;
+        let is_stored = async |id| store.load(id, Default::default()).await.unwrap().is_some();
+        assert!(!is_stored(&express).await && is_stored(&eve).await, "{}", site.backend.name);
+        site.log_in_at_express(r#""al""#).await;
+        assert_eq!(site.accounts.end_all(AL).await.unwrap(), 2);
+        assert_eq!(site.look(&kept).await, "{}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_express_service_need_not_look_everywhere() {
+    let site = site(backend::memory(), Accounts::all_are_noted);
+    site.log_in(AL, "noted").await;
+    site.log_in_at_express(r#""al""#).await;
+    assert_eq!(site.accounts.end_all(AL).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_express_made_is_listed_once_it_was_found() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts);
+        site.log_in_at_express(r#""al""#).await;
+        site.log_in_at_express("77").await;
+        site.log_in_at_express("[1]").await;
+        assert_eq!(site.accounts.list(AL).await.unwrap(), []);
+        assert_eq!(site.accounts.find(AL).await.unwrap().len(), 1);
+        assert_eq!(site.accounts.list(AL).await.unwrap().len(), 1);
+        assert_eq!(site.accounts.rebuild().await.unwrap(), 2, "two have an account");
+        assert_eq!(site.accounts.list("77").await.unwrap().len(), 1, "a number is a name, too");
+    }
+}
+
+#[tokio::test]
+async fn beyond_the_limit_a_login_ends_the_oldest() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts.max_sessions(2));
+        let mut cookies = Vec::new();
+        for browser in ["one", "two", "three", "four"] {
+            cookies.push(site.log_in(AL, browser).await);
+        }
+        assert_eq!(site.devices(AL).await, ["four", "three"], "{}", site.backend.name);
+        assert_eq!(site.look(&cookies[1]).await, "{}");
+        assert_eq!(site.look(&cookies[2]).await, r#"{"user":"al"}"#);
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_entries_make_room_for_more() {
+    let site = site(backend::memory(), |accounts| accounts);
+    for _ in 0..103 {
+        visit(&site.router, "/login/al", "").await;
+    }
+    assert_eq!(site.noted(AL).await, 100);
+}
+
+#[tokio::test]
+async fn an_account_has_one_name_however_it_is_spelt() {
+    let lower_case = |json: &str| Some(json.trim_matches('"').to_lowercase());
+    let site = site(backend::memory(), |accounts| accounts.named_by(lower_case));
+    site.log_in("Al", "one").await;
+    site.log_in("AL", "two").await;
+    assert_eq!(site.devices("al").await, ["two", "one"]);
+}
+
+#[tokio::test]
+async fn use_is_noted_as_often_as_a_session_is_touched() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts);
+        let cookie = site.log_in(AL, "Firefox 1").await;
+        let made = site.accounts.list(AL).await.unwrap().remove(0);
+        site.backend.pass_time(id_in(&cookie).as_str(), TTL / 2);
+        let request = Request::get("/look").header(COOKIE, &cookie);
+        text(send(&site.router, request.header(USER_AGENT, "Firefox 2")).await).await;
+        until("the use is noted", async || site.devices(AL).await == ["Firefox 2"]).await;
+        let seen = site.accounts.list(AL).await.unwrap().remove(0);
+        assert_eq!(seen.created_ms, made.created_ms, "{}", site.backend.name);
+        assert!(seen.last_seen_ms > made.last_seen_ms, "{}", site.backend.name);
+    }
+}

@@ -1,0 +1,150 @@
+//! An application with a route for each thing that a handler may do, and what its browser does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::{Request, Response, StatusCode, request};
+use axum::routing::get;
+use tokio::sync::Notify;
+use tower::ServiceExt;
+use tower_express_session::store::{Freshness, Stored};
+use tower_express_session::{
+    Error, FreshSession, Secrets, Session, SessionId, SessionLayer, Store,
+};
+
+use crate::watched::Watched;
+
+pub(crate) const SECRET: &str = "keyboard cat";
+
+pub(crate) const CLEARED: &str =
+    "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly";
+
+/// The application over a store that is watched.
+pub(crate) struct App {
+    pub(crate) store: Arc<Watched>,
+    pub(crate) router: Router,
+    /// Lets the handler of `/slow` go on.
+    pub(crate) go_on: Arc<Notify>,
+    /// Says that the handler of `/slow` has its session.
+    pub(crate) arrived: Arc<Notify>,
+}
+
+pub(crate) fn app(options: impl FnOnce(SessionLayer) -> SessionLayer) -> App {
+    app_with(Secrets::new([SECRET]).unwrap(), options)
+}
+
+pub(crate) fn app_with(
+    secrets: Secrets,
+    options: impl FnOnce(SessionLayer) -> SessionLayer,
+) -> App {
+    let (store, go_on, arrived) =
+        (Arc::<Watched>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
+    let layer = options(SessionLayer::with_shared_store(store.clone(), secrets));
+    let (wait, tell) = (go_on.clone(), arrived.clone());
+    let slow = get(async move |session: Session, name: Path<String>| {
+        tell.notify_one();
+        wait.notified().await;
+        set(session, name).await.map(|()| "done")
+    });
+    let router = routes().route("/slow/{name}", slow).layer(layer);
+    App { store, router, go_on, arrived }
+}
+
+pub(crate) fn routes() -> Router {
+    Router::new()
+        .route("/plain", get(async || "plain"))
+        .route("/look", get(async |session: Session| session.to_json()))
+        .route("/look/fresh", get(async |FreshSession(session)| session.to_json()))
+        .route("/set/{name}", get(set))
+        .route("/destroy", get(async |session: Session| session.destroy().await))
+        .route("/unset", get(async |session: Session| session.unset()))
+        .route("/regenerate", get(async |session: Session| session.regenerate().await))
+        .route("/login/{user}", get(login))
+}
+
+pub(crate) async fn set(session: Session, name: Path<String>) -> Result<(), Error> {
+    session.insert(&name, &1)
+}
+
+async fn login(session: Session, user: Path<String>) -> Result<(), Error> {
+    session.regenerate().await?;
+    session.insert("user", &*user)
+}
+
+impl App {
+    pub(crate) async fn get(&self, path: &str, cookie: &str) -> Response<Body> {
+        visit(&self.router, path, cookie).await
+    }
+
+    pub(crate) async fn send(&self, request: request::Builder) -> Response<Body> {
+        send(&self.router, request).await
+    }
+
+    /// A cookie of a session that has the attribute `a`.
+    pub(crate) async fn cookie(&self) -> String {
+        let cookie = cookie_pair(&self.get("/set/a", "").await);
+        self.store.calls();
+        cookie
+    }
+
+    /// What is stored of a cookie's session, whatever it may be.
+    pub(crate) async fn stored(&self, cookie: &str) -> Option<Stored> {
+        self.store.inner.load(&id_in(cookie), Freshness::Latest).await.unwrap()
+    }
+}
+
+/// A browser's request, with its cookies.
+pub(crate) async fn visit(router: &Router, path: &str, cookie: &str) -> Response<Body> {
+    let request = Request::get(path);
+    send(router, if cookie.is_empty() { request } else { request.header(COOKIE, cookie) }).await
+}
+
+pub(crate) async fn send(router: &Router, request: request::Builder) -> Response<Body> {
+    router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+/// Lets the tasks that no response waits for go on, until each that can has come to its end.
+pub(crate) async fn settle() {
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until something is so that comes about by itself.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    assert!(waited.is_ok(), "this never came about: {what}");
+}
+
+pub(crate) fn set_cookie(response: &Response<Body>) -> Option<&str> {
+    response.headers().get(SET_COOKIE).map(|line| line.to_str().unwrap())
+}
+
+pub(crate) fn cookie_pair(response: &Response<Body>) -> String {
+    set_cookie(response).unwrap().split(';').next().unwrap().to_owned()
+}
+
+pub(crate) async fn text(response: Response<Body>) -> String {
+    assert_eq!(response.status(), StatusCode::OK);
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// The id of the session that a cookie names.
+pub(crate) fn id_in(cookie: &str) -> SessionId {
+    Secrets::new([SECRET]).unwrap().unsign(&signed_value(cookie)).unwrap()
+}
+
+/// The signed value in a cookie, as it was before it was percent-encoded.
+pub(crate) fn signed_value(cookie: &str) -> String {
+    testkit::signature::decode(cookie.split_once('=').unwrap().1).unwrap()
+}

@@ -1,0 +1,81 @@
+//! A store that is away logs nobody out.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use tower_express_session::{ErrorKind, Event, WhenAway};
+
+use crate::app::{app, set_cookie, text};
+
+const REFUSED: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_may_be_an_empty_one() {
+    let app = app(|layer| layer.when_away(WhenAway::Anonymous));
+    let cookie = app.cookie().await;
+    app.store.set_away(true);
+    let looked = app.get("/look", &cookie).await;
+    assert_eq!(set_cookie(&looked), None, "the cookie stays as it is");
+    assert_eq!(text(looked).await, "{}");
+    for path in ["/set/b", "/login/al", "/regenerate", "/destroy"] {
+        let refused = app.get(path, &cookie).await;
+        assert_eq!((refused.status(), set_cookie(&refused)), (REFUSED, None), "{path}");
+        assert_eq!(refused.headers()[RETRY_AFTER], "1", "{path}");
+    }
+    assert_eq!(app.get("/unset", &cookie).await.status(), StatusCode::OK);
+    app.store.set_away(false);
+    assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1}"#, "nothing was lost");
+}
+
+#[tokio::test]
+async fn a_session_that_came_back_during_a_request_is_not_overwritten() {
+    let app = app(|layer| layer.when_away(WhenAway::Anonymous));
+    let cookie = app.cookie().await;
+    app.store.set_away(true);
+    let returns = async {
+        app.arrived.notified().await;
+        app.store.set_away(false);
+        app.go_on.notify_one();
+    };
+    let (slow, ()) = tokio::join!(app.get("/slow/b", &cookie), returns);
+    assert_eq!((slow.status(), set_cookie(&slow)), (REFUSED, None));
+    assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1}"#);
+}
+
+#[tokio::test]
+async fn a_request_without_a_cookie_never_waits_for_the_store() {
+    let app = app(|layer| layer);
+    app.store.never_answer("load");
+    let look = app.get("/look", "");
+    let looked = tokio::time::timeout(Duration::from_secs(20), look).await.unwrap();
+    assert_eq!(text(looked).await, "{}");
+    let forged = app.get("/look", "connect.sid=s%3Aforged.signature");
+    assert_eq!(
+        text(tokio::time::timeout(Duration::from_secs(20), forged).await.unwrap()).await,
+        "{}"
+    );
+    assert!(app.store.calls().is_empty());
+}
+
+#[tokio::test]
+async fn what_happens_is_told() {
+    let told = std::sync::Arc::<std::sync::Mutex<Vec<Event>>>::default();
+    let list = told.clone();
+    let app = app(|layer| layer.on_event(move |event| list.lock().unwrap().push(event)));
+    let events = || std::mem::take(&mut *told.lock().unwrap());
+    let cookie = app.cookie().await;
+    assert_eq!(events(), [Event::Created]);
+    app.get("/look", &cookie).await;
+    assert_eq!(events(), [Event::Loaded]);
+    app.get("/set/b", &cookie).await;
+    assert_eq!(events(), [Event::Loaded, Event::Updated { merges: 0 }]);
+    app.store.set_away(true);
+    app.get("/look", &cookie).await;
+    assert_eq!(events(), [Event::Failed(ErrorKind::Unavailable)]);
+    app.store.set_away(false);
+    app.get("/destroy", &cookie).await;
+    assert_eq!(events(), [Event::Loaded, Event::Destroyed]);
+    app.get("/look", &cookie).await;
+    assert_eq!(events(), [Event::Unknown]);
+}

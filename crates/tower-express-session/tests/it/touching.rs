@@ -1,0 +1,106 @@
+//! A session that is used is kept alive without a write for each request, and without a wait.
+
+use std::time::Duration;
+
+use tower_express_session::SessionLayer;
+
+use crate::app::{app, settle, text};
+
+const TTL: Duration = Duration::from_secs(1000);
+
+fn with_ttl(layer: SessionLayer) -> SessionLayer {
+    layer.ttl(TTL)
+}
+
+#[tokio::test]
+async fn a_touch_waits_for_its_part_of_the_lifetime() {
+    let app = app(with_ttl);
+    let cookie = app.cookie().await;
+    for (passed, touched) in [(50, false), (45, false), (10, true), (50, false), (55, true)] {
+        app.store.pass_time(Duration::from_secs(passed));
+        app.get("/look", &cookie).await;
+        settle().await;
+        let expected: &[_] = if touched { &["load", "touch"] } else { &["load"] };
+        assert_eq!(app.store.calls(), expected, "{passed} s later");
+    }
+    assert_eq!(app.stored(&cookie).await.unwrap().time_left, TTL);
+}
+
+#[tokio::test]
+async fn touch_after_is_an_option() {
+    for (fraction, passed, touched) in
+        [(0.0, 1, true), (0.5, 499, false), (0.5, 501, true), (1.0, 999, false)]
+    {
+        let app = app(|layer| with_ttl(layer).touch_after(fraction));
+        let cookie = app.cookie().await;
+        app.store.pass_time(Duration::from_secs(passed));
+        app.get("/look", &cookie).await;
+        settle().await;
+        assert_eq!(app.store.calls().contains(&"touch"), touched, "{fraction} after {passed} s");
+    }
+}
+
+#[tokio::test]
+async fn a_session_in_use_never_ends_and_one_that_rests_does() {
+    let app = app(with_ttl);
+    let cookie = app.cookie().await;
+    for _ in 0..10 {
+        app.store.pass_time(Duration::from_secs(800));
+        assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1}"#);
+        settle().await;
+    }
+    app.store.pass_time(TTL + Duration::from_secs(1));
+    assert_eq!(text(app.get("/look", &cookie).await).await, "{}");
+}
+
+#[tokio::test]
+async fn no_response_waits_for_a_touch() {
+    let app = app(|layer| layer.touch_after(0.0));
+    let cookie = app.cookie().await;
+    app.store.never_answer("touch");
+    app.store.pass_time(Duration::from_secs(1));
+    assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1}"#);
+    settle().await;
+    assert!(app.store.calls().contains(&"touch"));
+}
+
+#[tokio::test]
+async fn touches_that_never_end_do_not_pile_up() {
+    let app = app(|layer| layer.touch_after(0.0));
+    let cookie = app.cookie().await;
+    app.store.never_answer("touch");
+    app.store.pass_time(Duration::from_secs(1));
+    for _ in 0..1200 {
+        app.get("/look", &cookie).await;
+    }
+    settle().await;
+    let touches = app.store.calls().iter().filter(|call| **call == "touch").count();
+    assert_eq!(touches, 1024);
+}
+
+#[tokio::test]
+async fn a_request_that_writes_does_not_touch_besides() {
+    let app = app(|layer| layer.touch_after(0.0));
+    let cookie = app.cookie().await;
+    app.get("/set/b", &cookie).await;
+    settle().await;
+    assert_eq!(app.store.calls(), ["load", "update"]);
+}
+
+#[tokio::test]
+async fn refresh_expires_writes_what_a_touch_leaves_behind() {
+    let max_age = tower_express_session::CookieOptions::new().max_age(TTL);
+    for (refresh, write) in [(false, "touch"), (true, "update")] {
+        let app = app(|layer| layer.cookie(max_age.clone()).refresh_expires(refresh));
+        let cookie = app.cookie().await;
+        let before = app.stored(&cookie).await.unwrap().value;
+        app.store.pass_time(Duration::from_secs(500));
+        app.get("/look", &cookie).await;
+        settle().await;
+        assert_eq!(app.store.calls(), ["load", write]);
+        let after = app.stored(&cookie).await.unwrap();
+        // The clock of dates goes on while a request is handled, perhaps by less than it shows.
+        assert!(refresh || after.value == before);
+        assert!(after.time_left > Duration::from_secs(990));
+    }
+}
