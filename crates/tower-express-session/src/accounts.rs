@@ -66,7 +66,7 @@ pub struct Accounts {
 
 type NameOf = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// A session of an account, for its owner to see.
+/// A session of an account, for its owner to see. Nothing in it opens the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountSession {
     /// Names the session in public; nobody can find out its id from it. That of the request's own
@@ -86,11 +86,27 @@ pub struct AccountSession {
 
 /// A request extension that says which address a request came from, for lists of an account's
 /// sessions. The application knows whether a proxy is to be believed, so it inserts it.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use axum::extract::{ConnectInfo, Request};
+/// use tower_express_session::ClientAddress;
+///
+/// /// For `axum::middleware::map_request`, around the session layer; no proxy in front.
+/// async fn note_address(mut request: Request) -> Request {
+///     let peer = request.extensions().get().map(|ConnectInfo::<SocketAddr>(peer)| peer.ip());
+///     if let Some(address) = peer {
+///         request.extensions_mut().insert(ClientAddress(address));
+///     }
+///     request
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
 impl Accounts {
-    /// The accounts that `attribute` names: its text, or the digits of its number.
+    /// The accounts that `attribute` names: its text, or the digits of its number. Sessions whose
+    /// attribute is something else, or longer than 512 bytes, are nobody's.
     #[must_use]
     pub fn new(store: Arc<dyn AccountStore>, attribute: &str) -> Self {
         Self {
@@ -106,6 +122,16 @@ impl Accounts {
     /// Gives an account's name from the attribute's JSON, where it is not simply its text: of two
     /// spellings of one e-mail address the same. `None` is nobody's session. Names given to the
     /// methods of this type are names as this gives them.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tower_express_session::{Accounts, MemoryStore};
+    /// // The attribute is an object, as Passport's: {"user":7}
+    /// let accounts = Accounts::new(Arc::new(MemoryStore::new()), "passport").named_by(|json| {
+    ///     let passport: serde_json::Value = serde_json::from_str(json).ok()?;
+    ///     Some(passport["user"].as_u64()?.to_string())
+    /// });
+    /// ```
     #[must_use]
     pub fn named_by(
         mut self,

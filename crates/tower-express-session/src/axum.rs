@@ -11,7 +11,21 @@ use crate::lazy::LazySession;
 use crate::service::{RETRY_AFTER_SECONDS, status};
 use crate::session::Session;
 
-/// Why a handler got no session.
+/// Why a handler got no session. As a response 500 for [`NoLayer`](Self::NoLayer), which is a bug, and
+/// that of the [`Error`] for [`Failed`](Self::Failed).
+///
+/// Take `Result<Session, SessionRejection>` as an argument to answer otherwise:
+///
+/// ```
+/// use tower_express_session::{Error, Session, SessionRejection};
+///
+/// async fn page(session: Result<Session, SessionRejection>) -> Result<String, Error> {
+///     match session {
+///         Ok(session) => Ok(session.get("user")?.unwrap_or_default()),
+///         Err(_) => Ok("we are having trouble; your login is safe".to_owned()),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SessionRejection {

@@ -78,6 +78,16 @@ impl Slot {
 ///
 /// The typed methods cover what a Rust service needs. What an Express service stored beyond that,
 /// such as `"priority":"HIGH"` or `"expires":false`, is kept and written back.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use tower_express_session::{Error, Session};
+///
+/// fn seconds_left(session: &Session) -> Result<Option<u64>, Error> {
+///     let left = session.cookie()?.expires().map(|end| end.duration_since(SystemTime::now()));
+///     Ok(left.map(|left| left.unwrap_or_default().as_secs()))
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cookie {
     pub(crate) original_max_age: Slot,

@@ -25,10 +25,17 @@ use crate::timestamp::now_ms;
 ///     tokio::spawn(async move {
 ///         tokio::select! {
 ///             () = session.ended(Duration::from_secs(1)) => {} // close the socket
-///             // () = talk(&session) => {}
+///             result = talk(session.session()) => drop(result),
 ///         }
 ///     });
 ///     Ok(())
+/// }
+///
+/// async fn talk(session: &Session) -> Result<(), Error> {
+///     loop {
+///         tokio::time::sleep(Duration::from_secs(60)).await; // or: the next message
+///         session.update("messages", |count: Option<u32>| count.unwrap_or(0) + 1).await?;
+///     }
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -53,7 +60,8 @@ impl DetachedSession {
         &self.session
     }
 
-    /// Starts the session's time in the store again, as a request would that uses it.
+    /// Starts the session's time in the store again, as a request would that uses it, and at once.
+    /// Once every few minutes is plenty for a socket that is in use.
     ///
     /// # Errors
     ///

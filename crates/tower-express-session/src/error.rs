@@ -5,7 +5,23 @@ use std::fmt;
 
 /// An operation on a session failed.
 ///
-/// [`kind`](Self::kind) says what to do about it; the source, if any, says what happened.
+/// [`kind`](Self::kind) says what to do about it; the source, if any, says what happened. Its text
+/// names no session. With the feature `axum` it is a response: 503 with `Retry-After` for
+/// [`Unavailable`](ErrorKind::Unavailable), [`Store`](ErrorKind::Store) and
+/// [`Conflict`](ErrorKind::Conflict), 500 for the others.
+///
+/// ```
+/// use tower_express_session::{Error, ErrorKind, Session};
+///
+/// async fn like(session: Session) -> Result<&'static str, Error> {
+///     match session.update("likes", |likes: Option<u32>| likes.unwrap_or(0) + 1).await {
+///         Ok(_) => Ok("thank you"),
+///         // Logged out in another window while this request was under way.
+///         Err(error) if error.kind() == ErrorKind::Gone => Ok("log in again"),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,

@@ -6,6 +6,21 @@ use crate::error::ErrorKind;
 /// [`SessionLayer::on_event`](crate::SessionLayer::on_event).
 ///
 /// There is nothing in it that names a session or a person, so that it can be counted as it is.
+///
+/// ```
+/// use tower_express_session::{ErrorKind, Event};
+///
+/// /// The label of a counter.
+/// fn label(event: Event) -> &'static str {
+///     match event {
+///         Event::Loaded => "loaded",
+///         Event::Created | Event::Updated { .. } => "stored",
+///         Event::Failed(ErrorKind::Unavailable) => "store away",
+///         _ => "other",
+///     }
+/// }
+/// assert_eq!(label(Event::Updated { merges: 1 }), "stored");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

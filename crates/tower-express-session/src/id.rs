@@ -26,6 +26,9 @@ const HANDLE_BYTES: usize = 16;
 ///
 /// let id = SessionId::from("Qm3F0bWn5pE2sT8vJ1xYkA7cR9dL4hZg");
 /// assert_eq!(format!("{id:?}"), "SessionId(Qm3F…)");
+/// assert_eq!(id.handle().len(), 22); // may be shown
+/// assert_ne!(SessionId::generate()?, SessionId::generate()?);
+/// # Ok::<(), tower_express_session::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SessionId(Arc<str>);

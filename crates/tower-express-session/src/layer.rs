@@ -21,6 +21,9 @@ use crate::store::Store;
 /// The defaults are those that express-session recommends: nothing is stored and no cookie sent
 /// until a handler puts something into the session, and nothing is written that did not change.
 ///
+/// Each method is an option of express-session by its name, or one of this crate's own. An inner
+/// layer leaves the session of an outer one alone.
+///
 /// ```
 /// use std::time::Duration;
 /// use tower_express_session::{CookieOptions, MemoryStore, SessionLayer};
@@ -36,13 +39,34 @@ pub struct SessionLayer(Arc<Shared>);
 
 /// A request extension that says that the request came over TLS. Whoever ends the TLS connection
 /// in this process inserts it; a proxy in front says it with
-/// [`proxy`](SessionLayer::proxy) instead.
+/// [`proxy`](SessionLayer::proxy) instead. `req.secure` of Express.
+///
+/// ```
+/// use axum::extract::Request;
+/// use tower_express_session::SecureTransport;
+///
+/// /// For `axum::middleware::map_request`, around the session layer.
+/// async fn note_tls(mut request: Request) -> Request {
+///     request.extensions_mut().insert(SecureTransport);
+///     request
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SecureTransport;
 
 impl SessionLayer {
     /// A layer over a store, with the secrets that sign its cookies: the first one signs, each
-    /// verifies.
+    /// verifies. The options `store` and `secret`.
+    ///
+    /// ```
+    /// use tower_express_session::{ConfigError, MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new(), ["new secret", "old secret"])?;
+    ///
+    /// let error = SessionLayer::new(MemoryStore::new(), [""]).unwrap_err();
+    /// assert_eq!(error, ConfigError::EmptySecret);
+    /// # Ok::<(), ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -61,19 +85,21 @@ impl SessionLayer {
         Self::with_shared_store(Arc::new(store), secrets)
     }
 
-    /// Like [`with_parts`](Self::with_parts), over a store that others use, too.
+    /// Like [`with_parts`](Self::with_parts), over a store that others use, too, such as
+    /// [`Accounts`].
     #[must_use]
     pub fn with_shared_store(store: Arc<dyn Store>, secrets: Secrets) -> Self {
         Self(Arc::new(Shared::new(Options::new(secrets), store)))
     }
 
-    /// The cookie's name. Default: `connect.sid`.
+    /// The cookie's name, a token of RFC 7230: the option `name`. Default: `connect.sid`.
     #[must_use]
     pub fn name(self, name: &str) -> Self {
         self.with(|options| options.name = name.to_owned())
     }
 
-    /// The cookie of new sessions. Default: `Path=/; HttpOnly`, as long as the browser runs.
+    /// The cookie of new sessions: the option `cookie`. Sessions that are stored already keep theirs.
+    /// Default: `Path=/; HttpOnly`, as long as the browser runs.
     #[must_use]
     pub fn cookie(self, cookie: CookieOptions) -> Self {
         self.with(|options| options.cookie = cookie)
@@ -103,44 +129,75 @@ impl SessionLayer {
     /// Makes the ids of new sessions: express-session's `genid`. They must not be guessed; the
     /// default has 192 random bits. Of an id that is in use already the session is refused with
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict).
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer};
+    /// use tower_express_session::SessionId;
+    ///
+    /// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
+    /// // Ids that say which service made the session.
+    /// let layer = layer.genid(|| {
+    ///     let id = SessionId::generate().expect("the system has random numbers");
+    ///     format!("rust.{}", id.as_str())
+    /// });
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn genid(self, generate: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.with(|options| options.generate_id = Some(Hook(Arc::new(generate))))
     }
 
     /// How long the store keeps a session whose cookie does not say; counted from the last request
-    /// that used it. connect-redis's option `ttl`. Default: 24 hours.
+    /// that used it. connect-redis's option `ttl`, in whole seconds. Default: 24 hours.
+    ///
+    /// A cookie with a [`max_age`](CookieOptions::max_age) takes the place of it. The crate's page has
+    /// [all lifetimes in one table](crate#lifetimes).
     #[must_use]
     pub fn ttl(self, ttl: Duration) -> Self {
         self.with(|options| options.ttl = ttl)
     }
 
-    /// Whether a session is written even if nothing in it changed. Default: no.
+    /// Whether a session that a handler asked for is written even if nothing in it changed: the option
+    /// `resave`. Default: no (express-session: yes).
     #[must_use]
     pub fn resave(self, resave: bool) -> Self {
         self.with(|options| options.rules.resave = resave)
     }
 
-    /// Whether each response sets the cookie anew. Default: no.
+    /// Whether each response of a handler that asked for the session sets the cookie anew: the option
+    /// `rolling`. Default: no.
+    ///
+    /// With a cookie that has a [`max_age`](CookieOptions::max_age) this keeps the browser's cookie
+    /// alive for as long as the session is used.
     #[must_use]
     pub fn rolling(self, rolling: bool) -> Self {
         self.with(|options| options.rules.rolling = rolling)
     }
 
-    /// Whether a session is stored and its cookie sent before anything is in it. Default: no.
+    /// Whether a session that a handler asked for is stored and its cookie sent before anything is in
+    /// it: the option `saveUninitialized`. Default: no (express-session: yes).
     #[must_use]
     pub fn save_uninitialized(self, save_uninitialized: bool) -> Self {
         self.with(|options| options.rules.save_uninitialized = save_uninitialized)
     }
 
-    /// What becomes of the stored session when a handler unsets it. Default: [`Unset::Keep`].
+    /// What becomes of the stored session when a handler [unsets](crate::Session::unset) it: the
+    /// option `unset`. Default: [`Unset::Keep`].
     #[must_use]
     pub fn unset(self, unset: Unset) -> Self {
         self.with(|options| options.unset = unset)
     }
 
-    /// Whether the header `X-Forwarded-Proto` is believed; only behind a proxy that sets it.
-    /// Default: no.
+    /// Whether the header `X-Forwarded-Proto` is believed; only behind a proxy that sets it. The
+    /// option `proxy`. Default: no.
+    ///
+    /// ```
+    /// # use tower_express_session::{CookieOptions, MemoryStore, Secure, SessionLayer};
+    /// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
+    /// // Without `proxy` no request counts as one over TLS, and none gets a cookie.
+    /// let layer = layer.proxy(true).cookie(CookieOptions::new().secure(Secure::Yes));
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn proxy(self, proxy: bool) -> Self {
         self.with(|options| options.proxy = proxy)
@@ -149,6 +206,15 @@ impl SessionLayer {
     /// `SameSite` for cookies whose session does not name one. It goes to the browser without being
     /// written into the session, so that the stored value stays the one that an Express service
     /// with the default options would write. Default: none.
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer};
+    /// use tower_express_session::SameSite;
+    ///
+    /// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
+    /// let layer = layer.same_site_on_wire(SameSite::Lax).secure_on_wire(true);
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn same_site_on_wire(self, same_site: SameSite) -> Self {
         self.with(|options| options.same_site_on_wire = Some(same_site))
@@ -165,7 +231,8 @@ impl SessionLayer {
     /// lifetime; 0 does so on each request, as Express does. Default: 0.1.
     ///
     /// With an idle timeout of 30 minutes, a session is touched at most every three minutes, and
-    /// ends between 27 and 30 minutes after it was last used. The response does not wait for it.
+    /// ends between 27 and 30 minutes after it was last used. The response does not wait for it. A
+    /// touch that fails is left to the next request.
     #[must_use]
     pub fn touch_after(self, fraction: f64) -> Self {
         self.with(|options| options.touch_after = fraction)
@@ -181,7 +248,8 @@ impl SessionLayer {
     }
 
     /// What a handler gets when its session cannot be read because the store is away. Default:
-    /// [`WhenAway::Refuse`].
+    /// [`WhenAway::Refuse`]. Express has the store's events `disconnect` and `connect` for this, after
+    /// which `req.session` is missing.
     #[must_use]
     pub fn when_away(self, when_away: WhenAway) -> Self {
         self.with(|options| options.when_away = when_away)
@@ -210,14 +278,17 @@ impl SessionLayer {
 
     /// Notes each login under its account, so that the account's sessions can be listed and ended:
     /// when a handler gives a session the attribute that says whose it is, and again when the
-    /// session is touched. Default: none.
+    /// session is touched. Default: none. See [`Accounts`] for an example.
+    ///
+    /// The response of a login waits for the note; if it cannot be made, that is logged and the login
+    /// holds.
     #[must_use]
     pub fn accounts(mut self, accounts: Accounts) -> Self {
         Arc::make_mut(&mut self.0).accounts = Some(accounts);
         self
     }
 
-    /// Is told what happens to sessions, to count it. Must not block.
+    /// Is told what happens to sessions, to count it. Must not block: requests wait for it.
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionLayer};
@@ -244,17 +315,27 @@ impl SessionLayer {
     /// outside, also where this crate knows better: the session is loaded before the handler runs,
     /// values are written as Node would write them, writers overwrite each other, destroying does
     /// not clear the cookie, a corrupt value answers 500, and only the first cookie of the name is
-    /// tried. For conformance tests.
+    /// tried. For conformance tests; `resave` and the other options are still as set.
     #[must_use]
     pub fn strict(self) -> Self {
         self.with(|options| options.strict = true)
     }
 
-    /// Checks the options, so that a service with a cookie that no browser takes does not start.
+    /// Checks the options, so that a service with a cookie that no browser takes does not start. Put
+    /// it last.
     ///
     /// # Errors
     ///
     /// [`ConfigError::Option`] names the option.
+    ///
+    /// ```
+    /// use tower_express_session::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
+    /// let error = layer.name("my session").check().unwrap_err();
+    /// assert_eq!(error.to_string(), "option name: a cookie's name is a token of RFC 7230");
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     pub fn check(self) -> Result<Self, ConfigError> {
         self.0.options.check()?;
         Ok(self)

@@ -13,7 +13,34 @@ use crate::store::Freshness;
 /// first called, and never for a request whose handler does not.
 ///
 /// The layer puts one into the extensions of each request. With axum, take [`Session`] as an
-/// argument of the handler instead.
+/// argument of the handler instead; or this, where only some requests need the session:
+///
+/// ```
+/// use axum::http::HeaderMap;
+/// use tower_express_session::{Error, LazySession};
+///
+/// async fn page(lazy: LazySession, headers: HeaderMap) -> Result<String, Error> {
+///     if headers.contains_key("if-none-match") {
+///         return Ok("as before".to_owned()); // the store was not asked
+///     }
+///     let user: Option<String> = lazy.session().await?.get("user")?;
+///     Ok(user.unwrap_or_default())
+/// }
+/// ```
+///
+/// Without axum:
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower_express_session::{Error, LazySession};
+///
+/// async fn serve(request: Request<String>) -> Result<Response<String>, Error> {
+///     let lazy = request.extensions().get::<LazySession>().expect("the layer covers all paths");
+///     let session = lazy.session().await?;
+///     session.insert("seen", &true)?;
+///     Ok(Response::new("hello".to_owned()))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct LazySession(Arc<LazyInner>);
 
@@ -42,8 +69,8 @@ impl LazySession {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) and [`Store`](crate::ErrorKind::Store) from the store. A request without a
-    /// cookie does not ask the store.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) and [`Store`](crate::ErrorKind::Store) from the
+    /// store. A request without a cookie does not ask the store.
     ///
     /// # Cancel safety
     ///

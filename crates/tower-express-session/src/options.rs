@@ -23,7 +23,8 @@ pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(86_400);
 /// A tenth: a session in use costs ten writes in its lifetime, and ends at most a tenth early.
 const DEFAULT_TOUCH_AFTER: f64 = 0.1;
 
-/// What happens to the stored session when a handler [unsets](crate::Session::unset) it.
+/// What happens to the stored session when a handler [unsets](crate::Session::unset) it:
+/// express-session's `'keep'` and `'destroy'`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unset {
     /// The session stays in the store as it was; changes of this request are dropped.
@@ -79,7 +80,10 @@ pub enum Secure {
     Auto,
 }
 
-/// The cookie of a new session; express-session's option `cookie`.
+/// The cookie of a new session; express-session's option `cookie`, a method for each member.
+///
+/// It is written into each session that is made, and goes with it: other options do not change
+/// sessions that are there already.
 ///
 /// ```
 /// use std::time::Duration;
@@ -100,20 +104,26 @@ impl CookieOptions {
         Self::default()
     }
 
-    /// How long the cookie lives, in the browser and in the store. Default: as long as the browser
-    /// runs, and in the store the layer's [`ttl`](crate::SessionLayer::ttl).
+    /// How long the cookie lives, in the browser and in the store, in whole milliseconds: `maxAge`.
+    /// The browser gets it as `Expires`. Default: as long as the browser runs, and in the store the
+    /// layer's [`ttl`](crate::SessionLayer::ttl).
+    ///
+    /// The browser's time starts again when the session changes, and with
+    /// [`rolling`](crate::SessionLayer::rolling) on each response; the store's on each use.
     #[must_use]
     pub fn max_age(self, max_age: Duration) -> Self {
         self.with("maxAge", Slot::Number(max_age.as_millis() as f64))
     }
 
-    /// The paths below which there are sessions, as a plain prefix. Default: `/`.
+    /// The paths below which there are sessions, as a plain prefix: `/foo` covers `/foobar`, too.
+    /// Handlers elsewhere get none. Default: `/`.
     #[must_use]
     pub fn path(self, path: &str) -> Self {
         self.with("path", Slot::Text(path.to_owned()))
     }
 
-    /// The domain whose subdomains get the cookie too. Default: this host alone.
+    /// The domain whose subdomains get the cookie too. Default: this host alone. After a change of it
+    /// browsers may send both cookies for a while; each is tried.
     #[must_use]
     pub fn domain(self, domain: &str) -> Self {
         self.with("domain", Slot::Text(domain.to_owned()))
@@ -142,7 +152,8 @@ impl CookieOptions {
         self.with("sameSite", Slot::Text(same_site.as_str().to_owned()))
     }
 
-    /// Whether the cookie is kept apart for each top-level site. Default: the cookie does not say.
+    /// Whether the cookie is kept apart for each top-level site (CHIPS). Default: the cookie does not
+    /// say.
     #[must_use]
     pub fn partitioned(self, partitioned: bool) -> Self {
         self.with("partitioned", Slot::Bool(partitioned))
@@ -172,8 +183,16 @@ impl CookieOptions {
         self
     }
 
-    /// Reads the options as an Express service has them in its configuration, an object like
-    /// `{"maxAge":3600000,"sameSite":"lax"}`; `expires` is a date as text.
+    /// Reads the options as an Express service has them in its configuration; `expires` is a date as
+    /// text. Members that express-session does not know are ignored.
+    ///
+    /// ```
+    /// use tower_express_session::CookieOptions;
+    ///
+    /// let cookie = CookieOptions::from_json(r#"{"maxAge":3600000,"sameSite":"lax"}"#)?;
+    /// assert!(CookieOptions::from_json(r#"{"maxAge":"an hour"}"#).is_err());
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///

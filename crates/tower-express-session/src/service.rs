@@ -27,6 +27,30 @@ use crate::state::Finished;
 use crate::timestamp;
 
 /// The middleware that [`SessionLayer`](crate::SessionLayer) puts around a service.
+///
+/// A request inside it has a [`LazySession`] in its extensions, unless its path lies outside the
+/// cookie's.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+/// use tower_express_session::{Error, LazySession, MemoryStore, SessionLayer};
+///
+/// async fn visit(request: Request<String>) -> Result<Response<String>, Error> {
+///     let lazy = request.extensions().get::<LazySession>().expect("the path is covered");
+///     lazy.session().await?.insert("seen", &true)?;
+///     Ok(Response::default())
+/// }
+///
+/// let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
+/// let service = ServiceBuilder::new().layer(layer).service_fn(visit);
+/// let response = service.oneshot(Request::default()).await?;
+/// assert!(response.headers()["set-cookie"].to_str()?.starts_with("connect.sid=s%3A"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct SessionService<S> {
     inner: S,

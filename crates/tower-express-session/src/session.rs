@@ -25,13 +25,30 @@ use crate::timestamp::now_ms;
 /// A cheap handle; clones are the same session. Reading and changing attributes is immediate and
 /// local. The layer stores the changes when the handler is done, before the response leaves.
 ///
+/// It is `req.session` of express-session, with its methods by their names.
+///
 /// ```
-/// # use tower_express_session::{Error, Session};
-/// async fn count_visits(session: Session) -> Result<String, Error> {
-///     let visits: u64 = session.get("visits")?.unwrap_or(0) + 1;
-///     session.insert("visits", &visits)?;
-///     Ok(format!("visit number {visits}"))
+/// # use axum::{Router, body::Body, http::Request, routing::get};
+/// # use tower::ServiceExt as _;
+/// # use tower_express_session::{Error, MemoryStore, SessionLayer};
+/// use tower_express_session::Session;
+///
+/// async fn visit(session: Session) -> Result<(), Error> {
+///     session.insert("user", "al")?;
+///     session.insert("cart", &["tea", "milk"])?;
+///     assert_eq!(session.get::<String>("user")?.as_deref(), Some("al"));
+///     assert_eq!(session.to_json()?, r#"{"user":"al","cart":["tea","milk"]}"#);
+///
+///     assert!(session.remove("cart")?);
+///     assert_eq!(session.get::<Vec<String>>("cart")?, None);
+///     Ok(())
 /// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"]).unwrap();
+/// # let app: Router = Router::new().route("/", get(visit)).layer(layer);
+/// # assert!(app.oneshot(Request::new(Body::empty())).await.unwrap().status() == 200);
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct Session {
@@ -56,7 +73,8 @@ impl Session {
         Ok(())
     }
 
-    /// The session's id. Never log it, never show it: it is the key to the session.
+    /// The session's id, `req.sessionID`. Never log it, never show it: it is the key to the session.
+    /// [`SessionId::handle`] may be shown.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.state().id.clone()
@@ -68,6 +86,15 @@ impl Session {
     ///
     /// [`ErrorKind::Decode`] if it is not a `T`; [`ErrorKind::NoSession`] after the session was
     /// destroyed or unset, as for every operation on attributes.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// # fn example(session: Session) -> Result<(), Error> {
+    /// let user: Option<String> = session.get("user")?;
+    /// let visits = session.get("visits")?.unwrap_or(0_u32);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         self.get_json(name)?.map(|json| decode(&json)).transpose()
     }
@@ -92,9 +119,34 @@ impl Session {
         Ok(self.state().record()?.attributes.to_object())
     }
 
-    /// Sets an attribute.
+    /// Sets an attribute: `req.session[name] = value`.
     ///
-    /// Numbers are written as JavaScript writes them, since an Express service may read them.
+    /// Numbers are written as JavaScript writes them, since an Express service may read them: `1.0`
+    /// as `1`. Setting the value that is there already is no change.
+    ///
+    /// ```
+    /// # use axum::{Router, body::Body, http::Request, routing::get};
+    /// # use tower::ServiceExt as _;
+    /// # use tower_express_session::{Error, MemoryStore, Session, SessionLayer};
+    /// use tower_express_session::ErrorKind;
+    ///
+    /// async fn visit(session: Session) -> Result<(), Error> {
+    ///     session.insert("price", &1.0)?;
+    ///     assert_eq!(session.get_json("price")?.as_deref(), Some("1"));
+    ///
+    ///     let error = session.insert("id", "mine").unwrap_err();
+    ///     assert_eq!(error.kind(), ErrorKind::ReservedName);
+    ///     let error = session.insert("big", &u64::MAX).unwrap_err();
+    ///     assert_eq!(error.kind(), ErrorKind::Encode);
+    ///     Ok(())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"]).unwrap();
+    /// # let app: Router = Router::new().route("/", get(visit)).layer(layer);
+    /// # assert!(app.oneshot(Request::new(Body::empty())).await.unwrap().status() == 200);
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -119,7 +171,7 @@ impl Session {
         self.change(|attributes| attributes.set(name.as_ref(), json))
     }
 
-    /// Removes an attribute; false if there was none.
+    /// Removes an attribute: `delete req.session[name]`. False if there was none.
     ///
     /// # Errors
     ///
@@ -140,7 +192,7 @@ impl Session {
         })
     }
 
-    /// The session's cookie, as it stands now.
+    /// The session's cookie, as it stands now: `req.session.cookie`.
     ///
     /// # Errors
     ///
@@ -158,6 +210,18 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::NoSession`].
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// use std::time::Duration;
+    ///
+    /// async fn login(session: Session) -> Result<(), Error> {
+    ///     session.regenerate().await?;
+    ///     session.insert("user", "al")?;
+    ///     // "Remember me" was ticked.
+    ///     session.set_max_age(Some(Duration::from_secs(30 * 86_400)))
+    /// }
+    /// ```
     pub fn set_max_age(&self, max_age: Option<Duration>) -> Result<(), Error> {
         let slot = max_age.map_or(Slot::Null, |age| Slot::Number(age.as_millis() as f64));
         self.state().record_mut()?.cookie.assign("maxAge", slot, now_ms())
@@ -193,7 +257,8 @@ impl Session {
         self.state().record_mut()?.cookie.assign(name, value, now_ms())
     }
 
-    /// Starts the cookie's lifetime again; the layer does so itself at the end of each request.
+    /// Starts the cookie's lifetime again: `req.session.touch()`. The layer does so itself at the end
+    /// of each request; the store is not asked.
     ///
     /// # Errors
     ///
@@ -203,7 +268,7 @@ impl Session {
     }
 
     /// Lets go of the session: `req.session = null`. What becomes of the stored one is the layer's
-    /// option [`unset`](crate::SessionLayer::unset).
+    /// option [`unset`](crate::SessionLayer::unset); the browser's cookie is cleared.
     pub fn unset(&self) {
         let mut state = self.state();
         if state.record.take().is_some() {
@@ -211,7 +276,18 @@ impl Session {
         }
     }
 
-    /// Stores the session now, rather than at the end of the request.
+    /// Stores the session now, rather than at the end of the request: `req.session.save()`. Seldom
+    /// needed, as no response leaves before its session is stored.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn start_job(session: Session) -> Result<(), Error> {
+    ///     session.insert("job", "running")?;
+    ///     session.save().await?; // whoever does the job finds the attribute there
+    ///     // queue.send(session.id()).await
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -306,8 +382,19 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the session from the store again, past any cache; changes of this request that were not
-    /// saved are lost.
+    /// Reads the session from the store again, past any cache: `req.session.reload()`. Changes of this
+    /// request that were not saved are lost.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn result(session: Session) -> Result<String, Error> {
+    ///     while session.get::<String>("job")?.as_deref() == Some("running") {
+    ///         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    ///         session.reload().await?;
+    ///     }
+    ///     Ok("done".to_owned())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -330,7 +417,8 @@ impl Session {
     }
 
     /// The stored session by itself, for what outlives the request: a stream of server-sent events,
-    /// a socket. Save the session first if this request made it.
+    /// a socket. [Save](Self::save) the session first if this request made it. See
+    /// [`DetachedSession`] for an example.
     ///
     /// # Errors
     ///
@@ -348,9 +436,19 @@ impl Session {
         DetachedSession::open(Arc::clone(&self.context), id).await
     }
 
-    /// Ends this session and goes on with a new, empty one under a fresh id. Call it whenever a
-    /// visitor gains rights, above all at a login: an id that somebody planted before is worth
-    /// nothing then.
+    /// Ends this session and goes on with a new, empty one under a fresh id:
+    /// `req.session.regenerate()`. Call it whenever a visitor gains rights, above all at a login: an id
+    /// that somebody planted before is worth nothing then.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn login(session: Session) -> Result<(), Error> {
+    ///     let cart: Option<Vec<String>> = session.get("cart")?;
+    ///     session.regenerate().await?;
+    ///     session.insert("user", "al")?;
+    ///     session.insert("cart", &cart.unwrap_or_default()) // what the visitor keeps
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -381,6 +479,15 @@ impl Session {
     }
 
     /// Ends the session: the store forgets it, and the response clears the cookie.
+    /// `req.session.destroy()`, which leaves the cookie.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn logout(session: Session) -> Result<&'static str, Error> {
+    ///     session.destroy().await?;
+    ///     Ok("bye")
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

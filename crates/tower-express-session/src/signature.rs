@@ -53,7 +53,7 @@ impl Secrets {
         Ok(Self(Arc::new(RwLock::new(keys(secrets)?))))
     }
 
-    /// Takes other secrets from now on, in all clones.
+    /// Takes other secrets from now on, in all clones. Immediate; each request after it uses them.
     ///
     /// # Errors
     ///
@@ -66,7 +66,8 @@ impl Secrets {
         Ok(())
     }
 
-    /// The signed value of an id, `s:` included, not yet percent-encoded.
+    /// The signed value of an id, `s:` included, not yet percent-encoded: npm's cookie-signature with
+    /// express-session's prefix. For tests and tools; the layer signs its cookies itself.
     #[must_use]
     pub fn sign(&self, id: &str) -> String {
         let mut mac = self.keys()[0].clone();

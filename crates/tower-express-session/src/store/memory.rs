@@ -18,12 +18,16 @@ const WRITES_PER_SWEEP: usize = 1024;
 /// A time to live beyond what the clock can name is cut to this: a hundred years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Keeps sessions in this process; they end with it.
+/// Keeps sessions in this process; they end with it. As many as are made, until they are over.
 ///
 /// ```
-/// use tower_express_session::{MemoryStore, SessionLayer};
+/// use std::sync::Arc;
+/// use tower_express_session::{MemoryStore, Secrets, SessionLayer};
 ///
-/// let layer = SessionLayer::new(MemoryStore::new(), ["a secret"])?;
+/// let store = Arc::new(MemoryStore::new());
+/// let secrets = Secrets::new(["a secret"])?;
+/// let layer = SessionLayer::with_shared_store(store.clone(), secrets);
+/// assert!(store.is_empty()); // a test looks into it
 /// # Ok::<(), tower_express_session::ConfigError>(())
 /// ```
 pub struct MemoryStore {
@@ -61,13 +65,27 @@ impl MemoryStore {
     }
 
     /// An empty store that asks `clock` for the time, so that a test need not wait.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    /// use std::sync::Arc;
+    /// use std::time::{Duration, Instant};
+    /// use tower_express_session::MemoryStore;
+    ///
+    /// let (start, seconds) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+    /// let passed = seconds.clone();
+    /// let now = move || start + Duration::from_secs(passed.load(Relaxed));
+    /// let store = MemoryStore::with_clock(now).absolute_timeout(Duration::from_secs(3600));
+    /// seconds.store(3601, Relaxed); // all that was made before is over
+    /// ```
     #[must_use]
     pub fn with_clock(clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         let clock = Arc::new(clock);
         Self { sessions: Mutex::default(), absolute_timeout: LONGEST, clock }
     }
 
-    /// Ends each session so long after it was made, however much it is used. Default: never.
+    /// Ends each session so long after it was made, however much it is used. Default: never. A
+    /// session that is regenerated is a new one.
     #[must_use]
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = timeout.min(LONGEST);

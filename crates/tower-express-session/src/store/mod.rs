@@ -1,4 +1,5 @@
-//! Where sessions are kept.
+//! Where sessions are kept: [`MemoryStore`], `sqlite::SqliteStore` and `redis::RedisStore`, and the
+//! trait for others, [`Store`].
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -39,6 +40,49 @@ pub use memory::MemoryStore;
 /// - A future that is dropped before it ended may or may not have written.
 ///
 /// The suite [`conformance`](crate::store::conformance) (feature `conformance`) checks all of it.
+///
+/// A store that wraps another, as one with a delay for tests would:
+///
+/// ```
+/// use std::time::Duration;
+/// use bytes::Bytes;
+/// use tower_express_session::store::{Created, Freshness, Stored, Updated};
+/// use tower_express_session::{Error, MemoryStore, SessionId, Store};
+///
+/// #[derive(Debug)]
+/// struct Slow(MemoryStore);
+///
+/// #[async_trait::async_trait]
+/// impl Store for Slow {
+///     async fn load(&self, id: &SessionId, fresh: Freshness) -> Result<Option<Stored>, Error> {
+///         tokio::time::sleep(Duration::from_millis(5)).await;
+///         self.0.load(id, fresh).await
+///     }
+///     # async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
+///     #     self.0.create(id, value, ttl).await
+///     # }
+///     # async fn update(
+///     #     &self, id: &SessionId, base: &Bytes, value: Bytes, ttl: Duration,
+///     # ) -> Result<Updated, Error> {
+///     #     self.0.update(id, base, value, ttl).await
+///     # }
+///     # async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
+///     #     self.0.overwrite(id, value, ttl).await
+///     # }
+///     # async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
+///     #     self.0.touch(id, ttl).await
+///     # }
+///     # async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
+///     #     self.0.destroy(id, barred).await
+///     # }
+///     // … and the others likewise
+/// }
+/// ```
+///
+/// # Errors
+///
+/// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) for what cannot be asked or did not answer
+/// in time, [`ErrorKind::Store`](crate::ErrorKind::Store) for whatever else fails.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
     /// What is stored for an id; nothing for one that was never made, was destroyed or is over.

@@ -36,6 +36,25 @@ const SOUND_SQLITE: i32 = 3_051_003;
 /// All writes of a process go through one connection on a thread of its own. Writes that wait
 /// together are committed together (group commit), and each is answered only after the commit was
 /// synced to disk. Several processes may use one file: they take turns.
+///
+/// An application may keep its own tables in it, and have its writes in the same commits:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_express_session::store::sqlite::Database;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("app.db");
+/// let database = Database::open(&path)?;
+/// database.write(|connection| connection.execute_batch("CREATE TABLE IF NOT EXISTS a (b)")).await?;
+/// let count = "SELECT count(*) FROM a";
+/// let rows: u32 =
+///     database.read(move |connection| connection.query_row(count, [], |row| row.get(0))).await?;
+/// assert_eq!(rows, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Database {
     path: Arc<PathBuf>,

@@ -38,7 +38,10 @@ const ADD_CREATION: &str = "
     UPDATE sessions SET created_ms = unixepoch() * 1000;
 ";
 
-/// Keeps sessions in a table `sessions` of an SQLite database.
+/// Keeps sessions in a table `sessions` of an SQLite database, on a local disk.
+///
+/// What was answered survives the end of the process and the loss of power. Sessions that are over
+/// are deleted along with new ones.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -78,20 +81,25 @@ impl SqliteStore {
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the table cannot be made,
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when another process holds the
     /// database for too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not have made the table.
     pub async fn open(database: Database) -> Result<Self, Error> {
         database.write(make_table).await?;
         let clock = Arc::new(SystemTime::now);
         Ok(Self { database, prefix: "".into(), absolute_timeout: None, clock })
     }
 
-    /// Puts a prefix before each id, so that several applications can share a database.
+    /// Puts a prefix before each id, so that several applications can share a database. Default: none.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Ends each session so long after it was made, however much it is used. Default: never.
+    /// Ends each session so long after it was made, however much it is used. Default: never. A
+    /// session that is regenerated is a new one.
     #[must_use]
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = Some(timeout);
