@@ -116,13 +116,23 @@
 //!
 //! `redis-sentinel://` and `redis-cluster://` addresses work, too, each with TLS as `rediss`.
 //!
-//! Reading from Redis for every request can be spared: `RedisStore::new(client)
-//! .cached(CacheOptions::default())` puts a bounded cache into the process, which Redis itself keeps
-//! right (RESP3 client tracking), whoever writes. It answers only under a lease of 250 ms that a
-//! heartbeat renews; so an answer is at most that old, even when the process is cut off from Redis.
-//! `FreshSession` and [`LazySession::fresh`] go past it, for a change of password, say. An option
-//! makes a logout wait one lease before it answers, so that no process knows the session after it. On
-//! a Redis Cluster reads are not cached.
+//! Reading from Redis for every request can be spared by a bounded cache in the process:
+//!
+//! ```no_run
+//! use tower_express_session::store::redis::{CacheOptions, Client, RedisStore};
+//!
+//! # fn main() -> Result<(), tower_express_session::ConfigError> {
+//! let client = Client::open("redis://127.0.0.1:6379")?;
+//! let store = RedisStore::new(client).cached(CacheOptions::default());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Redis itself keeps it right (RESP3 client tracking), whoever writes. It answers only under a lease
+//! of 250 ms that a heartbeat renews; so no answer is further behind than that, even when the process
+//! is cut off from Redis. `FreshSession` and [`LazySession::fresh`] go past it, for a change of
+//! password, say. `RedisStore::destroy_waits` makes a logout wait for one lease before it is answered,
+//! so that no process takes the session after it. In front of a Redis Cluster nothing is cached.
 //!
 //! # What happens when
 //!
