@@ -167,6 +167,10 @@ async fn what_express_made_is_listed_once_it_was_found() {
         assert_eq!(site.accounts.list(AL).await.unwrap().len(), 1);
         assert_eq!(site.accounts.rebuild().await.unwrap(), 2, "two have an account");
         assert_eq!(site.accounts.list("77").await.unwrap().len(), 1, "a number is a name, too");
+        site.log_in("eve", "Firefox").await;
+        let noted = site.accounts.list("eve").await.unwrap();
+        assert_eq!(site.accounts.rebuild().await.unwrap(), 3);
+        assert_eq!(site.accounts.list("eve").await.unwrap(), noted, "what is noted stays as it is");
     }
 }
 

@@ -1,31 +1,26 @@
 //! An account's sessions: list them, end them.
 
+mod index;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
 
-use crate::error::{Error, ErrorKind};
+pub(crate) use index::Seen;
+use index::{MAX_NOTED, found_now};
+
+use crate::error::Error;
 use crate::id::SessionId;
 use crate::options::{DEFAULT_TTL, Hook};
 use crate::record::{Attributes, Reading, Record};
-use crate::store::{AccountStore, Freshness, NotedSession, Stored};
-use crate::timestamp::now_ms;
-
-/// So many sessions of one account are noted; the oldest ones make room.
-const MAX_NOTED: usize = 100;
-
-/// So much of the User-Agent header is kept.
-const MAX_DEVICE_CHARS: usize = 256;
+use crate::store::{AccountStore, NotedSession};
 
 /// An account with a longer name is not listed: a name is a key of the index.
 const MAX_ACCOUNT_BYTES: usize = 512;
-
-/// So many sessions are ended at the same time: each may have to wait for a lease.
-const ENDED_AT_ONCE: usize = 64;
 
 /// What is noted of a session outlives it by so much.
 const KEPT_BEYOND: Duration = Duration::from_secs(3600);
@@ -250,14 +245,22 @@ impl Accounts {
     ///
     /// A call that is dropped may have noted some.
     pub async fn rebuild(&self) -> Result<usize, Error> {
-        let mut found = Vec::new();
-        self.store
-            .each(&mut |id, value| found.extend(self.account_in(&value).map(|name| (name, id))))
-            .await?;
-        for (account, id) in &found {
-            self.store.note(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
+        let mut found: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
+        let mut visit = |id, value: Bytes| {
+            if let Some(account) = self.account_in(&value) {
+                found.entry(account).or_default().push(id);
+            }
+        };
+        self.store.each(&mut visit).await?;
+        for (account, ids) in &found {
+            let noted = self.store.noted(account).await?;
+            let is_new = |id: &&SessionId| !noted.iter().any(|noted| noted.id == **id);
+            let room = MAX_NOTED.saturating_sub(noted.len());
+            for id in ids.iter().filter(is_new).take(room) {
+                self.store.note(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
+            }
         }
-        Ok(found.len())
+        Ok(found.values().map(Vec::len).sum())
     }
 
     /// Whose session this is.
@@ -274,128 +277,6 @@ impl Accounts {
         &self.attribute
     }
 
-    /// Notes that a session is in use. Nothing depends on it, so that a failure is only logged.
-    pub(crate) async fn note(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
-        let keep = ttl.saturating_add(KEPT_BEYOND);
-        if let Err(error) = self.store.note(account, &seen.session(), keep).await {
-            let cause = error.cause();
-            tracing::warn!(
-                error.source = cause,
-                "cannot note a session under its account: {error}"
-            );
-        }
-    }
-
-    /// Notes a login, and makes room for it.
-    pub(crate) async fn note_login(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
-        let id = seen.id;
-        self.note(account, seen, ttl).await;
-        if let Err(error) = self.make_room(account, id).await {
-            let cause = error.cause();
-            tracing::warn!(
-                error.source = cause,
-                "cannot end an account's oldest sessions: {error}"
-            );
-        }
-    }
-
-    async fn make_room(&self, account: &str, newest: &SessionId) -> Result<(), Error> {
-        if self.max_sessions < usize::MAX {
-            let alive = self.alive(account).await?.into_iter();
-            let older = alive.map(|session| session.id).filter(|id| id != newest);
-            let surplus = older.skip(self.max_sessions - 1).collect();
-            self.end_all_of(account, surplus).await?;
-        }
-        let mut noted = self.store.noted(account).await?;
-        if noted.len() > MAX_NOTED {
-            noted.sort_by_key(|session| std::cmp::Reverse(session.created_ms));
-            let oldest: Vec<_> = noted.drain(MAX_NOTED..).map(|session| session.id).collect();
-            self.store.forget(account, &oldest).await?;
-        }
-        Ok(())
-    }
-
-    async fn to_end(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
-        if self.all_are_noted { self.alive(account).await } else { self.found(account).await }
-    }
-
-    async fn found(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
-        let mut found = Vec::new();
-        self.store
-            .each(&mut |id, value| {
-                if self.account_in(&value).is_some_and(|name| name == account) {
-                    found.push(id);
-                }
-            })
-            .await?;
-        let mut sessions = self.alive(account).await?;
-        for id in found {
-            if !sessions.iter().any(|session| session.id == id) {
-                let session = found_now(&id);
-                self.store.note(account, &session, self.lifetime + KEPT_BEYOND).await?;
-                sessions.push(session);
-            }
-        }
-        Ok(sessions)
-    }
-
-    /// What is noted of the account and still its own, the newest first; the rest is forgotten.
-    async fn alive(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
-        let mut loading = JoinSet::new();
-        for session in self.store.noted(account).await? {
-            let store = Arc::clone(&self.store);
-            loading.spawn(async move {
-                let stored = store.load(&session.id, Freshness::Latest).await;
-                (session, stored)
-            });
-        }
-        let (mut alive, mut dead) = (Vec::new(), Vec::new());
-        while let Some(loaded) = loading.join_next().await {
-            let (session, stored) = loaded.map_err(|cause| Error::new(ErrorKind::Store, cause))?;
-            match self.belongs_to(stored?, account) {
-                true => alive.push(session),
-                false => dead.push(session.id),
-            }
-        }
-        if !dead.is_empty() {
-            self.store.forget(account, &dead).await?;
-        }
-        alive.sort_by(|a, b| {
-            b.created_ms.cmp(&a.created_ms).then_with(|| a.id.as_str().cmp(b.id.as_str()))
-        });
-        Ok(alive)
-    }
-
-    async fn end_all_of(&self, account: &str, ids: Vec<SessionId>) -> Result<usize, Error> {
-        for some in ids.chunks(ENDED_AT_ONCE) {
-            let mut ending = JoinSet::new();
-            for id in some {
-                let (accounts, id) = (self.clone(), id.clone());
-                ending.spawn(async move { accounts.end_one(&id).await });
-            }
-            while let Some(ended) = ending.join_next().await {
-                ended.map_err(|cause| Error::new(ErrorKind::Store, cause))??;
-            }
-        }
-        if !ids.is_empty() {
-            self.store.forget(account, &ids).await?;
-        }
-        Ok(ids.len())
-    }
-
-    async fn end_one(&self, id: &SessionId) -> Result<(), Error> {
-        let stored = self.store.load(id, Freshness::Latest).await?;
-        let record = stored.and_then(|stored| read(&stored.value));
-        let lifetime = record.and_then(|record| record.cookie.original_max_age());
-        let barred = lifetime.unwrap_or_default().max(self.lifetime);
-        self.store.destroy(id, barred.saturating_add(KEPT_BEYOND)).await
-    }
-
-    fn belongs_to(&self, stored: Option<Stored>, account: &str) -> bool {
-        let name = stored.and_then(|stored| self.account_in(&stored.value));
-        name.is_some_and(|name| name == account)
-    }
-
     fn account_in(&self, value: &Bytes) -> Option<String> {
         self.account_of(&read(value)?.attributes)
     }
@@ -406,36 +287,6 @@ pub(crate) struct Account {
     pub(crate) name: String,
     /// This request made the session theirs.
     pub(crate) is_new: bool,
-}
-
-/// A session that is in use now.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen<'a> {
-    pub(crate) id: &'a SessionId,
-    pub(crate) user_agent: Option<&'a str>,
-    pub(crate) address: Option<IpAddr>,
-}
-
-impl Seen<'_> {
-    fn session(self) -> NotedSession {
-        let agent = self.user_agent.unwrap_or_default();
-        NotedSession {
-            device: agent.chars().take(MAX_DEVICE_CHARS).collect(),
-            address: self.address.map(|address| address.to_string()).unwrap_or_default(),
-            ..found_now(self.id)
-        }
-    }
-}
-
-fn found_now(id: &SessionId) -> NotedSession {
-    let now_ms = now_ms() as u64;
-    NotedSession {
-        id: id.clone(),
-        created_ms: now_ms,
-        last_seen_ms: now_ms,
-        device: String::new(),
-        address: String::new(),
-    }
 }
 
 /// Whatever cannot be read is nobody's.
