@@ -1,5 +1,6 @@
 //! What is noted of an account's sessions, checked against the sessions themselves.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::store::{Freshness, NotedSession, Stored};
 use crate::timestamp::now_ms;
 
 /// So many sessions of one account are noted; the oldest ones make room.
-pub(super) const MAX_NOTED: usize = 100;
+const MAX_NOTED: usize = 100;
 
 /// So much of the User-Agent header is kept.
 const MAX_DEVICE_CHARS: usize = 256;
@@ -68,25 +69,29 @@ impl Accounts {
     }
 
     pub(super) async fn found(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
-        let mut found = Vec::new();
-        self.store
-            .each(&mut |id, value| {
-                if self.account_in(&value).is_some_and(|name| name == account) {
-                    found.push(id);
-                }
-            })
-            .await?;
-        let mut sessions = self.alive(account).await?;
-        for id in found {
-            if !sessions.iter().any(|session| session.id == id) {
-                let session = found_now(&id);
-                if sessions.len() < MAX_NOTED {
-                    self.store.note(account, &session, self.lifetime + KEPT_BEYOND).await?;
-                }
-                sessions.insert(0, session);
+        let mut found = HashSet::new();
+        let mut visit = |id: SessionId, value| {
+            if self.account_in(&value).is_some_and(|name| name == account) {
+                found.insert(id);
             }
+        };
+        self.store.each(&mut visit).await?;
+        self.note_found(account, &found).await?;
+        // What was found may be over: an Express service may have written it back.
+        self.alive(account).await
+    }
+
+    /// Notes those of an account's sessions that are not noted yet; of the others more is known.
+    pub(super) async fn note_found(
+        &self,
+        account: &str,
+        found: &HashSet<SessionId>,
+    ) -> Result<(), Error> {
+        let noted = self.store.noted(account).await?;
+        for id in found.iter().filter(|id| !noted.iter().any(|noted| noted.id == **id)) {
+            self.store.note(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
         }
-        Ok(sessions)
+        Ok(())
     }
 
     /// What is noted of the account and still its own, the newest first; the rest is forgotten.
@@ -170,7 +175,7 @@ impl Seen<'_> {
     }
 }
 
-pub(super) fn found_now(id: &SessionId) -> NotedSession {
+fn found_now(id: &SessionId) -> NotedSession {
     let now_ms = now_ms() as u64;
     NotedSession {
         id: id.clone(),

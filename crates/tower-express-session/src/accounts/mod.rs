@@ -2,7 +2,7 @@
 
 mod index;
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub(crate) use index::Seen;
-use index::{MAX_NOTED, found_now};
 
 use crate::error::Error;
 use crate::id::SessionId;
@@ -245,22 +244,17 @@ impl Accounts {
     ///
     /// A call that is dropped may have noted some.
     pub async fn rebuild(&self) -> Result<usize, Error> {
-        let mut found: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
-        let mut visit = |id, value: Bytes| {
+        let mut found: HashMap<String, HashSet<SessionId>> = HashMap::new();
+        let mut visit = |id, value| {
             if let Some(account) = self.account_in(&value) {
-                found.entry(account).or_default().push(id);
+                found.entry(account).or_default().insert(id);
             }
         };
         self.store.each(&mut visit).await?;
         for (account, ids) in &found {
-            let noted = self.store.noted(account).await?;
-            let is_new = |id: &&SessionId| !noted.iter().any(|noted| noted.id == **id);
-            let room = MAX_NOTED.saturating_sub(noted.len());
-            for id in ids.iter().filter(is_new).take(room) {
-                self.store.note(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
-            }
+            self.note_found(account, ids).await?;
         }
-        Ok(found.values().map(Vec::len).sum())
+        Ok(found.values().map(HashSet::len).sum())
     }
 
     /// Whose session this is.

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::http::Request;
 use axum::http::header::{COOKIE, USER_AGENT};
 use bytes::Bytes;
+use testkit::RedisServer;
 use tower_express_session::{Accounts, ClientAddress, Secrets, SessionId, SessionLayer, Store};
 
 use crate::app::{SECRET, cookie_pair, id_in, routes, send, text, until, visit};
@@ -145,6 +146,16 @@ async fn ending_the_others_finds_what_express_made() {
         assert_eq!(site.accounts.end_all(AL).await.unwrap(), 2);
         assert_eq!(site.look(&kept).await, "{}");
     }
+}
+
+#[tokio::test]
+async fn what_express_wrote_back_is_not_found() {
+    let site = site(backend::redis(RedisServer::start()), |accounts| accounts);
+    let express = site.log_in_at_express(r#""al""#).await;
+    assert_eq!(site.accounts.end_all(AL).await.unwrap(), 1);
+    let value = Bytes::from(r#"{"cookie":{"path":"/"},"user":"al"}"#);
+    site.backend.store.overwrite(&express, value, TTL).await.unwrap();
+    assert_eq!(site.accounts.find(AL).await.unwrap(), []);
 }
 
 #[tokio::test]
