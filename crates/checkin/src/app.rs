@@ -156,11 +156,16 @@ impl App {
     }
 
     /// The authentication service.
-    pub fn auth(&self) -> Router {
+    pub fn auth(&self, settings: auth::Settings) -> Router {
         let front = self.front("auth");
-        let routes =
-            auth::router(self.users.clone(), self.account_sessions.clone(), Passwords::new());
-        column(routes, Some(counted(&self.sessions, &front)), &front)
+        let account_sessions = match settings.max_sessions {
+            Some(max) => self.account_sessions.clone().max_sessions(max),
+            None => self.account_sessions.clone(),
+        };
+        let routes = auth::router(self.users.clone(), account_sessions.clone(), Passwords::new());
+        // Only here people log in, so that only here there is something to limit.
+        let sessions = counted(&self.sessions, &front).accounts(account_sessions);
+        column(routes, Some(sessions), &front)
     }
 
     /// The check-in receiver; without `sessions` it believes whoever asks.

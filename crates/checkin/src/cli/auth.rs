@@ -8,6 +8,10 @@ use clap::Args;
 use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::lifecycle::{Stop, bind, serve};
+use crate::services::auth::Settings;
+
+/// So many sessions of an account are noted at most: further ones could not be ended in their turn.
+const MAX_NOTED: i64 = 100;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -20,6 +24,29 @@ pub(super) struct Options {
         value_parser = listen_address
     )]
     listen: SocketAddr,
+
+    #[command(flatten)]
+    logins: Logins,
+}
+
+/// What the authentication service allows, also inside `checkin up`.
+#[derive(Args, Debug)]
+pub(super) struct Logins {
+    /// So many sessions an account may have at once; a login beyond it ends the oldest. Default: any
+    /// number
+    #[arg(
+        long,
+        env = "CHECKIN_MAX_SESSIONS",
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..=MAX_NOTED)
+    )]
+    max_sessions: Option<u32>,
+}
+
+impl Logins {
+    pub(super) fn settings(&self) -> Settings {
+        Settings { max_sessions: self.max_sessions.map(|max| max as usize) }
+    }
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
@@ -28,7 +55,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let stop = Stop::on_signal()?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
-    serve(listener, app.auth(), stop).await;
+    serve(listener, app.auth(options.logins.settings()), stop).await;
     Ok(ExitCode::SUCCESS)
 }
 

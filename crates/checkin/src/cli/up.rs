@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::receiver::Limits;
 use super::{auth, load, receiver, say};
 use crate::app::App;
 use crate::config::{Common, listen_address};
@@ -54,7 +53,10 @@ pub(super) struct Options {
     console_listen: Option<SocketAddr>,
 
     #[command(flatten)]
-    limits: Limits,
+    logins: auth::Logins,
+
+    #[command(flatten)]
+    checkins: receiver::Limits,
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
@@ -82,10 +84,11 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         demo::LOGIN,
         demo::PASSWORD
     ))?;
-    let receiver = app.receiver(true, options.limits.settings());
+    let receiver = app.receiver(true, options.checkins.settings());
+    let auth = app.auth(options.logins.settings());
     tokio::join!(
         serve(receiver_listener, receiver, stop.clone()),
-        serve(auth_listener, app.auth(), stop)
+        serve(auth_listener, auth, stop)
     );
     Ok(ExitCode::SUCCESS)
 }

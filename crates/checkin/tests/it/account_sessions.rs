@@ -127,6 +127,36 @@ async fn nobody_sees_or_ends_the_sessions_of_others() {
     assert_eq!(eve.delete(&format!("/sessions/{id}")).await.status, 404);
 }
 
+async fn has_two_at_most(site: Site) {
+    let auth = site.auth(&["--max-sessions", "2"]);
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(auth.logged_in().await);
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        let status = if number < 2 { 401 } else { 200 };
+        assert_eq!(client.get("/session").await.status, status, "login number {number}");
+    }
+    assert_eq!(listed(&mut clients[3]).await.len(), 2);
+    // Who logs in again in the same browser gives up no other one.
+    expect_plain(&log_in(&mut clients[3]).await, 200, "OK");
+    assert_eq!(clients[2].get("/session").await.status, 200);
+    // Neither does who ended one.
+    expect_plain(&clients[3].get("/logout").await, 200, "OK");
+    clients.push(auth.logged_in().await);
+    assert_eq!(clients[2].get("/session").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_account_has_as_many_sessions_as_it_may_on_sqlite() {
+    has_two_at_most(Site::sqlite()).await;
+}
+
+#[tokio::test]
+async fn an_account_has_as_many_sessions_as_it_may_on_redis() {
+    has_two_at_most(Site::redis()).await;
+}
+
 /// Sessions that an Express service made, on this site.
 async fn takes_those_of_express(site: Site, auth: Service) {
     let express = site.express(SECRET);

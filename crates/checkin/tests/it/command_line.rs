@@ -113,6 +113,10 @@ fn wrong_words() {
     }
     desk.fails(&["receiver", "--duplicate-window=-1s"], &[], &["--duplicate-window"]);
     desk.fails(&["receiver", "--checkin-rate", "many"], &[], &["--checkin-rate"]);
+    for number in ["0", "101", "many"] {
+        desk.fails(&["auth", "--max-sessions", number], &[], &["--max-sessions"]);
+    }
+    desk.fails(&["up"], &[("CHECKIN_MAX_SESSIONS", "0")], &["--max-sessions"]);
     // A variable is named as the flag that it stands for.
     desk.fails(&AUTH, &[("CHECKIN_STORE", "mysql://x")], &["--store"]);
     desk.fails(&["auth"], &[("CHECKIN_LISTEN", "nowhere")], &["--listen"]);
@@ -191,6 +195,7 @@ fn configuration_files_that_cannot_be_used() {
         ("level.toml", "log-level = \"loud\"\n", &["log-level"]),
         ("flag.toml", "trust-proxy = \"perhaps\"\n", &["trust-proxy"]),
         ("listen.toml", "listen = \"nowhere\"\n", &["listen"]),
+        ("sessions.toml", "max-sessions = 0\n", &["sessions.toml", "max-sessions"]),
     ] {
         let file = desk.file(name, text);
         desk.fails(&["auth", "--config", &file], &[], named);

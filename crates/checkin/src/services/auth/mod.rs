@@ -21,6 +21,13 @@ const FREE_ACCOUNT_FAILURES: u32 = 5;
 /// The same for one address, behind which there may be a whole office.
 const FREE_ADDRESS_FAILURES: u32 = 100;
 
+/// How the service is set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// `--max-sessions`: so many sessions an account may have at once. Default: any number.
+    pub max_sessions: Option<usize>,
+}
+
 /// What the service needs.
 #[derive(Clone)]
 struct Auth {
