@@ -28,6 +28,10 @@ use crate::storage::{BulkLoad, CheckinLog, Health, LocationRepository, UserRepos
 /// The session cookie's name.
 const COOKIE: &str = "checkinapp";
 
+/// What is wrong when a store in Redis comes without a secret.
+pub const NO_SECRET: &str = "a store in Redis needs --session-secret or CHECKIN_SESSION_SECRET: \
+    the secret that all services, Express ones too, sign session cookies with";
+
 /// The random bytes of a session secret that we make ourselves.
 const SECRET_BYTES: usize = 32;
 
@@ -48,6 +52,7 @@ pub struct App {
     sessions: SessionLayer,
     /// The same for routes that are asked for much: a session may be as old as a lease.
     cached_sessions: SessionLayer,
+    secrets: Secrets,
     trust_proxy: bool,
     store: StoreUrl,
 }
@@ -85,10 +90,7 @@ impl App {
 
     async fn on_redis(config: &Common, url: &str) -> anyhow::Result<Self> {
         let Some(secrets) = &config.session_secret else {
-            bail!(
-                "a store in Redis needs --session-secret or CHECKIN_SESSION_SECRET: \
-                 the secret that all services, Express ones too, sign session cookies with"
-            );
+            bail!(NO_SECRET);
         };
         let response = config.store_timeout;
         let client = Client::with_timeouts(url, Timeouts { connect: response * 2, response })?;
@@ -139,6 +141,7 @@ impl App {
             account_sessions,
             sessions,
             cached_sessions,
+            secrets,
             trust_proxy: config.trust_proxy,
             store: config.store.clone(),
         })
@@ -153,6 +156,12 @@ impl App {
         let cannot =
             || format!("cannot reach {}, start it or name another store with --store", self.store);
         self.health.ping().await.with_context(cannot)
+    }
+
+    /// The secrets that sign session cookies, to be replaced in all services at once.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 
     /// The authentication service.

@@ -65,6 +65,22 @@ impl Stop {
     }
 }
 
+/// Calls `reload` on each SIGHUP, as long as the process runs. Calls never overlap, and signals that
+/// come during one make one more.
+///
+/// # Errors
+///
+/// When the signal cannot be listened to.
+pub fn on_hangup(reload: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            reload();
+        }
+    });
+    Ok(())
+}
+
 /// Opens a port. Port 0 picks a free one.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::reload::Source;
 use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::lifecycle::{Stop, bind, serve};
@@ -49,10 +50,15 @@ impl Logins {
     }
 }
 
-pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    config: &Common,
+    options: Options,
+    source: Source,
+) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.reach().await?;
     let stop = Stop::on_signal()?;
+    source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
     serve(listener, app.auth(options.logins.settings()), stop).await;

@@ -4,6 +4,7 @@ mod auth;
 mod doctor;
 mod load;
 mod receiver;
+mod reload;
 mod up;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::reload::Source;
 use crate::config::Common;
 use crate::config_file::with_file_defaults;
 use crate::http::chain;
@@ -52,42 +54,52 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(exit) => return exit,
+        Err(Refusal::Shown(text)) => {
+            drop(text.print());
+            return ExitCode::SUCCESS;
+        }
+        Err(Refusal::Wrong(what)) => return fail(what, USAGE),
     };
     telemetry::init(&cli.common);
     let ran = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(run(cli)));
+        .and_then(|runtime| runtime.block_on(run(cli, arguments)));
     ran.unwrap_or_else(|error| fail(chain(error.as_ref()), 1))
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let config = cli.common;
+    let source = Source { arguments, has_file: config.config.is_some() };
     match cli.command {
-        Command::Up(options) => up::run(&config, options).await,
-        Command::Auth(options) => auth::run(&config, options).await,
-        Command::Receiver(options) => receiver::run(&config, options).await,
+        Command::Up(options) => up::run(&config, options, source).await,
+        Command::Auth(options) => auth::run(&config, options, source).await,
+        Command::Receiver(options) => receiver::run(&config, options, source).await,
         Command::Load(options) => load::run(&config, options).await,
         Command::Doctor => doctor::run(&config).await,
     }
 }
 
-fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
+/// Why there is nothing to run.
+enum Refusal {
+    /// A help text or the version was asked for.
+    Shown(clap::Error),
+    /// A flag or a setting is wrong.
+    Wrong(String),
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
     let command = with_file_defaults(Cli::command(), arguments)
-        .map_err(|error| fail(chain(error.as_ref()), USAGE))?;
+        .map_err(|error| Refusal::Wrong(chain(error.as_ref())))?;
     let matches = command.try_get_matches_from(arguments);
     matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
         match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                drop(error.print());
-                ExitCode::SUCCESS
-            }
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(error),
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-                fail("no command; see checkin --help", USAGE)
+                Refusal::Wrong("no command; see checkin --help".to_owned())
             }
-            _ => fail(format!("{}; see checkin --help", one_line(&error)), USAGE),
+            _ => Refusal::Wrong(format!("{}; see checkin --help", one_line(&error))),
         }
     })
 }

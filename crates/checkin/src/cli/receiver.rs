@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
+use super::reload::Source;
 use crate::app::App;
 use crate::config::{Common, listen_address, time};
 use crate::lifecycle::{Stop, bind, serve};
@@ -56,10 +57,15 @@ impl Limits {
     }
 }
 
-pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    config: &Common,
+    options: Options,
+    source: Source,
+) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.reach().await?;
     let stop = Stop::on_signal()?;
+    source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?, !options.no_auth);
     serve(listener, app.receiver(!options.no_auth, options.limits.settings()), stop).await;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::reload::Source;
 use super::{auth, load, receiver, say};
 use crate::app::App;
 use crate::config::{Common, listen_address};
@@ -59,7 +60,11 @@ pub(super) struct Options {
     checkins: receiver::Limits,
 }
 
-pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    config: &Common,
+    options: Options,
+    source: Source,
+) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.reach().await?;
     for (service, address) in [("api", options.api_listen), ("console", options.console_listen)] {
@@ -68,6 +73,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         }
     }
     let stop = Stop::on_signal()?;
+    source.reload_on_hangup(&app)?;
     // Ports first: who has to choose another one should not wait for the data.
     let receiver_listener = bind(options.receiver_listen, "--receiver-listen").await?;
     let auth_listener = bind(options.auth_listen, "--auth-listen").await?;

@@ -117,8 +117,8 @@ impl Site {
     }
 
     /// Everything in one process: the authentication service, the receiver, and the process.
-    pub(crate) fn up(&self) -> (Program, Client, Client) {
-        let program = self.start("up", &[]);
+    pub(crate) fn up(&self, args: &[&str]) -> (Program, Client, Client) {
+        let program = self.start("up", args);
         let receiver = Client::new(url(port_in(&program.wait_for_line(RECEIVER_READY, PATIENCE))));
         let auth = Client::new(url(port_in(&program.wait_for_line(AUTH_READY, PATIENCE))));
         (program, auth, receiver)

@@ -11,6 +11,7 @@ mod idempotency;
 mod intruders;
 mod passwords;
 mod refusal;
+mod secret_reload;
 mod session_metrics;
 mod shared_sessions;
 mod slow_clients;

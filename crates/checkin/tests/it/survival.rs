@@ -25,7 +25,7 @@ async fn keyed(client: &mut Client) -> Response {
 #[tokio::test]
 async fn up_keeps_what_it_accepted_when_it_is_killed() {
     let site = Site::empty_sqlite();
-    let (mut first, mut at_auth, mut at_receiver) = site.up();
+    let (mut first, mut at_auth, mut at_receiver) = site.up(&[]);
     let demo_login = first.wait_for_line("demo login", PATIENCE);
     assert!(demo_login.contains(EMAIL) && demo_login.contains(PASSWORD), "{demo_login}");
     let secret = site.directory.path().join("checkin.db.session-secret");
@@ -39,7 +39,7 @@ async fn up_keeps_what_it_accepted_when_it_is_killed() {
     let checkin = accepted(&keyed(&mut at_receiver).await);
     first.kill();
 
-    let (_second, mut auth_again, mut receiver_again) = site.up();
+    let (_second, mut auth_again, mut receiver_again) = site.up(&[]);
     for client in [&mut auth_again, &mut receiver_again] {
         *client.jar_mut() = at_auth.jar().clone();
     }
@@ -104,7 +104,7 @@ async fn sigint_finishes_the_request_under_way() {
 #[tokio::test]
 async fn every_service_ends_well_at_once_when_idle() {
     let site = Site::sqlite();
-    let (up, ..) = site.up();
+    let (up, ..) = site.up(&[]);
     let programs: [Program; 3] = [up, site.receiver(&[]).program, site.auth(&[]).program];
     for mut program in programs {
         let asked = Instant::now();
