@@ -346,13 +346,17 @@ impl Session {
     }
 
     async fn save_with(&self, change: &mut Change<'_>) -> Result<(), Error> {
-        let (id, mine, base) = {
+        let (id, mut mine, base) = {
             let state = self.state();
             if state.is_stand_in {
                 return Err(ErrorKind::Unavailable.into());
             }
             (state.id.clone(), state.record()?.clone(), state.base.clone())
         };
+        // The stored date may be over, since touches do not move it. Express ends the session then.
+        if !self.context.options().strict {
+            mine.cookie.touch(now_ms())?;
+        }
         let saved = match mine.cookie.time_to_live(now_ms(), self.context.options().ttl) {
             Some(ttl) => {
                 let written = self.context.write(&id, &mine, base.as_ref(), ttl, change).await;

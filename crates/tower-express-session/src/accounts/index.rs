@@ -37,22 +37,28 @@ impl Accounts {
 
     /// Notes a login, and makes room for it.
     pub(crate) async fn note_login(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
-        let id = seen.id;
-        self.note(account, seen, ttl).await;
-        if let Err(error) = self.make_room(account, id).await {
+        let limited = async {
+            let mut session = seen.session();
+            if self.max_sessions < usize::MAX {
+                // The clock of another process may be ahead: this login is later all the same.
+                let noted = self.store.noted(account).await?;
+                let newest = noted.iter().map(|session| session.created_ms).max();
+                session.created_ms = session.created_ms.max(newest.map_or(0, |newest| newest + 1));
+            }
+            self.store.note(account, &session, ttl.saturating_add(KEPT_BEYOND)).await?;
+            self.make_room(account).await
+        };
+        if let Err(error) = limited.await {
             let cause = error.cause();
-            tracing::warn!(
-                error.source = cause,
-                "cannot end an account's oldest sessions: {error}"
-            );
+            tracing::warn!(error.source = cause, "cannot note a login under its account: {error}");
         }
     }
 
-    async fn make_room(&self, account: &str, newest: &SessionId) -> Result<(), Error> {
+    /// Of logins at the same time each ends the same sessions, perhaps its own: as many stay as may.
+    async fn make_room(&self, account: &str) -> Result<(), Error> {
         if self.max_sessions < usize::MAX {
             let alive = self.alive(account).await?.into_iter();
-            let older = alive.map(|session| session.id).filter(|id| id != newest);
-            let surplus = older.skip(self.max_sessions - 1).collect();
+            let surplus = alive.map(|session| session.id).skip(self.max_sessions).collect();
             self.end_all_of(account, surplus).await?;
         }
         let mut noted = self.store.noted(account).await?;

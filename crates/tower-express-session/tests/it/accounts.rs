@@ -199,6 +199,19 @@ async fn beyond_the_limit_a_login_ends_the_oldest() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_logins_at_the_same_time_one_stays() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts.max_sessions(1));
+        for _ in 0..20 {
+            let (first, second) = tokio::join!(site.log_in(AL, "one"), site.log_in(AL, "two"));
+            let looks = [site.look(&first).await, site.look(&second).await];
+            let stay = looks.iter().filter(|json| json.contains("al")).count();
+            assert_eq!((stay, site.devices(AL).await.len()), (1, 1), "{}", site.backend.name);
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_oldest_entries_make_room_for_more() {
     let site = site(backend::memory(), |accounts| accounts);

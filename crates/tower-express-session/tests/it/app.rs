@@ -64,10 +64,19 @@ pub(crate) fn routes() -> Router {
         .route("/unset", get(async |session: Session| session.unset()))
         .route("/regenerate", get(async |session: Session| session.regenerate().await))
         .route("/login/{user}", get(login))
+        .route("/save", get(async |session: Session| session.save().await))
+        .route("/update", get(update))
 }
 
 pub(crate) async fn set(session: Session, name: Path<String>) -> Result<(), Error> {
     session.insert(&name, &1)
+}
+
+async fn update(session: Session) -> Result<String, Error> {
+    session
+        .update("count", |count: Option<u32>| count.unwrap_or(0) + 1)
+        .await
+        .map(|n| n.to_string())
 }
 
 async fn login(session: Session, user: Path<String>) -> Result<(), Error> {

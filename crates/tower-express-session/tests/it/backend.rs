@@ -16,6 +16,11 @@ const NEIGHBOURS_PREFIX: &str = "other:sess:";
 const PATIENT: Timeouts =
     Timeouts { connect: Duration::from_secs(10), response: Duration::from_secs(10) };
 
+/// A connection to this address that waits as long as it takes.
+pub(crate) fn patient(url: &str) -> Client {
+    Client::with_timeouts(url, PATIENT).unwrap()
+}
+
 /// A store, with whatever it lives in.
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
@@ -70,7 +75,7 @@ pub(crate) async fn sqlite() -> Backend {
 }
 
 pub(crate) fn redis(server: RedisServer) -> Backend {
-    let client = Client::with_timeouts(&server.url(), PATIENT).unwrap();
+    let client = patient(&server.url());
     let store = |prefix| Arc::new(RedisStore::new(client.clone()).prefix(prefix));
     let connection = Mutex::new(server.connection());
     Backend {

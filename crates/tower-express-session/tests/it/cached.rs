@@ -8,9 +8,10 @@ use serde_json::json;
 use testkit::{Client as Browser, Express, Proxy, RedisServer, Sentinel};
 use tower_express_session::store::Freshness;
 use tower_express_session::store::conformance::{self, Subject};
-use tower_express_session::store::redis::{CacheOptions, Client, RedisStore};
+use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::{SessionId, Store};
 
+use crate::backend::patient;
 use crate::staleness::{History, Reader, STALL};
 
 const PREFIX: &str = "ncc:session:";
@@ -49,7 +50,8 @@ impl Writer {
             .arg(86_400)
             .exec(&mut self.connection)?;
         if self.replicas > 0 {
-            let wait = redis::cmd("WAIT").arg(self.replicas).arg(1000).query(&mut self.connection);
+            let wait =
+                redis::cmd("WAIT").arg(self.replicas).arg(10_000).query(&mut self.connection);
             assert_eq!(wait, Ok(self.replicas), "the replica has it");
         }
         Ok(())
@@ -102,7 +104,7 @@ async fn a_cached_store_passes_the_suite() {
     let server = RedisServer::start();
     let connection = Mutex::new(server.connection());
     let options = CacheOptions::with_lease(Duration::from_millis(60));
-    let client = Client::open(&server.url()).unwrap();
+    let client = patient(&server.url());
     let store = RedisStore::new(client).prefix(PREFIX).cached(options);
     let pass_time = |id: &str, time: Duration| {
         let key = format!("{PREFIX}{id}");
@@ -242,7 +244,7 @@ fn a_logout_that_waits_a_lease_leaves_nobody_who_accepts_the_session() {
     let server = RedisServer::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for (wait, bound) in [(Duration::ZERO, LEASE), (LEASE, Duration::ZERO)] {
-        let client = Client::open(&server.url()).unwrap();
+        let client = patient(&server.url());
         let store = RedisStore::new(client).prefix(PREFIX).cached(options()).destroy_waits(wait);
         let mut latest = Duration::ZERO;
         for _ in 0..8 {

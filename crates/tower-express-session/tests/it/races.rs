@@ -13,10 +13,11 @@ use axum::routing::get;
 use testkit::{Client as Browser, Express, Method, RedisServer, signature};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
-use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Reply, Timeouts};
+use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Reply};
 use tower_express_session::store::sqlite::{Database, SqliteStore};
 use tower_express_session::{Error, MemoryStore, Secrets, Session, SessionLayer, Store};
 
+use crate::backend::patient;
 use crate::programs::SECRET;
 use crate::programs::random::Rng;
 
@@ -75,10 +76,7 @@ async fn log_in(app: &Router) -> String {
 }
 
 fn redis(server: &RedisServer) -> RedisStore {
-    // So many requests at once may wait on a busy machine.
-    let patience = Duration::from_secs(10);
-    let timeouts = Timeouts { connect: patience, response: patience };
-    RedisStore::new(Client::with_timeouts(&server.url(), timeouts).unwrap())
+    RedisStore::new(patient(&server.url()))
 }
 
 async fn sqlite(dir: &tempfile::TempDir) -> SqliteStore {
@@ -255,7 +253,7 @@ async fn what_ended_stays_gone_in_redis_though_express_writes_it_back() {
     let server = RedisServer::start();
     let options = format!(r#"{{"secret":"{SECRET}","resave":false,"saveUninitialized":false}}"#);
     let express = Express::start("probe.js", &[("STORE", &server.url()), ("OPTIONS", &options)]);
-    let client = Client::open(&server.url()).unwrap();
+    let client = patient(&server.url());
     let neighbour = Neighbour { browser: Browser::new(express.url()), redis: client };
     let outcome = races(&app(Arc::new(redis(&server))), Some(neighbour), 10_000).await;
     tell("Redis, beside Express", &outcome);

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::backend::patient;
 use bytes::Bytes;
 use testkit::{RedisCluster, RedisServer};
 use tower_express_session::store::conformance::{self, Subject};
-use tower_express_session::store::redis::{Client, RedisStore};
+use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::{Database, SqliteStore, rusqlite};
 use tower_express_session::store::{Freshness, Updated};
 use tower_express_session::{AccountStore, ErrorKind, MemoryStore, SessionId, Store};
@@ -86,7 +87,7 @@ async fn on_redis(server: &RedisServer, url: &str) {
             ::redis::cmd("DECRBY").arg(&created).arg(ms).exec(&mut *connection).unwrap();
         }
     };
-    let store = RedisStore::new(Client::open(url).unwrap()).prefix(PREFIX);
+    let store = RedisStore::new(patient(url)).prefix(PREFIX);
     conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
     let plain = store.clone().tombstones(false);
     conformance::run(&Subject { store: &plain, pass_time: &pass_time }).await;
@@ -104,7 +105,7 @@ fn value(connection: &mut ::redis::Connection, key: &str) -> Option<String> {
 async fn what_an_express_service_writes_back_after_the_end_is_no_session() {
     let server = RedisServer::start();
     let mut connection = server.connection();
-    let client = Client::open(&server.url()).unwrap();
+    let client = patient(&server.url());
     let store = RedisStore::new(client).prefix(PREFIX);
     for store in [store.clone(), store.absolute_timeout(ABSOLUTE_TIMEOUT)] {
         let id = SessionId::generate().unwrap();
@@ -133,7 +134,7 @@ async fn what_an_express_service_writes_back_after_the_end_is_no_session() {
 async fn a_session_that_express_made_counts_from_when_it_was_first_seen() {
     let server = RedisServer::start();
     let mut connection = server.connection();
-    let client = Client::open(&server.url()).unwrap();
+    let client = patient(&server.url());
     let store = RedisStore::new(client).prefix(PREFIX).absolute_timeout(ABSOLUTE_TIMEOUT);
     let key = format!("{PREFIX}express");
     ::redis::cmd("SET").arg(&key).arg("v").arg("EX").arg(86_400).exec(&mut connection).unwrap();
@@ -149,7 +150,7 @@ async fn a_session_that_express_made_counts_from_when_it_was_first_seen() {
 #[tokio::test]
 async fn sessions_on_all_servers_of_a_cluster_are_looked_through() {
     let cluster = RedisCluster::start(3);
-    let store = RedisStore::new(Client::open(&cluster.url()).unwrap()).prefix(PREFIX);
+    let store = RedisStore::new(patient(&cluster.url())).prefix(PREFIX);
     let mut made = BTreeSet::new();
     for _ in 0..60 {
         let id = SessionId::generate().unwrap();
@@ -171,7 +172,7 @@ async fn sessions_on_all_servers_of_a_cluster_are_looked_through() {
 async fn a_redis_that_is_out_of_memory_ends_sessions_all_the_same() {
     let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
     let mut connection = server.connection();
-    let store = RedisStore::new(Client::open(&server.url()).unwrap()).prefix(PREFIX);
+    let store = RedisStore::new(patient(&server.url())).prefix(PREFIX);
     let (id, ttl) = (SessionId::generate().unwrap(), Duration::from_secs(100));
     store.create(&id, Bytes::from("value"), ttl).await.unwrap();
     ::redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).exec(&mut connection).unwrap();

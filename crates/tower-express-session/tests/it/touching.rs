@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tower_express_session::SessionLayer;
+use tower_express_session::{SessionLayer, Store};
 
-use crate::app::{app, settle, text};
+use crate::app::{app, id_in, settle, text};
 
 const TTL: Duration = Duration::from_secs(1000);
 
@@ -85,6 +85,24 @@ async fn a_request_that_writes_does_not_touch_besides() {
     app.get("/set/b", &cookie).await;
     settle().await;
     assert_eq!(app.store.calls(), ["load", "update"]);
+}
+
+/// Touches move the time in the store and not the date in the value, which is in the past then.
+#[tokio::test]
+async fn a_session_whose_stored_date_is_over_is_saved_all_the_same() {
+    let app = app(|layer| layer);
+    let cookie = app.cookie().await;
+    let stale = r#"{"cookie":{"originalMaxAge":60000,"expires":"2020-01-01T00:00:00.000Z","path":"/"},"a":1}"#;
+    for path in ["/set/b", "/save", "/update"] {
+        app.store.inner.overwrite(&id_in(&cookie), stale.into(), TTL).await.unwrap();
+        assert_eq!(app.get(path, &cookie).await.status(), 200);
+        let stored = app.stored(&cookie).await.expect(path);
+        assert!(stored.time_left > Duration::from_secs(50), "{path}");
+        assert!(
+            !stored.value.starts_with(&stale.as_bytes()[..60]),
+            "{path}: the date is a new one"
+        );
+    }
 }
 
 #[tokio::test]

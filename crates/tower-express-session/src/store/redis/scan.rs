@@ -1,6 +1,8 @@
 //! Looking through all keys of a deployment.
 
-use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use std::collections::BTreeMap;
+
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr};
 
 use super::client::{Client, command};
 use super::{Reply, unexpected};
@@ -11,8 +13,10 @@ pub(super) struct Scan<'a> {
     client: &'a Client,
     pattern: &'a str,
     count: String,
-    /// The servers that are still to be asked, the current one last; `None` is the only one.
-    servers: Vec<Option<(String, u16)>>,
+    /// The servers that are still to be asked, the current one last; `None` is the only one. Of a
+    /// cluster a server is named by one of its slots: what it says of its address need not be right
+    /// from here.
+    servers: Vec<Option<Slot>>,
     cursor: Vec<u8>,
 }
 
@@ -40,9 +44,10 @@ impl<'a> Scan<'a> {
             b"COUNT",
             self.count.as_bytes(),
         ]);
-        let reply = match server.clone() {
-            Some((host, port)) => {
-                let server = SingleNodeRoutingInfo::ByAddress { host, port };
+        let reply = match *server {
+            Some(slot) => {
+                let primary = Route::with_slot(slot, SlotAddr::Master);
+                let server = SingleNodeRoutingInfo::SpecificNode(primary);
                 self.client.call_at(scan, RoutingInfo::SingleNode(server)).await?
             }
             None => self.client.call_command(&scan).await?,
@@ -58,25 +63,25 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The primaries out of `CLUSTER SLOTS`: for each range of slots its ends, then the primary's host
-/// and port, then its replicas.
-fn primaries(reply: Reply) -> Result<Vec<Option<(String, u16)>>, Error> {
+/// A slot of each primary out of `CLUSTER SLOTS`: for each range of slots its ends, then the
+/// primary's host and port, then its replicas.
+fn primaries(reply: Reply) -> Result<Vec<Option<Slot>>, Error> {
     let Reply::Array(ranges) = reply else { return Err(unexpected("CLUSTER SLOTS", &reply)) };
-    let mut primaries: Vec<_> = ranges.into_iter().map(primary).collect();
-    primaries.sort_unstable();
-    primaries.dedup();
-    match primaries.iter().all(Option::is_some) && !primaries.is_empty() {
-        true => Ok(primaries),
-        false => Err(unexpected("CLUSTER SLOTS", &Reply::Nil)),
+    let primaries: Option<BTreeMap<_, _>> = ranges.into_iter().map(primary).collect();
+    match primaries {
+        Some(primaries) if !primaries.is_empty() => Ok(primaries.into_values().map(Some).collect()),
+        _ => Err(unexpected("CLUSTER SLOTS", &Reply::Nil)),
     }
 }
 
-fn primary(range: Reply) -> Option<(String, u16)> {
+/// What a primary calls itself, and one of its slots.
+fn primary(range: Reply) -> Option<((Option<bytes::Bytes>, i64), Slot)> {
     let Reply::Array(range) = range else { return None };
-    let (Some(Reply::Bytes(host)), Some(Reply::Int(port))) = two(range.into_iter().nth(2)?) else {
-        return None;
-    };
-    Some((String::from_utf8(host.to_vec()).ok()?, u16::try_from(port).ok()?))
+    let mut range = range.into_iter();
+    let Reply::Int(first) = range.next()? else { return None };
+    let slot = Slot::new(u16::try_from(first).ok()?)?;
+    let (host, Some(Reply::Int(port))) = two(range.nth(1)?) else { return None };
+    Some(((host.and_then(Reply::into_bytes), port), slot))
 }
 
 fn two(reply: Reply) -> (Option<Reply>, Option<Reply>) {
