@@ -228,7 +228,8 @@ impl SessionLayer {
     }
 
     /// The part of its lifetime after which a session that is used is kept in the store for another
-    /// lifetime; 0 does so on each request, as Express does. Default: 0.1.
+    /// lifetime; 0 does so on each request, as Express does, but for a session that was touched within
+    /// the same millisecond. Default: 0.1.
     ///
     /// With an idle timeout of 30 minutes, a session is touched at most every three minutes, and
     /// ends between 27 and 30 minutes after it was last used. The response does not wait for it. A

@@ -8,6 +8,7 @@ mod app;
 mod away;
 mod backend;
 mod cached;
+mod cookies;
 mod examples;
 mod express_interop;
 mod middleware;
