@@ -169,7 +169,8 @@ impl Neighbour {
     async fn write(&self, cookie: &str, ms: u64) {
         let program = format!(r#"[["sleep",{ms}],["set","express",1]]"#);
         let mut browser = self.browser.clone();
-        let post = browser.request(Method::POST, "/").without_jar();
+        // Node closes connections that it thinks are idle, perhaps just when the next request comes.
+        let post = browser.request(Method::POST, "/").without_jar().header("Connection", "close");
         let answer = post.header("Cookie", cookie).body(program).send().await;
         assert_eq!(answer.status, 200);
     }
