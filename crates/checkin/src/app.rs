@@ -105,7 +105,7 @@ impl App {
         };
         // A logout is answered when no receiver accepts the session any more.
         let sessions = Arc::new(sessions.destroy_waits(lease));
-        let storage = RedisStorage::new(client, prefix);
+        let storage = RedisStorage::new(client, prefix, config.partitions.into());
         Self::on(config, storage, sessions, Arc::new(cached), secrets.as_slice())
     }
 
@@ -155,7 +155,8 @@ impl App {
     pub async fn reach(&self) -> anyhow::Result<()> {
         let cannot =
             || format!("cannot reach {}, start it or name another store with --store", self.store);
-        self.health.ping().await.with_context(cannot)
+        self.health.ping().await.with_context(cannot)?;
+        self.health.prepare().await.context("the settings do not fit the store")
     }
 
     /// The secrets that sign session cookies, to be replaced in all services at once.

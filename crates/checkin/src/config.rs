@@ -51,6 +51,18 @@ pub struct Common {
     )]
     pub key_prefix: KeyPrefix,
 
+    /// How many partitions the log in Redis has, as many as processors may share; the same for every
+    /// service, from the first check-in on. An embedded store has one
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_PARTITIONS",
+        value_name = "NUMBER",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=64)
+    )]
+    pub partitions: u16,
+
     /// How long to wait for an answer of the store, such as 250ms or 2s
     #[arg(
         long,

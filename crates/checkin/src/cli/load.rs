@@ -137,7 +137,6 @@ fn progress(what: &'static str, length: usize) -> ProgressBar {
 fn refusal(what: &str, id: &str, answer: Loaded) -> String {
     let why = match answer {
         Loaded::EmailTaken(owner) => format!("user {owner} has the same e-mail address"),
-        Loaded::TooOld => "the log has a later entry already, and grows at its end only".to_owned(),
         _ => "it names a user or a location that does not exist".to_owned(),
     };
     format!("{what}: {id}: {why}")

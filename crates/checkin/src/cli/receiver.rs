@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::config::{Common, listen_address, time};
 use crate::lifecycle::{Stop, bind, serve};
 use crate::services::receiver::Settings;
+use crate::storage::Admission;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -46,6 +47,15 @@ pub(super) struct Limits {
     )]
     duplicate_window: Duration,
 
+    /// So many check-ins of a partition may wait to be counted; more get 503. 0 sets no bound
+    #[arg(long, env = "CHECKIN_MAX_BACKLOG", value_name = "NUMBER", default_value_t = 1_000_000)]
+    max_backlog: u64,
+
+    /// So many check-ins a partition of the log may hold: the oldest that are counted leave it, and
+    /// stay in the histories; while none is counted, new ones get 503. 0 keeps all
+    #[arg(long, env = "CHECKIN_MAX_LOG_LENGTH", value_name = "NUMBER", default_value_t = 0)]
+    max_log_length: u64,
+
     /// Check-ins a second that one user may make, ten times as many in a burst; 0 limits none
     #[arg(long, env = "CHECKIN_CHECKIN_RATE", value_name = "NUMBER", default_value_t = 10)]
     checkin_rate: u32,
@@ -53,7 +63,13 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn settings(&self) -> Settings {
-        Settings { duplicate_window: self.duplicate_window, rate_per_user: self.checkin_rate }
+        let bound = |number| if number == 0 { u64::MAX } else { number };
+        let admission = Admission {
+            duplicate_window: self.duplicate_window,
+            max_backlog: bound(self.max_backlog),
+            max_length: bound(self.max_log_length),
+        };
+        Settings { admission, rate_per_user: self.checkin_rate }
     }
 }
 

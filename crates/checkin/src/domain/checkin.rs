@@ -11,6 +11,9 @@ use super::number::decimal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkin {
     pub id: CheckinId,
+    /// When it was made, in milliseconds since 1970: that of the id, but for one that was imported
+    /// behind later ones.
+    pub time_ms: u64,
     pub user: UserId,
     pub location: LocationId,
     pub stars: StarRating,
@@ -27,7 +30,7 @@ pub struct NewCheckin {
 impl NewCheckin {
     pub fn with_id(self, id: CheckinId) -> Checkin {
         let Self { user, location, stars } = self;
-        Checkin { id, user, location, stars }
+        Checkin { id, time_ms: id.ms, user, location, stars }
     }
 }
 
@@ -44,6 +47,9 @@ pub struct CheckinId {
 impl CheckinId {
     /// Before every check-in: a cursor, never the id of an entry.
     pub const MIN: Self = Self { ms: 0, seq: 0 };
+
+    /// Behind every check-in.
+    pub const MAX: Self = Self { ms: u64::MAX, seq: u64::MAX };
 }
 
 impl fmt::Display for CheckinId {

@@ -54,6 +54,8 @@ pub enum ApiError {
     TooMany(Duration),
     /// 503: the store is away.
     StoreAway(Box<dyn Error + Send + Sync>),
+    /// 503: the processors are too far behind the log.
+    Behind,
     /// 503: too much work of this kind at once.
     Busy,
     /// 500.
@@ -102,7 +104,7 @@ impl ApiError {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::StoreAway(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StoreAway(_) | Self::Behind | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -138,6 +140,9 @@ impl ApiError {
             Self::KeyReused => "the Idempotency-Key came with another check-in before".to_owned(),
             Self::TooMany(_) => "too many attempts; try again later".to_owned(),
             Self::StoreAway(_) => "the store cannot be reached; try again later".to_owned(),
+            Self::Behind => {
+                "too many check-ins wait to be counted; try again later".to_owned()
+            }
             Self::Busy => "too many requests of this kind at once; try again later".to_owned(),
             Self::Internal => "something went wrong here; it has been logged".to_owned(),
             Self::AuthenticationRequired | Self::InvalidLogin | Self::IdenticalCheckin => {
@@ -164,6 +169,8 @@ impl ApiError {
         match self {
             Self::TooMany(time) => Some(*time),
             Self::StoreAway(_) | Self::Busy => Some(Duration::from_secs(1)),
+            // Processors that are at work get rid of some ten thousand a second.
+            Self::Behind => Some(Duration::from_secs(5)),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::fields::Fields;
 use super::value;
 use crate::domain::{
-    Checkin, Email, Location, LocationDetails, LocationId, PasswordHash, StarRating, User, UserId,
+    Checkin, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash, StarRating, User, UserId,
 };
 
 /// A user whose password may still have to be hashed.
@@ -133,5 +133,6 @@ pub(super) fn checkin(fields: &mut Fields<'_>) -> Option<Checkin> {
     let user = fields.required("userId", value::id);
     let location = fields.required("locationId", value::id);
     let stars = fields.required("starRating", value::stars);
-    Some(Checkin { id: id?, user: user?, location: location?, stars: stars? })
+    let checkin = NewCheckin { user: user?, location: location?, stars: stars? };
+    Some(checkin.with_id(id?))
 }

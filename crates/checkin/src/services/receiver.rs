@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -15,7 +14,7 @@ use tower_express_session::{Session, SessionRejection};
 use super::identity::Accounts;
 use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
 use crate::http::{ApiError, FieldError, Fields, RateLimit};
-use crate::storage::{Accepted, CheckinLog, LocationRepository, UserRepository};
+use crate::storage::{Accepted, Admission, CheckinLog, LocationRepository, UserRepository};
 
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -51,8 +50,8 @@ pub enum Identity {
 /// Settings of the service.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Identical check-ins closer together than this are refused; zero refuses none.
-    pub duplicate_window: Duration,
+    /// What the log takes.
+    pub admission: Admission,
     /// Check-ins a second that one user may make, with ten times as many in a burst; 0 limits none.
     pub rate_per_user: u32,
 }
@@ -89,14 +88,14 @@ async fn checkin(
     let key = idempotency_key(&headers)?;
     let checkin = parse(fields?)?;
     receiver.check(owner, checkin).await?;
-    let window = receiver.settings.duplicate_window;
-    match receiver.log.append(checkin, key, window).await? {
+    match receiver.log.append(checkin, key, receiver.settings.admission).await? {
         Accepted::Stored(id) | Accepted::Replayed(id) => {
             let id = HeaderValue::try_from(id.to_string()).map_err(|_| ApiError::Internal)?;
             Ok((StatusCode::ACCEPTED, [(CHECKIN_ID, id)]))
         }
         Accepted::Duplicate => Err(ApiError::IdenticalCheckin),
         Accepted::KeyReused => Err(ApiError::KeyReused),
+        Accepted::Behind => Err(ApiError::Behind),
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BulkLoad, CheckinLog, Health, LocationRepository, NewUser, UserRepository};
+use super::{Admission, BulkLoad, CheckinLog, Health, LocationRepository, NewUser, UserRepository};
 use crate::domain::{
     Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
     PasswordHash, StarRating, User, UserId,
@@ -46,6 +46,7 @@ macro_rules! checks {
             a_password_changes_only_from_the_expected_one
             accounts_are_listed_in_pages
             entries_come_back_in_order_and_in_pages
+            a_reader_follows_the_log
             ids_grow_whoever_appends
             of_identical_checkins_that_arrive_together_one_is_stored
             only_the_same_user_place_and_rating_is_a_duplicate
@@ -64,7 +65,7 @@ macro_rules! checks {
             of_two_in_one_batch_the_first_is_stored
             new_accounts_come_after_the_loaded_ones
             checkins_of_unknowns_are_refused
-            the_log_takes_no_entry_before_its_last
+            what_comes_late_is_stored_with_its_time
             an_append_comes_after_what_was_loaded
             the_demo_data_fits
             a_sound_store_is_diagnosed_as_such
@@ -144,6 +145,11 @@ pub(super) fn new_checkin(user: u64, location: u64, stars: u64) -> NewCheckin {
         location: location_id(location),
         stars: StarRating::try_from(stars).unwrap(),
     }
+}
+
+/// Takes everything but identical check-ins within this time.
+pub(super) const fn window(duplicate_window: Duration) -> Admission {
+    Admission { duplicate_window, ..Admission::ALL }
 }
 
 pub(super) fn checkin(id: &str, user: u64, location: u64) -> Checkin {

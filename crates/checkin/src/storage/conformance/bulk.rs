@@ -1,7 +1,6 @@
 //! Bulk loads, and the state of the store after them.
 
 use std::slice::from_ref;
-use std::time::Duration;
 
 use super::*;
 use crate::domain::CheckinId;
@@ -13,6 +12,10 @@ const NOW_MS: u64 = 1_788_220_800_000;
 async fn load_a_user_and_a_place(storage: &dyn Storage) {
     storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
     storage.load_locations(&[location(1)]).await.unwrap();
+}
+
+async fn log(storage: &dyn Storage) -> Vec<Checkin> {
+    storage.checkins_between(CheckinId::MIN, CheckinId::MAX, usize::MAX).await.unwrap()
 }
 
 pub(in crate::storage) async fn a_store_is_empty_until_something_is_loaded(subject: Subject) {
@@ -60,7 +63,7 @@ pub(in crate::storage) async fn loading_twice_changes_nothing(subject: Subject) 
     assert_eq!(storage.location_details(location_id(1)).await.unwrap(), Some(details(1)));
 
     assert_eq!(storage.load_checkins(&entries).await.unwrap(), [Loaded::Unchanged; 3]);
-    assert_eq!(storage.checkins_after(CheckinId::MIN, 10).await.unwrap(), entries);
+    assert_eq!(log(storage).await, entries);
 }
 
 pub(in crate::storage) async fn an_address_in_use_is_answered_with_its_owner(subject: Subject) {
@@ -104,22 +107,29 @@ pub(in crate::storage) async fn checkins_of_unknowns_are_refused(subject: Subjec
     let entries = [checkin("1-0", 2, 1), checkin("2-0", 1, 1), checkin("3-0", 1, 2)];
     let answers = storage.load_checkins(&entries).await.unwrap();
     assert_eq!(answers, [Loaded::Dangling, Loaded::Stored, Loaded::Dangling]);
-    assert_eq!(storage.checkins_after(CheckinId::MIN, 10).await.unwrap(), entries[1..2]);
+    assert_eq!(log(storage).await, entries[1..2]);
 }
 
-pub(in crate::storage) async fn the_log_takes_no_entry_before_its_last(subject: Subject) {
+pub(in crate::storage) async fn what_comes_late_is_stored_with_its_time(subject: Subject) {
     let storage = &*subject.storage;
     load_a_user_and_a_place(storage).await;
     let entries = [
         checkin("0-0", 1, 1),
         checkin("9-1", 1, 1),
-        checkin("9-0", 1, 1),
+        // Older than the last entry, and the same visit as an entry before.
+        Checkin { id: "9-0".parse().unwrap(), ..checkin("8-5", 1, 1) },
         checkin("8-5", 1, 1),
         checkin("10-0", 1, 1),
     ];
+    let (stored, there) = (Loaded::Stored, Loaded::Unchanged);
     let answers = storage.load_checkins(&entries).await.unwrap();
-    let (stored, old) = (Loaded::Stored, Loaded::TooOld);
-    assert_eq!(answers, [old, stored, old, old, stored]);
+    assert_eq!(answers, [stored, stored, stored, there, stored]);
+    assert_eq!(storage.load_checkins(&entries).await.unwrap(), [there; 5]);
+    let log = log(storage).await;
+    let mut times: Vec<u64> = log.iter().map(|checkin| checkin.time_ms).collect();
+    times.sort_unstable();
+    assert_eq!(times, [0, 8, 9, 10]);
+    assert!(log.iter().all(|checkin| checkin.time_ms <= checkin.id.ms), "{log:?}");
 }
 
 pub(in crate::storage) async fn an_append_comes_after_what_was_loaded(subject: Subject) {
@@ -128,7 +138,7 @@ pub(in crate::storage) async fn an_append_comes_after_what_was_loaded(subject: S
     // In the year 5138: the clock is behind the log.
     let last = checkin("99999999999999-7", 1, 1);
     storage.load_checkins(&[last]).await.unwrap();
-    let answer = storage.append(new_checkin(1, 1, 5), None, Duration::ZERO).await.unwrap();
+    let answer = storage.append(new_checkin(1, 1, 5), None, Admission::ALL).await.unwrap();
     assert!(matches!(answer, Accepted::Stored(id) if id > last.id), "{answer:?}");
 }
 
@@ -146,7 +156,7 @@ pub(in crate::storage) async fn the_demo_data_fits(subject: Subject) {
         assert_eq!(answers, vec![wanted; count]);
 
         assert_eq!(storage.users_after(None, usize::MAX).await.unwrap(), users);
-        let log = storage.checkins_after(CheckinId::MIN, usize::MAX).await.unwrap();
+        let log = log(storage).await;
         assert_eq!(log, data.checkins);
         for (location, details) in data.locations.iter().zip(&data.details) {
             assert_eq!(storage.location(location.id).await.unwrap().as_ref(), Some(location));

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{Checkin, CheckinId};
-use crate::storage::Accepted;
+use crate::storage::{Accepted, LogPosition};
 
-const WINDOW: Duration = Duration::from_secs(600);
-const OFF: Duration = Duration::ZERO;
+const WINDOW: Admission = window(Duration::from_secs(600));
+const OFF: Admission = Admission::ALL;
 
 async fn stored(storage: &dyn Storage, checkin: NewCheckin) -> CheckinId {
     match storage.append(checkin, None, OFF).await.unwrap() {
@@ -18,7 +18,7 @@ async fn stored(storage: &dyn Storage, checkin: NewCheckin) -> CheckinId {
 }
 
 async fn all(storage: &dyn Storage) -> Vec<Checkin> {
-    storage.checkins_after(CheckinId::MIN, usize::MAX).await.unwrap()
+    storage.checkins_between(CheckinId::MIN, CheckinId::MAX, usize::MAX).await.unwrap()
 }
 
 pub(in crate::storage) async fn entries_come_back_in_order_and_in_pages(subject: Subject) {
@@ -30,13 +30,48 @@ pub(in crate::storage) async fn entries_come_back_in_order_and_in_pages(subject:
         checkins.push(checkin.with_id(stored(storage, checkin).await));
     }
     assert_eq!(all(storage).await, checkins);
-    let page = async |after, limit| storage.checkins_after(after, limit).await.unwrap();
-    assert_eq!(page(CheckinId::MIN, 3).await, checkins[..3]);
-    assert_eq!(page(checkins[2].id, 3).await, checkins[3..6]);
-    assert_eq!(page(checkins[5].id, 3).await, checkins[6..]);
-    assert_eq!(page(checkins[6].id, 3).await, []);
-    assert_eq!(page(CheckinId { ms: u64::MAX, seq: u64::MAX }, 3).await, []);
-    assert_eq!(page(CheckinId::MIN, 0).await, []);
+    let between = async |first, last, limit| {
+        storage.checkins_between(first, last, limit).await.unwrap()
+    };
+    let max = CheckinId::MAX;
+    assert_eq!(between(CheckinId::MIN, max, 3).await, checkins[..3]);
+    assert_eq!(between(checkins[3].id, max, 3).await, checkins[3..6]);
+    assert_eq!(between(checkins[6].id, max, 3).await, checkins[6..]);
+    assert_eq!(between(checkins[2].id, checkins[4].id, 9).await, checkins[2..=4]);
+    assert_eq!(between(checkins[4].id, checkins[2].id, 9).await, []);
+    assert_eq!(between(max, max, 3).await, []);
+    assert_eq!(between(CheckinId::MIN, max, 0).await, []);
+
+    let latest: Vec<Checkin> = checkins.iter().rev().copied().collect();
+    assert_eq!(storage.latest_checkins(3).await.unwrap(), latest[..3]);
+    assert_eq!(storage.latest_checkins(9).await.unwrap(), latest);
+}
+
+pub(in crate::storage) async fn a_reader_follows_the_log(subject: Subject) {
+    let storage = &*subject.storage;
+    let mut early = storage.log_end().await.unwrap();
+    assert_eq!(storage.follow(&mut early, 9).await.unwrap(), []);
+    let mut checkins = Vec::new();
+    for number in 1..=5 {
+        let checkin = new_checkin(number, 1, 3);
+        checkins.push(checkin.with_id(stored(storage, checkin).await));
+    }
+    let mut late = storage.log_end().await.unwrap();
+    let mut read = Vec::new();
+    while read.len() < 5 {
+        let again: LogPosition = early.to_string().parse().unwrap();
+        assert_eq!(again, early);
+        let page = storage.follow(&mut early, 2).await.unwrap();
+        assert!(!page.is_empty());
+        read.extend(page);
+    }
+    read.sort_unstable_by_key(|checkin| checkin.id);
+    assert_eq!(read, checkins);
+    assert_eq!(early, late);
+    assert_eq!(storage.follow(&mut late, 2).await.unwrap(), []);
+    // Of a log with more partitions.
+    let mut foreign: LogPosition = format!("{}{}", checkins[4].id, ",7-7".repeat(70)).parse().unwrap();
+    assert!(storage.follow(&mut foreign, 100).await.unwrap().len() <= 5);
 }
 
 pub(in crate::storage) async fn ids_grow_whoever_appends(subject: Subject) {
@@ -106,21 +141,23 @@ pub(in crate::storage) async fn a_window_of_zero_refuses_nothing(subject: Subjec
 }
 
 pub(in crate::storage) async fn a_window_ends(subject: Subject) {
-    const SHORT: Duration = Duration::from_millis(300);
+    const PERIOD: Duration = Duration::from_millis(300);
+    const SHORT: Admission = window(PERIOD);
     let storage = &*subject.storage;
     let append = async |window| storage.append(new_checkin(1, 2, 3), None, window).await.unwrap();
     assert!(matches!(append(SHORT).await, Accepted::Stored(_)));
     assert_eq!(append(SHORT).await, Accepted::Duplicate);
-    (subject.advance)(SHORT).await;
+    (subject.advance)(PERIOD).await;
     assert!(matches!(append(SHORT).await, Accepted::Stored(_)));
 }
 
 pub(in crate::storage) async fn a_shorter_window_looks_less_far_back(subject: Subject) {
-    const SHORT: Duration = Duration::from_millis(300);
+    const PERIOD: Duration = Duration::from_millis(300);
+    const SHORT: Admission = window(PERIOD);
     let storage = &*subject.storage;
     let append = async |window| storage.append(new_checkin(1, 2, 3), None, window).await.unwrap();
     assert!(matches!(append(WINDOW).await, Accepted::Stored(_)));
-    (subject.advance)(SHORT).await;
+    (subject.advance)(PERIOD).await;
     assert_eq!(append(WINDOW).await, Accepted::Duplicate);
     assert!(matches!(append(SHORT).await, Accepted::Stored(_)));
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::CheckinId;
 use crate::storage::Accepted;
 
-const WINDOW: Duration = Duration::from_secs(600);
+const WINDOW: Admission = window(Duration::from_secs(600));
 
 async fn stored(storage: &dyn Storage, checkin: NewCheckin, key: &str) -> CheckinId {
     match storage.append(checkin, Some(key), WINDOW).await.unwrap() {
@@ -17,14 +17,14 @@ async fn stored(storage: &dyn Storage, checkin: NewCheckin, key: &str) -> Checki
 }
 
 async fn count(storage: &dyn Storage) -> usize {
-    storage.checkins_after(CheckinId::MIN, 100).await.unwrap().len()
+    storage.checkins_between(CheckinId::MIN, CheckinId::MAX, 100).await.unwrap().len()
 }
 
 pub(in crate::storage) async fn a_retry_is_answered_as_the_first_time(subject: Subject) {
     let storage = &*subject.storage;
     let id = stored(storage, new_checkin(1, 2, 3), "key").await;
-    for window in [WINDOW, Duration::ZERO] {
-        let again = storage.append(new_checkin(1, 2, 3), Some("key"), window).await.unwrap();
+    for admission in [WINDOW, Admission::ALL] {
+        let again = storage.append(new_checkin(1, 2, 3), Some("key"), admission).await.unwrap();
         assert_eq!(again, Accepted::Replayed(id));
     }
     assert_eq!(count(storage).await, 1);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use super::accounts::Opened;
-use super::{RedisStorage, Reply, array, at_once, locations, number, text, texts};
+use super::{RedisStorage, Reply, array, at_once, locations, number, text, texts, unexpected};
 use crate::domain::{Checkin, Location, LocationDetails, LocationId, User, UserId};
 use crate::storage::{BulkLoad, Loaded, Result, details};
 
@@ -60,17 +60,21 @@ impl BulkLoad for RedisStorage {
         let known = |checkin: &&Checkin| {
             users.contains(&checkin.user) && places.contains(&checkin.location)
         };
-        let mut appended = Vec::with_capacity(checkins.len());
-        let whole: Vec<&Checkin> = checkins.iter().filter(known).collect();
-        for run in whole.chunks(CHECKINS_A_RUN) {
-            appended.extend(self.append_run(run).await?);
+        let mut answers = vec![Loaded::Dangling; checkins.len()];
+        for partition in 0..self.keys.partitions() {
+            let of_partition = checkins.iter().enumerate().filter(|(_, checkin)| {
+                known(checkin) && self.keys.partition_of(checkin.user) == partition
+            });
+            let (places, of_partition): (Vec<usize>, Vec<&Checkin>) = of_partition.unzip();
+            let mut loaded = Vec::with_capacity(of_partition.len());
+            for run in of_partition.chunks(CHECKINS_A_RUN) {
+                loaded.extend(self.append_run(partition, run).await?);
+            }
+            for (place, answer) in places.into_iter().zip(loaded) {
+                answers[place] = answer;
+            }
         }
-        let mut appended = appended.into_iter();
-        Ok(checkins
-            .iter()
-            .map(|checkin| known(&checkin).then(|| appended.next()).flatten())
-            .map(|answer| answer.unwrap_or(Loaded::Dangling))
-            .collect())
+        Ok(answers)
     }
 }
 
@@ -103,21 +107,43 @@ impl RedisStorage {
         }
     }
 
-    async fn append_run(&self, checkins: &[&Checkin]) -> Result<Vec<Loaded>> {
-        let words = checkins.iter().flat_map(|checkin| {
-            let Checkin { id, user, location, stars } = checkin;
-            [id.to_string(), user.to_string(), location.to_string(), stars.to_string()]
+    async fn append_run(&self, partition: usize, checkins: &[&Checkin]) -> Result<Vec<Loaded>> {
+        let counted = checkins.iter().map(|checkin| self.is_in_history(checkin)).collect();
+        let counted = at_once(counted).await?;
+        let new: Vec<&Checkin> =
+            checkins.iter().zip(&counted).filter(|(_, counted)| !**counted).map(|(c, _)| *c).collect();
+        let words = new.iter().flat_map(|checkin| {
+            let Checkin { id, time_ms, user, location, stars } = checkin;
+            [
+                id.to_string(),
+                time_ms.to_string(),
+                user.to_string(),
+                location.to_string(),
+                stars.to_string(),
+            ]
         });
-        let words: Vec<String> = words.collect();
+        let (count, turn) = (self.keys.partitions().to_string(), partition.to_string());
+        let words: Vec<String> = [count, turn].into_iter().chain(words).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let log = self.keys.checkins();
-        let answers = self.run(&self.scripts.load_checkins, &[&log], &words).await?;
-        let loaded = |answer| match number(answer)? {
-            1 => Ok(Loaded::Stored),
-            0 => Ok(Loaded::Unchanged),
-            _ => Ok(Loaded::TooOld),
+        let (log, imported) = (self.keys.log(partition), self.keys.imported(partition));
+        let answers = self.run(&self.scripts.load_checkins, &[&log, &imported], &words).await?;
+        let mut answers = array(answers)?.into_iter().map(number);
+        let loaded = |counted: bool| match counted {
+            true => Ok(Loaded::Unchanged),
+            false => Ok(match answers.next().ok_or_else(|| unexpected("more answers"))?? {
+                1 => Loaded::Stored,
+                _ => Loaded::Unchanged,
+            }),
         };
-        array(answers)?.into_iter().map(loaded).collect()
+        counted.into_iter().map(loaded).collect()
+    }
+
+    /// Whether this check-in is counted already: it may have left the log.
+    async fn is_in_history(&self, checkin: &Checkin) -> Result<bool> {
+        let (key, time) = (self.keys.user_history(checkin.user), checkin.time_ms.to_string());
+        let found = texts(self.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
+        let content = format!(" {} {}", checkin.location, checkin.stars);
+        Ok(found.iter().any(|member| member.ends_with(&content)))
     }
 
     /// Those of the ids whose key there is.

@@ -1,12 +1,11 @@
 //! The log of check-ins in Redis.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
-use super::{RedisStorage, Reply, array, text, texts, unexpected};
-use crate::domain::{Checkin, CheckinId, NewCheckin, StarRating};
-use crate::storage::{Accepted, CheckinLog, IDEMPOTENCY_TTL, Result};
+use super::entry::{self, RawEntry};
+use super::{RedisStorage, Reply, array, at_once, text, unexpected};
+use crate::domain::{Checkin, CheckinId, NewCheckin};
+use crate::storage::{Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition, Result};
 
 /// Entries asked for at a time.
 const PAGE: usize = 1000;
@@ -17,95 +16,161 @@ impl CheckinLog for RedisStorage {
         &self,
         checkin: NewCheckin,
         idempotency_key: Option<&str>,
-        duplicate_window: Duration,
+        admission: Admission,
     ) -> Result<Accepted> {
-        let (log, recent) = (self.keys.checkins(), self.keys.recent(&checkin));
+        let partition = self.keys.partition_of(checkin.user);
+        let (log, checkpoint) = (self.keys.log(partition), self.keys.checkpoint(partition));
+        let recent = self.keys.recent(&checkin);
         let key = idempotency_key.map(|key| self.keys.idempotency(checkin.user, key));
-        let mut keys = vec![log.as_str(), &recent];
+        let mut keys = vec![log.as_str(), &checkpoint, &recent];
         keys.extend(key.as_deref());
         let arguments = [
             checkin.user.to_string(),
             checkin.location.to_string(),
             checkin.stars.to_string(),
-            milliseconds(duplicate_window),
+            milliseconds(admission.duplicate_window),
             milliseconds(IDEMPOTENCY_TTL),
+            admission.max_backlog.to_string(),
+            admission.max_length.to_string(),
+            self.keys.partitions().to_string(),
+            partition.to_string(),
         ];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         accepted(self.run(&self.scripts.append, &keys, &arguments).await?)
     }
 
-    /// Entries that are no check-ins, whoever wrote them, are passed over: nobody could get past
-    /// them otherwise.
-    async fn checkins_after(&self, after: CheckinId, limit: usize) -> Result<Vec<Checkin>> {
-        let (mut after, mut checkins) = (after, Vec::new());
-        while checkins.len() < limit && after < LAST {
-            let count = PAGE.min(limit - checkins.len());
-            let entries = self.entries_after(after, count).await?;
-            let Some((last, _)) = entries.last() else {
-                break;
-            };
-            after = *last;
-            let at_end = entries.len() < count;
-            checkins.extend(entries.into_iter().filter_map(checkin));
-            if at_end {
-                break;
+    async fn checkins_between(
+        &self,
+        first: CheckinId,
+        last: CheckinId,
+        limit: usize,
+    ) -> Result<Vec<Checkin>> {
+        let partitions = 0..self.keys.partitions();
+        let read = partitions.map(|partition| self.between(partition, first, last, limit));
+        let mut checkins = at_once(read.collect()).await?.concat();
+        checkins.sort_unstable_by_key(|checkin| checkin.id);
+        checkins.truncate(limit);
+        Ok(checkins)
+    }
+
+    async fn latest_checkins(&self, limit: usize) -> Result<Vec<Checkin>> {
+        let partitions = 0..self.keys.partitions();
+        let read = partitions.map(|partition| self.latest(partition, limit));
+        let mut checkins = at_once(read.collect()).await?.concat();
+        checkins.sort_unstable_by_key(|checkin| std::cmp::Reverse(checkin.id));
+        checkins.truncate(limit);
+        Ok(checkins)
+    }
+
+    async fn log_end(&self) -> Result<LogPosition> {
+        let last = |partition| async move {
+            let log = self.keys.log(partition);
+            let last = self.call(&["XREVRANGE", &log, "+", "-", "COUNT", "1"]).await?;
+            let last = entry::read_all(last)?;
+            Ok(last.first().map_or(CheckinId::MIN, |entry| entry.id))
+        };
+        let ends = at_once((0..self.keys.partitions()).map(last).collect()).await?;
+        Ok(LogPosition(ends))
+    }
+
+    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<Checkin>> {
+        let partitions = self.keys.partitions();
+        // A position of another number of partitions is not one of this log.
+        from.0.resize(partitions, CheckinId::MIN);
+        let share = limit.div_ceil(partitions);
+        let read = from.0.iter().enumerate();
+        let read = read.map(|(partition, after)| self.entries_after(partition, *after, share));
+        let read = at_once(read.collect()).await?;
+        let mut checkins = Vec::new();
+        for (position, entries) in from.0.iter_mut().zip(read) {
+            if let Some(last) = entries.last() {
+                *position = last.id;
             }
+            checkins.extend(entries.into_iter().filter_map(|entry| entry.checkin().ok()));
         }
+        checkins.sort_unstable_by_key(|checkin: &Checkin| checkin.id);
         Ok(checkins)
     }
 }
 
-/// No entry can come after this one.
-const LAST: CheckinId = CheckinId { ms: u64::MAX, seq: u64::MAX };
-
-/// An entry of the stream: its id, and its names and values in turn.
-type Entry = (CheckinId, Vec<String>);
-
 impl RedisStorage {
-    async fn entries_after(&self, after: CheckinId, count: usize) -> Result<Vec<Entry>> {
+    /// Entries that are no check-ins, whoever wrote them, are passed over: nobody could get past
+    /// them otherwise.
+    async fn between(
+        &self,
+        partition: usize,
+        first: CheckinId,
+        last: CheckinId,
+        limit: usize,
+    ) -> Result<Vec<Checkin>> {
+        let (log, last) = (self.keys.log(partition), last.to_string());
+        let (mut first, mut checkins) = (first.to_string(), Vec::new());
+        while checkins.len() < limit {
+            let count = PAGE.min(limit - checkins.len());
+            let range = ["XRANGE", &log, &first, &last, "COUNT", &count.to_string()];
+            let entries = entry::read_all(self.call(&range).await?)?;
+            let at_end = entries.len() < count;
+            let behind = entries.last().map(|entry| format!("({}", entry.id));
+            checkins.extend(entries.into_iter().filter_map(|entry| entry.checkin().ok()));
+            match behind {
+                Some(behind) if !at_end => first = behind,
+                _ => break,
+            }
+        }
+        Ok(checkins)
+    }
+
+    async fn latest(&self, partition: usize, limit: usize) -> Result<Vec<Checkin>> {
+        let (log, mut last, mut checkins) =
+            (self.keys.log(partition), "+".to_owned(), Vec::new());
+        while checkins.len() < limit {
+            let count = PAGE.min(limit - checkins.len());
+            let range = ["XREVRANGE", &log, &last, "-", "COUNT", &count.to_string()];
+            let entries = entry::read_all(self.call(&range).await?)?;
+            let at_end = entries.len() < count;
+            let before = entries.last().map(|entry| format!("({}", entry.id));
+            checkins.extend(entries.into_iter().filter_map(|entry| entry.checkin().ok()));
+            match before {
+                Some(before) if !at_end => last = before,
+                _ => break,
+            }
+        }
+        Ok(checkins)
+    }
+
+    /// Everything that stands in the log behind an id, check-in or not.
+    pub(super) async fn entries_after(
+        &self,
+        partition: usize,
+        after: CheckinId,
+        count: usize,
+    ) -> Result<Vec<RawEntry>> {
+        // No entry can come after this one, and Redis refuses to ask.
+        if after == CheckinId::MAX {
+            return Ok(Vec::new());
+        }
         let (after, count) = (format!("({after}"), count.to_string());
-        let range = ["XRANGE", &self.keys.checkins(), &after, "+", "COUNT", &count];
-        array(self.call(&range).await?)?.into_iter().map(entry).collect()
+        let range = ["XRANGE", &self.keys.log(partition), &after, "+", "COUNT", &count];
+        entry::read_all(self.call(&range).await?)
     }
-}
-
-fn entry(reply: Reply) -> Result<Entry> {
-    match <[Reply; 2]>::try_from(array(reply)?) {
-        Ok([id, fields]) => Ok((checkin_id(id)?, texts(fields)?)),
-        Err(_) => Err(unexpected("an entry of a stream")),
-    }
-}
-
-fn checkin((id, fields): Entry) -> Option<Checkin> {
-    let value = |name| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| &pair[1]);
-    let stars = crate::domain::number::decimal(value("starRating")?)?;
-    Some(Checkin {
-        id,
-        user: value("userId")?.parse().ok()?,
-        location: value("locationId")?.parse().ok()?,
-        stars: StarRating::try_from(stars).ok()?,
-    })
 }
 
 fn accepted(reply: Reply) -> Result<Accepted> {
     let mut replies = array(reply)?.into_iter();
     let verdict = text(replies.next().unwrap_or(Reply::Nil))?;
-    let mut id = || checkin_id(replies.next().unwrap_or(Reply::Nil));
+    let mut id = || entry::id(replies.next().unwrap_or(Reply::Nil));
     match verdict.as_str() {
         "stored" => id().map(Accepted::Stored),
         "replayed" => id().map(Accepted::Replayed),
         "duplicate" => Ok(Accepted::Duplicate),
         "reused" => Ok(Accepted::KeyReused),
+        "behind" => Ok(Accepted::Behind),
         _ => Err(unexpected("what became of a check-in")),
     }
 }
 
-fn checkin_id(reply: Reply) -> Result<CheckinId> {
-    text(reply)?.parse().map_err(|_| unexpected("the id of an entry"))
-}
-
 /// The longest life that Redis takes is far beyond a century.
-fn milliseconds(duration: Duration) -> String {
+fn milliseconds(duration: std::time::Duration) -> String {
     const CENTURY_MS: u128 = 100 * 365 * 24 * 60 * 60 * 1000;
     duration.as_millis().min(CENTURY_MS).to_string()
 }

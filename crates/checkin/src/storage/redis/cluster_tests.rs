@@ -31,14 +31,14 @@ async fn a_cluster_serves_as_well_as_one_server() {
 }
 
 fn subject(cluster: &Client, prefix: &str) -> Subject {
-    let storage = Arc::new(RedisStorage::new(cluster.clone(), prefix));
+    let storage = Arc::new(RedisStorage::new(cluster.clone(), prefix, 3));
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
     Subject { storage, advance }
 }
 
 /// Gives the node all slots, and waits until it takes up its work.
 async fn form_cluster(server: &RedisServer) {
-    let node = RedisStorage::new(patient(&server.url()), "ncc");
+    let node = RedisStorage::new(patient(&server.url()), "ncc", 1);
     let slots: Vec<String> = (0..SLOTS).map(|slot| slot.to_string()).collect();
     let words: Vec<&str> =
         ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();

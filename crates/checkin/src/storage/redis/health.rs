@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{RedisStorage, number};
-use crate::storage::{Finding, Health, Result};
+use super::{RedisStorage, Reply, at_once, number, text};
+use crate::storage::{Finding, Health, Result, StorageError};
 
 /// The first release with all that we use.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
@@ -14,6 +14,27 @@ impl Health for RedisStorage {
     async fn ping(&self) -> Result<()> {
         self.call(&["GET", &self.keys.last_user_id()]).await?;
         Ok(())
+    }
+
+    /// A log of another number of partitions would be read in part.
+    async fn prepare(&self) -> Result<()> {
+        let (key, wanted) = (self.keys.partition_count(), self.keys.partitions().to_string());
+        let found = match self.call(&["GET", &key]).await? {
+            Reply::Nil if self.exists(&self.keys.only_partition()).await? => "1".to_owned(),
+            // One partition is what everybody begins with: no key says so.
+            Reply::Nil if wanted == "1" => return Ok(()),
+            Reply::Nil => {
+                self.call(&["SET", &key, &wanted, "NX"]).await?;
+                text(self.call(&["GET", &key]).await?)?
+            }
+            found => text(found)?,
+        };
+        if found == wanted {
+            return Ok(());
+        }
+        Err(StorageError::new(format!(
+            "the log has {found} partitions and not {wanted}: start every service with --partitions {found}"
+        )))
     }
 
     async fn diagnose(&self) -> Result<Vec<Finding>> {
@@ -57,7 +78,9 @@ impl RedisStorage {
         let count = async |command, key: String| number(self.call(&[command, &key]).await?);
         let users = count("ZCARD", self.keys.user_ids()).await;
         let locations = count("ZCARD", self.keys.location_ids()).await;
-        let checkins = count("XLEN", self.keys.checkins()).await;
+        let partitions = (0..self.keys.partitions()).map(|partition| self.keys.log(partition));
+        let lengths = partitions.map(|log| count("XLEN", log));
+        let checkins = at_once(lengths.collect()).await.map(|lengths| lengths.iter().sum::<i64>());
         match (users, locations, checkins) {
             (Ok(users), Ok(locations), Ok(checkins)) => Finding::fine(format!(
                 "it holds {users} users, {locations} locations and {checkins} check-ins"

@@ -21,9 +21,18 @@ impl LocationRepository for RedisStorage {
             json => details::from_json(id, &text(json)?).map(Some),
         }
     }
+
+    async fn ratings(&self, id: LocationId) -> Result<[u64; 6]> {
+        let key = self.keys.ratings(id);
+        let reply = self.call(&["HGETALL", &key]).await?;
+        let counts = Hash::read(key, reply)?;
+        let count = |stars: usize| counts.as_ref()?.number(&stars.to_string());
+        Ok(std::array::from_fn(|stars| count(stars).unwrap_or(0)))
+    }
 }
 
-fn location(id: LocationId, hash: &Hash) -> Result<Location> {
+/// The place in a hash.
+pub(super) fn location(id: LocationId, hash: &Hash) -> Result<Location> {
     Ok(Location {
         id: hash.id(id)?,
         name: hash.text("name"),

@@ -4,13 +4,28 @@
 //! | --- | --- | --- |
 //! | `P:user:<id>` `P:location:<id>` | hash | an account, a place |
 //! | `P:locationdetails:<id>` | string | what else is known of a place, as JSON |
-//! | `P:checkins` | stream | the log |
+//! | `P:checkins`; of several partitions `P:checkins:{0}` … | stream | the log |
 //! | `{P:checkins}:recent:<user>:<location>:<stars>` | string with a life | the last identical check-in |
 //! | `{P:checkins}:key:<hash>` | string with a life | what an idempotency key made |
+//! | `{P:checkins}:checkpoint` | hash | `id`: the last entry that is counted; `counted` `trimmed`: how many entries are counted, how many left the log |
+//! | `{P:checkins}:lease` | string with a life | the processor that counts the partition |
+//! | `{P:checkins}:dead` | stream | entries that cannot be counted, under their ids |
+//! | `{P:checkins}:imported` | set | what was imported behind later entries |
+//! | `P:checkins:partitions` | string | how many partitions the log was made with |
+//! | `P:processors` | sorted set | the processors that live |
+//! | `{P:user:<id>}:checkins` `{P:location:<id>}:checkins` | sorted set | the history, `<id> <location or user> <stars>` by time |
+//! | `{P:location:<id>}:ratings` | hash | number of stars to number of check-ins |
+//! | `{P:user:<id>}:base` `{P:location:<id>}:base` | hash | the figures from before the history |
 //! | `P:users:email` | hash | canonical address to id |
 //! | `{P:users:email}:claim:<address>` | string with a life | an account that is being written |
 //! | `P:users:last-id` | string | the highest id given to an account |
 //! | `P:users:ids` `P:locations:ids` | sorted set | all ids, by themselves |
+//! | `P:users:recent` `P:users:at:<location>` | sorted set | users by their last check-in |
+//! | `P:users:bycheckins` `P:locations:bycheckins`, with `:<monday>` of one week | sorted set | by number of check-ins |
+//! | `P:locations:geo` `P:locations:geo:<category>` | geographic set | where places are |
+//! | `P:locations:category:<category>` | sorted set | ids of places, by themselves |
+//! | `P:locations:words` | sorted set | `<word>\0<id>` for each word of a name |
+//! | `P:weather:<location>` | string with a life | what the weather service said |
 //!
 //! Beside them the session store has `P:session:…` and `P:account-sessions:…`.
 //!
@@ -19,6 +34,7 @@
 mod accounts;
 mod bulk;
 mod checkins;
+mod entry;
 mod hash;
 mod health;
 mod info;
@@ -55,10 +71,11 @@ pub struct RedisStorage {
 }
 
 impl RedisStorage {
-    /// Storage under keys that begin with `prefix` and a colon. Nothing is asked of Redis yet.
+    /// Storage under keys that begin with `prefix` and a colon, with a log of so many partitions.
+    /// Nothing is asked of Redis yet.
     #[must_use]
-    pub fn new(client: Client, prefix: &str) -> Self {
-        Self { client, keys: Keys::new(prefix), scripts: Arc::default() }
+    pub fn new(client: Client, prefix: &str, partitions: usize) -> Self {
+        Self { client, keys: Keys::new(prefix, partitions), scripts: Arc::default() }
     }
 
     async fn call(&self, words: &[&str]) -> Result<Reply> {

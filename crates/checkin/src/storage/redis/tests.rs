@@ -8,7 +8,7 @@ use tower_express_session::store::redis::{Client, Timeouts};
 
 use super::{RedisStorage, Reply, texts};
 use crate::storage::conformance::{
-    Subject, checkin, checks, details, location, new_checkin, new_user, tests, user,
+    Subject, checkin, checks, details, location, new_checkin, new_user, tests, user, window,
 };
 use crate::storage::{
     Accepted, BulkLoad, CheckinLog, Health, Loaded, LocationRepository, Registered, Severity,
@@ -16,7 +16,7 @@ use crate::storage::{
 };
 
 fn storage(server: &RedisServer) -> RedisStorage {
-    RedisStorage::new(patient(&server.url()), "ncc")
+    RedisStorage::new(patient(&server.url()), "ncc", 1)
 }
 
 /// A client for a machine that is busy with other tests.
@@ -101,7 +101,7 @@ async fn hashes_and_entries_have_the_shape_that_others_read() {
     assert_eq!(ask(&storage, "HGETALL ncc:users:email").await, ["al.appelhof@example.com", "77"]);
     assert_eq!(ask(&storage, "GET ncc:users:last-id").await, ["77"]);
 
-    let window = Duration::from_secs(600);
+    let window = window(Duration::from_secs(600));
     let answer = storage.append(new_checkin(77, 2, 5), Some("k"), window).await.unwrap();
     let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
     assert_eq!(
@@ -154,7 +154,7 @@ async fn hashes_of_others_are_read_leniently_but_not_blindly() {
     }
     ask(&storage, "XADD ncc:checkins 1-0 hello world").await;
     ask(&storage, "XADD ncc:checkins 2-0 starRating 4 locationId 2 userId 1 comment hi").await;
-    let log = storage.checkins_after("0-0".parse().unwrap(), 1).await.unwrap();
+    let log = storage.latest_checkins(1).await.unwrap();
     assert_eq!(log, [checkin("2-0", 1, 2)]);
 }
 

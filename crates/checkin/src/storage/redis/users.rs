@@ -101,7 +101,8 @@ fn user_id(id: &str) -> Result<UserId> {
     id.parse().map_err(|rule| StorageError::new(format!("the id of a user in an index {rule}")))
 }
 
-fn user(id: UserId, hash: &Hash) -> Result<User> {
+/// The account in a hash.
+pub(super) fn user(id: UserId, hash: &Hash) -> Result<User> {
     let place = hash.number("lastSeenAt");
     Ok(User {
         id: hash.id(id)?,

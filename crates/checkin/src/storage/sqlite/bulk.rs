@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tower_express_session::store::sqlite::rusqlite::{self, Connection, params};
 
-use super::{SqliteStorage, checkins, column, locations, users};
+use super::{SqliteStorage, checkins, column, locations, now_ms, users};
 use crate::domain::{Checkin, CheckinId, Location, LocationDetails, LocationId, User, UserId};
 use crate::storage::{BulkLoad, Loaded, Result, StorageError};
 
@@ -49,7 +49,11 @@ impl BulkLoad for SqliteStorage {
                 "check-in {id}: SQLite holds no number so large"
             )));
         }
-        self.load(checkins, load_checkin).await
+        let clock = self.clock.clone();
+        self.load(checkins, move |connection, checkin| {
+            load_checkin(connection, checkin, now_ms(&clock))
+        })
+        .await
     }
 }
 
@@ -57,11 +61,11 @@ impl SqliteStorage {
     async fn load<T: Clone + Send + Sync + 'static>(
         &self,
         records: &[T],
-        store: fn(&Connection, &T) -> rusqlite::Result<Loaded>,
+        store: impl Fn(&Connection, &T) -> rusqlite::Result<Loaded> + Clone + Send + 'static,
     ) -> Result<Vec<Loaded>> {
         let mut loaded = Vec::with_capacity(records.len());
         for chunk in records.chunks(CHUNK) {
-            let chunk = chunk.to_vec();
+            let (chunk, store) = (chunk.to_vec(), store.clone());
             let write = move |connection: &Connection| {
                 chunk.iter().map(|record| store(connection, record)).collect()
             };
@@ -90,18 +94,38 @@ fn load_user(connection: &Connection, user: &User) -> rusqlite::Result<Loaded> {
     Ok(Loaded::EmailTaken(owner))
 }
 
-fn load_checkin(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<Loaded> {
+fn load_checkin(connection: &Connection, checkin: &Checkin, now_ms: i64) -> rusqlite::Result<Loaded> {
     if !has_user(connection, checkin.user)? || !has_location(connection, checkin.location)? {
         return Ok(Loaded::Dangling);
     }
-    if checkin.id > checkins::last_id(connection)? {
-        checkins::insert(connection, checkin)?;
-        return Ok(Loaded::Stored);
+    if is_there(connection, checkin)? {
+        return Ok(Loaded::Unchanged);
     }
-    let sql = "SELECT 1 FROM checkins WHERE ms = ?1 AND seq = ?2";
-    let id = params![column::number(checkin.id.ms), column::number(checkin.id.seq)];
-    let there = connection.prepare_cached(sql)?.exists(id)?;
-    Ok(if there { Loaded::Unchanged } else { Loaded::TooOld })
+    let own = checkin.id > checkins::last_id(connection)? && checkin.time_ms == checkin.id.ms;
+    let id = match own {
+        true => checkin.id,
+        // Nothing is appended before it was made.
+        false => checkins::next_id(connection, now_ms.max(column::number(checkin.time_ms)))?,
+    };
+    checkins::insert(connection, &Checkin { id, ..*checkin })?;
+    Ok(Loaded::Stored)
+}
+
+/// Whether there is an entry of this id, or the same visit.
+fn is_there(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM checkins WHERE ms = ?1 AND seq = ?2
+               UNION ALL
+               SELECT 1 FROM checkins
+               WHERE user_id = ?3 AND time_ms = ?4 AND location_id = ?5 AND stars = ?6 AND time_ms < ms";
+    let (ms, seq) = column::position(checkin.id);
+    connection.prepare_cached(sql)?.exists(params![
+        ms,
+        seq,
+        column::number(checkin.user.get()),
+        column::number(checkin.time_ms),
+        column::number(checkin.location.get()),
+        checkin.stars.get(),
+    ])
 }
 
 fn has_user(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {

@@ -9,7 +9,7 @@ use tower_express_session::store::sqlite::rusqlite::{
 
 use super::{SqliteStorage, column, now_ms};
 use crate::domain::{Checkin, CheckinId, NewCheckin};
-use crate::storage::{Accepted, CheckinLog, IDEMPOTENCY_TTL, Result};
+use crate::storage::{Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition, Result};
 
 /// So many idempotency keys that are over are deleted along with each append: more than are made,
 /// so that they never pile up.
@@ -21,35 +21,83 @@ impl CheckinLog for SqliteStorage {
         &self,
         checkin: NewCheckin,
         idempotency_key: Option<&str>,
-        duplicate_window: Duration,
+        admission: Admission,
     ) -> Result<Accepted> {
         let clock = self.clock.clone();
         let key = idempotency_key.map(str::to_owned);
-        let window_ms = milliseconds(duplicate_window);
         let write = move |connection: &Connection| {
             // The time of the write's turn, not of the call: so the log's times hardly ever wait.
-            let request = Append { checkin, key, window_ms, now_ms: now_ms(&clock) };
+            let request = Append { checkin, key, admission, now_ms: now_ms(&clock) };
             request.run(connection)
         };
         Ok(self.database.write(write).await?)
     }
 
-    async fn checkins_after(&self, after: CheckinId, limit: usize) -> Result<Vec<Checkin>> {
+    async fn checkins_between(
+        &self,
+        first: CheckinId,
+        last: CheckinId,
+        limit: usize,
+    ) -> Result<Vec<Checkin>> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT ms, seq, user_id, location_id, stars FROM checkins
-                       WHERE (ms, seq) > (?1, ?2) ORDER BY ms, seq LIMIT ?3";
-            let (ms, seq) = (column::number(after.ms), column::number(after.seq));
-            let mut statement = connection.prepare_cached(sql)?;
-            statement.query_map(params![ms, seq, column::limit(limit)], checkin)?.collect()
+            let sql = format!(
+                "SELECT {COLUMNS} FROM checkins WHERE (ms, seq) >= (?1, ?2) AND (ms, seq) <= (?3, ?4)
+                 ORDER BY ms, seq LIMIT ?5"
+            );
+            let (first, last) = (column::position(first), column::position(last));
+            let values = params![first.0, first.1, last.0, last.1, column::limit(limit)];
+            connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
         };
         Ok(self.database.read(read).await?)
     }
+
+    async fn latest_checkins(&self, limit: usize) -> Result<Vec<Checkin>> {
+        let read = move |connection: &Connection| {
+            let sql = format!("SELECT {COLUMNS} FROM checkins ORDER BY ms DESC, seq DESC LIMIT ?1");
+            let values = params![column::limit(limit)];
+            connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
+        };
+        Ok(self.database.read(read).await?)
+    }
+
+    async fn log_end(&self) -> Result<LogPosition> {
+        let last = self.database.read(last_id).await?;
+        Ok(LogPosition(vec![last]))
+    }
+
+    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<Checkin>> {
+        // A position of another number of partitions is not one of this log.
+        from.0.resize(1, CheckinId::MIN);
+        let after = from.0[0];
+        let read = move |connection: &Connection| entries_after(connection, after, limit);
+        let checkins = self.database.read(read).await?;
+        if let Some(last) = checkins.last() {
+            from.0[0] = last.id;
+        }
+        Ok(checkins)
+    }
+}
+
+pub(super) const COLUMNS: &str = "ms, seq, time_ms, user_id, location_id, stars";
+
+/// The entries behind an id, in order.
+pub(super) fn entries_after(
+    connection: &Connection,
+    after: CheckinId,
+    limit: usize,
+) -> rusqlite::Result<Vec<Checkin>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM checkins WHERE (ms, seq) > (?1, ?2) ORDER BY ms, seq LIMIT ?3"
+    );
+    let (ms, seq) = column::position(after);
+    let values = params![ms, seq, column::limit(limit)];
+    connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
 }
 
 struct Append {
     checkin: NewCheckin,
     key: Option<String>,
-    window_ms: i64,
+    admission: Admission,
     now_ms: i64,
 }
 
@@ -59,8 +107,13 @@ impl Append {
             let same = first == self.checkin.with_id(first.id);
             return Ok(if same { Accepted::Replayed(first.id) } else { Accepted::KeyReused });
         }
-        if self.window_ms > 0 && self.is_recent(connection)? {
+        if !self.admission.duplicate_window.is_zero() && self.is_recent(connection)? {
             return Ok(Accepted::Duplicate);
+        }
+        // What is counted is history here, and no longer log: there is nothing to trim.
+        let most = self.admission.max_backlog.min(self.admission.max_length);
+        if waiting(connection)? >= most {
+            return Ok(Accepted::Behind);
         }
         let id = next_id(connection, self.now_ms)?;
         insert(connection, &self.checkin.with_id(id))?;
@@ -74,7 +127,7 @@ impl Append {
         let Some(key) = &self.key else {
             return Ok(None);
         };
-        let sql = "SELECT ms, seq, user_id, location_id, stars FROM idempotency_keys
+        let sql = "SELECT ms, seq, ms, user_id, location_id, stars FROM idempotency_keys
                    WHERE user_id = ?1 AND key = ?2 AND expires_ms > ?3";
         let user = column::number(self.checkin.user.get());
         let values = params![user, key, self.now_ms];
@@ -89,7 +142,7 @@ impl Append {
             column::number(self.checkin.user.get()),
             column::number(self.checkin.location.get()),
             self.checkin.stars.get(),
-            self.now_ms.saturating_sub(self.window_ms),
+            self.now_ms.saturating_sub(milliseconds(self.admission.duplicate_window)),
         ])
     }
 
@@ -123,23 +176,32 @@ pub(super) fn last_id(connection: &Connection) -> rusqlite::Result<CheckinId> {
 
 /// Now, or if the clock went back, or the log has entries of this millisecond: right after the
 /// last entry.
-fn next_id(connection: &Connection, now_ms: i64) -> rusqlite::Result<CheckinId> {
+pub(super) fn next_id(connection: &Connection, now_ms: i64) -> rusqlite::Result<CheckinId> {
     let last = last_id(connection)?;
     let now = CheckinId { ms: now_ms.unsigned_abs(), seq: 0 };
     Ok(if now > last { now } else { CheckinId { ms: last.ms, seq: last.seq + 1 } })
 }
 
 pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO checkins (ms, seq, user_id, location_id, stars)
-               VALUES (?1, ?2, ?3, ?4, ?5)";
+    let sql = "INSERT INTO checkins (ms, seq, time_ms, user_id, location_id, stars)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let (ms, seq) = column::position(checkin.id);
     connection.prepare_cached(sql)?.execute(params![
-        column::number(checkin.id.ms),
-        column::number(checkin.id.seq),
+        ms,
+        seq,
+        column::number(checkin.time_ms),
         column::number(checkin.user.get()),
         column::number(checkin.location.get()),
         checkin.stars.get(),
     ])?;
+    connection.prepare_cached("UPDATE checkpoint SET appended = appended + 1")?.execute([])?;
     Ok(())
+}
+
+/// How many entries wait to be counted.
+pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT max(appended - counted, 0) FROM checkpoint";
+    connection.prepare_cached(sql)?.query_row([], |row| column::whole(row, 0))
 }
 
 fn sweep(connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
@@ -149,12 +211,14 @@ fn sweep(connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn checkin(row: &Row<'_>) -> rusqlite::Result<Checkin> {
+/// A row of [`COLUMNS`].
+pub(super) fn checkin(row: &Row<'_>) -> rusqlite::Result<Checkin> {
     Ok(Checkin {
         id: checkin_id(row)?,
-        user: column::id(row, 2)?,
-        location: column::id(row, 3)?,
-        stars: column::id(row, 4)?,
+        time_ms: column::whole(row, 2)?,
+        user: column::id(row, 3)?,
+        location: column::id(row, 4)?,
+        stars: column::id(row, 5)?,
     })
 }
 

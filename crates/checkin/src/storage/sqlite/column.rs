@@ -1,11 +1,17 @@
 //! Values of the domain as columns, and back.
 
+use crate::domain::CheckinId;
 use tower_express_session::store::sqlite::rusqlite::types::Type;
 use tower_express_session::store::sqlite::rusqlite::{self, Row};
 
 /// A number as SQLite holds it. Ids and counters fit; a cursor beyond is beyond every row.
 pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The columns of an id in the log.
+pub(super) fn position(id: CheckinId) -> (i64, i64) {
+    (number(id.ms), number(id.seq))
 }
 
 /// A number that is not negative.

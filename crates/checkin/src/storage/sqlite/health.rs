@@ -17,6 +17,11 @@ impl Health for SqliteStorage {
         Ok(self.database.read(read).await?)
     }
 
+    /// The tables were made when the file was opened.
+    async fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
     async fn diagnose(&self) -> Result<Vec<Finding>> {
         let facts = self.database.read(Facts::read).await?;
         Ok(facts.findings(&self.database))

@@ -7,17 +7,19 @@ use tower_express_session::store::sqlite::rusqlite::{
 };
 
 use super::{SqliteStorage, column};
-use crate::domain::{Coordinates, Location, LocationDetails, LocationId};
+use crate::domain::{Coordinates, Location, LocationDetails, LocationId, StarRating};
 use crate::storage::{LocationRepository, Result, details};
+
+pub(super) const COLUMNS: &str =
+    "id, name, category, longitude, latitude, num_checkins, num_stars";
 
 #[async_trait]
 impl LocationRepository for SqliteStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT id, name, category, longitude, latitude, num_checkins, num_stars
-                       FROM locations WHERE id = ?1";
+            let sql = format!("SELECT {COLUMNS} FROM locations WHERE id = ?1");
             let id = column::number(id.get());
-            connection.prepare_cached(sql)?.query_row([id], location).optional()
+            connection.prepare_cached(&sql)?.query_row([id], location).optional()
         };
         Ok(self.database.read(read).await?)
     }
@@ -34,13 +36,29 @@ impl LocationRepository for SqliteStorage {
         let text = self.database.read(read).await?;
         text.map(|text| details::from_json(id, &text)).transpose()
     }
+
+    async fn ratings(&self, id: LocationId) -> Result<[u64; 6]> {
+        let read = move |connection: &Connection| {
+            let sql = "SELECT stars, num_checkins FROM location_ratings WHERE location_id = ?1";
+            let mut ratings = [0; 6];
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([column::number(id.get())])?;
+            while let Some(row) = rows.next()? {
+                let stars: StarRating = column::id(row, 0)?;
+                ratings[usize::from(stars.get())] = column::whole(row, 1)?;
+            }
+            Ok(ratings)
+        };
+        Ok(self.database.read(read).await?)
+    }
 }
 
 /// False if the id is taken.
 pub(super) fn insert(connection: &Connection, location: &Location) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO locations
-                   (id, name, category, longitude, latitude, num_checkins, num_stars)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+                   (id, name, category, longitude, latitude, num_checkins, num_stars,
+                    base_checkins, base_stars)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?7) ON CONFLICT DO NOTHING";
     let inserted = connection.prepare_cached(sql)?.execute(params![
         column::number(location.id.get()),
         location.name,
@@ -64,7 +82,8 @@ pub(super) fn insert_details(
     Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
 }
 
-fn location(row: &Row<'_>) -> rusqlite::Result<Location> {
+/// A row of [`COLUMNS`].
+pub(super) fn location(row: &Row<'_>) -> rusqlite::Result<Location> {
     let coordinates = Coordinates::new(row.get(3)?, row.get(4)?);
     Ok(Location {
         id: column::id(row, 0)?,

@@ -20,7 +20,7 @@ use tower_express_session::store::sqlite::rusqlite::{self, Connection};
 use super::{Result, StorageError};
 
 /// The version of the tables, kept in the file as its `user_version`; 0 is a file without them.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Users, places and check-ins in an SQLite file; clones share it.
@@ -63,7 +63,17 @@ impl SqliteStorage {
 fn make_tables(connection: &Connection) -> rusqlite::Result<i64> {
     let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found <= SCHEMA_VERSION {
+        if found == 1 {
+            connection.execute_batch(include_str!("from_version_1.sql"))?;
+        }
         connection.execute_batch(SCHEMA)?;
+        if found == 1 {
+            connection.execute_batch(include_str!("into_indexes.sql"))?;
+        }
+        connection.execute_batch(
+            "INSERT OR IGNORE INTO checkpoint (one, ms, seq, appended, counted)
+             SELECT 1, 0, 0, count(*), 0 FROM checkins",
+        )?;
         connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     Ok(found)

@@ -10,8 +10,18 @@ CREATE TABLE IF NOT EXISTS users (
     password TEXT NOT NULL,
     num_checkins INTEGER NOT NULL DEFAULT 0,
     last_checkin INTEGER,
-    last_seen_at INTEGER
+    last_seen_at INTEGER,
+    -- Figures from before the first entry of the log.
+    base_checkins INTEGER NOT NULL DEFAULT 0,
+    base_last_checkin INTEGER
 ) STRICT;
+
+CREATE INDEX IF NOT EXISTS users_by_checkins
+    ON users (num_checkins DESC, id) WHERE num_checkins > 0;
+CREATE INDEX IF NOT EXISTS users_by_last_checkin
+    ON users (last_checkin DESC, id) WHERE last_checkin IS NOT NULL;
+CREATE INDEX IF NOT EXISTS users_by_place
+    ON users (last_seen_at, last_checkin DESC, id) WHERE last_seen_at IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS locations (
     id INTEGER PRIMARY KEY,
@@ -20,8 +30,30 @@ CREATE TABLE IF NOT EXISTS locations (
     longitude REAL NOT NULL,
     latitude REAL NOT NULL,
     num_checkins INTEGER NOT NULL DEFAULT 0,
-    num_stars INTEGER NOT NULL DEFAULT 0
+    num_stars INTEGER NOT NULL DEFAULT 0,
+    -- Figures from before the first entry of the log.
+    base_checkins INTEGER NOT NULL DEFAULT 0,
+    base_stars INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+CREATE INDEX IF NOT EXISTS locations_by_category ON locations (category, id);
+CREATE INDEX IF NOT EXISTS locations_by_checkins
+    ON locations (num_checkins DESC, id) WHERE num_checkins > 0;
+
+-- Where the places are. Its numbers are of 32 bits: it finds candidates, a little outside too.
+CREATE VIRTUAL TABLE IF NOT EXISTS location_boxes
+    USING rtree (id, west, east, south, north);
+
+-- The words of the names.
+CREATE VIRTUAL TABLE IF NOT EXISTS location_names
+    USING fts5 (name, content = 'locations', content_rowid = 'id',
+                tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3');
+
+CREATE TRIGGER IF NOT EXISTS locations_are_indexed AFTER INSERT ON locations BEGIN
+    INSERT INTO location_boxes
+        VALUES (new.id, new.longitude, new.longitude, new.latitude, new.latitude);
+    INSERT INTO location_names (rowid, name) VALUES (new.id, new.name);
+END;
 
 -- JSON in the form of an import file.
 CREATE TABLE IF NOT EXISTS location_details (
@@ -29,9 +61,20 @@ CREATE TABLE IF NOT EXISTS location_details (
     details TEXT NOT NULL
 ) STRICT;
 
+-- How many check-ins gave a place so many stars.
+CREATE TABLE IF NOT EXISTS location_ratings (
+    location_id INTEGER NOT NULL,
+    stars INTEGER NOT NULL,
+    num_checkins INTEGER NOT NULL,
+    PRIMARY KEY (location_id, stars)
+) STRICT, WITHOUT ROWID;
+
+-- The log, and the histories.
 CREATE TABLE IF NOT EXISTS checkins (
     ms INTEGER NOT NULL,
     seq INTEGER NOT NULL,
+    -- When it was made: ms, but for one that was imported behind later ones.
+    time_ms INTEGER NOT NULL,
     user_id INTEGER NOT NULL,
     location_id INTEGER NOT NULL,
     stars INTEGER NOT NULL,
@@ -41,6 +84,59 @@ CREATE TABLE IF NOT EXISTS checkins (
 -- Finds the last identical check-in.
 CREATE INDEX IF NOT EXISTS checkins_by_content
     ON checkins (user_id, location_id, stars, ms, seq);
+CREATE INDEX IF NOT EXISTS checkins_by_user ON checkins (user_id, time_ms, ms, seq);
+CREATE INDEX IF NOT EXISTS checkins_by_location ON checkins (location_id, time_ms, ms, seq);
+
+-- One row: how far the log is counted, and how many entries it has.
+CREATE TABLE IF NOT EXISTS checkpoint (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    appended INTEGER NOT NULL,
+    counted INTEGER NOT NULL,
+    -- Who counts, and until when (ms).
+    owner TEXT,
+    lease_until_ms INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS processors (
+    owner TEXT PRIMARY KEY,
+    until_ms INTEGER NOT NULL
+) STRICT;
+
+-- Entries that cannot be counted.
+CREATE TABLE IF NOT EXISTS dead_letters (
+    ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    fields TEXT NOT NULL,
+    PRIMARY KEY (ms, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Check-ins of one week, from Monday 00:00 UTC (ms).
+CREATE TABLE IF NOT EXISTS user_weeks (
+    monday_ms INTEGER NOT NULL,
+    user_id INTEGER NOT NULL,
+    num_checkins INTEGER NOT NULL,
+    PRIMARY KEY (monday_ms, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS user_weeks_by_checkins
+    ON user_weeks (monday_ms, num_checkins DESC, user_id);
+
+CREATE TABLE IF NOT EXISTS location_weeks (
+    monday_ms INTEGER NOT NULL,
+    location_id INTEGER NOT NULL,
+    num_checkins INTEGER NOT NULL,
+    PRIMARY KEY (monday_ms, location_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS location_weeks_by_checkins
+    ON location_weeks (monday_ms, num_checkins DESC, location_id);
+
+CREATE TABLE IF NOT EXISTS weather (
+    location_id INTEGER PRIMARY KEY,
+    json TEXT NOT NULL,
+    expires_ms INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     user_id INTEGER NOT NULL,

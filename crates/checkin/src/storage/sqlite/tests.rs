@@ -11,8 +11,8 @@ use tower_express_session::store::sqlite::rusqlite::Connection;
 
 use super::SqliteStorage;
 use crate::domain::CheckinId;
-use crate::storage::conformance::{Subject, checks, new_checkin, new_user, tests};
-use crate::storage::{Accepted, BulkLoad, CheckinLog, Health, Registered, UserRepository};
+use crate::storage::conformance::{Subject, checks, new_checkin, new_user, tests, window};
+use crate::storage::{Accepted, Admission, BulkLoad, CheckinLog, Health, Registered, UserRepository};
 
 const NOW_MS: u64 = 1_788_220_800_000;
 
@@ -50,7 +50,7 @@ async fn two_handles_share_a_file() {
     let taken = two.register(new_user("AL@example.com")).await.unwrap();
     assert_eq!(taken, Registered::EmailTaken);
 
-    let window = Duration::from_secs(600);
+    let window = window(Duration::from_secs(600));
     let append = |storage: &SqliteStorage, user| {
         let storage = storage.clone();
         async move { storage.append(new_checkin(user, 1, 1), Some("key"), window).await.unwrap() }
@@ -64,16 +64,16 @@ async fn two_handles_share_a_file() {
         };
         assert_eq!(first, second);
     }
-    let log = one.checkins_after(CheckinId::MIN, 100).await.unwrap();
+    let log = one.checkins_between(CheckinId::MIN, CheckinId::MAX, 100).await.unwrap();
     assert_eq!(log.len(), 50);
-    assert_eq!(log, two.checkins_after(CheckinId::MIN, 100).await.unwrap());
+    assert_eq!(log, two.checkins_between(CheckinId::MIN, CheckinId::MAX, 100).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_key_is_forgotten_after_a_day() {
     let (_directory, subject) = subject().await;
     let append = async |key| {
-        subject.storage.append(new_checkin(1, 2, 3), Some(key), Duration::ZERO).await.unwrap()
+        subject.storage.append(new_checkin(1, 2, 3), Some(key), Admission::ALL).await.unwrap()
     };
     let first = append("key").await;
     (subject.advance)(Duration::from_secs(24 * 60 * 60) - Duration::from_millis(1)).await;

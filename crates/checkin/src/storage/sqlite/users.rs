@@ -9,7 +9,7 @@ use super::{SqliteStorage, column};
 use crate::domain::{Email, PasswordHash, User, UserId};
 use crate::storage::{NewUser, Registered, Result, UserRepository};
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "id, first_name, last_name, email, password, num_checkins, last_checkin, last_seen_at";
 
 #[async_trait]
@@ -79,8 +79,9 @@ fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registere
 /// False if the id or the address is taken.
 pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO users (id, first_name, last_name, email, email_canonical, password,
-                                  num_checkins, last_checkin, last_seen_at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
+                                  num_checkins, last_checkin, last_seen_at,
+                                  base_checkins, base_last_checkin)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?7, ?8) ON CONFLICT DO NOTHING";
     let inserted = connection.prepare_cached(sql)?.execute(params![
         column::number(user.id.get()),
         user.first_name,
@@ -104,7 +105,8 @@ fn one(
     connection.prepare_cached(&sql)?.query_row(params, user).optional()
 }
 
-fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+/// A row of [`COLUMNS`].
+pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: column::id(row, 0)?,
         first_name: row.get(1)?,

@@ -1,0 +1,61 @@
+//! How the store is.
+
+use async_trait::async_trait;
+
+use super::Result;
+
+/// Whether the store can be reached and is fit for its work.
+#[async_trait]
+pub trait Health: Send + Sync {
+    /// Asks the store for a sign of life, writing nothing.
+    async fn ping(&self) -> Result<()>;
+
+    /// Makes sure that the settings fit what is stored, before anything else is.
+    ///
+    /// # Errors
+    ///
+    /// Says what does not fit, and how to mend it.
+    async fn prepare(&self) -> Result<()>;
+
+    /// What `checkin doctor` has to say about the store.
+    async fn diagnose(&self) -> Result<Vec<Finding>>;
+}
+
+/// One line of a diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it needs mending.
+    pub severity: Severity,
+    /// What is the matter, in one sentence.
+    pub what: String,
+    /// How to mend it; empty when nothing needs mending.
+    pub mend: String,
+}
+
+/// How bad a [`Finding`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Fine,
+    /// It works, but not as safely as it could.
+    Warning,
+    /// It does not work, or data will be lost.
+    Problem,
+}
+
+impl Finding {
+    /// Something that is as it should be.
+    pub fn fine(what: impl Into<String>) -> Self {
+        Self { severity: Severity::Fine, what: what.into(), mend: String::new() }
+    }
+
+    /// Something that works, but not as safely as it could.
+    pub fn warning(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, what: what.into(), mend: mend.into() }
+    }
+
+    /// Something that does not work, or will lose data.
+    pub fn problem(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { severity: Severity::Problem, what: what.into(), mend: mend.into() }
+    }
+}

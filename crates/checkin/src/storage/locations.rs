@@ -1,0 +1,20 @@
+//! Places.
+
+use async_trait::async_trait;
+
+use super::Result;
+use crate::domain::{Location, LocationDetails, LocationId};
+
+/// The places where people check in.
+#[async_trait]
+pub trait LocationRepository: Send + Sync {
+    /// The place of this id.
+    async fn location(&self, id: LocationId) -> Result<Option<Location>>;
+
+    /// What else is known of a place.
+    async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>>;
+
+    /// How many check-ins gave a place no star, one star, and so on to five; zeros for one that is
+    /// unknown. Only check-ins that are in its history count.
+    async fn ratings(&self, id: LocationId) -> Result<[u64; 6]>;
+}

@@ -1,0 +1,59 @@
+//! People's accounts.
+
+use async_trait::async_trait;
+
+use super::Result;
+use crate::domain::{Email, PasswordHash, User, UserId};
+
+/// People's accounts.
+///
+/// # Contract
+///
+/// - Ids and e-mail addresses (compared in their canonical form) are unique at all times, whoever
+///   writes at the same time.
+/// - A read sees every write that was answered before.
+#[async_trait]
+pub trait UserRepository: Send + Sync {
+    /// The account of this id.
+    async fn user(&self, id: UserId) -> Result<Option<User>>;
+
+    /// The account of this address.
+    async fn user_by_email(&self, email: &Email) -> Result<Option<User>>;
+
+    /// Opens an account under the next free id.
+    async fn register(&self, new: NewUser) -> Result<Registered>;
+
+    /// Replaces a password if it is still `expected`; false if it is not, or there is no such
+    /// account.
+    async fn change_password(
+        &self,
+        id: UserId,
+        expected: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<bool>;
+
+    /// The accounts with ids above `after`, in order of their ids, at most `limit`.
+    async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>>;
+}
+
+/// An account that is to be opened.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The first name.
+    pub first_name: String,
+    /// The last name.
+    pub last_name: String,
+    /// The address that the person logs in with.
+    pub email: Email,
+    /// The hash of the password.
+    pub password: PasswordHash,
+}
+
+/// The answer to [`UserRepository::register`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// The account, with its id.
+    Opened(User),
+    /// Somebody has an account with this address.
+    EmailTaken,
+}
