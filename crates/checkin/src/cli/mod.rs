@@ -1,8 +1,10 @@
 //! The command line: one file for each command.
 
 mod auth;
+mod dead_letters;
 mod doctor;
 mod load;
+mod processor;
 mod receiver;
 mod reload;
 mod up;
@@ -40,10 +42,14 @@ enum Command {
     Auth(auth::Options),
     /// The check-in receiver
     Receiver(receiver::Options),
+    /// The check-in processor
+    Processor(processor::Options),
+    /// Entries of the log that cannot be counted
+    DeadLetters(dead_letters::Options),
     /// Loads users, locations, location details and check-ins
     Load(load::Options),
     /// Checks the settings and the store, and says what is wrong and how to mend it
-    Doctor,
+    Doctor(doctor::Options),
 }
 
 /// The exit code of a wrong flag or setting.
@@ -77,7 +83,9 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Auth(options) => auth::run(&config, options, source).await,
         Command::Receiver(options) => receiver::run(&config, options, source).await,
         Command::Load(options) => load::run(&config, options).await,
-        Command::Doctor => doctor::run(&config).await,
+        Command::Processor(options) => processor::run(&config, options).await,
+        Command::DeadLetters(options) => dead_letters::run(&config, options).await,
+        Command::Doctor(options) => doctor::run(&config, options).await,
     }
 }
 
