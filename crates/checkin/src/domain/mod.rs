@@ -14,6 +14,7 @@ pub mod number;
 pub mod password;
 pub mod text;
 pub mod user;
+pub mod week;
 pub mod weekday;
 
 pub use checkin::{Checkin, CheckinId, CheckinIdError, NewCheckin, StarRating, StarRatingError};
@@ -27,4 +28,5 @@ pub use number::MAX_SAFE_INTEGER;
 pub use password::{PasswordHash, PasswordHashError, PasswordScheme};
 pub use text::TextError;
 pub use user::User;
+pub use week::monday_ms;
 pub use weekday::{Weekday, WeekdayError};
