@@ -18,7 +18,7 @@ pub mod week;
 pub mod weekday;
 
 pub use checkin::{Checkin, CheckinId, CheckinIdError, NewCheckin, StarRating, StarRatingError};
-pub use coordinates::{Coordinates, CoordinatesError};
+pub use coordinates::{Coordinates, CoordinatesError, EARTH_RADIUS_M};
 pub use details::{LocationDetails, Social, Website, WebsiteError};
 pub use email::{Email, EmailError};
 pub use hours::{DayHours, HoursError, OpenRange, OpeningHours};

@@ -34,17 +34,25 @@
 mod accounts;
 mod bulk;
 mod checkins;
+mod directory;
 mod entry;
 mod hash;
 mod health;
+mod indexes;
 mod info;
 mod keys;
 mod locations;
+mod nearby;
+mod page;
 mod scripts;
+mod search;
 mod users;
+mod weather;
 
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(test)]
+mod directory_tests;
 #[cfg(test)]
 mod tests;
 

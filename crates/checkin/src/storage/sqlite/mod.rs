@@ -3,10 +3,17 @@
 mod bulk;
 mod checkins;
 mod column;
+mod directory;
 mod health;
+mod list;
 mod locations;
+mod nearby;
+mod search;
 mod users;
+mod weather;
 
+#[cfg(test)]
+mod directory_tests;
 #[cfg(test)]
 mod tests;
 
