@@ -27,11 +27,11 @@ impl Nearby {
 
     /// The distance of a place in whole millimetres, if it is one of those that are looked for.
     fn rank(&self, location: &Location) -> Option<u64> {
-        let distance_m = self.center.distance_m(location.coordinates);
-        let wanted = distance_m <= self.radius_m
+        let rank = (self.center.distance_m(location.coordinates) * 1000.0) as u64;
+        let wanted = metres(rank) <= self.radius_m
             && self.category.is_none_or(|category| location.category == category)
             && self.min_stars.is_none_or(|least| location.average_stars() >= f64::from(least.get()));
-        wanted.then_some((distance_m * 1000.0) as u64)
+        wanted.then_some(rank)
     }
 }
 
