@@ -30,7 +30,9 @@ impl Nearby {
         let rank = (self.center.distance_m(location.coordinates) * 1000.0) as u64;
         let wanted = metres(rank) <= self.radius_m
             && self.category.is_none_or(|category| location.category == category)
-            && self.min_stars.is_none_or(|least| location.average_stars() >= f64::from(least.get()));
+            && self
+                .min_stars
+                .is_none_or(|least| location.average_stars() >= f64::from(least.get()));
         wanted.then_some(rank)
     }
 }

@@ -65,12 +65,9 @@ pub(in crate::storage) async fn equals_are_listed_once_each(subject: Subject) {
     assert_eq!(list.into_iter().collect::<BTreeSet<_>>().len(), 50);
 }
 
-pub(in crate::storage) async fn a_page_begins_behind_a_record_that_moved_or_went(
-    subject: Subject,
-) {
+pub(in crate::storage) async fn a_page_begins_behind_a_record_that_moved_or_went(subject: Subject) {
     let storage = &*subject.storage;
-    let users: Vec<User> =
-        [10, 20, 30, 40].map(|id| somebody(id, id, Some(id * 1000))).into();
+    let users: Vec<User> = [10, 20, 30, 40].map(|id| somebody(id, id, Some(id * 1000))).into();
     storage.load_users(&users).await.unwrap();
     // Of users who have other figures by now, and of one who is gone.
     for (rank, id, expected) in [
@@ -104,8 +101,13 @@ pub(in crate::storage) async fn users_are_listed_at_their_place(subject: Subject
     let storage = &*subject.storage;
     let elsewhere = User { last_seen_at: Some(location_id(3)), ..somebody(4, 1, Some(6)) };
     let nowhere = User { last_seen_at: None, ..somebody(5, 1, Some(7)) };
-    let users =
-        [somebody(1, 1, Some(7)), somebody(2, 1, Some(9)), somebody(3, 0, None), elsewhere, nowhere];
+    let users = [
+        somebody(1, 1, Some(7)),
+        somebody(2, 1, Some(9)),
+        somebody(3, 0, None),
+        elsewhere,
+        nowhere,
+    ];
     storage.load_users(&users).await.unwrap();
     let at = async |place, page| storage.users_at(location_id(place), page).await;
     for limit in [1, 7] {
@@ -137,8 +139,7 @@ pub(in crate::storage) async fn places_are_listed_by_category(subject: Subject) 
     storage.load_locations(&places).await.unwrap();
     for category in Category::ALL {
         let of_category = places.iter().filter(|place| place.category == category);
-        let expected: Vec<_> =
-            of_category.map(|place| (place.id.get(), place.id.get())).collect();
+        let expected: Vec<_> = of_category.map(|place| (place.id.get(), place.id.get())).collect();
         for limit in [1, 2, 100] {
             let list = async |page| storage.locations_in(category, page).await;
             assert_eq!(listed(limit, list).await, expected);

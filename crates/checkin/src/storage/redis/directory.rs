@@ -4,9 +4,7 @@ use async_trait::async_trait;
 
 use super::page::Order::{HighestFirst, LowestFirst};
 use super::{RedisStorage, at_once};
-use crate::domain::{
-    Category, Location, LocationDetails, LocationId, User, UserId, monday_ms,
-};
+use crate::domain::{Category, Location, LocationDetails, LocationId, User, UserId, monday_ms};
 use crate::storage::{
     Directory, LocationRepository, Nearby, Page, Period, Position, Ranked, Result, StorageError,
     UserRepository,

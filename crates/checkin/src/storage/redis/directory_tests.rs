@@ -78,7 +78,10 @@ async fn a_page_passes_over_entries_without_a_record() {
         ask(&storage, &format!("ZADD ncc:locations:bycheckins 9 {id}")).await;
         ask(&storage, &format!("ZADD ncc:locations:category:cafe 1 {id}")).await;
         ask(&storage, &format!("GEOADD ncc:locations:geo -122.2711 37.8044 {id}")).await;
-        storage.call(&["ZADD", "ncc:locations:words", "0", &format!("coffee\0{id}")]).await.unwrap();
+        storage
+            .call(&["ZADD", "ncc:locations:words", "0", &format!("coffee\0{id}")])
+            .await
+            .unwrap();
     }
     let here = Nearby {
         center: location(2).coordinates,
@@ -124,11 +127,17 @@ async fn an_entry_that_was_written_again_is_not_removed() {
     let storage = storage(&server);
     ask(&storage, "ZADD ncc:set 7 1 9007199254740991 2").await;
     for (member, score) in [("1", "6"), ("2", "9007199254740990"), ("3", "1")] {
-        storage.run(&storage.scripts.remove_unchanged, &["ncc:set"], &[member, score]).await.unwrap();
+        storage
+            .run(&storage.scripts.remove_unchanged, &["ncc:set"], &[member, score])
+            .await
+            .unwrap();
     }
     assert_eq!(ask(&storage, "ZCARD ncc:set").await, ["2"]);
     for (member, score) in [("1", "7"), ("2", "9007199254740991")] {
-        storage.run(&storage.scripts.remove_unchanged, &["ncc:set"], &[member, score]).await.unwrap();
+        storage
+            .run(&storage.scripts.remove_unchanged, &["ncc:set"], &[member, score])
+            .await
+            .unwrap();
     }
     assert_eq!(ask(&storage, "ZCARD ncc:set").await, ["0"]);
 }
@@ -137,7 +146,7 @@ async fn an_entry_that_was_written_again_is_not_removed() {
 async fn a_page_begins_behind_any_position_in_either_order() {
     let server = RedisServer::start();
     let storage = storage(&server);
-    let scores = [1, 5, 5, 5, 5, 9, 9_007_199_254_740_991];
+    let scores = [1_u64, 5, 5, 5, 5, 9, 9_007_199_254_740_991];
     for (id, score) in [7, 1, 10, 2, 100, 3, 4].into_iter().zip(scores) {
         ask(&storage, &format!("ZADD ncc:set {score} {id}")).await;
     }

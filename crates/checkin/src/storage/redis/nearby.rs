@@ -65,7 +65,10 @@ impl RedisStorage {
 /// Longitude and latitude for a geographic command.
 pub(super) fn position(coordinates: Coordinates) -> (String, String) {
     let latitude = coordinates.latitude().clamp(-EDGE, EDGE);
-    (coordinates.longitude().to_string(), latitude.to_string())
+    let longitude = coordinates.longitude();
+    // The same meridian; at 180 itself, which it takes, Redis miscalculates.
+    let longitude = if longitude >= 180.0 { -180.0 } else { longitude };
+    (longitude.to_string(), latitude.to_string())
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -55,7 +55,9 @@ impl RedisStorage {
             Order::HighestFirst => "desc",
         };
         let mut words = vec![direction.to_owned(), limit.to_string()];
-        words.extend(after.into_iter().flat_map(|after| [after.rank, after.id]).map(|n| n.to_string()));
+        words.extend(
+            after.into_iter().flat_map(|after| [after.rank, after.id]).map(|n| n.to_string()),
+        );
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let flat = texts(self.run(&self.scripts.page, &[key], &words).await?)?;
         flat.chunks_exact(2).map(|pair| entry(&pair[0], &pair[1])).collect()

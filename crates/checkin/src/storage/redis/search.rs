@@ -65,7 +65,13 @@ impl RedisStorage {
         let (mut begin, mut ids) = (format!("[{word}"), BTreeSet::new());
         loop {
             let range: [&[u8]; 7] = [
-                b"ZRANGEBYLEX", key.as_bytes(), begin.as_bytes(), &end, b"LIMIT", b"0", step.as_bytes(),
+                b"ZRANGEBYLEX",
+                key.as_bytes(),
+                begin.as_bytes(),
+                &end,
+                b"LIMIT",
+                b"0",
+                step.as_bytes(),
             ];
             let members = texts(self.client.call(&range).await?)?;
             for member in &members {

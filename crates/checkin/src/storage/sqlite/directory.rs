@@ -60,7 +60,9 @@ impl Directory for SqliteStorage {
         };
         let texts: Vec<Option<String>> = self.database.read(read).await?;
         let details = ids.iter().zip(texts);
-        details.map(|(id, text)| text.map(|text| details::from_json(*id, &text)).transpose()).collect()
+        details
+            .map(|(id, text)| text.map(|text| details::from_json(*id, &text)).transpose())
+            .collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Lists in SQLite: what the processors write, and that pages come from indexes.
 
 use tower_express_session::store::sqlite::Database;
-use tower_express_session::store::sqlite::rusqlite::{Connection, params};
+use tower_express_session::store::sqlite::rusqlite::types::Null;
+use tower_express_session::store::sqlite::rusqlite::{Connection, params, params_from_iter};
 
 use super::list::List;
 use super::{SqliteStorage, directory, nearby, search};
@@ -21,8 +22,9 @@ async fn storage(directory: &tempfile::TempDir) -> SqliteStorage {
 /// What SQLite says that it will do.
 fn plan(connection: &Connection, sql: &str) -> String {
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let lines = statement.query_map([], |row| row.get::<_, String>(3)).unwrap();
-    lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    let values = vec![Null; statement.parameter_count()];
+    let lines = statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
+    lines.map(Result::unwrap).collect::<Vec<String>>().join("; ")
 }
 
 #[tokio::test]
@@ -40,7 +42,8 @@ async fn pages_come_from_indexes() {
         (directory::top_locations(week), "location_weeks USING INDEX location_weeks_by_checkins"),
     ];
     let read = move |connection: &Connection| {
-        let search_index = |name: &str| format!("SEARCH {}", name.replace("USING", "USING COVERING"));
+        let search_index =
+            |name: &str| format!("SEARCH {}", name.replace("USING", "USING COVERING"));
         for (list, index) in lists {
             for sql in [list.equals(), list.below()] {
                 let plan = plan(connection, &sql);

@@ -10,8 +10,7 @@ use super::{SqliteStorage, column};
 use crate::domain::{Coordinates, Location, LocationDetails, LocationId, StarRating};
 use crate::storage::{LocationRepository, Result, details};
 
-pub(super) const COLUMNS: &str =
-    "id, name, category, longitude, latitude, num_checkins, num_stars";
+pub(super) const COLUMNS: &str = "id, name, category, longitude, latitude, num_checkins, num_stars";
 
 #[async_trait]
 impl LocationRepository for SqliteStorage {
