@@ -98,7 +98,7 @@ pub(in crate::storage) async fn a_search_takes_nothing_for_syntax(subject: Subje
         ("\"coffee", &[3]),
         ("cof\0fee", &[]),
         ("coffee\0", &[3]),
-        ("coffee\03", &[]),
+        ("coffee\u{0}3", &[]),
         ("[bar", &[4]),
         ("(100", &[4]),
         ("cof%", &[3]),
