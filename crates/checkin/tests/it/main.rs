@@ -11,6 +11,7 @@ mod harness;
 mod idempotency;
 mod intruders;
 mod passwords;
+mod processor;
 mod refusal;
 mod secret_reload;
 mod session_metrics;
