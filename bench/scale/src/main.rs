@@ -1,0 +1,58 @@
+//! How fast a backlog is counted, and how fast the API answers, with a thousand users and with a
+//! million. See the README.
+
+mod backlog;
+mod naive;
+mod population;
+mod routes;
+mod site;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::site::Site;
+
+/// Counts a backlog and times the API, with few users and with many.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The program `checkin`, a release build
+    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/release/checkin"), hide_default_value = true)]
+    binary: PathBuf,
+
+    /// How many users, one run for each number
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 1_000_000])]
+    users: Vec<u64>,
+
+    /// Entries of the log that wait to be counted
+    #[arg(long, default_value_t = 1_000_000)]
+    entries: u64,
+
+    /// Entries that the naive way counts
+    #[arg(long, default_value_t = 100_000)]
+    naive_entries: u64,
+
+    /// Requests to each route
+    #[arg(long, default_value_t = 300)]
+    requests: usize,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    for store in ["redis", "sqlite"] {
+        for &users in &options.users {
+            println!("## {store}, {users} users\n");
+            let site = Site::start(store, &options.binary)?;
+            population::load(&site, users).await?;
+            backlog::fill(&site, users, options.entries).await?;
+            if store == "redis" {
+                naive::count(&site, options.naive_entries)?;
+            }
+            backlog::count(&site, options.entries).await?;
+            routes::time(&site, users, options.requests).await?;
+        }
+    }
+    Ok(())
+}
