@@ -10,8 +10,7 @@ use super::{SqliteStorage, column};
 use crate::domain::{Coordinates, Location, LocationDetails, LocationId, StarRating};
 use crate::storage::{LocationRepository, Result, details};
 
-pub(super) const COLUMNS: &str =
-    "id, name, category, longitude, latitude, num_checkins, num_stars";
+pub(super) const COLUMNS: &str = "id, name, category, longitude, latitude, num_checkins, num_stars";
 
 #[async_trait]
 impl LocationRepository for SqliteStorage {
@@ -35,6 +34,20 @@ impl LocationRepository for SqliteStorage {
         };
         let text = self.database.read(read).await?;
         text.map(|text| details::from_json(id, &text)).transpose()
+    }
+
+    async fn locations_after(
+        &self,
+        after: Option<LocationId>,
+        limit: usize,
+    ) -> Result<Vec<Location>> {
+        let after = after.map_or(0, |id| column::number(id.get()));
+        let read = move |connection: &Connection| {
+            let sql = format!("SELECT {COLUMNS} FROM locations WHERE id > ?1 ORDER BY id LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_map(params![after, column::limit(limit)], location)?.collect()
+        };
+        Ok(self.database.read(read).await?)
     }
 
     async fn ratings(&self, id: LocationId) -> Result<[u64; 6]> {
