@@ -252,7 +252,12 @@ pub fn time(text: &str) -> Result<Duration, String> {
 
 const MAX_TIME_MS: u64 = 3650 * 86_400_000;
 
-fn positive_time(text: &str) -> Result<Duration, String> {
+/// A time that is not 0.
+///
+/// # Errors
+///
+/// The rule, when it is none.
+pub fn positive_time(text: &str) -> Result<Duration, String> {
     time(text).and_then(|time| {
         if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }
     })

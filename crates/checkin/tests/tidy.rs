@@ -65,6 +65,13 @@ const TABLE: &[Rule] = &[
         libraries: "*",
         never: BACKENDS,
     },
+    // A client of the services like any other: it shares the domain with them and nothing else.
+    Rule {
+        module: "generate",
+        may_use: "crate::domain crate::random",
+        libraries: "*",
+        never: BACKENDS,
+    },
     // Puts everything together and answers no request.
     Rule {
         module: "app",

@@ -2,6 +2,7 @@
 
 mod auth;
 mod doctor;
+mod generate;
 mod load;
 mod receiver;
 mod reload;
@@ -42,6 +43,8 @@ enum Command {
     Receiver(receiver::Options),
     /// Loads users, locations, location details and check-ins
     Load(load::Options),
+    /// Sends check-ins at a steady rate to a running receiver, logged in as users of the store
+    Generate(generate::Options),
     /// Checks the settings and the store, and says what is wrong and how to mend it
     Doctor,
 }
@@ -77,6 +80,7 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Auth(options) => auth::run(&config, options, source).await,
         Command::Receiver(options) => receiver::run(&config, options, source).await,
         Command::Load(options) => load::run(&config, options).await,
+        Command::Generate(options) => generate::run(&config, options).await,
         Command::Doctor => doctor::run(&config).await,
     }
 }

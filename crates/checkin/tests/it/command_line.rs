@@ -73,6 +73,7 @@ fn help_and_version() {
         &["auth", "--help"],
         &["receiver", "--help"],
         &["load", "--help"],
+        &["generate", "--help"],
         &["doctor", "--help"],
     ] {
         let ended = desk.run(args, &[("CHECKIN_SESSION_SECRET", HUNTER)]);

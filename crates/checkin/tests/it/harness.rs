@@ -134,7 +134,7 @@ impl Site {
     }
 
     /// Settings come as variables, so that any flag may override them.
-    fn start(&self, command: &str, args: &[&str]) -> Program {
+    pub(crate) fn start(&self, command: &str, args: &[&str]) -> Program {
         let mut program = checkin(self.directory.path());
         program
             .env("CHECKIN_STORE", &self.store)
