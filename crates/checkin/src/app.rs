@@ -19,11 +19,14 @@ use tower_express_session::{
 use crate::config::{Common, StoreUrl, secret_path};
 use crate::http::{Front, Metrics, Probes, column};
 use crate::passwords::Passwords;
+use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, Settings};
 use crate::services::{Accounts, account_sessions, auth, receiver};
 use crate::storage::redis::RedisStorage;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{BulkLoad, CheckinLog, Health, LocationRepository, UserRepository};
+use crate::storage::{
+    BulkLoad, CheckinConsumer, CheckinLog, Health, History, LocationRepository, UserRepository,
+};
 
 /// The session cookie's name.
 const COOKIE: &str = "checkinapp";
@@ -44,6 +47,10 @@ pub struct App {
     pub locations: Arc<dyn LocationRepository>,
     /// The log of check-ins.
     pub checkins: Arc<dyn CheckinLog>,
+    /// What counts them.
+    pub consumer: Arc<dyn CheckinConsumer>,
+    /// Who was where.
+    pub history: Arc<dyn History>,
     /// For imports.
     pub bulk: Arc<dyn BulkLoad>,
     /// For probes and the doctor.
@@ -117,7 +124,14 @@ impl App {
         secrets: &[String],
     ) -> anyhow::Result<Self>
     where
-        S: UserRepository + LocationRepository + CheckinLog + BulkLoad + Health + Clone + 'static,
+        S: UserRepository
+            + LocationRepository
+            + CheckinLog
+            + CheckinConsumer
+            + History
+            + BulkLoad
+            + Health
+            + 'static,
     {
         let storage = Arc::new(storage);
         let account_sessions = account_sessions(session_store.clone());
@@ -136,6 +150,8 @@ impl App {
             users: storage.clone(),
             locations: storage.clone(),
             checkins: storage.clone(),
+            consumer: storage.clone(),
+            history: storage.clone(),
             bulk: storage.clone(),
             health: storage,
             account_sessions,
@@ -192,12 +208,19 @@ impl App {
         column(routes, sessions, &front)
     }
 
+    /// What a processor tells of itself over HTTP.
+    pub fn processor_probes(&self, progress: &Progress) -> Router {
+        let metrics = Metrics::with("processor", |registry| progress.register(registry));
+        column(Router::new(), None, &self.front_with(metrics))
+    }
+
     fn front(&self, service: &'static str) -> Front {
-        Front {
-            trust_proxy: self.trust_proxy,
-            metrics: Metrics::new(service),
-            probes: Probes::new(self.health.clone()),
-        }
+        self.front_with(Metrics::new(service))
+    }
+
+    fn front_with(&self, metrics: Metrics) -> Front {
+        let probes = Probes::new(self.health.clone());
+        Front { trust_proxy: self.trust_proxy, metrics, probes }
     }
 }
 

@@ -252,11 +252,11 @@ pub fn time(text: &str) -> Result<Duration, String> {
 
 const MAX_TIME_MS: u64 = 3650 * 86_400_000;
 
-/// A time that is not 0.
+/// A [`time`] that is longer than nothing.
 ///
 /// # Errors
 ///
-/// The rule, when it is none.
+/// The rule, when it is not one.
 pub fn positive_time(text: &str) -> Result<Duration, String> {
     time(text).and_then(|time| {
         if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }

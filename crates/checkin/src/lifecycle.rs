@@ -58,6 +58,12 @@ impl Stop {
         Ok(Self(receiver))
     }
 
+    /// For who looks now and then: true when it is time to stop.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.0.clone()
+    }
+
     /// Returns when it is time to stop.
     pub async fn wait(mut self) {
         // An error means that the sender is gone, which it is only after it said stop.

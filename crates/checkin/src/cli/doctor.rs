@@ -2,21 +2,30 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
+
 use super::say;
 use crate::app::App;
 use crate::config::Common;
 use crate::http::chain;
-use crate::storage::{Finding, Severity};
+use crate::storage::{self, Audit, Difference, Finding, Severity, Subject};
 
 /// A session secret shorter than this could be guessed.
 const MIN_SECRET_BYTES: usize = 32;
 
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// Counts every check-in again and compares with the figures of users and locations
+    #[arg(long)]
+    verify: bool,
+}
+
 /// Says what is wrong and how to mend it; fails when something must be mended.
-pub(super) async fn run(config: &Common) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let mut findings = secret_findings(config);
     findings.insert(0, fine(format!("the store is {}", config.store)));
     match App::open(config).await {
-        Ok(app) => match app.health.diagnose().await {
+        Ok(app) => match diagnose(&app, options.verify).await {
             Ok(diagnosis) => findings.extend(diagnosis),
             Err(error) => findings.push(problem(
                 format!("the store does not answer: {}", chain(&error)),
@@ -39,6 +48,51 @@ pub(super) async fn run(config: &Common) -> anyhow::Result<ExitCode> {
     }
     let worst = findings.iter().map(|finding| finding.severity).max();
     Ok(if worst == Some(Severity::Problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn diagnose(app: &App, verify: bool) -> storage::Result<Vec<Finding>> {
+    let mut findings = app.health.diagnose().await?;
+    if let Err(error) = app.health.prepare().await {
+        findings.push(problem(chain(&error), "see what it says"));
+        return Ok(findings);
+    }
+    let waiting = app.consumer.backlog().await?;
+    findings.push(fine(format!("{waiting} check-ins wait to be counted")));
+    if !app.consumer.dead_letters(None, 1).await?.is_empty() {
+        findings.push(Finding::warning(
+            "there are dead letters: entries of the log that cannot be counted",
+            "look at them with `checkin dead-letters list`, add what they lack, and replay them",
+        ));
+    }
+    if verify {
+        findings.extend(audit_findings(&app.consumer.audit().await?));
+    }
+    Ok(findings)
+}
+
+fn audit_findings(audit: &Audit) -> Vec<Finding> {
+    let Audit { entries, counted, waiting, dead, compared, different, differences } = audit;
+    let mut findings = vec![fine(format!(
+        "the log has {entries} entries: {counted} counted, {waiting} waiting, {dead} dead letters"
+    ))];
+    if *different == 0 {
+        findings.push(fine(format!(
+            "the figures of {compared} users and locations are the sums over the log"
+        )));
+        return findings;
+    }
+    findings.push(problem(
+        format!("of {compared} users and locations, {different} have other figures than the log"),
+        "find out who else writes them; restore a backup, or set them to what the log says",
+    ));
+    findings.extend(differences.iter().map(|Difference { of, figure, stored, counted }| {
+        let of = match of {
+            Subject::User(id) => format!("user {id}"),
+            Subject::Location(id) => format!("location {id}"),
+        };
+        problem(format!("{of}: {figure} is {stored}, counted {counted}"), "see above")
+    }));
+    findings
 }
 
 fn secret_findings(config: &Common) -> Vec<Finding> {

@@ -1,9 +1,11 @@
 //! The command line: one file for each command.
 
 mod auth;
+mod dead_letters;
 mod doctor;
 mod generate;
 mod load;
+mod processor;
 mod receiver;
 mod reload;
 mod up;
@@ -41,12 +43,16 @@ enum Command {
     Auth(auth::Options),
     /// The check-in receiver
     Receiver(receiver::Options),
+    /// The check-in processor
+    Processor(processor::Options),
+    /// Entries of the log that cannot be counted
+    DeadLetters(dead_letters::Options),
     /// Loads users, locations, location details and check-ins
     Load(load::Options),
     /// Sends check-ins at a steady rate to a running receiver, logged in as users of the store
     Generate(generate::Options),
     /// Checks the settings and the store, and says what is wrong and how to mend it
-    Doctor,
+    Doctor(doctor::Options),
 }
 
 /// The exit code of a wrong flag or setting.
@@ -81,7 +87,9 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Receiver(options) => receiver::run(&config, options, source).await,
         Command::Load(options) => load::run(&config, options).await,
         Command::Generate(options) => generate::run(&config, options).await,
-        Command::Doctor => doctor::run(&config).await,
+        Command::Processor(options) => processor::run(&config, options).await,
+        Command::DeadLetters(options) => dead_letters::run(&config, options).await,
+        Command::Doctor(options) => doctor::run(&config, options).await,
     }
 }
 

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::reload::Source;
-use super::{auth, load, receiver, say};
+use super::{auth, load, processor, receiver, say};
 use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::demo;
 use crate::lifecycle::{Stop, bind, serve};
+use crate::services::processor::{Progress, run as run_processor};
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -58,6 +59,9 @@ pub(super) struct Options {
 
     #[command(flatten)]
     checkins: receiver::Limits,
+
+    #[command(flatten)]
+    counting: processor::Counting,
 }
 
 pub(super) async fn run(
@@ -92,7 +96,10 @@ pub(super) async fn run(
     ))?;
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings());
+    let settings = options.counting.settings("up")?;
+    let counting = run_processor(app.consumer.clone(), settings, Progress::default(), stop.watch());
     tokio::join!(
+        counting,
         serve(receiver_listener, receiver, stop.clone()),
         serve(auth_listener, auth, stop)
     );

@@ -14,6 +14,7 @@ pub mod number;
 pub mod password;
 pub mod text;
 pub mod user;
+pub mod week;
 pub mod weekday;
 
 pub use checkin::{Checkin, CheckinId, CheckinIdError, NewCheckin, StarRating, StarRatingError};

@@ -140,9 +140,7 @@ impl ApiError {
             Self::KeyReused => "the Idempotency-Key came with another check-in before".to_owned(),
             Self::TooMany(_) => "too many attempts; try again later".to_owned(),
             Self::StoreAway(_) => "the store cannot be reached; try again later".to_owned(),
-            Self::Behind => {
-                "too many check-ins wait to be counted; try again later".to_owned()
-            }
+            Self::Behind => "too many check-ins wait to be counted; try again later".to_owned(),
             Self::Busy => "too many requests of this kind at once; try again later".to_owned(),
             Self::Internal => "something went wrong here; it has been logged".to_owned(),
             Self::AuthenticationRequired | Self::InvalidLogin | Self::IdenticalCheckin => {

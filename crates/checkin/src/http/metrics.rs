@@ -66,6 +66,12 @@ impl Metrics {
     /// No request yet.
     #[must_use]
     pub fn new(service: &'static str) -> Self {
+        Self::with(service, |_| {})
+    }
+
+    /// The same, with numbers of the service's own.
+    #[must_use]
+    pub fn with(service: &'static str, register: impl FnOnce(&mut Registry)) -> Self {
         let mut inner = Inner {
             registry: Registry::with_labels([("service".into(), service.into())].into_iter()),
             requests: Family::default(),
@@ -78,6 +84,7 @@ impl Metrics {
             drop(inner.session_events.get_or_create(&SessionEvent { event }));
         }
         inner.register();
+        register(&mut inner.registry);
         Self(Arc::new(inner))
     }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use super::fields::Fields;
 use super::value;
 use crate::domain::{
-    Checkin, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash, StarRating, User, UserId,
+    Checkin, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash, StarRating,
+    User, UserId,
 };
 
 /// A user whose password may still have to be hashed.

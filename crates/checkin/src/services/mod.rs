@@ -1,6 +1,7 @@
 //! The services. They know the storage traits and the session, and never each other.
 
 pub mod auth;
+pub mod processor;
 pub mod receiver;
 
 mod identity;

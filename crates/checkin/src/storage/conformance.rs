@@ -4,7 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Admission, BulkLoad, CheckinLog, Health, LocationRepository, NewUser, UserRepository};
+use super::{
+    Admission, BulkLoad, CheckinConsumer, CheckinLog, Health, History, LocationRepository, NewUser,
+    UserRepository,
+};
 use crate::domain::{
     Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
     PasswordHash, StarRating, User, UserId,
@@ -12,18 +15,28 @@ use crate::domain::{
 
 mod accounts;
 mod bulk;
+mod consumer;
 mod log;
 mod retries;
 
-pub(super) use {accounts::*, bulk::*, log::*, retries::*};
+pub(super) use {accounts::*, bulk::*, consumer::*, log::*, retries::*};
 
 /// Everything that the services need of a store.
 pub(super) trait Storage:
-    UserRepository + LocationRepository + CheckinLog + BulkLoad + Health
+    UserRepository + LocationRepository + CheckinLog + CheckinConsumer + History + BulkLoad + Health
 {
 }
 
-impl<T> Storage for T where T: UserRepository + LocationRepository + CheckinLog + BulkLoad + Health {}
+impl<T> Storage for T where
+    T: UserRepository
+        + LocationRepository
+        + CheckinLog
+        + CheckinConsumer
+        + History
+        + BulkLoad
+        + Health
+{
+}
 
 /// An empty store under test.
 pub(super) struct Subject {
@@ -70,6 +83,17 @@ macro_rules! checks {
             an_append_comes_after_what_was_loaded
             the_demo_data_fits
             a_sound_store_is_diagnosed_as_such
+            figures_are_the_sums_over_the_log
+            a_batch_that_comes_again_changes_nothing
+            a_partition_has_one_owner_at_a_time
+            owners_know_how_many_they_are
+            however_many_complete_each_counts_once
+            what_cannot_be_counted_waits_as_a_dead_letter
+            what_comes_late_is_counted_and_is_not_the_last
+            figures_from_before_the_log_stay
+            histories_are_read_in_pages
+            too_long_a_backlog_refuses_more
+            a_full_log_takes_more_only_when_some_is_counted
         }
     };
 }

@@ -21,7 +21,8 @@ use std::fmt;
 pub use bulk::{BulkLoad, Loaded};
 pub use checkins::{Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition};
 pub use consumer::{
-    Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Difference, Entry, Replay, Subject,
+    Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Difference, Entry, Replay,
+    Subject,
 };
 pub use directory::{Directory, MAX_SEARCH_WORDS, Nearby, Page, Period, Position, Ranked};
 pub use health::{Finding, Health, Severity};

@@ -110,8 +110,12 @@ impl RedisStorage {
     async fn append_run(&self, partition: usize, checkins: &[&Checkin]) -> Result<Vec<Loaded>> {
         let counted = checkins.iter().map(|checkin| self.is_in_history(checkin)).collect();
         let counted = at_once(counted).await?;
-        let new: Vec<&Checkin> =
-            checkins.iter().zip(&counted).filter(|(_, counted)| !**counted).map(|(c, _)| *c).collect();
+        let new: Vec<&Checkin> = checkins
+            .iter()
+            .zip(&counted)
+            .filter(|(_, counted)| !**counted)
+            .map(|(c, _)| *c)
+            .collect();
         let words = new.iter().flat_map(|checkin| {
             let Checkin { id, time_ms, user, location, stars } = checkin;
             [

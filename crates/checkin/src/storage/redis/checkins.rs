@@ -121,8 +121,7 @@ impl RedisStorage {
     }
 
     async fn latest(&self, partition: usize, limit: usize) -> Result<Vec<Checkin>> {
-        let (log, mut last, mut checkins) =
-            (self.keys.log(partition), "+".to_owned(), Vec::new());
+        let (log, mut last, mut checkins) = (self.keys.log(partition), "+".to_owned(), Vec::new());
         while checkins.len() < limit {
             let count = PAGE.min(limit - checkins.len());
             let range = ["XREVRANGE", &log, &last, "-", "COUNT", &count.to_string()];

@@ -73,6 +73,21 @@ impl RawEntry {
         }
     }
 
+    /// The entry of a dead letter.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the text breaks.
+    pub(super) fn from_json(id: CheckinId, fields: &str) -> std::result::Result<Self, String> {
+        let rule = "the fields are not a JSON object of texts";
+        let object: std::collections::BTreeMap<String, String> =
+            serde_json::from_str(fields).map_err(|_| rule.to_owned())?;
+        Ok(Self {
+            id,
+            fields: object.into_iter().flat_map(|(name, value)| [name, value]).collect(),
+        })
+    }
+
     fn fields_json(&self) -> String {
         let fields = self.fields.chunks_exact(2);
         let fields = fields.map(|pair| (pair[0].clone(), pair[1].clone().into()));

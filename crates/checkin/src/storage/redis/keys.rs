@@ -206,10 +206,7 @@ impl Keys {
     /// String with a life: when this check-in was last made.
     pub(super) fn recent(&self, checkin: &NewCheckin) -> String {
         let NewCheckin { user, location, stars } = checkin;
-        companion(
-            &self.log(self.partition_of(*user)),
-            &format!("recent:{user}:{location}:{stars}"),
-        )
+        companion(&self.log(self.partition_of(*user)), &format!("recent:{user}:{location}:{stars}"))
     }
 
     /// String with a life: the check-in that came with this user's idempotency key, and its id.

@@ -32,11 +32,15 @@
 //! Every command and every script touches one slot, so that a cluster serves as well as one server.
 
 mod accounts;
+mod apply;
+mod audit;
 mod bulk;
 mod checkins;
+mod consumer;
 mod entry;
 mod hash;
 mod health;
+mod history;
 mod info;
 mod keys;
 mod locations;
@@ -53,11 +57,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use quick_cache::sync::Cache;
 use tower_express_session::store::redis::{Client, Reply, Script};
 
 use self::keys::Keys;
 use self::scripts::Scripts;
 use super::{Result, StorageError};
+use crate::domain::LocationId;
 
 /// Commands of one bulk load or page that wait for their answers at a time: enough to keep Redis
 /// busy, few enough that the last is answered well within the client's time-out.
@@ -66,12 +72,17 @@ const IN_FLIGHT: usize = 128;
 /// Ids of users or places that are asked for at a time.
 const ID_PAGE: usize = 1000;
 
+/// So many places are remembered as existing.
+const MAX_KNOWN: usize = 1_000_000;
+
 /// Users, places and check-ins in Redis; clones share the connection.
 #[derive(Clone)]
 pub struct RedisStorage {
     client: Client,
     keys: Keys,
     scripts: Arc<Scripts>,
+    /// Places that are there: they are never deleted.
+    known_locations: Arc<Cache<LocationId, ()>>,
 }
 
 impl RedisStorage {
@@ -79,7 +90,12 @@ impl RedisStorage {
     /// Nothing is asked of Redis yet.
     #[must_use]
     pub fn new(client: Client, prefix: &str, partitions: usize) -> Self {
-        Self { client, keys: Keys::new(prefix, partitions), scripts: Arc::default() }
+        Self {
+            client,
+            keys: Keys::new(prefix, partitions),
+            scripts: Arc::default(),
+            known_locations: Arc::new(Cache::new(MAX_KNOWN)),
+        }
     }
 
     async fn call(&self, words: &[&str]) -> Result<Reply> {

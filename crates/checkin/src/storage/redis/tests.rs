@@ -11,8 +11,8 @@ use crate::storage::conformance::{
     Subject, checkin, checks, details, location, new_checkin, new_user, tests, user, window,
 };
 use crate::storage::{
-    Accepted, BulkLoad, CheckinLog, Health, Loaded, LocationRepository, Registered, Severity,
-    UserRepository,
+    Accepted, Admission, BulkLoad, CheckinConsumer, CheckinLog, Health, Loaded, LocationRepository,
+    Registered, Severity, UserRepository,
 };
 
 fn storage(server: &RedisServer) -> RedisStorage {
@@ -236,4 +236,77 @@ async fn details_are_in_the_form_of_an_import_file() {
     assert!(json.contains(r#"{"day":"Monday","hours":""#), "{json}");
     let found = storage.location_details(details(2).id).await.unwrap();
     assert_eq!(found, Some(details(2)));
+}
+
+#[tokio::test]
+async fn an_audit_finds_what_others_changed() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_users(&[user(77, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(2)]).await.unwrap();
+    for stars in [1, 5] {
+        storage.append(new_checkin(77, 2, stars), None, Admission::ALL).await.unwrap();
+    }
+    ask(&storage, "XADD ncc:checkins * userId 77 id 9-9").await;
+    let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
+    let completed = storage.complete(&batch).await.unwrap();
+    assert_eq!((completed.applied, completed.dead), (2, 1));
+    let letters = storage.dead_letters(None, 9).await.unwrap();
+    assert_eq!(letters[0].reason, "starRating is missing");
+    assert_eq!(letters[0].fields, r#"{"id":"9-9","userId":"77"}"#);
+    assert_eq!(ask(&storage, "HGET ncc:location:2 averageStars").await, ["3.8"]);
+    assert_eq!(ask(&storage, "HGETALL {ncc:location:2}:base").await.len(), 4);
+    assert_eq!(storage.audit().await.unwrap().different, 0);
+
+    let history = ask(&storage, "ZRANGE {ncc:user:77}:checkins 0 -1").await;
+    storage.call(&["ZREM", "{ncc:location:2}:checkins", "nothing"]).await.unwrap();
+    for (break_it, mend_it, wanted) in [
+        (
+            "HINCRBY ncc:user:77 numCheckins 3",
+            "HINCRBY ncc:user:77 numCheckins -3",
+            "numCheckins 8 5",
+        ),
+        (
+            "HINCRBY ncc:location:2 numStars -1",
+            "HINCRBY ncc:location:2 numStars 1",
+            "numStars 14 15",
+        ),
+        (
+            "HINCRBY {ncc:location:2}:ratings 5 1",
+            "HINCRBY {ncc:location:2}:ratings 5 -1",
+            "numStars 15 20",
+        ),
+    ] {
+        ask(&storage, break_it).await;
+        let audit = storage.audit().await.unwrap();
+        assert_eq!(audit.different, 1, "{break_it}");
+        let found = &audit.differences[0];
+        assert_eq!(format!("{} {} {}", found.figure, found.stored, found.counted), wanted);
+        ask(&storage, mend_it).await;
+        assert_eq!(storage.audit().await.unwrap().different, 0, "{mend_it}");
+    }
+    // A visit that the log has, and the history has not.
+    storage.call(&["ZREM", "{ncc:user:77}:checkins", &history[0]]).await.unwrap();
+    let audit = storage.audit().await.unwrap();
+    let figures: Vec<&str> = audit.differences.iter().map(|found| found.figure).collect();
+    assert_eq!(figures, ["history", "numCheckins"]);
+}
+
+#[tokio::test]
+async fn a_log_of_other_partitions_is_refused() {
+    let server = RedisServer::start();
+    let of = |partitions| RedisStorage::new(patient(&server.url()), "ncc", partitions);
+    of(1).prepare().await.unwrap();
+    of(4).prepare().await.unwrap();
+    of(4).prepare().await.unwrap();
+    for wrong in [1, 5] {
+        let error = of(wrong).prepare().await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.ends_with("start every service with --partitions 4"), "{cause}");
+    }
+    let server = RedisServer::start();
+    let of = |partitions| RedisStorage::new(patient(&server.url()), "ncc", partitions);
+    of(1).append(new_checkin(1, 1, 1), None, Admission::ALL).await.unwrap();
+    of(1).prepare().await.unwrap();
+    assert!(of(2).prepare().await.is_err());
 }

@@ -94,7 +94,11 @@ fn load_user(connection: &Connection, user: &User) -> rusqlite::Result<Loaded> {
     Ok(Loaded::EmailTaken(owner))
 }
 
-fn load_checkin(connection: &Connection, checkin: &Checkin, now_ms: i64) -> rusqlite::Result<Loaded> {
+fn load_checkin(
+    connection: &Connection,
+    checkin: &Checkin,
+    now_ms: i64,
+) -> rusqlite::Result<Loaded> {
     if !has_user(connection, checkin.user)? || !has_location(connection, checkin.location)? {
         return Ok(Loaded::Dangling);
     }

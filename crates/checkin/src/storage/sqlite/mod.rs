@@ -1,9 +1,13 @@
 //! Everything in one SQLite file, which several processes of a machine may share.
 
+mod apply;
+mod audit;
 mod bulk;
 mod checkins;
 mod column;
+mod consumer;
 mod health;
+mod history;
 mod locations;
 mod users;
 

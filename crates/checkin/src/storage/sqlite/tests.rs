@@ -11,8 +11,13 @@ use tower_express_session::store::sqlite::rusqlite::Connection;
 
 use super::SqliteStorage;
 use crate::domain::CheckinId;
-use crate::storage::conformance::{Subject, checks, new_checkin, new_user, tests, window};
-use crate::storage::{Accepted, Admission, BulkLoad, CheckinLog, Health, Registered, UserRepository};
+use crate::storage::conformance::{
+    Subject, checks, location, new_checkin, new_user, tests, user, window,
+};
+use crate::storage::{
+    Accepted, Admission, BulkLoad, CheckinConsumer, CheckinLog, Health, LocationRepository,
+    Registered, UserRepository,
+};
 
 const NOW_MS: u64 = 1_788_220_800_000;
 
@@ -87,10 +92,10 @@ async fn a_key_is_forgotten_after_a_day() {
 async fn tables_of_a_later_version_are_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(&file(&directory)).unwrap();
-    database.write(|connection| connection.pragma_update(None, "user_version", 2)).await.unwrap();
+    database.write(|connection| connection.pragma_update(None, "user_version", 3)).await.unwrap();
     let error = SqliteStorage::open(database.clone()).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("the tables have version 2, this program knows 1"), "{cause}");
+    assert!(cause.contains("the tables have version 3, this program knows 2"), "{cause}");
     let tables = "SELECT count(*) FROM sqlite_schema";
     let count =
         |connection: &Connection| connection.query_row(tables, [], |row| row.get::<_, i64>(0));
@@ -117,4 +122,57 @@ async fn a_diagnosis_names_the_file() {
     let path: &Path = &file(&directory);
     assert!(findings[0].what.contains(&path.display().to_string()), "{findings:?}");
     assert!(open(&directory).await.is_empty().await.unwrap());
+}
+
+#[tokio::test]
+async fn an_audit_finds_what_others_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(&directory).await;
+    storage.load_users(&[user(7, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(2)]).await.unwrap();
+    storage.append(new_checkin(7, 2, 5), None, Admission::ALL).await.unwrap();
+    let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
+    storage.complete(&batch).await.unwrap();
+    assert_eq!(storage.audit().await.unwrap().different, 0);
+    for (sql, wanted) in [
+        ("UPDATE users SET num_checkins = num_checkins + 3", "numCheckins 7 4"),
+        ("UPDATE users SET num_checkins = num_checkins - 3, last_checkin = 1", "lastCheckin 1"),
+        ("UPDATE locations SET num_stars = 15", "numStars 15 14"),
+        ("UPDATE location_ratings SET stars = 4", "stars of the ratings 4 5"),
+    ] {
+        storage.database.write(|connection| connection.execute(sql, [])).await.unwrap();
+        let audit = storage.audit().await.unwrap();
+        let found = audit.differences.iter();
+        let mut found =
+            found.map(|found| format!("{} {} {}", found.figure, found.stored, found.counted));
+        assert!(found.any(|found| found.starts_with(wanted)), "{sql}: {:?}", audit.differences);
+    }
+}
+
+/// A file that version 1 made, with a user and a place whose figures hold the log's one check-in.
+#[tokio::test]
+async fn tables_of_version_1_are_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&file(&directory)).unwrap();
+    database
+        .write(|connection| connection.execute_batch(include_str!("version_1_tests.sql")))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let storage = SqliteStorage::open(database.clone()).await.unwrap();
+        assert_eq!(storage.backlog().await.unwrap(), 1);
+    }
+    let storage = SqliteStorage::open(database).await.unwrap();
+    let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
+    assert_eq!(storage.complete(&batch).await.unwrap().applied, 1);
+    let user = storage.user(7.try_into().unwrap()).await.unwrap().unwrap();
+    assert_eq!((user.num_checkins, user.last_checkin), (3, Some(1_609_602_085_397)));
+    let location = storage.location(2.try_into().unwrap()).await.unwrap().unwrap();
+    assert_eq!((location.num_checkins, location.num_stars), (2, 9));
+    assert_eq!(storage.audit().await.unwrap().different, 0);
+    let boxes = "SELECT (SELECT count(*) FROM location_boxes)
+                      + (SELECT count(*) FROM location_names WHERE location_names MATCH 'coffee')";
+    let count =
+        |connection: &Connection| connection.query_row(boxes, [], |row| row.get::<_, i64>(0));
+    assert_eq!(storage.database.read(count).await.unwrap(), 2);
 }

@@ -1,0 +1,123 @@
+//! `checkin dead-letters`
+
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use super::say;
+use crate::app::App;
+use crate::config::Common;
+use crate::storage::{CheckinConsumer, DeadLetter, DeadLetterId, Replay};
+
+/// Dead letters that are read in one go.
+const PAGE: usize = 500;
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists the entries of the log that cannot be counted, with the reasons
+    List,
+    /// Tries to count them now, all or those that are named
+    Replay {
+        /// As the list names them: PARTITION/MILLISECONDS-SEQUENCE
+        #[arg(value_name = "ID", required_unless_present = "all")]
+        ids: Vec<Id>,
+
+        /// All of them
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+    },
+}
+
+/// A dead letter as it is named on the command line.
+#[derive(Clone, Copy, Debug)]
+struct Id(DeadLetterId);
+
+impl FromStr for Id {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (partition, entry) = text.split_once('/')?;
+            Some(DeadLetterId { partition: partition.parse().ok()?, entry: entry.parse().ok()? })
+        };
+        let rule = "a dead letter is PARTITION/MILLISECONDS-SEQUENCE, such as 0/1609602085397-0";
+        parse().map(Self).ok_or_else(|| rule.to_owned())
+    }
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.0.partition, self.0.entry)
+    }
+}
+
+pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    let consumer = &*app.consumer;
+    match options.action {
+        Action::List => list(consumer).await,
+        Action::Replay { ids, all: false } => replay(consumer, ids).await,
+        Action::Replay { .. } => {
+            let mut ids = Vec::new();
+            each(consumer, |letter| {
+                ids.push(Id(letter.id));
+                Ok(())
+            })
+            .await?;
+            replay(consumer, ids).await
+        }
+    }
+}
+
+async fn list(consumer: &dyn CheckinConsumer) -> anyhow::Result<ExitCode> {
+    let mut count = 0;
+    each(consumer, |DeadLetter { id, reason, fields }| {
+        count += 1;
+        Ok(say(format_args!("{}  {reason}  {fields}", Id(id)))?)
+    })
+    .await?;
+    say(format_args!("{count} dead letters"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn each(
+    consumer: &dyn CheckinConsumer,
+    mut take: impl FnMut(DeadLetter) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut after = None;
+    loop {
+        let page = consumer.dead_letters(after, PAGE).await.context("cannot read dead letters")?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.id);
+        page.into_iter().try_for_each(&mut take)?;
+    }
+}
+
+async fn replay(consumer: &dyn CheckinConsumer, ids: Vec<Id>) -> anyhow::Result<ExitCode> {
+    let (mut applied, mut left) = (0, 0);
+    for id in ids {
+        let why = match consumer.replay(id.0).await.context("cannot replay a dead letter")? {
+            Replay::Applied => {
+                applied += 1;
+                continue;
+            }
+            Replay::Unknown => "there is no such dead letter".to_owned(),
+            Replay::StillDead(reason) => reason,
+        };
+        left += 1;
+        say(format_args!("{id}  {why}"))?;
+    }
+    say(format_args!("{applied} dead letters are counted now, {left} are not"))?;
+    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

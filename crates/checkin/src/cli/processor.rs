@@ -1,0 +1,93 @@
+//! `checkin processor`
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+
+use crate::app::App;
+use crate::config::{Common, listen_address, positive_time};
+use crate::lifecycle::{Stop, bind, serve};
+use crate::services::processor::{self, Progress, Settings};
+
+/// Tells processors of one name apart.
+const SUFFIX_BYTES: usize = 6;
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The name of this processor
+    #[arg(long, env = "CHECKIN_PROCESSOR_NAME", value_name = "NAME", default_value = "processor")]
+    name: String,
+
+    /// An address for /healthz, /readyz and /metrics; without one, the processor opens no port
+    #[arg(long, env = "CHECKIN_PROCESSOR_LISTEN", value_name = "ADDR", value_parser = listen_address)]
+    listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    counting: Counting,
+}
+
+/// How check-ins are counted, also inside `checkin up`.
+#[derive(Args, Debug)]
+pub(super) struct Counting {
+    /// Check-ins that are counted in one go
+    #[arg(
+        long,
+        env = "CHECKIN_BATCH",
+        value_name = "NUMBER",
+        default_value_t = 1000,
+        value_parser = clap::value_parser!(u16).range(1..=10_000)
+    )]
+    batch: u16,
+
+    /// How long after its end a processor's partitions are taken over
+    #[arg(
+        long,
+        env = "CHECKIN_LEASE",
+        value_name = "TIME",
+        default_value = "5s",
+        value_parser = positive_time
+    )]
+    lease: Duration,
+}
+
+impl Counting {
+    pub(super) fn settings(&self, name: &str) -> anyhow::Result<Settings> {
+        let mut random = [0; SUFFIX_BYTES];
+        getrandom::fill(&mut random).context("the system gives no random numbers")?;
+        let name = format!("{name}-{}", URL_SAFE_NO_PAD.encode(random));
+        Ok(Settings { name, batch: self.batch.into(), lease: self.lease })
+    }
+}
+
+pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    let stop = Stop::on_signal()?;
+    let progress = Progress::default();
+    let listener = match options.listen {
+        Some(address) => Some(bind(address, "--listen").await?),
+        None => None,
+    };
+    let settings = options.counting.settings(&options.name)?;
+    tracing::info!(
+        "Checkin processor {} started, {} partitions.",
+        settings.name,
+        app.consumer.partitions()
+    );
+    let counting = processor::run(app.consumer.clone(), settings, progress.clone(), stop.watch());
+    let probes = async {
+        if let Some(listener) = listener {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!("Checkin processor listening on port {}.", address.port());
+            }
+            serve(listener, app.processor_probes(&progress), stop).await;
+        }
+    };
+    tokio::join!(counting, probes);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,51 @@
+-- Applies check-ins to users: each once, in whatever order and however often they come. What a
+-- history holds is applied.
+--
+-- KEYS: for each user the hash, the history and the base.
+-- ARGV: the number of weeks and their Mondays (ms); for each user the number of check-ins, and of
+-- each the id, time (ms), place and stars.
+-- Answers for each user with how many were new, the number of check-ins, the last one's time and
+-- place, the last one's place before, and the number of check-ins in each week; with nothing if
+-- there is no such user.
+
+local WEEK_MS = 604800000
+local weeks = tonumber(ARGV[1])
+local at = weeks + 2
+local answers = {}
+
+for key = 1, #KEYS, 3 do
+  local user, history, base = KEYS[key], KEYS[key + 1], KEYS[key + 2]
+  local count = tonumber(ARGV[at])
+  local figures = redis.call('HMGET', user, 'id', 'numCheckins', 'lastCheckin', 'lastSeenAt')
+  local answer = false
+  if figures[1] then
+    local number = tonumber(figures[2] or '') or 0
+    local last, place = tonumber(figures[3] or '') or 0, figures[4] or ''
+    if number > 0 and redis.call('EXISTS', history) == 0 then
+      redis.call('HSET', base, 'numCheckins', number, 'lastCheckin', string.format('%.0f', last))
+    end
+    local new = 0
+    for checkin = at + 1, at + count * 4, 4 do
+      local member = ARGV[checkin] .. ' ' .. ARGV[checkin + 2] .. ' ' .. ARGV[checkin + 3]
+      new = new + redis.call('ZADD', history, 'NX', ARGV[checkin + 1], member)
+    end
+    local before = place
+    if new > 0 then
+      number = redis.call('HINCRBY', user, 'numCheckins', new)
+    end
+    local latest = redis.call('ZREVRANGE', history, 0, 0, 'WITHSCORES')
+    if latest[1] and tonumber(latest[2]) >= last then
+      last, place = tonumber(latest[2]), string.match(latest[1], ' (%d+) ')
+      redis.call('HSET', user, 'lastCheckin', string.format('%.0f', last), 'lastSeenAt', place)
+    end
+    answer = {new, number, string.format('%.0f', last), place, before}
+    for week = 2, weeks + 1 do
+      local monday = tonumber(ARGV[week])
+      local sunday = string.format('(%.0f', monday + WEEK_MS)
+      answer[#answer + 1] = redis.call('ZCOUNT', history, ARGV[week], sunday)
+    end
+  end
+  answers[#answers + 1] = answer
+  at = at + 1 + count * 4
+end
+return answers

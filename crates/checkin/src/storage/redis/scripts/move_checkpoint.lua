@@ -1,0 +1,14 @@
+-- Moves a checkpoint behind a batch that is applied, and keeps what could not be. Answers 0 if the
+-- checkpoint is not where the batch begins: somebody else moved it.
+--
+-- KEYS: the checkpoint, the dead letters.
+-- ARGV: where the batch begins and ends, how many entries it has, and for each dead letter its id,
+-- reason and fields.
+
+if (redis.call('HGET', KEYS[1], 'id') or '0-0') ~= ARGV[1] then return 0 end
+for at = 4, #ARGV, 3 do
+  redis.call('XADD', KEYS[2], ARGV[at], 'reason', ARGV[at + 1], 'fields', ARGV[at + 2])
+end
+redis.call('HSET', KEYS[1], 'id', ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'counted', ARGV[3])
+return 1

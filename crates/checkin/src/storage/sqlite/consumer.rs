@@ -1,0 +1,222 @@
+//! From the log to the figures, in SQLite: a batch and its checkpoint are one transaction.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tower_express_session::store::sqlite::rusqlite::{self, Connection, OptionalExtension, params};
+
+use super::apply::{Unapplied, apply};
+use super::checkins::{COLUMNS, checkin, entries_after, waiting};
+use super::{SqliteStorage, audit, column, now_ms};
+use crate::domain::{Checkin, CheckinId};
+use crate::storage::{
+    Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Entry, Replay, Result,
+};
+
+#[async_trait]
+impl CheckinConsumer for SqliteStorage {
+    /// One writer at a time makes more of them useless.
+    fn partitions(&self) -> usize {
+        1
+    }
+
+    async fn join(&self, owner: &str, lease: Duration) -> Result<usize> {
+        let (owner, now) = (owner.to_owned(), now_ms(&self.clock));
+        let until = now.saturating_add(milliseconds(lease));
+        let write = move |connection: &Connection| {
+            let sql = "INSERT OR REPLACE INTO processors (owner, until_ms) VALUES (?1, ?2)";
+            connection.prepare_cached(sql)?.execute(params![owner, until])?;
+            connection
+                .prepare_cached("DELETE FROM processors WHERE until_ms <= ?1")?
+                .execute([now])?;
+            let count = "SELECT count(*) FROM processors";
+            connection.prepare_cached(count)?.query_row([], |row| column::whole(row, 0))
+        };
+        let alive: u64 = self.database.write(write).await?;
+        Ok(usize::try_from(alive).unwrap_or(1))
+    }
+
+    async fn claim(
+        &self,
+        partition: usize,
+        owner: &str,
+        lease: Duration,
+        limit: usize,
+    ) -> Result<Option<Batch>> {
+        let (name, now) = (owner.to_owned(), now_ms(&self.clock));
+        // Most of the time there is nothing to do: a lease that has half its life is not renewed,
+        // and nothing is written.
+        let half = milliseconds(lease) / 2;
+        let held = self.database.read(move |connection: &Connection| lease_of(connection)).await?;
+        match held {
+            Lease { owner: Some(other), until_ms } if other != name && until_ms > now => {
+                return Ok(None);
+            }
+            Lease { owner: Some(own), until_ms } if own == name && until_ms > now + half => {}
+            _ => {
+                let until = now.saturating_add(milliseconds(lease));
+                let taken = self
+                    .database
+                    .write(move |connection: &Connection| take(connection, &name, until, now))
+                    .await?;
+                if !taken {
+                    return Ok(None);
+                }
+            }
+        }
+        let read = move |connection: &Connection| {
+            let after = checkpoint(connection)?;
+            Ok((after, entries_after(connection, after, limit)?))
+        };
+        let (after, checkins) = self.database.read(read).await?;
+        let entries = checkins.into_iter().map(Entry::Checkin).collect();
+        Ok(Some(Batch { partition, owner: owner.to_owned(), after, entries }))
+    }
+
+    async fn complete(&self, batch: &Batch) -> Result<Completed> {
+        let Some(last) = batch.entries.last().map(Entry::id) else {
+            return Ok(Completed::default());
+        };
+        let (after, count) = (batch.after, batch.entries.len() as u64);
+        let checkins: Vec<Checkin> = checkins(batch);
+        let now = now_ms(&self.clock);
+        let write = move |connection: &Connection| {
+            if checkpoint(connection)? != after {
+                return Ok(Completed { overtaken: true, ..Completed::default() });
+            }
+            let unapplied = apply(connection, &checkins, now)?;
+            for letter in &unapplied {
+                bury(connection, letter)?;
+            }
+            let (ms, seq) = column::position(last);
+            let sql = "UPDATE checkpoint SET ms = ?1, seq = ?2, counted = counted + ?3";
+            connection.prepare_cached(sql)?.execute(params![ms, seq, column::number(count)])?;
+            let dead = unapplied.len() as u64;
+            Ok(Completed { applied: checkins.len() as u64 - dead, dead, overtaken: false })
+        };
+        Ok(self.database.write(write).await?)
+    }
+
+    async fn release(&self, _partition: usize, owner: &str) -> Result<()> {
+        let owner = owner.to_owned();
+        let write = move |connection: &Connection| {
+            let sql = "UPDATE checkpoint SET owner = NULL, lease_until_ms = 0 WHERE owner = ?1";
+            connection.prepare_cached(sql)?.execute([owner])
+        };
+        self.database.write(write).await?;
+        Ok(())
+    }
+
+    async fn leave(&self, owner: &str) -> Result<()> {
+        let owner = owner.to_owned();
+        let write = move |connection: &Connection| {
+            connection.prepare_cached("DELETE FROM processors WHERE owner = ?1")?.execute([owner])
+        };
+        self.database.write(write).await?;
+        Ok(())
+    }
+
+    async fn backlog(&self) -> Result<u64> {
+        Ok(self.database.read(waiting).await?)
+    }
+
+    async fn dead_letters(
+        &self,
+        after: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        let read = move |connection: &Connection| {
+            let sql = "SELECT ms, seq, reason, fields FROM dead_letters
+                       WHERE (ms, seq) > (?1, ?2) ORDER BY ms, seq LIMIT ?3";
+            let (ms, seq) = after.map_or((-1, -1), |after| column::position(after.entry));
+            let letter = |row: &rusqlite::Row<'_>| {
+                let entry = CheckinId { ms: column::whole(row, 0)?, seq: column::whole(row, 1)? };
+                let id = DeadLetterId { partition: 0, entry };
+                Ok(DeadLetter { id, reason: row.get(2)?, fields: row.get(3)? })
+            };
+            let values = params![ms, seq, column::limit(limit)];
+            connection.prepare_cached(sql)?.query_map(values, letter)?.collect()
+        };
+        Ok(self.database.read(read).await?)
+    }
+
+    async fn replay(&self, id: DeadLetterId) -> Result<Replay> {
+        let now = now_ms(&self.clock);
+        let write = move |connection: &Connection| {
+            let (ms, seq) = column::position(id.entry);
+            let sql = format!(
+                "SELECT {COLUMNS} FROM checkins JOIN dead_letters USING (ms, seq)
+                 WHERE ms = ?1 AND seq = ?2"
+            );
+            let found =
+                connection.prepare_cached(&sql)?.query_row(params![ms, seq], checkin).optional()?;
+            let Some(found) = found else {
+                return Ok(Replay::Unknown);
+            };
+            if let Some(letter) = apply(connection, &[found], now)?.pop() {
+                return Ok(Replay::StillDead(letter.reason.to_owned()));
+            }
+            let sql = "DELETE FROM dead_letters WHERE ms = ?1 AND seq = ?2";
+            connection.prepare_cached(sql)?.execute(params![ms, seq])?;
+            Ok(Replay::Applied)
+        };
+        Ok(self.database.write(write).await?)
+    }
+
+    async fn audit(&self) -> Result<Audit> {
+        Ok(self.database.read(audit::recount).await?)
+    }
+}
+
+struct Lease {
+    owner: Option<String>,
+    until_ms: i64,
+}
+
+fn lease_of(connection: &Connection) -> rusqlite::Result<Lease> {
+    let sql = "SELECT owner, lease_until_ms FROM checkpoint";
+    let lease = |row: &rusqlite::Row<'_>| Ok(Lease { owner: row.get(0)?, until_ms: row.get(1)? });
+    connection.prepare_cached(sql)?.query_row([], lease)
+}
+
+/// False if another owner was faster.
+fn take(connection: &Connection, owner: &str, until: i64, now: i64) -> rusqlite::Result<bool> {
+    let sql = "UPDATE checkpoint SET owner = ?1, lease_until_ms = ?2
+               WHERE owner IS NULL OR owner = ?1 OR lease_until_ms <= ?3";
+    Ok(connection.prepare_cached(sql)?.execute(params![owner, until, now])? == 1)
+}
+
+fn checkpoint(connection: &Connection) -> rusqlite::Result<CheckinId> {
+    let id = |row: &rusqlite::Row<'_>| {
+        Ok(CheckinId { ms: column::whole(row, 0)?, seq: column::whole(row, 1)? })
+    };
+    connection.prepare_cached("SELECT ms, seq FROM checkpoint")?.query_row([], id)
+}
+
+fn bury(connection: &Connection, letter: &Unapplied) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO dead_letters (ms, seq, reason, fields)
+               VALUES (?1, ?2, ?3, ?4)";
+    let Checkin { id, user, location, stars, .. } = letter.checkin;
+    let fields = serde_json::json!({
+        "userId": user.to_string(),
+        "locationId": location.to_string(),
+        "starRating": stars.to_string(),
+    });
+    let (ms, seq) = column::position(id);
+    let values = params![ms, seq, letter.reason, fields.to_string()];
+    connection.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+/// The table holds nothing else.
+fn checkins(batch: &Batch) -> Vec<Checkin> {
+    let checkin = |entry: &Entry| match entry {
+        Entry::Checkin(checkin) => Some(*checkin),
+        Entry::Unreadable { .. } => None,
+    };
+    batch.entries.iter().filter_map(checkin).collect()
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
