@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::config::Common;
 use crate::demo;
 use crate::domain::{PasswordHash, User};
-use crate::import::{Import, Importer, Password, UserRecord};
+use crate::import::{Import, Importer, Password, UserRecord, take_out_checkins};
 use crate::passwords;
 use crate::storage::{Loaded, Result as StorageResult};
 
@@ -75,7 +75,8 @@ pub(super) async fn load_demo(app: &App) -> anyhow::Result<ExitCode> {
 }
 
 /// Stores everything, and gives the number of records that were refused.
-async fn load(app: &App, import: Import) -> anyhow::Result<usize> {
+async fn load(app: &App, mut import: Import) -> anyhow::Result<usize> {
+    take_out_checkins(&mut import);
     let Import { users, locations, details, checkins } = import;
     let users = hash_passwords(users).await?;
     let mut tally = Tally::default();

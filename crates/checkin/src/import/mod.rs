@@ -42,9 +42,14 @@
 //! Every other field is required, and fields that are not known are an error, because a misspelt
 //! one would otherwise be lost without a word. A wrong record is reported and left out; the rest
 //! of the file loads. Whether a check-in's user and location exist is for the store to say.
+//!
+//! The figures of users and places (`numCheckins`, `numStars`, `lastCheckin`, `lastSeenAt`) are those
+//! with the check-ins of the same run in them. What is stored are the figures without these, see
+//! [`take_out_checkins`]: the processor adds them when it counts the log.
 
 mod error;
 mod fields;
+mod figures;
 mod importer;
 mod records;
 mod value;
@@ -53,6 +58,7 @@ mod value;
 mod tests;
 
 pub use error::{RecordError, RecordPlace, Rule, Section};
+pub use figures::take_out_checkins;
 pub use importer::Importer;
 pub use records::{Password, UserRecord};
 
