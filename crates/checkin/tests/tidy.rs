@@ -65,6 +65,8 @@ const TABLE: &[Rule] = &[
         libraries: "*",
         never: BACKENDS,
     },
+    // Files and nothing else; what is stored already is handed in.
+    Rule { module: "import", may_use: "crate::domain", libraries: "*", never: BACKENDS },
     // A client of the services like any other: it shares the domain with them and nothing else.
     Rule {
         module: "generate",

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod account;
 mod auth;
 mod dead_letters;
 mod doctor;

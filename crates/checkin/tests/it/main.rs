@@ -9,6 +9,7 @@ mod command_line;
 mod generate;
 mod harness;
 mod idempotency;
+mod imports;
 mod intruders;
 mod passwords;
 mod refusal;
