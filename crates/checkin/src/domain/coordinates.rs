@@ -4,6 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+/// The radius of the earth in metres, as the geographic commands of Redis have it.
+pub const EARTH_RADIUS_M: f64 = 6_372_797.560856;
+
 /// Degrees, east and north positive (WGS 84).
 ///
 /// Longitude comes first, in the text as in the arguments, because that is how the stored form
@@ -34,6 +37,17 @@ impl Coordinates {
 
     pub fn latitude(self) -> f64 {
         self.latitude
+    }
+
+    /// The way to another point in metres, along the surface of a sphere (the haversine formula).
+    #[must_use]
+    pub fn distance_m(self, other: Self) -> f64 {
+        let haversine = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
+        let parallels = self.latitude.to_radians().cos() * other.latitude.to_radians().cos();
+        let of_the_way = haversine(other.latitude - self.latitude)
+            + parallels * haversine(other.longitude - self.longitude);
+        // Rounding may lead beyond 1 at the far side of the earth.
+        2.0 * EARTH_RADIUS_M * of_the_way.sqrt().min(1.0).asin()
     }
 }
 
@@ -87,6 +101,27 @@ mod tests {
     fn the_text_form_round_trips() {
         for text in ["-122.2711,37.8044", "0,0", "180,-90", "-180,90", "0.1,0.2"] {
             assert_eq!(text.parse::<Coordinates>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn distances_are_those_of_a_sphere() {
+        let degree = EARTH_RADIUS_M.to_radians();
+        for (from, to, degrees) in [
+            ("0,0", "0,0", 0.0),
+            ("0,0", "0,1", 1.0),
+            ("0,0", "1,0", 1.0),
+            ("179.5,0", "-179.5,0", 1.0),
+            ("180,10", "-180,10", 0.0),
+            ("0,89", "180,89", 2.0),
+            ("17,90", "-80,90", 0.0),
+            ("0,0", "180,0", 180.0),
+            ("30,-90", "0,90", 180.0),
+        ] {
+            let (from, to) = (from.parse::<Coordinates>().unwrap(), to.parse().unwrap());
+            for distance in [from.distance_m(to), to.distance_m(from)] {
+                assert!((distance - degrees * degree).abs() < 0.001, "{from} {to}: {distance}");
+            }
         }
     }
 

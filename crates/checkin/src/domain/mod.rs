@@ -18,7 +18,7 @@ pub mod week;
 pub mod weekday;
 
 pub use checkin::{Checkin, CheckinId, CheckinIdError, NewCheckin, StarRating, StarRatingError};
-pub use coordinates::{Coordinates, CoordinatesError};
+pub use coordinates::{Coordinates, CoordinatesError, EARTH_RADIUS_M};
 pub use details::{LocationDetails, Social, Website, WebsiteError};
 pub use email::{Email, EmailError};
 pub use hours::{DayHours, HoursError, OpenRange, OpeningHours};
@@ -28,4 +28,5 @@ pub use number::MAX_SAFE_INTEGER;
 pub use password::{PasswordHash, PasswordHashError, PasswordScheme};
 pub use text::TextError;
 pub use user::User;
+pub use week::monday_ms;
 pub use weekday::{Weekday, WeekdayError};

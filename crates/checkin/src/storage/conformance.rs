@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Admission, BulkLoad, CheckinConsumer, CheckinLog, Health, History, LocationRepository, NewUser,
-    UserRepository,
+    Admission, BulkLoad, CheckinConsumer, CheckinLog, Directory, Health, History,
+    LocationRepository, NewUser, Page, Position, Ranked, UserRepository, WeatherCache,
 };
 use crate::domain::{
     Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
@@ -16,14 +16,29 @@ use crate::domain::{
 mod accounts;
 mod bulk;
 mod consumer;
+mod directory;
 mod log;
+mod nearby;
 mod retries;
+mod search;
+mod weather;
 
-pub(super) use {accounts::*, bulk::*, consumer::*, log::*, retries::*};
+pub(super) use {
+    accounts::*, bulk::*, consumer::*, directory::*, log::*, nearby::*, retries::*, search::*,
+    weather::*,
+};
 
 /// Everything that the services need of a store.
 pub(super) trait Storage:
-    UserRepository + LocationRepository + CheckinLog + CheckinConsumer + History + BulkLoad + Health
+    UserRepository
+    + LocationRepository
+    + CheckinLog
+    + CheckinConsumer
+    + History
+    + BulkLoad
+    + Health
+    + Directory
+    + WeatherCache
 {
 }
 
@@ -35,6 +50,8 @@ impl<T> Storage for T where
         + History
         + BulkLoad
         + Health
+        + Directory
+        + WeatherCache
 {
 }
 
@@ -94,6 +111,20 @@ macro_rules! checks {
             histories_are_read_in_pages
             too_long_a_backlog_refuses_more
             a_full_log_takes_more_only_when_some_is_counted
+            users_are_listed_by_their_figures
+            equals_are_listed_once_each
+            a_page_begins_behind_a_record_that_moved_or_went
+            users_are_listed_at_their_place
+            places_are_listed_by_their_figures
+            places_are_listed_by_category
+            details_come_in_order_and_with_gaps
+            places_near_a_point_are_found_by_distance
+            places_are_near_across_the_antimeridian_and_the_poles
+            nearness_is_that_of_the_coordinates_anywhere
+            places_are_found_by_the_words_of_their_names
+            found_places_come_in_pages
+            a_search_takes_nothing_for_syntax
+            weather_is_kept_for_its_life
         }
     };
 }
@@ -159,6 +190,12 @@ pub(super) fn location(id: u64) -> Location {
     }
 }
 
+/// Another place, at longitude and latitude.
+fn place(id: u64, name: &str, longitude: f64, latitude: f64) -> Location {
+    let coordinates = Coordinates::new(longitude, latitude).unwrap();
+    Location { name: name.to_owned(), coordinates, ..location(id) }
+}
+
 pub(super) fn details(id: u64) -> LocationDetails {
     let details = crate::demo::data(0).details.swap_remove(0);
     LocationDetails { id: location_id(id), ..details }
@@ -179,6 +216,43 @@ pub(super) const fn window(duplicate_window: Duration) -> Admission {
 
 pub(super) fn checkin(id: &str, user: u64, location: u64) -> Checkin {
     new_checkin(user, location, 4).with_id(id.parse().unwrap())
+}
+
+pub(super) const fn first(limit: usize) -> Page {
+    Page { after: None, limit }
+}
+
+/// A whole list, read in pages of so many, as rank and id of each record.
+pub(super) async fn listed<T: Record>(
+    limit: usize,
+    page: impl AsyncFn(Page) -> crate::storage::Result<Vec<Ranked<T>>>,
+) -> Vec<(u64, u64)> {
+    let (mut after, mut list) = (None, Vec::new());
+    loop {
+        let records = page(Page { after, limit }).await.unwrap();
+        let positions = records.iter().map(|record| (record.rank, record.item.id()));
+        list.extend(positions);
+        if records.len() < limit {
+            return list;
+        }
+        after = list.last().map(|&(rank, id)| Position { rank, id });
+    }
+}
+
+pub(super) trait Record {
+    fn id(&self) -> u64;
+}
+
+impl Record for User {
+    fn id(&self) -> u64 {
+        self.id.get()
+    }
+}
+
+impl Record for Location {
+    fn id(&self) -> u64 {
+        self.id.get()
+    }
 }
 
 /// Runs `count` copies at a time, on several threads.

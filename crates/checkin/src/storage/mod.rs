@@ -11,10 +11,12 @@ mod directory;
 mod health;
 mod history;
 mod locations;
+mod nearby;
 pub mod redis;
 pub mod sqlite;
 mod users;
 mod weather;
+mod words;
 
 use std::fmt;
 

@@ -114,6 +114,12 @@ impl Site {
         Service::ready(self.start("receiver", args), RECEIVER_READY)
     }
 
+    pub(crate) fn processor(&self, args: &[&str]) -> Program {
+        let processor = self.start("processor", args);
+        processor.wait_for_line("Checkin processor ", PATIENCE);
+        processor
+    }
+
     /// Everything in one process: the authentication service, the receiver, and the process.
     pub(crate) fn up(&self, args: &[&str]) -> (Program, Client, Client) {
         let program = self.start("up", args);

@@ -6,6 +6,7 @@ mod account_sessions;
 mod bad_input;
 mod cached_sessions;
 mod command_line;
+mod exactly_once;
 mod generate;
 mod harness;
 mod idempotency;

@@ -161,46 +161,30 @@ impl RedisStorage {
     }
 
     async fn list_users(&self, users: &[UserFigures], weeks: &[u64]) -> Result<()> {
-        let by_checkins = users.iter().map(|figures| (figures.num_checkins, figures.user.get()));
-        self.raise(&self.keys.top_users(), by_checkins.collect()).await?;
-        let by_time = users.iter().map(|figures| (figures.last_checkin, figures.user.get()));
-        self.raise(&self.keys.recent_users(), by_time.collect()).await?;
+        let by_checkins = scores(users, |figures| (figures.num_checkins, figures.user.get()));
+        self.raise(&self.keys.top_users(), &by_checkins).await?;
+        let by_time = scores(users, |figures| (figures.last_checkin, figures.user.get()));
+        self.raise(&self.keys.recent_users(), &by_time).await?;
         for (position, monday) in weeks.iter().enumerate() {
-            let of_week = users.iter().map(|figures| (figures.weeks[position], figures.user.get()));
-            let of_week = of_week.filter(|(count, _)| *count > 0).collect();
-            self.raise_week(&self.keys.top_users_of_week(*monday), of_week, *monday).await?;
+            let of_week = scores(users, |figures| (figures.weeks[position], figures.user.get()));
+            self.raise_week(&self.keys.top_users_of_week(*monday), &of_week, *monday).await?;
         }
         self.move_users(users).await
     }
 
     async fn list_locations(&self, locations: &[LocationFigures], weeks: &[u64]) -> Result<()> {
-        let by_checkins = locations.iter();
         let by_checkins =
-            by_checkins.map(|figures| (figures.num_checkins, figures.location.get())).collect();
-        self.raise(&self.keys.top_locations(), by_checkins).await?;
+            scores(locations, |figures| (figures.num_checkins, figures.location.get()));
+        self.raise(&self.keys.top_locations(), &by_checkins).await?;
         for (position, monday) in weeks.iter().enumerate() {
             let of_week =
-                locations.iter().map(|figures| (figures.weeks[position], figures.location.get()));
-            let of_week = of_week.filter(|(count, _)| *count > 0).collect();
-            self.raise_week(&self.keys.top_locations_of_week(*monday), of_week, *monday).await?;
+                scores(locations, |figures| (figures.weeks[position], figures.location.get()));
+            self.raise_week(&self.keys.top_locations_of_week(*monday), &of_week, *monday).await?;
         }
         Ok(())
     }
 
-    /// Raises the scores of a list's members; one that is higher already stays.
-    async fn raise(&self, key: &str, scores: Vec<(u64, u64)>) -> Result<()> {
-        let words: Vec<String> =
-            scores.iter().flat_map(|(score, id)| [score.to_string(), id.to_string()]).collect();
-        if words.is_empty() {
-            return Ok(());
-        }
-        let mut command = vec!["ZADD", key, "GT"];
-        command.extend(words.iter().map(String::as_str));
-        self.call(&command).await?;
-        Ok(())
-    }
-
-    async fn raise_week(&self, key: &str, scores: Vec<(u64, u64)>, monday: u64) -> Result<()> {
+    async fn raise_week(&self, key: &str, scores: &[(u64, u64)], monday: u64) -> Result<()> {
         if scores.is_empty() {
             return Ok(());
         }
@@ -244,6 +228,11 @@ impl RedisStorage {
         at_once(groups.chunks(a_run).map(run).collect()).await?;
         Ok(())
     }
+}
+
+/// What a list is ordered by, and ids; those with nothing are in no list.
+fn scores<T>(figures: &[T], score: impl Fn(&T) -> (u64, u64)) -> Vec<(u64, u64)> {
+    figures.iter().map(score).filter(|(score, _)| *score > 0).collect()
 }
 
 /// What a script needs to know of one user or place.

@@ -80,20 +80,30 @@ impl BulkLoad for RedisStorage {
 
 impl RedisStorage {
     async fn load_user(&self, user: &User) -> Result<Loaded> {
-        Ok(match self.open_account(user).await? {
-            Opened::Stored => Loaded::Stored,
+        match self.open_account(user).await? {
+            Opened::Stored => {
+                self.index_user(user).await?;
+                Ok(Loaded::Stored)
+            }
             // Whoever was faster to write this id had most likely the same file: the claim is
             // theirs as well, and stays.
-            Opened::IdTaken | Opened::IdTakenAfterClaim => Loaded::Unchanged,
-            Opened::EmailTaken(owner) => Loaded::EmailTaken(owner),
-        })
+            Opened::IdTaken | Opened::IdTakenAfterClaim => {
+                self.reindex_user(user.id).await?;
+                Ok(Loaded::Unchanged)
+            }
+            Opened::EmailTaken(owner) => Ok(Loaded::EmailTaken(owner)),
+        }
     }
 
     async fn load_location(&self, location: &Location) -> Result<Loaded> {
         let (key, id) = (self.keys.location(location.id), location.id.to_string());
         self.call(&["ZADD", &self.keys.location_ids(), &id, &id]).await?;
-        let made = self.create_hash(&key, &locations::fields(location)).await?;
-        Ok(if made { Loaded::Stored } else { Loaded::Unchanged })
+        if self.create_hash(&key, &locations::fields(location)).await? {
+            self.index_location(location).await?;
+            return Ok(Loaded::Stored);
+        }
+        self.reindex_location(location.id).await?;
+        Ok(Loaded::Unchanged)
     }
 
     async fn load_one_details(&self, details: &LocationDetails) -> Result<Loaded> {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::hash::Hash;
 use super::{ID_PAGE, RedisStorage, Reply, at_once, text};
 use crate::domain::{Location, LocationDetails, LocationId};
-use crate::storage::{LocationRepository, Result, details};
+use crate::storage::{LocationRepository, Result, StorageError, details};
 
 #[async_trait]
 impl LocationRepository for RedisStorage {
@@ -50,6 +50,11 @@ impl LocationRepository for RedisStorage {
         let count = |stars: usize| counts.as_ref()?.number(&stars.to_string());
         Ok(std::array::from_fn(|stars| count(stars).unwrap_or(0)))
     }
+}
+
+/// An id as an index names it.
+pub(super) fn location_id(id: &str) -> Result<LocationId> {
+    id.parse().map_err(|rule| StorageError::new(format!("the id of a place in an index {rule}")))
 }
 
 /// The place in a hash.

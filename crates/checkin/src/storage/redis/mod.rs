@@ -37,18 +37,26 @@ mod audit;
 mod bulk;
 mod checkins;
 mod consumer;
+mod directory;
 mod entry;
 mod hash;
 mod health;
 mod history;
+mod indexes;
 mod info;
 mod keys;
 mod locations;
+mod nearby;
+mod page;
 mod scripts;
+mod search;
 mod users;
+mod weather;
 
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(test)]
+mod directory_tests;
 #[cfg(test)]
 mod tests;
 

@@ -19,6 +19,8 @@ pub(super) struct Scripts {
     pub(super) claim_email: Script,
     pub(super) settle_email: Script,
     pub(super) release_email: Script,
+    pub(super) page: Script,
+    pub(super) remove_unchanged: Script,
 }
 
 impl Default for Scripts {
@@ -40,6 +42,8 @@ impl Default for Scripts {
             claim_email: Script::new(include_str!("scripts/claim_email.lua")),
             settle_email: Script::new(include_str!("scripts/settle_email.lua")),
             release_email: Script::new(include_str!("scripts/release_email.lua")),
+            page: Script::new(include_str!("scripts/page.lua")),
+            remove_unchanged: Script::new(include_str!("scripts/remove_unchanged.lua")),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::storage::{
     Registered, Severity, UserRepository,
 };
 
-fn storage(server: &RedisServer) -> RedisStorage {
+pub(super) fn storage(server: &RedisServer) -> RedisStorage {
     RedisStorage::new(patient(&server.url()), "ncc", 1)
 }
 
@@ -35,7 +35,7 @@ async fn subject() -> (RedisServer, Subject) {
 
 checks!(tests: subject());
 
-async fn ask(storage: &RedisStorage, words: &str) -> Vec<String> {
+pub(super) async fn ask(storage: &RedisStorage, words: &str) -> Vec<String> {
     let words: Vec<&str> = words.split(' ').collect();
     flat(storage.call(&words).await.unwrap())
 }

@@ -15,24 +15,12 @@ pub(super) const COLUMNS: &str = "id, name, category, longitude, latitude, num_c
 #[async_trait]
 impl LocationRepository for SqliteStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
-        let read = move |connection: &Connection| {
-            let sql = format!("SELECT {COLUMNS} FROM locations WHERE id = ?1");
-            let id = column::number(id.get());
-            connection.prepare_cached(&sql)?.query_row([id], location).optional()
-        };
-        Ok(self.database.read(read).await?)
+        let id = column::number(id.get());
+        Ok(self.database.read(move |connection| by_id(connection, id)).await?)
     }
 
     async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>> {
-        let read = move |connection: &Connection| {
-            let sql = "SELECT details FROM location_details WHERE location_id = ?1";
-            let id = column::number(id.get());
-            connection
-                .prepare_cached(sql)?
-                .query_row([id], |row| row.get::<_, String>(0))
-                .optional()
-        };
-        let text = self.database.read(read).await?;
+        let text = self.database.read(move |connection| details_text(connection, id)).await?;
         text.map(|text| details::from_json(id, &text)).transpose()
     }
 
@@ -64,6 +52,21 @@ impl LocationRepository for SqliteStorage {
         };
         Ok(self.database.read(read).await?)
     }
+}
+
+pub(super) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option<Location>> {
+    let sql = format!("SELECT {COLUMNS} FROM locations WHERE id = ?1");
+    connection.prepare_cached(&sql)?.query_row([id], location).optional()
+}
+
+/// The details of a place as JSON.
+pub(super) fn details_text(
+    connection: &Connection,
+    id: LocationId,
+) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT details FROM location_details WHERE location_id = ?1";
+    let id = column::number(id.get());
+    connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()
 }
 
 /// False if the id is taken.

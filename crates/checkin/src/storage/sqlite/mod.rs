@@ -6,11 +6,18 @@ mod bulk;
 mod checkins;
 mod column;
 mod consumer;
+mod directory;
 mod health;
 mod history;
+mod list;
 mod locations;
+mod nearby;
+mod search;
 mod users;
+mod weather;
 
+#[cfg(test)]
+mod directory_tests;
 #[cfg(test)]
 mod tests;
 

@@ -16,8 +16,7 @@ pub(super) const COLUMNS: &str =
 impl UserRepository for SqliteStorage {
     async fn user(&self, id: UserId) -> Result<Option<User>> {
         let id = column::number(id.get());
-        let read = move |connection: &Connection| one(connection, "id = ?1", [id]);
-        Ok(self.database.read(read).await?)
+        Ok(self.database.read(move |connection| by_id(connection, id)).await?)
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
@@ -94,6 +93,10 @@ pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<b
         user.last_seen_at.map(|id| column::number(id.get())),
     ])?;
     Ok(inserted == 1)
+}
+
+pub(super) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option<User>> {
+    one(connection, "id = ?1", [id])
 }
 
 fn one(

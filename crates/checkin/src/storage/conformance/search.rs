@@ -1,0 +1,110 @@
+//! Places by the words of their names.
+
+use super::*;
+
+async fn load(storage: &dyn Storage, names: &[&str]) {
+    let places: Vec<Location> =
+        (1..).zip(names).map(|(id, name)| place(id, name, 0.0, 0.0)).collect();
+    storage.load_locations(&places).await.unwrap();
+}
+
+async fn found(storage: &dyn Storage, words: &str) -> Vec<u64> {
+    let places = storage.search_locations(words, first(100)).await.unwrap();
+    assert!(places.iter().all(|place| place.rank == place.item.id.get()));
+    places.iter().map(|place| place.rank).collect()
+}
+
+pub(in crate::storage) async fn places_are_found_by_the_words_of_their_names(subject: Subject) {
+    let storage = &*subject.storage;
+    let names = [
+        "Quillback Coffee",
+        "The Coffee-House of Oakland",
+        "Café Zoë",
+        "Toffee & Co",
+        "24/7 Gym",
+        "MÜNCHNER STÜBERL",
+        "Москва",
+        "",
+        "サウナ 東京",
+        "서울 식당",
+        "cafe\u{301} noir",
+    ];
+    load(storage, &names).await;
+    for (words, ids) in [
+        ("coffee", &[1, 2][..]),
+        ("COFF", &[1, 2]),
+        ("co", &[1, 2, 4]),
+        ("offee", &[]),
+        ("house coffee", &[2]),
+        ("oak, the", &[2]),
+        ("coffee coffee coffee", &[1, 2]),
+        ("coffee tea", &[]),
+        ("cafe", &[3, 11]),
+        ("CAFÉ", &[3, 11]),
+        ("cafe\u{301} zoe", &[3]),
+        ("munchner", &[6]),
+        ("Stüb", &[6]),
+        ("7 2", &[5]),
+        ("МОСК", &[7]),
+        ("サウナ", &[9]),
+        ("서울", &[10]),
+        ("", &[]),
+        ("  ", &[]),
+        // The words beyond those that count.
+        ("co co co co co co co co nowhere", &[1, 2, 4]),
+    ] {
+        assert_eq!(found(storage, words).await, ids, "{words:?}");
+    }
+    let place = storage.search_locations("quill", first(1)).await.unwrap().swap_remove(0).item;
+    assert_eq!(storage.location(location_id(1)).await.unwrap(), Some(place));
+}
+
+pub(in crate::storage) async fn found_places_come_in_pages(subject: Subject) {
+    let storage = &*subject.storage;
+    // More than a store asks for at a time, and words that come twice in a name.
+    let names: Vec<String> = (1..=1200).map(|id| format!("Bar Bar Bar{id}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    load(storage, &names).await;
+    let expected: Vec<_> = (1..=1200).map(|id| (id, id)).collect();
+    for limit in [77, 1000, 5000] {
+        let list = async |page| storage.search_locations("bar", page).await;
+        assert_eq!(listed(limit, list).await, expected);
+    }
+    let list = async |page| storage.search_locations("bar bar12", page).await;
+    let ids: Vec<u64> = listed(7, list).await.into_iter().map(|(id, _)| id).collect();
+    let expected: Vec<u64> =
+        (1..=1200).filter(|id: &u64| id.to_string().starts_with("12")).collect();
+    assert_eq!(ids, expected);
+}
+
+pub(in crate::storage) async fn a_search_takes_nothing_for_syntax(subject: Subject) {
+    let storage = &*subject.storage;
+    load(storage, &["Near and Not", "Or Name", "Coffee", "100% [Bar]*"]).await;
+    for (words, ids) in [
+        ("\"", &[][..]),
+        ("*", &[]),
+        ("-", &[]),
+        ("^", &[]),
+        ("\0", &[]),
+        ("\u{ffff}\u{10ffff}", &[]),
+        ("NEAR(", &[1]),
+        ("NEAR(\"coffee\" 2)", &[]),
+        ("NOT coffee", &[]),
+        ("coffee OR name", &[]),
+        ("name: coffee", &[]),
+        ("or", &[2]),
+        ("-coffee", &[3]),
+        ("coffee*", &[3]),
+        ("\"coffee", &[3]),
+        ("cof\0fee", &[]),
+        ("coffee\0", &[3]),
+        ("coffee\u{0}3", &[]),
+        ("[bar", &[4]),
+        ("(100", &[4]),
+        ("cof%", &[3]),
+    ] {
+        assert_eq!(found(storage, words).await, ids, "{words:?}");
+    }
+    assert_eq!(found(storage, &"coffee ".repeat(10_000)).await, [3]);
+    assert_eq!(found(storage, &"x".repeat(100_000)).await, [0; 0]);
+}

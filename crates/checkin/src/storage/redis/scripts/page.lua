@@ -1,0 +1,40 @@
+-- Answers a page of a sorted set, members and scores in turn: from behind a position, wherever its
+-- member is now.
+--
+-- KEYS: the sorted set. ARGV: asc or desc, the most members, and of the position score and member.
+
+local descending = ARGV[1] == 'desc'
+local range = descending and 'ZREVRANGE' or 'ZRANGE'
+
+-- Redis orders members of one score by their bytes; `<` in Lua may follow a locale.
+local function less(one, other)
+  for at = 1, math.min(#one, #other) do
+    local byte, its = string.byte(one, at), string.byte(other, at)
+    if byte ~= its then return byte < its end
+  end
+  return #one < #other
+end
+
+local function is_behind(member, position)
+  if descending then return less(member, position) end
+  return less(position, member)
+end
+
+local first = 0
+if ARGV[3] then
+  local score = ARGV[3]
+  if descending then
+    first = redis.call('ZCOUNT', KEYS[1], '(' .. score, '+inf')
+  else
+    first = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. score)
+  end
+  -- Among those of this score, the first behind the position.
+  local over = first + redis.call('ZCOUNT', KEYS[1], score, score)
+  while first < over do
+    local middle = math.floor((first + over) / 2)
+    local member = redis.call(range, KEYS[1], middle, middle)[1]
+    if is_behind(member, ARGV[4]) then over = middle else first = middle + 1 end
+  end
+end
+
+return redis.call(range, KEYS[1], first, first + ARGV[2] - 1, 'WITHSCORES')

@@ -1,0 +1,130 @@
+//! Lists of users and of places in SQLite.
+
+use async_trait::async_trait;
+use tower_express_session::store::sqlite::rusqlite::{Connection, params};
+
+use super::list::List;
+use super::{SqliteStorage, column, locations, nearby, search, users};
+use crate::domain::{Category, Location, LocationDetails, LocationId, User, monday_ms};
+use crate::storage::{Directory, Nearby, Page, Period, Ranked, Result, details};
+
+#[async_trait]
+impl Directory for SqliteStorage {
+    async fn recent_users(&self, page: Page) -> Result<Vec<Ranked<User>>> {
+        self.users(recent_users(), page).await
+    }
+
+    async fn top_users(&self, period: Period, page: Page) -> Result<Vec<Ranked<User>>> {
+        self.users(top_users(period), page).await
+    }
+
+    async fn users_at(&self, location: LocationId, page: Page) -> Result<Vec<Ranked<User>>> {
+        self.users(users_at(location), page).await
+    }
+
+    async fn top_locations(&self, period: Period, page: Page) -> Result<Vec<Ranked<Location>>> {
+        let list = top_locations(period);
+        let read = move |connection: &Connection| list.page(connection, page, locations::by_id);
+        Ok(self.database.read(read).await?)
+    }
+
+    async fn locations_in(&self, category: Category, page: Page) -> Result<Vec<Ranked<Location>>> {
+        let read = move |connection: &Connection| {
+            let mut statement = connection.prepare_cached(&locations_in())?;
+            let (after, limit) = (column::number(begin(page)), column::limit(page.limit));
+            let parameters = params![after, limit, category.as_str()];
+            statement.query_map(parameters, locations::location)?.collect()
+        };
+        Ok(by_id(self.database.read(read).await?))
+    }
+
+    async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>> {
+        let read = move |connection: &Connection| nearby::page(connection, near, page);
+        Ok(self.database.read(read).await?)
+    }
+
+    async fn search_locations(&self, words: &str, page: Page) -> Result<Vec<Ranked<Location>>> {
+        let Some(query) = search::query(words) else {
+            return Ok(Vec::new());
+        };
+        let read = move |connection: &Connection| {
+            search::page(connection, &query, begin(page), page.limit)
+        };
+        Ok(by_id(self.database.read(read).await?))
+    }
+
+    async fn details_of(&self, ids: &[LocationId]) -> Result<Vec<Option<LocationDetails>>> {
+        let wanted = ids.to_vec();
+        let read = move |connection: &Connection| {
+            wanted.into_iter().map(|id| locations::details_text(connection, id)).collect()
+        };
+        let texts: Vec<Option<String>> = self.database.read(read).await?;
+        let details = ids.iter().zip(texts);
+        details
+            .map(|(id, text)| text.map(|text| details::from_json(*id, &text)).transpose())
+            .collect()
+    }
+}
+
+impl SqliteStorage {
+    async fn users(&self, list: List, page: Page) -> Result<Vec<Ranked<User>>> {
+        let read = move |connection: &Connection| list.page(connection, page, users::by_id);
+        Ok(self.database.read(read).await?)
+    }
+}
+
+pub(super) fn recent_users() -> List {
+    let (table, rank, condition) = ("users", "last_checkin", "last_checkin IS NOT NULL");
+    List { table, rank, id: "id", condition, of: None }
+}
+
+pub(super) fn users_at(location: LocationId) -> List {
+    let of = Some(column::number(location.get()));
+    List { condition: "last_seen_at = ?4", of, ..recent_users() }
+}
+
+pub(super) fn top_users(period: Period) -> List {
+    match period {
+        Period::AllTime => top("users"),
+        Period::WeekOf(ms) => List {
+            table: "user_weeks",
+            id: "user_id",
+            condition: "monday_ms = ?4 AND num_checkins > 0
+                        AND EXISTS (SELECT 1 FROM users WHERE id = user_id)",
+            of: Some(column::number(monday_ms(ms))),
+            ..top("users")
+        },
+    }
+}
+
+pub(super) fn top_locations(period: Period) -> List {
+    match period {
+        Period::AllTime => top("locations"),
+        Period::WeekOf(ms) => List {
+            table: "location_weeks",
+            id: "location_id",
+            condition: "monday_ms = ?4 AND num_checkins > 0
+                        AND EXISTS (SELECT 1 FROM locations WHERE id = location_id)",
+            of: Some(column::number(monday_ms(ms))),
+            ..top("locations")
+        },
+    }
+}
+
+fn top(table: &'static str) -> List {
+    List { table, rank: "num_checkins", id: "id", condition: "num_checkins > 0", of: None }
+}
+
+pub(super) fn locations_in() -> String {
+    let columns = locations::COLUMNS;
+    format!("SELECT {columns} FROM locations WHERE category = ?3 AND id > ?1 ORDER BY id LIMIT ?2")
+}
+
+/// The id behind which a page begins, in a list by ids.
+fn begin(page: Page) -> u64 {
+    page.after.map_or(0, |after| after.rank)
+}
+
+fn by_id(locations: Vec<Location>) -> Vec<Ranked<Location>> {
+    locations.into_iter().map(|item| Ranked { rank: item.id.get(), item }).collect()
+}
