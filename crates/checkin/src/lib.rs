@@ -19,6 +19,7 @@ pub mod telemetry;
 
 pub mod demo;
 pub mod domain;
+pub mod export;
 pub mod import;
 
 mod random;

@@ -73,6 +73,7 @@ fn help_and_version() {
         &["auth", "--help"],
         &["receiver", "--help"],
         &["load", "--help"],
+        &["export", "--help"],
         &["generate", "--help"],
         &["doctor", "--help"],
     ] {

@@ -159,15 +159,7 @@ async fn the_demo_counts_once_on_redis() {
 
 /// The figures of the demo are the sums over its check-ins, before and after they are counted.
 async fn the_demo_counts_once(site: &Site) {
-    let _processor = site.start("processor", &[]);
-    let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
-    loop {
-        let doctor = site.run("doctor", &[]);
-        if doctor.stdout.contains(" 0 check-ins wait to be counted") {
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "{}", doctor.stdout);
-    }
+    site.count_all();
     let auth = site.auth(&[]);
     let session: Value = auth.logged_in().await.get("/session").await.json();
     let data = checkin::demo::data(1_793_491_200_000);

@@ -7,6 +7,7 @@ mod bad_input;
 mod cached_sessions;
 mod command_line;
 mod exactly_once;
+mod exports;
 mod generate;
 mod harness;
 mod idempotency;
