@@ -41,6 +41,7 @@ pub(crate) struct Service {
 }
 
 /// A program that has ended.
+#[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -76,6 +77,11 @@ impl Site {
         let site = Site::on(redis);
         site.load_demo();
         site
+    }
+
+    /// A Redis without data.
+    pub(crate) fn empty_redis() -> Site {
+        Site::on(RedisServer::start())
     }
 
     /// A cluster of one node, without data: it refuses a command across slots as any other does.

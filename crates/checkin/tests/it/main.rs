@@ -14,6 +14,7 @@ mod idempotency;
 mod imports;
 mod intruders;
 mod passwords;
+mod processor;
 mod refusal;
 mod secret_reload;
 mod session_metrics;

@@ -1,0 +1,236 @@
+//! Check-ins become figures.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::{Client, Program};
+
+use crate::harness::{
+    CHECKIN, PATIENCE, Service, Site, USER, accepted, at, expect_problem, retry_after,
+};
+
+/// A processor whose partitions are taken over soon.
+const SHORT_LEASE: [&str; 2] = ["--lease", "500ms"];
+const ANYBODY: [&str; 5] = ["--no-auth", "--checkin-rate", "0", "--duplicate-window", "0"];
+
+/// Asks the doctor until it says this.
+fn until_doctor_says(site: &Site, args: &[&str], what: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = site.run("doctor", args).stdout;
+        if said.contains(what) {
+            return said;
+        }
+        assert!(Instant::now() < deadline, "never {what:?}:\n{said}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn counted(site: &Site) {
+    until_doctor_says(site, &[], " 0 check-ins wait to be counted");
+    until_doctor_says(site, &["--verify"], "are the sums over the log");
+}
+
+async fn many(receiver: &Service, users: std::ops::RangeInclusive<u64>) {
+    let mut client = receiver.client();
+    for user in users {
+        let body = json!({"userId": user, "locationId": user % 220 + 1, "starRating": 4});
+        accepted(&client.post(CHECKIN, &body).await);
+    }
+}
+
+async fn number_of_checkins(auth: &Service, client: &Client) -> u64 {
+    let mut client = auth.client_like(client);
+    client.get("/session").await.json()["user"]["numCheckins"].as_u64().unwrap()
+}
+
+async fn a_check_in_counts(site: &Site) {
+    let (auth, receiver, _processor) = (site.auth(&[]), site.receiver(&[]), site.processor(&[]));
+    let client = auth.logged_in().await;
+    counted(site);
+    let before = number_of_checkins(&auth, &client).await;
+    accepted(&receiver.client_like(&client).post(CHECKIN, &at(5, 1)).await);
+    let deadline = Instant::now() + PATIENCE;
+    while number_of_checkins(&auth, &client).await != before + 1 {
+        assert!(Instant::now() < deadline, "it does not count");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    counted(site);
+}
+
+#[tokio::test]
+async fn a_check_in_counts_on_redis() {
+    a_check_in_counts(&Site::redis()).await;
+}
+
+#[tokio::test]
+async fn a_check_in_counts_on_sqlite() {
+    a_check_in_counts(&Site::sqlite()).await;
+}
+
+#[tokio::test]
+async fn up_counts_too() {
+    let site = Site::sqlite();
+    let (_up, ..) = site.up(&[]);
+    counted(&site);
+}
+
+#[tokio::test]
+async fn processors_share_partitions_and_take_over_those_of_the_dead() {
+    let site = Site::empty_redis();
+    let four = ["--partitions", "4"];
+    assert_eq!(site.run("load", &["--demo", "--partitions", "4"]).code, 0);
+    let logs: Vec<String> = site.redis_cli(&["KEYS", "ncc:checkins:{?}"]);
+    assert_eq!(logs.len(), 4, "{logs:?}");
+
+    let receiver = site.receiver(&[&ANYBODY[..], &four].concat());
+    let with_lease = [&four[..], &SHORT_LEASE].concat();
+    let mut processors: Vec<Program> = (0..3).map(|_| site.processor(&with_lease)).collect();
+    let holders = || {
+        let mut holders: Vec<String> = (0..4)
+            .filter_map(|log| {
+                let lease = format!("ncc:checkins:{{{log}}}:lease");
+                site.redis_cli::<Option<String>>(&["GET", &lease])
+            })
+            .collect();
+        holders.sort();
+        holders.dedup();
+        holders.len()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while holders() != 3 {
+        assert!(Instant::now() < deadline, "{} of 3 have a partition", holders());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    many(&receiver, 1..=50).await;
+    processors[0].kill();
+    processors[1].kill();
+    many(&receiver, 51..=100).await;
+    let counted = [&four[..], &["--verify"]].concat();
+    until_doctor_says(&site, &four, " 0 check-ins wait to be counted");
+    until_doctor_says(&site, &counted, "are the sums over the log");
+    assert_eq!(processors[2].stop().code(), Some(0));
+    let leases: Vec<String> = site.redis_cli(&["KEYS", "ncc:checkins:{?}:lease"]);
+    assert_eq!(leases, Vec::<String>::new(), "it gave them up");
+
+    let refused = site.run("doctor", &["--partitions", "3"]);
+    assert!(refused.stdout.contains("--partitions 4"), "{}", refused.stdout);
+    let refused = site.run("processor", &[]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("--partitions 4"), "{}", refused.stderr);
+}
+
+async fn a_processor_that_is_told_to_stop_finishes_its_batch(site: &Site) {
+    let receiver = site.receiver(&ANYBODY);
+    many(&receiver, 1..=100).await;
+    let mut processor = site.processor(&["--batch", "10", "--lease", "60s"]);
+    let asked = Instant::now();
+    assert_eq!(processor.stop().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    // Its leases would be in the way for a minute.
+    let _next = site.processor(&["--lease", "60s"]);
+    counted(site);
+}
+
+#[tokio::test]
+async fn a_processor_on_redis_that_is_told_to_stop_finishes_its_batch() {
+    a_processor_that_is_told_to_stop_finishes_its_batch(&Site::redis()).await;
+}
+
+#[tokio::test]
+async fn a_processor_on_sqlite_that_is_told_to_stop_finishes_its_batch() {
+    a_processor_that_is_told_to_stop_finishes_its_batch(&Site::sqlite()).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_set_aside_and_replayed() {
+    let site = Site::redis();
+    let processor = site.processor(&[]);
+    counted(&site);
+    // What another service might write: no rating, and a user who is not there yet.
+    for fields in ["userId 77 locationId 2", "userId 9001 locationId 2 starRating 5"] {
+        let words = ["XADD", "ncc:checkins", "*"].into_iter().chain(fields.split(' '));
+        site.redis_cli::<String>(&words.collect::<Vec<_>>());
+    }
+    until_doctor_says(&site, &[], "there are dead letters");
+    let warned = processor.wait_for_line("entries of the log cannot be counted", PATIENCE);
+    assert!(warned.contains("WARN"), "{warned}");
+    let list = site.run("dead-letters", &["list"]).stdout;
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!(lines.len(), 3, "{list}");
+    assert!(lines[0].contains("starRating is missing"), "{list}");
+    assert!(lines[1].contains("there is no such user") && lines[1].contains("9001"), "{list}");
+    assert_eq!(lines[2], "2 dead letters");
+
+    let id = lines[1].split(' ').next().unwrap();
+    let still = site.run("dead-letters", &["replay", id]);
+    assert_eq!(still.code, 1);
+    assert!(still.stdout.contains("there is no such user"), "{}", still.stdout);
+    let file = site.directory.path().join("user.json");
+    let user = json!({"users": [{"id": 9001, "firstName": "Bo", "lastName": "", "email": "bo@example.com",
+        "password": "secret123"}]});
+    std::fs::write(&file, user.to_string()).unwrap();
+    assert_eq!(site.run("load", &[file.to_str().unwrap()]).code, 0);
+    let replayed = site.run("dead-letters", &["replay", "--all"]);
+    assert!(replayed.stdout.contains("1 dead letters are counted now, 1 are not"), "{replayed:?}");
+    assert_eq!(site.redis_cli::<String>(&["HGET", "ncc:user:9001", "numCheckins"]), "1");
+    counted(&site);
+    let wrong = site.run("dead-letters", &["replay", "7"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("PARTITION/MILLISECONDS-SEQUENCE"), "{}", wrong.stderr);
+}
+
+/// Without a processor, the receiver takes as much as may wait, and more when one has come.
+async fn a_receiver_refuses_what_nobody_counts(site: &Site) {
+    let processor = site.processor(&[]);
+    counted(site);
+    let mut processor = processor;
+    assert_eq!(processor.stop().code(), Some(0));
+    let receiver = site.receiver(&[&ANYBODY[..], &["--max-backlog", "20"]].concat());
+    many(&receiver, 1..=20).await;
+    let mut client = receiver.client();
+    let body = json!({"userId": USER, "locationId": 1, "starRating": 4});
+    let refused = client.post(CHECKIN, &body).await;
+    expect_problem(&refused, 503, &[]);
+    assert_eq!(retry_after(&refused), 5);
+    let _processor = site.processor(&[]);
+    let taken = crate::harness::until(
+        "check-in",
+        async || client.post(CHECKIN, &body).await,
+        |answer| answer.status == 202,
+    );
+    accepted(&taken.await);
+}
+
+#[tokio::test]
+async fn a_receiver_on_redis_refuses_what_nobody_counts() {
+    a_receiver_refuses_what_nobody_counts(&Site::redis()).await;
+}
+
+#[tokio::test]
+async fn a_receiver_on_sqlite_refuses_what_nobody_counts() {
+    a_receiver_refuses_what_nobody_counts(&Site::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_bounded_log_loses_its_oldest_and_the_histories_do_not() {
+    let site = Site::redis();
+    let processor = site.processor(&["--listen", "127.0.0.1:0"]);
+    counted(&site);
+    let histories = || site.redis_cli::<u64>(&["ZCARD", "{ncc:user:77}:checkins"]);
+    let before = histories();
+    let receiver = site.receiver(&[&ANYBODY[..], &["--max-log-length", "100"]].concat());
+    let mut client = receiver.client();
+    for stars in 0..5 {
+        accepted(&client.post(CHECKIN, &at(5, stars)).await);
+        counted(&site);
+    }
+    assert_eq!(site.counts().0, 100);
+    assert_eq!(histories(), before + 5);
+    let line = processor.wait_for_line("Checkin processor listening on port ", PATIENCE);
+    let port = line.trim_end_matches('.').rsplit(' ').next().unwrap();
+    let metrics = Client::new(format!("http://127.0.0.1:{port}")).get("/metrics").await;
+    for name in ["checkin_applied_total", "checkin_backlog", "checkin_dead_letters_total"] {
+        assert!(metrics.text().contains(&format!("{name}{{service=\"processor\"}}")), "{name}");
+    }
+}
