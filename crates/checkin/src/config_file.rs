@@ -54,7 +54,14 @@ fn broken_rule(setting: &Arg, value: &str) -> Option<String> {
 }
 
 fn set_default(command: Command, id: &str, value: &str) -> Command {
-    let set = |arg: Arg| if arg.get_id() == id { arg.default_value(value.to_owned()) } else { arg };
+    // A help text shows defaults: what may not be shown as a variable may not be shown as one, either.
+    let set = |arg: Arg| match arg.get_id() == id {
+        true => {
+            let is_secret = arg.is_hide_env_values_set();
+            arg.default_value(value.to_owned()).hide_default_value(is_secret)
+        }
+        false => arg,
+    };
     command.mut_args(set).mut_subcommands(|command| command.mut_args(set))
 }
 

@@ -9,6 +9,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod config_file;
+pub mod generate;
 pub mod http;
 pub mod lifecycle;
 pub mod passwords;
@@ -18,4 +19,7 @@ pub mod telemetry;
 
 pub mod demo;
 pub mod domain;
+pub mod export;
 pub mod import;
+
+mod random;

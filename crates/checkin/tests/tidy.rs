@@ -67,6 +67,17 @@ const TABLE: &[Rule] = &[
         libraries: "*",
         never: BACKENDS,
     },
+    // Files and nothing else; what is stored already is handed in.
+    Rule { module: "import", may_use: "crate::domain", libraries: "*", never: BACKENDS },
+    // Writers that anybody may use: commands, and the services with their own media types.
+    Rule { module: "export", may_use: "crate::domain", libraries: "*", never: BACKENDS },
+    // A client of the services like any other: it shares the domain with them and nothing else.
+    Rule {
+        module: "generate",
+        may_use: "crate::domain crate::random",
+        libraries: "*",
+        never: BACKENDS,
+    },
     // Puts everything together and answers no request.
     Rule {
         module: "app",

@@ -1,8 +1,11 @@
 //! The command line: one file for each command.
 
+mod account;
 mod auth;
 mod dead_letters;
 mod doctor;
+mod export;
+mod generate;
 mod load;
 mod processor;
 mod receiver;
@@ -48,6 +51,10 @@ enum Command {
     DeadLetters(dead_letters::Options),
     /// Loads users, locations, location details and check-ins
     Load(load::Options),
+    /// Writes a user's check-ins for other programs
+    Export(export::Options),
+    /// Sends check-ins at a steady rate to a running receiver, logged in as users of the store
+    Generate(generate::Options),
     /// Checks the settings and the store, and says what is wrong and how to mend it
     Doctor(doctor::Options),
 }
@@ -83,6 +90,8 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Auth(options) => auth::run(&config, options, source).await,
         Command::Receiver(options) => receiver::run(&config, options, source).await,
         Command::Load(options) => load::run(&config, options).await,
+        Command::Export(options) => export::run(&config, options).await,
+        Command::Generate(options) => generate::run(&config, options).await,
         Command::Processor(options) => processor::run(&config, options).await,
         Command::DeadLetters(options) => dead_letters::run(&config, options).await,
         Command::Doctor(options) => doctor::run(&config, options).await,

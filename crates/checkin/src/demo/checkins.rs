@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use super::calendar::Day;
 use super::neighbourhoods::NEIGHBOURHOODS;
 use super::places::neighbours;
-use super::random::{Random, Weighted};
 use super::users::AL;
 use crate::domain::{
     Checkin, CheckinId, LocationDetails, LocationId, NewCheckin, OpeningHours, StarRating, UserId,
 };
 use crate::import::UserRecord;
+use crate::random::{Random, Weighted};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const PERIOD_DAYS: u64 = 90;

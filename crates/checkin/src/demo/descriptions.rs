@@ -1,7 +1,7 @@
 //! Sentences about places.
 
-use super::random::Random;
 use crate::domain::Category;
+use crate::random::Random;
 
 /// What the sentences are about.
 pub(super) struct Subject<'a> {

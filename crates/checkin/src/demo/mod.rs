@@ -11,7 +11,6 @@ mod names;
 mod neighbourhoods;
 mod place_names;
 mod places;
-mod random;
 mod tally;
 mod users;
 mod weeks;

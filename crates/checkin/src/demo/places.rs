@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::descriptions::{Subject, describe};
 use super::neighbourhoods::{NEIGHBOURHOODS, Neighbourhood};
 use super::place_names::{KINDS, Kind};
-use super::random::Random;
 use super::weeks;
 use crate::domain::{Coordinates, Location, LocationDetails, LocationId, Social};
+use crate::random::Random;
 
 pub(super) fn places() -> (Vec<Location>, Vec<LocationDetails>) {
     let mut random = Random::new(2);

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::names::LANGUAGES;
-use super::random::Random;
 use super::{LOGIN, PASSWORD};
 use crate::domain::{Email, UserId};
 use crate::import::{Password, UserRecord};
+use crate::random::Random;
 
 pub(super) const COUNT: u64 = 1000;
 

@@ -1,7 +1,7 @@
 //! Opening hours that fit what a place is.
 
-use super::random::Random;
 use crate::domain::{DayHours, HoursError, OpeningHours};
+use crate::random::Random;
 
 /// Monday to Sunday.
 pub(super) type Week = [&'static str; 7];

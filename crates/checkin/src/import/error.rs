@@ -11,30 +11,26 @@ use crate::domain::UserId;
 /// The value itself is never shown; it may be a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordError {
-    pub file: Arc<str>,
-    /// `None` if the file as a whole is wrong.
-    pub section: Option<Section>,
-    /// Position in the section, from 0; `None` if the section as a whole is wrong.
-    pub index: Option<usize>,
-    /// `None` if the record as a whole is wrong.
+    pub place: RecordPlace,
+    /// `None` if the record, the section or the file as a whole is wrong.
     pub field: Option<String>,
     pub rule: Rule,
 }
 
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file)?;
-        if let Some(section) = self.section {
-            write!(f, "{section}")?;
-        }
-        if let Some(index) = self.index {
-            write!(f, "[{index}]")?;
-        }
+        write!(f, "{}: ", self.place.file)?;
+        let position = self.place.position;
+        write!(f, "{position}")?;
         if let Some(field) = &self.field {
-            let dot = if self.section.is_some() { "." } else { "" };
-            write!(f, "{dot}{}", field.escape_debug())?;
+            f.write_str(match position {
+                Position::File => "",
+                Position::Line(_) => ", ",
+                Position::Section(_) | Position::Record(..) | Position::Item(_) => ".",
+            })?;
+            write!(f, "{}", field.escape_debug())?;
         }
-        if self.section.is_some() || self.field.is_some() {
+        if position != Position::File || self.field.is_some() {
             f.write_str(": ")?;
         }
         self.rule.fmt(f)
@@ -77,13 +73,46 @@ impl fmt::Display for Section {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordPlace {
     pub file: Arc<str>,
-    pub section: Section,
-    pub index: usize,
+    pub position: Position,
+}
+
+impl RecordPlace {
+    /// Another place in the same file.
+    pub(super) fn at(&self, position: Position) -> Self {
+        Self { file: self.file.clone(), position }
+    }
 }
 
 impl fmt::Display for RecordPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}[{}]", self.file, self.section, self.index)
+        write!(f, "{}: {}", self.file, self.position)
+    }
+}
+
+/// Where something stands in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// It is the file as a whole.
+    File,
+    /// It is a list as a whole.
+    Section(Section),
+    /// A record of a list, from 0.
+    Record(Section, usize),
+    /// A line of a table, from 1.
+    Line(u64),
+    /// A check-in of another service's export, from 0.
+    Item(usize),
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => Ok(()),
+            Self::Section(section) => section.fmt(f),
+            Self::Record(section, index) => write!(f, "{section}[{index}]"),
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Item(index) => write!(f, "items[{index}]"),
+        }
     }
 }
 
@@ -103,6 +132,10 @@ pub enum Rule {
     Missing,
     /// Another record of the section, in this file or an earlier one, has the same id.
     SameId {
+        other: RecordPlace,
+    },
+    /// Another record is of the same user, place, rating and time.
+    SameVisit {
         other: RecordPlace,
     },
     /// Neither could be told apart at login, so neither could log in.
@@ -125,6 +158,7 @@ impl fmt::Display for Rule {
             Self::Twice => f.write_str("stands there twice"),
             Self::Missing => f.write_str("is missing"),
             Self::SameId { other } => write!(f, "is the id of {other} already"),
+            Self::SameVisit { other } => write!(f, "is the same visit as {other}"),
             Self::SameEmail { user, other_user, other } => {
                 write!(f, "users {other_user} and {user} have the same address (first: {other})")
             }

@@ -31,7 +31,7 @@ impl<'a> Fields<'a> {
         match self.take(name) {
             Some(raw) => self.read(name, raw, read),
             None => {
-                self.errors.push((name.to_owned(), Rule::Missing));
+                self.missing(name);
                 None
             }
         }
@@ -43,6 +43,11 @@ impl<'a> Fields<'a> {
             Some(raw) if raw.get() != "null" => self.read(name, raw, read),
             _ => Some(T::default()),
         }
+    }
+
+    /// A field that must be there because others are not.
+    pub(super) fn missing(&mut self, name: &'static str) {
+        self.errors.push((name.to_owned(), Rule::Missing));
     }
 
     pub(super) fn error(&mut self, name: &'static str, rule: &str) {

@@ -6,17 +6,25 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
-use super::error::{RecordError, RecordPlace, Rule, Section};
+use super::error::{Position, RecordError, RecordPlace, Rule, Section};
 use super::fields::{Entries, Fields};
-use super::{Import, records, value};
-use crate::domain::{CheckinId, LocationId, UserId};
+use super::records::CheckinRecord;
+use super::swarm::{self, SwarmVisit};
+use super::{Import, UserRecord, records, table, value};
+use crate::domain::{
+    Checkin, CheckinId, Location, LocationId, MAX_SAFE_INTEGER, NewCheckin, UserId,
+};
 
 /// Reads one file after the other, and remembers what it saw, so that ids and addresses are told
 /// apart across all of them.
 #[derive(Debug, Default)]
 pub struct Importer {
     import: Import,
+    visits: Vec<SwarmVisit>,
+    /// The first file that is an export of Swarm.
+    export: Option<Arc<str>>,
     errors: Vec<RecordError>,
     seen: Seen,
 }
@@ -37,40 +45,56 @@ impl Importer {
         Self::default()
     }
 
-    /// Reads one file; `file` is the name that errors give it.
+    /// Reads one file; `file` is the name that errors give it, and by which a table is known.
     ///
     /// Time and memory grow with the length of the text: each section is a list of slices of it.
     pub fn add_file(&mut self, file: &str, text: &str) {
-        let file: Arc<str> = file.into();
         // Some editors put a byte order mark first, which JSON does not know.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let entries = match serde_json::from_str(text) {
-            Ok(Entries(entries)) => entries,
-            Err(error) => return self.errors.push(malformed(file, &error)),
-        };
-        let mut fields = Fields::new(entries);
-        for section in Section::ALL {
-            let Some(raw) = fields.take(section.as_str()) else {
-                continue;
-            };
-            match value::list(raw) {
-                Ok(raws) => self.add_section(&file, section, raws),
-                Err(rule) => self.errors.push(RecordError {
-                    file: Arc::clone(&file),
-                    section: Some(section),
-                    index: None,
-                    field: None,
-                    rule: Rule::Value(rule),
-                }),
-            }
+        let of_file = RecordPlace { file: file.into(), position: Position::File };
+        if table::is_table(file) {
+            self.add_table(&of_file, text);
+        } else if let Some(items) = swarm::items(text) {
+            self.add_visits(&of_file, items);
+        } else {
+            self.add_sections(&of_file, text);
         }
-        self.errors.extend(fields.finish().into_iter().map(|(field, rule)| RecordError {
-            file: Arc::clone(&file),
-            section: None,
-            index: None,
-            field: Some(field),
-            rule,
-        }));
+    }
+
+    /// The accounts that were right so far.
+    pub fn users(&self) -> &[UserRecord] {
+        &self.import.users
+    }
+
+    /// The places that were right so far.
+    pub fn locations(&self) -> &[Location] {
+        &self.import.locations
+    }
+
+    /// The first file that is an export of Swarm.
+    pub fn export(&self) -> Option<&Arc<str>> {
+        self.export.as_ref()
+    }
+
+    /// The visits that were in exports of Swarm, once.
+    pub fn take_visits(&mut self) -> Vec<SwarmVisit> {
+        std::mem::take(&mut self.visits)
+    }
+
+    /// Adds a check-in that was made at this time, under an id of its own.
+    pub fn add_visit(&mut self, place: RecordPlace, time_ms: u64, checkin: NewCheckin) {
+        let checkin = checkin.with_id(visit_id(time_ms, checkin));
+        match claim(&mut self.seen.checkins, checkin.id, &place) {
+            Ok(()) => self.import.checkins.push(checkin),
+            Err(Rule::SameId { other }) => self.report(&place, None, Rule::SameVisit { other }),
+            Err(rule) => self.report(&place, None, rule),
+        }
+    }
+
+    /// Notes that something is wrong that only its caller could see.
+    pub fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
+        let (place, field) = (place.clone(), field.map(str::to_owned));
+        self.errors.push(RecordError { place, field, rule });
     }
 
     /// Everything that was right, and everything that was not.
@@ -78,7 +102,30 @@ impl Importer {
         (self.import, self.errors)
     }
 
-    fn add_section(&mut self, file: &Arc<str>, section: Section, raws: Vec<&RawValue>) {
+    fn add_sections(&mut self, of_file: &RecordPlace, text: &str) {
+        let entries = match serde_json::from_str(text) {
+            Ok(Entries(entries)) => entries,
+            Err(error) => return self.report(of_file, None, malformed(&error)),
+        };
+        let mut fields = Fields::new(entries);
+        for section in Section::ALL {
+            let Some(raw) = fields.take(section.as_str()) else {
+                continue;
+            };
+            match value::list(raw) {
+                Ok(raws) => self.add_section(of_file, section, raws),
+                Err(rule) => {
+                    let position = Position::Section(section);
+                    self.report(&of_file.at(position), None, Rule::Value(rule));
+                }
+            }
+        }
+        for (field, rule) in fields.finish() {
+            self.report(of_file, Some(&field), rule);
+        }
+    }
+
+    fn add_section(&mut self, of_file: &RecordPlace, section: Section, raws: Vec<&RawValue>) {
         let add = match section {
             Section::Users => Self::add_user,
             Section::Locations => Self::add_location,
@@ -86,7 +133,32 @@ impl Importer {
             Section::Checkins => Self::add_checkin,
         };
         for (index, raw) in raws.into_iter().enumerate() {
-            add(self, RecordPlace { file: Arc::clone(file), section, index }, raw);
+            add(self, of_file.at(Position::Record(section, index)), raw);
+        }
+    }
+
+    fn add_table(&mut self, of_file: &RecordPlace, text: &str) {
+        for row in table::rows(text) {
+            let place = of_file.at(Position::Line(row.line));
+            match row.cells {
+                Ok(cells) => {
+                    let cells = cells.iter().map(|(name, cell)| (name.clone(), &**cell)).collect();
+                    let record = self.read_fields(&place, Fields::new(cells), records::checkin);
+                    self.add_checkin_record(place, record);
+                }
+                Err((column, rule)) => self.report(&place, column.as_deref(), rule),
+            }
+        }
+    }
+
+    fn add_visits(&mut self, of_file: &RecordPlace, items: Vec<&RawValue>) {
+        self.export.get_or_insert_with(|| Arc::clone(&of_file.file));
+        for (index, raw) in items.into_iter().enumerate() {
+            let place = of_file.at(Position::Item(index));
+            match swarm::visit(raw, place.clone()) {
+                Ok(visit) => self.visits.push(visit),
+                Err((field, rule)) => self.report(&place, Some(field), rule),
+            }
         }
     }
 
@@ -132,11 +204,19 @@ impl Importer {
     }
 
     fn add_checkin(&mut self, place: RecordPlace, raw: &RawValue) {
-        let Some(checkin) = self.read(&place, raw, records::checkin) else {
+        let record = self.read(&place, raw, records::checkin);
+        self.add_checkin_record(place, record);
+    }
+
+    fn add_checkin_record(&mut self, place: RecordPlace, record: Option<CheckinRecord>) {
+        let Some(CheckinRecord { id, time_ms, checkin }) = record else {
             return;
         };
-        match claim(&mut self.seen.checkins, checkin.id, &place) {
-            Ok(()) => self.import.checkins.push(checkin),
+        let Some(id) = id else {
+            return self.add_visit(place, time_ms, checkin);
+        };
+        match claim(&mut self.seen.checkins, id, &place) {
+            Ok(()) => self.import.checkins.push(Checkin { time_ms, ..checkin.with_id(id) }),
             Err(rule) => self.report(&place, Some("id"), rule),
         }
     }
@@ -147,13 +227,21 @@ impl Importer {
         raw: &RawValue,
         record: fn(&mut Fields<'_>) -> Option<T>,
     ) -> Option<T> {
-        let mut fields = match value::entries(raw) {
-            Ok(Entries(entries)) => Fields::new(entries),
+        match value::entries(raw) {
+            Ok(Entries(entries)) => self.read_fields(place, Fields::new(entries), record),
             Err(rule) => {
                 self.report(place, None, Rule::Value(rule));
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    fn read_fields<T>(
+        &mut self,
+        place: &RecordPlace,
+        mut fields: Fields<'_>,
+        record: fn(&mut Fields<'_>) -> Option<T>,
+    ) -> Option<T> {
         let record = record(&mut fields);
         let errors = fields.finish();
         let right = errors.is_empty();
@@ -161,16 +249,6 @@ impl Importer {
             self.report(place, Some(&field), rule);
         }
         record.filter(|_| right)
-    }
-
-    fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
-        self.errors.push(RecordError {
-            file: Arc::clone(&place.file),
-            section: Some(place.section),
-            index: Some(place.index),
-            field: field.map(str::to_owned),
-            rule,
-        });
     }
 }
 
@@ -188,11 +266,20 @@ fn claim<K: Eq + Hash>(
     }
 }
 
-fn malformed(file: Arc<str>, error: &serde_json::Error) -> RecordError {
+/// The id of a check-in that comes without one: the same one whenever it is loaded, and another for
+/// every other visit of that millisecond, whoever's and in whichever file.
+fn visit_id(time_ms: u64, checkin: NewCheckin) -> CheckinId {
+    let NewCheckin { user, location, stars } = checkin;
+    let hash = Sha256::digest(format!("{user} {location} {stars}"));
+    let seq = hash.iter().take(8).fold(0, |seq, byte| seq << 8 | u64::from(*byte));
+    // As large as JavaScript can hold.
+    CheckinId { ms: time_ms, seq: seq & MAX_SAFE_INTEGER }
+}
+
+fn malformed(error: &serde_json::Error) -> Rule {
     let (line, column) = (error.line(), error.column());
     let message = error.to_string();
     let place = format!(" at line {line} column {column}");
     let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
-    let rule = Rule::Malformed { line, column, message };
-    RecordError { file, section: None, index: None, field: None, rule }
+    Rule::Malformed { line, column, message }
 }

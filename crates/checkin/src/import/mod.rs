@@ -1,6 +1,7 @@
-//! Users, locations, location details and check-ins out of JSON files.
+//! Users, locations, location details and check-ins out of files.
 //!
-//! A file is one object with any of these lists; what a record may hold has the names of the
+//! A file is a table of check-ins (by its name, `.csv`), the check-ins of a Swarm export (a list, or
+//! an object with `items`), or our own JSON: one object with any of these lists; what a record may hold has the names of the
 //! stored hashes. Numbers may stand as numbers or as strings of digits, since hashes hold strings.
 //!
 //! ```json
@@ -30,6 +31,9 @@
 //!
 //! | field | rule |
 //! | --- | --- |
+//! | `id` of a check-in | may be absent where there is a `time` |
+//! | `time` | RFC 3339, or milliseconds since 1970; when it is not given, the id says it |
+//! | `locationName` `longitude` `latitude` of a check-in | may be there, as our exports have them, and are not used |
 //! | `lastName` | may be empty |
 //! | `password` | an argon2id PHC string or a bcrypt hash is kept; anything else is the password itself |
 //! | `numCheckins` `numStars` | 0 unless given; at most five stars a check-in |
@@ -41,20 +45,33 @@
 //!
 //! Every other field is required, and fields that are not known are an error, because a misspelt
 //! one would otherwise be lost without a word. A wrong record is reported and left out; the rest
-//! of the file loads. Whether a check-in's user and location exist is for the store to say.
+//! of the file loads. A table has the fields of a check-in as its columns, and the same rules. Whether a check-in's user and location exist is for the store to say.
+//!
+//! The figures of users and places (`numCheckins`, `numStars`, `lastCheckin`, `lastSeenAt`) are those
+//! with the check-ins of the same run in them. What is stored are the figures without these, see
+//! [`take_out_checkins`]: the processor adds them when it counts the log.
 
 mod error;
 mod fields;
+mod figures;
 mod importer;
+mod matching;
 mod records;
+mod swarm;
+mod table;
 mod value;
 
 #[cfg(test)]
+mod other_files_tests;
+#[cfg(test)]
 mod tests;
 
-pub use error::{RecordError, RecordPlace, Rule, Section};
+pub use error::{Position, RecordError, RecordPlace, Rule, Section};
+pub use figures::take_out_checkins;
 pub use importer::Importer;
+pub use matching::{Places, Unsaid, add_visits};
 pub use records::{Password, UserRecord};
+pub use swarm::{SwarmVisit, Venue};
 
 use crate::domain::{Checkin, Location, LocationDetails};
 

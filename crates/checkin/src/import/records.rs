@@ -5,7 +5,7 @@ use std::fmt;
 use super::fields::Fields;
 use super::value;
 use crate::domain::{
-    Checkin, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash, StarRating,
+    CheckinId, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash, StarRating,
     User, UserId,
 };
 
@@ -129,11 +129,28 @@ pub(super) fn details(fields: &mut Fields<'_>) -> Option<LocationDetails> {
     })
 }
 
-pub(super) fn checkin(fields: &mut Fields<'_>) -> Option<Checkin> {
-    let id = fields.required("id", value::parsed);
+/// A check-in as a file has it: with an id, or a time, or both.
+pub(super) struct CheckinRecord {
+    pub(super) id: Option<CheckinId>,
+    pub(super) time_ms: u64,
+    pub(super) checkin: NewCheckin,
+}
+
+/// What our own exports say of the place beside its id is looked at and not used.
+pub(super) fn checkin(fields: &mut Fields<'_>) -> Option<CheckinRecord> {
+    let id = fields.optional("id", value::optional::<CheckinId>);
+    let time_ms = fields.optional("time", value::time);
     let user = fields.required("userId", value::id);
     let location = fields.required("locationId", value::id);
     let stars = fields.required("starRating", value::stars);
+    fields.optional("locationName", value::any_text);
+    fields.optional("longitude", value::degrees);
+    fields.optional("latitude", value::degrees);
+    let (id, time_ms) = (id?, time_ms?);
+    let Some(time_ms) = time_ms.or(id.map(|id| id.ms)) else {
+        fields.missing("id");
+        return None;
+    };
     let checkin = NewCheckin { user: user?, location: location?, stars: stars? };
-    Some(checkin.with_id(id?))
+    Some(CheckinRecord { id, time_ms, checkin })
 }

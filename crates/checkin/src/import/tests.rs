@@ -213,11 +213,10 @@ fn malformed_files_are_one_error_with_line_and_column() {
     {
         let (import, errors) = import(&[text]);
         assert_eq!(import, Import::default());
-        let [RecordError { file, section: None, index: None, field: None, rule }] =
-            errors.as_slice()
-        else {
+        let [RecordError { place, field: None, rule }] = errors.as_slice() else {
             panic!("{errors:?}")
         };
+        let RecordPlace { file, position: Position::File } = place else { panic!("{place:?}") };
         let Rule::Malformed { line: l, column: c, message } = rule else { panic!("{rule:?}") };
         assert_eq!((&**file, *l, *c), ("a.json", line, column), "{text:?}");
         assert!(!message.contains("line"), "{message}");

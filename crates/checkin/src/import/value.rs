@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::fields::Entries;
@@ -92,6 +93,32 @@ pub(super) fn moment(raw: &RawValue) -> Outcome<Option<u64>> {
         return Ok(None);
     }
     whole(raw).map(|ms| Some(ms).filter(|&ms| ms > 0))
+}
+
+/// When a check-in was made: RFC 3339, or milliseconds since 1970. Empty means that its id says it.
+pub(super) fn time(raw: &RawValue) -> Outcome<Option<u64>> {
+    if is_empty(raw) {
+        return Ok(None);
+    }
+    if let Ok(ms) = whole(raw) {
+        return Ok(Some(ms));
+    }
+    let rule = || "must be a time like 2026-11-01T12:00:00Z, or milliseconds since 1970".to_owned();
+    let time: Timestamp = text(raw).ok().and_then(|text| text.parse().ok()).ok_or_else(rule)?;
+    u64::try_from(time.as_millisecond()).map(Some).map_err(|_| rule())
+}
+
+/// A text that is not used.
+pub(super) fn any_text(raw: &RawValue) -> Outcome<()> {
+    text(raw).map(drop)
+}
+
+/// A number that is checked and forgotten.
+pub(super) fn degrees(raw: &RawValue) -> Outcome<()> {
+    match raw.get().trim_matches('"').parse::<f64>() {
+        Ok(degrees) if degrees.abs() <= 180.0 => Ok(()),
+        _ => Err("must be a number from -180 to 180".to_owned()),
+    }
 }
 
 /// Empty and 0 mean "nowhere".

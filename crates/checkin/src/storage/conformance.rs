@@ -75,6 +75,7 @@ macro_rules! checks {
             parallel_registrations_get_ids_of_their_own
             a_password_changes_only_from_the_expected_one
             accounts_are_listed_in_pages
+            places_are_listed_in_pages
             entries_come_back_in_order_and_in_pages
             a_reader_follows_the_log
             ids_grow_whoever_appends

@@ -14,6 +14,13 @@ pub trait LocationRepository: Send + Sync {
     /// What else is known of a place.
     async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>>;
 
+    /// The places with ids above `after`, in order of their ids, at most `limit`.
+    async fn locations_after(
+        &self,
+        after: Option<LocationId>,
+        limit: usize,
+    ) -> Result<Vec<Location>>;
+
     /// How many check-ins gave a place no star, one star, and so on to five; zeros for one that is
     /// unknown. Only check-ins that are in its history count.
     async fn ratings(&self, id: LocationId) -> Result<[u64; 6]>;

@@ -73,6 +73,8 @@ fn help_and_version() {
         &["auth", "--help"],
         &["receiver", "--help"],
         &["load", "--help"],
+        &["export", "--help"],
+        &["generate", "--help"],
         &["doctor", "--help"],
     ] {
         let ended = desk.run(args, &[("CHECKIN_SESSION_SECRET", HUNTER)]);
@@ -81,6 +83,20 @@ fn help_and_version() {
         assert!(!ended.stdout.contains(HUNTER), "{args:?}");
     }
     assert_eq!(fs::read_dir(desk.path()).unwrap().count(), 0, "asking makes no store");
+}
+
+#[test]
+fn a_help_text_shows_no_secret_of_the_file() {
+    let desk = Desk::new();
+    let file = desk.file(
+        "settings.toml",
+        "session-secret = \"hunter2\"\nstore = \"redis://al:hunter2@127.0.0.1\"\npassword = \"hunter2\"\n",
+    );
+    for command in ["auth", "generate"] {
+        let help = desk.run(&[command, "--config", &file, "--help"], &[]);
+        assert_eq!(help.code, 0);
+        assert!(!help.stdout.contains(HUNTER), "{}", help.stdout);
+    }
 }
 
 #[test]
@@ -392,7 +408,7 @@ fn loads_that_cannot_begin() {
 fn loading_twice_changes_nothing() {
     let site = Site::redis();
     // Time went on: this is what the demo data would overwrite.
-    site.redis_cli::<i64>(&["HSET", "ncc:user:77", "numCheckins", "4711"]);
+    site.redis_cli::<i64>(&["HSET", "ncc:user:77", "firstName", "Alan"]);
     let (checkins, keys) = site.counts();
     let entries: Vec<(String, Vec<String>)> =
         site.redis_cli(&["XREVRANGE", "ncc:checkins", "+", "-", "COUNT", "1"]);
@@ -401,8 +417,8 @@ fn loading_twice_changes_nothing() {
     assert_eq!(again.stderr, "");
     assert!(says(&again.stdout, &["users: 0 loaded, 1000 there already"]), "{}", again.stdout);
     assert!(says(&again.stdout, &["locations: 0 loaded, 220 there already"]), "{}", again.stdout);
-    let user: Vec<String> = site.redis_cli(&["HMGET", "ncc:user:77", "numCheckins"]);
-    assert_eq!(user, ["4711"]);
+    let user: Vec<String> = site.redis_cli(&["HMGET", "ncc:user:77", "firstName"]);
+    assert_eq!(user, ["Alan"]);
     assert_eq!(site.counts().1, keys);
     // The demo reaches up to now, and a moment has passed: only the past is as it was.
     let past: Vec<(String, Vec<String>)> =

@@ -42,6 +42,21 @@ pub(in crate::storage) async fn what_is_loaded_is_found(subject: Subject) {
     assert_eq!(storage.load_users(&[]).await.unwrap(), []);
 }
 
+pub(in crate::storage) async fn places_are_listed_in_pages(subject: Subject) {
+    let storage = &*subject.storage;
+    let places: Vec<Location> = [2, 9, 10, 77, 100].map(location).into();
+    storage.load_locations(&places).await.unwrap();
+    let after = async |id: Option<u64>, limit| {
+        storage.locations_after(id.map(location_id), limit).await.unwrap()
+    };
+    assert_eq!(after(None, 100).await, places);
+    assert_eq!(after(None, 2).await, places[..2]);
+    assert_eq!(after(Some(9), 2).await, places[2..4]);
+    assert_eq!(after(Some(11), 100).await, places[3..]);
+    assert_eq!(after(Some(100), 100).await, []);
+    assert_eq!(after(None, 0).await, []);
+}
+
 pub(in crate::storage) async fn loading_twice_changes_nothing(subject: Subject) {
     let storage = &*subject.storage;
     load_a_user_and_a_place(storage).await;

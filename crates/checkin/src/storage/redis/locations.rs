@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::hash::Hash;
-use super::{RedisStorage, Reply, text};
+use super::{ID_PAGE, RedisStorage, Reply, at_once, text};
 use crate::domain::{Location, LocationDetails, LocationId};
 use crate::storage::{LocationRepository, Result, StorageError, details};
 
@@ -20,6 +20,27 @@ impl LocationRepository for RedisStorage {
             Reply::Nil => Ok(None),
             json => details::from_json(id, &text(json)?).map(Some),
         }
+    }
+
+    async fn locations_after(
+        &self,
+        after: Option<LocationId>,
+        limit: usize,
+    ) -> Result<Vec<Location>> {
+        let (mut after, mut locations) = (after.map_or(0, LocationId::get), Vec::new());
+        while locations.len() < limit {
+            let page = ID_PAGE.min(limit - locations.len());
+            let ids: Vec<LocationId> =
+                self.ids_after(&self.keys.location_ids(), after, page).await?;
+            let Some(last) = ids.last() else {
+                break;
+            };
+            after = last.get();
+            let page = at_once(ids.into_iter().map(|id| self.location(id)).collect()).await?;
+            // An id may stand in the list before its place is written.
+            locations.extend(page.into_iter().flatten());
+        }
+        Ok(locations)
     }
 
     async fn ratings(&self, id: LocationId) -> Result<[u64; 6]> {

@@ -60,7 +60,8 @@ mod directory_tests;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::fmt::{self, Display};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -75,6 +76,9 @@ use crate::domain::LocationId;
 /// Commands of one bulk load or page that wait for their answers at a time: enough to keep Redis
 /// busy, few enough that the last is answered well within the client's time-out.
 const IN_FLIGHT: usize = 128;
+
+/// Ids of users or places that are asked for at a time.
+const ID_PAGE: usize = 1000;
 
 /// So many places are remembered as existing.
 const MAX_KNOWN: usize = 1_000_000;
@@ -116,11 +120,27 @@ impl RedisStorage {
     async fn exists(&self, key: &str) -> Result<bool> {
         number(self.call(&["EXISTS", key]).await?).map(|found| found == 1)
     }
+
+    /// The ids above `after` in a sorted set of ids by themselves, lowest first, at most `limit`.
+    async fn ids_after<T: FromStr<Err: Display>>(
+        &self,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<T>> {
+        let (above, limit) = (format!("({after}"), limit.to_string());
+        let page = ["ZRANGEBYSCORE", key, &above, "+inf", "LIMIT", "0", &limit];
+        texts(self.call(&page).await?)?.iter().map(|id| indexed_id(id)).collect()
+    }
 }
 
 /// Lets many futures run at a time; answers in their order.
 async fn at_once<T>(work: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
     stream::iter(work).buffered(IN_FLIGHT).try_collect().await
+}
+
+fn indexed_id<T: FromStr<Err: Display>>(id: &str) -> Result<T> {
+    id.parse().map_err(|rule| StorageError::new(format!("an id in an index {rule}")))
 }
 
 fn number(reply: Reply) -> Result<i64> {

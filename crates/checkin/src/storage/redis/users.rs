@@ -4,12 +4,9 @@ use async_trait::async_trait;
 
 use super::accounts::Opened;
 use super::hash::Hash;
-use super::{RedisStorage, Reply, at_once, number, text, texts};
+use super::{ID_PAGE, RedisStorage, Reply, at_once, indexed_id, number, text};
 use crate::domain::{Email, LocationId, PasswordHash, User, UserId};
 use crate::storage::{NewUser, Registered, Result, StorageError, UserRepository};
-
-/// Ids asked for at a time.
-const PAGE: usize = 1000;
 
 #[async_trait]
 impl UserRepository for RedisStorage {
@@ -23,7 +20,7 @@ impl UserRepository for RedisStorage {
         let canonical = email.canonical();
         let owner = match self.call(&["HGET", &self.keys.emails(), &canonical]).await? {
             Reply::Nil => return Ok(None),
-            owner => user_id(&text(owner)?)?,
+            owner => indexed_id(&text(owner)?)?,
         };
         // The index is a hint: its user may not be written yet, or have another address since.
         let user = self.user(owner).await?;
@@ -68,16 +65,17 @@ impl UserRepository for RedisStorage {
     }
 
     async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
-        let (mut after, mut users) = (after, Vec::new());
+        let (mut after, mut users) = (after.map_or(0, UserId::get), Vec::new());
         while users.len() < limit {
-            let ids = self.ids_after(after, PAGE.min(limit - users.len())).await?;
-            let Some(&last) = ids.last() else {
+            let page = ID_PAGE.min(limit - users.len());
+            let ids: Vec<UserId> = self.ids_after(&self.keys.user_ids(), after, page).await?;
+            let Some(last) = ids.last() else {
                 break;
             };
+            after = last.get();
             let page = at_once(ids.into_iter().map(|id| self.user(id)).collect()).await?;
             // An id may stand in the list before its user is written.
             users.extend(page.into_iter().flatten());
-            after = Some(last);
         }
         Ok(users)
     }
@@ -88,17 +86,6 @@ impl RedisStorage {
         let id = number(self.call(&["INCR", &self.keys.last_user_id()]).await?)?;
         UserId::try_from(id.unsigned_abs()).map_err(StorageError::new)
     }
-
-    async fn ids_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<UserId>> {
-        let (key, above) = (self.keys.user_ids(), after.map_or(0, UserId::get));
-        let (above, limit) = (format!("({above}"), limit.to_string());
-        let page = ["ZRANGEBYSCORE", &key, &above, "+inf", "LIMIT", "0", &limit];
-        texts(self.call(&page).await?)?.iter().map(|id| user_id(id)).collect()
-    }
-}
-
-fn user_id(id: &str) -> Result<UserId> {
-    id.parse().map_err(|rule| StorageError::new(format!("the id of a user in an index {rule}")))
 }
 
 /// The account in a hash.

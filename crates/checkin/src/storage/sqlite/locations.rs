@@ -24,6 +24,20 @@ impl LocationRepository for SqliteStorage {
         text.map(|text| details::from_json(id, &text)).transpose()
     }
 
+    async fn locations_after(
+        &self,
+        after: Option<LocationId>,
+        limit: usize,
+    ) -> Result<Vec<Location>> {
+        let after = after.map_or(0, |id| column::number(id.get()));
+        let read = move |connection: &Connection| {
+            let sql = format!("SELECT {COLUMNS} FROM locations WHERE id > ?1 ORDER BY id LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_map(params![after, column::limit(limit)], location)?.collect()
+        };
+        Ok(self.database.read(read).await?)
+    }
+
     async fn ratings(&self, id: LocationId) -> Result<[u64; 6]> {
         let read = move |connection: &Connection| {
             let sql = "SELECT stars, num_checkins FROM location_ratings WHERE location_id = ?1";

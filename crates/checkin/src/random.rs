@@ -1,13 +1,14 @@
 //! Chance that is the same every time.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): one word of state, and good enough for a demo.
+/// SplitMix64 (Steele, Lea and Flood, 2014): one word of state, and good enough for a demo and for
+/// the check-ins of a load. Unlike the generators of `rand`, it is the same in every version.
 ///
-/// Each part of the data has a generator with a seed of its own, so that a change in one part
+/// Each part of the demo has a generator with a seed of its own, so that a change in one part
 /// leaves the others as they were.
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -22,24 +23,24 @@ impl Random {
     /// From 0 to `end`, without it; 0 if there is nothing below `end`.
     ///
     /// The high half of a product, and no remainder: `end` is far below 2^32, so the bias is too.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((self.next() >> 32) * end) >> 32
     }
 
-    pub(super) fn index(&mut self, len: usize) -> usize {
+    pub(crate) fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 
-    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.index(items.len())]
     }
 
     /// True this many times in a hundred.
-    pub(super) fn percent(&mut self, chance: u64) -> bool {
+    pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.index(last + 1));
         }
@@ -47,13 +48,13 @@ impl Random {
 }
 
 /// A choice among few favourites and many others.
-pub(super) struct Weighted {
+pub(crate) struct Weighted {
     /// Whole numbers: powers and logarithms differ from one machine's library to another's.
     sums: Vec<u64>,
 }
 
 impl Weighted {
-    pub(super) fn new(weights: impl Iterator<Item = u64>) -> Self {
+    pub(crate) fn new(weights: impl Iterator<Item = u64>) -> Self {
         let sums = weights.scan(0, |sum, weight| {
             *sum += weight;
             Some(*sum)
@@ -61,7 +62,7 @@ impl Weighted {
         Self { sums: sums.collect() }
     }
 
-    pub(super) fn pick(&self, random: &mut Random) -> usize {
+    pub(crate) fn pick(&self, random: &mut Random) -> usize {
         let total = self.sums.last().copied().unwrap_or_default();
         let point = random.below(total);
         self.sums.partition_point(|&sum| sum <= point)

@@ -1,0 +1,258 @@
+//! `checkin generate`
+
+use std::fmt;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Url;
+
+use super::say;
+use crate::app::App;
+use crate::config::{Common, positive_time};
+use crate::demo;
+use crate::domain::{LocationId, User, UserId};
+use crate::generate::{self, Cookie, HttpClient, Pace, Plan, Sender};
+use crate::lifecycle::Stop;
+use crate::passwords;
+use crate::storage::LocationRepository;
+
+/// Logins that wait for their answers at a time: the service compares as many passwords as it has
+/// cores, and others want to log in, too.
+const LOGINS_AT_A_TIME: usize = 4;
+
+/// Places that check-ins are drawn from, those with the lowest ids: the popularity of more would
+/// hardly differ.
+const MAX_PLACES: usize = 100_000;
+
+/// Places that are read in one go.
+const PAGE: usize = 1000;
+
+/// How often the line at the terminal is drawn.
+const REDRAW: Duration = Duration::from_millis(200);
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// Check-ins a second
+    #[arg(
+        long,
+        env = "CHECKIN_GENERATE_RATE",
+        value_name = "NUMBER",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
+    rate: u32,
+
+    /// For how long
+    #[arg(
+        long,
+        env = "CHECKIN_GENERATE_DURATION",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = positive_time
+    )]
+    duration: Duration,
+
+    /// So many users of the store check in, those with the lowest ids, in turn
+    #[arg(
+        long,
+        env = "CHECKIN_GENERATE_USERS",
+        value_name = "NUMBER",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
+    users: u32,
+
+    /// The address of the check-in receiver
+    #[arg(
+        long,
+        env = "CHECKIN_GENERATE_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8082",
+        value_parser = service_url
+    )]
+    url: Url,
+
+    /// The address of the authentication service
+    #[arg(
+        long,
+        env = "CHECKIN_GENERATE_AUTH_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8083",
+        value_parser = service_url
+    )]
+    auth_url: Url,
+
+    /// The password of all these users; without it, that of the demo users
+    #[arg(
+        long,
+        env = "CHECKIN_GENERATE_PASSWORD",
+        hide_env_values = true,
+        hide_default_value = true,
+        value_name = "PASSWORD",
+        default_value = demo::PASSWORD
+    )]
+    password: Password,
+
+    /// Draws places and ratings: the same seed and places give the same check-ins. Without it by
+    /// chance
+    #[arg(long, env = "CHECKIN_GENERATE_SEED", value_name = "NUMBER")]
+    seed: Option<u32>,
+}
+
+/// A password that is not shown.
+#[derive(Clone)]
+struct Password(String);
+
+impl FromStr for Password {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        passwords::plausible(text.to_owned()).map(Self)
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+fn service_url(text: &str) -> Result<Url, String> {
+    let rule = || "an address is http://HOST:PORT or https://HOST, perhaps with a path".to_owned();
+    let url: Url = text.parse().map_err(|_| rule())?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    let short = url.query().is_none() && url.fragment().is_none();
+    let web = matches!(url.scheme(), "http" | "https");
+    if web && plain && short { Ok(url) } else { Err(rule()) }
+}
+
+pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    let stop = Stop::on_signal()?;
+    let (seed, run) = drawn(options.seed)?;
+    let users = users(&app, options.users).await?;
+    let places = places(&*app.locations).await?;
+    let place_count = places.len();
+    let Some(plan) = Plan::new(seed, users.len(), places) else {
+        bail!("the store has no places, load some with checkin load");
+    };
+    let client = client(&options.url, "--url").await?;
+    let sessions = tokio::select! {
+        sessions = log_in(&options, &users) => sessions?,
+        () = stop.clone().wait() => bail!("ended before the first check-in"),
+    };
+    let pace = Pace { rate: options.rate, duration: options.duration };
+    let count = pace.count();
+    say(format_args!(
+        "seed {seed}: {count} check-ins of {} users at {place_count} places, {} a second",
+        users.len(),
+        options.rate,
+    ))?;
+    let sender = Sender::new(client, sessions, &run);
+    let took = tokio::select! {
+        took = generate::run(&sender, plan, pace, stop.wait()) => took,
+        () = progress(&sender, count) => bail!("the progress line ended"),
+    };
+    report(&sender, took)
+}
+
+/// The seed, and a name that no other run has.
+fn drawn(seed: Option<u32>) -> anyhow::Result<(u64, String)> {
+    let seed = match seed {
+        Some(seed) => seed,
+        None => getrandom::u32().context("no random numbers")?,
+    };
+    let run = getrandom::u64().context("no random numbers")?;
+    Ok((seed.into(), format!("generate-{run:016x}")))
+}
+
+async fn users(app: &App, count: u32) -> anyhow::Result<Vec<User>> {
+    let wanted = count as usize;
+    let users = app.users.users_after(None, wanted).await.context("cannot read the users")?;
+    if users.len() < wanted {
+        bail!("the store has {} users, fewer than --users {count}", users.len());
+    }
+    Ok(users)
+}
+
+async fn places(locations: &dyn LocationRepository) -> anyhow::Result<Vec<LocationId>> {
+    let mut places = Vec::new();
+    while places.len() < MAX_PLACES {
+        let page = locations.locations_after(places.last().copied(), PAGE).await;
+        let page = page.context("cannot read the places")?;
+        if page.is_empty() {
+            break;
+        }
+        places.extend(page.iter().map(|location| location.id));
+    }
+    Ok(places)
+}
+
+async fn client(url: &Url, flag: &str) -> anyhow::Result<HttpClient> {
+    let client = HttpClient::new(url).context("cannot use TLS")?;
+    let cannot = || format!("cannot reach {url}, start the service or name another with {flag}");
+    client.reach().await.with_context(cannot)?;
+    Ok(client)
+}
+
+async fn log_in(options: &Options, users: &[User]) -> anyhow::Result<Vec<(UserId, Cookie)>> {
+    let client = &client(&options.auth_url, "--auth-url").await?;
+    let bar = ProgressBar::new(users.len() as u64);
+    let one = async |user: &User| {
+        let cannot =
+            || format!("cannot log in user {}, name the users' password with --password", user.id);
+        let cookie = client.log_in(&user.email, &options.password.0).await.with_context(cannot)?;
+        bar.inc(1);
+        anyhow::Ok((user.id, cookie))
+    };
+    let sessions = stream::iter(users).map(one).buffered(LOGINS_AT_A_TIME).try_collect().await;
+    bar.finish_and_clear();
+    sessions
+}
+
+/// A line that is redrawn for ever, at a terminal only.
+async fn progress(sender: &Sender, count: u64) {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}")
+        .expect("the template is well-formed");
+    let bar = ProgressBar::new(count).with_style(style);
+    let (start, mut redraw) = (Instant::now(), tokio::time::interval(REDRAW));
+    // Clears the line when the run is over, which drops this future.
+    let _cleared = Cleared(&bar);
+    loop {
+        redraw.tick().await;
+        if bar.is_hidden() {
+            return std::future::pending().await;
+        }
+        let tally = sender.tally();
+        bar.set_position(tally.sent());
+        bar.set_message(tally.line(start.elapsed()));
+    }
+}
+
+struct Cleared<'a>(&'a ProgressBar);
+
+impl Drop for Cleared<'_> {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn report(sender: &Sender, took: Duration) -> anyhow::Result<ExitCode> {
+    let tally = sender.tally();
+    say(tally.summary(took))?;
+    if tally.met_a_limit() {
+        say(
+            "the receiver takes only so many check-ins of a user (its --checkin-rate): more --users may send more",
+        )?;
+    }
+    match tally.failed() {
+        0 => Ok(ExitCode::SUCCESS),
+        failed => bail!("{failed} check-ins were not accepted"),
+    }
+}

@@ -1,0 +1,73 @@
+//! Waypoints, for maps (GPX 1.1): the point, the time, the name of the place and the rating.
+
+use std::io::{Result, Write};
+
+use quick_xml::Writer;
+use quick_xml::events::BytesText;
+
+use super::Visit;
+
+const BEGINNING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+    <gpx version=\"1.1\" creator=\"checkin\" xmlns=\"http://www.topografix.com/GPX/1/1\">\n";
+
+const END: &str = "</gpx>\n";
+
+pub(super) fn begin(out: &mut impl Write) -> Result<()> {
+    out.write_all(BEGINNING.as_bytes())
+}
+
+pub(super) fn write(out: &mut impl Write, visit: &Visit<'_>) -> Result<()> {
+    let Some(location) = visit.location else {
+        return Ok(());
+    };
+    let coordinates = location.coordinates;
+    let rating = match visit.checkin.stars.get() {
+        1 => "1 star".to_owned(),
+        stars => format!("{stars} stars"),
+    };
+    let mut writer = Writer::new(&mut *out);
+    writer
+        .create_element("wpt")
+        .with_attribute(("lat", coordinates.latitude().to_string().as_str()))
+        .with_attribute(("lon", coordinates.longitude().to_string().as_str()))
+        // The schema has them in this order.
+        .write_inner_content(|writer| {
+            if let Some(time) = super::rfc3339(visit.checkin.time_ms) {
+                element(writer, "time", &time)?;
+            }
+            element(writer, "name", &allowed(&location.name))?;
+            element(writer, "desc", &rating)?;
+            element(writer, "type", location.category.as_str())
+        })?;
+    out.write_all(b"\n")
+}
+
+pub(super) fn end(out: &mut impl Write) -> Result<()> {
+    out.write_all(END.as_bytes())
+}
+
+fn element(writer: &mut Writer<impl Write>, name: &str, text: &str) -> Result<()> {
+    writer.create_element(name).write_text_content(BytesText::new(text)).map(drop)
+}
+
+/// Without what XML cannot say at all, not even escaped.
+fn allowed(text: &str) -> String {
+    let refused = |c: &char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+    text.chars().filter(|c| !refused(c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::super::tests::written;
+    use super::*;
+
+    #[test]
+    fn each_check_in_at_a_known_place_is_a_waypoint() {
+        let expected = format!(
+            "{BEGINNING}<wpt lat=\"37.8044\" lon=\"-122.2711\"><time>2021-01-02T15:41:25.397Z</time>\
+             <name>Bits &amp; &lt;Bobs&gt;</name><desc>5 stars</desc><type>cafe</type></wpt>\n{END}"
+        );
+        assert_eq!(written(Format::Gpx, "Bits\u{7} & <Bobs>"), expected);
+    }
+}

@@ -1,0 +1,65 @@
+//! One object with the list `checkins`, as an import has it; a check-in stands on a line.
+
+use std::io::{Result, Write};
+
+use serde::Serialize;
+
+use super::Visit;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    id: String,
+    time: String,
+    user_id: u64,
+    location_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longitude: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latitude: Option<f64>,
+    star_rating: u8,
+}
+
+pub(super) fn begin(out: &mut impl Write) -> Result<()> {
+    out.write_all(b"{\"checkins\":[")
+}
+
+pub(super) fn write(out: &mut impl Write, separator: &str, visit: &Visit<'_>) -> Result<()> {
+    let Visit { checkin, location } = visit;
+    let record = Record {
+        id: checkin.id.to_string(),
+        time: super::time(checkin.time_ms),
+        user_id: checkin.user.get(),
+        location_id: checkin.location.get(),
+        location_name: location.map(|location| location.name.as_str()),
+        longitude: location.map(|location| location.coordinates.longitude()),
+        latitude: location.map(|location| location.coordinates.latitude()),
+        star_rating: checkin.stars.get(),
+    };
+    writeln!(out, "{separator}")?;
+    serde_json::to_writer(out, &record).map_err(Into::into)
+}
+
+pub(super) fn end(out: &mut impl Write) -> Result<()> {
+    out.write_all(b"\n]}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::super::tests::written;
+
+    #[test]
+    fn each_check_in_is_an_object_on_its_line() {
+        assert_eq!(
+            written(Format::Json, "Zoë's \"Two\""),
+            r#"{"checkins":[
+{"id":"1793491200000-0","time":"2021-01-02T15:41:25.397Z","userId":77,"locationId":2,"locationName":"Zoë's \"Two\"","longitude":-122.2711,"latitude":37.8044,"starRating":5},
+{"id":"1609602085000-1","time":"2021-01-02T15:41:25Z","userId":77,"locationId":2,"starRating":5}
+]}
+"#
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! Comma-separated values (RFC 4180), which people open in a spreadsheet.
+
+use std::borrow::Cow;
+use std::io::{Result, Write};
+
+use csv::{Terminator, WriterBuilder};
+
+use super::Visit;
+use crate::domain::Coordinates;
+
+/// The columns, as an import knows them.
+const COLUMNS: [&str; 8] =
+    ["id", "time", "userId", "locationId", "locationName", "longitude", "latitude", "starRating"];
+
+/// A row is not longer, mostly.
+const ROW_BYTES: usize = 256;
+
+pub(super) fn begin(out: &mut impl Write) -> Result<()> {
+    row(out, &COLUMNS)
+}
+
+pub(super) fn write(out: &mut impl Write, visit: &Visit<'_>) -> Result<()> {
+    let Visit { checkin, location } = visit;
+    let name = location.map_or(Cow::default(), |location| harmless(&location.name));
+    let degrees =
+        |degrees: Option<f64>| degrees.map_or(String::new(), |degrees| degrees.to_string());
+    let coordinates = location.map(|location| location.coordinates);
+    row(
+        out,
+        &[
+            &checkin.id.to_string(),
+            &super::time(checkin.time_ms),
+            &checkin.user.to_string(),
+            &checkin.location.to_string(),
+            &name,
+            &degrees(coordinates.map(Coordinates::longitude)),
+            &degrees(coordinates.map(Coordinates::latitude)),
+            &checkin.stars.to_string(),
+        ],
+    )
+}
+
+/// A text that no spreadsheet takes for a formula: whoever names a place would run it on the
+/// computers of its visitors.
+fn harmless(text: &str) -> Cow<'_, str> {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        true => Cow::Owned(format!("'{text}")),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// A writer for each row, as it would keep back what it has otherwise.
+fn row(out: &mut impl Write, cells: &[&str]) -> Result<()> {
+    let mut builder = WriterBuilder::new();
+    builder.terminator(Terminator::CRLF).buffer_capacity(ROW_BYTES);
+    let mut writer = builder.from_writer(out);
+    writer.write_record(cells).map_err(std::io::Error::from)?;
+    writer.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::super::tests::written;
+    use super::*;
+
+    #[test]
+    fn each_check_in_is_a_row() {
+        assert_eq!(
+            written(Format::Csv, "Zoë's \"Two\", Inc."),
+            "id,time,userId,locationId,locationName,longitude,latitude,starRating\r\n\
+             1793491200000-0,2021-01-02T15:41:25.397Z,77,2,\"Zoë's \"\"Two\"\", Inc.\",-122.2711,37.8044,5\r\n\
+             1609602085000-1,2021-01-02T15:41:25Z,77,2,,,,5\r\n"
+        );
+    }
+
+    #[test]
+    fn a_name_is_no_formula() {
+        for name in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"] {
+            assert_eq!(harmless(name), format!("'{name}"));
+            assert!(written(Format::Csv, name).contains(&format!("'{}", &name[..1])));
+        }
+        assert_eq!(harmless("A-1 = @home"), "A-1 = @home");
+    }
+}

@@ -1,0 +1,190 @@
+//! One service of ours, asked over HTTP.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
+use reqwest::redirect::Policy;
+use reqwest::{Response, StatusCode, Url};
+use tokio::time::sleep;
+
+use super::retry;
+use crate::domain::{Email, NewCheckin};
+
+/// How long one attempt may take: longer than any answer that a service gives, which ends a request
+/// itself before that.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The name of the session cookie.
+const SESSION: &str = "checkinapp";
+
+/// What the receiver says to an identical check-in; other reasons have the same status.
+const IDENTICAL: &str = "Multiple identical checkins are not permitted.";
+
+/// The connections to a service; clones share them.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    http: reqwest::Client,
+    base: String,
+}
+
+/// A session cookie as it is sent back. `Debug` does not show it.
+#[derive(Clone)]
+pub struct Cookie(HeaderValue);
+
+/// Why somebody could not be logged in.
+#[derive(Debug)]
+pub enum LoginError {
+    /// There is no such account, or its password is another.
+    Wrong,
+    /// It answered something else.
+    Refused(StatusCode),
+    /// There is a 200, and no session cookie with it.
+    NoCookie,
+    /// There was no answer.
+    Unreachable(reqwest::Error),
+}
+
+/// What came of sending a check-in once.
+pub(super) enum Answer {
+    Accepted,
+    Duplicate,
+    Refused(u16),
+    /// 503, and what it asks for.
+    Away(Option<Duration>),
+    Nothing,
+}
+
+impl HttpClient {
+    /// A client for a service at this address. It speaks HTTP/1.1, follows nothing, and uses no
+    /// proxy: the service is to be measured.
+    ///
+    /// # Errors
+    ///
+    /// When the roots of trust of this machine cannot be read.
+    pub fn new(base: &Url) -> Result<Self, reqwest::Error> {
+        // The one that the Redis client takes. An error means that there is one.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self { http, base: base.as_str().trim_end_matches('/').to_owned() })
+    }
+
+    /// Makes sure that somebody answers there.
+    ///
+    /// # Errors
+    ///
+    /// When nobody does, or nobody who is well.
+    pub async fn reach(&self) -> Result<(), reqwest::Error> {
+        let asked = self.http.get(format!("{}/healthz", self.base)).send().await;
+        asked.and_then(Response::error_for_status).map(drop).map_err(reqwest::Error::without_url)
+    }
+
+    /// Logs somebody in. Waits and asks again where the service is busy, as long as it says.
+    ///
+    /// # Errors
+    ///
+    /// When it does not succeed.
+    pub async fn log_in(&self, email: &Email, password: &str) -> Result<Cookie, LoginError> {
+        let body = serde_json::json!({"email": email.as_str(), "password": password}).to_string();
+        let mut attempts = 1;
+        loop {
+            let response = self.post("/login", &body, HeaderMap::new()).await;
+            let response = response.map_err(LoginError::Unreachable)?;
+            match response.status() {
+                StatusCode::OK => return session(&response).ok_or(LoginError::NoCookie),
+                StatusCode::UNAUTHORIZED => return Err(LoginError::Wrong),
+                status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
+                    let wait = retry::wait(attempts, retry_after(&response));
+                    sleep(wait.ok_or(LoginError::Refused(status))?).await;
+                    attempts += 1;
+                }
+                status => return Err(LoginError::Refused(status)),
+            }
+        }
+    }
+
+    /// Sends a check-in once.
+    pub(super) async fn check_in(
+        &self,
+        cookie: &Cookie,
+        key: &HeaderValue,
+        checkin: NewCheckin,
+    ) -> Answer {
+        let NewCheckin { user, location, stars } = checkin;
+        let body = format!(r#"{{"userId":{user},"locationId":{location},"starRating":{stars}}}"#);
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, cookie.0.clone());
+        headers.insert("idempotency-key", key.clone());
+        match self.post("/api/checkin", &body, headers).await {
+            Ok(response) => answer(response).await,
+            Err(_) => Answer::Nothing,
+        }
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        body: &str,
+        headers: HeaderMap,
+    ) -> Result<Response, reqwest::Error> {
+        let request = self.http.post(format!("{}{path}", self.base)).headers(headers);
+        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_owned());
+        request.send().await.map_err(reqwest::Error::without_url)
+    }
+}
+
+/// Reads the answer to its end, for only then is the connection free for the next one.
+async fn answer(response: Response) -> Answer {
+    let (status, asked) = (response.status(), retry_after(&response));
+    let Ok(body) = response.bytes().await else {
+        return Answer::Nothing;
+    };
+    match status {
+        StatusCode::ACCEPTED => Answer::Accepted,
+        StatusCode::UNPROCESSABLE_ENTITY if *body == *IDENTICAL.as_bytes() => Answer::Duplicate,
+        StatusCode::SERVICE_UNAVAILABLE => Answer::Away(asked),
+        refused => Answer::Refused(refused.as_u16()),
+    }
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    retry::retry_after(response.headers().get(RETRY_AFTER)?.to_str().ok())
+}
+
+fn session(response: &Response) -> Option<Cookie> {
+    let lines = response.headers().get_all(SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.filter_map(|line| line.split(';').next());
+    let pair = pairs.find(|pair| pair.split_once('=').is_some_and(|(name, _)| name == SESSION))?;
+    HeaderValue::from_str(pair).ok().map(Cookie)
+}
+
+impl fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cookie(…)")
+    }
+}
+
+impl fmt::Display for LoginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong => f.write_str("the password is wrong"),
+            Self::Refused(status) => write!(f, "the authentication service answered {status}"),
+            Self::NoCookie => write!(f, "the answer came without the cookie {SESSION}"),
+            Self::Unreachable(_) => f.write_str("the authentication service does not answer"),
+        }
+    }
+}
+
+impl std::error::Error for LoginError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreachable(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! From the first check-in that is due to the last answer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::header::HeaderValue;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::client::{Answer, Cookie, HttpClient};
+use super::pace::Pace;
+use super::plan::{Plan, Visit};
+use super::retry;
+use super::tally::{Outcome, Tally};
+use crate::domain::{NewCheckin, UserId};
+
+/// Check-ins that may wait for their answers at a time, each on a connection of its own: more than a
+/// receiver that is well ever lets wait, fewer than the files that a process may open.
+pub const MAX_IN_FLIGHT: usize = 900;
+
+/// How long to wait for the last answers when somebody ends the run.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Who sends, and what is counted; clones share it.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    client: HttpClient,
+    sessions: Arc<[(UserId, Cookie)]>,
+    /// What idempotency keys begin with: no two runs may have the same.
+    run: Arc<str>,
+    // Numbers that are added up, and never across an await.
+    tally: Arc<Mutex<Tally>>,
+}
+
+impl Sender {
+    /// Sends for these users.
+    #[must_use]
+    pub fn new(client: HttpClient, sessions: Vec<(UserId, Cookie)>, run: &str) -> Self {
+        Self { client, sessions: sessions.into(), run: run.into(), tally: Arc::default() }
+    }
+
+    /// The counts as they stand.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.count().clone()
+    }
+
+    fn count(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a check-in until it is answered or was sent often enough.
+    async fn send(self, visit: Visit, number: u64, due: Instant) {
+        let (user, cookie) = &self.sessions[visit.user];
+        let key = HeaderValue::try_from(format!("{}-{number}", self.run));
+        let key = key.expect("letters, digits and a dash may stand in a header");
+        let outcome = self.answered(cookie, &key, visit.by(*user)).await;
+        self.count().count(outcome, due.elapsed());
+    }
+
+    async fn answered(&self, cookie: &Cookie, key: &HeaderValue, checkin: NewCheckin) -> Outcome {
+        let mut attempts = 1;
+        loop {
+            let (outcome, asked) = match self.client.check_in(cookie, key, checkin).await {
+                Answer::Accepted => return Outcome::Accepted,
+                Answer::Duplicate => return Outcome::Duplicate,
+                Answer::Refused(status) => return Outcome::Refused(status),
+                Answer::Away(asked) => (Outcome::Refused(503), asked),
+                Answer::Nothing => (Outcome::Unanswered, None),
+            };
+            let Some(wait) = retry::wait(attempts, asked) else {
+                return outcome;
+            };
+            sleep(wait).await;
+            attempts += 1;
+            self.count().count_retry();
+        }
+    }
+}
+
+/// Sends all check-ins when they are due, and waits for the answers; `stop` ends it early. Gives the
+/// time that it took.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends everything that is on its way.
+pub async fn run(
+    sender: &Sender,
+    plan: Plan,
+    pace: Pace,
+    stop: impl Future<Output = ()>,
+) -> Duration {
+    let start = Instant::now();
+    let mut sends = JoinSet::new();
+    let all = async {
+        send_when_due(sender, plan, pace, start, &mut sends).await;
+        end_of(&mut sends).await;
+    };
+    let stopped = tokio::select! {
+        () = stop => true,
+        () = all => false,
+    };
+    if stopped {
+        drop(timeout(GRACE, end_of(&mut sends)).await);
+    }
+    let took = start.elapsed();
+    sends.shutdown().await;
+    sender.count().give_up_the_rest();
+    took
+}
+
+async fn send_when_due(
+    sender: &Sender,
+    mut plan: Plan,
+    pace: Pace,
+    start: Instant,
+    sends: &mut JoinSet<()>,
+) {
+    let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+    let mut ticks = pace.ticks(start);
+    while let Some(number) = ticks.recv().await {
+        // One that is missed is drawn, too, so that the others are the same in every run.
+        let visit = plan.visit();
+        let Ok(place) = Arc::clone(&in_flight).try_acquire_owned() else {
+            sender.count().count_missed();
+            continue;
+        };
+        sender.count().count_sent();
+        let sending = sender.clone().send(visit, number, start + pace.due(number));
+        sends.spawn(async move {
+            sending.await;
+            drop(place);
+        });
+        while sends.try_join_next().is_some() {}
+    }
+}
+
+/// A send that panics has no outcome, and counts as given up.
+async fn end_of(sends: &mut JoinSet<()>) {
+    while sends.join_next().await.is_some() {}
+}

@@ -1,0 +1,87 @@
+//! The export of Swarm (Foursquare): who was where, without ratings.
+//!
+//! It is another's format, which changed over the years: what is missing or unknown is not an error
+//! unless it is needed. Needed are the time (`createdAt`, UTC, as a text or in seconds) and a venue
+//! with its name and its coordinates.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::error::{RecordPlace, Rule};
+use super::fields::Entries;
+use crate::domain::Coordinates;
+
+/// A check-in of an export, before it is known which of our places it was at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SwarmVisit {
+    /// Where it stands.
+    pub place: RecordPlace,
+    /// In milliseconds since 1970.
+    pub time_ms: u64,
+    /// Where it was.
+    pub venue: Venue,
+}
+
+/// A place as the export has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Venue {
+    /// The other service's id; old exports have none.
+    pub id: Option<String>,
+    /// Without blanks around it.
+    pub name: String,
+    /// Of the venue, or else of the telephone.
+    pub coordinates: Coordinates,
+}
+
+/// The check-ins of a file that is such an export: an object with `items`, or a list of check-ins.
+pub(super) fn items(text: &str) -> Option<Vec<&RawValue>> {
+    if text.trim_start().starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+        let first: Value = serde_json::from_str(items.first()?.get()).ok()?;
+        return first.get("createdAt").is_some().then_some(items);
+    }
+    let Entries(entries) = serde_json::from_str(text).ok()?;
+    let (_, items) = entries.into_iter().find(|(name, _)| name == "items")?;
+    serde_json::from_str(items.get()).ok()
+}
+
+/// One check-in, or the field that is wrong.
+pub(super) fn visit(
+    raw: &RawValue,
+    place: RecordPlace,
+) -> Result<SwarmVisit, (&'static str, Rule)> {
+    let item: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+    let time_ms = match item.get("createdAt") {
+        None | Some(Value::Null) => return Err(("createdAt", Rule::Missing)),
+        Some(time) => milliseconds(time).ok_or_else(|| {
+            let rule = "must be a time like 2016-01-01 12:00:00, or seconds since 1970";
+            ("createdAt", Rule::Value(rule.to_owned()))
+        })?,
+    };
+    let name = item.pointer("/venue/name").and_then(Value::as_str).map(str::trim);
+    let name = name.filter(|name| !name.is_empty()).ok_or(("venue.name", Rule::Missing))?;
+    let of_venue = item.pointer("/venue/location").and_then(coordinates);
+    let coordinates = of_venue.or_else(|| coordinates(&item));
+    let coordinates = coordinates.ok_or(("venue.location", Rule::Missing))?;
+    let id = item.pointer("/venue/id").and_then(Value::as_str).map(str::to_owned);
+    Ok(SwarmVisit { place, time_ms, venue: Venue { id, name: name.to_owned(), coordinates } })
+}
+
+fn milliseconds(time: &Value) -> Option<u64> {
+    if let Some(seconds) = time.as_u64() {
+        return seconds.checked_mul(1000).filter(|ms| i64::try_from(*ms).is_ok());
+    }
+    let text = time.as_str()?;
+    let time = text
+        .parse::<Timestamp>()
+        .or_else(|_| text.parse::<DateTime>().and_then(|time| TimeZone::UTC.to_timestamp(time)));
+    u64::try_from(time.ok()?.as_millisecond()).ok()
+}
+
+fn coordinates(of: &Value) -> Option<Coordinates> {
+    let degrees = |name| of.get(name).and_then(Value::as_f64);
+    Coordinates::new(degrees("lng")?, degrees("lat")?).ok()
+}

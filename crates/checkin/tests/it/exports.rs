@@ -1,0 +1,122 @@
+//! A person's check-ins out of one store and into another.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Ended, Site};
+
+const AL: &str = "al.appelhof@example.com";
+
+#[track_caller]
+fn export(site: &Site, flags: &[&str]) -> String {
+    let ended = site.run("export", &[&["--user", AL], flags].concat());
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+    ended.stdout
+}
+
+fn load(site: &Site, file: &str, text: &str) -> Ended {
+    let path = site.directory.path().join(file);
+    fs::write(&path, text).unwrap();
+    site.run("load", &[path.to_str().unwrap()])
+}
+
+/// Al, who has not checked in, and the places of the demo.
+fn people_and_places() -> String {
+    let data = checkin::demo::data(1_793_491_200_000);
+    let places = data.locations.iter().map(|location| {
+        json!({"id": location.id.get(), "name": location.name, "category": location.category.as_str(),
+               "location": location.coordinates.to_string()})
+    });
+    let al = json!({"id": 77, "firstName": "Al", "lastName": "Appelhof", "email": AL,
+                    "password": "long enough"});
+    json!({"users": [al], "locations": places.collect::<Vec<_>>()}).to_string()
+}
+
+#[test]
+fn an_export_is_loaded_from_sqlite_into_redis() {
+    an_export_is_loaded(&Site::sqlite(), &|| Site::on(testkit::RedisServer::start()));
+}
+
+#[test]
+fn an_export_is_loaded_from_redis_into_sqlite() {
+    an_export_is_loaded(&Site::redis(), &Site::empty_sqlite);
+}
+
+fn an_export_is_loaded(from: &Site, empty: &dyn Fn() -> Site) {
+    from.count_all();
+    let json = export(from, &[]);
+    let visits: Value = serde_json::from_str(&json).unwrap();
+    let count = visits["checkins"].as_array().unwrap().len();
+    assert!(count > 50, "{count}");
+    for (format, file) in [("json", "al.json"), ("csv", "al.csv")] {
+        let to = empty();
+        assert_eq!(load(&to, "people.json", &people_and_places()).code, 0);
+        let text = export(from, &["--format", format]);
+        let loaded = load(&to, file, &text);
+        assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
+        assert!(loaded.stdout.contains(&format!("check-ins: {count} loaded")), "{}", loaded.stdout);
+        let again = load(&to, file, &text);
+        assert!(again.stdout.contains(&format!("{count} there already")), "{}", again.stdout);
+        to.count_all();
+        assert_eq!(export(&to, &[]), json, "{format}");
+    }
+    // Back where it came from it changes nothing.
+    let back = load(from, "al.json", &json);
+    assert!(back.stdout.contains(&format!("0 loaded, {count} there already")), "{}", back.stdout);
+}
+
+#[test]
+fn old_check_ins_keep_their_times() {
+    let site = Site::sqlite();
+    let old = "time,userId,locationId,starRating\n2016-01-01T12:00:00Z,77,2,5\n";
+    assert_eq!(load(&site, "old.csv", old).code, 0);
+    site.count_all();
+    let text = export(&site, &["--format", "csv"]);
+    let last = text.lines().last().unwrap();
+    assert!(last.contains(",2016-01-01T12:00:00Z,77,2,"), "{last}");
+    let again = load(&site, "al.csv", &text);
+    assert!(again.stdout.contains("check-ins: 0 loaded"), "{}", again.stdout);
+    let other = Site::redis();
+    let new = load(&other, "al.csv", &text);
+    assert!(new.stdout.contains("check-ins: 1 loaded"), "{}", new.stdout);
+    assert!(load(&other, "al.csv", &text).stdout.contains("check-ins: 0 loaded"));
+}
+
+#[test]
+fn waypoints_go_into_a_file() {
+    let site = Site::sqlite();
+    site.count_all();
+    let path = site.directory.path().join("al.gpx");
+    let said = export(&site, &["--format", "gpx", "--output", path.to_str().unwrap()]);
+    let text = fs::read_to_string(&path).unwrap();
+    let count = text.matches("<wpt ").count();
+    assert!(count > 50 && text.ends_with("</gpx>\n"), "{count}");
+    assert!(said.starts_with(&format!("{count} check-ins written to ")), "{said}");
+}
+
+#[test]
+fn who_has_no_check_ins_has_an_empty_export() {
+    let site = Site::empty_sqlite();
+    assert_eq!(load(&site, "people.json", &people_and_places()).code, 0);
+    assert_eq!(export(&site, &[]), "{\"checkins\":[\n]}\n");
+    assert_eq!(export(&site, &["--format", "csv"]).lines().count(), 1);
+}
+
+#[test]
+fn exports_that_cannot_begin() {
+    let site = Site::sqlite();
+    for (args, code, named) in [
+        (&[][..], 2, "--user"),
+        (&["--user", "x"], 2, "--user"),
+        (&["--user", "77", "--format", "xml"], 2, "--format"),
+        (&["--user", "9999"], 1, "9999"),
+        (&["--user", "nobody@example.com"], 1, "--user"),
+        (&["--user", "77", "--output", "absent/al.json"], 1, "absent/al.json"),
+    ] {
+        let ended = site.run("export", args);
+        assert_eq!(ended.code, code, "{args:?}: {}{}", ended.stdout, ended.stderr);
+        assert!(ended.stderr.contains(named), "{args:?}: {}", ended.stderr);
+        assert_eq!((ended.stdout.as_str(), ended.stderr.lines().count()), ("", 1), "{args:?}");
+    }
+}

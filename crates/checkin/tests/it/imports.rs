@@ -1,0 +1,170 @@
+//! Check-ins out of tables and out of the export of another service.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Ended, Site, USER};
+
+/// Writes a file beside the store, and loads it.
+fn load(site: &Site, file: &str, text: &str, flags: &[&str]) -> Ended {
+    let path = site.directory.path().join(file);
+    fs::write(&path, text).unwrap();
+    site.run("load", &[&[path.to_str().unwrap()], flags].concat())
+}
+
+#[track_caller]
+fn says(ended: &Ended, words: &str) {
+    assert!(ended.stdout.contains(words), "{words:?}: {}{}", ended.stdout, ended.stderr);
+}
+
+#[track_caller]
+fn fails(ended: &Ended, named: &[&str]) {
+    assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    for name in named {
+        assert!(ended.stderr.contains(name), "{name}: {}", ended.stderr);
+    }
+}
+
+/// Every kind of row: the log is past all of them.
+const TABLE: &str = "time,userId,locationId,starRating\n\
+    2016-01-01T12:00:00Z,77,2,5\n1451649600000,77,3,4\n1451649600000,78,2,5\n";
+
+#[test]
+fn a_table_is_loaded_once_on_sqlite() {
+    a_table_is_loaded_once(&Site::sqlite());
+}
+
+#[test]
+fn a_table_is_loaded_once_on_redis() {
+    a_table_is_loaded_once(&Site::redis());
+}
+
+fn a_table_is_loaded_once(site: &Site) {
+    let loaded = load(site, "visits.csv", TABLE, &[]);
+    assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
+    says(&loaded, "check-ins: 3 loaded, 0 there already");
+    says(&load(site, "visits.csv", TABLE, &[]), "check-ins: 0 loaded, 3 there already");
+    // The same visits in another file, with one more.
+    let more = format!("{TABLE}2016-01-01T12:00:00Z,79,2,5\n");
+    says(&load(site, "more.csv", &more, &[]), "check-ins: 1 loaded, 3 there already");
+}
+
+#[test]
+fn a_table_goes_into_an_empty_log_once() {
+    let site = Site::empty_sqlite();
+    let people = json!({
+        "users": [{"id": 77, "firstName": "Al", "lastName": "", "email": "al@example.com",
+                   "password": "long enough"},
+                  {"id": 78, "firstName": "Bo", "lastName": "", "email": "bo@example.com",
+                   "password": "long enough"}],
+        "locations": [{"id": 2, "name": "Two", "category": "cafe", "location": "0,0"},
+                      {"id": 3, "name": "Three", "category": "cafe", "location": "0,1"}],
+    });
+    assert_eq!(load(&site, "people.json", &people.to_string(), &[]).code, 0);
+    says(&load(&site, "visits.csv", TABLE, &[]), "check-ins: 3 loaded");
+    says(&load(&site, "visits.csv", TABLE, &[]), "check-ins: 0 loaded, 3 there already");
+}
+
+#[test]
+fn wrong_rows_are_named_and_the_rest_is_loaded() {
+    let site = Site::sqlite();
+    let rows = load(&site, "rows.csv", &format!("{TABLE}soon,77,2,5\n1,9999,2,5\n"), &[]);
+    says(&rows, "rows.csv: line 5, time: must be a time");
+    says(&rows, "check-ins: 1-");
+    says(&rows, "check-ins: 3 loaded");
+    fails(&rows, &["1 errors, 1 records refused"]);
+    let columns = load(&site, "columns.csv", &format!("colour,{TABLE}"), &[]);
+    says(&columns, "columns.csv: line 1, colour: is not known");
+    fails(&columns, &["1 errors"]);
+}
+
+/// A place of the demo, and what an export would say of a visit there.
+fn visit(id: &str, time: Value, name: &str, latitude: f64) -> Value {
+    let location = json!({"lat": latitude, "lng": -122.0, "country": "United States"});
+    json!({"id": format!("56867d5e498e4d4b2a1b{id}"), "createdAt": time, "type": "checkin",
+           "timeZoneOffset": -480, "lat": 1.0, "lng": 1.0,
+           "venue": {"id": id, "name": name, "url": "https://example.com", "location": location}})
+}
+
+fn export() -> String {
+    let items = [
+        visit("1", json!("2016-01-03 12:00:00.000000"), "Here", 10.0),
+        visit("2", json!(1_451_736_000), "here", 10.001),
+        visit("3", json!("2016-01-01 12:00:00.000000"), "Elsewhere", 20.0),
+        visit("3", json!("2016-01-01 13:00:00.000000"), "Elsewhere", 20.0),
+    ];
+    json!({"count": items.len(), "items": items}).to_string()
+}
+
+#[test]
+fn an_export_is_loaded_once_on_sqlite() {
+    an_export_is_loaded_once(&Site::sqlite());
+}
+
+#[test]
+fn an_export_is_loaded_once_on_redis() {
+    an_export_is_loaded_once(&Site::redis());
+}
+
+fn an_export_is_loaded_once(site: &Site) {
+    let here = json!({"locations": [
+        {"id": 500, "name": "Here", "category": "bar", "location": "-122,10"}]});
+    assert_eq!(load(site, "here.json", &here.to_string(), &[]).code, 0);
+    let flags = ["--user", "al.appelhof@example.com", "--stars", "4"];
+    let known = load(site, "checkins1.json", &export(), &flags);
+    says(&known, "checkins1.json: items[2].venue: no place named \"Elsewhere\" is within 250 m");
+    says(&known, "check-ins: 2 loaded, 0 there already");
+    fails(&known, &["2 errors"]);
+
+    let user = USER.to_string();
+    let flags = ["--user", &user, "--stars", "4", "--new-places", "gym"];
+    let all = load(site, "checkins1.json", &export(), &flags);
+    assert_eq!((all.code, all.stderr.as_str()), (0, ""), "{}", all.stdout);
+    says(&all, "new places: 1 loaded, 0 there already");
+    says(&all, "check-ins: 2 loaded, 2 there already");
+    let again = load(site, "checkins1.json", &export(), &flags);
+    assert!(!again.stdout.contains("new places"), "{}", again.stdout);
+    says(&again, "check-ins: 0 loaded, 4 there already");
+}
+
+#[test]
+fn an_export_needs_a_user_and_a_rating() {
+    let site = Site::sqlite();
+    let load = |flags: &[&str]| load(&site, "checkins1.json", &export(), flags);
+    fails(&load(&[]), &["checkins1.json", "--user"]);
+    fails(&load(&["--user", "77"]), &["checkins1.json", "--stars"]);
+    fails(&load(&["--user", "9999", "--stars", "4"]), &["--user", "9999"]);
+    fails(&load(&["--user", "nobody@example.com", "--stars", "4"]), &["--user"]);
+    for (flag, value) in [("--user", "x"), ("--stars", "6"), ("--new-places", "pub")] {
+        let wrong = load(&[flag, value]);
+        assert_eq!(wrong.code, 2);
+        assert!(wrong.stderr.contains(flag), "{}", wrong.stderr);
+    }
+    let table = site.directory.path().join("visits.csv");
+    fs::write(&table, TABLE).unwrap();
+    fails(&site.run("load", &[table.to_str().unwrap(), "--stars", "4"]), &["--stars", "Swarm"]);
+}
+
+#[tokio::test]
+async fn the_demo_counts_once_on_sqlite() {
+    the_demo_counts_once(&Site::sqlite()).await;
+}
+
+#[tokio::test]
+async fn the_demo_counts_once_on_redis() {
+    the_demo_counts_once(&Site::redis()).await;
+}
+
+/// The figures of the demo are the sums over its check-ins, before and after they are counted.
+async fn the_demo_counts_once(site: &Site) {
+    site.count_all();
+    let auth = site.auth(&[]);
+    let session: Value = auth.logged_in().await.get("/session").await.json();
+    let data = checkin::demo::data(1_793_491_200_000);
+    let al = data.users.iter().find(|user| user.id.get() == USER).unwrap();
+    assert_eq!(session["user"]["numCheckins"], al.num_checkins);
+    assert_eq!(session["user"]["lastCheckin"], al.last_checkin.unwrap());
+    assert_eq!(session["user"]["lastSeenAt"], al.last_seen_at.unwrap().get());
+}
