@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod api;
 mod auth;
 mod dead_letters;
 mod doctor;
@@ -40,6 +41,8 @@ enum Command {
     Up(up::Options),
     /// The authentication service
     Auth(auth::Options),
+    /// The read API
+    Api(api::Options),
     /// The check-in receiver
     Receiver(receiver::Options),
     /// The check-in processor
@@ -81,6 +84,7 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Up(options) => up::run(&config, options, source).await,
         Command::Auth(options) => auth::run(&config, options, source).await,
+        Command::Api(options) => api::run(&config, options, source).await,
         Command::Receiver(options) => receiver::run(&config, options, source).await,
         Command::Load(options) => load::run(&config, options).await,
         Command::Processor(options) => processor::run(&config, options).await,
