@@ -46,15 +46,16 @@ pub trait CheckinLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Checkin>>;
 
-    /// The entries with the highest ids, those first, at most `limit`.
-    async fn latest_checkins(&self, limit: usize) -> Result<Vec<Checkin>>;
+    /// The entries with the highest ids below `before`, those first, at most `limit`. Entries that
+    /// are no check-ins are passed over.
+    async fn latest_checkins(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>>;
 
     /// Where the log ends now.
     async fn log_end(&self) -> Result<LogPosition>;
 
     /// Reads on from a position, in the order of each partition, about `limit` entries, and moves
-    /// the position behind them.
-    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<Checkin>>;
+    /// the position behind them. Each check-in comes with its partition, an index into the position.
+    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>>;
 }
 
 /// How long an idempotency key is remembered.
