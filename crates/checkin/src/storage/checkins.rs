@@ -53,8 +53,8 @@ pub trait CheckinLog: Send + Sync {
     async fn log_end(&self) -> Result<LogPosition>;
 
     /// Reads on from a position, in the order of each partition, about `limit` entries, and moves
-    /// the position behind them.
-    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<Checkin>>;
+    /// the position behind them. Each check-in comes with its partition, an index into the position.
+    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>>;
 }
 
 /// How long an idempotency key is remembered.

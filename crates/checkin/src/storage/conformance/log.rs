@@ -62,9 +62,15 @@ pub(in crate::storage) async fn a_reader_follows_the_log(subject: Subject) {
     while read.len() < 5 {
         let again: LogPosition = early.to_string().parse().unwrap();
         assert_eq!(again, early);
+        let mut one_by_one = early.clone();
         let page = storage.follow(&mut early, 2).await.unwrap();
         assert!(!page.is_empty());
-        read.extend(page);
+        for (partition, checkin) in page {
+            assert!(one_by_one.0[partition] < checkin.id);
+            one_by_one.0[partition] = checkin.id;
+            read.push(checkin);
+        }
+        assert_eq!(one_by_one, early);
     }
     read.sort_unstable_by_key(|checkin| checkin.id);
     checkins.sort_unstable_by_key(|checkin| checkin.id);

@@ -73,7 +73,7 @@ impl CheckinLog for RedisStorage {
         Ok(LogPosition(ends))
     }
 
-    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<Checkin>> {
+    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>> {
         let partitions = self.keys.partitions();
         // A position of another number of partitions is not one of this log.
         from.0.resize(partitions, CheckinId::MIN);
@@ -82,13 +82,14 @@ impl CheckinLog for RedisStorage {
         let read = read.map(|(partition, after)| self.entries_after(partition, *after, share));
         let read = at_once(read.collect()).await?;
         let mut checkins = Vec::new();
-        for (position, entries) in from.0.iter_mut().zip(read) {
+        for (partition, entries) in read.into_iter().enumerate() {
             if let Some(last) = entries.last() {
-                *position = last.id;
+                from.0[partition] = last.id;
             }
-            checkins.extend(entries.into_iter().filter_map(|entry| entry.checkin().ok()));
+            let entries = entries.into_iter().filter_map(|entry| entry.checkin().ok());
+            checkins.extend(entries.map(|checkin| (partition, checkin)));
         }
-        checkins.sort_unstable_by_key(|checkin: &Checkin| checkin.id);
+        checkins.sort_unstable_by_key(|(_, checkin): &(usize, Checkin)| checkin.id);
         Ok(checkins)
     }
 }

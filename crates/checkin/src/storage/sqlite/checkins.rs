@@ -65,7 +65,7 @@ impl CheckinLog for SqliteStorage {
         Ok(LogPosition(vec![last]))
     }
 
-    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<Checkin>> {
+    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>> {
         // A position of another number of partitions is not one of this log.
         from.0.resize(1, CheckinId::MIN);
         let after = from.0[0];
@@ -74,7 +74,7 @@ impl CheckinLog for SqliteStorage {
         if let Some(last) = checkins.last() {
             from.0[0] = last.id;
         }
-        Ok(checkins)
+        Ok(checkins.into_iter().map(|checkin| (0, checkin)).collect())
     }
 }
 
