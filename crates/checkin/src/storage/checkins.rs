@@ -46,8 +46,9 @@ pub trait CheckinLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Checkin>>;
 
-    /// The entries with the highest ids, those first, at most `limit`.
-    async fn latest_checkins(&self, limit: usize) -> Result<Vec<Checkin>>;
+    /// The entries with the highest ids below `before`, those first, at most `limit`. Entries that
+    /// are no check-ins are passed over.
+    async fn latest_checkins(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>>;
 
     /// Where the log ends now.
     async fn log_end(&self) -> Result<LogPosition>;

@@ -44,8 +44,12 @@ pub(in crate::storage) async fn entries_come_back_in_order_and_in_pages(subject:
     assert_eq!(between(CheckinId::MIN, max, 0).await, []);
 
     let latest: Vec<Checkin> = checkins.iter().rev().copied().collect();
-    assert_eq!(storage.latest_checkins(3).await.unwrap(), latest[..3]);
-    assert_eq!(storage.latest_checkins(9).await.unwrap(), latest);
+    let before = async |id, limit| storage.latest_checkins(id, limit).await.unwrap();
+    assert_eq!(before(max, 3).await, latest[..3]);
+    assert_eq!(before(max, 9).await, latest);
+    assert_eq!(before(latest[2].id, 2).await, latest[3..5]);
+    assert_eq!(before(latest[6].id, 2).await, []);
+    assert_eq!(before(CheckinId::MIN, 2).await, []);
 }
 
 pub(in crate::storage) async fn a_reader_follows_the_log(subject: Subject) {

@@ -53,9 +53,9 @@ impl CheckinLog for RedisStorage {
         Ok(checkins)
     }
 
-    async fn latest_checkins(&self, limit: usize) -> Result<Vec<Checkin>> {
+    async fn latest_checkins(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>> {
         let partitions = 0..self.keys.partitions();
-        let read = partitions.map(|partition| self.latest(partition, limit));
+        let read = partitions.map(|partition| self.latest(partition, before, limit));
         let mut checkins = at_once(read.collect()).await?.concat();
         checkins.sort_unstable_by_key(|checkin| std::cmp::Reverse(checkin.id));
         checkins.truncate(limit);
@@ -121,8 +121,18 @@ impl RedisStorage {
         Ok(checkins)
     }
 
-    async fn latest(&self, partition: usize, limit: usize) -> Result<Vec<Checkin>> {
-        let (log, mut last, mut checkins) = (self.keys.log(partition), "+".to_owned(), Vec::new());
+    async fn latest(
+        &self,
+        partition: usize,
+        before: CheckinId,
+        limit: usize,
+    ) -> Result<Vec<Checkin>> {
+        let (log, mut last, mut checkins) =
+            (self.keys.log(partition), format!("({before}"), Vec::new());
+        // No entry can come before this one, and Redis refuses to ask.
+        if before == CheckinId::MIN {
+            return Ok(checkins);
+        }
         while checkins.len() < limit {
             let count = PAGE.min(limit - checkins.len());
             let range = ["XREVRANGE", &log, &last, "-", "COUNT", &count.to_string()];

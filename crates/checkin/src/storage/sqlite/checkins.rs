@@ -51,10 +51,14 @@ impl CheckinLog for SqliteStorage {
         Ok(self.database.read(read).await?)
     }
 
-    async fn latest_checkins(&self, limit: usize) -> Result<Vec<Checkin>> {
+    async fn latest_checkins(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>> {
         let read = move |connection: &Connection| {
-            let sql = format!("SELECT {COLUMNS} FROM checkins ORDER BY ms DESC, seq DESC LIMIT ?1");
-            let values = params![column::limit(limit)];
+            let sql = format!(
+                "SELECT {COLUMNS} FROM checkins WHERE (ms, seq) < (?1, ?2)
+                 ORDER BY ms DESC, seq DESC LIMIT ?3"
+            );
+            let (ms, seq) = column::position(before);
+            let values = params![ms, seq, column::limit(limit)];
             connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
         };
         Ok(self.database.read(read).await?)
