@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tower_express_session::{Error as SessionError, SessionRejection};
+use utoipa::ToSchema;
 
 use crate::passwords::Busy;
 use crate::storage::StorageError;
@@ -32,6 +33,8 @@ pub enum ApiError {
     Malformed(String),
     /// 403: the body names another user than the session.
     NotYourself,
+    /// 403: it is another user's, and theirs alone.
+    NotYours,
     /// 403: a page of another site sent the request.
     CrossSite,
     /// 404.
@@ -58,12 +61,18 @@ pub enum ApiError {
     Behind,
     /// 503: too much work of this kind at once.
     Busy,
+    /// 503: the service was started without a key for the weather service.
+    NoWeatherKey,
+    /// 503: the weather service cannot be reached.
+    WeatherAway,
+    /// 502: the weather service answered something else.
+    WeatherUnknown,
     /// 500.
     Internal,
 }
 
 /// A field of a request that breaks a rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// The field's name, as it was sent.
     pub field: String,
@@ -78,13 +87,20 @@ impl FieldError {
     }
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// What is wrong (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem<'a> {
+    /// Always `about:blank`.
     r#type: &'static str,
+    /// What the status means.
     title: &'static str,
+    /// The status.
     status: u16,
+    /// What is wrong this time.
     detail: &'a str,
+    /// The parameters or fields that are to blame.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
 }
 
@@ -93,7 +109,7 @@ impl ApiError {
         match self {
             Self::AuthenticationRequired | Self::InvalidLogin => StatusCode::UNAUTHORIZED,
             Self::Invalid(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::NotYourself | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::NotYourself | Self::NotYours | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TookTooLong => StatusCode::REQUEST_TIMEOUT,
@@ -104,7 +120,12 @@ impl ApiError {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::StoreAway(_) | Self::Behind | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StoreAway(_)
+            | Self::Behind
+            | Self::Busy
+            | Self::NoWeatherKey
+            | Self::WeatherAway => StatusCode::SERVICE_UNAVAILABLE,
+            Self::WeatherUnknown => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -127,6 +148,7 @@ impl ApiError {
             }
             Self::Malformed(what) => what.clone(),
             Self::NotYourself => "the session belongs to another user than userId names".to_owned(),
+            Self::NotYours => "this is for the user themself alone".to_owned(),
             Self::CrossSite => "a page of another site may not do this".to_owned(),
             Self::NotFound => "there is nothing at this address".to_owned(),
             Self::MethodNotAllowed => "this address does not take this method".to_owned(),
@@ -142,6 +164,13 @@ impl ApiError {
             Self::StoreAway(_) => "the store cannot be reached; try again later".to_owned(),
             Self::Behind => "too many check-ins wait to be counted; try again later".to_owned(),
             Self::Busy => "too many requests of this kind at once; try again later".to_owned(),
+            Self::NoWeatherKey => {
+                "there is no weather: no key for the weather service is set".to_owned()
+            }
+            Self::WeatherAway => "the weather service cannot be reached".to_owned(),
+            Self::WeatherUnknown => {
+                "the weather service did not answer with the weather".to_owned()
+            }
             Self::Internal => "something went wrong here; it has been logged".to_owned(),
             Self::AuthenticationRequired | Self::InvalidLogin | Self::IdenticalCheckin => {
                 String::new()
@@ -167,6 +196,7 @@ impl ApiError {
         match self {
             Self::TooMany(time) => Some(*time),
             Self::StoreAway(_) | Self::Busy => Some(Duration::from_secs(1)),
+            Self::WeatherAway | Self::WeatherUnknown => Some(Duration::from_secs(10)),
             // Processors that are at work get rid of some ten thousand a second.
             Self::Behind => Some(Duration::from_secs(5)),
             _ => None,

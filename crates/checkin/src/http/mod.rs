@@ -31,7 +31,7 @@ use tower_http::trace::TraceLayer;
 
 pub use address::ClientAddress;
 pub use cross_site::is_cross_site;
-pub use error::{ApiError, FieldError, chain};
+pub use error::{ApiError, FieldError, Problem, chain};
 pub use json::Fields;
 pub use metrics::Metrics;
 pub use probes::Probes;

@@ -1,5 +1,6 @@
 //! The services. They know the storage traits and the session, and never each other.
 
+pub mod api;
 pub mod auth;
 pub mod processor;
 pub mod receiver;

@@ -1,0 +1,87 @@
+//! Answers that anybody may keep for a while, and ask whether they are still right.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::http::ApiError;
+
+/// How many bytes of the body's hash make its tag.
+const TAG_BYTES: usize = 16;
+
+/// How long an answer may be kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cached(Duration);
+
+impl Cached {
+    pub(super) const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    pub(super) const fn minutes(minutes: u64) -> Self {
+        Self::seconds(minutes * 60)
+    }
+
+    /// The value as JSON, or 304 if the client has it already.
+    pub(super) fn answer(self, headers: &HeaderMap, value: &impl Serialize) -> Response {
+        let Ok(body) = serde_json::to_vec(value) else { return ApiError::Internal.into_response() };
+        let tag = tag(&body);
+        let mut response = match matches(headers, &tag) {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => ([(CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response(),
+        };
+        let control = format!("public, max-age={}", self.0.as_secs());
+        for (name, value) in [(CACHE_CONTROL, control), (ETAG, tag)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+fn tag(body: &[u8]) -> String {
+    let hash = Sha256::digest(body);
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..TAG_BYTES]))
+}
+
+/// Whether `If-None-Match` names the tag. Our tags have no comma in them; a weak one is as good
+/// (RFC 9110, 13.1.2).
+fn matches(headers: &HeaderMap, tag: &str) -> bool {
+    let lists = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
+    tags.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_it_already_is_told_so() {
+        let ask = |condition: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(IF_NONE_MATCH, condition.parse().unwrap());
+            Cached::seconds(9).answer(&headers, &[1, 2])
+        };
+        let first = ask("\"other\"");
+        assert_eq!(first.status(), StatusCode::OK);
+        assert_eq!(first.headers()[CACHE_CONTROL], "public, max-age=9");
+        let tag = first.headers()[ETAG].to_str().unwrap().to_owned();
+        for known in [&tag, &format!("W/{tag}"), &format!("\"a\", {tag}"), "*"] {
+            let again = ask(known);
+            assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{known}");
+            assert_eq!(again.headers()[ETAG].to_str().unwrap(), tag);
+        }
+        for other in ["", &tag[1..], "\"\"", "W/\"x\""] {
+            assert_eq!(ask(other).status(), StatusCode::OK, "{other}");
+        }
+    }
+}

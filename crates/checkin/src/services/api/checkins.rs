@@ -1,0 +1,72 @@
+//! The log of check-ins.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use super::document::{CheckinPage, LoginNeeded, Problems};
+use super::paging::{Limits, Paged};
+use super::parameters::{Parameters, integer};
+use super::representation::CheckinView;
+use super::{Api, Visitor};
+use crate::domain::{Checkin, CheckinId};
+use crate::http::ApiError;
+
+/// A check-in is short, so a page has many.
+const LIMITS: Limits = Limits { usual: 1000, most: 1000 };
+
+/// The check-ins of a time, in the order of their ids.
+#[utoipa::path(
+    get, path = "/api/checkins/{start}/{end}", tag = "check-ins", security(("session" = [])),
+    params(
+        ("start" = u64, Path, description = "Milliseconds since 1970, included", maximum = 9007199254740991i64),
+        ("end" = u64, Path, description = "The same, included; not before `start`", maximum = 9007199254740991i64),
+        CheckinPage,
+    ),
+    responses((status = 200, body = Vec<CheckinView>), LoginNeeded, Problems),
+)]
+pub(super) async fn between(
+    State(api): State<Arc<Api>>,
+    _visitor: Visitor,
+    given: Parameters,
+) -> Result<Paged<CheckinView>, ApiError> {
+    let (paging, start, end) = given.read(|given| {
+        let paging = given.paging::<CheckinId>(LIMITS);
+        let (start, end) = (given.path("start", integer), given.path("end", integer));
+        if start.zip(end).is_some_and(|(start, end)| start > end) {
+            given.refuse("end", "is not before start");
+        }
+        Some((paging, start?, end?))
+    })?;
+    let start = CheckinId { ms: start, seq: 0 };
+    let first = paging.after.map_or(start, |after| behind(after).max(start));
+    let last = CheckinId { ms: end, seq: u64::MAX };
+    let found = api.stores.log.checkins_between(first, last, paging.one_more()).await?;
+    Ok(paging.answer(found, |checkin: &Checkin| checkin.id, CheckinView::from))
+}
+
+/// The latest check-ins, those first.
+#[utoipa::path(
+    get, path = "/api/checkins/latest", tag = "check-ins", security(("session" = [])),
+    params(CheckinPage),
+    responses((status = 200, body = Vec<CheckinView>), LoginNeeded, Problems),
+)]
+pub(super) async fn latest(
+    State(api): State<Arc<Api>>,
+    _visitor: Visitor,
+    given: Parameters,
+) -> Result<Paged<CheckinView>, ApiError> {
+    let limits = Limits { usual: 20, ..LIMITS };
+    let paging = given.read(|given| Some(given.paging(limits)))?;
+    let before = paging.after.unwrap_or(CheckinId::MAX);
+    let found = api.stores.log.latest_checkins(before, paging.one_more()).await?;
+    Ok(paging.answer(found, |checkin: &Checkin| checkin.id, CheckinView::from))
+}
+
+/// The first id behind this one.
+fn behind(id: CheckinId) -> CheckinId {
+    match id.seq.checked_add(1) {
+        Some(seq) => CheckinId { ms: id.ms, seq },
+        None => CheckinId { ms: id.ms.saturating_add(1), seq: 0 },
+    }
+}

@@ -1,0 +1,254 @@
+//! What happens right now, for many at once: one reader of the log, however many listen.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::representation::CheckinView;
+use crate::domain::{Checkin, CheckinId};
+use crate::http::{ApiError, chain};
+use crate::storage::{CheckinLog, LogPosition};
+
+/// Who listens at a time in one process: as many as a service keeps connections open.
+pub(super) const MAX_CLIENTS: usize = 10_000;
+
+/// How long to wait after the log had nothing new, and after it had.
+const POLL: Duration = Duration::from_millis(200);
+const POLL_BUSY: Duration = Duration::from_millis(20);
+
+/// Check-ins read at a time.
+const PAGE: usize = 1000;
+
+/// A client that is so many check-ins behind the others is too slow.
+const MAX_BEHIND: usize = 4096;
+
+/// Hands the check-ins of the log to who listens.
+pub(super) struct Feed {
+    log: Arc<dyn CheckinLog>,
+    places: Arc<Semaphore>,
+    sender: broadcast::Sender<Entry>,
+    /// How far the reader has sent the log; none while nobody listens and there is no reader. Held
+    /// for the moment of sending a page and of joining, so that who joins knows what will come.
+    sent: Mutex<Option<LogPosition>>,
+}
+
+/// An entry of the log, written once for all.
+#[derive(Clone, Debug)]
+struct Entry {
+    partition: usize,
+    id: CheckinId,
+    json: Arc<str>,
+}
+
+/// A check-in, as it is sent to one client.
+#[derive(Debug)]
+pub(super) struct News {
+    /// Where that client has read to.
+    pub(super) position: String,
+    pub(super) json: Arc<str>,
+}
+
+impl Feed {
+    pub(super) fn new(log: Arc<dyn CheckinLog>, max_clients: usize) -> Arc<Self> {
+        let (sender, _) = broadcast::channel(MAX_BEHIND);
+        let places = Arc::new(Semaphore::new(max_clients));
+        Arc::new(Self { log, places, sender, sent: Mutex::new(None) })
+    }
+
+    /// Starts listening behind a position, or at the end of the log. `None` if the position is not
+    /// one of this log.
+    pub(super) async fn listen(
+        self: &Arc<Self>,
+        after: Option<LogPosition>,
+    ) -> Result<Option<Listener>, ApiError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::Busy)?;
+        let end = self.log.log_end().await?;
+        let position = match after {
+            None => end,
+            Some(after) if after.0.len() != end.0.len() => return Ok(None),
+            // A log that lost its end goes on where it ends now.
+            Some(after) => LogPosition(
+                after.0.into_iter().zip(end.0).map(|(after, end)| after.min(end)).collect(),
+            ),
+        };
+        let feed = Arc::clone(self);
+        Ok(Some(Listener {
+            feed,
+            read: position.clone(),
+            told: position,
+            waiting: VecDeque::new(),
+            live: None,
+            _place: place,
+        }))
+    }
+
+    /// Joins who listens already. Answers how far the reader had sent: all behind that will come.
+    fn join(self: &Arc<Self>, at: &LogPosition) -> Live {
+        let mut sent = self.sent();
+        let receiver = self.sender.subscribe();
+        let from = match &*sent {
+            Some(position) => position.clone(),
+            None => {
+                *sent = Some(at.clone());
+                tokio::spawn(Arc::clone(self).read());
+                at.clone()
+            }
+        };
+        Live { receiver, from }
+    }
+
+    /// Reads the log as long as somebody listens.
+    async fn read(self: Arc<Self>) {
+        let mut is_away = false;
+        while let Some(mut position) = self.wanted() {
+            let before = position.clone();
+            let pause = match self.log.follow(&mut position, PAGE).await {
+                Ok(page) => {
+                    is_away = false;
+                    let has_news = position != before;
+                    self.send(page, position);
+                    if has_news { POLL_BUSY } else { POLL }
+                }
+                Err(cause) => {
+                    // Once, and not five times a second.
+                    if !std::mem::replace(&mut is_away, true) {
+                        tracing::error!(cause = %chain(&cause), "cannot read the log");
+                    }
+                    POLL
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Where to read on; none if nobody listens any more.
+    fn wanted(&self) -> Option<LogPosition> {
+        let mut sent = self.sent();
+        if self.sender.receiver_count() == 0 {
+            *sent = None;
+        }
+        sent.clone()
+    }
+
+    fn send(&self, page: Vec<(usize, Checkin)>, position: LogPosition) {
+        let mut sent = self.sent();
+        for (partition, checkin) in page {
+            // Nobody may be listening any more.
+            drop(self.sender.send(Entry::new(partition, checkin)));
+        }
+        *sent = Some(position);
+    }
+
+    fn sent(&self) -> std::sync::MutexGuard<'_, Option<LogPosition>> {
+        // A whole position after any step.
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn new(partition: usize, checkin: Checkin) -> Self {
+        // A few numbers and texts can always be written.
+        let json = serde_json::to_string(&CheckinView::from(checkin)).unwrap_or_default();
+        Self { partition, id: checkin.id, json: json.into() }
+    }
+}
+
+/// One who listens: first to the log from their position on, and when they are nearly at its end,
+/// to what all are sent.
+pub(super) struct Listener {
+    feed: Arc<Feed>,
+    /// How far the log was read for them.
+    read: LogPosition,
+    /// How far they were told of it.
+    told: LogPosition,
+    /// Read, and not told yet.
+    waiting: VecDeque<Entry>,
+    live: Option<Live>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What all are sent.
+struct Live {
+    receiver: broadcast::Receiver<Entry>,
+    /// Everything behind this position comes.
+    from: LogPosition,
+}
+
+impl Listener {
+    /// Where they begin.
+    pub(super) fn position(&self) -> String {
+        self.told.to_string()
+    }
+
+    /// The next check-in; none when they were too slow, or the store is away: then they come again.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped loses nothing.
+    pub(super) async fn next(&mut self) -> Option<News> {
+        loop {
+            if let Some(entry) = self.waiting.pop_front() {
+                if let Some(news) = self.tell(entry) {
+                    return Some(news);
+                }
+                continue;
+            }
+            match &mut self.live {
+                Some(live) if is_behind(&live.from, &self.read) => {
+                    let entry = live.receiver.recv().await;
+                    // Too far behind, which no page of the log would mend.
+                    let Ok(entry) = entry.inspect_err(|error| debug_lagging(error)) else {
+                        return None;
+                    };
+                    self.waiting.push_back(entry);
+                }
+                _ => self.read_on().await?,
+            }
+        }
+    }
+
+    /// Reads a page of the log, and joins who listens when little is left of it.
+    async fn read_on(&mut self) -> Option<()> {
+        let mut read = self.read.clone();
+        let page = self.feed.log.follow(&mut read, PAGE).await;
+        let page =
+            page.inspect_err(|_| tracing::debug!("a stream ends: the log cannot be read")).ok()?;
+        let is_near_the_end = page.len() < PAGE / 2;
+        self.waiting
+            .extend(page.into_iter().map(|(partition, checkin)| Entry::new(partition, checkin)));
+        self.read = read;
+        if self.live.is_none() && is_near_the_end {
+            self.live = Some(self.feed.join(&self.read));
+        }
+        Some(())
+    }
+
+    /// Unless they know it already.
+    fn tell(&mut self, entry: Entry) -> Option<News> {
+        let told = self.told.0.get_mut(entry.partition)?;
+        if entry.id <= *told {
+            return None;
+        }
+        *told = entry.id;
+        Some(News { position: self.told.to_string(), json: entry.json })
+    }
+}
+
+/// Whether a position is nowhere ahead of another one.
+fn is_behind(position: &LogPosition, other: &LogPosition) -> bool {
+    position.0.iter().zip(&other.0).all(|(one, other)| one <= other)
+}
+
+fn debug_lagging(error: &RecvError) {
+    tracing::debug!(cause = %error, "a stream ends: its client is too slow");
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Feed")
+    }
+}

@@ -1,0 +1,262 @@
+//! Places: one with all that is known of it, and lists of them.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use futures_util::future::try_join_all;
+
+use super::caching::Cached;
+use super::document::{Id, LoginNeeded, Missing, PageQuery, PeriodQuery, Problems};
+use super::paging::{Limits, Paged, Paging};
+use super::parameters::{Parameters, boolean};
+use super::representation::{DayView, DetailsView, LocationView, RatedLocation, Section, Visit};
+use super::users::period;
+use super::{Api, Visitor};
+use crate::domain::{Category, Location, LocationDetails, LocationId, Weekday};
+use crate::http::ApiError;
+use crate::storage::{HistoryPosition, Position, Ranked};
+
+/// A place's figures change with each check-in.
+const FIGURES: Cached = Cached::seconds(5);
+
+/// What else is known of it hardly ever does.
+const DETAILS: Cached = Cached::minutes(5);
+
+/// The longest text to search for, in bytes.
+const MAX_SEARCH_BYTES: usize = 200;
+
+/// A place.
+#[utoipa::path(
+    get, path = "/api/location/{id}", tag = "places",
+    params(Id, ("withDetails" = Option<bool>, Query, description = "Its details too")),
+    responses((status = 200, body = RatedLocation), Missing, Problems),
+)]
+pub(super) async fn location(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    given: Parameters,
+) -> Result<Response, ApiError> {
+    let (id, with_details) = given.read(|given| {
+        let with_details = given.query("withDetails", boolean);
+        Some((location_id(given)?, with_details == Some(true)))
+    })?;
+    let location = api.location(id).await?;
+    let ratings = api.stores.locations.ratings(id).await?;
+    let details = match with_details {
+        true => {
+            let details = api.stores.locations.location_details(id).await?;
+            DetailsView::of(details, &Section::ALL)
+        }
+        false => DetailsView::default(),
+    };
+    let view = RatedLocation { location: location.into(), ratings, details };
+    Ok(FIGURES.answer(&headers, &view))
+}
+
+/// What else is known of a place.
+#[utoipa::path(
+    get, path = "/api/location/{id}/details", tag = "places",
+    params(
+        Id,
+        (
+            "sections" = Option<String>, Query,
+            description = "These alone, with commas between: description, website, phone, socials, hours",
+            pattern = "^(description|website|phone|socials|hours)(,(description|website|phone|socials|hours)){0,4}$",
+        ),
+    ),
+    responses((status = 200, body = DetailsView), Missing, Problems),
+)]
+pub(super) async fn details(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    given: Parameters,
+) -> Result<Response, ApiError> {
+    let (id, sections) = given.read(|given| {
+        let sections = given.query("sections", Section::list);
+        Some((location_id(given)?, sections.unwrap_or(Section::ALL.to_vec())))
+    })?;
+    let details = api.details(id).await?;
+    Ok(DETAILS.answer(&headers, &DetailsView::of(Some(details), &sections)))
+}
+
+/// The opening hours of a day.
+#[utoipa::path(
+    get, path = "/api/location/{id}/hours/{day}", tag = "places",
+    params(
+        Id,
+        (
+            "day" = String, Path, description = "0 for Monday to 6 for Sunday, or the day's name",
+            pattern = "^([0-6]|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)$",
+        ),
+    ),
+    responses((status = 200, body = DayView), Missing, Problems),
+)]
+pub(super) async fn hours(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    given: Parameters,
+) -> Result<Response, ApiError> {
+    let (id, day) = given.read(|given| {
+        let day = given.path("day", weekday);
+        Some((location_id(given)?, day?))
+    })?;
+    let details = api.details(id).await?;
+    Ok(DETAILS.answer(&headers, &DayView::of(&details.hours, day)))
+}
+
+/// Who was at a place, the latest first.
+#[utoipa::path(
+    get, path = "/api/location/{id}/visitors", tag = "places", security(("session" = [])),
+    params(Id, PageQuery),
+    responses((status = 200, body = Vec<Visit>), LoginNeeded, Missing, Problems),
+)]
+pub(super) async fn visitors(
+    State(api): State<Arc<Api>>,
+    _visitor: Visitor,
+    given: Parameters,
+) -> Result<Paged<Visit>, ApiError> {
+    let (paging, id) = given.read(|given| {
+        let paging = given.paging::<HistoryPosition>(Limits::USUAL);
+        Some((paging, location_id(given)?))
+    })?;
+    api.location(id).await?;
+    let checkins = api.stores.history.of_location(id, paging.after, paging.one_more()).await?;
+    let users = checkins.iter().map(|checkin| api.stores.users.user(checkin.user));
+    let users = try_join_all(users).await?;
+    let visits = checkins.into_iter().zip(users).collect();
+    let page: Paged<Option<Visit>> = paging.answer(
+        visits,
+        |(checkin, _)| HistoryPosition::from(checkin),
+        |(checkin, user)| user.map(|user| Visit::new(&checkin, user)),
+    );
+    // A user that is gone is left out.
+    Ok(page.without_gaps())
+}
+
+/// Places of a category.
+#[utoipa::path(
+    get, path = "/api/locations/bycategory/{category}", tag = "places",
+    params(
+        ("category" = String, Path, pattern = "^(retail|cafe|restaurant|bar|hair|gym)$"),
+        PageQuery,
+    ),
+    responses((status = 200, body = Vec<LocationView>), Problems),
+)]
+pub(super) async fn by_category(
+    State(api): State<Arc<Api>>,
+    given: Parameters,
+) -> Result<Paged<LocationView>, ApiError> {
+    let (paging, category) = given.read(|given| {
+        let paging = given.paging(Limits::USUAL);
+        Some((paging, given.path("category", str::parse::<Category>)?))
+    })?;
+    let found = api.stores.directory.locations_in(category, paging.to_page()).await?;
+    Ok(listed(&paging, found))
+}
+
+/// Places by their number of check-ins, most first.
+#[utoipa::path(
+    get, path = "/api/locations/bycheckins", tag = "places", params(PeriodQuery, PageQuery),
+    responses((status = 200, body = Vec<LocationView>), Problems),
+)]
+pub(super) async fn by_checkins(
+    State(api): State<Arc<Api>>,
+    given: Parameters,
+) -> Result<Paged<LocationView>, ApiError> {
+    let (paging, period) =
+        given.read(|given| Some((given.paging(Limits::USUAL), period(given))))?;
+    let found = api.stores.directory.top_locations(period, paging.to_page()).await?;
+    Ok(listed(&paging, found))
+}
+
+/// Places in whose name a word begins with each of these words.
+#[utoipa::path(
+    get, path = "/api/locations/search", tag = "places",
+    params(
+        ("q" = String, Query, description = "Words, or the beginnings of words",
+            min_length = 1, max_length = 200),
+        PageQuery,
+    ),
+    responses((status = 200, body = Vec<LocationView>), Problems),
+)]
+pub(super) async fn search(
+    State(api): State<Arc<Api>>,
+    given: Parameters,
+) -> Result<Paged<LocationView>, ApiError> {
+    let (paging, words) = given.read(|given| {
+        let paging = given.paging(Limits::USUAL);
+        Some((paging, given.required("q", words)?))
+    })?;
+    let found = api.stores.directory.search_locations(&words, paging.to_page()).await?;
+    Ok(listed(&paging, found))
+}
+
+pub(super) fn location_id(given: &mut Parameters) -> Option<LocationId> {
+    given.path("id", str::parse)
+}
+
+/// A day of the week: its number from Monday on, or its name.
+fn weekday(text: &str) -> Result<Weekday, &'static str> {
+    let rule = "is 0 (Monday) to 6 (Sunday), or a day's name";
+    let number =
+        crate::domain::number::decimal(text).and_then(|number| usize::try_from(number).ok());
+    match number {
+        Some(number) => Weekday::ALL.get(number).copied().ok_or(rule),
+        None => text.parse().map_err(|_| rule),
+    }
+}
+
+fn words(text: &str) -> Result<String, &'static str> {
+    if text.len() > MAX_SEARCH_BYTES {
+        return Err("has 200 bytes at most");
+    }
+    if !text.chars().any(char::is_alphanumeric) {
+        return Err("has a letter or a digit in it");
+    }
+    Ok(text.to_owned())
+}
+
+fn listed(paging: &Paging<Position>, found: Vec<Ranked<Location>>) -> Paged<LocationView> {
+    paging.answer(found, position, |location| location.item.into())
+}
+
+pub(super) fn position(location: &Ranked<Location>) -> Position {
+    Position { rank: location.rank, id: location.item.id.get() }
+}
+
+impl Api {
+    pub(super) async fn location(&self, id: LocationId) -> Result<Location, ApiError> {
+        self.stores.locations.location(id).await?.ok_or(ApiError::NotFound)
+    }
+
+    async fn details(&self, id: LocationId) -> Result<LocationDetails, ApiError> {
+        self.stores.locations.location_details(id).await?.ok_or(ApiError::NotFound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_numbers_and_names() {
+        for (text, day) in
+            [("0", Weekday::Monday), ("6", Weekday::Sunday), ("sunday", Weekday::Sunday)]
+        {
+            assert_eq!(weekday(text), Ok(day));
+        }
+        for text in ["", "-1", "7", "0.5", "00", "Mon", "99999999999999999999"] {
+            assert!(weekday(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn words_say_something() {
+        assert!(words("café 7").is_ok());
+        for text in ["", " ", "*", "\u{0}", "(|)", &"x".repeat(201)] {
+            assert!(words(text).is_err(), "{text:?}");
+        }
+    }
+}

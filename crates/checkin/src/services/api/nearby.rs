@@ -1,0 +1,172 @@
+//! Places near a point.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use super::document::{PageQuery, Problems};
+use super::locations::position;
+use super::paging::{Limits, Paged, Paging};
+use super::parameters::{Parameters, boolean, number};
+use super::representation::{METRES_PER_MILE, NearbyLocation};
+use super::{Api, now_ms};
+use crate::domain::{Category, Coordinates, Location, StarRating};
+use crate::http::ApiError;
+use crate::storage::{Nearby, Page, Position, Ranked};
+
+/// No two places on earth are farther apart.
+const MAX_MILES: f64 = 12_500.0;
+
+/// Candidates that a request looks at to find those that are open, before it answers with what it
+/// has found.
+const MAX_CANDIDATES: usize = 1000;
+
+/// Candidates whose opening hours are asked for at a time.
+const CANDIDATES: usize = 100;
+
+/// Places near a point, the nearest first.
+///
+/// With `openNow=true` a page may have fewer places than its limit, or none, and still a next one.
+#[utoipa::path(
+    get, path = "/api/locations/{lat}/{lng}/{radius}", tag = "places",
+    params(
+        ("lat" = f64, Path, description = "Degrees north", minimum = -90, maximum = 90),
+        ("lng" = f64, Path, description = "Degrees east", minimum = -180, maximum = 180),
+        (
+            "radius" = f64, Path, description = "In miles",
+            exclusive_minimum = 0, maximum = 12500,
+        ),
+        (
+            "category" = Option<String>, Query, description = "Of this category alone",
+            pattern = "^(retail|cafe|restaurant|bar|hair|gym)$",
+        ),
+        (
+            "minStars" = Option<u32>, Query, description = "With at least this average",
+            minimum = 0, maximum = 5,
+        ),
+        (
+            "openNow" = Option<bool>, Query,
+            description = "Those alone that are open, by their own clock",
+        ),
+        PageQuery,
+    ),
+    responses((status = 200, body = Vec<NearbyLocation>), Problems),
+)]
+pub(super) async fn nearby(
+    State(api): State<Arc<Api>>,
+    given: Parameters,
+) -> Result<Paged<NearbyLocation>, ApiError> {
+    let (paging, near, open_now) = given.read(|given| {
+        let paging = given.paging(Limits::USUAL);
+        let category = given.query("category", str::parse::<Category>);
+        let min_stars = given.query("minStars", stars);
+        let open_now = given.query("openNow", boolean) == Some(true);
+        let (latitude, longitude) =
+            (given.path("lat", degrees(90.0)), given.path("lng", degrees(180.0)));
+        let radius_m = given.path("radius", miles)? * METRES_PER_MILE;
+        let center = Coordinates::new(longitude?, latitude?).ok()?;
+        Some((paging, Nearby { center, radius_m, category, min_stars }, open_now))
+    })?;
+    if open_now {
+        return api.open_nearby(&paging, near).await;
+    }
+    let found = api.stores.directory.nearby(near, paging.to_page()).await?;
+    Ok(paging.answer(found, position, shown))
+}
+
+impl Api {
+    /// The page of those places that are open.
+    async fn open_nearby(
+        &self,
+        paging: &Paging<Position>,
+        near: Nearby,
+    ) -> Result<Paged<NearbyLocation>, ApiError> {
+        let now_ms = now_ms();
+        let (mut open, mut looked_at, mut after) = (Vec::new(), 0, paging.after);
+        loop {
+            let page = Page { after, limit: CANDIDATES };
+            let candidates = self.stores.directory.nearby(near, page).await?;
+            let is_last = candidates.len() < CANDIDATES;
+            looked_at += candidates.len();
+            after = candidates.last().map(position);
+            open.extend(self.open(candidates, now_ms).await?);
+            if open.len() > paging.limit {
+                return Ok(paging.answer(open, position, shown));
+            }
+            if is_last || looked_at >= MAX_CANDIDATES {
+                let next = after.filter(|_| !is_last);
+                return Ok(paging.page(open.into_iter().map(shown).collect(), next));
+            }
+        }
+    }
+
+    /// Those of these places that are open at this moment.
+    async fn open(
+        &self,
+        candidates: Vec<Ranked<Location>>,
+        now_ms: u64,
+    ) -> Result<Vec<Ranked<Location>>, ApiError> {
+        let ids: Vec<_> = candidates.iter().map(|candidate| candidate.item.id).collect();
+        let details = self.stores.directory.details_of(&ids).await?;
+        let is_open = |(candidate, details): (Ranked<Location>, Option<_>)| {
+            let details: crate::domain::LocationDetails = details?;
+            let (day, minute) = self.local_time.at(candidate.item.coordinates, now_ms);
+            details.hours.is_open(day, minute).then_some(candidate)
+        };
+        Ok(candidates.into_iter().zip(details).filter_map(is_open).collect())
+    }
+}
+
+fn shown(location: Ranked<Location>) -> NearbyLocation {
+    NearbyLocation::new(location.item, location.rank)
+}
+
+/// Degrees up to this many in both directions.
+fn degrees(most: f64) -> impl Fn(&str) -> Result<f64, String> {
+    move |text| {
+        let degrees = number(text)?;
+        if (-most..=most).contains(&degrees) {
+            Ok(degrees)
+        } else {
+            Err(format!("is from -{most} to {most}"))
+        }
+    }
+}
+
+fn miles(text: &str) -> Result<f64, String> {
+    let miles = number(text)?;
+    if miles > 0.0 && miles <= MAX_MILES {
+        Ok(miles)
+    } else {
+        Err(format!("is above 0, and {MAX_MILES} at most"))
+    }
+}
+
+fn stars(text: &str) -> Result<StarRating, &'static str> {
+    let stars =
+        crate::domain::number::decimal(text).and_then(|stars| StarRating::try_from(stars).ok());
+    stars.ok_or("is a whole number from 0 to 5")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circle_is_on_the_earth() {
+        let latitude = degrees(90.0);
+        assert_eq!(latitude("-90"), Ok(-90.0));
+        assert_eq!(latitude("37.8044"), Ok(37.8044));
+        for text in ["90.0001", "-122.2711", "NaN", "inf", "1e3", "", "+1"] {
+            assert!(latitude(text).is_err(), "{text:?}");
+        }
+        assert_eq!((miles("0.1"), miles("12500")), (Ok(0.1), Ok(12_500.0)));
+        for text in ["0", "-1", "0.0", "1e9", "9223372036854775808", "1mi", "12500.1"] {
+            assert!(miles(text).is_err(), "{text:?}");
+        }
+        assert!(stars("0").is_ok() && stars("5").is_ok());
+        for text in ["6", "1]", "-1", "4.5", ""] {
+            assert!(stars(text).is_err(), "{text:?}");
+        }
+    }
+}

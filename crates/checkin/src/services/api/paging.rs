@@ -1,0 +1,239 @@
+//! Lists in pages: how many, from where on, and where the next page is.
+
+use axum::Json;
+use axum::http::HeaderValue;
+use axum::http::header::LINK;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::domain::{CheckinId, MAX_SAFE_INTEGER};
+use crate::storage::{HistoryPosition, Page, Position};
+
+/// How many bytes of a list's hash its cursors carry: enough to notice a cursor of another list.
+const LIST_BYTES: usize = 8;
+
+/// What may not stand in a `Link` header's address; the `%` of the path stays.
+const NOT_IN_LINKS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\');
+
+/// How many records a page has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Unless the request says otherwise.
+    pub(super) usual: usize,
+    pub(super) most: usize,
+}
+
+impl Limits {
+    /// Of most lists.
+    pub(super) const USUAL: Self = Self { usual: 20, most: 100 };
+
+    pub(super) fn parse(self, text: &str) -> Result<usize, String> {
+        let number = crate::domain::number::decimal(text).and_then(|n| usize::try_from(n).ok());
+        number
+            .filter(|number| (1..=self.most).contains(number))
+            .ok_or_else(|| format!("is a whole number from 1 to {}", self.most))
+    }
+}
+
+/// A place in a list, as numbers.
+pub(super) trait Cursor: Sized {
+    fn numbers(&self) -> Vec<u64>;
+
+    fn from_numbers(numbers: &[u64]) -> Option<Self>;
+}
+
+impl Cursor for Position {
+    fn numbers(&self) -> Vec<u64> {
+        vec![self.rank, self.id]
+    }
+
+    fn from_numbers(numbers: &[u64]) -> Option<Self> {
+        let &[rank, id] = numbers else { return None };
+        (rank <= MAX_SAFE_INTEGER && id <= MAX_SAFE_INTEGER).then_some(Self { rank, id })
+    }
+}
+
+impl Cursor for CheckinId {
+    fn numbers(&self) -> Vec<u64> {
+        vec![self.ms, self.seq]
+    }
+
+    fn from_numbers(numbers: &[u64]) -> Option<Self> {
+        let &[ms, seq] = numbers else { return None };
+        Some(Self { ms, seq })
+    }
+}
+
+impl Cursor for HistoryPosition {
+    fn numbers(&self) -> Vec<u64> {
+        vec![self.time_ms, self.id.ms, self.id.seq]
+    }
+
+    fn from_numbers(numbers: &[u64]) -> Option<Self> {
+        let &[time_ms, ms, seq] = numbers else { return None };
+        (time_ms <= MAX_SAFE_INTEGER).then_some(Self { time_ms, id: CheckinId { ms, seq } })
+    }
+}
+
+/// Which page of which list is asked for.
+#[derive(Debug)]
+pub(super) struct Paging<C> {
+    pub(super) limit: usize,
+    pub(super) after: Option<C>,
+    /// The list's address without `limit` and `cursor`: it says what the list is of.
+    list: String,
+}
+
+impl<C: Cursor> Paging<C> {
+    /// The first page of the list at this path with these parameters besides.
+    pub(super) fn first<'a>(
+        path: &str,
+        parameters: impl Iterator<Item = &'a (String, String)>,
+        limits: Limits,
+    ) -> Self {
+        let mut list = utf8_percent_encode(path, NOT_IN_LINKS).to_string() + "?";
+        for (name, value) in parameters {
+            let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+            list += &format!("{}={}&", encode(name), encode(value));
+        }
+        Self { limit: limits.usual, after: None, list }
+    }
+
+    /// The place that a cursor of this list names.
+    pub(super) fn cursor(&self, text: &str) -> Result<C, &'static str> {
+        let read = || {
+            let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+            let numbers = bytes.strip_prefix(&self.list_hash()[..])?;
+            let (numbers, []) = numbers.as_chunks::<8>() else { return None };
+            let numbers: Vec<u64> = numbers.iter().copied().map(u64::from_be_bytes).collect();
+            C::from_numbers(&numbers)
+        };
+        read().ok_or("is what a page of this list gave")
+    }
+
+    /// The number of records to look for: one more, which tells whether there is a next page.
+    pub(super) fn one_more(&self) -> usize {
+        self.limit + 1
+    }
+
+    /// The page out of the records that were found, [one more](Self::one_more) if there are.
+    pub(super) fn answer<R, T>(
+        &self,
+        mut found: Vec<R>,
+        cursor: impl FnOnce(&R) -> C,
+        show: impl FnMut(R) -> T,
+    ) -> Paged<T> {
+        let has_more = found.len() > self.limit;
+        found.truncate(self.limit);
+        let last = found.last().filter(|_| has_more).map(cursor);
+        self.page(found.into_iter().map(show).collect(), last)
+    }
+
+    /// These records, and the place behind which the list goes on, if it does.
+    pub(super) fn page<T>(&self, items: Vec<T>, next: Option<C>) -> Paged<T> {
+        let link = next.map(|cursor| {
+            let mut bytes = self.list_hash().to_vec();
+            bytes.extend(cursor.numbers().into_iter().flat_map(u64::to_be_bytes));
+            let (list, limit) = (&self.list, self.limit);
+            format!("<{list}limit={limit}&cursor={}>; rel=\"next\"", URL_SAFE_NO_PAD.encode(bytes))
+        });
+        Paged { items, link }
+    }
+
+    fn list_hash(&self) -> [u8; LIST_BYTES] {
+        let hash = Sha256::digest(&self.list);
+        std::array::from_fn(|at| hash[at])
+    }
+}
+
+impl Paging<Position> {
+    /// As the store is asked for it.
+    pub(super) fn to_page(&self) -> Page {
+        Page { after: self.after, limit: self.one_more() }
+    }
+}
+
+/// A page of a list: a JSON array, and a `Link` to the next page if there is one (RFC 8288).
+#[derive(Debug)]
+pub(super) struct Paged<T> {
+    items: Vec<T>,
+    link: Option<String>,
+}
+
+impl<T> Paged<Option<T>> {
+    /// Leaves out what is gone.
+    pub(super) fn without_gaps(self) -> Paged<T> {
+        Paged { items: self.items.into_iter().flatten().collect(), link: self.link }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Paged<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.items).into_response();
+        if let Some(link) = self.link.and_then(|link| HeaderValue::try_from(link).ok()) {
+            response.headers_mut().insert(LINK, link);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paging(path: &str, category: &str) -> Paging<Position> {
+        let parameters = [("category".to_owned(), category.to_owned())];
+        Paging::first(path, parameters.iter(), Limits { usual: 2, most: 5 })
+    }
+
+    fn link(paged: &Paged<u64>) -> (&str, &str) {
+        let link = paged.link.as_deref().unwrap();
+        let inner = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+        inner.split_once("&cursor=").unwrap()
+    }
+
+    #[test]
+    fn a_list_has_an_end() {
+        let paging = paging("/api/x", "a b\"");
+        let cursor = |id: &u64| Position { rank: 1, id: *id };
+        for found in [vec![], vec![1], vec![1, 2]] {
+            assert_eq!(paging.answer(found.clone(), cursor, |id| id).items, found);
+            assert_eq!(paging.answer(found, cursor, |id| id).link, None);
+        }
+        let page = paging.answer(vec![1, 2, 3], cursor, |id| id);
+        assert_eq!(page.items, [1, 2]);
+        let (address, text) = link(&page);
+        assert_eq!(address, "/api/x?category=a%20b%22&limit=2");
+        assert_eq!(paging.cursor(text), Ok(Position { rank: 1, id: 2 }));
+    }
+
+    #[test]
+    fn a_cursor_is_of_one_list() {
+        let bar = paging("/api/x", "bar");
+        let page = bar.page(vec![1], Some(Position { rank: 7, id: 8 }));
+        let (_, text) = link(&page);
+        assert!(bar.cursor(text).is_ok());
+        assert!(paging("/api/x", "gym").cursor(text).is_err());
+        assert!(paging("/api/y", "bar").cursor(text).is_err());
+        let bent = text.replace(text.chars().last().unwrap(), "~");
+        let (short, doubled) = (&text[..text.len() - 4], text.repeat(2));
+        for text in ["", "AAAA", short, &doubled, &bent, "7-8", "\u{e9}"] {
+            assert!(bar.cursor(text).is_err(), "{text:?}");
+        }
+        let far = bar.page(vec![1], Some(Position { rank: 7, id: u64::MAX }));
+        assert!(bar.cursor(link(&far).1).is_err());
+    }
+
+    #[test]
+    fn limits_have_bounds() {
+        let limits = Limits { usual: 2, most: 5 };
+        assert_eq!((limits.parse("1"), limits.parse("5")), (Ok(1), Ok(5)));
+        for text in ["", "0", "6", "-1", "05", "1.0", "18446744073709551616"] {
+            assert!(limits.parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What the answers show: each a list of the fields that may be seen, never of those that may not.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{
+    Category, Checkin, Location, LocationDetails, OpeningHours, Social, Statistics, User, UserId,
+    Website, Weekday,
+};
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = User)]
+pub(super) struct UserView {
+    #[schema(minimum = 1)]
+    id: u64,
+    first_name: String,
+    last_name: String,
+    /// Shown to the user themself alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+    num_checkins: u64,
+    /// When they last checked in, in milliseconds since 1970.
+    last_checkin: Option<u64>,
+    /// The id of the place where that was.
+    last_seen_at: Option<u64>,
+}
+
+impl UserView {
+    /// A user as this reader may see them.
+    pub(super) fn of(user: User, reader: UserId) -> Self {
+        Self {
+            id: user.id.get(),
+            email: (user.id == reader).then(|| user.email.to_string()),
+            first_name: user.first_name,
+            last_name: user.last_name,
+            num_checkins: user.num_checkins,
+            last_checkin: user.last_checkin,
+            last_seen_at: user.last_seen_at.map(|id| id.get()),
+        }
+    }
+}
+
+/// A user's name.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FullName {
+    /// The first name and the last name.
+    pub(super) full_name: String,
+}
+
+/// A place.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Location)]
+pub(super) struct LocationView {
+    #[schema(minimum = 1)]
+    id: u64,
+    name: String,
+    #[schema(example = "cafe")]
+    category: &'static str,
+    /// Longitude and latitude.
+    #[schema(example = "-122.2711,37.8044")]
+    location: String,
+    #[schema(minimum = -180, maximum = 180)]
+    longitude: f64,
+    #[schema(minimum = -90, maximum = 90)]
+    latitude: f64,
+    num_checkins: u64,
+    /// All stars of all check-ins, added up.
+    num_stars: u64,
+    /// To one decimal; 0 before the first check-in.
+    average_stars: f64,
+}
+
+impl From<Location> for LocationView {
+    fn from(location: Location) -> Self {
+        Self {
+            id: location.id.get(),
+            category: location.category.as_str(),
+            location: location.coordinates.to_string(),
+            longitude: location.coordinates.longitude(),
+            latitude: location.coordinates.latitude(),
+            num_checkins: location.num_checkins,
+            num_stars: location.num_stars,
+            average_stars: location.average_stars(),
+            name: location.name,
+        }
+    }
+}
+
+/// A place, with how often it got no star, one star, and so on to five.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RatedLocation {
+    #[serde(flatten)]
+    pub(super) location: LocationView,
+    /// Check-ins with no star, one star, and so on to five.
+    pub(super) ratings: [u64; 6],
+    /// With `withDetails=true`.
+    #[serde(flatten)]
+    pub(super) details: DetailsView,
+}
+
+/// A place near a point.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NearbyLocation {
+    #[serde(flatten)]
+    location: LocationView,
+    /// From the point, in miles.
+    distance: f64,
+}
+
+impl NearbyLocation {
+    pub(super) fn new(location: Location, distance_mm: u64) -> Self {
+        let miles = distance_mm as f64 / (METRES_PER_MILE * 1000.0);
+        // A hundred-thousandth of a mile is about a hand's width of half an inch.
+        Self { location: location.into(), distance: (miles * 1e5).round() / 1e5 }
+    }
+}
+
+/// Of the international mile.
+pub(super) const METRES_PER_MILE: f64 = 1609.344;
+
+/// What else is known of a place: those sections that were asked for, `null` where there is nothing.
+// Two `Option`s around a value: whether it was asked for, and whether there is one.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Details)]
+pub(super) struct DetailsView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    website: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    phone: Option<Option<String>>,
+    /// Objects of a network's name and the place's name there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    socials: Option<Vec<BTreeMap<String, String>>>,
+    /// The week from Monday on, in the local time of the place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hours: Option<Vec<DayView>>,
+}
+
+impl DetailsView {
+    /// These sections of the details; `null` and nothing of a place that has none.
+    pub(super) fn of(details: Option<LocationDetails>, sections: &[Section]) -> Self {
+        let wanted = |section| sections.contains(&section);
+        let details = details.as_ref();
+        let text = |text: &str| text.to_owned();
+        let view = Self {
+            description: wanted(Section::Description).then(|| Some(text(&details?.description))),
+            website: wanted(Section::Website)
+                .then(|| details?.website.as_ref().map(Website::as_str).map(text)),
+            phone: wanted(Section::Phone).then(|| details?.phone.clone()),
+            socials: wanted(Section::Socials)
+                .then(|| details.map(|details| socials(&details.socials)).unwrap_or_default()),
+            hours: wanted(Section::Hours)
+                .then(|| details.map(|details| week(&details.hours)).unwrap_or_default()),
+        };
+        view
+    }
+}
+
+fn socials(socials: &[Social]) -> Vec<BTreeMap<String, String>> {
+    let object =
+        |social: &Social| BTreeMap::from([(social.network.clone(), social.handle.clone())]);
+    socials.iter().map(object).collect()
+}
+
+fn week(hours: &OpeningHours) -> Vec<DayView> {
+    Weekday::ALL.into_iter().map(|day| DayView::of(hours, day)).collect()
+}
+
+/// A part of a place's details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Description,
+    Website,
+    Phone,
+    Socials,
+    Hours,
+}
+
+impl Section {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Description, Self::Website, Self::Phone, Self::Socials, Self::Hours];
+
+    /// Names with commas between them.
+    pub(super) fn list(text: &str) -> Result<Vec<Self>, &'static str> {
+        text.split(',').map(Self::named).collect::<Option<_>>().ok_or(
+            "is a list of sections with commas between: description, website, phone, socials, hours",
+        )
+    }
+
+    fn named(text: &str) -> Option<Self> {
+        Some(match text {
+            "description" => Self::Description,
+            "website" => Self::Website,
+            "phone" => Self::Phone,
+            "socials" => Self::Socials,
+            "hours" => Self::Hours,
+            _ => return None,
+        })
+    }
+}
+
+/// The opening hours of a day.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DayHours)]
+pub(super) struct DayView {
+    #[schema(example = "Monday")]
+    day: &'static str,
+    /// `closed`, or ranges on the 24-hour clock with commas between them; a range may end on the
+    /// next day.
+    #[schema(example = "11:30-14,17:30-22")]
+    hours: String,
+}
+
+impl DayView {
+    pub(super) fn of(hours: &OpeningHours, day: Weekday) -> Self {
+        Self { day: day.as_str(), hours: hours.day(day).to_string() }
+    }
+}
+
+/// A check-in.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Checkin)]
+pub(super) struct CheckinView {
+    /// Its place in the log.
+    #[schema(example = "1609602085397-0")]
+    id: String,
+    #[schema(minimum = 1)]
+    user_id: u64,
+    #[schema(minimum = 1)]
+    location_id: u64,
+    #[schema(minimum = 0, maximum = 5)]
+    star_rating: u8,
+    /// When it was made, in milliseconds since 1970.
+    timestamp: u64,
+}
+
+impl From<Checkin> for CheckinView {
+    fn from(checkin: Checkin) -> Self {
+        Self {
+            id: checkin.id.to_string(),
+            user_id: checkin.user.get(),
+            location_id: checkin.location.get(),
+            star_rating: checkin.stars.get(),
+            timestamp: checkin.time_ms,
+        }
+    }
+}
+
+/// Somebody who was at a place.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Visit {
+    #[schema(minimum = 1)]
+    user_id: u64,
+    first_name: String,
+    last_name: String,
+    /// When, in milliseconds since 1970.
+    timestamp: u64,
+    #[schema(minimum = 0, maximum = 5)]
+    star_rating: u8,
+}
+
+impl Visit {
+    pub(super) fn new(checkin: &Checkin, visitor: User) -> Self {
+        Self {
+            user_id: visitor.id.get(),
+            first_name: visitor.first_name,
+            last_name: visitor.last_name,
+            timestamp: checkin.time_ms,
+            star_rating: checkin.stars.get(),
+        }
+    }
+}
+
+/// What a user's check-ins come to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Statistics)]
+pub(super) struct StatisticsView {
+    num_checkins: u64,
+    /// Days in a row with a check-in (UTC), up to today or yesterday.
+    current_streak: u64,
+    /// The most days in a row.
+    longest_streak: u64,
+    /// Check-ins by the category of their place.
+    categories: BTreeMap<&'static str, u64>,
+    /// Different places.
+    num_locations: u64,
+    /// Milliseconds since 1970, as is the next.
+    first_checkin: Option<u64>,
+    last_checkin: Option<u64>,
+    /// The mean of the stars given, to one decimal.
+    average_stars: Option<f64>,
+}
+
+impl From<Statistics> for StatisticsView {
+    fn from(statistics: Statistics) -> Self {
+        let named = |(category, count): (Category, u64)| (category.as_str(), count);
+        Self {
+            num_checkins: statistics.num_checkins,
+            current_streak: statistics.current_streak,
+            longest_streak: statistics.longest_streak,
+            categories: statistics.categories.into_iter().map(named).collect(),
+            num_locations: statistics.num_locations,
+            first_checkin: statistics.first_checkin,
+            last_checkin: statistics.last_checkin,
+            average_stars: statistics.average_stars,
+        }
+    }
+}

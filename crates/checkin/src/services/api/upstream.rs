@@ -1,0 +1,156 @@
+//! The weather service: OpenWeatherMap's current weather, or what speaks as it does.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls_platform_verifier::BuilderVerifierExt;
+use serde_json::Value;
+
+use crate::domain::Coordinates;
+use crate::http::chain;
+
+/// How long connecting may take, which is a part of the next.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the whole answer may take: a person is waiting for it.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest answer; a usual one has less than a hundredth of it.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
+/// Asks the weather service.
+#[derive(Clone)]
+pub struct Upstream {
+    client: Client,
+    url: Url,
+    key: WeatherKey,
+}
+
+/// The key that the weather service knows its customers by. It is never shown.
+#[derive(Clone)]
+pub struct WeatherKey(String);
+
+/// The weather service cannot be asked.
+#[derive(Debug)]
+pub struct UpstreamError(Box<dyn std::error::Error + Send + Sync>);
+
+/// Why there is no weather.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It cannot be reached, or takes too long.
+    Away,
+    /// It answered, but not with the weather.
+    Unknown,
+}
+
+impl Upstream {
+    /// A weather service at this address.
+    ///
+    /// # Errors
+    ///
+    /// When the address is none, or this machine knows no certificate authority.
+    pub fn new(url: &str, key: WeatherKey) -> Result<Self, UpstreamError> {
+        let url = Url::parse(url).map_err(|error| UpstreamError(error.into()))?;
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .redirect(Policy::none())
+            .tls_backend_preconfigured(tls().map_err(|error| UpstreamError(error.into()))?)
+            .build()
+            .map_err(|error| UpstreamError(error.into()))?;
+        Ok(Self { client, url, key })
+    }
+
+    /// The weather at a place, as the service has it: a JSON object.
+    pub(super) async fn weather(&self, place: Coordinates) -> Result<String, Failure> {
+        let mut url = self.url.clone();
+        url.query_pairs_mut()
+            .append_pair("lat", &place.latitude().to_string())
+            .append_pair("lon", &place.longitude().to_string())
+            .append_pair("units", "imperial")
+            .append_pair("appid", &self.key.0);
+        let response = self.client.get(url).send().await.map_err(away)?;
+        if !response.status().is_success() {
+            let status = response.status().as_u16();
+            tracing::warn!(http.status = status, "the weather service refuses to answer");
+            return Err(Failure::Unknown);
+        }
+        let body = read(response).await?;
+        match serde_json::from_slice::<Value>(&body) {
+            Ok(Value::Object(weather)) => Ok(Value::Object(weather).to_string()),
+            _ => {
+                tracing::warn!("the weather service did not answer with a JSON object");
+                Err(Failure::Unknown)
+            }
+        }
+    }
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(away)? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            tracing::warn!("the answer of the weather service is too long");
+            return Err(Failure::Unknown);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn away(error: reqwest::Error) -> Failure {
+    // The address has the key in it.
+    let cause = error.without_url();
+    tracing::warn!(cause = %chain(&cause), "the weather service cannot be reached");
+    Failure::Away
+}
+
+/// TLS by the library that the connections to Redis use, trusting whom this machine trusts.
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_platform_verifier()?;
+    Ok(config.with_no_client_auth())
+}
+
+impl FromStr for WeatherKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim().is_empty() {
+            return Err("a key is not empty");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for WeatherKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeatherKey")
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upstream")
+    }
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the weather service cannot be asked")
+    }
+}
+
+impl std::error::Error for UpstreamError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}

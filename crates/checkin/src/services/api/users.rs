@@ -1,0 +1,155 @@
+//! Users: one, and lists of them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::document::{Id, LoginNeeded, Missing, OwnerOnly, PageQuery, PeriodQuery, Problems};
+use super::paging::{Limits, Paged};
+use super::parameters::Parameters;
+use super::representation::{CheckinView, FullName, UserView};
+use super::{Api, Visitor, now_ms};
+use crate::domain::{Email, LocationId, User, UserId};
+use crate::http::ApiError;
+use crate::storage::{HistoryPosition, Period, Position, Ranked};
+
+/// A user.
+#[utoipa::path(
+    get, path = "/api/user/{id}", tag = "users", security(("session" = [])), params(Id),
+    responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
+)]
+pub(super) async fn user(
+    State(api): State<Arc<Api>>,
+    visitor: Visitor,
+    given: Parameters,
+) -> Result<Json<UserView>, ApiError> {
+    let user = api.user(given.read(user_id)?).await?;
+    Ok(Json(UserView::of(user, visitor.id)))
+}
+
+/// A user's name.
+#[utoipa::path(
+    get, path = "/api/user/{id}/fullname", tag = "users", security(("session" = [])), params(Id),
+    responses((status = 200, body = FullName), LoginNeeded, Missing, Problems),
+)]
+pub(super) async fn full_name(
+    State(api): State<Arc<Api>>,
+    _visitor: Visitor,
+    given: Parameters,
+) -> Result<Json<FullName>, ApiError> {
+    let user = api.user(given.read(user_id)?).await?;
+    Ok(Json(FullName { full_name: user.full_name() }))
+}
+
+/// The user of an address.
+#[utoipa::path(
+    get, path = "/api/user/email/{email}", tag = "users", security(("session" = [])),
+    params(("email" = String, Path, max_length = 254)),
+    responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
+)]
+pub(super) async fn by_email(
+    State(api): State<Arc<Api>>,
+    visitor: Visitor,
+    given: Parameters,
+) -> Result<Json<UserView>, ApiError> {
+    let email = given.read(|given| given.path("email", str::parse::<Email>))?;
+    let user = api.stores.users.user_by_email(&email).await?.ok_or(ApiError::NotFound)?;
+    Ok(Json(UserView::of(user, visitor.id)))
+}
+
+/// Users by their last check-in, the latest first.
+#[utoipa::path(
+    get, path = "/api/users/recent", tag = "users", security(("session" = [])), params(PageQuery),
+    responses((status = 200, body = Vec<UserView>), LoginNeeded, Problems),
+)]
+pub(super) async fn recent(
+    State(api): State<Arc<Api>>,
+    visitor: Visitor,
+    given: Parameters,
+) -> Result<Paged<UserView>, ApiError> {
+    let paging = given.read(|given| Some(given.paging(Limits::USUAL)))?;
+    let users = api.stores.directory.recent_users(paging.to_page()).await?;
+    Ok(paging.answer(users, position, |user| UserView::of(user.item, visitor.id)))
+}
+
+/// Users by their number of check-ins, most first.
+#[utoipa::path(
+    get, path = "/api/users/bycheckins", tag = "users", security(("session" = [])),
+    params(PeriodQuery, PageQuery),
+    responses((status = 200, body = Vec<UserView>), LoginNeeded, Problems),
+)]
+pub(super) async fn by_checkins(
+    State(api): State<Arc<Api>>,
+    visitor: Visitor,
+    given: Parameters,
+) -> Result<Paged<UserView>, ApiError> {
+    let (paging, period) =
+        given.read(|given| Some((given.paging(Limits::USUAL), period(given))))?;
+    let users = api.stores.directory.top_users(period, paging.to_page()).await?;
+    Ok(paging.answer(users, position, |user| UserView::of(user.item, visitor.id)))
+}
+
+/// Users who were last seen at a place, the latest first.
+#[utoipa::path(
+    get, path = "/api/users/at/{locationId}", tag = "users", security(("session" = [])),
+    params(("locationId" = u64, Path, minimum = 1, maximum = 9007199254740991i64), PageQuery),
+    responses((status = 200, body = Vec<UserView>), LoginNeeded, Missing, Problems),
+)]
+pub(super) async fn at(
+    State(api): State<Arc<Api>>,
+    visitor: Visitor,
+    given: Parameters,
+) -> Result<Paged<UserView>, ApiError> {
+    let (paging, id) = given.read(|given| {
+        let paging = given.paging(Limits::USUAL);
+        Some((paging, given.path("locationId", str::parse::<LocationId>)?))
+    })?;
+    api.location(id).await?;
+    let users = api.stores.directory.users_at(id, paging.to_page()).await?;
+    Ok(paging.answer(users, position, |user| UserView::of(user.item, visitor.id)))
+}
+
+/// One's own check-ins, the latest first.
+#[utoipa::path(
+    get, path = "/api/user/{id}/checkins", tag = "users", security(("session" = [])),
+    params(Id, PageQuery),
+    responses((status = 200, body = Vec<CheckinView>), LoginNeeded, OwnerOnly, Problems),
+)]
+pub(super) async fn history(
+    State(api): State<Arc<Api>>,
+    visitor: Visitor,
+    given: Parameters,
+) -> Result<Paged<CheckinView>, ApiError> {
+    let (paging, id) = given.read(|given| {
+        let paging = given.paging::<HistoryPosition>(Limits::USUAL);
+        Some((paging, user_id(given)?))
+    })?;
+    let id = visitor.is(id)?;
+    let checkins = api.stores.history.of_user(id, paging.after, paging.one_more()).await?;
+    Ok(paging.answer(checkins, |checkin| checkin.into(), CheckinView::from))
+}
+
+pub(super) fn user_id(given: &mut Parameters) -> Option<UserId> {
+    given.path("id", str::parse)
+}
+
+/// `period`: from the beginning, or this week.
+pub(super) fn period(given: &mut Parameters) -> Period {
+    let period = given.query("period", |text| match text {
+        "all" => Ok(Period::AllTime),
+        "week" => Ok(Period::WeekOf(now_ms())),
+        _ => Err("is all or week"),
+    });
+    period.unwrap_or(Period::AllTime)
+}
+
+fn position(user: &Ranked<User>) -> Position {
+    Position { rank: user.rank, id: user.item.id.get() }
+}
+
+impl Api {
+    async fn user(&self, id: UserId) -> Result<User, ApiError> {
+        self.stores.users.user(id).await?.ok_or(ApiError::NotFound)
+    }
+}
