@@ -19,13 +19,15 @@ use tower_express_session::{
 use crate::config::{Common, StoreUrl, secret_path};
 use crate::http::{Front, Metrics, Probes, column};
 use crate::passwords::Passwords;
+use crate::services::api::{Stores, Upstream};
 use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, Settings};
-use crate::services::{Accounts, account_sessions, auth, receiver};
+use crate::services::{Accounts, account_sessions, api, auth, receiver};
 use crate::storage::redis::RedisStorage;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{
-    BulkLoad, CheckinConsumer, CheckinLog, Health, History, LocationRepository, UserRepository,
+    BulkLoad, CheckinConsumer, CheckinLog, Directory, Health, History, LocationRepository,
+    UserRepository, WeatherCache,
 };
 
 /// The session cookie's name.
@@ -51,6 +53,10 @@ pub struct App {
     pub consumer: Arc<dyn CheckinConsumer>,
     /// Who was where.
     pub history: Arc<dyn History>,
+    /// Lists of users and places.
+    directory: Arc<dyn Directory>,
+    /// What the weather service said.
+    weather: Arc<dyn WeatherCache>,
     /// For imports.
     pub bulk: Arc<dyn BulkLoad>,
     /// For probes and the doctor.
@@ -128,7 +134,9 @@ impl App {
             + LocationRepository
             + CheckinLog
             + CheckinConsumer
+            + Directory
             + History
+            + WeatherCache
             + BulkLoad
             + Health
             + 'static,
@@ -151,7 +159,9 @@ impl App {
             locations: storage.clone(),
             checkins: storage.clone(),
             consumer: storage.clone(),
+            directory: storage.clone(),
             history: storage.clone(),
+            weather: storage.clone(),
             bulk: storage.clone(),
             health: storage,
             account_sessions,
@@ -192,6 +202,25 @@ impl App {
         // Only here people log in, so that only here there is something to limit.
         let sessions = counted(&self.sessions, &front).accounts(account_sessions);
         column(routes, Some(sessions), &front)
+    }
+
+    /// The read API. Its streams end when `stop` does; without an `upstream` there is no weather.
+    pub fn api(
+        &self,
+        upstream: Option<Upstream>,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Router {
+        let front = self.front("api");
+        let stores = Stores {
+            users: self.users.clone(),
+            locations: self.locations.clone(),
+            directory: self.directory.clone(),
+            history: self.history.clone(),
+            log: self.checkins.clone(),
+            weather: self.weather.clone(),
+        };
+        let routes = api::router(stores, upstream, stop);
+        column(routes, Some(counted(&self.cached_sessions, &front)), &front)
     }
 
     /// The check-in receiver; without `sessions` it believes whoever asks.

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod account;
+mod api;
 mod auth;
 mod dead_letters;
 mod doctor;
@@ -43,6 +44,8 @@ enum Command {
     Up(up::Options),
     /// The authentication service
     Auth(auth::Options),
+    /// The read API
+    Api(api::Options),
     /// The check-in receiver
     Receiver(receiver::Options),
     /// The check-in processor
@@ -88,6 +91,7 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Up(options) => up::run(&config, options, source).await,
         Command::Auth(options) => auth::run(&config, options, source).await,
+        Command::Api(options) => api::run(&config, options, source).await,
         Command::Receiver(options) => receiver::run(&config, options, source).await,
         Command::Load(options) => load::run(&config, options).await,
         Command::Export(options) => export::run(&config, options).await,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::reload::Source;
-use super::{auth, load, processor, receiver, say};
+use super::{api, auth, load, processor, receiver, say};
 use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::demo;
@@ -35,16 +35,17 @@ pub(super) struct Options {
     )]
     auth_listen: SocketAddr,
 
-    // Deployment scripts may name these already; the services are not part of this version.
+    /// The address of the read API; port 0 picks one
     #[arg(
         long,
         env = "CHECKIN_API_LISTEN",
         value_name = "ADDR",
-        hide = true,
+        default_value = "127.0.0.1:8081",
         value_parser = listen_address
     )]
-    api_listen: Option<SocketAddr>,
+    api_listen: SocketAddr,
 
+    // Deployment scripts may name it already; the service is not part of this version.
     #[arg(
         long,
         env = "CHECKIN_CONSOLE_LISTEN",
@@ -53,6 +54,9 @@ pub(super) struct Options {
         value_parser = listen_address
     )]
     console_listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    weather: api::Weather,
 
     #[command(flatten)]
     logins: auth::Logins,
@@ -71,35 +75,40 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.reach().await?;
-    for (service, address) in [("api", options.api_listen), ("console", options.console_listen)] {
-        if address.is_some() {
-            tracing::warn!("this version has no {service}: --{service}-listen has no effect");
-        }
+    if options.console_listen.is_some() {
+        tracing::warn!("this version has no console: --console-listen has no effect");
     }
+    let upstream = options.weather.upstream()?;
     let stop = Stop::on_signal()?;
     source.reload_on_hangup(&app)?;
     // Ports first: who has to choose another one should not wait for the data.
+    let api_listener = bind(options.api_listen, "--api-listen").await?;
     let receiver_listener = bind(options.receiver_listen, "--receiver-listen").await?;
     let auth_listener = bind(options.auth_listen, "--auth-listen").await?;
     if app.bulk.is_empty().await? {
         load::load_demo(&app).await?;
     }
     let (receiver_at, auth_at) = (receiver_listener.local_addr()?, auth_listener.local_addr()?);
+    let api_at = api_listener.local_addr()?;
+    api::announce(api_at);
     receiver::announce(receiver_at, true);
     auth::announce(auth_at);
     say(format_args!(
-        "\n  check-in receiver  http://{receiver_at}\n  authentication     http://{auth_at}\n  \
+        "\n  read API           http://{api_at}/docs/\n  \
+         check-in receiver  http://{receiver_at}\n  authentication     http://{auth_at}\n  \
          store              {}\n  demo login         {} with password {}\n",
         config.store,
         demo::LOGIN,
         demo::PASSWORD
     ))?;
+    let api = app.api(upstream, stop.clone().wait());
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings());
     let settings = options.counting.settings("up")?;
     let counting = run_processor(app.consumer.clone(), settings, Progress::default(), stop.watch());
     tokio::join!(
         counting,
+        serve(api_listener, api, stop.clone()),
         serve(receiver_listener, receiver, stop.clone()),
         serve(auth_listener, auth, stop)
     );

@@ -201,7 +201,7 @@ impl Listener {
                 Some(live) if is_behind(&live.from, &self.read) => {
                     let entry = live.receiver.recv().await;
                     // Too far behind, which no page of the log would mend.
-                    let Ok(entry) = entry.inspect_err(|error| debug_lagging(error)) else {
+                    let Ok(entry) = entry.inspect_err(too_slow) else {
                         return None;
                     };
                     self.waiting.push_back(entry);
@@ -243,7 +243,7 @@ fn is_behind(position: &LogPosition, other: &LogPosition) -> bool {
     position.0.iter().zip(&other.0).all(|(one, other)| one <= other)
 }
 
-fn debug_lagging(error: &RecvError) {
+fn too_slow(error: &RecvError) {
     tracing::debug!(cause = %error, "a stream ends: its client is too slow");
 }
 

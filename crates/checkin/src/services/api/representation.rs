@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    Category, Checkin, Location, LocationDetails, OpeningHours, Social, Statistics, User, UserId,
-    Website, Weekday,
+    Category, Checkin, Location, LocationDetails, LocationId, OpeningHours, Social, Statistics,
+    User, UserId, Website, Weekday,
 };
 
 /// A user.
@@ -39,7 +39,7 @@ impl UserView {
             last_name: user.last_name,
             num_checkins: user.num_checkins,
             last_checkin: user.last_checkin,
-            last_seen_at: user.last_seen_at.map(|id| id.get()),
+            last_seen_at: user.last_seen_at.map(LocationId::get),
         }
     }
 }
@@ -116,7 +116,7 @@ pub(super) struct NearbyLocation {
 impl NearbyLocation {
     pub(super) fn new(location: Location, distance_mm: u64) -> Self {
         let miles = distance_mm as f64 / (METRES_PER_MILE * 1000.0);
-        // A hundred-thousandth of a mile is about a hand's width of half an inch.
+        // A hundred-thousandth of a mile is less than an inch.
         Self { location: location.into(), distance: (miles * 1e5).round() / 1e5 }
     }
 }
@@ -152,7 +152,7 @@ impl DetailsView {
         let wanted = |section| sections.contains(&section);
         let details = details.as_ref();
         let text = |text: &str| text.to_owned();
-        let view = Self {
+        Self {
             description: wanted(Section::Description).then(|| Some(text(&details?.description))),
             website: wanted(Section::Website)
                 .then(|| details?.website.as_ref().map(Website::as_str).map(text)),
@@ -161,8 +161,7 @@ impl DetailsView {
                 .then(|| details.map(|details| socials(&details.socials)).unwrap_or_default()),
             hours: wanted(Section::Hours)
                 .then(|| details.map(|details| week(&details.hours)).unwrap_or_default()),
-        };
-        view
+        }
     }
 }
 

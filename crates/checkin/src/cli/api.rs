@@ -1,0 +1,82 @@
+//! `checkin api`
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::reload::Source;
+use crate::app::App;
+use crate::config::{Common, listen_address};
+use crate::lifecycle::{Stop, bind, serve};
+use crate::services::api::{Upstream, UpstreamError, WeatherKey};
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The address to listen on; port 0 picks one
+    #[arg(
+        long,
+        env = "CHECKIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8081",
+        value_parser = listen_address
+    )]
+    listen: SocketAddr,
+
+    #[command(flatten)]
+    weather: Weather,
+}
+
+/// Where the weather comes from, also inside `checkin up`.
+#[derive(Args, Debug)]
+pub(super) struct Weather {
+    /// The weather service: OpenWeatherMap, or what speaks as it does
+    #[arg(
+        long,
+        env = "CHECKIN_WEATHER_URL",
+        value_name = "URL",
+        default_value = "https://api.openweathermap.org/data/2.5/weather",
+        value_parser = web_address
+    )]
+    weather_url: String,
+
+    /// The key that the weather service knows you by; without one there is no weather
+    #[arg(long, env = "CHECKIN_WEATHER_KEY", hide_env_values = true, value_name = "KEY")]
+    weather_key: Option<WeatherKey>,
+}
+
+impl Weather {
+    pub(super) fn upstream(&self) -> Result<Option<Upstream>, UpstreamError> {
+        self.weather_key.clone().map(|key| Upstream::new(&self.weather_url, key)).transpose()
+    }
+}
+
+pub(super) async fn run(
+    config: &Common,
+    options: Options,
+    source: Source,
+) -> anyhow::Result<ExitCode> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    let upstream = options.weather.upstream()?;
+    let stop = Stop::on_signal()?;
+    source.reload_on_hangup(&app)?;
+    let listener = bind(options.listen, "--listen").await?;
+    announce(listener.local_addr()?);
+    serve(listener, app.api(upstream, stop.clone().wait()), stop).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The line that says that the service is ready.
+pub(super) fn announce(address: SocketAddr) {
+    tracing::info!("API service listening on port {}.", address.port());
+}
+
+fn web_address(text: &str) -> Result<String, &'static str> {
+    let rule = "the address of the weather service begins with https:// or http://";
+    let url = reqwest::Url::parse(text).map_err(|_| rule)?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(rule);
+    }
+    Ok(text.to_owned())
+}
