@@ -25,6 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const SLOTS: u32 = 16_384;
 
 const AUTH_READY: &str = "Authentication service listening on port ";
+const API_READY: &str = "API service listening on port ";
 const RECEIVER_READY: &str = "Checkin receiver listening on port ";
 
 /// A store of one test, in a directory of its own.
@@ -114,6 +115,10 @@ impl Site {
 
     pub(crate) fn auth(&self, args: &[&str]) -> Service {
         Service::ready(self.start("auth", args), AUTH_READY)
+    }
+
+    pub(crate) fn api(&self, args: &[&str]) -> Service {
+        Service::ready(self.start("api", args), API_READY)
     }
 
     pub(crate) fn receiver(&self, args: &[&str]) -> Service {

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod account_sessions;
+mod api;
+mod api_stream;
+mod api_weather;
 mod bad_input;
 mod cached_sessions;
 mod command_line;
