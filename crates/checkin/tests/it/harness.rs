@@ -139,6 +139,13 @@ impl Site {
         (program, auth, receiver)
     }
 
+    /// Everything in one process, and the address of its read API.
+    pub(crate) fn up_with_api(&self, args: &[&str]) -> (Program, Client, String) {
+        let (program, auth, _) = self.up(args);
+        let api = url(port_in(&program.wait_for_line(API_READY, PATIENCE)));
+        (program, auth, api)
+    }
+
     /// An Express service on the site's Redis, in which every account has [`PASSWORD`].
     pub(crate) fn express(&self, secret: &str) -> Express {
         let store = self.server().url();

@@ -19,6 +19,7 @@ mod intruders;
 mod passwords;
 mod processor;
 mod refusal;
+mod schemathesis;
 mod secret_reload;
 mod session_metrics;
 mod shared_sessions;

@@ -76,7 +76,7 @@ pub(super) struct PageQuery {
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u32>,
     /// Where the page begins, as the `Link` of the page before has it.
-    #[param(max_length = 0)]
+    #[param(pattern = "^[A-Za-z0-9_-]{32,43}$")]
     cursor: Option<String>,
 }
 
@@ -89,7 +89,7 @@ pub(super) struct CheckinPage {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// Where the page begins, as the `Link` of the page before has it.
-    #[param(max_length = 0)]
+    #[param(pattern = "^[A-Za-z0-9_-]{32,43}$")]
     cursor: Option<String>,
 }
 

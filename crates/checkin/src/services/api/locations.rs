@@ -176,7 +176,7 @@ pub(super) async fn by_checkins(
     get, path = "/api/locations/search", tag = "places",
     params(
         ("q" = String, Query, description = "Words, or the beginnings of words",
-            min_length = 1, max_length = 200, pattern = "^[A-Za-z]{1,40}$"),
+            min_length = 1, max_length = 200),
         PageQuery,
     ),
     responses((status = 200, body = Vec<LocationView>), Problems),

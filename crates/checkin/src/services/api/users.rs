@@ -45,7 +45,7 @@ pub(super) async fn full_name(
 /// The user of an address.
 #[utoipa::path(
     get, path = "/api/user/email/{email}", tag = "users", security(("session" = [])),
-    params(("email" = String, Path, max_length = 254, pattern = r"^[a-z]{1,40}@[a-z]{1,40}$")),
+    params(("email" = String, Path, max_length = 254)),
     responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn by_email(

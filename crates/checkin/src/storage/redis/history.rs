@@ -145,5 +145,5 @@ fn read_members(reply: Reply) -> Result<Vec<Member>> {
 fn milliseconds(score: &str) -> Option<u64> {
     let time: f64 = score.parse().ok()?;
     // Whole, and within what a double holds exactly.
-    (time >= 0.0 && time <= 9_007_199_254_740_991.0).then_some(time as u64)
+    (0.0..=9_007_199_254_740_991.0).contains(&time).then_some(time as u64)
 }
