@@ -63,14 +63,20 @@ const TABLE: &[Rule] = &[
     // Not each other; only `identity`, by which each of them knows its visitor.
     Rule {
         module: "services::*",
-        may_use: "crate::domain crate::http crate::passwords crate::services::identity crate::storage",
+        may_use: "crate::domain crate::export crate::http crate::passwords \
+            crate::services::identity crate::storage",
         libraries: "*",
         never: BACKENDS,
     },
     // Files and nothing else; what is stored already is handed in.
     Rule { module: "import", may_use: "crate::domain", libraries: "*", never: BACKENDS },
-    // Writers that anybody may use: commands, and the services with their own media types.
-    Rule { module: "export", may_use: "crate::domain", libraries: "*", never: BACKENDS },
+    // For anybody: commands, and the services.
+    Rule {
+        module: "export",
+        may_use: "crate::domain crate::storage",
+        libraries: "*",
+        never: BACKENDS,
+    },
     // A client of the services like any other: it shares the domain with them and nothing else.
     Rule {
         module: "generate",

@@ -1,7 +1,5 @@
 //! `checkin export`
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -14,12 +12,8 @@ use super::account::Account;
 use super::say;
 use crate::app::App;
 use crate::config::Common;
-use crate::domain::{Checkin, Location, LocationId, UserId};
-use crate::export::{Format, Visit, Writer};
-use crate::storage::HistoryPosition;
-
-/// Check-ins that are read in one go.
-const PAGE: usize = 1000;
+use crate::domain::UserId;
+use crate::export::{Format, Source, Writer};
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -60,36 +54,17 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 async fn write(app: &App, user: UserId, format: Format, out: impl Write) -> anyhow::Result<usize> {
     let cannot = "the export broke off";
     let mut writer = Writer::new(format, out).context(cannot)?;
-    let (mut places, mut after, mut count) = (HashMap::new(), None, 0);
+    let mut source = Source::new(app.history.clone(), app.locations.clone(), user);
+    let mut count = 0;
     loop {
-        let page =
-            app.history.of_user(user, after, PAGE).await.context("cannot read the history")?;
-        let Some(last) = page.last() else {
-            break;
-        };
-        after = Some(HistoryPosition::from(last));
-        look_up(app, &page, &mut places).await?;
+        let page = source.next_page().await.context("cannot read the history")?;
+        if page.is_empty() {
+            writer.finish().context(cannot)?;
+            return Ok(count);
+        }
+        count += page.len();
         for checkin in page {
-            let location = places.get(&checkin.location).and_then(Option::as_ref);
-            writer.write(&Visit { checkin, location }).context(cannot)?;
-            count += 1;
+            writer.write(&source.visit(checkin)).context(cannot)?;
         }
     }
-    writer.finish().context(cannot)?;
-    Ok(count)
-}
-
-/// Each place once: who goes out goes to the same ones.
-async fn look_up(
-    app: &App,
-    page: &[Checkin],
-    places: &mut HashMap<LocationId, Option<Location>>,
-) -> anyhow::Result<()> {
-    for checkin in page {
-        if let Entry::Vacant(entry) = places.entry(checkin.location) {
-            let place = app.locations.location(checkin.location).await;
-            entry.insert(place.context("cannot read a place")?);
-        }
-    }
-    Ok(())
 }

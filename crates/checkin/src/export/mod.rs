@@ -16,12 +16,14 @@
 
 mod gpx;
 mod json;
+mod source;
 mod table;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+pub use source::Source;
 pub use writer::{Format, FormatError, Visit, Writer};
 
 use jiff::Timestamp;

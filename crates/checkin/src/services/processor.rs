@@ -97,11 +97,10 @@ impl Processor {
     async fn keep_joined(&self) {
         while !self.stopping() {
             let joined = self.consumer.join(&self.settings.name, self.settings.lease).await;
-            if let Ok(alive) = joined {
-                let share = self.consumer.partitions().div_ceil(alive.max(1));
-                self.share().most = share;
+            match joined {
+                Ok(turn) => self.share().most = turn.share(self.consumer.partitions()),
+                Err(error) => self.log_failure(Some(error)),
             }
-            self.log_failure(joined.err());
             if let Ok(backlog) = self.consumer.backlog().await {
                 self.progress.backlog.set(i64::try_from(backlog).unwrap_or(i64::MAX));
             }

@@ -25,8 +25,8 @@ pub trait CheckinConsumer: Send + Sync {
     /// How many partitions the log has.
     fn partitions(&self) -> usize;
 
-    /// Says that this owner will live for so long, and answers how many do.
-    async fn join(&self, owner: &str, lease: Duration) -> Result<usize>;
+    /// Says that this owner will live for so long, and answers where it stands among those that do.
+    async fn join(&self, owner: &str, lease: Duration) -> Result<Turn>;
 
     /// Takes or renews the lease of a partition, and reads what comes next in it, at most `limit`
     /// entries. Nothing while another owner has the lease.
@@ -63,6 +63,25 @@ pub trait CheckinConsumer: Send + Sync {
     /// Counts everything again from the log and the histories, and compares. Works beside running
     /// processors.
     async fn audit(&self) -> Result<Audit>;
+}
+
+/// Where an owner stands among all that live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// From 0, in an order that all of them see.
+    pub position: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Turn {
+    /// This owner's part of so many partitions: the parts of all owners make up the whole, and
+    /// differ by one at most.
+    #[must_use]
+    pub fn share(self, partitions: usize) -> usize {
+        let of = self.of.max(1);
+        partitions / of + usize::from(self.position < partitions % of)
+    }
 }
 
 /// Entries of one partition, in order.
@@ -186,4 +205,20 @@ pub enum Subject {
     User(UserId),
     /// A place.
     Location(LocationId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_make_up_the_whole() {
+        for (partitions, of, shares) in
+            [(4, 3, vec![2, 1, 1]), (1, 3, vec![1, 0, 0]), (6, 3, vec![2, 2, 2]), (0, 1, vec![0])]
+        {
+            let share = |position| Turn { position, of }.share(partitions);
+            assert_eq!((0..of).map(share).collect::<Vec<_>>(), shares);
+        }
+        assert_eq!(Turn { position: 0, of: 0 }.share(4), 4);
+    }
 }

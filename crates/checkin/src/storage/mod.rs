@@ -24,7 +24,7 @@ pub use bulk::{BulkLoad, Loaded};
 pub use checkins::{Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition};
 pub use consumer::{
     Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Difference, Entry, Replay,
-    Subject,
+    Subject, Turn,
 };
 pub use directory::{Directory, MAX_SEARCH_WORDS, Nearby, Page, Period, Position, Ranked};
 pub use health::{Finding, Health, Severity};

@@ -9,7 +9,7 @@ use serde_json::json;
 use testkit::{Client, Method, Program};
 use tower_express_session::store::sqlite::rusqlite::Connection;
 
-use crate::harness::{CHECKIN, Site};
+use crate::harness::{CHECKIN, Service, Site};
 
 const CHECKINS: u64 = 200_000;
 const KILLS: u64 = 20;
@@ -116,7 +116,7 @@ struct Chance(u64);
 impl Chance {
     fn new() -> Chance {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        println!("seed {}", now.as_micros());
+        eprintln!("seed {}", now.as_micros());
         Chance(now.as_micros() as u64 | 1)
     }
 
@@ -163,7 +163,7 @@ impl Books {
         let sum = |figures: &HashMap<u64, Figures>| {
             figures.values().map(|figures| figures.checkins).sum::<u64>()
         };
-        println!(
+        eprintln!(
             "{} accepted, {retries} sent again; {} entries in the log; counted for users {}, for \
              locations {}; stars in the log {}, counted {}",
             accepted.len(),
@@ -185,12 +185,12 @@ fn verify(site: &Site) {
         assert!(started.elapsed() < LONG, "the processors stand still");
         std::thread::sleep(Duration::from_millis(100));
     }
-    println!("all counted {:?} later", started.elapsed());
+    eprintln!("all counted {:?} later", started.elapsed());
     let doctor = site.run("doctor", &["--verify"]);
     assert!(doctor.stdout.contains("are the sums over the log"), "{}", doctor.stdout);
     assert_eq!(doctor.code, 0, "{}", doctor.stdout);
     let log = doctor.stdout.lines().find(|line| line.contains("the log has")).unwrap();
-    println!("{}", log.trim());
+    eprintln!("{}", log.trim());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,7 +200,7 @@ async fn on_redis_with_processors_and_redis_itself_killed() {
     let loaded = site.counts().0 as usize;
     let receivers = [site.receiver(&ANYBODY), site.receiver(&ANYBODY)];
     let mut processors: Vec<Program> = (0..3).map(|_| site.processor(&PROCESSOR)).collect();
-    let load = Load::on(receivers.iter().map(|receiver| receiver.client()).collect());
+    let load = Load::on(receivers.iter().map(Service::client).collect());
     let running = tokio::spawn({
         let load = load.clone();
         async move { load.run().await }
@@ -218,7 +218,7 @@ async fn on_redis_with_processors_and_redis_itself_killed() {
         }
     }
     running.await.unwrap();
-    println!("{CHECKINS} check-ins in {:?}", started.elapsed());
+    eprintln!("{CHECKINS} check-ins in {:?}", started.elapsed());
     verify(&site);
     redis_books(&site).check(&load.ids(), loaded, load.retries.load(Ordering::Relaxed));
     for mut processor in processors {
@@ -266,7 +266,7 @@ async fn on_sqlite_with_the_whole_process_killed() {
     // `up` asks for sessions: two receivers that do not, and the processor, are as much of it.
     let start = || {
         let receivers = [site.receiver(&ANYBODY), site.receiver(&ANYBODY)];
-        let clients = receivers.iter().map(|receiver| receiver.client()).collect::<Vec<_>>();
+        let clients = receivers.iter().map(Service::client).collect::<Vec<_>>();
         let mut programs: Vec<Program> =
             receivers.into_iter().map(|receiver| receiver.program).collect();
         programs.push(site.processor(&PROCESSOR));
@@ -289,7 +289,7 @@ async fn on_sqlite_with_the_whole_process_killed() {
         *load.receivers.lock().unwrap() = clients;
     }
     running.await.unwrap();
-    println!("{CHECKINS} check-ins in {:?}", started.elapsed());
+    eprintln!("{CHECKINS} check-ins in {:?}", started.elapsed());
     verify(&site);
     sqlite_books(&site).check(&load.ids(), loaded, load.retries.load(Ordering::Relaxed));
 }

@@ -146,6 +146,15 @@ impl Site {
         (program, auth, api)
     }
 
+    /// Everything in one process, and each service's name and address.
+    pub(crate) fn up_everywhere(&self, args: &[&str]) -> (Program, [(&'static str, String); 3]) {
+        let program = self.start("up", args);
+        let services = [("auth", AUTH_READY), ("receiver", RECEIVER_READY), ("api", API_READY)];
+        let address = |(name, ready)| (name, url(port_in(&program.wait_for_line(ready, PATIENCE))));
+        let services = services.map(address);
+        (program, services)
+    }
+
     /// An Express service on the site's Redis, in which every account has [`PASSWORD`].
     pub(crate) fn express(&self, secret: &str) -> Express {
         let store = self.server().url();

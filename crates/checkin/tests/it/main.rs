@@ -17,6 +17,7 @@ mod idempotency;
 mod imports;
 mod intruders;
 mod passwords;
+mod postman;
 mod processor;
 mod refusal;
 mod schemathesis;

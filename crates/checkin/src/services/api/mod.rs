@@ -3,6 +3,7 @@
 mod caching;
 mod checkins;
 mod document;
+mod export;
 mod feed;
 mod local_time;
 mod locations;
@@ -100,6 +101,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(users::by_checkins))
         .routes(routes!(users::at))
         .routes(routes!(users::history))
+        .routes(routes!(export::export))
         .routes(routes!(statistics::statistics))
         .routes(routes!(locations::location))
         .routes(routes!(locations::details))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::{Checkin, CheckinId};
 use crate::storage::{
-    Accepted, Audit, Batch, Completed, DeadLetterId, HistoryPosition, Loaded, Replay,
+    Accepted, Audit, Batch, Completed, DeadLetterId, HistoryPosition, Loaded, Replay, Turn,
 };
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -158,11 +158,15 @@ pub(in crate::storage) async fn a_partition_has_one_owner_at_a_time(subject: Sub
 
 pub(in crate::storage) async fn owners_know_how_many_they_are(subject: Subject) {
     let storage = &*subject.storage;
-    assert_eq!(storage.join("one", LEASE).await.unwrap(), 1);
-    assert_eq!(storage.join("two", LEASE).await.unwrap(), 2);
-    assert_eq!(storage.join("one", LEASE).await.unwrap(), 2);
-    storage.leave("two").await.unwrap();
-    assert_eq!(storage.join("one", LEASE).await.unwrap(), 1);
+    let join = async |owner: &str| {
+        let Turn { position, of } = storage.join(owner, LEASE).await.unwrap();
+        (position, of)
+    };
+    assert_eq!(join("b").await, (0, 1));
+    assert_eq!(join("a").await, (0, 2));
+    assert_eq!(join("b").await, (1, 2));
+    storage.leave("a").await.unwrap();
+    assert_eq!(join("b").await, (0, 1));
 }
 
 pub(in crate::storage) async fn however_many_complete_each_counts_once(subject: Subject) {

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 
 use super::apply::Applied;
 use super::entry::{self, RawEntry};
-use super::{RedisStorage, Reply, at_once, number, text};
+use super::{RedisStorage, Reply, at_once, number, text, texts};
 use crate::domain::{Checkin, CheckinId};
 use crate::storage::{
-    Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Entry, Replay, Result,
+    Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Entry, Replay, Result, Turn,
 };
 
 #[async_trait]
@@ -21,14 +21,16 @@ impl CheckinConsumer for RedisStorage {
         self.keys.partitions()
     }
 
-    async fn join(&self, owner: &str, lease: Duration) -> Result<usize> {
+    async fn join(&self, owner: &str, lease: Duration) -> Result<Turn> {
         let key = self.keys.processors();
         let until = (now_ms() + milliseconds(lease)).to_string();
         self.call(&["ZADD", &key, &until, owner]).await?;
         let now = now_ms().to_string();
         self.call(&["ZREMRANGEBYSCORE", &key, "-inf", &now]).await?;
-        let alive = number(self.call(&["ZCARD", &key]).await?)?;
-        Ok(usize::try_from(alive).unwrap_or(1).max(1))
+        let mut owners = texts(self.call(&["ZRANGE", &key, "0", "-1"]).await?)?;
+        owners.sort_unstable();
+        let position = owners.iter().position(|other| other == owner).unwrap_or(owners.len());
+        Ok(Turn { position, of: owners.len() })
     }
 
     async fn claim(

@@ -10,7 +10,7 @@ use super::checkins::{COLUMNS, checkin, entries_after, waiting};
 use super::{SqliteStorage, audit, column, now_ms};
 use crate::domain::{Checkin, CheckinId};
 use crate::storage::{
-    Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Entry, Replay, Result,
+    Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Entry, Replay, Result, Turn,
 };
 
 #[async_trait]
@@ -20,20 +20,21 @@ impl CheckinConsumer for SqliteStorage {
         1
     }
 
-    async fn join(&self, owner: &str, lease: Duration) -> Result<usize> {
+    async fn join(&self, owner: &str, lease: Duration) -> Result<Turn> {
         let (owner, now) = (owner.to_owned(), now_ms(&self.clock));
         let until = now.saturating_add(milliseconds(lease));
         let write = move |connection: &Connection| {
             let sql = "INSERT OR REPLACE INTO processors (owner, until_ms) VALUES (?1, ?2)";
             connection.prepare_cached(sql)?.execute(params![owner, until])?;
-            connection
-                .prepare_cached("DELETE FROM processors WHERE until_ms <= ?1")?
-                .execute([now])?;
-            let count = "SELECT count(*) FROM processors";
-            connection.prepare_cached(count)?.query_row([], |row| column::whole(row, 0))
+            let over = "DELETE FROM processors WHERE until_ms <= ?1";
+            connection.prepare_cached(over)?.execute([now])?;
+            let count = "SELECT count(*) FILTER (WHERE owner < ?1), count(*) FROM processors";
+            connection.prepare_cached(count)?.query_row([owner], |row| {
+                let number = |at| Ok::<_, rusqlite::Error>(column::whole(row, at)? as usize);
+                Ok(Turn { position: number(0)?, of: number(1)? })
+            })
         };
-        let alive: u64 = self.database.write(write).await?;
-        Ok(usize::try_from(alive).unwrap_or(1))
+        Ok(self.database.write(write).await?)
     }
 
     async fn claim(

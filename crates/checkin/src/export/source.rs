@@ -1,0 +1,64 @@
+//! Where the check-ins come from.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::sync::Arc;
+
+use super::Visit;
+use crate::domain::{Checkin, Location, LocationId, UserId};
+use crate::storage::{History, HistoryPosition, LocationRepository, Result};
+
+/// Check-ins that are read in one go.
+const PAGE: usize = 1000;
+
+/// A user's history page by page, the latest first, with the places.
+pub struct Source {
+    history: Arc<dyn History>,
+    locations: Arc<dyn LocationRepository>,
+    user: UserId,
+    after: Option<HistoryPosition>,
+    /// Each place once: who goes out goes to the same ones.
+    places: HashMap<LocationId, Option<Location>>,
+}
+
+impl Source {
+    /// Nothing is read yet.
+    #[must_use]
+    pub fn new(
+        history: Arc<dyn History>,
+        locations: Arc<dyn LocationRepository>,
+        user: UserId,
+    ) -> Self {
+        Self { history, locations, user, after: None, places: HashMap::new() }
+    }
+
+    /// The next page; empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; the page can be read again.
+    pub async fn next_page(&mut self) -> Result<Vec<Checkin>> {
+        let page = self.history.of_user(self.user, self.after, PAGE).await?;
+        for checkin in &page {
+            if let Entry::Vacant(entry) = self.places.entry(checkin.location) {
+                entry.insert(self.locations.location(checkin.location).await?);
+            }
+        }
+        self.after = page.last().map(HistoryPosition::from).or(self.after);
+        Ok(page)
+    }
+
+    /// A check-in of a page that was read, with its place.
+    #[must_use]
+    pub fn visit(&self, checkin: Checkin) -> Visit<'_> {
+        let location = self.places.get(&checkin.location).and_then(Option::as_ref);
+        Visit { checkin, location }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("user", &self.user).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,80 @@
+//! `GET /api/user/{id}/checkins/export`: one's own history as a file.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+
+use super::document::{Id, LoginNeeded, OwnerOnly, Problems};
+use super::parameters::Parameters;
+use super::users::user_id;
+use super::{Api, Visitor};
+use crate::export::{Format, Source, Writer};
+use crate::http::{ApiError, chain};
+
+/// One's own check-ins as a file, the latest first: `json` and `csv` can be loaded again, `gpx` is
+/// for maps.
+#[utoipa::path(
+    get, path = "/api/user/{id}/checkins/export", tag = "users", security(("session" = [])),
+    params(
+        Id,
+        ("format" = Option<String>, Query, description = "json unless given", pattern = "^(json|csv|gpx)$"),
+    ),
+    responses(
+        (
+            status = 200,
+            content(
+                (serde_json::Value = "application/json"),
+                (String = "text/csv"),
+                (String = "application/gpx+xml"),
+            ),
+        ),
+        LoginNeeded, OwnerOnly, Problems,
+    ),
+)]
+pub(super) async fn export(
+    State(api): State<Arc<Api>>,
+    visitor: Visitor,
+    given: Parameters,
+) -> Result<Response, ApiError> {
+    let (id, format) = given.read(|given| {
+        let format = given.query("format", str::parse::<Format>).unwrap_or(Format::Json);
+        Some((user_id(given)?, format))
+    })?;
+    let id = visitor.is(id)?;
+    let source = Source::new(api.stores.history.clone(), api.stores.locations.clone(), id);
+    let writer = Writer::new(format, Vec::new()).map_err(|_| ApiError::Internal)?;
+    let file = format!("attachment; filename=\"checkins.{}\"", format.as_str());
+    let pages = stream::try_unfold((source, Some(writer)), |(source, writer)| page(source, writer));
+    let headers = [(CONTENT_TYPE, format.media_type().to_owned()), (CONTENT_DISPOSITION, file)];
+    Ok((headers, Body::from_stream(pages)).into_response())
+}
+
+type Pages = (Source, Option<Writer<Vec<u8>>>);
+
+/// The bytes of the next page; the last one has the end of the file.
+async fn page(
+    mut source: Source,
+    writer: Option<Writer<Vec<u8>>>,
+) -> io::Result<Option<(Vec<u8>, Pages)>> {
+    let Some(mut writer) = writer else {
+        return Ok(None);
+    };
+    // The status is sent already: the client is to see that the file broke off.
+    let page = source.next_page().await.map_err(|error| {
+        tracing::error!(cause = %chain(&error), "the store failed in the middle of an export");
+        io::Error::other(error)
+    })?;
+    if page.is_empty() {
+        return Ok(Some((writer.finish()?, (source, None))));
+    }
+    for checkin in page {
+        writer.write(&source.visit(checkin))?;
+    }
+    let bytes = std::mem::take(writer.get_mut());
+    Ok(Some((bytes, (source, Some(writer)))))
+}
