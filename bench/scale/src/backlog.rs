@@ -17,7 +17,8 @@ const PARTS: u64 = 10;
 /// The entries are spread over all users and places, in the last minutes.
 pub async fn fill(site: &Site, users: u64, entries: u64) -> Result<()> {
     let (bulk, started) = (site.bulk().await?, Instant::now());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as u64;
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as u64;
     for first in (0..entries).step_by(BATCH as usize) {
         let batch = first..entries.min(first + BATCH);
         let checkin = |number: u64| {
@@ -56,8 +57,9 @@ pub async fn count(site: &Site, entries: u64) -> Result<()> {
     let parts: Vec<String> = rates.iter().map(|rate| format!("{rate:.0}")).collect();
     println!("checkin processor: {rate:.0} entries a second; in parts {}", parts.join(" "));
     processor.stop();
+    let started = Instant::now();
     let audit = consumer.audit().await?;
     ensure!(audit.different == 0 && audit.counted == entries, "{audit:?}");
-    println!("a recount agrees: {} counted", audit.counted);
+    println!("a recount agrees after {:.1?}: {} counted", started.elapsed(), audit.counted);
     Ok(())
 }

@@ -21,6 +21,10 @@ struct Options {
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/release/checkin"), hide_default_value = true)]
     binary: PathBuf,
 
+    /// On which stores
+    #[arg(long, value_delimiter = ',', default_values_t = ["redis".to_owned(), "sqlite".to_owned()])]
+    stores: Vec<String>,
+
     /// How many users, one run for each number
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 1_000_000])]
     users: Vec<u64>,
@@ -41,7 +45,7 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    for store in ["redis", "sqlite"] {
+    for store in &options.stores {
         for &users in &options.users {
             println!("## {store}, {users} users\n");
             let site = Site::start(store, &options.binary)?;

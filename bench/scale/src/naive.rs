@@ -43,7 +43,8 @@ pub fn count(site: &Site, entries: u64) -> Result<()> {
     }
     let rate = entries as f64 / started.elapsed().as_secs_f64();
     println!("one entry, one script, one acknowledgement: {rate:.0} entries a second");
-    let () = redis::cmd("XGROUP").arg(&["DESTROY", "ncc:checkins", "naive"]).query(&mut connection)?;
+    let () =
+        redis::cmd("XGROUP").arg(&["DESTROY", "ncc:checkins", "naive"]).query(&mut connection)?;
     let keys: Vec<String> = connection.keys("naive:*")?;
     for keys in keys.chunks(10_000) {
         let () = connection.unlink(keys)?;

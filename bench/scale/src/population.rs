@@ -29,7 +29,8 @@ pub async fn load(site: &Site, users: u64) -> Result<()> {
         ensure!(loaded.iter().all(|loaded| *loaded == Loaded::Stored));
     }
     let data = demo::data(1_793_491_200_000);
-    let nowhere = |location: &Location| Location { num_checkins: 0, num_stars: 0, ..location.clone() };
+    let nowhere =
+        |location: &Location| Location { num_checkins: 0, num_stars: 0, ..location.clone() };
     let locations: Vec<Location> = data.locations.iter().map(nowhere).collect();
     bulk.load_locations(&locations).await?;
     bulk.load_details(&data.details).await?;

@@ -53,7 +53,9 @@ pub async fn time(site: &Site, users: u64, requests: usize) -> Result<()> {
             ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.text());
         }
         times.sort_unstable();
-        let ms = |part: usize| times[(times.len() * part / 100).min(times.len() - 1)].as_secs_f64() * 1000.0;
+        let ms = |part: usize| {
+            times[(times.len() * part / 100).min(times.len() - 1)].as_secs_f64() * 1000.0
+        };
         println!("| `{path}` | {:.2} | {:.2} |", ms(50), ms(99));
     }
     println!();
