@@ -101,6 +101,7 @@ macro_rules! checks {
             the_demo_data_fits
             a_sound_store_is_diagnosed_as_such
             figures_are_the_sums_over_the_log
+            a_large_batch_of_one_place_is_counted
             a_batch_that_comes_again_changes_nothing
             a_partition_has_one_owner_at_a_time
             owners_know_how_many_they_are

@@ -109,6 +109,33 @@ pub(in crate::storage) async fn figures_are_the_sums_over_the_log(subject: Subje
     assert_eq!(audit.compared, 25);
 }
 
+/// More of one place and of one user than a script hands on at a time.
+pub(in crate::storage) async fn a_large_batch_of_one_place_is_counted(subject: Subject) {
+    const COUNT: u64 = 2500;
+    let storage = &*subject.storage;
+    people_and_places(storage, 2, 2).await;
+    let visit = |number| checkin(&format!("{}-{number}", 1000 + number), 1 + number % 2, 1);
+    let mut entries: Vec<Checkin> = (0..COUNT).map(visit).collect();
+    // They leave the first place, and one of them comes back.
+    entries.extend([checkin("5000-0", 1, 2), checkin("5000-1", 2, 2), checkin("6000-0", 1, 1)]);
+    storage.load_checkins(&entries).await.unwrap();
+    for partition in 0..storage.partitions() {
+        let batch = storage.claim(partition, "one", LEASE, 10_000).await.unwrap().unwrap();
+        storage.complete(&batch).await.unwrap();
+    }
+    let place = storage.location(location_id(1)).await.unwrap().unwrap();
+    assert_eq!((place.num_checkins, place.num_stars), (COUNT + 1, (COUNT + 1) * 4));
+    assert_eq!(checkins_of(storage, 1).await, COUNT / 2 + 2);
+    let all = Page { after: None, limit: 9 };
+    let at = async |location| {
+        let users = storage.users_at(location_id(location), all).await.unwrap();
+        users.iter().map(|user| (user.item.id, user.rank)).collect::<Vec<_>>()
+    };
+    assert_eq!(at(1).await, [(user_id(1), 6000)]);
+    assert_eq!(at(2).await, [(user_id(2), 5000)]);
+    sound(&storage.audit().await.unwrap());
+}
+
 pub(in crate::storage) async fn a_batch_that_comes_again_changes_nothing(subject: Subject) {
     let storage = &*subject.storage;
     people_and_places(storage, 1, 2).await;

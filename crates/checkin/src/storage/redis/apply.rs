@@ -1,7 +1,6 @@
 //! Check-ins into figures, histories and lists.
 
 use std::collections::BTreeMap;
-
 use tower_express_session::store::redis::Script;
 
 use super::consumer::{Dead, now_ms};
@@ -62,9 +61,11 @@ impl RedisStorage {
             of_location.retain(|checkin| known.contains_key(&checkin.user));
             !unknown.contains(location) && !of_location.is_empty()
         });
-        let locations = self.apply_to_locations(&by_location, &weeks).await?;
-        self.list_users(&users, &weeks).await?;
-        self.list_locations(&locations, &weeks).await?;
+        let of_locations = async {
+            let locations = self.apply_to_locations(&by_location, &weeks).await?;
+            self.list_locations(&locations, &weeks).await
+        };
+        tokio::try_join!(of_locations, self.list_users(&users, &weeks))?;
 
         for checkin in checkins {
             if unknown.contains(&checkin.location) {

@@ -8,6 +8,8 @@
 -- with nothing if there is no such place.
 
 local WEEK_MS = 604800000
+-- Lua has room for some thousand arguments.
+local AT_ONCE = 1000
 local weeks = tonumber(ARGV[1])
 local at = weeks + 2
 local answers = {}
@@ -22,14 +24,28 @@ for key = 1, #KEYS, 4 do
     if number > 0 and redis.call('EXISTS', history) == 0 then
       redis.call('HSET', base, 'numCheckins', number, 'numStars', stars)
     end
-    local new, new_stars = 0, 0
+    -- All at once: a busy place has hundreds in a batch.
+    local new, new_stars, by_stars, members = 0, 0, {}, {}
     for checkin = at + 1, at + count * 4, 4 do
-      local member = ARGV[checkin] .. ' ' .. ARGV[checkin + 2] .. ' ' .. ARGV[checkin + 3]
-      if redis.call('ZADD', history, 'NX', ARGV[checkin + 1], member) == 1 then
-        new, new_stars = new + 1, new_stars + tonumber(ARGV[checkin + 3])
-        redis.call('HINCRBY', ratings, ARGV[checkin + 3], 1)
-      end
+      members[#members + 1] =
+        ARGV[checkin] .. ' ' .. ARGV[checkin + 2] .. ' ' .. ARGV[checkin + 3]
     end
+    for first = 1, #members, AT_ONCE do
+      local last = math.min(first + AT_ONCE - 1, #members)
+      local there = redis.call('ZMSCORE', history, unpack(members, first, last))
+      local added = {}
+      for position = first, last do
+        if not there[position - first + 1] then
+          local checkin = at + 1 + (position - 1) * 4
+          added[#added + 1], added[#added + 2] = ARGV[checkin + 1], members[position]
+          local stars = ARGV[checkin + 3]
+          new, new_stars = new + 1, new_stars + tonumber(stars)
+          by_stars[stars] = (by_stars[stars] or 0) + 1
+        end
+      end
+      if #added > 0 then redis.call('ZADD', history, unpack(added)) end
+    end
+    for stars, times in pairs(by_stars) do redis.call('HINCRBY', ratings, stars, times) end
     if new > 0 then
       number, stars = number + new, stars + new_stars
       -- One decimal, half a tenth rounded up; as JavaScript writes numbers: 4.5, and 4.

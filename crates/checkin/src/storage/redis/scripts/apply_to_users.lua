@@ -24,19 +24,24 @@ for key = 1, #KEYS, 3 do
     if number > 0 and redis.call('EXISTS', history) == 0 then
       redis.call('HSET', base, 'numCheckins', number, 'lastCheckin', string.format('%.0f', last))
     end
-    local new = 0
+    local before, new, latest = place, 0, 0
     for checkin = at + 1, at + count * 4, 4 do
+      local time = tonumber(ARGV[checkin + 1])
       local member = ARGV[checkin] .. ' ' .. ARGV[checkin + 2] .. ' ' .. ARGV[checkin + 3]
-      new = new + redis.call('ZADD', history, 'NX', ARGV[checkin + 1], member)
+      if redis.call('ZADD', history, 'NX', ARGV[checkin + 1], member) == 1 then
+        new = new + 1
+        if time > latest then latest = time end
+      end
     end
-    local before = place
     if new > 0 then
-      number = redis.call('HINCRBY', user, 'numCheckins', new)
-    end
-    local latest = redis.call('ZREVRANGE', history, 0, 0, 'WITHSCORES')
-    if latest[1] and tonumber(latest[2]) >= last then
-      last, place = tonumber(latest[2]), string.match(latest[1], ' (%d+) ')
-      redis.call('HSET', user, 'lastCheckin', string.format('%.0f', last), 'lastSeenAt', place)
+      number = number + new
+      redis.call('HSET', user, 'numCheckins', string.format('%.0f', number))
+      if latest >= last then
+        -- Of several at one time the same one is the last, in whatever order they came.
+        last = latest
+        place = string.match(redis.call('ZREVRANGE', history, 0, 0)[1], ' (%d+) ')
+        redis.call('HSET', user, 'lastCheckin', string.format('%.0f', last), 'lastSeenAt', place)
+      end
     end
     answer = {new, number, string.format('%.0f', last), place, before}
     for week = 2, weeks + 1 do
