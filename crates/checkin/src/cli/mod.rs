@@ -77,6 +77,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Refusal::Wrong(what)) => return fail(what, USAGE),
     };
     telemetry::init(&cli.common);
+    // HTTP clients use the cryptography that the Redis client uses. An error means that it is set.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let ran = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -63,8 +63,6 @@ impl HttpClient {
     ///
     /// When the roots of trust of this machine cannot be read.
     pub fn new(base: &Url) -> Result<Self, reqwest::Error> {
-        // The one that the Redis client takes. An error means that there is one.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
             .redirect(Policy::none())
             .timeout(TIMEOUT)

@@ -2,14 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
-use rustls::ClientConfig;
-use rustls::crypto::ring;
-use rustls_platform_verifier::BuilderVerifierExt;
 use serde_json::Value;
 
 use crate::domain::Coordinates;
@@ -61,7 +57,6 @@ impl Upstream {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .redirect(Policy::none())
-            .tls_backend_preconfigured(tls().map_err(|error| UpstreamError(error.into()))?)
             .build()
             .map_err(|error| UpstreamError(error.into()))?;
         Ok(Self { client, url, key })
@@ -109,15 +104,6 @@ fn away(error: reqwest::Error) -> Failure {
     let cause = error.without_url();
     tracing::warn!(cause = %chain(&cause), "the weather service cannot be reached");
     Failure::Away
-}
-
-/// TLS by the library that the connections to Redis use, trusting whom this machine trusts.
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_platform_verifier()?;
-    Ok(config.with_no_client_auth())
 }
 
 impl FromStr for WeatherKey {
