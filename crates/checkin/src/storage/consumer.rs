@@ -97,6 +97,18 @@ pub struct Batch {
     pub entries: Vec<Entry>,
 }
 
+impl Batch {
+    /// Those of the entries that are check-ins.
+    #[must_use]
+    pub fn checkins(&self) -> Vec<Checkin> {
+        let checkin = |entry: &Entry| match entry {
+            Entry::Checkin(checkin) => Some(*checkin),
+            Entry::Unreadable { .. } => None,
+        };
+        self.entries.iter().filter_map(checkin).collect()
+    }
+}
+
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {

@@ -56,7 +56,7 @@ impl CheckinConsumer for RedisStorage {
         let Some(last) = batch.entries.last() else {
             return Ok(Completed::default());
         };
-        let Applied { new, mut dead } = self.apply(&checkins(batch)).await?;
+        let Applied { new, mut dead } = self.apply(&batch.checkins()).await?;
         dead.extend(batch.entries.iter().filter_map(unreadable));
         dead.sort_unstable_by_key(|letter| letter.id);
         let moved = self.move_checkpoint(batch, last.id(), &dead).await?;
@@ -152,14 +152,6 @@ impl Dead {
         }
         Self { id: *id, reason: reason.to_owned(), fields: fields.to_string() }
     }
-}
-
-fn checkins(batch: &Batch) -> Vec<Checkin> {
-    let checkin = |entry: &Entry| match entry {
-        Entry::Checkin(checkin) => Some(*checkin),
-        Entry::Unreadable { .. } => None,
-    };
-    batch.entries.iter().filter_map(checkin).collect()
 }
 
 fn unreadable(entry: &Entry) -> Option<Dead> {

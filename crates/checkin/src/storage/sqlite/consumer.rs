@@ -79,7 +79,7 @@ impl CheckinConsumer for SqliteStorage {
             return Ok(Completed::default());
         };
         let (after, count) = (batch.after, batch.entries.len() as u64);
-        let checkins: Vec<Checkin> = checkins(batch);
+        let checkins: Vec<Checkin> = batch.checkins();
         let now = now_ms(&self.clock);
         let write = move |connection: &Connection| {
             if checkpoint(connection)? != after {
@@ -207,15 +207,6 @@ fn bury(connection: &Connection, letter: &Unapplied) -> rusqlite::Result<()> {
     let values = params![ms, seq, letter.reason, fields.to_string()];
     connection.prepare_cached(sql)?.execute(values)?;
     Ok(())
-}
-
-/// The table holds nothing else.
-fn checkins(batch: &Batch) -> Vec<Checkin> {
-    let checkin = |entry: &Entry| match entry {
-        Entry::Checkin(checkin) => Some(*checkin),
-        Entry::Unreadable { .. } => None,
-    };
-    batch.entries.iter().filter_map(checkin).collect()
 }
 
 fn milliseconds(duration: Duration) -> i64 {

@@ -87,7 +87,7 @@ impl Database {
                 format!("SQLite {version} can corrupt a shared file; 3.51.3 or later is needed"),
             ));
         }
-        let writer = connect(path).map_err(database_error)?;
+        let writer = connect(path).and_then(prepared_to_write).map_err(database_error)?;
         let readers = (0..READERS).map(|_| connect(path)).collect::<Result<Vec<_>, _>>();
         let readers = Readers {
             idle: Mutex::new(readers.map_err(database_error)?),
@@ -204,6 +204,19 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// Large transactions that touch pages all over a large file stay in memory, and their pages go into
+/// the file by many at a time.
+fn prepared_to_write(connection: Connection) -> rusqlite::Result<Connection> {
+    const MEMORY_KIB: i64 = 64 << 10;
+    const CHECKPOINT_PAGES: i64 = 16 << 10;
+    // A negative size counts KiB, a positive one pages.
+    connection.pragma_update(None, "cache_size", -MEMORY_KIB)?;
+    // What a savepoint has to undo.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     Ok(connection)
 }
 
