@@ -10,7 +10,7 @@ use testkit::{RedisCluster, RedisServer};
 use tower_express_session::store::conformance::{self, Subject};
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::{Database, SqliteStore, rusqlite};
-use tower_express_session::store::{Freshness, Updated};
+use tower_express_session::store::{Created, Freshness, Updated};
 use tower_express_session::{AccountStore, ErrorKind, MemoryStore, SessionId, Store};
 
 const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(320);
@@ -123,6 +123,12 @@ async fn what_an_express_service_writes_back_after_the_end_is_no_session() {
         let base = Bytes::from("value");
         let updated = store.update(&id, &base, base.clone(), ttl).await.unwrap();
         assert_eq!(updated, Updated::Gone);
+        assert_eq!(value(&mut connection, &key), None);
+        write_back(&mut connection);
+        assert!(!store.touch(&id, ttl).await.unwrap(), "what is no session is not kept");
+        assert_eq!(value(&mut connection, &key), None);
+        let again = store.create(&id, base.clone(), ttl).await.unwrap();
+        assert_eq!(again, Created::Exists, "and its id is not given out");
         assert_eq!(value(&mut connection, &key), None);
         let bar = format!("{{{key}}}:revoked");
         let left: u64 = ::redis::cmd("TTL").arg(&bar).query(&mut connection).unwrap();

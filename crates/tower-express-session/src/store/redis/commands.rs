@@ -65,17 +65,15 @@ impl RedisStore {
         ttl: Duration,
     ) -> Result<Created, Error> {
         let keys = self.keys(id);
-        let session = keys.session.as_bytes();
-        let made = if let Some(absolute) = self.absolute_timeout {
-            let times = [
-                milliseconds(whole_seconds(ttl).min(absolute)),
-                milliseconds(absolute + CREATION_OUTLIVES),
-            ];
-            let arguments = [&value[..], times[0].as_bytes(), times[1].as_bytes()];
-            let keys = [session, keys.created.as_bytes()];
-            self.client.run(&self.scripts.create, &keys, &arguments).await? == Reply::Int(1)
+        let made = if self.tombstones || self.absolute_timeout.is_some() {
+            let longest = self.absolute_timeout.unwrap_or(Duration::MAX);
+            let mut arguments = vec![milliseconds(whole_seconds(ttl).min(longest))];
+            arguments
+                .extend(self.absolute_timeout.map(|time| milliseconds(time + CREATION_OUTLIVES)));
+            let arguments: Vec<&[u8]> = [&value[..]].into_iter().chain(bytes(&arguments)).collect();
+            self.client.run(&self.scripts.create, &keys.all(), &arguments).await? == Reply::Int(1)
         } else {
-            let seconds = seconds(ttl);
+            let (session, seconds) = (keys.session.as_bytes(), seconds(ttl));
             let set = [b"SET", session, value, b"EX", seconds.as_bytes(), b"NX"];
             self.client.call(&set).await? != Reply::Nil
         };
@@ -118,12 +116,12 @@ impl RedisStore {
 
     pub(super) async fn prolong(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
         let keys = self.keys(id);
-        let session = keys.session.as_bytes();
-        let found = if let Some(absolute) = self.absolute_timeout {
-            let arguments = [whole_seconds(ttl), absolute].map(milliseconds);
-            let keys = [session, keys.created.as_bytes()];
-            self.client.run(&self.scripts.touch, &keys, &bytes(&arguments)).await?
+        let found = if self.tombstones || self.absolute_timeout.is_some() {
+            let times = [Some(whole_seconds(ttl)), self.absolute_timeout].into_iter().flatten();
+            let arguments: Vec<String> = times.map(milliseconds).collect();
+            self.client.run(&self.scripts.touch, &keys.all(), &bytes(&arguments)).await?
         } else {
+            let session = keys.session.as_bytes();
             self.client.call(&[b"EXPIRE", session, seconds(ttl).as_bytes()]).await?
         };
         Ok(found == Reply::Int(1))
