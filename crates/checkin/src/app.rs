@@ -106,7 +106,8 @@ impl App {
             bail!(NO_SECRET);
         };
         let response = config.store_timeout;
-        let client = Client::with_timeouts(url, Timeouts { connect: response * 2, response })?;
+        let timeouts = Timeouts { connect: response * 2, response };
+        let client = Client::with_timeouts(url, timeouts)?;
         let prefix = config.key_prefix.as_str();
         let sessions = RedisStore::new(client.clone())
             .prefix(&format!("{prefix}:session:"))
@@ -118,7 +119,8 @@ impl App {
         };
         // A logout is answered when no receiver accepts the session any more.
         let sessions = Arc::new(sessions.destroy_waits(lease));
-        let storage = RedisStorage::new(client, prefix, config.partitions.into());
+        let storage = RedisStorage::new(client, prefix, config.partitions.into())
+            .waiting_over(Client::with_timeouts(url, timeouts)?);
         Self::on(config, storage, sessions, Arc::new(cached), secrets.as_slice())
     }
 

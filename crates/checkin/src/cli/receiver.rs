@@ -56,6 +56,11 @@ pub(super) struct Limits {
     #[arg(long, env = "CHECKIN_MAX_LOG_LENGTH", value_name = "NUMBER", default_value_t = 0)]
     max_log_length: u64,
 
+    /// So many replicas of Redis must have a check-in before it is accepted; with fewer it gets 503,
+    /// and is to be sent again under its Idempotency-Key
+    #[arg(long, env = "CHECKIN_WAIT_REPLICAS", value_name = "NUMBER", default_value_t = 0)]
+    wait_replicas: u32,
+
     /// Check-ins a second that one user may make, ten times as many in a burst; 0 limits none
     #[arg(long, env = "CHECKIN_CHECKIN_RATE", value_name = "NUMBER", default_value_t = 10)]
     checkin_rate: u32,
@@ -68,6 +73,7 @@ impl Limits {
             duplicate_window: self.duplicate_window,
             max_backlog: bound(self.max_backlog),
             max_length: bound(self.max_log_length),
+            wait_replicas: self.wait_replicas,
         };
         Settings { admission, rate_per_user: self.checkin_rate }
     }

@@ -71,12 +71,19 @@ pub struct Admission {
     /// So many entries a partition may hold. When it is full, the oldest entry that is counted
     /// leaves it (and stays in the histories); while none is, nothing is taken.
     pub max_length: u64,
+    /// So many replicas must have an entry before it is answered; an error says that too few have,
+    /// and the entry stays. An embedded store has none, and does not ask.
+    pub wait_replicas: u32,
 }
 
 impl Admission {
     /// Takes everything.
-    pub const ALL: Self =
-        Self { duplicate_window: Duration::ZERO, max_backlog: u64::MAX, max_length: u64::MAX };
+    pub const ALL: Self = Self {
+        duplicate_window: Duration::ZERO,
+        max_backlog: u64::MAX,
+        max_length: u64::MAX,
+        wait_replicas: 0,
+    };
 }
 
 /// The answer to [`CheckinLog::append`].

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::{Client, Method, Program, Response, Signal, Stream};
+use testkit::{Client, Method, Program, RedisServer, Response, Signal, Stream};
 
 use crate::harness::{
     CHECKIN, EMAIL, PASSWORD, PATIENCE, Service, Site, accepted, at, expect_plain, expect_problem,
@@ -218,4 +218,36 @@ async fn nobody_waits_for_a_store_that_is_not_needed() {
     expect_plain(&auth.client().get("/healthz").await, 200, "OK");
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     site.server().resume();
+}
+
+#[tokio::test]
+async fn a_check_in_is_accepted_when_its_replicas_have_it() {
+    let site = Site::redis();
+    let auth = site.auth(&[]);
+    let al = auth.logged_in().await;
+    let primary = site.server().port().to_string();
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &primary]);
+    let receiver = site.receiver(&["--wait-replicas", "1", "--duplicate-window", "0"]);
+    let mut client = receiver.client_like(&al);
+    let accept = |answer: &Response| answer.status == 202;
+    let first = until("the replica", async || keyed(&mut client).await, accept).await;
+    let length = || {
+        let mut connection = replica.connection();
+        redis::cmd("XLEN").arg("ncc:checkins").query::<u64>(&mut connection).unwrap()
+    };
+    assert_eq!(length(), site.counts().0);
+
+    replica.pause();
+    for _ in 0..2 {
+        let short = client.post(CHECKIN, &at(3, 3)).await;
+        expect_problem(&short, 503, &[]);
+        assert!(retry_after(&short) >= 1);
+    }
+    expect_problem(&keyed(&mut client).await, 503, &[]);
+    // Who needs no replica does not wait.
+    expect_plain(&client.get("/readyz").await, 200, "OK");
+    replica.resume();
+    let again = until("the replica", async || keyed(&mut client).await, accept).await;
+    assert_eq!(accepted(&again), accepted(&first));
+    assert_eq!(length(), site.counts().0);
 }

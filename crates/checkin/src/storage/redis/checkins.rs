@@ -3,9 +3,14 @@
 use async_trait::async_trait;
 
 use super::entry::{self, RawEntry};
-use super::{RedisStorage, Reply, array, at_once, text, unexpected};
+use super::{RedisStorage, Reply, array, at_once, number, run_over, text, unexpected};
 use crate::domain::{Checkin, CheckinId, NewCheckin};
-use crate::storage::{Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition, Result};
+use crate::storage::{
+    Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition, Result, StorageError,
+};
+
+/// How long replicas may take: less than the time in which Redis has to answer.
+const REPLICAS_MS: &str = "150";
 
 /// Entries asked for at a time.
 const PAGE: usize = 1000;
@@ -36,7 +41,16 @@ impl CheckinLog for RedisStorage {
             partition.to_string(),
         ];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        accepted(self.run(&self.scripts.append, &keys, &arguments).await?)
+        if admission.wait_replicas == 0 {
+            return accepted(self.run(&self.scripts.append, &keys, &arguments).await?);
+        }
+        let append = &self.scripts.append;
+        let answer = accepted(run_over(&self.waiting, append, &keys, &arguments).await?)?;
+        // A retry asks again whether the replicas have by now what it made the first time.
+        if matches!(answer, Accepted::Stored(_) | Accepted::Replayed(_)) {
+            self.wait_for_replicas(admission.wait_replicas).await?;
+        }
+        Ok(answer)
     }
 
     async fn checkins_between(
@@ -95,6 +109,18 @@ impl CheckinLog for RedisStorage {
 }
 
 impl RedisStorage {
+    /// Redis counts the replicas that have all that this connection wrote before.
+    async fn wait_for_replicas(&self, wanted: u32) -> Result<()> {
+        let words = ["WAIT", &wanted.to_string(), REPLICAS_MS].map(str::to_owned);
+        let words = words.each_ref().map(String::as_bytes);
+        let found = number(self.waiting.call(&words).await?)?;
+        if found >= i64::from(wanted) {
+            return Ok(());
+        }
+        let what = format!("{found} of {wanted} replicas have the check-in after {REPLICAS_MS} ms");
+        Err(StorageError::new(what))
+    }
+
     /// Entries that are no check-ins, whoever wrote them, are passed over: nobody could get past
     /// them otherwise.
     async fn between(

@@ -87,6 +87,8 @@ const MAX_KNOWN: usize = 1_000_000;
 #[derive(Clone)]
 pub struct RedisStorage {
     client: Client,
+    /// For appends that wait for replicas: the connection does nothing else meanwhile.
+    waiting: Client,
     keys: Keys,
     scripts: Arc<Scripts>,
     /// Places that are there: they are never deleted.
@@ -99,11 +101,19 @@ impl RedisStorage {
     #[must_use]
     pub fn new(client: Client, prefix: &str, partitions: usize) -> Self {
         Self {
+            waiting: client.clone(),
             client,
             keys: Keys::new(prefix, partitions),
             scripts: Arc::default(),
             known_locations: Arc::new(Cache::new(MAX_KNOWN)),
         }
+    }
+
+    /// Appends that wait for replicas go over this client; other commands need not wait with them.
+    #[must_use]
+    pub fn waiting_over(mut self, client: Client) -> Self {
+        self.waiting = client;
+        self
     }
 
     async fn call(&self, words: &[&str]) -> Result<Reply> {
@@ -112,9 +122,7 @@ impl RedisStorage {
     }
 
     async fn run(&self, script: &Script, keys: &[&str], arguments: &[&str]) -> Result<Reply> {
-        let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-        let arguments: Vec<&[u8]> = arguments.iter().map(|word| word.as_bytes()).collect();
-        Ok(self.client.run(script, &keys, &arguments).await?)
+        run_over(&self.client, script, keys, arguments).await
     }
 
     async fn exists(&self, key: &str) -> Result<bool> {
@@ -132,6 +140,17 @@ impl RedisStorage {
         let page = ["ZRANGEBYSCORE", key, &above, "+inf", "LIMIT", "0", &limit];
         texts(self.call(&page).await?)?.iter().map(|id| indexed_id(id)).collect()
     }
+}
+
+async fn run_over(
+    client: &Client,
+    script: &Script,
+    keys: &[&str],
+    arguments: &[&str],
+) -> Result<Reply> {
+    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+    let arguments: Vec<&[u8]> = arguments.iter().map(|word| word.as_bytes()).collect();
+    Ok(client.run(script, &keys, &arguments).await?)
 }
 
 /// Lets many futures run at a time; answers in their order.
