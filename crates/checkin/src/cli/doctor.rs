@@ -53,7 +53,10 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 async fn diagnose(app: &App, verify: bool) -> storage::Result<Vec<Finding>> {
     let mut findings = app.health.diagnose().await?;
     if let Err(error) = app.health.prepare().await {
-        findings.push(problem(chain(&error), "see what it says"));
+        findings.push(problem(
+            chain(&error),
+            "give each service the settings that the store was made with",
+        ));
         return Ok(findings);
     }
     let waiting = app.consumer.backlog().await?;
@@ -90,7 +93,10 @@ fn audit_findings(audit: &Audit) -> Vec<Finding> {
             Subject::User(id) => format!("user {id}"),
             Subject::Location(id) => format!("location {id}"),
         };
-        problem(format!("{of}: {figure} is {stored}, counted {counted}"), "see above")
+        problem(
+            format!("{of}: {figure} is {stored}, counted {counted}"),
+            "find out who else writes it",
+        )
     }));
     findings
 }

@@ -1,6 +1,6 @@
 //! Check-ins into figures, histories and lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use tower_express_session::store::redis::Script;
 
 use super::consumer::{Dead, now_ms};
@@ -56,9 +56,9 @@ impl RedisStorage {
 
         let by_user = grouped(&placed, |checkin| checkin.user);
         let users = self.apply_to_users(&by_user, &weeks).await?;
-        let known: BTreeMap<UserId, ()> = users.iter().map(|figures| (figures.user, ())).collect();
+        let known: HashSet<UserId> = users.iter().map(|figures| figures.user).collect();
         by_location.retain(|location, of_location| {
-            of_location.retain(|checkin| known.contains_key(&checkin.user));
+            of_location.retain(|checkin| known.contains(&checkin.user));
             !unknown.contains(location) && !of_location.is_empty()
         });
         let of_locations = async {
@@ -70,14 +70,14 @@ impl RedisStorage {
         for checkin in checkins {
             if unknown.contains(&checkin.location) {
                 dead.push(Dead::of(checkin, "there is no such location"));
-            } else if !known.contains_key(&checkin.user) {
+            } else if !known.contains(&checkin.user) {
                 dead.push(Dead::of(checkin, "there is no such user"));
             }
         }
         Ok(Applied { new: users.iter().map(|figures| figures.new).sum(), dead })
     }
 
-    async fn unknown_locations(&self, ids: Vec<LocationId>) -> Result<Vec<LocationId>> {
+    async fn unknown_locations(&self, ids: Vec<LocationId>) -> Result<HashSet<LocationId>> {
         let ids = ids.into_iter().filter(|id| self.known_locations.get(id).is_none());
         let look = |id: LocationId| async move {
             let known = self.exists(&self.keys.location(id)).await?;
@@ -106,7 +106,8 @@ impl RedisStorage {
                 words: words(checkins, |checkin| checkin.location.to_string()),
             })
             .collect();
-        let answers = self.run_in_groups(&self.scripts.apply_to_users, &groups, weeks).await?;
+        let answers =
+            self.run_in_groups(&self.scripts.apply_to_users, &listed(weeks), &groups).await?;
         let figures = by_user.keys().zip(answers).map(|(user, answer)| user_figures(*user, answer));
         figures.filter_map(Result::transpose).collect()
     }
@@ -128,7 +129,8 @@ impl RedisStorage {
                 words: words(checkins, |checkin| checkin.user.to_string()),
             })
             .collect();
-        let answers = self.run_in_groups(&self.scripts.apply_to_locations, &groups, weeks).await?;
+        let answers =
+            self.run_in_groups(&self.scripts.apply_to_locations, &listed(weeks), &groups).await?;
         let figures = by_location.keys().zip(answers);
         figures
             .map(|(location, answer)| location_figures(*location, answer))
@@ -136,17 +138,14 @@ impl RedisStorage {
             .collect()
     }
 
-    /// Runs a script on all groups, and gives the answer of each.
+    /// Runs a script on all groups, with these words before theirs; gives the answers of all.
     async fn run_in_groups(
         &self,
         script: &Script,
+        head: &[String],
         groups: &[Group],
-        weeks: &[u64],
     ) -> Result<Vec<Reply>> {
         let a_run = if self.client.is_cluster() { 1 } else { KEYS_A_RUN };
-        let head: Vec<String> =
-            [weeks.len() as u64].iter().chain(weeks).map(u64::to_string).collect();
-        let head = &head;
         let run = |groups: &[Group]| {
             let keys: Vec<String> = groups.iter().flat_map(|group| group.keys.clone()).collect();
             let words = head.iter().chain(groups.iter().flat_map(|group| &group.words)).cloned();
@@ -216,17 +215,7 @@ impl RedisStorage {
                 Group { keys: vec![self.keys.users_at(location)], words }
             })
             .collect();
-        let a_run = if self.client.is_cluster() { 1 } else { KEYS_A_RUN };
-        let run = |groups: &[Group]| {
-            let keys: Vec<String> = groups.iter().flat_map(|group| group.keys.clone()).collect();
-            let words: Vec<String> = groups.iter().flat_map(|group| group.words.clone()).collect();
-            async move {
-                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                self.run(&self.scripts.move_users, &keys, &words).await
-            }
-        };
-        at_once(groups.chunks(a_run).map(run).collect()).await?;
+        self.run_in_groups(&self.scripts.move_users, &[], &groups).await?;
         Ok(())
     }
 }
@@ -240,6 +229,11 @@ fn scores<T>(figures: &[T], score: impl Fn(&T) -> (u64, u64)) -> Vec<(u64, u64)>
 struct Group {
     keys: Vec<String>,
     words: Vec<String>,
+}
+
+/// The number of weeks, and their Mondays.
+fn listed(weeks: &[u64]) -> Vec<String> {
+    [weeks.len() as u64].iter().chain(weeks).map(u64::to_string).collect()
 }
 
 /// The number of check-ins, and each with what it is of besides.

@@ -30,4 +30,4 @@ for key = 1, #KEYS do
   end
   at = at + 1 + count * 3
 end
-return 1
+return {}
