@@ -27,4 +27,5 @@ mod shared_sessions;
 mod slow_clients;
 mod survival;
 mod under_way;
+mod upgrade;
 mod walkthrough;

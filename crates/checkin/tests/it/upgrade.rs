@@ -1,0 +1,55 @@
+//! Stores that an earlier version made.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use testkit::{Client, Response};
+
+use crate::harness::{COOKIE, EMAIL, SECRET, Site, expect_plain, log_in, until};
+
+/// Made with commit 89eb6d4 (schema version 2): two users, two places, details of one, a session, a
+/// dead letter, six check-ins of which the last is not counted yet. The session's expiry was then
+/// set to the year 2100, and the file vacuumed with a page size of 1024 bytes.
+const VERSION_2: &str = "tests/fixtures/schema_version_2.db";
+
+/// The session in that file, signed with [`SECRET`].
+const SESSION: &str =
+    "s%3AJBlalrDcvEgvLk3uWztJNvvjLEXBVz6N.5BMRe%2BkSM0dUpOL%2FpKEQ8f8Us0QSIb%2FPP8tVtPgNloI";
+
+impl Site {
+    /// A store that commit 89eb6d4 made.
+    pub(crate) fn sqlite_of_version_2() -> Site {
+        let site = Site::empty_sqlite();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(VERSION_2);
+        fs::copy(fixture, site.directory.path().join("checkin.db")).unwrap();
+        site
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_schema_version_2_is_taken_over() {
+    let site = Site::sqlite_of_version_2();
+    let secret = ["--session-secret", SECRET];
+    let (_up, mut auth, api) = site.up_with_api(&secret);
+    expect_plain(&log_in(&mut auth).await, 200, "OK");
+    let mut client = Client::new(api);
+    client.jar_mut().set(COOKIE, SESSION);
+
+    let ask = async || client.get("/api/user/77").await;
+    let counted = |response: &Response| response.json()["numCheckins"] == 6;
+    let user: Value = until("the account is there", ask, counted).await.json();
+    assert_eq!((&user["email"], &user["lastSeenAt"]), (&EMAIL.into(), &2.into()), "{user}");
+    let ask = async || client.get("/api/user/78").await;
+    let counted = |response: &Response| response.json()["numCheckins"] == 2;
+    until("the last one is counted", ask, counted).await;
+    let place: Value = client.get("/api/location/2?withDetails=true").await.json();
+    assert_eq!(place["description"], "Coffee and small plates.", "{place}");
+    let found: Value = client.get("/api/locations/bycategory/bar").await.json();
+    assert_eq!(found.to_string().matches("Καφές Home Bar").count(), 1, "{found}");
+
+    let doctor = site.run("doctor", &["--verify", "--session-secret", SECRET]);
+    assert_eq!(doctor.code, 0, "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("7 check-ins"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("6 counted, 0 waiting, 1 dead"), "{}", doctor.stdout);
+}
