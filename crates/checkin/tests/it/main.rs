@@ -19,6 +19,7 @@ mod intruders;
 mod passwords;
 mod postman;
 mod processor;
+mod readme;
 mod refusal;
 mod schemathesis;
 mod secret_reload;
