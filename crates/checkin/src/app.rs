@@ -17,7 +17,7 @@ use tower_express_session::{
 };
 
 use crate::config::{Common, StoreUrl, secret_path};
-use crate::http::{Front, Metrics, Probes, column};
+use crate::http::{Metrics, Probes, Stack};
 use crate::passwords::Passwords;
 use crate::services::api::{Stores, Upstream};
 use crate::services::processor::Progress;
@@ -194,16 +194,14 @@ impl App {
     }
 
     /// The authentication service.
-    pub fn auth(&self, settings: auth::Settings) -> Router {
-        let front = self.front("auth");
+    pub fn auth(&self, settings: auth::Settings) -> Service {
         let account_sessions = match settings.max_sessions {
             Some(max) => self.account_sessions.clone().max_sessions(max),
             None => self.account_sessions.clone(),
         };
         let routes = auth::router(self.users.clone(), account_sessions.clone(), Passwords::new());
         // Only here people log in, so that only here there is something to limit.
-        let sessions = counted(&self.sessions, &front).accounts(account_sessions);
-        column(routes, Some(sessions), &front)
+        Service { routes, sessions: Some(self.sessions.clone().accounts(account_sessions)) }
     }
 
     /// The read API. Its streams end when `stop` does; without an `upstream` there is no weather.
@@ -211,8 +209,7 @@ impl App {
         &self,
         upstream: Option<Upstream>,
         stop: impl Future<Output = ()> + Send + 'static,
-    ) -> Router {
-        let front = self.front("api");
+    ) -> Service {
         let stores = Stores {
             users: self.users.clone(),
             locations: self.locations.clone(),
@@ -222,12 +219,11 @@ impl App {
             weather: self.weather.clone(),
         };
         let routes = api::router(stores, upstream, stop);
-        column(routes, Some(counted(&self.cached_sessions, &front)), &front)
+        Service { routes, sessions: Some(self.cached_sessions.clone()) }
     }
 
-    /// The check-in receiver; without `sessions` it believes whoever asks.
-    pub fn receiver(&self, sessions: bool, settings: Settings) -> Router {
-        let front = self.front("receiver");
+    /// The check-in receiver; without `sessions` it believes every request.
+    pub fn receiver(&self, sessions: bool, settings: Settings) -> Service {
         let identity = match sessions {
             true => Identity::Session(Accounts::new(self.users.clone())),
             false => Identity::None,
@@ -235,30 +231,47 @@ impl App {
         let (log, locations, users) =
             (self.checkins.clone(), self.locations.clone(), self.users.clone());
         let routes = receiver::router(log, locations, users, identity, settings);
-        let sessions = sessions.then(|| counted(&self.cached_sessions, &front));
-        column(routes, sessions, &front)
+        Service { routes, sessions: sessions.then(|| self.cached_sessions.clone()) }
     }
 
-    /// What a processor tells of itself over HTTP.
-    pub fn processor_probes(&self, progress: &Progress) -> Router {
+    /// The routes of these services on one port, whose metrics have this name.
+    pub fn port(&self, name: &'static str, services: &[&Service]) -> Router {
+        let stack = self.stack(Metrics::new(name));
+        let routes = services.iter().map(|service| service.counted_by(&stack.metrics));
+        stack.around(routes.fold(Router::new(), Router::merge))
+    }
+
+    /// The port of a processor, which has no routes but the probes and its own metrics.
+    pub fn processor_port(&self, progress: &Progress) -> Router {
         let metrics = Metrics::with("processor", |registry| progress.register(registry));
-        column(Router::new(), None, &self.front_with(metrics))
+        self.stack(metrics).around(Router::new())
     }
 
-    fn front(&self, service: &'static str) -> Front {
-        self.front_with(Metrics::new(service))
-    }
-
-    fn front_with(&self, metrics: Metrics) -> Front {
+    fn stack(&self, metrics: Metrics) -> Stack {
         let probes = Probes::new(self.health.clone());
-        Front { trust_proxy: self.trust_proxy, metrics, probes }
+        Stack { trust_proxy: self.trust_proxy, metrics, probes }
     }
 }
 
-/// The session layer of one service, which counts what happens to sessions.
-fn counted(sessions: &SessionLayer, front: &Front) -> SessionLayer {
-    let metrics = front.metrics.clone();
-    sessions.clone().on_event(move |event| metrics.count_session_event(event))
+/// The routes of one service, and the sessions that they see. It may be served on several ports,
+/// which then share its limits and what it remembers.
+#[derive(Debug)]
+pub struct Service {
+    routes: Router,
+    sessions: Option<SessionLayer>,
+}
+
+impl Service {
+    /// The routes behind their session layer, which counts what happens to sessions.
+    fn counted_by(&self, metrics: &Metrics) -> Router {
+        let (routes, metrics) = (self.routes.clone(), metrics.clone());
+        match self.sessions.clone() {
+            Some(sessions) => {
+                routes.layer(sessions.on_event(move |event| metrics.count_session_event(event)))
+            }
+            None => routes,
+        }
+    }
 }
 
 /// The secret of an embedded store: made once, kept beside the database for its owner alone.

@@ -63,7 +63,7 @@ pub(super) async fn run(
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
-    serve(listener, app.api(upstream, stop.clone().wait()), stop).await;
+    serve(listener, app.port("api", &[&app.api(upstream, stop.clone().wait())]), stop).await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn run(
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
-    serve(listener, app.auth(options.logins.settings()), stop).await;
+    serve(listener, app.port("auth", &[&app.auth(options.logins.settings())]), stop).await;
     Ok(ExitCode::SUCCESS)
 }
 

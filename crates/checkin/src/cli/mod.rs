@@ -3,6 +3,7 @@
 mod account;
 mod api;
 mod auth;
+mod console;
 mod dead_letters;
 mod doctor;
 mod export;
@@ -48,6 +49,8 @@ enum Command {
     Api(api::Options),
     /// The check-in receiver
     Receiver(receiver::Options),
+    /// The authentication service, the receiver and the read API on one origin
+    Console(console::Options),
     /// The check-in processor
     Processor(processor::Options),
     /// Entries of the log that cannot be counted
@@ -95,6 +98,7 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Auth(options) => auth::run(&config, options, source).await,
         Command::Api(options) => api::run(&config, options, source).await,
         Command::Receiver(options) => receiver::run(&config, options, source).await,
+        Command::Console(options) => console::run(&config, options, source).await,
         Command::Load(options) => load::run(&config, options).await,
         Command::Export(options) => export::run(&config, options).await,
         Command::Generate(options) => generate::run(&config, options).await,

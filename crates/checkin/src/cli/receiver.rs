@@ -90,7 +90,12 @@ pub(super) async fn run(
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?, !options.no_auth);
-    serve(listener, app.receiver(!options.no_auth, options.limits.settings()), stop).await;
+    serve(
+        listener,
+        app.port("receiver", &[&app.receiver(!options.no_auth, options.limits.settings())]),
+        stop,
+    )
+    .await;
     Ok(ExitCode::SUCCESS)
 }
 

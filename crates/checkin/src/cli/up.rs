@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::reload::Source;
-use super::{api, auth, load, processor, receiver, say};
+use super::{api, auth, console, load, processor, receiver, say};
 use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::demo;
@@ -15,6 +15,16 @@ use crate::services::processor::{Progress, run as run_processor};
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
+    /// The address of the console; port 0 picks one
+    #[arg(
+        long,
+        env = "CHECKIN_CONSOLE_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_parser = listen_address
+    )]
+    console_listen: SocketAddr,
+
     /// The address of the check-in receiver; port 0 picks one
     #[arg(
         long,
@@ -45,16 +55,6 @@ pub(super) struct Options {
     )]
     api_listen: SocketAddr,
 
-    // Deployment scripts may name it already; the service is not part of this version.
-    #[arg(
-        long,
-        env = "CHECKIN_CONSOLE_LISTEN",
-        value_name = "ADDR",
-        hide = true,
-        value_parser = listen_address
-    )]
-    console_listen: Option<SocketAddr>,
-
     #[command(flatten)]
     weather: api::Weather,
 
@@ -75,13 +75,11 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.reach().await?;
-    if options.console_listen.is_some() {
-        tracing::warn!("this version has no console: --console-listen has no effect");
-    }
     let upstream = options.weather.upstream()?;
     let stop = Stop::on_signal()?;
     source.reload_on_hangup(&app)?;
     // Ports first: who has to choose another one should not wait for the data.
+    let console_listener = bind(options.console_listen, "--console-listen").await?;
     let api_listener = bind(options.api_listen, "--api-listen").await?;
     let receiver_listener = bind(options.receiver_listen, "--receiver-listen").await?;
     let auth_listener = bind(options.auth_listen, "--auth-listen").await?;
@@ -89,12 +87,14 @@ pub(super) async fn run(
         load::load_demo(&app).await?;
     }
     let (receiver_at, auth_at) = (receiver_listener.local_addr()?, auth_listener.local_addr()?);
-    let api_at = api_listener.local_addr()?;
+    let (api_at, console_at) = (api_listener.local_addr()?, console_listener.local_addr()?);
+    console::announce(console_at);
     api::announce(api_at);
     receiver::announce(receiver_at, true);
     auth::announce(auth_at);
     say(format_args!(
-        "\n  read API           http://{api_at}/docs/\n  \
+        "\n  console            http://{console_at}/docs/\n  \
+         read API           http://{api_at}\n  \
          check-in receiver  http://{receiver_at}\n  authentication     http://{auth_at}\n  \
          store              {}\n  demo login         {} with password {}\n",
         config.store,
@@ -108,9 +108,10 @@ pub(super) async fn run(
     let counting = run_processor(app.consumer.clone(), settings, Progress::default(), stop.watch());
     tokio::join!(
         counting,
-        serve(api_listener, api, stop.clone()),
-        serve(receiver_listener, receiver, stop.clone()),
-        serve(auth_listener, auth, stop)
+        serve(console_listener, app.port("console", &[&auth, &receiver, &api]), stop.clone()),
+        serve(api_listener, app.port("api", &[&api]), stop.clone()),
+        serve(receiver_listener, app.port("receiver", &[&receiver]), stop.clone()),
+        serve(auth_listener, app.port("auth", &[&auth]), stop)
     );
     Ok(ExitCode::SUCCESS)
 }

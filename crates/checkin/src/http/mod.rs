@@ -1,4 +1,4 @@
-//! What all services do alike with HTTP: the column of middleware, errors, bodies, limits.
+//! What all services do alike with HTTP: the middleware stack, errors, bodies, limits.
 
 mod address;
 mod cross_site;
@@ -21,7 +21,6 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use tower::ServiceBuilder;
-use tower_express_session::SessionLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
@@ -41,9 +40,9 @@ pub use throttle::{FailureThrottle, RateLimit};
 /// enough that slow clients cannot pile up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How a service stands in the network.
+/// The middleware stack of one port.
 #[derive(Clone, Debug)]
-pub struct Front {
+pub struct Stack {
     /// Proxy headers are believed.
     pub trust_proxy: bool,
     /// Numbers for `/metrics`.
@@ -52,45 +51,45 @@ pub struct Front {
     pub probes: Probes,
 }
 
-/// Puts the column of middleware around a service's routes. A request meets it from the outermost
-/// in: request id, log span, security headers, numbers, panic guard, time-out, cross-site guard,
-/// session, route.
-pub fn column(routes: Router, sessions: Option<SessionLayer>, front: &Front) -> Router {
-    let routes = match sessions {
-        Some(sessions) => routes.layer(sessions),
-        None => routes,
-    };
-    let routes = routes
-        .merge(front.probes.routes())
-        .merge(front.metrics.routes())
-        .fallback(async || ApiError::NotFound)
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
-    let request_id = HeaderName::from_static("x-request-id");
-    let fixed =
-        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    let tls_only = front
-        .trust_proxy
-        .then(|| fixed(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"));
-    let csrf = CsrfLayer::new().with_rejection_response(|_| ApiError::CrossSite.into_response());
-    routes.layer(
-        ServiceBuilder::new()
-            .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
-            // Without a line for each failure: whoever answers with one has logged its cause.
-            .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
-            .layer(PropagateRequestIdLayer::new(request_id))
-            // Answers are for one person at one moment; a route whose answers may be kept says so.
-            .layer(fixed(CACHE_CONTROL, "no-store"))
-            .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .layer(fixed(REFERRER_POLICY, "same-origin"))
-            .layer(fixed(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-            .option_layer(tls_only)
-            .layer(middleware::from_fn_with_state(front.metrics.clone(), metrics::count))
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
-            .layer(middleware::from_fn(error::fill_empty))
-            .layer(csrf)
-            .layer(middleware::from_fn_with_state(front.trust_proxy, remember_address)),
-    )
+impl Stack {
+    /// Puts the stack around the routes of a port, which have their session layers already. A
+    /// request meets it from the outermost layer in: request id, log span, security headers,
+    /// numbers, panic guard, time-out, cross-site guard, session, route.
+    pub fn around(&self, routes: Router) -> Router {
+        let routes = routes
+            .merge(self.probes.routes())
+            .merge(self.metrics.routes())
+            .fallback(async || ApiError::NotFound)
+            .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
+        let request_id = HeaderName::from_static("x-request-id");
+        let fixed = |name, value| {
+            SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+        };
+        let tls_only = self
+            .trust_proxy
+            .then(|| fixed(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"));
+        let csrf =
+            CsrfLayer::new().with_rejection_response(|_| ApiError::CrossSite.into_response());
+        routes.layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
+                // Without a line for each failure: whoever answers with one has logged its cause.
+                .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
+                .layer(PropagateRequestIdLayer::new(request_id))
+                // Answers are for one person at one moment; a route whose answers may be kept says so.
+                .layer(fixed(CACHE_CONTROL, "no-store"))
+                .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                .layer(fixed(REFERRER_POLICY, "same-origin"))
+                .layer(fixed(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+                .option_layer(tls_only)
+                .layer(middleware::from_fn_with_state(self.metrics.clone(), metrics::count))
+                .layer(CatchPanicLayer::custom(panicked))
+                .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+                .layer(middleware::from_fn(error::fill_empty))
+                .layer(csrf)
+                .layer(middleware::from_fn_with_state(self.trust_proxy, remember_address)),
+        )
+    }
 }
 
 /// Finds out once who is asking, for throttles further in and for the lists of an account's sessions.

@@ -24,6 +24,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Of a Redis cluster.
 const SLOTS: u32 = 16_384;
 
+const CONSOLE_READY: &str = "Console listening on port ";
 const AUTH_READY: &str = "Authentication service listening on port ";
 const API_READY: &str = "API service listening on port ";
 const RECEIVER_READY: &str = "Checkin receiver listening on port ";
@@ -113,6 +114,10 @@ impl Site {
         self.redis.as_mut().expect("the site is on Redis")
     }
 
+    pub(crate) fn console(&self, args: &[&str]) -> Service {
+        Service::ready(self.start("console", args), CONSOLE_READY)
+    }
+
     pub(crate) fn auth(&self, args: &[&str]) -> Service {
         Service::ready(self.start("auth", args), AUTH_READY)
     }
@@ -147,9 +152,14 @@ impl Site {
     }
 
     /// Everything in one process, and each service's name and address.
-    pub(crate) fn up_everywhere(&self, args: &[&str]) -> (Program, [(&'static str, String); 3]) {
+    pub(crate) fn up_everywhere(&self, args: &[&str]) -> (Program, [(&'static str, String); 4]) {
         let program = self.start("up", args);
-        let services = [("auth", AUTH_READY), ("receiver", RECEIVER_READY), ("api", API_READY)];
+        let services = [
+            ("auth", AUTH_READY),
+            ("receiver", RECEIVER_READY),
+            ("api", API_READY),
+            ("console", CONSOLE_READY),
+        ];
         let address = |(name, ready)| (name, url(port_in(&program.wait_for_line(ready, PATIENCE))));
         let services = services.map(address);
         (program, services)

@@ -9,6 +9,7 @@ mod api_weather;
 mod bad_input;
 mod cached_sessions;
 mod command_line;
+mod console;
 mod exactly_once;
 mod exports;
 mod generate;

@@ -1,0 +1,58 @@
+//! `checkin console`
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::reload::Source;
+use super::{api, auth, receiver};
+use crate::app::App;
+use crate::config::{Common, listen_address};
+use crate::lifecycle::{Stop, bind, serve};
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The address to listen on; port 0 picks one
+    #[arg(
+        long,
+        env = "CHECKIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_parser = listen_address
+    )]
+    listen: SocketAddr,
+
+    #[command(flatten)]
+    weather: api::Weather,
+
+    #[command(flatten)]
+    logins: auth::Logins,
+
+    #[command(flatten)]
+    checkins: receiver::Limits,
+}
+
+pub(super) async fn run(
+    config: &Common,
+    options: Options,
+    source: Source,
+) -> anyhow::Result<ExitCode> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    let upstream = options.weather.upstream()?;
+    let stop = Stop::on_signal()?;
+    source.reload_on_hangup(&app)?;
+    let listener = bind(options.listen, "--listen").await?;
+    let auth = app.auth(options.logins.settings());
+    let receiver = app.receiver(true, options.checkins.settings());
+    let api = app.api(upstream, stop.clone().wait());
+    announce(listener.local_addr()?);
+    serve(listener, app.port("console", &[&auth, &receiver, &api]), stop).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The line that says that the service is ready.
+pub(super) fn announce(address: SocketAddr) {
+    tracing::info!("Console listening on port {}.", address.port());
+}
