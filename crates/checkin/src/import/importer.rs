@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::error::{Position, RecordError, RecordPlace, Rule, Section};
 use super::fields::{Entries, Fields};
 use super::records::CheckinRecord;
-use super::swarm::{self, SwarmVisit};
+use super::swarm::{self, SwarmVisit, Visibility};
 use super::{Import, UserRecord, records, table, value};
 use crate::domain::{
     Checkin, CheckinId, Location, LocationId, MAX_SAFE_INTEGER, NewCheckin, UserId,
@@ -23,10 +23,19 @@ use crate::domain::{
 pub struct Importer {
     import: Import,
     visits: Vec<SwarmVisit>,
+    not_public: NotPublic,
     /// The first file that is an export of Swarm.
     export: Option<Arc<str>>,
     errors: Vec<RecordError>,
     seen: Seen,
+}
+
+/// Check-ins of exports that are left out, because not everybody was to see them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NotPublic {
+    pub private: usize,
+    /// Those that friends could see, unless they are wanted.
+    pub for_friends: usize,
 }
 
 /// Only records that were taken are here: a refused one takes nobody's place.
@@ -76,9 +85,19 @@ impl Importer {
         self.export.as_ref()
     }
 
-    /// The visits that were in exports of Swarm, once.
-    pub fn take_visits(&mut self) -> Vec<SwarmVisit> {
-        std::mem::take(&mut self.visits)
+    /// The visits that were in exports of Swarm, once; those that only friends could see are left out
+    /// unless they are wanted.
+    pub fn take_visits(&mut self, friends_too: bool) -> Vec<SwarmVisit> {
+        let mut visits = std::mem::take(&mut self.visits);
+        let all = visits.len();
+        visits.retain(|visit| friends_too || visit.visibility == Visibility::Public);
+        self.not_public.for_friends += all - visits.len();
+        visits
+    }
+
+    /// The check-ins that are left out so far.
+    pub fn not_public(&self) -> NotPublic {
+        self.not_public
     }
 
     /// Adds a check-in that was made at this time, under an id of its own.
@@ -156,7 +175,8 @@ impl Importer {
         for (index, raw) in items.into_iter().enumerate() {
             let place = of_file.at(Position::Item(index));
             match swarm::visit(raw, place.clone()) {
-                Ok(visit) => self.visits.push(visit),
+                Ok(Some(visit)) => self.visits.push(visit),
+                Ok(None) => self.not_public.private += 1,
                 Err((field, rule)) => self.report(&place, Some(field), rule),
             }
         }

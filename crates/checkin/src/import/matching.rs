@@ -35,7 +35,7 @@ pub fn add_visits(
 ) -> Vec<Location> {
     let Unsaid { user, stars, new_places } = unsaid;
     let mut made = Vec::new();
-    for SwarmVisit { place, time_ms, venue } in visits {
+    for SwarmVisit { place, time_ms, venue, .. } in visits {
         match places.find_or_make(&venue, new_places, &mut made) {
             Ok(location) => {
                 importer.add_visit(place, time_ms, NewCheckin { user, location, stars });

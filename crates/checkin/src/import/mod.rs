@@ -68,10 +68,10 @@ mod tests;
 
 pub use error::{Position, RecordError, RecordPlace, Rule, Section};
 pub use figures::take_out_checkins;
-pub use importer::Importer;
+pub use importer::{Importer, NotPublic};
 pub use matching::{Places, Unsaid, add_visits};
 pub use records::{Password, UserRecord};
-pub use swarm::{SwarmVisit, Venue};
+pub use swarm::{SwarmVisit, Venue, Visibility};
 
 use crate::domain::{Checkin, Location, LocationDetails};
 

@@ -101,7 +101,7 @@ const VISITS: &str = r#"{"count": 5, "items": [
 fn visits(text: &str, new_places: Option<Category>) -> (Import, Vec<Location>, Vec<String>) {
     let mut importer = Importer::new();
     importer.add_file("checkins1.json", text);
-    let visits = importer.take_visits();
+    let visits = importer.take_visits(false);
     let unsaid = Unsaid {
         user: UserId::try_from(77).unwrap(),
         stars: StarRating::try_from(4).unwrap(),
@@ -153,4 +153,61 @@ fn an_export_may_be_a_list() {
     assert!(visits("[]", None).2[0].contains("line 1"));
     assert!(visits("[{\"id\": 1}]", None).2[0].contains("line 1"));
     assert!(visits("{\"items\": [", None).2[0].contains("line 1"));
+}
+
+#[test]
+fn what_is_not_for_everybody_is_left_out() {
+    let left_out = |fields: &str| {
+        let item = format!(
+            r#"[{{"createdAt": 1451649601, "lat": 1, "lng": 2{fields},
+                 "venue": {{"name": "Q"}}}}]"#
+        );
+        let mut importer = Importer::new();
+        importer.add_file("checkins1.json", &item);
+        let visits = importer.take_visits(false);
+        let unsaid = Unsaid {
+            user: UserId::try_from(77).unwrap(),
+            stars: StarRating::try_from(4).unwrap(),
+            new_places: Some(Category::Bar),
+        };
+        let made = add_visits(&mut importer, visits, &mut Places::default(), unsaid);
+        let NotPublic { private, for_friends } = importer.not_public();
+        let (import, errors) = importer.finish();
+        assert_eq!(errors, [], "{fields}");
+        assert_eq!(
+            (import.checkins.len(), made.len()),
+            (1 - private - for_friends, import.checkins.len())
+        );
+        (private, for_friends)
+    };
+    for public in ["", r#", "private": false"#, r#", "visibility": "public""#] {
+        assert_eq!(left_out(public), (0, 0), "{public}");
+    }
+    for private in [
+        r#", "private": true"#,
+        r#", "private": "yes""#,
+        r#", "private": "false""#,
+        r#", "private": 1"#,
+        r#", "private": 0"#,
+        r#", "private": null"#,
+        r#", "private": {}"#,
+        r#", "private": true, "private": false"#,
+        r#", "private": false, "visibility": "private""#,
+        r#", "Private": true"#,
+        r#", "is_private": true"#,
+        r#", "isPrivate": true"#,
+        r#", "visibility": "Private""#,
+        r#", "visibility": null"#,
+        r#", "visibility": """#,
+        r#", "visibility": ["public"]"#,
+        r#", "private": true, "visibility": "closeFriends""#,
+        // Somebody's home.
+        r#", "venue": {"name": "Home", "private": true}"#,
+        r#", "venue": {"name": "Home", "location": {"lat": 1, "lng": 2, "isFuzzed": true}}"#,
+        // Whatever else is wrong: nothing is said about it.
+        r#", "private": true, "createdAt": "x""#,
+    ] {
+        assert_eq!(left_out(private), (1, 0), "{private}");
+    }
+    assert_eq!(left_out(r#", "visibility": "closeFriends""#), (0, 1));
 }

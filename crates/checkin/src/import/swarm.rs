@@ -23,6 +23,19 @@ pub struct SwarmVisit {
     pub time_ms: u64,
     /// Where it was.
     pub venue: Venue,
+    /// Who could see it there.
+    pub visibility: Visibility,
+}
+
+/// Who can see a check-in at the other service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Visibility {
+    /// Nothing says that anybody may not.
+    Public,
+    /// Friends: what Swarm shares by default.
+    Friends,
+    /// Its owner alone, or it cannot be told who.
+    Private,
 }
 
 /// A place as the export has it.
@@ -48,11 +61,15 @@ pub(super) fn items(text: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(items.get()).ok()
 }
 
-/// One check-in, or the field that is wrong.
+/// One check-in, or the field that is wrong; nothing if it is private, whatever else it says.
 pub(super) fn visit(
     raw: &RawValue,
     place: RecordPlace,
-) -> Result<SwarmVisit, (&'static str, Rule)> {
+) -> Result<Option<SwarmVisit>, (&'static str, Rule)> {
+    let visibility = visibility(raw, NESTED);
+    if visibility == Visibility::Private {
+        return Ok(None);
+    }
     let item: Value = serde_json::from_str(raw.get()).unwrap_or_default();
     let time_ms = match item.get("createdAt") {
         None | Some(Value::Null) => return Err(("createdAt", Rule::Missing)),
@@ -67,7 +84,40 @@ pub(super) fn visit(
     let coordinates = of_venue.or_else(|| coordinates(&item));
     let coordinates = coordinates.ok_or(("venue.location", Rule::Missing))?;
     let id = item.pointer("/venue/id").and_then(Value::as_str).map(str::to_owned);
-    Ok(SwarmVisit { place, time_ms, venue: Venue { id, name: name.to_owned(), coordinates } })
+    let venue = Venue { id, name: name.to_owned(), coordinates };
+    Ok(Some(SwarmVisit { place, time_ms, venue, visibility }))
+}
+
+/// How deep an item says who can see it: in itself, in its venue, and in the venue's location.
+const NESTED: usize = 2;
+
+/// The narrowest that any field says. All of equal name count: one that is said to be private and
+/// then not is private.
+fn visibility(object: &RawValue, nested: usize) -> Visibility {
+    let Ok(Entries(entries)) = serde_json::from_str(object.get()) else {
+        return Visibility::Public;
+    };
+    let of_field = |(name, value): (String, &RawValue)| {
+        match name.to_lowercase().replace(['_', '-'], "").as_str() {
+            "venue" | "location" if nested > 0 => visibility(value, nested - 1),
+            // A fuzzed location is that of somebody's home.
+            "private" | "isprivate" | "offthegrid" | "isfuzzed" if value.get() != "false" => {
+                Visibility::Private
+            }
+            "visibility" => shared_with(value),
+            _ => Visibility::Public,
+        }
+    };
+    entries.into_iter().map(of_field).max().unwrap_or(Visibility::Public)
+}
+
+fn shared_with(value: &RawValue) -> Visibility {
+    let text: String = serde_json::from_str(value.get()).unwrap_or_default();
+    match text.to_lowercase().as_str() {
+        "public" => Visibility::Public,
+        "closefriends" | "friends" => Visibility::Friends,
+        _ => Visibility::Private,
+    }
 }
 
 fn milliseconds(time: &Value) -> Option<u64> {

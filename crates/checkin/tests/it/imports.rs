@@ -130,6 +130,35 @@ fn an_export_is_loaded_once(site: &Site) {
 }
 
 #[test]
+fn what_was_private_stays_private() {
+    let site = Site::sqlite();
+    let with = |id: &str, field: &str, value: Value| {
+        let mut visit = visit(id, json!("2016-01-01 12:00:00.000000"), "Elsewhere", 20.0);
+        visit[field] = value;
+        visit
+    };
+    let secret = {
+        let mut visit = with("9", "private", json!(true));
+        visit["venue"]["name"] = json!("Secret");
+        visit
+    };
+    let items = json!({"items": [
+        with("1", "visibility", json!("public")),
+        secret,
+        with("2", "private", json!("yes")),
+        with("3", "visibility", json!("closeFriends")),
+    ]});
+    let flags = ["--user", "77", "--stars", "4", "--new-places", "gym"];
+    let loaded = load(&site, "checkins1.json", &items.to_string(), &flags);
+    assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
+    says(&loaded, "new places: 1 loaded");
+    says(&loaded, "check-ins: 1 loaded");
+    says(&loaded, "private check-ins: 2 left out");
+    says(&loaded, "check-ins for friends: 1 left out, --friends-too loads them");
+    assert!(!loaded.stdout.contains("Secret"), "{}", loaded.stdout);
+}
+
+#[test]
 fn an_export_needs_a_user_and_a_rating() {
     let site = Site::sqlite();
     let load = |flags: &[&str]| load(&site, "checkins1.json", &export(), flags);

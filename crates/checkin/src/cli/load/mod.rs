@@ -56,6 +56,11 @@ struct Unsaid {
     /// check-ins at them are left out
     #[arg(long, value_name = "CATEGORY", conflicts_with = "demo")]
     new_places: Option<Category>,
+
+    /// Loads check-ins that only friends could see, too: here everybody who is logged in sees them.
+    /// Private ones are always left out
+    #[arg(long, conflicts_with = "demo")]
+    friends_too: bool,
 }
 
 fn stars(text: &str) -> Result<StarRating, String> {
@@ -76,8 +81,10 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         importer.add_file(&name, &text);
     }
     let new_places = swarm::add_visits(&app, &mut importer, &options.export).await?;
+    let not_public = importer.not_public();
     let (import, errors) = importer.finish();
     show(&errors)?;
+    swarm::say_not_public(not_public)?;
     store::load_new_places(&app, &new_places).await?;
     let refused = load(&app, import).await?;
     if refused + errors.len() > 0 {

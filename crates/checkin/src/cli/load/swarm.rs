@@ -2,11 +2,11 @@
 
 use anyhow::{Context, bail};
 
-use super::Unsaid;
+use super::{Unsaid, say};
 use crate::app::App;
 use crate::cli::account::Account;
 use crate::domain::{Location, UserId};
-use crate::import::{self, Importer, Places};
+use crate::import::{self, Importer, NotPublic, Places};
 
 /// Places that are read in one go.
 const PAGE: usize = 1000;
@@ -17,10 +17,13 @@ pub(super) async fn add_visits(
     importer: &mut Importer,
     unsaid: &Unsaid,
 ) -> anyhow::Result<Vec<Location>> {
-    let Unsaid { user, stars, new_places } = unsaid;
+    let Unsaid { user, stars, new_places, friends_too } = unsaid;
     let Some(file) = importer.export().cloned() else {
-        if user.is_some() || stars.is_some() || new_places.is_some() {
-            bail!("--user, --stars and --new-places are for Swarm exports, and no file holds one");
+        if user.is_some() || stars.is_some() || new_places.is_some() || *friends_too {
+            bail!(
+                "--user, --stars, --new-places and --friends-too are for Swarm exports, \
+                 and no file holds one"
+            );
         }
         return Ok(Vec::new());
     };
@@ -34,7 +37,7 @@ pub(super) async fn add_visits(
     let mut places = stored_places(app).await?;
     importer.locations().iter().for_each(|location| places.add(location));
     let unsaid = import::Unsaid { user, stars, new_places: *new_places };
-    let visits = importer.take_visits();
+    let visits = importer.take_visits(*friends_too);
     Ok(import::add_visits(importer, visits, &mut places, unsaid))
 }
 
@@ -58,4 +61,18 @@ async fn stored_places(app: &App) -> anyhow::Result<Places> {
         after = Some(last.id);
         page.iter().for_each(|location| places.add(location));
     }
+}
+
+/// Says how many check-ins are left out because not everybody was to see them.
+pub(super) fn say_not_public(left_out: NotPublic) -> std::io::Result<()> {
+    let NotPublic { private, for_friends } = left_out;
+    if private > 0 {
+        say(format_args!("private check-ins: {private} left out"))?;
+    }
+    if for_friends > 0 {
+        say(format_args!(
+            "check-ins for friends: {for_friends} left out, --friends-too loads them"
+        ))?;
+    }
+    Ok(())
 }
