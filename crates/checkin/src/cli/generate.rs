@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Url;
 
@@ -15,15 +14,11 @@ use super::say;
 use crate::app::App;
 use crate::config::{Common, positive_time};
 use crate::demo;
-use crate::domain::{LocationId, User, UserId};
-use crate::generate::{self, Cookie, HttpClient, Pace, Plan, Sender};
+use crate::domain::{LocationId, User};
+use crate::generate::{self, HttpClient, LoggedIn, Pace, Plan, Sender, log_in_all, log_out_all};
 use crate::lifecycle::Stop;
 use crate::passwords;
 use crate::storage::LocationRepository;
-
-/// Logins that wait for their answers at a time: the service compares as many passwords as it has
-/// cores, and others want to log in, too.
-const LOGINS_AT_A_TIME: usize = 4;
 
 /// Places that check-ins are drawn from, those with the lowest ids: the popularity of more would
 /// hardly differ.
@@ -142,24 +137,47 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let Some(plan) = Plan::new(seed, users.len(), places) else {
         bail!("the store has no places, load some with checkin load");
     };
-    let client = client(&options.url, "--url").await?;
-    let sessions = tokio::select! {
-        sessions = log_in(&options, &users) => sessions?,
-        () = stop.clone().wait() => bail!("ended before the first check-in"),
+    let receiver = client(&options.url, "--url").await?;
+    let auth = client(&options.auth_url, "--auth-url").await?;
+    let LoggedIn { sessions, failure } = log_in(&auth, &options, &users, &stop).await;
+    let sent = match failure {
+        Some((user, error)) => Err(anyhow::Error::new(error).context(format!(
+            "cannot log in user {user}, name the users' password with --password"
+        ))),
+        None if sessions.len() < users.len() => Err(anyhow!("ended before the first check-in")),
+        None => {
+            let sender = Sender::new(receiver, sessions.clone(), &run);
+            let pace = Pace { rate: options.rate, duration: options.duration };
+            send(&sender, plan, pace, place_count, seed, stop).await
+        }
     };
-    let pace = Pace { rate: options.rate, duration: options.duration };
+    // Also after a failure: nobody else would end them.
+    let left = log_out_all(&auth, &sessions).await;
+    if left > 0 {
+        tracing::warn!("{left} sessions could not be ended; they expire by themselves");
+    }
+    sent
+}
+
+async fn send(
+    sender: &Sender,
+    plan: Plan,
+    pace: Pace,
+    place_count: usize,
+    seed: u64,
+    stop: Stop,
+) -> anyhow::Result<ExitCode> {
     let count = pace.count();
     say(format_args!(
         "seed {seed}: {count} check-ins of {} users at {place_count} places, {} a second",
-        users.len(),
-        options.rate,
+        sender.users(),
+        pace.rate,
     ))?;
-    let sender = Sender::new(client, sessions, &run);
     let took = tokio::select! {
-        took = generate::run(&sender, plan, pace, stop.wait()) => took,
-        () = progress(&sender, count) => bail!("the progress line ended"),
+        took = generate::run(sender, plan, pace, stop.wait()) => took,
+        () = progress(sender, count) => bail!("the progress line ended"),
     };
-    report(&sender, took)
+    report(sender, took)
 }
 
 /// The seed, and a name that no other run has.
@@ -201,19 +219,12 @@ async fn client(url: &Url, flag: &str) -> anyhow::Result<HttpClient> {
     Ok(client)
 }
 
-async fn log_in(options: &Options, users: &[User]) -> anyhow::Result<Vec<(UserId, Cookie)>> {
-    let client = &client(&options.auth_url, "--auth-url").await?;
+async fn log_in(auth: &HttpClient, options: &Options, users: &[User], stop: &Stop) -> LoggedIn {
     let bar = ProgressBar::new(users.len() as u64);
-    let one = async |user: &User| {
-        let cannot =
-            || format!("cannot log in user {}, name the users' password with --password", user.id);
-        let cookie = client.log_in(&user.email, &options.password.0).await.with_context(cannot)?;
-        bar.inc(1);
-        anyhow::Ok((user.id, cookie))
-    };
-    let sessions = stream::iter(users).map(one).buffered(LOGINS_AT_A_TIME).try_collect().await;
+    let stop = stop.clone().wait();
+    let logged_in = log_in_all(auth, users, &options.password.0, stop, || bar.inc(1)).await;
     bar.finish_and_clear();
-    sessions
+    logged_in
 }
 
 /// A line that is redrawn for ever, at a terminal only.

@@ -106,6 +106,24 @@ impl HttpClient {
         }
     }
 
+    /// Ends a session. False if it may still be there.
+    pub(super) async fn log_out(&self, cookie: &Cookie) -> bool {
+        let mut attempts = 1;
+        loop {
+            let headers = HeaderMap::from_iter([(COOKIE, cookie.0.clone())]);
+            let asked = match self.post("/logout", "", headers).await {
+                Ok(response) if response.status().is_success() => return true,
+                Ok(response) => retry_after(&response),
+                Err(_) => None,
+            };
+            let Some(wait) = retry::wait(attempts, asked) else {
+                return false;
+            };
+            sleep(wait).await;
+            attempts += 1;
+        }
+    }
+
     /// Sends a check-in once.
     pub(super) async fn check_in(
         &self,

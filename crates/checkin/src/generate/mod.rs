@@ -14,10 +14,12 @@ mod pace;
 mod plan;
 mod retry;
 mod run;
+mod sessions;
 mod tally;
 
 pub use client::{Cookie, HttpClient, LoginError};
 pub use pace::Pace;
 pub use plan::Plan;
 pub use run::{MAX_IN_FLIGHT, Sender, run};
+pub use sessions::{LoggedIn, log_in_all, log_out_all};
 pub use tally::{Outcome, Tally};

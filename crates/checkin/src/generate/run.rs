@@ -40,6 +40,12 @@ impl Sender {
         Self { client, sessions: sessions.into(), run: run.into(), tally: Arc::default() }
     }
 
+    /// The number of users that it sends for.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// The counts as they stand.
     #[must_use]
     pub fn tally(&self) -> Tally {

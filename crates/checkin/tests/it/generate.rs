@@ -124,6 +124,43 @@ fn a_signal_ends_it_with_the_summary() {
     assert!((1..1000).contains(&counted(&ended, "sent")), "{}", ended.stdout);
 }
 
+/// How many sessions there are.
+fn sessions(site: &Site) -> usize {
+    site.redis_cli::<Vec<String>>(&["KEYS", "ncc:session:*"]).len()
+}
+
+#[test]
+fn no_session_of_a_run_is_left() {
+    let site = Site::redis();
+    let (auth, receiver) = (site.auth(&[]), site.receiver(&[]));
+    let run = |args: &[&str]| generate(&site, &auth, &receiver, args);
+    let ended = Ended::of(run(&["--rate", "10", "--duration", "1s"]));
+    assert_eq!((ended.code, sessions(&site)), (0, 0), "{}{}", ended.stdout, ended.stderr);
+
+    let stopped = run(&["--rate", "10", "--duration", "1h"]);
+    stopped.wait_for_line("seed ", PATIENCE);
+    assert_eq!(sessions(&site), 5);
+    stopped.signal(Signal::SIGTERM);
+    let ended = Ended::of(stopped);
+    assert_eq!((ended.code, sessions(&site)), (0, 0), "{}{}", ended.stdout, ended.stderr);
+
+    // One of the users has another password than the others.
+    let hash = r"$2b$04$abcdefghijklmnopqrstuuWJfxmDLxDJTYcJgf1xNRK3cC1dlY8rW";
+    site.redis_cli::<()>(&["HSET", "ncc:user:5", "password", hash]);
+    let ended = Ended::of(run(&["--users", "9"]));
+    assert_eq!((ended.code, sessions(&site)), (1, 0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains("user 5"), "{}", ended.stderr);
+
+    // While the logins are under way.
+    let stopped = run(&["--users", "1000"]);
+    while sessions(&site) < 3 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stopped.signal(Signal::SIGINT);
+    let ended = Ended::of(stopped);
+    assert_eq!((ended.code, sessions(&site)), (1, 0), "{}{}", ended.stdout, ended.stderr);
+}
+
 #[test]
 fn a_service_that_stands_still_shows_in_the_latencies() {
     let site = Site::sqlite();
