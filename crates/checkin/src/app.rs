@@ -1,28 +1,24 @@
 //! The composition root: settings in, services out. Only here a backend has a name.
 
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use axum::Router;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Timeouts};
 use tower_express_session::store::sqlite::{Database, SqliteStore};
 use tower_express_session::{
     AccountStore, Accounts as AccountSessions, SameSite, Secrets, SessionLayer, Store,
 };
 
-use crate::config::{Common, StoreUrl, secret_path};
+use crate::config::{Common, StoreUrl};
 use crate::http::{Metrics, Probes, Stack};
 use crate::passwords::Passwords;
 use crate::services::api::{Stores, Upstream};
 use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, Settings};
 use crate::services::{Accounts, account_sessions, api, auth, receiver};
+use crate::session_secret;
 use crate::storage::redis::RedisStorage;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{
@@ -32,13 +28,6 @@ use crate::storage::{
 
 /// The session cookie's name.
 const COOKIE: &str = "checkinapp";
-
-/// What is wrong when a store in Redis comes without a secret.
-pub const NO_SECRET: &str = "a store in Redis needs --session-secret or CHECKIN_SESSION_SECRET: \
-    the secret that all services, Express ones too, sign session cookies with";
-
-/// The random bytes of a session secret that we make ourselves.
-const SECRET_BYTES: usize = 32;
 
 /// The parts that the services are made of.
 #[derive(Clone)]
@@ -93,17 +82,17 @@ impl App {
         let database = Database::open(path).with_context(cannot)?;
         let storage = SqliteStorage::open(database.clone()).await.with_context(cannot)?;
         let sessions = SqliteStore::open(database).await.with_context(cannot)?;
-        let secrets = match &config.session_secret {
-            Some(secret) => secret.as_slice().to_vec(),
-            None => vec![own_secret(&secret_path(path))?],
+        let secret = match &config.session_secret {
+            Some(secret) => secret.clone(),
+            None => session_secret::of_embedded_store(path)?,
         };
         let sessions = Arc::new(sessions);
-        Self::on(config, storage, sessions.clone(), sessions, &secrets)
+        Self::on(config, storage, sessions.clone(), sessions, secret.as_slice())
     }
 
     async fn on_redis(config: &Common, url: &str) -> anyhow::Result<Self> {
         let Some(secrets) = &config.session_secret else {
-            bail!(NO_SECRET);
+            return Err(session_secret::missing().into());
         };
         let response = config.store_timeout;
         let timeouts = Timeouts { connect: response * 2, response };
@@ -272,40 +261,6 @@ impl Service {
             None => routes,
         }
     }
-}
-
-/// The secret of an embedded store: made once, kept beside the database for its owner alone.
-fn own_secret(path: &Path) -> anyhow::Result<String> {
-    let cannot = || format!("cannot keep the session secret in {}", path.display());
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_secret(path).with_context(cannot)?;
-            fs::read_to_string(path)
-        }
-        read => read,
-    }
-    .with_context(cannot)
-    .and_then(|secret| match secret.trim() {
-        "" => bail!("{} is empty; delete it to have a new secret made", path.display()),
-        secret => Ok(secret.to_owned()),
-    })
-}
-
-/// Writes a secret elsewhere and links it into place whole: of several processes that start
-/// together one succeeds, and all read the same.
-fn make_secret(path: &Path) -> io::Result<()> {
-    let mut random = [0; SECRET_BYTES];
-    getrandom::fill(&mut random)?;
-    let draft = path.with_extension(format!("{}.draft", std::process::id()));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| match fs::hard_link(&draft, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        });
-    fs::remove_file(&draft)?;
-    written
 }
 
 impl std::fmt::Debug for App {

@@ -1,6 +1,8 @@
 //! Settings: flag over environment over configuration file over default.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -40,6 +42,11 @@ pub struct Common {
         value_name = "SECRET"
     )]
     pub session_secret: Option<SessionSecret>,
+
+    /// A file that holds the session secrets on one line, as --session-secret takes them. SIGHUP
+    /// reads it again
+    #[arg(long, global = true, env = "CHECKIN_SESSION_SECRET_FILE", value_name = "FILE")]
+    pub session_secret_file: Option<PathBuf>,
 
     /// What the keys in Redis begin with
     #[arg(
@@ -111,6 +118,26 @@ pub struct Common {
     pub log_level: tracing::Level,
 }
 
+impl Common {
+    /// Reads the session secrets from their file, if one is named.
+    ///
+    /// # Errors
+    ///
+    /// The rule, when the secrets are set twice, or the file does not hold them.
+    pub fn read_secret_file(&mut self) -> Result<(), String> {
+        let Some(path) = &self.session_secret_file else { return Ok(()) };
+        if self.session_secret.is_some() {
+            return Err("--session-secret and --session-secret-file (CHECKIN_SESSION_SECRET and \
+                        CHECKIN_SESSION_SECRET_FILE) must not both be set"
+                .to_owned());
+        }
+        let read = SessionSecret::read(path);
+        let named = |rule| format!("--session-secret-file {}: {rule}", path.display());
+        self.session_secret = Some(read.map_err(named)?);
+        Ok(())
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -135,9 +162,16 @@ impl FromStr for StoreUrl {
     fn from_str(url: &str) -> Result<Self, String> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            if path.is_empty() || path == ":memory:" {
+            // SQLite would read a name that begins with `file:` as a URL of its own.
+            if path.is_empty() || path.starts_with(":memory:") || path.starts_with("file:") {
                 return Err(
-                    "sqlite: needs the path of a file, such as sqlite:checkin.db".to_owned()
+                    "sqlite: must be followed by the path of a file, such as sqlite:checkin.db"
+                        .to_owned(),
+                );
+            }
+            if path.contains('?') {
+                return Err(
+                    "sqlite: must be followed by a path alone, without parameters".to_owned()
                 );
             }
             return Ok(Self::Sqlite(path.into()));
@@ -172,6 +206,12 @@ impl fmt::Display for StoreUrl {
     }
 }
 
+/// A session secret shorter than this could be guessed.
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// More than all secrets that anybody keeps.
+const MAX_SECRET_FILE_BYTES: u64 = 64 << 10;
+
 /// The secrets that sign session cookies, the first one first.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionSecret(Vec<String>);
@@ -182,6 +222,29 @@ impl SessionSecret {
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
+
+    /// Whether one of them is so short that it could be guessed.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.0.iter().any(|secret| secret.len() < MIN_SECRET_BYTES)
+    }
+
+    /// Reads a file of one line; the line's end is not part of the secret.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the file breaks.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let mut text = String::new();
+        let read = File::open(path)
+            .and_then(|file| file.take(MAX_SECRET_FILE_BYTES + 1).read_to_string(&mut text));
+        read.map_err(|error| format!("cannot be read: {error}"))?;
+        let line = text.trim_end_matches(['\r', '\n']);
+        if text.len() as u64 > MAX_SECRET_FILE_BYTES || line.contains(['\r', '\n']) {
+            return Err(format!("must hold one line of at most {MAX_SECRET_FILE_BYTES} bytes"));
+        }
+        line.parse()
+    }
 }
 
 impl FromStr for SessionSecret {
@@ -190,7 +253,7 @@ impl FromStr for SessionSecret {
     fn from_str(text: &str) -> Result<Self, String> {
         let secrets: Vec<String> = text.split(',').map(str::to_owned).collect();
         if secrets.iter().any(|secret| secret.trim().is_empty()) {
-            return Err("a secret is empty".to_owned());
+            return Err("a secret must not be empty".to_owned());
         }
         Ok(Self(secrets))
     }

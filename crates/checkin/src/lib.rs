@@ -14,6 +14,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod passwords;
 pub mod services;
+pub mod session_secret;
 pub mod storage;
 pub mod telemetry;
 

@@ -3,29 +3,46 @@
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Common, LogFormat};
 
-/// Sends log lines to standard output, as services in containers do.
+/// Where log lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output, as the lines of services in containers do.
+    Stdout,
+    /// Standard error: standard output is for what the command prints.
+    Stderr,
+}
+
+/// Sends log lines to one of the standard streams.
 ///
 /// # Panics
 ///
 /// When called twice.
-pub fn init(config: &Common) {
+pub fn init(config: &Common, stream: Stream) {
     let level = LevelFilter::from_level(config.log_level);
+    // A command that prints ends with the reason itself.
+    let outages = if stream == Stream::Stdout { level } else { LevelFilter::OFF };
     // Libraries speak up only when something is wrong, whatever we say ourselves.
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("checkin", level)
-        .with_target("tower_express_session", level);
+        .with_target("tower_express_session", level)
+        .with_target("tower_express_session::outage", outages);
+    let (writer, is_terminal) = match stream {
+        Stream::Stdout => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
+        Stream::Stderr => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
+    };
+    // A stream whose reader has gone takes no complaint about that, either.
+    let lines = fmt::layer().log_internal_errors(false).with_target(false).with_writer(writer);
     let lines = match config.log_format {
-        LogFormat::Text => {
-            fmt::layer().with_target(false).with_ansi(io::stdout().is_terminal()).boxed()
-        }
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_target(false).boxed(),
+        LogFormat::Text => lines.with_ansi(is_terminal).boxed(),
+        LogFormat::Json => lines.with_ansi(false).json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }

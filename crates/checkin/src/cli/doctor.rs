@@ -8,10 +8,8 @@ use super::say;
 use crate::app::App;
 use crate::config::Common;
 use crate::http::chain;
+use crate::session_secret;
 use crate::storage::{self, Audit, Difference, Finding, Severity, Subject};
-
-/// A session secret shorter than this could be guessed.
-const MIN_SECRET_BYTES: usize = 32;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -102,17 +100,11 @@ fn audit_findings(audit: &Audit) -> Vec<Finding> {
 }
 
 fn secret_findings(config: &Common) -> Vec<Finding> {
-    let Some(secret) = &config.session_secret else { return Vec::new() };
-    if secret.as_slice().iter().all(|secret| secret.len() >= MIN_SECRET_BYTES) {
-        return vec![fine("the session secrets are long enough".to_owned())];
+    match session_secret::warnings(config) {
+        warnings if !warnings.is_empty() => warnings,
+        _ if config.session_secret.is_none() => Vec::new(),
+        _ => vec![fine("the session secrets are long enough".to_owned())],
     }
-    vec![Finding {
-        severity: Severity::Warning,
-        what: format!("a session secret is shorter than {MIN_SECRET_BYTES} bytes"),
-        mend: "make one with `openssl rand -base64 32`, put it first, and keep the old one behind it until all \
-               sessions that it signed are over"
-            .to_owned(),
-    }]
 }
 
 fn fine(what: String) -> Finding {

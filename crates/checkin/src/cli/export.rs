@@ -1,7 +1,7 @@
 //! `checkin export`
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::account::Account;
+use super::output::Output;
 use super::say;
 use crate::app::App;
 use crate::config::Common;
@@ -36,7 +37,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let user = options.user.find(&*app.users).await?.id;
     match &options.output {
         None => {
-            let out = BufWriter::new(io::stdout());
+            let out = BufWriter::new(Output);
             write(&app, user, options.format, out).await?;
         }
         Some(path) => {

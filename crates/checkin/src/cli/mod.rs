@@ -6,9 +6,11 @@ mod auth;
 mod console;
 mod dead_letters;
 mod doctor;
+mod environment;
 mod export;
 mod generate;
 mod load;
+mod output;
 mod processor;
 mod receiver;
 mod reload;
@@ -23,11 +25,13 @@ use anyhow::Context;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::output::Output;
 use self::reload::Source;
 use crate::config::Common;
 use crate::config_file::with_file_defaults;
 use crate::http::chain;
-use crate::telemetry;
+use crate::storage::Fault;
+use crate::telemetry::{self, Stream};
 
 /// A check-in service: people check in at places and rate them.
 #[derive(Debug, Parser)]
@@ -79,7 +83,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(Refusal::Wrong(what)) => return fail(what, USAGE),
     };
-    telemetry::init(&cli.common);
+    telemetry::init(&cli.common, cli.command.log_stream());
+    environment::warn_of_unknown(&Cli::command(), std::env::vars_os());
     // HTTP clients use the cryptography that the Redis client uses. An error means that it is set.
     drop(rustls::crypto::ring::default_provider().install_default());
     let ran = tokio::runtime::Builder::new_multi_thread()
@@ -87,12 +92,33 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .build()
         .context("cannot start the runtime")
         .and_then(|runtime| runtime.block_on(run(cli, arguments)));
-    ran.unwrap_or_else(|error| fail(chain(error.as_ref()), 1))
+    ran.unwrap_or_else(|error| fail(chain(error.as_ref()), exit_code(&error)))
+}
+
+/// 2 for what stays wrong until somebody changes a setting, 1 for what may pass.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Fault>() {
+        Some(fault) if fault.is_lasting() => USAGE,
+        _ => 1,
+    }
+}
+
+impl Command {
+    /// Services write their log to standard output; other commands print their results there.
+    fn log_stream(&self) -> Stream {
+        match self {
+            Self::Up(_) | Self::Auth(_) | Self::Api(_) | Self::Receiver(_) | Self::Processor(_) => {
+                Stream::Stdout
+            }
+            _ => Stream::Stderr,
+        }
+    }
 }
 
 async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let config = cli.common;
-    let source = Source { arguments, has_file: config.config.is_some() };
+    let has_file = config.config.is_some() || config.session_secret_file.is_some();
+    let source = Source { arguments, has_file };
     match cli.command {
         Command::Up(options) => up::run(&config, options, source).await,
         Command::Auth(options) => auth::run(&config, options, source).await,
@@ -120,15 +146,16 @@ fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
     let command = with_file_defaults(Cli::command(), arguments)
         .map_err(|error| Refusal::Wrong(chain(error.as_ref())))?;
     let matches = command.try_get_matches_from(arguments);
-    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(error),
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-                Refusal::Wrong("no command; see checkin --help".to_owned())
-            }
-            _ => Refusal::Wrong(format!("{}; see checkin --help", one_line(&error))),
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let mut cli = parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(error),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            Refusal::Wrong("no command; see checkin --help".to_owned())
         }
-    })
+        _ => Refusal::Wrong(format!("{}; see checkin --help", one_line(&error))),
+    })?;
+    cli.common.read_secret_file().map_err(Refusal::Wrong)?;
+    Ok(cli)
 }
 
 /// What clap says in a paragraph, up to where it shows the usage. A value that broke a rule of ours
@@ -156,5 +183,5 @@ fn fail(what: impl Display, code: u8) -> ExitCode {
 
 /// Prints a line for the person at the terminal.
 fn say(line: impl Display) -> io::Result<()> {
-    writeln!(io::stdout(), "{line}")
+    writeln!(Output, "{line}")
 }

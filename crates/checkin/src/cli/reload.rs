@@ -6,9 +6,10 @@ use std::io::{self, IsTerminal};
 use tower_express_session::Secrets;
 
 use super::{Refusal, parse};
-use crate::app::{App, NO_SECRET};
+use crate::app::App;
 use crate::config::StoreUrl;
 use crate::lifecycle::on_hangup;
+use crate::session_secret;
 
 /// Where the settings came from: flags, which stay as they are, and by them the configuration file.
 pub(super) struct Source {
@@ -47,7 +48,7 @@ impl Source {
                 Ok(true)
             }
             (None, StoreUrl::Sqlite(_)) => Ok(false),
-            (None, StoreUrl::Redis(_)) => Err(NO_SECRET.to_owned()),
+            (None, StoreUrl::Redis(_)) => Err(session_secret::missing().to_string()),
         }
     }
 }

@@ -8,6 +8,7 @@ mod conformance;
 mod consumer;
 mod details;
 mod directory;
+mod fault;
 mod health;
 mod history;
 mod locations;
@@ -27,6 +28,7 @@ pub use consumer::{
     Subject, Turn,
 };
 pub use directory::{Directory, MAX_SEARCH_WORDS, Nearby, Page, Period, Position, Ranked};
+pub use fault::Fault;
 pub use health::{Finding, Health, Severity};
 pub use history::{History, HistoryPosition};
 pub use locations::LocationRepository;

@@ -265,7 +265,7 @@ impl Client {
             Err(cause) => {
                 attempts.not_before = Some(Instant::now() + pause(attempts.failures));
                 attempts.failures += 1;
-                tracing::warn!(redis.failures = attempts.failures, %cause, "cannot connect to Redis");
+                tracing::warn!(target: "tower_express_session::outage", failures = attempts.failures, %cause, "cannot connect to Redis");
                 Err(cause)
             }
         }

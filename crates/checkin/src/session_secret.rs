@@ -1,0 +1,103 @@
+//! The secret that signs session cookies: where it comes from, and whether it is kept well.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::config::{Common, MIN_SECRET_BYTES, SessionSecret, StoreUrl, secret_path};
+use crate::storage::{Fault, Finding};
+
+/// The random bytes of a session secret that we make ourselves.
+const SECRET_BYTES: usize = 32;
+
+/// What is wrong when a store in Redis comes without a secret.
+#[must_use]
+pub fn missing() -> Fault {
+    Fault::lasting(
+        "a store in Redis needs a session secret, with which all services, Express ones too, sign \
+         session cookies",
+        "set --session-secret (CHECKIN_SESSION_SECRET) or --session-secret-file",
+    )
+}
+
+/// The secret of an embedded store: made once, kept beside the database for its owner alone.
+///
+/// # Errors
+///
+/// When its file cannot be read or made, or holds no secret.
+pub fn of_embedded_store(database: &Path) -> anyhow::Result<SessionSecret> {
+    let path = secret_path(database);
+    if !path.exists() {
+        make(&path)
+            .with_context(|| format!("cannot keep the session secret in {}", path.display()))?;
+    }
+    let secret = SessionSecret::read(&path).map_err(|rule| {
+        let what = format!("the session secret in {}: {rule}", path.display());
+        Fault::lasting(what, "restore the file, or delete it to have a new secret made")
+    })?;
+    Ok(secret)
+}
+
+/// Writes a secret elsewhere and links it into place whole: of several processes that start
+/// together one succeeds, and all read the same.
+fn make(path: &Path) -> io::Result<()> {
+    let mut random = [0; SECRET_BYTES];
+    getrandom::fill(&mut random)?;
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let written = writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        });
+    fs::remove_file(&draft)?;
+    written
+}
+
+/// What is not as safe about the session secret as it could be. Reads the files of the secret, and
+/// makes none.
+#[must_use]
+pub fn warnings(config: &Common) -> Vec<Finding> {
+    let file = file(config).filter(|path| path.exists());
+    let own = match (&config.session_secret, &file) {
+        (None, Some(path)) => SessionSecret::read(path).ok(),
+        _ => None,
+    };
+    let secret = config.session_secret.as_ref().or(own.as_ref());
+    let short = secret.filter(|secret| secret.is_short()).map(|_| {
+        Finding::warning(
+            format!("a session secret is shorter than {MIN_SECRET_BYTES} bytes and could be guessed"),
+            "make one with `openssl rand -base64 32`, put it first, and keep the old one after it until all \
+             sessions that it signed have ended",
+        )
+    });
+    let open = file.filter(|path| is_open_to_others(path)).map(|path| {
+        Finding::warning(
+            format!(
+                "other users of this machine may read the session secret in {}",
+                path.display()
+            ),
+            format!("chmod 600 {}", path.display()),
+        )
+    });
+    short.into_iter().chain(open).collect()
+}
+
+/// The file that holds the secret, if one does.
+fn file(config: &Common) -> Option<PathBuf> {
+    match (&config.session_secret_file, &config.store, &config.session_secret) {
+        (Some(path), ..) => Some(path.clone()),
+        (None, StoreUrl::Sqlite(database), None) => Some(secret_path(database)),
+        _ => None,
+    }
+}
+
+fn is_open_to_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o077 != 0)
+}
