@@ -173,7 +173,8 @@ impl App {
         let cannot =
             || format!("cannot reach {}, start it or name another store with --store", self.store);
         self.health.ping().await.with_context(cannot)?;
-        self.health.prepare().await.context("the settings do not fit the store")
+        self.health.prepare().await.context("the settings do not fit the store")?;
+        self.health.upgrade().await.context("cannot take over what an older version stored")
     }
 
     /// The secrets that sign session cookies, to be replaced in all services at once.

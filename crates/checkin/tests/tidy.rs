@@ -28,7 +28,7 @@ const TABLE: &[Rule] = &[
     Rule {
         module: "domain",
         may_use: "",
-        libraries: "",
+        libraries: "unicode_normalization unicode_properties",
         never: "std::env std::fs std::io std::net std::thread std::future",
     },
     Rule {
@@ -44,12 +44,10 @@ const TABLE: &[Rule] = &[
         never: "crate::storage::redis redis tower_express_session::store::redis",
     },
     // The session crate for its error. JSON for what both backends read alike: a place's details.
-    // Unicode for what is a word to both.
     Rule {
         module: "storage",
         may_use: "crate::domain",
-        libraries: "async_trait serde serde_json tower_express_session::Error \
-            unicode_normalization",
+        libraries: "async_trait serde serde_json tower_express_session::Error",
         never: BACKENDS,
     },
     // Storage: probes ask for its `Health`, and `ApiError` answers its error with 503. Passwords:

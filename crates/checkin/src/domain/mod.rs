@@ -1,6 +1,6 @@
 //! What a check-in service is about: users, locations and the check-ins between them.
 //!
-//! Only `std` here: no I/O, no async, no JSON. Every type is parsed once, at the edge, and cannot
+//! Only `std` here, and Unicode's tables: no I/O, no async, no JSON. Every type is parsed once, at the edge, and cannot
 //! be wrong afterwards, so nobody further in checks again.
 
 pub mod checkin;
@@ -17,6 +17,7 @@ pub mod text;
 pub mod user;
 pub mod week;
 pub mod weekday;
+pub mod words;
 
 pub use checkin::{Checkin, CheckinId, CheckinIdError, NewCheckin, StarRating, StarRatingError};
 pub use coordinates::{Coordinates, CoordinatesError, EARTH_RADIUS_M};

@@ -123,6 +123,7 @@ macro_rules! checks {
             places_are_near_across_the_antimeridian_and_the_poles
             nearness_is_that_of_the_coordinates_anywhere
             places_are_found_by_the_words_of_their_names
+            a_name_in_any_script_is_found_by_typing_it
             found_places_come_in_pages
             a_search_takes_nothing_for_syntax
             weather_is_kept_for_its_life

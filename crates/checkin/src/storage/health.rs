@@ -17,6 +17,14 @@ pub trait Health: Send + Sync {
     /// Says what does not fit, and how to mend it.
     async fn prepare(&self) -> Result<()>;
 
+    /// Brings what an older version of this program stored into the form of this one; nothing if
+    /// there is nothing to do. Several processes may do so at once, also beside older ones.
+    ///
+    /// # Cancel safety
+    ///
+    /// The next call goes on with what is left.
+    async fn upgrade(&self) -> Result<()>;
+
     /// What `checkin doctor` has to say about the store.
     async fn diagnose(&self) -> Result<Vec<Finding>>;
 }

@@ -17,7 +17,6 @@ pub mod redis;
 pub mod sqlite;
 mod users;
 mod weather;
-mod words;
 
 use std::fmt;
 

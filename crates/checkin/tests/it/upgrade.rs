@@ -48,6 +48,10 @@ async fn a_store_of_schema_version_2_is_taken_over() {
     let found: Value = client.get("/api/locations/bycategory/bar").await.json();
     assert_eq!(found.to_string().matches("Καφές Home Bar").count(), 1, "{found}");
 
+    let found: Value =
+        client.get("/api/locations/search?q=%CE%9A%CE%91%CE%A6%CE%95%CE%A3").await.json();
+    assert_eq!(found.to_string().matches("Καφές Home Bar").count(), 1, "{found}");
+
     let doctor = site.run("doctor", &["--verify", "--session-secret", SECRET]);
     assert_eq!(doctor.code, 0, "{}", doctor.stdout);
     assert!(doctor.stdout.contains("7 check-ins"), "{}", doctor.stdout);

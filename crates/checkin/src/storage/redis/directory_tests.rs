@@ -6,7 +6,7 @@ use super::RedisStorage;
 use super::tests::{ask, storage};
 use crate::domain::{Category, Coordinates, Location, LocationId, StarRating};
 use crate::storage::conformance::{first, listed, location, user};
-use crate::storage::{BulkLoad, Directory, Nearby, Page, Period, Position};
+use crate::storage::{BulkLoad, Directory, Health, Nearby, Page, Period, Position};
 
 /// A Saturday, and the Monday before.
 const NOW_MS: u64 = 1_609_602_085_397;
@@ -45,7 +45,7 @@ async fn loaded_records_are_in_the_indexes_and_a_second_load_mends_them() {
         "ncc:locations:geo 2",
         "ncc:locations:geo:cafe 2",
         "ncc:locations:ids 2 2",
-        "ncc:locations:words coffee\u{0}2 0 quillback\u{0}2 0",
+        "ncc:locations:words:2 coffee\u{0}2 0 quillback\u{0}2 0",
         "ncc:users:at:2 77 1609602085397",
         "ncc:users:bycheckins 77 3",
         "ncc:users:ids 77 77",
@@ -54,7 +54,7 @@ async fn loaded_records_are_in_the_indexes_and_a_second_load_mends_them() {
     load_users(&storage, 77..=77).await;
     storage.load_locations(&[location(2)]).await.unwrap();
     assert_eq!(indexes(&storage).await, entries);
-    for key in ["users:at:2", "users:bycheckins", "users:recent", "locations:words"] {
+    for key in ["users:at:2", "users:bycheckins", "users:recent", "locations:words:2"] {
         ask(&storage, &format!("DEL ncc:{key}")).await;
     }
     ask(&storage, "DEL ncc:locations:geo ncc:locations:geo:cafe ncc:locations:category:cafe").await;
@@ -79,7 +79,7 @@ async fn a_page_passes_over_entries_without_a_record() {
         ask(&storage, &format!("ZADD ncc:locations:category:cafe 1 {id}")).await;
         ask(&storage, &format!("GEOADD ncc:locations:geo -122.2711 37.8044 {id}")).await;
         storage
-            .call(&["ZADD", "ncc:locations:words", "0", &format!("coffee\0{id}")])
+            .call(&["ZADD", "ncc:locations:words:2", "0", &format!("coffee\0{id}")])
             .await
             .unwrap();
     }
@@ -207,4 +207,26 @@ async fn a_thousand_places_in_one_spot_come_in_pages() {
     let after = Some(Position { rank: list[500].0, id: 500 });
     let page = storage.nearby(near, Page { after, ..first(3) }).await.unwrap();
     assert_eq!(page[0].item.id.get(), 501);
+}
+
+/// An older program indexes names in its own way, before and beside this one.
+#[tokio::test]
+async fn names_that_an_older_program_indexed_are_indexed_again() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let name = "Καφές O’Hara".to_owned();
+    storage.load_locations(&[Location { name, ..location(2) }]).await.unwrap();
+    let found = async || storage.search_locations("ΚΑΦΈΣ", first(9)).await.unwrap().len();
+    for old in ["καφεσ", "o", "hara"] {
+        ask(&storage, "DEL ncc:locations:words:2").await;
+        ask(&storage, &format!("ZADD ncc:locations:words 0 {old}\0{}", 2)).await;
+        assert_eq!(found().await, 0);
+        storage.upgrade().await.unwrap();
+        assert_eq!(found().await, 1);
+        assert_ne!(ask(&storage, "TTL ncc:locations:words").await, ["-1"]);
+    }
+    // Nothing is new, and nothing is done.
+    ask(&storage, "DEL ncc:locations:words:2").await;
+    storage.upgrade().await.unwrap();
+    assert_eq!(found().await, 0);
 }

@@ -37,6 +37,10 @@ impl Health for RedisStorage {
         )))
     }
 
+    async fn upgrade(&self) -> Result<()> {
+        self.upgrade_words().await
+    }
+
     async fn diagnose(&self) -> Result<Vec<Finding>> {
         self.ping().await?;
         let mut findings = Vec::new();

@@ -6,8 +6,8 @@
 //! overtaken by what was read before.
 
 use super::{RedisStorage, nearby};
+use crate::domain::words::index_words;
 use crate::domain::{Location, LocationId, User, UserId};
-use crate::storage::words::words;
 use crate::storage::{LocationRepository, Result, UserRepository};
 
 impl RedisStorage {
@@ -47,15 +47,20 @@ impl RedisStorage {
             self.call(&["GEOADD", &key, &longitude, &latitude, &id.to_string()]).await?;
         }
         self.raise(&self.keys.locations_in(category), &[(id, id)]).await?;
-        let members: Vec<String> =
-            words(&location.name).iter().map(|word| format!("{word}\0{id}")).collect();
-        if !members.is_empty() {
-            let key = self.keys.words();
-            let scored = members.iter().flat_map(|member| ["0", member]);
-            self.call(&["ZADD", &key].into_iter().chain(scored).collect::<Vec<_>>()).await?;
-        }
+        self.index_name(location).await?;
         if location.num_checkins > 0 {
             self.raise(&self.keys.top_locations(), &[(location.num_checkins, id)]).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn index_name(&self, location: &Location) -> Result<()> {
+        let (key, id) = (self.keys.words(), location.id);
+        let members: Vec<String> =
+            index_words(&location.name).iter().map(|word| format!("{word}\0{id}")).collect();
+        if !members.is_empty() {
+            let scored = members.iter().flat_map(|member| ["0", member]);
+            self.call(&["ZADD", &key].into_iter().chain(scored).collect::<Vec<_>>()).await?;
         }
         Ok(())
     }

@@ -198,9 +198,19 @@ impl Keys {
         self.key(&format!("locations:category:{category}"))
     }
 
-    /// Sorted set, all of score 0: `<word>\0<id>` for each word in the name of a place.
+    /// Sorted set, all of score 0: `<word>\0<id>` for each word under which a place is found.
     pub(super) fn words(&self) -> String {
+        self.key("locations:words:2")
+    }
+
+    /// The same as older programs make it, who split and fold names in another way.
+    pub(super) fn old_words(&self) -> String {
         self.key("locations:words")
+    }
+
+    /// String with a life: how many entries the old index had when its places were indexed anew.
+    pub(super) fn old_words_seen(&self) -> String {
+        self.key("locations:words:2:from")
     }
 
     /// String with a life: when this check-in was last made.

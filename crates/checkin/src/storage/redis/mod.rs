@@ -24,7 +24,8 @@
 //! | `P:users:bycheckins` `P:locations:bycheckins`, with `:<monday>` of one week | sorted set | by number of check-ins |
 //! | `P:locations:geo` `P:locations:geo:<category>` | geographic set | where places are |
 //! | `P:locations:category:<category>` | sorted set | ids of places, by themselves |
-//! | `P:locations:words` | sorted set | `<word>\0<id>` for each word of a name |
+//! | `P:locations:words:2` | sorted set | `<word>\0<id>` for each word under which a place is found |
+//! | `P:locations:words` `P:locations:words:2:from` | with a life | the index of older programs, and how much of it is taken over |
 //! | `P:weather:<location>` | string with a life | what the weather service said |
 //!
 //! Beside them the session store has `P:session:…` and `P:account-sessions:…`.
@@ -50,6 +51,7 @@ mod nearby;
 mod page;
 mod scripts;
 mod search;
+mod upgrade;
 mod users;
 mod weather;
 

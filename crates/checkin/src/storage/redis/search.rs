@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::locations::location_id;
 use super::{IN_FLIGHT, RedisStorage, at_once, texts, unexpected};
+use crate::domain::words::words;
 use crate::domain::{Location, LocationId};
-use crate::storage::words::words;
 use crate::storage::{LocationRepository, MAX_SEARCH_WORDS, Page, Ranked, Result};
 
 /// Entries of the index asked for at a time.

@@ -28,3 +28,6 @@ UPDATE locations SET
     num_checkins = max(0, num_checkins -
         (SELECT count(*) FROM checkins WHERE location_id = locations.id));
 UPDATE locations SET base_checkins = num_checkins, base_stars = num_stars;
+
+CREATE VIRTUAL TABLE location_boxes USING rtree (id, west, east, south, north);
+INSERT INTO location_boxes SELECT id, longitude, longitude, latitude, latitude FROM locations;

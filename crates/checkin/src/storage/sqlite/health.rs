@@ -22,6 +22,11 @@ impl Health for SqliteStorage {
         Ok(())
     }
 
+    /// Likewise.
+    async fn upgrade(&self) -> Result<()> {
+        Ok(())
+    }
+
     async fn diagnose(&self) -> Result<Vec<Finding>> {
         let facts = self.database.read(Facts::read).await?;
         Ok(facts.findings(&self.database))

@@ -6,7 +6,7 @@ use tower_express_session::store::sqlite::rusqlite::{
     self, Connection, OptionalExtension, Row, params,
 };
 
-use super::{SqliteStorage, column};
+use super::{SqliteStorage, column, search};
 use crate::domain::{Coordinates, Location, LocationDetails, LocationId, StarRating};
 use crate::storage::{LocationRepository, Result, details};
 
@@ -73,8 +73,8 @@ pub(super) fn details_text(
 pub(super) fn insert(connection: &Connection, location: &Location) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO locations
                    (id, name, category, longitude, latitude, num_checkins, num_stars,
-                    base_checkins, base_stars)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?7) ON CONFLICT DO NOTHING";
+                    base_checkins, base_stars, words)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
     let inserted = connection.prepare_cached(sql)?.execute(params![
         column::number(location.id.get()),
         location.name,
@@ -83,6 +83,7 @@ pub(super) fn insert(connection: &Connection, location: &Location) -> rusqlite::
         location.coordinates.latitude(),
         column::number(location.num_checkins),
         column::number(location.num_stars),
+        search::indexed(&location.name),
     ])?;
     Ok(inserted == 1)
 }

@@ -30,9 +30,15 @@ use tower_express_session::store::sqlite::rusqlite::{self, Connection};
 
 use super::{Result, StorageError};
 
-/// The version of the tables, kept in the file as its `user_version`; 0 is a file without them.
-const SCHEMA_VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
+
+/// What each version needs to become the next one, from version 1 on: this list only grows. A
+/// version is kept in the file as its `user_version`; 0 is a file without tables.
+const UPGRADES: [&str; 2] =
+    [include_str!("from_version_1.sql"), include_str!("from_version_2.sql")];
+
+/// The version of the tables.
+const SCHEMA_VERSION: i64 = UPGRADES.len() as i64 + 1;
 
 /// Users, places and check-ins in an SQLite file; clones share it.
 #[derive(Clone)]
@@ -59,6 +65,7 @@ impl SqliteStorage {
                 database.path().display()
             )));
         }
+        search::index_names(&database).await?;
         Ok(Self { database, clock: Arc::new(SystemTime::now) })
     }
 
@@ -72,15 +79,14 @@ impl SqliteStorage {
 
 /// Gives the version that the file had; leaves tables of a later version alone.
 fn make_tables(connection: &Connection) -> rusqlite::Result<i64> {
-    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found <= SCHEMA_VERSION {
-        if found == 1 {
-            connection.execute_batch(include_str!("from_version_1.sql"))?;
+        for (version, upgrade) in (1..).zip(UPGRADES) {
+            if found != 0 && found <= version {
+                connection.execute_batch(upgrade)?;
+            }
         }
         connection.execute_batch(SCHEMA)?;
-        if found == 1 {
-            connection.execute_batch(include_str!("into_indexes.sql"))?;
-        }
         connection.execute_batch(
             "INSERT OR IGNORE INTO checkpoint (one, ms, seq, appended, counted)
              SELECT 1, 0, 0, count(*), 0 FROM checkins",

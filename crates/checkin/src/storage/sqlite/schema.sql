@@ -33,9 +33,12 @@ CREATE TABLE IF NOT EXISTS locations (
     num_stars INTEGER NOT NULL DEFAULT 0,
     -- Figures from before the first entry of the log.
     base_checkins INTEGER NOT NULL DEFAULT 0,
-    base_stars INTEGER NOT NULL DEFAULT 0
+    base_stars INTEGER NOT NULL DEFAULT 0,
+    -- The words under which the name is found, with blanks between; NULL: not indexed yet.
+    words TEXT
 ) STRICT;
 
+CREATE INDEX IF NOT EXISTS locations_without_words ON locations (id) WHERE words IS NULL;
 CREATE INDEX IF NOT EXISTS locations_by_category ON locations (category, id);
 CREATE INDEX IF NOT EXISTS locations_by_checkins
     ON locations (num_checkins DESC, id) WHERE num_checkins > 0;
@@ -44,15 +47,28 @@ CREATE INDEX IF NOT EXISTS locations_by_checkins
 CREATE VIRTUAL TABLE IF NOT EXISTS location_boxes
     USING rtree (id, west, east, south, north);
 
--- The words of the names.
-CREATE VIRTUAL TABLE IF NOT EXISTS location_names
-    USING fts5 (name, content = 'locations', content_rowid = 'id',
-                tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3');
+-- The words of the names. They are folded already: this tokenizer splits at blanks, and no more.
+CREATE VIRTUAL TABLE IF NOT EXISTS location_words
+    USING fts5 (words, content = 'locations', content_rowid = 'id',
+                tokenize = 'ascii', prefix = '2 3');
 
 CREATE TRIGGER IF NOT EXISTS locations_are_indexed AFTER INSERT ON locations BEGIN
     INSERT INTO location_boxes
         VALUES (new.id, new.longitude, new.longitude, new.latitude, new.latitude);
-    INSERT INTO location_names (rowid, name) VALUES (new.id, new.name);
+    INSERT INTO location_words (rowid, words)
+        SELECT new.id, new.words WHERE new.words IS NOT NULL;
+END;
+
+CREATE TRIGGER IF NOT EXISTS location_words_are_indexed AFTER UPDATE OF words ON locations BEGIN
+    INSERT INTO location_words (location_words, rowid, words)
+        SELECT 'delete', old.id, old.words WHERE old.words IS NOT NULL;
+    INSERT INTO location_words (rowid, words)
+        SELECT new.id, new.words WHERE new.words IS NOT NULL;
+END;
+
+-- Somebody else's change of a name: the next start indexes it.
+CREATE TRIGGER IF NOT EXISTS renamed_locations_have_no_words AFTER UPDATE OF name ON locations BEGIN
+    UPDATE locations SET words = NULL WHERE id = new.id;
 END;
 
 -- JSON in the form of an import file.

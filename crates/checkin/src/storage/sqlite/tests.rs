@@ -92,10 +92,10 @@ async fn a_key_is_forgotten_after_a_day() {
 async fn tables_of_a_later_version_are_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(&file(&directory)).unwrap();
-    database.write(|connection| connection.pragma_update(None, "user_version", 3)).await.unwrap();
+    database.write(|connection| connection.pragma_update(None, "user_version", 99)).await.unwrap();
     let error = SqliteStorage::open(database.clone()).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("the tables have version 3, this program knows 2"), "{cause}");
+    assert!(cause.contains("the tables have version 99, this program knows 3"), "{cause}");
     let tables = "SELECT count(*) FROM sqlite_schema";
     let count =
         |connection: &Connection| connection.query_row(tables, [], |row| row.get::<_, i64>(0));
@@ -171,7 +171,7 @@ async fn tables_of_version_1_are_taken_over() {
     assert_eq!((location.num_checkins, location.num_stars), (2, 9));
     assert_eq!(storage.audit().await.unwrap().different, 0);
     let boxes = "SELECT (SELECT count(*) FROM location_boxes)
-                      + (SELECT count(*) FROM location_names WHERE location_names MATCH 'coffee')";
+                      + (SELECT count(*) FROM location_words WHERE location_words MATCH 'coffee')";
     let count =
         |connection: &Connection| connection.query_row(boxes, [], |row| row.get::<_, i64>(0));
     assert_eq!(storage.database.read(count).await.unwrap(), 2);
