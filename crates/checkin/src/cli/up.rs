@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::reload::Source;
@@ -11,6 +12,7 @@ use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::demo;
 use crate::lifecycle::{Stop, bind, serve};
+use crate::passwords::{Passwords, Verified};
 use crate::services::processor::{Progress, run as run_processor};
 
 #[derive(Args, Debug)]
@@ -96,11 +98,14 @@ pub(super) async fn run(
         "\n  console            http://{console_at}/docs/\n  \
          read API           http://{api_at}\n  \
          check-in receiver  http://{receiver_at}\n  authentication     http://{auth_at}\n  \
-         store              {}\n  demo login         {} with password {}\n",
+         store              {}",
         config.store,
-        demo::LOGIN,
-        demo::PASSWORD
     ))?;
+    if has_demo_login(&app).await? {
+        let (login, password) = (demo::LOGIN, demo::PASSWORD);
+        say(format_args!("  demo login         {login} with password {password}"))?;
+    }
+    say("")?;
     let api = app.api(upstream, stop.clone().wait());
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings());
@@ -114,4 +119,16 @@ pub(super) async fn run(
         serve(auth_listener, app.port("auth", &[&auth]), stop)
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether somebody can log in with the demo's address and password. A store of one's own may have
+/// no such account, or one whose password was changed.
+async fn has_demo_login(app: &App) -> anyhow::Result<bool> {
+    let login = demo::LOGIN.parse().context("the demo's address")?;
+    let Some(user) = app.users.user_by_email(&login).await.context("cannot read the accounts")?
+    else {
+        return Ok(false);
+    };
+    let verified = Passwords::new().verify(demo::PASSWORD.to_owned(), Some(user.password)).await;
+    Ok(!matches!(verified, Ok(Verified::No)))
 }

@@ -251,3 +251,25 @@ async fn a_check_in_is_accepted_when_its_replicas_have_it() {
     assert_eq!(accepted(&again), accepted(&first));
     assert_eq!(length(), site.counts().0);
 }
+
+#[test]
+fn the_demo_login_is_shown_only_where_it_works() {
+    let shown = |site: &Site| {
+        let mut up = site.start("up", &[]);
+        up.wait_for_line("  store  ", PATIENCE);
+        assert_eq!(up.stop().code(), Some(0));
+        up.text(Stream::Stdout).contains("demo login")
+    };
+    let other_users = Site::empty_sqlite();
+    let file = other_users.directory.path().join("users.json");
+    let user = r#"{"id":77,"firstName":"Al","lastName":"A","email":"al@example.com","password":"secret123"}"#;
+    fs::write(&file, format!(r#"{{"users":[{user}]}}"#)).unwrap();
+    assert_eq!(other_users.run("load", &[file.to_str().unwrap()]).code, 0);
+    assert!(!shown(&other_users));
+
+    let demo = Site::redis();
+    assert!(shown(&demo));
+    let hash = r"$2b$04$abcdefghijklmnopqrstuuWJfxmDLxDJTYcJgf1xNRK3cC1dlY8rW";
+    demo.redis_cli::<()>(&["HSET", "ncc:user:77", "password", hash]);
+    assert!(!shown(&demo));
+}
