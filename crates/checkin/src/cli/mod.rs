@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::error::{ContextKind, ErrorKind};
@@ -72,6 +73,9 @@ enum Command {
 /// The exit code of a wrong flag or setting.
 const USAGE: u8 = 2;
 
+/// How long the process waits, before it ends, for work that cannot be interrupted.
+const LEFT_TASKS: Duration = Duration::from_secs(5);
+
 /// Runs the program with these arguments, its own name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -91,7 +95,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .enable_all()
         .build()
         .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(run(cli, arguments)));
+        .and_then(|runtime| {
+            let ran = runtime.block_on(run(cli, arguments));
+            // Ends the tasks that are left, such as those of clients that are still connected. They
+            // hold handles on the store, and the last handle closes it.
+            runtime.shutdown_timeout(LEFT_TASKS);
+            ran
+        });
     ran.unwrap_or_else(|error| fail(chain(error.as_ref()), exit_code(&error)))
 }
 

@@ -27,6 +27,7 @@ mod secret_reload;
 mod session_metrics;
 mod shared_sessions;
 mod slow_clients;
+mod sqlite_file;
 mod starting;
 mod survival;
 mod under_way;

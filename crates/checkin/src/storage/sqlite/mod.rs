@@ -7,6 +7,7 @@ mod checkins;
 mod column;
 mod consumer;
 mod directory;
+mod file;
 mod health;
 mod history;
 mod list;
@@ -65,6 +66,7 @@ impl SqliteStorage {
                 database.path().display()
             )));
         }
+        file::make_private(database.path());
         search::index_names(&database).await?;
         Ok(Self { database, clock: Arc::new(SystemTime::now) })
     }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, InterruptHandle};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind};
@@ -28,6 +29,16 @@ const WAIT: Duration = Duration::from_secs(5);
 /// each. Shorter than [`WAIT`], so that the caller hears why.
 const BUSY_MS: i32 = 4_000;
 
+/// How long closing waits for reads that are under way, which it interrupts.
+const READS_END: Duration = Duration::from_secs(1);
+
+/// How long closing tries to move the write-ahead log into the file. What keeps it from that are
+/// other processes that read; the last one of them to close moves it.
+const CHECKPOINT: Duration = Duration::from_secs(2);
+
+/// How long each of these attempts, which hold the write lock, may wait for readers.
+const CHECKPOINT_ATTEMPT: Duration = Duration::from_millis(100);
+
 /// The first release without the bug that could corrupt a file that several processes write to.
 const SOUND_SQLITE: i32 = 3_051_003;
 
@@ -36,6 +47,12 @@ const SOUND_SQLITE: i32 = 3_051_003;
 /// All writes of a process go through one connection on a thread of its own. Writes that wait
 /// together are committed together (group commit), and each is answered only after the commit was
 /// synced to disk. Several processes may use one file: they take turns.
+///
+/// Dropping the last handle closes the file: it runs the writes that wait, interrupts the reads that
+/// are under way, and moves the write-ahead log into the file, so that the file alone holds
+/// everything once the last process has closed it. That takes milliseconds, and a few seconds if
+/// another process reads without pause. A process that ends without it loses nothing: the next one
+/// to open the file reads the write-ahead log.
 ///
 /// An application may keep its own tables in it, and have its writes in the same commits:
 ///
@@ -60,20 +77,31 @@ pub struct Database {
     path: Arc<PathBuf>,
     jobs: mpsc::Sender<Job>,
     readers: Arc<Readers>,
+    _closed_by_the_last_handle: Arc<Writer>,
 }
 
+/// What the writer's thread is sent; `None` makes it close.
+type Job = Option<Work>;
+
 /// Does its work inside the open transaction, and gives what is to be done after the commit.
-type Job = Box<dyn FnOnce(&mut Connection) -> Answer + Send>;
+type Work = Box<dyn FnOnce(&mut Connection) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
 struct Readers {
     // Locked to push or pop only.
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
+    interrupts: Vec<InterruptHandle>,
+}
+
+/// The writer's thread, which ends when this is dropped.
+struct Writer {
+    thread: Option<JoinHandle<()>>,
+    jobs: mpsc::Sender<Job>,
 }
 
 impl Database {
-    /// Opens the file, or makes it.
+    /// Opens the file, or makes it, with mode 0600.
     ///
     /// # Errors
     ///
@@ -87,18 +115,20 @@ impl Database {
                 format!("SQLite {version} can corrupt a shared file; 3.51.3 or later is needed"),
             ));
         }
-        let writer = connect(path).and_then(prepared_to_write).map_err(database_error)?;
+        make_private(path);
+        let connection = connect(path).and_then(prepared_to_write).map_err(database_error)?;
         let readers = (0..READERS).map(|_| connect(path)).collect::<Result<Vec<_>, _>>();
-        let readers = Readers {
-            idle: Mutex::new(readers.map_err(database_error)?),
-            permits: Semaphore::new(READERS),
-        };
+        let readers = Arc::new(Readers::new(readers.map_err(database_error)?));
         let (jobs, queue) = mpsc::channel(QUEUE);
-        thread::Builder::new()
-            .name("sqlite-writer".to_owned())
-            .spawn(move || write_groups(writer, queue))
-            .map_err(|cause| Error::new(ErrorKind::Store, cause))?;
-        Ok(Self { path: Arc::new(path.to_owned()), jobs, readers: Arc::new(readers) })
+        let thread = thread::Builder::new().name("sqlite-writer".to_owned());
+        let thread = thread.spawn({
+            let readers = Arc::clone(&readers);
+            move || write_groups(connection, queue, &readers)
+        });
+        let thread = Some(thread.map_err(|cause| Error::new(ErrorKind::Store, cause))?);
+        let writer = Arc::new(Writer { thread, jobs: jobs.clone() });
+        let path = Arc::new(path.to_owned());
+        Ok(Self { path, jobs, readers, _closed_by_the_last_handle: writer })
     }
 
     /// The file.
@@ -123,7 +153,7 @@ impl Database {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let job: Job = Some(Box::new(move |connection| {
             let result = in_savepoint(connection, work);
             Box::new(move |committed| {
                 let result = match committed {
@@ -133,7 +163,7 @@ impl Database {
                 // Nobody waits any more when the request went away.
                 drop(answer.send(result));
             })
-        });
+        }));
         let turn = async {
             self.jobs.send(job).await.map_err(|_| ErrorKind::Unavailable)?;
             answered.await.map_err(|_| ErrorKind::Unavailable)
@@ -167,7 +197,43 @@ impl Database {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Other senders may be in tasks of a runtime that this thread runs: it does not wait for them.
+        while let Err(TrySendError::Full(_)) = self.jobs.try_send(None) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        // A write may have owned the last handle: a thread cannot wait for itself.
+        let thread = self.thread.take().filter(|of| of.thread().id() != thread::current().id());
+        // An error means that it panicked: then nothing is left to be done.
+        drop(thread.map(JoinHandle::join));
+    }
+}
+
 impl Readers {
+    fn new(connections: Vec<Connection>) -> Self {
+        let interrupts = connections.iter().map(Connection::get_interrupt_handle).collect();
+        let permits = Semaphore::new(connections.len());
+        Self { idle: Mutex::new(connections), permits, interrupts }
+    }
+
+    /// Closes the connections, those in use as soon as their work ends, which is interrupted.
+    fn close(&self) {
+        self.permits.close();
+        let deadline = Instant::now() + READS_END;
+        let mut closed = 0;
+        while closed < self.interrupts.len() && Instant::now() < deadline {
+            if let Some(connection) = self.pop() {
+                drop(connection);
+                closed += 1;
+            } else {
+                // Work of several statements goes on with the next one.
+                self.interrupts.iter().for_each(InterruptHandle::interrupt);
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
     fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let borrowed = Borrowed { readers: self, connection: self.pop() };
         work(borrowed.connection.as_ref().expect("as many permits as connections"))
@@ -191,6 +257,28 @@ impl Drop for Borrowed<'_> {
         self.readers.permits.add_permits(1);
     }
 }
+
+/// Makes the file if it is not there, for its owner alone: it holds sessions. SQLite gives the files
+/// beside it the same mode. If this fails, opening the database says why.
+fn make_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        options.mode(PRIVATE);
+        if let Ok(file) = options.open(path) {
+            // The process may have a mask that takes even the owner's rights.
+            drop(file.set_permissions(std::fs::Permissions::from_mode(PRIVATE)));
+        }
+    }
+    #[cfg(not(unix))]
+    drop(options.open(path));
+}
+
+/// Read and written by its owner alone.
+#[cfg(unix)]
+const PRIVATE: u32 = 0o600;
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
@@ -220,16 +308,40 @@ fn prepared_to_write(connection: Connection) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The writer's thread: runs until all handles are gone.
-fn write_groups(mut connection: Connection, mut queue: mpsc::Receiver<Job>) {
+/// The writer's thread: runs until all handles are gone, and closes the file.
+fn write_groups(mut connection: Connection, mut queue: mpsc::Receiver<Job>, readers: &Readers) {
     while let Some(first) = queue.blocking_recv() {
         let more = std::iter::from_fn(|| queue.try_recv().ok()).take(GROUP - 1);
         let jobs: Vec<Job> = std::iter::once(first).chain(more).collect();
-        write_group(&mut connection, jobs);
+        if jobs.iter().any(Option::is_none) {
+            // What waits already is still received.
+            queue.close();
+        }
+        let jobs: Vec<Work> = jobs.into_iter().flatten().collect();
+        if !jobs.is_empty() {
+            write_group(&mut connection, jobs);
+        }
+    }
+    readers.close();
+    if let Err(cause) = empty_log(&connection) {
+        tracing::warn!(%cause, "cannot move the write-ahead log into the database; the next start reads it");
     }
 }
 
-fn write_group(connection: &mut Connection, jobs: Vec<Job>) {
+/// Moves what the write-ahead log holds into the file. SQLite does so itself when the last of all
+/// connections is closed, but of several that close at the same moment none may be the last.
+fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(CHECKPOINT_ATTEMPT)?;
+    let deadline = Instant::now() + CHECKPOINT;
+    let is_busy =
+        || connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    while is_busy()? && Instant::now() < deadline {
+        thread::sleep(CHECKPOINT_ATTEMPT);
+    }
+    Ok(())
+}
+
+fn write_group(connection: &mut Connection, jobs: Vec<Work>) {
     // IMMEDIATE takes the write lock at once: a transaction that reads first and then wants to
     // write is refused without a wait when another process wrote in between.
     if let Err(cause) = connection.execute_batch("BEGIN IMMEDIATE") {
@@ -250,7 +362,7 @@ fn write_group(connection: &mut Connection, jobs: Vec<Job>) {
 }
 
 /// A job that panics is undone by its savepoint, and must not take the writer with it.
-fn run(connection: &mut Connection, job: Job) -> Option<Answer> {
+fn run(connection: &mut Connection, job: Work) -> Option<Answer> {
     std::panic::catch_unwind(AssertUnwindSafe(|| job(connection))).ok()
 }
 
