@@ -23,7 +23,7 @@ use crate::storage::redis::RedisStorage;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{
     BulkLoad, CheckinConsumer, CheckinLog, Directory, Health, History, LocationRepository,
-    UserRepository, WeatherCache,
+    SwarmLoad, UserRepository, WeatherCache,
 };
 
 /// The session cookie's name.
@@ -48,6 +48,8 @@ pub struct App {
     weather: Arc<dyn WeatherCache>,
     /// For imports.
     pub bulk: Arc<dyn BulkLoad>,
+    /// For imports of Swarm's histories.
+    pub swarm: Arc<dyn SwarmLoad>,
     /// For probes and the doctor.
     pub health: Arc<dyn Health>,
     account_sessions: AccountSessions,
@@ -129,6 +131,7 @@ impl App {
             + History
             + WeatherCache
             + BulkLoad
+            + SwarmLoad
             + Health
             + 'static,
     {
@@ -154,6 +157,7 @@ impl App {
             history: storage.clone(),
             weather: storage.clone(),
             bulk: storage.clone(),
+            swarm: storage.clone(),
             health: storage,
             account_sessions,
             sessions,

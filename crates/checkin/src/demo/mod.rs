@@ -35,5 +35,5 @@ pub fn data(now_ms: u64) -> Import {
     let (mut locations, details) = places::places();
     let checkins = checkins::checkins(&users, &details, now_ms);
     tally::count(&checkins, &mut users, &mut locations);
-    Import { users, locations, details, checkins }
+    Import { users, locations, details, checkins, visits: Vec::new() }
 }

@@ -8,7 +8,7 @@ use super::id::{LocationId, UserId};
 use super::number::decimal;
 
 /// A check-in that is in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Checkin {
     pub id: CheckinId,
     /// When it was made, in milliseconds since 1970: that of the id, but for one that was imported

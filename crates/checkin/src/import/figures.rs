@@ -1,6 +1,6 @@
 //! Figures that leave out what is about to be counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Import, UserRecord};
 use crate::domain::{Location, LocationId, StarRating, UserId};
@@ -13,7 +13,9 @@ use crate::domain::{Location, LocationId, StarRating, UserId};
 pub fn take_out_checkins(import: &mut Import) {
     let mut of_users: HashMap<UserId, u64> = HashMap::new();
     let mut of_places: HashMap<LocationId, (u64, u64)> = HashMap::new();
-    for checkin in &import.checkins {
+    let mut seen = HashSet::new();
+    let visits = import.visits.iter().filter(|visit| seen.insert(*visit));
+    for checkin in import.checkins.iter().chain(visits.map(|visit| &visit.checkin)) {
         *of_users.entry(checkin.user).or_default() += 1;
         let (checkins, stars) = of_places.entry(checkin.location).or_default();
         *checkins += 1;
@@ -65,7 +67,7 @@ mod tests {
             crate::domain::Checkin { stars, ..checkin }
         };
         let checkins = checkins.iter().map(with_stars).collect();
-        Import { users: vec![user], locations: vec![location], details: Vec::new(), checkins }
+        Import { users: vec![user], locations: vec![location], checkins, ..Import::default() }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::records::CheckinRecord;
 use super::swarm::{self, SwarmVisit, Visibility};
 use super::{Import, UserRecord, records, table, value};
 use crate::domain::{
-    Checkin, CheckinId, Location, LocationId, MAX_SAFE_INTEGER, NewCheckin, UserId,
+    Checkin, CheckinId, Location, LocationId, MAX_SAFE_INTEGER, NewCheckin, UserId, Visit,
 };
 
 /// Reads one file after the other, and remembers what it saw, so that ids and addresses are told
@@ -101,13 +101,25 @@ impl Importer {
     }
 
     /// Adds a check-in that was made at this time, under an id of its own.
-    pub fn add_visit(&mut self, place: RecordPlace, time_ms: u64, checkin: NewCheckin) {
+    fn add_visit(&mut self, place: RecordPlace, time_ms: u64, checkin: NewCheckin) {
         let checkin = checkin.with_id(visit_id(time_ms, checkin));
         match claim(&mut self.seen.checkins, checkin.id, &place) {
             Ok(()) => self.import.checkins.push(checkin),
             Err(Rule::SameId { other }) => self.report(&place, None, Rule::SameVisit { other }),
             Err(rule) => self.report(&place, None, rule),
         }
+    }
+
+    /// Adds a check-in that was made at Swarm, where it has this id. It may be there often: exports
+    /// overlap.
+    pub(super) fn add_swarm_visit(
+        &mut self,
+        swarm_id: Option<String>,
+        time_ms: u64,
+        checkin: NewCheckin,
+    ) {
+        let checkin = checkin.with_id(visit_id(time_ms, checkin));
+        self.import.visits.push(Visit { checkin, swarm_id });
     }
 
     /// Notes that something is wrong that only its caller could see.

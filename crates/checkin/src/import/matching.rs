@@ -1,11 +1,12 @@
 //! Which of our places a venue of another service is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::error::{RecordPlace, Rule};
+use super::error::Rule;
 use super::importer::Importer;
 use super::swarm::{SwarmVisit, Venue};
 use crate::domain::text::{MAX_NAME_CHARS, check_line};
+use crate::domain::words::words;
 use crate::domain::{Category, Coordinates, Location, LocationId, NewCheckin, StarRating, UserId};
 
 /// How far two services may differ on where a place is: a large building, and a telephone's error.
@@ -14,96 +15,156 @@ const NEAR_M: f64 = 250.0;
 /// The mean radius of the earth.
 const EARTH_M: f64 = 6_371_008.8;
 
-/// What an export does not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unsaid {
-    /// Whose check-ins they are.
-    pub user: UserId,
-    /// How many stars each of them gives.
-    pub stars: StarRating,
-    /// What places become that we do not have; with none, they are left out.
-    pub new_places: Option<Category>,
-}
-
-/// Adds the visits to the import as check-ins at the places that we have. Gives the places that are
-/// to be made before.
+/// Adds the visits to the import as check-ins of this user with this rating, at the places of their
+/// venues.
 pub fn add_visits(
     importer: &mut Importer,
     visits: Vec<SwarmVisit>,
-    places: &mut Places,
-    unsaid: Unsaid,
-) -> Vec<Location> {
-    let Unsaid { user, stars, new_places } = unsaid;
-    let mut made = Vec::new();
-    for SwarmVisit { place, time_ms, venue, .. } in visits {
-        match places.find_or_make(&venue, new_places, &mut made) {
+    venues: &Venues,
+    user: UserId,
+    stars: StarRating,
+) {
+    for SwarmVisit { place, id, time_ms, venue, .. } in visits {
+        match venues.place_of(&venue) {
             Ok(location) => {
-                importer.add_visit(place, time_ms, NewCheckin { user, location, stars });
+                importer.add_swarm_visit(id, time_ms, NewCheckin { user, location, stars });
             }
-            Err(rule) => report(importer, &place, &rule),
+            Err((field, rule)) => importer.report(&place, Some(field), Rule::Value(rule)),
         }
     }
-    made
 }
 
-fn report(importer: &mut Importer, place: &RecordPlace, rule: &str) {
-    importer.report(place, Some("venue"), Rule::Value(rule.to_owned()));
+/// What the venues of an import are.
+#[derive(Debug, Default)]
+pub struct Venues {
+    places: HashMap<String, Result<LocationId, Wrong>>,
+    /// Venues that were found to be places, to be remembered as these. They may be places that are
+    /// yet to be made.
+    pub found: Vec<(String, LocationId)>,
+    /// Venues with the places that are to be made for them. Each place's id stands for it until it
+    /// is made, and may become another one.
+    pub missing: Vec<(String, Location)>,
+}
+
+/// A field of a check-in, and the rule that it breaks.
+type Wrong = (&'static str, String);
+
+impl Venues {
+    /// Finds out what the visits' venues are: what is `known` of them, or else the nearest place of
+    /// the same name, or else a new place of the category, if one is given.
+    ///
+    /// A venue is looked at as a whole, with the name and the coordinates of each visit, so that the
+    /// order of the visits changes nothing. A new place has those of the last visit.
+    pub fn of(
+        visits: &[SwarmVisit],
+        known: &HashMap<String, LocationId>,
+        mut places: Places,
+        new_places: Option<Category>,
+    ) -> Self {
+        let mut venues = Self::default();
+        for (key, seen) in by_venue(visits) {
+            let known = known.get(&key).copied().filter(|id| places.ids.contains(id));
+            let place = match known {
+                Some(id) => Ok(id),
+                None => venues.find_or_make(&key, &seen, &mut places, new_places),
+            };
+            venues.places.insert(key, place);
+        }
+        venues
+    }
+
+    fn find_or_make(
+        &mut self,
+        key: &str,
+        seen: &[&Venue],
+        places: &mut Places,
+        new_places: Option<Category>,
+    ) -> Result<LocationId, Wrong> {
+        if let Some(id) = places.find(seen) {
+            self.found.push((key.to_owned(), id));
+            return Ok(id);
+        }
+        let Some(last) = seen.last() else {
+            return Err(("venue", "must have a name".to_owned()));
+        };
+        let category = new_places.ok_or_else(|| {
+            let rule = format!("must be a place within {NEAR_M} m; none is named {:?}", last.name);
+            ("venue", rule)
+        })?;
+        let location = places.make(last, category)?;
+        let id = location.id;
+        self.missing.push((key.to_owned(), location));
+        Ok(id)
+    }
+
+    /// Puts the ids under which the missing places were made, in their order, for those they had.
+    pub fn settle(&mut self, made: &[LocationId]) {
+        let planned = self.missing.iter().map(|(_, location)| location.id);
+        let ids: HashMap<LocationId, LocationId> = planned.zip(made.iter().copied()).collect();
+        let found = self.found.iter_mut().map(|(_, id)| id);
+        for id in self.places.values_mut().flatten().chain(found) {
+            *id = ids.get(id).copied().unwrap_or(*id);
+        }
+    }
+
+    fn place_of(&self, venue: &Venue) -> Result<LocationId, Wrong> {
+        let unknown = || Err(("venue", "must be one of the import".to_owned()));
+        self.places.get(&venue.key()).cloned().unwrap_or_else(unknown)
+    }
+}
+
+/// The venues in the order of their first visits, each as its visits have it, in theirs.
+fn by_venue(visits: &[SwarmVisit]) -> Vec<(String, Vec<&Venue>)> {
+    let mut visits: Vec<&SwarmVisit> = visits.iter().collect();
+    visits.sort_by_key(|visit| visit.time_ms);
+    let (mut venues, mut positions) = (Vec::<(String, Vec<&Venue>)>::new(), HashMap::new());
+    for SwarmVisit { venue, .. } in visits {
+        let key = venue.key();
+        let position = *positions.entry(key.clone()).or_insert(venues.len());
+        if position == venues.len() {
+            venues.push((key, Vec::new()));
+        }
+        let seen = &mut venues[position].1;
+        if seen.last() != Some(&venue) {
+            seen.push(venue);
+        }
+    }
+    venues
 }
 
 /// The places that there are, by name.
 #[derive(Debug, Default)]
 pub struct Places {
-    /// Names in lower case.
+    /// Folded names.
     by_name: HashMap<String, Vec<(LocationId, Coordinates)>>,
-    /// What venues of the other service were found to be.
-    of_venues: HashMap<String, LocationId>,
+    ids: HashSet<LocationId>,
     last_id: u64,
 }
 
 impl Places {
-    /// One more place.
+    /// One more place; of several with one id the first counts.
     pub fn add(&mut self, location: &Location) {
-        let same_name = self.by_name.entry(location.name.to_lowercase()).or_default();
-        same_name.push((location.id, location.coordinates));
-        self.last_id = self.last_id.max(location.id.get());
-    }
-
-    fn find_or_make(
-        &mut self,
-        venue: &Venue,
-        new_places: Option<Category>,
-        made: &mut Vec<Location>,
-    ) -> Result<LocationId, String> {
-        let known = venue.id.as_ref().and_then(|id| self.of_venues.get(id)).copied();
-        let location = match known.or_else(|| self.find(venue)) {
-            Some(location) => location,
-            None => {
-                let category = new_places.ok_or_else(|| {
-                    format!("no place named {:?} is within {NEAR_M} m", venue.name)
-                })?;
-                let location = self.make(venue, category)?;
-                let id = location.id;
-                made.push(location);
-                id
-            }
-        };
-        if let Some(id) = &venue.id {
-            self.of_venues.insert(id.clone(), location);
+        if self.ids.insert(location.id) {
+            let same_name = self.by_name.entry(name_key(&location.name)).or_default();
+            same_name.push((location.id, location.coordinates));
+            self.last_id = self.last_id.max(location.id.get());
         }
-        Ok(location)
     }
 
-    /// The nearest one of the same name.
-    fn find(&self, venue: &Venue) -> Option<LocationId> {
-        let same_name = self.by_name.get(&venue.name.to_lowercase())?.iter();
-        let distances = same_name.map(|(id, there)| (*id, metres(venue.coordinates, *there)));
-        let near = distances.filter(|(_, metres)| *metres <= NEAR_M);
-        near.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(id, _)| id)
+    /// The nearest place that has one of the names.
+    fn find(&self, seen: &[&Venue]) -> Option<LocationId> {
+        let candidates = seen.iter().flat_map(|venue| {
+            let same_name = self.by_name.get(&name_key(&venue.name)).into_iter().flatten();
+            same_name.map(|(id, there)| (metres(venue.coordinates, *there), *id))
+        });
+        let near = candidates.filter(|(metres, _)| *metres <= NEAR_M);
+        near.min_by(|(a, id_a), (b, id_b)| a.total_cmp(b).then(id_a.cmp(id_b))).map(|(_, id)| id)
     }
 
-    fn make(&mut self, venue: &Venue, category: Category) -> Result<Location, String> {
-        check_line(&venue.name, MAX_NAME_CHARS).map_err(|rule| format!("its name {rule}"))?;
-        let id = LocationId::try_from(self.last_id + 1).map_err(|rule| rule.to_string())?;
+    fn make(&mut self, venue: &Venue, category: Category) -> Result<Location, Wrong> {
+        check_line(&venue.name, MAX_NAME_CHARS).map_err(|rule| ("venue.name", rule.to_string()))?;
+        let id = LocationId::try_from(self.last_id + 1)
+            .map_err(|rule| ("venue", format!("needs an id, which {rule}")))?;
         let location = Location {
             id,
             name: venue.name.clone(),
@@ -115,6 +176,11 @@ impl Places {
         self.add(&location);
         Ok(location)
     }
+}
+
+/// What names are compared by: their words, as a search has them.
+pub(super) fn name_key(name: &str) -> String {
+    words(name).join(" ")
 }
 
 /// Along a great circle (haversine).
@@ -129,22 +195,39 @@ fn metres(one: Coordinates, other: Coordinates) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::error::{Position, RecordPlace};
+    use crate::import::swarm::Visibility;
 
     fn point(longitude: f64, latitude: f64) -> Coordinates {
         Coordinates::new(longitude, latitude).unwrap()
     }
 
     fn venue(id: &str, name: &str, latitude: f64) -> Venue {
-        let coordinates = point(-122.27, latitude);
-        Venue { id: Some(id.to_owned()), name: name.to_owned(), coordinates }
+        let id = Some(id.to_owned()).filter(|id| !id.is_empty());
+        Venue { id, name: name.to_owned(), coordinates: point(-122.27, latitude) }
+    }
+
+    fn visits(venues: &[Venue]) -> Vec<SwarmVisit> {
+        let visit = |(time_ms, venue): (u64, &Venue)| SwarmVisit {
+            place: RecordPlace { file: "a.json".into(), position: Position::Item(0) },
+            id: None,
+            time_ms,
+            venue: venue.clone(),
+            visibility: Visibility::Public,
+        };
+        (0..).zip(venues).map(visit).collect()
+    }
+
+    fn id(id: u64) -> LocationId {
+        LocationId::try_from(id).unwrap()
     }
 
     fn places() -> Places {
         let mut places = Places::default();
-        for (id, latitude) in [(2, 37.8), (7, 37.801)] {
+        for (number, latitude) in [(2, 37.8), (7, 37.801)] {
             places.add(&Location {
-                id: LocationId::try_from(id).unwrap(),
-                name: "Quillback Coffee".to_owned(),
+                id: id(number),
+                name: "Quillback Café".to_owned(),
                 category: Category::Cafe,
                 coordinates: point(-122.27, latitude),
                 num_checkins: 0,
@@ -163,27 +246,93 @@ mod tests {
     #[test]
     fn the_nearest_place_of_the_name_is_found_within_250_metres() {
         let places = places();
-        let found = |name, latitude| places.find(&venue("v", name, latitude)).map(LocationId::get);
-        assert_eq!(found("QUILLBACK coffee", 37.8004), Some(2));
-        assert_eq!(found("Quillback Coffee", 37.8006), Some(7));
-        assert_eq!(found("Quillback Coffee", 37.7978), Some(2)); // 245 m
-        assert_eq!(found("Quillback Coffee", 37.7977), None); // 256 m
+        let found =
+            |name, latitude| places.find(&[&venue("v", name, latitude)]).map(LocationId::get);
+        assert_eq!(found("Quillback Café", 37.8006), Some(7));
+        assert_eq!(found("Quillback Café", 37.7978), Some(2)); // 245 m
+        assert_eq!(found("Quillback Café", 37.7977), None); // 256 m
         assert_eq!(found("Quillback", 37.8), None);
     }
 
     #[test]
-    fn a_new_place_is_made_once_under_the_next_free_id() {
-        let (mut places, mut made) = (places(), Vec::new());
-        let mut find = |venue: &Venue, category| places.find_or_make(venue, category, &mut made);
+    fn names_are_the_same_in_any_case_and_normal_form() {
+        let places = places();
+        for name in
+            ["QUILLBACK café", "Quillback Cafe\u{301}", "Ｑuillback  Café", "QUILLBACK CAFE\u{301}"]
+        {
+            let found = places.find(&[&venue("v", name, 37.8004)]);
+            assert_eq!(found, Some(id(2)), "{name:?}");
+        }
+    }
+
+    /// What the venues of visits become, in the order of the visits, and the new places' names.
+    fn resolve(
+        venues: &[Venue],
+        known: &[(&str, u64)],
+        new_places: Option<Category>,
+    ) -> (Vec<Result<u64, Wrong>>, Vec<String>) {
+        let known = known.iter().map(|(venue, place)| ((*venue).to_owned(), id(*place))).collect();
+        let visits = visits(venues);
+        let found = Venues::of(&visits, &known, places(), new_places);
+        let of = |venue| found.place_of(venue).map(LocationId::get);
+        let made = found.missing.iter().map(|(_, location)| location.name.clone());
+        (venues.iter().map(of).collect(), made.collect())
+    }
+
+    #[test]
+    fn a_venue_is_one_place_wherever_its_visits_were() {
         let gym = Some(Category::Gym);
-        assert!(find(&venue("a", "Iron", 37.0), None).unwrap_err().contains("\"Iron\""));
-        assert_eq!(find(&venue("a", "Iron", 37.0), gym).unwrap().get(), 8);
-        // The same venue, seen from further away; and one that has the same name nearby.
-        assert_eq!(find(&venue("a", "Iron", 37.1), gym).unwrap().get(), 8);
-        assert_eq!(find(&venue("b", "iron", 37.0), None).unwrap().get(), 8);
-        assert_eq!(find(&venue("c", "Iron", 37.5), gym).unwrap().get(), 9);
-        assert!(find(&venue("d", "a\u{7}", 37.0), gym).unwrap_err().contains("control"));
-        assert_eq!(made.len(), 2);
-        assert_eq!((made[0].name.as_str(), made[0].category), ("Iron", Category::Gym));
+        let (here, far) = (venue("a", "Iron", 37.0), venue("a", "Iron Gym", 37.1));
+        for order in [[&here, &far], [&far, &here]] {
+            let (found, made) = resolve(&order.map(Clone::clone), &[], gym);
+            assert_eq!(found, [Ok(8), Ok(8)]);
+            assert_eq!(made, [order[1].name.clone()]);
+        }
+        // One of its visits was at a place that we have.
+        let (near, away) = (venue("a", "Quillback Café", 37.8), venue("a", "Moved", 38.0));
+        for order in [[&near, &away], [&away, &near]] {
+            let (found, made) = resolve(&order.map(Clone::clone), &[], gym);
+            assert_eq!((found, made.len()), (vec![Ok(2), Ok(2)], 0));
+        }
+    }
+
+    #[test]
+    fn a_new_place_is_made_once_under_the_next_free_id() {
+        let gym = Some(Category::Gym);
+        let (found, made) = resolve(
+            &[
+                venue("a", "Iron", 37.0),
+                // Another venue of the name nearby; one without an id; one further away.
+                venue("b", "iron", 37.0),
+                venue("", "IRON", 37.001),
+                venue("c", "Iron", 37.5),
+            ],
+            &[],
+            gym,
+        );
+        assert_eq!(found, [Ok(8), Ok(8), Ok(8), Ok(9)]);
+        assert_eq!(made, ["Iron", "Iron"]);
+        let (found, _) = resolve(&[venue("a", "a\u{7}", 37.0)], &[], gym);
+        assert_eq!(found, [Err(("venue.name", "must not contain control characters".to_owned()))]);
+        let (found, _) = resolve(&[venue("a", "Iron", 37.0)], &[], None);
+        let rule = "must be a place within 250 m; none is named \"Iron\"";
+        assert_eq!(found, [Err(("venue", rule.to_owned()))]);
+    }
+
+    #[test]
+    fn what_is_known_of_a_venue_comes_first() {
+        let there = venue("a", "Quillback Café", 37.8);
+        assert_eq!(resolve(&[there.clone()], &[("a", 7)], None).0, [Ok(7)]);
+        // Unless that place is gone.
+        assert_eq!(resolve(&[there], &[("a", 5)], None).0, [Ok(2)]);
+    }
+
+    #[test]
+    fn a_place_may_be_made_under_another_id_than_was_planned() {
+        let visits = visits(&[venue("a", "Iron", 37.0), venue("b", "Iron", 37.0)]);
+        let mut venues = Venues::of(&visits, &HashMap::new(), places(), Some(Category::Gym));
+        venues.settle(&[id(50)]);
+        assert!(visits.iter().all(|visit| venues.place_of(&visit.venue) == Ok(id(50))));
+        assert_eq!(venues.found, [("b".to_owned(), id(50))]);
     }
 }

@@ -69,11 +69,11 @@ mod tests;
 pub use error::{Position, RecordError, RecordPlace, Rule, Section};
 pub use figures::take_out_checkins;
 pub use importer::{Importer, NotPublic};
-pub use matching::{Places, Unsaid, add_visits};
+pub use matching::{Places, Venues, add_visits};
 pub use records::{Password, UserRecord};
 pub use swarm::{SwarmVisit, Venue, Visibility};
 
-use crate::domain::{Checkin, Location, LocationDetails};
+use crate::domain::{Checkin, Location, LocationDetails, Visit};
 
 /// Everything that was right in the files, in their order.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -82,4 +82,6 @@ pub struct Import {
     pub locations: Vec<Location>,
     pub details: Vec<LocationDetails>,
     pub checkins: Vec<Checkin>,
+    /// Check-ins of Swarm.
+    pub visits: Vec<Visit>,
 }

@@ -1,5 +1,7 @@
 //! Tables, and exports of another service.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::domain::{Category, LocationId, StarRating, UserId};
 
@@ -101,15 +103,18 @@ const VISITS: &str = r#"{"count": 5, "items": [
 fn visits(text: &str, new_places: Option<Category>) -> (Import, Vec<Location>, Vec<String>) {
     let mut importer = Importer::new();
     importer.add_file("checkins1.json", text);
-    let visits = importer.take_visits(false);
-    let unsaid = Unsaid {
-        user: UserId::try_from(77).unwrap(),
-        stars: StarRating::try_from(4).unwrap(),
-        new_places,
-    };
-    let made = add_visits(&mut importer, visits, &mut Places::default(), unsaid);
+    let made = resolve(&mut importer, new_places);
     let (import, errors) = importer.finish();
     (import, made, errors.iter().map(ToString::to_string).collect())
+}
+
+/// Puts the visits to their places, of which there are none before. Gives the new ones.
+fn resolve(importer: &mut Importer, new_places: Option<Category>) -> Vec<Location> {
+    let visits = importer.take_visits(false);
+    let venues = Venues::of(&visits, &HashMap::new(), Places::default(), new_places);
+    let (user, stars) = (UserId::try_from(77).unwrap(), StarRating::try_from(4).unwrap());
+    add_visits(importer, visits, &venues, user, stars);
+    venues.missing.into_iter().map(|(_, location)| location).collect()
 }
 
 #[test]
@@ -127,9 +132,11 @@ fn an_export_is_read_as_far_as_it_says_enough() {
     );
     let [place] = made.as_slice() else { panic!("{made:?}") };
     assert_eq!((place.id.get(), place.name.as_str()), (1, "Quillback"));
-    let times: Vec<u64> = import.checkins.iter().map(|checkin| checkin.time_ms).collect();
-    assert_eq!(times, [1_451_649_600_000, 1_451_649_601_000]);
-    for checkin in &import.checkins {
+    let visits: Vec<_> =
+        import.visits.iter().map(|v| (v.swarm_id.as_deref(), v.checkin.time_ms)).collect();
+    let first = (Some("56867d5e498e4d4b2a1b2c3d"), 1_451_649_600_000);
+    assert_eq!(visits, [first, (None, 1_451_649_601_000)]);
+    for Visit { checkin, .. } in &import.visits {
         assert_eq!((checkin.user.get(), checkin.stars.get()), (77, 4));
         assert_eq!(checkin.location, LocationId::try_from(1).unwrap());
     }
@@ -138,8 +145,9 @@ fn an_export_is_read_as_far_as_it_says_enough() {
 #[test]
 fn check_ins_at_unknown_places_are_left_out() {
     let (import, made, errors) = visits(VISITS, None);
-    assert_eq!((import.checkins.len(), made.len(), errors.len()), (0, 0, 6));
-    let rule = "checkins1.json: items[0].venue: no place named \"Quillback\" is within 250 m";
+    assert_eq!((import.visits.len(), made.len(), errors.len()), (0, 0, 6));
+    let rule = "checkins1.json: items[0].venue: must be a place within 250 m; \
+                none is named \"Quillback\"";
     assert!(errors.iter().any(|error| error == rule), "{errors:?}");
 }
 
@@ -147,7 +155,7 @@ fn check_ins_at_unknown_places_are_left_out() {
 fn an_export_may_be_a_list() {
     let list = r#"[{"createdAt": 1451649601, "lat": 1, "lng": 2, "venue": {"name": "Q"}}]"#;
     let (import, ..) = visits(list, Some(Category::Bar));
-    assert_eq!(import.checkins.len(), 1);
+    assert_eq!(import.visits.len(), 1);
     assert_eq!(visits(r#"{"items": []}"#, None).2, [""; 0]);
     // What is a list of anything else, or no JSON, is told as it always was.
     assert!(visits("[]", None).2[0].contains("line 1"));
@@ -164,20 +172,12 @@ fn what_is_not_for_everybody_is_left_out() {
         );
         let mut importer = Importer::new();
         importer.add_file("checkins1.json", &item);
-        let visits = importer.take_visits(false);
-        let unsaid = Unsaid {
-            user: UserId::try_from(77).unwrap(),
-            stars: StarRating::try_from(4).unwrap(),
-            new_places: Some(Category::Bar),
-        };
-        let made = add_visits(&mut importer, visits, &mut Places::default(), unsaid);
+        let made = resolve(&mut importer, Some(Category::Bar));
         let NotPublic { private, for_friends } = importer.not_public();
         let (import, errors) = importer.finish();
         assert_eq!(errors, [], "{fields}");
-        assert_eq!(
-            (import.checkins.len(), made.len()),
-            (1 - private - for_friends, import.checkins.len())
-        );
+        let loaded = 1 - private - for_friends;
+        assert_eq!((import.visits.len(), made.len()), (loaded, loaded));
         (private, for_friends)
     };
     for public in ["", r#", "private": false"#, r#", "visibility": "public""#] {
@@ -210,4 +210,25 @@ fn what_is_not_for_everybody_is_left_out() {
         assert_eq!(left_out(private), (1, 0), "{private}");
     }
     assert_eq!(left_out(r#", "visibility": "closeFriends""#), (0, 1));
+}
+
+#[test]
+fn ids_of_swarm_are_short_texts() {
+    let item = |id: &str| {
+        format!(
+            r#"[{{"id": {id}, "createdAt": 1451649601, "lat": 1, "lng": 2, "venue": {{"name": "Q"}}}}]"#
+        )
+    };
+    for (id, expected) in
+        [("\"56867d\"", Some("56867d")), ("7", Some("7")), ("null", None), ("\"\"", None)]
+    {
+        let (import, ..) = visits(&item(id), Some(Category::Bar));
+        assert_eq!(import.visits[0].swarm_id.as_deref(), expected, "{id}");
+    }
+    let long = format!("{:?}", "5".repeat(101));
+    for id in ["true", "[]", "\"a b\"", &long] {
+        let (.., errors) = visits(&item(id), Some(Category::Bar));
+        let rule = "checkins1.json: items[0].id: must be a text of at most 100 characters";
+        assert!(errors[0].starts_with(rule) && errors.len() == 1, "{id}: {errors:?}");
+    }
 }

@@ -12,13 +12,19 @@ use serde_json::value::RawValue;
 
 use super::error::{RecordPlace, Rule};
 use super::fields::Entries;
+use super::matching::name_key;
 use crate::domain::Coordinates;
+
+/// Several times as long as Swarm's are.
+const MAX_ID_CHARS: usize = 100;
 
 /// A check-in of an export, before it is known which of our places it was at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SwarmVisit {
     /// Where it stands.
     pub place: RecordPlace,
+    /// The other service's id; old exports have none.
+    pub id: Option<String>,
     /// In milliseconds since 1970.
     pub time_ms: u64,
     /// Where it was.
@@ -47,6 +53,17 @@ pub struct Venue {
     pub name: String,
     /// Of the venue, or else of the telephone.
     pub coordinates: Coordinates,
+}
+
+impl Venue {
+    /// What it is remembered by: its id; without one, its name and coordinates, with a blank between
+    /// that no id has.
+    pub fn key(&self) -> String {
+        match &self.id {
+            Some(id) => id.clone(),
+            None => format!("{} {}", name_key(&self.name), self.coordinates),
+        }
+    }
 }
 
 /// The check-ins of a file that is such an export: an object with `items`, or a list of check-ins.
@@ -83,9 +100,26 @@ pub(super) fn visit(
     let of_venue = item.pointer("/venue/location").and_then(coordinates);
     let coordinates = of_venue.or_else(|| coordinates(&item));
     let coordinates = coordinates.ok_or(("venue.location", Rule::Missing))?;
-    let id = item.pointer("/venue/id").and_then(Value::as_str).map(str::to_owned);
-    let venue = Venue { id, name: name.to_owned(), coordinates };
-    Ok(Some(SwarmVisit { place, time_ms, venue, visibility }))
+    let id = id(item.get("id")).map_err(|rule| ("id", rule))?;
+    let venue_id = self::id(item.pointer("/venue/id")).map_err(|rule| ("venue.id", rule))?;
+    let venue = Venue { id: venue_id, name: name.to_owned(), coordinates };
+    Ok(Some(SwarmVisit { place, id, time_ms, venue, visibility }))
+}
+
+/// An id of the other service; absent, `null` and empty mean that there is none.
+fn id(value: Option<&Value>) -> Result<Option<String>, Rule> {
+    let id = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(id)) => id.clone(),
+        Some(Value::Number(id)) => id.to_string(),
+        Some(_) => " ".to_owned(),
+    };
+    if id.chars().count() > MAX_ID_CHARS || id.chars().any(|c| c.is_whitespace() || c.is_control())
+    {
+        let rule = format!("must be a text of at most {MAX_ID_CHARS} characters without blanks");
+        return Err(Rule::Value(rule));
+    }
+    Ok(Some(id).filter(|id| !id.is_empty()))
 }
 
 /// How deep an item says who can see it: in itself, in its venue, and in the venue's location.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Admission, BulkLoad, CheckinConsumer, CheckinLog, Directory, Health, History,
-    LocationRepository, NewUser, Page, Position, Ranked, UserRepository, WeatherCache,
+    LocationRepository, NewUser, Page, Position, Ranked, SwarmLoad, UserRepository, WeatherCache,
 };
 use crate::domain::{
     Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
@@ -21,11 +21,12 @@ mod log;
 mod nearby;
 mod retries;
 mod search;
+mod swarm;
 mod weather;
 
 pub(super) use {
     accounts::*, bulk::*, consumer::*, directory::*, log::*, nearby::*, retries::*, search::*,
-    weather::*,
+    swarm::*, weather::*,
 };
 
 /// Everything that the services need of a store.
@@ -36,6 +37,7 @@ pub(super) trait Storage:
     + CheckinConsumer
     + History
     + BulkLoad
+    + SwarmLoad
     + Health
     + Directory
     + WeatherCache
@@ -49,6 +51,7 @@ impl<T> Storage for T where
         + CheckinConsumer
         + History
         + BulkLoad
+        + SwarmLoad
         + Health
         + Directory
         + WeatherCache
@@ -100,6 +103,11 @@ macro_rules! checks {
             an_append_comes_after_what_was_loaded
             the_demo_data_fits
             a_sound_store_is_diagnosed_as_such
+            a_venue_is_the_place_that_was_remembered_last
+            a_venue_gets_one_place_however_many_want_it
+            a_new_place_takes_nobodys_id
+            a_visit_is_known_by_its_id_at_swarm
+            a_visit_is_known_by_what_was_loaded_without_its_id
             figures_are_the_sums_over_the_log
             a_large_batch_of_one_place_is_counted
             a_batch_that_comes_again_changes_nothing

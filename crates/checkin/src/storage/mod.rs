@@ -15,6 +15,7 @@ mod locations;
 mod nearby;
 pub mod redis;
 pub mod sqlite;
+mod swarm;
 mod users;
 mod weather;
 
@@ -31,6 +32,7 @@ pub use fault::Fault;
 pub use health::{Finding, Health, Severity};
 pub use history::{History, HistoryPosition};
 pub use locations::LocationRepository;
+pub use swarm::{SwarmLoad, VenuePlace};
 pub use users::{NewUser, Registered, UserRepository};
 pub use weather::WeatherCache;
 

@@ -93,7 +93,7 @@ fn export() -> String {
         visit("1", json!("2016-01-03 12:00:00.000000"), "Here", 10.0),
         visit("2", json!(1_451_736_000), "here", 10.001),
         visit("3", json!("2016-01-01 12:00:00.000000"), "Elsewhere", 20.0),
-        visit("3", json!("2016-01-01 13:00:00.000000"), "Elsewhere", 20.0),
+        visit("4", json!("2016-01-01 13:00:00.000000"), "Elsewhere", 20.0),
     ];
     json!({"count": items.len(), "items": items}).to_string()
 }
@@ -114,7 +114,8 @@ fn an_export_is_loaded_once(site: &Site) {
     assert_eq!(load(site, "here.json", &here.to_string(), &[]).code, 0);
     let flags = ["--user", "al.appelhof@example.com", "--stars", "4"];
     let known = load(site, "checkins1.json", &export(), &flags);
-    says(&known, "checkins1.json: items[2].venue: no place named \"Elsewhere\" is within 250 m");
+    let rule = "must be a place within 250 m; none is named \"Elsewhere\"";
+    says(&known, &format!("checkins1.json: items[2].venue: {rule}"));
     says(&known, "check-ins: 2 loaded, 0 there already");
     fails(&known, &["2 errors"]);
 
@@ -127,6 +128,122 @@ fn an_export_is_loaded_once(site: &Site) {
     let again = load(site, "checkins1.json", &export(), &flags);
     assert!(!again.stdout.contains("new places"), "{}", again.stdout);
     says(&again, "check-ins: 0 loaded, 4 there already");
+}
+
+/// A visit with its id, at a venue, wherever that was then.
+fn visit_at(id: &str, hour: u32, venue: &str, latitude: f64) -> Value {
+    let time = json!(format!("2016-01-01 {hour:02}:00:00.000000"));
+    let mut visit = visit(id, time, &format!("The {venue}"), latitude);
+    visit["venue"]["id"] = json!(venue);
+    visit
+}
+
+const NEW_PLACES: [&str; 6] = ["--user", "77", "--stars", "4", "--new-places", "cafe"];
+
+/// Loads these visits; new places, and check-ins that were loaded or there.
+#[track_caller]
+fn load_visits(site: &Site, visits: &[&Value], flags: &[&str]) -> (u64, u64, u64) {
+    let loaded = load(site, "checkins1.json", &json!({"items": visits}).to_string(), flags);
+    assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
+    let counts = |what: &str| {
+        let line = loaded.stdout.lines().find(|line| line.starts_with(what)).unwrap_or("");
+        let numbers = line.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
+        let numbers: Vec<u64> = numbers.collect();
+        (numbers.first().copied().unwrap_or(0), numbers.get(1).copied().unwrap_or(0))
+    };
+    let (new, _) = counts("new places: ");
+    let (stored, there) = counts("check-ins: ");
+    (new, stored, there)
+}
+
+#[test]
+fn a_history_may_come_in_any_parts_on_sqlite() {
+    a_history_may_come_in_any_parts(&Site::sqlite());
+}
+
+#[test]
+fn a_history_may_come_in_any_parts_on_redis() {
+    a_history_may_come_in_any_parts(&Site::redis());
+}
+
+fn a_history_may_come_in_any_parts(site: &Site) {
+    // The venue moves by 444 m, and again.
+    let c1 = visit_at("1", 1, "v1", 52.3700);
+    let c2 = visit_at("2", 2, "v1", 52.3740);
+    let c3 = visit_at("3", 3, "v1", 52.3780);
+    let other = visit_at("4", 1, "v2", 52.3700);
+    assert_eq!(load_visits(site, &[&c1], &NEW_PLACES), (1, 1, 0));
+    assert_eq!(load_visits(site, &[&c2, &c1], &NEW_PLACES), (0, 1, 1));
+    assert_eq!(load_visits(site, &[&c3], &NEW_PLACES), (0, 1, 0));
+    // In one second at two venues, and in one file twice.
+    assert_eq!(load_visits(site, &[&c3, &other, &c2, &other, &c1], &NEW_PLACES), (1, 1, 4));
+    // With another rating, without new places, and for somebody else.
+    let again = |user, stars| ["--user", user, "--stars", stars];
+    assert_eq!(load_visits(site, &[&c1, &c2, &c3, &other], &again("77", "2")), (0, 0, 4));
+    assert_eq!(load_visits(site, &[&other, &c3, &c1], &again("78", "2")), (0, 3, 0));
+    assert_eq!(load_visits(site, &[&c1, &c2, &c3, &other], &again("78", "4")), (0, 1, 3));
+}
+
+#[test]
+fn a_place_of_ours_stays_the_venues_on_sqlite() {
+    a_place_of_ours_stays_the_venues(&Site::sqlite());
+}
+
+#[test]
+fn a_place_of_ours_stays_the_venues_on_redis() {
+    a_place_of_ours_stays_the_venues(&Site::redis());
+}
+
+/// Whatever places come later, and whatever the venue is called then. Its name stands in another
+/// normal form here.
+fn a_place_of_ours_stays_the_venues(site: &Site) {
+    let place = |id: u64, latitude: f64| {
+        let location = format!("-122,{latitude}");
+        let place = json!({"id": id, "name": "THE CAF\u{c9}", "category": "bar",
+                           "location": location});
+        let places = json!({"locations": [place]}).to_string();
+        assert_eq!(load(site, "places.json", &places, &[]).code, 0);
+    };
+    place(500, 52.3710);
+    let c1 = visit_at("1", 1, "Cafe\u{301}", 52.3700);
+    assert_eq!(load_visits(site, &[&c1], &NEW_PLACES), (0, 1, 0));
+    place(501, 52.3700);
+    let mut c2 = visit_at("2", 2, "Cafe\u{301}", 52.3700);
+    c2["venue"]["name"] = json!("Bar");
+    assert_eq!(load_visits(site, &[&c2, &c1], &NEW_PLACES[..4]), (0, 1, 1));
+    site.count_all();
+    let exported = site.run("export", &["--user", "77", "--format", "csv"]);
+    assert!(exported.stdout.contains(",500,"), "{exported:?}");
+    assert_eq!((exported.code, exported.stdout.contains(",501,")), (0, false));
+}
+
+#[test]
+fn imports_at_the_same_time_make_one_place_on_sqlite() {
+    imports_at_the_same_time_make_one_place(&Site::sqlite());
+}
+
+#[test]
+fn imports_at_the_same_time_make_one_place_on_redis() {
+    imports_at_the_same_time_make_one_place(&Site::redis());
+}
+
+fn imports_at_the_same_time_make_one_place(site: &Site) {
+    let visits: Vec<Value> = (0..20)
+        .map(|n| visit_at(&n.to_string(), n, &format!("v{n}"), 50.0 + f64::from(n)))
+        .collect();
+    let path = site.directory.path().join("checkins1.json");
+    fs::write(&path, json!({"items": visits}).to_string()).unwrap();
+    let path = path.to_str().unwrap();
+    let args = [&[path], &NEW_PLACES[..]].concat();
+    let (one, two) = std::thread::scope(|scope| {
+        let run = || site.run("load", &args);
+        let (one, two) = (scope.spawn(run), scope.spawn(run));
+        (one.join().unwrap(), two.join().unwrap())
+    });
+    assert_eq!((one.code, two.code), (0, 0), "{one:?} {two:?}");
+    let visits: Vec<&Value> = visits.iter().collect();
+    assert_eq!(load_visits(site, &visits, &NEW_PLACES), (0, 0, 20));
+    says(&site.run("doctor", &[]), " 240 locations ");
 }
 
 #[test]

@@ -80,12 +80,11 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
         importer.add_file(&name, &text);
     }
-    let new_places = swarm::add_visits(&app, &mut importer, &options.export).await?;
+    swarm::add_visits(&app, &mut importer, &options.export).await?;
     let not_public = importer.not_public();
     let (import, errors) = importer.finish();
     show(&errors)?;
     swarm::say_not_public(not_public)?;
-    store::load_new_places(&app, &new_places).await?;
     let refused = load(&app, import).await?;
     if refused + errors.len() > 0 {
         bail!("{} errors, {refused} records refused; the rest is loaded", errors.len());

@@ -1,12 +1,12 @@
 //! Records into the store, in batches and with a progress bar.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::hash::hash_passwords;
 use super::{SHOWN, say};
 use crate::app::App;
-use crate::domain::{Checkin, Location, LocationDetails, User};
+use crate::domain::{Checkin, Location, LocationDetails, User, Visit};
 use crate::import::{Import, take_out_checkins};
 use crate::storage::{Loaded, Result as StorageResult};
 
@@ -16,9 +16,10 @@ const BATCH: usize = 500;
 /// Stores everything, and gives the number of records that were refused.
 pub(super) async fn load(app: &App, mut import: Import) -> anyhow::Result<usize> {
     take_out_checkins(&mut import);
-    let Import { users, locations, details, mut checkins } = import;
+    let Import { users, locations, details, mut checkins, mut visits } = import;
     // As far as the log is not past them, they keep the order of their times, whatever the files'.
     checkins.sort_by_key(|checkin| (checkin.time_ms, checkin.id));
+    visits.sort_by_key(|visit| visit.checkin.time_ms);
     let users = hash_passwords(users).await?;
     let mut tally = Tally::default();
     let bulk = &app.bulk;
@@ -29,27 +30,13 @@ pub(super) async fn load(app: &App, mut import: Import) -> anyhow::Result<usize>
         .await?;
     in_batches("check-ins", &checkins, &mut tally, async |batch| bulk.load_checkins(batch).await)
         .await?;
+    let what = if checkins.is_empty() { "check-ins" } else { "Swarm check-ins" };
+    in_batches(what, &visits, &mut tally, async |batch| app.swarm.load_visits(batch).await).await?;
     Ok(tally.refused)
-}
-
-/// Stores places under ids that nobody should have.
-///
-/// # Errors
-///
-/// When somebody has: check-ins would be at another's place.
-pub(super) async fn load_new_places(app: &App, places: &[Location]) -> anyhow::Result<()> {
-    let mut tally = Tally::default();
-    let store = async |batch: &[Location]| app.bulk.load_locations(batch).await;
-    in_batches("new places", places, &mut tally, store).await?;
-    if tally.unchanged > 0 {
-        bail!("places were added at the same time, load the files once more");
-    }
-    Ok(())
 }
 
 #[derive(Default)]
 struct Tally {
-    unchanged: usize,
     refused: usize,
 }
 
@@ -81,7 +68,6 @@ async fn in_batches<T: Identified>(
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    tally.unchanged += unchanged;
     say(format_args!("{what}: {stored} loaded, {unchanged} there already"))?;
     Ok(())
 }
@@ -117,3 +103,9 @@ macro_rules! identified {
 }
 
 identified!(User, Location, LocationDetails, Checkin);
+
+impl Identified for Visit {
+    fn id(&self) -> String {
+        self.checkin.id.to_string()
+    }
+}

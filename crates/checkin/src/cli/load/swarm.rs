@@ -1,22 +1,28 @@
 //! Exports of Swarm: whose they are, and where our places are.
 
+use std::collections::{BTreeSet, HashMap};
+
 use anyhow::{Context, bail};
 
+use super::store::progress;
 use super::{Unsaid, say};
 use crate::app::App;
 use crate::cli::account::Account;
-use crate::domain::{Location, UserId};
-use crate::import::{self, Importer, NotPublic, Places};
+use crate::domain::{Category, LocationId, UserId};
+use crate::import::{self, Importer, NotPublic, Places, SwarmVisit, Venues};
 
 /// Places that are read in one go.
 const PAGE: usize = 1000;
 
-/// Turns the visits of exports into check-ins. Gives the places that are to be made before.
+/// Venues that are stored in one go.
+const BATCH: usize = 500;
+
+/// Turns the visits of exports into check-ins, after making the places that they need.
 pub(super) async fn add_visits(
     app: &App,
     importer: &mut Importer,
     unsaid: &Unsaid,
-) -> anyhow::Result<Vec<Location>> {
+) -> anyhow::Result<()> {
     let Unsaid { user, stars, new_places, friends_too } = unsaid;
     let Some(file) = importer.export().cloned() else {
         if user.is_some() || stars.is_some() || new_places.is_some() || *friends_too {
@@ -25,7 +31,7 @@ pub(super) async fn add_visits(
                  and no file holds one"
             );
         }
-        return Ok(Vec::new());
+        return Ok(());
     };
     let Some(user) = user else {
         bail!("{file} is a Swarm export, name the user whose it is with --user");
@@ -34,11 +40,10 @@ pub(super) async fn add_visits(
         bail!("{file} is a Swarm export and has no ratings, give one for all with --stars");
     };
     let user = find_user(app, importer, user).await?;
-    let mut places = stored_places(app).await?;
-    importer.locations().iter().for_each(|location| places.add(location));
-    let unsaid = import::Unsaid { user, stars, new_places: *new_places };
     let visits = importer.take_visits(*friends_too);
-    Ok(import::add_visits(importer, visits, &mut places, unsaid))
+    let venues = places_of(app, importer, &visits, *new_places).await?;
+    import::add_visits(importer, visits, &venues, user, stars);
+    Ok(())
 }
 
 /// The account may be in a file of the same run.
@@ -48,6 +53,36 @@ async fn find_user(app: &App, importer: &Importer, account: &Account) -> anyhow:
         Some(user) => Ok(user.id),
         None => account.find(&*app.users).await.map(|user| user.id),
     }
+}
+
+/// The places of the visits' venues. They are remembered before any check-in is stored, so that a
+/// run that is interrupted leaves nothing that the next one would do again.
+async fn places_of(
+    app: &App,
+    importer: &Importer,
+    visits: &[SwarmVisit],
+    new_places: Option<Category>,
+) -> anyhow::Result<Venues> {
+    let known = known_venues(app, visits).await?;
+    let mut places = stored_places(app).await?;
+    importer.locations().iter().for_each(|location| places.add(location));
+    let mut venues = Venues::of(visits, &known, places, new_places);
+    let made = make_places(app, &venues).await?;
+    venues.settle(&made);
+    for batch in venues.found.chunks(BATCH) {
+        app.swarm.remember_venues(batch).await.context("cannot store venues")?;
+    }
+    Ok(venues)
+}
+
+async fn known_venues(
+    app: &App,
+    visits: &[SwarmVisit],
+) -> anyhow::Result<HashMap<String, LocationId>> {
+    let keys: BTreeSet<String> = visits.iter().map(|visit| visit.venue.key()).collect();
+    let keys: Vec<String> = keys.into_iter().collect();
+    let places = app.swarm.places_of(&keys).await.context("cannot read the venues")?;
+    Ok(keys.into_iter().zip(places).filter_map(|(key, place)| Some((key, place?))).collect())
 }
 
 async fn stored_places(app: &App) -> anyhow::Result<Places> {
@@ -61,6 +96,21 @@ async fn stored_places(app: &App) -> anyhow::Result<Places> {
         after = Some(last.id);
         page.iter().for_each(|location| places.add(location));
     }
+}
+
+async fn make_places(app: &App, venues: &Venues) -> anyhow::Result<Vec<LocationId>> {
+    let bar = progress("new places", venues.missing.len());
+    let mut places = Vec::with_capacity(venues.missing.len());
+    for batch in venues.missing.chunks(BATCH) {
+        places.extend(app.swarm.make_places(batch).await.context("cannot store new places")?);
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    let made = places.iter().filter(|place| place.made).count();
+    if !places.is_empty() {
+        say(format_args!("new places: {made} loaded, {} there already", places.len() - made))?;
+    }
+    Ok(places.into_iter().map(|place| place.id).collect())
 }
 
 /// Says how many check-ins are left out because not everybody was to see them.

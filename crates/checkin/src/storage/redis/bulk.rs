@@ -95,7 +95,7 @@ impl RedisStorage {
         }
     }
 
-    async fn load_location(&self, location: &Location) -> Result<Loaded> {
+    pub(super) async fn load_location(&self, location: &Location) -> Result<Loaded> {
         let (key, id) = (self.keys.location(location.id), location.id.to_string());
         self.call(&["ZADD", &self.keys.location_ids(), &id, &id]).await?;
         if self.create_hash(&key, &locations::fields(location)).await? {

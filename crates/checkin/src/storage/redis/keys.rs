@@ -125,6 +125,16 @@ impl Keys {
         companion(&self.log(partition), "imported")
     }
 
+    /// Set: the visits of Swarm that are in a partition, by their ids there and by their contents.
+    pub(super) fn swarm_visits(&self, partition: usize) -> String {
+        companion(&self.log(partition), "swarm")
+    }
+
+    /// Hash: venue of Swarm to the id of the place that it is.
+    pub(super) fn swarm_venues(&self) -> String {
+        self.key("swarm:venues")
+    }
+
     /// Sorted set: the processors that live, by the time (ms) until which they surely do.
     pub(super) fn processors(&self) -> String {
         self.key("processors")

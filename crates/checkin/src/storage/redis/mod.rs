@@ -51,6 +51,7 @@ mod nearby;
 mod page;
 mod scripts;
 mod search;
+mod swarm;
 mod upgrade;
 mod users;
 mod weather;

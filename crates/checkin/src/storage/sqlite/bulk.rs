@@ -58,18 +58,19 @@ impl BulkLoad for SqliteStorage {
 }
 
 impl SqliteStorage {
-    async fn load<T: Clone + Send + Sync + 'static>(
+    /// Stores the records in chunks, each in one transaction. One answer for each, in order.
+    pub(super) async fn load<T: Clone + Send + Sync + 'static, A: Send + 'static>(
         &self,
         records: &[T],
-        store: impl Fn(&Connection, &T) -> rusqlite::Result<Loaded> + Clone + Send + 'static,
-    ) -> Result<Vec<Loaded>> {
+        store: impl Fn(&Connection, &T) -> rusqlite::Result<A> + Clone + Send + 'static,
+    ) -> Result<Vec<A>> {
         let mut loaded = Vec::with_capacity(records.len());
         for chunk in records.chunks(CHUNK) {
             let (chunk, store) = (chunk.to_vec(), store.clone());
             let write = move |connection: &Connection| {
                 chunk.iter().map(|record| store(connection, record)).collect()
             };
-            let answers: Vec<Loaded> = self.database.write(write).await?;
+            let answers: Vec<A> = self.database.write(write).await?;
             loaded.extend(answers);
         }
         Ok(loaded)
@@ -94,7 +95,7 @@ fn load_user(connection: &Connection, user: &User) -> rusqlite::Result<Loaded> {
     Ok(Loaded::EmailTaken(owner))
 }
 
-fn load_checkin(
+pub(super) fn load_checkin(
     connection: &Connection,
     checkin: &Checkin,
     now_ms: i64,

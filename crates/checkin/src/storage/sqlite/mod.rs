@@ -14,6 +14,7 @@ mod list;
 mod locations;
 mod nearby;
 mod search;
+mod swarm;
 mod users;
 mod weather;
 
@@ -35,8 +36,11 @@ const SCHEMA: &str = include_str!("schema.sql");
 
 /// What each version needs to become the next one, from version 1 on: this list only grows. A
 /// version is kept in the file as its `user_version`; 0 is a file without tables.
-const UPGRADES: [&str; 2] =
-    [include_str!("from_version_1.sql"), include_str!("from_version_2.sql")];
+const UPGRADES: [&str; 3] = [
+    include_str!("from_version_1.sql"),
+    include_str!("from_version_2.sql"),
+    include_str!("from_version_3.sql"),
+];
 
 /// The version of the tables.
 const SCHEMA_VERSION: i64 = UPGRADES.len() as i64 + 1;

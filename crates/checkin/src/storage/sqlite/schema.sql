@@ -103,6 +103,24 @@ CREATE INDEX IF NOT EXISTS checkins_by_content
 CREATE INDEX IF NOT EXISTS checkins_by_user ON checkins (user_id, time_ms, ms, seq);
 CREATE INDEX IF NOT EXISTS checkins_by_location ON checkins (location_id, time_ms, ms, seq);
 
+-- Which place a venue of Swarm is.
+CREATE TABLE IF NOT EXISTS swarm_venues (
+    venue TEXT PRIMARY KEY,
+    location_id INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The visits of Swarm that are in the log, by Swarm's ids.
+CREATE TABLE IF NOT EXISTS swarm_visits (
+    user_id INTEGER NOT NULL,
+    swarm_id TEXT NOT NULL,
+    time_ms INTEGER NOT NULL,
+    location_id INTEGER NOT NULL,
+    PRIMARY KEY (user_id, swarm_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS swarm_visits_by_content
+    ON swarm_visits (user_id, time_ms, location_id);
+
 -- One row: how far the log is counted, and how many entries it has.
 CREATE TABLE IF NOT EXISTS checkpoint (
     one INTEGER PRIMARY KEY CHECK (one = 1),

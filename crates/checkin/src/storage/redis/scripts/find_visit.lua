@@ -1,0 +1,37 @@
+-- Looks for a visit of Swarm, by Swarm's id, or else by its user, place and time. A check-in that is
+-- no other visit gets the id.
+--
+-- KEYS: the log, the set of what was imported behind later entries, the set of Swarm's visits.
+-- ARGV: the user, the place and the time, whether the user's history has it (1 or 0), the most
+-- milliseconds, and Swarm's id, if it has one.
+-- Answers with -1 if it is there, or else with how many milliseconds later it is to be stored.
+
+local user, place, id = ARGV[1], ARGV[2], ARGV[6]
+
+-- Whether there is a check-in of this user at this place and time, of any rating.
+local function is_visited(time)
+  for stars = 0, 5 do
+    local content = table.concat({time, user, place, stars}, ' ')
+    if redis.call('SISMEMBER', KEYS[2], content) == 1 then return true end
+  end
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[1], time, time)) do
+    local fields = {}
+    for at = 1, #entry[2], 2 do fields[entry[2][at]] = entry[2][at + 1] end
+    if fields.userId == user and fields.locationId == place and (fields.time or time) == time then
+      return true
+    end
+  end
+  return false
+end
+
+if id and redis.call('SISMEMBER', KEYS[3], 'id ' .. user .. ' ' .. id) == 1 then return -1 end
+for later = 0, tonumber(ARGV[5]) - 1 do
+  local time = string.format('%.0f', tonumber(ARGV[3]) + later)
+  local visit = table.concat({'at', time, user, place}, ' ')
+  if not id or redis.call('SISMEMBER', KEYS[3], visit) == 0 then
+    if not (later == 0 and ARGV[4] == '1' or is_visited(time)) then return later end
+    if id then redis.call('SADD', KEYS[3], 'id ' .. user .. ' ' .. id, visit) end
+    return -1
+  end
+end
+return -1

@@ -1,0 +1,1 @@
+-- Version 3 kept nothing of imports of Swarm's histories: the tables for it are made with the others.
