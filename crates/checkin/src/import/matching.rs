@@ -12,9 +12,6 @@ use crate::domain::{Category, Coordinates, Location, LocationId, NewCheckin, Sta
 /// How far two services may differ on where a place is: a large building, and a telephone's error.
 const NEAR_M: f64 = 250.0;
 
-/// The mean radius of the earth.
-const EARTH_M: f64 = 6_371_008.8;
-
 /// Adds the visits to the import as check-ins of this user with this rating, at the places of their
 /// venues.
 pub fn add_visits(
@@ -155,7 +152,7 @@ impl Places {
     fn find(&self, seen: &[&Venue]) -> Option<LocationId> {
         let candidates = seen.iter().flat_map(|venue| {
             let same_name = self.by_name.get(&name_key(&venue.name)).into_iter().flatten();
-            same_name.map(|(id, there)| (metres(venue.coordinates, *there), *id))
+            same_name.map(|(id, there)| (venue.coordinates.distance_m(*there), *id))
         });
         let near = candidates.filter(|(metres, _)| *metres <= NEAR_M);
         near.min_by(|(a, id_a), (b, id_b)| a.total_cmp(b).then(id_a.cmp(id_b))).map(|(_, id)| id)
@@ -183,17 +180,10 @@ pub(super) fn name_key(name: &str) -> String {
     words(name).join(" ")
 }
 
-/// Along a great circle (haversine).
-fn metres(one: Coordinates, other: Coordinates) -> f64 {
-    let [lat1, lat2] = [one, other].map(|point| point.latitude().to_radians());
-    let [lng1, lng2] = [one, other].map(|point| point.longitude().to_radians());
-    let (lat, lng) = ((lat2 - lat1) / 2.0, (lng2 - lng1) / 2.0);
-    let half = lat.sin().powi(2) + lat1.cos() * lat2.cos() * lng.sin().powi(2);
-    2.0 * EARTH_M * half.sqrt().min(1.0).asin()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::import::error::{Position, RecordPlace};
     use crate::import::swarm::Visibility;
@@ -235,12 +225,6 @@ mod tests {
             });
         }
         places
-    }
-
-    #[test]
-    fn distances_are_those_on_the_earth() {
-        assert!((metres(point(0.0, 0.0), point(0.0, 1.0)) - 111_195.0).abs() < 1.0);
-        assert!((metres(point(179.9995, 0.0), point(-179.9995, 0.0)) - 111.2).abs() < 0.1);
     }
 
     #[test]
@@ -322,7 +306,7 @@ mod tests {
     #[test]
     fn what_is_known_of_a_venue_comes_first() {
         let there = venue("a", "Quillback Café", 37.8);
-        assert_eq!(resolve(&[there.clone()], &[("a", 7)], None).0, [Ok(7)]);
+        assert_eq!(resolve(from_ref(&there), &[("a", 7)], None).0, [Ok(7)]);
         // Unless that place is gone.
         assert_eq!(resolve(&[there], &[("a", 5)], None).0, [Ok(2)]);
     }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tower_express_session::store::sqlite::Database;
 use tower_express_session::store::sqlite::rusqlite::Connection;
 
-use super::SqliteStorage;
+use super::{SCHEMA_VERSION, SqliteStorage};
 use crate::domain::CheckinId;
 use crate::storage::conformance::{
     Subject, checks, location, new_checkin, new_user, tests, user, window,
@@ -95,7 +95,8 @@ async fn tables_of_a_later_version_are_left_alone() {
     database.write(|connection| connection.pragma_update(None, "user_version", 99)).await.unwrap();
     let error = SqliteStorage::open(database.clone()).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("the tables have version 99, this program knows 3"), "{cause}");
+    let versions = format!("the tables have version 99, this program knows {SCHEMA_VERSION}");
+    assert!(cause.contains(&versions), "{cause}");
     let tables = "SELECT count(*) FROM sqlite_schema";
     let count =
         |connection: &Connection| connection.query_row(tables, [], |row| row.get::<_, i64>(0));
