@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Common {
     /// A TOML file with settings, named as the flags are
     #[arg(long, global = true, env = "CHECKIN_CONFIG", value_name = "FILE")]

@@ -11,6 +11,11 @@ use crate::config::{Common, listen_address};
 use crate::lifecycle::{Stop, bind, serve};
 use crate::services::api::{Upstream, UpstreamError, WeatherKey};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin api
+  checkin api --listen 0.0.0.0:8081 --trust-proxy";
+
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The address to listen on; port 0 picks one

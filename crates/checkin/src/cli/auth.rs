@@ -11,6 +11,11 @@ use crate::config::{Common, listen_address};
 use crate::lifecycle::{Stop, bind, serve};
 use crate::services::auth::Settings;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin auth
+  checkin auth --store redis://127.0.0.1:6379 --session-secret-file secret.txt --max-sessions 5";
+
 /// So many sessions of an account are noted at most: further ones could not be ended in their turn.
 const MAX_NOTED: i64 = 100;
 

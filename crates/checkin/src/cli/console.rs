@@ -11,6 +11,11 @@ use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::lifecycle::{Stop, bind, serve};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin console
+  checkin console --listen 0.0.0.0:8080 --trust-proxy";
+
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The address to listen on; port 0 picks one

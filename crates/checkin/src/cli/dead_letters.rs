@@ -11,6 +11,12 @@ use crate::app::App;
 use crate::config::Common;
 use crate::storage::{CheckinConsumer, DeadLetter, DeadLetterId, Replay};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin dead-letters list
+  checkin dead-letters replay --all
+  checkin dead-letters replay 0/1609602085397-0";
+
 /// Dead letters that are read in one go.
 const PAGE: usize = 500;
 

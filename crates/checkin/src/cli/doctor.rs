@@ -11,6 +11,11 @@ use crate::http::chain;
 use crate::session_secret;
 use crate::storage::{self, Audit, Difference, Finding, Severity, Subject};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin doctor
+  checkin doctor --verify                    also counts every check-in again";
+
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// Counts every check-in again and compares with the figures of users and locations

@@ -22,7 +22,7 @@ pub(super) fn warn_of_unknown(
         if is_unknown(&name, &value, &known) {
             match nearest(&name, &known) {
                 Some(near) => {
-                    tracing::warn!("{name} is no setting and has no effect; did you mean {near}?")
+                    tracing::warn!("{name} is no setting and has no effect; did you mean {near}?");
                 }
                 None => tracing::warn!("{name} is no setting and has no effect"),
             }

@@ -16,6 +16,11 @@ use crate::config::Common;
 use crate::domain::UserId;
 use crate::export::{Format, Source, Writer};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin export --user al@example.com > checkins.json
+  checkin export --user 77 --format gpx > checkins.gpx";
+
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// Whose check-ins

@@ -20,6 +20,11 @@ use crate::lifecycle::Stop;
 use crate::passwords;
 use crate::storage::LocationRepository;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin generate --rate 50 --duration 10s
+  checkin generate --users 100 --url http://127.0.0.1:8082 --auth-url http://127.0.0.1:8083";
+
 /// Places that check-ins are drawn from, those with the lowest ids: the popularity of more would
 /// hardly differ.
 const MAX_PLACES: usize = 100_000;

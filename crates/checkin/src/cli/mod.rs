@@ -2,6 +2,7 @@
 
 mod account;
 mod api;
+mod arguments;
 mod auth;
 mod console;
 mod dead_letters;
@@ -23,20 +24,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::error::{ContextKind, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use self::arguments::{Refusal, parse};
 use self::output::Output;
 use self::reload::Source;
 use crate::config::Common;
-use crate::config_file::with_file_defaults;
 use crate::http::chain;
 use crate::storage::Fault;
 use crate::telemetry::{self, Stream};
 
 /// A check-in service: people check in at places and rate them.
 #[derive(Debug, Parser)]
-#[command(name = "checkin", version, about, subcommand_required = true)]
+#[command(name = "checkin", version, about, subcommand_required = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -44,29 +44,48 @@ struct Cli {
     command: Command,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  checkin up                  every service in one process, with demo data, on http://127.0.0.1:8080
+  checkin load --help         the options of one command, with examples
+  checkin doctor              checks the settings and the store
+
+Every option is also an environment variable and a key of the file that --config names.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Every service in one process; an empty store gets the demo data
+    /// Runs every service in one process; an empty store gets the demo data
+    #[command(after_help = up::EXAMPLES)]
     Up(up::Options),
-    /// The authentication service
+    /// Runs the authentication service: logins, logouts, sessions, accounts
+    #[command(after_help = auth::EXAMPLES)]
     Auth(auth::Options),
-    /// The read API
+    /// Runs the read API: users, places, check-ins, statistics
+    #[command(after_help = api::EXAMPLES)]
     Api(api::Options),
-    /// The check-in receiver
+    /// Runs the check-in receiver
+    #[command(after_help = receiver::EXAMPLES)]
     Receiver(receiver::Options),
-    /// The authentication service, the receiver and the read API on one origin
+    /// Runs the authentication service, the receiver and the read API on one origin
+    #[command(after_help = console::EXAMPLES)]
     Console(console::Options),
-    /// The check-in processor
+    /// Runs a processor, which counts the check-ins of the log
+    #[command(after_help = processor::EXAMPLES)]
     Processor(processor::Options),
-    /// Entries of the log that cannot be counted
+    /// Lists and replays entries of the log that cannot be counted
+    #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::Options),
-    /// Loads users, locations, location details and check-ins
+    /// Loads users, locations, location details and check-ins from files
+    #[command(after_help = load::EXAMPLES)]
     Load(load::Options),
-    /// Writes a user's check-ins for other programs
+    /// Writes a user's check-ins to standard output, for other programs
+    #[command(after_help = export::EXAMPLES)]
     Export(export::Options),
     /// Sends check-ins at a steady rate to a running receiver, logged in as users of the store
+    #[command(after_help = generate::EXAMPLES)]
     Generate(generate::Options),
-    /// Checks the settings and the store, and says what is wrong and how to mend it
+    /// Checks the settings and the store, and says how to repair what is wrong
+    #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Options),
 }
 
@@ -82,7 +101,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(Refusal::Shown(text)) => {
-            drop(text.print());
+            // A reader that has seen enough is no failure.
+            drop(write!(Output, "{text}"));
             return ExitCode::SUCCESS;
         }
         Err(Refusal::Wrong(what)) => return fail(what, USAGE),
@@ -117,10 +137,17 @@ impl Command {
     /// Services write their log to standard output; other commands print their results there.
     fn log_stream(&self) -> Stream {
         match self {
-            Self::Up(_) | Self::Auth(_) | Self::Api(_) | Self::Receiver(_) | Self::Processor(_) => {
-                Stream::Stdout
-            }
-            _ => Stream::Stderr,
+            Self::Up(_)
+            | Self::Auth(_)
+            | Self::Api(_)
+            | Self::Receiver(_)
+            | Self::Console(_)
+            | Self::Processor(_) => Stream::Stdout,
+            Self::DeadLetters(_)
+            | Self::Load(_)
+            | Self::Export(_)
+            | Self::Generate(_)
+            | Self::Doctor(_) => Stream::Stderr,
         }
     }
 }
@@ -142,47 +169,6 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(options) => dead_letters::run(&config, options).await,
         Command::Doctor(options) => doctor::run(&config, options).await,
     }
-}
-
-/// Why there is nothing to run.
-enum Refusal {
-    /// A help text or the version was asked for.
-    Shown(clap::Error),
-    /// A flag or a setting is wrong.
-    Wrong(String),
-}
-
-fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
-    let command = with_file_defaults(Cli::command(), arguments)
-        .map_err(|error| Refusal::Wrong(chain(error.as_ref())))?;
-    let matches = command.try_get_matches_from(arguments);
-    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
-    let mut cli = parsed.map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(error),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            Refusal::Wrong("no command; see checkin --help".to_owned())
-        }
-        _ => Refusal::Wrong(format!("{}; see checkin --help", one_line(&error))),
-    })?;
-    cli.common.read_secret_file().map_err(Refusal::Wrong)?;
-    Ok(cli)
-}
-
-/// What clap says in a paragraph, up to where it shows the usage. A value that broke a rule of ours
-/// is not repeated: it may hold a password.
-fn one_line(error: &clap::Error) -> String {
-    if let (Some(argument), Some(rule)) =
-        (error.get(ContextKind::InvalidArg), std::error::Error::source(error))
-    {
-        return format!("{argument}: {rule}");
-    }
-    let text = error.to_string();
-    let said = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let said: Vec<_> = said.filter(|line| !line.is_empty()).collect();
-    said.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 fn fail(what: impl Display, code: u8) -> ExitCode {

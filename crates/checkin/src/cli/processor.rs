@@ -14,6 +14,11 @@ use crate::config::{Common, listen_address, positive_time};
 use crate::lifecycle::{Stop, bind, serve};
 use crate::services::processor::{self, Progress, Settings};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin processor
+  checkin processor --name east --listen 127.0.0.1:9100    with /metrics on port 9100";
+
 /// Tells processors of one name apart.
 const SUFFIX_BYTES: usize = 6;
 

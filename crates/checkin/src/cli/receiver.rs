@@ -14,6 +14,12 @@ use crate::lifecycle::{Stop, bind, serve};
 use crate::services::receiver::Settings;
 use crate::storage::Admission;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin receiver
+  checkin receiver --duplicate-window 0 --checkin-rate 20
+  checkin receiver --no-auth                 for a closed network: believes every user id";
+
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The address to listen on; port 0 picks one

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 
 use tower_express_session::Secrets;
 
-use super::{Refusal, parse};
+use super::arguments::{Refusal, parse};
 use crate::app::App;
 use crate::config::StoreUrl;
 use crate::lifecycle::on_hangup;
@@ -39,8 +39,7 @@ impl Source {
     /// False if the settings name no secret: the embedded store has one of its own.
     fn replace(&self, secrets: &Secrets) -> Result<bool, String> {
         let cli = parse(&self.arguments).map_err(|refusal| match refusal {
-            Refusal::Wrong(what) => what,
-            Refusal::Shown(text) => text.to_string(),
+            Refusal::Wrong(what) | Refusal::Shown(what) => what,
         })?;
         match (cli.common.session_secret, cli.common.store) {
             (Some(new), _) => {

@@ -15,6 +15,12 @@ use crate::lifecycle::{Stop, bind, serve};
 use crate::passwords::{Passwords, Verified};
 use crate::services::processor::{Progress, run as run_processor};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin up
+  checkin up --store redis://127.0.0.1:6379 --session-secret-file secret.txt
+  checkin up --console-listen 127.0.0.1:9000";
+
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The address of the console; port 0 picks one

@@ -86,6 +86,33 @@ fn help_and_version() {
 }
 
 #[test]
+fn no_command_is_a_question_for_the_help() {
+    let desk = Desk::new();
+    for group in [&[][..], &["dead-letters"]] {
+        let (alone, asked) = (desk.run(group, &[]), desk.run(&[group, &["--help"]].concat(), &[]));
+        assert_eq!((alone.code, alone.stderr.as_str()), (0, ""), "{group:?}");
+        assert_eq!(alone.stdout, asked.stdout, "{group:?}");
+    }
+}
+
+#[test]
+fn each_command_shows_its_own_options_first_and_examples() {
+    let desk = Desk::new();
+    let commands = desk.run(&[], &[]).stdout;
+    let commands = commands.split_once("Commands:\n").unwrap().1;
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let help = desk.run(&[command, "--help"], &[]).stdout;
+        let (own, shared) = help.split_once("Options of every command:").expect(command);
+        let (shared, examples) = shared.split_once("Examples:").expect(command);
+        assert!(!own.contains("--store <URL>") && shared.contains("--store <URL>"), "{help}");
+        assert!(examples.contains(&format!("checkin {command}")), "{help}");
+    }
+}
+
+#[test]
 fn a_help_text_shows_no_secret_of_the_file() {
     let desk = Desk::new();
     let file = desk.file(
@@ -102,13 +129,19 @@ fn a_help_text_shows_no_secret_of_the_file() {
 #[test]
 fn wrong_words() {
     let desk = Desk::new();
-    desk.fails(&[], &[], &["--help"]);
-    desk.fails(&["--bogus"], &[], &["--bogus"]);
-    desk.fails(&["auth", "--bogus"], &[], &["--bogus"]);
-    desk.fails(&["bogus"], &[], &["bogus"]);
-    desk.fails(&["auth", "bogus"], &[], &["bogus"]);
-    desk.fails(&["load"], &[], &["FILE"]);
-    desk.fails(&["auth", "--store"], &[], &["--store"]);
+    desk.fails(&["--bogus"], &[], &["--bogus", "see checkin --help"]);
+    desk.fails(&["bogus"], &[], &["bogus", "see checkin --help"]);
+    desk.fails(&["--log-level", "info"], &[], &["a command must be named", "see checkin --help"]);
+    let auth = "see checkin auth --help";
+    desk.fails(&["auth", "--bogus"], &[], &["--bogus", auth]);
+    desk.fails(&["auth", "bogus"], &[], &["bogus", auth]);
+    desk.fails(&["auth", "--store"], &[], &["--store", auth]);
+    desk.fails(&["--store", "load", "auth"], &[], &["--store", auth]);
+    desk.fails(&["auth"], &[("CHECKIN_MAX_SESSIONS", "0")], &["--max-sessions", auth]);
+    desk.fails(&["load"], &[], &["FILE", "see checkin load --help"]);
+    let replay = "see checkin dead-letters replay --help";
+    desk.fails(&["dead-letters", "replay"], &[], &["ID", replay]);
+    desk.fails(&["dead-letters", "bogus"], &[], &["bogus", "see checkin dead-letters --help"]);
     for (flag, value) in [
         ("--listen", "nowhere"),
         ("--listen", "127.0.0.1:99999"),

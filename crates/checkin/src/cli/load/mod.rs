@@ -19,6 +19,12 @@ use crate::demo;
 use crate::domain::{Category, StarRating};
 use crate::import::{Importer, RecordError};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin load --demo
+  checkin load users.json locations.json
+  checkin load swarm.json --user al@example.com --stars 4 --new-places other";
+
 /// Wrong records that are shown one by one; the rest is counted.
 const SHOWN: usize = 100;
 
