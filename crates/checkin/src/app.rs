@@ -10,9 +10,10 @@ use tower_express_session::store::sqlite::{Database, SqliteStore};
 use tower_express_session::{
     AccountStore, Accounts as AccountSessions, SameSite, Secrets, SessionLayer, Store,
 };
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Common, StoreUrl};
-use crate::http::{Metrics, Probes, Stack};
+use crate::http::{Metrics, Probes, Proxy, Stack, StrictTransport};
 use crate::passwords::Passwords;
 use crate::services::api::{Stores, Upstream};
 use crate::services::processor::Progress;
@@ -57,7 +58,7 @@ pub struct App {
     /// The same for routes that are asked for much: a session may be as old as a lease.
     cached_sessions: SessionLayer,
     secrets: Secrets,
-    trust_proxy: bool,
+    proxy: Proxy,
     store: StoreUrl,
 }
 
@@ -163,7 +164,13 @@ impl App {
             sessions,
             cached_sessions,
             secrets,
-            trust_proxy: config.trust_proxy,
+            proxy: Proxy {
+                is_trusted: config.trust_proxy,
+                strict_transport: StrictTransport {
+                    max_age: config.hsts_max_age,
+                    include_subdomains: config.hsts_include_subdomains,
+                },
+            },
             store: config.store.clone(),
         })
     }
@@ -232,32 +239,31 @@ impl App {
     pub fn port(&self, name: &'static str, services: &[&Service]) -> Router {
         let stack = self.stack(Metrics::new(name));
         let routes = services.iter().map(|service| service.counted_by(&stack.metrics));
-        stack.around(routes.fold(Router::new(), Router::merge))
+        stack.around(routes.fold(OpenApiRouter::new(), OpenApiRouter::merge))
     }
 
     /// The port of a processor, which has no routes but the probes and its own metrics.
     pub fn processor_port(&self, progress: &Progress) -> Router {
         let metrics = Metrics::with("processor", |registry| progress.register(registry));
-        self.stack(metrics).around(Router::new())
+        self.stack(metrics).around(OpenApiRouter::new())
     }
 
     fn stack(&self, metrics: Metrics) -> Stack {
         let probes = Probes::new(self.health.clone());
-        Stack { trust_proxy: self.trust_proxy, metrics, probes }
+        Stack { proxy: self.proxy, metrics, probes }
     }
 }
 
 /// The routes of one service, and the sessions that they see. It may be served on several ports,
 /// which then share its limits and what it remembers.
-#[derive(Debug)]
 pub struct Service {
-    routes: Router,
+    routes: OpenApiRouter,
     sessions: Option<SessionLayer>,
 }
 
 impl Service {
     /// The routes behind their session layer, which counts what happens to sessions.
-    fn counted_by(&self, metrics: &Metrics) -> Router {
+    fn counted_by(&self, metrics: &Metrics) -> OpenApiRouter {
         let (routes, metrics) = (self.routes.clone(), metrics.clone());
         match self.sessions.clone() {
             Some(sessions) => {
@@ -265,6 +271,12 @@ impl Service {
             }
             None => routes,
         }
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("sessions", &self.sessions).finish_non_exhaustive()
     }
 }
 

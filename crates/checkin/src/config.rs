@@ -94,9 +94,31 @@ pub struct Common {
     )]
     pub session_cache: Duration,
 
-    /// Believe the headers X-Forwarded-Proto and X-Forwarded-For; only behind a proxy that sets them
+    /// Believe X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host; only behind a proxy that
+    /// sets them itself
     #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY", value_parser = BoolishValueParser::new())]
     pub trust_proxy: bool,
+
+    /// How long a browser that came over TLS, as a trusted proxy says, asks over TLS only
+    /// (Strict-Transport-Security). 0 takes back what it was told before
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_HSTS_MAX_AGE",
+        value_name = "TIME",
+        default_value = "365d",
+        value_parser = time
+    )]
+    pub hsts_max_age: Duration,
+
+    /// Strict-Transport-Security is for all hosts below this one, too
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_HSTS_INCLUDE_SUBDOMAINS",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub hsts_include_subdomains: bool,
 
     /// How log lines look
     #[arg(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,10 @@ use utoipa::ToSchema;
 
 use crate::passwords::Busy;
 use crate::storage::StorageError;
+
+/// Each 401 must name a way to log in (RFC 9110, 11.6.1). Browsers ask for a password when they see
+/// `Basic`, and ignore a scheme that they do not know.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Cookie realm=\"checkin\"");
 
 /// What a service answers when it does not do what was asked: a plain text where the contract names
 /// one, `application/problem+json` (RFC 9457) otherwise. The client sees the rule; the log sees the
@@ -37,6 +41,8 @@ pub enum ApiError {
     NotYours,
     /// 403: a page of another site sent the request.
     CrossSite,
+    /// 403: a browser sent the request ahead of its user.
+    Prefetch,
     /// 404.
     NotFound,
     /// 405.
@@ -109,7 +115,9 @@ impl ApiError {
         match self {
             Self::AuthenticationRequired | Self::InvalidLogin => StatusCode::UNAUTHORIZED,
             Self::Invalid(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::NotYourself | Self::NotYours | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::NotYourself | Self::NotYours | Self::CrossSite | Self::Prefetch => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TookTooLong => StatusCode::REQUEST_TIMEOUT,
@@ -150,6 +158,7 @@ impl ApiError {
             Self::NotYourself => "the session belongs to another user than userId names".to_owned(),
             Self::NotYours => "this is for the user themself alone".to_owned(),
             Self::CrossSite => "a page of another site may not do this".to_owned(),
+            Self::Prefetch => "a browser may not do this ahead of its user".to_owned(),
             Self::NotFound => "there is nothing at this address".to_owned(),
             Self::MethodNotAllowed => "this address does not take this method".to_owned(),
             Self::TookTooLong => "the request took too long".to_owned(),
@@ -214,6 +223,9 @@ impl IntoResponse for ApiError {
             Some(text) => (status, text).into_response(),
             None => problem(status, &self.detail(), &self.fields()),
         };
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+        }
         if let Some(time) = self.retry_after() {
             let seconds = time.as_millis().div_ceil(1000).max(1);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));

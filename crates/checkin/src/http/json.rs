@@ -11,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::error::{ApiError, FieldError};
+use super::media_type::MediaType;
 
 /// The longest body: many times what any of our requests needs.
 const MAX_BODY_BYTES: usize = 4096;
@@ -113,12 +114,11 @@ impl<S: Sync> FromRequest<S> for Fields {
 fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else { return false };
-    let Some(mime) = value.to_str().ok().and_then(|text| text.parse::<mime::Mime>().ok()) else {
-        return false;
-    };
-    let json = mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON);
-    json && mime.type_() == mime::APPLICATION
-        && mime.get_param("charset").is_none_or(|charset| charset == "utf-8")
+    let Some(sent) = value.to_str().ok().and_then(MediaType::parse) else { return false };
+    let is_json = sent.essence.strip_prefix("application/").is_some_and(|subtype| {
+        subtype == "json" || subtype.strip_suffix("+json").is_some_and(|kind| !kind.is_empty())
+    });
+    is_json && sent.parameter("charset").all(|charset| charset.eq_ignore_ascii_case("utf-8"))
 }
 
 async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
@@ -226,10 +226,26 @@ mod tests {
             "text/plain",
             "application/x-www-form-urlencoded",
             "application/json; charset=utf-16",
+            "application/json;charset=\"iso-8859-1\"",
+            "application/json; charset=utf-8; charset=utf-16",
+            "application/json charset=utf-8",
+            "application/+json",
+            "application/jsonp",
+            "text/json",
             "x",
         ] {
             assert!(matches!(fields(wrong, "{}").await, Err(ApiError::NotJson)), "{wrong}");
         }
-        assert!(fields("application/problem+json", "{}").await.is_ok());
+        for right in [
+            "application/json ; charset=utf-8",
+            "APPLICATION/JSON",
+            "application/json\t;\tCharset=\"UTF-8\"",
+            "application/json;",
+            "application/json;; charset=UTF-8 ;",
+            "application/json; profile=\"a; charset=utf-16\"",
+            "application/problem+json",
+        ] {
+            assert!(fields(right, "{}").await.is_ok(), "{right}");
+        }
     }
 }

@@ -3,18 +3,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tower_express_session::Event;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiError;
+use super::document::Problems;
+use super::exposition::Format;
 
 /// From what a cache answers to what a person gives up on, in seconds.
 const BUCKETS_SECONDS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
@@ -108,8 +113,8 @@ impl Metrics {
         }
     }
 
-    pub(super) fn routes(&self) -> Router {
-        Router::new().route("/metrics", get(show)).with_state(self.clone())
+    pub(super) fn routes(&self) -> OpenApiRouter {
+        OpenApiRouter::new().routes(routes!(show)).with_state(self.clone())
     }
 }
 
@@ -135,15 +140,19 @@ impl Inner {
     }
 }
 
-async fn show(State(metrics): State<Metrics>) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &metrics.0.registry) {
-        Ok(()) => {
-            let text_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(CONTENT_TYPE, text_type)], text).into_response()
-        }
-        Err(_) => super::ApiError::Internal.into_response(),
-    }
+/// Metrics for Prometheus: text 0.0.4, or OpenMetrics 1.0.0 where `Accept` names it.
+#[utoipa::path(
+    get, operation_id = "getMetrics", path = "/metrics", tag = "operation", security(()),
+    responses(
+        (status = 200, content((String = "text/plain"), (String = "application/openmetrics-text"))),
+        Problems,
+    ),
+)]
+async fn show(State(metrics): State<Metrics>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let format = Format::of(&headers);
+    let text = format.write(&metrics.0.registry).map_err(|_| ApiError::Internal)?;
+    let headers = [(CONTENT_TYPE, format.content_type()), (VARY, ACCEPT.as_str())];
+    Ok((headers, text).into_response())
 }
 
 /// Counts a request by the route that it matched: a path that matches none is the client's to

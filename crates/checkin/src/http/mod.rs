@@ -1,50 +1,66 @@
 //! What all services do alike with HTTP: the middleware stack, errors, bodies, limits.
 
 mod address;
-mod cross_site;
+mod caching;
+pub mod document;
 mod error;
+mod exposition;
 mod json;
+mod media_type;
 mod metrics;
+mod origin;
 mod probes;
+mod strict_transport;
 mod throttle;
 
 use std::any::Any;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::csrf::CsrfLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
 pub use address::ClientAddress;
-pub use cross_site::is_cross_site;
+pub use caching::Cached;
 pub use error::{ApiError, FieldError, Problem, chain};
 pub use json::Fields;
 pub use metrics::Metrics;
+pub use origin::Deliberate;
 pub use probes::Probes;
+pub use strict_transport::StrictTransport;
 pub use throttle::{FailureThrottle, RateLimit};
 
 /// The longest that a request may take, its body included: long enough for a slow phone, and short
 /// enough that slow clients cannot pile up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What stands between the services and their clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Proxy {
+    /// `--trust-proxy`: the headers by which a proxy speaks of its client are believed.
+    pub is_trusted: bool,
+    /// What browsers are told that come over TLS.
+    pub strict_transport: StrictTransport,
+}
+
 /// The middleware stack of one port.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// Proxy headers are believed.
-    pub trust_proxy: bool,
+    /// What is known of a proxy.
+    pub proxy: Proxy,
     /// Numbers for `/metrics`.
     pub metrics: Metrics,
     /// Answers for `/healthz` and `/readyz`.
@@ -55,21 +71,20 @@ impl Stack {
     /// Puts the stack around the routes of a port, which have their session layers already. A
     /// request meets it from the outermost layer in: request id, log span, security headers,
     /// numbers, panic guard, time-out, cross-site guard, session, route.
-    pub fn around(&self, routes: Router) -> Router {
-        let routes = routes
+    pub fn around(&self, routes: OpenApiRouter) -> Router {
+        let (routes, document) = OpenApiRouter::with_openapi(document::Base::openapi())
+            .merge(routes)
             .merge(self.probes.routes())
             .merge(self.metrics.routes())
+            .split_for_parts();
+        let routes = routes
+            .merge(document::routes(document))
             .fallback(async || ApiError::NotFound)
             .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
         let request_id = HeaderName::from_static("x-request-id");
         let fixed = |name, value| {
             SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
         };
-        let tls_only = self
-            .trust_proxy
-            .then(|| fixed(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"));
-        let csrf =
-            CsrfLayer::new().with_rejection_response(|_| ApiError::CrossSite.into_response());
         routes.layer(
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
@@ -81,26 +96,34 @@ impl Stack {
                 .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
                 .layer(fixed(REFERRER_POLICY, "same-origin"))
                 .layer(fixed(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-                .option_layer(tls_only)
+                .layer(middleware::from_fn_with_state(self.proxy, strict_transport::tell))
                 .layer(middleware::from_fn_with_state(self.metrics.clone(), metrics::count))
                 .layer(CatchPanicLayer::custom(panicked))
                 .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
                 .layer(middleware::from_fn(error::fill_empty))
-                .layer(csrf)
-                .layer(middleware::from_fn_with_state(self.trust_proxy, remember_address)),
+                .layer(middleware::from_fn_with_state(self.proxy, receive)),
         )
     }
 }
 
-/// Finds out once who is asking, for throttles further in and for the lists of an account's sessions.
-async fn remember_address(
-    axum::extract::State(trust_proxy): axum::extract::State<bool>,
+/// Finds out once where a request came from, for throttles further in and for the lists of an
+/// account's sessions, and refuses what a page of another site would change.
+async fn receive(
+    State(proxy): State<Proxy>,
     mut request: Request,
     next: Next,
 ) -> axum::response::Response {
-    let address = ClientAddress::of(&request, trust_proxy);
-    request.extensions_mut().insert(address);
-    request.extensions_mut().insert(tower_express_session::ClientAddress(address.ip()));
+    let is_cross_site = origin::is_cross_site(&request, proxy.is_trusted);
+    if is_cross_site && !origin::is_safe(request.method()) {
+        return ApiError::CrossSite.into_response();
+    }
+    let address = ClientAddress::of(&request, proxy.is_trusted);
+    let extensions = request.extensions_mut();
+    extensions.insert(origin::CrossSite(is_cross_site));
+    extensions.insert(address);
+    if let Some(address) = address {
+        extensions.insert(tower_express_session::ClientAddress(address.ip()));
+    }
     next.run(request).await
 }
 

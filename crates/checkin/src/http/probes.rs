@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiError;
+use super::document::Problems;
 use crate::storage::Health;
 
 /// Answers `/healthz` (the process is alive) and `/readyz` (the store can be reached).
@@ -21,14 +22,25 @@ impl Probes {
         Self(health)
     }
 
-    pub(super) fn routes(&self) -> Router {
-        Router::new()
-            .route("/healthz", get(async || "OK"))
-            .route("/readyz", get(ready))
-            .with_state(self.clone())
+    pub(super) fn routes(&self) -> OpenApiRouter {
+        OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).with_state(self.clone())
     }
 }
 
+/// Is the process alive?
+#[utoipa::path(
+    get, operation_id = "getHealth", path = "/healthz", tag = "operation", security(()),
+    responses((status = 200, content_type = "text/plain", body = String), Problems),
+)]
+async fn alive() -> &'static str {
+    "OK"
+}
+
+/// Can the store be reached?
+#[utoipa::path(
+    get, operation_id = "getReadiness", path = "/readyz", tag = "operation", security(()),
+    responses((status = 200, content_type = "text/plain", body = String), Problems),
+)]
 async fn ready(State(probes): State<Probes>) -> Result<&'static str, ApiError> {
     probes.0.ping().await?;
     Ok("OK")

@@ -3,17 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::post;
 use quick_cache::sync::Cache;
 use tower_express_session::{Session, SessionRejection};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::identity::Accounts;
 use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
-use crate::http::{ApiError, FieldError, Fields, RateLimit};
+use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
+use crate::http::{ApiError, FieldError, Fields, Problem, RateLimit};
 use crate::storage::{Accepted, Admission, CheckinLog, LocationRepository, UserRepository};
 
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
@@ -63,7 +65,7 @@ pub fn router(
     users: Arc<dyn UserRepository>,
     identity: Identity,
     settings: Settings,
-) -> Router {
+) -> OpenApiRouter {
     let receiver = Receiver {
         log,
         locations,
@@ -74,9 +76,48 @@ pub fn router(
         settings,
         rate: RateLimit::new(settings.rate_per_user),
     };
-    Router::new().route("/api/checkin", post(checkin)).with_state(receiver)
+    OpenApiRouter::new().routes(routes!(checkin)).with_state(receiver)
 }
 
+/// A check-in, as it is sent.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "describes a body, which `parse` reads")]
+struct NewCheckinBody {
+    /// The session's own user.
+    #[schema(minimum = 1, maximum = 9007199254740991i64, example = 77)]
+    user_id: u64,
+    #[schema(minimum = 1, maximum = 9007199254740991i64, example = 2)]
+    location_id: u64,
+    #[schema(minimum = 0, maximum = 5)]
+    star_rating: u32,
+}
+
+/// Checks in at a place and rates it.
+///
+/// 202 says that the check-in is stored; it is counted a moment later.
+#[utoipa::path(
+    post, operation_id = "createCheckin", path = "/api/checkin", tag = "check-ins",
+    security(("session" = [])),
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "Makes it safe to send the check-in again",
+        min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+    )),
+    request_body = NewCheckinBody,
+    responses(
+        (
+            status = 202, description = "The check-in is stored",
+            headers(("Checkin-Id" = String, description = "Its id in the log")),
+        ),
+        (
+            status = 422,
+            description = "There is no such place, or an identical check-in was accepted a moment ago",
+            content((Problem<'static> = "application/problem+json"), (String = "text/plain")),
+        ),
+        LoginNeeded, Forbidden, TooOften, BodyProblems, Problems,
+    ),
+)]
 async fn checkin(
     State(receiver): State<Receiver>,
     session: Result<Session, SessionRejection>,

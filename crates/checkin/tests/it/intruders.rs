@@ -181,10 +181,18 @@ async fn who_guesses_has_to_wait() {
     // One address, whichever accounts it tries; the accounts are open to everybody else.
     for round in 0..4 {
         let emails = (0..40).map(|number| format!("nobody{round}.{number}@example.com"));
-        guess(&auth, "192.0.2.3", emails).await;
+        guess(&auth, &format!("192.0.2.3:5123{round}"), emails).await;
     }
     expect_wait(&from("192.0.2.3", &mut client, &other).await);
-    expect_plain(&from("192.0.2.4", &mut client, &other).await, 200, "OK");
+    expect_wait(&from("\"[::ffff:192.0.2.3]:443\"", &mut client, &other).await);
+    expect_plain(&from("192.0.2.4:51234", &mut client, &other).await, 200, "OK");
+
+    // One whom the proxy does not know, and who must not lock out the others whom it does not know.
+    for round in 0..3 {
+        let emails = (0..40).map(|number| format!("unknown{round}.{number}@example.com"));
+        guess(&auth, "unknown", emails).await;
+    }
+    expect_plain(&from("unknown", &mut client, &other).await, 200, "OK");
 }
 
 #[tokio::test]

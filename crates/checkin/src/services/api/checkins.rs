@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use super::document::{CheckinPage, LoginNeeded, Problems};
+use super::document::CheckinPage;
 use super::paging::{Limits, Paged};
 use super::parameters::{Parameters, integer};
 use super::representation::CheckinView;
 use super::{Api, Visitor};
 use crate::domain::{Checkin, CheckinId};
 use crate::http::ApiError;
+use crate::http::document::{LoginNeeded, Problems};
 
 /// A check-in is short, so a page has many.
 const LIMITS: Limits = Limits { usual: 1000, most: 1000 };
 
 /// The check-ins of a time, in the order of their ids.
 #[utoipa::path(
-    get, path = "/api/checkins/{start}/{end}", tag = "check-ins", security(("session" = [])),
+    get, operation_id = "listCheckins", path = "/api/checkins/{start}/{end}", tag = "check-ins", security(("session" = [])),
     params(
         ("start" = u64, Path, description = "Milliseconds since 1970, included", maximum = 9007199254740991i64),
         ("end" = u64, Path, description = "The same, included; not before `start`", maximum = 9007199254740991i64),
@@ -47,7 +48,7 @@ pub(super) async fn between(
 
 /// The latest check-ins, those first.
 #[utoipa::path(
-    get, path = "/api/checkins/latest", tag = "check-ins", security(("session" = [])),
+    get, operation_id = "listLatestCheckins", path = "/api/checkins/latest", tag = "check-ins", security(("session" = [])),
     params(CheckinPage),
     responses((status = 200, body = Vec<CheckinView>), LoginNeeded, Problems),
 )]

@@ -1,62 +1,11 @@
-//! The API described by itself: `/openapi.json`, and `/docs/` to read and try it.
+//! What the routes of the read API take and answer, for the document.
 
 use std::collections::BTreeMap;
 
-use axum::Router;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
-use axum::http::{HeaderMap, HeaderValue};
-use axum::routing::get;
-use tower_http::set_header::SetResponseHeaderLayer;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, PartialSchema, ToSchema};
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa::openapi::{RefOr, Response};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::caching::Cached;
-use crate::http::Problem;
-
-/// What the page needs: its own scripts, styles and answers. It sets styles in its markup.
-const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-     frame-ancestors 'none'";
-
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "checkin",
-        description = "Reads users, places and check-ins. Lists come in pages: a `Link` header with \
-                       `rel=\"next\"` leads to the next one."
-    ),
-    components(schemas(Problem<'static>)),
-    modifiers(&CookieLogin),
-)]
-pub(super) struct Api;
-
-/// How one logs in: at the authentication service, which sets the cookie.
-struct CookieLogin;
-
-impl Modify for CookieLogin {
-    fn modify(&self, document: &mut Document) {
-        let cookie = ApiKeyValue::with_description("checkinapp", "Set by `POST /login`");
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
-    }
-}
-
-/// `/openapi.json` and `/docs/`.
-pub(super) fn routes(document: Document) -> Router {
-    let document = serde_json::to_value(document).unwrap_or_default();
-    let show = async move |headers: HeaderMap| Cached::minutes(5).answer(&headers, &document);
-    let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
-    let policy = HeaderValue::from_static(DOCS_POLICY);
-    let page = Router::from(page)
-        .layer(SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, policy))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            CACHE_CONTROL,
-            HeaderValue::from_static("no-cache"),
-        ));
-    Router::new().route("/openapi.json", get(show)).merge(page)
-}
+use crate::http::document::problems;
 
 /// The id of a user or of a place.
 #[derive(IntoParams)]
@@ -111,18 +60,6 @@ enum PeriodName {
     Week,
 }
 
-/// The problems of every route.
-pub(super) struct Problems;
-
-/// There is no record of this id.
-pub(super) struct Missing;
-
-/// Nobody is logged in.
-pub(super) struct LoginNeeded;
-
-/// It is another user's.
-pub(super) struct OwnerOnly;
-
 /// The weather service has no answer.
 pub(super) struct Weatherless;
 
@@ -133,48 +70,4 @@ impl IntoResponses for Weatherless {
             (503, "There is no key for it, or it or the store cannot be reached"),
         ])
     }
-}
-
-impl IntoResponses for Problems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[
-            (400, "A parameter breaks a rule; `errors` names it"),
-            (408, "The request took too long"),
-            (500, "Something went wrong"),
-            (503, "The store cannot be reached"),
-        ])
-    }
-}
-
-impl IntoResponses for Missing {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[(404, "There is none")])
-    }
-}
-
-impl IntoResponses for OwnerOnly {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[(403, "It is for the user themself alone")])
-    }
-}
-
-impl IntoResponses for LoginNeeded {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let text = ContentBuilder::new().schema(Some(String::schema())).build();
-        let response = ResponseBuilder::new()
-            .description("`Authentication required.`")
-            .content("text/plain", text);
-        BTreeMap::from([("401".to_owned(), RefOr::T(response.build()))])
-    }
-}
-
-fn problems(statuses: &[(u16, &str)]) -> BTreeMap<String, RefOr<Response>> {
-    let response = |&(status, description): &(u16, &str)| {
-        let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        let response = ResponseBuilder::new()
-            .description(description)
-            .content("application/problem+json", problem);
-        (status.to_string(), RefOr::T(response.build()))
-    };
-    statuses.iter().map(response).collect()
 }

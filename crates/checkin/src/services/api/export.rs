@@ -9,17 +9,18 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
-use super::document::{Id, LoginNeeded, OwnerOnly, Problems};
+use super::document::Id;
 use super::parameters::Parameters;
 use super::users::user_id;
 use super::{Api, Visitor};
 use crate::export::{Format, Source, Writer};
+use crate::http::document::{Forbidden, LoginNeeded, Problems};
 use crate::http::{ApiError, chain};
 
 /// One's own check-ins as a file, the latest first: `json` and `csv` can be loaded again, `gpx` is
 /// for maps.
 #[utoipa::path(
-    get, path = "/api/user/{id}/checkins/export", tag = "users", security(("session" = [])),
+    get, operation_id = "exportUserCheckins", path = "/api/user/{id}/checkins/export", tag = "users", security(("session" = [])),
     params(
         Id,
         ("format" = Option<String>, Query, description = "json unless given", pattern = "^(json|csv|gpx)$"),
@@ -33,7 +34,7 @@ use crate::http::{ApiError, chain};
                 (String = "application/gpx+xml"),
             ),
         ),
-        LoginNeeded, OwnerOnly, Problems,
+        LoginNeeded, Forbidden, Problems,
     ),
 )]
 pub(super) async fn export(

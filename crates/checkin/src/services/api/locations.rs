@@ -7,8 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use futures_util::future::try_join_all;
 
-use super::caching::Cached;
-use super::document::{Id, LoginNeeded, Missing, PageQuery, PeriodQuery, Problems};
+use super::document::{Id, PageQuery, PeriodQuery};
 use super::paging::{Limits, Paged, Paging};
 use super::parameters::{Parameters, boolean};
 use super::representation::{DayView, DetailsView, LocationView, RatedLocation, Section, Visit};
@@ -16,6 +15,8 @@ use super::users::period;
 use super::{Api, Visitor};
 use crate::domain::{Category, Location, LocationDetails, LocationId, Weekday};
 use crate::http::ApiError;
+use crate::http::Cached;
+use crate::http::document::{LoginNeeded, Missing, Problems};
 use crate::storage::{HistoryPosition, Position, Ranked};
 
 /// A place's figures change with each check-in.
@@ -30,7 +31,7 @@ const MAX_SEARCH_CHARS: usize = 500;
 
 /// A place.
 #[utoipa::path(
-    get, path = "/api/location/{id}", tag = "places",
+    get, operation_id = "getLocation", path = "/api/location/{id}", tag = "places", security(()),
     params(Id, ("withDetails" = Option<bool>, Query, description = "Its details too")),
     responses((status = 200, body = RatedLocation), Missing, Problems),
 )]
@@ -58,7 +59,7 @@ pub(super) async fn location(
 
 /// What else is known of a place.
 #[utoipa::path(
-    get, path = "/api/location/{id}/details", tag = "places",
+    get, operation_id = "getLocationDetails", path = "/api/location/{id}/details", tag = "places", security(()),
     params(
         Id,
         (
@@ -84,7 +85,7 @@ pub(super) async fn details(
 
 /// The opening hours of a day.
 #[utoipa::path(
-    get, path = "/api/location/{id}/hours/{day}", tag = "places",
+    get, operation_id = "getLocationHours", path = "/api/location/{id}/hours/{day}", tag = "places", security(()),
     params(
         Id,
         (
@@ -109,7 +110,7 @@ pub(super) async fn hours(
 
 /// Who was at a place, the latest first.
 #[utoipa::path(
-    get, path = "/api/location/{id}/visitors", tag = "places", security(("session" = [])),
+    get, operation_id = "listLocationVisitors", path = "/api/location/{id}/visitors", tag = "places", security(("session" = [])),
     params(Id, PageQuery),
     responses((status = 200, body = Vec<Visit>), LoginNeeded, Missing, Problems),
 )]
@@ -138,7 +139,7 @@ pub(super) async fn visitors(
 
 /// Places of a category.
 #[utoipa::path(
-    get, path = "/api/locations/bycategory/{category}", tag = "places",
+    get, operation_id = "listLocationsByCategory", path = "/api/locations/bycategory/{category}", tag = "places", security(()),
     params(
         ("category" = String, Path, pattern = "^(retail|cafe|restaurant|bar|hair|gym)$"),
         PageQuery,
@@ -159,7 +160,7 @@ pub(super) async fn by_category(
 
 /// Places by their number of check-ins, most first.
 #[utoipa::path(
-    get, path = "/api/locations/bycheckins", tag = "places", params(PeriodQuery, PageQuery),
+    get, operation_id = "listLocationsByCheckins", path = "/api/locations/bycheckins", tag = "places", security(()), params(PeriodQuery, PageQuery),
     responses((status = 200, body = Vec<LocationView>), Problems),
 )]
 pub(super) async fn by_checkins(
@@ -174,7 +175,7 @@ pub(super) async fn by_checkins(
 
 /// Places in whose name a word begins with each of these words.
 #[utoipa::path(
-    get, path = "/api/locations/search", tag = "places",
+    get, operation_id = "searchLocations", path = "/api/locations/search", tag = "places", security(()),
     params(
         ("q" = String, Query, description = "Words, or the beginnings of words",
             min_length = 1, max_length = 500),

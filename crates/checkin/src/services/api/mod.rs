@@ -1,6 +1,5 @@
 //! The read API: users, places and check-ins, and what happens right now.
 
-mod caching;
 mod checkins;
 mod document;
 mod export;
@@ -21,13 +20,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tower_express_session::Session;
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -79,7 +76,7 @@ pub fn router(
     stores: Stores,
     upstream: Option<Upstream>,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> Router {
+) -> OpenApiRouter {
     let api = Api {
         accounts: Accounts::new(stores.users.clone()),
         weather: Weather::new(stores.weather.clone(), upstream),
@@ -88,12 +85,11 @@ pub fn router(
         stopping: stop.boxed().shared(),
         stores,
     };
-    let (routes, document) = routes().with_state(Arc::new(api)).split_for_parts();
-    routes.merge(document::routes(document))
+    routes().with_state(Arc::new(api))
 }
 
 fn routes() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::with_openapi(document::Api::openapi())
+    OpenApiRouter::new()
         .routes(routes!(users::user))
         .routes(routes!(users::full_name))
         .routes(routes!(users::by_email))

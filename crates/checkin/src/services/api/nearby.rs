@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use super::document::{PageQuery, Problems};
+use super::document::PageQuery;
 use super::locations::position;
 use super::paging::{Limits, Paged, Paging};
 use super::parameters::{Parameters, boolean, number};
@@ -12,6 +12,7 @@ use super::representation::{METRES_PER_MILE, NearbyLocation};
 use super::{Api, now_ms};
 use crate::domain::{Category, Coordinates, Location, StarRating};
 use crate::http::ApiError;
+use crate::http::document::Problems;
 use crate::storage::{Nearby, Page, Position, Ranked};
 
 /// No two places on earth are farther apart.
@@ -28,7 +29,7 @@ const CANDIDATES: usize = 100;
 ///
 /// With `openNow=true` a page may have fewer places than its limit, or none, and still a next one.
 #[utoipa::path(
-    get, path = "/api/locations/{lat}/{lng}/{radius}", tag = "places",
+    get, operation_id = "listLocationsNearby", path = "/api/locations/{lat}/{lng}/{radius}", tag = "places", security(()),
     params(
         ("lat" = f64, Path, description = "Degrees north", minimum = -90, maximum = 90),
         ("lng" = f64, Path, description = "Degrees east", minimum = -180, maximum = 180),

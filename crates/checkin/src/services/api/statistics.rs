@@ -7,13 +7,14 @@ use axum::Json;
 use axum::extract::State;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::document::{Id, LoginNeeded, OwnerOnly, Problems};
+use super::document::Id;
 use super::parameters::Parameters;
 use super::representation::StatisticsView;
 use super::users::user_id;
 use super::{Api, Visitor, now_ms};
 use crate::domain::{Category, Checkin, LocationId, Tally, UserId};
 use crate::http::ApiError;
+use crate::http::document::{Forbidden, LoginNeeded, Problems};
 use crate::storage::HistoryPosition;
 
 /// Check-ins read at a time.
@@ -24,8 +25,8 @@ const LOOKUPS: usize = 16;
 
 /// What one's own check-ins come to.
 #[utoipa::path(
-    get, path = "/api/user/{id}/statistics", tag = "users", security(("session" = [])), params(Id),
-    responses((status = 200, body = StatisticsView), LoginNeeded, OwnerOnly, Problems),
+    get, operation_id = "getUserStatistics", path = "/api/user/{id}/statistics", tag = "users", security(("session" = [])), params(Id),
+    responses((status = 200, body = StatisticsView), LoginNeeded, Forbidden, Problems),
 )]
 pub(super) async fn statistics(
     State(api): State<Arc<Api>>,

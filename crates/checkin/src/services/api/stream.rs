@@ -12,10 +12,10 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::future::{self, Either};
 use futures_util::{Stream, StreamExt, pin_mut, stream as streams};
 
-use super::document::{LoginNeeded, Problems};
 use super::feed::{Listener, News};
 use super::parameters::Parameters;
 use super::{Api, Visitor};
+use crate::http::document::{LoginNeeded, Problems};
 use crate::http::{ApiError, FieldError};
 use crate::storage::LogPosition;
 
@@ -39,7 +39,7 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// With the `id` of the last event, in the header `Last-Event-ID` or as `lastEventId`, it goes on
 /// behind that one. The stream ends with the session.
 #[utoipa::path(
-    get, path = "/api/checkins/stream", tag = "check-ins", security(("session" = [])),
+    get, operation_id = "streamCheckins", path = "/api/checkins/stream", tag = "check-ins", security(("session" = [])),
     params(
         ("lastEventId" = Option<String>, Query, description = "Where to go on", example = "1609602085397-0"),
         ("Last-Event-ID" = Option<String>, Header, description = "The same, as browsers send it"),

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::document::{Id, LoginNeeded, Missing, OwnerOnly, PageQuery, PeriodQuery, Problems};
+use super::document::{Id, PageQuery, PeriodQuery};
 use super::paging::{Limits, Paged};
 use super::parameters::Parameters;
 use super::representation::{CheckinView, FullName, UserView};
 use super::{Api, Visitor, now_ms};
 use crate::domain::{Email, LocationId, User, UserId};
 use crate::http::ApiError;
+use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
 use crate::storage::{HistoryPosition, Period, Position, Ranked};
 
 /// A user.
 #[utoipa::path(
-    get, path = "/api/user/{id}", tag = "users", security(("session" = [])), params(Id),
+    get, operation_id = "getUser", path = "/api/user/{id}", tag = "users", security(("session" = [])), params(Id),
     responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn user(
@@ -30,7 +31,7 @@ pub(super) async fn user(
 
 /// A user's name.
 #[utoipa::path(
-    get, path = "/api/user/{id}/fullname", tag = "users", security(("session" = [])), params(Id),
+    get, operation_id = "getUserFullName", path = "/api/user/{id}/fullname", tag = "users", security(("session" = [])), params(Id),
     responses((status = 200, body = FullName), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn full_name(
@@ -44,7 +45,7 @@ pub(super) async fn full_name(
 
 /// The user of an address.
 #[utoipa::path(
-    get, path = "/api/user/email/{email}", tag = "users", security(("session" = [])),
+    get, operation_id = "getUserByEmail", path = "/api/user/email/{email}", tag = "users", security(("session" = [])),
     params(("email" = String, Path, max_length = 254)),
     responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
 )]
@@ -60,7 +61,7 @@ pub(super) async fn by_email(
 
 /// Users by their last check-in, the latest first.
 #[utoipa::path(
-    get, path = "/api/users/recent", tag = "users", security(("session" = [])), params(PageQuery),
+    get, operation_id = "listRecentUsers", path = "/api/users/recent", tag = "users", security(("session" = [])), params(PageQuery),
     responses((status = 200, body = Vec<UserView>), LoginNeeded, Problems),
 )]
 pub(super) async fn recent(
@@ -75,7 +76,7 @@ pub(super) async fn recent(
 
 /// Users by their number of check-ins, most first.
 #[utoipa::path(
-    get, path = "/api/users/bycheckins", tag = "users", security(("session" = [])),
+    get, operation_id = "listUsersByCheckins", path = "/api/users/bycheckins", tag = "users", security(("session" = [])),
     params(PeriodQuery, PageQuery),
     responses((status = 200, body = Vec<UserView>), LoginNeeded, Problems),
 )]
@@ -92,7 +93,7 @@ pub(super) async fn by_checkins(
 
 /// Users who were last seen at a place, the latest first.
 #[utoipa::path(
-    get, path = "/api/users/at/{locationId}", tag = "users", security(("session" = [])),
+    get, operation_id = "listUsersAtLocation", path = "/api/users/at/{locationId}", tag = "users", security(("session" = [])),
     params(("locationId" = u64, Path, minimum = 1, maximum = 9007199254740991i64), PageQuery),
     responses((status = 200, body = Vec<UserView>), LoginNeeded, Missing, Problems),
 )]
@@ -112,9 +113,9 @@ pub(super) async fn at(
 
 /// One's own check-ins, the latest first.
 #[utoipa::path(
-    get, path = "/api/user/{id}/checkins", tag = "users", security(("session" = [])),
+    get, operation_id = "listUserCheckins", path = "/api/user/{id}/checkins", tag = "users", security(("session" = [])),
     params(Id, PageQuery),
-    responses((status = 200, body = Vec<CheckinView>), LoginNeeded, OwnerOnly, Problems),
+    responses((status = 200, body = Vec<CheckinView>), LoginNeeded, Forbidden, Problems),
 )]
 pub(super) async fn history(
     State(api): State<Arc<Api>>,

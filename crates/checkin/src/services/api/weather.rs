@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use quick_cache::sync::Cache;
 
 use super::Api;
-use super::document::{Id, Missing, Problems, Weatherless};
+use super::document::{Id, Weatherless};
 use super::locations::location_id;
 use super::parameters::Parameters;
 use super::upstream::{Failure, Upstream};
 use crate::domain::{Location, LocationId};
 use crate::http::ApiError;
+use crate::http::document::{Missing, Problems};
 use crate::storage::WeatherCache;
 
 /// How long an answer of the weather service is good for.
@@ -28,7 +29,7 @@ const MAX_REMEMBERED: usize = 1000;
 
 /// The weather at a place, as OpenWeatherMap describes it, at most an hour old.
 #[utoipa::path(
-    get, path = "/api/location/{id}/weather", tag = "places", params(Id),
+    get, operation_id = "getLocationWeather", path = "/api/location/{id}/weather", tag = "places", security(()), params(Id),
     responses((status = 200, body = Object), Missing, Problems, Weatherless),
 )]
 pub(super) async fn weather(

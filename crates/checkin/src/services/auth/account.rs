@@ -5,10 +5,13 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::document::{NewAccountBody, PasswordBody};
 use super::{Auth, SessionResult};
 use crate::domain::{Email, LocationId, User, text};
-use crate::http::{ApiError, ClientAddress, FieldError, Fields};
+use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
+use crate::http::{ApiError, ClientAddress, FieldError, Fields, Problem};
 use crate::passwords;
 use crate::services::identity::{USER, email_of};
 use crate::storage::{NewUser, Registered};
@@ -16,6 +19,12 @@ use crate::storage::{NewUser, Registered};
 /// The fewest characters of a new password, as OWASP asks for.
 const MIN_PASSWORD_CHARS: usize = 8;
 
+/// The account that is logged in.
+#[utoipa::path(
+    get, operation_id = "getSession", path = "/session", tag = "account",
+    security(("session" = [])),
+    responses((status = 200, body = Account), LoginNeeded, Problems),
+)]
 pub(super) async fn show(
     State(auth): State<Auth>,
     session: SessionResult,
@@ -25,6 +34,19 @@ pub(super) async fn show(
     Ok(Json(Account { user: user.into() }))
 }
 
+/// Opens an account. It does not log in.
+#[utoipa::path(
+    post, operation_id = "registerAccount", path = "/register", tag = "account", security(()),
+    request_body = NewAccountBody,
+    responses(
+        (status = 201, body = Account),
+        (
+            status = 409, description = "The address has an account",
+            body = Problem<'static>, content_type = "application/problem+json",
+        ),
+        Forbidden, BodyProblems, Problems,
+    ),
+)]
 pub(super) async fn register(
     State(auth): State<Auth>,
     fields: Fields,
@@ -38,9 +60,18 @@ pub(super) async fn register(
     }
 }
 
+/// Changes the password, which ends the account's other sessions. This one gets a fresh id.
+#[utoipa::path(
+    post, operation_id = "changePassword", path = "/password", tag = "account",
+    security(("session" = [])), request_body = PasswordBody,
+    responses(
+        (status = 200, content_type = "text/plain", body = String, description = "`OK`"),
+        LoginNeeded, Forbidden, TooOften, BodyProblems, Problems,
+    ),
+)]
 pub(super) async fn change_password(
     State(auth): State<Auth>,
-    Extension(address): Extension<ClientAddress>,
+    Extension(address): Extension<Option<ClientAddress>>,
     session: SessionResult,
     fields: Result<Fields, ApiError>,
 ) -> Result<&'static str, ApiError> {
@@ -128,13 +159,14 @@ fn new_password(text: String) -> Result<String, String> {
     Ok(text)
 }
 
-#[derive(Serialize)]
+/// An account, to its owner.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Account {
     user: PublicUser,
 }
 
 /// What an account's owner gets to see: these fields, and never the password.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PublicUser {
     id: u64,

@@ -3,17 +3,32 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
+use axum::http::header::ALLOW;
+use axum::response::IntoResponse;
 
+use super::document::LoginBody;
 use super::{Auth, SessionResult};
 use crate::domain::{Email, PasswordHash, User};
-use crate::http::{ApiError, ClientAddress, Fields, is_cross_site};
+use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
+use crate::http::{ApiError, ClientAddress, Deliberate, Fields};
 use crate::passwords::{self, Verified};
 use crate::services::identity::USER;
 
+/// Logs in: sets the session cookie, always under a fresh id.
+#[utoipa::path(
+    post, operation_id = "logIn", path = "/login", tag = "account", security(()),
+    request_body = LoginBody,
+    responses(
+        (
+            status = 200, content_type = "text/plain", body = String, description = "`OK`",
+            headers(("Set-Cookie" = String, description = "The session cookie")),
+        ),
+        LoginNeeded, Forbidden, TooOften, BodyProblems, Problems,
+    ),
+)]
 pub(super) async fn login(
     State(auth): State<Auth>,
-    Extension(address): Extension<ClientAddress>,
+    Extension(address): Extension<Option<ClientAddress>>,
     session: SessionResult,
     fields: Fields,
 ) -> Result<&'static str, ApiError> {
@@ -26,16 +41,44 @@ pub(super) async fn login(
     Ok("OK")
 }
 
+/// Logs out: destroys the session and clears the cookie, also when there was none.
+///
+/// A browser that is ahead of its user (`Sec-Purpose: prefetch`) is refused.
+#[utoipa::path(
+    get, operation_id = "logOut", path = "/logout", tag = "account", security(()),
+    responses(
+        (status = 200, content_type = "text/plain", body = String, description = "`OK`"),
+        Forbidden, Problems,
+    ),
+)]
 pub(super) async fn logout(
-    headers: HeaderMap,
+    // This is the one GET that changes something.
+    _deliberate: Deliberate,
     session: SessionResult,
 ) -> Result<&'static str, ApiError> {
-    // The cross-site guard looks at unsafe methods; this is the one GET that changes something.
-    if is_cross_site(&headers) {
-        return Err(ApiError::CrossSite);
-    }
+    end(session).await
+}
+
+/// Logs out, as a GET does.
+#[utoipa::path(
+    post, operation_id = "logOutByPost", path = "/logout", tag = "account", security(()),
+    responses(
+        (status = 200, content_type = "text/plain", body = String, description = "`OK`"),
+        Forbidden, Problems,
+    ),
+)]
+pub(super) async fn logout_by_post(session: SessionResult) -> Result<&'static str, ApiError> {
+    end(session).await
+}
+
+async fn end(session: SessionResult) -> Result<&'static str, ApiError> {
     session?.destroy().await?;
     Ok("OK")
+}
+
+/// A HEAD request must change nothing, and is a GET to the router unless it is told otherwise.
+pub(super) async fn logout_by_another_method() -> impl IntoResponse {
+    ([(ALLOW, "GET, POST")], ApiError::MethodNotAllowed)
 }
 
 impl Auth {
@@ -44,13 +87,13 @@ impl Auth {
         &self,
         email: &Email,
         password: String,
-        address: ClientAddress,
+        address: Option<ClientAddress>,
     ) -> Result<User, ApiError> {
         let account = email.canonical();
         let wait = |now| {
             Duration::max(
                 self.account_failures.wait(&account, now),
-                self.address_failures.wait(&address, now),
+                address.map_or(Duration::ZERO, |at| self.address_failures.wait(&at, now)),
             )
         };
         let wait = wait(Instant::now());
@@ -62,7 +105,9 @@ impl Auth {
         let verified = self.passwords.verify(password, stored).await?;
         let (Some(user), Verified::Yes | Verified::YesRehashed(_)) = (user, &verified) else {
             self.account_failures.failed(&account, Instant::now());
-            self.address_failures.failed(&address, Instant::now());
+            if let Some(address) = address {
+                self.address_failures.failed(&address, Instant::now());
+            }
             return Err(ApiError::InvalidLogin);
         };
         self.account_failures.succeeded(&account);

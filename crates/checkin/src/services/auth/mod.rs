@@ -1,15 +1,17 @@
 //! The authentication service: who logs in gets a session, who logs out loses it.
 
 mod account;
+mod document;
 mod login;
 mod sessions;
 
 use std::fmt;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::head;
 use tower_express_session::{Accounts, Session, SessionRejection};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::http::{ClientAddress, FailureThrottle};
 use crate::passwords::Passwords;
@@ -46,7 +48,7 @@ pub fn router(
     users: Arc<dyn UserRepository>,
     account_sessions: Accounts,
     passwords: Passwords,
-) -> Router {
+) -> OpenApiRouter {
     let auth = Auth {
         users,
         account_sessions,
@@ -54,14 +56,17 @@ pub fn router(
         account_failures: FailureThrottle::new(FREE_ACCOUNT_FAILURES),
         address_failures: FailureThrottle::new(FREE_ADDRESS_FAILURES),
     };
-    Router::new()
-        .route("/login", post(login::login))
-        .route("/logout", get(login::logout).post(login::logout))
-        .route("/session", get(account::show))
-        .route("/register", post(account::register))
-        .route("/password", post(account::change_password))
-        .route("/sessions", get(sessions::list).delete(sessions::end_others))
-        .route("/sessions/{handle}", delete(sessions::end))
+    let no_other_logout =
+        head(login::logout_by_another_method).fallback(login::logout_by_another_method);
+    OpenApiRouter::new()
+        .routes(routes!(login::login))
+        .routes(routes!(login::logout, login::logout_by_post))
+        .route("/logout", no_other_logout)
+        .routes(routes!(account::show))
+        .routes(routes!(account::register))
+        .routes(routes!(account::change_password))
+        .routes(routes!(sessions::list, sessions::end_others))
+        .routes(routes!(sessions::end))
         .with_state(auth)
 }
 

@@ -7,19 +7,24 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
 use tower_express_session::{AccountSession, Session};
+use utoipa::ToSchema;
 
 use super::{Auth, SessionResult};
 use crate::http::ApiError;
+use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
 use crate::services::identity::email_of;
 
-#[derive(Serialize)]
+/// An account's sessions, the newest first.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Sessions {
     sessions: Vec<ListedSession>,
 }
 
-#[derive(Serialize)]
+/// A session.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ListedSession {
+    /// Names the session here; never its id.
     handle: String,
     /// Milliseconds since 1970, as is the next.
     since: u64,
@@ -29,11 +34,18 @@ struct ListedSession {
     current: bool,
 }
 
-#[derive(Serialize)]
+/// How many sessions have ended.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Ended {
     ended: usize,
 }
 
+/// The account's sessions.
+#[utoipa::path(
+    get, operation_id = "listSessions", path = "/sessions", tag = "account",
+    security(("session" = [])),
+    responses((status = 200, body = Sessions), LoginNeeded, Problems),
+)]
 pub(super) async fn list(
     State(auth): State<Auth>,
     session: SessionResult,
@@ -46,6 +58,16 @@ pub(super) async fn list(
     Ok(Json(Sessions { sessions: sessions.collect() }))
 }
 
+/// Ends a session of the account.
+#[utoipa::path(
+    delete, operation_id = "endSession", path = "/sessions/{handle}", tag = "account",
+    security(("session" = [])),
+    params(("handle" = String, Path, description = "As `GET /sessions` lists it")),
+    responses(
+        (status = 204, description = "It has ended"),
+        LoginNeeded, Forbidden, Missing, Problems,
+    ),
+)]
 pub(super) async fn end(
     State(auth): State<Auth>,
     session: SessionResult,
@@ -62,6 +84,12 @@ pub(super) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Ends every session of the account but this one.
+#[utoipa::path(
+    delete, operation_id = "endOtherSessions", path = "/sessions", tag = "account",
+    security(("session" = [])),
+    responses((status = 200, body = Ended), LoginNeeded, Forbidden, Problems),
+)]
 pub(super) async fn end_others(
     State(auth): State<Auth>,
     session: SessionResult,

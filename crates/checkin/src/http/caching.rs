@@ -11,26 +11,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::http::ApiError;
+use super::ApiError;
 
 /// How many bytes of the body's hash make its tag.
 const TAG_BYTES: usize = 16;
 
 /// How long an answer may be kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cached(Duration);
+pub struct Cached(Duration);
 
 impl Cached {
-    pub(super) const fn seconds(seconds: u64) -> Self {
+    /// This many seconds.
+    #[must_use]
+    pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    pub(super) const fn minutes(minutes: u64) -> Self {
+    /// This many minutes.
+    #[must_use]
+    pub const fn minutes(minutes: u64) -> Self {
         Self::seconds(minutes * 60)
     }
 
     /// The value as JSON, or 304 if the client has it already.
-    pub(super) fn answer(self, headers: &HeaderMap, value: &impl Serialize) -> Response {
+    pub fn answer(self, headers: &HeaderMap, value: &impl Serialize) -> Response {
         let Ok(body) = serde_json::to_vec(value) else { return ApiError::Internal.into_response() };
         let tag = tag(&body);
         let mut response = match matches(headers, &tag) {

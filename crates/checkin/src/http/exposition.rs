@@ -1,0 +1,158 @@
+//! The two formats of `/metrics`, and which one a client asks for.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+use super::media_type::MediaType;
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Prometheus text 0.0.4, which everything reads that reads metrics.
+    Text,
+    /// OpenMetrics 1.0.0, for clients that name it.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The format that `Accept` asks for: text unless OpenMetrics is named, and is wanted as much.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+        let ranges: Vec<_> = lines.flat_map(MediaType::list).collect();
+        let named = quality(&ranges, &["application/openmetrics-text"], "1.0.0");
+        let text = quality(&ranges, &["text/plain", "text/*", "*/*"], "0.0.4");
+        if named > 0.0 && named >= text { Self::OpenMetrics } else { Self::Text }
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// Writes all metrics.
+    ///
+    /// # Errors
+    ///
+    /// When a metric cannot write itself.
+    pub(super) fn write(self, registry: &Registry) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, registry)?;
+        Ok(match self {
+            Self::Text => to_text(&text),
+            Self::OpenMetrics => text,
+        })
+    }
+}
+
+/// How much a client wants a media type of this version: the `q` of the most specific range that
+/// fits it. The names go from the most specific one on.
+fn quality(ranges: &[MediaType], names: &[&str], version: &str) -> f32 {
+    let fits = |range: &&MediaType| range.parameter("version").all(|given| given == version);
+    let found = names.iter().find_map(|name| {
+        let named = ranges.iter().filter(|range| range.essence == *name).filter(fits);
+        named.map(q).max_by(f32::total_cmp)
+    });
+    found.unwrap_or(0.0)
+}
+
+fn q(range: &MediaType) -> f32 {
+    let given = range.parameter("q").next().map_or(Ok(1.0), str::parse);
+    given.ok().filter(|q| (0.0..=1.0).contains(q)).unwrap_or(0.0)
+}
+
+/// OpenMetrics as Prometheus text 0.0.4: a counter's `HELP` and `TYPE` name it as its samples do,
+/// units have no line of their own, and nothing marks the end.
+fn to_text(open_metrics: &str) -> String {
+    // `HELP` comes first, and does not say what it is about.
+    let counters: HashSet<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("EOF" | "UNIT"), ..) => continue,
+            (Some("#"), Some(kind @ ("HELP" | "TYPE")), Some(name), Some(rest))
+                if counters.contains(name) =>
+            {
+                text += &format!("# {kind} {name}_total {rest}");
+            }
+            _ => text += line,
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::metrics::gauge::Gauge;
+    use prometheus_client::registry::Unit;
+
+    use super::*;
+
+    #[test]
+    fn text_unless_open_metrics_is_asked_for() {
+        let prometheus_2 = "application/openmetrics-text;version=1.0.0,\
+            application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+            application/openmetrics-text;version=0.0.1;q=0.4,\
+            text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        for (accept, expected) in [
+            ("", Format::Text),
+            ("*/*", Format::Text),
+            ("application/*", Format::Text),
+            ("text/plain;version=0.0.4", Format::Text),
+            ("text/plain; version=0.0.4; charset=utf-8", Format::Text),
+            ("application/json", Format::Text),
+            ("nonsense", Format::Text),
+            (prometheus_2, Format::OpenMetrics),
+            (prometheus_3, Format::OpenMetrics),
+            ("application/openmetrics-text", Format::OpenMetrics),
+            ("Application/OpenMetrics-Text ; Version=\"1.0.0\"", Format::OpenMetrics),
+            ("application/openmetrics-text; version=1.0.0; charset=utf-8", Format::OpenMetrics),
+            ("application/openmetrics-text;version=1.0.0,*/*;q=0.1", Format::OpenMetrics),
+            ("application/openmetrics-text, text/plain", Format::OpenMetrics),
+            ("application/openmetrics-text;q=0.5, text/plain", Format::Text),
+            ("application/openmetrics-text;q=0.5, */*;q=0.9", Format::Text),
+            ("application/openmetrics-text;q=0.5, text/plain;q=0.1, */*", Format::OpenMetrics),
+            ("application/openmetrics-text;q=0", Format::Text),
+            ("application/openmetrics-text;q=2", Format::Text),
+            ("application/openmetrics-text;version=0.0.1", Format::Text),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, accept.parse().unwrap());
+            assert_eq!(Format::of(&headers), expected, "{accept}");
+        }
+        let mut headers = HeaderMap::new();
+        assert_eq!(Format::of(&headers), Format::Text);
+        headers.append(ACCEPT, "text/plain;q=0.3".parse().unwrap());
+        headers.append(ACCEPT, "application/openmetrics-text".parse().unwrap());
+        assert_eq!(Format::of(&headers), Format::OpenMetrics, "several lines are one list");
+    }
+
+    #[test]
+    fn both_formats_name_a_counter_as_they_should() {
+        let mut registry = Registry::default();
+        registry.register("sent", "What was sent", Counter::<u64>::default());
+        registry.register_with_unit("waits", "Time", Unit::Seconds, Gauge::<i64>::default());
+        let open_metrics = Format::OpenMetrics.write(&registry).unwrap();
+        assert!(
+            open_metrics
+                .starts_with("# HELP sent What was sent.\n# TYPE sent counter\nsent_total 0\n")
+        );
+        assert!(open_metrics.ends_with("# EOF\n"));
+        let text = "# HELP sent_total What was sent.\n# TYPE sent_total counter\nsent_total 0\n\
+            # HELP waits_seconds Time.\n# TYPE waits_seconds gauge\nwaits_seconds 0\n";
+        assert_eq!(Format::Text.write(&registry).unwrap(), text);
+    }
+}

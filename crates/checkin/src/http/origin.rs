@@ -1,0 +1,245 @@
+//! Where a request came from: over TLS or not, from a page of ours or of another site, from a user
+//! or from a browser that is ahead of its user.
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use reqwest::Url;
+
+use super::ApiError;
+
+/// The headers by which browsers mark a request that they send ahead of their user, the newest
+/// first.
+const PREFETCH_HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+
+/// Whether a page of another site sent a request, as the middleware stack has found out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CrossSite(pub(super) bool);
+
+/// Makes sure that a request is its user's own wish, for a GET that changes something: the
+/// cross-site guard lets every safe method pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Deliberate;
+
+impl<S: Sync> FromRequestParts<S> for Deliberate {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        if is_prefetch(&parts.headers) {
+            return Err(ApiError::Prefetch);
+        }
+        match parts.extensions.get() {
+            Some(CrossSite(false)) => Ok(Self),
+            _ => Err(ApiError::CrossSite),
+        }
+    }
+}
+
+/// Methods that change nothing (RFC 9110, 9.2.1).
+pub(super) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether a page of another site sent this request. A program that sends neither of the two
+/// headers is no page.
+pub(super) fn is_cross_site(request: &Request, trust_proxy: bool) -> bool {
+    let site = request.headers().get("sec-fetch-site").map(|site| site.as_bytes());
+    match site.filter(|site| !site.is_empty()) {
+        Some(site) => site != b"same-origin" && site != b"none",
+        None => {
+            request.headers().contains_key(ORIGIN)
+                && is_other_origin(request, trust_proxy).unwrap_or(true)
+        }
+    }
+}
+
+/// Whether a trusted proxy says that the client's connection has TLS. The first item counts, as it
+/// does for Express: it is about the first connection.
+pub(super) fn came_over_tls(headers: &HeaderMap, trust_proxy: bool) -> bool {
+    trust_proxy && forwarded(headers, "x-forwarded-proto").is_some_and(is("https"))
+}
+
+/// Compares the `Origin` with the address that the request was sent to; nothing if one of them
+/// cannot be read.
+///
+/// Whether TLS ended at a proxy is not known unless a trusted one says so; then the scheme is taken
+/// to be that of the `Origin`.
+fn is_other_origin(request: &Request, trust_proxy: bool) -> Option<bool> {
+    let headers = request.headers();
+    let origin = http_url(only(headers, ORIGIN.as_str())?)?;
+    let forwarded = |name| trust_proxy.then(|| forwarded(headers, name)).flatten();
+    let scheme = forwarded("x-forwarded-proto").unwrap_or(origin.scheme());
+    let host = request.uri().authority().map(|authority| authority.as_str());
+    let host = forwarded("x-forwarded-host").or(host).or_else(|| only(headers, HOST.as_str()))?;
+    let own = http_url(&format!("{}://{host}", scheme.to_ascii_lowercase()))?;
+    Some(origin.origin() != own.origin())
+}
+
+/// The URL of an origin, which has no path and no user.
+fn http_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_http = matches!(url.scheme(), "http" | "https");
+    let is_bare = text.matches('/').count() == 2 && !text.contains(['@', '?', '#', '\\']);
+    (is_http && is_bare).then_some(url)
+}
+
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    let lines = PREFETCH_HEADERS.iter().flat_map(|name| headers.get_all(*name));
+    let mut words = lines.filter_map(|line| line.to_str().ok()).flat_map(|l| l.split([';', ',']));
+    words.any(|word| ["prefetch", "prerender", "preview"].iter().any(|ahead| is(ahead)(word)))
+}
+
+/// The first item of a list that proxies write.
+fn forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.next()?.split(',').next().map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// The value of a header that stands once.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next().filter(|_| lines.next().is_none());
+    line?.to_str().ok()
+}
+
+fn is(word: &str) -> impl Fn(&str) -> bool {
+    move |item| item.trim().eq_ignore_ascii_case(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> Request {
+        let mut request = Request::builder().uri("/logout");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn what_the_browser_says_of_the_site_comes_first() {
+        for (site, origin, expected) in [
+            (None, None, false),
+            (Some("same-origin"), None, false),
+            (Some("none"), None, false),
+            (Some("cross-site"), None, true),
+            (Some("same-site"), None, true),
+            (Some("cross-site"), Some("http://here:1"), true),
+            (Some("same-origin"), Some("null"), false),
+            (Some(""), Some("http://there"), true),
+            (None, Some("http://here:1"), false),
+            (None, Some("http://there"), true),
+            (None, Some("null"), true),
+            (None, Some(""), true),
+        ] {
+            let mut headers = vec![("host", "here:1")];
+            headers.extend(site.map(|site| ("sec-fetch-site", site)));
+            headers.extend(origin.map(|origin| ("origin", origin)));
+            assert_eq!(is_cross_site(&request(&headers), false), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn origins_are_compared_as_origins() {
+        for (origin, host, is_own) in [
+            ("http://shop.example", "shop.example", true),
+            ("http://shop.example", "shop.example:80", true),
+            ("http://shop.example:80", "shop.example", true),
+            ("https://shop.example", "shop.example:443", true),
+            ("https://shop.example:443", "shop.example", true),
+            ("https://shop.example", "shop.example", true),
+            ("http://shop.example", "SHOP.Example", true),
+            ("http://SHOP.example", "shop.example:80", true),
+            ("http://[::1]:8080", "[::1]:8080", true),
+            ("http://[::1]", "[0:0:0:0:0:0:0:1]:80", true),
+            ("http://xn--bcher-kva.example", "xn--bcher-kva.example", true),
+            ("http://shop.example:8080", "shop.example", false),
+            ("http://shop.example", "shop.example:8080", false),
+            ("http://shop.example", "shop.example:443", false),
+            ("https://shop.example", "shop.example:80", false),
+            ("http://www.shop.example", "shop.example", false),
+            ("http://shop.example", "www.shop.example", false),
+            ("http://shop.example.evil.example", "shop.example", false),
+            ("http://shop.example.", "shop.example", false),
+            ("http://shop.example@evil.example", "shop.example", false),
+            ("http://evil.example/shop.example", "evil.example", false),
+            ("http://shop.example http://shop.example", "shop.example", false),
+            ("ftp://shop.example", "shop.example", false),
+            ("chrome-extension://shop.example", "shop.example", false),
+            ("file://", "shop.example", false),
+            ("shop.example", "shop.example", false),
+            ("null", "null", false),
+            ("http://shop.example", "", false),
+        ] {
+            let request = request(&[("origin", origin), ("host", host)]);
+            assert_eq!(is_cross_site(&request, false), !is_own, "{origin} {host}");
+            assert_eq!(is_cross_site(&request, true), !is_own, "{origin} {host}");
+        }
+        let twice = [("origin", "http://a"), ("origin", "http://a"), ("host", "a")];
+        assert!(is_cross_site(&request(&twice), false));
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_scheme_and_host() {
+        let of_proxy = [
+            ("https://shop.example", "https", "", true),
+            ("https://shop.example", " HTTPS , http", "", true),
+            ("http://shop.example", "https", "", false),
+            ("https://shop.example", "http", "", false),
+            ("https://out.example", "https", "out.example", true),
+            ("https://out.example", "https", "out.example:443, 10.0.0.1", true),
+            ("https://shop.example", "https", "out.example", false),
+        ];
+        for (origin, scheme, host, is_own) in of_proxy {
+            let mut headers =
+                vec![("origin", origin), ("host", "shop.example"), ("x-forwarded-proto", scheme)];
+            if !host.is_empty() {
+                headers.push(("x-forwarded-host", host));
+            }
+            assert_eq!(is_cross_site(&request(&headers), true), !is_own, "{headers:?}");
+            let is_host = origin.ends_with("shop.example");
+            assert_eq!(is_cross_site(&request(&headers), false), !is_host, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_the_request_line_wins_over_the_host() {
+        let mut request = request(&[("origin", "http://shop.example"), ("host", "other.example")]);
+        *request.uri_mut() = "http://shop.example:80/logout".parse().unwrap();
+        assert!(!is_cross_site(&request, false));
+    }
+
+    #[test]
+    fn tls_is_what_a_trusted_proxy_says() {
+        for (value, expected) in
+            [("https", true), (" HTTPS ", true), ("https, http", true), ("http, https", false)]
+        {
+            let headers = request(&[("x-forwarded-proto", value)]).headers().clone();
+            assert_eq!(came_over_tls(&headers, true), expected, "{value}");
+            assert!(!came_over_tls(&headers, false), "{value}");
+        }
+        assert!(!came_over_tls(&HeaderMap::new(), true));
+    }
+
+    #[test]
+    fn browsers_say_when_they_are_ahead_of_their_user() {
+        for (name, value, expected) in [
+            ("sec-purpose", "prefetch", true),
+            ("sec-purpose", "prefetch;prerender", true),
+            ("sec-purpose", "prefetch; anonymous-client-ip", true),
+            ("purpose", "Prefetch", true),
+            ("x-moz", "prefetch", true),
+            ("x-purpose", "preview", true),
+            ("sec-purpose", "", false),
+            ("purpose", "none", false),
+            ("accept", "prefetch", false),
+        ] {
+            assert_eq!(is_prefetch(request(&[(name, value)]).headers()), expected, "{name}");
+        }
+    }
+}

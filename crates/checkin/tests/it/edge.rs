@@ -1,0 +1,151 @@
+//! HTTP at the edge: what headers may look like, what a proxy says, and what every answer has.
+
+use serde_json::json;
+use testkit::{Client, Method, Response};
+
+use crate::harness::{CHECKIN, EMAIL, Site, accepted, at, expect_plain, expect_problem, log_in};
+
+#[tokio::test]
+async fn every_401_names_a_way_to_log_in() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let wrong = json!({"email": EMAIL, "password": "not the one"});
+    let mut client = console.client();
+    let mut answers =
+        vec![client.post("/login", &wrong).await, client.post(CHECKIN, &at(2, 5)).await];
+    for path in ["/session", "/sessions", "/api/user/77", "/api/checkins/latest"] {
+        answers.push(client.get(path).await);
+    }
+    answers.push(client.post("/password", &json!({})).await);
+    answers.push(client.delete("/sessions").await);
+    for answer in answers {
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        assert_eq!(answer.header("www-authenticate"), Some("Cookie realm=\"checkin\""));
+    }
+    expect_plain(&log_in(&mut client).await, 200, "OK");
+    assert_eq!(client.get("/session").await.header("www-authenticate"), None);
+}
+
+#[tokio::test]
+async fn only_its_user_ends_a_session() {
+    let site = Site::sqlite();
+    let auth = site.auth(&[]);
+    let mut al = auth.logged_in().await;
+    for method in [Method::HEAD, Method::PUT, Method::OPTIONS] {
+        let refused = al.request(method.clone(), "/logout").send().await;
+        assert_eq!(refused.status, 405, "{method}");
+        assert_eq!(refused.header("allow"), Some("GET, POST"), "{method}");
+    }
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ] {
+        let early = al.request(Method::GET, "/logout").header(name, value).send().await;
+        expect_problem(&early, 403, &[]);
+    }
+    assert_eq!(al.get("/session").await.status, 200, "still logged in");
+    assert_eq!(al.request(Method::HEAD, "/session").send().await.status, 200);
+    expect_plain(&al.get("/logout").await, 200, "OK");
+    assert_eq!(al.get("/session").await.status, 401);
+}
+
+#[tokio::test]
+async fn content_types_as_the_standard_writes_them() {
+    let site = Site::sqlite();
+    let console = site.console(&["--duplicate-window", "0"]);
+    let al = console.logged_in().await;
+    let send = async |lines: &[&str]| -> Response {
+        let mut client = al.clone();
+        let mut request = client.request(Method::POST, CHECKIN).body(at(2, 5).to_string());
+        for line in lines {
+            request = request.header("content-type", line);
+        }
+        request.send().await
+    };
+    for right in [
+        "application/json ; charset=utf-8",
+        "Application/JSON;CHARSET=UTF-8",
+        "application/json;\tcharset=\"utf-8\"",
+        "application/json;",
+    ] {
+        accepted(&send(&[right]).await);
+    }
+    for wrong in [
+        &["application/json ; charset=utf-16"][..],
+        &["application/json;charset=\"ISO-8859-1\""],
+        &["application/json charset=utf-8"],
+        &["application/json", "application/json"],
+    ] {
+        expect_problem(&send(wrong).await, 415, &[]);
+    }
+}
+
+/// A request of a page at `origin`, to an authentication service that is reached as `host`.
+async fn from_page(client: &mut Client, origin: &str, host: &str, scheme: &str) -> u16 {
+    let login = json!({"email": EMAIL, "password": "not the one"});
+    let mut request = client.request(Method::POST, "/login").header("host", host);
+    if !scheme.is_empty() {
+        request = request.header("x-forwarded-proto", scheme);
+    }
+    request.header("origin", origin).json(&login).send().await.status
+}
+
+#[tokio::test]
+async fn pages_of_the_same_origin_pass() {
+    let site = Site::sqlite();
+    let (direct, proxied) = (site.auth(&[]), site.auth(&["--trust-proxy"]));
+    for (origin, host) in [
+        ("http://shop.example", "shop.example:80"),
+        ("https://shop.example", "shop.example:443"),
+        ("https://shop.example", "shop.example"),
+        ("http://shop.example", "SHOP.example"),
+    ] {
+        let status = from_page(&mut direct.client(), origin, host, "").await;
+        assert!(matches!(status, 401 | 429), "{origin} {host}: {status}");
+    }
+    for (origin, host) in [
+        ("http://shop.example:8080", "shop.example"),
+        ("http://www.shop.example", "shop.example"),
+        ("http://shop.example", "shop.example:443"),
+        ("null", "shop.example"),
+    ] {
+        assert_eq!(from_page(&mut direct.client(), origin, host, "").await, 403, "{origin} {host}");
+    }
+    let mut proxied = proxied.client();
+    for (origin, scheme, is_own) in [
+        ("https://shop.example", "https", true),
+        ("http://shop.example", "https", false),
+        ("https://shop.example", "http", false),
+    ] {
+        let status = from_page(&mut proxied, origin, "shop.example", scheme).await;
+        assert_eq!(status != 403, is_own, "{origin} {scheme}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn strict_transport_is_for_those_who_came_over_tls() {
+    let site = Site::sqlite();
+    let plain = site.auth(&[]);
+    let proxied = site.auth(&["--trust-proxy"]);
+    let below = ["--trust-proxy", "--hsts-include-subdomains", "--hsts-max-age", "2d"];
+    let below = site.auth(&below);
+    for (service, scheme, expected) in [
+        (&plain, "https", None),
+        (&proxied, "", None),
+        (&proxied, "http", None),
+        (&proxied, "https", Some("max-age=31536000")),
+        (&proxied, " HTTPS, http", Some("max-age=31536000")),
+        (&below, "http", None),
+        (&below, "https", Some("max-age=172800; includeSubDomains")),
+    ] {
+        let mut client = service.client();
+        for path in ["/healthz", "/nothing", "/session"] {
+            let request = client.request(Method::GET, path).header("x-forwarded-proto", scheme);
+            let answer = request.send().await;
+            let told = answer.header("strict-transport-security");
+            assert_eq!(told, expected, "{path} over {scheme:?}");
+        }
+    }
+}
