@@ -6,13 +6,14 @@ use std::fmt;
 /// Most characters of a first name, a last name, or the name of a location.
 pub const MAX_NAME_CHARS: usize = 100;
 
-/// Checks a text of one line: something in it, no blanks around it, no control characters.
+/// Checks a text of one line: something to see in it, no blanks around it, no control characters, and
+/// nothing that changes the direction of the text around it.
 ///
 /// # Errors
 ///
 /// The first rule that is broken.
 pub fn check_line(text: &str, max_chars: usize) -> Result<(), TextError> {
-    check(text, max_chars, char::is_control)
+    check(text, max_chars, is_line_break)
 }
 
 /// Like [`check_line`], but line breaks may stand inside.
@@ -21,7 +22,7 @@ pub fn check_line(text: &str, max_chars: usize) -> Result<(), TextError> {
 ///
 /// The first rule that is broken.
 pub fn check_prose(text: &str, max_chars: usize) -> Result<(), TextError> {
-    check(text, max_chars, |c| c.is_control() && c != '\n')
+    check(text, max_chars, |_| false)
 }
 
 fn check(text: &str, max_chars: usize, refused: fn(char) -> bool) -> Result<(), TextError> {
@@ -31,13 +32,42 @@ fn check(text: &str, max_chars: usize, refused: fn(char) -> bool) -> Result<(), 
     if text.trim() != text {
         return Err(TextError::Padded);
     }
-    if text.chars().any(refused) {
+    if text.chars().any(|c| refused(c) || (c.is_control() && !is_line_break(c))) {
         return Err(TextError::Control);
+    }
+    if text.chars().any(changes_direction) {
+        return Err(TextError::Direction);
+    }
+    if text.chars().all(is_invisible) {
+        return Err(TextError::Invisible);
     }
     if text.chars().count() > max_chars {
         return Err(TextError::TooLong { max_chars });
     }
     Ok(())
+}
+
+/// Line feed, and the separators of lines and paragraphs.
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\n' | '\u{2028}' | '\u{2029}')
+}
+
+/// Embeddings, overrides and isolates: one that is not closed turns round what comes after the text.
+/// Marks of direction (such as U+200E) are not of them: names in Arabic and Hebrew have them.
+fn changes_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What has no shape of its own: blanks, and characters that Unicode calls default ignorable (joiners,
+/// which words and emoji need, are of them), and the empty Braille cell.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Why a text is not fit to be shown.
@@ -46,6 +76,8 @@ pub enum TextError {
     Empty,
     Padded,
     Control,
+    Direction,
+    Invisible,
     TooLong { max_chars: usize },
 }
 
@@ -55,6 +87,10 @@ impl fmt::Display for TextError {
             Self::Empty => f.write_str("must not be empty"),
             Self::Padded => f.write_str("must not begin or end with a blank"),
             Self::Control => f.write_str("must not contain control characters"),
+            Self::Direction => {
+                f.write_str("must not contain characters that change the direction of text")
+            }
+            Self::Invisible => f.write_str("must have a visible character"),
             Self::TooLong { max_chars } => write!(f, "must be at most {max_chars} characters long"),
         }
     }
@@ -74,7 +110,10 @@ mod tests {
             ("", Err(TextError::Empty), Err(TextError::Empty)),
             (" Al", Err(TextError::Padded), Err(TextError::Padded)),
             ("a\nb", Err(TextError::Control), Ok(())),
+            ("a\u{2028}b", Err(TextError::Control), Ok(())),
             ("a\u{1b}b", Err(TextError::Control), Err(TextError::Control)),
+            ("a\u{202e}b", Err(TextError::Direction), Err(TextError::Direction)),
+            ("\u{200b}", Err(TextError::Invisible), Err(TextError::Invisible)),
             (
                 "seven77",
                 Err(TextError::TooLong { max_chars: 6 }),
@@ -83,6 +122,45 @@ mod tests {
         ] {
             assert_eq!(check_line(text, 6), line, "{text:?}");
             assert_eq!(check_prose(text, 6), prose, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn something_is_to_be_seen() {
+        for text in [
+            "\u{200b}\u{200d}\u{feff}",
+            "\u{200e}\u{200f}",
+            "\u{2060}",
+            "\u{ad}",
+            "\u{3164}",
+            "\u{115f}\u{1160}",
+            "\u{2800}\u{2800}",
+            "\u{fe0f}",
+            "\u{e0061}\u{e007f}",
+            "\u{200b} \u{200b}",
+        ] {
+            assert_eq!(check_line(text, 100), Err(TextError::Invisible), "{text:?}");
+        }
+        for text in ["\u{202d}Al", "Al\u{202c}", "\u{2066}Al\u{2069}", "\u{202e}"] {
+            assert_eq!(check_line(text, 100), Err(TextError::Direction), "{text:?}");
+        }
+    }
+
+    /// Joiners and selectors stand inside of words and emoji.
+    #[test]
+    fn names_of_every_script_are_taken() {
+        for text in [
+            "می\u{200c}خواهم",
+            "ශ්\u{200d}රී ලංකා",
+            "👩\u{200d}👩\u{200d}👧",
+            "☕\u{fe0f}",
+            "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+            "שלום\u{200f}",
+            "ร้าน\u{200b}กาแฟ",
+            "O’Hara",
+            "𐍈",
+        ] {
+            assert_eq!(check_line(text, 100), Ok(()), "{text:?}");
         }
     }
 }
