@@ -6,6 +6,7 @@ use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
 use super::Visit;
+use crate::domain::Coordinates;
 
 const BEGINNING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
     <gpx version=\"1.1\" creator=\"checkin\" xmlns=\"http://www.topografix.com/GPX/1/1\">\n";
@@ -29,7 +30,7 @@ pub(super) fn write(out: &mut impl Write, visit: &Visit<'_>) -> Result<()> {
     writer
         .create_element("wpt")
         .with_attribute(("lat", coordinates.latitude().to_string().as_str()))
-        .with_attribute(("lon", coordinates.longitude().to_string().as_str()))
+        .with_attribute(("lon", longitude(coordinates).to_string().as_str()))
         // The schema has them in this order.
         .write_inner_content(|writer| {
             if let Some(time) = super::rfc3339(visit.checkin.time_ms) {
@@ -44,6 +45,12 @@ pub(super) fn write(out: &mut impl Write, visit: &Visit<'_>) -> Result<()> {
 
 pub(super) fn end(out: &mut impl Write) -> Result<()> {
     out.write_all(END.as_bytes())
+}
+
+/// The schema ends before 180 degrees east, which is 180 degrees west.
+fn longitude(coordinates: Coordinates) -> f64 {
+    let longitude = coordinates.longitude();
+    if longitude >= 180.0 { -180.0 } else { longitude }
 }
 
 fn element(writer: &mut Writer<impl Write>, name: &str, text: &str) -> Result<()> {

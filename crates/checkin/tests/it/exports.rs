@@ -1,6 +1,8 @@
 //! A person's check-ins out of one store and into another.
 
 use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
@@ -95,12 +97,92 @@ fn waypoints_go_into_a_file() {
     assert!(said.starts_with(&format!("{count} check-ins written to ")), "{said}");
 }
 
+/// Places that are named and lie as badly as an import takes them.
+fn hostile_places() -> Value {
+    let names = [
+        "=1+1",
+        "@SUM(A1)",
+        "+1",
+        "-1",
+        "a \"b\", 'c'; d",
+        "<wpt> & ]]> &amp; <!--",
+        "\u{fffe}\u{ffff}x",
+        "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+        "x\u{200f}",
+        "\\n\\",
+        "{\"checkins\":[",
+        "日本語, Ж",
+    ];
+    let points = ["180,-16.8", "-180,90", "0.0000001,-0.0000001", "-0,0", "179.9999999,-90"];
+    let places = names.iter().zip(1..).map(|(name, id)| {
+        json!({"id": id, "name": name, "category": "bar", "location": points[id % points.len()]})
+    });
+    let al = json!({"id": 77, "firstName": "Al", "lastName": "Appelhof", "email": AL,
+                    "password": "long enough"});
+    let times =
+        ["1970-01-01T00:00:00.001Z", "2016-02-29T23:59:59.999+14:00", "2021-01-02T15:41:25Z"];
+    let checkins = (1..=names.len()).map(|id| {
+        json!({"time": times[id % times.len()], "userId": 77, "locationId": id, "starRating": id % 6})
+    });
+    json!({"users": [al], "locations": places.collect::<Vec<_>>(),
+           "checkins": checkins.collect::<Vec<_>>()})
+}
+
+#[test]
+fn exports_are_valid_and_load_again_from_sqlite() {
+    exports_are_valid_and_load_again(&Site::empty_sqlite());
+}
+
+#[test]
+fn exports_are_valid_and_load_again_from_redis() {
+    exports_are_valid_and_load_again(&Site::empty_redis());
+}
+
+fn exports_are_valid_and_load_again(site: &Site) {
+    let places = hostile_places();
+    let count = places["checkins"].as_array().unwrap().len();
+    let loaded = load(site, "places.json", &places.to_string());
+    assert_eq!(loaded.code, 0, "{}{}", loaded.stdout, loaded.stderr);
+    site.count_all();
+
+    let gpx = export(site, &["--format", "gpx"]);
+    assert!(gpx.contains("lat=\"-16.8\" lon=\"-180\""), "{gpx}");
+    assert_eq!(gpx.matches("<wpt ").count(), count);
+    expect_valid_gpx(site, &gpx);
+    // The schema can tell.
+    let path = site.directory.path().join("wrong.gpx");
+    fs::write(&path, gpx.replace("lon=\"-180\"", "lon=\"180\"")).unwrap();
+    assert!(!xmllint(&path).status.success());
+
+    for (format, file) in [("json", "al.json"), ("csv", "al.csv")] {
+        let again = load(site, file, &export(site, &["--format", format]));
+        let said = format!("check-ins: 0 loaded, {count} there already");
+        assert!(again.code == 0 && again.stdout.contains(&said), "{}", again.stdout);
+    }
+}
+
+fn expect_valid_gpx(site: &Site, text: &str) {
+    let path = site.directory.path().join("al.gpx");
+    fs::write(&path, text).unwrap();
+    let checked = xmllint(&path);
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}{text}");
+}
+
+fn xmllint(path: &Path) -> Output {
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/schemas/gpx-1.1.xsd");
+    let mut xmllint = Command::new("xmllint");
+    xmllint.args(["--noout", "--nonet", "--schema", schema]).arg(path);
+    xmllint.output().expect("xmllint is installed")
+}
+
 #[test]
 fn who_has_no_check_ins_has_an_empty_export() {
     let site = Site::empty_sqlite();
     assert_eq!(load(&site, "people.json", &people_and_places()).code, 0);
     assert_eq!(export(&site, &[]), "{\"checkins\":[\n]}\n");
     assert_eq!(export(&site, &["--format", "csv"]).lines().count(), 1);
+    expect_valid_gpx(&site, &export(&site, &["--format", "gpx"]));
 }
 
 #[test]
