@@ -7,12 +7,16 @@ use std::str::FromStr;
 use super::id::{LocationId, UserId};
 use super::number::decimal;
 
+/// How far the clocks of two machines may differ, in milliseconds: what is further ahead of ours is
+/// no time at which anything was made.
+pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
+
 /// A check-in that is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Checkin {
     pub id: CheckinId,
     /// When it was made, in milliseconds since 1970: that of the id, but for one that was imported
-    /// behind later ones.
+    /// behind later ones, or came in while the ids are ahead of the clock.
     pub time_ms: u64,
     pub user: UserId,
     pub location: LocationId,

@@ -20,7 +20,9 @@ pub mod week;
 pub mod weekday;
 pub mod words;
 
-pub use checkin::{Checkin, CheckinId, CheckinIdError, NewCheckin, StarRating, StarRatingError};
+pub use checkin::{
+    CLOCK_TOLERANCE_MS, Checkin, CheckinId, CheckinIdError, NewCheckin, StarRating, StarRatingError,
+};
 pub use coordinates::{Coordinates, CoordinatesError, EARTH_RADIUS_M};
 pub use details::{LocationDetails, Social, Website, WebsiteError};
 pub use email::{Email, EmailError};

@@ -1,12 +1,13 @@
 //! The log of check-ins.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Result;
+use super::{HistoryPosition, Result};
 use crate::domain::{Checkin, CheckinId, CheckinIdError, NewCheckin};
 
 /// The log of all check-ins: partitions, each in the order of its ids. A user's entries are all in
@@ -16,6 +17,8 @@ use crate::domain::{Checkin, CheckinId, CheckinIdError, NewCheckin};
 ///
 /// - Within a partition ids grow: an entry that is appended later has a higher one, whoever appends.
 ///   No two entries have the same id.
+/// - A check-in that is appended has the time of its append, also while the ids are ahead of the
+///   clock because somebody else wrote an entry under an id of their own.
 /// - What was answered with [`Accepted::Stored`] is kept: on SQLite committed and synced to disk,
 ///   on Redis acknowledged.
 /// - All that [`append`](Self::append) looks at, and the append, are one step: of equal check-ins
@@ -37,12 +40,13 @@ pub trait CheckinLog: Send + Sync {
         admission: Admission,
     ) -> Result<Accepted>;
 
-    /// The entries with ids from `first` to `last`, both included, of all partitions in the order
-    /// of their ids, at most `limit`. Entries that are no check-ins are passed over.
+    /// The check-ins that were made from the first to the last of these milliseconds, both included,
+    /// in the order of their times and then of their ids, from behind `after`, at most `limit`.
+    /// Entries that are no check-ins are passed over.
     async fn checkins_between(
         &self,
-        first: CheckinId,
-        last: CheckinId,
+        times_ms: RangeInclusive<u64>,
+        after: Option<HistoryPosition>,
         limit: usize,
     ) -> Result<Vec<Checkin>>;
 

@@ -15,6 +15,7 @@ use crate::domain::{
 
 mod accounts;
 mod bulk;
+mod clock;
 mod consumer;
 mod directory;
 mod log;
@@ -25,8 +26,8 @@ mod swarm;
 mod weather;
 
 pub(super) use {
-    accounts::*, bulk::*, consumer::*, directory::*, log::*, nearby::*, retries::*, search::*,
-    swarm::*, weather::*,
+    accounts::*, bulk::*, clock::*, consumer::*, directory::*, log::*, nearby::*, retries::*,
+    search::*, swarm::*, weather::*,
 };
 
 /// Everything that the services need of a store.
@@ -100,7 +101,9 @@ macro_rules! checks {
             new_accounts_come_after_the_loaded_ones
             checkins_of_unknowns_are_refused
             what_comes_late_is_stored_with_its_time
-            an_append_comes_after_what_was_loaded
+            while_ids_are_ahead_check_ins_have_the_time_of_their_append
+            while_ids_are_ahead_figures_go_by_the_times
+            while_ids_are_ahead_the_rules_are_the_same
             the_demo_data_fits
             a_sound_store_is_diagnosed_as_such
             a_venue_is_the_place_that_was_remembered_last

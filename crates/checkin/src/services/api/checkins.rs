@@ -12,11 +12,12 @@ use super::{Api, Visitor};
 use crate::domain::{Checkin, CheckinId};
 use crate::http::ApiError;
 use crate::http::document::{LoginNeeded, Problems};
+use crate::storage::HistoryPosition;
 
 /// A check-in is short, so a page has many.
 const LIMITS: Limits = Limits { usual: 1000, most: 1000 };
 
-/// The check-ins of a time, in the order of their ids.
+/// The check-ins of a time, in the order in which they were made.
 #[utoipa::path(
     get, operation_id = "listCheckins", path = "/api/checkins/{start}/{end}", tag = "check-ins", security(("session" = [])),
     params(
@@ -32,21 +33,19 @@ pub(super) async fn between(
     given: Parameters,
 ) -> Result<Paged<CheckinView>, ApiError> {
     let (paging, start, end) = given.read(|given| {
-        let paging = given.paging::<CheckinId>(LIMITS);
+        let paging = given.paging::<HistoryPosition>(LIMITS);
         let (start, end) = (given.path("start", integer), given.path("end", integer));
         if start.zip(end).is_some_and(|(start, end)| start > end) {
             given.refuse("end", "is not before start");
         }
         Some((paging, start?, end?))
     })?;
-    let start = CheckinId { ms: start, seq: 0 };
-    let first = paging.after.map_or(start, |after| behind(after).max(start));
-    let last = CheckinId { ms: end, seq: u64::MAX };
-    let found = api.stores.log.checkins_between(first, last, paging.one_more()).await?;
-    Ok(paging.answer(found, |checkin: &Checkin| checkin.id, CheckinView::from))
+    let found =
+        api.stores.log.checkins_between(start..=end, paging.after, paging.one_more()).await?;
+    Ok(paging.answer(found, |checkin: &Checkin| checkin.into(), CheckinView::from))
 }
 
-/// The latest check-ins, those first.
+/// The latest check-ins, those first, in the order in which they came into the log.
 #[utoipa::path(
     get, operation_id = "listLatestCheckins", path = "/api/checkins/latest", tag = "check-ins", security(("session" = [])),
     params(CheckinPage),
@@ -62,12 +61,4 @@ pub(super) async fn latest(
     let before = paging.after.unwrap_or(CheckinId::MAX);
     let found = api.stores.log.latest_checkins(before, paging.one_more()).await?;
     Ok(paging.answer(found, |checkin: &Checkin| checkin.id, CheckinView::from))
-}
-
-/// The first id behind this one.
-fn behind(id: CheckinId) -> CheckinId {
-    match id.seq.checked_add(1) {
-        Some(seq) => CheckinId { ms: id.ms, seq },
-        None => CheckinId { ms: id.ms.saturating_add(1), seq: 0 },
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{Checkin, CheckinId};
-use crate::storage::{Accepted, LogPosition};
+use crate::storage::{Accepted, HistoryPosition, LogPosition};
 
 const WINDOW: Admission = window(Duration::from_secs(600));
 const OFF: Admission = Admission::ALL;
@@ -18,7 +18,7 @@ async fn stored(storage: &dyn Storage, checkin: NewCheckin) -> CheckinId {
 }
 
 async fn all(storage: &dyn Storage) -> Vec<Checkin> {
-    storage.checkins_between(CheckinId::MIN, CheckinId::MAX, usize::MAX).await.unwrap()
+    storage.checkins_between(0..=u64::MAX, None, usize::MAX).await.unwrap()
 }
 
 pub(in crate::storage) async fn entries_come_back_in_order_and_in_pages(subject: Subject) {
@@ -32,16 +32,20 @@ pub(in crate::storage) async fn entries_come_back_in_order_and_in_pages(subject:
     // Across partitions the order of ids is not quite that of time.
     checkins.sort_unstable_by_key(|checkin| checkin.id);
     assert_eq!(all(storage).await, checkins);
-    let between =
-        async |first, last, limit| storage.checkins_between(first, last, limit).await.unwrap();
-    let max = CheckinId::MAX;
-    assert_eq!(between(CheckinId::MIN, max, 3).await, checkins[..3]);
-    assert_eq!(between(checkins[3].id, max, 3).await, checkins[3..6]);
-    assert_eq!(between(checkins[6].id, max, 3).await, checkins[6..]);
-    assert_eq!(between(checkins[2].id, checkins[4].id, 9).await, checkins[2..=4]);
-    assert_eq!(between(checkins[4].id, checkins[2].id, 9).await, []);
-    assert_eq!(between(max, max, 3).await, []);
-    assert_eq!(between(CheckinId::MIN, max, 0).await, []);
+    let between = async |times_ms, after: Option<usize>, limit| {
+        let after = after.map(|at| HistoryPosition::from(&checkins[at]));
+        storage.checkins_between(times_ms, after, limit).await.unwrap()
+    };
+    let (max, all_times) = (CheckinId::MAX, 0..=u64::MAX);
+    assert_eq!(between(all_times.clone(), None, 3).await, checkins[..3]);
+    assert_eq!(between(all_times.clone(), Some(2), 3).await, checkins[3..6]);
+    assert_eq!(between(all_times.clone(), Some(5), 3).await, checkins[6..]);
+    assert_eq!(between(all_times.clone(), Some(6), 3).await, []);
+    assert_eq!(between(all_times, None, 0).await, []);
+    let [first, .., last] = checkins.as_slice() else { panic!("{checkins:?}") };
+    assert_eq!(between(first.time_ms..=last.time_ms, None, 9).await, checkins);
+    assert_eq!(between(0..=first.time_ms - 1, None, 9).await, []);
+    assert_eq!(between(last.time_ms + 1..=u64::MAX, None, 9).await, []);
 
     let latest: Vec<Checkin> = checkins.iter().rev().copied().collect();
     let before = async |id, limit| storage.latest_checkins(id, limit).await.unwrap();

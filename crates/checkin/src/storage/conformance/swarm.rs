@@ -27,7 +27,7 @@ async fn store(subject: Subject) -> Arc<dyn Storage> {
 }
 
 async fn log(storage: &dyn Storage) -> Vec<Checkin> {
-    storage.checkins_between(CheckinId::MIN, CheckinId::MAX, usize::MAX).await.unwrap()
+    storage.checkins_between(0..=u64::MAX, None, usize::MAX).await.unwrap()
 }
 
 pub(in crate::storage) async fn a_venue_is_the_place_that_was_remembered_last(subject: Subject) {

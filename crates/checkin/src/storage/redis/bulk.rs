@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use super::accounts::Opened;
-use super::{RedisStorage, Reply, array, at_once, locations, number, text, texts, unexpected};
+use super::{
+    RedisStorage, Reply, array, at_once, locations, number, text, texts, times, unexpected,
+};
 use crate::domain::{Checkin, Location, LocationDetails, LocationId, User, UserId};
 use crate::storage::{BulkLoad, Loaded, Result, details};
 
@@ -137,10 +139,12 @@ impl RedisStorage {
             ]
         });
         let (count, turn) = (self.keys.partitions().to_string(), partition.to_string());
-        let words: Vec<String> = [count, turn].into_iter().chain(words).collect();
+        let words: Vec<String> =
+            [count, turn, times::COMPLETE.to_owned()].into_iter().chain(words).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (log, imported) = (self.keys.log(partition), self.keys.imported(partition));
-        let answers = self.run(&self.scripts.load_checkins, &[&log, &imported], &words).await?;
+        let keys = [log.as_str(), &imported, &self.keys.times(partition)];
+        let answers = self.run(&self.scripts.load_checkins, &keys, &words).await?;
         let mut answers = array(answers)?.into_iter().map(number);
         let loaded = |counted: bool| match counted {
             true => Ok(Loaded::Unchanged),

@@ -1,19 +1,23 @@
 //! The log of check-ins in Redis.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 
 use super::entry::{self, RawEntry};
+use super::times::TimeRange;
 use super::{RedisStorage, Reply, array, at_once, number, run_over, text, unexpected};
 use crate::domain::{Checkin, CheckinId, NewCheckin};
 use crate::storage::{
-    Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition, Result, StorageError,
+    Accepted, Admission, CheckinLog, HistoryPosition, IDEMPOTENCY_TTL, LogPosition, Result,
+    StorageError,
 };
 
 /// How long replicas may take: less than the time in which Redis has to answer.
 const REPLICAS_MS: &str = "150";
 
 /// Entries asked for at a time.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 
 #[async_trait]
 impl CheckinLog for RedisStorage {
@@ -25,9 +29,10 @@ impl CheckinLog for RedisStorage {
     ) -> Result<Accepted> {
         let partition = self.keys.partition_of(checkin.user);
         let (log, checkpoint) = (self.keys.log(partition), self.keys.checkpoint(partition));
+        let times = self.keys.times(partition);
         let recent = self.keys.recent(&checkin);
         let key = idempotency_key.map(|key| self.keys.idempotency(checkin.user, key));
-        let mut keys = vec![log.as_str(), &checkpoint, &recent];
+        let mut keys = vec![log.as_str(), &checkpoint, &times, &recent];
         keys.extend(key.as_deref());
         let arguments = [
             checkin.user.to_string(),
@@ -55,14 +60,15 @@ impl CheckinLog for RedisStorage {
 
     async fn checkins_between(
         &self,
-        first: CheckinId,
-        last: CheckinId,
+        times_ms: RangeInclusive<u64>,
+        after: Option<HistoryPosition>,
         limit: usize,
     ) -> Result<Vec<Checkin>> {
+        let range = TimeRange::new(times_ms, after);
         let partitions = 0..self.keys.partitions();
-        let read = partitions.map(|partition| self.between(partition, first, last, limit));
+        let read = partitions.map(|partition| self.between(partition, range, limit));
         let mut checkins = at_once(read.collect()).await?.concat();
-        checkins.sort_unstable_by_key(|checkin| checkin.id);
+        checkins.sort_unstable_by_key(|checkin| HistoryPosition::from(checkin));
         checkins.truncate(limit);
         Ok(checkins)
     }
@@ -93,7 +99,10 @@ impl CheckinLog for RedisStorage {
         from.0.resize(partitions, CheckinId::MIN);
         let share = limit.div_ceil(partitions);
         let read = from.0.iter().enumerate();
-        let read = read.map(|(partition, after)| self.entries_after(partition, *after, share));
+        let read = read.map(|(partition, after)| async move {
+            let entries = self.entries_after(partition, *after, share).await?;
+            self.dated(partition, entries).await
+        });
         let read = at_once(read.collect()).await?;
         let mut checkins = Vec::new();
         for (partition, entries) in read.into_iter().enumerate() {
@@ -121,32 +130,6 @@ impl RedisStorage {
         Err(StorageError::new(what))
     }
 
-    /// Entries that are no check-ins, whoever wrote them, are passed over: nobody could get past
-    /// them otherwise.
-    async fn between(
-        &self,
-        partition: usize,
-        first: CheckinId,
-        last: CheckinId,
-        limit: usize,
-    ) -> Result<Vec<Checkin>> {
-        let (log, last) = (self.keys.log(partition), last.to_string());
-        let (mut first, mut checkins) = (first.to_string(), Vec::new());
-        while checkins.len() < limit {
-            let count = PAGE.min(limit - checkins.len());
-            let range = ["XRANGE", &log, &first, &last, "COUNT", &count.to_string()];
-            let entries = entry::read_all(self.call(&range).await?)?;
-            let at_end = entries.len() < count;
-            let behind = entries.last().map(|entry| format!("({}", entry.id));
-            checkins.extend(entries.into_iter().filter_map(|entry| entry.checkin().ok()));
-            match behind {
-                Some(behind) if !at_end => first = behind,
-                _ => break,
-            }
-        }
-        Ok(checkins)
-    }
-
     async fn latest(
         &self,
         partition: usize,
@@ -165,6 +148,7 @@ impl RedisStorage {
             let entries = entry::read_all(self.call(&range).await?)?;
             let at_end = entries.len() < count;
             let before = entries.last().map(|entry| format!("({}", entry.id));
+            let entries = self.dated(partition, entries).await?;
             checkins.extend(entries.into_iter().filter_map(|entry| entry.checkin().ok()));
             match before {
                 Some(before) if !at_end => last = before,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::apply::Applied;
 use super::entry::{self, RawEntry};
-use super::{RedisStorage, Reply, at_once, number, text, texts};
+use super::{RedisStorage, Reply, at_once, number, text, texts, times};
 use crate::domain::{Checkin, CheckinId};
 use crate::storage::{
     Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Entry, Replay, Result, Turn,
@@ -48,6 +48,7 @@ impl CheckinConsumer for RedisStorage {
             id => entry::id(id)?,
         };
         let entries = self.entries_after(partition, after, limit).await?;
+        let entries = self.dated(partition, entries).await?;
         let entries = entries.into_iter().map(RawEntry::entry).collect();
         Ok(Some(Batch { partition, owner: owner.to_owned(), after, entries }))
     }
@@ -112,7 +113,10 @@ impl CheckinConsumer for RedisStorage {
             return Ok(Replay::Unknown);
         };
         let checkin = match RawEntry::from_json(id.entry, found.value("fields").unwrap_or("{}")) {
-            Ok(entry) => entry.checkin(),
+            Ok(entry) => match self.dated(id.partition, vec![entry]).await?.pop() {
+                Some(entry) => entry.checkin(),
+                None => return Ok(Replay::Unknown),
+            },
             Err(reason) => Err(reason),
         };
         let checkin = match checkin {
@@ -174,12 +178,21 @@ impl RedisStorage {
     async fn move_checkpoint(&self, batch: &Batch, last: CheckinId, dead: &[Dead]) -> Result<bool> {
         let mut words =
             vec![batch.after.to_string(), last.to_string(), batch.entries.len().to_string()];
+        let mut checkins = batch.checkins();
+        checkins.retain(|checkin| checkin.time_ms != checkin.id.ms);
+        words.push(checkins.len().to_string());
+        let times = checkins.iter();
+        words.extend(times.flat_map(|c| [c.time_ms.to_string(), times::member(c.id)]));
         for letter in dead {
             words.extend([letter.id.to_string(), letter.reason.clone(), letter.fields.clone()]);
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let partition = batch.partition;
-        let keys = [self.keys.checkpoint(partition), self.keys.dead_letters(partition)];
+        let keys = [
+            self.keys.checkpoint(partition),
+            self.keys.dead_letters(partition),
+            self.keys.times(partition),
+        ];
         let keys = keys.each_ref().map(String::as_str);
         let moved = self.run(&self.scripts.move_checkpoint, &keys, &words).await?;
         Ok(number(moved)? == 1)

@@ -7,7 +7,7 @@ use crate::domain::number::decimal;
 use crate::domain::{Checkin, CheckinId, StarRating};
 use crate::storage::{Entry, Result};
 
-/// The field of a check-in that was imported behind later ones: when it was made, in ms.
+/// The field of a check-in whose id is not its time: when it was made, in ms.
 pub(super) const TIME: &str = "time";
 
 /// An entry of a stream: its id, and its names and values in turn.
@@ -15,6 +15,8 @@ pub(super) const TIME: &str = "time";
 pub(super) struct RawEntry {
     pub(super) id: CheckinId,
     fields: Vec<String>,
+    /// When it came in (ms), if its id is ahead of the clock and it does not say.
+    pub(super) arrived_ms: Option<u64>,
 }
 
 /// The answer to `XRANGE`.
@@ -24,7 +26,9 @@ pub(super) fn read_all(reply: Reply) -> Result<Vec<RawEntry>> {
 
 fn read(reply: Reply) -> Result<RawEntry> {
     match <[Reply; 2]>::try_from(array(reply)?) {
-        Ok([entry, fields]) => Ok(RawEntry { id: id(entry)?, fields: texts(fields)? }),
+        Ok([entry, fields]) => {
+            Ok(RawEntry { id: id(entry)?, fields: texts(fields)?, arrived_ms: None })
+        }
         Err(_) => Err(unexpected("an entry of a stream")),
     }
 }
@@ -51,10 +55,10 @@ impl RawEntry {
         let rule = |name: &str, rule: &dyn std::fmt::Display| format!("{name} {rule}");
         let stars = decimal(value("starRating")?).unwrap_or(u64::MAX);
         let time_ms = match self.value(TIME) {
-            Some(time) => decimal(time)
-                .filter(|time| *time <= self.id.ms)
-                .ok_or_else(|| rule(TIME, &"must be milliseconds before the entry's id"))?,
-            None => self.id.ms,
+            Some(time) => decimal(time).filter(|time| *time <= self.id.ms).ok_or_else(|| {
+                rule(TIME, &"must be milliseconds, not later than the entry's id")
+            })?,
+            None => self.arrived_ms.unwrap_or(self.id.ms),
         };
         Ok(Checkin {
             id: self.id,
@@ -85,6 +89,7 @@ impl RawEntry {
         Ok(Self {
             id,
             fields: object.into_iter().flat_map(|(name, value)| [name, value]).collect(),
+            arrived_ms: None,
         })
     }
 

@@ -56,6 +56,7 @@ impl Health for RedisStorage {
             findings.push(self.check("replication", "role", role).await);
         }
         findings.push(self.counts().await);
+        findings.extend(self.id_findings().await?);
         Ok(findings)
     }
 }

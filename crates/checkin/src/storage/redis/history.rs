@@ -142,7 +142,7 @@ fn read_members(reply: Reply) -> Result<Vec<Member>> {
 }
 
 /// A score that is a time: Redis writes large ones as `1.79e+12` at times.
-fn milliseconds(score: &str) -> Option<u64> {
+pub(super) fn milliseconds(score: &str) -> Option<u64> {
     let time: f64 = score.parse().ok()?;
     // Whole, and within what a double holds exactly.
     (0.0..=9_007_199_254_740_991.0).contains(&time).then_some(time as u64)

@@ -135,6 +135,11 @@ impl Keys {
         self.key("swarm:venues")
     }
 
+    /// Sorted set: the entries of a partition whose ids are not their times, by their times (ms).
+    pub(super) fn times(&self, partition: usize) -> String {
+        companion(&self.log(partition), "times")
+    }
+
     /// Sorted set: the processors that live, by the time (ms) until which they surely do.
     pub(super) fn processors(&self) -> String {
         self.key("processors")

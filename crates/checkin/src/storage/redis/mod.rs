@@ -11,6 +11,7 @@
 //! | `{P:checkins}:lease` | string with a life | the processor that counts the partition |
 //! | `{P:checkins}:dead` | stream | entries that cannot be counted, under their ids |
 //! | `{P:checkins}:imported` | set | what was imported behind later entries |
+//! | `{P:checkins}:times` | sorted set | the entries whose ids are not their times, by their times |
 //! | `P:checkins:partitions` | string | how many partitions the log was made with |
 //! | `P:processors` | sorted set | the processors that live |
 //! | `{P:user:<id>}:checkins` `{P:location:<id>}:checkins` | sorted set | the history, `<id> <location or user> <stars>` by time |
@@ -47,11 +48,13 @@ mod indexes;
 mod info;
 mod keys;
 mod locations;
+mod log_ids;
 mod nearby;
 mod page;
 mod scripts;
 mod search;
 mod swarm;
+mod times;
 mod upgrade;
 mod users;
 mod weather;
@@ -69,6 +72,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quick_cache::sync::Cache;
+use tokio::sync::OnceCell;
 use tower_express_session::store::redis::{Client, Reply, Script};
 
 use self::keys::Keys;
@@ -96,6 +100,8 @@ pub struct RedisStorage {
     scripts: Arc<Scripts>,
     /// Places that are there: they are never deleted.
     known_locations: Arc<Cache<LocationId, ()>>,
+    /// Set when the index of times is complete.
+    has_times: Arc<OnceCell<()>>,
 }
 
 impl RedisStorage {
@@ -109,6 +115,7 @@ impl RedisStorage {
             keys: Keys::new(prefix, partitions),
             scripts: Arc::default(),
             known_locations: Arc::new(Cache::new(MAX_KNOWN)),
+            has_times: Arc::default(),
         }
     }
 

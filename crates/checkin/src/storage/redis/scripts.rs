@@ -5,6 +5,7 @@ use tower_express_session::store::redis::Script;
 pub(super) struct Scripts {
     pub(super) append: Script,
     pub(super) load_checkins: Script,
+    pub(super) arrivals: Script,
     pub(super) claim: Script,
     pub(super) release: Script,
     pub(super) apply_to_users: Script,
@@ -28,8 +29,15 @@ pub(super) struct Scripts {
 impl Default for Scripts {
     fn default() -> Self {
         Self {
-            append: Script::new(include_str!("scripts/append.lua")),
-            load_checkins: Script::new(include_str!("scripts/load_checkins.lua")),
+            append: Script::new(concat!(
+                include_str!("scripts/log_ids.lua"),
+                include_str!("scripts/append.lua")
+            )),
+            load_checkins: Script::new(concat!(
+                include_str!("scripts/log_ids.lua"),
+                include_str!("scripts/load_checkins.lua")
+            )),
+            arrivals: Script::new(include_str!("scripts/arrivals.lua")),
             claim: Script::new(include_str!("scripts/claim.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
             apply_to_users: Script::new(include_str!("scripts/apply_to_users.lua")),

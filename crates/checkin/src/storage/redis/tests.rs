@@ -7,12 +7,13 @@ use testkit::RedisServer;
 use tower_express_session::store::redis::{Client, Timeouts};
 
 use super::{RedisStorage, Reply, texts};
+use crate::domain::CheckinId;
 use crate::storage::conformance::{
     Subject, checkin, checks, details, location, new_checkin, new_user, tests, user, window,
 };
 use crate::storage::{
-    Accepted, Admission, BulkLoad, CheckinConsumer, CheckinLog, Health, Loaded, LocationRepository,
-    Registered, Severity, UserRepository,
+    Accepted, Admission, BulkLoad, CheckinConsumer, CheckinLog, Finding, Health, Loaded,
+    LocationRepository, Registered, Severity, UserRepository,
 };
 
 pub(super) fn storage(server: &RedisServer) -> RedisStorage {
@@ -224,6 +225,108 @@ async fn a_diagnosis_finds_what_may_lose_data() {
     let findings = storage.diagnose().await.unwrap();
     let refused = findings.iter().filter(|finding| finding.severity == Severity::Warning);
     assert_eq!(refused.count(), 4, "{findings:?}");
+}
+
+/// A program that writes entries under ids of its own.
+#[tokio::test]
+async fn a_log_whose_ids_others_moved_goes_on() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let many = RedisStorage::new(patient(&server.url()), "many", 4);
+    let concerns = |findings: Vec<Finding>| {
+        let wrong = |f: &Finding| f.what.contains("ids of") && f.severity != Severity::Fine;
+        findings.into_iter().filter(wrong).collect::<Vec<_>>()
+    };
+    assert_eq!(concerns(storage.diagnose().await.unwrap()), []);
+    for (storage, log) in [(&storage, "ncc:checkins"), (&many, "many:checkins:{1}")] {
+        let mut last = CheckinId::MIN;
+        for theirs in
+            ["2893456000000-0", "2893456000000-18446744073709551615", "18446744073709551615-0"]
+        {
+            ask(storage, &format!("XADD {log} {theirs} userId 1 locationId 1 starRating 1")).await;
+            for _ in 0..2 {
+                let answer =
+                    storage.append(new_checkin(1, 1, 1), None, Admission::ALL).await.unwrap();
+                let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
+                assert!(id > last && id > theirs.parse().unwrap(), "{theirs}: {id}");
+                last = id;
+                let newest = storage.latest_checkins(CheckinId::MAX, 1).await.unwrap()[0];
+                let now = super::consumer::now_ms();
+                assert!(newest.id == id && newest.time_ms.abs_diff(now) < 60_000, "{newest:?}");
+            }
+            let concerns = concerns(storage.diagnose().await.unwrap());
+            assert_eq!(concerns.len(), 1, "{concerns:?}");
+            assert!(concerns[0].what.contains("ahead of the clock"), "{concerns:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_users(&[user(1, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(1)]).await.unwrap();
+    let append = async || storage.append(new_checkin(1, 1, 1), None, Admission::ALL).await;
+    let count = async || {
+        let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
+        storage.complete(&batch).await.unwrap().applied
+    };
+    append().await.unwrap();
+    let last = CheckinId::MAX;
+    ask(&storage, &format!("XADD ncc:checkins {last} userId 1 locationId 1 starRating 1")).await;
+    assert_eq!(count().await, 2);
+    let cause = format!("{:?}", append().await.unwrap_err());
+    assert!(cause.contains("used up") && cause.contains("checkin doctor"), "{cause}");
+    let findings = storage.diagnose().await.unwrap();
+    let finding = findings.iter().find(|finding| finding.what.contains("used up")).unwrap();
+    assert_eq!(finding.severity, Severity::Problem);
+    let commands: Vec<&str> = finding.mend.split('`').skip(1).step_by(2).collect();
+    assert_eq!(commands.len(), 3, "{}", finding.mend);
+    for command in commands {
+        ask(&storage, command).await;
+    }
+    append().await.unwrap();
+    assert_eq!(count().await, 1);
+    let findings = storage.diagnose().await.unwrap();
+    assert!(findings.iter().all(|finding| finding.severity != Severity::Problem), "{findings:?}");
+}
+
+/// What an earlier version imported behind later entries is found by its time.
+#[tokio::test]
+async fn an_index_of_times_is_made_of_what_is_there() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    ask(&storage, "SADD {ncc:checkins}:imported any").await;
+    for id in 1..=3 {
+        let entry =
+            format!("XADD ncc:checkins 9000-{id} userId 1 locationId 1 starRating 4 time {id}");
+        ask(&storage, &entry).await;
+    }
+    for _ in 0..2 {
+        let found = storage.checkins_between(2..=3, None, 9).await.unwrap();
+        let times: Vec<u64> = found.iter().map(|checkin| checkin.time_ms).collect();
+        assert_eq!(times, [2, 3]);
+        assert_eq!(ask(&storage, "ZCARD {ncc:checkins}:times").await, ["4"]);
+    }
+}
+
+#[tokio::test]
+async fn what_leaves_the_log_leaves_the_index_of_times() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_users(&[user(1, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(1)]).await.unwrap();
+    ask(&storage, "XADD ncc:checkins 2893456000000-0 userId 1 locationId 1 starRating 1").await;
+    let short = Admission { max_length: 3, ..Admission::ALL };
+    for _ in 0..6 {
+        let answer = storage.append(new_checkin(1, 1, 1), None, short).await.unwrap();
+        assert!(matches!(answer, Accepted::Stored(_)), "{answer:?}");
+        let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
+        storage.complete(&batch).await.unwrap();
+    }
+    assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["3"]);
+    assert_eq!(ask(&storage, "ZCARD {ncc:checkins}:times").await, ["3"]);
 }
 
 #[tokio::test]

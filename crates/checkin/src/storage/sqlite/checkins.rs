@@ -1,5 +1,7 @@
 //! The log of check-ins in SQLite.
 
+use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,12 +10,17 @@ use tower_express_session::store::sqlite::rusqlite::{
 };
 
 use super::{SqliteStorage, column, now_ms};
-use crate::domain::{Checkin, CheckinId, NewCheckin};
-use crate::storage::{Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition, Result};
+use crate::domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, NewCheckin};
+use crate::storage::{
+    Accepted, Admission, CheckinLog, Finding, HistoryPosition, IDEMPOTENCY_TTL, LogPosition, Result,
+};
 
 /// So many idempotency keys that are over are deleted along with each append: more than are made,
 /// so that they never pile up.
 const SWEEP: i64 = 4;
+
+/// The last number that a column holds.
+pub(super) const LAST_NUMBER: u64 = i64::MAX.unsigned_abs();
 
 #[async_trait]
 impl CheckinLog for SqliteStorage {
@@ -35,18 +42,19 @@ impl CheckinLog for SqliteStorage {
 
     async fn checkins_between(
         &self,
-        first: CheckinId,
-        last: CheckinId,
+        times_ms: RangeInclusive<u64>,
+        after: Option<HistoryPosition>,
         limit: usize,
     ) -> Result<Vec<Checkin>> {
         let read = move |connection: &Connection| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM checkins WHERE (ms, seq) >= (?1, ?2) AND (ms, seq) <= (?3, ?4)
-                 ORDER BY ms, seq LIMIT ?5"
-            );
-            let (first, last) = (column::position(first), column::position(last));
-            let values = params![first.0, first.1, last.0, last.1, column::limit(limit)];
-            connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
+            let mut checkins = Vec::new();
+            // Each of the two is in the order of an index.
+            for (kind, time) in [("time_ms = ms", "ms"), ("time_ms <> ms", "time_ms")] {
+                checkins.extend(between(connection, kind, time, &times_ms, after, limit)?);
+            }
+            checkins.sort_unstable_by_key(|checkin| HistoryPosition::from(checkin));
+            checkins.truncate(limit);
+            Ok(checkins)
         };
         Ok(self.database.read(read).await?)
     }
@@ -84,6 +92,28 @@ impl CheckinLog for SqliteStorage {
 
 pub(super) const COLUMNS: &str = "ms, seq, time_ms, user_id, location_id, stars";
 
+/// Check-ins of a time, those whose id is that time or those whose id is not.
+fn between(
+    connection: &Connection,
+    kind: &str,
+    time: &str,
+    times_ms: &RangeInclusive<u64>,
+    after: Option<HistoryPosition>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Checkin>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM checkins WHERE {kind} AND {time} BETWEEN ?1 AND ?2
+             AND ({time}, ms, seq) > (?3, ?4, ?5) ORDER BY {time}, ms, seq LIMIT ?6"
+    );
+    let (first, last) = (column::number(*times_ms.start()), column::number(*times_ms.end()));
+    let (time_ms, (ms, seq)) = match after {
+        Some(after) => (column::number(after.time_ms), column::position(after.id)),
+        None => (-1, (-1, -1)),
+    };
+    let values = params![first.max(time_ms), last, time_ms, ms, seq, column::limit(limit)];
+    connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
+}
+
 /// The entries behind an id, in order.
 pub(super) fn entries_after(
     connection: &Connection,
@@ -120,7 +150,8 @@ impl Append {
             return Ok(Accepted::Behind);
         }
         let id = next_id(connection, self.now_ms)?;
-        insert(connection, &self.checkin.with_id(id))?;
+        let time_ms = self.now_ms.unsigned_abs();
+        insert(connection, &Checkin { time_ms, ..self.checkin.with_id(id) })?;
         self.remember(connection, id)?;
         sweep(connection, self.now_ms)?;
         Ok(Accepted::Stored(id))
@@ -141,12 +172,16 @@ impl Append {
     /// Whether an identical check-in is younger than the window.
     fn is_recent(&self, connection: &Connection) -> rusqlite::Result<bool> {
         let sql = "SELECT 1 FROM checkins
-                   WHERE user_id = ?1 AND location_id = ?2 AND stars = ?3 AND ms > ?4";
+                   WHERE user_id = ?1 AND location_id = ?2 AND stars = ?3
+                     AND time_ms > ?4 AND time_ms < ?5";
+        let window = milliseconds(self.admission.duplicate_window);
         connection.prepare_cached(sql)?.exists(params![
             column::number(self.checkin.user.get()),
             column::number(self.checkin.location.get()),
             self.checkin.stars.get(),
-            self.now_ms.saturating_sub(milliseconds(self.admission.duplicate_window)),
+            self.now_ms.saturating_sub(window),
+            // The clock may have gone back a little; what is further ahead was never appended then.
+            self.now_ms.saturating_add(window),
         ])
     }
 
@@ -183,8 +218,58 @@ pub(super) fn last_id(connection: &Connection) -> rusqlite::Result<CheckinId> {
 pub(super) fn next_id(connection: &Connection, now_ms: i64) -> rusqlite::Result<CheckinId> {
     let last = last_id(connection)?;
     let now = CheckinId { ms: now_ms.unsigned_abs(), seq: 0 };
-    Ok(if now > last { now } else { CheckinId { ms: last.ms, seq: last.seq + 1 } })
+    let next = match last {
+        _ if now > last => Some(now),
+        CheckinId { ms, seq } if seq < LAST_NUMBER => Some(CheckinId { ms, seq: seq + 1 }),
+        CheckinId { ms, .. } if ms < LAST_NUMBER => Some(CheckinId { ms: ms + 1, seq: 0 }),
+        _ => None,
+    };
+    next.ok_or_else(|| rusqlite::Error::ToSqlConversionFailure(Box::new(UsedUp)))
 }
+
+/// What `checkin doctor` has to say about ids that are ahead of the clock.
+pub(super) fn id_finding(
+    connection: &Connection,
+    now_ms: i64,
+) -> rusqlite::Result<Option<Finding>> {
+    let last = last_id(connection)?;
+    if last.ms <= now_ms.unsigned_abs() + CLOCK_TOLERANCE_MS {
+        return Ok(None);
+    }
+    if next_id(connection, now_ms).is_ok() {
+        return Ok(Some(Finding::warning(
+            format!("the ids of the log are ahead of the clock: the last one is {last}"),
+            "nothing is lost, each check-in has the time at which it arrives; check the clock, and \
+             whether another program writes into the table checkins",
+        )));
+    }
+    let sql = "SELECT ms, seq FROM checkins WHERE (ms, seq) < (?1, ?2)
+               ORDER BY ms DESC, seq DESC LIMIT 1";
+    let (ms, seq) = column::position(last);
+    let before = connection.prepare_cached(sql)?.query_row([ms, seq], checkin_id).optional()?;
+    let CheckinId { ms: new_ms, seq: before } = before.unwrap_or(CheckinId::MIN);
+    let new_seq = before + 1;
+    Ok(Some(Finding::problem(
+        format!("the ids of the log are used up: nobody can add a check-in behind {last}"),
+        format!(
+            "stop every service, and give the entry another id with sqlite3: \
+             `UPDATE checkins SET ms = {new_ms}, seq = {new_seq} WHERE ms = {ms} AND seq = {seq}; \
+             UPDATE checkpoint SET ms = {new_ms}, seq = {new_seq} WHERE ms = {ms} AND seq = {seq}`"
+        ),
+    )))
+}
+
+/// There is no id behind the last one.
+#[derive(Debug)]
+struct UsedUp;
+
+impl fmt::Display for UsedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the ids of the log are used up; see `checkin doctor`")
+    }
+}
+
+impl std::error::Error for UsedUp {}
 
 pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<()> {
     let sql = "INSERT INTO checkins (ms, seq, time_ms, user_id, location_id, stars)

@@ -8,7 +8,7 @@ use tower_express_session::store::sqlite::rusqlite::{self, Connection, OptionalE
 use super::apply::{Unapplied, apply};
 use super::checkins::{COLUMNS, checkin, entries_after, waiting};
 use super::{SqliteStorage, audit, column, now_ms};
-use crate::domain::{Checkin, CheckinId};
+use crate::domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId};
 use crate::storage::{
     Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Entry, Replay, Result, Turn,
 };
@@ -85,6 +85,7 @@ impl CheckinConsumer for SqliteStorage {
             if checkpoint(connection)? != after {
                 return Ok(Completed { overtaken: true, ..Completed::default() });
             }
+            let checkins = dated(connection, checkins, now)?;
             let unapplied = apply(connection, &checkins, now)?;
             for letter in &unapplied {
                 bury(connection, letter)?;
@@ -154,7 +155,8 @@ impl CheckinConsumer for SqliteStorage {
             let Some(found) = found else {
                 return Ok(Replay::Unknown);
             };
-            if let Some(letter) = apply(connection, &[found], now)?.pop() {
+            let found = dated(connection, vec![found], now)?;
+            if let Some(letter) = apply(connection, &found, now)?.pop() {
                 return Ok(Replay::StillDead(letter.reason.to_owned()));
             }
             let sql = "DELETE FROM dead_letters WHERE ms = ?1 AND seq = ?2";
@@ -192,6 +194,24 @@ fn checkpoint(connection: &Connection) -> rusqlite::Result<CheckinId> {
         Ok(CheckinId { ms: column::whole(row, 0)?, seq: column::whole(row, 1)? })
     };
     connection.prepare_cached("SELECT ms, seq FROM checkpoint")?.query_row([], id)
+}
+
+/// Gives entries that are ahead of the clock the time at which they are counted: somebody wrote them
+/// under ids of their own, and did not say when they were made.
+fn dated(
+    connection: &Connection,
+    mut checkins: Vec<Checkin>,
+    now_ms: i64,
+) -> rusqlite::Result<Vec<Checkin>> {
+    let now_ms = now_ms.unsigned_abs();
+    let ahead = |checkin: &&mut Checkin| checkin.time_ms > now_ms + CLOCK_TOLERANCE_MS;
+    for checkin in checkins.iter_mut().filter(ahead) {
+        checkin.time_ms = now_ms;
+        let (ms, seq) = column::position(checkin.id);
+        let sql = "UPDATE checkins SET time_ms = ?3 WHERE ms = ?1 AND seq = ?2";
+        connection.prepare_cached(sql)?.execute(params![ms, seq, column::number(now_ms)])?;
+    }
+    Ok(checkins)
 }
 
 fn bury(connection: &Connection, letter: &Unapplied) -> rusqlite::Result<()> {

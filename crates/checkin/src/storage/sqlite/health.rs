@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use tower_express_session::store::sqlite::Database;
 use tower_express_session::store::sqlite::rusqlite::{self, Connection};
 
-use super::{SCHEMA_VERSION, SqliteStorage};
+use super::checkins::id_finding;
+use super::{SCHEMA_VERSION, SqliteStorage, now_ms};
 use crate::storage::{Finding, Health, Result};
 
 /// `PRAGMA synchronous` as a number; 3 (EXTRA) is stricter still.
@@ -29,7 +30,11 @@ impl Health for SqliteStorage {
 
     async fn diagnose(&self) -> Result<Vec<Finding>> {
         let facts = self.database.read(Facts::read).await?;
-        Ok(facts.findings(&self.database))
+        let mut findings = facts.findings(&self.database);
+        let now = now_ms(&self.clock);
+        let read = move |connection: &Connection| id_finding(connection, now);
+        findings.extend(self.database.read(read).await?);
+        Ok(findings)
     }
 }
 

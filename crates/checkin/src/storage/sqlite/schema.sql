@@ -89,7 +89,8 @@ CREATE TABLE IF NOT EXISTS location_ratings (
 CREATE TABLE IF NOT EXISTS checkins (
     ms INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    -- When it was made: ms, but for one that was imported behind later ones.
+    -- When it was made: ms, but for one that was imported behind later ones, or came in while the
+    -- ids are ahead of the clock.
     time_ms INTEGER NOT NULL,
     user_id INTEGER NOT NULL,
     location_id INTEGER NOT NULL,
@@ -98,8 +99,11 @@ CREATE TABLE IF NOT EXISTS checkins (
 ) STRICT, WITHOUT ROWID;
 
 -- Finds the last identical check-in.
-CREATE INDEX IF NOT EXISTS checkins_by_content
-    ON checkins (user_id, location_id, stars, ms, seq);
+DROP INDEX IF EXISTS checkins_by_content;
+CREATE INDEX IF NOT EXISTS identical_checkins
+    ON checkins (user_id, location_id, stars, time_ms);
+-- Finds those of a time whose ids do not say it.
+CREATE INDEX IF NOT EXISTS checkins_by_time ON checkins (time_ms, ms, seq) WHERE time_ms <> ms;
 CREATE INDEX IF NOT EXISTS checkins_by_user ON checkins (user_id, time_ms, ms, seq);
 CREATE INDEX IF NOT EXISTS checkins_by_location ON checkins (location_id, time_ms, ms, seq);
 

@@ -10,13 +10,12 @@ use tower_express_session::store::sqlite::Database;
 use tower_express_session::store::sqlite::rusqlite::Connection;
 
 use super::{SCHEMA_VERSION, SqliteStorage};
-use crate::domain::CheckinId;
 use crate::storage::conformance::{
-    Subject, checks, location, new_checkin, new_user, tests, user, window,
+    Subject, checkin, checks, location, new_checkin, new_user, tests, user, window,
 };
 use crate::storage::{
     Accepted, Admission, BulkLoad, CheckinConsumer, CheckinLog, Health, LocationRepository,
-    Registered, UserRepository,
+    Registered, Severity, UserRepository,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -69,9 +68,9 @@ async fn two_handles_share_a_file() {
         };
         assert_eq!(first, second);
     }
-    let log = one.checkins_between(CheckinId::MIN, CheckinId::MAX, 100).await.unwrap();
+    let log = one.checkins_between(0..=u64::MAX, None, 100).await.unwrap();
     assert_eq!(log.len(), 50);
-    assert_eq!(log, two.checkins_between(CheckinId::MIN, CheckinId::MAX, 100).await.unwrap());
+    assert_eq!(log, two.checkins_between(0..=u64::MAX, None, 100).await.unwrap());
 }
 
 #[tokio::test]
@@ -123,6 +122,43 @@ async fn a_diagnosis_names_the_file() {
     let path: &Path = &file(&directory);
     assert!(findings[0].what.contains(&path.display().to_string()), "{findings:?}");
     assert!(open(&directory).await.is_empty().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out() {
+    let (directory, subject) = subject().await;
+    let storage = &*subject.storage;
+    storage.load_users(&[user(7, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(2)]).await.unwrap();
+    let append = async || storage.append(new_checkin(7, 2, 5), None, Admission::ALL).await;
+    let concerns = async || {
+        let findings = storage.diagnose().await.unwrap().into_iter();
+        findings.filter(|f| f.what.contains("ids of the log")).collect::<Vec<_>>()
+    };
+    let first = append().await.unwrap();
+    assert_eq!(concerns().await, []);
+    let Accepted::Stored(first) = first else { panic!("{first:?}") };
+    let database = Database::open(&file(&directory)).unwrap();
+    let write = |sql: String| {
+        let database = database.clone();
+        async move { database.write(move |connection| connection.execute_batch(&sql)).await.unwrap() }
+    };
+    write(format!("INSERT INTO checkins VALUES ({0}, {0}, {0}, 7, 2, 5)", i64::MAX)).await;
+    let error = append().await.unwrap_err();
+    let cause = format!("{:?}", std::error::Error::source(&error).unwrap());
+    assert!(cause.contains("UsedUp"), "{cause}");
+    let [finding] = concerns().await.try_into().unwrap();
+    assert_eq!(finding.severity, Severity::Problem);
+    write(finding.mend.split('`').nth(1).unwrap().to_owned()).await;
+    let answer = append().await.unwrap();
+    let Accepted::Stored(next) = answer else { panic!("{answer:?}") };
+    assert!(next > first);
+    assert_eq!(concerns().await, []);
+    let ahead = checkin("99999999999999-7", 7, 2);
+    storage.load_checkins(&[ahead]).await.unwrap();
+    append().await.unwrap();
+    let [finding] = concerns().await.try_into().unwrap();
+    assert_eq!(finding.severity, Severity::Warning);
 }
 
 #[tokio::test]

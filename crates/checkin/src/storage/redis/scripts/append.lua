@@ -1,16 +1,19 @@
 -- Appends a check-in, unless it is a retry or a duplicate, or the log is too long: one step, one
 -- round trip.
 --
--- KEYS: the log, its checkpoint, the marker of an identical check-in, and with an idempotency key
--- what it made.
+-- KEYS: the log, its checkpoint, its index of times, the marker of an identical check-in, and with
+-- an idempotency key what it made.
 -- ARGV: user, location, stars, duplicate window in ms, life of an idempotency key in ms, the
 -- longest backlog, the longest log, the number of partitions and which one this is.
+
+-- Entries that are looked up in the index of times when they leave the log, at most.
+local AT_ONCE = 1000
 
 local checkin = ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
 local window = tonumber(ARGV[4])
 
-if KEYS[4] then
-  local remembered = redis.call('GET', KEYS[4])
+if KEYS[5] then
+  local remembered = redis.call('GET', KEYS[5])
   if remembered then
     local first, id = string.match(remembered, '^(.*) (%S+)$')
     if first == checkin then return {'replayed', id} end
@@ -18,13 +21,23 @@ if KEYS[4] then
   end
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now_ms()
 
 -- The marker holds the time of the check-in and not only a life, for windows may differ.
 if window > 0 then
-  local last = tonumber(redis.call('GET', KEYS[3]) or '')
-  if last and now - last < window then return {'duplicate'} end
+  local last = tonumber(redis.call('GET', KEYS[4]) or '')
+  if last and tonumber(now) - last < window then return {'duplicate'} end
+end
+
+local function trim(length, gone)
+  if redis.call('EXISTS', KEYS[3]) == 1 then
+    local members = {}
+    for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', math.min(gone, AT_ONCE))) do
+      members[#members + 1] = member(string.match(entry[1], '^(%d+)-(%d+)$'))
+    end
+    if #members > 0 then redis.call('ZREM', KEYS[3], unpack(members)) end
+  end
+  return redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', length - gone)
 end
 
 local length = redis.call('XLEN', KEYS[1])
@@ -36,34 +49,25 @@ if length - counted >= tonumber(ARGV[6]) then return {'behind'} end
 if length >= tonumber(ARGV[7]) then
   local over = math.min(length - tonumber(ARGV[7]) + 1, counted)
   if over <= 0 or length - over >= tonumber(ARGV[7]) then return {'behind'} end
-  local gone = redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', length - over)
-  redis.call('HINCRBY', KEYS[2], 'trimmed', gone)
+  redis.call('HINCRBY', KEYS[2], 'trimmed', trim(length, over))
 end
 
--- Of several partitions each has its own numbers: no two entries of the log have the same id.
-local id = '*'
-local partitions = tonumber(ARGV[8])
-if partitions > 1 then
-  local ms, seq = now, -1
-  if redis.call('EXISTS', KEYS[1]) == 1 then
-    local stream = redis.call('XINFO', 'STREAM', KEYS[1])
-    for at = 1, #stream, 2 do
-      if stream[at] == 'last-generated-id' then
-        local last_ms, last_seq = string.match(stream[at + 1], '^(%d+)-(%d+)$')
-        if tonumber(last_ms) >= now then ms, seq = tonumber(last_ms), tonumber(last_seq) end
-      end
-    end
-  end
-  local turn = (math.floor(seq / partitions) + 1) * partitions + tonumber(ARGV[9])
-  id = string.format('%.0f-%.0f', ms, turn)
+local last_ms, last_seq = last_id(KEYS[1])
+local ms, seq = next_id(now, last_ms, last_seq, tonumber(ARGV[8]), tonumber(ARGV[9]))
+if not ms then return redis.error_reply('ERR the ids of the log are used up; see `checkin doctor`') end
+local id = ms .. '-' .. seq
+if less(now, ms) then
+  -- Somebody wrote an entry under an id of their own, or the clock went back.
+  redis.call('XADD', KEYS[1], id,
+    'userId', ARGV[1], 'locationId', ARGV[2], 'starRating', ARGV[3], 'time', now)
+  redis.call('ZADD', KEYS[3], now, member(ms, seq))
+else
+  redis.call('XADD', KEYS[1], id, 'userId', ARGV[1], 'locationId', ARGV[2], 'starRating', ARGV[3])
 end
-
-id = redis.call('XADD', KEYS[1], id,
-  'userId', ARGV[1], 'locationId', ARGV[2], 'starRating', ARGV[3])
 if window > 0 then
-  redis.call('SET', KEYS[3], string.format('%.0f', now), 'PX', ARGV[4])
+  redis.call('SET', KEYS[4], now, 'PX', ARGV[4])
 end
-if KEYS[4] then
-  redis.call('SET', KEYS[4], checkin .. ' ' .. id, 'PX', ARGV[5])
+if KEYS[5] then
+  redis.call('SET', KEYS[5], checkin .. ' ' .. id, 'PX', ARGV[5])
 end
 return {'stored', id}

@@ -1,12 +1,17 @@
 -- Moves a checkpoint behind a batch that is applied, and keeps what could not be. Answers 0 if the
 -- checkpoint is not where the batch begins: somebody else moved it.
 --
--- KEYS: the checkpoint, the dead letters.
--- ARGV: where the batch begins and ends, how many entries it has, and for each dead letter its id,
--- reason and fields.
+-- KEYS: the checkpoint, the dead letters, the index of times.
+-- ARGV: where the batch begins and ends, how many entries it has, how many of these have another
+-- time than their id, for each of them the time and the member of the index, and for each dead
+-- letter its id, reason and fields.
 
 if (redis.call('HGET', KEYS[1], 'id') or '0-0') ~= ARGV[1] then return 0 end
-for at = 4, #ARGV, 3 do
+local letters = 5 + ARGV[4] * 2
+for at = 5, letters - 1, 2 do
+  redis.call('ZADD', KEYS[3], 'NX', ARGV[at], ARGV[at + 1])
+end
+for at = letters, #ARGV, 3 do
   redis.call('XADD', KEYS[2], ARGV[at], 'reason', ARGV[at + 1], 'fields', ARGV[at + 2])
 end
 redis.call('HSET', KEYS[1], 'id', ARGV[2])

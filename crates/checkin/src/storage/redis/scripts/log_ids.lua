@@ -1,0 +1,44 @@
+-- The ids of a log. Their parts are text here: Lua's own numbers are exact up to 2^53 only.
+
+local MAX_EXACT = 9007199254740991
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+end
+
+local function less(one, other)
+  if #one ~= #other then return #one < #other end
+  return one < other
+end
+
+-- The last id that the log gave out, also if its entry is gone.
+local function last_id(log)
+  if redis.call('EXISTS', log) == 0 then return '0', '0' end
+  local stream = redis.call('XINFO', 'STREAM', log)
+  for at = 1, #stream, 2 do
+    if stream[at] == 'last-generated-id' then
+      return string.match(stream[at + 1], '^(%d+)-(%d+)$')
+    end
+  end
+end
+
+-- The first id at `ms` or later that is behind the last one; nothing if there is none. Of several
+-- partitions each has its own sequence numbers: no two entries of the log have the same id.
+local function next_id(ms, last_ms, last_seq, partitions, partition)
+  local seq = -1
+  if not less(last_ms, ms) then
+    ms, seq = last_ms, tonumber(last_seq)
+    if seq > MAX_EXACT - 2 * partitions then
+      if tonumber(ms) >= MAX_EXACT then return nil end
+      ms, seq = string.format('%.0f', tonumber(ms) + 1), -1
+    end
+  end
+  seq = (math.floor(seq / partitions) + 1) * partitions + partition
+  return ms, string.format('%.0f', seq)
+end
+
+-- Names an entry in the index of times: equal times are in the order of their ids.
+local function member(ms, seq)
+  return string.rep('0', 20 - #ms) .. ms .. '-' .. string.rep('0', 20 - #seq) .. seq
+end
