@@ -1,5 +1,7 @@
 //! The composition root: settings in, services out. Only here a backend has a name.
 
+mod embedded;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,11 +23,13 @@ use crate::services::receiver::{Identity, Settings};
 use crate::services::{Accounts, account_sessions, api, auth, receiver};
 use crate::session_secret;
 use crate::storage::redis::RedisStorage;
-use crate::storage::sqlite::SqliteStorage;
+use crate::storage::sqlite::{self, SqliteStorage};
 use crate::storage::{
     BulkLoad, CheckinConsumer, CheckinLog, Directory, Health, History, LocationRepository,
     SwarmLoad, UserRepository, WeatherCache,
 };
+
+pub use self::embedded::{Copied, Examination, back_up, examine, restore};
 
 /// The session cookie's name.
 const COOKIE: &str = "checkinapp";
@@ -76,15 +80,14 @@ impl App {
     }
 
     async fn on_sqlite(config: &Common, path: &Path) -> anyhow::Result<Self> {
-        let cannot = || {
-            format!(
-                "cannot open {}, check that its directory exists and is writable",
-                path.display()
-            )
-        };
-        let database = Database::open(path).with_context(cannot)?;
-        let storage = SqliteStorage::open(database.clone()).await.with_context(cannot)?;
-        let sessions = SqliteStore::open(database).await.with_context(cannot)?;
+        if let Some(fault) = sqlite::unusable(path) {
+            return Err(fault.into());
+        }
+        let database = Database::open(path).map_err(|error| sqlite::fault(path, &error))?;
+        let storage = SqliteStorage::open(database.clone()).await;
+        let storage = storage.map_err(|error| sqlite::fault(path, &error))?;
+        let sessions = SqliteStore::open(database).await;
+        let sessions = sessions.map_err(|error| sqlite::fault(path, &error))?;
         let secret = match &config.session_secret {
             Some(secret) => secret.clone(),
             None => session_secret::of_embedded_store(path)?,

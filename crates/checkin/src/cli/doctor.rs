@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::say;
-use crate::app::App;
+use crate::app;
 use crate::config::Common;
 use crate::http::chain;
 use crate::session_secret;
-use crate::storage::{self, Audit, Difference, Finding, Severity, Subject};
+use crate::storage::{
+    self, Audit, CheckinConsumer, Difference, Fault, Finding, Health, Severity, Subject,
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -27,16 +29,23 @@ pub(super) struct Options {
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let mut findings = secret_findings(config);
     findings.insert(0, fine(format!("the store is {}", config.store)));
-    match App::open(config).await {
-        Ok(app) => match diagnose(&app, options.verify).await {
-            Ok(diagnosis) => findings.extend(diagnosis),
-            Err(error) => findings.push(problem(
-                format!("the store does not answer: {}", chain(&error)),
-                "start it, or name another one with --store",
-            )),
-        },
-        Err(error) => findings
-            .push(problem(chain(error.as_ref()), "mend what it says and run the doctor again")),
+    match app::examine(config).await {
+        Ok(examination) => {
+            findings.extend(examination.findings);
+            if let Some((health, consumer)) = examination.store {
+                match diagnose(&*health, &*consumer, options.verify).await {
+                    Ok(diagnosis) => findings.extend(diagnosis),
+                    Err(error) => findings.push(problem(
+                        format!("the store does not answer: {}", chain(&error)),
+                        "start it, or name another one with --store",
+                    )),
+                }
+            }
+        }
+        Err(error) => findings.push(match error.downcast_ref::<Fault>() {
+            Some(fault) => problem(fault.what().to_owned(), fault.advice()),
+            None => problem(chain(error.as_ref()), "mend what it says and run the doctor again"),
+        }),
     }
     for finding in &findings {
         let mark = match finding.severity {
@@ -53,25 +62,29 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     Ok(if worst == Some(Severity::Problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn diagnose(app: &App, verify: bool) -> storage::Result<Vec<Finding>> {
-    let mut findings = app.health.diagnose().await?;
-    if let Err(error) = app.health.prepare().await {
+async fn diagnose(
+    health: &dyn Health,
+    consumer: &dyn CheckinConsumer,
+    verify: bool,
+) -> storage::Result<Vec<Finding>> {
+    let mut findings = health.diagnose().await?;
+    if let Err(error) = health.prepare().await {
         findings.push(problem(
             chain(&error),
             "give each service the settings that the store was made with",
         ));
         return Ok(findings);
     }
-    let waiting = app.consumer.backlog().await?;
+    let waiting = consumer.backlog().await?;
     findings.push(fine(format!("{waiting} check-ins wait to be counted")));
-    if !app.consumer.dead_letters(None, 1).await?.is_empty() {
+    if !consumer.dead_letters(None, 1).await?.is_empty() {
         findings.push(Finding::warning(
             "there are dead letters: entries of the log that cannot be counted",
             "look at them with `checkin dead-letters list`, add what they lack, and replay them",
         ));
     }
     if verify {
-        findings.extend(audit_findings(&app.consumer.audit().await?));
+        findings.extend(audit_findings(&consumer.audit().await?));
     }
     Ok(findings)
 }

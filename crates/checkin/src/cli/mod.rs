@@ -4,6 +4,7 @@ mod account;
 mod api;
 mod arguments;
 mod auth;
+mod backup;
 mod console;
 mod dead_letters;
 mod doctor;
@@ -84,6 +85,12 @@ enum Command {
     /// Sends check-ins at a steady rate to a running receiver, logged in as users of the store
     #[command(after_help = generate::EXAMPLES)]
     Generate(generate::Options),
+    /// Copies an embedded store, which may be in use, and its session secret
+    #[command(after_help = backup::BACKUP_EXAMPLES)]
+    Backup(backup::BackUp),
+    /// Makes an embedded store from a backup
+    #[command(after_help = backup::RESTORE_EXAMPLES)]
+    Restore(backup::Restore),
     /// Checks the settings and the store, and says how to repair what is wrong
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Options),
@@ -167,6 +174,8 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Generate(options) => generate::run(&config, options).await,
         Command::Processor(options) => processor::run(&config, options).await,
         Command::DeadLetters(options) => dead_letters::run(&config, options).await,
+        Command::Backup(options) => backup::back_up(&config, options).await,
+        Command::Restore(options) => backup::restore(&config, options).await,
         Command::Doctor(options) => doctor::run(&config, options).await,
     }
 }

@@ -14,7 +14,7 @@ use crate::harness::{COOKIE, EMAIL, SECRET, Site, expect_plain, log_in, until};
 const VERSION_2: &str = "tests/fixtures/schema_version_2.db";
 
 /// The session in that file, signed with [`SECRET`].
-const SESSION: &str =
+pub(crate) const SESSION: &str =
     "s%3AJBlalrDcvEgvLk3uWztJNvvjLEXBVz6N.5BMRe%2BkSM0dUpOL%2FpKEQ8f8Us0QSIb%2FPP8tVtPgNloI";
 
 impl Site {

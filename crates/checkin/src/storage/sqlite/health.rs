@@ -5,7 +5,7 @@ use tower_express_session::store::sqlite::Database;
 use tower_express_session::store::sqlite::rusqlite::{self, Connection};
 
 use super::checkins::id_finding;
-use super::{SCHEMA_VERSION, SqliteStorage, now_ms};
+use super::{SqliteStorage, now_ms};
 use crate::storage::{Finding, Health, Result};
 
 /// `PRAGMA synchronous` as a number; 3 (EXTRA) is stricter still.
@@ -39,10 +39,7 @@ impl Health for SqliteStorage {
 }
 
 struct Facts {
-    journal_mode: String,
     synchronous: i64,
-    integrity: String,
-    schema_version: i64,
     users: i64,
     locations: i64,
     checkins: i64,
@@ -51,12 +48,8 @@ struct Facts {
 impl Facts {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-        let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
         Ok(Self {
-            journal_mode: text("PRAGMA journal_mode")?,
             synchronous: number("PRAGMA synchronous")?,
-            integrity: text("PRAGMA quick_check(1)")?,
-            schema_version: number("PRAGMA user_version")?,
             users: number("SELECT count(*) FROM users")?,
             locations: number("SELECT count(*) FROM locations")?,
             checkins: number("SELECT count(*) FROM checkins")?,
@@ -68,35 +61,11 @@ impl Facts {
         let Self { users, locations, checkins, .. } = self;
         vec![
             Finding::fine(format!("the store is the file {path}, with SQLite {version}")),
-            self.tables(),
-            self.journal(),
             self.sync(),
-            self.soundness(),
             Finding::fine(format!(
                 "it holds {users} users, {locations} locations and {checkins} check-ins"
             )),
         ]
-    }
-
-    fn tables(&self) -> Finding {
-        let found = self.schema_version;
-        if found == SCHEMA_VERSION {
-            return Finding::fine(format!("the tables have version {found}"));
-        }
-        Finding::problem(
-            format!("the tables have version {found}, this program knows {SCHEMA_VERSION}"),
-            "use the program that made them, or a later one",
-        )
-    }
-
-    fn journal(&self) -> Finding {
-        if self.journal_mode == "wal" {
-            return Finding::fine("readers and the writer do not wait for each other (WAL)");
-        }
-        Finding::problem(
-            format!("the journal mode is {} and not wal", self.journal_mode),
-            "move the file to a local disk: file systems of a network have no WAL",
-        )
     }
 
     fn sync(&self) -> Finding {
@@ -106,16 +75,6 @@ impl Facts {
         Finding::problem(
             "commits are not synced to the disk: a loss of power loses answered check-ins",
             "set PRAGMA synchronous to FULL",
-        )
-    }
-
-    fn soundness(&self) -> Finding {
-        if self.integrity == "ok" {
-            return Finding::fine("the file is sound (quick_check)");
-        }
-        Finding::problem(
-            format!("the file is damaged: {}", self.integrity),
-            "stop every service, keep a copy of the file, and restore a backup or use sqlite3's .recover",
         )
     }
 }

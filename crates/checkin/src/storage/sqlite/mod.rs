@@ -2,11 +2,14 @@
 
 mod apply;
 mod audit;
+mod backup;
 mod bulk;
 mod checkins;
 mod column;
 mod consumer;
 mod directory;
+mod examine;
+mod fault;
 mod file;
 mod health;
 mod history;
@@ -30,6 +33,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tower_express_session::store::sqlite::Database;
 use tower_express_session::store::sqlite::rusqlite::{self, Connection};
 
+pub use self::backup::{Copied, Place, back_up, restore};
+pub use self::examine::examine;
+pub use self::fault::{fault, unusable};
+use self::fault::{not_ours, too_new};
 use super::{Result, StorageError};
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -62,17 +69,21 @@ impl SqliteStorage {
     ///
     /// When the file cannot be written, or was made by a later version of this program.
     pub async fn open(database: Database) -> Result<Self> {
-        let found = database.write(make_tables).await?;
-        if found > SCHEMA_VERSION {
-            return Err(StorageError::new(format!(
-                "{}: the tables have version {found}, this program knows {SCHEMA_VERSION} at most; \
-                 use the program that made them, or a later one",
-                database.path().display()
-            )));
+        match database.write(make_tables).await? {
+            Tables::Foreign => return Err(StorageError::new(not_ours(database.path()))),
+            Tables::Ours(found) if found > SCHEMA_VERSION => {
+                return Err(StorageError::new(too_new(database.path(), found, SCHEMA_VERSION)));
+            }
+            Tables::Ours(_) | Tables::None => {}
         }
         file::make_private(database.path());
         search::index_names(&database).await?;
         Ok(Self { database, clock: Arc::new(SystemTime::now) })
+    }
+
+    /// Storage that reads only, in a database with tables of this version.
+    fn read_only(database: Database) -> Self {
+        Self { database, clock: Arc::new(SystemTime::now) }
     }
 
     /// Asks `clock` for the time, so that a test need not wait.
@@ -83,10 +94,48 @@ impl SqliteStorage {
     }
 }
 
-/// Gives the version that the file had; leaves tables of a later version alone.
-fn make_tables(connection: &Connection) -> rusqlite::Result<i64> {
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found <= SCHEMA_VERSION {
+/// Whose tables a database has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tables {
+    /// None, or those of sessions alone.
+    None,
+    /// Those of some version of this program.
+    Ours(i64),
+    /// Those of another program.
+    Foreign,
+}
+
+impl Tables {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let count = |which: &str| {
+            let sql =
+                format!("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND {which}");
+            connection.query_row(&sql, [], |row| row.get::<_, i64>(0))
+        };
+        let ours = count("name IN ('users', 'locations', 'checkins')")?;
+        let others = count(
+            "name NOT LIKE 'sqlite%'
+             AND name NOT IN ('sessions', 'noted_sessions', 'account_sessions')",
+        )?;
+        Ok(match (ours, others) {
+            (3, _) => Self::Ours(version),
+            (_, 0) if version == 0 => Self::None,
+            (_, 0) => Self::Ours(version),
+            _ => Self::Foreign,
+        })
+    }
+}
+
+/// Gives whose tables there were; leaves those of a later version and of other programs alone.
+fn make_tables(connection: &Connection) -> rusqlite::Result<Tables> {
+    let tables = Tables::of(connection)?;
+    let found = match tables {
+        Tables::None => Some(0),
+        Tables::Ours(found) => Some(found),
+        Tables::Foreign => None,
+    };
+    if let Some(found) = found.filter(|found| *found <= SCHEMA_VERSION) {
         for (version, upgrade) in (1..).zip(UPGRADES) {
             if found != 0 && found <= version {
                 connection.execute_batch(upgrade)?;
@@ -99,7 +148,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<i64> {
         )?;
         connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
-    Ok(found)
+    Ok(tables)
 }
 
 /// Milliseconds since 1970.

@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, InterruptHandle};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::read_only;
 use crate::error::{Error, ErrorKind};
 
 /// Writes that wait for the writer. Beyond it callers wait, and run into [`WAIT`].
@@ -127,6 +128,24 @@ impl Database {
         });
         let thread = Some(thread.map_err(|cause| Error::new(ErrorKind::Store, cause))?);
         let writer = Arc::new(Writer { thread, jobs: jobs.clone() });
+        let path = Arc::new(path.to_owned());
+        Ok(Self { path, jobs, readers, _closed_by_the_last_handle: writer })
+    }
+
+    /// Opens the file for reading, and leaves it and the files beside it as they are: makes none,
+    /// recovers no write-ahead log, and moves nothing when it is closed. Every write fails.
+    ///
+    /// If no process has the file open, and one opens it and writes meanwhile, a read may see the
+    /// midst of that write.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] when the file cannot be opened, or is no database.
+    pub fn open_read_only(path: &Path) -> Result<Self, Error> {
+        let connection = read_only::connect(path).map_err(database_error)?;
+        let (jobs, _) = mpsc::channel(1);
+        let writer = Arc::new(Writer { thread: None, jobs: jobs.clone() });
+        let readers = Arc::new(Readers::new(vec![connection]));
         let path = Arc::new(path.to_owned());
         Ok(Self { path, jobs, readers, _closed_by_the_last_handle: writer })
     }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod database;
+mod read_only;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,0 +1,69 @@
+//! `checkin backup` and `checkin restore`: copies of an embedded store.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::say;
+use crate::app::{self, Copied};
+use crate::config::{Common, secret_path};
+
+pub(super) const BACKUP_EXAMPLES: &str = "\
+Examples:
+  checkin backup /backups/monday.db
+  checkin backup /backups/monday.db --store sqlite:/var/lib/checkin/checkin.db";
+
+pub(super) const RESTORE_EXAMPLES: &str = "\
+Examples:
+  checkin restore /backups/monday.db
+  checkin restore /backups/monday.db --store sqlite:/var/lib/checkin/checkin.db";
+
+#[derive(Args, Debug)]
+pub(super) struct BackUp {
+    /// The file to write, which must not exist. The session secret is copied to
+    /// FILE.session-secret
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Restore {
+    /// A backup, with its session secret in FILE.session-secret. It is copied to the place that
+    /// --store names, where nothing may be
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(super) async fn back_up(config: &Common, options: BackUp) -> anyhow::Result<ExitCode> {
+    let copied = app::back_up(config, &options.file).await?;
+    let file = options.file.display();
+    tell(&copied, format_args!("backup of {} written to {file}", config.store))?;
+    if copied.has_secret {
+        say(format_args!("session secret written to {}", secret_path(&options.file).display()))?;
+    }
+    if config.session_secret.is_some() {
+        say("the session secret that the settings name is not in the backup: keep it elsewhere")?;
+    } else if !copied.has_secret {
+        say("the store has no session secret yet")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn restore(config: &Common, options: Restore) -> anyhow::Result<ExitCode> {
+    let copied = app::restore(config, &options.file).await?;
+    tell(&copied, format_args!("{} restored from {}", config.store, options.file.display()))?;
+    if !copied.has_secret && config.session_secret.is_none() {
+        say(
+            "the backup has no session secret: set the one that was in use with --session-secret, or the next \
+             start makes one, and everybody has to log in again",
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(copied: &Copied, what: impl Display) -> anyhow::Result<()> {
+    let Copied { users, locations, checkins, .. } = copied;
+    Ok(say(format_args!("{what}: {users} users, {locations} locations, {checkins} check-ins"))?)
+}
