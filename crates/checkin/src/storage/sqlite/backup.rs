@@ -9,7 +9,7 @@ use tower_express_session::store::sqlite::Database;
 use tower_express_session::store::sqlite::rusqlite::backup::{Backup, StepResult};
 use tower_express_session::store::sqlite::rusqlite::{self, Connection};
 
-use super::fault::{absent, damaged, fault, no_store, not_ours, too_new, unusable};
+use super::fault::{absent, damaged, fault, locked, no_store, not_ours, too_new, unusable};
 use super::file::beside;
 use super::{SCHEMA_VERSION, Tables};
 use crate::storage::Fault;
@@ -49,7 +49,7 @@ pub struct Copied {
 pub async fn back_up(from: &Place, to: &Place) -> Result<Copied, Fault> {
     is_there(&from.database, || absent(&from.database))?;
     let database = Database::open(&from.database);
-    copy(database.map_err(|error| fault(&from.database, &error))?, from, to).await
+    copy(database.map_err(|error| fault(&from.database, &error))?, from, to, |fault| fault).await
 }
 
 /// Makes a store from a backup, which stays as it is. A store of an earlier version is upgraded when
@@ -63,24 +63,40 @@ pub async fn restore(from: &Place, to: &Place) -> Result<Copied, Fault> {
         Fault::lasting(format!("there is no backup at {}", from.database.display()), "")
     })?;
     let database = Database::open_read_only(&from.database);
-    copy(database.map_err(|error| fault(&from.database, &error))?, from, to).await
+    let database = database.map_err(|error| of_argument(&fault(&from.database, &error)))?;
+    copy(database, from, to, |fault| of_argument(&fault)).await
+}
+
+/// A fault of a file that an argument names: advice for a store does not fit it.
+fn of_argument(fault: &Fault) -> Fault {
+    Fault::lasting(fault.what(), "name another file")
 }
 
 fn is_there(path: &Path, absent: impl FnOnce() -> Fault) -> Result<(), Fault> {
     match unusable(path) {
-        Some(fault) if !path.is_file() => Err(fault),
+        Some(fault) if !path.is_file() => Err(of_argument(&fault)),
         _ if !path.exists() => Err(absent()),
         _ => Ok(()),
     }
 }
 
-async fn copy(database: Database, from: &Place, to: &Place) -> Result<Copied, Fault> {
+async fn copy(
+    database: Database,
+    from: &Place,
+    to: &Place,
+    of_source: fn(Fault) -> Fault,
+) -> Result<Copied, Fault> {
     let (source, from, to) = (from.database.clone(), from.clone(), to.clone());
-    let copied = database.read(move |connection| Ok(copy_place(connection, &from, &to))).await;
-    copied.map_err(|error| fault(&source, &error))?
+    let copy = move |connection: &Connection| Ok(copy_place(connection, &from, &to, of_source));
+    database.read(copy).await.map_err(|error| of_source(fault(&source, &error)))?
 }
 
-fn copy_place(connection: &Connection, from: &Place, to: &Place) -> Result<Copied, Fault> {
+fn copy_place(
+    connection: &Connection,
+    from: &Place,
+    to: &Place,
+    of_source: fn(Fault) -> Fault,
+) -> Result<Copied, Fault> {
     let logs = ["-wal", "-shm", "-journal"].map(|suffix| beside(&to.database, suffix));
     let taken = [&to.database, &to.secret].into_iter().chain(&logs).find(|path| exists(path));
     if let Some(taken) = taken {
@@ -92,7 +108,7 @@ fn copy_place(connection: &Connection, from: &Place, to: &Place) -> Result<Copie
         Err(error) => return Err(cannot("read", &from.secret, &error)),
     };
     let draft = Draft::beside(&to.database)?;
-    let mut copied = copy_database(connection, &from.database, &draft)?;
+    let mut copied = copy_database(connection, &from.database, &draft, of_source)?;
     if let Some(secret) = &secret {
         let secret_draft = Draft::beside(&to.secret)?;
         let written = OpenOptions::new().write(true).open(&secret_draft.0);
@@ -110,29 +126,40 @@ fn copy_place(connection: &Connection, from: &Place, to: &Place) -> Result<Copie
     Ok(copied)
 }
 
-fn copy_database(from: &Connection, source: &Path, draft: &Draft) -> Result<Copied, Fault> {
-    let of_source = |error: rusqlite::Error| fault(source, &error);
+fn copy_database(
+    from: &Connection,
+    source: &Path,
+    draft: &Draft,
+    of_source: fn(Fault) -> Fault,
+) -> Result<Copied, Fault> {
+    let cannot_read = |error: rusqlite::Error| of_source(fault(source, &error));
     let of_copy = |error: rusqlite::Error| fault(&draft.0, &error);
     // Holds one moment of the store: otherwise each write of another process would start the copy
     // anew.
-    let moment = from.unchecked_transaction().map_err(of_source)?;
-    match Tables::of(&moment).map_err(of_source)? {
+    let moment = from.unchecked_transaction().map_err(cannot_read)?;
+    match Tables::of(&moment).map_err(cannot_read)? {
         Tables::Ours(found) if found > SCHEMA_VERSION => {
             return Err(too_new(source, found, SCHEMA_VERSION));
         }
         Tables::Ours(_) => {}
         Tables::None => return Err(no_store(source)),
-        Tables::Foreign => return Err(not_ours(source)),
+        Tables::Foreign => return Err(of_source(not_ours(source))),
     }
     let mut to = Connection::open(&draft.0).map_err(of_copy)?;
     {
         let backup = Backup::new(&moment, &mut to).map_err(of_copy)?;
-        while backup.step(STEP_PAGES).map_err(of_copy)? != StepResult::Done {}
+        loop {
+            match backup.step(STEP_PAGES).map_err(of_copy)? {
+                StepResult::Done => break,
+                StepResult::More => {}
+                _ => return Err(locked(source)),
+            }
+        }
     }
     // One file, which can be read from a medium that cannot be written.
     to.pragma_update(None, "journal_mode", "DELETE").map_err(of_copy)?;
-    if let Some(flaw) = flaw(&to).map_err(of_source)? {
-        return Err(damaged(source, &flaw));
+    if let Some(flaw) = flaw(&to).map_err(cannot_read)? {
+        return Err(of_source(damaged(source, &flaw)));
     }
     let number = |table: &str| {
         to.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
@@ -151,7 +178,8 @@ fn copy_database(from: &Connection, source: &Path, draft: &Draft) -> Result<Copi
 pub(super) fn flaw(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let first: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if first != "ok" {
-        return Ok(Some(first));
+        let lines = first.lines().filter(|line| !line.starts_with("***"));
+        return Ok(Some(lines.collect::<Vec<_>>().join(", ")));
     }
     let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
     let broken = statement.exists([])?;
@@ -167,8 +195,10 @@ impl Draft {
         name.push(format!(".{}.draft", std::process::id()));
         let draft = PathBuf::from(name);
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-        let made =
-            made.map_err(|error| unusable(place).unwrap_or_else(|| cannot("make", place, &error)));
+        let made = made.map_err(|error| {
+            unusable(place)
+                .map_or_else(|| cannot("make", place, &error), |fault| of_argument(&fault))
+        });
         made.map(|_| Self(draft))
     }
 

@@ -38,7 +38,7 @@ fn of_sqlite(path: &Path, cause: &rusqlite::Error) -> Fault {
             "free some space; nothing that was answered is lost",
         ),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            unusable(path).unwrap_or_else(|| not_writable(path))
+            unusable(path).unwrap_or_else(|| no_files_beside(path))
         }
         Some(ErrorCode::SystemIoFailure) => Fault::passing(
             format!("the disk that holds {file} failed: {cause}"),
@@ -78,7 +78,14 @@ pub fn unusable(path: &Path) -> Option<Fault> {
     }
     let opened = OpenOptions::new().read(true).write(true).open(path);
     opened.err().map(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => not_writable(path),
+        io::ErrorKind::PermissionDenied if fs::File::open(path).is_ok() => {
+            not_allowed(&format!("may read {}, but not write it", path.display()))
+        }
+        io::ErrorKind::PermissionDenied => not_allowed(&format!("may not read {}", path.display())),
+        io::ErrorKind::ReadOnlyFilesystem => Fault::lasting(
+            format!("{} is on a file system that cannot be written", path.display()),
+            OTHER,
+        ),
         _ => Fault::passing(format!("cannot open {}: {error}", path.display()), OTHER),
     })
 }
@@ -90,25 +97,25 @@ fn no_directory(path: &Path, directory: &Path, error: &io::Error) -> Fault {
             format!("there is no directory {directory} for {file}"),
             format!("make it, or {OTHER}"),
         ),
-        io::ErrorKind::PermissionDenied => Fault::lasting(
-            format!("this user may not look into the directory of {file}"),
-            format!("run as the user that owns it, or {OTHER}"),
-        ),
+        io::ErrorKind::PermissionDenied => {
+            not_allowed(&format!("may not look into the directory of {file}"))
+        }
         _ => Fault::lasting(format!("cannot use the directory {directory}: {error}"), OTHER),
     }
 }
 
-fn not_writable(path: &Path) -> Fault {
-    Fault::lasting(
-        format!(
-            "this user may not write {}, or no files in its directory, where SQLite keeps its log",
-            path.display()
-        ),
-        format!("run as the user that owns it, or {OTHER}"),
-    )
+fn no_files_beside(path: &Path) -> Fault {
+    not_allowed(&format!(
+        "may not make files in the directory of {}, where SQLite keeps its log",
+        path.display()
+    ))
 }
 
-fn locked(path: &Path) -> Fault {
+fn not_allowed(what: &str) -> Fault {
+    Fault::lasting(format!("this user {what}"), format!("run as the user that owns it, or {OTHER}"))
+}
+
+pub(super) fn locked(path: &Path) -> Fault {
     Fault::passing(
         format!("another program has locked {}", path.display()),
         "end the program that writes to it, such as an open sqlite3 shell",
