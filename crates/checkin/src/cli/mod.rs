@@ -154,6 +154,8 @@ impl Command {
             | Self::Load(_)
             | Self::Export(_)
             | Self::Generate(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
             | Self::Doctor(_) => Stream::Stderr,
         }
     }
