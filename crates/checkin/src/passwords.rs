@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
@@ -88,8 +88,8 @@ impl Passwords {
         self.run(move || hash(&password)).await
     }
 
-    /// Whether the password is the account's; `stored` is `None` for an unknown account, which
-    /// takes the same time.
+    /// Whether the password is the account's; `stored` is `None` for an unknown account. That takes
+    /// the same time, and so does a hash that cannot be checked.
     ///
     /// # Errors
     ///
@@ -103,8 +103,9 @@ impl Passwords {
         password: String,
         stored: Option<PasswordHash>,
     ) -> Result<Verified, Busy> {
-        let known = stored.is_some();
-        let stored = stored.unwrap_or_else(|| self.0.nobody.clone());
+        let usable = stored.filter(|hash| hash.scheme() != PasswordScheme::Unusable);
+        let known = usable.is_some();
+        let stored = usable.unwrap_or_else(|| self.0.nobody.clone());
         let verified = self.run(move || verify(&password, &stored)).await?;
         Ok(if known { verified } else { Verified::No })
     }
@@ -145,27 +146,35 @@ pub fn hash(password: &str) -> PasswordHash {
 
 fn verify(password: &str, stored: &PasswordHash) -> Verified {
     match stored.scheme() {
-        PasswordScheme::Argon2id => verify_argon2(password, stored),
+        PasswordScheme::Argon2 => verify_argon2(password, stored),
         // Hashes that came from elsewhere, where bcrypt cut passwords off after 72 bytes.
         PasswordScheme::Bcrypt => match bcrypt::verify(password, stored.as_str()) {
             Ok(true) => Verified::YesRehashed(hash(password)),
             _ => Verified::No,
         },
+        PasswordScheme::Unusable => Verified::No,
     }
 }
 
 fn verify_argon2(password: &str, stored: &PasswordHash) -> Verified {
-    let Ok(parsed) = argon2::password_hash::phc::PasswordHash::new(stored.as_str()) else {
+    let Ok(mut parsed) = phc::PasswordHash::new(stored.as_str()) else {
         return Verified::No;
     };
-    // The parameters of the check come out of the stored hash.
+    // The first version of argon2 did not write which one it is.
+    parsed.version.get_or_insert(Version::V0x10.into());
+    // The kind and the parameters of the check come out of the stored hash.
     if argon2().verify_password(password.as_bytes(), &parsed).is_err() {
         return Verified::No;
     }
-    match Params::try_from(&parsed) {
-        Ok(params) if params.m_cost() >= MEMORY_KIB && params.t_cost() >= PASSES => Verified::Yes,
-        _ => Verified::YesRehashed(hash(password)),
-    }
+    if is_strong(&parsed) { Verified::Yes } else { Verified::YesRehashed(hash(password)) }
+}
+
+/// Whether a hash need not be renewed.
+fn is_strong(hash: &phc::PasswordHash) -> bool {
+    hash.algorithm == Algorithm::Argon2id.ident()
+        && hash.version == Some(Version::V0x13.into())
+        && Params::try_from(hash)
+            .is_ok_and(|params| params.m_cost() >= MEMORY_KIB && params.t_cost() >= PASSES)
 }
 
 impl fmt::Debug for Passwords {
@@ -191,6 +200,11 @@ mod tests {
         assert_eq!(verify("", &hash).await, Verified::No);
     }
 
+    fn foreign(algorithm: Algorithm, version: Version) -> String {
+        let params = Params::new(64, 3, 4, None).unwrap();
+        Argon2::new(algorithm, version, params).hash_password(b"secret123").unwrap().to_string()
+    }
+
     #[tokio::test]
     async fn hashes_from_elsewhere_are_taken_and_renewed() {
         let passwords = Passwords::new();
@@ -198,10 +212,12 @@ mod tests {
             bcrypt::hash("secret123", 5).unwrap(),
             bcrypt::hash("secret123", 5).unwrap().replace("$2b$", "$2a$"),
             bcrypt::hash("secret123", 5).unwrap().replace("$2b$", "$2y$"),
-            Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap())
-                .hash_password(b"secret123")
-                .unwrap()
-                .to_string(),
+            foreign(Algorithm::Argon2id, Version::V0x13),
+            foreign(Algorithm::Argon2id, Version::V0x10),
+            foreign(Algorithm::Argon2id, Version::V0x10).replace("$v=16", ""),
+            foreign(Algorithm::Argon2i, Version::V0x13),
+            foreign(Algorithm::Argon2d, Version::V0x13),
+            foreign(Algorithm::Argon2id, Version::V0x13).replace("t=3,p=4", "p=4,t=3"),
         ] {
             let stored = PasswordHash::parse(stored).unwrap();
             let Verified::YesRehashed(renewed) =
@@ -224,6 +240,13 @@ mod tests {
     async fn nobody_logs_in_without_an_account() {
         let passwords = Passwords::new();
         let nobody = "a password that nobody has".to_owned();
-        assert_eq!(passwords.verify(nobody, None).await.unwrap(), Verified::No);
+        assert_eq!(passwords.verify(nobody.clone(), None).await.unwrap(), Verified::No);
+        for stored in ["", "hunter2", "$1$salt$qjXMvbEw8oaL.CzflDtaK/"] {
+            for password in [stored, &nobody] {
+                let stored = Some(PasswordHash::stored(stored));
+                let verified = passwords.verify(password.to_owned(), stored).await.unwrap();
+                assert_eq!(verified, Verified::No);
+            }
+        }
     }
 }

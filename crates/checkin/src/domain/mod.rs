@@ -7,6 +7,7 @@ pub mod checkin;
 pub mod coordinates;
 pub mod details;
 pub mod email;
+mod foreign_hash;
 pub mod hours;
 pub mod id;
 pub mod location;

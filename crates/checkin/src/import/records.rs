@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde_json::value::RawValue;
+
 use super::fields::Fields;
 use super::value;
 use crate::domain::{
-    CheckinId, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash, StarRating,
-    User, UserId,
+    CheckinId, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash,
+    PasswordHashError, StarRating, User, UserId,
 };
 
 /// A user whose password may still have to be hashed.
@@ -48,9 +50,17 @@ pub enum Password {
     Hash(PasswordHash),
 }
 
-impl From<String> for Password {
-    fn from(text: String) -> Self {
-        PasswordHash::parse(text.as_str()).map_or(Self::Plain(text), Self::Hash)
+impl TryFrom<String> for Password {
+    type Error = PasswordHashError;
+
+    /// What looks like a hash and cannot be checked is no password: whoever read the hash could log in
+    /// with it.
+    fn try_from(text: String) -> Result<Self, PasswordHashError> {
+        match PasswordHash::parse(text.as_str()) {
+            Ok(hash) => Ok(Self::Hash(hash)),
+            Err(PasswordHashError::NoHash) => Ok(Self::Plain(text)),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -70,23 +80,28 @@ pub(super) fn user(fields: &mut Fields<'_>) -> Option<UserRecord> {
     let first_name = fields.required("firstName", value::name);
     let last_name = fields.required("lastName", value::name_or_empty);
     let email = fields.required("email", value::parsed);
-    let password = fields.required("password", value::text);
+    let password = fields.required("password", password);
     let num_checkins = fields.optional("numCheckins", value::whole);
     let last_checkin = fields.optional("lastCheckin", value::moment);
     let last_seen_at = fields.optional("lastSeenAt", value::last_place);
-    if password.as_ref().is_some_and(String::is_empty) {
-        fields.error("password", "must not be empty");
-    }
     Some(UserRecord {
         id: id?,
         first_name: first_name?,
         last_name: last_name?,
         email: email?,
-        password: password?.into(),
+        password: password?,
         num_checkins: num_checkins?,
         last_checkin: last_checkin?,
         last_seen_at: last_seen_at?,
     })
+}
+
+fn password(raw: &RawValue) -> Result<Password, String> {
+    let text = value::text(raw)?;
+    if text.is_empty() {
+        return Err("must not be empty".to_owned());
+    }
+    Password::try_from(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn location(fields: &mut Fields<'_>) -> Option<Location> {

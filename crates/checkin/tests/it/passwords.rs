@@ -1,9 +1,95 @@
 //! Hashes that came from elsewhere.
 
-use crate::harness::{Site, expect_plain, log_in};
+use std::fs;
+
+use serde_json::{Value, json};
+use testkit::Stream;
+
+use crate::harness::{Ended, Site, expect_plain, log_in};
 
 /// Of `secret123`, at the cost that a well-known course application uses.
 const BCRYPT: &str = "$2b$05$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSGce";
+
+/// Of `secret123`, as other implementations write it: the parameters in another order.
+const ARGON2: &str = "$argon2id$v=19$m=65536,p=4,t=3$WxHcCq5o+Vhbacgdjtqw5A$QzrdFql4sgnA9m0XzJ+GuWJDwrAGyilbbGacwNbb+dM";
+
+/// What is no hash that a login checks, and what it would cost.
+const UNUSABLE: [&str; 8] = [
+    "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/",
+    "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
+    "pbkdf2_sha256$260000$salt$YWJjZA==",
+    "scrypt:32768:8:1$salt$0123456789abcdef",
+    "{SSHA}DkMTwBl+a/3DQTxCYEApdUtNXGgdUac3",
+    "fcf730b6d95236ecd3c9fc2d92d7b6b2bb061514961aec041d6c7a7192f592e4",
+    "$2b$31$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSGce",
+    "$argon2id$v=19$m=4194304,t=3,p=4$c2FsdHNhbHRzYWx0c2E$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNo",
+];
+
+fn user(id: usize, password: &str) -> Value {
+    let email = format!("user{id}@example.com");
+    json!({"id": id, "firstName": "Al", "lastName": "A", "email": email, "password": password})
+}
+
+/// Loads an account for each password, with ids from 1.
+fn load(site: &Site, passwords: &[&str]) -> Ended {
+    let users = passwords.iter().enumerate().map(|(index, password)| user(index + 1, password));
+    let file = site.directory.path().join("users.json");
+    fs::write(&file, json!({"users": users.collect::<Vec<_>>()}).to_string()).unwrap();
+    site.run("load", &[file.to_str().unwrap()])
+}
+
+async fn are_loaded_or_refused(site: Site) {
+    let known = [ARGON2, BCRYPT, "secret123"];
+    let ended = load(&site, &[&known[..], &UNUSABLE].concat());
+    assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(UNUSABLE.iter().all(|hash| !said.contains(hash)), "{said}");
+
+    let auth = site.auth(&[]);
+    let mut passwords: Vec<&str> = vec!["secret123"; known.len()];
+    passwords.extend(UNUSABLE);
+    for (index, password) in passwords.into_iter().enumerate() {
+        let login =
+            json!({"email": format!("user{}@example.com", index + 1), "password": password});
+        let answer = auth.client().post("/login", &login).await;
+        match index < known.len() {
+            true => expect_plain(&answer, 200, "OK"),
+            false => expect_plain(&answer, 401, "Invalid login."),
+        }
+    }
+    // Nobody logs in with the text of a hash.
+    for (index, hash) in [(1, ARGON2), (2, BCRYPT)] {
+        let login = json!({"email": format!("user{index}@example.com"), "password": hash});
+        expect_plain(&auth.client().post("/login", &login).await, 401, "Invalid login.");
+    }
+}
+
+#[tokio::test]
+async fn a_hash_of_another_kind_is_never_a_password_on_sqlite() {
+    are_loaded_or_refused(Site::empty_sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_hash_of_another_kind_is_never_a_password_on_redis() {
+    are_loaded_or_refused(Site::empty_redis()).await;
+}
+
+#[tokio::test]
+async fn a_hash_that_nobody_can_check_costs_one_login_and_one_log_line() {
+    let site = Site::redis();
+    let auth = site.auth(&[]);
+    let mut client = auth.logged_in().await;
+    for stored in UNUSABLE.into_iter().chain(["", "secret123"]) {
+        let _: i64 = site.redis_cli(&["HSET", "ncc:user:77", "password", stored]);
+        expect_plain(&log_in(&mut auth.client()).await, 401, "Invalid login.");
+        assert_eq!(client.get("/session").await.status, 200, "what does not need it goes on");
+        let _: i64 = site.redis_cli(&["HSET", "ncc:user:77", "password", BCRYPT]);
+        expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
+    }
+    let log = auth.program.text(Stream::Stdout);
+    assert_eq!(log.matches("no password fits what is stored").count(), 1, "{log}");
+    assert!(!log.contains(" ERROR "), "{log}");
+}
 
 #[tokio::test]
 async fn a_bcrypt_hash_from_elsewhere_is_renewed_at_the_next_login() {

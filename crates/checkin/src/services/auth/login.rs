@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 
 use super::document::LoginBody;
 use super::{Auth, SessionResult};
-use crate::domain::{Email, PasswordHash, User};
+use crate::domain::{Email, PasswordHash, PasswordScheme, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ApiError, ClientAddress, Deliberate, Fields};
 use crate::passwords::{self, Verified};
@@ -102,6 +102,9 @@ impl Auth {
         }
         let user = self.users.user_by_email(email).await?;
         let stored = user.as_ref().map(|user| user.password.clone());
+        if let Some(user) = &user {
+            self.warn_of_unusable(user);
+        }
         let verified = self.passwords.verify(password, stored).await?;
         let (Some(user), Verified::Yes | Verified::YesRehashed(_)) = (user, &verified) else {
             self.account_failures.failed(&account, Instant::now());
@@ -115,6 +118,20 @@ impl Auth {
             self.renew(&user, &hash).await;
         }
         Ok(user)
+    }
+
+    /// Logs that an account cannot log in, once and not with each attempt.
+    fn warn_of_unusable(&self, user: &User) {
+        if user.password.scheme() == PasswordScheme::Unusable
+            && self.unusable.get(&user.id).is_none()
+        {
+            self.unusable.insert(user.id, ());
+            tracing::warn!(
+                user.id = user.id.get(),
+                "no password fits what is stored as the hash of one: it is of a kind that is not \
+                 known, or costs too much to check"
+            );
+        }
     }
 
     /// Replaces an old hash. The login does not depend on it.

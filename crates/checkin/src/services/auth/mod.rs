@@ -9,10 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::routing::head;
+use quick_cache::sync::Cache;
 use tower_express_session::{Accounts, Session, SessionRejection};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::domain::UserId;
 use crate::http::{ClientAddress, FailureThrottle};
 use crate::passwords::Passwords;
 use crate::storage::UserRepository;
@@ -22,6 +24,9 @@ const FREE_ACCOUNT_FAILURES: u32 = 5;
 
 /// The same for one address, behind which there may be a whole office.
 const FREE_ADDRESS_FAILURES: u32 = 100;
+
+/// Of so many accounts the service remembers that it has warned of their passwords.
+const MAX_UNUSABLE: usize = 10_000;
 
 /// How the service is set.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +46,8 @@ struct Auth {
     // that nobody can try one password on many accounts.
     account_failures: FailureThrottle<String>,
     address_failures: FailureThrottle<ClientAddress>,
+    /// Accounts with a password that no login can check, of which the log knows.
+    unusable: Arc<Cache<UserId, ()>>,
 }
 
 /// The routes of the service.
@@ -55,6 +62,7 @@ pub fn router(
         passwords,
         account_failures: FailureThrottle::new(FREE_ACCOUNT_FAILURES),
         address_failures: FailureThrottle::new(FREE_ADDRESS_FAILURES),
+        unusable: Arc::new(Cache::new(MAX_UNUSABLE)),
     };
     let no_other_logout =
         head(login::logout_by_another_method).fallback(login::logout_by_another_method);

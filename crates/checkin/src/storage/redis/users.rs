@@ -96,7 +96,7 @@ pub(super) fn user(id: UserId, hash: &Hash) -> Result<User> {
         first_name: hash.text("firstName"),
         last_name: hash.text("lastName"),
         email: hash.required("email", str::parse)?,
-        password: hash.required("password", |text| PasswordHash::parse(text))?,
+        password: PasswordHash::stored(hash.text("password")),
         num_checkins: hash.number("numCheckins").unwrap_or(0),
         last_checkin: hash.number("lastCheckin").filter(|&ms| ms > 0),
         // Others write 0 for nowhere.
