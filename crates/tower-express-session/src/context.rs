@@ -18,7 +18,7 @@ use crate::merge::merge;
 use crate::options::{CookieOptions, Options, WhenAway};
 use crate::record::Record;
 use crate::signature::Unsigned;
-use crate::state::{Base, State};
+use crate::state::{Basis, State};
 use crate::store::{Created, Freshness, Store, Stored, Updated};
 use crate::timestamp::now_ms;
 
@@ -176,7 +176,7 @@ impl Context {
         &self,
         id: &SessionId,
         mine: &Record,
-        base: Option<&Base>,
+        base: &Basis,
         ttl: Duration,
         change: &mut Change<'_>,
     ) -> Result<(Record, Written), Error> {
@@ -188,7 +188,7 @@ impl Context {
         &self,
         id: &SessionId,
         mine: &Record,
-        base: Option<&Base>,
+        base: &Basis,
         ttl: Duration,
         change: &mut Change<'_>,
     ) -> Result<(Record, Written), Error> {
@@ -200,14 +200,17 @@ impl Context {
             store.overwrite(id, value.clone(), ttl).await?;
             return Ok((record, Written { value, ttl }));
         }
-        let Some(base) = base else {
-            return match store.create(id, value.clone(), ttl).await? {
-                Created::Stored => {
-                    self.options().tell(Event::Created);
-                    Ok((record, Written { value, ttl }))
-                }
-                Created::Exists => Err(ErrorKind::Conflict.into()),
-            };
+        let base = match base {
+            Basis::Stored(base) => base,
+            Basis::New { epoch } => {
+                return match store.create(id, value.clone(), ttl, *epoch).await? {
+                    Created::Stored => {
+                        self.options().tell(Event::Created);
+                        Ok((record, Written { value, ttl }))
+                    }
+                    Created::Exists => Err(ErrorKind::Conflict.into()),
+                };
+            }
         };
         let mut expected = base.value.clone();
         for merges in 0..MERGE_ATTEMPTS {

@@ -351,7 +351,7 @@ impl Session {
             if state.is_stand_in {
                 return Err(ErrorKind::Unavailable.into());
             }
-            (state.id.clone(), state.record()?.clone(), state.base.clone())
+            (state.id.clone(), state.record()?.clone(), state.basis())
         };
         // The stored date may be over, since touches do not move it. Express ends the session then.
         if !self.context.options().strict {
@@ -359,7 +359,7 @@ impl Session {
         }
         let saved = match mine.cookie.time_to_live(now_ms(), self.context.options().ttl) {
             Some(ttl) => {
-                let written = self.context.write(&id, &mine, base.as_ref(), ttl, change).await;
+                let written = self.context.write(&id, &mine, &base, ttl, change).await;
                 written.map(|(record, written)| (record, Some(written)))
             }
             // What is over is not kept: connect-redis destroys here, and so do we.
@@ -463,6 +463,49 @@ impl Session {
     ///
     /// A call that is dropped may have ended the old session; its cookie is worth nothing then.
     pub async fn regenerate(&self) -> Result<(), Error> {
+        self.regenerate_with(None).await
+    }
+
+    /// Like [`regenerate`](Self::regenerate), and keeps a number beside the new session:
+    /// [`epoch`](Self::epoch). It is stored with the session and never changes.
+    ///
+    /// Use it to end an account's sessions for certain. Give the account a counter, and raise it in the
+    /// step that changes the password. A login reads the counter together with the hash of the password,
+    /// and passes it on here. A session whose epoch is lower than the counter was opened with an old
+    /// password, even if it was stored after the change: refuse it.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// # struct Account { name: String, epoch: u64 }
+    /// async fn login(session: Session, account: Account) -> Result<(), Error> {
+    ///     session.regenerate_in_epoch(account.epoch).await?;
+    ///     session.insert("user", &account.name)
+    /// }
+    ///
+    /// fn is_over(session: &Session, account: &Account) -> bool {
+    ///     session.epoch().is_some_and(|epoch| epoch < account.epoch)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`regenerate`](Self::regenerate).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`regenerate`](Self::regenerate).
+    pub async fn regenerate_in_epoch(&self, epoch: u64) -> Result<(), Error> {
+        self.regenerate_with(Some(epoch)).await
+    }
+
+    /// The number that the session was [created with](Self::regenerate_in_epoch); `None` if it has
+    /// none, as a session that an Express service made.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.state().epoch
+    }
+
+    async fn regenerate_with(&self, epoch: Option<u64>) -> Result<(), Error> {
         let (old, cookie, stored) = {
             let state = self.state();
             if state.is_stand_in {
@@ -477,7 +520,7 @@ impl Session {
             false => Ok(()),
         };
         if self.context.options().strict || destroyed.is_ok() {
-            self.state().regenerate(id, record);
+            self.state().regenerate(id, record, epoch);
         }
         destroyed
     }

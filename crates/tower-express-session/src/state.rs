@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) base: Option<Base>,
     /// Stands in for a session that could not be read: nothing of it may be stored.
     pub(crate) is_stand_in: bool,
+    /// The number that it was, or is to be, created with.
+    pub(crate) epoch: Option<u64>,
     /// What was left of its time in the store when it was read or written.
     time_left: Duration,
     /// express-session wraps `save` of the sessions that its middleware made or loaded, to note
@@ -42,6 +44,14 @@ pub(crate) struct State {
 pub(crate) struct Base {
     pub(crate) value: Bytes,
     pub(crate) record: Record,
+}
+
+/// What a save goes on from.
+pub(crate) enum Basis {
+    /// This is stored.
+    Stored(Base),
+    /// Nothing is stored; the session is to be created with this epoch.
+    New { epoch: Option<u64> },
 }
 
 /// How a session without a record lost it.
@@ -90,6 +100,7 @@ impl State {
             ending: Ending::Unset,
             saved: None,
             base: None,
+            epoch: None,
             time_left: Duration::ZERO,
             is_stand_in: false,
             notes_saves: true,
@@ -104,25 +115,31 @@ impl State {
     /// A session as it was read. With `resave` that does not count as saved.
     pub(crate) fn loaded(id: SessionId, stored: Stored, record: Record, resave: bool) -> Self {
         let saved = (!resave).then(|| Arc::clone(&record.attributes));
-        let Stored { value, time_left } = stored;
+        let Stored { value, time_left, epoch } = stored;
         let base = Some(Base { value, record: record.clone() });
-        Self { saved, base, time_left, ..Self::new(id, record) }
+        Self { saved, base, time_left, epoch, ..Self::new(id, record) }
     }
 
     /// Takes up what the store holds now, in place of what this request changed.
     pub(crate) fn reload(&mut self, stored: Stored, record: Record) {
-        let Stored { value, time_left } = stored;
+        let Stored { value, time_left, epoch } = stored;
         self.base = Some(Base { value, record: record.clone() });
         self.record = Some(record);
         self.time_left = time_left;
+        self.epoch = epoch;
     }
 
     /// Goes on as a new session, whose saves are not noted.
-    pub(crate) fn regenerate(&mut self, id: SessionId, record: Record) {
+    pub(crate) fn regenerate(&mut self, id: SessionId, record: Record, epoch: Option<u64>) {
         self.id = id;
+        self.epoch = epoch;
         self.record = Some(record);
         self.base = None;
         self.notes_saves = false;
+    }
+
+    pub(crate) fn basis(&self) -> Basis {
+        self.base.clone().map_or(Basis::New { epoch: self.epoch }, Basis::Stored)
     }
 
     pub(crate) fn record(&self) -> Result<&Record, Error> {

@@ -132,28 +132,48 @@ impl Accounts {
         account: &str,
         ids: Vec<SessionId>,
     ) -> Result<usize, Error> {
+        self.end_all_before(account, ids, None).await
+    }
+
+    /// Ends these sessions, or those of them that were not created in this epoch or a later one.
+    pub(super) async fn end_all_before(
+        &self,
+        account: &str,
+        ids: Vec<SessionId>,
+        epoch: Option<u64>,
+    ) -> Result<usize, Error> {
+        let mut over = Vec::new();
         for some in ids.chunks(ENDED_AT_ONCE) {
             let mut ending = JoinSet::new();
             for id in some {
                 let (accounts, id) = (self.clone(), id.clone());
-                ending.spawn(async move { accounts.end_one(&id).await });
+                ending.spawn(async move {
+                    let ended = accounts.end_one(&id, epoch).await;
+                    ended.map(|ended| ended.then_some(id))
+                });
             }
             while let Some(ended) = ending.join_next().await {
-                ended.map_err(|cause| Error::new(ErrorKind::Store, cause))??;
+                over.extend(ended.map_err(|cause| Error::new(ErrorKind::Store, cause))??);
             }
         }
-        if !ids.is_empty() {
-            self.store.forget(account, &ids).await?;
+        if !over.is_empty() {
+            self.store.forget(account, &over).await?;
         }
-        Ok(ids.len())
+        Ok(over.len())
     }
 
-    async fn end_one(&self, id: &SessionId) -> Result<(), Error> {
+    /// Ends a session unless it was created in this epoch or a later one; says whether it did.
+    async fn end_one(&self, id: &SessionId, epoch: Option<u64>) -> Result<bool, Error> {
         let stored = self.store.load(id, Freshness::Latest).await?;
+        let created_in = stored.as_ref().and_then(|stored| stored.epoch);
+        if epoch.is_some() && created_in >= epoch {
+            return Ok(false);
+        }
         let record = stored.and_then(|stored| read(&stored.value));
         let lifetime = record.and_then(|record| record.cookie.original_max_age());
         let barred = lifetime.unwrap_or_default().max(self.lifetime);
-        self.store.destroy(id, barred.saturating_add(KEPT_BEYOND)).await
+        self.store.destroy(id, barred.saturating_add(KEPT_BEYOND)).await?;
+        Ok(true)
     }
 
     fn belongs_to(&self, stored: Option<Stored>, account: &str) -> bool {

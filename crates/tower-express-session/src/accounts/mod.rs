@@ -233,6 +233,29 @@ impl Accounts {
         self.end_all_of(account, sessions.map(|session| session.id).collect()).await
     }
 
+    /// Ends those of the account's sessions that have no [epoch](crate::Session::epoch), as sessions of
+    /// Express, or one before `epoch`; returns how many. Use it after the account's counter was raised
+    /// to `epoch`: it leaves sessions alone that were opened since then. Those that are noted end
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// As [`end_others`](Self::end_others).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`end_others`](Self::end_others).
+    pub async fn end_older(&self, account: &str, epoch: u64) -> Result<usize, Error> {
+        let ids = |sessions: Vec<NotedSession>| sessions.into_iter().map(|session| session.id);
+        let noted = ids(self.alive(account).await?).collect();
+        let mut ended = self.end_all_before(account, noted, Some(epoch)).await?;
+        if !self.all_are_noted {
+            let found = ids(self.found(account).await?).collect();
+            ended += self.end_all_before(account, found, Some(epoch)).await?;
+        }
+        Ok(ended)
+    }
+
     /// Looks through all stored sessions and notes those that are not noted yet, of all accounts;
     /// says how many sessions have one. For when Express services and ours first meet.
     ///

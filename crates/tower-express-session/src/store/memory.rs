@@ -46,6 +46,7 @@ struct Sessions {
 
 struct Entry {
     value: Bytes,
+    epoch: Option<u64>,
     ends: Instant,
     /// The end that no use puts off.
     ends_at_last: Instant,
@@ -105,9 +106,9 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn entry(&self, value: Bytes, now: Instant, ttl: Duration) -> Entry {
+    fn entry(&self, value: Bytes, epoch: Option<u64>, now: Instant, ttl: Duration) -> Entry {
         let ends_at_last = now + self.absolute_timeout;
-        let mut entry = Entry { value, ends: now, ends_at_last };
+        let mut entry = Entry { value, epoch, ends: now, ends_at_last };
         entry.keep(now, ttl);
         entry
     }
@@ -146,16 +147,26 @@ impl Store for MemoryStore {
         let now = (self.clock)();
         let mut sessions = self.sessions();
         let entry = sessions.live(id, now);
-        Ok(entry.map(|entry| Stored { value: entry.value.clone(), time_left: entry.ends - now }))
+        Ok(entry.map(|entry| Stored {
+            value: entry.value.clone(),
+            time_left: entry.ends - now,
+            epoch: entry.epoch,
+        }))
     }
 
-    async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
+    async fn create(
+        &self,
+        id: &SessionId,
+        value: Bytes,
+        ttl: Duration,
+        epoch: Option<u64>,
+    ) -> Result<Created, Error> {
         let now = (self.clock)();
         let mut sessions = self.sessions();
         if sessions.live(id, now).is_some() {
             return Ok(Created::Exists);
         }
-        sessions.put(id, self.entry(value, now, ttl), now);
+        sessions.put(id, self.entry(value, epoch, now, ttl), now);
         Ok(Created::Stored)
     }
 
@@ -179,7 +190,9 @@ impl Store for MemoryStore {
 
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
         let now = (self.clock)();
-        self.sessions().put(id, self.entry(value, now, ttl), now);
+        let mut sessions = self.sessions();
+        let epoch = sessions.live(id, now).and_then(|entry| entry.epoch);
+        sessions.put(id, self.entry(value, epoch, now, ttl), now);
         Ok(())
     }
 

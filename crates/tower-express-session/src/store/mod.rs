@@ -37,6 +37,8 @@ pub use memory::MemoryStore;
 ///   [latest](Freshness::Latest) value.
 /// - A session that was destroyed stays gone for as long as it is barred, even where another
 ///   program writes without looking, as connect-redis does.
+/// - The epoch that a session is created with stays with it until it is destroyed or over, whatever is
+///   written or touched, and is not part of its value. A session that another program made has none.
 /// - A future that is dropped before it ended may or may not have written.
 ///
 /// The suite [`conformance`](crate::store::conformance) (feature `conformance`) checks all of it.
@@ -58,8 +60,10 @@ pub use memory::MemoryStore;
 ///         tokio::time::sleep(Duration::from_millis(5)).await;
 ///         self.0.load(id, fresh).await
 ///     }
-///     # async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
-///     #     self.0.create(id, value, ttl).await
+///     # async fn create(
+///     #     &self, id: &SessionId, value: Bytes, ttl: Duration, epoch: Option<u64>,
+///     # ) -> Result<Created, Error> {
+///     #     self.0.create(id, value, ttl, epoch).await
 ///     # }
 ///     # async fn update(
 ///     #     &self, id: &SessionId, base: &Bytes, value: Bytes, ttl: Duration,
@@ -88,8 +92,15 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// What is stored for an id; nothing for one that was never made, was destroyed or is over.
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error>;
 
-    /// Stores a new session. Never overwrites one.
-    async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error>;
+    /// Stores a new session. Never overwrites one. `epoch` is kept beside the value for
+    /// [`load`](Self::load) to return.
+    async fn create(
+        &self,
+        id: &SessionId,
+        value: Bytes,
+        ttl: Duration,
+        epoch: Option<u64>,
+    ) -> Result<Created, Error>;
 
     /// Replaces a session's value if it is still `base`, byte for byte, in one atomic step. Never
     /// brings back a session that is gone.
@@ -119,6 +130,9 @@ pub struct Stored {
     pub value: Bytes,
     /// What is left of the session's time.
     pub time_left: Duration,
+    /// The number that the session was created with; `None` if it had none, or another program made
+    /// the session.
+    pub epoch: Option<u64>,
 }
 
 /// How old the answer of [`Store::load`] may be.

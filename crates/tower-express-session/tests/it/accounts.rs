@@ -149,6 +149,38 @@ async fn ending_the_others_finds_what_express_made() {
 }
 
 #[tokio::test]
+async fn sessions_from_before_an_epoch_end_with_those_of_express() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts);
+        let none = site.log_in(AL, "none").await;
+        let express = site.log_in_at_express(r#""al""#).await;
+        let eve = site.log_in_at_express(r#""eve""#).await;
+        let in_epoch = async |epoch: u64| {
+            let request = Request::get(format!("/login/al/{epoch}")).header(USER_AGENT, "x");
+            cookie_pair(&send(&site.router, request).await)
+        };
+        let (before, then, after) = (in_epoch(0).await, in_epoch(1).await, in_epoch(2).await);
+        assert_eq!(text(visit(&site.router, "/epoch", &then).await).await, "Some(1)");
+        assert_eq!(text(visit(&site.router, "/epoch", &none).await).await, "None");
+
+        assert_eq!(site.accounts.end_older(AL, 1).await.unwrap(), 3, "{}", site.backend.name);
+        assert_eq!(site.accounts.end_older(AL, 1).await.unwrap(), 0);
+        for (cookie, left) in [(&none, false), (&before, false), (&then, true), (&after, true)] {
+            assert_eq!(site.look(cookie).await != "{}", left, "{}", site.backend.name);
+        }
+        let is_stored =
+            async |id| site.backend.store.load(id, Default::default()).await.unwrap().is_some();
+        assert!(!is_stored(&express).await && is_stored(&eve).await);
+
+        // A new session has the epoch that it was made in, and none without.
+        assert_eq!(text(visit(&site.router, "/set/a", &then).await).await, "");
+        assert_eq!(text(visit(&site.router, "/epoch", &then).await).await, "Some(1)");
+        let next = cookie_pair(&visit(&site.router, "/regenerate", &then).await);
+        assert_eq!(text(visit(&site.router, "/epoch", &next).await).await, "None");
+    }
+}
+
+#[tokio::test]
 async fn what_express_wrote_back_is_not_found() {
     let site = site(backend::redis(RedisServer::start()), |accounts| accounts);
     let express = site.log_in_at_express(r#""al""#).await;

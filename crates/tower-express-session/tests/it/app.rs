@@ -64,6 +64,8 @@ pub(crate) fn routes() -> Router {
         .route("/unset", get(async |session: Session| session.unset()))
         .route("/regenerate", get(async |session: Session| session.regenerate().await))
         .route("/login/{user}", get(login))
+        .route("/login/{user}/{epoch}", get(login_in_epoch))
+        .route("/epoch", get(async |session: Session| format!("{:?}", session.epoch())))
         .route("/save", get(async |session: Session| session.save().await))
         .route("/update", get(update))
 }
@@ -82,6 +84,14 @@ async fn update(session: Session) -> Result<String, Error> {
 async fn login(session: Session, user: Path<String>) -> Result<(), Error> {
     session.regenerate().await?;
     session.insert("user", &*user)
+}
+
+async fn login_in_epoch(
+    session: Session,
+    Path((user, epoch)): Path<(String, u64)>,
+) -> Result<(), Error> {
+    session.regenerate_in_epoch(epoch).await?;
+    session.insert("user", &user)
 }
 
 impl App {

@@ -74,8 +74,14 @@ impl Store for Watched {
         };
         self.asked(operation).await?.load(id, freshness).await
     }
-    async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
-        self.asked("create").await?.create(id, value, ttl).await
+    async fn create(
+        &self,
+        id: &SessionId,
+        value: Bytes,
+        ttl: Duration,
+        epoch: Option<u64>,
+    ) -> Result<Created, Error> {
+        self.asked("create").await?.create(id, value, ttl, epoch).await
     }
     async fn update(
         &self,

@@ -234,7 +234,7 @@ impl Subject<'_> {
 
     /// Makes a session whose value names it.
     async fn create(&self, store: &dyn AccountStore, id: &SessionId) {
-        let created = store.create(id, value_of(id), TTL).await;
+        let created = store.create(id, value_of(id), TTL, None).await;
         assert_eq!(created.expect("create"), Created::Stored);
     }
 

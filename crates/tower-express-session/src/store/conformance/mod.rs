@@ -46,6 +46,16 @@ const TTL: Duration = Duration::from_secs(100);
 ///
 /// When the store does not keep the contract; the message says which part.
 pub async fn run(subject: &Subject<'_>) {
+    run_without_epochs(subject).await;
+    subject.an_epoch_stays_with_its_session().await;
+}
+
+/// Like [`run`], for a store that keeps nothing beside the values.
+///
+/// # Panics
+///
+/// As [`run`].
+pub async fn run_without_epochs(subject: &Subject<'_>) {
     subject.gives_back_what_it_was_given().await;
     subject.create_never_overwrites().await;
     subject.update_compares_the_exact_bytes().await;
@@ -88,7 +98,8 @@ impl Subject<'_> {
 
     async fn create_never_overwrites(&self) {
         let id = self.created("first").await;
-        let again = self.store.create(&id, Bytes::from("second"), TTL).await.expect("create");
+        let again =
+            self.store.create(&id, Bytes::from("second"), TTL, Some(9)).await.expect("create");
         assert_eq!(again, Created::Exists);
         assert_eq!(
             self.load(&id).await.as_deref(),
@@ -108,6 +119,30 @@ impl Subject<'_> {
             Updated::Stored,
             "the same value is a write"
         );
+    }
+
+    async fn an_epoch_stays_with_its_session(&self) {
+        let id = fresh_id();
+        for epoch in [Some(0), Some(7), Some(u64::MAX), None] {
+            let created = self.store.create(&id, Bytes::from("one"), TTL, epoch).await;
+            assert_eq!(created.expect("create"), Created::Stored);
+            let found = async || self.stored(&id).await.expect("the session is there").epoch;
+            assert_eq!(found().await, epoch, "as it was created");
+            assert_eq!(self.update(&id, "one", "two").await, Updated::Stored);
+            assert_eq!(found().await, epoch, "an update keeps it");
+            self.store.overwrite(&id, Bytes::from("three"), TTL).await.expect("overwrite");
+            assert_eq!(found().await, epoch, "another program's write keeps it");
+            self.pass_seconds(&id, 60);
+            assert!(self.store.touch(&id, TTL).await.expect("touch"));
+            self.pass_seconds(&id, 60);
+            assert_eq!(found().await, epoch, "a touch keeps it");
+            self.pass_seconds(&id, 60);
+            assert_eq!(self.load(&id).await, None, "over");
+        }
+        let other = fresh_id();
+        self.store.overwrite(&other, Bytes::from("one"), TTL).await.expect("overwrite");
+        let found = self.stored(&other).await.expect("the session is there");
+        assert_eq!(found.epoch, None, "a session of another program has none");
     }
 
     async fn never_brings_a_session_back(&self) {
@@ -136,7 +171,7 @@ impl Subject<'_> {
             !self.store.touch(&id, TTL).await.expect("touch"),
             "a session that is over cannot be touched"
         );
-        let again = self.store.create(&id, Bytes::from("new"), TTL).await.expect("create");
+        let again = self.store.create(&id, Bytes::from("new"), TTL, None).await.expect("create");
         assert_eq!(again, Created::Stored, "an id whose session is over is free");
     }
 
@@ -243,7 +278,8 @@ impl Subject<'_> {
 
     async fn created(&self, value: &str) -> SessionId {
         let id = fresh_id();
-        let created = self.store.create(&id, Bytes::copy_from_slice(value.as_bytes()), TTL).await;
+        let created =
+            self.store.create(&id, Bytes::copy_from_slice(value.as_bytes()), TTL, None).await;
         assert_eq!(created.expect("create"), Created::Stored);
         id
     }

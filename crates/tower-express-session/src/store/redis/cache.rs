@@ -87,6 +87,7 @@ enum Slot {
 
 struct Entry {
     value: Bytes,
+    epoch: Option<u64>,
     /// The end of the session's time.
     ends: Instant,
     /// The end of the memory.
@@ -115,7 +116,8 @@ impl Cache {
         }
         match memory.slots.get(id)? {
             Slot::Ready(entry) if now < entry.ends && now < entry.stale => {
-                Some(Stored { value: entry.value.clone(), time_left: entry.ends - now })
+                let (value, time_left) = (entry.value.clone(), entry.ends - now);
+                Some(Stored { value, time_left, epoch: entry.epoch })
             }
             _ => None,
         }
@@ -147,6 +149,7 @@ impl Cache {
         }
         let entry = Entry {
             value: stored.value.clone(),
+            epoch: stored.epoch,
             ends: fill.began + stored.time_left,
             stale: fill.began + LONGEST_MEMORY,
         };
@@ -229,7 +232,7 @@ mod tests {
     }
 
     fn stored(value: &str, time_left: Duration) -> Stored {
-        Stored { value: Bytes::copy_from_slice(value.as_bytes()), time_left }
+        Stored { value: Bytes::copy_from_slice(value.as_bytes()), time_left, epoch: Some(7) }
     }
 
     /// A cache with a lease from `now`, and the session `a` in it.
@@ -245,7 +248,8 @@ mod tests {
     fn answers_only_under_a_lease() {
         let now = Instant::now();
         let cache = filled(now);
-        assert_eq!(cache.get(&id("a"), now + 249 * MS).unwrap().value, "value");
+        let found = cache.get(&id("a"), now + 249 * MS).unwrap();
+        assert_eq!((found.value, found.epoch), (Bytes::from("value"), Some(7)));
         assert_eq!(cache.get(&id("a"), now + 250 * MS), None);
         assert!(cache.begin(&id("b"), now + 250 * MS).is_none(), "nor is anything remembered");
         cache.renew(now + 200 * MS);

@@ -41,12 +41,12 @@ impl RedisStore {
             let found = self.client.pipeline(&[&[b"GET", session], left]).await?;
             return stored(found.into_iter());
         }
-        let values: &[&[u8]] = &[b"MGET", session, keys.revoked.as_bytes()];
+        let values: &[&[u8]] = &[b"MGET", session, keys.revoked.as_bytes(), keys.epoch.as_bytes()];
         let mut found = self.client.pipeline(&[values, left]).await?.into_iter();
         let Some(Reply::Array(values)) = found.next() else {
             return Err(unexpected("MGET", &Reply::Nil));
         };
-        let [value, revoked] = <[Reply; 2]>::try_from(values)
+        let [value, revoked, epoch] = <[Reply; 3]>::try_from(values)
             .map_err(|values| unexpected("MGET", &Reply::Array(values)))?;
         if revoked != Reply::Nil {
             if value != Reply::Nil {
@@ -55,7 +55,7 @@ impl RedisStore {
             }
             return Ok(None);
         }
-        stored([value].into_iter().chain(found))
+        stored([value].into_iter().chain(found).chain([epoch]))
     }
 
     pub(super) async fn make(
@@ -63,13 +63,17 @@ impl RedisStore {
         id: &SessionId,
         value: &Bytes,
         ttl: Duration,
+        epoch: Option<u64>,
     ) -> Result<Created, Error> {
         let keys = self.keys(id);
         let made = if self.tombstones || self.absolute_timeout.is_some() {
             let longest = self.absolute_timeout.unwrap_or(Duration::MAX);
-            let mut arguments = vec![milliseconds(whole_seconds(ttl).min(longest))];
-            arguments
-                .extend(self.absolute_timeout.map(|time| milliseconds(time + CREATION_OUTLIVES)));
+            let noted = self.absolute_timeout.map(|time| milliseconds(time + CREATION_OUTLIVES));
+            let arguments = [
+                milliseconds(whole_seconds(ttl).min(longest)),
+                noted.unwrap_or_default(),
+                epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
+            ];
             let arguments: Vec<&[u8]> = [&value[..]].into_iter().chain(bytes(&arguments)).collect();
             self.client.run(&self.scripts.create, &keys.all(), &arguments).await? == Reply::Int(1)
         } else {
@@ -129,8 +133,12 @@ impl RedisStore {
 
     pub(super) async fn end(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
         let keys = self.keys(id);
-        let delete: &[&[u8]] = &[b"DEL", keys.session.as_bytes()];
-        if !self.tombstones || barred.is_zero() {
+        let delete: &[&[u8]] = &[b"DEL", keys.session.as_bytes(), keys.epoch.as_bytes()];
+        if !self.tombstones {
+            self.client.call(&delete[..2]).await?;
+            return Ok(());
+        }
+        if barred.is_zero() {
             self.client.call(delete).await?;
             return Ok(());
         }
@@ -146,7 +154,7 @@ impl RedisStore {
     }
 }
 
-/// A session's value and what is left of its time, as Redis answers them.
+/// A session's value, what is left of its time and its epoch, as Redis answers them.
 fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Error> {
     match (replies.next(), replies.next()) {
         (Some(Reply::Nil), _) => Ok(None),
@@ -156,7 +164,9 @@ fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Er
                 // It ended between the two commands.
                 left => Duration::from_millis(left.max(0).unsigned_abs()),
             };
-            Ok(Some(Stored { value, time_left }))
+            let epoch = replies.next().and_then(Reply::into_bytes);
+            let epoch = epoch.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
+            Ok(Some(Stored { value, time_left, epoch }))
         }
         (value, _) => Err(unexpected("load", &value.unwrap_or(Reply::Nil))),
     }

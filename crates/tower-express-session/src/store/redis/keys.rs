@@ -13,18 +13,21 @@ pub(super) struct Keys {
     pub(super) revoked: String,
     /// When the session was made, in milliseconds since 1970 by Redis's clock.
     pub(super) created: String,
+    /// The number that the session was created with, if any.
+    pub(super) epoch: String,
 }
 
 impl Keys {
     pub(super) fn new(prefix: &str, id: &SessionId) -> Self {
         let session = format!("{prefix}{}", id.as_str());
         let (revoked, created) = (beside(&session, "revoked"), beside(&session, "created"));
-        Self { session, revoked, created }
+        let epoch = beside(&session, "epoch");
+        Self { session, revoked, created, epoch }
     }
 
     /// As the scripts take them.
-    pub(super) fn all(&self) -> [&[u8]; 3] {
-        [self.session.as_bytes(), self.revoked.as_bytes(), self.created.as_bytes()]
+    pub(super) fn all(&self) -> [&[u8]; 4] {
+        [&self.session, &self.revoked, &self.created, &self.epoch].map(|key| key.as_bytes())
     }
 }
 
@@ -72,11 +75,11 @@ mod tests {
             if let Some(revoked) = revoked {
                 assert_eq!(keys.revoked, revoked);
             }
-            for beside in [&keys.revoked, &keys.created] {
+            for beside in [&keys.revoked, &keys.created, &keys.epoch] {
                 assert_eq!(Slot::for_key(beside), Slot::for_key(&keys.session), "{beside}");
                 assert!(prefix.is_empty() || !beside.starts_with(prefix), "{beside}");
             }
-            assert_ne!(keys.revoked, keys.created);
+            assert_eq!(keys.all().iter().collect::<std::collections::HashSet<_>>().len(), 4);
         }
     }
 }

@@ -42,8 +42,9 @@ use crate::id::SessionId;
 /// # }
 /// ```
 ///
-/// What is kept besides lies at `{<prefix><id>}:revoked`, for a session that was ended, and, with an
-/// [absolute timeout](Self::absolute_timeout), at `{<prefix><id>}:created`: in the same slot of a
+/// What is kept besides lies at `{<prefix><id>}:revoked`, for a session that was ended, at
+/// `{<prefix><id>}:epoch`, for one that was created with an [epoch](crate::Session::epoch), and, with
+/// an [absolute timeout](Self::absolute_timeout), at `{<prefix><id>}:created`: in the same slot of a
 /// cluster as the session, and outside of what connect-redis finds when it looks for sessions.
 #[derive(Clone)]
 pub struct RedisStore {
@@ -108,7 +109,7 @@ impl RedisStore {
 
     /// Whether a session that was ended leaves a note, so that it stays gone even where an Express
     /// request that was under way writes it back. Default: yes. Without, exactly the keys and
-    /// commands of connect-redis are used, as conformance tests want it.
+    /// commands of connect-redis are used, as conformance tests want it; sessions have no epoch then.
     #[must_use]
     pub fn tombstones(mut self, tombstones: bool) -> Self {
         self.tombstones = tombstones;
@@ -194,8 +195,14 @@ impl Store for RedisStore {
         Ok(stored)
     }
 
-    async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
-        let created = self.make(id, &value, ttl).await;
+    async fn create(
+        &self,
+        id: &SessionId,
+        value: Bytes,
+        ttl: Duration,
+        epoch: Option<u64>,
+    ) -> Result<Created, Error> {
+        let created = self.make(id, &value, ttl, epoch).await;
         self.forget(id);
         created
     }

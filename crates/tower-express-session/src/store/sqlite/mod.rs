@@ -28,7 +28,8 @@ const SCHEMA: &str = "
         id TEXT PRIMARY KEY,
         value BLOB NOT NULL,
         expires_ms INTEGER NOT NULL,
-        created_ms INTEGER NOT NULL
+        created_ms INTEGER NOT NULL,
+        epoch INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_ms);
 ";
@@ -38,6 +39,9 @@ const ADD_CREATION: &str = "
     ALTER TABLE sessions ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
     UPDATE sessions SET created_ms = unixepoch() * 1000;
 ";
+
+/// Sessions of a file from before they had an epoch have none.
+const ADD_EPOCH: &str = "ALTER TABLE sessions ADD COLUMN epoch INTEGER";
 
 /// Keeps sessions in a table `sessions` of an SQLite database, on a local disk.
 ///
@@ -131,17 +135,30 @@ impl Store for SqliteStore {
     async fn load(&self, id: &SessionId, _: Freshness) -> Result<Option<Stored>, Error> {
         let (key, at) = (self.key(id), self.moment());
         let row = self.database.read(move |connection| live(connection, &key, at)).await?;
-        Ok(row.map(|row| Stored { time_left: row.time_left(at), value: row.value }))
+        Ok(row.map(|row| Stored {
+            time_left: row.time_left(at),
+            value: row.value,
+            epoch: row.epoch.map(i64::cast_unsigned),
+        }))
     }
 
-    async fn create(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<Created, Error> {
+    async fn create(
+        &self,
+        id: &SessionId,
+        value: Bytes,
+        ttl: Duration,
+        epoch: Option<u64>,
+    ) -> Result<Created, Error> {
         let (key, at) = (self.key(id), self.moment());
+        let epoch = epoch.map(u64::cast_signed);
         self.database
             .write(move |connection| {
                 if live(connection, &key, at)?.is_some() {
                     return Ok(Created::Exists);
                 }
                 put(connection, &key, &value, ttl, at, at.now_ms)?;
+                let sql = "UPDATE sessions SET epoch = ?2 WHERE id = ?1";
+                connection.prepare_cached(sql)?.execute(params![key, epoch])?;
                 sweep(connection, at.now_ms)?;
                 Ok(Created::Stored)
             })
@@ -209,6 +226,7 @@ struct Row {
     value: Bytes,
     expires_ms: i64,
     created_ms: i64,
+    epoch: Option<i64>,
 }
 
 impl Row {
@@ -230,21 +248,23 @@ impl Moment {
 fn make_table(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection.execute_batch(accounts::SCHEMA)?;
-    let has_creation = "SELECT 1 FROM pragma_table_info('sessions') WHERE name = 'created_ms'";
-    match connection.prepare(has_creation)?.exists([])? {
-        true => Ok(()),
-        false => connection.execute_batch(ADD_CREATION),
+    for (column, add) in [("created_ms", ADD_CREATION), ("epoch", ADD_EPOCH)] {
+        let has_column = "SELECT 1 FROM pragma_table_info('sessions') WHERE name = ?1";
+        if !connection.prepare(has_column)?.exists([column])? {
+            connection.execute_batch(add)?;
+        }
     }
+    Ok(())
 }
 
 fn live(connection: &Connection, key: &str, at: Moment) -> rusqlite::Result<Option<Row>> {
-    let sql = "SELECT value, expires_ms, created_ms FROM sessions
+    let sql = "SELECT value, expires_ms, created_ms, epoch FROM sessions
                WHERE id = ?1 AND expires_ms > ?2 AND created_ms > ?3";
     connection
         .prepare_cached(sql)?
         .query_row(params![key, at.now_ms, at.oldest_ms], |row| {
             let (value, expires_ms) = (row.get::<_, Vec<u8>>(0)?.into(), row.get(1)?);
-            Ok(Row { value, expires_ms, created_ms: row.get(2)? })
+            Ok(Row { value, expires_ms, created_ms: row.get(2)?, epoch: row.get(3)? })
         })
         .optional()
 }

@@ -1,7 +1,7 @@
 -- A session that is neither barred nor too old, with what is left of its time, in milliseconds
--- (-1: no end). A session that another program made counts from now.
+-- (-1: no end), and its epoch. A session that another program made counts from now.
 --
--- KEYS: the session, its bar, its time of creation. ARGV: its longest life, how long the note of its
+-- KEYS: the session, its bar, its time of creation, its epoch. ARGV: its longest life, how long the note of its
 -- creation is kept, how long it is barred when that is over; all in milliseconds.
 local value = redis.call('GET', KEYS[1])
 if not value then return false end
@@ -18,10 +18,10 @@ if not created then
 end
 local life_left = created + ARGV[1] - now
 if life_left <= 0 then
-    redis.call('DEL', KEYS[1], KEYS[3])
+    redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
     redis.call('SET', KEYS[2], '1', 'PX', ARGV[3])
     return false
 end
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 or left > life_left then left = life_left end
-return { value, left }
+return { value, left, redis.call('GET', KEYS[4]) }

@@ -1,7 +1,7 @@
 -- Replaces a session if it still holds the bytes that the writer read. Answers 1 when it did, 0 when
 -- the session is gone, and otherwise the bytes that are there.
 --
--- KEYS: the session, its bar, its time of creation. ARGV: the bytes read, the new ones, the time to
+-- KEYS: the session, its bar, its time of creation, its epoch. ARGV: the bytes read, the new ones, the time to
 -- live and, if there is one, the longest life; in milliseconds.
 if redis.call('EXISTS', KEYS[2]) == 1 then
     redis.call('DEL', KEYS[1])
@@ -18,5 +18,7 @@ if created then
     ttl = math.min(ttl, life_left)
 end
 if current ~= ARGV[1] then return current end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', string.format('%.0f', ttl))
+ttl = string.format('%.0f', ttl)
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ttl)
+redis.call('PEXPIRE', KEYS[4], ttl)
 return 1
