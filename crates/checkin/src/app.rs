@@ -4,6 +4,7 @@ mod embedded;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -15,7 +16,8 @@ use tower_express_session::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Common, StoreUrl};
-use crate::http::{Metrics, Probes, Proxy, Stack, StrictTransport};
+use crate::domain::{PasswordHash, User};
+use crate::http::{Metrics, Probes, Proxy, Stack, StrictTransport, Tasks};
 use crate::passwords::Passwords;
 use crate::services::api::{Stores, Upstream};
 use crate::services::processor::Progress;
@@ -33,6 +35,9 @@ pub use self::embedded::{Copied, Examination, back_up, examine, restore};
 
 /// The session cookie's name.
 const COOKIE: &str = "checkinapp";
+
+/// How long work that outlived its request may take after the services have stopped.
+const FINISH: Duration = Duration::from_secs(5);
 
 /// The parts that the services are made of.
 #[derive(Clone)]
@@ -63,6 +68,8 @@ pub struct App {
     cached_sessions: SessionLayer,
     secrets: Secrets,
     proxy: Proxy,
+    /// What goes on when its request has ended.
+    tasks: Tasks,
     store: StoreUrl,
 }
 
@@ -174,6 +181,7 @@ impl App {
                     include_subdomains: config.hsts_include_subdomains,
                 },
             },
+            tasks: Tasks::new(),
             store: config.store.clone(),
         })
     }
@@ -197,13 +205,34 @@ impl App {
         self.secrets.clone()
     }
 
+    /// Replaces an account's password and ends its sessions; returns false if there is no such account.
+    /// When it returns, no service of ours takes a session from before.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails. The password may be replaced, and sessions of Express services may be
+    /// alive; calling it again ends them.
+    pub async fn replace_password(&self, user: &User, new: &PasswordHash) -> anyhow::Result<bool> {
+        let Some(epoch) = self.users.change_password(user.id, None, new).await? else {
+            return Ok(false);
+        };
+        self.account_sessions.end_older(&user.email.canonical(), epoch).await?;
+        Ok(true)
+    }
+
+    /// Waits a moment for work that outlived its request, after the services have stopped.
+    pub async fn finish(&self) {
+        self.tasks.finish(FINISH).await;
+    }
+
     /// The authentication service.
     pub fn auth(&self, settings: auth::Settings) -> Service {
         let account_sessions = match settings.max_sessions {
             Some(max) => self.account_sessions.clone().max_sessions(max),
             None => self.account_sessions.clone(),
         };
-        let routes = auth::router(self.users.clone(), account_sessions.clone(), Passwords::new());
+        let (users, passwords, tasks) = (self.users.clone(), Passwords::new(), self.tasks.clone());
+        let routes = auth::router(users, account_sessions.clone(), passwords, tasks);
         // Only here people log in, so that only here there is something to limit.
         Service { routes, sessions: Some(self.sessions.clone().accounts(account_sessions)) }
     }

@@ -1,5 +1,6 @@
-//! Hashes passwords and checks them, off the async threads and a bounded number at a time.
+//! Hashes passwords and checks them: on threads of their own, and a bounded number at a time.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -7,32 +8,40 @@ use std::thread;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use unicode_normalization::UnicodeNormalization;
 
-use crate::domain::{PasswordHash, PasswordScheme};
+use crate::domain::{MAX_PASSWORD_BYTES, PasswordHash, PasswordScheme};
 
 /// OWASP's parameters for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// So many callers may wait for a thread; each more is told to come back later. At some 35 ms a
-/// hash the last one waits for about a second.
+/// The maximum number of callers that wait for a thread; the next one is told to come back later. At
+/// about 35 ms a hash, the last one waits for about a second.
 const QUEUE: usize = 64;
 
-/// The longest password that is hashed, in bytes.
-pub const MAX_BYTES: usize = 512;
-
-/// A password that may be compared: neither empty nor endless.
+/// Checks that a password may be compared: neither empty nor too long. Its length counts as it is
+/// hashed, in Unicode's normal form C.
 ///
 /// # Errors
 ///
 /// The rule that it breaks.
-pub fn plausible(text: String) -> Result<String, &'static str> {
-    match text.len() {
-        0 => Err("is not empty"),
-        1..=MAX_BYTES => Ok(text),
-        _ => Err("is too long"),
+pub fn plausible(text: String) -> Result<String, String> {
+    match normal(&text).len() {
+        0 => Err("must not be empty".to_owned()),
+        1..=MAX_PASSWORD_BYTES => Ok(text),
+        _ => Err(format!("must have at most {MAX_PASSWORD_BYTES} bytes")),
+    }
+}
+
+/// A password as it is hashed: in Unicode's normal form C, as NIST SP 800-63B asks for, so that it is
+/// the same from each keyboard.
+pub fn normal(password: &str) -> Cow<'_, str> {
+    match unicode_normalization::is_nfc(password) {
+        true => password.into(),
+        false => password.nfc().collect::<String>().into(),
     }
 }
 
@@ -41,18 +50,26 @@ pub fn plausible(text: String) -> Result<String, &'static str> {
 pub struct Passwords(Arc<Inner>);
 
 struct Inner {
-    running: Semaphore,
-    waiting: Semaphore,
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     /// The hash of a password that nobody has: what is compared for an unknown address, so that it
     /// takes as long as a known one.
     nobody: PasswordHash,
+}
+
+/// The right to hash or check one password now. The work keeps it to its end, also when nobody waits
+/// for the answer any more.
+pub struct Turn {
+    passwords: Passwords,
+    _waiting: OwnedSemaphorePermit,
+    _running: OwnedSemaphorePermit,
 }
 
 /// Too many people log in at once; come back later.
 #[derive(Debug)]
 pub struct Busy;
 
-/// The answer to [`Passwords::verify`].
+/// The answer to [`Turn::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verified {
     /// The password is wrong, or there is no such account.
@@ -69,13 +86,13 @@ impl Passwords {
     pub fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self(Arc::new(Inner {
-            running: Semaphore::new(cores),
-            waiting: Semaphore::new(cores + QUEUE),
+            running: Arc::new(Semaphore::new(cores)),
+            waiting: Arc::new(Semaphore::new(cores + QUEUE)),
             nobody: hash("a password that nobody has"),
         }))
     }
 
-    /// The hash of a new password.
+    /// Waits for a thread to be free.
     ///
     /// # Errors
     ///
@@ -83,8 +100,25 @@ impl Passwords {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
-    pub async fn hash(&self, password: String) -> Result<PasswordHash, Busy> {
+    /// Dropping the future gives the place in the queue back.
+    pub async fn turn(&self) -> Result<Turn, Busy> {
+        let waiting = Arc::clone(&self.0.waiting).try_acquire_owned().map_err(|_| Busy)?;
+        let running = Arc::clone(&self.0.running).acquire_owned().await.map_err(|_| Busy)?;
+        Ok(Turn { passwords: self.clone(), _waiting: waiting, _running: running })
+    }
+}
+
+impl Turn {
+    /// The hash of a new password.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] when the system gives us no thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// A hash that nobody waits for any more is computed all the same.
+    pub async fn hash(self, password: String) -> Result<PasswordHash, Busy> {
         self.run(move || hash(&password)).await
     }
 
@@ -93,30 +127,35 @@ impl Passwords {
     ///
     /// # Errors
     ///
-    /// [`Busy`] when too many wait already.
+    /// As [`hash`](Self::hash).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// As [`hash`](Self::hash).
     pub async fn verify(
-        &self,
+        self,
         password: String,
         stored: Option<PasswordHash>,
     ) -> Result<Verified, Busy> {
         let usable = stored.filter(|hash| hash.scheme() != PasswordScheme::Unusable);
         let known = usable.is_some();
-        let stored = usable.unwrap_or_else(|| self.0.nobody.clone());
+        let stored = usable.unwrap_or_else(|| self.passwords.0.nobody.clone());
         let verified = self.run(move || verify(&password, &stored)).await?;
         Ok(if known { verified } else { Verified::No })
     }
 
+    /// Runs on a thread of its own and not among the runtime's, for whose end a process waits.
     async fn run<T: Send + 'static>(
-        &self,
+        self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        let _waiting = self.0.waiting.try_acquire().map_err(|_| Busy)?;
-        let _running = self.0.running.acquire().await.map_err(|_| Busy)?;
-        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
+        let (answer, answered) = oneshot::channel();
+        let work = move || {
+            let _turn = self;
+            drop(answer.send(work()));
+        };
+        thread::Builder::new().name("password".to_owned()).spawn(work).map_err(|_| Busy)?;
+        answered.await.map_err(|_| Busy)
     }
 }
 
@@ -132,41 +171,70 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
-/// The argon2id hash of a password, with a fresh salt. Takes some 35 ms of one core.
+/// The argon2id hash of a password in its [normal] form, with a fresh salt. Takes about 35 ms of one
+/// core.
 ///
 /// # Panics
 ///
 /// When the operating system has no random numbers to give.
 #[must_use]
 pub fn hash(password: &str) -> PasswordHash {
-    let hash =
-        argon2().hash_password(password.as_bytes()).expect("argon2 takes any password up to 4 GiB");
+    let hash = argon2()
+        .hash_password(normal(password).as_bytes())
+        .expect("argon2 takes any password up to 4 GiB");
     PasswordHash::parse(hash.to_string()).expect("argon2 writes PHC strings")
 }
 
+/// Checks a password in its normal form and, for hashes from before passwords were normalised, in one
+/// other: at most twice, and as often for an unknown account.
 fn verify(password: &str, stored: &PasswordHash) -> Verified {
+    let normal = normal(password);
+    match fits(&normal, stored) {
+        Fit::Strong => return Verified::Yes,
+        Fit::Weak => return Verified::YesRehashed(hash(&normal)),
+        Fit::No => {}
+    }
+    let other = match normal.as_ref() == password {
+        true => normal.nfd().collect::<String>(),
+        false => password.to_owned(),
+    };
+    if other != *normal && fits(&other, stored) != Fit::No {
+        return Verified::YesRehashed(hash(&normal));
+    }
+    Verified::No
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    No,
+    /// It fits a hash that should be renewed.
+    Weak,
+    Strong,
+}
+
+fn fits(password: &str, stored: &PasswordHash) -> Fit {
     match stored.scheme() {
-        PasswordScheme::Argon2 => verify_argon2(password, stored),
+        PasswordScheme::Argon2 => fits_argon2(password, stored),
         // Hashes that came from elsewhere, where bcrypt cut passwords off after 72 bytes.
         PasswordScheme::Bcrypt => match bcrypt::verify(password, stored.as_str()) {
-            Ok(true) => Verified::YesRehashed(hash(password)),
-            _ => Verified::No,
+            Ok(true) => Fit::Weak,
+            _ => Fit::No,
         },
-        PasswordScheme::Unusable => Verified::No,
+        PasswordScheme::Unusable => Fit::No,
     }
 }
 
-fn verify_argon2(password: &str, stored: &PasswordHash) -> Verified {
+fn fits_argon2(password: &str, stored: &PasswordHash) -> Fit {
     let Ok(mut parsed) = phc::PasswordHash::new(stored.as_str()) else {
-        return Verified::No;
+        return Fit::No;
     };
     // The first version of argon2 did not write which one it is.
     parsed.version.get_or_insert(Version::V0x10.into());
     // The kind and the parameters of the check come out of the stored hash.
     if argon2().verify_password(password.as_bytes(), &parsed).is_err() {
-        return Verified::No;
+        return Fit::No;
     }
-    if is_strong(&parsed) { Verified::Yes } else { Verified::YesRehashed(hash(password)) }
+    if is_strong(&parsed) { Fit::Strong } else { Fit::Weak }
 }
 
 /// Whether a hash need not be renewed.
@@ -175,6 +243,12 @@ fn is_strong(hash: &phc::PasswordHash) -> bool {
         && hash.version == Some(Version::V0x13.into())
         && Params::try_from(hash)
             .is_ok_and(|params| params.m_cost() >= MEMORY_KIB && params.t_cost() >= PASSES)
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Turn")
+    }
 }
 
 impl fmt::Debug for Passwords {
@@ -187,17 +261,20 @@ impl fmt::Debug for Passwords {
 mod tests {
     use super::*;
 
+    async fn checked(password: &str, stored: Option<PasswordHash>) -> Verified {
+        let turn = Passwords::new().turn().await.unwrap();
+        turn.verify(password.to_owned(), stored).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_password_fits_its_own_hash_only() {
-        let passwords = Passwords::new();
-        let hash = passwords.hash("secret123".to_owned()).await.unwrap();
+        let hash = hash("secret123");
         assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_str());
-        let verify = async |password: &str, stored: &PasswordHash| {
-            passwords.verify(password.to_owned(), Some(stored.clone())).await.unwrap()
-        };
-        assert_eq!(verify("secret123", &hash).await, Verified::Yes);
-        assert_eq!(verify("secret124", &hash).await, Verified::No);
-        assert_eq!(verify("", &hash).await, Verified::No);
+        for (password, verified) in
+            [("secret123", Verified::Yes), ("secret124", Verified::No), ("", Verified::No)]
+        {
+            assert_eq!(checked(password, Some(hash.clone())).await, verified);
+        }
     }
 
     fn foreign(algorithm: Algorithm, version: Version) -> String {
@@ -207,7 +284,6 @@ mod tests {
 
     #[tokio::test]
     async fn hashes_from_elsewhere_are_taken_and_renewed() {
-        let passwords = Passwords::new();
         for stored in [
             bcrypt::hash("secret123", 5).unwrap(),
             bcrypt::hash("secret123", 5).unwrap().replace("$2b$", "$2a$"),
@@ -220,32 +296,90 @@ mod tests {
             foreign(Algorithm::Argon2id, Version::V0x13).replace("t=3,p=4", "p=4,t=3"),
         ] {
             let stored = PasswordHash::parse(stored).unwrap();
-            let Verified::YesRehashed(renewed) =
-                passwords.verify("secret123".to_owned(), Some(stored.clone())).await.unwrap()
+            let Verified::YesRehashed(renewed) = checked("secret123", Some(stored.clone())).await
             else {
                 panic!("{stored:?} was not renewed")
             };
-            assert_eq!(
-                passwords.verify("secret123".to_owned(), Some(renewed)).await.unwrap(),
-                Verified::Yes
-            );
-            assert_eq!(
-                passwords.verify("wrong".to_owned(), Some(stored)).await.unwrap(),
-                Verified::No
-            );
+            assert_eq!(checked("secret123", Some(renewed)).await, Verified::Yes);
+            assert_eq!(checked("wrong", Some(stored)).await, Verified::No);
         }
     }
 
     #[tokio::test]
-    async fn nobody_logs_in_without_an_account() {
+    async fn a_password_is_the_same_in_each_normal_form() {
+        // é, ộ with its marks in either order, Hangul; composed and not.
+        for (composed, others) in [
+            ("secr\u{e9}t", ["secre\u{301}t", "secr\u{e9}t"]),
+            ("\u{1ed9}123456", ["o\u{302}\u{323}123456", "o\u{323}\u{302}123456"]),
+            ("\u{ac00}\u{ac01}", ["\u{1100}\u{1161}\u{ac01}", "\u{ac00}\u{ac00}\u{11a8}"]),
+        ] {
+            for typed in others {
+                assert_eq!(checked(typed, Some(hash(composed))).await, Verified::Yes);
+                assert_eq!(checked(composed, Some(hash(typed))).await, Verified::Yes);
+            }
+            let decomposed = composed.nfd().collect::<String>();
+            for old in [composed, &decomposed] {
+                let old = PasswordHash::parse(bcrypt::hash(old, 4).unwrap()).unwrap();
+                for typed in [composed, &decomposed] {
+                    let Verified::YesRehashed(renewed) = checked(typed, Some(old.clone())).await
+                    else {
+                        panic!("an old hash of another form is not renewed")
+                    };
+                    assert_eq!(checked(composed, Some(renewed)).await, Verified::Yes);
+                }
+            }
+        }
+        // Compatibility is no equality: a ligature is not its letters.
+        assert_eq!(checked("\u{fb01}re1234", Some(hash("fire1234"))).await, Verified::No);
+    }
+
+    #[test]
+    fn the_length_counts_in_the_normal_form() {
+        assert_eq!(plausible("e\u{301}".repeat(256)), Ok("e\u{301}".repeat(256)));
+        assert!(plausible("e\u{301}".repeat(257)).is_err());
+        // Grows threefold.
+        assert!(plausible("\u{1d160}".repeat(128)).is_err());
+        assert!(plausible(String::new()).is_err());
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_keeps_its_turn() {
         let passwords = Passwords::new();
-        let nobody = "a password that nobody has".to_owned();
-        assert_eq!(passwords.verify(nobody.clone(), None).await.unwrap(), Verified::No);
+        let (started, begin) = oneshot::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let turn = passwords.turn().await.unwrap();
+        let free = passwords.0.running.available_permits();
+        let mut work = Box::pin(turn.run(move || {
+            let _ = started.send(());
+            let _ = ended.recv();
+        }));
+        tokio::select! {
+            _ = &mut work => panic!("it ends when it is told to"),
+            _ = begin => {}
+        }
+        drop(work);
+        assert_eq!(passwords.0.running.available_permits(), free);
+        drop(end);
+        let cores = u32::try_from(free + 1).unwrap();
+        drop(passwords.0.running.acquire_many(cores).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn more_than_the_queue_takes_are_refused() {
+        let passwords = Passwords::new();
+        let free = passwords.0.waiting.available_permits();
+        let _all = passwords.0.waiting.acquire_many(u32::try_from(free).unwrap()).await.unwrap();
+        assert!(passwords.turn().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nobody_logs_in_without_an_account() {
+        let nobody = "a password that nobody has";
+        assert_eq!(checked(nobody, None).await, Verified::No);
         for stored in ["", "hunter2", "$1$salt$qjXMvbEw8oaL.CzflDtaK/"] {
-            for password in [stored, &nobody] {
-                let stored = Some(PasswordHash::stored(stored));
-                let verified = passwords.verify(password.to_owned(), stored).await.unwrap();
-                assert_eq!(verified, Verified::No);
+            for password in [stored, nobody] {
+                let stored = PasswordHash::stored(stored);
+                assert_eq!(checked(password, Some(stored)).await, Verified::No);
             }
         }
     }

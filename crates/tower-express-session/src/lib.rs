@@ -250,10 +250,12 @@
 //! A session has a [`handle`](AccountSession::handle) for pages and URLs, from which nobody can find
 //! its id. The layer notes a session when it is given the attribute, and when it is touched. An
 //! Express service notes nothing: [`find`](Accounts::find) and what ends sessions look through all of
-//! them, so that none is left out. A login that is under way meanwhile is stored after that: where it
-//! must not live on, as after a change of the password, give accounts a counter and sessions an
-//! [epoch](Session::regenerate_in_epoch). Also, [`rebuild`](Accounts::rebuild) does so once for all. Where no
+//! them, so that none is left out, and [`rebuild`](Accounts::rebuild) does so once for all. Where no
 //! Express service makes sessions, say so with [`all_are_noted`](Accounts::all_are_noted).
+//!
+//! A login that is under way meanwhile is stored after that. Where it must not live on, as after a
+//! change of the password, give accounts a counter and sessions an
+//! [epoch](Session::regenerate_in_epoch).
 //!
 //! # New secrets
 //!

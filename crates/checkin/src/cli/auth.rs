@@ -67,6 +67,7 @@ pub(super) async fn run(
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
     serve(listener, app.port("auth", &[&app.auth(options.logins.settings())]), stop).await;
+    app.finish().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -54,6 +54,7 @@ pub(super) async fn run(
     let api = app.api(upstream, stop.clone().wait());
     announce(listener.local_addr()?);
     serve(listener, app.port("console", &[&auth, &receiver, &api]), stop).await;
+    app.finish().await;
     Ok(ExitCode::SUCCESS)
 }
 

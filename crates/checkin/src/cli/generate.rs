@@ -109,9 +109,9 @@ pub(super) struct Options {
 struct Password(String);
 
 impl FromStr for Password {
-    type Err = &'static str;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, &'static str> {
+    fn from_str(text: &str) -> Result<Self, String> {
         passwords::plausible(text.to_owned()).map(Self)
     }
 }

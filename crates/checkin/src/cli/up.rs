@@ -124,6 +124,7 @@ pub(super) async fn run(
         serve(receiver_listener, app.port("receiver", &[&receiver]), stop.clone()),
         serve(auth_listener, app.port("auth", &[&auth]), stop)
     );
+    app.finish().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -27,6 +27,9 @@ pub enum PasswordScheme {
     Unusable,
 }
 
+/// The longest password that is hashed, in bytes of Unicode's normal form C.
+pub const MAX_PASSWORD_BYTES: usize = 512;
+
 // What checking a password may cost: some seconds of one core, and memory for as many at a time as
 // there are cores. RFC 9106 recommends 64 MiB and three passes where memory is short.
 const MAX_ARGON2_KIB: u64 = 256 << 10;

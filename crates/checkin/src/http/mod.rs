@@ -11,6 +11,7 @@ mod metrics;
 mod origin;
 mod probes;
 mod strict_transport;
+mod tasks;
 mod throttle;
 
 use std::any::Any;
@@ -41,6 +42,7 @@ pub use metrics::Metrics;
 pub use origin::Deliberate;
 pub use probes::Probes;
 pub use strict_transport::StrictTransport;
+pub use tasks::Tasks;
 pub use throttle::{FailureThrottle, RateLimit};
 
 /// The longest that a request may take, its body included: long enough for a slow phone, and short

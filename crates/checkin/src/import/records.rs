@@ -3,12 +3,13 @@
 use std::fmt;
 
 use serde_json::value::RawValue;
+use unicode_normalization::UnicodeNormalization;
 
 use super::fields::Fields;
 use super::value;
 use crate::domain::{
-    CheckinId, Email, Location, LocationDetails, LocationId, NewCheckin, PasswordHash,
-    PasswordHashError, StarRating, User, UserId,
+    CheckinId, Email, Location, LocationDetails, LocationId, MAX_PASSWORD_BYTES, NewCheckin,
+    PasswordHash, PasswordHashError, StarRating, User, UserId,
 };
 
 /// A user whose password may still have to be hashed.
@@ -101,7 +102,13 @@ fn password(raw: &RawValue) -> Result<Password, String> {
     if text.is_empty() {
         return Err("must not be empty".to_owned());
     }
-    Password::try_from(text).map_err(|error| error.to_string())
+    let password = Password::try_from(text).map_err(|error| error.to_string())?;
+    if let Password::Plain(text) = &password
+        && text.nfc().map(char::len_utf8).sum::<usize>() > MAX_PASSWORD_BYTES
+    {
+        return Err(format!("must have at most {MAX_PASSWORD_BYTES} bytes"));
+    }
+    Ok(password)
 }
 
 pub(super) fn location(fields: &mut Fields<'_>) -> Option<Location> {

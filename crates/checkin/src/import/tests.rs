@@ -111,6 +111,7 @@ fn a_hash_is_kept_and_a_password_is_not_shown() {
 #[test]
 fn each_field_names_its_rule() {
     let details = details();
+    let long = format!("{:?}", "e\u{301}".repeat(257));
     let costly = format!("{:?}", BCRYPT.replace("$05$", "$31$"));
     let user = |field, value, rule| (Section::Users, USER, field, value, rule);
     let location = |field, value, rule| (Section::Locations, LOCATION, field, value, rule);
@@ -130,6 +131,7 @@ fn each_field_names_its_rule() {
         user("email", Some("\"al\""), "must contain exactly one @"),
         user("password", Some("\"\""), "must not be empty"),
         user("password", Some("\"$1$salt$hash\""), "must be a password, or its argon2 or bcrypt"),
+        user("password", Some(&long), "must have at most 512 bytes"),
         user("password", Some(&costly), "must be a bcrypt hash of a cost of at most 14"),
         user("numCheckins", Some("\"\""), "must be a whole number"),
         user("shoeSize", Some("44"), "is not known"),

@@ -5,54 +5,85 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
-use tower_express_session::{AccountStore, Accounts as AccountSessions, Session};
+use tower_express_session::{AccountStore, Accounts as AccountSessions, Session, SessionId};
 
 use crate::domain::{Email, UserId};
 use crate::http::ApiError;
-use crate::storage::UserRepository;
+use crate::storage::{Account, UserRepository};
 
 /// The attribute that says who is logged in: an e-mail address, all that an Express login stores.
 pub(super) const USER: &str = "user";
 
-/// So many addresses are remembered.
-const MAX_ACCOUNTS: usize = 100_000;
+/// The maximum number of sessions whose account is remembered.
+const MAX_SESSIONS: usize = 100_000;
 
-/// An account that is deleted or renamed is forgotten after so long.
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// How long the account of a session is remembered. A change of the password does not wait for it: it
+/// destroys the account's sessions, and one that was stored only after that was never looked up before.
+/// This is for the case that the process that changed the password was killed in between.
+const REMEMBERED: Duration = Duration::from_secs(15);
 
 /// Finds the account of a session, mostly without asking the store.
 #[derive(Clone)]
 pub struct Accounts {
     users: Arc<dyn UserRepository>,
-    ids: Arc<Cache<String, (UserId, Instant)>>,
+    known: Arc<Cache<SessionId, Known>>,
+}
+
+/// A session that was opened in its account's epoch.
+#[derive(Clone)]
+struct Known {
+    /// An Express service may give a session to another account.
+    address: String,
+    user: UserId,
+    since: Instant,
 }
 
 impl Accounts {
     /// Asks this repository for accounts that it does not remember.
     #[must_use]
     pub fn new(users: Arc<dyn UserRepository>) -> Self {
-        Self { users, ids: Arc::new(Cache::new(MAX_ACCOUNTS)) }
+        Self { users, known: Arc::new(Cache::new(MAX_SESSIONS)) }
     }
 
     /// The account that is logged in.
     ///
     /// # Errors
     ///
-    /// [`ApiError::AuthenticationRequired`] when nobody is, or the account is gone;
-    /// [`ApiError::StoreAway`].
+    /// [`ApiError::AuthenticationRequired`] when nobody is, the account is gone, or its password was
+    /// changed since the login; [`ApiError::StoreAway`].
     pub(super) async fn logged_in(&self, session: &Session) -> Result<UserId, ApiError> {
-        let email = email_of(session)?;
-        let address = email.canonical();
-        if let Some((id, known_since)) = self.ids.get(&address)
-            && known_since.elapsed() < REMEMBERED
+        let (id, address) = (session.id(), email_of(session)?.canonical());
+        if let Some(known) = self.known.get(&id)
+            && known.address == address
+            && known.since.elapsed() < REMEMBERED
         {
-            return Ok(id);
+            return Ok(known.user);
         }
-        let user = self.users.user_by_email(&email).await?;
-        let id = user.ok_or(ApiError::AuthenticationRequired)?.id;
-        self.ids.insert(address, (id, Instant::now()));
-        Ok(id)
+        let since = Instant::now();
+        let user = account_of(session, &*self.users).await?.user.id;
+        self.known.insert(id, Known { address, user, since });
+        Ok(user)
     }
+}
+
+/// The account of a session, as it is stored.
+///
+/// # Errors
+///
+/// As [`Accounts::logged_in`].
+pub(super) async fn account_of(
+    session: &Session,
+    users: &dyn UserRepository,
+) -> Result<Account, ApiError> {
+    let account = users.account_by_email(&email_of(session)?).await?;
+    let account = account.ok_or(ApiError::AuthenticationRequired)?;
+    // A session that an Express service made has no epoch. What changes a password ends it.
+    if session.epoch().is_some_and(|epoch| epoch < account.epoch) {
+        // So that no Express service takes it either. It is over here whether this succeeds or not.
+        drop(session.destroy().await);
+        return Err(ApiError::AuthenticationRequired);
+    }
+    Ok(account)
 }
 
 /// The address in a session; whatever is not one, whoever wrote it, is no login.
@@ -73,6 +104,6 @@ pub fn account_sessions(store: Arc<dyn AccountStore>) -> AccountSessions {
 
 impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").field("remembered", &self.ids.len()).finish()
+        f.debug_struct("Accounts").field("remembered", &self.known.len()).finish()
     }
 }

@@ -33,7 +33,7 @@ pub use health::{Finding, Health, Severity};
 pub use history::{History, HistoryPosition};
 pub use locations::LocationRepository;
 pub use swarm::{SwarmLoad, VenuePlace};
-pub use users::{NewUser, Registered, UserRepository};
+pub use users::{Account, NewUser, Registered, UserRepository};
 pub use weather::WeatherCache;
 
 /// A storage operation failed: the store cannot be reached, or refused. Nothing may be concluded

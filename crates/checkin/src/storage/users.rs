@@ -23,9 +23,25 @@ pub trait UserRepository: Send + Sync {
     /// Opens an account under the next free id.
     async fn register(&self, new: NewUser) -> Result<Registered>;
 
-    /// Replaces a password if it is still `expected`; false if it is not, or there is no such
-    /// account.
+    /// The account of this address, and its epoch at the same moment.
+    async fn account_by_email(&self, email: &Email) -> Result<Option<Account>>;
+
+    /// The epoch of an account.
+    async fn epoch(&self, id: UserId) -> Result<u64>;
+
+    /// Replaces a password, and raises the account's epoch in the same step. Returns the new epoch;
+    /// `None` if there is no such account, or its password is not `expected` any more. Without
+    /// `expected` any password is replaced.
     async fn change_password(
+        &self,
+        id: UserId,
+        expected: Option<&PasswordHash>,
+        new: &PasswordHash,
+    ) -> Result<Option<u64>>;
+
+    /// Replaces the hash of a password by another one of the same password, if it is still
+    /// `expected`; the epoch stays. Returns false if it is not, or there is no such account.
+    async fn renew_password(
         &self,
         id: UserId,
         expected: &PasswordHash,
@@ -34,6 +50,15 @@ pub trait UserRepository: Send + Sync {
 
     /// The accounts with ids above `after`, in order of their ids, at most `limit`.
     async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>>;
+}
+
+/// An account and its epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The account.
+    pub user: User,
+    /// How often its password was changed. A session that was opened in an earlier epoch is over.
+    pub epoch: u64,
 }
 
 /// An account that is to be opened.

@@ -1,10 +1,14 @@
 //! One's own account: open it, look at it, change its password.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 use utoipa::ToSchema;
 
 use super::document::{NewAccountBody, PasswordBody};
@@ -13,25 +17,32 @@ use crate::domain::{Email, LocationId, User, text};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ApiError, ClientAddress, FieldError, Fields, Problem};
 use crate::passwords;
-use crate::services::identity::{USER, email_of};
-use crate::storage::{NewUser, Registered};
+use crate::services::identity::{USER, account_of};
+use crate::storage::{Account, NewUser, Registered};
 
 /// The fewest characters of a new password, as OWASP asks for.
 const MIN_PASSWORD_CHARS: usize = 8;
+
+/// How long a change of the password waits for the search for the account's sessions: less than a
+/// request may take.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// How often that search is tried, with a pause after each: for as long as a store is usually away.
+const MAX_ATTEMPTS: u32 = 300;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The account that is logged in.
 #[utoipa::path(
     get, operation_id = "getSession", path = "/session", tag = "account",
     security(("session" = [])),
-    responses((status = 200, body = Account), LoginNeeded, Problems),
+    responses((status = 200, body = OwnAccount), LoginNeeded, Problems),
 )]
 pub(super) async fn show(
     State(auth): State<Auth>,
     session: SessionResult,
-) -> Result<Json<Account>, ApiError> {
-    let email = email_of(&session?)?;
-    let user = auth.users.user_by_email(&email).await?.ok_or(ApiError::AuthenticationRequired)?;
-    Ok(Json(Account { user: user.into() }))
+) -> Result<Json<OwnAccount>, ApiError> {
+    let account = account_of(&session?, &*auth.users).await?;
+    Ok(Json(OwnAccount { user: account.user.into() }))
 }
 
 /// Opens an account. It does not log in.
@@ -39,7 +50,7 @@ pub(super) async fn show(
     post, operation_id = "registerAccount", path = "/register", tag = "account", security(()),
     request_body = NewAccountBody,
     responses(
-        (status = 201, body = Account),
+        (status = 201, body = OwnAccount),
         (
             status = 409, description = "The address has an account",
             body = Problem<'static>, content_type = "application/problem+json",
@@ -52,10 +63,10 @@ pub(super) async fn register(
     fields: Fields,
 ) -> Result<impl IntoResponse, ApiError> {
     let new = NewAccount::parse(fields)?;
-    let password = auth.passwords.hash(new.password).await?;
-    let (first_name, last_name, email) = (new.first_name, new.last_name, new.email);
-    match auth.users.register(NewUser { first_name, last_name, email, password }).await? {
-        Registered::Opened(user) => Ok((StatusCode::CREATED, Json(Account { user: user.into() }))),
+    match auth.tasks.run(auth.clone().open_account(new)).await? {
+        Registered::Opened(user) => {
+            Ok((StatusCode::CREATED, Json(OwnAccount { user: user.into() })))
+        }
         Registered::EmailTaken => Err(ApiError::EmailTaken),
     }
 }
@@ -76,29 +87,80 @@ pub(super) async fn change_password(
     fields: Result<Fields, ApiError>,
 ) -> Result<&'static str, ApiError> {
     let session = session?;
-    let email = email_of(&session)?;
+    let account = account_of(&session, &*auth.users).await?;
     let change = PasswordChange::parse(fields?)?;
-    let user =
-        auth.check_password(&email, change.current, address).await.map_err(
-            |error| match error {
-                ApiError::InvalidLogin => wrong_password(),
-                other => other,
-            },
-        )?;
-    let new = auth.passwords.hash(change.new).await?;
-    if !auth.users.change_password(user.id, &user.password, &new).await? {
-        // Somebody else changed it meanwhile, so the current password was not the current one.
-        return Err(wrong_password());
+    let (changed, on_change) = oneshot::channel();
+    let task = auth.clone().replace_password(account.user.email, change, address, changed);
+    let task = auth.tasks.spawn(task)?;
+    let Account { user, epoch } = on_change.await.map_err(|_| ApiError::Internal)??;
+    // The task goes on with the search for other sessions when this request has waited enough.
+    if timeout(MAX_WAIT, task).await.is_err() {
+        tracing::info!("a password is changed, and the search for the account's sessions goes on");
     }
-    // Whoever knew the old password may hold a session; this one goes on under a fresh id.
-    auth.account_sessions.end_others(&email.canonical(), &session.id()).await?;
-    session.regenerate().await?;
+    // This session goes on under a fresh id.
+    session.regenerate_in_epoch(epoch).await?;
     session.insert(USER, user.email.as_str())?;
     Ok("OK")
 }
 
+impl Auth {
+    async fn open_account(self, new: NewAccount) -> Result<Registered, ApiError> {
+        let password = self.passwords.turn().await?.hash(new.password).await?;
+        let (first_name, last_name, email) = (new.first_name, new.last_name, new.email);
+        Ok(self.users.register(NewUser { first_name, last_name, email, password }).await?)
+    }
+
+    /// Changes a password, sends the account as it is then, and ends the sessions from before.
+    async fn replace_password(
+        self,
+        email: Email,
+        change: PasswordChange,
+        address: Option<ClientAddress>,
+        changed: oneshot::Sender<Result<Account, ApiError>>,
+    ) {
+        let account = self.store_password(email, change, address).await;
+        let older = account.as_ref().ok().map(|now| (now.user.email.canonical(), now.epoch));
+        // Nobody waits for it any more where the client hung up.
+        drop(changed.send(account));
+        if let Some((account, epoch)) = older {
+            self.end_older_sessions(&account, epoch).await;
+        }
+    }
+
+    async fn store_password(
+        &self,
+        email: Email,
+        change: PasswordChange,
+        address: Option<ClientAddress>,
+    ) -> Result<Account, ApiError> {
+        let checked = self.clone().check_password(email, change.current, address).await;
+        let Account { user, .. } = checked.map_err(|error| match error {
+            ApiError::InvalidLogin => wrong_password(),
+            other => other,
+        })?;
+        let new = self.passwords.turn().await?.hash(change.new).await?;
+        let changed = self.users.change_password(user.id, Some(&user.password), &new).await?;
+        // Somebody else may have changed it meanwhile: the current password is not the current one.
+        let epoch = changed.ok_or_else(wrong_password)?;
+        Ok(Account { user, epoch })
+    }
+
+    /// Whoever knew the old password may hold a session. Services of ours refuse those that have an
+    /// epoch by themselves.
+    async fn end_older_sessions(&self, account: &str, epoch: u64) {
+        for attempt in 1..=MAX_ATTEMPTS {
+            let Err(error) = self.account_sessions.end_older(account, epoch).await else { return };
+            tracing::warn!(%error, attempt, "cannot end the sessions from before a new password");
+            sleep(PAUSE).await;
+        }
+    }
+}
+
 fn wrong_password() -> ApiError {
-    ApiError::Invalid(vec![FieldError::new("currentPassword", "is the account's password")])
+    ApiError::Invalid(vec![FieldError::new(
+        "currentPassword",
+        "must be the account's current password",
+    )])
 }
 
 struct PasswordChange {
@@ -150,18 +212,16 @@ impl NewAccount {
 }
 
 fn new_password(text: String) -> Result<String, String> {
-    if text.chars().count() < MIN_PASSWORD_CHARS {
-        return Err(format!("has {MIN_PASSWORD_CHARS} characters or more"));
+    if passwords::normal(&text).chars().count() < MIN_PASSWORD_CHARS {
+        return Err(format!("must have at least {MIN_PASSWORD_CHARS} characters"));
     }
-    if text.len() > passwords::MAX_BYTES {
-        return Err(format!("has {} bytes at most", passwords::MAX_BYTES));
-    }
-    Ok(text)
+    passwords::plausible(text)
 }
 
 /// An account, to its owner.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Account {
+#[schema(as = Account)]
+pub(super) struct OwnAccount {
     user: PublicUser,
 }
 

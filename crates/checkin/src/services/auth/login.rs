@@ -13,6 +13,7 @@ use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooO
 use crate::http::{ApiError, ClientAddress, Deliberate, Fields};
 use crate::passwords::{self, Verified};
 use crate::services::identity::USER;
+use crate::storage::Account;
 
 /// Logs in: sets the session cookie, always under a fresh id.
 #[utoipa::path(
@@ -32,12 +33,19 @@ pub(super) async fn login(
     session: SessionResult,
     fields: Fields,
 ) -> Result<&'static str, ApiError> {
-    let login = Login::parse(fields)?;
-    let user = auth.check_password(&login.email, login.password, address).await?;
+    let Login { email, password } = Login::parse(fields)?;
+    let check = auth.clone().check_password(email, password, address);
+    let Account { user, epoch } = auth.tasks.run(check).await?;
     let session = session?;
     // A fresh id: one that was planted in the browser before the login is worth nothing.
-    session.regenerate().await?;
+    session.regenerate_in_epoch(epoch).await?;
     session.insert(USER, user.email.as_str())?;
+    // What changes the password ends every session that is stored then. This one may be stored later.
+    session.save().await?;
+    if auth.users.epoch(user.id).await? > epoch {
+        session.destroy().await?;
+        return Err(ApiError::InvalidLogin);
+    }
     Ok("OK")
 }
 
@@ -82,31 +90,26 @@ pub(super) async fn logout_by_another_method() -> impl IntoResponse {
 }
 
 impl Auth {
-    /// The account, if the password is right.
+    /// The account, if the password is right. Counts whether it is. To be run in a task, so that a
+    /// client that hangs up is counted too.
     pub(super) async fn check_password(
-        &self,
-        email: &Email,
+        self,
+        email: Email,
         password: String,
         address: Option<ClientAddress>,
-    ) -> Result<User, ApiError> {
+    ) -> Result<Account, ApiError> {
         let account = email.canonical();
-        let wait = |now| {
-            Duration::max(
-                self.account_failures.wait(&account, now),
-                address.map_or(Duration::ZERO, |at| self.address_failures.wait(&at, now)),
-            )
-        };
-        let wait = wait(Instant::now());
-        if !wait.is_zero() {
-            return Err(ApiError::TooMany(wait));
+        self.may_try(&account, address)?;
+        let turn = self.passwords.turn().await?;
+        // Of those that waited for their turn, others may have failed meanwhile.
+        self.may_try(&account, address)?;
+        let found = self.users.account_by_email(&email).await?;
+        if let Some(found) = &found {
+            self.warn_of_unusable(&found.user);
         }
-        let user = self.users.user_by_email(email).await?;
-        let stored = user.as_ref().map(|user| user.password.clone());
-        if let Some(user) = &user {
-            self.warn_of_unusable(user);
-        }
-        let verified = self.passwords.verify(password, stored).await?;
-        let (Some(user), Verified::Yes | Verified::YesRehashed(_)) = (user, &verified) else {
+        let stored = found.as_ref().map(|found| found.user.password.clone());
+        let verified = turn.verify(password, stored).await?;
+        let (Some(found), Verified::Yes | Verified::YesRehashed(_)) = (found, &verified) else {
             self.account_failures.failed(&account, Instant::now());
             if let Some(address) = address {
                 self.address_failures.failed(&address, Instant::now());
@@ -114,10 +117,20 @@ impl Auth {
             return Err(ApiError::InvalidLogin);
         };
         self.account_failures.succeeded(&account);
-        if let Verified::YesRehashed(hash) = verified {
-            self.renew(&user, &hash).await;
+        match verified {
+            Verified::YesRehashed(hash) => Ok(self.renew(found, hash).await),
+            Verified::Yes | Verified::No => Ok(found),
         }
-        Ok(user)
+    }
+
+    /// Whether there were not too many failures before.
+    fn may_try(&self, account: &String, address: Option<ClientAddress>) -> Result<(), ApiError> {
+        let now = Instant::now();
+        let of_address = address.map(|address| self.address_failures.wait(&address, now));
+        match self.account_failures.wait(account, now).max(of_address.unwrap_or_default()) {
+            Duration::ZERO => Ok(()),
+            wait => Err(ApiError::TooMany(wait)),
+        }
     }
 
     /// Logs that an account cannot log in, once and not with each attempt.
@@ -135,11 +148,17 @@ impl Auth {
     }
 
     /// Replaces an old hash. The login does not depend on it.
-    async fn renew(&self, user: &User, hash: &PasswordHash) {
-        match self.users.change_password(user.id, &user.password, hash).await {
-            Ok(_) => tracing::info!("renewed the hash of a password"),
+    async fn renew(&self, mut account: Account, hash: PasswordHash) -> Account {
+        let user = &mut account.user;
+        match self.users.renew_password(user.id, &user.password, &hash).await {
+            Ok(true) => {
+                tracing::info!("renewed the hash of a password");
+                user.password = hash;
+            }
+            Ok(false) => {}
             Err(error) => tracing::warn!(%error, "cannot renew the hash of a password"),
         }
+        account
     }
 }
 

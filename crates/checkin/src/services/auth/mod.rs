@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::UserId;
-use crate::http::{ClientAddress, FailureThrottle};
+use crate::http::{ClientAddress, FailureThrottle, Tasks};
 use crate::passwords::Passwords;
 use crate::storage::UserRepository;
 
@@ -42,6 +42,7 @@ struct Auth {
     /// Each account's sessions: other ones than the request's are ended here.
     account_sessions: Accounts,
     passwords: Passwords,
+    tasks: Tasks,
     // Per account, so that nobody's password can be guessed from many addresses; per address, so
     // that nobody can try one password on many accounts.
     account_failures: FailureThrottle<String>,
@@ -50,16 +51,18 @@ struct Auth {
     unusable: Arc<Cache<UserId, ()>>,
 }
 
-/// The routes of the service.
+/// The routes of the service. What must not end with its request runs in `tasks`.
 pub fn router(
     users: Arc<dyn UserRepository>,
     account_sessions: Accounts,
     passwords: Passwords,
+    tasks: Tasks,
 ) -> OpenApiRouter {
     let auth = Auth {
         users,
         account_sessions,
         passwords,
+        tasks,
         account_failures: FailureThrottle::new(FREE_ACCOUNT_FAILURES),
         address_failures: FailureThrottle::new(FREE_ADDRESS_FAILURES),
         unusable: Arc::new(Cache::new(MAX_UNUSABLE)),

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{Auth, SessionResult};
 use crate::http::ApiError;
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
-use crate::services::identity::email_of;
+use crate::services::identity::account_of;
 
 /// An account's sessions, the newest first.
 #[derive(Serialize, ToSchema)]
@@ -102,9 +102,7 @@ pub(super) async fn end_others(
 impl Auth {
     /// The name of the account that is logged in, if it is still there.
     async fn account(&self, session: &Session) -> Result<String, ApiError> {
-        let email = email_of(session)?;
-        let user = self.users.user_by_email(&email).await?;
-        user.map(|_| email.canonical()).ok_or(ApiError::AuthenticationRequired)
+        Ok(account_of(session, &*self.users).await?.user.email.canonical())
     }
 
     /// The account's sessions, the newest first. One that is not noted was made by an Express

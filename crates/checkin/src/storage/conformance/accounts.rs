@@ -60,15 +60,43 @@ pub(in crate::storage) async fn parallel_registrations_get_ids_of_their_own(subj
 
 pub(in crate::storage) async fn a_password_changes_only_from_the_expected_one(subject: Subject) {
     let storage = &*subject.storage;
-    let id = opened(storage, "al@example.com").await.id;
-    assert!(!storage.change_password(id, &password(2), &password(3)).await.unwrap());
-    assert!(storage.change_password(id, &password(1), &password(2)).await.unwrap());
-    assert!(!storage.change_password(id, &password(1), &password(3)).await.unwrap());
-    let user = storage.user(id).await.unwrap().unwrap();
-    assert_eq!(user.password, password(2));
+    let user = opened(storage, "al@example.com").await;
+    let id = user.id;
+    let change = async |expected: Option<u8>, new| {
+        let expected = expected.map(password);
+        storage.change_password(id, expected.as_ref(), &password(new)).await.unwrap()
+    };
+    let account = async || {
+        let account = storage.account_by_email(&user.email).await.unwrap().unwrap();
+        assert_eq!(storage.user(id).await.unwrap().as_ref(), Some(&account.user));
+        assert_eq!(storage.epoch(id).await.unwrap(), account.epoch);
+        (account.user.password, account.epoch)
+    };
+    assert_eq!(account().await, (password(1), 0));
+    assert_eq!(change(Some(2), 3).await, None);
+    assert_eq!(account().await, (password(1), 0));
+    assert_eq!(change(Some(1), 2).await, Some(1));
+    assert_eq!(change(Some(1), 3).await, None);
+    assert_eq!(account().await, (password(2), 1));
+    assert_eq!(change(None, 3).await, Some(2));
+    assert_eq!(account().await, (password(3), 2));
+    // Another hash of the same password is no change.
+    let renew = async |expected, new| {
+        storage.renew_password(id, &password(expected), &password(new)).await.unwrap()
+    };
+    assert!(!renew(2, 4).await);
+    assert!(renew(3, 4).await);
+    assert_eq!(account().await, (password(4), 2));
+
     let nobody = user_id(id.get() + 1);
-    assert!(!storage.change_password(nobody, &password(1), &password(2)).await.unwrap());
+    for expected in [None, Some(&password(1))] {
+        let changed = storage.change_password(nobody, expected, &password(2)).await.unwrap();
+        assert_eq!(changed, None);
+    }
+    assert_eq!(storage.epoch(nobody).await.unwrap(), 0);
     assert_eq!(storage.user(nobody).await.unwrap(), None);
+    let email = "nobody@example.com".parse().unwrap();
+    assert_eq!(storage.account_by_email(&email).await.unwrap(), None);
 }
 
 pub(in crate::storage) async fn accounts_are_listed_in_pages(subject: Subject) {

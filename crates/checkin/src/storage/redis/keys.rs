@@ -145,6 +145,11 @@ impl Keys {
         self.key("processors")
     }
 
+    /// String: how often the password of an account was changed.
+    pub(super) fn user_epoch(&self, id: UserId) -> String {
+        companion(&self.user(id), "epoch")
+    }
+
     /// Sorted set: the history of a user, `<id> <location> <stars>` by time (ms).
     pub(super) fn user_history(&self, id: UserId) -> String {
         companion(&self.user(id), "checkins")

@@ -15,6 +15,7 @@
 //! | `P:checkins:partitions` | string | how many partitions the log was made with |
 //! | `P:processors` | sorted set | the processors that live |
 //! | `{P:user:<id>}:checkins` `{P:location:<id>}:checkins` | sorted set | the history, `<id> <location or user> <stars>` by time |
+//! | `{P:user:<id>}:epoch` | string | how often the password was changed |
 //! | `{P:location:<id>}:ratings` | hash | number of stars to number of check-ins |
 //! | `{P:user:<id>}:base` `{P:location:<id>}:base` | hash | the figures from before the history |
 //! | `P:users:email` | hash | canonical address to id |

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 
 use super::accounts::Opened;
 use super::hash::Hash;
-use super::{ID_PAGE, RedisStorage, Reply, at_once, indexed_id, number, text};
+use super::{ID_PAGE, RedisStorage, Reply, array, at_once, indexed_id, number, text, unexpected};
+use crate::domain::number::decimal;
 use crate::domain::{Email, LocationId, PasswordHash, User, UserId};
-use crate::storage::{NewUser, Registered, Result, StorageError, UserRepository};
+use crate::storage::{Account, NewUser, Registered, Result, StorageError, UserRepository};
 
 #[async_trait]
 impl UserRepository for RedisStorage {
@@ -17,14 +18,28 @@ impl UserRepository for RedisStorage {
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
-        let canonical = email.canonical();
-        let owner = match self.call(&["HGET", &self.keys.emails(), &canonical]).await? {
-            Reply::Nil => return Ok(None),
-            owner => indexed_id(&text(owner)?)?,
-        };
+        let Some(owner) = self.owner_of(email).await? else { return Ok(None) };
         // The index is a hint: its user may not be written yet, or have another address since.
         let user = self.user(owner).await?;
-        Ok(user.filter(|user| user.email.canonical() == canonical))
+        Ok(user.filter(|user| user.email.canonical() == email.canonical()))
+    }
+
+    async fn account_by_email(&self, email: &Email) -> Result<Option<Account>> {
+        let Some(owner) = self.owner_of(email).await? else { return Ok(None) };
+        let (key, epoch) = (self.keys.user(owner), self.keys.user_epoch(owner));
+        let found = array(self.run(&self.scripts.account, &[&key, &epoch], &[]).await?)?;
+        let [hash, epoch] = <[Reply; 2]>::try_from(found).map_err(|_| unexpected("an account"))?;
+        let user = Hash::read(key, hash)?.map(|hash| user(owner, &hash)).transpose()?;
+        let user = user.filter(|user| user.email.canonical() == email.canonical());
+        let epoch = decimal(&text(epoch)?).ok_or_else(|| unexpected("an epoch"))?;
+        Ok(user.map(|user| Account { user, epoch }))
+    }
+
+    async fn epoch(&self, id: UserId) -> Result<u64> {
+        match self.call(&["GET", &self.keys.user_epoch(id)]).await? {
+            Reply::Nil => Ok(0),
+            epoch => decimal(&text(epoch)?).ok_or_else(|| unexpected("an epoch")),
+        }
     }
 
     async fn register(&self, new: NewUser) -> Result<Registered> {
@@ -56,12 +71,19 @@ impl UserRepository for RedisStorage {
     async fn change_password(
         &self,
         id: UserId,
+        expected: Option<&PasswordHash>,
+        new: &PasswordHash,
+    ) -> Result<Option<u64>> {
+        self.replace_password(id, expected, new, "1").await
+    }
+
+    async fn renew_password(
+        &self,
+        id: UserId,
         expected: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool> {
-        let (key, words) = (self.keys.user(id), [expected.as_str(), new.as_str()]);
-        let changed = self.run(&self.scripts.change_password, &[&key], &words).await?;
-        number(changed).map(|changed| changed == 1)
+        Ok(self.replace_password(id, Some(expected), new, "0").await?.is_some())
     }
 
     async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
@@ -82,6 +104,31 @@ impl UserRepository for RedisStorage {
 }
 
 impl RedisStorage {
+    /// Whose address it is, according to the index.
+    async fn owner_of(&self, email: &Email) -> Result<Option<UserId>> {
+        match self.call(&["HGET", &self.keys.emails(), &email.canonical()]).await? {
+            Reply::Nil => Ok(None),
+            owner => indexed_id(&text(owner)?).map(Some),
+        }
+    }
+
+    /// Returns the epoch, raised by `raise`; nothing if the password was not replaced.
+    async fn replace_password(
+        &self,
+        id: UserId,
+        expected: Option<&PasswordHash>,
+        new: &PasswordHash,
+        raise: &str,
+    ) -> Result<Option<u64>> {
+        let (key, epoch) = (self.keys.user(id), self.keys.user_epoch(id));
+        let mut words = vec![new.as_str(), raise];
+        words.extend(expected.map(PasswordHash::as_str));
+        match self.run(&self.scripts.change_password, &[&key, &epoch], &words).await? {
+            Reply::Nil => Ok(None),
+            epoch => number(epoch).map(|epoch| Some(epoch.unsigned_abs())),
+        }
+    }
+
     async fn next_id(&self) -> Result<UserId> {
         let id = number(self.call(&["INCR", &self.keys.last_user_id()]).await?)?;
         UserId::try_from(id.unsigned_abs()).map_err(StorageError::new)

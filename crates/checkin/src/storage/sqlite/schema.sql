@@ -16,6 +16,12 @@ CREATE TABLE IF NOT EXISTS users (
     base_last_checkin INTEGER
 ) STRICT;
 
+-- How often the password of an account was changed; none if it never was.
+CREATE TABLE IF NOT EXISTS account_epochs (
+    user_id INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL
+) STRICT;
+
 CREATE INDEX IF NOT EXISTS users_by_checkins
     ON users (num_checkins DESC, id) WHERE num_checkins > 0;
 CREATE INDEX IF NOT EXISTS users_by_last_checkin

@@ -7,7 +7,7 @@ use tower_express_session::store::sqlite::rusqlite::{
 
 use super::{SqliteStorage, column};
 use crate::domain::{Email, PasswordHash, User, UserId};
-use crate::storage::{NewUser, Registered, Result, UserRepository};
+use crate::storage::{Account, NewUser, Registered, Result, UserRepository};
 
 pub(super) const COLUMNS: &str =
     "id, first_name, last_name, email, password, num_checkins, last_checkin, last_seen_at";
@@ -29,18 +29,64 @@ impl UserRepository for SqliteStorage {
         Ok(self.database.write(move |connection| register(connection, new)).await?)
     }
 
+    async fn account_by_email(&self, email: &Email) -> Result<Option<Account>> {
+        let email = email.canonical();
+        let read = move |connection: &Connection| {
+            let sql = format!(
+                "SELECT {COLUMNS}, epoch FROM users LEFT JOIN account_epochs ON user_id = id
+                 WHERE email_canonical = ?1"
+            );
+            let account = |row: &Row<'_>| {
+                let epoch = row.get::<_, Option<i64>>("epoch")?.unwrap_or(0);
+                Ok(Account { user: user(row)?, epoch: epoch.unsigned_abs() })
+            };
+            connection.prepare_cached(&sql)?.query_row([email], account).optional()
+        };
+        Ok(self.database.read(read).await?)
+    }
+
+    async fn epoch(&self, id: UserId) -> Result<u64> {
+        let read = move |connection: &Connection| {
+            let sql = "SELECT epoch FROM account_epochs WHERE user_id = ?1";
+            let epoch = connection
+                .prepare_cached(sql)?
+                .query_row([column::number(id.get())], |row| column::whole(row, 0))
+                .optional()?;
+            Ok(epoch.unwrap_or(0))
+        };
+        Ok(self.database.read(read).await?)
+    }
+
     async fn change_password(
+        &self,
+        id: UserId,
+        expected: Option<&PasswordHash>,
+        new: &PasswordHash,
+    ) -> Result<Option<u64>> {
+        let (expected, new) = (expected.map(|hash| hash.as_str().to_owned()), new.clone());
+        let write = move |connection: &Connection| {
+            if !replace_password(connection, id, expected.as_deref(), &new)? {
+                return Ok(None);
+            }
+            let sql = "INSERT INTO account_epochs (user_id, epoch) VALUES (?1, 1)
+                       ON CONFLICT (user_id) DO UPDATE SET epoch = epoch + 1 RETURNING epoch";
+            let epoch = connection
+                .prepare_cached(sql)?
+                .query_row([column::number(id.get())], |row| column::whole(row, 0))?;
+            Ok(Some(epoch))
+        };
+        Ok(self.database.write(write).await?)
+    }
+
+    async fn renew_password(
         &self,
         id: UserId,
         expected: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool> {
-        let (expected, new) = (expected.as_str().to_owned(), new.as_str().to_owned());
-        let write = move |connection: &Connection| {
-            let sql = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2";
-            let id = column::number(id.get());
-            Ok(connection.prepare_cached(sql)?.execute(params![id, expected, new])? == 1)
-        };
+        let (expected, new) = (expected.as_str().to_owned(), new.clone());
+        let write =
+            move |connection: &Connection| replace_password(connection, id, Some(&expected), &new);
         Ok(self.database.write(write).await?)
     }
 
@@ -53,6 +99,18 @@ impl UserRepository for SqliteStorage {
         };
         Ok(self.database.read(read).await?)
     }
+}
+
+/// False if there is no such account, or its password is not the expected one.
+fn replace_password(
+    connection: &Connection,
+    id: UserId,
+    expected: Option<&str>,
+    new: &PasswordHash,
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = coalesce(?2, password)";
+    let words = params![column::number(id.get()), expected, new.as_str()];
+    Ok(connection.prepare_cached(sql)?.execute(words)? == 1)
 }
 
 fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registered> {

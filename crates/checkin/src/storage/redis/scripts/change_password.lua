@@ -1,5 +1,13 @@
--- Replaces a password that is still the expected one. KEYS: the user's hash. ARGV: expected, new.
+-- Replaces a password. Answers the account's epoch afterwards, or nothing if the password is not the
+-- expected one or there is no account.
+--
+-- KEYS: the user's hash, the epoch. ARGV: the new password, 1 to raise the epoch, and the expected
+-- password unless any is replaced.
 
-if redis.call('HGET', KEYS[1], 'password') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'password', ARGV[2])
-return 1
+local stored = redis.call('HGET', KEYS[1], 'password')
+if ARGV[3] and stored ~= ARGV[3] then return false end
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local epoch = tonumber(redis.call('GET', KEYS[2]) or '0')
+if ARGV[2] == '1' then epoch = redis.call('INCR', KEYS[2]) end
+redis.call('HSET', KEYS[1], 'password', ARGV[1])
+return epoch

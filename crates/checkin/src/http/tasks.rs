@@ -1,0 +1,78 @@
+//! Work that a request began and that its end must not stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use super::ApiError;
+
+/// The maximum number of such tasks at a time: more than wait for a password to be checked, few enough
+/// to be kept in memory.
+const MAX_TASKS: u32 = 1024;
+
+/// Runs work in tasks of its own, so that it is done, and its permits are kept and its outcome is
+/// counted, also when the client hangs up or the request takes too long. Clones share the limit.
+#[derive(Clone, Debug)]
+pub struct Tasks(Arc<Semaphore>);
+
+impl Tasks {
+    /// No task runs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_TASKS as usize)))
+    }
+
+    /// Starts work in a task.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Busy`] when too many tasks run already.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<JoinHandle<T>, ApiError> {
+        let place = Arc::clone(&self.0).try_acquire_owned().map_err(|_| ApiError::Busy)?;
+        let work = async move {
+            let done = work.await;
+            drop(place);
+            done
+        };
+        Ok(tokio::spawn(work.in_current_span()))
+    }
+
+    /// Runs work in a task and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn); those of the work; [`ApiError::Internal`] when it panicked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Work that nobody waits for any more goes on.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.spawn(work)?.await.map_err(|_| ApiError::Internal)?
+    }
+
+    /// Waits until no task runs, at most for `limit`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn finish(&self, limit: Duration) {
+        if tokio::time::timeout(limit, self.0.acquire_many(MAX_TASKS)).await.is_err() {
+            tracing::warn!("stopped with work still under way");
+        }
+    }
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
