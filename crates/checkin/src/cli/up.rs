@@ -136,6 +136,7 @@ async fn has_demo_login(app: &App) -> anyhow::Result<bool> {
     else {
         return Ok(false);
     };
-    let verified = Passwords::new().verify(demo::PASSWORD.to_owned(), Some(user.password)).await;
+    let Ok(turn) = Passwords::new().turn().await else { return Ok(false) };
+    let verified = turn.verify(demo::PASSWORD.to_owned(), Some(user.password)).await;
     Ok(!matches!(verified, Ok(Verified::No)))
 }

@@ -103,7 +103,36 @@ async fn a_bcrypt_hash_from_elsewhere_is_renewed_at_the_next_login() {
         expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
         let renewed = hash();
         assert!(renewed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "not renewed");
+        let epochs: i64 = site.redis_cli(&["EXISTS", "{ncc:user:77}:epoch"]);
+        assert_eq!(epochs, 0, "another hash of the same password ends no session");
         expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
         assert_eq!(hash(), renewed, "renewed once");
     }
+}
+
+async fn is_the_same_in_each_normal_form(site: Site) {
+    let auth = site.auth(&[]);
+    let (composed, decomposed) = ("caf\u{e9} cr\u{e8}me", "cafe\u{301} cre\u{300}me");
+    for (number, set) in [composed, decomposed].into_iter().enumerate() {
+        let email = format!("zoe{number}@example.com");
+        let account =
+            json!({"firstName": "Zo\u{eb}", "lastName": "Z", "email": email, "password": set});
+        assert_eq!(auth.client().post("/register", &account).await.status, 201);
+        for typed in [composed, decomposed] {
+            let login = json!({"email": email, "password": typed});
+            expect_plain(&auth.client().post("/login", &login).await, 200, "OK");
+        }
+        let login = json!({"email": email, "password": "cafe creme"});
+        expect_plain(&auth.client().post("/login", &login).await, 401, "Invalid login.");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_the_same_in_each_normal_form_on_sqlite() {
+    is_the_same_in_each_normal_form(Site::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_password_is_the_same_in_each_normal_form_on_redis() {
+    is_the_same_in_each_normal_form(Site::redis()).await;
 }

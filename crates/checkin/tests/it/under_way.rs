@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use testkit::Client;
@@ -32,6 +34,12 @@ impl UnderWay {
         stream.read_line(&mut line).unwrap();
         assert!(line.starts_with("HTTP/1.1 100"), "{line}");
         UnderWay { stream, body }
+    }
+
+    /// Sends the body, and hangs up a moment later.
+    pub(crate) fn hang_up(mut self, after: Duration) {
+        self.stream.get_mut().write_all(self.body.as_bytes()).unwrap();
+        thread::sleep(after);
     }
 
     /// Sends the body, and gives the answer with its head.

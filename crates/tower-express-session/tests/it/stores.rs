@@ -121,7 +121,7 @@ async fn what_an_express_service_writes_back_after_the_end_is_no_session() {
         assert_eq!(value(&mut connection, &key), None, "and it is deleted again");
         write_back(&mut connection);
         let base = Bytes::from("value");
-        let updated = store.update(&id, &base, base.clone(), ttl, None).await.unwrap();
+        let updated = store.update(&id, &base, base.clone(), ttl).await.unwrap();
         assert_eq!(updated, Updated::Gone);
         assert_eq!(value(&mut connection, &key), None);
         write_back(&mut connection);
