@@ -47,7 +47,8 @@ const TABLE: &[Rule] = &[
     Rule {
         module: "storage",
         may_use: "crate::domain",
-        libraries: "async_trait serde serde_json tower_express_session::Error",
+        libraries: "async_trait serde serde_json tower_express_session::Error \
+            tower_express_session::ErrorKind",
         never: BACKENDS,
     },
     // Storage: probes ask for its `Health`, and `ApiError` answers its error with 503. Passwords:

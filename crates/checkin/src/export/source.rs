@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Visit;
 use crate::domain::{Checkin, Location, LocationId, UserId};
-use crate::storage::{History, HistoryPosition, LocationRepository, Result};
+use crate::storage::{History, HistoryPosition, LocationRepository, Result, readable};
 
 /// Check-ins that are read in one go.
 const PAGE: usize = 1000;
@@ -42,7 +42,7 @@ impl Source {
         let page = self.history.of_user(self.user, self.after, PAGE).await?;
         for checkin in &page {
             if let Entry::Vacant(entry) = self.places.entry(checkin.location) {
-                entry.insert(self.locations.location(checkin.location).await?);
+                entry.insert(readable(self.locations.location(checkin.location).await)?);
             }
         }
         self.after = page.last().map(HistoryPosition::from).or(self.after);

@@ -278,6 +278,10 @@ pub fn chain(error: &dyn Error) -> String {
 
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
+        // The store has logged it, once.
+        if error.is_unreadable() {
+            return Self::Internal;
+        }
         Self::StoreAway(Box::new(error))
     }
 }

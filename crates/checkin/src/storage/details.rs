@@ -33,7 +33,9 @@ pub(super) fn to_json(details: &LocationDetails) -> String {
 /// Names the place and the field, never the value.
 pub(super) fn from_json(id: LocationId, text: &str) -> Result<LocationDetails> {
     let wrong = |field: &str| {
-        StorageError::new(format!("details of location {id}: {field} is missing or not valid"))
+        StorageError::unreadable(format!(
+            "details of location {id}: {field} must be there and valid"
+        ))
     };
     let json: Value = serde_json::from_str(text).map_err(|_| wrong("the JSON text"))?;
     let website = text_of(&json["website"]).map(str::parse).transpose();
@@ -112,7 +114,7 @@ mod tests {
         ] {
             let error = from_json(id(7), text).unwrap_err();
             let cause = std::error::Error::source(&error).unwrap().to_string();
-            assert_eq!(cause, format!("details of location 7: {field} is missing or not valid"));
+            assert_eq!(cause, format!("details of location 7: {field} must be there and valid"));
         }
     }
 }

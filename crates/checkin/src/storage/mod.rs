@@ -16,10 +16,13 @@ mod nearby;
 pub mod redis;
 pub mod sqlite;
 mod swarm;
+mod unreadable;
 mod users;
 mod weather;
 
 use std::fmt;
+
+use tower_express_session::ErrorKind;
 
 pub use bulk::{BulkLoad, Loaded};
 pub use checkins::{Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition};
@@ -33,11 +36,13 @@ pub use health::{Finding, Health, Severity};
 pub use history::{History, HistoryPosition};
 pub use locations::LocationRepository;
 pub use swarm::{SwarmLoad, VenuePlace};
+pub use unreadable::readable;
 pub use users::{Account, NewUser, Registered, UserRepository};
 pub use weather::WeatherCache;
 
-/// A storage operation failed: the store cannot be reached, or refused. Nothing may be concluded
-/// about the data; above all not that something is missing.
+/// A storage operation failed: the store cannot be reached, or refused, or one record
+/// [cannot be read](StorageError::is_unreadable). Nothing may be concluded about the data; above all
+/// not that something is missing.
 #[derive(Debug)]
 pub struct StorageError(Box<dyn std::error::Error + Send + Sync>);
 
@@ -48,6 +53,14 @@ impl StorageError {
     /// An error with its cause.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())
+    }
+
+    /// Whether one record is there and cannot be read, while the store itself is well.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        let session = self.0.downcast_ref::<tower_express_session::Error>();
+        self.0.is::<unreadable::Unreadable>()
+            || session.is_some_and(|error| error.kind() == ErrorKind::Corrupt)
     }
 }
 

@@ -38,5 +38,6 @@ mod sqlite_file;
 mod starting;
 mod survival;
 mod under_way;
+mod unreadable;
 mod upgrade;
 mod walkthrough;

@@ -17,7 +17,7 @@ use crate::domain::{Category, Location, LocationDetails, LocationId, Weekday};
 use crate::http::ApiError;
 use crate::http::Cached;
 use crate::http::document::{LoginNeeded, Missing, Problems};
-use crate::storage::{HistoryPosition, Position, Ranked};
+use crate::storage::{HistoryPosition, Position, Ranked, readable};
 
 /// A place's figures change with each check-in.
 const FIGURES: Cached = Cached::seconds(5);
@@ -125,7 +125,8 @@ pub(super) async fn visitors(
     })?;
     api.location(id).await?;
     let checkins = api.stores.history.of_location(id, paging.after, paging.one_more()).await?;
-    let users = checkins.iter().map(|checkin| api.stores.users.user(checkin.user));
+    let read = async |id| readable(api.stores.users.user(id).await);
+    let users = checkins.iter().map(|checkin| read(checkin.user));
     let users = try_join_all(users).await?;
     let visits = checkins.into_iter().zip(users).collect();
     let page: Paged<Option<Visit>> = paging.answer(

@@ -15,7 +15,7 @@ use super::{Api, Visitor, now_ms};
 use crate::domain::{Category, Checkin, LocationId, Tally, UserId};
 use crate::http::ApiError;
 use crate::http::document::{Forbidden, LoginNeeded, Problems};
-use crate::storage::HistoryPosition;
+use crate::storage::{HistoryPosition, readable};
 
 /// Check-ins read at a time.
 const PAGE: usize = 1000;
@@ -68,7 +68,7 @@ impl Api {
         unknown.sort_unstable();
         unknown.dedup();
         let lookups = unknown.into_iter().map(async |id| {
-            let location = self.stores.locations.location(id).await?;
+            let location = readable(self.stores.locations.location(id).await)?;
             Ok::<_, ApiError>((id, location.map(|location| location.category)))
         });
         let found = stream::iter(lookups).buffer_unordered(LOOKUPS).try_collect::<Vec<_>>();

@@ -6,8 +6,8 @@ use super::page::Order::{HighestFirst, LowestFirst};
 use super::{RedisStorage, at_once};
 use crate::domain::{Category, Location, LocationDetails, LocationId, User, UserId, monday_ms};
 use crate::storage::{
-    Directory, LocationRepository, Nearby, Page, Period, Position, Ranked, Result, StorageError,
-    UserRepository,
+    Directory, LocationRepository, Nearby, Page, Period, Position, Ranked, Result, UserRepository,
+    readable,
 };
 
 #[async_trait]
@@ -52,17 +52,20 @@ impl Directory for RedisStorage {
     }
 
     async fn details_of(&self, ids: &[LocationId]) -> Result<Vec<Option<LocationDetails>>> {
-        at_once(ids.iter().map(|id| self.location_details(*id)).collect()).await
+        let read = |id| async move { readable(self.location_details(id).await) };
+        at_once(ids.iter().copied().map(read).collect()).await
     }
 }
 
 impl RedisStorage {
     async fn listed_user(&self, entry: Position) -> Result<Option<User>> {
-        self.user(UserId::try_from(entry.id).map_err(StorageError::new)?).await
+        let Ok(id) = UserId::try_from(entry.id) else { return Ok(None) };
+        readable(self.user(id).await)
     }
 
     async fn listed_location(&self, entry: Position) -> Result<Option<Location>> {
-        self.location(LocationId::try_from(entry.id).map_err(StorageError::new)?).await
+        let Ok(id) = LocationId::try_from(entry.id) else { return Ok(None) };
+        readable(self.location(id).await)
     }
 
     /// A user who is at the place still; the entry of one who moved on is removed.

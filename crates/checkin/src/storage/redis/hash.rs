@@ -37,8 +37,9 @@ impl Hash {
         name: &str,
         parse: impl FnOnce(&str) -> std::result::Result<T, E>,
     ) -> Result<T> {
-        let wrong = |rule: &dyn Display| StorageError::new(format!("{}: {name} {rule}", self.key));
-        let value = self.fields.get(name).ok_or_else(|| wrong(&"is missing"))?;
+        let wrong =
+            |rule: &dyn Display| StorageError::unreadable(format!("{}: {name} {rule}", self.key));
+        let value = self.fields.get(name).ok_or_else(|| wrong(&"must not be missing"))?;
         parse(value).map_err(|rule| wrong(&rule))
     }
 
@@ -49,7 +50,10 @@ impl Hash {
     /// As [`required`](Self::required).
     pub(super) fn id<T: FromStr<Err: Display> + PartialEq>(&self, id: T) -> Result<T> {
         if self.required("id", str::parse::<T>)? != id {
-            return Err(StorageError::new(format!("{}: id is not that of the key", self.key)));
+            return Err(StorageError::unreadable(format!(
+                "{}: id must be that of the key",
+                self.key
+            )));
         }
         Ok(id)
     }

@@ -8,18 +8,18 @@
 use super::{RedisStorage, nearby};
 use crate::domain::words::index_words;
 use crate::domain::{Location, LocationId, User, UserId};
-use crate::storage::{LocationRepository, Result, UserRepository};
+use crate::storage::{LocationRepository, Result, UserRepository, readable};
 
 impl RedisStorage {
     pub(super) async fn reindex_user(&self, id: UserId) -> Result<()> {
-        match self.user(id).await? {
+        match readable(self.user(id).await)? {
             Some(user) => self.index_user(&user).await,
             None => Ok(()),
         }
     }
 
     pub(super) async fn reindex_location(&self, id: LocationId) -> Result<()> {
-        match self.location(id).await? {
+        match readable(self.location(id).await)? {
             Some(location) => self.index_location(&location).await,
             None => Ok(()),
         }

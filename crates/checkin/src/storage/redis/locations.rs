@@ -5,21 +5,28 @@ use async_trait::async_trait;
 use super::hash::Hash;
 use super::{ID_PAGE, RedisStorage, Reply, at_once, text};
 use crate::domain::{Location, LocationDetails, LocationId};
-use crate::storage::{LocationRepository, Result, StorageError, details};
+use crate::storage::{LocationRepository, Result, details, readable};
 
 #[async_trait]
 impl LocationRepository for RedisStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
         let key = self.keys.location(id);
-        let reply = self.call(&["HGETALL", &key]).await?;
-        Hash::read(key, reply)?.map(|hash| location(id, &hash)).transpose()
+        let read = async {
+            let reply = self.call(&["HGETALL", &key]).await?;
+            Hash::read(key.clone(), reply)?.map(|hash| location(id, &hash)).transpose()
+        };
+        self.reports.told(&key, read.await)
     }
 
     async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>> {
-        match self.call(&["GET", &self.keys.location_details(id)]).await? {
-            Reply::Nil => Ok(None),
-            json => details::from_json(id, &text(json)?).map(Some),
-        }
+        let key = self.keys.location_details(id);
+        let read = async {
+            match self.call(&["GET", &key]).await? {
+                Reply::Nil => Ok(None),
+                json => details::from_json(id, &text(json)?).map(Some),
+            }
+        };
+        self.reports.told(&key, read.await)
     }
 
     async fn locations_after(
@@ -36,7 +43,8 @@ impl LocationRepository for RedisStorage {
                 break;
             };
             after = last.get();
-            let page = at_once(ids.into_iter().map(|id| self.location(id)).collect()).await?;
+            let read = |id| async move { readable(self.location(id).await) };
+            let page = at_once(ids.into_iter().map(read).collect()).await?;
             // An id may stand in the list before its place is written.
             locations.extend(page.into_iter().flatten());
         }
@@ -50,11 +58,6 @@ impl LocationRepository for RedisStorage {
         let count = |stars: usize| counts.as_ref()?.number(&stars.to_string());
         Ok(std::array::from_fn(|stars| count(stars).unwrap_or(0)))
     }
-}
-
-/// An id as an index names it.
-pub(super) fn location_id(id: &str) -> Result<LocationId> {
-    id.parse().map_err(|rule| StorageError::new(format!("the id of a place in an index {rule}")))
 }
 
 /// The place in a hash.

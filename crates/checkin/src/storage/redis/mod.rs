@@ -78,6 +78,7 @@ use tower_express_session::store::redis::{Client, Reply, Script};
 
 use self::keys::Keys;
 use self::scripts::Scripts;
+use super::unreadable::Reports;
 use super::{Result, StorageError};
 use crate::domain::LocationId;
 
@@ -103,6 +104,7 @@ pub struct RedisStorage {
     known_locations: Arc<Cache<LocationId, ()>>,
     /// Set when the index of times is complete.
     has_times: Arc<OnceCell<()>>,
+    reports: Reports,
 }
 
 impl RedisStorage {
@@ -117,6 +119,7 @@ impl RedisStorage {
             scripts: Arc::default(),
             known_locations: Arc::new(Cache::new(MAX_KNOWN)),
             has_times: Arc::default(),
+            reports: Reports::default(),
         }
     }
 
@@ -149,7 +152,15 @@ impl RedisStorage {
     ) -> Result<Vec<T>> {
         let (above, limit) = (format!("({after}"), limit.to_string());
         let page = ["ZRANGEBYSCORE", key, &above, "+inf", "LIMIT", "0", &limit];
-        texts(self.call(&page).await?)?.iter().map(|id| indexed_id(id)).collect()
+        let ids = texts(self.call(&page).await?)?;
+        Ok(ids.iter().filter_map(|id| self.listed(key, id)).collect())
+    }
+}
+
+impl RedisStorage {
+    /// The id in an index; nothing, and a line in the log, if it is none.
+    fn listed<T: FromStr<Err: Display>>(&self, key: &str, id: &str) -> Option<T> {
+        self.reports.told(key, indexed_id(id)).ok()
     }
 }
 
@@ -170,7 +181,7 @@ async fn at_once<T>(work: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>
 }
 
 fn indexed_id<T: FromStr<Err: Display>>(id: &str) -> Result<T> {
-    id.parse().map_err(|rule| StorageError::new(format!("an id in an index {rule}")))
+    id.parse().map_err(|rule| StorageError::unreadable(format!("an id in an index {rule}")))
 }
 
 fn number(reply: Reply) -> Result<i64> {

@@ -7,11 +7,10 @@
 
 use std::collections::HashSet;
 
-use super::locations::location_id;
 use super::{IN_FLIGHT, RedisStorage, Reply, array, at_once, text, unexpected};
 use crate::domain::{Coordinates, EARTH_RADIUS_M, Location, LocationId};
 use crate::storage::nearby::{FAR_SIDE_M, Found, metres};
-use crate::storage::{LocationRepository, Nearby, Page, Ranked, Result};
+use crate::storage::{LocationRepository, Nearby, Page, Ranked, Result, readable};
 
 /// The edge of the map; Redis would take another thousandth of a degree.
 const EDGE: f64 = 85.05;
@@ -40,7 +39,8 @@ impl RedisStorage {
                 if found.is_full(known_m) {
                     return Ok(found.into_page());
                 }
-                let read = chunk.iter().map(|candidate| self.location(candidate.id)).collect();
+                let read = |id| async move { readable(self.location(id).await) };
+                let read = chunk.iter().map(|candidate| read(candidate.id)).collect();
                 at_once(read).await?.into_iter().flatten().for_each(|place| found.add(place));
             }
             if found.is_full(circle_m) {
@@ -58,7 +58,8 @@ impl RedisStorage {
         let search =
             ["GEOSEARCH", &key, "FROMLONLAT", &longitude, &latitude, "BYRADIUS", &radius_m, "m"];
         let words: Vec<&str> = search.into_iter().chain(["ASC", "WITHDIST"]).collect();
-        array(self.call(&words).await?)?.into_iter().map(candidate).collect()
+        let found = array(self.call(&words).await?)?.into_iter();
+        found.filter_map(|reply| self.candidate(&key, reply).transpose()).collect()
     }
 }
 
@@ -78,14 +79,14 @@ struct Candidate {
     distance_m: f64,
 }
 
-fn candidate(reply: Reply) -> Result<Candidate> {
-    let mut pair = array(reply)?.into_iter();
-    let id = text(pair.next().unwrap_or(Reply::Nil))?;
-    let distance = text(pair.next().unwrap_or(Reply::Nil))?;
-    Ok(Candidate {
-        id: location_id(&id)?,
-        distance_m: distance.parse().map_err(|_| unexpected("a distance"))?,
-    })
+impl RedisStorage {
+    fn candidate(&self, key: &str, reply: Reply) -> Result<Option<Candidate>> {
+        let mut pair = array(reply)?.into_iter();
+        let id = text(pair.next().unwrap_or(Reply::Nil))?;
+        let distance = text(pair.next().unwrap_or(Reply::Nil))?;
+        let distance_m = distance.parse().map_err(|_| unexpected("a distance"))?;
+        Ok(self.listed(key, &id).map(|id| Candidate { id, distance_m }))
+    }
 }
 
 /// What distances on Redis's map, from one point, say of those on the earth.

@@ -1,7 +1,7 @@
 //! Pages of the sorted sets that are lists of users or of places.
 
-use super::{RedisStorage, at_once, texts, unexpected};
-use crate::storage::{Page, Position, Ranked, Result};
+use super::{RedisStorage, at_once, texts};
+use crate::storage::{Page, Position, Ranked, Result, StorageError};
 
 /// Records read at a time.
 const STEP: usize = 1000;
@@ -28,12 +28,13 @@ impl RedisStorage {
         let (mut after, mut listed) = (page.after, Vec::new());
         let step = page.limit.min(STEP);
         while listed.len() < page.limit {
-            let entries = self.entries(key, order, after, step).await?;
+            let (entries, is_last) = self.entries(key, order, after, step).await?;
             let items = at_once(entries.iter().copied().map(&read).collect()).await?;
             let ranks = entries.iter().map(|entry| entry.rank);
             let records = ranks.zip(items).filter_map(|(rank, item)| Some((rank, item?)));
             listed.extend(records.map(|(rank, item)| Ranked { rank, item }));
-            if entries.len() < step {
+            // What is no entry of ours does not say where to go on.
+            if is_last || entries.is_empty() {
                 break;
             }
             after = entries.last().copied();
@@ -42,14 +43,15 @@ impl RedisStorage {
         Ok(listed)
     }
 
-    /// The next entries behind one that may have moved or gone.
+    /// The next entries behind one that may have moved or gone, without those that name no record,
+    /// and whether there are no more.
     async fn entries(
         &self,
         key: &str,
         order: Order,
         after: Option<Position>,
         limit: usize,
-    ) -> Result<Vec<Position>> {
+    ) -> Result<(Vec<Position>, bool)> {
         let direction = match order {
             Order::LowestFirst => "asc",
             Order::HighestFirst => "desc",
@@ -60,13 +62,16 @@ impl RedisStorage {
         );
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let flat = texts(self.run(&self.scripts.page, &[key], &words).await?)?;
-        flat.chunks_exact(2).map(|pair| entry(&pair[0], &pair[1])).collect()
+        let found = flat.chunks_exact(2).map(|pair| entry(&pair[0], &pair[1]));
+        let entries = found.filter_map(|entry| self.reports.told(key, entry).ok()).collect();
+        Ok((entries, flat.len() < 2 * limit))
     }
 }
 
 fn entry(member: &str, score: &str) -> Result<Position> {
-    let id = member.parse().map_err(|_| unexpected("the number of a record in an index"))?;
+    let wrong = |what| StorageError::unreadable(format!("a member of the index is not {what}"));
+    let id = member.parse().map_err(|_| wrong("the number of a record"))?;
     // Redis has floating-point numbers, which hold all of ours exactly.
-    let score: f64 = score.parse().map_err(|_| unexpected("a score"))?;
+    let score: f64 = score.parse().map_err(|_| wrong("with a score"))?;
     Ok(Position { rank: score as u64, id })
 }

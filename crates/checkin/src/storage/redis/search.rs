@@ -3,11 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::locations::location_id;
-use super::{IN_FLIGHT, RedisStorage, at_once, texts, unexpected};
+use super::{IN_FLIGHT, RedisStorage, at_once, texts};
 use crate::domain::words::words;
 use crate::domain::{Location, LocationId};
-use crate::storage::{LocationRepository, MAX_SEARCH_WORDS, Page, Ranked, Result};
+use crate::storage::{LocationRepository, MAX_SEARCH_WORDS, Page, Ranked, Result, readable};
 
 /// Entries of the index asked for at a time.
 const STEP: usize = 1000;
@@ -24,7 +23,8 @@ impl RedisStorage {
             if places.len() >= page.limit {
                 break;
             }
-            let found = at_once(chunk.iter().map(|id| self.location(*id)).collect()).await?;
+            let read = |id| async move { readable(self.location(id).await) };
+            let found = at_once(chunk.iter().copied().map(read).collect()).await?;
             places.extend(found.into_iter().flatten());
         }
         places.truncate(page.limit);
@@ -74,18 +74,12 @@ impl RedisStorage {
                 step.as_bytes(),
             ];
             let members = texts(self.client.call(&range).await?)?;
-            for member in &members {
-                ids.insert(id_in(member)?);
-            }
+            let named = members.iter().map(|member| member.rsplit('\0').next().unwrap_or_default());
+            ids.extend(named.filter_map(|id| self.listed::<LocationId>(&key, id)));
             match members.last() {
                 Some(last) if members.len() == STEP => begin = format!("({last}"),
                 _ => return Ok(ids),
             }
         }
     }
-}
-
-fn id_in(member: &str) -> Result<LocationId> {
-    let id = member.rsplit_once('\0').map(|(_, id)| id);
-    location_id(id.ok_or_else(|| unexpected("a word and an id"))?)
 }

@@ -150,8 +150,8 @@ async fn hashes_of_others_are_read_leniently_but_not_blindly() {
     }
     for (command, says) in [
         ("HSET ncc:user:5 email hunter2", "ncc:user:5: email must contain"),
-        ("HSET ncc:user:5 id 6", "ncc:user:5: id is not that of the key"),
-        ("HDEL ncc:user:5 id", "ncc:user:5: id is missing"),
+        ("HSET ncc:user:5 id 6", "ncc:user:5: id must be that of the key"),
+        ("HDEL ncc:user:5 id", "ncc:user:5: id must not be missing"),
     ] {
         ask(&storage, command).await;
         let error = storage.user(id).await.unwrap_err();

@@ -7,14 +7,19 @@ use super::hash::Hash;
 use super::{ID_PAGE, RedisStorage, Reply, array, at_once, indexed_id, number, text, unexpected};
 use crate::domain::number::decimal;
 use crate::domain::{Email, LocationId, PasswordHash, User, UserId};
-use crate::storage::{Account, NewUser, Registered, Result, StorageError, UserRepository};
+use crate::storage::{
+    Account, NewUser, Registered, Result, StorageError, UserRepository, readable,
+};
 
 #[async_trait]
 impl UserRepository for RedisStorage {
     async fn user(&self, id: UserId) -> Result<Option<User>> {
         let key = self.keys.user(id);
-        let reply = self.call(&["HGETALL", &key]).await?;
-        Hash::read(key, reply)?.map(|hash| user(id, &hash)).transpose()
+        let read = async {
+            let reply = self.call(&["HGETALL", &key]).await?;
+            Hash::read(key.clone(), reply)?.map(|hash| user(id, &hash)).transpose()
+        };
+        self.reports.told(&key, read.await)
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
@@ -95,7 +100,8 @@ impl UserRepository for RedisStorage {
                 break;
             };
             after = last.get();
-            let page = at_once(ids.into_iter().map(|id| self.user(id)).collect()).await?;
+            let read = |id| async move { readable(self.user(id).await) };
+            let page = at_once(ids.into_iter().map(read).collect()).await?;
             // An id may stand in the list before its user is written.
             users.extend(page.into_iter().flatten());
         }

@@ -11,8 +11,10 @@ use tower_express_session::store::sqlite::rusqlite::{
 
 use super::{SqliteStorage, column, now_ms};
 use crate::domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, NewCheckin};
+use crate::storage::unreadable::Reports;
 use crate::storage::{
-    Accepted, Admission, CheckinLog, Finding, HistoryPosition, IDEMPOTENCY_TTL, LogPosition, Result,
+    Accepted, Admission, CheckinLog, Entry, Finding, HistoryPosition, IDEMPOTENCY_TTL, LogPosition,
+    Result,
 };
 
 /// So many idempotency keys that are over are deleted along with each append: more than are made,
@@ -46,11 +48,13 @@ impl CheckinLog for SqliteStorage {
         after: Option<HistoryPosition>,
         limit: usize,
     ) -> Result<Vec<Checkin>> {
+        let reports = self.reports.clone();
         let read = move |connection: &Connection| {
             let mut checkins = Vec::new();
             // Each of the two is in the order of an index.
             for (kind, time) in [("time_ms = ms", "ms"), ("time_ms <> ms", "time_ms")] {
-                checkins.extend(between(connection, kind, time, &times_ms, after, limit)?);
+                let found = between(connection, &reports, kind, time, &times_ms, after, limit)?;
+                checkins.extend(found);
             }
             checkins.sort_unstable_by_key(|checkin| HistoryPosition::from(checkin));
             checkins.truncate(limit);
@@ -60,14 +64,16 @@ impl CheckinLog for SqliteStorage {
     }
 
     async fn latest_checkins(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>> {
+        let reports = self.reports.clone();
         let read = move |connection: &Connection| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM checkins WHERE (ms, seq) < (?1, ?2)
-                 ORDER BY ms DESC, seq DESC LIMIT ?3"
+                 ORDER BY ms DESC, seq DESC"
             );
             let (ms, seq) = column::position(before);
-            let values = params![ms, seq, column::limit(limit)];
-            connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
+            let mut statement = connection.prepare_cached(&sql)?;
+            let (table, values) = ("checkins", params![ms, seq]);
+            column::readable_rows(&reports, table, &mut statement, values, limit, checkin)
         };
         Ok(self.database.read(read).await?)
     }
@@ -82,11 +88,15 @@ impl CheckinLog for SqliteStorage {
         from.0.resize(1, CheckinId::MIN);
         let after = from.0[0];
         let read = move |connection: &Connection| entries_after(connection, after, limit);
-        let checkins = self.database.read(read).await?;
-        if let Some(last) = checkins.last() {
-            from.0[0] = last.id;
+        let entries = self.database.read(read).await?;
+        if let Some(last) = entries.last() {
+            from.0[0] = last.id();
         }
-        Ok(checkins.into_iter().map(|checkin| (0, checkin)).collect())
+        let checkins = entries.into_iter().filter_map(|entry| match entry {
+            Entry::Checkin(checkin) => Some((0, checkin)),
+            Entry::Unreadable { .. } => None,
+        });
+        Ok(checkins.collect())
     }
 }
 
@@ -95,6 +105,7 @@ pub(super) const COLUMNS: &str = "ms, seq, time_ms, user_id, location_id, stars"
 /// Check-ins of a time, those whose id is that time or those whose id is not.
 fn between(
     connection: &Connection,
+    reports: &Reports,
     kind: &str,
     time: &str,
     times_ms: &RangeInclusive<u64>,
@@ -103,29 +114,44 @@ fn between(
 ) -> rusqlite::Result<Vec<Checkin>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM checkins WHERE {kind} AND {time} BETWEEN ?1 AND ?2
-             AND ({time}, ms, seq) > (?3, ?4, ?5) ORDER BY {time}, ms, seq LIMIT ?6"
+             AND ({time}, ms, seq) > (?3, ?4, ?5) ORDER BY {time}, ms, seq"
     );
     let (first, last) = (column::number(*times_ms.start()), column::number(*times_ms.end()));
     let (time_ms, (ms, seq)) = match after {
         Some(after) => (column::number(after.time_ms), column::position(after.id)),
         None => (-1, (-1, -1)),
     };
-    let values = params![first.max(time_ms), last, time_ms, ms, seq, column::limit(limit)];
-    connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
+    let values = params![first.max(time_ms), last, time_ms, ms, seq];
+    let mut statement = connection.prepare_cached(&sql)?;
+    column::readable_rows(reports, "checkins", &mut statement, values, limit, checkin)
 }
 
-/// The entries behind an id, in order.
+/// The entries behind an id, in order, whatever stands in them.
 pub(super) fn entries_after(
     connection: &Connection,
     after: CheckinId,
     limit: usize,
-) -> rusqlite::Result<Vec<Checkin>> {
+) -> rusqlite::Result<Vec<Entry>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM checkins WHERE (ms, seq) > (?1, ?2) ORDER BY ms, seq LIMIT ?3"
     );
     let (ms, seq) = column::position(after);
     let values = params![ms, seq, column::limit(limit)];
-    connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
+    connection.prepare_cached(&sql)?.query_map(values, entry)?.collect()
+}
+
+/// A row of [`COLUMNS`], whatever stands in it.
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let cause = match checkin(row) {
+        Err(cause) if column::is_unreadable(&cause) => cause,
+        read => return read.map(Entry::Checkin),
+    };
+    let number = |column| row.get::<_, i64>(column).map(|number| number.to_string());
+    let fields = serde_json::json!({
+        "userId": number(3)?, "locationId": number(4)?, "starRating": number(5)?,
+    });
+    let reason = format!("the row cannot be read: {cause}");
+    Ok(Entry::Unreadable { id: checkin_id(row)?, reason, fields: fields.to_string() })
 }
 
 struct Append {

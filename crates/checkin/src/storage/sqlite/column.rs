@@ -1,8 +1,57 @@
 //! Values of the domain as columns, and back.
 
 use crate::domain::CheckinId;
-use tower_express_session::store::sqlite::rusqlite::types::Type;
-use tower_express_session::store::sqlite::rusqlite::{self, Row};
+use crate::storage::unreadable::Reports;
+use tower_express_session::store::sqlite::rusqlite::types::{Type, ValueRef};
+use tower_express_session::store::sqlite::rusqlite::{self, Params, Row, Statement};
+
+/// Reads the rows of a statement in their order, `limit` at most. A row that cannot be read is logged
+/// by its table and first column, and left out: the statement has no limit of its own.
+pub(super) fn readable_rows<T>(
+    reports: &Reports,
+    table: &str,
+    statement: &mut Statement<'_>,
+    parameters: impl Params,
+    limit: usize,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let (mut rows, mut found) = (statement.query(parameters)?, Vec::new());
+    while found.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        let label = || match row.get_ref(0) {
+            Ok(ValueRef::Integer(id)) => format!("{table} {id}"),
+            _ => table.to_owned(),
+        };
+        found.extend(readable(reports, label, read(row))?);
+    }
+    Ok(found)
+}
+
+/// What was read of a row; nothing, and a line in the log, if it cannot be read.
+pub(super) fn readable<T>(
+    reports: &Reports,
+    label: impl FnOnce() -> String,
+    read: rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    match read {
+        Err(cause) if is_unreadable(&cause) => {
+            reports.tell(label(), &cause);
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
+}
+
+/// Whether the row is what is wrong, and not the database.
+pub(super) fn is_unreadable(cause: &rusqlite::Error) -> bool {
+    matches!(
+        cause,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+    )
+}
 
 /// A number as SQLite holds it. Ids and counters fit; a cursor beyond is beyond every row.
 pub(super) fn number(number: u64) -> i64 {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tower_express_session::store::sqlite::rusqlite::{self, Connection, OptionalExtension, params};
 
 use super::apply::{Unapplied, apply};
-use super::checkins::{COLUMNS, checkin, entries_after, waiting};
+use super::checkins::{COLUMNS, entries_after, entry, waiting};
 use super::{SqliteStorage, audit, column, now_ms};
 use crate::domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId};
 use crate::storage::{
@@ -69,8 +69,7 @@ impl CheckinConsumer for SqliteStorage {
             let after = checkpoint(connection)?;
             Ok((after, entries_after(connection, after, limit)?))
         };
-        let (after, checkins) = self.database.read(read).await?;
-        let entries = checkins.into_iter().map(Entry::Checkin).collect();
+        let (after, entries) = self.database.read(read).await?;
         Ok(Some(Batch { partition, owner: owner.to_owned(), after, entries }))
     }
 
@@ -80,6 +79,8 @@ impl CheckinConsumer for SqliteStorage {
         };
         let (after, count) = (batch.after, batch.entries.len() as u64);
         let checkins: Vec<Checkin> = batch.checkins();
+        let unreadable: Vec<(CheckinId, String, String)> =
+            batch.entries.iter().filter_map(unreadable).collect();
         let now = now_ms(&self.clock);
         let write = move |connection: &Connection| {
             if checkpoint(connection)? != after {
@@ -87,14 +88,17 @@ impl CheckinConsumer for SqliteStorage {
             }
             let checkins = dated(connection, checkins, now)?;
             let unapplied = apply(connection, &checkins, now)?;
-            for letter in &unapplied {
-                bury(connection, letter)?;
+            for Unapplied { checkin, reason } in &unapplied {
+                dead_letter(connection, checkin.id, reason, &fields(checkin))?;
+            }
+            for (id, reason, fields) in &unreadable {
+                dead_letter(connection, *id, reason, fields)?;
             }
             let (ms, seq) = column::position(last);
             let sql = "UPDATE checkpoint SET ms = ?1, seq = ?2, counted = counted + ?3";
             connection.prepare_cached(sql)?.execute(params![ms, seq, column::number(count)])?;
-            let dead = unapplied.len() as u64;
-            Ok(Completed { applied: checkins.len() as u64 - dead, dead, overtaken: false })
+            let applied = (checkins.len() - unapplied.len()) as u64;
+            Ok(Completed { applied, dead: count - applied, overtaken: false })
         };
         Ok(self.database.write(write).await?)
     }
@@ -127,17 +131,18 @@ impl CheckinConsumer for SqliteStorage {
         after: Option<DeadLetterId>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>> {
+        let reports = self.reports.clone();
         let read = move |connection: &Connection| {
             let sql = "SELECT ms, seq, reason, fields FROM dead_letters
-                       WHERE (ms, seq) > (?1, ?2) ORDER BY ms, seq LIMIT ?3";
+                       WHERE (ms, seq) > (?1, ?2) ORDER BY ms, seq";
             let (ms, seq) = after.map_or((-1, -1), |after| column::position(after.entry));
             let letter = |row: &rusqlite::Row<'_>| {
                 let entry = CheckinId { ms: column::whole(row, 0)?, seq: column::whole(row, 1)? };
                 let id = DeadLetterId { partition: 0, entry };
                 Ok(DeadLetter { id, reason: row.get(2)?, fields: row.get(3)? })
             };
-            let values = params![ms, seq, column::limit(limit)];
-            connection.prepare_cached(sql)?.query_map(values, letter)?.collect()
+            let (values, mut statement) = (params![ms, seq], connection.prepare_cached(sql)?);
+            column::readable_rows(&reports, "dead_letters", &mut statement, values, limit, letter)
         };
         Ok(self.database.read(read).await?)
     }
@@ -151,9 +156,11 @@ impl CheckinConsumer for SqliteStorage {
                  WHERE ms = ?1 AND seq = ?2"
             );
             let found =
-                connection.prepare_cached(&sql)?.query_row(params![ms, seq], checkin).optional()?;
-            let Some(found) = found else {
-                return Ok(Replay::Unknown);
+                connection.prepare_cached(&sql)?.query_row(params![ms, seq], entry).optional()?;
+            let found = match found {
+                None => return Ok(Replay::Unknown),
+                Some(Entry::Unreadable { reason, .. }) => return Ok(Replay::StillDead(reason)),
+                Some(Entry::Checkin(checkin)) => checkin,
             };
             let found = dated(connection, vec![found], now)?;
             if let Some(letter) = apply(connection, &found, now)?.pop() {
@@ -214,19 +221,35 @@ fn dated(
     Ok(checkins)
 }
 
-fn bury(connection: &Connection, letter: &Unapplied) -> rusqlite::Result<()> {
+fn dead_letter(
+    connection: &Connection,
+    id: CheckinId,
+    reason: &str,
+    fields: &str,
+) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO dead_letters (ms, seq, reason, fields)
                VALUES (?1, ?2, ?3, ?4)";
-    let Checkin { id, user, location, stars, .. } = letter.checkin;
+    let (ms, seq) = column::position(id);
+    connection.prepare_cached(sql)?.execute(params![ms, seq, reason, fields])?;
+    Ok(())
+}
+
+fn unreadable(entry: &Entry) -> Option<(CheckinId, String, String)> {
+    match entry {
+        Entry::Checkin(_) => None,
+        Entry::Unreadable { id, reason, fields } => Some((*id, reason.clone(), fields.clone())),
+    }
+}
+
+/// The fields of a check-in as a dead letter keeps them.
+fn fields(checkin: &Checkin) -> String {
+    let Checkin { user, location, stars, .. } = checkin;
     let fields = serde_json::json!({
         "userId": user.to_string(),
         "locationId": location.to_string(),
         "starRating": stars.to_string(),
     });
-    let (ms, seq) = column::position(id);
-    let values = params![ms, seq, letter.reason, fields.to_string()];
-    connection.prepare_cached(sql)?.execute(values)?;
-    Ok(())
+    fields.to_string()
 }
 
 fn milliseconds(duration: Duration) -> i64 {

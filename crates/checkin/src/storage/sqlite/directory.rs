@@ -1,12 +1,12 @@
 //! Lists of users and of places in SQLite.
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::{Connection, params};
+use tower_express_session::store::sqlite::rusqlite::{self, Connection, params};
 
 use super::list::List;
 use super::{SqliteStorage, column, locations, nearby, search, users};
 use crate::domain::{Category, Location, LocationDetails, LocationId, User, monday_ms};
-use crate::storage::{Directory, Nearby, Page, Period, Ranked, Result, details};
+use crate::storage::{Directory, Nearby, Page, Period, Ranked, Result, details, readable};
 
 #[async_trait]
 impl Directory for SqliteStorage {
@@ -24,22 +24,26 @@ impl Directory for SqliteStorage {
 
     async fn top_locations(&self, period: Period, page: Page) -> Result<Vec<Ranked<Location>>> {
         let list = top_locations(period);
-        let read = move |connection: &Connection| list.page(connection, page, locations::by_id);
+        let reports = self.reports.clone();
+        let read =
+            move |connection: &Connection| list.page(connection, &reports, page, locations::by_id);
         Ok(self.database.read(read).await?)
     }
 
     async fn locations_in(&self, category: Category, page: Page) -> Result<Vec<Ranked<Location>>> {
+        let reports = self.reports.clone();
         let read = move |connection: &Connection| {
             let mut statement = connection.prepare_cached(&locations_in())?;
-            let (after, limit) = (column::number(begin(page)), column::limit(page.limit));
-            let parameters = params![after, limit, category.as_str()];
-            statement.query_map(parameters, locations::location)?.collect()
+            let parameters = params![column::number(begin(page)), category.as_str()];
+            let (table, limit, read) = ("locations", page.limit, locations::location);
+            column::readable_rows(&reports, table, &mut statement, parameters, limit, read)
         };
         Ok(by_id(self.database.read(read).await?))
     }
 
     async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>> {
-        let read = move |connection: &Connection| nearby::page(connection, near, page);
+        let reports = self.reports.clone();
+        let read = move |connection: &Connection| nearby::page(connection, &reports, near, page);
         Ok(self.database.read(read).await?)
     }
 
@@ -47,28 +51,36 @@ impl Directory for SqliteStorage {
         let Some(query) = search::query(words) else {
             return Ok(Vec::new());
         };
+        let reports = self.reports.clone();
         let read = move |connection: &Connection| {
-            search::page(connection, &query, begin(page), page.limit)
+            search::page(connection, &reports, &query, begin(page), page.limit)
         };
         Ok(by_id(self.database.read(read).await?))
     }
 
     async fn details_of(&self, ids: &[LocationId]) -> Result<Vec<Option<LocationDetails>>> {
-        let wanted = ids.to_vec();
+        let (wanted, reports) = (ids.to_vec(), self.reports.clone());
         let read = move |connection: &Connection| {
-            wanted.into_iter().map(|id| locations::details_text(connection, id)).collect()
+            let text = |id: LocationId| {
+                let (label, text) = (|| details_label(id), locations::details_text(connection, id));
+                Ok(column::readable(&reports, label, text)?.flatten())
+            };
+            wanted.into_iter().map(text).collect::<rusqlite::Result<Vec<Option<String>>>>()
         };
-        let texts: Vec<Option<String>> = self.database.read(read).await?;
-        let details = ids.iter().zip(texts);
-        details
-            .map(|(id, text)| text.map(|text| details::from_json(*id, &text)).transpose())
-            .collect()
+        let texts = self.database.read(read).await?;
+        let details = ids.iter().zip(texts).map(|(id, text)| {
+            let details = text.map(|text| details::from_json(*id, &text)).transpose();
+            readable(self.reports.told(details_label(*id), details))
+        });
+        details.collect()
     }
 }
 
 impl SqliteStorage {
     async fn users(&self, list: List, page: Page) -> Result<Vec<Ranked<User>>> {
-        let read = move |connection: &Connection| list.page(connection, page, users::by_id);
+        let reports = self.reports.clone();
+        let read =
+            move |connection: &Connection| list.page(connection, &reports, page, users::by_id);
         Ok(self.database.read(read).await?)
     }
 }
@@ -80,7 +92,7 @@ pub(super) fn recent_users() -> List {
 
 pub(super) fn users_at(location: LocationId) -> List {
     let of = Some(column::number(location.get()));
-    List { condition: "last_seen_at = ?4", of, ..recent_users() }
+    List { condition: "last_seen_at = ?3", of, ..recent_users() }
 }
 
 pub(super) fn top_users(period: Period) -> List {
@@ -89,7 +101,7 @@ pub(super) fn top_users(period: Period) -> List {
         Period::WeekOf(ms) => List {
             table: "user_weeks",
             id: "user_id",
-            condition: "monday_ms = ?4 AND num_checkins > 0
+            condition: "monday_ms = ?3 AND num_checkins > 0
                         AND EXISTS (SELECT 1 FROM users WHERE id = user_id)",
             of: Some(column::number(monday_ms(ms))),
             ..top("users")
@@ -103,7 +115,7 @@ pub(super) fn top_locations(period: Period) -> List {
         Period::WeekOf(ms) => List {
             table: "location_weeks",
             id: "location_id",
-            condition: "monday_ms = ?4 AND num_checkins > 0
+            condition: "monday_ms = ?3 AND num_checkins > 0
                         AND EXISTS (SELECT 1 FROM locations WHERE id = location_id)",
             of: Some(column::number(monday_ms(ms))),
             ..top("locations")
@@ -117,7 +129,11 @@ fn top(table: &'static str) -> List {
 
 pub(super) fn locations_in() -> String {
     let columns = locations::COLUMNS;
-    format!("SELECT {columns} FROM locations WHERE category = ?3 AND id > ?1 ORDER BY id LIMIT ?2")
+    format!("SELECT {columns} FROM locations WHERE category = ?2 AND id > ?1 ORDER BY id")
+}
+
+fn details_label(id: LocationId) -> String {
+    format!("location_details {id}")
 }
 
 /// The id behind which a page begins, in a list by ids.

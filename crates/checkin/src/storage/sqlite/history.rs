@@ -6,6 +6,7 @@ use tower_express_session::store::sqlite::rusqlite::{self, Connection, params};
 use super::checkins::{COLUMNS, checkin};
 use super::{SqliteStorage, column};
 use crate::domain::{Checkin, LocationId, UserId};
+use crate::storage::unreadable::Reports;
 use crate::storage::{History, HistoryPosition, Result};
 
 #[async_trait]
@@ -17,7 +18,9 @@ impl History for SqliteStorage {
         limit: usize,
     ) -> Result<Vec<Checkin>> {
         let id = column::number(user.get());
-        let read = move |connection: &Connection| page(connection, "user_id", id, after, limit);
+        let reports = self.reports.clone();
+        let read =
+            move |connection: &Connection| page(connection, &reports, "user_id", id, after, limit);
         Ok(self.database.read(read).await?)
     }
 
@@ -28,7 +31,10 @@ impl History for SqliteStorage {
         limit: usize,
     ) -> Result<Vec<Checkin>> {
         let id = column::number(location.get());
-        let read = move |connection: &Connection| page(connection, "location_id", id, after, limit);
+        let reports = self.reports.clone();
+        let read = move |connection: &Connection| {
+            page(connection, &reports, "location_id", id, after, limit)
+        };
         Ok(self.database.read(read).await?)
     }
 }
@@ -36,6 +42,7 @@ impl History for SqliteStorage {
 /// What is counted, and no dead letter.
 fn page(
     connection: &Connection,
+    reports: &Reports,
     of: &str,
     id: i64,
     after: Option<HistoryPosition>,
@@ -47,12 +54,12 @@ fn page(
            AND (ms, seq) <= (SELECT ms, seq FROM checkpoint)
            AND NOT EXISTS (SELECT 1 FROM dead_letters
                            WHERE dead_letters.ms = checkins.ms AND dead_letters.seq = checkins.seq)
-         ORDER BY time_ms DESC, ms DESC, seq DESC LIMIT ?5"
+         ORDER BY time_ms DESC, ms DESC, seq DESC"
     );
     let (time, (ms, seq)) = match after {
         Some(after) => (column::number(after.time_ms), column::position(after.id)),
         None => (i64::MAX, (i64::MAX, i64::MAX)),
     };
-    let values = params![id, time, ms, seq, column::limit(limit)];
-    connection.prepare_cached(&sql)?.query_map(values, checkin)?.collect()
+    let (values, mut statement) = (params![id, time, ms, seq], connection.prepare_cached(&sql)?);
+    column::readable_rows(reports, "checkins", &mut statement, values, limit, checkin)
 }

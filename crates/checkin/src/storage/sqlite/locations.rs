@@ -8,20 +8,23 @@ use tower_express_session::store::sqlite::rusqlite::{
 
 use super::{SqliteStorage, column, search};
 use crate::domain::{Coordinates, Location, LocationDetails, LocationId, StarRating};
-use crate::storage::{LocationRepository, Result, details};
+use crate::storage::{LocationRepository, Result, StorageError, details};
 
 pub(super) const COLUMNS: &str = "id, name, category, longitude, latitude, num_checkins, num_stars";
 
 #[async_trait]
 impl LocationRepository for SqliteStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
-        let id = column::number(id.get());
-        Ok(self.database.read(move |connection| by_id(connection, id)).await?)
+        let number = column::number(id.get());
+        let read = self.database.read(move |connection| by_id(connection, number)).await;
+        self.reports.told(format_args!("locations {id}"), read.map_err(StorageError::from))
     }
 
     async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>> {
-        let text = self.database.read(move |connection| details_text(connection, id)).await?;
-        text.map(|text| details::from_json(id, &text)).transpose()
+        let text = self.database.read(move |connection| details_text(connection, id)).await;
+        let read = text.map_err(StorageError::from);
+        let read = read.and_then(|text| text.map(|text| details::from_json(id, &text)).transpose());
+        self.reports.told(format_args!("location_details {id}"), read)
     }
 
     async fn locations_after(
@@ -30,10 +33,11 @@ impl LocationRepository for SqliteStorage {
         limit: usize,
     ) -> Result<Vec<Location>> {
         let after = after.map_or(0, |id| column::number(id.get()));
+        let reports = self.reports.clone();
         let read = move |connection: &Connection| {
-            let sql = format!("SELECT {COLUMNS} FROM locations WHERE id > ?1 ORDER BY id LIMIT ?2");
+            let sql = format!("SELECT {COLUMNS} FROM locations WHERE id > ?1 ORDER BY id");
             let mut statement = connection.prepare_cached(&sql)?;
-            statement.query_map(params![after, column::limit(limit)], location)?.collect()
+            column::readable_rows(&reports, "locations", &mut statement, [after], limit, location)
         };
         Ok(self.database.read(read).await?)
     }

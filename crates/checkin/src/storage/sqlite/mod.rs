@@ -37,6 +37,7 @@ pub use self::backup::{Copied, Place, back_up, restore};
 pub use self::examine::examine;
 pub use self::fault::{fault, unusable};
 use self::fault::{not_ours, too_new};
+use super::unreadable::Reports;
 use super::{Result, StorageError};
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -57,6 +58,7 @@ const SCHEMA_VERSION: i64 = UPGRADES.len() as i64 + 1;
 pub struct SqliteStorage {
     database: Database,
     clock: Clock,
+    reports: Reports,
 }
 
 type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -78,12 +80,12 @@ impl SqliteStorage {
         }
         file::make_private(database.path());
         search::index_names(&database).await?;
-        Ok(Self { database, clock: Arc::new(SystemTime::now) })
+        Ok(Self { database, clock: Arc::new(SystemTime::now), reports: Reports::default() })
     }
 
     /// Storage that reads only, in a database with tables of this version.
     fn read_only(database: Database) -> Self {
-        Self { database, clock: Arc::new(SystemTime::now) }
+        Self { database, clock: Arc::new(SystemTime::now), reports: Reports::default() }
     }
 
     /// Asks `clock` for the time, so that a test need not wait.

@@ -2,9 +2,10 @@
 
 use tower_express_session::store::sqlite::rusqlite::{self, Connection};
 
-use super::locations;
+use super::{column, locations};
 use crate::domain::{Coordinates, EARTH_RADIUS_M, Location};
 use crate::storage::nearby::Found;
+use crate::storage::unreadable::Reports;
 use crate::storage::{Nearby, Page, Ranked};
 
 /// By how much a box is larger than its circle, in metres: more than rounding can come to.
@@ -12,6 +13,7 @@ const MARGIN_M: f64 = 1.0;
 
 pub(super) fn page(
     connection: &Connection,
+    reports: &Reports,
     near: Nearby,
     page: Page,
 ) -> rusqlite::Result<Vec<Ranked<Location>>> {
@@ -19,7 +21,7 @@ pub(super) fn page(
     for circle_m in near.circles(page) {
         found = Found::new(near, page);
         for area in boxes(near.center, circle_m) {
-            add_from(connection, area, &mut found)?;
+            add_from(connection, reports, area, &mut found)?;
         }
         if found.is_full(circle_m) {
             break;
@@ -28,12 +30,19 @@ pub(super) fn page(
     Ok(found.into_page())
 }
 
-fn add_from(connection: &Connection, area: Area, found: &mut Found) -> rusqlite::Result<()> {
+fn add_from(
+    connection: &Connection,
+    reports: &Reports,
+    area: Area,
+    found: &mut Found,
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(&sql())?;
     let Area { west, east, south, north } = area;
-    let places = statement.query_map([west, east, south, north], locations::location)?;
-    for place in places {
-        found.add(place?);
+    let mut rows = statement.query([west, east, south, north])?;
+    while let Some(row) = rows.next()? {
+        let label = || format!("locations {}", row.get::<_, i64>(0).unwrap_or_default());
+        let place = column::readable(reports, label, locations::location(row))?;
+        place.into_iter().for_each(|place| found.add(place));
     }
     Ok(())
 }

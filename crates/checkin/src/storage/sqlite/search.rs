@@ -6,8 +6,8 @@ use tower_express_session::store::sqlite::rusqlite::{self, Connection, params};
 use super::{column, locations};
 use crate::domain::Location;
 use crate::domain::words::{index_words, words};
-use crate::storage::MAX_SEARCH_WORDS;
-use crate::storage::Result;
+use crate::storage::unreadable::Reports;
+use crate::storage::{MAX_SEARCH_WORDS, Result};
 
 /// Names that are indexed in one write, so that others get their turn.
 const BATCH: usize = 1000;
@@ -65,13 +65,15 @@ pub(super) fn query(text: &str) -> Option<String> {
 /// A page by ids.
 pub(super) fn page(
     connection: &Connection,
+    reports: &Reports,
     query: &str,
     after: u64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Location>> {
     let mut statement = connection.prepare_cached(&sql())?;
-    let parameters = params![query, column::number(after), column::limit(limit)];
-    statement.query_map(parameters, locations::location)?.collect()
+    let parameters = params![query, column::number(after)];
+    let read = locations::location;
+    column::readable_rows(reports, "locations", &mut statement, parameters, limit, read)
 }
 
 pub(super) fn sql() -> String {
@@ -79,7 +81,7 @@ pub(super) fn sql() -> String {
     format!(
         "SELECT {columns} FROM location_words CROSS JOIN locations ON id = location_words.rowid
          WHERE location_words MATCH ?1 AND location_words.rowid > ?2
-         ORDER BY location_words.rowid LIMIT ?3"
+         ORDER BY location_words.rowid"
     )
 }
 

@@ -7,7 +7,7 @@ use tower_express_session::store::sqlite::rusqlite::{
 
 use super::{SqliteStorage, column};
 use crate::domain::{Email, PasswordHash, User, UserId};
-use crate::storage::{Account, NewUser, Registered, Result, UserRepository};
+use crate::storage::{Account, NewUser, Registered, Result, StorageError, UserRepository};
 
 pub(super) const COLUMNS: &str =
     "id, first_name, last_name, email, password, num_checkins, last_checkin, last_seen_at";
@@ -15,14 +15,16 @@ pub(super) const COLUMNS: &str =
 #[async_trait]
 impl UserRepository for SqliteStorage {
     async fn user(&self, id: UserId) -> Result<Option<User>> {
-        let id = column::number(id.get());
-        Ok(self.database.read(move |connection| by_id(connection, id)).await?)
+        let number = column::number(id.get());
+        let read = self.database.read(move |connection| by_id(connection, number)).await;
+        self.reports.told(format_args!("users {id}"), read.map_err(StorageError::from))
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
         let email = email.canonical();
         let read = move |connection: &Connection| one(connection, "email_canonical = ?1", [email]);
-        Ok(self.database.read(read).await?)
+        let read = self.database.read(read).await;
+        self.reports.told("a user, by email", read.map_err(StorageError::from))
     }
 
     async fn register(&self, new: NewUser) -> Result<Registered> {
@@ -92,10 +94,11 @@ impl UserRepository for SqliteStorage {
 
     async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
         let after = after.map_or(0, |id| column::number(id.get()));
+        let reports = self.reports.clone();
         let read = move |connection: &Connection| {
-            let sql = format!("SELECT {COLUMNS} FROM users WHERE id > ?1 ORDER BY id LIMIT ?2");
+            let sql = format!("SELECT {COLUMNS} FROM users WHERE id > ?1 ORDER BY id");
             let mut statement = connection.prepare_cached(&sql)?;
-            statement.query_map(params![after, column::limit(limit)], user)?.collect()
+            column::readable_rows(&reports, "users", &mut statement, [after], limit, user)
         };
         Ok(self.database.read(read).await?)
     }

@@ -161,7 +161,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] when `work` or the commit fails; [`ErrorKind::Unavailable`] when it was
+    /// [`ErrorKind::Corrupt`] when a column is not what `work` takes; [`ErrorKind::Store`] when `work`
+    /// or the commit fails otherwise; [`ErrorKind::Unavailable`] when it was
     /// not this write's turn in time.
     ///
     /// # Cancel safety
@@ -195,7 +196,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] when `work` fails; [`ErrorKind::Unavailable`] when no reader was free
+    /// [`ErrorKind::Corrupt`] when a column is not what `work` takes; [`ErrorKind::Store`] when `work`
+    /// fails otherwise; [`ErrorKind::Unavailable`] when no reader was free
     /// in time.
     ///
     /// # Cancel safety
@@ -400,9 +402,19 @@ fn database_error(cause: rusqlite::Error) -> Error {
 }
 
 fn kind(cause: &rusqlite::Error) -> ErrorKind {
-    match cause.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Unavailable,
-        _ => ErrorKind::Store,
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+    };
+    match cause {
+        // The row is what is wrong, and not the database.
+        FromSqlConversionFailure(..)
+        | IntegralValueOutOfRange(..)
+        | InvalidColumnType(..)
+        | Utf8Error(..) => ErrorKind::Corrupt,
+        _ => match cause.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Unavailable,
+            _ => ErrorKind::Store,
+        },
     }
 }
 

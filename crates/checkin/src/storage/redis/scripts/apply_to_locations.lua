@@ -17,7 +17,8 @@ local answers = {}
 for key = 1, #KEYS, 4 do
   local location, history, ratings, base = KEYS[key], KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
   local count = tonumber(ARGV[at])
-  local figures = redis.call('HMGET', location, 'id', 'numCheckins', 'numStars')
+  -- An error if the key is of another type.
+  local figures = redis.pcall('HMGET', location, 'id', 'numCheckins', 'numStars')
   local answer = false
   if figures[1] then
     local number, stars = tonumber(figures[2] or '') or 0, tonumber(figures[3] or '') or 0

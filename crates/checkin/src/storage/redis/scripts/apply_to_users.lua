@@ -16,7 +16,8 @@ local answers = {}
 for key = 1, #KEYS, 3 do
   local user, history, base = KEYS[key], KEYS[key + 1], KEYS[key + 2]
   local count = tonumber(ARGV[at])
-  local figures = redis.call('HMGET', user, 'id', 'numCheckins', 'lastCheckin', 'lastSeenAt')
+  -- An error if the key is of another type.
+  local figures = redis.pcall('HMGET', user, 'id', 'numCheckins', 'lastCheckin', 'lastSeenAt')
   local answer = false
   if figures[1] then
     local number = tonumber(figures[2] or '') or 0
