@@ -41,6 +41,9 @@ pub enum ErrorKind {
     Corrupt,
     /// The session was destroyed or unset in this request.
     NoSession,
+    /// The response has started, so that nothing would store the change, nor tell the browser. Take a
+    /// [`DetachedSession`](crate::DetachedSession) for what outlives the request.
+    Answered,
     /// The session is no longer in the store: it ended elsewhere, or expired.
     Gone,
     /// A session of this id exists already, or other writers changed it without pause.
@@ -88,6 +91,7 @@ impl fmt::Display for Error {
             ErrorKind::Store => "the store answered with an error",
             ErrorKind::Corrupt => "the stored value is not a session",
             ErrorKind::NoSession => "the session was destroyed in this request",
+            ErrorKind::Answered => "the response has started: nothing would store this change",
             ErrorKind::Gone => "the session is no longer in the store",
             ErrorKind::Conflict => "the session was changed by others at the same time",
             ErrorKind::ReservedName => "the attribute's name is reserved by express-session",

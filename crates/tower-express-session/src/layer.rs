@@ -15,6 +15,7 @@ use crate::options::{CookieOptions, Hook, Options, SameSite, Unset, WhenAway};
 use crate::service::SessionService;
 use crate::signature::Secrets;
 use crate::store::Store;
+use crate::timestamp;
 
 /// Gives each request a session.
 ///
@@ -322,8 +323,15 @@ impl SessionLayer {
         self.with(|options| options.strict = true)
     }
 
-    /// Checks the options, so that a service with a cookie that no browser takes does not start. Put
-    /// it last.
+    /// Checks the options, so that a service whose cookie no browser accepts does not start. Put it
+    /// last.
+    ///
+    /// The rules are those of RFC 6265bis: `SameSite=None` and `Partitioned` come with `secure`; the
+    /// names `__Secure-`, `__Host-`, `__Http-` and `__Host-Http-` ask for the attributes that they
+    /// promise; values must be known, paths and domains well-formed, and a lifetime ends in the future
+    /// and within 400 days. The cookie is judged as it answers a request over TLS. What
+    /// [`cookie_with`](Self::cookie_with) gives is not checked. In strict mode all that Express takes
+    /// is taken.
     ///
     /// # Errors
     ///
@@ -334,11 +342,11 @@ impl SessionLayer {
     ///
     /// let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?;
     /// let error = layer.name("my session").check().unwrap_err();
-    /// assert_eq!(error.to_string(), "option name: a cookie's name is a token of RFC 7230");
+    /// assert_eq!(error.to_string(), "option name: must be a token of RFC 7230");
     /// # Ok::<(), tower_express_session::ConfigError>(())
     /// ```
     pub fn check(self) -> Result<Self, ConfigError> {
-        self.0.options.check()?;
+        self.0.options.check(timestamp::now_ms())?;
         Ok(self)
     }
 

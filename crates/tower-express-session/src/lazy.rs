@@ -1,6 +1,7 @@
 //! The request's session that nobody asked for yet.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
@@ -48,20 +49,39 @@ pub struct LazySession(Arc<LazyInner>);
 struct LazyInner {
     context: Arc<Context>,
     session: OnceCell<Session>,
+    /// The response has started.
+    is_answered: AtomicBool,
 }
 
 impl LazySession {
     pub(crate) fn new(context: Context) -> Self {
-        Self(Arc::new(LazyInner { context: Arc::new(context), session: OnceCell::new() }))
+        Self(Arc::new(LazyInner {
+            context: Arc::new(context),
+            session: OnceCell::new(),
+            is_answered: AtomicBool::new(false),
+        }))
     }
 
     pub(crate) fn context(&self) -> &Arc<Context> {
         &self.0.context
     }
 
-    /// The session, if anybody asked for it in this request.
-    pub(crate) fn loaded(&self) -> Option<&Session> {
+    /// Closes the request: gives the session, if anybody asked for it. One that is asked for later can
+    /// be read and not changed.
+    pub(crate) fn close(&self) -> Option<&Session> {
+        if !self.0.context.options().strict {
+            // Before the look, so that a session that is opened meanwhile is either found here or finds
+            // this.
+            self.0.is_answered.store(true, Ordering::SeqCst);
+        }
         self.0.session.get()
+    }
+
+    fn opened(&self, session: Session) -> Session {
+        if self.0.is_answered.load(Ordering::SeqCst) {
+            session.close();
+        }
+        session
     }
 
     /// The request's session: the stored one, or a new empty one that is stored only once it holds
@@ -77,7 +97,7 @@ impl LazySession {
     /// A call that is dropped leaves nothing behind; the next one reads again.
     pub async fn session(&self) -> Result<Session, Error> {
         let open = || Session::open(&self.0.context, Freshness::Cached);
-        self.0.session.get_or_try_init(open).await.cloned()
+        self.0.session.get_or_try_init(open).await.cloned().map(|session| self.opened(session))
     }
 
     /// Like [`session`](Self::session), but the store itself is asked, where it has a cache in front
@@ -97,7 +117,7 @@ impl LazySession {
             is_fresh = true;
             Session::open(&self.0.context, Freshness::Latest)
         };
-        let session = self.0.session.get_or_try_init(open).await.cloned()?;
+        let session = self.opened(self.0.session.get_or_try_init(open).await.cloned()?);
         if !is_fresh {
             session.open_again().await?;
         }

@@ -297,7 +297,8 @@
 //!
 //! # Sockets and streams
 //!
-//! A [`Session`] belongs to its request. What goes on after the response has begun, a socket or a
+//! A [`Session`] belongs to its request, and refuses changes afterwards ([`ErrorKind::Answered`]), since
+//! nothing would store them. What goes on after the response has begun, a socket or a
 //! stream of server-sent events, takes a [`DetachedSession`] along, and closes when the session ends:
 //!
 //! ```
@@ -441,6 +442,7 @@ pub mod store;
 
 #[cfg(feature = "axum")]
 mod axum;
+mod browser;
 mod context;
 mod header;
 mod js;

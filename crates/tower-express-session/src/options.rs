@@ -9,16 +9,19 @@ use http::request::Parts;
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
+use crate::browser::{self, Flaw};
 use crate::cookie::{Cookie, Slot};
-use crate::error::{ConfigError, Error};
+use crate::error::{ConfigError, Error, ErrorKind};
 use crate::event::Event;
-use crate::header;
 use crate::id::SessionId;
 use crate::record::Reading;
 use crate::signature::Secrets;
 
 /// The time to live of a session whose cookie does not say one: connect-redis's 24 hours.
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(86_400);
+
+/// The bytes of a signed id in a cookie, each character that needs it percent-encoded.
+const VALUE_BYTES: usize = "s%3A".len() + 32 + ".".len() + 3 * 43;
 
 /// A tenth: a session in use costs ten writes in its lifetime, and ends at most a tenth early.
 const DEFAULT_TOUCH_AFTER: f64 = 0.1;
@@ -208,7 +211,7 @@ impl CookieOptions {
                     Ok((name, Slot::Date(ms)))
                 }
                 ("maxAge", slot) if slot.is_truthy() && !matches!(slot, Slot::Number(_)) => {
-                    Err(ConfigError::option("cookie.maxAge", "a number of milliseconds"))
+                    Err(ConfigError::option("cookie.maxAge", "must be a number of milliseconds"))
                 }
                 (_, slot) => Ok((name, slot)),
             }
@@ -336,24 +339,60 @@ impl Options {
     }
 
     /// Whether a browser would take the cookies that these options make.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self, now_ms: f64) -> Result<(), ConfigError> {
         if !(0.0..=1.0).contains(&self.touch_after) {
-            return Err(ConfigError::option("touch_after", "a fraction, from 0 to 1"));
+            return Err(ConfigError::option("touch_after", "must be from 0 to 1"));
         }
-        if !header::is_token(&self.name) {
-            return Err(ConfigError::option("name", "a cookie's name is a token of RFC 7230"));
+        let flaw = |(option, rule): Flaw| Err(ConfigError::option(option, rule));
+        if let Some(found) = browser::name_flaw(&self.name, VALUE_BYTES) {
+            return flaw(found);
         }
-        let cookie = self
-            .cookie
-            .make(true, 0.0)
-            .map_err(|_| ConfigError::option("cookie.maxAge", "a number"))?;
-        let text_rule = |name: &str, slot: &Slot, rule: fn(&str) -> bool, says: &str| match slot {
-            Slot::Text(text) if !rule(text) => Err(ConfigError::option(name, says)),
-            _ => Ok(()),
+        let cookie = self.cookie.make(true, now_ms).map_err(|_| {
+            ConfigError::option("cookie.maxAge", "must be a number of milliseconds")
+        })?;
+        // As Express: what it takes is taken.
+        if self.strict {
+            return Ok(());
+        }
+        let lifetime = match self.cookie.0.contains_key("maxAge") {
+            true => "cookie.maxAge",
+            false => "cookie.expires",
         };
-        text_rule("cookie.path", &cookie.path, header::is_path, "printable ASCII without `;`")?;
-        let domain = |text: &str| text.is_empty() || header::is_domain(text);
-        text_rule("cookie.domain", &cookie.domain, domain, "a host name")
+        let found = browser::cookie_flaw(&self.name, &self.on_wire(&cookie, true));
+        match found.or_else(|| browser::lifetime_flaw(lifetime, &cookie)) {
+            Some(found) => flaw(found),
+            None => Ok(()),
+        }
+    }
+
+    /// The cookie with the attributes that are sent without being stored.
+    pub(crate) fn on_wire(&self, cookie: &Cookie, secure: bool) -> Cookie {
+        let mut cookie = cookie.clone();
+        if let (Slot::Undefined, Some(same_site)) = (&cookie.same_site, self.same_site_on_wire) {
+            cookie.same_site = Slot::Text(same_site.as_str().to_owned());
+        }
+        if self.secure_on_wire && secure {
+            cookie.secure = Slot::Bool(true);
+        }
+        cookie
+    }
+
+    /// Refuses a change of a session's cookie after which no browser accepts it.
+    pub(crate) fn check_change(&self, before: &Cookie, after: &Cookie) -> Result<(), Error> {
+        let flaw = |cookie: &Cookie| {
+            let found = browser::cookie_flaw(&self.name, &self.on_wire(cookie, true));
+            let is_long = cookie.original_max_age() > Some(browser::LONGEST_LIFE);
+            found.or_else(|| {
+                is_long.then(|| browser::lifetime_flaw("cookie.maxAge", cookie)).flatten()
+            })
+        };
+        match flaw(after) {
+            Some(found) if !self.strict && flaw(before) != Some(found) => {
+                let (option, rule) = found;
+                Err(Error::new(ErrorKind::Cookie, format!("{option} {rule}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

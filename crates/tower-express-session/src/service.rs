@@ -161,7 +161,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
 
 /// Stores what the request did to its session, and sets or clears the cookie.
 async fn commit(lazy: &LazySession, headers: &mut HeaderMap) -> Result<(), Error> {
-    let Some(session) = lazy.loaded() else { return Ok(()) };
+    let Some(session) = lazy.close() else { return Ok(()) };
     let context = lazy.context();
     let finished = session.finish()?;
     if let Finished::Alive { id, cookie, facts } = &finished {
@@ -169,7 +169,7 @@ async fn commit(lazy: &LazySession, headers: &mut HeaderMap) -> Result<(), Error
         match store(session, context, id, cookie, action).await {
             Err(error) if error.kind() == ErrorKind::Gone => {
                 tracing::info!(session.id = ?id, "the session ended while a request was under way");
-                return clear_cookie(context, headers);
+                return clear_cookie(context, session.browser_cookie().as_ref(), headers);
             }
             // Express has sent its answer by now; the error reaches nobody but the log.
             Err(error) if context.options().strict => {
@@ -179,6 +179,9 @@ async fn commit(lazy: &LazySession, headers: &mut HeaderMap) -> Result<(), Error
         }
         if policy::sends_cookie(*facts, context.options().rules) {
             send_cookie(context, id, cookie, headers);
+            if let Some(old) = session.left_behind() {
+                clear_cookie(context, Some(&old), headers)?;
+            }
         }
         return Ok(());
     }
@@ -191,7 +194,7 @@ async fn commit(lazy: &LazySession, headers: &mut HeaderMap) -> Result<(), Error
             destroyed => destroyed?,
         }
     }
-    clear_cookie(context, headers)
+    clear_cookie(context, session.browser_cookie().as_ref(), headers)
 }
 
 async fn store(
@@ -233,14 +236,23 @@ fn send_cookie(context: &Context, id: &SessionId, cookie: &Cookie, headers: &mut
         );
         return;
     }
-    match header::set_cookie(&options.name, &value, &on_wire(cookie, context)) {
+    match header::set_cookie(
+        &options.name,
+        &value,
+        &options.on_wire(cookie, context.request.secure),
+    ) {
         Ok(line) => append_cookie(headers, line, options),
         Err(_) => tracing::error!("no session cookie sent: one of its attributes is not valid"),
     }
 }
 
-/// Tells the browser to drop the cookie, if it sent one. Express leaves it there.
-fn clear_cookie(context: &Context, headers: &mut HeaderMap) -> Result<(), Error> {
+/// Tells the browser to drop the cookie, if it sent one: the one that the session had, or that one
+/// would get now. Express leaves it there.
+fn clear_cookie(
+    context: &Context,
+    cookie: Option<&Cookie>,
+    headers: &mut HeaderMap,
+) -> Result<(), Error> {
     if context.options().strict || context.request.ids.is_empty() {
         return Ok(());
     }
@@ -248,29 +260,19 @@ fn clear_cookie(context: &Context, headers: &mut HeaderMap) -> Result<(), Error>
         send_token("", context.options(), headers);
         return Ok(());
     }
-    let options = context.cookie_options();
-    let mut cookie = on_wire(&options.make(context.request.secure, 0.0)?, context);
-    cookie.expires = Slot::Date(0.0);
-    append_cookie(
-        headers,
-        header::set_cookie(&context.options().name, "", &cookie)?,
-        context.options(),
-    );
+    let options = context.options();
+    let line = |cookie: &Cookie| {
+        let mut cookie = options.on_wire(cookie, context.request.secure);
+        cookie.expires = Slot::Date(0.0);
+        header::set_cookie(&options.name, "", &cookie)
+    };
+    // A stored cookie with an attribute that cannot be sent never came to the browser.
+    let line = match cookie.map(line) {
+        Some(Ok(line)) => line,
+        _ => line(&context.cookie_options().make(context.request.secure, 0.0)?)?,
+    };
+    append_cookie(headers, line, options);
     Ok(())
-}
-
-/// The cookie with the attributes that are sent without being stored.
-fn on_wire(cookie: &Cookie, context: &Context) -> Cookie {
-    let mut cookie = cookie.clone();
-    if let (Slot::Undefined, Some(same_site)) =
-        (&cookie.same_site, context.options().same_site_on_wire)
-    {
-        cookie.same_site = Slot::Text(same_site.as_str().to_owned());
-    }
-    if context.options().secure_on_wire && context.request.secure {
-        cookie.secure = Slot::Bool(true);
-    }
-    cookie
 }
 
 fn append_cookie(headers: &mut HeaderMap, line: HeaderValue, options: &Options) {

@@ -23,7 +23,9 @@ use crate::timestamp::now_ms;
 /// A session: attributes under names, for one visitor, shared with every service of the deployment.
 ///
 /// A cheap handle; clones are the same session. Reading and changing attributes is immediate and
-/// local. The layer stores the changes when the handler is done, before the response leaves.
+/// local. The layer stores the changes when the handler is done, before the response leaves. Nothing
+/// would store later ones: a streaming body, or a task that the handler spawned, gets
+/// [`ErrorKind::Answered`] for each change, and works with a [`DetachedSession`] instead.
 ///
 /// It is `req.session` of express-session, with its methods by their names.
 ///
@@ -69,7 +71,7 @@ impl Session {
     /// Takes up what the store itself holds for the request.
     pub(crate) async fn open_again(&self) -> Result<(), Error> {
         let state = self.context.open(Freshness::Latest).await?;
-        *self.state() = state;
+        self.state().replace(state);
         Ok(())
     }
 
@@ -152,7 +154,8 @@ impl Session {
     ///
     /// [`ErrorKind::ReservedName`] for `cookie` and for names that Node would drop, such as `id`;
     /// [`ErrorKind::Encode`] if the value has no JSON, or holds an integer beyond 2^53 that
-    /// JavaScript would round (store it as a string); [`ErrorKind::NoSession`].
+    /// JavaScript would round (store it as a string); [`ErrorKind::NoSession`]; [`ErrorKind::Answered`]
+    /// after the response has started, as for every change.
     pub fn insert<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
         let json = encode(value)?;
         self.change(|attributes| attributes.set(name.as_bytes(), json))
@@ -209,7 +212,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSession`].
+    /// [`ErrorKind::Cookie`] for more than 400 days, which no browser keeps, outside the strict mode;
+    /// [`ErrorKind::NoSession`]; [`ErrorKind::Answered`].
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -224,7 +228,7 @@ impl Session {
     /// ```
     pub fn set_max_age(&self, max_age: Option<Duration>) -> Result<(), Error> {
         let slot = max_age.map_or(Slot::Null, |age| Slot::Number(age.as_millis() as f64));
-        self.state().record_mut()?.cookie.assign("maxAge", slot, now_ms())
+        self.change_cookie("maxAge", slot)
     }
 
     /// The session's cookie as JSON, as it would be stored.
@@ -244,7 +248,9 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Encode`] if the text is not JSON; [`ErrorKind::Cookie`] where express-session's
-    /// setter throws, for a `maxAge` that is not a number; [`ErrorKind::NoSession`].
+    /// setter throws, for a `maxAge` that is not a number, and, outside the strict mode, if no browser
+    /// accepts the cookie then: set `secure` before what asks for it. [`ErrorKind::NoSession`];
+    /// [`ErrorKind::Answered`].
     pub fn set_cookie_field(&self, name: &str, json: &str) -> Result<(), Error> {
         let json: &serde_json::value::RawValue =
             serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Encode, cause))?;
@@ -254,7 +260,17 @@ impl Session {
             }
             slot => slot,
         };
-        self.state().record_mut()?.cookie.assign(name, value, now_ms())
+        self.change_cookie(name, value)
+    }
+
+    fn change_cookie(&self, name: &str, value: Slot) -> Result<(), Error> {
+        let mut state = self.state();
+        let record = state.record_mut()?;
+        let mut cookie = record.cookie.clone();
+        cookie.assign(name, value, now_ms())?;
+        self.context.options().check_change(&record.cookie, &cookie)?;
+        record.cookie = cookie;
+        Ok(())
     }
 
     /// Starts the cookie's lifetime again: `req.session.touch()`. The layer does so itself at the end
@@ -268,10 +284,11 @@ impl Session {
     }
 
     /// Lets go of the session: `req.session = null`. What becomes of the stored one is the layer's
-    /// option [`unset`](crate::SessionLayer::unset); the browser's cookie is cleared.
+    /// option [`unset`](crate::SessionLayer::unset); the browser's cookie is cleared. After the response
+    /// has started it does nothing.
     pub fn unset(&self) {
         let mut state = self.state();
-        if state.record.take().is_some() {
+        if state.check_open().is_ok() && state.record.take().is_some() {
             state.ending = Ending::Unset;
         }
     }
@@ -508,6 +525,7 @@ impl Session {
     async fn regenerate_with(&self, epoch: Option<u64>) -> Result<(), Error> {
         let (old, cookie, stored) = {
             let state = self.state();
+            state.check_open()?;
             if state.is_stand_in {
                 return Err(ErrorKind::Unavailable.into());
             }
@@ -547,6 +565,7 @@ impl Session {
     pub async fn destroy(&self) -> Result<(), Error> {
         let (id, record, stored) = {
             let mut state = self.state();
+            state.check_open()?;
             if state.is_stand_in {
                 return Err(ErrorKind::Unavailable.into());
             }
@@ -586,9 +605,29 @@ impl Session {
         Some(Account { name, is_new: state.was_given(accounts.attribute()) })
     }
 
-    /// How the session stands at the end of the request; its cookie's lifetime starts again.
+    /// How the session stands at the end of the request; its cookie's lifetime starts again. Nothing
+    /// is changed through this handle afterwards.
     pub(crate) fn finish(&self) -> Result<Finished, Error> {
-        self.state().finish(&self.context.request, self.context.options(), now_ms())
+        let mut state = self.state();
+        if !self.context.options().strict {
+            state.close();
+        }
+        state.finish(&self.context.request, self.context.options(), now_ms())
+    }
+
+    /// The session was asked for when the response had started.
+    pub(crate) fn close(&self) {
+        self.state().close();
+    }
+
+    /// The cookie that the browser has of the session that the request began with.
+    pub(crate) fn browser_cookie(&self) -> Option<Cookie> {
+        self.state().browser_cookie().cloned()
+    }
+
+    /// The same, if it would stay beside the cookie of the session as it is now.
+    pub(crate) fn left_behind(&self) -> Option<Cookie> {
+        self.state().left_behind().cloned()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::context::{RequestFacts, Written};
-use crate::cookie::Cookie;
+use crate::cookie::{Cookie, Slot};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::merge::merge;
@@ -28,6 +28,10 @@ pub(crate) struct State {
     saved: Option<Arc<Attributes>>,
     /// What the store holds under the id as far as we know; `None` if nothing.
     pub(crate) base: Option<Base>,
+    /// The cookie that the browser has, if it has one of this session.
+    browser_cookie: Option<Box<Cookie>>,
+    /// The response has started: what is changed now would not be stored.
+    is_answered: bool,
     /// Stands in for a session that could not be read: nothing of it may be stored.
     pub(crate) is_stand_in: bool,
     /// The number that it was, or is to be, created with.
@@ -101,6 +105,8 @@ impl State {
             saved: None,
             base: None,
             epoch: None,
+            browser_cookie: None,
+            is_answered: false,
             time_left: Duration::ZERO,
             is_stand_in: false,
             notes_saves: true,
@@ -116,8 +122,9 @@ impl State {
     pub(crate) fn loaded(id: SessionId, stored: Stored, record: Record, resave: bool) -> Self {
         let saved = (!resave).then(|| Arc::clone(&record.attributes));
         let Stored { value, time_left, epoch } = stored;
+        let browser_cookie = Some(Box::new(record.cookie.clone()));
         let base = Some(Base { value, record: record.clone() });
-        Self { saved, base, time_left, epoch, ..Self::new(id, record) }
+        Self { saved, base, browser_cookie, time_left, epoch, ..Self::new(id, record) }
     }
 
     /// Takes up what the store holds now, in place of what this request changed.
@@ -146,8 +153,45 @@ impl State {
         self.record.as_ref().ok_or_else(|| ErrorKind::NoSession.into())
     }
 
+    /// The record, to change it.
     pub(crate) fn record_mut(&mut self) -> Result<&mut Record, Error> {
+        self.check_open()?;
         self.record.as_mut().ok_or_else(|| ErrorKind::NoSession.into())
+    }
+
+    /// Whether changes are still stored at the end of the request.
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        if self.is_answered { Err(ErrorKind::Answered.into()) } else { Ok(()) }
+    }
+
+    /// From now on changes are refused, since nothing would store them.
+    pub(crate) fn close(&mut self) {
+        self.is_answered = true;
+    }
+
+    /// Takes the place of this state, for the same request.
+    pub(crate) fn replace(&mut self, state: Self) {
+        *self = Self { is_answered: self.is_answered, ..state };
+    }
+
+    /// The cookie that the browser has of the session that the request began with.
+    pub(crate) fn browser_cookie(&self) -> Option<&Cookie> {
+        self.browser_cookie.as_deref()
+    }
+
+    /// The same, if it would stay beside the cookie of the session as it is now: browsers tell cookies
+    /// of one name apart by domain, path and partition.
+    pub(crate) fn left_behind(&self) -> Option<&Cookie> {
+        let (old, new) = (self.browser_cookie()?, &self.record.as_ref()?.cookie);
+        let place = |cookie: &Cookie| {
+            let text = |slot: &Slot| match slot {
+                Slot::Text(text) => text.clone(),
+                _ => String::new(),
+            };
+            let domain = text(&cookie.domain).trim_start_matches('.').to_ascii_lowercase();
+            (domain, text(&cookie.path), cookie.partitioned.is_truthy())
+        };
+        (self.id != self.original_id && place(old) != place(new)).then_some(old)
     }
 
     pub(crate) fn end(&mut self, ending: Ending) {

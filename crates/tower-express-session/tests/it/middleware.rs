@@ -1,13 +1,14 @@
 //! What the layer does by default, where it differs from Express on purpose.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
+use bytes::Bytes;
 use tower::ServiceExt;
 use tower_express_session::store::Freshness;
 use tower_express_session::{
@@ -17,6 +18,8 @@ use tower_express_session::{
 
 use crate::app::{CLEARED, SECRET, app, cookie_pair, id_in, set_cookie, text};
 use crate::watched::Watched;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 #[tokio::test]
 async fn nothing_is_stored_and_no_cookie_sent_before_there_is_something_to_keep() {
@@ -263,12 +266,150 @@ async fn names_that_node_drops_and_numbers_that_it_rounds_are_refused() {
 #[tokio::test]
 async fn options_that_no_browser_takes_are_refused_at_the_start() {
     let layer = || SessionLayer::new(MemoryStore::new(), [SECRET]).unwrap();
+    let now = SystemTime::now();
     for (layer, name) in [
         (layer().name("a b"), "name"),
+        (layer().name(&"a".repeat(4000)), "name"),
+        (layer().name("__Host-sid"), "cookie.secure"),
+        (layer().same_site_on_wire(SameSite::None), "cookie.sameSite"),
+        (layer().cookie(CookieOptions::new().same_site(SameSite::None)), "cookie.sameSite"),
+        (layer().cookie(CookieOptions::new().same_site(SameSite::Auto)), "cookie.sameSite"),
+        (layer().cookie(CookieOptions::new().partitioned(true)), "cookie.partitioned"),
+        (layer().cookie(CookieOptions::new().max_age(Duration::ZERO)), "cookie.maxAge"),
+        (layer().cookie(CookieOptions::new().max_age(401 * DAY)), "cookie.maxAge"),
+        (layer().cookie(CookieOptions::new().expires(UNIX_EPOCH)), "cookie.expires"),
+        (layer().cookie(CookieOptions::new().expires(now + 401 * DAY)), "cookie.expires"),
+        (layer().cookie(CookieOptions::new().path("app")), "cookie.path"),
         (layer().cookie(CookieOptions::new().path("/;x")), "cookie.path"),
         (layer().cookie(CookieOptions::new().domain("a;b")), "cookie.domain"),
     ] {
         assert!(layer.check().unwrap_err().to_string().starts_with(&format!("option {name}:")));
     }
     assert!(CookieOptions::from_json(r#"{"maxAge":"1000"}"#).is_err());
+    let everywhere = CookieOptions::new().same_site(SameSite::None).partitioned(true);
+    for layer in [
+        layer(),
+        layer().cookie(CookieOptions::new().max_age(400 * DAY)),
+        layer().cookie(CookieOptions::new().expires(now + DAY)),
+        layer().cookie(everywhere.clone().secure(Secure::Auto)).name("__Host-Http-sid"),
+        layer().cookie(everywhere.clone()).secure_on_wire(true),
+        // What Express takes.
+        layer().cookie(everywhere.path("app")).strict(),
+    ] {
+        layer.check().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_change_makes_a_cookie_that_no_browser_takes() {
+    let app = |strict: bool| {
+        let layer = SessionLayer::new(MemoryStore::new(), [SECRET]).unwrap();
+        let handler = async |session: Session| {
+            let set = |name: &str, json: &str| session.set_cookie_field(name, json).is_ok();
+            let taken = [
+                set("sameSite", r#""none""#),
+                set("partitioned", "true"),
+                set("path", r#""app""#),
+                set("domain", r#""a;b""#),
+                set("maxAge", "34560000001"),
+                set("maxAge", "60000"),
+                set("secure", "true"),
+                set("sameSite", r#""none""#),
+                set("secure", "false"),
+            ];
+            format!("{taken:?}")
+        };
+        let layer = if strict { layer.strict() } else { layer };
+        Router::new().route("/", get(handler)).layer(layer)
+    };
+    for (strict, taken) in
+        [(false, [false, false, false, false, false, true, true, true, false]), (true, [true; 9])]
+    {
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = app(strict).oneshot(request).await.unwrap();
+        assert_eq!(crate::app::text(response).await, format!("{taken:?}"), "{strict}");
+    }
+}
+
+/// A stored session brings its own attributes, whatever the layer's are now.
+#[tokio::test]
+async fn the_end_of_a_session_clears_the_cookie_that_the_browser_has() {
+    let own = "Domain=.example.com; Path=/shop; ";
+    let flags = "HttpOnly; Secure; Partitioned; SameSite=None";
+    let gone = format!("connect.sid=; {own}Expires=Thu, 01 Jan 1970 00:00:00 GMT; {flags}");
+    let value = r#"{"cookie":{"originalMaxAge":null,"partitioned":true,"expires":null,"secure":true,
+        "httpOnly":true,"domain":".example.com","path":"/shop","sameSite":"none"},"a":1}"#;
+    for (path, cleared) in [
+        ("/destroy", &gone[..]),
+        ("/unset", &gone),
+        ("/regenerate", &gone),
+        ("/login/ann", &gone),
+        ("/set/b", ""),
+        ("/look", ""),
+    ] {
+        let app = app(|layer| layer);
+        let cookie = app.cookie().await;
+        let value = Bytes::from_static(value.as_bytes());
+        app.store.inner.overwrite(&id_in(&cookie), value, DAY).await.unwrap();
+        let response = app.get(path, &cookie).await;
+        let lines: Vec<&str> = response
+            .headers()
+            .get_all("set-cookie")
+            .iter()
+            .map(|line| line.to_str().unwrap())
+            .filter(|line| line.contains("1970"))
+            .collect();
+        let expected: Vec<&str> =
+            Some(cleared).filter(|line| !line.is_empty()).into_iter().collect();
+        assert_eq!(lines, expected, "{path}");
+    }
+    // One that could never be sent does not keep anybody logged in.
+    let app = app(|layer| layer);
+    let cookie = app.cookie().await;
+    let odd = Bytes::from_static(br#"{"cookie":{"originalMaxAge":null,"sameSite":"auto"},"a":1}"#);
+    app.store.inner.overwrite(&id_in(&cookie), odd, DAY).await.unwrap();
+    assert_eq!(set_cookie(&app.get("/destroy", &cookie).await), Some(CLEARED));
+    assert!(app.stored(&cookie).await.is_none());
+}
+
+/// A handle that outlives its request, as a streaming body or a spawned task has it.
+#[tokio::test]
+async fn a_change_after_the_response_has_started_is_refused() {
+    for (asked_for_before, strict) in [(true, false), (false, false), (true, true)] {
+        let (give, mut given) = tokio::sync::mpsc::unbounded_channel();
+        let layer = SessionLayer::new(MemoryStore::new(), [SECRET]).unwrap();
+        let layer = if strict { layer.strict() } else { layer };
+        let handler = async move |lazy: LazySession| {
+            if asked_for_before {
+                lazy.session().await.unwrap().insert("a", &1).unwrap();
+            }
+            give.send(lazy).unwrap();
+        };
+        let router: Router = Router::new().route("/", get(handler)).layer(layer);
+        router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+        let session = given.recv().await.unwrap().session().await.unwrap();
+        let kind = |result: Result<(), Error>| result.err().map(|error| error.kind());
+        let expected = (!strict).then_some(ErrorKind::Answered);
+        assert_eq!(kind(session.insert("b", &1)), expected);
+        assert_eq!(kind(session.insert_json("b", "1")), expected);
+        assert_eq!(kind(session.remove("a").map(drop)), expected);
+        assert_eq!(kind(session.clear()), expected);
+        assert_eq!(kind(session.set_max_age(Some(DAY))), expected);
+        assert_eq!(kind(session.set_cookie_field("path", r#""/a""#)), expected);
+        assert_eq!(kind(session.touch()), expected);
+        if strict {
+            continue;
+        }
+        assert_eq!(kind(session.regenerate().await), expected);
+        assert_eq!(kind(session.destroy().await), expected);
+        session.unset();
+        assert_eq!(session.get::<u32>("a").unwrap(), asked_for_before.then_some(1));
+        if asked_for_before {
+            let detached = session.detach().await.unwrap();
+            detached.session().insert("b", &1).unwrap();
+            detached.session().save().await.unwrap();
+            session.reload().await.unwrap();
+            assert_eq!(session.get::<u32>("b").unwrap(), Some(1));
+        }
+    }
 }

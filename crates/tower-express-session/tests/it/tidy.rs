@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// What decides is pure: it takes the time as a value. Beside the modules of the table these are
 /// their words for failures, headers, JSON and dates.
-const PURE: &str = "crate::policy crate::options crate::record crate::merge crate::cookie \
+const PURE: &str = "crate::policy crate::options crate::record crate::merge crate::cookie crate::browser \
     crate::signature crate::id crate::error crate::event crate::header crate::js crate::timestamp";
 
 const STORES_MAY_USE: &str = "crate::store crate::record crate::id crate::merge crate::error";
