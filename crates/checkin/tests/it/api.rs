@@ -376,7 +376,7 @@ async fn hostile_inputs(mut scene: Scene) {
         ("locations/bycheckins?period=", "period"),
         ("locations/search", "q"),
         ("locations/search?q=", "q"),
-        ("locations/search?q=*", "q"),
+        ("locations/search?q=%20%00", "q"),
         ("locations/search?q=a&x=%ff", "x"),
         ("user/email/nobody", "email"),
         ("user/email/a%20b@c", "email"),
