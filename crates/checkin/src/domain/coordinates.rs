@@ -85,8 +85,8 @@ impl fmt::Display for CoordinatesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Form => "must be longitude and latitude, like -122.2711,37.8044",
-            Self::Longitude => "longitude must be from -180 to 180",
-            Self::Latitude => "latitude must be from -90 to 90",
+            Self::Longitude => "must have a longitude from -180 to 180",
+            Self::Latitude => "must have a latitude from -90 to 90",
         })
     }
 }

@@ -82,7 +82,7 @@ pub enum ApiError {
 pub struct FieldError {
     /// The field's name, as it was sent.
     pub field: String,
-    /// The rule, as a sentence about the field.
+    /// The rule, as what the field must be: "must …".
     pub rule: String,
 }
 
@@ -163,7 +163,7 @@ impl ApiError {
             Self::MethodNotAllowed => "this address does not take this method".to_owned(),
             Self::TookTooLong => "the request took too long".to_owned(),
             Self::EmailTaken => "there is an account with this e-mail address".to_owned(),
-            Self::TooLarge(limit) => format!("the body may have {limit} bytes at most"),
+            Self::TooLarge(limit) => format!("the body must have at most {limit} bytes"),
             Self::NotJson => {
                 "the body must be JSON, with the content type application/json".to_owned()
             }
@@ -190,12 +190,16 @@ impl ApiError {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Invalid(errors) => errors.clone(),
-            Self::NotYourself => vec![FieldError::new("userId", "is the user of the session")],
-            Self::Unknown("location") => vec![FieldError::new("locationId", "names a place")],
-            Self::Unknown(_) => vec![FieldError::new("userId", "names an account")],
-            Self::EmailTaken => vec![FieldError::new("email", "has no account yet")],
+            Self::NotYourself => vec![FieldError::new("userId", "must be the user of the session")],
+            Self::Unknown("location") => {
+                vec![FieldError::new("locationId", "must be the id of a place")]
+            }
+            Self::Unknown(_) => vec![FieldError::new("userId", "must be the id of an account")],
+            Self::EmailTaken => {
+                vec![FieldError::new("email", "must not belong to an existing account")]
+            }
             Self::KeyReused => {
-                vec![FieldError::new("Idempotency-Key", "is a new one for each check-in")]
+                vec![FieldError::new("Idempotency-Key", "must be a new one for each check-in")]
             }
             _ => Vec::new(),
         }

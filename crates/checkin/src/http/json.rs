@@ -31,12 +31,12 @@ pub struct Fields {
 impl Fields {
     /// A required text.
     pub fn text(&mut self, name: &str) -> Option<String> {
-        self.take(name, "is a text", |value| value.as_str().map(str::to_owned))
+        self.take(name, "must be a text", |value| value.as_str().map(str::to_owned))
     }
 
     /// A required integer from 0 to 2^53-1, written as one: not as `"5"`, `5.0` or `1e2`.
     pub fn integer(&mut self, name: &str) -> Option<u64> {
-        self.take(name, "is an integer", Value::as_u64)
+        self.take(name, "must be an integer", Value::as_u64)
     }
 
     /// Turns a value that was taken into a type that cannot be wrong.
@@ -63,7 +63,7 @@ impl Fields {
         for (name, _) in std::mem::take(&mut self.fields) {
             // The name is the client's; a long one is not sent back.
             let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            self.refuse(&shown, "is not a field of this request");
+            self.refuse(&shown, "must not be sent: this request has no such field");
         }
         if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.errors)) }
     }
@@ -75,13 +75,13 @@ impl Fields {
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Option<T> {
         let Some(at) = self.fields.iter().position(|(field, _)| field == name) else {
-            self.refuse(name, "is missing");
+            self.refuse(name, "must be given");
             return None;
         };
         let (_, value) = self.fields.swap_remove(at);
         if self.fields.iter().any(|(field, _)| field == name) {
             self.fields.retain(|(field, _)| field != name);
-            self.refuse(name, "stands twice");
+            self.refuse(name, "must be given once");
             return None;
         }
         let read = read(&value);
@@ -193,11 +193,11 @@ mod tests {
         assert_eq!(
             said,
             [
-                "a is an integer",
-                "b is an integer",
-                "c stands twice",
-                "e is an integer",
-                "missing is missing"
+                "a must be an integer",
+                "b must be an integer",
+                "c must be given once",
+                "e must be an integer",
+                "missing must be given"
             ]
         );
     }
@@ -206,7 +206,10 @@ mod tests {
     async fn unknown_fields_are_refused() {
         let fields = fields("application/json; charset=UTF-8", r#"{"id":"9-9"}"#).await.unwrap();
         let Err(ApiError::Invalid(errors)) = fields.finish() else { panic!("not refused") };
-        assert_eq!(errors, [FieldError::new("id", "is not a field of this request")]);
+        assert_eq!(
+            errors,
+            [FieldError::new("id", "must not be sent: this request has no such field")]
+        );
     }
 
     #[tokio::test]

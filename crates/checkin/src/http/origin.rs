@@ -4,7 +4,8 @@
 use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method};
 use reqwest::Url;
 
 use super::ApiError;
@@ -44,7 +45,7 @@ pub(super) fn is_safe(method: &Method) -> bool {
 /// Whether a page of another site sent this request. A program that sends neither of the two
 /// headers is no page.
 pub(super) fn is_cross_site(request: &Request, trust_proxy: bool) -> bool {
-    let site = request.headers().get("sec-fetch-site").map(|site| site.as_bytes());
+    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
     match site.filter(|site| !site.is_empty()) {
         Some(site) => site != b"same-origin" && site != b"none",
         None => {
@@ -70,7 +71,7 @@ fn is_other_origin(request: &Request, trust_proxy: bool) -> Option<bool> {
     let origin = http_url(only(headers, ORIGIN.as_str())?)?;
     let forwarded = |name| trust_proxy.then(|| forwarded(headers, name)).flatten();
     let scheme = forwarded("x-forwarded-proto").unwrap_or(origin.scheme());
-    let host = request.uri().authority().map(|authority| authority.as_str());
+    let host = request.uri().authority().map(Authority::as_str);
     let host = forwarded("x-forwarded-host").or(host).or_else(|| only(headers, HOST.as_str()))?;
     let own = http_url(&format!("{}://{host}", scheme.to_ascii_lowercase()))?;
     Some(origin.origin() != own.origin())

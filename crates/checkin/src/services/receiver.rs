@@ -209,12 +209,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(key) = keys.next() else { return Ok(None) };
     if keys.next().is_some() {
-        return Err(invalid("stands once"));
+        return Err(invalid("must be given once"));
     }
     match key.to_str() {
         Ok(key) if !key.is_empty() && key.len() <= MAX_KEY_BYTES => Ok(Some(key)),
-        Ok(_) => Err(invalid("has 1 to 255 characters")),
-        Err(_) => Err(invalid("is printable ASCII")),
+        Ok(_) => Err(invalid("must have 1 to 255 characters")),
+        Err(_) => Err(invalid("must be printable ASCII")),
     }
 }
 

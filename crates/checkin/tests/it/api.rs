@@ -440,6 +440,6 @@ async fn methods(mut scene: Scene) {
     let document = good(scene.api.client().get("/openapi.json").await);
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 21, "{:?}", paths.keys());
+    assert_eq!(paths.len(), 24, "{:?}", paths.keys());
     drop(scene.site);
 }

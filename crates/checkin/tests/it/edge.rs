@@ -149,3 +149,26 @@ async fn strict_transport_is_for_those_who_came_over_tls() {
         }
     }
 }
+
+/// That every refusal has this form is checked wherever one is expected; here, that it is the rule
+/// and not its opposite.
+#[tokio::test]
+async fn rules_say_what_must_be() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut al = console.logged_in().await;
+    let account = json!(
+        {"firstName": "A", "lastName": "B", "email": EMAIL, "password": "long enough"}
+    );
+    let change = json!({"currentPassword": "not the one", "newPassword": "long enough"});
+    let checkin = json!({"userId": "77", "locationId": 2, "starRating": 5});
+    for (path, body, field, rule) in [
+        ("/register", account, "email", "must not belong to an existing account"),
+        ("/password", change, "currentPassword", "must be the account's current password"),
+        (CHECKIN, checkin, "userId", "must be an integer"),
+        (CHECKIN, at(9999, 5), "locationId", "must be the id of a place"),
+    ] {
+        let refused = al.post(path, &body).await;
+        assert_eq!(refused.json()["errors"], json!([{"field": field, "rule": rule}]), "{path}");
+    }
+}

@@ -322,7 +322,11 @@ pub(crate) fn problem_flaw(response: &Response, status: u16, fields: &[&str]) ->
     let problem: Value = response.json();
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let named: Vec<&str> = errors.iter().filter_map(|error| error["field"].as_str()).collect();
-    let right = problem["status"] == status && problem["title"].is_string() && named == fields;
+    let is_rule = |error: &Value| error["rule"].as_str().is_some_and(|r| r.starts_with("must "));
+    let right = problem["status"] == status
+        && problem["title"].is_string()
+        && named == fields
+        && errors.iter().all(is_rule);
     (!right).then(|| problem.to_string())
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn between(
         let paging = given.paging::<HistoryPosition>(LIMITS);
         let (start, end) = (given.path("start", integer), given.path("end", integer));
         if start.zip(end).is_some_and(|(start, end)| start > end) {
-            given.refuse("end", "is not before start");
+            given.refuse("end", "must not be before start");
         }
         Some((paging, start?, end?))
     })?;

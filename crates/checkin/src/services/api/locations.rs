@@ -202,7 +202,7 @@ pub(super) fn location_id(given: &mut Parameters) -> Option<LocationId> {
 
 /// A day of the week: its number from Monday on, or its name.
 fn weekday(text: &str) -> Result<Weekday, &'static str> {
-    let rule = "is 0 (Monday) to 6 (Sunday), or a day's name";
+    let rule = "must be 0 (Monday) to 6 (Sunday), or the name of a day";
     let number =
         crate::domain::number::decimal(text).and_then(|number| usize::try_from(number).ok());
     match number {

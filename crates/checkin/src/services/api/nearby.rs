@@ -129,7 +129,7 @@ fn degrees(most: f64) -> impl Fn(&str) -> Result<f64, String> {
         if (-most..=most).contains(&degrees) {
             Ok(degrees)
         } else {
-            Err(format!("is from -{most} to {most}"))
+            Err(format!("must be from -{most} to {most}"))
         }
     }
 }
@@ -139,14 +139,14 @@ fn miles(text: &str) -> Result<f64, String> {
     if miles > 0.0 && miles <= MAX_MILES {
         Ok(miles)
     } else {
-        Err(format!("is above 0, and {MAX_MILES} at most"))
+        Err(format!("must be above 0 and at most {MAX_MILES}"))
     }
 }
 
 fn stars(text: &str) -> Result<StarRating, &'static str> {
     let stars =
         crate::domain::number::decimal(text).and_then(|stars| StarRating::try_from(stars).ok());
-    stars.ok_or("is a whole number from 0 to 5")
+    stars.ok_or("must be an integer from 0 to 5")
 }
 
 #[cfg(test)]

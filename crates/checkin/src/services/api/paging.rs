@@ -35,7 +35,7 @@ impl Limits {
         let number = crate::domain::number::decimal(text).and_then(|n| usize::try_from(n).ok());
         number
             .filter(|number| (1..=self.most).contains(number))
-            .ok_or_else(|| format!("is a whole number from 1 to {}", self.most))
+            .ok_or_else(|| format!("must be an integer from 1 to {}", self.most))
     }
 }
 
@@ -112,7 +112,7 @@ impl<C: Cursor> Paging<C> {
             let numbers: Vec<u64> = numbers.iter().copied().map(u64::from_be_bytes).collect();
             C::from_numbers(&numbers)
         };
-        read().ok_or("is what a page of this list gave")
+        read().ok_or("must be one that a page of this list gave")
     }
 
     /// The number of records to look for: one more, which tells whether there is a next page.

@@ -35,7 +35,7 @@ impl Parameters {
         let mut unknown: Vec<String> = self.query.drain(..).map(|(name, _)| name).collect();
         unknown.dedup();
         for name in unknown {
-            self.refuse(&name, "is not a parameter of this request");
+            self.refuse(&name, "must not be sent: this request has no such parameter");
         }
         match taken {
             _ if !self.errors.is_empty() => Err(ApiError::Invalid(self.errors)),
@@ -64,7 +64,7 @@ impl Parameters {
         let (_, text) = self.query.remove(at);
         if self.query.iter().any(|(parameter, _)| parameter == name) {
             self.query.retain(|(parameter, _)| parameter != name);
-            self.refuse(name, "stands twice");
+            self.refuse(name, "must be given once");
             return None;
         }
         parse(&text).map_err(|rule| self.refuse(name, rule)).ok()
@@ -77,7 +77,7 @@ impl Parameters {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         if !self.query.iter().any(|(parameter, _)| parameter == name) {
-            self.refuse(name, "is missing");
+            self.refuse(name, "must be given");
         }
         self.query(name, parse)
     }
@@ -111,7 +111,7 @@ impl Parameters {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (decoded(name), decoded(value)) {
                 (Some(name), Some(value)) => parameters.query.push((name, value)),
-                (name, _) => parameters.refuse(&name.unwrap_or_default(), "is UTF-8"),
+                (name, _) => parameters.refuse(&name.unwrap_or_default(), "must be UTF-8"),
             }
         }
         parameters
@@ -132,7 +132,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
             Err(RawPathParamsRejection::InvalidUtf8InPathParam(which)) => {
                 // Invalid UTF-8 in `id`
                 let text = which.body_text();
-                given.refuse(text.split('`').nth(1).unwrap_or_default(), "is UTF-8");
+                given.refuse(text.split('`').nth(1).unwrap_or_default(), "must be UTF-8");
             }
             // A route without any.
             Err(_) => {}
@@ -149,19 +149,19 @@ fn decoded(text: &str) -> Option<String> {
 
 /// `true` or `false`.
 pub(super) fn boolean(text: &str) -> Result<bool, &'static str> {
-    text.parse().map_err(|_| "is true or false")
+    text.parse().map_err(|_| "must be true or false")
 }
 
 /// A number as JSON writes it: `inf`, `nan`, `+1` and `.5` are none.
 pub(super) fn number(text: &str) -> Result<f64, &'static str> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let number = if plain { serde_json::from_str(text).ok() } else { None };
-    number.ok_or("is a number, like -122.2711")
+    number.ok_or("must be a number, like -122.2711")
 }
 
 /// A whole number from 0 to 2^53-1, in its one spelling.
 pub(super) fn integer(text: &str) -> Result<u64, &'static str> {
-    let rule = "is a whole number from 0 to 9007199254740991";
+    let rule = "must be an integer from 0 to 9007199254740991";
     crate::domain::number::decimal(text)
         .filter(|number| *number <= crate::domain::MAX_SAFE_INTEGER)
         .ok_or(rule)
@@ -190,16 +190,19 @@ mod tests {
     fn each_bad_parameter_is_named() {
         assert_eq!(refused("flag=true&number=7"), [""; 0]);
         assert_eq!(refused("fl%61g=true&&number=%37"), [""; 0]);
-        let whole = "number is a whole number from 0 to 9007199254740991";
+        let whole = "number must be an integer from 0 to 9007199254740991";
         for (query, wrong) in [
-            ("flag=true", vec!["number is missing"]),
-            ("number=7&flag=1", vec!["flag is true or false"]),
-            ("number=7&flag=true&flag=true", vec!["flag stands twice"]),
+            ("flag=true", vec!["number must be given"]),
+            ("number=7&flag=1", vec!["flag must be true or false"]),
+            ("number=7&flag=true&flag=true", vec!["flag must be given once"]),
             ("number=07&flag=true", vec![whole]),
             ("number=+7&flag=true", vec![whole]),
             ("number=9007199254740992&flag=true", vec![whole]),
-            ("number=7&flag=true&x&x=1", vec!["x is not a parameter of this request"]),
-            ("number=%ff&flag=true", vec!["number is UTF-8", "number is missing"]),
+            (
+                "number=7&flag=true&x&x=1",
+                vec!["x must not be sent: this request has no such parameter"],
+            ),
+            ("number=%ff&flag=true", vec!["number must be UTF-8", "number must be given"]),
         ] {
             assert_eq!(refused(query), wrong, "{query}");
         }

@@ -192,7 +192,7 @@ impl Section {
     /// Names with commas between them.
     pub(super) fn list(text: &str) -> Result<Vec<Self>, &'static str> {
         text.split(',').map(Self::named).collect::<Option<_>>().ok_or(
-            "is a list of sections with commas between: description, website, phone, socials, hours",
+            "must be a list of sections with commas between: description, website, phone, socials, hours",
         )
     }
 

@@ -58,8 +58,11 @@ pub(super) async fn stream(
     let in_query = given.read(|given| Some(given.query("lastEventId", position)))?;
     let after = last_event_id(&headers)?.or(in_query);
     let session = visitor.session.detach().await?;
-    let listener =
-        api.feed.listen(after).await?.ok_or_else(|| bad_position("is one of this log"))?;
+    let listener = api
+        .feed
+        .listen(after)
+        .await?
+        .ok_or_else(|| bad_position("must be a position in this log"))?;
     let stopping = api.stopping.clone();
     let over = async move {
         let ended = session.ended(SESSION_CHECK);
@@ -93,12 +96,12 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<LogPosition>, ApiError> {
     let (first, more) = (values.next(), values.next());
     let Some(value) = first.filter(|value| !value.is_empty()) else { return Ok(None) };
     let text = value.to_str().ok().filter(|_| more.is_none());
-    let read = text.ok_or("stands once, in ASCII").and_then(position);
+    let read = text.ok_or("must be given once, in ASCII").and_then(position);
     read.map(Some).map_err(bad_position)
 }
 
 fn position(text: &str) -> Result<LogPosition, &'static str> {
-    text.parse().map_err(|_| "is the id of an event")
+    text.parse().map_err(|_| "must be the id of an event")
 }
 
 fn bad_position(rule: &str) -> ApiError {

@@ -46,7 +46,7 @@ pub(super) async fn full_name(
 /// The user of an address.
 #[utoipa::path(
     get, operation_id = "getUserByEmail", path = "/api/user/email/{email}", tag = "users", security(("session" = [])),
-    params(("email" = String, Path, max_length = 254)),
+    params(("email" = String, Path, max_length = 254, pattern = r"^[^@\s]+@[^@\s]+$")),
     responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn by_email(
@@ -140,7 +140,7 @@ pub(super) fn period(given: &mut Parameters) -> Period {
     let period = given.query("period", |text| match text {
         "all" => Ok(Period::AllTime),
         "week" => Ok(Period::WeekOf(now_ms())),
-        _ => Err("is all or week"),
+        _ => Err("must be all or week"),
     });
     period.unwrap_or(Period::AllTime)
 }

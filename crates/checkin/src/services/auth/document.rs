@@ -7,7 +7,11 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes a body, which `Login` reads")]
 pub(super) struct LoginBody {
-    #[schema(max_length = 254, example = "al.appelhof@example.com")]
+    #[schema(
+        max_length = 254,
+        pattern = r"^[^@\s]+@[^@\s]+$",
+        example = "al.appelhof@example.com"
+    )]
     email: String,
     #[schema(min_length = 1, max_length = 512, example = "secret123")]
     password: String,
@@ -22,7 +26,7 @@ pub(super) struct NewAccountBody {
     first_name: String,
     #[schema(min_length = 1, max_length = 100)]
     last_name: String,
-    #[schema(max_length = 254, example = "new@example.com")]
+    #[schema(max_length = 254, pattern = r"^[^@\s]+@[^@\s]+$", example = "new@example.com")]
     email: String,
     #[schema(min_length = 8, max_length = 512)]
     password: String,
