@@ -7,7 +7,8 @@ use super::neighbourhoods::NEIGHBOURHOODS;
 use super::places::neighbours;
 use super::users::AL;
 use crate::domain::{
-    Checkin, CheckinId, LocationDetails, LocationId, NewCheckin, OpeningHours, StarRating, UserId,
+    Checkin, CheckinId, DayHours, LocationDetails, LocationId, NewCheckin, OpeningHours,
+    StarRating, UserId,
 };
 use crate::import::UserRecord;
 use crate::random::{Random, Weighted};
@@ -100,7 +101,7 @@ impl<'a> Town<'a> {
         }
         let person = &self.people[self.activity.pick(random)];
         let place = self.place(person, random);
-        let ranges = place.hours.day(day.weekday()).ranges();
+        let ranges = place.hours.day(day.weekday()).map_or(&[][..], DayHours::ranges);
         let range = ranges.get(random.index(ranges.len()))?;
         let length = u64::from(range.closes_min() - range.opens_min());
         // The mean of two draws: most come in the middle of the opening hours.

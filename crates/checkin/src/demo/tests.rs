@@ -163,8 +163,8 @@ fn places_are_near_the_bay_and_of_every_category() {
         assert!((14..=65).contains(&count), "{category}: {count}");
     }
     let has = |test: fn(&crate::domain::LocationDetails) -> bool| data.details.iter().any(test);
-    assert!(has(|details| details.hours.day(Weekday::Monday).ranges().is_empty()));
-    assert!(has(|details| details.hours.day(Weekday::Tuesday).ranges().len() == 2));
+    assert!(has(|details| details.hours.day(Weekday::Monday).unwrap().ranges().is_empty()));
+    assert!(has(|details| details.hours.day(Weekday::Tuesday).unwrap().ranges().len() == 2));
     assert!(has(|details| details.hours.is_open(Weekday::Sunday, 60)));
 }
 

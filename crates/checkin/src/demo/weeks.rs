@@ -105,7 +105,7 @@ mod tests {
                 // Midnight has two spellings, of which 24 is the one we write.
                 let text =
                     if text.ends_with("-0") { text.replace("-0", "-24") } else { (*text).into() };
-                assert_eq!(hours.day(day).to_string(), text);
+                assert_eq!(hours.day(day).unwrap().to_string(), text);
             }
         }
     }

@@ -26,18 +26,28 @@ const DAY_MIN: u16 = 24 * 60;
 /// The first opening time that cannot be meant on a 12-hour clock.
 const AFTERNOON_MIN: u16 = 13 * 60;
 
-/// The week from Monday on, in the local time of the place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpeningHours([DayHours; 7]);
+/// The week from Monday on, in the local time of the place. The hours of a day may be unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OpeningHours([Option<DayHours>; 7]);
 
 impl OpeningHours {
     /// # Errors
     ///
     /// If a day that goes past midnight runs into the hours of the next one.
     pub fn new(days: [DayHours; 7]) -> Result<Self, HoursError> {
+        Self::known(days.map(Some))
+    }
+
+    /// The hours as far as they are known.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn known(days: [Option<DayHours>; 7]) -> Result<Self, HoursError> {
+        let ranges = |day: Weekday| days[day.index()].as_ref().map_or(&[][..], DayHours::ranges);
         for (day, next) in Weekday::ALL.into_iter().zip(Weekday::ALL.into_iter().cycle().skip(1)) {
-            let closes = days[day.index()].0.last().map_or(0, |range| range.closes_min);
-            let opens = days[next.index()].0.first().map_or(DAY_MIN, |range| range.opens_min);
+            let closes = ranges(day).last().map_or(0, |range| range.closes_min);
+            let opens = ranges(next).first().map_or(DAY_MIN, |range| range.opens_min);
             if closes > DAY_MIN + opens {
                 return Err(HoursError::IntoNextDay(day));
             }
@@ -45,14 +55,17 @@ impl OpeningHours {
         Ok(Self(days))
     }
 
-    pub fn day(&self, day: Weekday) -> &DayHours {
-        &self.0[day.index()]
+    /// The hours of the day; none if they are not known.
+    pub fn day(&self, day: Weekday) -> Option<&DayHours> {
+        self.0[day.index()].as_ref()
     }
 
-    /// Whether the place is open at that minute of the day; knows last night's late hours.
+    /// Whether the place is known to be open at that minute of the day; last night's late hours
+    /// count.
     pub fn is_open(&self, day: Weekday, minute: u16) -> bool {
-        let contains = |hours: &DayHours, minute| {
-            hours.0.iter().any(|range| (range.opens_min..range.closes_min).contains(&minute))
+        let contains = |hours: Option<&DayHours>, minute| {
+            let mut ranges = hours.map_or(&[][..], DayHours::ranges).iter();
+            ranges.any(|range| (range.opens_min..range.closes_min).contains(&minute))
         };
         contains(self.day(day), minute) || contains(self.day(day.before()), minute + DAY_MIN)
     }
@@ -130,6 +143,17 @@ impl OpenRange {
         Ok(Self { opens_min, closes_min })
     }
 
+    /// Times as they are written on a 24-hour clock, in minutes; one that opens at 13:00 or later may
+    /// close before, on the next day.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn on_24_hour_clock(opens_min: u16, closes_min: u16) -> Result<Self, HoursError> {
+        let next_day = opens_min >= AFTERNOON_MIN && closes_min < opens_min;
+        Self::new(opens_min, if next_day { closes_min + DAY_MIN } else { closes_min })
+    }
+
     /// Minutes after midnight, below 1440.
     pub fn opens_min(self) -> u16 {
         self.opens_min
@@ -146,9 +170,7 @@ impl FromStr for OpenRange {
 
     fn from_str(text: &str) -> Result<Self, HoursError> {
         let (opens, closes) = text.split_once('-').ok_or(HoursError::Form)?;
-        let (opens, closes) = (clock(opens)?, clock(closes)?);
-        let next_day = opens >= AFTERNOON_MIN && closes < opens;
-        Self::new(opens, if next_day { closes + DAY_MIN } else { closes })
+        Self::on_24_hour_clock(clock(opens)?, clock(closes)?)
     }
 }
 

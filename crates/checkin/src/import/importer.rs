@@ -8,13 +8,15 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::door::{self, Clock, HoursForm};
 use super::error::{Position, RecordError, RecordPlace, Rule, Section};
 use super::fields::{Entries, Fields};
-use super::records::CheckinRecord;
+use super::records::{CheckinRecord, DetailsRecord};
 use super::swarm::{self, SwarmVisit, Visibility};
 use super::{Import, UserRecord, records, table, value};
 use crate::domain::{
-    Checkin, CheckinId, Location, LocationId, MAX_SAFE_INTEGER, NewCheckin, UserId, Visit,
+    Checkin, CheckinId, Location, LocationDetails, LocationId, MAX_SAFE_INTEGER, NewCheckin,
+    UserId, Visit,
 };
 
 /// Reads one file after the other, and remembers what it saw, so that ids and addresses are told
@@ -27,6 +29,9 @@ pub struct Importer {
     /// The first file that is an export of Swarm.
     export: Option<Arc<str>>,
     errors: Vec<RecordError>,
+    left_out_fields: Vec<RecordError>,
+    hours: HoursForm,
+    clocks: Vec<(Arc<str>, Clock)>,
     seen: Seen,
 }
 
@@ -52,6 +57,12 @@ struct Seen {
 impl Importer {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Reads opening hours without am and pm like this.
+    #[must_use]
+    pub fn hours(self, hours: HoursForm) -> Self {
+        Self { hours, ..self }
     }
 
     /// Reads one file; `file` is the name that errors give it, and by which a table is known.
@@ -98,6 +109,16 @@ impl Importer {
     /// The check-ins that are left out so far.
     pub fn not_public(&self) -> NotPublic {
         self.not_public
+    }
+
+    /// Fields that are wrong, and were left out of records that are otherwise right, so far.
+    pub fn left_out_fields(&self) -> &[RecordError] {
+        &self.left_out_fields
+    }
+
+    /// The clocks that the opening hours of files were taken to be on.
+    pub fn clocks(&self) -> &[(Arc<str>, Clock)] {
+        &self.clocks
     }
 
     /// Adds a check-in that was made at this time, under an id of its own.
@@ -157,14 +178,38 @@ impl Importer {
     }
 
     fn add_section(&mut self, of_file: &RecordPlace, section: Section, raws: Vec<&RawValue>) {
-        let add = match section {
-            Section::Users => Self::add_user,
-            Section::Locations => Self::add_location,
-            Section::LocationDetails => Self::add_details,
-            Section::Checkins => Self::add_checkin,
+        let clock = match section {
+            Section::LocationDetails => self.clock_of(&of_file.file, &raws),
+            _ => Clock::TwentyFourHours,
         };
         for (index, raw) in raws.into_iter().enumerate() {
-            add(self, of_file.at(Position::Record(section, index)), raw);
+            let place = of_file.at(Position::Record(section, index));
+            match section {
+                Section::Users => self.add_user(place, raw),
+                Section::Locations => self.add_location(place, raw),
+                Section::LocationDetails => self.add_details(place, raw, clock),
+                Section::Checkins => self.add_checkin(place, raw),
+            }
+        }
+    }
+
+    /// The clock that the hours of these details are on.
+    fn clock_of(&mut self, file: &Arc<str>, details: &[&RawValue]) -> Clock {
+        if let HoursForm::Given(clock) = self.hours {
+            return clock;
+        }
+        let details = details.iter().filter_map(|raw| value::entries(raw).ok());
+        let hours = details.flat_map(|Entries(entries)| {
+            entries.into_iter().find(|(name, _)| name == "hours").map(|(_, raw)| raw)
+        });
+        let days = hours.flat_map(|raw| value::days(raw).unwrap_or_default()).flatten();
+        let texts: Vec<String> = days.map(|(_, text)| text).collect();
+        match door::clock(texts.iter().map(String::as_str)) {
+            Some(clock) => {
+                self.clocks.push((Arc::clone(file), clock));
+                clock
+            }
+            None => Clock::TwentyFourHours,
         }
     }
 
@@ -225,14 +270,20 @@ impl Importer {
         }
     }
 
-    fn add_details(&mut self, place: RecordPlace, raw: &RawValue) {
-        let Some(details) = self.read(&place, raw, records::details) else {
+    fn add_details(&mut self, place: RecordPlace, raw: &RawValue, clock: Clock) {
+        let Some(DetailsRecord { details, days }) = self.read(&place, raw, records::details) else {
             return;
         };
-        match claim(&mut self.seen.details, details.id, &place) {
-            Ok(()) => self.import.details.push(details),
-            Err(rule) => self.report(&place, Some("id"), rule),
+        if let Err(rule) = claim(&mut self.seen.details, details.id, &place) {
+            return self.report(&place, Some("id"), rule);
         }
+        let (hours, wrong) = door::week(days, clock);
+        self.left_out_fields.extend(wrong.into_iter().map(|rule| RecordError {
+            place: place.clone(),
+            field: Some("hours".to_owned()),
+            rule: Rule::Value(rule),
+        }));
+        self.import.details.push(LocationDetails { hours, ..details });
     }
 
     fn add_checkin(&mut self, place: RecordPlace, raw: &RawValue) {

@@ -41,7 +41,7 @@
 //! | `averageStars` | may be there, from 0 to 5, and is not used: it follows from the other two |
 //! | `website` `phone` `socials` | absent, `null` or empty when there is none |
 //! | `socials` | network and handle, as one object or as a list of objects |
-//! | `hours` | every day once, in any order, as `domain::hours` describes |
+//! | `hours` | every day once, in any order, as [`door`] describes; a wrong day is left out and reported |
 //!
 //! Every other field is required, and fields that are not known are an error, because a misspelt
 //! one would otherwise be lost without a word. A wrong record is reported and left out; the rest
@@ -51,6 +51,7 @@
 //! with the check-ins of the same run in them. What is stored are the figures without these, see
 //! [`take_out_checkins`]: the processor adds them when it counts the log.
 
+mod door;
 mod error;
 mod fields;
 mod figures;
@@ -66,6 +67,7 @@ mod other_files_tests;
 #[cfg(test)]
 mod tests;
 
+pub use door::{Clock, HoursForm};
 pub use error::{Position, RecordError, RecordPlace, Rule, Section};
 pub use figures::take_out_checkins;
 pub use importer::{Importer, NotPublic};

@@ -9,7 +9,7 @@ use super::fields::Fields;
 use super::value;
 use crate::domain::{
     CheckinId, Email, Location, LocationDetails, LocationId, MAX_PASSWORD_BYTES, NewCheckin,
-    PasswordHash, PasswordHashError, StarRating, User, UserId,
+    OpeningHours, PasswordHash, PasswordHashError, StarRating, User, UserId, Weekday,
 };
 
 /// A user whose password may still have to be hashed.
@@ -134,21 +134,28 @@ pub(super) fn location(fields: &mut Fields<'_>) -> Option<Location> {
     Some(location)
 }
 
-pub(super) fn details(fields: &mut Fields<'_>) -> Option<LocationDetails> {
+/// Details whose hours are to be read on a clock.
+pub(super) struct DetailsRecord {
+    pub(super) details: LocationDetails,
+    pub(super) days: Vec<Result<(Weekday, String), String>>,
+}
+
+pub(super) fn details(fields: &mut Fields<'_>) -> Option<DetailsRecord> {
     let id = fields.required("id", value::id);
     let description = fields.required("description", value::description);
     let website = fields.optional("website", value::optional);
     let phone = fields.optional("phone", value::phone);
     let socials = fields.optional("socials", value::socials);
-    let hours = fields.required("hours", value::hours);
-    Some(LocationDetails {
+    let days = fields.required("hours", value::days);
+    let details = LocationDetails {
         id: id?,
         description: description?,
         website: website?,
         phone: phone?,
         socials: socials?,
-        hours: hours?,
-    })
+        hours: OpeningHours::default(),
+    };
+    Some(DetailsRecord { details, days: days? })
 }
 
 /// A check-in as a file has it: with an id, or a time, or both.

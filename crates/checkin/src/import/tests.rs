@@ -52,7 +52,7 @@ fn one_file_may_hold_every_section() {
     assert_eq!((user.id.get(), user.num_checkins, user.last_checkin), (1, 0, None));
     assert_eq!(user.password, Password::Plain("secret123".into()));
     assert_eq!(import.locations[0].coordinates.to_string(), "-122.27,37.8");
-    assert_eq!(import.details[0].hours.day(Weekday::Sunday).to_string(), "8-19");
+    assert_eq!(import.details[0].hours.day(Weekday::Sunday).unwrap().to_string(), "8-19");
     assert_eq!(import.checkins[0].id.to_string(), "1609602085397-0");
 }
 
@@ -67,7 +67,7 @@ fn the_example_of_the_documentation_is_right() {
         .collect();
     let (import, errors) = import(&[&text]);
     assert_eq!(errors, []);
-    assert_eq!(import.details[0].hours.day(Weekday::Saturday).to_string(), "10-26");
+    assert_eq!(import.details[0].hours.day(Weekday::Saturday).unwrap().to_string(), "10-26");
     assert_eq!(import.details[0].socials[0].network, "instagram");
     assert_eq!(import.users[0].last_seen_at.unwrap().get(), 2);
 }
@@ -144,10 +144,7 @@ fn each_field_names_its_rule() {
         detail("phone", Some("5"), "must be a text"),
         detail("socials", Some("\"x\""), "must be an object"),
         detail("socials", Some("{\"instagram\":\"\"}"), "handle must not be empty"),
-        detail("hours", Some("[]"), "must have Monday"),
-        detail("hours", Some("[{\"day\":\"Mon\",\"hours\":\"8-9\"}]"), "must be a day"),
-        detail("hours", Some("[{\"day\":\"Friday\",\"hours\":\"9-5\"}]"), "Friday must not close"),
-        detail("hours", Some("[{\"day\":\"Friday\"}]"), "must have only objects"),
+        detail("hours", Some("\"9-5\""), "must be a list"),
         checkin("id", Some("\"5\""), "must be milliseconds"),
         checkin("userId", Some("\"x\""), "must be a whole number"),
         checkin("locationId", Some("null"), "must be a whole number"),
@@ -265,4 +262,49 @@ fn a_large_file_takes_time_in_proportion() {
         .collect();
     let (import, errors) = one(Section::Checkins, &checkins.join(","));
     assert_eq!((import.checkins.len(), errors.len()), (100_000, 0));
+}
+
+#[test]
+fn wrong_hours_cost_their_day() {
+    let friday = "[{\"day\":\"Friday\",\"hours\":\"9-18\"}";
+    for (hours, rule) in [
+        ("[]", "must have Monday, Tuesday, Wednesday"),
+        ("[{\"day\":\"Mon\",\"hours\":\"8-9\"}]", "must be a day"),
+        ("[{\"day\":\"Friday\"}]", "must have only objects"),
+        ("[{\"day\":\"Friday\",\"hours\":9}]", "Friday must be a text"),
+        (&format!("{friday},{{\"day\":\"Monday\",\"hours\":\"9-5\"}}]"), "Monday must not close"),
+    ] {
+        let mut importer = Importer::new();
+        let details = with(&details(), "hours", Some(hours));
+        importer.add_file("a.json", &format!(r#"{{"locationDetails":[{details}]}}"#));
+        let left_out = importer.left_out_fields().to_vec();
+        let (import, errors) = importer.finish();
+        assert_eq!((import.details.len(), errors), (1, vec![]), "{hours}");
+        let start = format!("a.json: locationDetails[0].hours: {rule}");
+        assert!(left_out[0].to_string().starts_with(&start), "{left_out:?} {start}");
+        let friday = import.details[0].hours.day(Weekday::Friday).is_some();
+        assert_eq!(friday, hours.contains("18"));
+    }
+}
+
+#[test]
+fn the_clock_of_hours_is_that_of_the_file_or_a_given_one() {
+    let file = |hours: &str| {
+        let details = details().replace("8-19", hours);
+        format!(r#"{{"locationDetails":[{details}]}}"#)
+    };
+    let read = |form: &str, hours: &str| {
+        let mut importer = Importer::new().hours(form.parse().unwrap());
+        importer.add_file("a.json", &file(hours));
+        let clock = importer.clocks().first().map(|(_, clock)| *clock);
+        let (import, _) = importer.finish();
+        (import.details[0].hours.day(Weekday::Monday).map(ToString::to_string), clock)
+    };
+    let hours = |text: &str| Some(text.to_owned());
+    assert_eq!(read("auto", "9-6"), (hours("9-18"), Some(Clock::TwelveHours)));
+    assert_eq!(read("auto", "9-12"), (hours("9-12"), Some(Clock::TwentyFourHours)));
+    assert_eq!(read("auto", "closed"), (hours("closed"), None));
+    assert_eq!(read("24h", "9-6"), (None, None));
+    assert_eq!(read("12h", "7-9"), (hours("7-21"), None));
+    assert_eq!(read("12h", "9-17"), (None, None));
 }

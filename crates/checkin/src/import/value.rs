@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::fields::Entries;
 use crate::domain::number::{MAX_SAFE_INTEGER, decimal};
 use crate::domain::text::{MAX_NAME_CHARS, check_line, check_prose};
-use crate::domain::{DayHours, LocationId, OpeningHours, Social, StarRating, Weekday};
+use crate::domain::{LocationId, Social, StarRating, Weekday};
 
 /// Longer than any number in any country, extension included.
 const MAX_PHONE_CHARS: usize = 40;
@@ -156,30 +156,19 @@ pub(super) fn socials(raw: &RawValue) -> Outcome<Vec<Social>> {
     Ok(socials)
 }
 
-/// Seven `{"day": "Monday", "hours": "8-19"}`.
-pub(super) fn hours(raw: &RawValue) -> Outcome<OpeningHours> {
-    let mut week: [Option<DayHours>; 7] = Default::default();
-    for raw in list(raw)? {
-        let (day, hours) = day(raw)?;
-        if week[day.index()].replace(hours).is_some() {
-            return Err(format!("must have {day} once"));
-        }
-    }
-    let mut days = [const { DayHours::CLOSED }; 7];
-    for day in Weekday::ALL {
-        days[day.index()] = week[day.index()].take().ok_or_else(|| format!("must have {day}"))?;
-    }
-    OpeningHours::new(days).map_err(|error| error.to_string())
+/// Objects like `{"day": "Monday", "hours": "8-19"}`, each with what is wrong with it.
+pub(super) fn days(raw: &RawValue) -> Outcome<Vec<Outcome<(Weekday, String)>>> {
+    Ok(list(raw)?.into_iter().map(day).collect())
 }
 
-fn day(raw: &RawValue) -> Outcome<(Weekday, DayHours)> {
+fn day(raw: &RawValue) -> Outcome<(Weekday, String)> {
     let wrong = || "must have only objects with a day and its hours".to_owned();
     let Entries(mut entries) = entries(raw).map_err(|_| wrong())?;
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     match entries.as_slice() {
         [(first, day), (second, hours)] if first == "day" && second == "hours" => {
             let day: Weekday = parsed(day)?;
-            let hours = parsed(hours).map_err(|rule| format!("{day} {rule}"))?;
+            let hours = text(hours).map_err(|rule| format!("{day} {rule}"))?;
             Ok((day, hours))
         }
         _ => Err(wrong()),

@@ -12,21 +12,24 @@ pub(super) fn to_json(details: &LocationDetails) -> String {
     let socials = details.socials.iter().map(|social| {
         Value::Object(Map::from_iter([(social.network.clone(), json!(social.handle))]))
     });
-    let hours = Weekday::ALL
-        .map(|day| json!({"day": day.as_str(), "hours": details.hours.day(day).to_string()}));
+    let hours = Weekday::ALL.into_iter().filter_map(|day| {
+        let hours = details.hours.day(day)?.to_string();
+        Some(json!({"day": day.as_str(), "hours": hours}))
+    });
     json!({
         "id": details.id.get(),
         "description": details.description,
         "website": details.website.as_ref().map(Website::as_str),
         "phone": details.phone,
         "socials": socials.collect::<Value>(),
-        "hours": hours,
+        "hours": hours.collect::<Value>(),
     })
     .to_string()
 }
 
 /// The details of the place `id` out of their JSON text. What may be absent in an import file may
-/// be absent here; a day that is not named is closed.
+/// be absent here; the hours of a day that is not named
+/// are not known.
 ///
 /// # Errors
 ///
@@ -67,12 +70,13 @@ fn socials(value: &Value) -> Vec<Social> {
 }
 
 fn hours(value: &Value) -> Option<OpeningHours> {
-    let mut days = [const { DayHours::CLOSED }; 7];
+    let mut days = [const { None }; 7];
     for entry in value.as_array()? {
         let day: Weekday = entry["day"].as_str()?.parse().ok()?;
-        days[day.index()] = entry["hours"].as_str()?.parse().ok()?;
+        let hours: DayHours = entry["hours"].as_str()?.parse().ok()?;
+        days[day.index()] = Some(hours);
     }
-    OpeningHours::new(days).ok()
+    OpeningHours::known(days).ok()
 }
 
 #[cfg(test)]

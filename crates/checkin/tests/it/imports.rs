@@ -275,6 +275,65 @@ fn what_was_private_stays_private() {
     assert!(!loaded.stdout.contains("Secret"), "{}", loaded.stdout);
 }
 
+#[tokio::test]
+async fn hours_on_a_door_are_loaded_on_sqlite() {
+    hours_on_a_door_are_loaded(&Site::empty_sqlite()).await;
+}
+
+#[tokio::test]
+async fn hours_on_a_door_are_loaded_on_redis() {
+    hours_on_a_door_are_loaded(&Site::empty_redis()).await;
+}
+
+/// As a well-known course application has them: in the morning from 6 to 9, in the afternoon to 4 to
+/// 9.
+async fn hours_on_a_door_are_loaded(site: &Site) {
+    let days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    let week = |id: usize| {
+        let day = |(index, day)| {
+            let (opens, closes) = (6 + (id + index) % 4, 4 + (id * 5 + index) % 6);
+            json!({"day": day, "hours": format!("{opens}-{closes}")})
+        };
+        days.iter().enumerate().map(day).collect::<Value>()
+    };
+    let place = |id: usize| {
+        json!({"id": id, "name": format!("Jan's Place {id}"), "category": "cafe",
+               "location": "-122.193849,38.10476999999999"})
+    };
+    let details = |id: usize| {
+        json!({"id": id, "hours": week(id), "socials": [{"instagram": "jan", "twitter": "jan"}],
+               "website": "www.example.com", "description": "Lorem ipsum.",
+               "phone": "(555) 555-0100"})
+    };
+    let file = json!({"locations": (1..=215).map(place).collect::<Value>(),
+                      "locationDetails": (1..=215).map(details).collect::<Value>()});
+    let loaded = load(site, "details.json", &file.to_string(), &[]);
+    assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
+    says(&loaded, "details: 215 loaded");
+    says(&loaded, "details.json: hours are taken for twelve-hour times, 9-6 for 9-18");
+
+    // One wrong day, and hours that show the other clock.
+    let mut wrong = details(216);
+    wrong["hours"][0]["hours"] = json!("from time to time");
+    wrong["hours"][1]["hours"] = json!("9-17");
+    let file = json!({"locations": [place(216)], "locationDetails": [wrong]}).to_string();
+    let again = load(site, "more.json", &file, &["--hours", "12h"]);
+    says(&again, "details: 1 loaded");
+    says(&again, "more.json: locationDetails[0].hours: Monday must be hours like");
+    says(&again, "more.json: locationDetails[0].hours: Tuesday must have hours from 1 to 12");
+    assert_eq!(again.code, 1);
+    let (api, hours) = (site.api(&[]), |id, day| format!("/api/location/{id}/hours/{day}"));
+    for id in [1, 215, 216] {
+        let sunday = api.client().get(&hours(id, "Sunday")).await.json();
+        let (opens, closes) = (6 + (id + 6) % 4, 16 + (id * 5 + 6) % 6);
+        assert_eq!(sunday, json!({"day": "Sunday", "hours": format!("{opens}-{closes}")}));
+    }
+    assert_eq!(api.client().get(&hours(216, "Monday")).await.status, 404);
+    let details = api.client().get("/api/location/216/details").await.json();
+    assert_eq!(details["hours"].as_array().unwrap().len(), 5, "{details}");
+    assert_eq!(details["description"], "Lorem ipsum.");
+}
+
 #[test]
 fn an_export_needs_a_user_and_a_rating() {
     let site = Site::sqlite();

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::config::Common;
 use crate::demo;
 use crate::domain::{Category, StarRating};
-use crate::import::{Importer, RecordError};
+use crate::import::{Clock, HoursForm, Importer, RecordError};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +42,11 @@ pub(super) struct Options {
     /// The demo data set: 1,000 users, 220 places and their past check-ins
     #[arg(long, conflicts_with = "files")]
     demo: bool,
+
+    /// The clock of opening hours without am and pm: 12h, 24h or auto, which takes a file's hours for
+    /// twelve-hour times if none is above 12 and some close before they open
+    #[arg(long, value_name = "FORM", default_value = "auto", conflicts_with = "demo")]
+    hours: HoursForm,
 
     #[command(flatten)]
     export: Unsaid,
@@ -80,7 +85,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     if options.demo {
         return load_demo(&app).await;
     }
-    let mut importer = Importer::new();
+    let mut importer = Importer::new().hours(options.hours);
     for path in &options.files {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
@@ -88,14 +93,36 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     }
     swarm::add_visits(&app, &mut importer, &options.export).await?;
     let not_public = importer.not_public();
+    for (file, clock) in importer.clocks() {
+        say(taken_for(file, *clock))?;
+    }
+    let left_out = importer.left_out_fields().to_vec();
     let (import, errors) = importer.finish();
     show(&errors)?;
+    show(&left_out)?;
     swarm::say_not_public(not_public)?;
     let refused = load(&app, import).await?;
-    if refused + errors.len() > 0 {
-        bail!("{} errors, {refused} records refused; the rest is loaded", errors.len());
+    if refused + errors.len() + left_out.len() > 0 {
+        bail!(
+            "{} errors, {refused} records refused, {} opening hours left out; the rest is loaded",
+            errors.len(),
+            left_out.len()
+        );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn taken_for(file: &str, clock: Clock) -> String {
+    match clock {
+        Clock::TwelveHours => {
+            format!(
+                "{file}: hours are taken for twelve-hour times, 9-6 for 9-18; or use --hours 24h"
+            )
+        }
+        Clock::TwentyFourHours => {
+            format!("{file}: hours are taken for 24-hour times; or use --hours 12h")
+        }
+    }
 }
 
 fn show(errors: &[RecordError]) -> std::io::Result<()> {

@@ -105,7 +105,7 @@ pub(super) async fn hours(
         Some((location_id(given)?, day?))
     })?;
     let details = api.details(id).await?;
-    Ok(DETAILS.answer(&headers, &DayView::of(&details.hours, day)))
+    Ok(DETAILS.answer(&headers, &DayView::of(&details.hours, day).ok_or(ApiError::NotFound)?))
 }
 
 /// Who was at a place, the latest first.

@@ -141,7 +141,8 @@ pub(super) struct DetailsView {
     /// Objects of a network's name and the place's name there.
     #[serde(skip_serializing_if = "Option::is_none")]
     socials: Option<Vec<BTreeMap<String, String>>>,
-    /// The week from Monday on, in the local time of the place.
+    /// The week from Monday on, in the local time of the place, without the days whose hours are not
+    /// known.
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<Vec<DayView>>,
 }
@@ -172,7 +173,7 @@ fn socials(socials: &[Social]) -> Vec<BTreeMap<String, String>> {
 }
 
 fn week(hours: &OpeningHours) -> Vec<DayView> {
-    Weekday::ALL.into_iter().map(|day| DayView::of(hours, day)).collect()
+    Weekday::ALL.into_iter().filter_map(|day| DayView::of(hours, day)).collect()
 }
 
 /// A part of a place's details.
@@ -221,8 +222,9 @@ pub(super) struct DayView {
 }
 
 impl DayView {
-    pub(super) fn of(hours: &OpeningHours, day: Weekday) -> Self {
-        Self { day: day.as_str(), hours: hours.day(day).to_string() }
+    /// Nothing if the hours of that day are not known.
+    pub(super) fn of(hours: &OpeningHours, day: Weekday) -> Option<Self> {
+        Some(Self { day: day.as_str(), hours: hours.day(day)?.to_string() })
     }
 }
 

@@ -1,0 +1,452 @@
+//! Opening hours as people write them on a door: `9-6`, `8:30am – 5pm`, `11-2, 5-10`, `24 hours`.
+//!
+//! Hours without am and pm are on the 24-hour clock, as the domain reads them, or on the twelve-hour
+//! clock. There, 12 is noon; a place opens in the morning, from 5 on, and closes in the afternoon or
+//! the evening. Of 1 to 4 it opens in the afternoon, and what would be before the time that stands
+//! in front of it is twelve hours later. So `9-6` is 9-18, `7-9` 7-21, `11-2,5-10` 11-14,17-22, and
+//! `10-12` 10-12. To close after midnight, a place that opens in the morning needs am and pm.
+
+use std::str::FromStr;
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::domain::{DayHours, HoursError, OpenRange, OpeningHours, Weekday};
+
+const HALF_DAY_MIN: u16 = 12 * 60;
+const DAY_MIN: u16 = 24 * 60;
+
+/// How hours without am and pm are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HoursForm {
+    /// As the hours of the file show, see [`clock`].
+    #[default]
+    Auto,
+    /// On this clock.
+    Given(Clock),
+}
+
+impl FromStr for HoursForm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "12h" => Ok(Self::Given(Clock::TwelveHours)),
+            "24h" => Ok(Self::Given(Clock::TwentyFourHours)),
+            _ => Err("must be auto, 12h or 24h".to_owned()),
+        }
+    }
+}
+
+/// What hours without am and pm count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// From noon or midnight.
+    TwelveHours,
+    /// From midnight.
+    TwentyFourHours,
+}
+
+/// The clock that all these hours of days are on; none if none of them depends on it. It is the
+/// twelve-hour clock if no hour is 0 or above 12, and some day closes before it opens, opens a second
+/// time before it closed, or has am or pm.
+pub(super) fn clock<'a>(days: impl Iterator<Item = &'a str>) -> Option<Clock> {
+    let (mut plain, mut above_12, mut twelve) = (false, false, false);
+    for text in days {
+        let Ok(Day::Ranges(ranges)) = Day::parse(text) else {
+            continue;
+        };
+        let times = ranges.iter().flat_map(|range| [range.opens, range.closes]);
+        for time in times.clone() {
+            plain |= time.half.is_none();
+            twelve |= time.half.is_some();
+            above_12 |= time.half.is_none() && !(1..=12).contains(&time.hour);
+        }
+        let minutes: Vec<u16> = times.map(|time| time.hour * 60 + time.minute).collect();
+        twelve |= minutes.windows(2).any(|pair| pair[1] <= pair[0]);
+    }
+    let clock = if twelve && !above_12 { Clock::TwelveHours } else { Clock::TwentyFourHours };
+    plain.then_some(clock)
+}
+
+/// The week, without the days whose hours are wrong, and what is wrong with these.
+pub(super) fn week(
+    days: Vec<Result<(Weekday, String), String>>,
+    clock: Clock,
+) -> (OpeningHours, Vec<String>) {
+    let mut week = [const { None }; 7];
+    let mut unnamed = Weekday::ALL.to_vec();
+    let mut wrong = Vec::new();
+    for day in days {
+        let (day, text) = match day {
+            Ok(day) => day,
+            Err(rule) => {
+                wrong.push(rule);
+                continue;
+            }
+        };
+        if !unnamed.contains(&day) {
+            week[day.index()] = None;
+            wrong.push(format!("must have {day} once"));
+            continue;
+        }
+        unnamed.retain(|other| *other != day);
+        match self::day(&text, clock) {
+            Ok(hours) => week[day.index()] = Some(hours),
+            Err(rule) => wrong.push(format!("{day} {rule}")),
+        }
+    }
+    if !unnamed.is_empty() {
+        let names: Vec<String> = unnamed.iter().map(ToString::to_string).collect();
+        wrong.push(format!("must have {}", names.join(", ")));
+    }
+    while let Err(HoursError::IntoNextDay(day)) = OpeningHours::known(week.clone()) {
+        week[day.index()] = None;
+        wrong.push(HoursError::IntoNextDay(day).to_string());
+    }
+    (OpeningHours::known(week).unwrap_or_default(), wrong)
+}
+
+/// The hours of one day.
+fn day(text: &str, clock: Clock) -> Result<DayHours, String> {
+    let ranges = match Day::parse(text)? {
+        Day::Closed => return Ok(DayHours::CLOSED),
+        Day::Whole => vec![OpenRange::new(0, DAY_MIN).map_err(|rule| rule.to_string())?],
+        Day::Ranges(ranges) => {
+            let mut read = Vec::<OpenRange>::new();
+            for range in ranges {
+                let after = read.last().map(|range| range.closes_min());
+                read.push(range.read(clock, after)?);
+            }
+            read
+        }
+    };
+    DayHours::new(ranges).map_err(|rule| rule.to_string())
+}
+
+/// What a text says of a day.
+enum Day {
+    Closed,
+    Whole,
+    Ranges(Vec<Range>),
+}
+
+impl Day {
+    fn parse(text: &str) -> Result<Self, String> {
+        let plain: String = text.nfkc().flat_map(char::to_lowercase).collect();
+        let plain: String = plain.chars().filter(|c| !c.is_whitespace()).map(hyphen).collect();
+        let plain = plain.replace("a.m.", "am").replace("p.m.", "pm");
+        match plain.as_str() {
+            "closed" => return Ok(Self::Closed),
+            "24hours" | "24hrs" | "24h" | "24/7" | "open24hours" | "allday" => {
+                return Ok(Self::Whole);
+            }
+            _ => {}
+        }
+        let plain = plain.replace("until", "-").replace("to", "-").replace("and", ",");
+        let ranges = plain.split([',', ';', '&', '/']).map(Range::parse);
+        let form = "must be hours like 9-17, 8:30-17:30 or 9am-5pm, 24 hours, or closed";
+        ranges.collect::<Option<_>>().map(Self::Ranges).ok_or_else(|| form.to_owned())
+    }
+}
+
+/// All dashes as one.
+fn hyphen(character: char) -> char {
+    match character {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '~' | '\u{301c}' => '-',
+        other => other,
+    }
+}
+
+/// From one time to another, as they are written.
+struct Range {
+    opens: Time,
+    closes: Time,
+}
+
+#[derive(Clone, Copy)]
+struct Time {
+    hour: u16,
+    minute: u16,
+    half: Option<Half>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Am,
+    Pm,
+}
+
+impl Range {
+    fn parse(text: &str) -> Option<Self> {
+        let (opens, closes) = text.split_once('-')?;
+        Some(Self { opens: Time::parse(opens)?, closes: Time::parse(closes)? })
+    }
+
+    /// `after` is when the range before it ends.
+    fn read(&self, clock: Clock, after: Option<u16>) -> Result<OpenRange, String> {
+        let Self { opens, closes } = self;
+        let range = match (opens.half, closes.half, clock) {
+            (None, None, Clock::TwentyFourHours) => {
+                let (opens, closes) = (opens.minutes(), closes.minutes());
+                OpenRange::on_24_hour_clock(opens, closes).map_err(|rule| match rule {
+                    HoursError::Ambiguous | HoursError::SameTime => {
+                        format!("{rule} (--hours 12h reads twelve-hour times)")
+                    }
+                    rule => rule.to_string(),
+                })?
+            }
+            (None, None, Clock::TwelveHours) => {
+                if [opens, closes].iter().any(|time| !(1..=12).contains(&time.hour)) {
+                    return Err("must have hours from 1 to 12, or am and pm".to_owned());
+                }
+                let opens = opens.in_half(if opens.hour < 5 { Half::Pm } else { Half::Am });
+                let opens = if self.opens.hour == 12 { opens + HALF_DAY_MIN } else { opens };
+                let opens = match after {
+                    Some(after) if opens <= after => opens + HALF_DAY_MIN,
+                    _ => opens,
+                };
+                new_range(opens, later_than(opens, closes.in_half(Half::Pm)))?
+            }
+            (Some(half), None, _) => {
+                let opens = opens.in_half(half);
+                new_range(opens, later_than(opens, closes.minutes()))?
+            }
+            (None, Some(half), _) => {
+                let closes = closes.in_half(half);
+                let closes = if half == Half::Am { closes + DAY_MIN } else { closes };
+                let afternoon = opens.minutes() + HALF_DAY_MIN;
+                let is_am = opens.hour >= 12 || afternoon >= closes;
+                new_range(if is_am { opens.minutes() } else { afternoon }, closes)?
+            }
+            (Some(half), Some(other), _) => {
+                let (opens, closes) = (opens.in_half(half), closes.in_half(other));
+                new_range(opens, if closes < opens { closes + DAY_MIN } else { closes })?
+            }
+        };
+        Ok(range)
+    }
+}
+
+fn new_range(opens_min: u16, closes_min: u16) -> Result<OpenRange, String> {
+    OpenRange::new(opens_min, closes_min).map_err(|rule| rule.to_string())
+}
+
+/// The first such time on a twelve-hour clock after this one.
+fn later_than(opens: u16, closes: u16) -> u16 {
+    let mut closes = closes;
+    while closes <= opens {
+        closes += HALF_DAY_MIN;
+    }
+    closes
+}
+
+impl Time {
+    /// `9`, `09`, `9:30`, `9.30`, `9h30`, `0930`, each perhaps with am or pm; `noon`, `midnight`.
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "noon" => return Some(Self { hour: 12, minute: 0, half: Some(Half::Pm) }),
+            "midnight" => return Some(Self { hour: 12, minute: 0, half: Some(Half::Am) }),
+            _ => {}
+        }
+        let am = text.strip_suffix("am").or_else(|| text.strip_suffix('a'));
+        let pm = text.strip_suffix("pm").or_else(|| text.strip_suffix('p'));
+        let (digits, half) = match (am, pm) {
+            (Some(digits), _) => (digits, Some(Half::Am)),
+            (_, Some(digits)) => (digits, Some(Half::Pm)),
+            _ => (text, None),
+        };
+        let (hour, minute) = match digits.split_once([':', '.', 'h']) {
+            Some((hour, "")) if digits.ends_with('h') => (hour, "00"),
+            Some(parts) => parts,
+            None if matches!(digits.len(), 3 | 4) && digits.is_ascii() => {
+                digits.split_at(digits.len() - 2)
+            }
+            None => (digits, "00"),
+        };
+        let is_number = |text: &str, lengths: &[usize]| {
+            lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if !is_number(hour, &[1, 2]) || !is_number(minute, &[2]) {
+            return None;
+        }
+        let (hour, minute) = (hour.parse().ok()?, minute.parse().ok()?);
+        let most = if half.is_some() { 1..13 } else { 0..48 };
+        (most.contains(&hour) && minute < 60).then_some(Self { hour, minute, half })
+    }
+
+    /// On a 24-hour clock.
+    fn minutes(self) -> u16 {
+        self.hour * 60 + self.minute
+    }
+
+    /// In this half of the day, on a twelve-hour clock.
+    fn in_half(self, half: Half) -> u16 {
+        let minutes = self.hour % 12 * 60 + self.minute;
+        if half == Half::Pm { minutes + HALF_DAY_MIN } else { minutes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(clock: Clock) -> impl Fn(&str) -> String {
+        move |text| day(text, clock).map_or_else(|rule| rule, |hours| hours.to_string())
+    }
+
+    #[test]
+    fn hours_on_a_door_are_those_of_the_day() {
+        let read = read(Clock::TwelveHours);
+        for (text, hours) in [
+            ("9-6", "9-18"),
+            ("7-9", "7-21"),
+            ("6-6", "6-18"),
+            ("8-8", "8-20"),
+            ("11-2", "11-14"),
+            ("10-12", "10-12"),
+            ("12-12", "12-24"),
+            ("12-8", "12-20"),
+            ("9:30-6", "9:30-18"),
+            ("9-5:15", "9-17:15"),
+            ("10-12:30", "10-12:30"),
+            ("1-5", "13-17"),
+            ("4-11", "16-23"),
+            ("4-2", "16-2"),
+            ("8-12, 1-5", "8-12,13-17"),
+            ("11-2,5-10", "11-14,17-22"),
+            ("11-2 / 5-10", "11-14,17-22"),
+            ("9 – 6", "9-18"),
+            ("9 to 6", "9-18"),
+            ("９－６", "9-18"),
+        ] {
+            assert_eq!(read(text), hours, "{text:?}");
+        }
+        for text in ["9-18", "0-6", "13-5"] {
+            assert_eq!(read(text), "must have hours from 1 to 12, or am and pm", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn some_forms_are_the_same_on_either_clock() {
+        for (text, hours) in [
+            ("closed", "closed"),
+            (" CLOSED ", "closed"),
+            ("24 hours", "0-24"),
+            ("Open 24 hours", "0-24"),
+            ("24/7", "0-24"),
+            ("9am-6pm", "9-18"),
+            ("9 a.m. – 6 p.m.", "9-18"),
+            ("9:30 AM to 6 PM", "9:30-18"),
+            ("9a-6p", "9-18"),
+            ("9am-6", "9-18"),
+            ("9-6pm", "9-18"),
+            ("1-5pm", "13-17"),
+            ("12-5pm", "12-17"),
+            ("6pm-2am", "18-2"),
+            ("9am-2am", "9-26"),
+            ("5-2am", "17-2"),
+            ("9am-noon", "9-12"),
+            ("noon-midnight", "12-24"),
+            ("12am-6am", "0-6"),
+            ("11am-2pm and 5pm-10pm", "11-14,17-22"),
+        ] {
+            for clock in [Clock::TwelveHours, Clock::TwentyFourHours] {
+                assert_eq!(super::tests::read(clock)(text), hours, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_24_hour_clock_is_the_domains() {
+        let read = read(Clock::TwentyFourHours);
+        for (text, hours) in [
+            ("8:30-17", "8:30-17"),
+            ("09:00-17:30", "9-17:30"),
+            ("09.00–17.30", "9-17:30"),
+            ("9h-17h30", "9-17:30"),
+            ("0900-1730", "9-17:30"),
+            ("18-2", "18-2"),
+            ("11-26", "11-26"),
+            ("0-24", "0-24"),
+            ("7-9", "7-9"),
+        ] {
+            assert_eq!(read(text), hours, "{text:?}");
+        }
+        for text in ["9-6", "6-6"] {
+            assert!(read(text).contains("--hours 12h"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_hours_is_refused() {
+        for clock in [Clock::TwelveHours, Clock::TwentyFourHours] {
+            for text in [
+                "",
+                "-",
+                "9",
+                "9-",
+                "x",
+                "9-6-7",
+                "9:3-6",
+                "9:60-6",
+                "13pm-2",
+                "0am-2pm",
+                "closed,9-6",
+                "9-6,",
+            ] {
+                let rule = "must be hours like 9-17, 8:30-17:30 or 9am-5pm, 24 hours, or closed";
+                assert_eq!(read(clock)(text), rule, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hours_of_a_file_show_their_clock() {
+        let clock = |days: &[&str]| clock(days.iter().copied());
+        let (twelve, twenty_four) = (Some(Clock::TwelveHours), Some(Clock::TwentyFourHours));
+        for (days, expected) in [
+            (&["9-6", "7-9", "closed"][..], twelve),
+            (&["6-6"], twelve),
+            (&["8-12,1-5"], twelve),
+            (&["7-9", "9am-5pm"], twelve),
+            (&["7-9", "10-12"], twenty_four),
+            (&["9-6", "9-17"], twenty_four),
+            (&["9-6", "0-12"], twenty_four),
+            (&["11-2", "18-2"], twenty_four),
+            (&["closed", "24 hours", "9am-5pm", "x", ""], None),
+            (&[], None),
+        ] {
+            assert_eq!(clock(days), expected, "{days:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_day_costs_that_day() {
+        let days = |texts: &[(Weekday, &str)]| {
+            texts.iter().map(|(day, text)| Ok((*day, (*text).to_owned()))).collect()
+        };
+        let [monday, tuesday, wednesday, thursday, friday, saturday, sunday] = Weekday::ALL;
+        let (hours, wrong) = week(
+            days(&[
+                (monday, "8-12"),
+                (tuesday, "x"),
+                (wednesday, "20-30"),
+                (thursday, "5-9"),
+                (friday, "8-9"),
+                (friday, "8-9"),
+                (saturday, "closed"),
+            ]),
+            Clock::TwentyFourHours,
+        );
+        let known: Vec<_> = [monday, thursday, saturday].to_vec();
+        for day in Weekday::ALL {
+            assert_eq!(hours.day(day).is_some(), known.contains(&day), "{day}");
+        }
+        assert!(wrong[0].starts_with("Tuesday must be hours like"), "{wrong:?}");
+        assert_eq!(wrong[1], "must have Friday once");
+        assert_eq!(wrong[2], format!("must have {sunday}"));
+        assert_eq!(wrong[3], "Wednesday must close before the next day opens");
+        assert_eq!(wrong.len(), 4);
+    }
+}
