@@ -57,6 +57,8 @@ pub(in crate::storage) async fn a_venue_gets_one_place_however_many_want_it(subj
         assert!(made.iter().all(|places| places[venue].id == made[0][venue].id), "{made:?}");
         assert_eq!(made.iter().filter(|places| places[venue].made).count(), 1, "{made:?}");
     }
+    // No id is used up.
+    assert!(made[0].iter().all(|place| place.id.get() <= 4), "{made:?}");
     let places = storage.locations_after(Some(location_id(2)), 10).await.unwrap();
     let mut names: Vec<&str> = places.iter().map(|place| &*place.name).collect();
     names.sort_unstable();

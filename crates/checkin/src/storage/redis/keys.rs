@@ -140,6 +140,16 @@ impl Keys {
         companion(&self.log(partition), "times")
     }
 
+    /// String: the highest id that a place of a venue was given.
+    pub(super) fn last_venue_place(&self) -> String {
+        companion(&self.swarm_venues(), "last-id")
+    }
+
+    /// Set: the ids of places of venues that a second import found while it was about to make them.
+    pub(super) fn shared_venue_places(&self) -> String {
+        companion(&self.swarm_venues(), "shared")
+    }
+
     /// Sorted set: the processors that live, by the time (ms) until which they surely do.
     pub(super) fn processors(&self) -> String {
         self.key("processors")

@@ -10,9 +10,7 @@ use async_trait::async_trait;
 use super::{RedisStorage, Reply, array, at_once, indexed_id, number, text, texts, unexpected};
 use crate::domain::{Checkin, Location, LocationId, Visit};
 use crate::storage::swarm::VISITS_A_SECOND;
-use crate::storage::{
-    BulkLoad, Loaded, LocationRepository, Result, StorageError, SwarmLoad, VenuePlace,
-};
+use crate::storage::{BulkLoad, Loaded, Result, SwarmLoad, VenuePlace};
 
 /// Venues or visits that are asked for in one step, during which Redis does nothing else.
 const PAGE: usize = 500;
@@ -122,51 +120,40 @@ impl RedisStorage {
     }
 
     async fn make_place(&self, venue: &str, place: &Location) -> Result<VenuePlace> {
-        let (id, first) = self.claim_place(venue, place.id).await?;
-        let place = Location { id, ..place.clone() };
-        let made = self.load_location(&place).await? == Loaded::Stored;
-        if first && !made {
-            self.check_that_it_is(venue, &place).await?;
-        }
-        Ok(VenuePlace { id, made })
-    }
-
-    /// The id of the venue's place, and whether this import was the first to ask.
-    async fn claim_place(&self, venue: &str, lowest: LocationId) -> Result<(LocationId, bool)> {
-        let key = self.keys.swarm_venues();
-        if let Some(id) = place_id(self.call(&["HGET", &key, venue]).await?)? {
-            return Ok((id, false));
-        }
-        let free = self.free_location_id(lowest).await?;
-        let claimed = self.call(&["HSETNX", &key, venue, &free.to_string()]).await?;
-        if number(claimed)? == 1 {
-            return Ok((free, true));
-        }
-        let other = place_id(self.call(&["HGET", &key, venue]).await?)?;
-        Ok((other.unwrap_or(free), false))
-    }
-
-    /// An id that no other import gets, and under which nobody wrote a place without the list of ids.
-    async fn free_location_id(&self, lowest: LocationId) -> Result<LocationId> {
-        let (ids, lowest) = (self.keys.location_ids(), lowest.to_string());
+        let mut taken = None;
         loop {
-            let id = self.run(&self.scripts.next_location_id, &[&ids], &[&lowest]).await?;
-            let id = place_id(id)?.ok_or_else(|| unexpected("an id"))?;
-            if !self.exists(&self.keys.location(id)).await? {
-                return Ok(id);
+            let (id, first) = self.claim_venue(venue, place.id, taken).await?;
+            let place = Location { id, ..place.clone() };
+            let made = self.load_location(&place).await? == Loaded::Stored;
+            if made || !first {
+                return Ok(VenuePlace { id, made });
             }
+            taken = Some(id);
         }
     }
 
-    /// Somebody wrote a place under an id that was free a moment ago: another import that wants the
-    /// same place, or a file that names the id.
-    async fn check_that_it_is(&self, venue: &str, place: &Location) -> Result<()> {
-        let there = self.location(place.id).await?;
-        if there.is_some_and(|there| there.name == place.name) {
-            return Ok(());
-        }
-        self.call(&["HDEL", &self.keys.swarm_venues(), venue]).await?;
-        Err(StorageError::new("places were added at the same time, load the files once more"))
+    /// The id of the venue's place, and whether it was given to it now.
+    async fn claim_venue(
+        &self,
+        venue: &str,
+        lowest: LocationId,
+        taken: Option<LocationId>,
+    ) -> Result<(LocationId, bool)> {
+        let keys = [
+            self.keys.swarm_venues(),
+            self.keys.last_venue_place(),
+            self.keys.shared_venue_places(),
+        ];
+        let lowest = lowest.to_string();
+        let taken = taken.map(|id| id.to_string()).unwrap_or_default();
+        let (keys, words) = (keys.each_ref().map(String::as_str), [venue, &lowest, &taken]);
+        let mut claimed =
+            array(self.run(&self.scripts.claim_venue, &keys, &words).await?)?.into_iter();
+        let (Some(id), Some(first)) = (claimed.next(), claimed.next()) else {
+            return Err(unexpected("an id"));
+        };
+        let id = place_id(id)?.ok_or_else(|| unexpected("an id"))?;
+        Ok((id, number(first)? == 1))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::storage::conformance::{
 };
 use crate::storage::{
     Accepted, Admission, BulkLoad, CheckinConsumer, CheckinLog, Finding, Health, Loaded,
-    LocationRepository, Registered, Severity, UserRepository,
+    LocationRepository, Registered, Severity, SwarmLoad, UserRepository,
 };
 
 pub(super) fn storage(server: &RedisServer) -> RedisStorage {
@@ -196,6 +196,23 @@ async fn an_id_that_others_took_is_passed_over() {
     };
     assert_eq!(user.id.get(), 2);
     assert_eq!(ask(&storage, "HGETALL ncc:user:1").await, ["id", "1", "firstName", "Al"]);
+}
+
+#[tokio::test]
+async fn a_place_of_a_venue_takes_no_id_of_another_program() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    for id in [4, 5] {
+        let place = format!("HSET ncc:location:{id} id {id} name X category bar location 1,2");
+        ask(&storage, &place).await;
+    }
+    let make = async |venue: &str| {
+        let made = storage.make_places(&[(venue.to_owned(), location(4))]).await.unwrap();
+        (made[0].id.get(), made[0].made)
+    };
+    assert_eq!(make("a").await, (6, true));
+    assert_eq!(make("b").await, (7, true));
+    assert_eq!(make("a").await, (6, false));
 }
 
 #[tokio::test]
