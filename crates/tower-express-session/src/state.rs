@@ -53,7 +53,7 @@ pub(crate) struct Base {
 /// What a save goes on from.
 pub(crate) enum Basis {
     /// This is stored.
-    Stored(Base),
+    Stored(Box<Base>),
     /// Nothing is stored; the session is to be created with this epoch.
     New { epoch: Option<u64> },
 }
@@ -146,7 +146,10 @@ impl State {
     }
 
     pub(crate) fn basis(&self) -> Basis {
-        self.base.clone().map_or(Basis::New { epoch: self.epoch }, Basis::Stored)
+        match self.base.clone() {
+            Some(base) => Basis::Stored(Box::new(base)),
+            None => Basis::New { epoch: self.epoch },
+        }
     }
 
     pub(crate) fn record(&self) -> Result<&Record, Error> {

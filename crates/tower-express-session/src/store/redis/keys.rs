@@ -27,7 +27,7 @@ impl Keys {
 
     /// As the scripts take them.
     pub(super) fn all(&self) -> [&[u8]; 4] {
-        [&self.session, &self.revoked, &self.created, &self.epoch].map(|key| key.as_bytes())
+        [&self.session, &self.revoked, &self.created, &self.epoch].map(String::as_bytes)
     }
 }
 
