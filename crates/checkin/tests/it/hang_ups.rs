@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::{Client, Signal};
 
-use crate::harness::{PASSWORD, PATIENCE, Service, Site, expect_plain, log_in};
+use crate::harness::{EMAIL, PASSWORD, PATIENCE, Service, Site};
 use crate::under_way::UnderWay;
 
 const CLIENTS: u64 = 200;
@@ -101,33 +101,9 @@ async fn a_stop_does_not_wait_for_many_slow_hashes() {
     site.redis_cli::<i64>(&["HSET", "ncc:user:77", "password", slow]);
     let mut auth = site.auth(&[]);
     for _ in 0..60 {
-        hang_up(&auth, crate::harness::EMAIL.to_owned(), Duration::from_millis(2)).await;
+        hang_up(&auth, EMAIL.to_owned(), Duration::from_millis(2)).await;
     }
     auth.program.signal(Signal::SIGTERM);
     let status = tokio::task::spawn_blocking(move || auth.program.wait(PATIENCE / 2)).await;
     assert!(status.unwrap().success());
-}
-
-#[tokio::test]
-async fn a_registration_is_whole_or_not_there() {
-    let site = Site::redis();
-    let auth = site.auth(&[]);
-    let email = "hasty@example.com";
-    let account = json!({"firstName": "H", "lastName": "H", "email": email, "password": PASSWORD});
-    let (browser, port) = (auth.client(), auth.port());
-    let sent = move || {
-        UnderWay::post(&browser, port, "/register", &account).hang_up(Duration::from_millis(20));
-    };
-    tokio::task::spawn_blocking(sent).await.unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    let login = json!({"email": email, "password": PASSWORD});
-    loop {
-        let answer = auth.client().post("/login", &login).await;
-        if answer.status == 200 {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{} {}", answer.status, answer.text());
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
 }
