@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, InterruptHandle};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use super::read_only;
 use crate::error::{Error, ErrorKind};
@@ -184,11 +185,12 @@ impl Database {
                 drop(answer.send(result));
             })
         }));
-        let turn = async {
-            self.jobs.send(job).await.map_err(|_| ErrorKind::Unavailable)?;
+        let jobs = self.jobs.clone();
+        let turn = async move {
+            jobs.send(job).await.map_err(|_| ErrorKind::Unavailable)?;
             answered.await.map_err(|_| ErrorKind::Unavailable)
         };
-        tokio::time::timeout(WAIT, turn).await.map_err(|_| ErrorKind::Unavailable)??
+        in_task(tokio::time::timeout(WAIT, turn)).await?.map_err(|_| ErrorKind::Unavailable)??
     }
 
     /// Runs `work` on a connection for reading, beside the writer. It sees every write that was
@@ -202,19 +204,41 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future leaves nothing behind. A future that is not polled for a while holds up
+    /// nobody else.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         let readers = Arc::clone(&self.readers);
-        let permit = tokio::time::timeout(WAIT, readers.permits.acquire());
-        let permit = permit.await.map_err(|_| ErrorKind::Unavailable)?;
-        let permit = permit.map_err(|_| ErrorKind::Unavailable)?;
-        permit.forget(); // The reader gives it back, even when nobody waits for it any more.
-        let readers = Arc::clone(&self.readers);
-        let result = tokio::task::spawn_blocking(move || readers.run(work)).await;
-        result.map_err(|cause| Error::new(ErrorKind::Store, cause))?.map_err(database_error)
+        let read = async move {
+            let permit = tokio::time::timeout(WAIT, readers.permits.acquire());
+            let permit = permit.await.map_err(|_| ErrorKind::Unavailable)?;
+            // The reader gives it back, even when nobody waits for it any more.
+            permit.map_err(|_| ErrorKind::Unavailable)?.forget();
+            let readers = Arc::clone(&readers);
+            let result = tokio::task::spawn_blocking(move || readers.run(work)).await;
+            result.map_err(|cause| Error::new(ErrorKind::Store, cause))?.map_err(database_error)
+        };
+        in_task(read).await?
+    }
+}
+
+/// Runs `work` in a task of its own, which ends early if the caller's future is dropped.
+///
+/// Semaphores and queues give a place to whoever waits the longest. A caller's future, such as one
+/// inside a response body, may not be polled for as long as a client likes: a place that it was
+/// given would be lost to everybody else. A task is always polled.
+async fn in_task<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Error> {
+    // A set ends its tasks when it is dropped.
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    match task.join_next().await {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(cause)) => Err(Error::new(ErrorKind::Store, cause)),
+        None => Err(ErrorKind::Unavailable.into()),
     }
 }
 
@@ -421,5 +445,104 @@ fn kind(cause: &rusqlite::Error) -> ErrorKind {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::{Pin, pin};
+    use std::sync::mpsc as std_mpsc;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    /// Polls a future once, as a connection does whose client then reads no more of the answer.
+    fn poll_once<F: Future + Unpin>(future: &mut F) {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(future).poll(&mut context).is_pending());
+    }
+
+    fn database() -> (tempfile::TempDir, Database) {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("a.db")).unwrap();
+        (directory, database)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn reads_that_nobody_polls_hold_no_reader() {
+        let (_directory, database) = database();
+        let (mut busy, mut ends) = (Vec::new(), Vec::new());
+        for _ in 0..READERS {
+            let (end, ended) = std_mpsc::channel::<()>();
+            let (begin, begun) = oneshot::channel();
+            let database = database.clone();
+            busy.push(tokio::spawn(async move {
+                let wait = move |_: &Connection| {
+                    begin.send(()).unwrap();
+                    let _ = ended.recv();
+                    Ok(())
+                };
+                database.read(wait).await.unwrap();
+            }));
+            begun.await.unwrap();
+            ends.push(end);
+        }
+        let mut stuck: Vec<_> = (0..10 * READERS)
+            .map(|_| {
+                let database = database.clone();
+                Box::pin(async move { database.read(|_| Ok(())).await })
+            })
+            .collect();
+        stuck.iter_mut().for_each(poll_once);
+        drop(ends);
+        for reader in busy {
+            reader.await.unwrap();
+        }
+        assert_eq!(database.read(|_| Ok(7)).await.unwrap(), 7);
+        for read in stuck {
+            read.await.unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_read_that_was_given_up_gives_its_reader_back() {
+        let (_directory, database) = database();
+        for _ in 0..100 * READERS {
+            let mut read = pin!(database.read(|_| Ok(())));
+            poll_once(&mut read);
+        }
+        database.read(|_| Ok(())).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn writes_that_nobody_polls_hold_no_place_in_the_queue() {
+        let (_directory, database) = database();
+        let (end, ended) = std_mpsc::channel::<()>();
+        let (begin, begun) = oneshot::channel();
+        let writing = database.clone();
+        let busy = tokio::spawn(async move {
+            let wait = move |_: &Connection| {
+                begin.send(()).unwrap();
+                let _ = ended.recv();
+                Ok(())
+            };
+            writing.write(wait).await.unwrap();
+        });
+        begun.await.unwrap();
+        let mut stuck: Vec<_> = (0..2 * QUEUE)
+            .map(|_| {
+                let database = database.clone();
+                Box::pin(async move { database.write(|_| Ok(())).await })
+            })
+            .collect();
+        stuck.iter_mut().for_each(poll_once);
+        drop(end);
+        busy.await.unwrap();
+        // Behind all of them, which are as many as the queue holds twice.
+        database.write(|_| Ok(())).await.unwrap();
+        for write in stuck {
+            write.await.unwrap();
+        }
     }
 }
