@@ -9,8 +9,12 @@ use super::Visit;
 use crate::domain::{Checkin, Location, LocationId, UserId};
 use crate::storage::{History, HistoryPosition, LocationRepository, Result, readable};
 
-/// Check-ins that are read in one go.
-const PAGE: usize = 1000;
+/// Check-ins that are read in one go. As a file they have some 60 KB, which wait for as long as a
+/// client is slow.
+const PAGE: usize = 250;
+
+/// Places that are remembered from page to page.
+const MAX_PLACES: usize = 1000;
 
 /// A user's history page by page, the latest first, with the places.
 pub struct Source {
@@ -40,6 +44,9 @@ impl Source {
     /// When the store fails; the page can be read again.
     pub async fn next_page(&mut self) -> Result<Vec<Checkin>> {
         let page = self.history.of_user(self.user, self.after, PAGE).await?;
+        if self.places.len() > MAX_PLACES {
+            self.places.clear();
+        }
         for checkin in &page {
             if let Entry::Vacant(entry) = self.places.entry(checkin.location) {
                 entry.insert(readable(self.locations.location(checkin.location).await)?);

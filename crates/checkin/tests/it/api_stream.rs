@@ -5,11 +5,13 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testkit::{Client, Method, RedisServer};
+use testkit::{Client, RedisServer};
 
 use crate::harness::{CHECKIN, COOKIE, PATIENCE, Service, Site, accepted, at, expect_problem};
 
 const DEMO_CHECKINS: usize = 19_735;
+
+const PARTITIONS: [&str; 2] = ["--partitions", "3"];
 
 /// An open stream, read on a thread of its own by blocking calls.
 struct Events {
@@ -25,12 +27,17 @@ struct Event {
 impl Events {
     /// Opens the stream, behind the event of this id.
     fn open(api: &Service, client: &Client, after: Option<&str>) -> Events {
+        Events::open_at(api, client, "", after)
+    }
+
+    /// The same, with a query.
+    fn open_at(api: &Service, client: &Client, query: &str, after: Option<&str>) -> Events {
         let mut connection = TcpStream::connect(("127.0.0.1", api.port())).unwrap();
         connection.set_read_timeout(Some(PATIENCE)).unwrap();
         let cookie = client.jar().get(COOKIE).unwrap();
         let after = after.map(|id| format!("last-event-id: {id}\r\n")).unwrap_or_default();
         let request = format!(
-            "GET /api/checkins/stream HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "GET /api/checkins/stream{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
              cookie: {COOKIE}={cookie}\r\n{after}\r\n"
         );
         connection.write_all(request.as_bytes()).unwrap();
@@ -122,8 +129,7 @@ async fn on_redis() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_redis_with_partitions() {
-    let args = ["--partitions", "3"];
-    resumes_without_loss(&parted(&args), &args).await;
+    resumes_without_loss(&parted(&PARTITIONS), &PARTITIONS).await;
 }
 
 async fn resumes_without_loss(site: &Site, args: &[&str]) {
@@ -217,15 +223,28 @@ async fn what_comes_meanwhile_is_neither_lost_nor_repeated() {
     assert_eq!(ids(&read), sending.await.unwrap());
 }
 
-#[tokio::test]
-async fn a_position_of_another_log_is_refused() {
-    let site = Site::sqlite();
-    let scene = Scene::on(&site, &[]).await;
-    let api = site.api(&[]);
-    let mut client = api.client_like(&scene.al);
-    for id in ["x", "7", "1-1,1-1", "-1-0", "\u{e9}"] {
-        let request = client.request(Method::GET, "/api/checkins/stream");
-        let response = request.header("last-event-id", id).send().await;
-        expect_problem(&response, 400, &["Last-Event-ID"]);
+/// A browser that is refused gives up for good, so its header never is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_of_another_log_begins_at_the_end() {
+    for (site, args, foreign) in
+        [(Site::sqlite(), &[][..], "1-1,1-1"), (parted(&PARTITIONS), &PARTITIONS[..], "1-1")]
+    {
+        let scene = Scene::on(&site, args).await;
+        let api = site.api(args);
+        let end = Events::open(&api, &scene.al, None).start();
+        let long = ["1-1"; 2000].join(",");
+        let far = end.split(',').map(|_| "9007199254740991-0").collect::<Vec<_>>().join(",");
+        for id in ["x", "7", "-1-0", "\u{e9}", "1-1,", ",", "null", foreign, &long, &far] {
+            assert_eq!(Events::open(&api, &scene.al, Some(id)).start(), end, "after {id:.40}");
+        }
+        let mut client = api.client_like(&scene.al);
+        for id in ["x", "7", "-1-0", "%C3%A9", "1-1,", ""] {
+            let response = client.get(&format!("/api/checkins/stream?lastEventId={id}")).await;
+            expect_problem(&response, 400, &["lastEventId"]);
+        }
+        let mut events = Events::open_at(&api, &scene.al, &format!("?lastEventId={foreign}"), None);
+        assert_eq!(events.start(), end);
+        let sent = scene.check_in(7).await;
+        assert_eq!(ids(&[events.next().unwrap()]), [sent]);
     }
 }

@@ -10,12 +10,16 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
 use super::document::Id;
+use super::in_task::in_task;
 use super::parameters::Parameters;
 use super::users::user_id;
 use super::{Api, Visitor};
 use crate::export::{Format, Source, Writer};
 use crate::http::document::{Forbidden, LoginNeeded, Problems};
 use crate::http::{ApiError, chain};
+
+/// Pages that wait for a client to read them.
+const AHEAD: usize = 1;
 
 /// One's own check-ins as a file, the latest first: `json` and `csv` can be loaded again, `gpx` is
 /// for maps.
@@ -51,6 +55,7 @@ pub(super) async fn export(
     let writer = Writer::new(format, Vec::new()).map_err(|_| ApiError::Internal)?;
     let file = format!("attachment; filename=\"checkins.{}\"", format.as_str());
     let pages = stream::try_unfold((source, Some(writer)), |(source, writer)| page(source, writer));
+    let pages = in_task(AHEAD, pages);
     let headers = [(CONTENT_TYPE, format.media_type().to_owned()), (CONTENT_DISPOSITION, file)];
     Ok((headers, Body::from_stream(pages)).into_response())
 }

@@ -20,8 +20,12 @@ pub(super) const MAX_CLIENTS: usize = 10_000;
 const POLL: Duration = Duration::from_millis(200);
 const POLL_BUSY: Duration = Duration::from_millis(20);
 
-/// Check-ins read at a time.
+/// Check-ins read at a time for all.
 const PAGE: usize = 1000;
+
+/// Check-ins read at a time for one listener who is behind. They are held, in some 30 KB, until the
+/// client has read them.
+const OWN_PAGE: usize = 100;
 
 /// A client that is so many check-ins behind the others is too slow.
 const MAX_BEHIND: usize = 4096;
@@ -59,31 +63,30 @@ impl Feed {
         Arc::new(Self { log, places, sender, sent: Mutex::new(None) })
     }
 
-    /// Starts listening behind a position, or at the end of the log. `None` if the position is not
-    /// one of this log.
+    /// Starts listening behind a position; without one, or with one of a log with another number of
+    /// partitions, at the end of the log.
     pub(super) async fn listen(
         self: &Arc<Self>,
         after: Option<LogPosition>,
-    ) -> Result<Option<Listener>, ApiError> {
+    ) -> Result<Listener, ApiError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::Busy)?;
         let end = self.log.log_end().await?;
         let position = match after {
-            None => end,
-            Some(after) if after.0.len() != end.0.len() => return Ok(None),
             // A log that lost its end goes on where it ends now.
-            Some(after) => LogPosition(
+            Some(after) if after.0.len() == end.0.len() => LogPosition(
                 after.0.into_iter().zip(end.0).map(|(after, end)| after.min(end)).collect(),
             ),
+            _ => end,
         };
         let feed = Arc::clone(self);
-        Ok(Some(Listener {
+        Ok(Listener {
             feed,
             read: position.clone(),
             told: position,
             waiting: VecDeque::new(),
             live: None,
             _place: place,
-        }))
+        })
     }
 
     /// Joins who listens already. Answers how far the reader had sent: all behind that will come.
@@ -214,10 +217,10 @@ impl Listener {
     /// Reads a page of the log, and joins who listens when little is left of it.
     async fn read_on(&mut self) -> Option<()> {
         let mut read = self.read.clone();
-        let page = self.feed.log.follow(&mut read, PAGE).await;
+        let page = self.feed.log.follow(&mut read, OWN_PAGE).await;
         let page =
             page.inspect_err(|_| tracing::debug!("a stream ends: the log cannot be read")).ok()?;
-        let is_near_the_end = page.len() < PAGE / 2;
+        let is_near_the_end = page.len() < OWN_PAGE / 2;
         self.waiting
             .extend(page.into_iter().map(|(partition, checkin)| Entry::new(partition, checkin)));
         self.read = read;

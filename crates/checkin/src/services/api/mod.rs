@@ -4,6 +4,7 @@ mod checkins;
 mod document;
 mod export;
 mod feed;
+mod in_task;
 mod local_time;
 mod locations;
 mod nearby;

@@ -1,5 +1,6 @@
 //! What a request gives in its path and in its query, each of them looked at.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use axum::extract::rejection::RawPathParamsRejection;
@@ -32,10 +33,11 @@ impl Parameters {
         take: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Result<T, ApiError> {
         let taken = take(&mut self);
-        let mut unknown: Vec<String> = self.query.drain(..).map(|(name, _)| name).collect();
-        unknown.dedup();
-        for name in unknown {
-            self.refuse(&name, "must not be sent: this request has no such parameter");
+        let mut unknown = HashSet::new();
+        for (name, _) in std::mem::take(&mut self.query) {
+            if unknown.insert(name.clone()) {
+                self.refuse(&name, "must not be sent: this request has no such parameter");
+            }
         }
         match taken {
             _ if !self.errors.is_empty() => Err(ApiError::Invalid(self.errors)),
@@ -95,9 +97,7 @@ impl Parameters {
 
     /// Notes that a parameter breaks a rule.
     pub(super) fn refuse(&mut self, name: &str, rule: impl fmt::Display) {
-        // The name may be the client's; a long one is not sent back.
-        let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-        self.errors.push(FieldError::new(shown, rule.to_string()));
+        self.errors.push(FieldError::new(name, rule.to_string()));
     }
 
     fn new(address: &str, query: &str) -> Self {

@@ -13,10 +13,11 @@ use futures_util::future::{self, Either};
 use futures_util::{Stream, StreamExt, pin_mut, stream as streams};
 
 use super::feed::{Listener, News};
+use super::in_task::in_task;
 use super::parameters::Parameters;
 use super::{Api, Visitor};
+use crate::http::ApiError;
 use crate::http::document::{LoginNeeded, Problems};
-use crate::http::{ApiError, FieldError};
 use crate::storage::LogPosition;
 
 /// How often something is sent when nothing happens, so that nobody in between takes the connection
@@ -29,6 +30,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often to look whether the session still stands.
 const SESSION_CHECK: Duration = Duration::from_secs(1);
 
+/// Events that wait for a client to read them; those of one page of the log wait besides.
+const AHEAD: usize = 16;
+
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Tells a proxy (nginx) not to collect events before it sends them.
@@ -37,7 +41,8 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Check-ins as they happen: events named `checkin` with a check-in as `data`.
 ///
 /// With the `id` of the last event, in the header `Last-Event-ID` or as `lastEventId`, it goes on
-/// behind that one. The stream ends with the session.
+/// behind that one; with an id of another log it begins at the end of this one. The stream ends with
+/// the session.
 #[utoipa::path(
     get, operation_id = "streamCheckins", path = "/api/checkins/stream", tag = "check-ins", security(("session" = [])),
     params(
@@ -56,13 +61,12 @@ pub(super) async fn stream(
     given: Parameters,
 ) -> Result<impl IntoResponse, ApiError> {
     let in_query = given.read(|given| Some(given.query("lastEventId", position)))?;
-    let after = last_event_id(&headers)?.or(in_query);
+    let after = match last_event_id(&headers) {
+        Some(in_header) => in_header,
+        None => in_query,
+    };
     let session = visitor.session.detach().await?;
-    let listener = api
-        .feed
-        .listen(after)
-        .await?
-        .ok_or_else(|| bad_position("must be a position in this log"))?;
+    let listener = api.feed.listen(after).await?;
     let stopping = api.stopping.clone();
     let over = async move {
         let ended = session.ended(SESSION_CHECK);
@@ -72,7 +76,7 @@ pub(super) async fn stream(
             Either::Right(_) => tracing::debug!("a stream ends: its session has ended"),
         }
     };
-    let events = events(listener).take_until(Box::pin(over));
+    let events = in_task(AHEAD, events(listener).take_until(Box::pin(over)));
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Ok(([(CACHE_CONTROL, "no-store"), (BUFFERING, "no")], sse))
 }
@@ -91,19 +95,15 @@ fn event(news: &News) -> Event {
     Event::default().id(&news.position).event("checkin").data(&news.json)
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<LogPosition>, ApiError> {
+/// What the header says, if it is there: a position, or nothing that can be read as one. A browser
+/// sends the header by itself and gives up for good when it is refused, so it never is.
+fn last_event_id(headers: &HeaderMap) -> Option<Option<LogPosition>> {
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
     let (first, more) = (values.next(), values.next());
-    let Some(value) = first.filter(|value| !value.is_empty()) else { return Ok(None) };
-    let text = value.to_str().ok().filter(|_| more.is_none());
-    let read = text.ok_or("must be given once, in ASCII").and_then(position);
-    read.map(Some).map_err(bad_position)
+    let value = first.filter(|value| !value.is_empty())?;
+    Some(value.to_str().ok().filter(|_| more.is_none()).and_then(|text| text.parse().ok()))
 }
 
 fn position(text: &str) -> Result<LogPosition, &'static str> {
     text.parse().map_err(|_| "must be the id of an event")
-}
-
-fn bad_position(rule: &str) -> ApiError {
-    ApiError::Invalid(vec![FieldError::new("Last-Event-ID", rule)])
 }
