@@ -16,6 +16,12 @@ use utoipa::ToSchema;
 use crate::passwords::Busy;
 use crate::storage::StorageError;
 
+/// Errors that one answer names. There may be thousands, as many as a client cares to send.
+const MAX_NAMED: usize = 10;
+
+/// The longest name of a field that is sent back, in characters: the name may be the client's.
+const MAX_NAME: usize = 64;
+
 /// Each 401 must name a way to log in (RFC 9110, 11.6.1). Browsers ask for a password when they see
 /// `Basic`, and ignore a scheme that they do not know.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Cookie realm=\"checkin\"");
@@ -80,16 +86,18 @@ pub enum ApiError {
 /// A field of a request that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// The field's name, as it was sent.
+    /// The field's name as it was sent, cut after 64 characters, without control characters.
     pub field: String,
     /// The rule, as what the field must be: "must …".
     pub rule: String,
 }
 
 impl FieldError {
-    /// A field and the rule that it breaks.
+    /// Names a field and the rule that it breaks.
     pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self { field: field.into(), rule: rule.into() }
+        let field: String = field.into();
+        let field = field.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+        Self { field, rule: rule.into() }
     }
 }
 
@@ -104,7 +112,7 @@ pub struct Problem<'a> {
     status: u16,
     /// What is wrong this time.
     detail: &'a str,
-    /// The parameters or fields that are to blame.
+    /// The parameters or fields that are to blame, the first ten of them.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [FieldError],
@@ -151,8 +159,12 @@ impl ApiError {
     fn detail(&self) -> String {
         match self {
             Self::Invalid(errors) => {
-                let names: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
-                format!("not valid: {}", names.join(", "))
+                let named = errors.iter().take(MAX_NAMED).map(|error| error.field.as_str());
+                let names = named.collect::<Vec<_>>().join(", ");
+                match errors.len().saturating_sub(MAX_NAMED) {
+                    0 => format!("not valid: {names}"),
+                    more => format!("not valid: {names} and {more} more"),
+                }
             }
             Self::Malformed(what) => what.clone(),
             Self::NotYourself => "the session belongs to another user than userId names".to_owned(),
@@ -189,7 +201,7 @@ impl ApiError {
 
     fn fields(&self) -> Vec<FieldError> {
         match self {
-            Self::Invalid(errors) => errors.clone(),
+            Self::Invalid(errors) => errors.iter().take(MAX_NAMED).cloned().collect(),
             Self::NotYourself => vec![FieldError::new("userId", "must be the user of the session")],
             Self::Unknown("location") => {
                 vec![FieldError::new("locationId", "must be the id of a place")]
@@ -315,5 +327,32 @@ impl From<SessionRejection> for ApiError {
 impl From<Busy> for ApiError {
     fn from(_: Busy) -> Self {
         Self::Busy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_names_a_few_errors_and_counts_the_others() {
+        let error = |at| FieldError::new(format!("field{at}"), "must be known");
+        for (count, end) in [(1, "field0"), (10, "field9"), (322, "field9 and 312 more")] {
+            let errors = ApiError::Invalid((0..count).map(error).collect());
+            assert_eq!(errors.fields().len(), count.min(MAX_NAMED));
+            assert!(errors.detail().ends_with(end), "{}", errors.detail());
+        }
+    }
+
+    #[test]
+    fn a_name_is_cut() {
+        for (name, shown) in [
+            ("", String::new()),
+            ("a\u{0}\n\u{85}b", "ab".to_owned()),
+            (&"x".repeat(65_000), "x".repeat(MAX_NAME)),
+            (&"\u{1f600}".repeat(65_000), "\u{1f600}".repeat(MAX_NAME)),
+        ] {
+            assert_eq!(FieldError::new(name, "must be shorter").field, shown);
+        }
     }
 }

@@ -61,9 +61,7 @@ impl Fields {
     /// [`ApiError::Invalid`] with each bad field.
     pub fn finish(mut self) -> Result<(), ApiError> {
         for (name, _) in std::mem::take(&mut self.fields) {
-            // The name is the client's; a long one is not sent back.
-            let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            self.refuse(&shown, "must not be sent: this request has no such field");
+            self.refuse(&name, "must not be sent: this request has no such field");
         }
         if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.errors)) }
     }

@@ -49,6 +49,11 @@ pub use throttle::{FailureThrottle, RateLimit};
 /// enough that slow clients cannot pile up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is taken from a client: it is sent back and logged.
+const MAX_REQUEST_ID: usize = 128;
+
 /// What stands between the services and their clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Proxy {
@@ -83,16 +88,16 @@ impl Stack {
             .merge(document::routes(document))
             .fallback(async || ApiError::NotFound)
             .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
-        let request_id = HeaderName::from_static("x-request-id");
         let fixed = |name, value| {
             SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
         };
         routes.layer(
             ServiceBuilder::new()
-                .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
+                .map_request(without_odd_id)
+                .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
                 // Without a line for each failure: whoever answers with one has logged its cause.
                 .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
-                .layer(PropagateRequestIdLayer::new(request_id))
+                .layer(PropagateRequestIdLayer::new(REQUEST_ID))
                 // Answers are for one person at one moment; a route whose answers may be kept says so.
                 .layer(fixed(CACHE_CONTROL, "no-store"))
                 .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -129,16 +134,22 @@ async fn receive(
     next.run(request).await
 }
 
+/// Removes a request id of the client's that is too long, or is not plain text.
+fn without_odd_id(mut request: Request) -> Request {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(byte);
+    let id = request.headers().get(&REQUEST_ID).map(HeaderValue::as_bytes);
+    if !id.is_some_and(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.iter().all(is_plain)) {
+        request.headers_mut().remove(&REQUEST_ID);
+    }
+    request
+}
+
 /// The span of a request: its method and the route that it matched, never the path or the query,
 /// which may hold an address or an id.
 fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
     let route =
         request.extensions().get::<axum::extract::MatchedPath>().map_or("", |path| path.as_str());
-    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or("");
-    // A client may send its own request id; only an unremarkable one is logged.
-    let plain =
-        id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let id = if plain { id } else { "" };
+    let id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or("");
     tracing::info_span!("request", http.method = %request.method(), http.route = route, request.id = id)
 }
 

@@ -36,6 +36,7 @@ mod slow_clients;
 mod sqlite_doctor;
 mod sqlite_file;
 mod starting;
+mod small_answers;
 mod survival;
 mod under_way;
 mod unreadable;
