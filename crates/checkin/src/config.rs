@@ -120,6 +120,18 @@ pub struct Common {
     )]
     pub hsts_include_subdomains: bool,
 
+    /// How long a service keeps an idle connection open between two requests, such as 75s or 10m. It
+    /// must be longer than the idle time-out of a load balancer in front of the service
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_KEEP_ALIVE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "75s",
+        value_parser = positive_time
+    )]
+    pub keep_alive_timeout: Duration,
+
     /// How log lines look
     #[arg(
         long,

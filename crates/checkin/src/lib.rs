@@ -23,4 +23,5 @@ pub mod domain;
 pub mod export;
 pub mod import;
 
+mod connection;
 mod random;

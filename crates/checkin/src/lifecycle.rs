@@ -1,5 +1,6 @@
 //! From an open port to a clean end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -10,23 +11,25 @@ use anyhow::Context;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
+
+use crate::connection::{Socket, Waiting};
 
 /// How long requests that are under way may take after the service was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// How long a client may take to send the headers of a request, the first one or the next one on the
-/// same connection: a slow phone needs a second, an attacker would take for ever.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest head of a request, address and headers together: four times what browsers and proxies
+/// send. Answers wait in as many bytes until the system takes them.
+const MAX_HEAD_BYTES: usize = 128 << 10;
 
 /// Connections that are open at a time: more than a busy instance has, fewer than cost its memory.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -100,11 +103,13 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
 
 /// Serves until told to stop, then finishes the requests that are under way.
 ///
-/// A connection that sends no request, or its headers too slowly, is closed. Of more than 10,000
+/// A connection is closed when its client sends the headers of a request too slowly, takes nothing
+/// of an answer for 15 seconds, or sends no further request for `keep_alive`. Of more than 10,000
 /// connections the later ones wait to be accepted.
-pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
+pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, stop: Stop) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    // `Waiting` limits the time for headers, apart from the time between requests.
+    http.max_buf_size(MAX_HEAD_BYTES).header_read_timeout(None);
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut stop = pin!(stop.wait());
@@ -126,20 +131,12 @@ pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
                 continue;
             }
         };
-        // Answers are small and whole; waiting to fill a packet would only delay them.
-        if let Err(cause) = stream.set_nodelay(true) {
-            tracing::debug!(%cause, "cannot set TCP_NODELAY");
-        }
-        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            request.map(Body::new)
-        });
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = connections.watch(connection);
+        let waiting = Waiting::new(keep_alive);
+        let socket = TokioIo::new(Socket::new(stream, waiting.clone()));
+        let service = TowerToHyperService::new(service(router.clone(), peer, waiting.clone()));
+        let connection = connections.watch(http.serve_connection(socket, service));
         tokio::spawn(async move {
-            // Whatever ends a connection early is the client's, or the network's.
-            drop(connection.await);
+            waiting.limit(connection).await;
             drop(place);
         });
     }
@@ -147,4 +144,25 @@ pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
     if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
         tracing::warn!("stopped with requests still under way");
     }
+}
+
+/// The router as one connection sees it.
+fn service(
+    router: Router,
+    peer: SocketAddr,
+    waiting: Waiting,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future: Send + 'static,
+> + Clone {
+    let answering = waiting.clone();
+    router
+        .map_request(move |mut request: Request<Incoming>| {
+            waiting.begin();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(Body::new)
+        })
+        .map_response(move |response: Response<Body>| response.map(|body| answering.answer(body)))
 }

@@ -68,7 +68,8 @@ pub(super) async fn run(
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
-    serve(listener, app.port("api", &[&app.api(upstream, stop.clone().wait())]), stop).await;
+    let router = app.port("api", &[&app.api(upstream, stop.clone().wait())]);
+    serve(listener, router, config.keep_alive_timeout, stop).await;
     Ok(ExitCode::SUCCESS)
 }
 

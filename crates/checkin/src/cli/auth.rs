@@ -66,7 +66,13 @@ pub(super) async fn run(
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
-    serve(listener, app.port("auth", &[&app.auth(options.logins.settings())]), stop).await;
+    serve(
+        listener,
+        app.port("auth", &[&app.auth(options.logins.settings())]),
+        config.keep_alive_timeout,
+        stop,
+    )
+    .await;
     app.finish().await;
     Ok(ExitCode::SUCCESS)
 }

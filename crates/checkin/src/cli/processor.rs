@@ -90,7 +90,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
             if let Ok(address) = listener.local_addr() {
                 tracing::info!("Checkin processor listening on port {}.", address.port());
             }
-            serve(listener, app.processor_port(&progress), stop).await;
+            serve(listener, app.processor_port(&progress), config.keep_alive_timeout, stop).await;
         }
     };
     tokio::join!(counting, probes);

@@ -99,6 +99,7 @@ pub(super) async fn run(
     serve(
         listener,
         app.port("receiver", &[&app.receiver(!options.no_auth, options.limits.settings())]),
+        config.keep_alive_timeout,
         stop,
     )
     .await;

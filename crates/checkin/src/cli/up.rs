@@ -117,12 +117,18 @@ pub(super) async fn run(
     let auth = app.auth(options.logins.settings());
     let settings = options.counting.settings("up")?;
     let counting = run_processor(app.consumer.clone(), settings, Progress::default(), stop.watch());
+    let keep_alive = config.keep_alive_timeout;
     tokio::join!(
         counting,
-        serve(console_listener, app.port("console", &[&auth, &receiver, &api]), stop.clone()),
-        serve(api_listener, app.port("api", &[&api]), stop.clone()),
-        serve(receiver_listener, app.port("receiver", &[&receiver]), stop.clone()),
-        serve(auth_listener, app.port("auth", &[&auth]), stop)
+        serve(
+            console_listener,
+            app.port("console", &[&auth, &receiver, &api]),
+            keep_alive,
+            stop.clone()
+        ),
+        serve(api_listener, app.port("api", &[&api]), keep_alive, stop.clone()),
+        serve(receiver_listener, app.port("receiver", &[&receiver]), keep_alive, stop.clone()),
+        serve(auth_listener, app.port("auth", &[&auth]), keep_alive, stop)
     );
     app.finish().await;
     Ok(ExitCode::SUCCESS)

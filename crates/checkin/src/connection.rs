@@ -1,0 +1,261 @@
+//! One connection of a client: what it waits for, and for how long.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use hyper::body::{Frame, SizeHint};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// How long a client may take for the headers of a request, from their first byte on, and for that
+/// first byte on a new connection: a slow phone needs a second, an attacker would take for ever.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take no byte of an answer. The answer may take as long as it needs.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Bytes of answers that the system may hold for a client that does not read them. Without a limit
+/// it takes megabytes, and memory for all connections of the machine is short.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+
+/// What a connection waits for. Its socket, its service and the bodies of its answers share this;
+/// they all run in the connection's own task, which looks at it after each step.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    keep_alive: Duration,
+    // Locked for single steps, never across an await.
+    client: Mutex<Client>,
+}
+
+/// What the client has to do next.
+#[derive(Clone, Copy, Debug)]
+enum Client {
+    /// To begin another request, if it likes.
+    Idle { until: Instant },
+    /// To send the headers of a request.
+    Headers { until: Instant },
+    /// Nothing: its request is under way.
+    Request,
+}
+
+impl Waiting {
+    /// A new connection, which is kept for `keep_alive` between requests.
+    pub(crate) fn new(keep_alive: Duration) -> Self {
+        let client = Client::Headers { until: Instant::now() + HEADER_TIMEOUT };
+        Self(Arc::new(Shared { keep_alive, client: Mutex::new(client) }))
+    }
+
+    /// Runs a connection until it ends, or its client took too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub(crate) async fn limit(&self, connection: impl Future) {
+        let mut connection = pin!(connection);
+        let mut timer = pin!(sleep(HEADER_TIMEOUT));
+        std::future::poll_fn(|cx| {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            loop {
+                let next = self.deadline();
+                if let Some(next) = next.filter(|next| *next < timer.deadline()) {
+                    timer.as_mut().reset(next);
+                }
+                ready!(timer.as_mut().poll(cx));
+                let now = Instant::now();
+                match next {
+                    Some(next) if next <= now => return Poll::Ready(()),
+                    // A later deadline sets the timer only here, and not with each request.
+                    _ => timer.as_mut().reset(next.unwrap_or(now + self.0.keep_alive)),
+                }
+            }
+        })
+        .await;
+    }
+
+    /// A request has arrived.
+    pub(crate) fn begin(&self) {
+        *self.client() = Client::Request;
+    }
+
+    /// The answer to a request, during which the client need not do anything.
+    pub(crate) fn answer(&self, body: Body) -> Body {
+        Body::new(Answer { body, waiting: self.clone() })
+    }
+
+    fn end(&self) {
+        *self.client() = Client::Idle { until: Instant::now() + self.0.keep_alive };
+    }
+
+    fn received(&self) {
+        let mut client = self.client();
+        if matches!(*client, Client::Idle { .. }) {
+            *client = Client::Headers { until: Instant::now() + HEADER_TIMEOUT };
+        }
+    }
+
+    /// The last bytes of an answer may leave long after its end.
+    fn sent(&self) {
+        if matches!(*self.client(), Client::Idle { .. }) {
+            self.end();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match *self.client() {
+            Client::Idle { until } | Client::Headers { until } => Some(until),
+            Client::Request => None,
+        }
+    }
+
+    fn client(&self) -> std::sync::MutexGuard<'_, Client> {
+        // A plain value after any step.
+        self.0.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A body that says when it is sent, or dropped.
+struct Answer {
+    body: Body,
+    waiting: Waiting,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.waiting.end();
+    }
+}
+
+/// The socket of a connection. A write fails when the client took nothing for [`WRITE_TIMEOUT`].
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TcpStream,
+    waiting: Waiting,
+    /// Runs while bytes wait that the system does not take.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl Socket {
+    /// Takes over an accepted connection.
+    pub(crate) fn new(stream: TcpStream, waiting: Waiting) -> Self {
+        // Answers are whole when they are written; waiting to fill a packet would only delay them.
+        let set = stream.set_nodelay(true).and_then(|()| {
+            // The system doubles the number, for what it needs itself.
+            SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES)
+        });
+        if let Err(cause) = set {
+            tracing::debug!(%cause, "cannot set an option of a socket");
+        }
+        Self { stream, waiting, stuck: None }
+    }
+
+    /// What became of a write of `bytes`: `Pending` for so long only.
+    fn limited(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stuck = None;
+            self.waiting.sent();
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
+        ready!(stuck.as_mut().poll(cx));
+        self.stuck = None;
+        // The system says that it takes bytes only when a third of its buffer is free. It has some
+        // room before, if the client reads slowly.
+        let socket = SockRef::from(&self.stream);
+        match socket.send(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // What the client did not read is not kept for it any longer.
+                drop(socket.set_linger(Some(Duration::ZERO)));
+                tracing::debug!("a connection ends: its client does not read");
+                Poll::Ready(Err(ErrorKind::TimedOut.into()))
+            }
+            sent => Poll::Ready(sent),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            this.waiting.received();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.limited(cx, written, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        this.limited(cx, written, first.map_or(&[], |slice| slice))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
