@@ -49,7 +49,7 @@ fn formats_are_known_by_their_names() {
 fn what_is_written_is_read_again() {
     for (format, file) in [(Format::Json, "a.json"), (Format::Csv, "a.csv")] {
         for name in ["Quillback", "=1+1", "a,\"b\"\nc", ""] {
-            let mut importer = Importer::new();
+            let mut importer = Importer::new(u64::MAX);
             importer.add_file(file, &written(format, name));
             let (import, errors) = importer.finish();
             assert_eq!(errors, [], "{name:?}");
@@ -80,7 +80,7 @@ fn times_beyond_the_calendar_are_numbers() {
         let mut writer = Writer::new(format, Vec::new()).unwrap();
         writer.write(&Visit { checkin: far, location: None }).unwrap();
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();
-        let mut importer = Importer::new();
+        let mut importer = Importer::new(u64::MAX);
         importer.add_file(file, &text);
         assert_eq!(importer.finish().0.checkins, [far], "{text}");
     }

@@ -7,11 +7,20 @@ use serde_json::value::RawValue;
 
 use super::error::Rule;
 
+/// The rule of everything that is said to have happened.
+pub(super) const LATER_THAN_NOW: &str = "must not be later than now";
+
+/// Times from 2000 to 2100 in seconds. In milliseconds they are in January and February 1970, when
+/// nobody checked in.
+const SECONDS: std::ops::Range<u64> = 946_684_800..4_102_444_800;
+
 /// Fields in their order, each as the raw text it is written as.
 ///
 /// Taking reports what is wrong instead of stopping there, so that one run shows every error.
 pub(super) struct Fields<'a> {
     left: Vec<(String, &'a RawValue)>,
+    /// No time is later, in milliseconds since 1970.
+    latest_ms: u64,
     taken: Vec<&'static str>,
     errors: Vec<FieldError>,
 }
@@ -23,8 +32,8 @@ pub(super) type FieldError = (String, Rule);
 pub(super) type Read<T> = fn(&RawValue) -> Result<T, String>;
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(left: Vec<(String, &'a RawValue)>) -> Self {
-        Self { left, taken: Vec::new(), errors: Vec::new() }
+    pub(super) fn new(left: Vec<(String, &'a RawValue)>, latest_ms: u64) -> Self {
+        Self { left, latest_ms, taken: Vec::new(), errors: Vec::new() }
     }
 
     pub(super) fn required<T>(&mut self, name: &'static str, read: Read<T>) -> Option<T> {
@@ -50,13 +59,24 @@ impl<'a> Fields<'a> {
         self.errors.push((name.to_owned(), Rule::Missing));
     }
 
+    /// Checks a time in milliseconds that was read.
+    pub(super) fn check_time(&mut self, name: &'static str, time_ms: Option<u64>) {
+        match time_ms {
+            Some(ms) if SECONDS.contains(&ms) => {
+                self.error(name, "must be in milliseconds since 1970, and looks like seconds");
+            }
+            Some(ms) if ms > self.latest_ms => self.error(name, LATER_THAN_NOW),
+            _ => {}
+        }
+    }
+
     pub(super) fn error(&mut self, name: &'static str, rule: &str) {
         self.errors.push((name.to_owned(), Rule::Value(rule.to_owned())));
     }
 
     /// All errors: those of the fields taken, then the fields that nobody took.
     pub(super) fn finish(self) -> Vec<FieldError> {
-        let Self { left, taken, mut errors } = self;
+        let Self { left, taken, mut errors, .. } = self;
         errors.extend(left.into_iter().map(|(name, _)| {
             let known = taken.contains(&name.as_str());
             (name, if known { Rule::Twice } else { Rule::Unknown })

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::decode::decode;
 use super::door::{self, Clock, HoursForm};
 use super::error::{Position, RecordError, RecordPlace, Rule, Section};
-use super::fields::{Entries, Fields};
+use super::fields::{Entries, Fields, LATER_THAN_NOW};
 use super::records::{CheckinRecord, DetailsRecord};
 use super::swarm::{self, SwarmVisit, Visibility};
 use super::{Import, UserRecord, records, table, value};
 use crate::domain::{
-    Checkin, CheckinId, Location, LocationDetails, LocationId, MAX_SAFE_INTEGER, NewCheckin,
-    UserId, Visit,
+    CLOCK_TOLERANCE_MS, Checkin, CheckinId, Location, LocationDetails, LocationId,
+    MAX_SAFE_INTEGER, NewCheckin, UserId, Visit,
 };
 
 /// Reads one file after the other, and remembers what it saw, so that ids and addresses are told
@@ -24,6 +25,9 @@ use crate::domain::{
 #[derive(Debug, Default)]
 pub struct Importer {
     import: Import,
+    /// No time is later, in milliseconds since 1970.
+    latest_ms: u64,
+    counts: Counts,
     visits: Vec<SwarmVisit>,
     not_public: NotPublic,
     /// The first file that is an export of Swarm.
@@ -43,6 +47,24 @@ pub struct NotPublic {
     pub for_friends: usize,
 }
 
+/// What the files had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Records by their section; check-ins of tables and of other services' exports among them.
+    records: [usize; Section::ALL.len()],
+    /// Rows of tables in which nothing stands; they are no records.
+    pub empty_rows: usize,
+    /// Files of which nobody can say what records they have.
+    pub damaged_files: usize,
+}
+
+impl Counts {
+    /// The number of records of a kind, right or wrong.
+    pub fn of(&self, section: Section) -> usize {
+        self.records[section as usize]
+    }
+}
+
 /// Only records that were taken are here: a refused one takes nobody's place.
 #[derive(Debug, Default)]
 struct Seen {
@@ -55,8 +77,11 @@ struct Seen {
 }
 
 impl Importer {
-    pub fn new() -> Self {
-        Self::default()
+    /// Nothing is read yet. What is said to have happened after `now_ms` (milliseconds since 1970) is
+    /// wrong, but for what clocks may differ.
+    pub fn new(now_ms: u64) -> Self {
+        let latest_ms = now_ms.saturating_add(CLOCK_TOLERANCE_MS);
+        Self { latest_ms, ..Self::default() }
     }
 
     /// Reads opening hours without am and pm like this.
@@ -65,14 +90,32 @@ impl Importer {
         Self { hours, ..self }
     }
 
-    /// Reads one file; `file` is the name that errors give it, and by which a table is known.
+    /// Reads one file, if it is a text; see [`add_file`](Self::add_file).
+    pub fn add_bytes(&mut self, file: &str, bytes: &[u8]) {
+        match decode(bytes) {
+            Ok(text) => self.add_file(file, text),
+            Err((line, rule)) => {
+                self.counts.damaged_files += 1;
+                let place = RecordPlace { file: file.into(), position: Position::Line(line) };
+                self.report(&place, None, Rule::Value(rule));
+            }
+        }
+    }
+
+    /// What the files had so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Reads one file; `file` is the name that errors give it. A table is known by its name, or if
+    /// that says nothing by not beginning as JSON does.
     ///
     /// Time and memory grow with the length of the text: each section is a list of slices of it.
     pub fn add_file(&mut self, file: &str, text: &str) {
         // Some editors put a byte order mark first, which JSON does not know.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let of_file = RecordPlace { file: file.into(), position: Position::File };
-        if table::is_table(file) {
+        if table::is_table(file, text) {
             self.add_table(&of_file, text);
         } else if let Some(items) = swarm::items(text) {
             self.add_visits(&of_file, items);
@@ -157,9 +200,12 @@ impl Importer {
     fn add_sections(&mut self, of_file: &RecordPlace, text: &str) {
         let entries = match serde_json::from_str(text) {
             Ok(Entries(entries)) => entries,
-            Err(error) => return self.report(of_file, None, malformed(&error)),
+            Err(error) => {
+                self.counts.damaged_files += 1;
+                return self.report(of_file, None, malformed(&error));
+            }
         };
-        let mut fields = Fields::new(entries);
+        let mut fields = Fields::new(entries, self.latest_ms);
         for section in Section::ALL {
             let Some(raw) = fields.take(section.as_str()) else {
                 continue;
@@ -182,6 +228,7 @@ impl Importer {
             Section::LocationDetails => self.clock_of(&of_file.file, &raws),
             _ => Clock::TwentyFourHours,
         };
+        self.counts.records[section as usize] += raws.len();
         for (index, raw) in raws.into_iter().enumerate() {
             let place = of_file.at(Position::Record(section, index));
             match section {
@@ -214,12 +261,19 @@ impl Importer {
     }
 
     fn add_table(&mut self, of_file: &RecordPlace, text: &str) {
-        for row in table::rows(text) {
+        let table = table::read(text);
+        self.counts.records[Section::Checkins as usize] += table.count;
+        self.counts.empty_rows += table.empty;
+        for row in table.rows {
             let place = of_file.at(Position::Line(row.line));
             match row.cells {
                 Ok(cells) => {
                     let cells = cells.iter().map(|(name, cell)| (name.clone(), &**cell)).collect();
-                    let record = self.read_fields(&place, Fields::new(cells), records::checkin);
+                    let record = self.read_fields(
+                        &place,
+                        Fields::new(cells, self.latest_ms),
+                        records::checkin,
+                    );
                     self.add_checkin_record(place, record);
                 }
                 Err((column, rule)) => self.report(&place, column.as_deref(), rule),
@@ -229,9 +283,14 @@ impl Importer {
 
     fn add_visits(&mut self, of_file: &RecordPlace, items: Vec<&RawValue>) {
         self.export.get_or_insert_with(|| Arc::clone(&of_file.file));
+        self.counts.records[Section::Checkins as usize] += items.len();
         for (index, raw) in items.into_iter().enumerate() {
             let place = of_file.at(Position::Item(index));
             match swarm::visit(raw, place.clone()) {
+                Ok(Some(visit)) if visit.time_ms > self.latest_ms => {
+                    let rule = Rule::Value(LATER_THAN_NOW.to_owned());
+                    self.report(&place, Some("createdAt"), rule);
+                }
                 Ok(Some(visit)) => self.visits.push(visit),
                 Ok(None) => self.not_public.private += 1,
                 Err((field, rule)) => self.report(&place, Some(field), rule),
@@ -311,7 +370,9 @@ impl Importer {
         record: fn(&mut Fields<'_>) -> Option<T>,
     ) -> Option<T> {
         match value::entries(raw) {
-            Ok(Entries(entries)) => self.read_fields(place, Fields::new(entries), record),
+            Ok(Entries(entries)) => {
+                self.read_fields(place, Fields::new(entries, self.latest_ms), record)
+            }
             Err(rule) => {
                 self.report(place, None, Rule::Value(rule));
                 None

@@ -32,7 +32,7 @@
 //! | field | rule |
 //! | --- | --- |
 //! | `id` of a check-in | may be absent where there is a `time` |
-//! | `time` | RFC 3339, or milliseconds since 1970; when it is not given, the id says it |
+//! | `time` | RFC 3339, or milliseconds since 1970; when it is not given, the id says it. Neither is later than now |
 //! | `locationName` `longitude` `latitude` of a check-in | may be there, as our exports have them, and are not used |
 //! | `lastName` | may be empty |
 //! | `password` | an argon2 PHC string or a bcrypt hash is kept; what looks like a hash of another kind, or costs too much to check, is refused; anything else is the password itself |
@@ -51,6 +51,7 @@
 //! with the check-ins of the same run in them. What is stored are the figures without these, see
 //! [`take_out_checkins`]: the processor adds them when it counts the log.
 
+mod decode;
 mod door;
 mod error;
 mod fields;
@@ -70,7 +71,7 @@ mod tests;
 pub use door::{Clock, HoursForm};
 pub use error::{Position, RecordError, RecordPlace, Rule, Section};
 pub use figures::take_out_checkins;
-pub use importer::{Importer, NotPublic};
+pub use importer::{Counts, Importer, NotPublic};
 pub use matching::{Places, Venues, add_visits};
 pub use records::{Password, UserRecord};
 pub use swarm::{SwarmVisit, Venue, Visibility};

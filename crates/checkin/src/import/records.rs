@@ -8,8 +8,8 @@ use unicode_normalization::UnicodeNormalization;
 use super::fields::Fields;
 use super::value;
 use crate::domain::{
-    CheckinId, Email, Location, LocationDetails, LocationId, MAX_PASSWORD_BYTES, NewCheckin,
-    OpeningHours, PasswordHash, PasswordHashError, StarRating, User, UserId, Weekday,
+    CheckinId, Email, Location, LocationDetails, LocationId, MAX_PASSWORD_BYTES, MAX_SAFE_INTEGER,
+    NewCheckin, OpeningHours, PasswordHash, PasswordHashError, StarRating, User, UserId, Weekday,
 };
 
 /// A user whose password may still have to be hashed.
@@ -85,6 +85,7 @@ pub(super) fn user(fields: &mut Fields<'_>) -> Option<UserRecord> {
     let num_checkins = fields.optional("numCheckins", value::whole);
     let last_checkin = fields.optional("lastCheckin", value::moment);
     let last_seen_at = fields.optional("lastSeenAt", value::last_place);
+    fields.check_time("lastCheckin", last_checkin.flatten());
     Some(UserRecord {
         id: id?,
         first_name: first_name?,
@@ -175,6 +176,11 @@ pub(super) fn checkin(fields: &mut Fields<'_>) -> Option<CheckinRecord> {
     fields.optional("locationName", value::any_text);
     fields.optional("longitude", value::degrees);
     fields.optional("latitude", value::degrees);
+    fields.check_time("time", time_ms.flatten());
+    if id.flatten().is_some_and(|id| id.seq > MAX_SAFE_INTEGER) {
+        fields.error("id", "must have a sequence number of at most 9007199254740991");
+    }
+    fields.check_time("id", id.flatten().map(|id| id.ms));
     let (id, time_ms) = (id?, time_ms?);
     let Some(time_ms) = time_ms.or(id.map(|id| id.ms)) else {
         fields.missing("id");

@@ -14,7 +14,7 @@ fn details() -> String {
 }
 
 fn import(files: &[&str]) -> (Import, Vec<RecordError>) {
-    let mut importer = Importer::new();
+    let mut importer = Importer::new(u64::MAX);
     for (file, text) in ["a.json", "b.json", "c.json"].iter().zip(files) {
         importer.add_file(file, text);
     }
@@ -274,7 +274,7 @@ fn wrong_hours_cost_their_day() {
         ("[{\"day\":\"Friday\",\"hours\":9}]", "Friday must be a text"),
         (&format!("{friday},{{\"day\":\"Monday\",\"hours\":\"9-5\"}}]"), "Monday must not close"),
     ] {
-        let mut importer = Importer::new();
+        let mut importer = Importer::new(u64::MAX);
         let details = with(&details(), "hours", Some(hours));
         importer.add_file("a.json", &format!(r#"{{"locationDetails":[{details}]}}"#));
         let left_out = importer.left_out_fields().to_vec();
@@ -294,7 +294,7 @@ fn the_clock_of_hours_is_that_of_the_file_or_a_given_one() {
         format!(r#"{{"locationDetails":[{details}]}}"#)
     };
     let read = |form: &str, hours: &str| {
-        let mut importer = Importer::new().hours(form.parse().unwrap());
+        let mut importer = Importer::new(u64::MAX).hours(form.parse().unwrap());
         importer.add_file("a.json", &file(hours));
         let clock = importer.clocks().first().map(|(_, clock)| *clock);
         let (import, _) = importer.finish();

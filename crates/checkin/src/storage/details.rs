@@ -93,7 +93,7 @@ mod tests {
         for details in crate::demo::data(1_788_220_800_000).details {
             let text = to_json(&details);
             assert_eq!(from_json(details.id, &text).unwrap(), details);
-            let mut importer = Importer::new();
+            let mut importer = Importer::new(u64::MAX);
             importer.add_file("details.json", &format!(r#"{{"locationDetails":[{text}]}}"#));
             let (import, errors) = importer.finish();
             assert_eq!((import.details, errors), (vec![details], vec![]));

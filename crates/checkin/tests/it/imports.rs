@@ -74,10 +74,11 @@ fn wrong_rows_are_named_and_the_rest_is_loaded() {
     says(&rows, "rows.csv: line 5, time: must be a time");
     says(&rows, "check-ins: 1-");
     says(&rows, "check-ins: 3 loaded");
-    fails(&rows, &["1 errors, 1 records refused"]);
+    says(&rows, "3 loaded, 0 there already, 2 refused (5 in the files)");
+    fails(&rows, &["2 of 5 records refused; the rest is loaded"]);
     let columns = load(&site, "columns.csv", &format!("colour,{TABLE}"), &[]);
     says(&columns, "columns.csv: line 1, colour: is not known");
-    fails(&columns, &["1 errors"]);
+    fails(&columns, &["3 of 3 records refused"]);
 }
 
 /// A place of the demo, and what an export would say of a visit there.
@@ -115,9 +116,9 @@ fn an_export_is_loaded_once(site: &Site) {
     let flags = ["--user", "al.appelhof@example.com", "--stars", "4"];
     let known = load(site, "checkins1.json", &export(), &flags);
     let rule = "must be a place within 250 m; none is named \"Elsewhere\"";
-    says(&known, &format!("checkins1.json: items[2].venue: {rule}"));
+    says(&known, &format!("checkins1.json: items[].venue: {rule}"));
     says(&known, "check-ins: 2 loaded, 0 there already");
-    fails(&known, &["2 errors"]);
+    fails(&known, &["2 of 4 records refused"]);
 
     let user = USER.to_string();
     let flags = ["--user", &user, "--stars", "4", "--new-places", "gym"];

@@ -21,6 +21,7 @@ mod harness;
 mod idempotency;
 mod imports;
 mod intruders;
+mod loads;
 mod metrics;
 mod password_changes;
 mod passwords;

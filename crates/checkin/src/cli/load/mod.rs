@@ -1,23 +1,26 @@
 //! `checkin load`
 
+mod errors;
 mod hash;
 mod store;
 mod swarm;
 
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use self::store::load;
+use self::store::{Files, load};
 use super::account::Account;
 use super::say;
 use crate::app::App;
 use crate::config::Common;
 use crate::demo;
 use crate::domain::{Category, StarRating};
-use crate::import::{Clock, HoursForm, Importer, RecordError};
+use crate::import::{Clock, HoursForm, Importer};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -25,8 +28,8 @@ Examples:
   checkin load users.json locations.json
   checkin load swarm.json --user al@example.com --stars 4 --new-places other";
 
-/// Wrong records that are shown one by one; the rest is counted.
-const SHOWN: usize = 100;
+/// The file name that stands for the standard input.
+const STDIN: &str = "-";
 
 /// The demo's check-ins lie in the ninety days before the first of November 2026. A fixed day, so
 /// that loading the demo again, whenever, changes nothing.
@@ -35,7 +38,7 @@ const DEMO_NOW_MS: u64 = 1_793_491_200_000;
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// JSON files with users, locations, locationDetails and checkins; CSV files with check-ins; the
-    /// check-ins of a Swarm (Foursquare) export
+    /// check-ins of a Swarm (Foursquare) export; - is the standard input
     #[arg(value_name = "FILE", required_unless_present = "demo")]
     files: Vec<PathBuf>,
 
@@ -47,6 +50,10 @@ pub(super) struct Options {
     /// twelve-hour times if none is above 12 and some close before they open
     #[arg(long, value_name = "FORM", default_value = "auto", conflicts_with = "demo")]
     hours: HoursForm,
+
+    /// Prints every error, and not each kind of error once with the number of times
+    #[arg(long)]
+    all_errors: bool,
 
     #[command(flatten)]
     export: Unsaid,
@@ -85,31 +92,44 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     if options.demo {
         return load_demo(&app).await;
     }
-    let mut importer = Importer::new().hours(options.hours);
+    let mut importer = Importer::new(now_ms()).hours(options.hours);
     for path in &options.files {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-        importer.add_file(&name, &text);
+        let (name, bytes) = read(path)?;
+        importer.add_bytes(&name, &bytes);
     }
     swarm::add_visits(&app, &mut importer, &options.export).await?;
-    let not_public = importer.not_public();
+    let (not_public, counts) = (importer.not_public(), importer.counts());
     for (file, clock) in importer.clocks() {
         say(taken_for(file, *clock))?;
     }
-    let left_out = importer.left_out_fields().to_vec();
+    let left_out_fields = importer.left_out_fields().to_vec();
     let (import, errors) = importer.finish();
-    show(&errors)?;
-    show(&left_out)?;
-    swarm::say_not_public(not_public)?;
-    let refused = load(&app, import).await?;
-    if refused + errors.len() + left_out.len() > 0 {
-        bail!(
-            "{} errors, {refused} records refused, {} opening hours left out; the rest is loaded",
-            errors.len(),
-            left_out.len()
-        );
+    for errors in [&errors, &left_out_fields] {
+        let lines = match options.all_errors {
+            true => errors.iter().map(ToString::to_string).collect(),
+            false => errors::grouped(errors),
+        };
+        lines.iter().try_for_each(say)?;
     }
-    Ok(ExitCode::SUCCESS)
+    swarm::say_not_public(not_public)?;
+    let left_out = not_public.private + not_public.for_friends;
+    let files = Files { counts, left_out, all_errors: options.all_errors };
+    let refused = load(&app, import, files).await?;
+    if counts.empty_rows > 0 {
+        say(format_args!("empty rows: {} passed over", counts.empty_rows))?;
+    }
+    let parts = errors.len() + left_out_fields.len();
+    let mut what = refusal(refused, files.records(), counts.damaged_files, parts);
+    if !left_out_fields.is_empty()
+        && let Some(what) = &mut what
+        && refused > 0
+    {
+        *what += &format!(", {} opening hours left out", left_out_fields.len());
+    }
+    match what {
+        Some(what) => bail!("{what}; the rest is loaded"),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn taken_for(file: &str, clock: Clock) -> String {
@@ -125,17 +145,45 @@ fn taken_for(file: &str, clock: Clock) -> String {
     }
 }
 
-fn show(errors: &[RecordError]) -> std::io::Result<()> {
-    errors.iter().take(SHOWN).try_for_each(say)?;
-    match errors.len().checked_sub(SHOWN) {
-        None | Some(0) => Ok(()),
-        Some(more) => say(format_args!("… and {more} more errors")),
+/// The name of a file in messages, and what is in it.
+fn read(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+    if path == Path::new(STDIN) {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).context("cannot read the standard input")?;
+        return Ok(("standard input".to_owned(), bytes));
     }
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    Ok((name, bytes))
+}
+
+/// What was refused, if anything was.
+fn refusal(refused: usize, records: usize, damaged: usize, errors: usize) -> Option<String> {
+    let files = match damaged {
+        0 => None,
+        1 => Some("1 file cannot be read".to_owned()),
+        _ => Some(format!("{damaged} files cannot be read")),
+    };
+    let records = (refused > 0).then(|| format!("{refused} of {records} records refused"));
+    let parts: Vec<String> = [files, records].into_iter().flatten().collect();
+    match (parts.is_empty(), errors) {
+        (false, _) => Some(parts.join(", ")),
+        (true, 0) => None,
+        // Of a record that was taken, or of a list as a whole.
+        (true, 1) => Some("1 part of the files refused".to_owned()),
+        (true, _) => Some(format!("{errors} parts of the files refused")),
+    }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Loads the demo data; what is there already stays as it is.
 pub(super) async fn load_demo(app: &App) -> anyhow::Result<ExitCode> {
-    let refused = load(app, demo::data(DEMO_NOW_MS)).await?;
+    let refused = load(app, demo::data(DEMO_NOW_MS), Files::default()).await?;
     // Check-ins of the demo cannot go behind later ones.
     if refused > 0 {
         say(format_args!("{refused} records of the demo data do not fit what is there already"))?;

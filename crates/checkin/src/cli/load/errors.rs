@@ -1,0 +1,127 @@
+//! What is wrong in the files, each kind of error once.
+
+use std::collections::HashMap;
+
+use crate::import::{Position, RecordError, Rule};
+
+/// Kinds of errors that are shown; the rest is counted.
+const KINDS: usize = 100;
+
+/// Places of one kind of error that are shown.
+const PLACES: usize = 5;
+
+/// The lines that name the errors: those of one kind in one line, with their number and the first
+/// places.
+pub(super) fn grouped(errors: &[RecordError]) -> Vec<String> {
+    let mut kinds: HashMap<Kind, usize> = HashMap::new();
+    let mut groups: Vec<Vec<&RecordError>> = Vec::new();
+    for error in errors {
+        let group = *kinds.entry(Kind::of(error)).or_insert(groups.len());
+        match groups.get_mut(group) {
+            Some(group) => group.push(error),
+            None => groups.push(vec![error]),
+        }
+    }
+    let mut lines: Vec<String> = groups.iter().take(KINDS).map(|group| line(group)).collect();
+    if let Some(more) = groups.len().checked_sub(KINDS).filter(|more| *more > 0) {
+        lines.push(format!("… and {more} more kinds of errors"));
+    }
+    if groups.len() < errors.len() || groups.len() > KINDS {
+        lines.push("--all-errors prints every error".to_owned());
+    }
+    lines
+}
+
+fn line(group: &[&RecordError]) -> String {
+    let [error, _, ..] = group else {
+        return group.iter().map(ToString::to_string).collect();
+    };
+    let Kind { file, list, field, rule } = Kind::of(error);
+    let what = match (list.as_str(), field) {
+        (list, Some(field)) if list.is_empty() || list == "lines" => format!("{field}: "),
+        ("" | "lines", None) => String::new(),
+        (list, Some(field)) => format!("{list}[].{field}: "),
+        (list, None) => format!("{list}[]: "),
+    };
+    let places: Vec<String> =
+        group.iter().take(PLACES).map(|error| number(error.place.position)).collect();
+    let at = if list == "lines" { "lines " } else { "" };
+    let more = if group.len() > PLACES { ", …" } else { "" };
+    format!("{file}: {what}{rule} ({} times: {at}{}{more})", group.len(), places.join(", "))
+}
+
+/// What errors have in common that are one.
+#[derive(PartialEq, Eq, Hash)]
+struct Kind {
+    file: String,
+    list: String,
+    field: Option<String>,
+    rule: String,
+}
+
+impl Kind {
+    fn of(error: &RecordError) -> Self {
+        let list = match error.place.position {
+            Position::File => String::new(),
+            Position::Section(section) | Position::Record(section, _) => section.to_string(),
+            Position::Line(_) => "lines".to_owned(),
+            Position::Item(_) => "items".to_owned(),
+        };
+        let rule = match &error.rule {
+            Rule::SameId { .. } => "must not be the id of an earlier record".to_owned(),
+            Rule::SameVisit { .. } => "must not be the same visit as an earlier one".to_owned(),
+            Rule::SameEmail { .. } => "must not be the address of an earlier user".to_owned(),
+            rule => rule.to_string(),
+        };
+        let field = error.field.as_ref().map(|field| field.escape_debug().to_string());
+        Self { file: error.place.file.to_string(), list, field, rule }
+    }
+}
+
+fn number(position: Position) -> String {
+    match position {
+        Position::File | Position::Section(_) => String::new(),
+        Position::Line(line) => line.to_string(),
+        Position::Record(_, index) | Position::Item(index) => index.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::Importer;
+
+    fn errors(file: &str, text: &str) -> Vec<String> {
+        let mut importer = Importer::new(u64::MAX);
+        importer.add_file(file, text);
+        grouped(&importer.finish().1)
+    }
+
+    #[test]
+    fn the_same_error_two_hundred_times_is_one() {
+        let users =
+            vec![r#"{"id":0,"firstName":"A","lastName":"","email":"x","password":"y"}"#; 200];
+        assert_eq!(
+            errors("a.json", &format!(r#"{{"users":[{}]}}"#, users.join(","))),
+            [
+                "a.json: users[].id: must be at least 1 (200 times: 0, 1, 2, 3, 4, …)",
+                "a.json: users[].email: must contain exactly one @ (200 times: 0, 1, 2, 3, 4, …)",
+                "--all-errors prints every error",
+            ]
+        );
+        let rows = "userId,locationId,starRating,time\n1,2,6,5\n1,2,7,5\n1,2\n1,2,5,soon\n";
+        let lines = errors("a.csv", rows);
+        let rule = "must be a whole number from 0 to 5";
+        assert_eq!(lines[0], format!("a.csv: starRating: {rule} (2 times: lines 2, 3)"));
+        assert_eq!(lines[1], "a.csv: line 4: must have 4 cells, as many as there are columns");
+        assert!(lines[2].starts_with("a.csv: line 5, time: must be a time"), "{lines:?}");
+    }
+
+    #[test]
+    fn kinds_are_limited() {
+        let fields: Vec<String> = (0..150).map(|n| format!(r#""f{n}":1"#)).collect();
+        let lines = errors("a.json", &format!("{{{}}}", fields.join(",")));
+        assert_eq!(lines.len(), 102);
+        assert_eq!(lines[100], "… and 50 more kinds of errors");
+    }
+}
