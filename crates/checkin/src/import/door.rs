@@ -18,7 +18,7 @@ const DAY_MIN: u16 = 24 * 60;
 /// How hours without am and pm are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HoursForm {
-    /// As the hours of the file show, see [`clock`].
+    /// As the hours of the file show.
     #[default]
     Auto,
     /// On this clock.

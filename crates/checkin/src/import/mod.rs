@@ -41,7 +41,7 @@
 //! | `averageStars` | may be there, from 0 to 5, and is not used: it follows from the other two |
 //! | `website` `phone` `socials` | absent, `null` or empty when there is none |
 //! | `socials` | network and handle, as one object or as a list of objects |
-//! | `hours` | every day once, in any order, as [`door`] describes; a wrong day is left out and reported |
+//! | `hours` | every day once, in any order, as `import::door` describes; a wrong day is left out and reported |
 //!
 //! Every other field is required, and fields that are not known are an error, because a misspelt
 //! one would otherwise be lost without a word. A wrong record is reported and left out; the rest
