@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Common, StoreUrl};
 use crate::domain::{PasswordHash, User};
+use crate::http::document::front_door;
 use crate::http::{Metrics, Probes, Proxy, Stack, StrictTransport, Tasks};
 use crate::passwords::Passwords;
 use crate::services::api::{Stores, Upstream};
@@ -272,6 +273,13 @@ impl App {
         let stack = self.stack(Metrics::new(name));
         let routes = services.iter().map(|service| service.counted_by(&stack.metrics));
         stack.around(routes.fold(OpenApiRouter::new(), OpenApiRouter::merge))
+    }
+
+    /// The console's port: the routes of these services, and `/` for people.
+    pub fn console_port(&self, services: &[&Service]) -> Router {
+        let stack = self.stack(Metrics::new("console"));
+        let routes = services.iter().map(|service| service.counted_by(&stack.metrics));
+        stack.around(routes.fold(front_door(), OpenApiRouter::merge))
     }
 
     /// The port of a processor, which has no routes but the probes and its own metrics.

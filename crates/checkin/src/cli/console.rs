@@ -53,13 +53,8 @@ pub(super) async fn run(
     let receiver = app.receiver(true, options.checkins.settings());
     let api = app.api(upstream, stop.clone().wait());
     announce(listener.local_addr()?);
-    serve(
-        listener,
-        app.port("console", &[&auth, &receiver, &api]),
-        config.keep_alive_timeout,
-        stop,
-    )
-    .await;
+    serve(listener, app.console_port(&[&auth, &receiver, &api]), config.keep_alive_timeout, stop)
+        .await;
     app.finish().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -122,7 +122,7 @@ pub(super) async fn run(
         counting,
         serve(
             console_listener,
-            app.port("console", &[&auth, &receiver, &api]),
+            app.console_port(&[&auth, &receiver, &api]),
             keep_alive,
             stop.clone()
         ),

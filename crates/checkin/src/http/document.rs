@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Redirect;
 use axum::routing::get;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::header::HeaderBuilder;
@@ -13,6 +14,7 @@ use utoipa::openapi::{
     ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, ServerBuilder,
 };
 use utoipa::{IntoResponses, Modify, OpenApi, PartialSchema};
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::caching::Cached;
@@ -78,6 +80,12 @@ pub(super) fn routes(document: Document) -> Router {
             HeaderValue::from_static("no-cache"),
         ));
     Router::new().route("/openapi.json", get(show)).merge(page)
+}
+
+/// `/`, for a port that people visit: it leads to `/docs/`.
+#[must_use]
+pub fn front_door() -> OpenApiRouter {
+    OpenApiRouter::new().route("/", get(async || Redirect::to("/docs/")))
 }
 
 type Responses = BTreeMap<String, RefOr<Response>>;
