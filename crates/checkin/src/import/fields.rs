@@ -23,6 +23,7 @@ pub(super) struct Fields<'a> {
     latest_ms: u64,
     taken: Vec<&'static str>,
     errors: Vec<FieldError>,
+    left_out: Vec<FieldError>,
 }
 
 /// The name of a field, and what is wrong with it.
@@ -33,7 +34,7 @@ pub(super) type Read<T> = fn(&RawValue) -> Result<T, String>;
 
 impl<'a> Fields<'a> {
     pub(super) fn new(left: Vec<(String, &'a RawValue)>, latest_ms: u64) -> Self {
-        Self { left, latest_ms, taken: Vec::new(), errors: Vec::new() }
+        Self { left, latest_ms, taken: Vec::new(), errors: Vec::new(), left_out: Vec::new() }
     }
 
     pub(super) fn required<T>(&mut self, name: &'static str, read: Read<T>) -> Option<T> {
@@ -52,6 +53,23 @@ impl<'a> Fields<'a> {
             Some(raw) if raw.get() != "null" => self.read(name, raw, read),
             _ => Some(T::default()),
         }
+    }
+
+    /// A field that the record can do without: the default stands for one that is wrong, too.
+    pub(super) fn dispensable<T: Default>(&mut self, name: &'static str, read: Read<T>) -> T {
+        let raw = self.take(name).filter(|raw| raw.get() != "null");
+        match raw.map(read).transpose() {
+            Ok(value) => value.unwrap_or_default(),
+            Err(rule) => {
+                self.left_out.push((name.to_owned(), Rule::Value(rule)));
+                T::default()
+            }
+        }
+    }
+
+    /// The fields that are wrong and that the record does without, once.
+    pub(super) fn left_out(&mut self) -> Vec<FieldError> {
+        std::mem::take(&mut self.left_out)
     }
 
     /// A field that must be there because others are not.

@@ -337,11 +337,7 @@ impl Importer {
             return self.report(&place, Some("id"), rule);
         }
         let (hours, wrong) = door::week(days, clock);
-        self.left_out_fields.extend(wrong.into_iter().map(|rule| RecordError {
-            place: place.clone(),
-            field: Some("hours".to_owned()),
-            rule: Rule::Value(rule),
-        }));
+        wrong.into_iter().for_each(|rule| self.leave_out(&place, "hours", Rule::Value(rule)));
         self.import.details.push(LocationDetails { hours, ..details });
     }
 
@@ -361,6 +357,11 @@ impl Importer {
             Ok(()) => self.import.checkins.push(Checkin { time_ms, ..checkin.with_id(id) }),
             Err(rule) => self.report(&place, Some("id"), rule),
         }
+    }
+
+    fn leave_out(&mut self, place: &RecordPlace, field: &str, rule: Rule) {
+        let (place, field) = (place.clone(), Some(field.to_owned()));
+        self.left_out_fields.push(RecordError { place, field, rule });
     }
 
     fn read<T>(
@@ -387,8 +388,12 @@ impl Importer {
         record: fn(&mut Fields<'_>) -> Option<T>,
     ) -> Option<T> {
         let record = record(&mut fields);
+        let left_out = fields.left_out();
         let errors = fields.finish();
         let right = errors.is_empty();
+        if right {
+            left_out.into_iter().for_each(|(field, rule)| self.leave_out(place, &field, rule));
+        }
         for (field, rule) in errors {
             self.report(place, Some(&field), rule);
         }

@@ -144,16 +144,16 @@ pub(super) struct DetailsRecord {
 pub(super) fn details(fields: &mut Fields<'_>) -> Option<DetailsRecord> {
     let id = fields.required("id", value::id);
     let description = fields.required("description", value::description);
-    let website = fields.optional("website", value::optional);
-    let phone = fields.optional("phone", value::phone);
-    let socials = fields.optional("socials", value::socials);
+    let website = fields.dispensable("website", value::optional);
+    let phone = fields.dispensable("phone", value::phone);
+    let socials = fields.dispensable("socials", value::socials);
     let days = fields.required("hours", value::days);
     let details = LocationDetails {
         id: id?,
         description: description?,
-        website: website?,
-        phone: phone?,
-        socials: socials?,
+        website,
+        phone,
+        socials,
         hours: OpeningHours::default(),
     };
     Some(DetailsRecord { details, days: days? })

@@ -140,10 +140,6 @@ fn each_field_names_its_rule() {
         location("numStars", Some("1"), "must be at most five times"),
         location("averageStars", Some("5.1"), "must be a number from 0 to 5"),
         detail("description", Some("\"\\u0007\""), "must not contain control"),
-        detail("website", Some("\"javascript:alert(1)\""), "must be a web address"),
-        detail("phone", Some("5"), "must be a text"),
-        detail("socials", Some("\"x\""), "must be an object"),
-        detail("socials", Some("{\"instagram\":\"\"}"), "handle must not be empty"),
         detail("hours", Some("\"9-5\""), "must be a list"),
         checkin("id", Some("\"5\""), "must be milliseconds"),
         checkin("userId", Some("\"x\""), "must be a whole number"),
@@ -262,6 +258,28 @@ fn a_large_file_takes_time_in_proportion() {
         .collect();
     let (import, errors) = one(Section::Checkins, &checkins.join(","));
     assert_eq!((import.checkins.len(), errors.len()), (100_000, 0));
+}
+
+#[test]
+fn details_do_without_a_field_that_is_wrong() {
+    for (field, value, rule) in [
+        ("website", "\"javascript:alert(1)\"", "must be a web address"),
+        ("website", "\"www.new,york.com\"", "must be a web address"),
+        ("phone", "5", "must be a text"),
+        ("socials", "\"x\"", "must be an object"),
+        ("socials", "{\"instagram\":\"\"}", "handle must not be empty"),
+    ] {
+        let mut importer = Importer::new(u64::MAX);
+        let record = with(&details(), field, Some(value));
+        importer.add_file("a.json", &format!(r#"{{"locationDetails":[{record}]}}"#));
+        let left_out: Vec<String> =
+            importer.left_out_fields().iter().map(ToString::to_string).collect();
+        let (import, errors) = importer.finish();
+        let (expected, _) = one(Section::LocationDetails, &details());
+        assert_eq!((import, errors), (expected, vec![]), "{field}: {value}");
+        let start = format!("a.json: locationDetails[0].{field}: {rule}");
+        assert!(left_out[0].starts_with(&start) && left_out.len() == 1, "{left_out:?} {start}");
+    }
 }
 
 #[test]

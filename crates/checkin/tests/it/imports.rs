@@ -317,12 +317,14 @@ async fn hours_on_a_door_are_loaded(site: &Site) {
     let mut wrong = details(216);
     wrong["hours"][0]["hours"] = json!("from time to time");
     wrong["hours"][1]["hours"] = json!("9-17");
+    wrong["website"] = json!("www.new,york.com");
     let file = json!({"locations": [place(216)], "locationDetails": [wrong]}).to_string();
     let again = load(site, "more.json", &file, &["--hours", "12h"]);
     says(&again, "details: 1 loaded");
     says(&again, "more.json: locationDetails[0].hours: Monday must be hours like");
     says(&again, "more.json: locationDetails[0].hours: Tuesday must have hours from 1 to 12");
-    assert_eq!(again.code, 1);
+    says(&again, "more.json: locationDetails[0].website: must be a web address");
+    fails(&again, &["3 fields left out; the rest is loaded"]);
     let (api, hours) = (site.api(&[]), |id, day| format!("/api/location/{id}/hours/{day}"));
     for id in [1, 215, 216] {
         let sunday = api.client().get(&hours(id, "Sunday")).await.json();

@@ -118,18 +118,17 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     if counts.empty_rows > 0 {
         say(format_args!("empty rows: {} passed over", counts.empty_rows))?;
     }
-    let parts = errors.len() + left_out_fields.len();
-    let mut what = refusal(refused, files.records(), counts.damaged_files, parts);
-    if !left_out_fields.is_empty()
-        && let Some(what) = &mut what
-        && refused > 0
-    {
-        *what += &format!(", {} opening hours left out", left_out_fields.len());
+    let records = refusal(refused, files.records(), counts.damaged_files, errors.len());
+    let fields = match left_out_fields.len() {
+        0 => None,
+        1 => Some("1 field left out".to_owned()),
+        fields => Some(format!("{fields} fields left out")),
+    };
+    let what: Vec<String> = [records, fields].into_iter().flatten().collect();
+    if what.is_empty() {
+        return Ok(ExitCode::SUCCESS);
     }
-    match what {
-        Some(what) => bail!("{what}; the rest is loaded"),
-        None => Ok(ExitCode::SUCCESS),
-    }
+    bail!("{}; the rest is loaded", what.join(", "))
 }
 
 fn taken_for(file: &str, clock: Clock) -> String {
