@@ -111,7 +111,7 @@ fn a_hash_is_kept_and_a_password_is_not_shown() {
 #[test]
 fn each_field_names_its_rule() {
     let details = details();
-    let long = format!("{:?}", "e\u{301}".repeat(257));
+    let long = format!("\"{}\"", "e\u{301}".repeat(257));
     let costly = format!("{:?}", BCRYPT.replace("$05$", "$31$"));
     let user = |field, value, rule| (Section::Users, USER, field, value, rule);
     let location = |field, value, rule| (Section::Locations, LOCATION, field, value, rule);
@@ -136,7 +136,7 @@ fn each_field_names_its_rule() {
         user("numCheckins", Some("\"\""), "must be a whole number"),
         user("shoeSize", Some("44"), "is not known"),
         location("category", Some("\"pub\""), "must be one of retail"),
-        location("location", Some("\"37.8,-122.27\""), "latitude must be"),
+        location("location", Some("\"37.8,-122.27\""), "must have a latitude"),
         location("numStars", Some("1"), "must be at most five times"),
         location("averageStars", Some("5.1"), "must be a number from 0 to 5"),
         detail("description", Some("\"\\u0007\""), "must not contain control"),
