@@ -3,8 +3,9 @@
 mod embedded;
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
@@ -18,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::{Common, StoreUrl};
 use crate::domain::{PasswordHash, User};
 use crate::http::document::front_door;
-use crate::http::{Metrics, Probes, Proxy, Stack, StrictTransport, Tasks};
+use crate::http::{Metrics, Probes, Proxy, Readiness, Stack, StrictTransport, Tasks};
 use crate::passwords::Passwords;
 use crate::services::api::{Stores, Upstream};
 use crate::services::processor::Progress;
@@ -28,11 +29,14 @@ use crate::session_secret;
 use crate::storage::redis::RedisStorage;
 use crate::storage::sqlite::{self, SqliteStorage};
 use crate::storage::{
-    BulkLoad, CheckinConsumer, CheckinLog, Directory, Health, History, LocationRepository,
-    SwarmLoad, UserRepository, WeatherCache,
+    BulkLoad, CheckinConsumer, CheckinLog, Directory, Fault, Finding, Health, History,
+    LocationRepository, SwarmLoad, UserRepository, WeatherCache,
 };
 
 pub use self::embedded::{Copied, Examination, back_up, examine, restore};
+
+/// How long a service that started without its store waits before it tries again.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// The session cookie's name.
 const COOKIE: &str = "checkinapp";
@@ -72,6 +76,9 @@ pub struct App {
     /// What goes on when its request has ended.
     tasks: Tasks,
     store: StoreUrl,
+    readiness: Readiness,
+    /// What a service logs when it starts.
+    warnings: Vec<Finding>,
 }
 
 impl App {
@@ -122,8 +129,8 @@ impl App {
         };
         // A logout is answered when no receiver accepts the session any more.
         let sessions = Arc::new(sessions.destroy_waits(lease));
-        let storage = RedisStorage::new(client, prefix, config.partitions.into())
-            .waiting_over(Client::with_timeouts(url, timeouts)?);
+        let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
+            .waiting_over(client.apart()?);
         Self::on(config, storage, sessions, Arc::new(cached), secrets.as_slice())
     }
 
@@ -184,20 +191,90 @@ impl App {
             },
             tasks: Tasks::new(),
             store: config.store.clone(),
+            readiness: Readiness::unchecked(),
+            warnings: session_secret::warnings(config),
         })
     }
 
-    /// Makes sure that the store answers, before a service says that it is ready.
+    /// Makes the store ready for a command that needs it now.
     ///
     /// # Errors
     ///
-    /// When it does not.
+    /// When the store cannot be used; the cause is a [`Fault`].
     pub async fn reach(&self) -> anyhow::Result<()> {
-        let cannot =
-            || format!("cannot reach {}, start it or name another store with --store", self.store);
-        self.health.ping().await.with_context(cannot)?;
-        self.health.prepare().await.context("the settings do not fit the store")?;
-        self.health.upgrade().await.context("cannot take over what an older version stored")
+        let made_ready = async {
+            self.health.prepare().await?;
+            self.health.upgrade().await
+        };
+        made_ready.await.with_context(|| format!("cannot use {}", self.store))?;
+        self.readiness.set(None);
+        Ok(())
+    }
+
+    /// Makes the store ready for a service. If what is in the way may pass, the service starts
+    /// without its store, and [`alongside`](Self::alongside) goes on trying.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be used, and this stays so until somebody changes something.
+    pub async fn start(&self) -> anyhow::Result<()> {
+        for warning in &self.warnings {
+            tracing::warn!("{}: {}", warning.what, warning.mend);
+        }
+        match self.reach().await {
+            Err(error) => {
+                let fault = passing(error)?;
+                tracing::warn!("the store is unavailable, starting without it: {fault}");
+                self.readiness.set(Some(fault.what().to_owned()));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether the store has been checked and prepared.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.readiness.is_ready()
+    }
+
+    /// Returns when the store has been checked and prepared.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn ready(&self) {
+        self.readiness.wait().await;
+    }
+
+    /// Runs a service to its end, and gets the store ready meanwhile if it was not at the start.
+    ///
+    /// # Errors
+    ///
+    /// When the store turns out to be one that cannot be used; the service is dropped then.
+    pub async fn alongside<T>(&self, service: impl Future<Output = T>) -> anyhow::Result<T> {
+        let mut service = pin!(service);
+        tokio::select! {
+            biased;
+            ended = &mut service => return Ok(ended),
+            ready = self.get_ready() => ready?,
+        }
+        Ok(service.await)
+    }
+
+    async fn get_ready(&self) -> anyhow::Result<()> {
+        let (since, was_ready) = (Instant::now(), self.readiness.is_ready());
+        while !self.readiness.is_ready() {
+            tokio::time::sleep(RETRY).await;
+            if let Err(error) = self.reach().await {
+                self.readiness.set(Some(passing(error)?.what().to_owned()));
+            }
+        }
+        if !was_ready {
+            let seconds = since.elapsed().as_secs_f64();
+            tracing::info!("the store is available after {seconds:.1} s");
+        }
+        Ok(())
     }
 
     /// The secrets that sign session cookies, to be replaced in all services at once.
@@ -289,8 +366,16 @@ impl App {
     }
 
     fn stack(&self, metrics: Metrics) -> Stack {
-        let probes = Probes::new(self.health.clone());
+        let probes = Probes::new(self.health.clone(), self.readiness.clone());
         Stack { proxy: self.proxy, metrics, probes }
+    }
+}
+
+/// The fault behind an error, if it may pass.
+fn passing(error: anyhow::Error) -> anyhow::Result<Fault> {
+    match error.downcast_ref::<Fault>() {
+        Some(fault) if !fault.is_lasting() => Ok(fault.clone()),
+        _ => Err(error),
     }
 }
 

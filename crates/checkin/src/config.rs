@@ -228,14 +228,17 @@ impl fmt::Debug for StoreUrl {
 }
 
 impl fmt::Display for StoreUrl {
-    /// Without the user and the password.
+    /// Without users and passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Redis(url) => {
                 let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
+                let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
                 let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
-                write!(f, "{scheme}://{hosts}")
+                write!(f, "{scheme}://{hosts}")?;
+                let database = query.split('&').find(|parameter| parameter.starts_with("db="));
+                database.map_or(Ok(()), |database| write!(f, "?{database}"))
             }
         }
     }
@@ -393,7 +396,24 @@ mod tests {
         assert_eq!(store("sqlite:///tmp/a.db"), Ok(StoreUrl::Sqlite("/tmp/a.db".into())));
         let redis = store("redis://u:hunter2@h:1/2").unwrap();
         assert_eq!(format!("{redis} {redis:?}"), "redis://h:1/2 redis://h:1/2");
-        for wrong in ["", "sqlite:", "sqlite::memory:", "postgres://x", "redis:/x", "redis://h:x"] {
+        for (url, shown) in [
+            ("redis://h?db=2&password=hunter2", "redis://h?db=2"),
+            ("redis://u:hunter2@h/?password=hunter2", "redis://h/"),
+            ("redis-sentinel://:hunter2@a,b/m?sentinel_password=hunter2", "redis-sentinel://a,b/m"),
+        ] {
+            assert_eq!(store(url).unwrap().to_string(), shown);
+        }
+        for wrong in [
+            "",
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite:a.db?mode=ro",
+            "sqlite:file:a.db",
+            "postgres://x",
+            "redis:/x",
+            "redis://h:x",
+            "redis://h?timeout=1",
+        ] {
             assert!(store(wrong).is_err(), "{wrong}");
         }
     }

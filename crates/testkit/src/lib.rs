@@ -17,6 +17,7 @@ pub mod signature;
 pub use client::{Client, Request, Response};
 pub use express::{Express, ExpressProbes};
 pub use jar::Jar;
+pub use port::free_port;
 pub use program::{Line, Program, Stream};
 pub use proxy::Proxy;
 pub use redis_cluster::RedisCluster;

@@ -8,7 +8,7 @@ const COUNT: u16 = 12_000;
 
 /// A port nobody listens on. Another process may take it before the caller does, so callers try
 /// again with another one when their server does not come up.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test processes run side by side: each begins somewhere else.
     let start = (std::process::id().wrapping_mul(2_654_435_761) >> 8) as u16;

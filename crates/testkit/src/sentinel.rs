@@ -59,6 +59,17 @@ impl Sentinel {
         format!("redis-sentinel://127.0.0.1:{}/m", self.port)
     }
 
+    /// A blocking connection to the sentinel itself.
+    ///
+    /// # Panics
+    ///
+    /// When the sentinel does not answer.
+    pub fn connection(&self) -> redis::Connection {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port));
+        let connected = client.and_then(|client| client.get_connection());
+        connected.expect("the sentinel accepts connections")
+    }
+
     /// The server that was the master at first.
     pub fn master(&mut self) -> &mut RedisServer {
         &mut self.master

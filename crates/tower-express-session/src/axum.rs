@@ -91,7 +91,7 @@ impl IntoResponse for Error {
     /// 503 with `Retry-After` when the store is away, 500 otherwise; the cause goes to the log.
     fn into_response(self) -> Response {
         let status = status(self.kind());
-        tracing::error!(error.kind = ?self.kind(), error.source = self.cause(), "session failed: {self}");
+        self.log("session failed");
         if status == StatusCode::SERVICE_UNAVAILABLE {
             return (status, [(RETRY_AFTER, RETRY_AFTER_SECONDS)]).into_response();
         }

@@ -119,7 +119,7 @@ impl Context {
                     if error.kind() == ErrorKind::Unavailable
                         && self.options().when_away == WhenAway::Anonymous =>
                 {
-                    tracing::warn!(%error, "serving a request without its session");
+                    error.log("serving a request without its session");
                     return Ok(State::stand_in(self.options().new_id()?, self.new_record()?));
                 }
                 Err(error) => return Err(error),
@@ -253,7 +253,7 @@ impl Context {
         tokio::spawn(async move {
             let touched = context.touch(&id, ttl).await;
             if let Err(error) = &touched {
-                tracing::warn!(error.source = error.cause(), "cannot touch a session: {error}");
+                error.log("cannot touch a session");
             }
             if let (Ok(true), Some(accounts), Some(account)) =
                 (touched, &context.shared.accounts, account)

@@ -26,6 +26,7 @@ use std::fmt;
 pub struct Error {
     kind: ErrorKind,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    is_logged: bool,
 }
 
 /// The kinds of [`Error`], by what the caller can do.
@@ -63,7 +64,30 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind with its cause; for authors of stores.
     pub fn new(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind, source: Some(source.into()) }
+        Self { kind, source: Some(source.into()), is_logged: false }
+    }
+
+    /// The same error, of an outage that the store has logged itself.
+    #[cfg(any(feature = "redis", feature = "sqlite"))]
+    pub(crate) fn logged(self) -> Self {
+        Self { is_logged: true, ..self }
+    }
+
+    /// Whether the error is part of an outage that the store logs by itself, once when it begins and
+    /// once when it ends. The stores of this crate do; there is nothing left to log for such an error.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        self.is_logged
+    }
+
+    /// Logs what failed, unless the store has done so.
+    pub(crate) fn log(&self, what: &str) {
+        let cause = self.cause();
+        if self.is_logged {
+            tracing::debug!(error.kind = ?self.kind, error.source = cause, "{what}: {self}");
+        } else {
+            tracing::error!(error.kind = ?self.kind, error.source = cause, "{what}: {self}");
+        }
     }
 
     /// What to do about it.
@@ -80,7 +104,7 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, source: None }
+        Self { kind, source: None, is_logged: false }
     }
 }
 

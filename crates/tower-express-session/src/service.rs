@@ -136,7 +136,7 @@ async fn failed_before<B: Default>(session: &LazySession, error: &Error) -> Resp
 
 /// The answer when the session could not be read or stored, in place of the handler's.
 fn failed<B: Default>(error: &Error, strict: bool) -> Response<B> {
-    tracing::error!(error.kind = ?error.kind(), error.source = error.cause(), "session failed: {error}");
+    error.log("session failed");
     let mut response = Response::new(B::default());
     *response.status_mut() =
         if strict { StatusCode::INTERNAL_SERVER_ERROR } else { status(error.kind()) };
@@ -173,7 +173,7 @@ async fn commit(lazy: &LazySession, headers: &mut HeaderMap) -> Result<(), Error
             }
             // Express has sent its answer by now; the error reaches nobody but the log.
             Err(error) if context.options().strict => {
-                tracing::error!(error.source = error.cause(), "session failed: {error}");
+                error.log("session failed");
             }
             stored => stored?,
         }
@@ -189,7 +189,7 @@ async fn commit(lazy: &LazySession, headers: &mut HeaderMap) -> Result<(), Error
     if finished.destroys(context.options()) {
         match context.destroy(id, None).await {
             Err(error) if context.options().strict => {
-                tracing::error!(error.source = error.cause(), "session failed: {error}");
+                error.log("session failed");
             }
             destroyed => destroyed?,
         }

@@ -62,14 +62,14 @@ pub(super) async fn run(
     source: Source,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
-    app.reach().await?;
+    app.start().await?;
     let upstream = options.weather.upstream()?;
     let stop = Stop::on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
     let router = app.port("api", &[&app.api(upstream, stop.clone().wait())]);
-    serve(listener, router, config.keep_alive_timeout, stop).await;
+    app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

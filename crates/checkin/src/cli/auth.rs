@@ -61,18 +61,13 @@ pub(super) async fn run(
     source: Source,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
-    app.reach().await?;
+    app.start().await?;
     let stop = Stop::on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
-    serve(
-        listener,
-        app.port("auth", &[&app.auth(options.logins.settings())]),
-        config.keep_alive_timeout,
-        stop,
-    )
-    .await;
+    let router = app.port("auth", &[&app.auth(options.logins.settings())]);
+    app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;
     app.finish().await;
     Ok(ExitCode::SUCCESS)
 }

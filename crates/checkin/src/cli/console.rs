@@ -44,7 +44,7 @@ pub(super) async fn run(
     source: Source,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
-    app.reach().await?;
+    app.start().await?;
     let upstream = options.weather.upstream()?;
     let stop = Stop::on_signal()?;
     source.reload_on_hangup(&app)?;
@@ -53,8 +53,8 @@ pub(super) async fn run(
     let receiver = app.receiver(true, options.checkins.settings());
     let api = app.api(upstream, stop.clone().wait());
     announce(listener.local_addr()?);
-    serve(listener, app.console_port(&[&auth, &receiver, &api]), config.keep_alive_timeout, stop)
-        .await;
+    let router = app.console_port(&[&auth, &receiver, &api]);
+    app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;
     app.finish().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::say;
-use crate::app;
+use crate::app::{self, Examination};
 use crate::config::Common;
 use crate::http::chain;
 use crate::session_secret;
 use crate::storage::{
-    self, Audit, CheckinConsumer, Difference, Fault, Finding, Health, Severity, Subject,
+    Audit, CheckinConsumer, Difference, Fault, Finding, Health, Severity, Subject,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -29,24 +29,8 @@ pub(super) struct Options {
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let mut findings = secret_findings(config);
     findings.insert(0, fine(format!("the store is {}", config.store)));
-    match app::examine(config).await {
-        Ok(examination) => {
-            findings.extend(examination.findings);
-            if let Some((health, consumer)) = examination.store {
-                match diagnose(&*health, &*consumer, options.verify).await {
-                    Ok(diagnosis) => findings.extend(diagnosis),
-                    Err(error) => findings.push(problem(
-                        format!("the store does not answer: {}", chain(&error)),
-                        "start it, or name another one with --store",
-                    )),
-                }
-            }
-        }
-        Err(error) => findings.push(match error.downcast_ref::<Fault>() {
-            Some(fault) => problem(fault.what().to_owned(), fault.advice()),
-            None => problem(chain(error.as_ref()), "mend what it says and run the doctor again"),
-        }),
-    }
+    findings
+        .extend(examine(config, options.verify).await.unwrap_or_else(|error| vec![found(&error)]));
     for finding in &findings {
         let mark = match finding.severity {
             Severity::Fine => "ok     ",
@@ -62,19 +46,30 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     Ok(if worst == Some(Severity::Problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// What stands in the way of any diagnosis.
+fn found(error: &anyhow::Error) -> Finding {
+    match error.downcast_ref::<Fault>() {
+        Some(fault) => problem(fault.what().to_owned(), fault.advice()),
+        None => problem(chain(error.as_ref()), "repair what it says and run the doctor again"),
+    }
+}
+
+async fn examine(config: &Common, verify: bool) -> anyhow::Result<Vec<Finding>> {
+    let Examination { mut findings, store } = app::examine(config).await?;
+    if let Some((health, consumer)) = store {
+        let diagnosed = diagnose(&*health, &*consumer, verify).await;
+        findings.extend(diagnosed.unwrap_or_else(|error| vec![found(&error)]));
+    }
+    Ok(findings)
+}
+
 async fn diagnose(
     health: &dyn Health,
     consumer: &dyn CheckinConsumer,
     verify: bool,
-) -> storage::Result<Vec<Finding>> {
+) -> anyhow::Result<Vec<Finding>> {
+    health.check().await?;
     let mut findings = health.diagnose().await?;
-    if let Err(error) = health.prepare().await {
-        findings.push(problem(
-            chain(&error),
-            "give each service the settings that the store was made with",
-        ));
-        return Ok(findings);
-    }
     let waiting = consumer.backlog().await?;
     findings.push(fine(format!("{waiting} check-ins wait to be counted")));
     if !consumer.dead_letters(None, 1).await?.is_empty() {

@@ -71,7 +71,7 @@ impl Counting {
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
-    app.reach().await?;
+    app.start().await?;
     let stop = Stop::on_signal()?;
     let progress = Progress::default();
     let listener = match options.listen {
@@ -84,15 +84,22 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         settings.name,
         app.consumer.partitions()
     );
-    let counting = processor::run(app.consumer.clone(), settings, progress.clone(), stop.watch());
+    let counting = async {
+        tokio::select! {
+            () = app.ready() => {}
+            () = stop.clone().wait() => return,
+        }
+        processor::run(app.consumer.clone(), settings, progress.clone(), stop.watch()).await;
+    };
     let probes = async {
         if let Some(listener) = listener {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!("Checkin processor listening on port {}.", address.port());
             }
-            serve(listener, app.processor_port(&progress), config.keep_alive_timeout, stop).await;
+            let router = app.processor_port(&progress);
+            serve(listener, router, config.keep_alive_timeout, stop.clone()).await;
         }
     };
-    tokio::join!(counting, probes);
+    app.alongside(async { tokio::join!(counting, probes) }).await?;
     Ok(ExitCode::SUCCESS)
 }

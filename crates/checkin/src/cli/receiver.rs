@@ -91,18 +91,14 @@ pub(super) async fn run(
     source: Source,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
-    app.reach().await?;
+    app.start().await?;
     let stop = Stop::on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?, !options.no_auth);
-    serve(
-        listener,
-        app.port("receiver", &[&app.receiver(!options.no_auth, options.limits.settings())]),
-        config.keep_alive_timeout,
-        stop,
-    )
-    .await;
+    let receiver = app.receiver(!options.no_auth, options.limits.settings());
+    let router = app.port("receiver", &[&receiver]);
+    app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

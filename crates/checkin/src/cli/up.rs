@@ -82,7 +82,7 @@ pub(super) async fn run(
     source: Source,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
-    app.reach().await?;
+    app.start().await?;
     let upstream = options.weather.upstream()?;
     let stop = Stop::on_signal()?;
     source.reload_on_hangup(&app)?;
@@ -91,8 +91,9 @@ pub(super) async fn run(
     let api_listener = bind(options.api_listen, "--api-listen").await?;
     let receiver_listener = bind(options.receiver_listen, "--receiver-listen").await?;
     let auth_listener = bind(options.auth_listen, "--auth-listen").await?;
-    if app.bulk.is_empty().await? {
-        load::load_demo(&app).await?;
+    let has_store = app.is_ready();
+    if has_store {
+        fill(&app).await?;
     }
     let (receiver_at, auth_at) = (receiver_listener.local_addr()?, auth_listener.local_addr()?);
     let (api_at, console_at) = (api_listener.local_addr()?, console_listener.local_addr()?);
@@ -105,33 +106,62 @@ pub(super) async fn run(
          read API           http://{api_at}\n  \
          check-in receiver  http://{receiver_at}\n  authentication     http://{auth_at}\n  \
          store              {}",
-        config.store,
+        config.store
     ))?;
-    if has_demo_login(&app).await? {
-        let (login, password) = (demo::LOGIN, demo::PASSWORD);
-        say(format_args!("  demo login         {login} with password {password}"))?;
+    if has_store {
+        say_login(&app).await?;
     }
     say("")?;
     let api = app.api(upstream, stop.clone().wait());
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings());
     let settings = options.counting.settings("up")?;
-    let counting = run_processor(app.consumer.clone(), settings, Progress::default(), stop.watch());
+    let counting = async {
+        tokio::select! {
+            () = app.ready() => {}
+            () = stop.clone().wait() => return Ok(()),
+        }
+        if !has_store {
+            fill(&app).await?;
+            say_login(&app).await?;
+        }
+        run_processor(app.consumer.clone(), settings, Progress::default(), stop.watch()).await;
+        anyhow::Ok(())
+    };
     let keep_alive = config.keep_alive_timeout;
-    tokio::join!(
-        counting,
-        serve(
-            console_listener,
-            app.console_port(&[&auth, &receiver, &api]),
-            keep_alive,
-            stop.clone()
-        ),
-        serve(api_listener, app.port("api", &[&api]), keep_alive, stop.clone()),
-        serve(receiver_listener, app.port("receiver", &[&receiver]), keep_alive, stop.clone()),
-        serve(auth_listener, app.port("auth", &[&auth]), keep_alive, stop)
-    );
+    let serving = async {
+        tokio::join!(
+            serve(
+                console_listener,
+                app.console_port(&[&auth, &receiver, &api]),
+                keep_alive,
+                stop.clone()
+            ),
+            serve(api_listener, app.port("api", &[&api]), keep_alive, stop.clone()),
+            serve(receiver_listener, app.port("receiver", &[&receiver]), keep_alive, stop.clone()),
+            serve(auth_listener, app.port("auth", &[&auth]), keep_alive, stop.clone())
+        );
+        Ok(())
+    };
+    app.alongside(async { tokio::try_join!(counting, serving) }).await??;
     app.finish().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Loads the demo data into an empty store.
+async fn fill(app: &App) -> anyhow::Result<()> {
+    if app.bulk.is_empty().await? {
+        load::load_demo(app).await?;
+    }
+    Ok(())
+}
+
+async fn say_login(app: &App) -> anyhow::Result<()> {
+    if has_demo_login(app).await? {
+        let (login, password) = (demo::LOGIN, demo::PASSWORD);
+        say(format_args!("  demo login         {login} with password {password}"))?;
+    }
+    Ok(())
 }
 
 /// Whether somebody can log in with the demo's address and password. A store of one's own may have

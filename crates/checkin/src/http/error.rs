@@ -69,6 +69,8 @@ pub enum ApiError {
     TooMany(Duration),
     /// 503: the store is away.
     StoreAway(Box<dyn Error + Send + Sync>),
+    /// 503: the service cannot use its store yet, or now, for this reason.
+    NotReady(String),
     /// 503: the processors are too far behind the log.
     Behind,
     /// 503: too much work of this kind at once.
@@ -137,6 +139,7 @@ impl ApiError {
             }
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::StoreAway(_)
+            | Self::NotReady(_)
             | Self::Behind
             | Self::Busy
             | Self::NoWeatherKey
@@ -183,6 +186,7 @@ impl ApiError {
             Self::KeyReused => "the Idempotency-Key came with another check-in before".to_owned(),
             Self::TooMany(_) => "too many attempts; try again later".to_owned(),
             Self::StoreAway(_) => "the store cannot be reached; try again later".to_owned(),
+            Self::NotReady(reason) => format!("the store is unavailable: {reason}"),
             Self::Behind => "too many check-ins wait to be counted; try again later".to_owned(),
             Self::Busy => "too many requests of this kind at once; try again later".to_owned(),
             Self::NoWeatherKey => {
@@ -220,7 +224,7 @@ impl ApiError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooMany(time) => Some(*time),
-            Self::StoreAway(_) | Self::Busy => Some(Duration::from_secs(1)),
+            Self::StoreAway(_) | Self::NotReady(_) | Self::Busy => Some(Duration::from_secs(1)),
             Self::WeatherAway | Self::WeatherUnknown => Some(Duration::from_secs(10)),
             // Processors that are at work get rid of some ten thousand a second.
             Self::Behind => Some(Duration::from_secs(5)),
@@ -231,7 +235,9 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if let Self::StoreAway(cause) = &self {
+        if let Self::StoreAway(cause) = &self
+            && !is_logged(&**cause)
+        {
             tracing::error!(cause = %chain(&**cause), "the store failed");
         }
         let status = self.status();
@@ -248,6 +254,12 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// Whether the store logs the outage by itself.
+fn is_logged(cause: &(dyn Error + 'static)) -> bool {
+    cause.downcast_ref::<StorageError>().is_some_and(StorageError::is_logged)
+        || cause.downcast_ref::<SessionError>().is_some_and(SessionError::is_logged)
 }
 
 fn problem(status: StatusCode, detail: &str, errors: &[FieldError]) -> Response {

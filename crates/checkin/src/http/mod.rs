@@ -10,6 +10,7 @@ mod media_type;
 mod metrics;
 mod origin;
 mod probes;
+mod readiness;
 mod strict_transport;
 mod tasks;
 mod throttle;
@@ -41,6 +42,7 @@ pub use json::Fields;
 pub use metrics::Metrics;
 pub use origin::Deliberate;
 pub use probes::Probes;
+pub use readiness::Readiness;
 pub use strict_transport::StrictTransport;
 pub use tasks::Tasks;
 pub use throttle::{FailureThrottle, RateLimit};
@@ -79,6 +81,8 @@ impl Stack {
     /// request meets it from the outermost layer in: request id, log span, security headers,
     /// numbers, panic guard, time-out, cross-site guard, session, route.
     pub fn around(&self, routes: OpenApiRouter) -> Router {
+        let ready = self.probes.readiness().clone();
+        let routes = routes.layer(middleware::from_fn_with_state(ready, readiness::gate));
         let (routes, document) = OpenApiRouter::with_openapi(document::Base::openapi())
             .merge(routes)
             .merge(self.probes.routes())

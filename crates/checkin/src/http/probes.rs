@@ -7,19 +7,26 @@ use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ApiError;
 use super::document::Problems;
+use super::{ApiError, Readiness};
 use crate::storage::Health;
 
 /// Answers `/healthz` (the process is alive) and `/readyz` (the store can be reached).
 #[derive(Clone)]
-pub struct Probes(Arc<dyn Health>);
+pub struct Probes {
+    health: Arc<dyn Health>,
+    readiness: Readiness,
+}
 
 impl Probes {
-    /// Probes that ask this store.
+    /// Probes that ask this store, once the service is ready to use it.
     #[must_use]
-    pub fn new(health: Arc<dyn Health>) -> Self {
-        Self(health)
+    pub fn new(health: Arc<dyn Health>, readiness: Readiness) -> Self {
+        Self { health, readiness }
+    }
+
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.readiness
     }
 
     pub(super) fn routes(&self) -> OpenApiRouter {
@@ -42,7 +49,9 @@ async fn alive() -> &'static str {
     responses((status = 200, content_type = "text/plain", body = String), Problems),
 )]
 async fn ready(State(probes): State<Probes>) -> Result<&'static str, ApiError> {
-    probes.0.ping().await?;
+    probes.readiness.check()?;
+    let pinged = probes.health.ping().await;
+    pinged.map_err(|fault| ApiError::NotReady(fault.what().to_owned()))?;
     Ok("OK")
 }
 

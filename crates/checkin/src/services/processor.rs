@@ -231,7 +231,7 @@ impl Processor {
     }
 
     fn log_failure(&self, error: Option<StorageError>) {
-        if let Some(error) = error {
+        if let Some(error) = error.filter(|error| !error.is_logged()) {
             tracing::error!(cause = %chain(&error), "the store failed");
         }
     }

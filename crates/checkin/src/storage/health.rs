@@ -2,28 +2,43 @@
 
 use async_trait::async_trait;
 
-use super::Result;
+use super::{Fault, Result};
 
 /// Whether the store can be reached and is fit for its work.
 #[async_trait]
 pub trait Health: Send + Sync {
     /// Asks the store for a sign of life, writing nothing.
-    async fn ping(&self) -> Result<()>;
-
-    /// Makes sure that the settings fit what is stored, before anything else is.
     ///
     /// # Errors
     ///
-    /// Says what does not fit, and how to mend it.
-    async fn prepare(&self) -> Result<()>;
+    /// Why there is none.
+    async fn ping(&self) -> Result<(), Fault>;
+
+    /// Looks whether the store can be used with these settings, writing nothing.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way, and what to do about it.
+    async fn check(&self) -> Result<(), Fault>;
+
+    /// Checks the store and writes what must be in it before anything else is.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    async fn prepare(&self) -> Result<(), Fault>;
 
     /// Brings what an older version of this program stored into the form of this one; nothing if
     /// there is nothing to do. Several processes may do so at once, also beside older ones.
     ///
+    /// # Errors
+    ///
+    /// What is in the way.
+    ///
     /// # Cancel safety
     ///
     /// The next call goes on with what is left.
-    async fn upgrade(&self) -> Result<()>;
+    async fn upgrade(&self) -> Result<(), Fault>;
 
     /// What `checkin doctor` has to say about the store.
     async fn diagnose(&self) -> Result<Vec<Finding>>;

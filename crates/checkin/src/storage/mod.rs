@@ -47,7 +47,7 @@ pub use weather::WeatherCache;
 pub struct StorageError(Box<dyn std::error::Error + Send + Sync>);
 
 /// The result of a storage operation.
-pub type Result<T> = std::result::Result<T, StorageError>;
+pub type Result<T, E = StorageError> = std::result::Result<T, E>;
 
 impl StorageError {
     /// An error with its cause.
@@ -61,6 +61,14 @@ impl StorageError {
         let session = self.0.downcast_ref::<tower_express_session::Error>();
         self.0.is::<unreadable::Unreadable>()
             || session.is_some_and(|error| error.kind() == ErrorKind::Corrupt)
+    }
+
+    /// Whether the error is part of an outage that the store itself logs, once when it begins and once
+    /// when it ends: there is nothing left to log.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        let cause = self.0.downcast_ref::<tower_express_session::Error>();
+        cause.is_some_and(tower_express_session::Error::is_logged)
     }
 }
 

@@ -23,6 +23,8 @@ mod imports;
 mod intruders;
 mod loads;
 mod metrics;
+mod obstacles;
+mod outages;
 mod password_changes;
 mod passwords;
 mod postman;

@@ -116,7 +116,7 @@ async fn processors_share_partitions_and_take_over_those_of_the_dead() {
     let refused = site.run("doctor", &["--partitions", "3"]);
     assert!(refused.stdout.contains("--partitions 4"), "{}", refused.stdout);
     let refused = site.run("processor", &[]);
-    assert_eq!(refused.code, 1);
+    assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("--partitions 4"), "{}", refused.stderr);
 }
 

@@ -165,6 +165,17 @@ fn the_doctor_looks_at_the_secret() {
     assert_eq!(lines_with(&doctor, &["warning", "other users", "secret"]), 1, "{doctor}");
     assert_eq!(lines_with(&doctor, &["chmod 600"]), 1, "{doctor}");
     assert!(!doctor.contains("five!"), "{doctor}");
+
+    let mut auth = checkin(site.directory.path());
+    auth.args(["auth", "--listen", "127.0.0.1:0", "--store", &site.store]);
+    let auth = Program::spawn({
+        auth.args(["--session-secret-file", "secret"]);
+        auth
+    });
+    auth.wait_for_line("listening on port", PATIENCE);
+    let log = auth.text(Stream::Stdout);
+    assert_eq!(lines_with(&log, &["WARN", "shorter than 32 bytes", "openssl"]), 1, "{log}");
+    assert_eq!(lines_with(&log, &["WARN", "other users"]), 1, "{log}");
     let fine = site.run("doctor", &["--session-secret", SECRET]).stdout;
     assert_eq!(lines_with(&fine, &["ok", "long enough"]), 1, "{fine}");
 }

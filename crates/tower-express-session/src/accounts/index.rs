@@ -27,11 +27,7 @@ impl Accounts {
     pub(crate) async fn note(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
         let keep = ttl.saturating_add(KEPT_BEYOND);
         if let Err(error) = self.store.note(account, &seen.session(), keep).await {
-            let cause = error.cause();
-            tracing::warn!(
-                error.source = cause,
-                "cannot note a session under its account: {error}"
-            );
+            error.log("cannot index a session under its account");
         }
     }
 
@@ -49,8 +45,7 @@ impl Accounts {
             self.make_room(account).await
         };
         if let Err(error) = limited.await {
-            let cause = error.cause();
-            tracing::warn!(error.source = cause, "cannot note a login under its account: {error}");
+            error.log("cannot index a login under its account");
         }
     }
 

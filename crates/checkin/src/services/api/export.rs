@@ -72,7 +72,9 @@ async fn page(
     };
     // The status is sent already: the client is to see that the file broke off.
     let page = source.next_page().await.map_err(|error| {
-        tracing::error!(cause = %chain(&error), "the store failed in the middle of an export");
+        if !error.is_logged() {
+            tracing::error!(cause = %chain(&error), "the store failed in the middle of an export");
+        }
         io::Error::other(error)
     })?;
     if page.is_empty() {

@@ -118,7 +118,7 @@ impl Feed {
                 }
                 Err(cause) => {
                     // Once, and not five times a second.
-                    if !std::mem::replace(&mut is_away, true) {
+                    if !std::mem::replace(&mut is_away, true) && !cause.is_logged() {
                         tracing::error!(cause = %chain(&cause), "cannot read the log");
                     }
                     POLL

@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 
+use super::fault::{fault, of_error};
+use super::info::Engine;
 use super::{RedisStorage, Reply, at_once, number, text};
-use crate::storage::{Finding, Health, Result, StorageError};
+use crate::storage::{self, Fault, Finding, Health};
 
 /// The first release with all that we use.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
@@ -11,49 +13,38 @@ const OLDEST_VERSION: (u32, u32) = (6, 2);
 #[async_trait]
 impl Health for RedisStorage {
     /// Asks for a key: a node that lost its place in a cluster answers `PING` all the same.
-    async fn ping(&self) -> Result<()> {
-        self.call(&["GET", &self.keys.last_user_id()]).await?;
-        Ok(())
+    async fn ping(&self) -> Result<(), Fault> {
+        let answered = self.call(&["GET", &self.keys.last_user_id()]).await;
+        answered.map(drop).map_err(|error| of_error(&error))
     }
 
-    /// A log of another number of partitions would be read in part.
-    async fn prepare(&self) -> Result<()> {
-        let (key, wanted) = (self.keys.partition_count(), self.keys.partitions().to_string());
-        let found = match self.call(&["GET", &key]).await? {
-            Reply::Nil if self.exists(&self.keys.only_partition()).await? => "1".to_owned(),
-            // One partition is what everybody begins with: no key says so.
-            Reply::Nil if wanted == "1" => return Ok(()),
-            Reply::Nil => {
-                self.call(&["SET", &key, &wanted, "NX"]).await?;
-                text(self.call(&["GET", &key]).await?)?
-            }
-            found => text(found)?,
-        };
-        if found == wanted {
-            return Ok(());
-        }
-        Err(StorageError::new(format!(
-            "the log has {found} partitions and not {wanted}: start every service with --partitions {found}"
-        )))
+    async fn check(&self) -> Result<(), Fault> {
+        self.client.check().await.map_err(fault)?;
+        let found = self.partition_count().await.map_err(|error| of_error(&error))?;
+        found.map_or(Ok(()), |found| self.fits(&found))
     }
 
-    async fn upgrade(&self) -> Result<()> {
-        self.upgrade_words().await
+    async fn prepare(&self) -> Result<(), Fault> {
+        self.check().await?;
+        let found = self.set_partition_count().await.map_err(|error| of_error(&error))?;
+        self.fits(&found)
     }
 
-    async fn diagnose(&self) -> Result<Vec<Finding>> {
-        self.ping().await?;
-        let mut findings = Vec::new();
+    async fn upgrade(&self) -> Result<(), Fault> {
+        self.upgrade_words().await.map_err(|error| of_error(&error))
+    }
+
+    async fn diagnose(&self) -> storage::Result<Vec<Finding>> {
+        let mut findings = vec![self.engine().await];
         for (section, field, check) in [
-            ("server", "redis_version", version as Check),
-            ("memory", "maxmemory_policy", eviction),
+            ("memory", "maxmemory_policy", eviction as Check),
             ("persistence", "aof_enabled", persistence),
         ] {
-            findings.push(self.check(section, field, check).await);
+            findings.push(self.inspect(section, field, check).await);
         }
         // Which node of a cluster is a master is the cluster's affair.
         if !self.is_cluster().await {
-            findings.push(self.check("replication", "role", role).await);
+            findings.push(self.inspect("replication", "role", role).await);
         }
         findings.push(self.counts().await);
         findings.extend(self.id_findings().await?);
@@ -65,16 +56,58 @@ impl Health for RedisStorage {
 type Check = fn(&[&str]) -> Finding;
 
 impl RedisStorage {
-    async fn check(&self, section: &str, field: &str, check: Check) -> Finding {
+    /// The number of partitions that the log was made with; none before the first check-in.
+    async fn partition_count(&self) -> storage::Result<Option<String>> {
+        match self.call(&["GET", &self.keys.partition_count()]).await? {
+            Reply::Nil if self.exists(&self.keys.only_partition()).await? => {
+                Ok(Some("1".to_owned()))
+            }
+            Reply::Nil => Ok(None),
+            found => text(found).map(Some),
+        }
+    }
+
+    /// Settles the number of partitions, if nobody has yet, and gives it.
+    async fn set_partition_count(&self) -> storage::Result<String> {
+        if let Some(found) = self.partition_count().await? {
+            return Ok(found);
+        }
+        let wanted = self.keys.partitions().to_string();
+        // One partition is the default: no key says so.
+        if wanted == "1" {
+            return Ok(wanted);
+        }
+        let key = self.keys.partition_count();
+        self.call(&["SET", &key, &wanted, "NX"]).await?;
+        text(self.call(&["GET", &key]).await?)
+    }
+
+    /// A log of another number of partitions would be read in part.
+    fn fits(&self, found: &str) -> Result<(), Fault> {
+        let wanted = self.keys.partitions();
+        if found == wanted.to_string() {
+            return Ok(());
+        }
+        Err(Fault::lasting(
+            format!("the log has {found} partitions and not {wanted}"),
+            format!("start every service with --partitions {found}"),
+        ))
+    }
+
+    async fn engine(&self) -> Finding {
+        match self.info("server").await {
+            Some(info) if info.engines().next().is_some() => engine(info.engines()),
+            _ => untold("server", "redis_version"),
+        }
+    }
+
+    async fn inspect(&self, section: &str, field: &str, check: Check) -> Finding {
         let info = self.info(section).await;
         let mut values: Vec<&str> = info.iter().flat_map(|info| info.values(field)).collect();
         values.sort_unstable();
         values.dedup();
         if values.is_empty() {
-            return Finding::warning(
-                format!("Redis does not tell its {field} (INFO {section})"),
-                "allow the command INFO to this login, or check by hand",
-            );
+            return untold(section, field);
         }
         check(&values)
     }
@@ -98,14 +131,25 @@ impl RedisStorage {
     }
 }
 
-fn version(versions: &[&str]) -> Finding {
-    let listed = versions.join(", ");
-    if versions.iter().all(|version| is_new_enough(version)) {
-        return Finding::fine(format!("the store is Redis {listed}"));
+fn untold(section: &str, field: &str) -> Finding {
+    Finding::warning(
+        format!("Redis does not tell its {field} (INFO {section})"),
+        "allow the command INFO to this login, or check by hand",
+    )
+}
+
+fn engine(engines: impl Iterator<Item = Engine>) -> Finding {
+    let mut engines: Vec<Engine> = engines.collect();
+    engines.sort_unstable();
+    engines.dedup();
+    let listed: Vec<String> = engines.iter().map(ToString::to_string).collect();
+    let listed = listed.join(", ");
+    if engines.iter().all(|engine| is_new_enough(&engine.redis_version)) {
+        return Finding::fine(format!("the store is {listed}"));
     }
     Finding::problem(
-        format!("the store is Redis {listed}, and 6.2 or later is needed"),
-        "upgrade Redis",
+        format!("the store is {listed}, and the commands of Redis 6.2 or later are needed"),
+        "upgrade it",
     )
 }
 

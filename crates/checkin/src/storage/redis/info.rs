@@ -1,5 +1,7 @@
 //! What `INFO` says.
 
+use std::fmt;
+
 use tower_express_session::store::redis::Reply;
 
 use super::{RedisStorage, text};
@@ -10,12 +12,67 @@ pub(super) struct Info {
 }
 
 impl Info {
+    /// The program of each node; of the section `server`.
+    pub(super) fn engines(&self) -> impl Iterator<Item = Engine> {
+        self.nodes.iter().filter_map(|node| Engine::read(node))
+    }
+
     /// What each node says of a field.
     pub(super) fn values<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a str> {
         self.nodes.iter().filter_map(move |node| {
             let mut fields = node.lines().filter_map(|line| line.split_once(':'));
             fields.find(|(name, _)| *name == field).map(|(_, value)| value.trim())
         })
+    }
+}
+
+/// A server's program, by its own name and version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Engine {
+    name: String,
+    version: String,
+    /// The release of Redis whose commands it has.
+    pub(super) redis_version: String,
+}
+
+impl Engine {
+    /// Reads the section `server`. Programs that are no Redis tell in `redis_version` which one they
+    /// are like, and have a version of their own in a field that begins with their name.
+    fn read(section: &str) -> Option<Self> {
+        let field = |wanted: &str| {
+            let mut fields = section.lines().filter_map(|line| line.split_once(':'));
+            fields.find(|(name, _)| *name == wanted).map(|(_, value)| value.trim().to_owned())
+        };
+        let redis_version = field("redis_version")?;
+        let own = [
+            ("Valkey", "valkey_version"),
+            ("Dragonfly", "dragonfly_version"),
+            ("KeyDB", "keydb_version"),
+            ("Kvrocks", "kvrocks_version"),
+            ("Garnet", "garnet_version"),
+        ];
+        let mut own = own.into_iter().filter_map(|(name, version)| Some((name, field(version)?)));
+        let (name, version) = match (own.next(), field("server_name")) {
+            (Some((name, version)), _) => (name.to_owned(), version),
+            (None, Some(name)) => {
+                let version = field(&format!("{name}_version"));
+                (name, version.unwrap_or_else(|| redis_version.clone()))
+            }
+            (None, None) => ("Redis".to_owned(), redis_version.clone()),
+        };
+        // Dragonfly writes `df-v1.2.3`.
+        let version = version.trim_start_matches("df-").trim_start_matches('v').to_owned();
+        Some(Self { name, version, redis_version })
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)?;
+        match self.version == self.redis_version {
+            true => Ok(()),
+            false => write!(f, " (compatible with Redis {})", self.redis_version),
+        }
     }
 }
 
@@ -36,5 +93,29 @@ impl RedisStorage {
     pub(super) async fn is_cluster(&self) -> bool {
         let info = self.info("cluster").await;
         info.is_some_and(|info| info.values("cluster_enabled").any(|value| value == "1"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_engine_has_its_own_name_and_version() {
+        for (section, name) in [
+            ("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n", "Redis 7.0.15"),
+            (
+                "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n",
+                "Valkey 9.1.2 (compatible with Redis 7.2.4)",
+            ),
+            (
+                "redis_version:7.4.0\r\ndragonfly_version:df-v1.30.0\r\n",
+                "Dragonfly 1.30.0 (compatible with Redis 7.4.0)",
+            ),
+            ("redis_version:6.3.4\r\nserver_name:futuredb\r\n", "futuredb 6.3.4"),
+        ] {
+            assert_eq!(Engine::read(section).unwrap().to_string(), name);
+        }
+        assert_eq!(Engine::read("# Server\r\n"), None);
     }
 }

@@ -42,6 +42,7 @@ mod checkins;
 mod consumer;
 mod directory;
 mod entry;
+mod fault;
 mod hash;
 mod health;
 mod history;

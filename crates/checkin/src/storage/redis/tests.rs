@@ -426,8 +426,7 @@ async fn a_log_of_other_partitions_is_refused() {
     of(4).prepare().await.unwrap();
     for wrong in [1, 5] {
         let error = of(wrong).prepare().await.unwrap_err();
-        let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(cause.ends_with("start every service with --partitions 4"), "{cause}");
+        assert!(error.is_lasting() && error.advice().ends_with("--partitions 4"), "{error}");
     }
     let server = RedisServer::start();
     let of = |partitions| RedisStorage::new(patient(&server.url()), "ncc", partitions);

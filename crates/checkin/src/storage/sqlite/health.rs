@@ -6,25 +6,30 @@ use tower_express_session::store::sqlite::rusqlite::{self, Connection};
 
 use super::checkins::id_finding;
 use super::{SqliteStorage, now_ms};
-use crate::storage::{Finding, Health, Result};
+use crate::storage::{Fault, Finding, Health, Result};
 
 /// `PRAGMA synchronous` as a number; 3 (EXTRA) is stricter still.
 const SYNCHRONOUS_FULL: i64 = 2;
 
 #[async_trait]
 impl Health for SqliteStorage {
-    async fn ping(&self) -> Result<()> {
+    async fn ping(&self) -> Result<(), Fault> {
         let read = |connection: &Connection| connection.query_row("SELECT 1", [], |_| Ok(()));
-        Ok(self.database.read(read).await?)
+        let answered = self.database.read(read).await;
+        answered.map_err(|_| Fault::passing("the database file cannot be read", ""))
     }
 
-    /// The tables were made when the file was opened.
-    async fn prepare(&self) -> Result<()> {
-        Ok(())
+    /// The tables were checked and made when the file was opened.
+    async fn check(&self) -> Result<(), Fault> {
+        self.ping().await
+    }
+
+    async fn prepare(&self) -> Result<(), Fault> {
+        self.check().await
     }
 
     /// Likewise.
-    async fn upgrade(&self) -> Result<()> {
+    async fn upgrade(&self) -> Result<(), Fault> {
         Ok(())
     }
 

@@ -9,9 +9,13 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_routing::RoutingInfo;
 use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
 
+use super::check::check;
+use super::obstacle::Obstacle;
 use super::reply::Reply;
 use super::source::{Connection, Source};
+use super::url::Address;
 use crate::error::{ConfigError, Error, ErrorKind};
+use crate::store::outage::Outage;
 
 /// How long a [`Client`] waits for Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +52,10 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     source: Source,
+    address: Address,
     timeouts: Timeouts,
+    /// Shared with clients of the same deployment that have connections of their own.
+    outage: Arc<Outage>,
     // Locked to take or replace the link, never across an await.
     link: Mutex<Option<Link>>,
     // Held while connecting, so that one task connects and the others wait for it.
@@ -58,7 +65,8 @@ struct Inner {
 #[derive(Default)]
 struct Attempts {
     failures: u32,
-    not_before: Option<Instant>,
+    /// Until then, commands fail with this cause.
+    pause: Option<(Instant, RedisError)>,
 }
 
 /// What commands go over.
@@ -97,7 +105,11 @@ impl Client {
     /// Takes the address of a deployment; the connection is made when it is first needed.
     ///
     /// `redis://[user:password@]host:port[/db]`, `redis-sentinel://host:port,host:port/master[/db]`,
-    /// `redis-cluster://host:port,host:port`; each with `rediss` instead of `redis` for TLS.
+    /// `redis-cluster://host:port,host:port`; each with `rediss` instead of `redis` for TLS. As in the
+    /// registered scheme, the database and the password may be parameters: `?db=2&password=p`.
+    ///
+    /// Sentinels are asked without a login, and with that of the master where they require one. If
+    /// they have their own, it is `?sentinel_user=u&sentinel_password=p`.
     ///
     /// # Errors
     ///
@@ -112,9 +124,39 @@ impl Client {
     ///
     /// As [`open`](Self::open).
     pub fn with_timeouts(url: &str, timeouts: Timeouts) -> Result<Self, ConfigError> {
-        let source = Source::open(url, timeouts)?;
+        Self::to(Address::parse(url)?, timeouts, Arc::default())
+    }
+
+    fn to(address: Address, timeouts: Timeouts, outage: Arc<Outage>) -> Result<Self, ConfigError> {
+        let source = Source::open(address.clone(), timeouts)?;
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self(Arc::new(Inner { source, timeouts, link, connecting })))
+        Ok(Self(Arc::new(Inner { source, address, timeouts, outage, link, connecting })))
+    }
+
+    /// A client of the same deployment with a connection of its own, for commands that keep a
+    /// connection busy. An outage that both see is logged once.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn apart(&self) -> Result<Self, ConfigError> {
+        let Inner { address, timeouts, outage, .. } = &*self.0;
+        Self::to(address.clone(), *timeouts, Arc::clone(outage))
+    }
+
+    /// Looks whether the deployment can be used, and finds out what is in the way: a wrong password,
+    /// TLS on one side only, a replica, a sentinel. Uses short-lived connections of its own and writes
+    /// nothing. Meant for the start of a program, and for diagnosis.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way; of several servers of a cluster or sentinels, only if none can be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn check(&self) -> Result<(), Obstacle> {
+        check(&self.0.address, self.0.timeouts).await
     }
 
     /// Whether the keys are spread over several servers, so that commands without a key see only
@@ -140,17 +182,17 @@ impl Client {
     }
 
     pub(super) async fn call_command(&self, command: &Cmd) -> Result<Reply, Error> {
-        self.send(&Request::One(command)).await.map_err(error)
+        self.send(&Request::One(command)).await.map_err(|cause| self.error(cause))
     }
 
     /// Sends a command to one server of a cluster.
     pub(super) async fn call_at(&self, command: Cmd, server: RoutingInfo) -> Result<Reply, Error> {
-        let mut link = self.link().await.map_err(error)?;
+        let mut link = self.link().await.map_err(|cause| self.error(cause))?;
         let answer = match &mut link.connection {
             Connection::Server(connection) => connection.req_packed_command(&command).await,
             Connection::Cluster(connection) => connection.route_command(command, server).await,
         };
-        answer.and_then(Value::extract_error).map(Reply::from).map_err(error)
+        answer.and_then(Value::extract_error).map(Reply::from).map_err(|cause| self.error(cause))
     }
 
     /// Sends several commands in one go and gives their answers in the same order. Others' commands
@@ -168,7 +210,8 @@ impl Client {
         for words in commands {
             pipeline.add_command(command(words));
         }
-        match self.send(&Request::Several(&pipeline)).await.map_err(error)? {
+        let sent = self.send(&Request::Several(&pipeline)).await;
+        match sent.map_err(|cause| self.error(cause))? {
             Reply::Array(replies) => Ok(replies),
             other => Err(super::unexpected("a pipeline", &other)),
         }
@@ -203,7 +246,26 @@ impl Client {
             }
             sent => sent,
         }
-        .map_err(error)
+        .map_err(|cause| self.error(cause))
+    }
+
+    /// Says what the caller can do about it, and takes note of an outage.
+    pub(super) fn error(&self, cause: RedisError) -> Error {
+        let kind = kind(&cause);
+        if kind != ErrorKind::Unavailable {
+            return Error::new(kind, cause);
+        }
+        let client = Arc::downgrade(&self.0);
+        self.0.outage.failed(&Obstacle::from(&cause), move || {
+            let client = client.upgrade().map(Self);
+            async move {
+                let Some(client) = client else { return false };
+                // Its answer has been noted.
+                drop(client.call(&[b"PING"]).await);
+                true
+            }
+        });
+        Error::new(kind, cause).logged()
     }
 
     async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
@@ -225,7 +287,11 @@ impl Client {
             Connection::Server(connection) => request.send(connection).await,
             Connection::Cluster(connection) => request.send(connection).await,
         };
-        answer.and_then(Value::extract_error).map(Reply::from).inspect_err(|cause| {
+        let answer = answer.and_then(Value::extract_error).map(Reply::from);
+        if answer.is_ok() {
+            self.0.outage.worked();
+        }
+        answer.inspect_err(|cause| {
             // A replica answers READONLY: the master has moved. After a time-out the server may be
             // unreachable without the connection's noticing.
             let moved = cause.code() == Some("READONLY");
@@ -243,8 +309,10 @@ impl Client {
         if let Some(link) = self.current() {
             return Ok(link); // Another task connected while this one waited.
         }
-        if attempts.not_before.is_some_and(|instant| Instant::now() < instant) {
-            return Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::NotConnected)));
+        if let Some((end, cause)) = &attempts.pause
+            && Instant::now() < *end
+        {
+            return Err(cause.clone());
         }
         let timeouts = self.0.timeouts;
         let lost = Arc::new(AtomicBool::new(false));
@@ -263,9 +331,10 @@ impl Client {
                 Ok(link)
             }
             Err(cause) => {
-                attempts.not_before = Some(Instant::now() + pause(attempts.failures));
+                let end = Instant::now() + pause(attempts.failures);
+                attempts.pause = Some((end, cause.clone()));
                 attempts.failures += 1;
-                tracing::warn!(target: "tower_express_session::outage", failures = attempts.failures, %cause, "cannot connect to Redis");
+                tracing::debug!(redis.failures = attempts.failures, %cause, "cannot connect to Redis");
                 Err(cause)
             }
         }
@@ -302,18 +371,18 @@ pub(super) fn command(words: &[&[u8]]) -> Cmd {
     command
 }
 
-fn error(cause: RedisError) -> Error {
-    let kind = match cause.code() {
+pub(super) fn kind(cause: &RedisError) -> ErrorKind {
+    match cause.code() {
         Some("WRONGTYPE") => ErrorKind::Corrupt,
         // Redis is there but cannot serve now: starting, failing over, out of memory or disk.
         Some(
             "LOADING" | "MASTERDOWN" | "READONLY" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK"
             | "BUSY" | "OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS",
         ) => ErrorKind::Unavailable,
+        Some("ERR") if Obstacle::from(cause) == Obstacle::TooManyClients => ErrorKind::Unavailable,
         Some(_) => ErrorKind::Store,
         None => ErrorKind::Unavailable,
-    };
-    Error::new(kind, cause)
+    }
 }
 
 impl Script {

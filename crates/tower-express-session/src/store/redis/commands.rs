@@ -148,7 +148,7 @@ impl RedisStore {
         if let Err(error) = self.client.pipeline(&[bar, delete]).await {
             // A Redis that is out of memory refuses the bar, and not the end.
             self.client.call(delete).await?;
-            tracing::warn!(error.source = error.cause(), "a session ended without a bar: {error}");
+            error.log("a session ended without a tombstone");
         }
         Ok(())
     }

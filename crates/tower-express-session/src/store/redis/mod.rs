@@ -2,9 +2,11 @@
 
 mod accounts;
 mod cache;
+mod check;
 mod client;
 mod commands;
 mod keys;
+mod obstacle;
 mod reply;
 mod scan;
 mod source;
@@ -20,6 +22,7 @@ use bytes::Bytes;
 
 pub use cache::CacheOptions;
 pub use client::{Client, Script, Timeouts};
+pub use obstacle::Obstacle;
 pub use reply::Reply;
 
 use cache::Cache;

@@ -7,11 +7,11 @@ use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    RedisError,
+    RedisConnectionInfo, RedisError,
 };
 
 use super::client::Timeouts;
-use super::url::Address;
+use super::url::{Address, SentinelAddress};
 use crate::error::ConfigError;
 
 /// Commands that wait to be written to the connection. Beyond it callers wait.
@@ -20,7 +20,8 @@ const QUEUE: usize = 1024;
 /// A deployment of Redis.
 pub(super) enum Source {
     Server(Box<redis::Client>),
-    Sentinel(Box<tokio::sync::Mutex<SentinelClient>>),
+    /// With each login that may be right.
+    Sentinel(tokio::sync::Mutex<Vec<SentinelClient>>),
     Cluster(Box<redis::cluster::ClusterClient>),
 }
 
@@ -32,16 +33,15 @@ pub(super) enum Connection {
 }
 
 impl Source {
-    pub(super) fn open(url: &str, timeouts: Timeouts) -> Result<Self, ConfigError> {
+    pub(super) fn open(address: Address, timeouts: Timeouts) -> Result<Self, ConfigError> {
         // The TLS library has no default; that another one was chosen before is fine.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let source = match Address::parse(url)? {
+        let source = match address {
             Address::Server(info) => {
                 open_server(info).map(|client| Source::Server(Box::new(client)))
             }
-            Address::Sentinel { sentinels, master, server } => {
-                sentinel_client(sentinels, master, &server)
-            }
+            Address::Sentinel(address) => sentinel_clients(&address)
+                .map(|clients| Source::Sentinel(tokio::sync::Mutex::new(clients))),
             Address::Cluster(nodes) => redis::cluster::ClusterClient::builder(nodes)
                 .connection_timeout(timeouts.connect)
                 .response_timeout(timeouts.response)
@@ -84,12 +84,10 @@ impl Source {
                     .get_multiplexed_async_connection_with_config(&config)
                     .await
                     .map(Connection::Server),
-                Self::Sentinel(sentinels) => sentinels
-                    .lock()
-                    .await
-                    .get_async_connection_with_config(&config)
-                    .await
-                    .map(Connection::Server),
+                Self::Sentinel(clients) => {
+                    let connected = connect_to_master(&mut clients.lock().await, &config).await;
+                    connected.map(Connection::Server)
+                }
                 Self::Cluster(client) => {
                     client.get_async_connection().await.map(Connection::Cluster)
                 }
@@ -118,26 +116,55 @@ fn tcp_settings() -> redis::io::tcp::TcpSettings {
     redis::io::tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive)
 }
 
+/// One client for each login to try.
+fn sentinel_clients(address: &SentinelAddress) -> Result<Vec<SentinelClient>, RedisError> {
+    address.logins.iter().map(|login| sentinel_client(address, login)).collect()
+}
+
 fn sentinel_client(
-    sentinels: Vec<redis::ConnectionAddr>,
-    master: String,
-    server: &redis::ConnectionInfo,
-) -> Result<Source, RedisError> {
-    let settings = server.redis_settings();
+    address: &SentinelAddress,
+    login: &RedisConnectionInfo,
+) -> Result<SentinelClient, RedisError> {
+    let SentinelAddress { sentinels, master, server, has_tls, .. } = address;
+    let (sentinels, master) = (sentinels.clone(), master.clone());
     let mut builder = SentinelClientBuilder::new(sentinels, master, SentinelServerType::Master)?
-        .set_client_to_redis_db(settings.db())
+        .set_client_to_redis_db(server.db())
         .set_client_to_redis_protocol(ProtocolVersion::RESP3)
         .set_client_to_redis_tcp_settings(tcp_settings());
-    if let Some(user) = settings.username() {
+    if let Some(user) = server.username() {
         builder = builder.set_client_to_redis_username(user);
     }
-    if let Some(password) = settings.password() {
+    if let Some(password) = server.password() {
         builder = builder.set_client_to_redis_password(password);
     }
-    if matches!(server.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+    if let Some(user) = login.username() {
+        builder = builder.set_client_to_sentinel_username(user);
+    }
+    if let Some(password) = login.password() {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    if *has_tls {
         builder = builder
             .set_client_to_redis_tls_mode(redis::TlsMode::Secure)
             .set_client_to_sentinel_tls_mode(redis::TlsMode::Secure);
     }
-    builder.build().map(|client| Source::Sentinel(Box::new(tokio::sync::Mutex::new(client))))
+    builder.build()
+}
+
+/// Asks with each login in turn. The one that worked is the first next time.
+async fn connect_to_master(
+    clients: &mut [SentinelClient],
+    config: &AsyncConnectionConfig,
+) -> Result<MultiplexedConnection, RedisError> {
+    let mut failure = None;
+    for at in 0..clients.len() {
+        match clients[at].get_async_connection_with_config(config).await {
+            Ok(connection) => {
+                clients.swap(0, at);
+                return Ok(connection);
+            }
+            Err(cause) => failure = Some(cause),
+        }
+    }
+    Err(failure.expect("there is a login to try, if only the empty one"))
 }

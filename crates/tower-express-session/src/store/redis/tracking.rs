@@ -7,7 +7,8 @@ use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{PushInfo, PushKind, RedisError, Value};
 
 use super::cache::Cache;
-use super::client::{Client, command, pause};
+use super::client::{Client, command, kind, pause};
+use crate::error::ErrorKind;
 use crate::id::SessionId;
 
 /// Keeps `cache` right until nobody has it any more. On a cluster nothing is ever remembered: its
@@ -28,7 +29,8 @@ async fn track(client: Client, prefix: Box<str>, cache: Weak<Cache>) {
         let mut was_up = false;
         if let Err(cause) = follow(&client, &prefix, &cache, &mut was_up).await {
             failures = if was_up { 0 } else { failures + 1 };
-            if failures <= 1 {
+            // An outage is logged by the commands that fail; this is for what only we may not do.
+            if failures <= 1 && kind(&cause) != ErrorKind::Unavailable {
                 tracing::warn!(%cause, "sessions are read from Redis until it can be followed again");
             }
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::read_only;
 use crate::error::{Error, ErrorKind};
+use crate::store::outage::Outage;
 
 /// Writes that wait for the writer. Beyond it callers wait, and run into [`WAIT`].
 const QUEUE: usize = 1024;
@@ -79,7 +81,8 @@ pub struct Database {
     path: Arc<PathBuf>,
     jobs: mpsc::Sender<Job>,
     readers: Arc<Readers>,
-    _closed_by_the_last_handle: Arc<Writer>,
+    outage: Arc<Outage>,
+    closed_by_the_last_handle: Arc<Writer>,
 }
 
 /// What the writer's thread is sent; `None` makes it close.
@@ -130,7 +133,8 @@ impl Database {
         let thread = Some(thread.map_err(|cause| Error::new(ErrorKind::Store, cause))?);
         let writer = Arc::new(Writer { thread, jobs: jobs.clone() });
         let path = Arc::new(path.to_owned());
-        Ok(Self { path, jobs, readers, _closed_by_the_last_handle: writer })
+        let outage = Arc::default();
+        Ok(Self { path, jobs, readers, outage, closed_by_the_last_handle: writer })
     }
 
     /// Opens the file for reading, and leaves it and the files beside it as they are: makes none,
@@ -148,7 +152,7 @@ impl Database {
         let writer = Arc::new(Writer { thread: None, jobs: jobs.clone() });
         let readers = Arc::new(Readers::new(vec![connection]));
         let path = Arc::new(path.to_owned());
-        Ok(Self { path, jobs, readers, _closed_by_the_last_handle: writer })
+        Ok(Self { path, jobs, readers, outage: Arc::default(), closed_by_the_last_handle: writer })
     }
 
     /// The file.
@@ -187,10 +191,15 @@ impl Database {
         }));
         let jobs = self.jobs.clone();
         let turn = async move {
-            jobs.send(job).await.map_err(|_| ErrorKind::Unavailable)?;
-            answered.await.map_err(|_| ErrorKind::Unavailable)
+            jobs.send(job).await.map_err(|_| Error::from(ErrorKind::Unavailable))?;
+            answered.await.map_err(|_| Error::from(ErrorKind::Unavailable))
         };
-        in_task(tokio::time::timeout(WAIT, turn)).await?.map_err(|_| ErrorKind::Unavailable)??
+        let written = match in_task(tokio::time::timeout(WAIT, turn)).await {
+            Ok(Ok(answered)) => answered.flatten(),
+            Ok(Err(_)) => Err(ErrorKind::Unavailable.into()),
+            Err(error) => Err(error),
+        };
+        self.noted(written)
     }
 
     /// Runs `work` on a connection for reading, beside the writer. It sees every write that was
@@ -210,6 +219,13 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
+        self.noted(self.try_read(work).await)
+    }
+
+    async fn try_read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
         let readers = Arc::clone(&self.readers);
         let read = async move {
             let permit = tokio::time::timeout(WAIT, readers.permits.acquire());
@@ -221,6 +237,49 @@ impl Database {
             result.map_err(|cause| Error::new(ErrorKind::Store, cause))?.map_err(database_error)
         };
         in_task(read).await?
+    }
+
+    /// Takes note of an outage.
+    fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let in_use = || "the database file is in use, or the disk is too slow".to_owned();
+                let cause = error.cause().unwrap_or_else(in_use);
+                self.outage.failed(&cause, self.ask());
+                Err(error.logged())
+            }
+            Ok(value) => {
+                self.outage.worked();
+                Ok(value)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tries to write as long as another handle of the database is left.
+    fn ask(&self) -> impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + 'static {
+        let Self { path, jobs, readers, outage, closed_by_the_last_handle } = self;
+        let (path, outage, jobs) = (Arc::clone(path), Arc::clone(outage), jobs.downgrade());
+        let (readers, writer) =
+            (Arc::downgrade(readers), Arc::downgrade(closed_by_the_last_handle));
+        let upgrade = move || {
+            Some(Self {
+                path: Arc::clone(&path),
+                jobs: jobs.upgrade()?,
+                readers: readers.upgrade()?,
+                outage: Arc::clone(&outage),
+                closed_by_the_last_handle: writer.upgrade()?,
+            })
+        };
+        move || {
+            let database = upgrade();
+            Box::pin(async move {
+                let Some(database) = database else { return false };
+                // What becomes of it has been noted.
+                drop(database.write(|_| Ok(())).await);
+                true
+            })
+        }
     }
 }
 
@@ -391,12 +450,17 @@ fn write_group(connection: &mut Connection, jobs: Vec<Work>) {
     // write is refused without a wait when another process wrote in between.
     if let Err(cause) = connection.execute_batch("BEGIN IMMEDIATE") {
         // Dropped jobs answer "unavailable". Outside a transaction none of them may run.
-        return tracing::error!(%cause, "cannot write to the database");
+        return match kind(&cause) {
+            ErrorKind::Unavailable => tracing::debug!(%cause, "cannot write to the database"),
+            _ => tracing::error!(%cause, "cannot write to the database"),
+        };
     }
     let answers: Vec<Answer> = jobs.into_iter().filter_map(|job| run(connection, job)).collect();
     let committed = connection.execute_batch("COMMIT");
     if let Err(cause) = &committed {
-        tracing::error!(%cause, "cannot commit to the database");
+        if kind(cause) != ErrorKind::Unavailable {
+            tracing::error!(%cause, "cannot commit to the database");
+        }
         if !connection.is_autocommit() {
             drop(connection.execute_batch("ROLLBACK"));
         }
@@ -436,7 +500,12 @@ fn kind(cause: &rusqlite::Error) -> ErrorKind {
         | InvalidColumnType(..)
         | Utf8Error(..) => ErrorKind::Corrupt,
         _ => match cause.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Unavailable,
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure,
+            ) => ErrorKind::Unavailable,
             _ => ErrorKind::Store,
         },
     }

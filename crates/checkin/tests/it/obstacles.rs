@@ -1,0 +1,258 @@
+//! A Redis that cannot be used: each reason has its name, in `doctor` and at the start. What stays
+//! wrong ends a service with exit code 2; what may pass does not.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tempfile::TempDir;
+use testkit::{Program, RedisCluster, RedisServer, Sentinel, free_port};
+
+use crate::harness::{Ended, SECRET, checkin};
+
+/// Stands in passwords, and never in what is printed.
+const HUNTER: &str = "hunter2";
+
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Desk {
+        Desk(tempfile::tempdir().unwrap())
+    }
+
+    fn run(&self, args: &[&str], store: &str) -> Ended {
+        let mut command = checkin(self.0.path());
+        command.args(args).env("CHECKIN_STORE", store).env("CHECKIN_SESSION_SECRET", SECRET);
+        let ended = Ended::of(Program::spawn(command));
+        let printed = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!printed.contains(HUNTER), "{printed}");
+        ended
+    }
+
+    /// The doctor's one problem, with its advice.
+    #[track_caller]
+    fn doctor_says(&self, store: &str, words: &[&str]) {
+        let doctor = self.run(&["doctor"], store);
+        assert_eq!((doctor.code, doctor.stderr.as_str()), (1, ""), "{doctor:?}");
+        let problem: Vec<&str> =
+            doctor.stdout.lines().skip_while(|line| !line.starts_with("PROBLEM")).collect();
+        assert_eq!(problem.len(), 2, "one problem and its advice: {}", doctor.stdout);
+        for word in words {
+            assert!(problem.concat().contains(word), "{word} is not said of {store}: {problem:?}");
+        }
+    }
+
+    /// What is wrong for good.
+    #[track_caller]
+    fn stays_wrong(&self, store: &str, words: &[&str]) {
+        self.doctor_says(store, words);
+        for args in [&["auth", "--listen", "127.0.0.1:0"][..], &["export", "--user", "1"]] {
+            let ended = self.run(args, store);
+            assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{args:?} {ended:?}");
+            assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+            for word in words {
+                assert!(ended.stderr.contains(word), "{word} is not said: {}", ended.stderr);
+            }
+        }
+    }
+
+    /// What may pass; services that start all the same are tried elsewhere.
+    #[track_caller]
+    fn may_pass(&self, store: &str, words: &[&str]) {
+        self.doctor_says(store, words);
+        let ended = self.run(&["export", "--user", "1"], store);
+        assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    }
+}
+
+fn command(server: &RedisServer, words: &[&str]) {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]).exec(&mut server.connection()).unwrap();
+}
+
+#[test]
+fn logins() {
+    let desk = Desk::new();
+    let server = RedisServer::start();
+    let at = |login: &str| format!("redis://{login}127.0.0.1:{}", server.port());
+    desk.stays_wrong(&at(":hunter2@"), &["Redis has none", "--store"]);
+    desk.stays_wrong(&at("al:hunter2@"), &["WRONGPASS"]);
+    command(&server, &["ACL", "SETUSER", "reader", "on", ">hunter2", "~ncc:*", "+info", "+select"]);
+    desk.stays_wrong(&at("reader:hunter2@"), &["NOPERM", "ACL SETUSER"]);
+    command(&server, &["ACL", "SETUSER", "al", "on", ">right", "allkeys", "allcommands"]);
+    command(&server, &["CONFIG", "SET", "requirepass", "right"]);
+    desk.stays_wrong(&at(""), &["NOAUTH", "user:password@host"]);
+    desk.stays_wrong(&at(":hunter2@"), &["WRONGPASS", "correct"]);
+    desk.stays_wrong(&at("al:hunter2@"), &["WRONGPASS"]);
+    for login in [":right@", "al:right@", "default:right@"] {
+        let doctor = desk.run(&["doctor"], &at(login));
+        assert_eq!(doctor.code, 0, "{login} {}", doctor.stdout);
+    }
+    let doctor = desk.run(&["doctor"], &format!("{}?password=right&db=15", at("")));
+    assert_eq!(doctor.code, 0, "{}", doctor.stdout);
+}
+
+#[test]
+fn databases_and_the_number_of_partitions() {
+    let desk = Desk::new();
+    let server = RedisServer::start();
+    desk.stays_wrong(&server.url_db(16), &["no database of this number", "databases"]);
+    let in_two = format!("{}?db=2", server.url());
+    assert_eq!(desk.run(&["load", "--demo"], &in_two).code, 0);
+    let keys = |db| redis::cmd("DBSIZE").query::<u64>(&mut server.connection_db(db)).unwrap();
+    assert_eq!(keys(0), 0, "nothing went into database 0");
+    assert!(keys(2) > 1000);
+
+    let other = desk.run(&["auth", "--partitions", "4"], &in_two);
+    assert_eq!(other.code, 2, "{other:?}");
+    assert!(other.stderr.contains("--partitions 1"), "{other:?}");
+    let doctor = desk.run(&["doctor", "--partitions", "4"], &server.url());
+    assert_eq!(doctor.code, 0, "{}", doctor.stdout);
+    assert_eq!(keys(0), 0, "the doctor writes nothing");
+}
+
+#[test]
+fn what_is_not_reached() {
+    let desk = Desk::new();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    desk.may_pass(&format!("redis://al:hunter2@{nobody}"), &["refused", "start Redis"]);
+    desk.may_pass("redis://no-such-host.invalid", &["no address", "DNS"]);
+    let server = RedisServer::start();
+    server.pause();
+    desk.may_pass(&server.url(), &["in time", "firewall"]);
+    server.resume();
+    command(&server, &["CONFIG", "SET", "maxclients", "1"]);
+    let _client = server.connection();
+    desk.may_pass(&server.url(), &["maxclients"]);
+}
+
+#[test]
+fn what_is_no_redis() {
+    let desk = Desk::new();
+    for answer in ["HTTP/1.1 400 Bad Request\r\n\r\n", "220 mail.example ESMTP\r\n", "-bad\r\n"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 64]);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        desk.stays_wrong(&format!("redis://{address}"), &["another service", "port"]);
+        desk.stays_wrong(&format!("rediss://{address}"), &["another service"]);
+    }
+}
+
+#[test]
+fn tls() {
+    let desk = Desk::new();
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [certificate, key] = [("cert.pem", cert.pem()), ("key.pem", signing_key.serialize_pem())]
+        .map(|(name, text)| {
+            let path = desk.0.path().join(name);
+            fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        });
+    let port = free_port();
+    let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
+    let more = ["--tls-ca-cert-file", &certificate, "--tls-port", &port.to_string()];
+    let server =
+        RedisServer::start_with(&[&files[..], &more, &["--tls-auth-clients", "no"]].concat());
+
+    desk.stays_wrong(&format!("redis://localhost:{port}"), &["speaks TLS", "rediss"]);
+    let plain = format!("rediss://localhost:{}", server.port());
+    desk.stays_wrong(&plain, &["does not speak TLS", "redis in place"]);
+    desk.stays_wrong(&format!("rediss://localhost:{port}"), &["not trusted", "SSL_CERT_FILE"]);
+
+    let trusting = |host: &str| {
+        let mut doctor = checkin(desk.0.path());
+        let store = format!("rediss://{host}:{port}");
+        doctor.args(["doctor", "--store", &store, "--session-secret", SECRET]);
+        Ended::of(Program::spawn({
+            doctor.env("SSL_CERT_FILE", &certificate);
+            doctor
+        }))
+    };
+    assert_eq!(trusting("localhost").code, 0, "{:?}", trusting("localhost"));
+    let other_name = trusting("127.0.0.1");
+    assert!(other_name.stdout.contains("not trusted"), "{other_name:?}");
+    command(&server, &["CONFIG", "SET", "tls-auth-clients", "yes"]);
+    let refused = trusting("localhost");
+    assert!(refused.stdout.contains("tls-auth-clients"), "{refused:?}");
+}
+
+#[test]
+fn replicas_and_clusters() {
+    let desk = Desk::new();
+    let master = RedisServer::start();
+    let of = master.port().to_string();
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &of]);
+    desk.stays_wrong(&replica.url(), &["replica", "name the master"]);
+    command(&replica, &["CONFIG", "SET", "replica-serve-stale-data", "no"]);
+    desk.stays_wrong(&replica.url(), &["replica"]);
+
+    let cluster_of = |server: &RedisServer| server.url().replace("redis:", "redis-cluster:");
+    desk.stays_wrong(&cluster_of(&master), &["not part of a cluster", "redis://"]);
+    let cluster = RedisCluster::start(2);
+    desk.stays_wrong(&cluster.servers()[0].url(), &["part of a cluster", "redis-cluster://"]);
+    assert_eq!(desk.run(&["doctor"], &cluster.url()).code, 0);
+    let sentinel = format!("redis-sentinel://127.0.0.1:{of}/m");
+    desk.stays_wrong(&sentinel, &["no sentinel", "26379"]);
+}
+
+#[test]
+fn sentinels() {
+    let desk = Desk::new();
+    let mut sentinel = Sentinel::start();
+    let url = sentinel.url();
+    let works = |store: &str| {
+        let doctor = desk.run(&["doctor"], store);
+        assert_eq!(doctor.code, 0, "{store}\n{}", doctor.stdout);
+        let loaded = desk.run(&["dead-letters", "list"], store);
+        assert_eq!(loaded.code, 0, "{store}\n{}", loaded.stderr);
+    };
+    let with = |login: &str, query: &str| url.replace("://", &format!("://{login}")) + query;
+    works(&url);
+    let as_server = url.replace("-sentinel", "").replace("/m", "");
+    desk.stays_wrong(&as_server, &["is a sentinel", "redis-sentinel://"]);
+    desk.stays_wrong(&url.replace("/m", "/other"), &["no master of this name"]);
+
+    // The servers have a password, the sentinel has none.
+    let mut at_sentinel = sentinel.connection();
+    let mut ask = |words: &[&str]| {
+        redis::cmd(words[0]).arg(&words[1..]).exec(&mut at_sentinel).unwrap();
+    };
+    // No fail-over while the passwords change.
+    ask(&["SENTINEL", "SET", "m", "down-after-milliseconds", "600000"]);
+    ask(&["SENTINEL", "SET", "m", "auth-pass", "of-servers"]);
+    let connections = [sentinel.replica().connection(), sentinel.master().connection()];
+    for mut connection in connections {
+        for setting in ["masterauth", "requirepass"] {
+            let mut set = redis::cmd("CONFIG");
+            set.arg("SET").arg(setting).arg("of-servers").exec(&mut connection).unwrap();
+        }
+    }
+    works(&with(":of-servers@", ""));
+    desk.stays_wrong(&url, &["NOAUTH"]);
+    desk.stays_wrong(&with(":hunter2@", ""), &["WRONGPASS"]);
+
+    // The same password.
+    ask(&["ACL", "SETUSER", "default", "resetpass", ">of-servers"]);
+    works(&with(":of-servers@", ""));
+    works(&with("default:of-servers@", ""));
+    desk.stays_wrong(&url, &["sentinels do not accept", "sentinel_password"]);
+
+    // Each their own.
+    ask(&["AUTH", "of-servers"]);
+    ask(&["ACL", "SETUSER", "default", "resetpass", ">of%sentinels"]);
+    ask(&["ACL", "SETUSER", "watcher", "on", ">secret", "allcommands", "allchannels"]);
+    works(&with(":of-servers@", "?sentinel_password=of%25sentinels"));
+    works(&with(":of-servers@", "?sentinel_user=watcher&sentinel_password=secret"));
+    desk.stays_wrong(&with(":of-servers@", ""), &["sentinels do not accept"]);
+    desk.stays_wrong(&with(":of-servers@", "?sentinel_password=hunter2"), &["sentinels do not"]);
+}

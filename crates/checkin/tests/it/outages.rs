@@ -1,0 +1,148 @@
+//! Services without their store: at the start, and later. One line when an outage begins, and one
+//! when it is over.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+use testkit::{Client, Program, RedisServer, Stream, free_port};
+use tower_express_session::store::sqlite::rusqlite::Connection;
+
+use crate::harness::{
+    PATIENCE, SECRET, Site, at, checkin, expect_plain, expect_problem, log_in, retry_after, until,
+};
+
+const AWAY: [&str; 2] = ["WARN", "the store is unavailable"];
+const BACK: [&str; 2] = ["INFO", "the store is available"];
+
+#[track_caller]
+fn logged(program: &Program, words: &[&str]) -> usize {
+    let log = program.text(Stream::Stdout);
+    log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+}
+
+/// One outage was logged, and nothing else was wrong.
+#[track_caller]
+fn one_outage(program: &Program) {
+    let log = program.text(Stream::Stdout);
+    let wrong = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).count();
+    assert_eq!((logged(program, &AWAY), logged(program, &BACK), wrong), (1, 1, 1), "{log}");
+    assert_eq!(program.text(Stream::Stderr), "");
+}
+
+async fn is_unready(client: &Client, reason: &str) {
+    let ready = client.clone().get("/readyz").await;
+    expect_problem(&ready, 503, &[]);
+    assert!(retry_after(&ready) >= 1);
+    let problem: Value = ready.json();
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(reason) && !detail.contains("127.0.0.1"), "{detail}");
+}
+
+async fn is_ready(client: &Client) {
+    let get = async || client.clone().get("/readyz").await;
+    until("/readyz", get, |answer| answer.status == 200).await;
+}
+
+#[tokio::test]
+async fn services_start_before_their_redis() {
+    let mut site = Site::lasting_redis();
+    site.server_mut().kill();
+    let (auth, api, receiver) = (site.auth(&[]), site.api(&[]), site.receiver(&[]));
+    let processor = site.processor(&["--listen", "127.0.0.1:0"]);
+    let line = processor.wait_for_line("listening on port", PATIENCE);
+    let port = line.trim_end_matches('.').rsplit(' ').next().unwrap();
+    let probes = Client::new(format!("http://127.0.0.1:{port}"));
+    let clients = [auth.client(), api.client(), receiver.client(), probes];
+    for client in &clients {
+        is_unready(client, "the connection was refused").await;
+        expect_plain(&client.clone().get("/healthz").await, 200, "OK");
+    }
+    for _ in 0..3 {
+        expect_problem(&log_in(&mut auth.client()).await, 503, &[]);
+        expect_problem(&receiver.client().post("/api/checkin", &at(1, 1)).await, 503, &[]);
+        expect_problem(&api.client().get("/api/location/1").await, 503, &[]);
+    }
+    site.server_mut().restart();
+    for client in &clients {
+        is_ready(client).await;
+    }
+    let al = auth.logged_in().await;
+    assert_eq!(receiver.client_like(&al).post("/api/checkin", &at(1, 1)).await.status, 202);
+    for program in [&auth.program, &api.program, &receiver.program, &processor] {
+        program.wait_for_line(BACK[1], PATIENCE);
+        one_outage(program);
+    }
+}
+
+#[tokio::test]
+async fn up_loads_its_data_when_redis_comes() {
+    let mut site = Site::on(RedisServer::start_with(&["--appendonly", "yes"]));
+    site.server_mut().kill();
+    let (up, auth, _) = site.up(&[]);
+    is_unready(&auth, "refused").await;
+    assert_eq!(logged(&up, &["demo login"]), 0);
+    site.server_mut().restart();
+    up.wait_for_line("demo login", PATIENCE);
+    expect_plain(&log_in(&mut auth.clone()).await, 200, "OK");
+    one_outage(&up);
+}
+
+#[tokio::test]
+async fn an_outage_is_two_lines() {
+    let mut site = Site::lasting_redis();
+    let (up, auth, receiver) = site.up(&[]);
+    let mut al = auth.clone();
+    expect_plain(&log_in(&mut al).await, 200, "OK");
+    site.server_mut().kill();
+    for _ in 0..10 {
+        expect_problem(&al.get("/session").await, 503, &[]);
+        expect_problem(&log_in(&mut auth.clone()).await, 503, &[]);
+        is_unready(&receiver, "refused").await;
+    }
+    site.server_mut().restart();
+    is_ready(&receiver).await;
+    up.wait_for_line(BACK[1], PATIENCE);
+    assert_eq!(al.get("/session").await.status, 200);
+    one_outage(&up);
+
+    site.server().pause();
+    for _ in 0..2 {
+        expect_problem(&al.get("/session").await, 503, &[]);
+    }
+    site.server().resume();
+    is_ready(&receiver).await;
+}
+
+#[test]
+fn what_turns_out_to_stay_wrong_ends_a_service() {
+    let site = Site::empty_sqlite();
+    let port = free_port();
+    let store = format!("redis://127.0.0.1:{port}");
+    let mut auth = checkin(site.directory.path());
+    auth.args(["auth", "--listen", "127.0.0.1:0", "--store", &store, "--session-secret", SECRET]);
+    let mut auth = Program::spawn(auth);
+    auth.wait_for_line("listening on port", PATIENCE);
+    let other = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        for stream in other.incoming() {
+            use std::io::Write as _;
+            let _ = stream.unwrap().write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
+        }
+    });
+    assert_eq!(auth.wait(PATIENCE).code(), Some(2));
+    assert!(auth.text(Stream::Stderr).contains("another service"), "{auth:?}");
+}
+
+#[tokio::test]
+async fn a_locked_file_is_an_outage_too() {
+    let site = Site::sqlite();
+    let (up, auth, _) = site.up(&[]);
+    let file = Connection::open(site.store.strip_prefix("sqlite:").unwrap()).unwrap();
+    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    up.wait_for_line(AWAY[1], PATIENCE);
+    expect_problem(&log_in(&mut auth.clone()).await, 503, &[]);
+    file.execute_batch("ROLLBACK").unwrap();
+    up.wait_for_line(BACK[1], PATIENCE);
+    expect_plain(&log_in(&mut auth.clone()).await, 200, "OK");
+    one_outage(&up);
+}

@@ -1,0 +1,109 @@
+//! The one place that knows since when a store is unavailable.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often the store is asked during an outage, also when no request needs it.
+const ASK: Duration = Duration::from_millis(500);
+
+/// An outage is over when the store has worked for this long without a failure: a store that works
+/// now and then makes one outage, and not hundreds.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// The target of both lines, by which a program can tell them from others.
+const TARGET: &str = "tower_express_session::outage";
+
+/// Logs one warning when a store becomes unavailable and one line when it is available again, however
+/// many operations fail in between. All handles of one store share it.
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    /// Read by each operation that works.
+    is_on: AtomicBool,
+    // Locked for single steps in memory, never across an await.
+    state: Mutex<Option<State>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    since: Instant,
+    /// The first operation that worked since the last one that failed.
+    works_since: Option<Instant>,
+}
+
+impl Outage {
+    /// Takes note of an operation that failed because the store is unavailable. The first one logs it
+    /// and starts a task that calls `ask` until the outage is over; `ask` answers whether the store is
+    /// still wanted, and reports what became of it here.
+    ///
+    /// Must be called inside a tokio runtime.
+    pub(crate) fn failed<F>(
+        self: &Arc<Self>,
+        cause: &dyn Display,
+        ask: impl Fn() -> F + Send + 'static,
+    ) where
+        F: Future<Output = bool> + Send,
+    {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = &mut *state {
+            state.works_since = None;
+            return;
+        }
+        *state = Some(State { since: Instant::now(), works_since: None });
+        self.is_on.store(true, Ordering::Relaxed);
+        tracing::warn!(target: TARGET, "the store is unavailable: {cause}");
+        let outage = Arc::clone(self);
+        tokio::spawn(async move {
+            while ask().await {
+                if let Some(lasted) = outage.ended(Instant::now()) {
+                    let seconds = lasted.as_secs_f64();
+                    tracing::info!(target: TARGET, "the store is available again after {seconds:.1} s");
+                    return;
+                }
+                tokio::time::sleep(ASK).await;
+            }
+        });
+    }
+
+    /// Takes note of an operation that worked.
+    pub(crate) fn worked(&self) {
+        if self.is_on.load(Ordering::Relaxed) {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(state) = &mut *state {
+                state.works_since.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// How long the outage lasted, once it is over.
+    fn ended(&self, now: Instant) -> Option<Duration> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { since, works_since } = (*state)?;
+        let works_since = works_since.filter(|works| now.duration_since(*works) >= QUIET)?;
+        *state = None;
+        self.is_on.store(false, Ordering::Relaxed);
+        Some(works_since.duration_since(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_outage_ends_after_a_quiet_time() {
+        let outage = Arc::new(Outage::default());
+        let fail = || outage.failed(&"it is a test", || std::future::ready(false));
+        fail();
+        let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+        assert_eq!(outage.ended(later(9)), None, "nothing has worked");
+        outage.worked();
+        assert_eq!(outage.ended(later(1)), None, "not for long enough");
+        fail();
+        assert_eq!(outage.ended(later(9)), None, "it failed again");
+        outage.worked();
+        assert!(outage.ended(later(9)).is_some());
+        assert_eq!(outage.ended(later(9)), None, "once");
+    }
+}

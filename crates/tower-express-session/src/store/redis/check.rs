@@ -1,0 +1,255 @@
+//! Finds out what is in the way, with short-lived connections that ask one thing after another.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
+    RedisConnectionInfo, RedisError,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::client::Timeouts;
+use super::obstacle::{Obstacle, of_io};
+use super::url::{Address, SentinelAddress, info};
+
+/// What a server is named as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Alone,
+    ByASentinel,
+    InACluster,
+}
+
+/// Whether the deployment can be used, as far as it can be known without writing.
+pub(super) async fn check(address: &Address, timeouts: Timeouts) -> Result<(), Obstacle> {
+    match address {
+        Address::Server(server) => check_server(server, Named::Alone, timeouts).await,
+        Address::Cluster(nodes) => {
+            let mut found = Obstacle::Other;
+            for node in nodes {
+                match check_server(node, Named::InACluster, timeouts).await {
+                    Ok(()) => return Ok(()),
+                    Err(obstacle) => found = found.or(obstacle),
+                }
+            }
+            Err(found)
+        }
+        Address::Sentinel(address) => {
+            let (host, port) = find_master(address, timeouts).await?;
+            let master = match address.has_tls {
+                true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+                false => ConnectionAddr::Tcp(host, port),
+            };
+            let master = info(master, &address.server).map_err(|_| Obstacle::Other)?;
+            check_server(&master, Named::ByASentinel, timeouts).await
+        }
+    }
+}
+
+async fn check_server(
+    server: &ConnectionInfo,
+    named: Named,
+    timeouts: Timeouts,
+) -> Result<(), Obstacle> {
+    let mut connection = connect(server.addr(), timeouts).await?;
+    let settings = server.redis_settings();
+    log_in(&mut connection, settings).await?;
+    let facts = match ask::<String>(&mut connection, &["INFO"]).await {
+        Ok(facts) => facts,
+        // A list of permissions may leave it out.
+        Err(error) => match Obstacle::from(&error) {
+            Obstacle::NoPermission | Obstacle::Other => String::new(),
+            obstacle => return Err(obstacle),
+        },
+    };
+    let has = |fact: &str| facts.lines().any(|line| line.trim_end() == fact);
+    if has("redis_mode:sentinel") {
+        return Err(Obstacle::Sentinel);
+    }
+    if has("loading:1") {
+        return Err(Obstacle::Loading);
+    }
+    match named {
+        Named::InACluster if has("cluster_enabled:0") => return Err(Obstacle::NotCluster),
+        Named::Alone if has("cluster_enabled:1") => not_alone(&mut connection).await?,
+        _ => {}
+    }
+    if settings.db() != 0 {
+        let select = ["SELECT", &settings.db().to_string()];
+        ask::<()>(&mut connection, &select).await.map_err(|error| Obstacle::from(&error))?;
+    }
+    match named {
+        Named::Alone if has("role:slave") => Err(Obstacle::Replica),
+        Named::ByASentinel if has("role:slave") => Err(Obstacle::MasterDown),
+        _ => Ok(()),
+    }
+}
+
+/// A cluster of one server works as one that stands alone; a server of several knows its part only.
+async fn not_alone(connection: &mut MultiplexedConnection) -> Result<(), Obstacle> {
+    let facts: String = ask(connection, &["CLUSTER", "INFO"]).await.unwrap_or_default();
+    let size = facts.lines().find_map(|line| line.trim_end().strip_prefix("cluster_size:"));
+    if matches!(size, Some("0" | "1") | None) { Ok(()) } else { Err(Obstacle::Cluster) }
+}
+
+/// Asks one sentinel after the other where the master is.
+async fn find_master(
+    address: &SentinelAddress,
+    timeouts: Timeouts,
+) -> Result<(String, u16), Obstacle> {
+    let mut found = Obstacle::Other;
+    for sentinel in &address.sentinels {
+        match ask_sentinel(sentinel, address, timeouts).await {
+            Ok(master) => return Ok(master),
+            Err(obstacle) => found = found.or(obstacle),
+        }
+    }
+    Err(found)
+}
+
+async fn ask_sentinel(
+    sentinel: &ConnectionAddr,
+    address: &SentinelAddress,
+    timeouts: Timeouts,
+) -> Result<(String, u16), Obstacle> {
+    let mut found = Obstacle::Other;
+    for login in &address.logins {
+        let mut connection = connect(sentinel, timeouts).await?;
+        if log_in(&mut connection, login).await.is_err() {
+            found = Obstacle::SentinelLogin;
+            continue;
+        }
+        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &address.master];
+        found = match ask::<Option<(String, u16)>>(&mut connection, &question).await {
+            Ok(Some(master)) => return Ok(master),
+            Ok(None) => return Err(Obstacle::UnknownMaster),
+            Err(error) => match Obstacle::from(&error) {
+                Obstacle::LoginRequired | Obstacle::NoPermission => Obstacle::SentinelLogin,
+                Obstacle::Other => Obstacle::NotSentinel,
+                obstacle => obstacle,
+            },
+        };
+    }
+    Err(found)
+}
+
+async fn log_in(
+    connection: &mut MultiplexedConnection,
+    settings: &RedisConnectionInfo,
+) -> Result<(), Obstacle> {
+    let Some(password) = settings.password() else { return Ok(()) };
+    let words: Vec<&str> =
+        ["AUTH"].into_iter().chain(settings.username()).chain([password]).collect();
+    match ask::<()>(connection, &words).await.map_err(|error| Obstacle::from(&error)) {
+        Err(Obstacle::Other) => Err(Obstacle::WrongLogin),
+        answered => answered,
+    }
+}
+
+async fn ask<T: FromRedisValue>(
+    connection: &mut MultiplexedConnection,
+    words: &[&str],
+) -> Result<T, RedisError> {
+    let mut command = Cmd::new();
+    for word in words {
+        command.arg(*word);
+    }
+    command.query_async(connection).await
+}
+
+/// A connection without a login, once it is known that the other side speaks what we speak.
+async fn connect(
+    address: &ConnectionAddr,
+    timeouts: Timeouts,
+) -> Result<MultiplexedConnection, Obstacle> {
+    let (host, port, has_tls) = match address {
+        ConnectionAddr::Tcp(host, port) => (host, *port, false),
+        ConnectionAddr::TcpTls { host, port, .. } => (host, *port, true),
+        _ => return Err(Obstacle::Other),
+    };
+    match (has_tls, first_words(host, port, timeouts.connect).await?) {
+        (false, Words::Redis) | (true, Words::Closed | Words::Silence | Words::Tls) => {}
+        (true, Words::Redis) => return Err(Obstacle::PlainPort),
+        (_, Words::Refusal(obstacle)) => return Err(obstacle),
+        (_, Words::Foreign) => return Err(Obstacle::NotRedis),
+        (false, Words::Tls) => return Err(Obstacle::TlsPort),
+        (false, words) => {
+            let tls = ConnectionAddr::TcpTls {
+                host: host.clone(),
+                port,
+                insecure: false,
+                tls_params: None,
+            };
+            return Err(match open(&tls, timeouts).await.map(drop) {
+                // Whatever is wrong with its TLS, it has some.
+                Ok(()) | Err(Obstacle::Certificate | Obstacle::TlsRefused) => Obstacle::TlsPort,
+                Err(_) if matches!(words, Words::Silence) => Obstacle::TimedOut,
+                Err(_) => Obstacle::Closed,
+            });
+        }
+    }
+    open(address, timeouts).await
+}
+
+async fn open(
+    address: &ConnectionAddr,
+    timeouts: Timeouts,
+) -> Result<MultiplexedConnection, Obstacle> {
+    let bare = info(address.clone(), &RedisConnectionInfo::default());
+    let client = redis::Client::open(bare.map_err(|_| Obstacle::Other)?);
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(timeouts.connect))
+        .set_response_timeout(Some(timeouts.response));
+    let opened = match client {
+        Ok(client) => client.get_multiplexed_async_connection_with_config(&config).await,
+        Err(error) => Err(error),
+    };
+    opened.map_err(|error| Obstacle::from(&error))
+}
+
+/// What a server answers to the plain word `PING`.
+enum Words {
+    /// What Redis says.
+    Redis,
+    /// Redis says that it will not talk.
+    Refusal(Obstacle),
+    /// A TLS alert.
+    Tls,
+    Closed,
+    Silence,
+    /// Something else.
+    Foreign,
+}
+
+async fn first_words(host: &str, port: u16, patience: Duration) -> Result<Words, Obstacle> {
+    let connected = timeout(patience, TcpStream::connect((host, port))).await;
+    let mut stream = connected.map_err(|_| Obstacle::TimedOut)?.map_err(|error| of_io(&error))?;
+    let mut answer = [0; 64];
+    let talk = async {
+        stream.write_all(b"PING\r\n").await?;
+        stream.read(&mut answer).await
+    };
+    let length = match timeout(patience, talk).await {
+        Err(_) => return Ok(Words::Silence),
+        Ok(Err(_) | Ok(0)) => return Ok(Words::Closed),
+        Ok(Ok(length)) => length,
+    };
+    let text = String::from_utf8_lossy(&answer[..length]);
+    Ok(match answer[0] {
+        // A TLS record of the type "alert".
+        0x15 => Words::Tls,
+        b'-' if text.starts_with("-DENIED") => Words::Refusal(Obstacle::ProtectedMode),
+        b'-' if text.contains("max number of clients") => Words::Refusal(Obstacle::TooManyClients),
+        b'+' | b'-' if is_redis(&text[1..]) => Words::Redis,
+        _ => Words::Foreign,
+    })
+}
+
+/// `PONG`, or an error whose first word is a code.
+fn is_redis(text: &str) -> bool {
+    let code = text.split([' ', '\r']).next().unwrap_or_default();
+    code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())
+}
