@@ -267,6 +267,27 @@ impl Accounts {
     ///
     /// A call that is dropped may have noted some.
     pub async fn rebuild(&self) -> Result<usize, Error> {
+        let found = self.note_all().await?;
+        Ok(found.values().map(HashSet::len).sum())
+    }
+
+    /// Returns the names of the accounts that have sessions, in order, after a look through all stored
+    /// sessions, which are noted. Takes time in proportion to their number.
+    ///
+    /// # Errors
+    ///
+    /// As [`rebuild`](Self::rebuild).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`rebuild`](Self::rebuild).
+    pub async fn accounts(&self) -> Result<Vec<String>, Error> {
+        let mut names: Vec<String> = self.note_all().await?.into_keys().collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    async fn note_all(&self) -> Result<HashMap<String, HashSet<SessionId>>, Error> {
         let mut found: HashMap<String, HashSet<SessionId>> = HashMap::new();
         let mut visit = |id, value| {
             if let Some(account) = self.account_in(&value) {
@@ -277,7 +298,7 @@ impl Accounts {
         for (account, ids) in &found {
             self.note_found(account, ids).await?;
         }
-        Ok(found.values().map(HashSet::len).sum())
+        Ok(found)
     }
 
     /// Whose session this is.
