@@ -17,7 +17,6 @@ use tower_express_session::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Common, StoreUrl};
-use crate::domain::{PasswordHash, User};
 use crate::http::document::front_door;
 use crate::http::{Metrics, Probes, Proxy, Readiness, Stack, StrictTransport, Tasks};
 use crate::passwords::Passwords;
@@ -67,7 +66,8 @@ pub struct App {
     pub swarm: Arc<dyn SwarmLoad>,
     /// For probes and the doctor.
     pub health: Arc<dyn Health>,
-    account_sessions: AccountSessions,
+    /// The sessions of each account.
+    pub account_sessions: AccountSessions,
     sessions: SessionLayer,
     /// The same for routes that are asked for much: a session may be as old as a lease.
     cached_sessions: SessionLayer,
@@ -281,21 +281,6 @@ impl App {
     #[must_use]
     pub fn secrets(&self) -> Secrets {
         self.secrets.clone()
-    }
-
-    /// Replaces an account's password and ends its sessions; returns false if there is no such account.
-    /// When it returns, no service of ours takes a session from before.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails. The password may be replaced, and sessions of Express services may be
-    /// alive; calling it again ends them.
-    pub async fn replace_password(&self, user: &User, new: &PasswordHash) -> anyhow::Result<bool> {
-        let Some(epoch) = self.users.change_password(user.id, None, new).await? else {
-            return Ok(false);
-        };
-        self.account_sessions.end_older(&user.email.canonical(), epoch).await?;
-        Ok(true)
     }
 
     /// Waits a moment for work that outlived its request, after the services have stopped.

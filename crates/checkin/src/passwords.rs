@@ -22,6 +22,9 @@ const LANES: u32 = 1;
 /// about 35 ms a hash, the last one waits for about a second.
 const QUEUE: usize = 64;
 
+/// The fewest characters of a new password, as OWASP asks for.
+const MIN_CHARS: usize = 8;
+
 /// Checks that a password may be compared: neither empty nor too long. Its length counts as it is
 /// hashed, in Unicode's normal form C.
 ///
@@ -34,6 +37,18 @@ pub fn plausible(text: String) -> Result<String, String> {
         1..=MAX_PASSWORD_BYTES => Ok(text),
         _ => Err(format!("must have at most {MAX_PASSWORD_BYTES} bytes")),
     }
+}
+
+/// Checks that a password is long enough to be a new one.
+///
+/// # Errors
+///
+/// The rule that it breaks.
+pub fn acceptable(text: String) -> Result<String, String> {
+    if normal(&text).chars().count() < MIN_CHARS {
+        return Err(format!("must have at least {MIN_CHARS} characters"));
+    }
+    plausible(text)
 }
 
 /// A password as it is hashed: in Unicode's normal form C, as NIST SP 800-63B asks for, so that it is

@@ -35,8 +35,8 @@ impl Account {
         };
         match (found.context("cannot read the account")?, self) {
             (Some(user), _) => Ok(user),
-            (None, Self::Id(id)) => bail!("--user: there is no user {id}"),
-            (None, Self::Email(_)) => bail!("--user: nobody has this address"),
+            (None, Self::Id(id)) => bail!("there is no user {id}"),
+            (None, Self::Email(_)) => bail!("there is no user with this e-mail address"),
         }
     }
 }

@@ -16,7 +16,9 @@ mod output;
 mod processor;
 mod receiver;
 mod reload;
+mod sessions;
 mod up;
+mod users;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -91,6 +93,12 @@ enum Command {
     /// Makes an embedded store from a backup
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(backup::Restore),
+    /// Lists, shows and ends sessions
+    #[command(after_help = sessions::EXAMPLES)]
+    Sessions(sessions::Options),
+    /// Adds and lists accounts, and sets passwords
+    #[command(after_help = users::EXAMPLES)]
+    Users(users::Options),
     /// Checks the settings and the store, and says how to repair what is wrong
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Options),
@@ -154,6 +162,8 @@ impl Command {
             | Self::Load(_)
             | Self::Export(_)
             | Self::Generate(_)
+            | Self::Sessions(_)
+            | Self::Users(_)
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::Doctor(_) => Stream::Stderr,
@@ -178,6 +188,8 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(options) => dead_letters::run(&config, options).await,
         Command::Backup(options) => backup::back_up(&config, options).await,
         Command::Restore(options) => backup::restore(&config, options).await,
+        Command::Sessions(options) => sessions::run(&config, options).await,
+        Command::Users(options) => users::run(&config, options).await,
         Command::Doctor(options) => doctor::run(&config, options).await,
     }
 }

@@ -64,7 +64,7 @@ async fn hashing_is_bounded(site: Site) {
     let during = memory(&auth);
     let wait_after = others_wait(&mut client).await;
     let after = memory(&auth);
-    println!(
+    eprintln!(
         "memory (highest, now) {before:?} {during:?} {after:?} MiB, \
          others wait {wait_before:?} {wait_during:?} {wait_after:?}"
     );

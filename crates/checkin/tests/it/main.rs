@@ -24,6 +24,7 @@ mod intruders;
 mod loads;
 mod metrics;
 mod obstacles;
+mod operators;
 mod outages;
 mod password_changes;
 mod passwords;

@@ -53,7 +53,7 @@ async fn no_login_outlives_the_change(site: Site) {
         assert_eq!(owner.get("/session").await.status, 200);
         (old, new) = (new, old);
     }
-    println!("{late} of 20 logins were in time, and over");
+    eprintln!("{late} of 20 logins were in time, and over");
 }
 
 #[tokio::test]

@@ -1,0 +1,191 @@
+//! `checkin sessions`
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+use tower_express_session::AccountSession;
+
+use super::account::Account;
+use super::say;
+use crate::app::App;
+use crate::config::Common;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin sessions list
+  checkin sessions list --user al@example.com
+  checkin sessions show Zq3lqQ1xTf2k
+  checkin sessions revoke Zq3lqQ1xTf2k
+  checkin sessions revoke --user 77
+  checkin sessions revoke --all";
+
+/// The number of characters of a browser's name that a line of the list has room for.
+const DEVICE_CHARS: usize = 40;
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists the sessions of all accounts or of one, the newest of each account first
+    List {
+        /// Lists the sessions of this account only
+        #[arg(long, value_name = "ID|EMAIL")]
+        user: Option<Account>,
+
+        /// Prints one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows what is known of one session
+    Show {
+        /// The session, by the handle that the list shows
+        #[arg(value_name = "HANDLE")]
+        handle: String,
+    },
+    /// Ends sessions
+    Revoke {
+        /// The sessions to end, by the handles that the list shows
+        #[arg(value_name = "HANDLE", required_unless_present_any = ["user", "all"])]
+        handles: Vec<String>,
+
+        /// Ends all sessions of this account
+        #[arg(long, value_name = "ID|EMAIL", conflicts_with = "handles")]
+        user: Option<Account>,
+
+        /// Ends the sessions of all accounts: everybody has to log in again
+        #[arg(long, conflicts_with_all = ["handles", "user"])]
+        all: bool,
+    },
+}
+
+pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    match options.action {
+        Action::List { user, json } => list(&app, user, json).await,
+        Action::Show { handle } => show(&app, &handle).await,
+        Action::Revoke { handles, user: None, all: false } => revoke(&app, handles).await,
+        Action::Revoke { user, .. } => revoke_all(&app, user).await,
+    }
+}
+
+async fn list(app: &App, user: Option<Account>, json: bool) -> anyhow::Result<ExitCode> {
+    for account in accounts(app, user).await? {
+        for session in sessions_of(app, &account).await? {
+            match json {
+                true => say(serde_json::to_string(&Listed::new(&account, &session))?)?,
+                false => say(line(&account, &session))?,
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(app: &App, handle: &str) -> anyhow::Result<ExitCode> {
+    for account in accounts(app, None).await? {
+        let sessions = sessions_of(app, &account).await?;
+        if let Some(session) = sessions.iter().find(|session| session.handle == handle) {
+            say(format_args!("handle     {}", session.handle))?;
+            say(format_args!("account    {account}"))?;
+            say(format_args!("since      {}", time(session.created_ms)))?;
+            say(format_args!("last seen  {}", time(session.last_seen_ms)))?;
+            say(format_args!("device     {}", printable(&session.device)))?;
+            say(format_args!("address    {}", session.address))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    bail!("there is no session {handle:?}; checkin sessions list shows the handles");
+}
+
+async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode> {
+    let mut ended = 0;
+    for account in accounts(app, None).await? {
+        for session in sessions_of(app, &account).await? {
+            let Some(at) = handles.iter().position(|handle| *handle == session.handle) else {
+                continue;
+            };
+            let handle = handles.swap_remove(at);
+            let end = app.account_sessions.end(&account, &handle).await;
+            ended += usize::from(end.context("cannot end the session")?);
+        }
+    }
+    say(format_args!("{ended} sessions ended"))?;
+    match handles.as_slice() {
+        [] => Ok(ExitCode::SUCCESS),
+        unknown => {
+            bail!("there is no session {unknown:?}; checkin sessions list shows the handles")
+        }
+    }
+}
+
+async fn revoke_all(app: &App, user: Option<Account>) -> anyhow::Result<ExitCode> {
+    let mut ended = 0;
+    for account in accounts(app, user).await? {
+        let end = app.account_sessions.end_all(&account).await;
+        ended += end.context("cannot end all sessions")?;
+    }
+    say(format_args!("{ended} sessions ended"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The names of the accounts that have sessions, or of the one that is asked for.
+async fn accounts(app: &App, user: Option<Account>) -> anyhow::Result<Vec<String>> {
+    let found = app.account_sessions.accounts().await.context("cannot read the sessions")?;
+    let Some(user) = user else { return Ok(found) };
+    let name = user.find(&*app.users).await?.email.canonical();
+    Ok(found.into_iter().filter(|found| *found == name).collect())
+}
+
+async fn sessions_of(app: &App, account: &str) -> anyhow::Result<Vec<AccountSession>> {
+    app.account_sessions.list(account).await.context("cannot read the sessions")
+}
+
+fn line(account: &str, session: &AccountSession) -> String {
+    let AccountSession { handle, created_ms, last_seen_ms, device, address } = session;
+    let device: String = printable(device).chars().take(DEVICE_CHARS).collect();
+    let (since, last_seen) = (time(*created_ms), time(*last_seen_ms));
+    format!("{handle}  {account}  since {since}  last seen {last_seen}  {address}  {device}")
+}
+
+/// A time as a person reads it, to the second, in UTC.
+fn time(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| ms.to_string(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// What a browser calls itself, without what could change the terminal.
+fn printable(device: &str) -> String {
+    device.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A session as a line of JSON; nothing in it opens the session.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed<'a> {
+    handle: &'a str,
+    account: &'a str,
+    since: u64,
+    last_seen: u64,
+    device: &'a str,
+    address: &'a str,
+}
+
+impl<'a> Listed<'a> {
+    fn new(account: &'a str, session: &'a AccountSession) -> Self {
+        Self {
+            handle: &session.handle,
+            account,
+            since: session.created_ms,
+            last_seen: session.last_seen_ms,
+            device: &session.device,
+            address: &session.address,
+        }
+    }
+}

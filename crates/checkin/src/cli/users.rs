@@ -1,0 +1,209 @@
+//! `checkin users`
+
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::account::Account;
+use super::say;
+use crate::app::App;
+use crate::config::Common;
+use crate::domain::{Email, LocationId, PasswordHash, User, text};
+use crate::passwords;
+use crate::storage::{NewUser, Registered};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  checkin users add al@example.com --first-name Al --last-name Appelhof
+  checkin users passwd al@example.com
+  checkin users passwd 77 --password-stdin < password.txt
+  checkin users list --json";
+
+/// Accounts that are read at a time.
+const PAGE: usize = 500;
+
+/// The longest line that is read as a password: more than any password that is taken.
+const MAX_LINE_BYTES: u64 = 16 * 1024;
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Adds an account, with the next free id
+    Add {
+        /// The e-mail address to log in with. It must not belong to an existing account
+        #[arg(value_name = "EMAIL", value_parser = email)]
+        email: Email,
+
+        /// The first name
+        #[arg(long, value_name = "NAME", value_parser = name)]
+        first_name: String,
+
+        /// The last name
+        #[arg(long, value_name = "NAME", value_parser = name)]
+        last_name: String,
+
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Sets a new password and ends all sessions of the account
+    Passwd {
+        /// The account
+        #[arg(value_name = "ID|EMAIL")]
+        account: Account,
+
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Lists all accounts, in the order of their ids
+    List {
+        /// Prints one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where a new password comes from. Never from an argument, which every user of the machine can see.
+#[derive(Args, Clone, Copy, Debug)]
+struct Source {
+    /// Reads the password from the first line of standard input instead of asking for it
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+fn email(text: &str) -> Result<Email, String> {
+    text.parse::<Email>().map_err(|rule| rule.to_string())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let checked = text::check_line(text, text::MAX_NAME_CHARS);
+    checked.map(|()| text.to_owned()).map_err(|rule| rule.to_string())
+}
+
+pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    match options.action {
+        Action::Add { email, first_name, last_name, source } => {
+            let password = source.password()?;
+            add(&app, NewUser { first_name, last_name, email, password }).await
+        }
+        Action::Passwd { account, source } => passwd(&app, &account, source).await,
+        Action::List { json } => list(&app, json).await,
+    }
+}
+
+async fn add(app: &App, new: NewUser) -> anyhow::Result<ExitCode> {
+    match app.users.register(new).await.context("cannot add the account")? {
+        Registered::Opened(user) => say(format_args!("user {} added", user.id))?,
+        Registered::EmailTaken => bail!("EMAIL must not belong to an existing account"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The new password counts before the sessions end: one that is opened with the old password
+/// meanwhile is refused by its epoch.
+async fn passwd(app: &App, account: &Account, source: Source) -> anyhow::Result<ExitCode> {
+    let user = account.find(&*app.users).await?;
+    let new = source.password()?;
+    let changed = app.users.change_password(user.id, None, &new).await;
+    let Some(epoch) = changed.context("cannot change the password")? else {
+        bail!("there is no user {} any more", user.id);
+    };
+    let ended = app.account_sessions.end_older(&user.email.canonical(), epoch).await;
+    let ended = ended.context(
+        "the password is changed, but not all sessions of the account are ended; run it again",
+    )?;
+    say(format_args!("password of user {} changed, {ended} sessions ended", user.id))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(app: &App, json: bool) -> anyhow::Result<ExitCode> {
+    let mut after = None;
+    loop {
+        let page = app.users.users_after(after, PAGE).await.context("cannot read the accounts")?;
+        let Some(last) = page.last() else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        after = Some(last.id);
+        for user in &page {
+            match json {
+                true => say(serde_json::to_string(&Listed::from(user))?)?,
+                false => say(format_args!(
+                    "{:>8}  {:<40}  {} {}",
+                    user.id,
+                    user.email.as_str(),
+                    user.first_name,
+                    user.last_name
+                ))?,
+            }
+        }
+    }
+}
+
+impl Source {
+    /// The hash of the new password.
+    fn password(self) -> anyhow::Result<PasswordHash> {
+        let text = match self.password_stdin {
+            true => first_line()?,
+            false => typed_twice()?,
+        };
+        match passwords::acceptable(text) {
+            Ok(password) => Ok(passwords::hash(&password)),
+            Err(rule) => bail!("the password {rule}"),
+        }
+    }
+}
+
+fn first_line() -> anyhow::Result<String> {
+    let mut line = String::new();
+    let cannot = "cannot read the password from standard input; it must be UTF-8 text";
+    io::stdin().lock().take(MAX_LINE_BYTES).read_line(&mut line).context(cannot)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn typed_twice() -> anyhow::Result<String> {
+    if !io::stdin().is_terminal() {
+        bail!("there is no terminal to ask for the password; give it with --password-stdin");
+    }
+    let ask = |prompt| rpassword::prompt_password(prompt).context("cannot read the password");
+    let password = ask("New password: ")?;
+    if ask("The same again: ")? != password {
+        bail!("the two passwords must be the same");
+    }
+    Ok(password)
+}
+
+/// An account as a line of JSON, without its password.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed<'a> {
+    id: u64,
+    first_name: &'a str,
+    last_name: &'a str,
+    email: &'a str,
+    num_checkins: u64,
+    last_checkin: Option<u64>,
+    last_seen_at: Option<u64>,
+}
+
+impl<'a> From<&'a User> for Listed<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: user.id.get(),
+            first_name: &user.first_name,
+            last_name: &user.last_name,
+            email: user.email.as_str(),
+            num_checkins: user.num_checkins,
+            last_checkin: user.last_checkin,
+            last_seen_at: user.last_seen_at.map(LocationId::get),
+        }
+    }
+}
