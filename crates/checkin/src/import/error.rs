@@ -148,6 +148,17 @@ pub enum Rule {
     Value(String),
 }
 
+impl Rule {
+    /// What the parser says, with its line and column.
+    pub(super) fn malformed(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let message = error.to_string();
+        let place = format!(" at line {line} column {column}");
+        let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
+        Self::Malformed { line, column, message }
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,8 +1,5 @@
 //! Files in, records and errors out.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -13,11 +10,12 @@ use super::door::{self, Clock, HoursForm};
 use super::error::{Position, RecordError, RecordPlace, Rule, Section};
 use super::fields::{Entries, Fields, LATER_THAN_NOW};
 use super::records::{CheckinRecord, DetailsRecord};
+use super::seen::{Seen, claim};
 use super::swarm::{self, SwarmVisit, Visibility};
 use super::{Import, UserRecord, records, table, value};
 use crate::domain::{
-    CLOCK_TOLERANCE_MS, Checkin, CheckinId, Location, LocationDetails, LocationId,
-    MAX_SAFE_INTEGER, NewCheckin, UserId, Visit,
+    CLOCK_TOLERANCE_MS, Checkin, CheckinId, Location, LocationDetails, MAX_SAFE_INTEGER,
+    NewCheckin, Visit,
 };
 
 /// Reads one file after the other, and remembers what it saw, so that ids and addresses are told
@@ -63,17 +61,6 @@ impl Counts {
     pub fn of(&self, section: Section) -> usize {
         self.records[section as usize]
     }
-}
-
-/// Only records that were taken are here: a refused one takes nobody's place.
-#[derive(Debug, Default)]
-struct Seen {
-    users: HashMap<UserId, RecordPlace>,
-    /// By canonical form.
-    emails: HashMap<String, (UserId, RecordPlace)>,
-    locations: HashMap<LocationId, RecordPlace>,
-    details: HashMap<LocationId, RecordPlace>,
-    checkins: HashMap<CheckinId, RecordPlace>,
 }
 
 impl Importer {
@@ -202,7 +189,7 @@ impl Importer {
             Ok(Entries(entries)) => entries,
             Err(error) => {
                 self.counts.damaged_files += 1;
-                return self.report(of_file, None, malformed(&error));
+                return self.report(of_file, None, Rule::malformed(&error));
             }
         };
         let mut fields = Fields::new(entries, self.latest_ms);
@@ -401,20 +388,6 @@ impl Importer {
     }
 }
 
-fn claim<K: Eq + Hash>(
-    seen: &mut HashMap<K, RecordPlace>,
-    id: K,
-    place: &RecordPlace,
-) -> Result<(), Rule> {
-    match seen.entry(id) {
-        Entry::Vacant(entry) => {
-            entry.insert(place.clone());
-            Ok(())
-        }
-        Entry::Occupied(entry) => Err(Rule::SameId { other: entry.get().clone() }),
-    }
-}
-
 /// The id of a check-in that comes without one: the same one whenever it is loaded, and another for
 /// every other visit of that millisecond, whoever's and in whichever file.
 fn visit_id(time_ms: u64, checkin: NewCheckin) -> CheckinId {
@@ -423,12 +396,4 @@ fn visit_id(time_ms: u64, checkin: NewCheckin) -> CheckinId {
     let seq = hash.iter().take(8).fold(0, |seq, byte| seq << 8 | u64::from(*byte));
     // As large as JavaScript can hold.
     CheckinId { ms: time_ms, seq: seq & MAX_SAFE_INTEGER }
-}
-
-fn malformed(error: &serde_json::Error) -> Rule {
-    let (line, column) = (error.line(), error.column());
-    let message = error.to_string();
-    let place = format!(" at line {line} column {column}");
-    let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
-    Rule::Malformed { line, column, message }
 }

@@ -59,6 +59,7 @@ mod figures;
 mod importer;
 mod matching;
 mod records;
+mod seen;
 mod swarm;
 mod table;
 mod value;
