@@ -143,7 +143,9 @@ pub(super) async fn run(
         );
         Ok(())
     };
-    app.alongside(async { tokio::try_join!(counting, serving) }).await??;
+    // Boxed, as it is large.
+    let services = Box::pin(async { tokio::try_join!(counting, serving) });
+    app.alongside(services).await??;
     app.finish().await;
     Ok(ExitCode::SUCCESS)
 }
