@@ -250,6 +250,7 @@ fn host_and_port(text: &str, default_port: u16) -> Result<(String, u16), ConfigE
             let zone = if zone.is_empty() { String::new() } else { format!("%{zone}") };
             (format!("{address}{zone}"), port)
         }
+        None if text.matches(':').count() > 1 => return Err(port_rule()),
         None => {
             let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
             let is_name = |c: char| c.is_alphanumeric() || "-_.".contains(c);
