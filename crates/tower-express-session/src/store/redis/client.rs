@@ -10,7 +10,7 @@ use redis::cluster_routing::RoutingInfo;
 use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
 
 use super::check::check;
-use super::obstacle::Obstacle;
+use super::obstacle::{Obstacle, kind};
 use super::reply::Reply;
 use super::source::{Connection, Source};
 use super::url::Address;
@@ -369,20 +369,6 @@ pub(super) fn command(words: &[&[u8]]) -> Cmd {
         command.arg(*word);
     }
     command
-}
-
-pub(super) fn kind(cause: &RedisError) -> ErrorKind {
-    match cause.code() {
-        Some("WRONGTYPE") => ErrorKind::Corrupt,
-        // Redis is there but cannot serve now: starting, failing over, out of memory or disk.
-        Some(
-            "LOADING" | "MASTERDOWN" | "READONLY" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK"
-            | "BUSY" | "OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS",
-        ) => ErrorKind::Unavailable,
-        Some("ERR") if Obstacle::from(cause) == Obstacle::TooManyClients => ErrorKind::Unavailable,
-        Some(_) => ErrorKind::Store,
-        None => ErrorKind::Unavailable,
-    }
 }
 
 impl Script {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use redis::{ErrorKind as RedisErrorKind, RedisError};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// What is in the way between a [`Client`](super::Client) and its Redis.
 ///
@@ -194,6 +194,21 @@ impl From<&RedisError> for Obstacle {
             RedisErrorKind::MasterNameNotFoundBySentinel => Self::MasterDown,
             _ => of_connection(error),
         }
+    }
+}
+
+/// What a caller can do about an error of Redis.
+pub(super) fn kind(cause: &RedisError) -> ErrorKind {
+    match cause.code() {
+        Some("WRONGTYPE") => ErrorKind::Corrupt,
+        // Redis is there but cannot serve now: starting, failing over, out of memory or disk.
+        Some(
+            "LOADING" | "MASTERDOWN" | "READONLY" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK"
+            | "BUSY" | "OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS",
+        ) => ErrorKind::Unavailable,
+        Some("ERR") if Obstacle::from(cause) == Obstacle::TooManyClients => ErrorKind::Unavailable,
+        Some(_) => ErrorKind::Store,
+        None => ErrorKind::Unavailable,
     }
 }
 

@@ -7,7 +7,8 @@ use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{PushInfo, PushKind, RedisError, Value};
 
 use super::cache::Cache;
-use super::client::{Client, command, kind, pause};
+use super::client::{Client, command, pause};
+use super::obstacle::kind;
 use crate::error::ErrorKind;
 use crate::id::SessionId;
 
