@@ -34,7 +34,9 @@ impl UserRepository for RedisStorage {
         let (key, epoch) = (self.keys.user(owner), self.keys.user_epoch(owner));
         let found = array(self.run(&self.scripts.account, &[&key, &epoch], &[]).await?)?;
         let [hash, epoch] = <[Reply; 2]>::try_from(found).map_err(|_| unexpected("an account"))?;
-        let user = Hash::read(key, hash)?.map(|hash| user(owner, &hash)).transpose()?;
+        let hash = Hash::read(key.clone(), hash);
+        let user = hash.and_then(|hash| hash.map(|hash| user(owner, &hash)).transpose());
+        let user = self.reports.told(&key, user)?;
         let user = user.filter(|user| user.email.canonical() == email.canonical());
         let epoch = decimal(&text(epoch)?).ok_or_else(|| unexpected("an epoch"))?;
         Ok(user.map(|user| Account { user, epoch }))

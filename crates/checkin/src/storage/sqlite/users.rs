@@ -44,7 +44,8 @@ impl UserRepository for SqliteStorage {
             };
             connection.prepare_cached(&sql)?.query_row([email], account).optional()
         };
-        Ok(self.database.read(read).await?)
+        let read = self.database.read(read).await;
+        self.reports.told("a user, by email", read.map_err(StorageError::from))
     }
 
     async fn epoch(&self, id: UserId) -> Result<u64> {
