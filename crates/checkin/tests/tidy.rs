@@ -44,11 +44,12 @@ const TABLE: &[Rule] = &[
         never: "crate::storage::redis redis tower_express_session::store::redis",
     },
     // The session crate for its error. JSON for what both backends read alike: a place's details.
+    // Tracing for a record that cannot be read, which both report alike.
     Rule {
         module: "storage",
         may_use: "crate::domain",
         libraries: "async_trait serde serde_json tower_express_session::Error \
-            tower_express_session::ErrorKind",
+            tower_express_session::ErrorKind tracing::warn",
         never: BACKENDS,
     },
     // Storage: probes ask for its `Health`, and `ApiError` answers its error with 503. Passwords:
