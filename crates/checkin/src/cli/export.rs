@@ -39,7 +39,7 @@ pub(super) struct Options {
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.reach().await?;
-    let user = options.user.find(&*app.users).await?.id;
+    let user = options.user.find(&*app.users).await.context("--user")?.id;
     match &options.output {
         None => {
             let out = BufWriter::new(Output);

@@ -165,13 +165,16 @@ impl fmt::Display for Rule {
             Self::Malformed { line, column, message } => {
                 write!(f, "line {line}, column {column}: {message}")
             }
-            Self::Unknown => f.write_str("is not known"),
-            Self::Twice => f.write_str("stands there twice"),
-            Self::Missing => f.write_str("is missing"),
-            Self::SameId { other } => write!(f, "is the id of {other} already"),
-            Self::SameVisit { other } => write!(f, "is the same visit as {other}"),
+            Self::Unknown => f.write_str("must not be there: records have no such field"),
+            Self::Twice => f.write_str("must be given once"),
+            Self::Missing => f.write_str("must be given"),
+            Self::SameId { other } => write!(f, "must not be the id of {other}, too"),
+            Self::SameVisit { other } => write!(f, "must not be the same visit as {other}"),
             Self::SameEmail { user, other_user, other } => {
-                write!(f, "users {other_user} and {user} have the same address (first: {other})")
+                write!(
+                    f,
+                    "must not be the address of both users {other_user} and {user} (first: {other})"
+                )
             }
             Self::Value(rule) => f.write_str(rule),
         }

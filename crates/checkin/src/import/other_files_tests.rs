@@ -41,7 +41,7 @@ fn a_visit_has_the_same_id_whenever_it_is_loaded() {
     assert_eq!(import("a.csv", row).0.checkins[0], import("b.csv", &many).0.checkins[0]);
     let (import, errors) = import("a.csv", &format!("{row}1,2,3,1609602085397\n"));
     assert_eq!((import.checkins.len(), errors.len()), (1, 1));
-    assert_eq!(errors[0], "a.csv: line 3: is the same visit as a.csv: line 2");
+    assert_eq!(errors[0], "a.csv: line 3: must not be the same visit as a.csv: line 2");
 }
 
 #[test]
@@ -56,10 +56,16 @@ fn an_id_and_a_time_may_stand_together() {
 #[test]
 fn wrong_columns_are_named_and_nothing_is_taken() {
     for (header, expected) in [
-        ("userId,locationId,starRating,id,colour", &["colour: is not known"][..]),
-        ("userId,userId,locationId,starRating,id", &["userId: stands there twice"]),
-        ("userId,locationId,starRating", &["id: is missing"]),
-        ("time", &["userId: is missing", "locationId: is missing", "starRating: is missing"]),
+        (
+            "userId,locationId,starRating,id,colour",
+            &["colour: must not be there: records have no such field"][..],
+        ),
+        ("userId,userId,locationId,starRating,id", &["userId: must be given once"]),
+        ("userId,locationId,starRating", &["id: must be given"]),
+        (
+            "time",
+            &["userId: must be given", "locationId: must be given", "starRating: must be given"],
+        ),
     ] {
         let (import, errors) = import("a.csv", &format!("{header}\n1,2,3,4-0,5\n"));
         let expected: Vec<_> =
@@ -81,9 +87,9 @@ fn wrong_rows_have_their_line_and_the_rest_is_taken() {
         [
             "a.csv: line 3, starRating: must be a whole number from 0 to 5",
             "a.csv: line 4: must have 4 cells, as many as there are columns",
-            "a.csv: line 5, id: is missing",
+            "a.csv: line 5, id: must be given",
             "a.csv: line 6, userId: must be a whole number",
-            "a.csv: line 7, id: is the id of a.csv: line 2 already",
+            "a.csv: line 7, id: must not be the id of a.csv: line 2, too",
             "a.csv: line 8, starRating: must be a whole number",
         ]
     );
@@ -123,11 +129,11 @@ fn an_export_is_read_as_far_as_it_says_enough() {
     assert_eq!(
         errors,
         [
-            "checkins1.json: items[2].venue.location: is missing",
+            "checkins1.json: items[2].venue.location: must be given",
             "checkins1.json: items[3].createdAt: must be a time like 2016-01-01 12:00:00, \
              or seconds since 1970",
-            "checkins1.json: items[4].venue.name: is missing",
-            "checkins1.json: items[5].createdAt: is missing",
+            "checkins1.json: items[4].venue.name: must be given",
+            "checkins1.json: items[5].createdAt: must be given",
         ]
     );
     let [place] = made.as_slice() else { panic!("{made:?}") };

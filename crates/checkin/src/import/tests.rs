@@ -118,7 +118,7 @@ fn each_field_names_its_rule() {
     let detail = |field, value, rule| (Section::LocationDetails, &*details, field, value, rule);
     let checkin = |field, value, rule| (Section::Checkins, CHECKIN, field, value, rule);
     for (section, record, field, value, rule) in [
-        user("id", None, "is missing"),
+        user("id", None, "must be given"),
         user("id", Some("0"), "must be at least 1"),
         user("id", Some("1.0"), "must be a whole number"),
         user("id", Some("-1"), "must be a whole number"),
@@ -134,7 +134,7 @@ fn each_field_names_its_rule() {
         user("password", Some(&long), "must have at most 512 bytes"),
         user("password", Some(&costly), "must be a bcrypt hash of a cost of at most 14"),
         user("numCheckins", Some("\"\""), "must be a whole number"),
-        user("shoeSize", Some("44"), "is not known"),
+        user("shoeSize", Some("44"), "must not be there: records have no such field"),
         location("category", Some("\"pub\""), "must be one of retail"),
         location("location", Some("\"37.8,-122.27\""), "must have a latitude"),
         location("numStars", Some("1"), "must be at most five times"),
@@ -145,7 +145,7 @@ fn each_field_names_its_rule() {
         checkin("userId", Some("\"x\""), "must be a whole number"),
         checkin("locationId", Some("null"), "must be a whole number"),
         checkin("starRating", Some("6"), "must be a whole number from 0 to 5"),
-        checkin("timestamp", Some("1"), "is not known"),
+        checkin("timestamp", Some("1"), "must not be there: records have no such field"),
     ] {
         let (import, errors) = one(section, &with(record, field, value));
         assert_eq!(import, Import::default(), "{field}: {value:?}");
@@ -163,8 +163,11 @@ fn one_wrong_record_does_not_spoil_the_file() {
     let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(errors[0], "a.json: checkins[0]: must be an object");
     assert!(errors[1].starts_with("a.json: checkins[1].id: must be milliseconds"));
-    assert_eq!(errors[2], "a.json: checkins[1].userId: is missing");
-    assert_eq!(errors[5], "a.json: checkins[1].stars: is not known");
+    assert_eq!(errors[2], "a.json: checkins[1].userId: must be given");
+    assert_eq!(
+        errors[5],
+        "a.json: checkins[1].stars: must not be there: records have no such field"
+    );
     assert_eq!(errors.len(), 6);
 }
 
@@ -179,7 +182,7 @@ fn equal_ids_name_both_records() {
     ] {
         let twice = format!(r#"{{"{section}":[{record},{record}]}}"#);
         let once = format!(r#"{{"{section}":[{record}]}}"#);
-        let id = |at: &str| format!("{at}.id: is the id of a.json: {section}[0] already");
+        let id = |at: &str| format!("{at}.id: must not be the id of a.json: {section}[0], too");
         let expected = [id(&format!("a.json: {section}[1]")), id(&format!("b.json: {section}[0]"))];
         assert_eq!(errors(&[&twice, &once]), expected);
     }
@@ -190,7 +193,7 @@ fn equal_addresses_name_both_users() {
     let other = USER.replace("\"id\":1", "\"id\":5").replace("al@example", "AL@Example");
     let (first, second) = (format!(r#"{{"users":[{USER}]}}"#), format!(r#"{{"users":[{other}]}}"#));
     let expected = "b.json: users[0].email: \
-         users 1 and 5 have the same address (first: a.json: users[0])";
+         must not be the address of both users 1 and 5 (first: a.json: users[0])";
     assert_eq!(errors(&[&first, &second]), [expected]);
     let (import, _) = import(&[&first, &second]);
     assert_eq!(import.users.len(), 1);
@@ -231,14 +234,14 @@ fn sections_are_known_lists_and_stand_there_once() {
         errors(&[r#"{"user":[],"users":{},"checkins":[],"checkins":[]}"#]),
         [
             "a.json: users: must be a list",
-            "a.json: user: is not known",
-            "a.json: checkins: stands there twice"
+            "a.json: user: must not be there: records have no such field",
+            "a.json: checkins: must be given once"
         ]
     );
     let twice = USER.replace("\"id\":1", "\"id\":1,\"id\":2");
     assert_eq!(
         one(Section::Users, &twice).1[0].to_string(),
-        "a.json: users[0].id: stands there twice"
+        "a.json: users[0].id: must be given once"
     );
 }
 

@@ -415,7 +415,11 @@ fn a_load_names_wrong_records_and_loads_the_rest() {
     let other = r#"{"users":[{"id":6,"firstName":"F","lastName":"Six","email":"Eve@example.com","password":"long enough"}]}"#;
     let other = desk.run(&["load", &desk.file("other.json", other)], &[]);
     assert_eq!(other.code, 1);
-    assert!(says(&other.stdout, &["users: 6: email must not belong to another account"]), "{}", other.stdout);
+    assert!(
+        says(&other.stdout, &["users: 6: email must not belong to another account"]),
+        "{}",
+        other.stdout
+    );
 }
 
 #[test]
