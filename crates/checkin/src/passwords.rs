@@ -11,7 +11,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::domain::{MAX_PASSWORD_BYTES, PasswordHash, PasswordScheme};
+use crate::domain::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordHash, PasswordScheme};
 
 /// OWASP's parameters for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
@@ -21,9 +21,6 @@ const LANES: u32 = 1;
 /// The maximum number of callers that wait for a thread; the next one is told to come back later. At
 /// about 35 ms a hash, the last one waits for about a second.
 const QUEUE: usize = 64;
-
-/// The fewest characters of a new password, as OWASP asks for.
-const MIN_CHARS: usize = 8;
 
 /// Checks that a password may be compared: neither empty nor too long. Its length counts as it is
 /// hashed, in Unicode's normal form C.
@@ -45,8 +42,8 @@ pub fn plausible(text: String) -> Result<String, String> {
 ///
 /// The rule that it breaks.
 pub fn acceptable(text: String) -> Result<String, String> {
-    if normal(&text).chars().count() < MIN_CHARS {
-        return Err(format!("must have at least {MIN_CHARS} characters"));
+    if normal(&text).chars().count() < MIN_PASSWORD_CHARS {
+        return Err(format!("must have at least {MIN_PASSWORD_CHARS} characters"));
     }
     plausible(text)
 }

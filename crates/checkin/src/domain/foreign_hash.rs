@@ -1,5 +1,9 @@
 //! What looks like the hash of a password, of whatever kind.
 
+use unicode_normalization::UnicodeNormalization;
+
+use super::text::is_invisible;
+
 /// Names of algorithms that other programs write before a salt or a digest, in lower case.
 const ALGORITHMS: [&str; 18] = [
     "argon2",
@@ -22,34 +26,61 @@ const ALGORITHMS: [&str; 18] = [
     "yescrypt",
 ];
 
-/// The lengths of bare digests in hexadecimal digits: of MD5, SHA-1, Tiger, SHA-2 and SHA-3.
-const DIGESTS: [usize; 7] = [32, 40, 48, 56, 64, 96, 128];
+/// The fewest hexadecimal digits in a row that make a digest, of 128 bits.
+const SHORTEST_HEX: usize = 32;
 
 /// The shortest digest, of 128 bits, in base64 without padding.
 const SHORTEST_BASE64: usize = 22;
 
-/// Whether a text looks like the hash of a password. It also takes some passwords for hashes: to load
-/// a hash as a password lets in everybody who can read the hash, so that the caller is to ask.
+/// Whether a text looks like the hash of a password, or like the mark that locks an account. It also
+/// takes some passwords for hashes: to load a hash as a password lets in everybody who can read the
+/// hash, so that the caller is to ask.
 pub(super) fn looks_like_hash(text: &str) -> bool {
-    // A hash that was copied with its line end is still one.
-    let text = text.trim();
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return false;
+    let text = visible(text);
+    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'));
+    if is_lock(text) || holds_modular(text) || holds_digest(text) {
+        return true;
     }
-    is_modular(text)
-        || is_ldap(text)
-        || is_named(text)
-        || is_salted(text)
-        || is_digest(text)
-        || is_padded_base64(text)
-        || is_bsdi(text)
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+        && (is_modular(text)
+            || is_ldap(text)
+            || is_named(text)
+            || is_salted(text)
+            || is_padded_base64(text)
+            || is_bsdi(text))
 }
 
-/// `$1$…`, `$scrypt$…`, `$P$…`, and a known hash behind something else.
+/// What a text shows: a hash stays one behind a byte order mark, with its line end, and in characters
+/// of another width.
+fn visible(text: &str) -> String {
+    let is_shown = |c: &char| *c == ' ' || !(is_invisible(*c) || c.is_control());
+    text.nfkc().filter(is_shown).collect()
+}
+
+/// `!`, `*`, `*LK*`, `!$6$salt$…`, `!` before random letters: nobody logs in.
+fn is_lock(text: &str) -> bool {
+    text.starts_with(['!', '*'])
+}
+
+/// A known hash, also behind something else.
+fn holds_modular(text: &str) -> bool {
+    let marks = ["$2$", "$2a$", "$2b$", "$2x$", "$2y$", "$argon2", "$scrypt$", "$pbkdf2"];
+    marks.iter().any(|mark| text.contains(mark))
+}
+
+/// A digest alone, or behind or before whatever else: a salt, a name, MySQL's star, `0x`.
+fn holds_digest(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= SHORTEST_HEX)
+}
+
+/// `$1$…`, `$P$…`, and the same without the first dollar or behind a name: `rounds=5000$salt$hash`,
+/// `name:abc$def`.
 fn is_modular(text: &str) -> bool {
     let begins = text.strip_prefix('$').is_some_and(|rest| rest.contains('$'));
-    let holds = ["$2$", "$2a$", "$2b$", "$2x$", "$2y$", "$argon2", "$scrypt$", "$pbkdf2"];
-    begins || holds.iter().any(|mark| text.contains(mark))
+    let mut parts = text.split('$');
+    let is_named = parts.next().is_some_and(|name| name.contains(':'));
+    let given = text.split('$').take_while(|part| !part.is_empty()).count();
+    begins || given >= if is_named { 2 } else { 3 }
 }
 
 /// `{SSHA}…`, as LDAP and Spring write it.
@@ -61,22 +92,21 @@ fn is_ldap(text: &str) -> bool {
     })
 }
 
-/// `pbkdf2_sha256$…`, `scrypt:32768:8:1$…`, `SCRAM-SHA-256$…`, `sha1:64000:18:…`, `md5` before digits.
+/// `pbkdf2_sha256$…`, `scrypt:32768:8:1$…`, `SCRAM-SHA-256$…`, `sha1:64000:18:…`, `grub.pbkdf2.sha512.…`.
 fn is_named(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    let name = lower.split(['$', ':']).next().unwrap_or_default();
-    // `sha256` and `sha-256` are of the family `sha`.
-    let mut words = name.split(|c: char| c.is_ascii_punctuation());
-    let is_algorithm = |word: &str| {
+    // What ends a name, and what is inside of it: `sha256` and `sha-256` are of the family `sha`.
+    let Some((name, _)) = lower.split_once(['$', ':', '|', ';', ',']).or(lower.rsplit_once('.'))
+    else {
+        return false;
+    };
+    name.split(|c: char| c.is_ascii_punctuation()).any(|word| {
         let family = word.trim_end_matches(|c: char| c.is_ascii_digit());
         ALGORITHMS.contains(&word) || ALGORITHMS.contains(&family)
-    };
-    let has_parts = name.len() < lower.len() && words.any(is_algorithm);
-    // PostgreSQL's own.
-    has_parts || lower.strip_prefix("md5").is_some_and(|digits| is_hex(digits, &[32]))
+    })
 }
 
-/// A salt, or whatever name, before a digest: `salt$digest`, `salt:digest`, `digest:salt`.
+/// A salt, or whatever name, before a digest in base64: `salt$digest`.
 fn is_salted(text: &str) -> bool {
     let is_digest = |part: &str| {
         let part = part.trim_end_matches('=');
@@ -84,21 +114,7 @@ fn is_salted(text: &str) -> bool {
         part.len() >= SHORTEST_BASE64 && part.bytes().all(is_base64)
     };
     let last = text.split('$').next_back().unwrap_or_default();
-    let by_dollar = text.contains('$') && last.split(':').any(is_digest);
-    by_dollar || text.contains(':') && text.split(':').any(|part| is_hex(part, &DIGESTS))
-}
-
-/// A digest alone, of MySQL with a star before it, or of SQL Server.
-fn is_digest(text: &str) -> bool {
-    is_hex(text, &DIGESTS)
-        || text.strip_prefix('*').is_some_and(|digits| is_hex(digits, &[40]))
-        || text.strip_prefix("0x").is_some_and(|digits| digits.len() >= 32 && is_hex(digits, &[]))
-}
-
-/// Digits in hexadecimal, of one of these lengths if any is given.
-fn is_hex(text: &str, lengths: &[usize]) -> bool {
-    (lengths.is_empty() || lengths.contains(&text.len()))
-        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    text.contains('$') && last.split(':').any(is_digest)
 }
 
 /// Base64 whose padding gives it away, of 128 bits or more.
@@ -172,6 +188,34 @@ mod tests {
             "W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
             "AQAAAAEAACcQAAAAEJ4nTJx3sVGq2VMCqaYH0wmPp3LUd1bFQJZ2V8Z0Jc0hQ8jFvJpA6wJ8p2lVbYwPQA==",
             "_J9..rasmBYk8r9AiWNc",
+            "!",
+            "*",
+            "!!",
+            "!*",
+            "*LK*",
+            "*NP*",
+            "*0",
+            " !locked",
+            "\u{ff01}",
+            "!kPJ3f0aZ5xYv1nQe7mWcT9bR2sLhU8dG4oXiNqVA",
+            "!$6$salt$hash",
+            &format!("grub.pbkdf2.sha512.10000.{sha1}.{sha1}"),
+            "grub.pbkdf2.sha512.10000.salt.hash",
+            &format!("v1;PPH1_MD4,salt,100,{sha1};"),
+            &format!("-pbkdf2-{sha1},salt,10"),
+            &format!("{sha1}|salt"),
+            &format!("salt {md5}"),
+            "pbkdf2|1000|salt|hash",
+            "\u{feff}$argon2id$v=19$m=64,t=1,p=1$c2FsdA$aGFzaA",
+            "\u{200b}{SSHA}x",
+            "\u{a0}$6$salt$hash\u{3000}",
+            "$6$\u{ad}salt$ha\nsh",
+            "\"$6$salt$hash\"",
+            "\u{ff04}argon2id\u{ff04}v=19\u{ff04}m=64",
+            "\u{ff04}6\u{ff04}salt\u{ff04}hash",
+            "secret$salt$hashhash",
+            "rounds=5000$salt$hash",
+            "s2:abc$def",
         ] {
             assert!(looks_like_hash(text), "{text:?}");
         }
@@ -184,6 +228,10 @@ mod tests {
             "secret123",
             "$ecret",
             "pa$$word",
+            "Pa$$w0rd$",
+            "wow!*",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "mind.the.gap",
             "secret$123",
             "100$ and 200$",
             "$1 for me, $2 for you",

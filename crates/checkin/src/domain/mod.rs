@@ -31,7 +31,9 @@ pub use hours::{DayHours, HoursError, OpenRange, OpeningHours};
 pub use id::{IdError, LocationId, UserId};
 pub use location::{Category, CategoryError, Location, average_stars};
 pub use number::MAX_SAFE_INTEGER;
-pub use password::{MAX_PASSWORD_BYTES, PasswordHash, PasswordHashError, PasswordScheme};
+pub use password::{
+    MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordHash, PasswordHashError, PasswordScheme,
+};
 pub use statistics::{Statistics, Tally};
 pub use text::TextError;
 pub use user::User;

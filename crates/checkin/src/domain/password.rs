@@ -27,6 +27,9 @@ pub enum PasswordScheme {
     Unusable,
 }
 
+/// The fewest characters of a new password, as OWASP asks for.
+pub const MIN_PASSWORD_CHARS: usize = 8;
+
 /// The longest password that is hashed, in bytes of Unicode's normal form C.
 pub const MAX_PASSWORD_BYTES: usize = 512;
 
@@ -162,7 +165,7 @@ fn bcrypt(text: &str) -> Recognised {
 pub enum PasswordHashError {
     /// It does not look like a hash; it may be a password.
     NoHash,
-    /// It looks like a hash of a kind that is not known here.
+    /// It looks like a hash of a kind that is not known here, or like the mark of a locked account.
     Unknown,
     /// It is a hash by argon2 that costs too much to check.
     CostlyArgon2,
@@ -176,7 +179,7 @@ impl fmt::Display for PasswordHashError {
             Self::NoHash => f.write_str("must be an argon2 or bcrypt hash"),
             Self::Unknown => f.write_str(
                 "must be a password, or its argon2 or bcrypt hash; it looks like a hash of another \
-                 kind (load such an account with a new password; if this is a password, load another \
+                 kind, or like the mark of a locked account (load such an account with a new password; if this is a password, load another \
                  one and set it with `checkin users passwd`)",
             ),
             Self::CostlyArgon2 => write!(

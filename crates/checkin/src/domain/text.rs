@@ -60,7 +60,7 @@ fn changes_direction(c: char) -> bool {
 
 /// What has no shape of its own: blanks, and characters that Unicode calls default ignorable (joiners,
 /// which words and emoji need, are of them), and the empty Braille cell.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'

@@ -35,7 +35,7 @@
 //! | `time` | RFC 3339, or milliseconds since 1970; when it is not given, the id says it. Neither is later than now |
 //! | `locationName` `longitude` `latitude` of a check-in | may be there, as our exports have them, and are not used |
 //! | `lastName` | may be empty |
-//! | `password` | an argon2 PHC string or a bcrypt hash is kept; what looks like a hash of another kind, or costs too much to check, is refused; anything else is the password itself |
+//! | `password` | an argon2 PHC string or a bcrypt hash is kept; what looks like a hash of another kind or like the mark of a locked account, or costs too much to check, is refused; anything else is the password itself, of at least 8 characters |
 //! | `numCheckins` `numStars` | 0 unless given; at most five stars a check-in |
 //! | `lastCheckin` `lastSeenAt` | absent, `null`, empty or 0 before the first check-in |
 //! | `averageStars` | may be there, from 0 to 5, and is not used: it follows from the other two |

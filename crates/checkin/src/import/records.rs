@@ -9,7 +9,8 @@ use super::fields::Fields;
 use super::value;
 use crate::domain::{
     CheckinId, Email, Location, LocationDetails, LocationId, MAX_PASSWORD_BYTES, MAX_SAFE_INTEGER,
-    NewCheckin, OpeningHours, PasswordHash, PasswordHashError, StarRating, User, UserId, Weekday,
+    MIN_PASSWORD_CHARS, NewCheckin, OpeningHours, PasswordHash, PasswordHashError, StarRating,
+    User, UserId, Weekday,
 };
 
 /// A user whose password may still have to be hashed.
@@ -104,10 +105,14 @@ fn password(raw: &RawValue) -> Result<Password, String> {
         return Err("must not be empty".to_owned());
     }
     let password = Password::try_from(text).map_err(|error| error.to_string())?;
-    if let Password::Plain(text) = &password
-        && text.nfc().map(char::len_utf8).sum::<usize>() > MAX_PASSWORD_BYTES
-    {
-        return Err(format!("must have at most {MAX_PASSWORD_BYTES} bytes"));
+    if let Password::Plain(text) = &password {
+        let normal: String = text.nfc().collect();
+        if normal.len() > MAX_PASSWORD_BYTES {
+            return Err(format!("must have at most {MAX_PASSWORD_BYTES} bytes"));
+        }
+        if normal.chars().count() < MIN_PASSWORD_CHARS {
+            return Err(format!("must have at least {MIN_PASSWORD_CHARS} characters"));
+        }
     }
     Ok(password)
 }

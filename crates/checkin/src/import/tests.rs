@@ -131,6 +131,8 @@ fn each_field_names_its_rule() {
         user("email", Some("\"al\""), "must contain exactly one @"),
         user("password", Some("\"\""), "must not be empty"),
         user("password", Some("\"$1$salt$hash\""), "must be a password, or its argon2 or bcrypt"),
+        user("password", Some("\"!\""), "must be a password, or its argon2 or bcrypt"),
+        user("password", Some("\"short\""), "must have at least 8 characters"),
         user("password", Some(&long), "must have at most 512 bytes"),
         user("password", Some(&costly), "must be a bcrypt hash of a cost of at most 14"),
         user("numCheckins", Some("\"\""), "must be a whole number"),

@@ -14,13 +14,16 @@ const BCRYPT: &str = "$2b$05$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSG
 const ARGON2: &str = "$argon2id$v=19$m=65536,p=4,t=3$WxHcCq5o+Vhbacgdjtqw5A$QzrdFql4sgnA9m0XzJ+GuWJDwrAGyilbbGacwNbb+dM";
 
 /// What is no hash that a login checks, and what it would cost.
-const UNUSABLE: [&str; 8] = [
+const UNUSABLE: [&str; 11] = [
     "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/",
     "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
     "pbkdf2_sha256$260000$salt$YWJjZA==",
     "scrypt:32768:8:1$salt$0123456789abcdef",
     "{SSHA}DkMTwBl+a/3DQTxCYEApdUtNXGgdUac3",
     "fcf730b6d95236ecd3c9fc2d92d7b6b2bb061514961aec041d6c7a7192f592e4",
+    "!kPJ3f0aZ5xYv1nQe7mWcT9bR2sLhU8dG4oXiNqVA",
+    "*LK*",
+    "\u{ff04}argon2id\u{ff04}v=19\u{ff04}m=64,t=1,p=1\u{ff04}c2FsdA\u{ff04}aGFzaA",
     "$2b$31$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSGce",
     "$argon2id$v=19$m=4194304,t=3,p=4$c2FsdHNhbHRzYWx0c2E$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNo",
 ];

@@ -99,8 +99,10 @@ mod tests {
 
     #[test]
     fn the_same_error_two_hundred_times_is_one() {
-        let users =
-            vec![r#"{"id":0,"firstName":"A","lastName":"","email":"x","password":"y"}"#; 200];
+        let users = vec![
+            r#"{"id":0,"firstName":"A","lastName":"","email":"x","password":"secret123"}"#;
+            200
+        ];
         assert_eq!(
             errors("a.json", &format!(r#"{{"users":[{}]}}"#, users.join(","))),
             [
