@@ -4,12 +4,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
-use clap::{Args, ValueEnum};
+use clap::builder::{BoolishValueParser, TypedValueParser};
+use clap::{Args, Command, ValueEnum};
 
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
@@ -67,7 +68,7 @@ pub struct Common {
         env = "CHECKIN_PARTITIONS",
         value_name = "NUMBER",
         default_value_t = 1,
-        value_parser = clap::value_parser!(u16).range(1..=64)
+        value_parser = integer::<u16>(1..=64)
     )]
     pub partitions: u16,
 
@@ -96,7 +97,7 @@ pub struct Common {
 
     /// Believe X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host; only behind a proxy that
     /// sets them itself
-    #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY", value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY", value_parser = switch)]
     pub trust_proxy: bool,
 
     /// How long a browser that came over TLS, as a trusted proxy says, asks over TLS only
@@ -116,7 +117,7 @@ pub struct Common {
         long,
         global = true,
         env = "CHECKIN_HSTS_INCLUDE_SUBDOMAINS",
-        value_parser = BoolishValueParser::new()
+        value_parser = switch
     )]
     pub hsts_include_subdomains: bool,
 
@@ -148,7 +149,8 @@ pub struct Common {
         global = true,
         env = "CHECKIN_LOG_LEVEL",
         value_name = "LEVEL",
-        default_value = "info"
+        default_value = "info",
+        value_parser = log_level
     )]
     pub log_level: tracing::Level,
 }
@@ -217,7 +219,8 @@ impl FromStr for StoreUrl {
                 Err(error) => Err(error.to_string().replace("option store: ", "")),
             };
         }
-        Err("a store begins with sqlite:, redis://, rediss://, redis-sentinel:// or redis-cluster://".to_owned())
+        Err("must begin with sqlite:, redis://, rediss://, redis-sentinel:// or redis-cluster://"
+            .to_owned())
     }
 }
 
@@ -291,7 +294,7 @@ impl FromStr for SessionSecret {
     fn from_str(text: &str) -> Result<Self, String> {
         let secrets: Vec<String> = text.split(',').map(str::to_owned).collect();
         if secrets.iter().any(|secret| secret.trim().is_empty()) {
-            return Err("a secret must not be empty".to_owned());
+            return Err("must not be empty, nor any of several secrets".to_owned());
         }
         Ok(Self(secrets))
     }
@@ -322,10 +325,45 @@ impl FromStr for KeyPrefix {
         let ordinary = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
         // Braces would put all keys into one slot of a cluster, stars would match foreign keys.
         if text.is_empty() || text.len() > 64 || !text.chars().all(ordinary) {
-            return Err("a key prefix has 1 to 64 letters, digits and - _ . :".to_owned());
+            return Err("must have 1 to 64 letters, digits and - _ . :".to_owned());
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// The largest number that a setting without a limit of its own takes: the largest that JSON and
+/// TOML readers agree on.
+pub const MAX_INTEGER: u64 = 9_007_199_254_740_991;
+
+/// Makes a parser of whole numbers.
+///
+/// # Errors
+///
+/// Of the parser: the rule, for what is none or outside of `range`.
+pub fn integer<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("must be an integer from {} to {}", range.start(), range.end()))
+    }
+}
+
+/// The value of a switch, where it comes from a variable or the file.
+///
+/// # Errors
+///
+/// The rule, when it is not one.
+pub fn switch(text: &str) -> Result<bool, String> {
+    let rule = |_| "must be true or false".to_owned();
+    BoolishValueParser::new().parse_ref(&Command::new("setting"), None, text.as_ref()).map_err(rule)
+}
+
+fn log_level(text: &str) -> Result<tracing::Level, String> {
+    let rule = |_| "must be error, warn, info, debug or trace".to_owned();
+    text.parse().map_err(rule)
 }
 
 /// A time such as `250ms`, `10s`, `15m`, `24h`, `7d`, or `0`.
@@ -334,8 +372,7 @@ impl FromStr for KeyPrefix {
 ///
 /// The rule, when it is not one.
 pub fn time(text: &str) -> Result<Duration, String> {
-    let rule =
-        || "a time is a number and a unit, such as 250ms, 10s, 15m, 24h, 7d; or 0".to_owned();
+    let rule = || "must be a number and a unit, such as 250ms, 10s, 15m, 24h or 7d".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| rule())?;
     let unit_ms = match &text[digits..] {
@@ -348,7 +385,7 @@ pub fn time(text: &str) -> Result<Duration, String> {
         _ => return Err(rule()),
     };
     let ms = number.checked_mul(unit_ms).filter(|ms| *ms <= MAX_TIME_MS);
-    ms.map(Duration::from_millis).ok_or_else(|| "a time is at most 3650d".to_owned())
+    ms.map(Duration::from_millis).ok_or_else(|| "must be at most 3650d".to_owned())
 }
 
 const MAX_TIME_MS: u64 = 3650 * 86_400_000;
@@ -360,7 +397,7 @@ const MAX_TIME_MS: u64 = 3650 * 86_400_000;
 /// The rule, when it is not one.
 pub fn positive_time(text: &str) -> Result<Duration, String> {
     time(text).and_then(|time| {
-        if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }
+        if time.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(time) }
     })
 }
 
@@ -374,7 +411,7 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let bare_port = text.strip_prefix(':').unwrap_or(text).parse().map(local);
     bare_port
         .or_else(|_| text.replace("localhost:", "127.0.0.1:").parse())
-        .map_err(|_| "an address is HOST:PORT, such as 127.0.0.1:8080 or [::]:8080".to_owned())
+        .map_err(|_| "must be HOST:PORT, such as 127.0.0.1:8080 or [::]:8080".to_owned())
 }
 
 /// The secret file of an embedded store: beside the database.

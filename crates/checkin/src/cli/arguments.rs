@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
 use super::Cli;
@@ -34,7 +34,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
                 false => Refusal::Wrong(format!("a command must be named; {help}")),
             }
         }
-        _ => Refusal::Wrong(format!("{}; {help}", one_line(&error))),
+        _ => Refusal::Wrong(format!("{}; {help}", one_line(&error, &named, arguments))),
     })?;
     cli.common.read_secret_file().map_err(Refusal::Wrong)?;
     Ok(cli)
@@ -67,17 +67,39 @@ fn named_command(mut command: clap::Command, arguments: &[OsString]) -> (clap::C
 
 /// What clap says in a paragraph, up to where it shows the usage. A value that broke a rule of ours
 /// is not repeated: it may hold a password.
-fn one_line(error: &clap::Error) -> String {
-    if let (Some(argument), Some(rule)) =
-        (error.get(ContextKind::InvalidArg), std::error::Error::source(error))
-    {
-        return format!("{argument}: {rule}");
+fn one_line(error: &clap::Error, command: &clap::Command, arguments: &[OsString]) -> String {
+    let rule = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if error.kind() == ErrorKind::InvalidValue => {
+            Some(format!("must be one of {}", values.join(", "))).filter(|_| !values.is_empty())
+        }
+        _ => std::error::Error::source(error).map(ToString::to_string),
+    };
+    if let (Some(argument), Some(rule)) = (error.get(ContextKind::InvalidArg), rule) {
+        let argument = argument.to_string();
+        return match variable(&argument, command, arguments) {
+            Some(name) => format!("{argument} (from {name}): {rule}"),
+            None => format!("{argument}: {rule}"),
+        };
     }
     let text = error.to_string();
     let said = text
         .lines()
         .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let said: Vec<_> = said.filter(|line| !line.is_empty()).collect();
-    said.join(" ").trim_start_matches("error: ").to_owned()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty() && !line.starts_with("tip: to pass"))
+        .map(|line| line.replace("tip: ", "; "));
+    let said = said.collect::<Vec<_>>().join(" ").replace(" ; ", "; ");
+    said.trim_start_matches("error: ").to_owned()
+}
+
+/// The environment variable that a value came from, unless the arguments have the flag.
+fn variable(argument: &str, command: &clap::Command, arguments: &[OsString]) -> Option<String> {
+    let known = command.get_arguments().find(|known| known.to_string() == argument)?;
+    let flag = format!("--{}", known.get_long()?);
+    let is_given = arguments.iter().any(|given| {
+        let given = given.to_string_lossy();
+        given.strip_prefix(&flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    });
+    let name = known.get_env().filter(|name| std::env::var_os(name).is_some())?;
+    (!is_given).then(|| name.to_string_lossy().into_owned())
 }

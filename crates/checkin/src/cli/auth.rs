@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::reload::Source;
 use crate::app::App;
-use crate::config::{Common, listen_address};
+use crate::config::{Common, integer, listen_address};
 use crate::lifecycle::{Stop, bind, serve};
 use crate::services::auth::Settings;
 
@@ -17,7 +17,7 @@ Examples:
   checkin auth --store redis://127.0.0.1:6379 --session-secret-file secret.txt --max-sessions 5";
 
 /// So many sessions of an account are noted at most: further ones could not be ended in their turn.
-const MAX_NOTED: i64 = 100;
+const MAX_NOTED: u64 = 100;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -44,7 +44,7 @@ pub(super) struct Logins {
         long,
         env = "CHECKIN_MAX_SESSIONS",
         value_name = "NUMBER",
-        value_parser = clap::value_parser!(u32).range(1..=MAX_NOTED)
+        value_parser = integer::<u32>(1..=MAX_NOTED)
     )]
     max_sessions: Option<u32>,
 }

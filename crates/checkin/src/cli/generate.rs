@@ -12,7 +12,7 @@ use reqwest::Url;
 
 use super::say;
 use crate::app::App;
-use crate::config::{Common, positive_time};
+use crate::config::{Common, integer, positive_time};
 use crate::demo;
 use crate::domain::{LocationId, User};
 use crate::generate::{self, HttpClient, LoggedIn, Pace, Plan, Sender, log_in_all, log_out_all};
@@ -43,7 +43,7 @@ pub(super) struct Options {
         env = "CHECKIN_GENERATE_RATE",
         value_name = "NUMBER",
         default_value_t = 100,
-        value_parser = clap::value_parser!(u32).range(1..=100_000)
+        value_parser = integer::<u32>(1..=100_000)
     )]
     rate: u32,
 
@@ -63,7 +63,7 @@ pub(super) struct Options {
         env = "CHECKIN_GENERATE_USERS",
         value_name = "NUMBER",
         default_value_t = 10,
-        value_parser = clap::value_parser!(u32).range(1..=100_000)
+        value_parser = integer::<u32>(1..=100_000)
     )]
     users: u32,
 
@@ -100,7 +100,12 @@ pub(super) struct Options {
 
     /// Draws places and ratings: the same seed and places give the same check-ins. Without it by
     /// chance
-    #[arg(long, env = "CHECKIN_GENERATE_SEED", value_name = "NUMBER")]
+    #[arg(
+        long,
+        env = "CHECKIN_GENERATE_SEED",
+        value_name = "NUMBER",
+        value_parser = integer::<u32>(0..=u32::MAX.into())
+    )]
     seed: Option<u32>,
 }
 
@@ -123,7 +128,7 @@ impl fmt::Debug for Password {
 }
 
 fn service_url(text: &str) -> Result<Url, String> {
-    let rule = || "an address is http://HOST:PORT or https://HOST, perhaps with a path".to_owned();
+    let rule = || "must be http://HOST:PORT or https://HOST, perhaps with a path".to_owned();
     let url: Url = text.parse().map_err(|_| rule())?;
     let plain = url.username().is_empty() && url.password().is_none();
     let short = url.query().is_none() && url.fragment().is_none();

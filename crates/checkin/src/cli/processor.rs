@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 
 use crate::app::App;
-use crate::config::{Common, listen_address, positive_time};
+use crate::config::{Common, integer, listen_address, positive_time};
 use crate::lifecycle::{Stop, bind, serve};
 use crate::services::processor::{self, Progress, Settings};
 
@@ -45,7 +45,7 @@ pub(super) struct Counting {
         env = "CHECKIN_BATCH",
         value_name = "NUMBER",
         default_value_t = 1000,
-        value_parser = clap::value_parser!(u16).range(1..=10_000)
+        value_parser = integer::<u16>(1..=10_000)
     )]
     batch: u16,
 

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
 
 use super::reload::Source;
 use crate::app::App;
-use crate::config::{Common, listen_address, time};
+use crate::config::{Common, MAX_INTEGER, integer, listen_address, switch, time};
 use crate::lifecycle::{Stop, bind, serve};
 use crate::services::receiver::Settings;
 use crate::storage::Admission;
@@ -33,8 +32,12 @@ pub(super) struct Options {
     listen: SocketAddr,
 
     /// Takes check-ins from anybody, without a session
-    #[arg(long, env = "CHECKIN_NO_AUTH", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "CHECKIN_NO_AUTH", value_parser = switch)]
     no_auth: bool,
+
+    // What the first version of the walk-through calls it; sessions are required without it, too.
+    #[arg(value_name = "auth", value_parser = ["auth"], conflicts_with = "no_auth", hide = true)]
+    auth: Option<String>,
 
     #[command(flatten)]
     limits: Limits,
@@ -54,21 +57,45 @@ pub(super) struct Limits {
     duplicate_window: Duration,
 
     /// So many check-ins of a partition may wait to be counted; more get 503. 0 sets no bound
-    #[arg(long, env = "CHECKIN_MAX_BACKLOG", value_name = "NUMBER", default_value_t = 1_000_000)]
+    #[arg(
+        long,
+        env = "CHECKIN_MAX_BACKLOG",
+        value_name = "NUMBER",
+        default_value_t = 1_000_000,
+        value_parser = integer::<u64>(0..=MAX_INTEGER)
+    )]
     max_backlog: u64,
 
     /// So many check-ins a partition of the log may hold: the oldest that are counted leave it, and
     /// stay in the histories; while none is counted, new ones get 503. 0 keeps all
-    #[arg(long, env = "CHECKIN_MAX_LOG_LENGTH", value_name = "NUMBER", default_value_t = 0)]
+    #[arg(
+        long,
+        env = "CHECKIN_MAX_LOG_LENGTH",
+        value_name = "NUMBER",
+        default_value_t = 0,
+        value_parser = integer::<u64>(0..=MAX_INTEGER)
+    )]
     max_log_length: u64,
 
     /// So many replicas of Redis must have a check-in before it is accepted; with fewer it gets 503,
     /// and is to be sent again under its Idempotency-Key
-    #[arg(long, env = "CHECKIN_WAIT_REPLICAS", value_name = "NUMBER", default_value_t = 0)]
+    #[arg(
+        long,
+        env = "CHECKIN_WAIT_REPLICAS",
+        value_name = "NUMBER",
+        default_value_t = 0,
+        value_parser = integer::<u32>(0..=u32::MAX.into())
+    )]
     wait_replicas: u32,
 
     /// Check-ins a second that one user may make, ten times as many in a burst; 0 limits none
-    #[arg(long, env = "CHECKIN_CHECKIN_RATE", value_name = "NUMBER", default_value_t = 10)]
+    #[arg(
+        long,
+        env = "CHECKIN_CHECKIN_RATE",
+        value_name = "NUMBER",
+        default_value_t = 10,
+        value_parser = integer::<u32>(0..=u32::MAX.into())
+    )]
     checkin_rate: u32,
 }
 

@@ -46,13 +46,14 @@ enum Action {
     /// Shows what is known of one session
     Show {
         /// The session, by the handle that the list shows
-        #[arg(value_name = "HANDLE")]
+        // One in 64 begins with a dash.
+        #[arg(value_name = "HANDLE", allow_hyphen_values = true)]
         handle: String,
     },
     /// Ends sessions
     Revoke {
         /// The sessions to end, by the handles that the list shows
-        #[arg(value_name = "HANDLE", required_unless_present_any = ["user", "all"])]
+        #[arg(value_name = "HANDLE", allow_hyphen_values = true, required_unless_present_any = ["user", "all"])]
         handles: Vec<String>,
 
         /// Ends all sessions of this account
@@ -101,7 +102,7 @@ async fn show(app: &App, handle: &str) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     }
-    bail!("there is no session {handle:?}; checkin sessions list shows the handles");
+    bail!("there is no session {handle}; checkin sessions list shows the handles");
 }
 
 async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode> {
@@ -119,9 +120,10 @@ async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode>
     say(format_args!("{ended} sessions ended"))?;
     match handles.as_slice() {
         [] => Ok(ExitCode::SUCCESS),
-        unknown => {
-            bail!("there is no session {unknown:?}; checkin sessions list shows the handles")
-        }
+        unknown => bail!(
+            "there is no session {}; checkin sessions list shows the handles",
+            unknown.join(" or ")
+        ),
     }
 }
 

@@ -86,6 +86,39 @@ fn help_and_version() {
 }
 
 #[test]
+fn every_rule_of_a_flag_says_what_must_be() {
+    let desk = Desk::new();
+    for args in [
+        &["auth", "--partitions", "0"][..],
+        &["auth", "--partitions", "x"],
+        &["auth", "--max-sessions", "101"],
+        &["auth", "--log-level", "loud"],
+        &["auth", "--log-format", "xml"],
+        &["auth", "--store", "mysql://x"],
+        &["auth", "--store-timeout", "soon"],
+        &["auth", "--store-timeout", "0"],
+        &["auth", "--session-cache", "99999d"],
+        &["auth", "--key-prefix", "a b"],
+        &["auth", "--session-secret", "a,,b"],
+        &["auth", "--listen", "nowhere"],
+        &["receiver", "--checkin-rate", "many"],
+        &["receiver", "--max-backlog=-1"],
+        &["generate", "--rate", "0"],
+        &["generate", "--seed", "x"],
+        &["generate", "--url", "ftp://x"],
+        &["processor", "--batch", "0"],
+        &["load", "--stars", "6", "a.json"],
+        &["export", "--user", "77", "--format", "xml"],
+        &["users", "passwd", "x"],
+    ] {
+        desk.fails(args, &[], &["must "]);
+    }
+    for switch in ["CHECKIN_TRUST_PROXY", "CHECKIN_NO_AUTH"] {
+        desk.fails(&["receiver"], &[(switch, "perhaps")], &[switch, "must be true or false"]);
+    }
+}
+
+#[test]
 fn no_command_is_a_question_for_the_help() {
     let desk = Desk::new();
     for group in [&[][..], &["dead-letters"]] {
@@ -166,9 +199,11 @@ fn wrong_words() {
         desk.fails(&["auth", "--max-sessions", number], &[], &["--max-sessions"]);
     }
     desk.fails(&["up"], &[("CHECKIN_MAX_SESSIONS", "0")], &["--max-sessions"]);
-    // A variable is named as the flag that it stands for.
-    desk.fails(&AUTH, &[("CHECKIN_STORE", "mysql://x")], &["--store"]);
-    desk.fails(&["auth"], &[("CHECKIN_LISTEN", "nowhere")], &["--listen"]);
+    // A variable is named with the flag that it stands for.
+    desk.fails(&AUTH, &[("CHECKIN_STORE", "mysql://x")], &["--store", "CHECKIN_STORE"]);
+    desk.fails(&["auth"], &[("CHECKIN_LISTEN", "nowhere")], &["--listen", "CHECKIN_LISTEN"]);
+    desk.fails(&["receiver", "auth", "--no-auth"], &[], &["--no-auth"]);
+    desk.fails(&["receiver", "login"], &[], &["must be one of auth"]);
     assert_eq!(fs::read_dir(desk.path()).unwrap().count(), 0, "nothing is made");
 }
 

@@ -186,4 +186,10 @@ async fn sessions_are_listed_shown_and_revoked(site: &Site) {
     assert_eq!((everybody.code, everybody.stdout.as_str()), (0, "1 sessions ended\n"));
     assert_eq!(list(&[]), Vec::<Value>::new());
     assert_eq!(site.run("sessions", &["revoke"]).code, 2);
+    // A handle may begin with a dash.
+    for command in ["show", "revoke"] {
+        let unknown = site.run("sessions", &[command, "-ySfL-g13JWIGz-uKANH0A"]);
+        assert_eq!(unknown.code, 1, "{}", unknown.stderr);
+        assert!(unknown.stderr.contains("no session -ySfL"), "{}", unknown.stderr);
+    }
 }

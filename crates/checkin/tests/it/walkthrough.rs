@@ -39,7 +39,7 @@ async fn on_redis() {
 /// `look` is called when somebody is logged in and has checked in.
 async fn walk(site: &Site, look: impl Fn(&testkit::Client, &str)) {
     let auth = site.auth(&[]);
-    let receiver = site.receiver(&["--log-level", "debug"]);
+    let receiver = site.receiver(&["auth", "--log-level", "debug"]);
     enabled(&receiver);
 
     let refused = receiver.client().post(CHECKIN, &at(2, 5)).await;

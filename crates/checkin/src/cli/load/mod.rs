@@ -83,7 +83,7 @@ struct Unsaid {
 
 fn stars(text: &str) -> Result<StarRating, String> {
     let rating = text.parse::<u64>().ok().and_then(|stars| StarRating::try_from(stars).ok());
-    rating.ok_or_else(|| "it is a whole number from 0 to 5".to_owned())
+    rating.ok_or_else(|| "must be an integer from 0 to 5".to_owned())
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
