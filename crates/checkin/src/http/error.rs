@@ -310,6 +310,12 @@ impl From<StorageError> for ApiError {
         if error.is_unreadable() {
             return Self::Internal;
         }
+        if error.is_used_up() {
+            tracing::error!(cause = %chain(&error), "the log takes no more entries");
+            let reason = "the log takes no more entries; an operator must repair it, and `checkin \
+                          doctor` says how";
+            return Self::NotReady(reason.to_owned());
+        }
         Self::StoreAway(Box::new(error))
     }
 }

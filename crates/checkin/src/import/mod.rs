@@ -31,6 +31,7 @@
 //!
 //! | field | rule |
 //! | --- | --- |
+//! | `id` of a user or a place | at most 2^52: new accounts and places get the ids behind the highest |
 //! | `id` of a check-in | may be absent where there is a `time` |
 //! | `time` | RFC 3339, or milliseconds since 1970; when it is not given, the id says it. Neither is later than now |
 //! | `locationName` `longitude` `latitude` of a check-in | may be there, as our exports have them, and are not used |

@@ -78,7 +78,7 @@ impl fmt::Debug for Password {
 // Every field is taken before the first `?`, so that all errors of a record are found at once.
 
 pub(super) fn user(fields: &mut Fields<'_>) -> Option<UserRecord> {
-    let id = fields.required("id", value::id);
+    let id = fields.required("id", value::new_id);
     let first_name = fields.required("firstName", value::name);
     let last_name = fields.required("lastName", value::name_or_empty);
     let email = fields.required("email", value::parsed);
@@ -118,7 +118,7 @@ fn password(raw: &RawValue) -> Result<Password, String> {
 }
 
 pub(super) fn location(fields: &mut Fields<'_>) -> Option<Location> {
-    let id = fields.required("id", value::id);
+    let id = fields.required("id", value::new_id);
     let name = fields.required("name", value::name);
     let category = fields.required("category", value::parsed);
     let coordinates = fields.required("location", value::parsed);
@@ -147,7 +147,7 @@ pub(super) struct DetailsRecord {
 }
 
 pub(super) fn details(fields: &mut Fields<'_>) -> Option<DetailsRecord> {
-    let id = fields.required("id", value::id);
+    let id = fields.required("id", value::new_id);
     let description = fields.required("description", value::description);
     let website = fields.dispensable("website", value::optional);
     let phone = fields.dispensable("phone", value::phone);

@@ -125,6 +125,8 @@ fn each_field_names_its_rule() {
         user("id", Some("\"01\""), "must be a whole number"),
         user("id", Some("[1]"), "must be a whole number"),
         user("id", Some("9007199254740992"), "must be at most 9007199254740991"),
+        user("id", Some("9007199254740991"), "must be at most 4503599627370496"),
+        location("id", Some("4503599627370497"), "must be at most 4503599627370496"),
         user("firstName", Some("\"\""), "must not be empty"),
         user("firstName", Some("7"), "must be a text"),
         user("lastName", Some("\" x\""), "must not begin or end with a blank"),

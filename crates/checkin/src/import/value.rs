@@ -44,6 +44,18 @@ pub(super) fn id<T: TryFrom<u64, Error: Display>>(raw: &RawValue) -> Outcome<T> 
     T::try_from(whole(raw)?).map_err(|error| error.to_string())
 }
 
+/// The highest id that a file may give a user or a place: new ones get the ids behind the highest,
+/// and half of all ids stay free for them.
+const MAX_NEW_ID: u64 = 1 << 52;
+
+/// The id of a user or a place that a file brings along.
+pub(super) fn new_id<T: TryFrom<u64, Error: Display>>(raw: &RawValue) -> Outcome<T> {
+    match whole(raw) {
+        Ok(number) if number > MAX_NEW_ID => Err(format!("must be at most {MAX_NEW_ID}")),
+        _ => id(raw),
+    }
+}
+
 /// Any type of the domain that is written as text.
 pub(super) fn parsed<T: FromStr<Err: Display>>(raw: &RawValue) -> Outcome<T> {
     text(raw)?.parse().map_err(|error: T::Err| error.to_string())

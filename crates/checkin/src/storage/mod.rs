@@ -63,6 +63,19 @@ impl StorageError {
             || session.is_some_and(|error| error.kind() == ErrorKind::Corrupt)
     }
 
+    /// Whether there are no ids left: nothing can be added until an operator repairs the store.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*self.0);
+        while let Some(error) = cause {
+            if error.is::<UsedUp>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Whether the error is part of an outage that the store itself logs, once when it begins and once
     /// when it ends: there is nothing left to log.
     #[must_use]
@@ -89,3 +102,15 @@ impl From<tower_express_session::Error> for StorageError {
         Self::new(cause)
     }
 }
+
+/// There is no id behind the last one of the log.
+#[derive(Debug)]
+struct UsedUp;
+
+impl fmt::Display for UsedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the ids of the log are used up; see `checkin doctor`")
+    }
+}
+
+impl std::error::Error for UsedUp {}

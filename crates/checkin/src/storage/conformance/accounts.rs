@@ -56,6 +56,15 @@ pub(in crate::storage) async fn parallel_registrations_get_ids_of_their_own(subj
         let user = subject.storage.user(id).await.unwrap().unwrap();
         assert_eq!(user.email.as_str(), format!("user{number}@example.com"));
     }
+    // Another program takes the last id of all.
+    let most = crate::domain::MAX_SAFE_INTEGER;
+    subject.storage.load_users(&[user(most, "last@example.com")]).await.unwrap();
+    let ids = together(4, |number| {
+        let storage = Arc::clone(&subject.storage);
+        async move { opened(&*storage, &format!("late{number}@example.com")).await.id.get() }
+    })
+    .await;
+    assert_eq!(ids.into_iter().collect::<HashSet<_>>(), (most - 4..most).collect());
 }
 
 pub(in crate::storage) async fn a_password_changes_only_from_the_expected_one(subject: Subject) {

@@ -10,7 +10,7 @@ use super::{RedisStorage, Reply, array, at_once, number, run_over, text, unexpec
 use crate::domain::{Checkin, CheckinId, NewCheckin};
 use crate::storage::{
     Accepted, Admission, CheckinLog, HistoryPosition, IDEMPOTENCY_TTL, LogPosition, Result,
-    StorageError,
+    StorageError, UsedUp,
 };
 
 /// How long replicas may take: less than the time in which Redis has to answer.
@@ -185,6 +185,7 @@ fn accepted(reply: Reply) -> Result<Accepted> {
         "duplicate" => Ok(Accepted::Duplicate),
         "reused" => Ok(Accepted::KeyReused),
         "behind" => Ok(Accepted::Behind),
+        "used up" => Err(StorageError::new(UsedUp)),
         _ => Err(unexpected("what became of a check-in")),
     }
 }

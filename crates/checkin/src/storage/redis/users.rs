@@ -6,7 +6,7 @@ use super::accounts::Opened;
 use super::hash::Hash;
 use super::{ID_PAGE, RedisStorage, Reply, array, at_once, indexed_id, number, text, unexpected};
 use crate::domain::number::decimal;
-use crate::domain::{Email, LocationId, PasswordHash, User, UserId};
+use crate::domain::{Email, LocationId, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
 use crate::storage::{
     Account, NewUser, Registered, Result, StorageError, UserRepository, readable,
 };
@@ -137,10 +137,22 @@ impl RedisStorage {
         }
     }
 
+    /// The id behind the last one; if another program has used up the ids, the highest free one.
     async fn next_id(&self) -> Result<UserId> {
         let id = number(self.call(&["INCR", &self.keys.last_user_id()]).await?)?;
-        UserId::try_from(id.unsigned_abs()).map_err(StorageError::new)
+        let mut id = id.unsigned_abs();
+        if id > MAX_SAFE_INTEGER {
+            id = MAX_SAFE_INTEGER;
+            while self.exists(&self.keys.user(user_id(id)?)).await? {
+                id -= 1;
+            }
+        }
+        user_id(id)
     }
+}
+
+fn user_id(id: u64) -> Result<UserId> {
+    UserId::try_from(id).map_err(StorageError::new)
 }
 
 /// The account in a hash.

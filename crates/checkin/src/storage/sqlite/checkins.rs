@@ -1,6 +1,5 @@
 //! The log of check-ins in SQLite.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -250,7 +249,7 @@ pub(super) fn next_id(connection: &Connection, now_ms: i64) -> rusqlite::Result<
         CheckinId { ms, .. } if ms < LAST_NUMBER => Some(CheckinId { ms: ms + 1, seq: 0 }),
         _ => None,
     };
-    next.ok_or_else(|| rusqlite::Error::ToSqlConversionFailure(Box::new(UsedUp)))
+    next.ok_or_else(|| rusqlite::Error::ToSqlConversionFailure(Box::new(crate::storage::UsedUp)))
 }
 
 /// What `checkin doctor` has to say about ids that are ahead of the clock.
@@ -284,18 +283,6 @@ pub(super) fn id_finding(
         ),
     )))
 }
-
-/// There is no id behind the last one.
-#[derive(Debug)]
-struct UsedUp;
-
-impl fmt::Display for UsedUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the ids of the log are used up; see `checkin doctor`")
-    }
-}
-
-impl std::error::Error for UsedUp {}
 
 pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<()> {
     let sql = "INSERT INTO checkins (ms, seq, time_ms, user_id, location_id, stars)

@@ -145,8 +145,7 @@ async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out()
     };
     write(format!("INSERT INTO checkins VALUES ({0}, {0}, {0}, 7, 2, 5)", i64::MAX)).await;
     let error = append().await.unwrap_err();
-    let cause = format!("{:?}", std::error::Error::source(&error).unwrap());
-    assert!(cause.contains("UsedUp"), "{cause}");
+    assert!(error.is_used_up(), "{error:?}");
     let [finding] = concerns().await.try_into().unwrap();
     assert_eq!(finding.severity, Severity::Problem);
     write(finding.mend.split('`').nth(1).unwrap().to_owned()).await;

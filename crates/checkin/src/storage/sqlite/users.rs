@@ -6,7 +6,7 @@ use tower_express_session::store::sqlite::rusqlite::{
 };
 
 use super::{SqliteStorage, column};
-use crate::domain::{Email, PasswordHash, User, UserId};
+use crate::domain::{Email, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
 use crate::storage::{Account, NewUser, Registered, Result, StorageError, UserRepository};
 
 pub(super) const COLUMNS: &str =
@@ -122,9 +122,8 @@ fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registere
     if connection.prepare_cached(taken)?.exists([new.email.canonical()])? {
         return Ok(Registered::EmailTaken);
     }
-    let next = "SELECT coalesce(max(id), 0) + 1 FROM users";
     let user = User {
-        id: connection.prepare_cached(next)?.query_row([], |row| column::id(row, 0))?,
+        id: free_id(connection)?,
         first_name: new.first_name,
         last_name: new.last_name,
         email: new.email,
@@ -135,6 +134,18 @@ fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registere
     };
     insert(connection, &user)?;
     Ok(Registered::Opened(user))
+}
+
+/// The id behind the highest one; if another program has used up the ids, the highest free one.
+fn free_id(connection: &Connection) -> rusqlite::Result<UserId> {
+    let next = "SELECT coalesce(max(id), 0) + 1 FROM users WHERE id <= ?1";
+    let free = "SELECT id - 1 FROM users AS taken WHERE id <= ?1
+                AND NOT EXISTS (SELECT 1 FROM users WHERE id = taken.id - 1)
+                ORDER BY id DESC LIMIT 1";
+    let most = column::number(MAX_SAFE_INTEGER);
+    let next: i64 = connection.prepare_cached(next)?.query_row([most], |row| row.get(0))?;
+    let sql = format!("SELECT iif({next} <= ?1, {next}, ({free}))");
+    connection.query_row(&sql, [most], |row| column::id(row, 0))
 }
 
 /// False if the id or the address is taken.

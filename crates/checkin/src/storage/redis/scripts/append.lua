@@ -54,7 +54,7 @@ end
 
 local last_ms, last_seq = last_id(KEYS[1])
 local ms, seq = next_id(now, last_ms, last_seq, tonumber(ARGV[8]), tonumber(ARGV[9]))
-if not ms then return redis.error_reply('ERR the ids of the log are used up; see `checkin doctor`') end
+if not ms then return {'used up'} end
 local id = ms .. '-' .. seq
 if less(now, ms) then
   -- Somebody wrote an entry under an id of their own, or the clock went back.
