@@ -21,7 +21,7 @@ mod up;
 mod users;
 
 use std::ffi::OsString;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -140,8 +140,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ran.unwrap_or_else(|error| fail(chain(error.as_ref()), exit_code(&error)))
 }
 
+/// Flags that do not fit what the command finds.
+#[derive(Debug)]
+struct Usage(String);
+
+impl Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
 /// 2 for what stays wrong until somebody changes a setting, 1 for what may pass.
 fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<Usage>() {
+        return USAGE;
+    }
     match error.downcast_ref::<Fault>() {
         Some(fault) if fault.is_lasting() => USAGE,
         _ => 1,

@@ -70,7 +70,7 @@ impl fmt::Display for Section {
 }
 
 /// Where a record stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecordPlace {
     pub file: Arc<str>,
     pub position: Position,
@@ -90,7 +90,7 @@ impl fmt::Display for RecordPlace {
 }
 
 /// Where something stands in its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Position {
     /// It is the file as a whole.
     File,

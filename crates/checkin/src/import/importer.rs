@@ -27,6 +27,9 @@ pub struct Importer {
     latest_ms: u64,
     counts: Counts,
     visits: Vec<SwarmVisit>,
+    unknown_venues: Vec<RecordError>,
+    /// Files in which nothing is wrong, and nothing is.
+    empty_files: Vec<Arc<str>>,
     not_public: NotPublic,
     /// The first file that is an export of Swarm.
     export: Option<Arc<str>>,
@@ -89,6 +92,33 @@ impl Importer {
         }
     }
 
+    /// Notes that a file cannot be read.
+    pub fn add_unreadable(&mut self, file: &str, error: &std::io::Error) {
+        self.counts.damaged_files += 1;
+        let place = RecordPlace { file: file.into(), position: Position::File };
+        self.report(&place, None, Rule::Value(format!("must be a file that can be read: {error}")));
+    }
+
+    /// The files so far that hold no records.
+    pub fn empty_files(&self) -> &[Arc<str>] {
+        &self.empty_files
+    }
+
+    /// Where the right records stand, of the files so far; this forgets them.
+    pub fn take_seen(&mut self) -> Seen {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Check-ins that are left out because their venues are none of our places, so far.
+    pub fn unknown_venues(&self) -> &[RecordError] {
+        &self.unknown_venues
+    }
+
+    /// Leaves out a check-in whose venue is none of our places.
+    pub(super) fn leave_out_visit(&mut self, place: RecordPlace, field: &str, rule: Rule) {
+        self.unknown_venues.push(RecordError { place, field: Some(field.to_owned()), rule });
+    }
+
     /// What the files had so far.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -102,12 +132,16 @@ impl Importer {
         // Some editors put a byte order mark first, which JSON does not know.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let of_file = RecordPlace { file: file.into(), position: Position::File };
+        let before = (self.counts.records, self.errors.len());
         if table::is_table(file, text) {
             self.add_table(&of_file, text);
         } else if let Some(items) = swarm::items(text) {
             self.add_visits(&of_file, items);
         } else {
             self.add_sections(&of_file, text);
+        }
+        if before == (self.counts.records, self.errors.len()) {
+            self.empty_files.push(of_file.file);
         }
     }
 
@@ -121,7 +155,7 @@ impl Importer {
         &self.import.locations
     }
 
-    /// The first file that is an export of Swarm.
+    /// The first file that is an export of Swarm and holds a check-in.
     pub fn export(&self) -> Option<&Arc<str>> {
         self.export.as_ref()
     }
@@ -165,11 +199,13 @@ impl Importer {
     /// overlap.
     pub(super) fn add_swarm_visit(
         &mut self,
+        place: RecordPlace,
         swarm_id: Option<String>,
         time_ms: u64,
         checkin: NewCheckin,
     ) {
         let checkin = checkin.with_id(visit_id(time_ms, checkin));
+        self.seen.visits.entry(checkin.id).or_insert(place);
         self.import.visits.push(Visit { checkin, swarm_id });
     }
 
@@ -269,7 +305,9 @@ impl Importer {
     }
 
     fn add_visits(&mut self, of_file: &RecordPlace, items: Vec<&RawValue>) {
-        self.export.get_or_insert_with(|| Arc::clone(&of_file.file));
+        if !items.is_empty() {
+            self.export.get_or_insert_with(|| Arc::clone(&of_file.file));
+        }
         self.counts.records[Section::Checkins as usize] += items.len();
         for (index, raw) in items.into_iter().enumerate() {
             let place = of_file.at(Position::Item(index));

@@ -24,9 +24,14 @@ pub fn add_visits(
     for SwarmVisit { place, id, time_ms, venue, .. } in visits {
         match venues.place_of(&venue) {
             Ok(location) => {
-                importer.add_swarm_visit(id, time_ms, NewCheckin { user, location, stars });
+                importer.add_swarm_visit(place, id, time_ms, NewCheckin { user, location, stars });
             }
-            Err((field, rule)) => importer.report(&place, Some(field), Rule::Value(rule)),
+            Err(Wrong::Unknown(rule)) => {
+                importer.leave_out_visit(place, "venue", Rule::Value(rule));
+            }
+            Err(Wrong::Field(field, rule)) => {
+                importer.report(&place, Some(field), Rule::Value(rule));
+            }
         }
     }
 }
@@ -43,8 +48,14 @@ pub struct Venues {
     pub missing: Vec<(String, Location)>,
 }
 
-/// A field of a check-in, and the rule that it breaks.
-type Wrong = (&'static str, String);
+/// Why a venue is no place.
+#[derive(Debug, Clone, PartialEq)]
+enum Wrong {
+    /// It is none of ours.
+    Unknown(String),
+    /// A field of a check-in, and the rule that it breaks.
+    Field(&'static str, String),
+}
 
 impl Venues {
     /// Finds out what the visits' venues are: what is `known` of them, or else the nearest place of
@@ -82,11 +93,11 @@ impl Venues {
             return Ok(id);
         }
         let Some(last) = seen.last() else {
-            return Err(("venue", "must have a name".to_owned()));
+            return Err(Wrong::Field("venue", "must have a name".to_owned()));
         };
         let category = new_places.ok_or_else(|| {
             let rule = format!("must be a place within {NEAR_M} m; none is named {:?}", last.name);
-            ("venue", rule)
+            Wrong::Unknown(rule)
         })?;
         let location = places.make(last, category)?;
         let id = location.id;
@@ -105,7 +116,7 @@ impl Venues {
     }
 
     fn place_of(&self, venue: &Venue) -> Result<LocationId, Wrong> {
-        let unknown = || Err(("venue", "must be one of the import".to_owned()));
+        let unknown = || Err(Wrong::Field("venue", "must be one of the import".to_owned()));
         self.places.get(&venue.key()).cloned().unwrap_or_else(unknown)
     }
 }
@@ -159,9 +170,10 @@ impl Places {
     }
 
     fn make(&mut self, venue: &Venue, category: Category) -> Result<Location, Wrong> {
-        check_line(&venue.name, MAX_NAME_CHARS).map_err(|rule| ("venue.name", rule.to_string()))?;
+        check_line(&venue.name, MAX_NAME_CHARS)
+            .map_err(|rule| Wrong::Field("venue.name", rule.to_string()))?;
         let id = LocationId::try_from(self.last_id + 1)
-            .map_err(|rule| ("venue", format!("needs an id, which {rule}")))?;
+            .map_err(|rule| Wrong::Field("venue", format!("needs an id, which {rule}")))?;
         let location = Location {
             id,
             name: venue.name.clone(),
@@ -297,10 +309,13 @@ mod tests {
         assert_eq!(found, [Ok(8), Ok(8), Ok(8), Ok(9)]);
         assert_eq!(made, ["Iron", "Iron"]);
         let (found, _) = resolve(&[venue("a", "a\u{7}", 37.0)], &[], gym);
-        assert_eq!(found, [Err(("venue.name", "must not contain control characters".to_owned()))]);
+        assert_eq!(
+            found,
+            [Err(Wrong::Field("venue.name", "must not contain control characters".to_owned()))]
+        );
         let (found, _) = resolve(&[venue("a", "Iron", 37.0)], &[], None);
         let rule = "must be a place within 250 m; none is named \"Iron\"";
-        assert_eq!(found, [Err(("venue", rule.to_owned()))]);
+        assert_eq!(found, [Err(Wrong::Unknown(rule.to_owned()))]);
     }
 
     #[test]

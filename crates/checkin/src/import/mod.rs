@@ -76,6 +76,7 @@ pub use figures::take_out_checkins;
 pub use importer::{Counts, Importer, NotPublic};
 pub use matching::{Places, Venues, add_visits};
 pub use records::{Password, UserRecord};
+pub use seen::Seen;
 pub use swarm::{SwarmVisit, Venue, Visibility};
 
 use crate::domain::{Checkin, Location, LocationDetails, Visit};

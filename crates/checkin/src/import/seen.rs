@@ -9,13 +9,15 @@ use crate::domain::{CheckinId, LocationId, UserId};
 
 /// Only records that were taken are here: a refused one takes nobody's place.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) users: HashMap<UserId, RecordPlace>,
+pub struct Seen {
+    pub users: HashMap<UserId, RecordPlace>,
     /// By canonical form.
-    pub(super) emails: HashMap<String, (UserId, RecordPlace)>,
-    pub(super) locations: HashMap<LocationId, RecordPlace>,
-    pub(super) details: HashMap<LocationId, RecordPlace>,
-    pub(super) checkins: HashMap<CheckinId, RecordPlace>,
+    pub emails: HashMap<String, (UserId, RecordPlace)>,
+    pub locations: HashMap<LocationId, RecordPlace>,
+    pub details: HashMap<LocationId, RecordPlace>,
+    pub checkins: HashMap<CheckinId, RecordPlace>,
+    /// Check-ins of Swarm; where the first of several stands.
+    pub visits: HashMap<CheckinId, RecordPlace>,
 }
 
 /// Takes an id for the record at this place, or says which record has it.

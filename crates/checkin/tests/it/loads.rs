@@ -209,9 +209,9 @@ fn the_numbers_add_up(site: &Site) {
         "{}",
         first.stderr
     );
-    assert!(
-        first.stdout.contains("check-ins: must name a user and a location that exist (3 times: ")
-    );
+    assert!(first.stdout.contains(
+        "mix.json: checkins[].userId: must be the id of a user that exists (3 times: 23, 24, 25)"
+    ));
     let again = load(site, "mix.json", file.as_bytes(), &["--all-errors"]);
     assert_eq!(numbers(&again, "users"), [0, 8, 4, 12], "{}", again.stdout);
     assert_eq!(numbers(&again, "check-ins"), [0, 18, 8, 26], "{}", again.stdout);
@@ -228,7 +228,7 @@ fn the_numbers_add_up(site: &Site) {
     let flags = ["--user", "77", "--stars", "4"];
     let swarm = load(site, "checkins1.json", items.to_string().as_bytes(), &flags);
     // Loaded, there already, left out, refused, in the file.
-    assert_eq!(numbers(&swarm, "check-ins"), [2, 0, 1, 2, 5], "{}", swarm.stdout);
+    assert_eq!(numbers(&swarm, "check-ins"), [2, 0, 2, 1, 5], "{}", swarm.stdout);
     let rows = format!(
         "{HEADER}77,2,3,2016-01-02T00:00:00Z\n,,,\n  , ,,\n77,2,9,2016-01-02T00:00:00Z\n,,\n"
     );
@@ -259,4 +259,73 @@ fn standard_input_is_a_file() {
     assert!(said.contains("standard input: line 3, starRating: must be"), "{said}");
     let (code, said) = from_stdin("");
     assert!(code == 1 && said.contains("standard input: line 1: must not be empty"), "{said}");
+}
+
+#[test]
+fn what_the_store_refuses_is_named_by_its_place() {
+    let site = Site::empty_sqlite();
+    assert_eq!(load(&site, "people.json", people().as_bytes(), &[]).code, 0);
+    let time = "2020-01-01T00:00:00Z";
+    let rows = format!("{HEADER}77,99,3,{time}\n99,1,3,{time}\n98,98,3,{time}\n");
+    let table = load(&site, "a.csv", rows.as_bytes(), &[]);
+    let (user, location) =
+        ("must be the id of a user that exists", "must be the id of a location that exists");
+    for line in [
+        format!("a.csv: locationId: {location} (2 times: lines "),
+        format!("a.csv: userId: {user} (2 times: lines "),
+    ] {
+        assert!(table.stdout.contains(&line), "{line}: {}", table.stdout);
+    }
+    assert!(table.stderr.contains("3 of 3 records refused; nothing is loaded"), "{}", table.stderr);
+    let details = json!({"locationDetails": [{"id": 9999, "description": "Far", "hours": []}]});
+    let details = load(&site, "d.json", details.to_string().as_bytes(), &["--all-errors"]);
+    let line = format!("d.json: locationDetails[0].id: {location}\n");
+    assert!(details.stdout.contains(&line), "{}", details.stdout);
+    assert!(!details.stdout.contains("hours"), "{}", details.stdout);
+    let mixed = format!("{}\n", people().replacen("\"id\":2", "\"id\":0", 1));
+    let mixed = load(&site, "mixed.json", mixed.as_bytes(), &[]);
+    assert!(
+        mixed.stderr.contains("1 of 4 records refused; the rest was there already"),
+        "{}",
+        mixed.stderr
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_costs_only_itself() {
+    let site = Site::empty_sqlite();
+    let path = |file: &str| site.directory.path().join(file).to_str().unwrap().to_owned();
+    let missing = site.run("load", &[&path("nope.json")]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.stdout.contains("nope.json: must be a file that can be read: No such file"));
+    assert!(missing.stderr.contains("1 file cannot be read; nothing is loaded"), "{missing:?}");
+    fs::write(path("people.json"), people()).unwrap();
+    let both = site.run("load", &[&path("nope.json"), &path("people.json")]);
+    assert_eq!(both.code, 1);
+    assert!(both.stdout.contains("users: 2 loaded"), "{}", both.stdout);
+    assert!(both.stderr.contains("1 file cannot be read; the rest is loaded"), "{}", both.stderr);
+    // Its damage is said, and not that it is no export.
+    for (file, text) in [("cut.json", "{\"items\": [\n"), ("empty.json", "")] {
+        let cut = load(&site, file, text.as_bytes(), &["--user", "77", "--stars", "4"]);
+        assert!(cut.code == 1 && cut.stdout.contains(&format!("{file}: line ")), "{cut:?}");
+        assert!(!cut.stderr.contains("Swarm"), "{}", cut.stderr);
+    }
+}
+
+#[test]
+fn a_file_without_records_is_named() {
+    let site = Site::empty_sqlite();
+    for (file, text) in [
+        ("a.json", "{}"),
+        ("b.csv", HEADER),
+        ("c.json", "{\"items\": []}"),
+        ("d.json", "{\"users\": []}"),
+    ] {
+        for flags in [&[][..], &["--user", "77", "--stars", "4"]] {
+            let ended = load(&site, file, text.as_bytes(), flags);
+            assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{file}");
+            let line = format!("{file}: holds no records\n");
+            assert!(ended.stdout.ends_with(&line), "{file}: {}", ended.stdout);
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 
 use self::store::{Files, load};
@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::config::Common;
 use crate::demo;
 use crate::domain::{Category, StarRating};
-use crate::import::{Clock, HoursForm, Importer};
+use crate::import::{Clock, HoursForm, Importer, RecordError, Seen};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -87,38 +87,54 @@ fn stars(text: &str) -> Result<StarRating, String> {
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
-    app.reach().await?;
     if options.demo {
+        let app = open(config).await?;
         return load_demo(&app).await;
     }
     let mut importer = Importer::new(now_ms()).hours(options.hours);
     for path in &options.files {
-        let (name, bytes) = read(path)?;
-        importer.add_bytes(&name, &bytes);
+        let name = name(path);
+        match read(path) {
+            Ok(bytes) => importer.add_bytes(&name, &bytes),
+            Err(error) => importer.add_unreadable(&name, &error),
+        }
     }
+    let mut printer = Printer { all: options.all_errors, shortened: false };
+    let damaged = importer.counts().damaged_files;
+    if damaged == options.files.len() {
+        printer.show(&importer.finish().1)?;
+        printer.hint()?;
+        bail!("{}; nothing is loaded", unreadable(damaged));
+    }
+    swarm::check(&importer, &options.export)?;
+    let app = open(config).await?;
     swarm::add_visits(&app, &mut importer, &options.export).await?;
-    let (not_public, counts) = (importer.not_public(), importer.counts());
     for (file, clock) in importer.clocks() {
         say(taken_for(file, *clock))?;
     }
-    let left_out_fields = importer.left_out_fields().to_vec();
-    let (import, errors) = importer.finish();
-    for errors in [&errors, &left_out_fields] {
-        let lines = match options.all_errors {
-            true => errors.iter().map(ToString::to_string).collect(),
-            false => errors::grouped(errors),
-        };
-        lines.iter().try_for_each(say)?;
+    for file in importer.empty_files() {
+        say(format_args!("{file}: holds no records"))?;
     }
-    swarm::say_not_public(not_public)?;
-    let left_out = not_public.private + not_public.for_friends;
-    let files = Files { counts, left_out, all_errors: options.all_errors };
-    let refused = load(&app, import, files).await?;
+    let (not_public, counts) = (importer.not_public(), importer.counts());
+    let unknown_venues = importer.unknown_venues().to_vec();
+    let mut left_out_fields = importer.left_out_fields().to_vec();
+    let seen = importer.take_seen();
+    let (import, errors) = importer.finish();
+    printer.show(&errors)?;
+    printer.show(&unknown_venues)?;
+    swarm::say_left_out(not_public, unknown_venues.len())?;
+    let left_out = not_public.private + not_public.for_friends + unknown_venues.len();
+    let files = Files { counts, left_out };
+    let outcome = load(&app, import, &seen, files).await?;
     if counts.empty_rows > 0 {
         say(format_args!("empty rows: {} passed over", counts.empty_rows))?;
     }
-    let records = refusal(refused, files.records(), counts.damaged_files, errors.len());
+    printer.show(&outcome.errors)?;
+    // What was there already stays as it is, whatever the file says.
+    left_out_fields.retain(|error| outcome.stored_details.contains(&error.place));
+    printer.show(&left_out_fields)?;
+    printer.hint()?;
+    let records = refusal(outcome.refused, files.records(), damaged, errors.len());
     let fields = match left_out_fields.len() {
         0 => None,
         1 => Some("1 field left out".to_owned()),
@@ -128,7 +144,40 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     if what.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    bail!("{}; the rest is loaded", what.join(", "))
+    let rest = match (outcome.stored, outcome.unchanged) {
+        (0, 0) => "nothing is loaded",
+        (0, _) => "the rest was there already",
+        _ => "the rest is loaded",
+    };
+    bail!("{}; {rest}", what.join(", "))
+}
+
+async fn open(config: &Common) -> anyhow::Result<App> {
+    let app = App::open(config).await?;
+    app.reach().await?;
+    Ok(app)
+}
+
+/// Prints errors, all of them or each kind once.
+struct Printer {
+    all: bool,
+    /// Whether there are more errors than were printed.
+    shortened: bool,
+}
+
+impl Printer {
+    fn show(&mut self, errors: &[RecordError]) -> io::Result<()> {
+        if self.all {
+            return errors.iter().try_for_each(say);
+        }
+        let (lines, shortened) = errors::grouped(errors);
+        self.shortened |= shortened;
+        lines.iter().try_for_each(say)
+    }
+
+    fn hint(&self) -> io::Result<()> {
+        if self.shortened { say("--all-errors prints every error") } else { Ok(()) }
+    }
 }
 
 fn taken_for(file: &str, clock: Clock) -> String {
@@ -144,25 +193,33 @@ fn taken_for(file: &str, clock: Clock) -> String {
     }
 }
 
-/// The name of a file in messages, and what is in it.
-fn read(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
-    if path == Path::new(STDIN) {
-        let mut bytes = Vec::new();
-        io::stdin().read_to_end(&mut bytes).context("cannot read the standard input")?;
-        return Ok(("standard input".to_owned(), bytes));
+/// The name of a file in messages.
+fn name(path: &Path) -> String {
+    match path == Path::new(STDIN) {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
     }
-    let name = path.display().to_string();
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    Ok((name, bytes))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if path != Path::new(STDIN) {
+        return std::fs::read(path);
+    }
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn unreadable(files: usize) -> String {
+    match files {
+        1 => "1 file cannot be read".to_owned(),
+        _ => format!("{files} files cannot be read"),
+    }
 }
 
 /// What was refused, if anything was.
 fn refusal(refused: usize, records: usize, damaged: usize, errors: usize) -> Option<String> {
-    let files = match damaged {
-        0 => None,
-        1 => Some("1 file cannot be read".to_owned()),
-        _ => Some(format!("{damaged} files cannot be read")),
-    };
+    let files = (damaged > 0).then(|| unreadable(damaged));
     let records = (refused > 0).then(|| format!("{refused} of {records} records refused"));
     let parts: Vec<String> = [files, records].into_iter().flatten().collect();
     match (parts.is_empty(), errors) {
@@ -182,8 +239,9 @@ fn now_ms() -> u64 {
 
 /// Loads the demo data; what is there already stays as it is.
 pub(super) async fn load_demo(app: &App) -> anyhow::Result<ExitCode> {
-    let refused = load(app, demo::data(DEMO_NOW_MS), Files::default()).await?;
+    let outcome = load(app, demo::data(DEMO_NOW_MS), &Seen::default(), Files::default()).await?;
     // Check-ins of the demo cannot go behind later ones.
+    let refused = outcome.refused;
     if refused > 0 {
         say(format_args!("{refused} records of the demo data do not fit what is there already"))?;
     }

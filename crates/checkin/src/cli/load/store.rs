@@ -1,6 +1,8 @@
 //! Records into the store, in batches and with a progress bar.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,15 +10,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::hash::hash_passwords;
 use super::say;
 use crate::app::App;
-use crate::domain::{Checkin, Location, LocationDetails, User, Visit};
-use crate::import::{Counts, Import, Section, take_out_checkins};
+use crate::domain::{Checkin, Location, LocationDetails, LocationId, UserId, Visit};
+use crate::import::{
+    Counts, Import, Position, RecordError, RecordPlace, Rule, Section, Seen, take_out_checkins,
+};
 use crate::storage::{Loaded, Result as StorageResult};
 
 /// Records that are stored in one go.
 const BATCH: usize = 500;
-
-/// Refused records that are named for each reason.
-const NAMED: usize = 5;
 
 /// What the files had; nothing of data that are in no file.
 #[derive(Clone, Copy, Default)]
@@ -24,8 +25,6 @@ pub(super) struct Files {
     pub(super) counts: Counts,
     /// Check-ins that are left out by design.
     pub(super) left_out: usize,
-    /// Whether every refusal is printed.
-    pub(super) all_errors: bool,
 }
 
 impl Files {
@@ -35,9 +34,26 @@ impl Files {
     }
 }
 
-/// Stores everything, prints what became of each kind of records, and gives the number of those that
-/// were refused, in the files or by the store.
-pub(super) async fn load(app: &App, mut import: Import, files: Files) -> anyhow::Result<usize> {
+/// What became of all records.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) stored: usize,
+    pub(super) unchanged: usize,
+    /// In the files or by the store.
+    pub(super) refused: usize,
+    /// What the store refused, and why.
+    pub(super) errors: Vec<RecordError>,
+    /// Where the details stand that are stored now.
+    pub(super) stored_details: HashSet<RecordPlace>,
+}
+
+/// Stores everything, and prints what became of each kind of records.
+pub(super) async fn load(
+    app: &App,
+    mut import: Import,
+    seen: &Seen,
+    files: Files,
+) -> anyhow::Result<Outcome> {
     take_out_checkins(&mut import);
     let Import { users, locations, details, mut checkins, mut visits } = import;
     // As far as the log is not past them, they keep the order of their times, whatever the files'.
@@ -45,21 +61,94 @@ pub(super) async fn load(app: &App, mut import: Import, files: Files) -> anyhow:
     visits.sort_by_key(|visit| visit.checkin.time_ms);
     let users = hash_passwords(users).await?;
     let bulk = &app.bulk;
-    let mut refused = 0;
-    let tally = in_batches("users", &users, async |batch| bulk.load_users(batch).await).await?;
-    refused += tally.show("users", files.counts.of(Section::Users), 0, &files)?;
+    let mut outcome = Outcome::default();
+
+    let answers = in_batches("users", &users, async |batch| bulk.load_users(batch).await).await?;
+    let mut tally = Tally::default();
+    for (user, answer) in users.iter().zip(answers) {
+        if !tally.takes(answer) {
+            tally.refuse(place(&seen.users, user.id), Some("email"), EMAIL_TAKEN);
+        }
+    }
+    tally.show("users", files.counts.of(Section::Users), 0, &mut outcome)?;
+
     let store = async |batch: &[Location]| bulk.load_locations(batch).await;
-    let tally = in_batches("locations", &locations, store).await?;
-    refused += tally.show("locations", files.counts.of(Section::Locations), 0, &files)?;
+    let mut tally = Tally::default();
+    for answer in in_batches("locations", &locations, store).await? {
+        tally.takes(answer);
+    }
+    tally.show("locations", files.counts.of(Section::Locations), 0, &mut outcome)?;
+
     let store = async |batch: &[LocationDetails]| bulk.load_details(batch).await;
-    let tally = in_batches("details", &details, store).await?;
-    refused += tally.show("details", files.counts.of(Section::LocationDetails), 0, &files)?;
+    let answers = in_batches("details", &details, store).await?;
+    let mut tally = Tally::default();
+    for (details, answer) in details.iter().zip(answers) {
+        let place = place(&seen.details, details.id);
+        if !tally.takes(answer) {
+            tally.refuse(place, Some("id"), NO_LOCATION);
+        } else if answer == Loaded::Stored {
+            outcome.stored_details.insert(place);
+        }
+    }
+    tally.show("details", files.counts.of(Section::LocationDetails), 0, &mut outcome)?;
+
     let store = async |batch: &[Checkin]| bulk.load_checkins(batch).await;
-    let mut tally = in_batches("check-ins", &checkins, store).await?;
+    let of_files = in_batches("check-ins", &checkins, store).await?;
     let store = async |batch: &[Visit]| app.swarm.load_visits(batch).await;
-    tally.add(in_batches("check-ins", &visits, store).await?);
-    let count = files.counts.of(Section::Checkins);
-    Ok(refused + tally.show("check-ins", count, files.left_out, &files)?)
+    let of_swarm = in_batches("check-ins", &visits, store).await?;
+    let checkins = checkins.iter().zip(of_files).map(|(checkin, it)| (checkin, &seen.checkins, it));
+    let visits = visits.iter().zip(of_swarm).map(|(visit, it)| (&visit.checkin, &seen.visits, it));
+    let (mut tally, mut known) = (Tally::default(), Known::default());
+    for (checkin, places, answer) in checkins.chain(visits) {
+        if !tally.takes(answer) {
+            let place = place(places, checkin.id);
+            known.refuse(app, &mut tally, &place, checkin).await;
+        }
+    }
+    tally.show("check-ins", files.counts.of(Section::Checkins), files.left_out, &mut outcome)?;
+    Ok(outcome)
+}
+
+const EMAIL_TAKEN: &str = "must not belong to another account";
+const NO_USER: &str = "must be the id of a user that exists";
+const NO_LOCATION: &str = "must be the id of a location that exists";
+
+/// Where the record of this id stands; data that are in no file are the demo's.
+fn place<K: Eq + Hash>(places: &HashMap<K, RecordPlace>, id: K) -> RecordPlace {
+    let demo = || RecordPlace { file: "demo data".into(), position: Position::File };
+    places.get(&id).cloned().unwrap_or_else(demo)
+}
+
+/// Users and locations that check-ins name, and whether they are in the store.
+#[derive(Default)]
+struct Known {
+    users: HashMap<UserId, bool>,
+    locations: HashMap<LocationId, bool>,
+}
+
+impl Known {
+    /// Says which of the two is unknown.
+    async fn refuse(&mut self, app: &App, tally: &mut Tally, place: &RecordPlace, it: &Checkin) {
+        let (user, location) = (it.user, it.location);
+        if let Entry::Vacant(entry) = self.users.entry(user) {
+            entry.insert(!matches!(app.users.user(user).await, Ok(None)));
+        }
+        if let Entry::Vacant(entry) = self.locations.entry(location) {
+            entry.insert(!matches!(app.locations.location(location).await, Ok(None)));
+        }
+        let (has_user, has_location) = (self.users[&user], self.locations[&location]);
+        if !has_user {
+            tally.refuse(place.clone(), Some("userId"), NO_USER);
+        }
+        if !has_location {
+            tally.refuse(place.clone(), Some("locationId"), NO_LOCATION);
+        }
+        if has_user && has_location {
+            // It is there since.
+            let rule = "must name a user and a location that exist";
+            tally.refuse(place.clone(), None, rule);
+        }
+    }
 }
 
 /// What the store did with the records of a kind.
@@ -67,33 +156,41 @@ pub(super) async fn load(app: &App, mut import: Import, files: Files) -> anyhow:
 struct Tally {
     stored: usize,
     unchanged: usize,
-    /// Why, and the record's id.
-    refused: Vec<(String, String)>,
+    errors: Vec<RecordError>,
 }
 
 impl Tally {
-    fn add(&mut self, other: Self) {
-        self.stored += other.stored;
-        self.unchanged += other.unchanged;
-        self.refused.extend(other.refused);
+    /// Counts a record, if it was taken.
+    fn takes(&mut self, answer: Loaded) -> bool {
+        match answer {
+            Loaded::Stored => self.stored += 1,
+            Loaded::Unchanged => self.unchanged += 1,
+            Loaded::EmailTaken(_) | Loaded::Dangling => return false,
+        }
+        true
     }
 
-    /// Prints the numbers, which add up to `count`, the number of records in the files. Gives the
-    /// number of those refused.
+    fn refuse(&mut self, place: RecordPlace, field: Option<&str>, rule: &str) {
+        let (field, rule) = (field.map(str::to_owned), Rule::Value(rule.to_owned()));
+        self.errors.push(RecordError { place, field, rule });
+    }
+
+    /// Prints the numbers, which add up to `count`, the number of records in the files, and adds them
+    /// to the outcome.
     fn show(
-        &self,
+        self,
         what: &str,
         count: usize,
         left_out: usize,
-        files: &Files,
-    ) -> anyhow::Result<usize> {
-        let Self { stored, unchanged, refused } = self;
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<()> {
+        let Self { stored, unchanged, errors } = self;
         let taken = stored + unchanged;
-        let count = count.max(taken + refused.len() + left_out);
+        let places: HashSet<&RecordPlace> = errors.iter().map(|error| &error.place).collect();
+        let count = count.max(taken + places.len() + left_out);
         if count == 0 {
-            return Ok(0);
+            return Ok(());
         }
-        self.show_refused(what, files.all_errors)?;
         let refused = count - taken - left_out;
         let mut line = format!("{what}: {stored} loaded, {unchanged} there already");
         if left_out > 0 {
@@ -106,55 +203,28 @@ impl Tally {
             line += &format!(" ({count} in the files)");
         }
         say(line)?;
-        Ok(refused)
-    }
-
-    /// Those that were refused for one reason in one line.
-    fn show_refused(&self, what: &str, all: bool) -> std::io::Result<()> {
-        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (why, id) in &self.refused {
-            reasons.entry(why).or_default().push(id);
-        }
-        for (why, ids) in reasons {
-            if all || ids.len() == 1 {
-                ids.iter().try_for_each(|id| say(format_args!("{what}: {id}: {why}")))?;
-                continue;
-            }
-            let more = if ids.len() > NAMED { ", …" } else { "" };
-            let (times, named) = (ids.len(), ids[..NAMED.min(ids.len())].join(", "));
-            say(format_args!("{what}: {why} ({times} times: {named}{more})"))?;
-        }
+        outcome.stored += stored;
+        outcome.unchanged += unchanged;
+        outcome.refused += refused;
+        outcome.errors.extend(errors);
         Ok(())
     }
 }
 
-async fn in_batches<T: Identified>(
+/// What became of each record, in their order.
+async fn in_batches<T>(
     what: &'static str,
     records: &[T],
     store: impl AsyncFn(&[T]) -> StorageResult<Vec<Loaded>>,
-) -> anyhow::Result<Tally> {
-    let mut tally = Tally::default();
+) -> anyhow::Result<Vec<Loaded>> {
+    let mut answers = Vec::with_capacity(records.len());
     let bar = progress(what, records.len());
     for batch in records.chunks(BATCH) {
-        let answers = store(batch).await.with_context(|| format!("cannot store {what}"))?;
-        for (record, answer) in batch.iter().zip(answers) {
-            match answer {
-                Loaded::Stored => tally.stored += 1,
-                Loaded::Unchanged => tally.unchanged += 1,
-                Loaded::EmailTaken(_) => {
-                    let why = "email must not belong to another account".to_owned();
-                    tally.refused.push((why, record.id()));
-                }
-                Loaded::Dangling => {
-                    let why = "must name a user and a location that exist".to_owned();
-                    tally.refused.push((why, record.id()));
-                }
-            }
-        }
+        answers.extend(store(batch).await.with_context(|| format!("cannot store {what}"))?);
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    Ok(tally)
+    Ok(answers)
 }
 
 /// Shown at a terminal only.
@@ -162,27 +232,4 @@ pub(super) fn progress(what: &'static str, length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {pos}/{len} {eta}")
         .expect("the template is well-formed");
     ProgressBar::new(length as u64).with_style(style).with_message(what)
-}
-
-/// How a record is named in messages.
-trait Identified {
-    fn id(&self) -> String;
-}
-
-macro_rules! identified {
-    ($($record:ty),*) => {
-        $(impl Identified for $record {
-            fn id(&self) -> String {
-                self.id.to_string()
-            }
-        })*
-    };
-}
-
-identified!(User, Location, LocationDetails, Checkin);
-
-impl Identified for Visit {
-    fn id(&self) -> String {
-        self.checkin.id.to_string()
-    }
 }

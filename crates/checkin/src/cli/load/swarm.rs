@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::store::progress;
 use super::{Unsaid, say};
 use crate::app::App;
+use crate::cli::Usage;
 use crate::cli::account::Account;
 use crate::domain::{Category, LocationId, UserId};
 use crate::import::{self, Importer, NotPublic, Places, SwarmVisit, Venues};
@@ -17,6 +18,33 @@ const PAGE: usize = 1000;
 /// Venues that are stored in one go.
 const BATCH: usize = 500;
 
+/// Checks the flags against what the files hold.
+pub(super) fn check(importer: &Importer, unsaid: &Unsaid) -> Result<(), Usage> {
+    let Unsaid { user, stars, new_places, friends_too } = unsaid;
+    let wrong = match importer.export() {
+        Some(file) if user.is_none() => {
+            format!("{file} is a Swarm export, name the user whose it is with --user")
+        }
+        Some(file) if stars.is_none() => {
+            format!("{file} is a Swarm export and has no ratings, give one for all with --stars")
+        }
+        Some(_) => return Ok(()),
+        None => {
+            let has_flags =
+                user.is_some() || stars.is_some() || new_places.is_some() || *friends_too;
+            // A file that is damaged or empty may be the export that is meant.
+            let may_be = importer.counts().damaged_files > 0 || !importer.empty_files().is_empty();
+            if may_be || !has_flags {
+                return Ok(());
+            }
+            "--user, --stars, --new-places and --friends-too are for Swarm exports, and no file \
+             holds one"
+                .to_owned()
+        }
+    };
+    Err(Usage(wrong))
+}
+
 /// Turns the visits of exports into check-ins, after making the places that they need.
 pub(super) async fn add_visits(
     app: &App,
@@ -24,20 +52,8 @@ pub(super) async fn add_visits(
     unsaid: &Unsaid,
 ) -> anyhow::Result<()> {
     let Unsaid { user, stars, new_places, friends_too } = unsaid;
-    let Some(file) = importer.export().cloned() else {
-        if user.is_some() || stars.is_some() || new_places.is_some() || *friends_too {
-            bail!(
-                "--user, --stars, --new-places and --friends-too are for Swarm exports, \
-                 and no file holds one"
-            );
-        }
+    let (Some(_), Some(user), Some(stars)) = (importer.export(), user, *stars) else {
         return Ok(());
-    };
-    let Some(user) = user else {
-        bail!("{file} is a Swarm export, name the user whose it is with --user");
-    };
-    let Some(stars) = *stars else {
-        bail!("{file} is a Swarm export and has no ratings, give one for all with --stars");
     };
     let user = find_user(app, importer, user).await?;
     let visits = importer.take_visits(*friends_too);
@@ -113,8 +129,9 @@ async fn make_places(app: &App, venues: &Venues) -> anyhow::Result<Vec<LocationI
     Ok(places.into_iter().map(|place| place.id).collect())
 }
 
-/// Says how many check-ins are left out because not everybody was to see them.
-pub(super) fn say_not_public(left_out: NotPublic) -> std::io::Result<()> {
+/// Says how many check-ins are left out, because not everybody was to see them or nobody knows where
+/// they were.
+pub(super) fn say_left_out(left_out: NotPublic, unknown_venues: usize) -> std::io::Result<()> {
     let NotPublic { private, for_friends } = left_out;
     if private > 0 {
         say(format_args!("private check-ins: {private} left out"))?;
@@ -122,6 +139,11 @@ pub(super) fn say_not_public(left_out: NotPublic) -> std::io::Result<()> {
     if for_friends > 0 {
         say(format_args!(
             "check-ins for friends: {for_friends} left out, --friends-too loads them"
+        ))?;
+    }
+    if unknown_venues > 0 {
+        say(format_args!(
+            "check-ins at unknown places: {unknown_venues} left out, --new-places makes the places"
         ))?;
     }
     Ok(())
