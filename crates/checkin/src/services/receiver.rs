@@ -16,7 +16,9 @@ use super::identity::Accounts;
 use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ApiError, FieldError, Fields, Problem, RateLimit};
-use crate::storage::{self, Accepted, Admission, CheckinLog, LocationRepository, UserRepository};
+use crate::storage::{
+    Accepted, Admission, CheckinLog, LocationRepository, UserRepository, is_there,
+};
 
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -167,7 +169,9 @@ impl Receiver {
 
     async fn check_location(&self, id: LocationId) -> Result<(), ApiError> {
         if self.known_locations.get(&id).is_none() {
-            there(self.locations.location(id).await)?.ok_or(ApiError::Unknown("location"))?;
+            if !is_there(self.locations.location(id).await)? {
+                return Err(ApiError::Unknown("location"));
+            }
             self.known_locations.insert(id, ());
         }
         Ok(())
@@ -175,18 +179,12 @@ impl Receiver {
 
     async fn check_user(&self, id: UserId) -> Result<(), ApiError> {
         if self.known_users.get(&id).is_none() {
-            there(self.users.user(id).await)?.ok_or(ApiError::Unknown("user"))?;
+            if !is_there(self.users.user(id).await)? {
+                return Err(ApiError::Unknown("user"));
+            }
             self.known_users.insert(id, ());
         }
         Ok(())
-    }
-}
-
-/// Whether a record is there. One that cannot be read is.
-fn there<T>(read: storage::Result<Option<T>>) -> storage::Result<Option<()>> {
-    match read {
-        Err(error) if error.is_unreadable() => Ok(Some(())),
-        read => Ok(read?.map(drop)),
     }
 }
 

@@ -36,7 +36,7 @@ pub use health::{Finding, Health, Severity};
 pub use history::{History, HistoryPosition};
 pub use locations::LocationRepository;
 pub use swarm::{SwarmLoad, VenuePlace};
-pub use unreadable::readable;
+pub use unreadable::{is_there, readable};
 pub use users::{Account, NewUser, Registered, UserRepository};
 pub use weather::WeatherCache;
 

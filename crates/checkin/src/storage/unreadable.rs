@@ -63,6 +63,18 @@ pub fn readable<T>(read: Result<Option<T>>) -> Result<Option<T>> {
     }
 }
 
+/// Whether a record is there; one that cannot be read is.
+///
+/// # Errors
+///
+/// Those that are about the store and not about this record.
+pub fn is_there<T>(read: Result<Option<T>>) -> Result<bool> {
+    match read {
+        Err(error) if error.is_unreadable() => Ok(true),
+        read => Ok(read?.is_some()),
+    }
+}
+
 impl StorageError {
     /// A record that is there and cannot be read; `cause` names it and the rule that it breaks.
     pub(super) fn unreadable(cause: impl Into<String>) -> Self {

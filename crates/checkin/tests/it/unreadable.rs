@@ -46,6 +46,14 @@ impl Scene {
         }
     }
 
+    /// Lists beside a place tell nothing of it: they need that it is there.
+    async fn expect_beside(&self, place: u64, why: &str) {
+        for list in [format!("/api/users/at/{place}"), format!("/api/location/{place}/visitors")] {
+            let response = self.get(&list).await;
+            assert_eq!(response.status, 200, "{why}: {list}: {}", response.text());
+        }
+    }
+
     /// One line for each of these, and no value.
     fn expect_logged(&self, records: &[String]) {
         let log = self.api.program.text(Stream::Stdout);
@@ -94,9 +102,11 @@ async fn on_redis() {
     for change in ["category hunter2", "location hunter2", "location 999,9"] {
         ask(&format!("HSET {key} {change}"));
         scene.expect_without(place, "/api/location/", &places, change).await;
+        scene.expect_beside(place, change).await;
     }
     ask(&format!("SET {key} hunter2"));
     scene.expect_without(place, "/api/location/", &places, "another type").await;
+    scene.expect_beside(place, "another type").await;
     ask(&format!("COPY kept {key} REPLACE"));
 
     ask(&format!("SET ncc:locationdetails:{place} {{hunter2"));
@@ -155,6 +165,7 @@ async fn on_sqlite() {
         change(&format!("UPDATE locations SET {set} WHERE id = {place}"));
         scene.expect_without(place, "/api/location/", &places, set).await;
         assert_eq!(scene.ids(near).await.len(), 5, "{set}");
+        scene.expect_beside(place, set).await;
         change(&format!(
             "UPDATE locations SET (category, longitude, name) =
                  (SELECT category, longitude, name FROM kept_locations WHERE id = {place})

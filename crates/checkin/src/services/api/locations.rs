@@ -17,7 +17,7 @@ use crate::domain::{Category, Location, LocationDetails, LocationId, Weekday};
 use crate::http::ApiError;
 use crate::http::Cached;
 use crate::http::document::{LoginNeeded, Missing, Problems};
-use crate::storage::{HistoryPosition, Position, Ranked, readable};
+use crate::storage::{HistoryPosition, Position, Ranked, is_there, readable};
 
 /// A place's figures change with each check-in.
 const FIGURES: Cached = Cached::seconds(5);
@@ -123,7 +123,7 @@ pub(super) async fn visitors(
         let paging = given.paging::<HistoryPosition>(Limits::USUAL);
         Some((paging, location_id(given)?))
     })?;
-    api.location(id).await?;
+    api.expect_location(id).await?;
     let checkins = api.stores.history.of_location(id, paging.after, paging.one_more()).await?;
     let read = async |id| readable(api.stores.users.user(id).await);
     let users = checkins.iter().map(|checkin| read(checkin.user));
@@ -232,6 +232,12 @@ pub(super) fn position(location: &Ranked<Location>) -> Position {
 impl Api {
     pub(super) async fn location(&self, id: LocationId) -> Result<Location, ApiError> {
         self.stores.locations.location(id).await?.ok_or(ApiError::NotFound)
+    }
+
+    /// For lists that tell nothing of the place: they go on beside one that cannot be read.
+    pub(super) async fn expect_location(&self, id: LocationId) -> Result<(), ApiError> {
+        let found = is_there(self.stores.locations.location(id).await)?;
+        if found { Ok(()) } else { Err(ApiError::NotFound) }
     }
 
     async fn details(&self, id: LocationId) -> Result<LocationDetails, ApiError> {

@@ -106,7 +106,7 @@ pub(super) async fn at(
         let paging = given.paging(Limits::USUAL);
         Some((paging, given.path("locationId", str::parse::<LocationId>)?))
     })?;
-    api.location(id).await?;
+    api.expect_location(id).await?;
     let users = api.stores.directory.users_at(id, paging.to_page()).await?;
     Ok(paging.answer(users, position, |user| UserView::of(user.item, visitor.id)))
 }
