@@ -108,6 +108,14 @@ impl TryFrom<u64> for StarRating {
     }
 }
 
+impl FromStr for StarRating {
+    type Err = StarRatingError;
+
+    fn from_str(text: &str) -> Result<Self, StarRatingError> {
+        decimal(text).ok_or(StarRatingError).and_then(Self::try_from)
+    }
+}
+
 impl fmt::Display for StarRating {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -120,7 +128,7 @@ pub struct StarRatingError;
 
 impl fmt::Display for StarRatingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("must be a whole number from 0 to 5")
+        f.write_str("must be an integer from 0 to 5")
     }
 }
 
@@ -137,6 +145,10 @@ mod tests {
         }
         for stars in [6, 255, 256, u64::MAX] {
             assert_eq!(StarRating::try_from(stars), Err(StarRatingError));
+        }
+        assert_eq!("5".parse::<StarRating>().map(StarRating::get), Ok(5));
+        for text in ["6", "1]", "-1", "4.5", "05", ""] {
+            assert_eq!(text.parse::<StarRating>(), Err(StarRatingError), "{text:?}");
         }
     }
 

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+use super::text;
+
 /// An address exactly as its owner wrote it; internationalised addresses are welcome.
 ///
 /// Two addresses are the same account when their [`canonical`](Self::canonical) forms are equal,
@@ -34,6 +36,19 @@ impl FromStr for Email {
     /// Takes the text as it is: blanks around it are an error and not cut off, or the address
     /// that is stored would not be the one that was given.
     fn from_str(text: &str) -> Result<Self, EmailError> {
+        let email = Self::known(text)?;
+        let is_unseen = |c| text::is_invisible(c) || text::is_bidi_control(c);
+        if email.0.chars().any(is_unseen) { Err(EmailError::Invisible) } else { Ok(email) }
+    }
+}
+
+impl Email {
+    /// The address of an account that may have been opened while invisible characters were taken.
+    ///
+    /// # Errors
+    ///
+    /// The first of the other rules that is broken.
+    pub fn known(text: &str) -> Result<Self, EmailError> {
         if text.len() > Self::MAX_BYTES {
             return Err(EmailError::TooLong);
         }
@@ -62,6 +77,7 @@ impl fmt::Display for Email {
 pub enum EmailError {
     TooLong,
     Blank,
+    Invisible,
     NotOneAt,
     EmptyPart,
 }
@@ -71,6 +87,7 @@ impl fmt::Display for EmailError {
         f.write_str(match self {
             Self::TooLong => "must be at most 254 bytes long",
             Self::Blank => "must not contain blanks or control characters",
+            Self::Invisible => "must not contain invisible characters",
             Self::NotOneAt => "must contain exactly one @",
             Self::EmptyPart => "must have something before and after the @",
         })
@@ -111,11 +128,27 @@ mod tests {
             ("al@example.com\n", EmailError::Blank),
             ("a\u{a0}l@example.com", EmailError::Blank),
             ("a\0l@example.com", EmailError::Blank),
+            ("a\u{200b}l@example.com", EmailError::Invisible),
+            ("a\u{200d}l@example.com", EmailError::Invisible),
+            ("al@exam\u{200c}ple.com", EmailError::Invisible),
+            ("al@example.com\u{200e}", EmailError::Invisible),
+            ("\u{202e}al@example.com", EmailError::Invisible),
+            ("a\u{ad}l@example.com", EmailError::Invisible),
+            ("al@example.com\u{e0061}", EmailError::Invisible),
             (&format!("{}@example.com", "x".repeat(255 - 12)), EmailError::TooLong),
             (&format!("{}@example.com", "é".repeat(122)), EmailError::TooLong),
         ] {
             assert_eq!(text.parse::<Email>(), Err(error), "{text:?}");
         }
+    }
+
+    #[test]
+    fn addresses_of_older_accounts_are_known() {
+        assert_eq!(
+            Email::known("a\u{200d}l@example.com").unwrap().as_str(),
+            "a\u{200d}l@example.com"
+        );
+        assert_eq!(Email::known("a l@example.com"), Err(EmailError::Blank));
     }
 
     #[test]

@@ -10,15 +10,17 @@ use super::number::{MAX_SAFE_INTEGER, decimal};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdError {
     NotANumber,
-    Zero,
+    LeadingZeros,
+    TooSmall,
     TooLarge,
 }
 
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotANumber => "must be a whole number",
-            Self::Zero => "must be at least 1",
+            Self::NotANumber => "must be an integer",
+            Self::LeadingZeros => "must be an integer without leading zeros",
+            Self::TooSmall => "must be at least 1",
             Self::TooLarge => "must be at most 9007199254740991",
         })
     }
@@ -28,9 +30,21 @@ impl Error for IdError {}
 
 fn checked(number: u64) -> Result<u64, IdError> {
     match number {
-        0 => Err(IdError::Zero),
+        0 => Err(IdError::TooSmall),
         1..=MAX_SAFE_INTEGER => Ok(number),
         _ => Err(IdError::TooLarge),
+    }
+}
+
+/// Reads an id of one spelling. Says of a text that is an integer what else is wrong with it.
+fn read(text: &str) -> Result<u64, IdError> {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    match decimal(text) {
+        Some(number) => checked(number),
+        None if text.strip_prefix('-').is_some_and(is_digits) => Err(IdError::TooSmall),
+        None if !is_digits(text) => Err(IdError::NotANumber),
+        None if text.starts_with('0') => Err(IdError::LeadingZeros),
+        None => Err(IdError::TooLarge),
     }
 }
 
@@ -58,7 +72,7 @@ macro_rules! id {
             type Err = IdError;
 
             fn from_str(text: &str) -> Result<Self, IdError> {
-                decimal(text).ok_or(IdError::NotANumber).and_then(checked).map(Self)
+                read(text).map(Self)
             }
         }
 
@@ -86,7 +100,7 @@ mod tests {
     #[test]
     fn ids_are_whole_numbers_that_javascript_can_hold() {
         for (number, outcome) in [
-            (0, Err(IdError::Zero)),
+            (0, Err(IdError::TooSmall)),
             (1, Ok(1)),
             (MAX_SAFE_INTEGER, Ok(MAX_SAFE_INTEGER)),
             (MAX_SAFE_INTEGER + 1, Err(IdError::TooLarge)),
@@ -94,7 +108,19 @@ mod tests {
             assert_eq!(UserId::try_from(number).map(UserId::get), outcome);
             assert_eq!(number.to_string().parse::<LocationId>().map(LocationId::get), outcome);
         }
-        assert_eq!("077".parse::<UserId>(), Err(IdError::NotANumber));
+        for (text, error) in [
+            ("077", IdError::LeadingZeros),
+            ("00", IdError::LeadingZeros),
+            ("-1", IdError::TooSmall),
+            ("-99999999999999999999", IdError::TooSmall),
+            ("99999999999999999999", IdError::TooLarge),
+            ("", IdError::NotANumber),
+            ("-", IdError::NotANumber),
+            ("1.0", IdError::NotANumber),
+            ("x", IdError::NotANumber),
+        ] {
+            assert_eq!(text.parse::<UserId>(), Err(error), "{text:?}");
+        }
         assert_eq!(UserId::try_from(77).unwrap().to_string(), "77");
     }
 }

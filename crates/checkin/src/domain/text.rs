@@ -6,17 +6,23 @@ use std::fmt;
 /// Most characters of a first name, a last name, or the name of a location.
 pub const MAX_NAME_CHARS: usize = 100;
 
-/// Checks a text of one line: something to see in it, no blanks around it, no control characters, and
-/// nothing that changes the direction of the text around it.
+/// Checks a text of one line: something to see in it, no blanks around it, no control characters,
+/// none that changes the direction of text, and none that nobody sees and no script needs: two names
+/// that look the same are the same.
 ///
 /// # Errors
 ///
 /// The first rule that is broken.
 pub fn check_line(text: &str, max_chars: usize) -> Result<(), TextError> {
-    check(text, max_chars, is_line_break)
+    check(text, max_chars, is_line_break)?;
+    if text.chars().any(is_bidi_control) {
+        return Err(TextError::Direction);
+    }
+    if has_hidden(text) { Err(TextError::Hidden) } else { Ok(()) }
 }
 
-/// Like [`check_line`], but line breaks may stand inside.
+/// Like [`check_line`], but line breaks, marks of direction and invisible characters may stand
+/// inside: nobody is known by a description.
 ///
 /// # Errors
 ///
@@ -53,9 +59,39 @@ fn is_line_break(c: char) -> bool {
 }
 
 /// Embeddings, overrides and isolates: one that is not closed turns round what comes after the text.
-/// Marks of direction (such as U+200E) are not of them: names in Arabic and Hebrew have them.
 fn changes_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The characters with the Unicode property `Bidi_Control`: the above, and marks of direction.
+pub(super) fn is_bidi_control(c: char) -> bool {
+    changes_direction(c) || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
+}
+
+/// Whether there is a character that is not seen and has no use inside a name. Joiners and variation
+/// selectors have one, and so have tags behind a black flag: they make it that of a region.
+fn has_hidden(text: &str) -> bool {
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if c == '\u{1f3f4}' {
+            let region =
+                |c: &char| matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}');
+            let tags = rest.clone().take_while(region).count();
+            if (3..=6).contains(&tags) && rest.clone().nth(tags) == Some('\u{e007f}') {
+                rest.nth(tags);
+            }
+        } else if is_hidden(c) {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}'
+        | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 /// What has no shape of its own: blanks, and characters that Unicode calls default ignorable (joiners,
@@ -77,6 +113,7 @@ pub enum TextError {
     Padded,
     Control,
     Direction,
+    Hidden,
     Invisible,
     TooLong { max_chars: usize },
 }
@@ -90,6 +127,7 @@ impl fmt::Display for TextError {
             Self::Direction => {
                 f.write_str("must not contain characters that change the direction of text")
             }
+            Self::Hidden => f.write_str("must not contain invisible characters"),
             Self::Invisible => f.write_str("must have a visible character"),
             Self::TooLong { max_chars } => write!(f, "must be at most {max_chars} characters long"),
         }
@@ -113,6 +151,8 @@ mod tests {
             ("a\u{2028}b", Err(TextError::Control), Ok(())),
             ("a\u{1b}b", Err(TextError::Control), Err(TextError::Control)),
             ("a\u{202e}b", Err(TextError::Direction), Err(TextError::Direction)),
+            ("a\u{200e}b", Err(TextError::Direction), Ok(())),
+            ("a\u{200b}b", Err(TextError::Hidden), Ok(())),
             ("\u{200b}", Err(TextError::Invisible), Err(TextError::Invisible)),
             (
                 "seven77",
@@ -129,7 +169,7 @@ mod tests {
     fn something_is_to_be_seen() {
         for text in [
             "\u{200b}\u{200d}\u{feff}",
-            "\u{200e}\u{200f}",
+            "\u{200c}\u{200d}",
             "\u{2060}",
             "\u{ad}",
             "\u{3164}",
@@ -140,6 +180,23 @@ mod tests {
             "\u{200b} \u{200b}",
         ] {
             assert_eq!(check_line(text, 100), Err(TextError::Invisible), "{text:?}");
+        }
+        for bidi in "\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}".chars() {
+            let text = format!("A{bidi}l");
+            assert_eq!(check_line(&text, 100), Err(TextError::Direction), "{text:?}");
+        }
+        let hidden = "\u{ad}\u{200b}\u{2060}\u{2064}\u{feff}\u{180e}\u{115f}\u{1160}\u{3164}\u{ffa0}\u{e0001}";
+        for hidden in hidden.chars() {
+            let text = format!("A{hidden}l");
+            assert_eq!(check_line(&text, 100), Err(TextError::Hidden), "{text:?}");
+        }
+        for text in [
+            "Al\u{e0061}\u{e007f}",
+            "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}",
+            "\u{1f3f4}\u{e0067}\u{e007f}",
+            "\u{1f3f4}\u{e0020}\u{e0020}\u{e0020}\u{e007f}",
+        ] {
+            assert_eq!(check_line(text, 100), Err(TextError::Hidden), "{text:?}");
         }
         for text in ["\u{202d}Al", "Al\u{202c}", "\u{2066}Al\u{2069}", "\u{202e}"] {
             assert_eq!(check_line(text, 100), Err(TextError::Direction), "{text:?}");
@@ -155,8 +212,8 @@ mod tests {
             "👩\u{200d}👩\u{200d}👧",
             "☕\u{fe0f}",
             "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
-            "שלום\u{200f}",
-            "ร้าน\u{200b}กาแฟ",
+            "שלום",
+            "ร้านกาแฟ",
             "O’Hara",
             "𐍈",
         ] {

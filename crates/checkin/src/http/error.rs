@@ -61,6 +61,8 @@ pub enum ApiError {
     TooLarge(usize),
     /// 415: the body does not say that it is JSON.
     NotJson,
+    /// 415: the body is in another charset than UTF-8.
+    NotUtf8,
     /// 422: there is no such place, or user.
     Unknown(&'static str),
     /// 422: the idempotency key came with another body before.
@@ -133,7 +135,7 @@ impl ApiError {
             Self::TookTooLong => StatusCode::REQUEST_TIMEOUT,
             Self::EmailTaken => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotJson | Self::NotUtf8 => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdenticalCheckin | Self::Unknown(_) | Self::KeyReused => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
@@ -180,8 +182,9 @@ impl ApiError {
             Self::EmailTaken => "there is an account with this e-mail address".to_owned(),
             Self::TooLarge(limit) => format!("the body must have at most {limit} bytes"),
             Self::NotJson => {
-                "the body must be JSON, with the content type application/json".to_owned()
+                "the body must be JSON, with one content type: application/json".to_owned()
             }
+            Self::NotUtf8 => "the charset of the body must be UTF-8".to_owned(),
             Self::Unknown(what) => format!("there is no such {what}"),
             Self::KeyReused => "the Idempotency-Key came with another check-in before".to_owned(),
             Self::TooMany(_) => "too many attempts; try again later".to_owned(),

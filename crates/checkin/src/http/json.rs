@@ -1,6 +1,7 @@
 //! Bodies: a JSON object of a few fields, each of them looked at.
 
 use std::fmt;
+use std::str::FromStr;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
@@ -8,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use futures_util::StreamExt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::error::{ApiError, FieldError};
 use super::media_type::MediaType;
@@ -19,6 +20,9 @@ const MAX_BODY_BYTES: usize = 4096;
 /// A body that is too long is read to the end up to here before it is refused, so that a client
 /// that sends first and reads then gets to see the answer.
 const MAX_DISCARDED_BYTES: usize = 8 << 20;
+
+/// 2^63: floats from here on are integers.
+const LARGE: f64 = 9_223_372_036_854_775_808.0;
 
 /// The fields of a body, to be taken one by one. What is wrong is gathered, and
 /// [`finish`](Self::finish) answers all of it at once.
@@ -34,9 +38,10 @@ impl Fields {
         self.take(name, "must be a text", |value| value.as_str().map(str::to_owned))
     }
 
-    /// A required integer from 0 to 2^53-1, written as one: not as `"5"`, `5.0` or `1e2`.
-    pub fn integer(&mut self, name: &str) -> Option<u64> {
-        self.take(name, "must be an integer", Value::as_u64)
+    /// A required integer that the type takes, written as one: not as `"5"`, `5.0` or `1e2`.
+    pub fn integer<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let text = self.take(name, "must be an integer", |value| value.as_number().map(spelled));
+        self.parse(name, text, |text| text.parse())
     }
 
     /// Turns a value that was taken into a type that cannot be wrong.
@@ -94,11 +99,9 @@ impl<S: Sync> FromRequest<S> for Fields {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        let is_json = is_json(request.headers());
+        let content_type = check_type(request.headers());
         let body = read(request.into_body()).await?;
-        if !is_json {
-            return Err(ApiError::NotJson);
-        }
+        content_type?;
         let object: Object = serde_json::from_slice(&body).map_err(|error| {
             let what = if error.is_data() { "is not a JSON object" } else { "is not JSON" };
             let (line, column) = (error.line(), error.column());
@@ -108,15 +111,28 @@ impl<S: Sync> FromRequest<S> for Fields {
     }
 }
 
-/// `application/json`, and `application/*+json`; a charset other than UTF-8 is not JSON.
-fn is_json(headers: &HeaderMap) -> bool {
+/// An integer of any size in its digits; other numbers in some way that is no integer's.
+fn spelled(number: &Number) -> String {
+    match number.as_f64() {
+        // What does not fit into 64 bits is read as one of these.
+        Some(large) if number.is_f64() && large.abs() >= LARGE => format!("{large:.0}"),
+        _ => number.to_string(),
+    }
+}
+
+/// `application/json`, and `application/*+json`, in UTF-8.
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else { return false };
-    let Some(sent) = value.to_str().ok().and_then(MediaType::parse) else { return false };
+    let (Some(value), None) = (types.next(), types.next()) else { return Err(ApiError::NotJson) };
+    let sent = value.to_str().ok().and_then(MediaType::parse).ok_or(ApiError::NotJson)?;
     let is_json = sent.essence.strip_prefix("application/").is_some_and(|subtype| {
         subtype == "json" || subtype.strip_suffix("+json").is_some_and(|kind| !kind.is_empty())
     });
-    is_json && sent.parameter("charset").all(|charset| charset.eq_ignore_ascii_case("utf-8"))
+    if !is_json {
+        return Err(ApiError::NotJson);
+    }
+    let is_utf8 = sent.parameter("charset").all(|charset| charset.eq_ignore_ascii_case("utf-8"));
+    if is_utf8 { Ok(()) } else { Err(ApiError::NotUtf8) }
 }
 
 async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
@@ -170,6 +186,34 @@ mod tests {
 
     use super::*;
 
+    #[derive(Debug, PartialEq)]
+    struct Small(u8);
+
+    impl FromStr for Small {
+        type Err = &'static str;
+
+        fn from_str(text: &str) -> Result<Self, &'static str> {
+            text.parse().map(Self).map_err(|_| "must be small")
+        }
+    }
+
+    #[test]
+    fn integers_of_any_size_are_spelled_as_such() {
+        for (json, expected) in [
+            ("7", "7"),
+            ("-1", "-1"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("18446744073709551616", "18446744073709551616"),
+            ("-18446744073709551616", "-18446744073709551616"),
+            ("1.0", "1.0"),
+            ("-0.0", "-0.0"),
+            ("1.5", "1.5"),
+        ] {
+            let number: Number = serde_json::from_str(json).unwrap();
+            assert_eq!(spelled(&number), expected);
+        }
+    }
+
     async fn fields(content_type: &str, body: &str) -> Result<Fields, ApiError> {
         let mut request = Request::new(Body::from(body.to_owned()));
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
@@ -181,9 +225,9 @@ mod tests {
         let body = r#"{"a":"5","b":5.0,"c":1,"c":2,"d":"x","e":null,"f":7}"#;
         let mut fields = fields("application/json", body).await.unwrap();
         for name in ["a", "b", "c", "e", "missing"] {
-            assert_eq!(fields.integer(name), None, "{name}");
+            assert_eq!(fields.integer::<Small>(name), None, "{name}");
         }
-        assert_eq!(fields.integer("f"), Some(7));
+        assert_eq!(fields.integer("f"), Some(Small(7)));
         assert_eq!(fields.text("d"), Some("x".to_owned()));
         let Err(ApiError::Invalid(errors)) = fields.finish() else { panic!("not refused") };
         let said: Vec<_> =
@@ -192,7 +236,7 @@ mod tests {
             said,
             [
                 "a must be an integer",
-                "b must be an integer",
+                "b must be small",
                 "c must be given once",
                 "e must be an integer",
                 "missing must be given"
@@ -226,9 +270,6 @@ mod tests {
         for wrong in [
             "text/plain",
             "application/x-www-form-urlencoded",
-            "application/json; charset=utf-16",
-            "application/json;charset=\"iso-8859-1\"",
-            "application/json; charset=utf-8; charset=utf-16",
             "application/json charset=utf-8",
             "application/+json",
             "application/jsonp",
@@ -236,6 +277,13 @@ mod tests {
             "x",
         ] {
             assert!(matches!(fields(wrong, "{}").await, Err(ApiError::NotJson)), "{wrong}");
+        }
+        for wrong in [
+            "application/json; charset=utf-16",
+            "application/json;charset=\"iso-8859-1\"",
+            "application/json; charset=utf-8; charset=utf-16",
+        ] {
+            assert!(matches!(fields(wrong, "{}").await, Err(ApiError::NotUtf8)), "{wrong}");
         }
         for right in [
             "application/json ; charset=utf-8",

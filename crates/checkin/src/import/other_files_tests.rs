@@ -85,12 +85,12 @@ fn wrong_rows_have_their_line_and_the_rest_is_taken() {
     assert_eq!(
         errors,
         [
-            "a.csv: line 3, starRating: must be a whole number from 0 to 5",
+            "a.csv: line 3, starRating: must be an integer from 0 to 5",
             "a.csv: line 4: must have 4 cells, as many as there are columns",
             "a.csv: line 5, id: must be given",
-            "a.csv: line 6, userId: must be a whole number",
+            "a.csv: line 6, userId: must be an integer",
             "a.csv: line 7, id: must not be the id of a.csv: line 2, too",
-            "a.csv: line 8, starRating: must be a whole number",
+            "a.csv: line 8, starRating: must be an integer",
         ]
     );
 }

@@ -36,7 +36,7 @@ pub(super) fn whole(raw: &RawValue) -> Outcome<u64> {
     match decimal(digits) {
         Some(number) if number <= MAX_SAFE_INTEGER => Ok(number),
         Some(_) => Err(format!("must be at most {MAX_SAFE_INTEGER}")),
-        None => Err("must be a whole number".to_owned()),
+        None => Err("must be an integer".to_owned()),
     }
 }
 

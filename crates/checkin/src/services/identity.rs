@@ -98,7 +98,7 @@ pub(super) fn email_of(session: &Session) -> Result<Email, ApiError> {
 pub fn account_sessions(store: Arc<dyn AccountStore>) -> AccountSessions {
     AccountSessions::new(store, USER).named_by(|json| {
         let text: String = serde_json::from_str(json).ok()?;
-        text.parse::<Email>().ok().map(|email| email.canonical())
+        Email::known(&text).ok().map(|email| email.canonical())
     })
 }
 

@@ -189,12 +189,9 @@ impl Receiver {
 }
 
 fn parse(mut fields: Fields) -> Result<NewCheckin, ApiError> {
-    let user = fields.integer("userId");
-    let user = fields.parse("userId", user, UserId::try_from);
-    let location = fields.integer("locationId");
-    let location = fields.parse("locationId", location, LocationId::try_from);
-    let stars = fields.integer("starRating");
-    let stars = fields.parse("starRating", stars, StarRating::try_from);
+    let user = fields.integer::<UserId>("userId");
+    let location = fields.integer::<LocationId>("locationId");
+    let stars = fields.integer::<StarRating>("starRating");
     fields.finish()?;
     match (user, location, stars) {
         (Some(user), Some(location), Some(stars)) => Ok(NewCheckin { user, location, stars }),

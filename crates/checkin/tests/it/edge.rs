@@ -161,14 +161,33 @@ async fn rules_say_what_must_be() {
         {"firstName": "A", "lastName": "B", "email": EMAIL, "password": "long enough"}
     );
     let change = json!({"currentPassword": "not the one", "newPassword": "long enough"});
+    let place = |id: serde_json::Value| json!({"userId": 77, "locationId": id, "starRating": 5});
     let checkin = json!({"userId": "77", "locationId": 2, "starRating": 5});
     for (path, body, field, rule) in [
         ("/register", account, "email", "must not belong to an existing account"),
         ("/password", change, "currentPassword", "must be the account's current password"),
         (CHECKIN, checkin, "userId", "must be an integer"),
+        (CHECKIN, place(json!(-1)), "locationId", "must be at least 1"),
+        (CHECKIN, place(json!(u64::MAX)), "locationId", "must be at most 9007199254740991"),
+        (CHECKIN, place(json!(1e30)), "locationId", "must be at most 9007199254740991"),
         (CHECKIN, at(9999, 5), "locationId", "must be the id of a place"),
     ] {
         let refused = al.post(path, &body).await;
         assert_eq!(refused.json()["errors"], json!([{"field": field, "rule": rule}]), "{path}");
     }
+    let circle = "must be a number above 0 and at most 12500";
+    for (path, field, rule) in [
+        ("/api/user/99999999999999999999", "id", "must be at most 9007199254740991"),
+        ("/api/user/-1", "id", "must be at least 1"),
+        ("/api/user/x", "id", "must be an integer"),
+        ("/api/locations/37.8/-122.2/x", "radius", circle),
+        ("/api/locations/37.8/-122.2/-1", "radius", circle),
+        ("/api/locations/search?q=%FF", "q", "must be UTF-8"),
+    ] {
+        let refused = al.get(path).await;
+        assert_eq!(refused.json()["errors"], json!([{"field": field, "rule": rule}]), "{path}");
+    }
+    let latin = al.request(Method::POST, CHECKIN).body("{}");
+    let latin = latin.header("content-type", "application/json; charset=iso-8859-1").send().await;
+    assert_eq!(latin.json()["detail"], "the charset of the body must be UTF-8");
 }

@@ -60,7 +60,7 @@ pub(super) async fn nearby(
     let (paging, near, open_now) = given.read(|given| {
         let paging = given.paging(Limits::USUAL);
         let category = given.query("category", str::parse::<Category>);
-        let min_stars = given.query("minStars", stars);
+        let min_stars = given.query("minStars", str::parse::<StarRating>);
         let open_now = given.query("openNow", boolean) == Some(true);
         let (latitude, longitude) =
             (given.path("lat", degrees(90.0)), given.path("lng", degrees(180.0)));
@@ -125,28 +125,14 @@ fn shown(location: Ranked<Location>) -> NearbyLocation {
 /// Degrees up to this many in both directions.
 fn degrees(most: f64) -> impl Fn(&str) -> Result<f64, String> {
     move |text| {
-        let degrees = number(text)?;
-        if (-most..=most).contains(&degrees) {
-            Ok(degrees)
-        } else {
-            Err(format!("must be from -{most} to {most}"))
-        }
+        let degrees = number(text).filter(|degrees| (-most..=most).contains(degrees));
+        degrees.ok_or_else(|| format!("must be a number from -{most} to {most}"))
     }
 }
 
 fn miles(text: &str) -> Result<f64, String> {
-    let miles = number(text)?;
-    if miles > 0.0 && miles <= MAX_MILES {
-        Ok(miles)
-    } else {
-        Err(format!("must be above 0 and at most {MAX_MILES}"))
-    }
-}
-
-fn stars(text: &str) -> Result<StarRating, &'static str> {
-    let stars =
-        crate::domain::number::decimal(text).and_then(|stars| StarRating::try_from(stars).ok());
-    stars.ok_or("must be an integer from 0 to 5")
+    let miles = number(text).filter(|&miles| miles > 0.0 && miles <= MAX_MILES);
+    miles.ok_or_else(|| format!("must be a number above 0 and at most {MAX_MILES}"))
 }
 
 #[cfg(test)]
@@ -165,9 +151,11 @@ mod tests {
         for text in ["0", "-1", "0.0", "1e9", "9223372036854775808", "1mi", "12500.1"] {
             assert!(miles(text).is_err(), "{text:?}");
         }
-        assert!(stars("0").is_ok() && stars("5").is_ok());
-        for text in ["6", "1]", "-1", "4.5", ""] {
-            assert!(stars(text).is_err(), "{text:?}");
+        for text in ["x", "-1", "1e9"] {
+            assert_eq!(miles(text).unwrap_err(), "must be a number above 0 and at most 12500");
+        }
+        for text in ["x", "-91"] {
+            assert_eq!(latitude(text).unwrap_err(), "must be a number from -90 to 90");
         }
     }
 }

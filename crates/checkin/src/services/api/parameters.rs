@@ -78,7 +78,9 @@ impl Parameters {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        if !self.query.iter().any(|(parameter, _)| parameter == name) {
+        let is_given = self.query.iter().any(|(parameter, _)| parameter == name)
+            || self.errors.iter().any(|error| error.field == name);
+        if !is_given {
             self.refuse(name, "must be given");
         }
         self.query(name, parse)
@@ -107,11 +109,17 @@ impl Parameters {
             errors: Vec::new(),
             address: address.to_owned(),
         };
+        let mut refused = HashSet::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (decoded(name), decoded(value)) {
                 (Some(name), Some(value)) => parameters.query.push((name, value)),
-                (name, _) => parameters.refuse(&name.unwrap_or_default(), "must be UTF-8"),
+                (name, _) => {
+                    let name = name.unwrap_or_default();
+                    if refused.insert(name.clone()) {
+                        parameters.refuse(&name, "must be UTF-8");
+                    }
+                }
             }
         }
         parameters
@@ -153,10 +161,9 @@ pub(super) fn boolean(text: &str) -> Result<bool, &'static str> {
 }
 
 /// A number as JSON writes it: `inf`, `nan`, `+1` and `.5` are none.
-pub(super) fn number(text: &str) -> Result<f64, &'static str> {
+pub(super) fn number(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    let number = if plain { serde_json::from_str(text).ok() } else { None };
-    number.ok_or("must be a number, like -122.2711")
+    if plain { serde_json::from_str(text).ok() } else { None }
 }
 
 /// A whole number from 0 to 2^53-1, in its one spelling.
@@ -202,7 +209,9 @@ mod tests {
                 "number=7&flag=true&x&x=1",
                 vec!["x must not be sent: this request has no such parameter"],
             ),
-            ("number=%ff&flag=true", vec!["number must be UTF-8", "number must be given"]),
+            ("number=%ff&flag=true", vec!["number must be UTF-8"]),
+            ("number=%ff&number=%fe&number=7", vec!["number must be UTF-8"]),
+            ("flag=%ff", vec!["flag must be UTF-8", "number must be given"]),
         ] {
             assert_eq!(refused(query), wrong, "{query}");
         }
@@ -211,10 +220,10 @@ mod tests {
     #[test]
     fn numbers_are_those_of_json() {
         for (text, expected) in [("0", 0.0), ("-1.5", -1.5), ("1e3", 1000.0), ("1E-2", 0.01)] {
-            assert_eq!(number(text), Ok(expected));
+            assert_eq!(number(text), Some(expected));
         }
         for text in ["", "nan", "inf", "-", "+1", "1.", ".5", " 1", "1 ", "0x1", "01", "1e999"] {
-            assert!(number(text).is_err(), "{text:?}");
+            assert_eq!(number(text), None, "{text:?}");
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn by_email(
     visitor: Visitor,
     given: Parameters,
 ) -> Result<Json<UserView>, ApiError> {
-    let email = given.read(|given| given.path("email", str::parse::<Email>))?;
+    let email = given.read(|given| given.path("email", Email::known))?;
     let user = api.stores.users.user_by_email(&email).await?.ok_or(ApiError::NotFound)?;
     Ok(Json(UserView::of(user, visitor.id)))
 }

@@ -170,7 +170,7 @@ struct Login {
 impl Login {
     fn parse(mut fields: Fields) -> Result<Self, ApiError> {
         let email = fields.text("email");
-        let email = fields.parse("email", email, |text| text.parse::<Email>());
+        let email = fields.parse("email", email, |text| Email::known(&text));
         let password = fields.text("password");
         let password = fields.parse("password", password, passwords::plausible);
         fields.finish()?;

@@ -112,7 +112,7 @@ impl RedisStorage {
             Reply::Nil => return Ok(false),
             found => text(found)?,
         };
-        Ok(found.parse::<Email>().is_ok_and(|found| found.canonical() == email.canonical()))
+        Ok(Email::known(&found).is_ok_and(|found| found.canonical() == email.canonical()))
     }
 
     /// The two keys of the scripts about addresses, and their first two arguments.

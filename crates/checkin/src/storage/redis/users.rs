@@ -162,7 +162,7 @@ pub(super) fn user(id: UserId, hash: &Hash) -> Result<User> {
         id: hash.id(id)?,
         first_name: hash.text("firstName"),
         last_name: hash.text("lastName"),
-        email: hash.required("email", str::parse)?,
+        email: hash.required("email", Email::known)?,
         password: PasswordHash::stored(hash.text("password")),
         num_checkins: hash.number("numCheckins").unwrap_or(0),
         last_checkin: hash.number("lastCheckin").filter(|&ms| ms > 0),

@@ -187,7 +187,7 @@ pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         id: column::id(row, 0)?,
         first_name: row.get(1)?,
         last_name: row.get(2)?,
-        email: column::text(row, 3, |text| text.parse())?,
+        email: column::text(row, 3, |text| Email::known(&text))?,
         password: PasswordHash::stored(row.get::<_, String>(4)?),
         num_checkins: column::whole(row, 5)?,
         last_checkin: row.get::<_, Option<i64>>(6)?.and_then(|ms| u64::try_from(ms).ok()),
