@@ -33,12 +33,13 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The store cannot be reached, or did not answer in time. Try again later; never read it as
+    /// The store cannot be reached, did not answer in time, or takes no writes for now. Try again later; never read it as
     /// "there is no session".
     Unavailable,
     /// The store answered with an error of its own.
     Store,
-    /// The stored value is not a session that express-session would accept.
+    /// The stored value is not a session that express-session would accept, or not of the type that
+    /// was asked for.
     Corrupt,
     /// The session was destroyed or unset in this request.
     NoSession,
@@ -111,9 +112,9 @@ impl From<ErrorKind> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            ErrorKind::Unavailable => "the store cannot be reached",
+            ErrorKind::Unavailable => "the store is not available",
             ErrorKind::Store => "the store answered with an error",
-            ErrorKind::Corrupt => "the stored value is not a session",
+            ErrorKind::Corrupt => "the stored value cannot be read",
             ErrorKind::NoSession => "the session was destroyed in this request",
             ErrorKind::Answered => "the response has started: nothing would store this change",
             ErrorKind::Gone => "the session is no longer in the store",

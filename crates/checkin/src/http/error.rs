@@ -188,7 +188,7 @@ impl ApiError {
             Self::Unknown(what) => format!("there is no such {what}"),
             Self::KeyReused => "the Idempotency-Key came with another check-in before".to_owned(),
             Self::TooMany(_) => "too many attempts; try again later".to_owned(),
-            Self::StoreAway(_) => "the store cannot be reached; try again later".to_owned(),
+            Self::StoreAway(_) => "the store is not available; try again later".to_owned(),
             Self::NotReady(reason) => format!("the store is unavailable: {reason}"),
             Self::Behind => "too many check-ins wait to be counted; try again later".to_owned(),
             Self::Busy => "too many requests of this kind at once; try again later".to_owned(),
@@ -282,7 +282,7 @@ pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
         return response;
     }
     let detail = match status {
-        StatusCode::SERVICE_UNAVAILABLE => "the store cannot be reached; try again later",
+        StatusCode::SERVICE_UNAVAILABLE => "the store is not available; try again later",
         _ => "",
     };
     let mut filled = problem(status, detail, &[]);

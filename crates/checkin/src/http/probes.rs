@@ -11,7 +11,7 @@ use super::document::Problems;
 use super::{ApiError, Readiness};
 use crate::storage::Health;
 
-/// Answers `/healthz` (the process is alive) and `/readyz` (the store can be reached).
+/// Answers `/healthz` (the process is alive) and `/readyz` (the store can be used).
 #[derive(Clone)]
 pub struct Probes {
     health: Arc<dyn Health>,

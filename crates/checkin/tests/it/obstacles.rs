@@ -203,6 +203,11 @@ fn replicas_and_clusters() {
     assert_eq!(desk.run(&["doctor"], &cluster.url()).code, 0);
     let sentinel = format!("redis-sentinel://127.0.0.1:{of}/m");
     desk.stays_wrong(&sentinel, &["no sentinel", "26379"]);
+    for login in [":hunter2@", "al:hunter2@"] {
+        let sentinel = sentinel.replace("://", &format!("://{login}"));
+        desk.stays_wrong(&sentinel, &["no sentinel"]);
+    }
+    desk.stays_wrong(&format!("{sentinel}?sentinel_password=hunter2"), &["no sentinel"]);
 }
 
 #[test]
@@ -245,7 +250,9 @@ fn sentinels() {
     ask(&["ACL", "SETUSER", "default", "resetpass", ">of-servers"]);
     works(&with(":of-servers@", ""));
     works(&with("default:of-servers@", ""));
-    desk.stays_wrong(&url, &["sentinels do not accept", "sentinel_password"]);
+    desk.stays_wrong(&url, &["sentinels require", "correct the password", "sentinel_password"]);
+    let wrong = &["sentinels do not accept", "correct the password", "sentinel_password"];
+    desk.stays_wrong(&with(":hunter2@", ""), wrong);
 
     // Each their own.
     ask(&["AUTH", "of-servers"]);

@@ -146,3 +146,78 @@ async fn a_locked_file_is_an_outage_too() {
     expect_plain(&log_in(&mut auth.clone()).await, 200, "OK");
     one_outage(&up);
 }
+
+#[tokio::test]
+async fn refused_writes_are_one_outage() {
+    let site = Site::lasting_redis();
+    let server = site.server();
+    let set = |setting: &str, value: &str| {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg(setting).arg(value).exec(&mut server.connection()).unwrap();
+    };
+    let replicate = |of: [&str; 2]| {
+        redis::cmd("REPLICAOF").arg(&of).exec(&mut server.connection()).unwrap();
+    };
+    let nowhere = free_port().to_string();
+    let refuse = |reason: &str, begins: bool| match reason {
+        "OOM" => set("maxmemory", if begins { "1" } else { "0" }),
+        "accepting writes" => set("min-replicas-to-write", if begins { "1" } else { "0" }),
+        _ => replicate(if begins { ["127.0.0.1", &nowhere] } else { ["NO", "ONE"] }),
+    };
+    for reason in ["OOM", "accepting writes", "READONLY"] {
+        let auth = site.auth(&[]);
+        let mut al = auth.logged_in().await;
+        is_ready(&auth.client()).await;
+        refuse(reason, true);
+        let log = || auth.program.text(Stream::Stdout);
+        // Reads work, for longer than an outage would last that they could end.
+        let end = std::time::Instant::now() + std::time::Duration::from_millis(3500);
+        while std::time::Instant::now() < end {
+            let login = log_in(&mut auth.client()).await;
+            expect_problem(&login, 503, &[]);
+            assert!(!login.text().contains("reached"), "{login:?}");
+            is_unready(&auth.client(), reason).await;
+            al.get("/session").await;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        assert_eq!(
+            (logged(&auth.program, &AWAY), logged(&auth.program, &BACK)),
+            (1, 0),
+            "{}",
+            log()
+        );
+        refuse(reason, false);
+        is_ready(&auth.client()).await;
+        auth.program.wait_for_line(BACK[1], PATIENCE);
+        one_outage(&auth.program);
+        assert!(!log().contains("after 0."), "{}", log());
+        expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_does_not_end_is_named_at_the_start() {
+    let site = Site::lasting_redis();
+    let server = site.server();
+    let set = |value| {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg("lua-time-limit").arg(value).exec(&mut server.connection()).unwrap();
+    };
+    set(50);
+    let (mut connection, mut other) = (server.connection(), server.connection());
+    let script = std::thread::spawn(move || {
+        drop(redis::cmd("EVAL").arg("while true do end").arg(0).exec(&mut connection));
+    });
+    while redis::cmd("PING").exec(&mut other).is_ok() {}
+    let auth = site.auth(&[]);
+    is_unready(&auth.client(), "BUSY").await;
+    redis::cmd("SCRIPT").arg("KILL").exec(&mut other).unwrap();
+    script.join().unwrap();
+    is_ready(&auth.client()).await;
+    let log = auth.program.text(Stream::Stdout);
+    assert_eq!(
+        (logged(&auth.program, &["WARN", "BUSY"]), logged(&auth.program, &["WARN"])),
+        (1, 1),
+        "{log}"
+    );
+}

@@ -50,8 +50,9 @@ fn advice(obstacle: Obstacle) -> &'static str {
         Obstacle::LoginNotNeeded => {
             "take the password out of --store, or set one in Redis (requirepass)"
         }
-        Obstacle::SentinelLogin => {
-            "add the login of the sentinels to --store: ?sentinel_user=USER&sentinel_password=PASSWORD"
+        Obstacle::SentinelLogin | Obstacle::SentinelLoginRequired => {
+            "correct the password in --store (redis-sentinel://user:password@host), or add that of the \
+             sentinels if they have their own: ?sentinel_user=USER&sentinel_password=PASSWORD"
         }
         Obstacle::NoPermission => {
             "allow this user every command on the keys under the prefix (ACL SETUSER)"
@@ -68,6 +69,8 @@ fn advice(obstacle: Obstacle) -> &'static str {
         Obstacle::Cluster => "use redis-cluster:// in place of redis:// in --store",
         Obstacle::NotCluster => "use redis:// in place of redis-cluster:// in --store",
         Obstacle::ClusterDown => "look at CLUSTER INFO and CLUSTER NODES",
+        Obstacle::SlotMoves => "wait until the slot has moved; see CLUSTER NODES",
+        Obstacle::Busy => "wait until the script ends, or end it with SCRIPT KILL",
         Obstacle::MemoryFull => "raise maxmemory in Redis, or free memory",
         Obstacle::WritesStopped => "look at the log of Redis: it cannot save, or lacks replicas",
         _ => "look at the log of Redis",

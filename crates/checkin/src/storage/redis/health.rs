@@ -12,10 +12,11 @@ const OLDEST_VERSION: (u32, u32) = (6, 2);
 
 #[async_trait]
 impl Health for RedisStorage {
-    /// Asks for a key: a node that lost its place in a cluster answers `PING` all the same.
+    /// Tries to write: a node that lost its place in a cluster, or takes no writes, answers `PING` all
+    /// the same.
     async fn ping(&self) -> Result<(), Fault> {
-        let answered = self.call(&["GET", &self.keys.last_user_id()]).await;
-        answered.map(drop).map_err(|error| of_error(&error))
+        let tried = self.client.try_write(self.keys.last_user_id().as_bytes()).await;
+        tried.map_err(|error| of_error(&error.into()))
     }
 
     async fn check(&self) -> Result<(), Fault> {

@@ -118,17 +118,19 @@ async fn ask_sentinel(
     let mut found = Obstacle::Other;
     for login in &address.logins {
         let mut connection = connect(sentinel, timeouts).await?;
-        if log_in(&mut connection, login).await.is_err() {
-            found = Obstacle::SentinelLogin;
-            continue;
-        }
+        let logged_in = log_in(&mut connection, login).await;
         let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &address.master];
-        found = match ask::<Option<(String, u16)>>(&mut connection, &question).await {
+        // A server that is no sentinel says so also where it does not take the login.
+        let answer = ask::<Option<(String, u16)>>(&mut connection, &question).await;
+        let answer = answer.map_err(|error| Obstacle::from(&error));
+        found = match answer {
+            Err(Obstacle::Other) => Obstacle::NotSentinel,
+            _ if logged_in.is_err() => Obstacle::SentinelLogin,
             Ok(Some(master)) => return Ok(master),
             Ok(None) => return Err(Obstacle::UnknownMaster),
-            Err(error) => match Obstacle::from(&error) {
-                Obstacle::LoginRequired | Obstacle::NoPermission => Obstacle::SentinelLogin,
-                Obstacle::Other => Obstacle::NotSentinel,
+            Err(obstacle) => match obstacle {
+                Obstacle::LoginRequired => Obstacle::SentinelLoginRequired,
+                Obstacle::NoPermission => Obstacle::SentinelLogin,
                 obstacle => obstacle,
             },
         };

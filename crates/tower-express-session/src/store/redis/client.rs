@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::cluster_routing::RoutingInfo;
 use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
 
 use super::check::check;
 use super::obstacle::{Obstacle, kind};
 use super::reply::Reply;
+use super::request::Request;
 use super::source::{Connection, Source};
 use super::url::Address;
 use crate::error::{ConfigError, Error, ErrorKind};
@@ -54,12 +55,20 @@ struct Inner {
     source: Source,
     address: Address,
     timeouts: Timeouts,
-    /// Shared with clients of the same deployment that have connections of their own.
-    outage: Arc<Outage>,
+    shared: Shared,
     // Locked to take or replace the link, never across an await.
     link: Mutex<Option<Link>>,
     // Held while connecting, so that one task connects and the others wait for it.
     connecting: tokio::sync::Mutex<Attempts>,
+}
+
+/// Shared with clients of the same deployment that have connections of their own.
+#[derive(Clone, Default)]
+struct Shared {
+    outage: Arc<Outage>,
+    /// The key of the last write that was refused, for as long as writes are. Locked for single steps,
+    /// never across an await.
+    refused: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 #[derive(Default)]
@@ -75,24 +84,6 @@ struct Link {
     connection: Connection,
     /// It is lost; the next command makes another. Shared by all clones of this link.
     lost: Arc<AtomicBool>,
-}
-
-/// What is sent in one go.
-enum Request<'a> {
-    One(&'a Cmd),
-    Several(&'a redis::Pipeline),
-}
-
-impl Request<'_> {
-    async fn send(&self, connection: &mut impl ConnectionLike) -> Result<Value, RedisError> {
-        match self {
-            Self::One(command) => connection.req_packed_command(command).await,
-            Self::Several(pipeline) => {
-                let count = pipeline.len();
-                connection.req_packed_commands(pipeline, 0, count).await.map(Value::Array)
-            }
-        }
-    }
 }
 
 /// A Lua script that runs inside Redis as one step.
@@ -124,13 +115,13 @@ impl Client {
     ///
     /// As [`open`](Self::open).
     pub fn with_timeouts(url: &str, timeouts: Timeouts) -> Result<Self, ConfigError> {
-        Self::to(Address::parse(url)?, timeouts, Arc::default())
+        Self::to(Address::parse(url)?, timeouts, Shared::default())
     }
 
-    fn to(address: Address, timeouts: Timeouts, outage: Arc<Outage>) -> Result<Self, ConfigError> {
+    fn to(address: Address, timeouts: Timeouts, shared: Shared) -> Result<Self, ConfigError> {
         let source = Source::open(address.clone(), timeouts)?;
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self(Arc::new(Inner { source, address, timeouts, outage, link, connecting })))
+        Ok(Self(Arc::new(Inner { source, address, timeouts, shared, link, connecting })))
     }
 
     /// A client of the same deployment with a connection of its own, for commands that keep a
@@ -140,8 +131,8 @@ impl Client {
     ///
     /// As [`open`](Self::open).
     pub fn apart(&self) -> Result<Self, ConfigError> {
-        let Inner { address, timeouts, outage, .. } = &*self.0;
-        Self::to(address.clone(), *timeouts, Arc::clone(outage))
+        let Inner { address, timeouts, shared, .. } = &*self.0;
+        Self::to(address.clone(), *timeouts, shared.clone())
     }
 
     /// Looks whether the deployment can be used, and finds out what is in the way: a wrong password,
@@ -256,16 +247,56 @@ impl Client {
             return Error::new(kind, cause);
         }
         let client = Arc::downgrade(&self.0);
-        self.0.outage.failed(&Obstacle::from(&cause), move || {
+        self.0.shared.outage.failed(&Obstacle::from(&cause), move || {
             let client = client.upgrade().map(Self);
             async move {
                 let Some(client) = client else { return false };
-                // Its answer has been noted.
-                drop(client.call(&[b"PING"]).await);
+                client.ask().await;
                 true
             }
         });
         Error::new(kind, cause).logged()
+    }
+
+    /// Asks Redis for what it failed to do, so that the answer tells whether the outage lasts: a server
+    /// that refuses writes still answers all else.
+    async fn ask(&self) {
+        let refused = self.refused().clone();
+        match refused {
+            // What becomes of it has been noted.
+            None => drop(self.call(&[b"PING"]).await),
+            Some(key) => {
+                // The key may be in use as another type. Redis says so only where it takes writes.
+                let answer = self.try_write(&key).await;
+                if answer.is_ok_and(|()| self.refused().as_ref() == Some(&key)) {
+                    *self.refused() = None;
+                }
+            }
+        }
+    }
+
+    /// Whether Redis takes a write of this key now. The write changes nothing, whatever the key holds.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when Redis cannot be reached, or refuses writes for now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn try_write(&self, key: &[u8]) -> Result<(), Error> {
+        match self.call(&[b"SETRANGE", key, b"0", b""]).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+            // A string, another type, or a permission that is lacking: no outage.
+            _ => {
+                self.0.shared.outage.worked();
+                Ok(())
+            }
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.0.shared.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
@@ -289,9 +320,14 @@ impl Client {
         };
         let answer = answer.and_then(Value::extract_error).map(Reply::from);
         if answer.is_ok() {
-            self.0.outage.worked();
+            self.0.shared.outage.worked();
         }
         answer.inspect_err(|cause| {
+            if Obstacle::from(cause).is_of_writes()
+                && let Some(key) = request.key()
+            {
+                *self.refused() = Some(key.to_vec());
+            }
             // A replica answers READONLY: the master has moved. After a time-out the server may be
             // unreachable without the connection's noticing.
             let moved = cause.code() == Some("READONLY");

@@ -8,6 +8,7 @@ mod commands;
 mod keys;
 mod obstacle;
 mod reply;
+mod request;
 mod scan;
 mod source;
 mod tracking;

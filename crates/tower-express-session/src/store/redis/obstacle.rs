@@ -46,6 +46,8 @@ pub enum Obstacle {
     LoginNotNeeded,
     /// The sentinels do not take the login.
     SentinelLogin,
+    /// The sentinels want a password, and there is none in the address.
+    SentinelLoginRequired,
     /// The user may not run a command that is needed.
     NoPermission,
     /// There is no database of this number.
@@ -70,6 +72,10 @@ pub enum Obstacle {
     NotCluster,
     /// The cluster does not serve all its slots now.
     ClusterDown,
+    /// The cluster is moving the slot, and some of the keys are in each place.
+    SlotMoves,
+    /// A script runs that does not end.
+    Busy,
     /// The memory that Redis may use is full.
     MemoryFull,
     /// Redis stopped taking writes: it cannot save, or has too few replicas.
@@ -90,6 +96,11 @@ impl Obstacle {
         if self.is_lasting() { self } else { other }
     }
 
+    /// Whether the server refuses writes and may answer all else.
+    pub(super) fn is_of_writes(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::MemoryFull | Self::WritesStopped)
+    }
+
     /// Whether it stays until somebody changes a setting here or there. What may pass by itself is
     /// worth another attempt.
     #[must_use]
@@ -104,6 +115,8 @@ impl Obstacle {
             | Self::MasterDown
             | Self::ReadOnly
             | Self::ClusterDown
+            | Self::SlotMoves
+            | Self::Busy
             | Self::MemoryFull
             | Self::WritesStopped
             | Self::Other => false,
@@ -117,6 +130,7 @@ impl Obstacle {
             | Self::WrongLogin
             | Self::LoginNotNeeded
             | Self::SentinelLogin
+            | Self::SentinelLoginRequired
             | Self::NoPermission
             | Self::NoSuchDatabase
             | Self::Replica
@@ -147,6 +161,7 @@ impl fmt::Display for Obstacle {
             Self::WrongLogin => "the user or the password is wrong (WRONGPASS)",
             Self::LoginNotNeeded => "there is a password for Redis, and Redis has none",
             Self::SentinelLogin => "the sentinels do not accept the login",
+            Self::SentinelLoginRequired => "the sentinels require a password (NOAUTH)",
             Self::NoPermission => "the user lacks a permission (NOPERM)",
             Self::NoSuchDatabase => "Redis has no database of this number",
             Self::Loading => "Redis is loading its data (LOADING)",
@@ -159,6 +174,8 @@ impl fmt::Display for Obstacle {
             Self::Cluster => "the server is part of a cluster",
             Self::NotCluster => "the server is not part of a cluster",
             Self::ClusterDown => "the cluster does not serve all keys (CLUSTERDOWN)",
+            Self::SlotMoves => "the cluster is moving these keys (TRYAGAIN)",
+            Self::Busy => "Redis runs a script that does not end (BUSY)",
             Self::MemoryFull => "the memory of Redis is full (OOM)",
             Self::WritesStopped => "Redis has stopped accepting writes",
             Self::Other => "Redis cannot be used",
@@ -178,7 +195,9 @@ impl From<&RedisError> for Obstacle {
             Some("LOADING") => return Self::Loading,
             Some("MASTERDOWN") => return Self::MasterDown,
             Some("READONLY") => return Self::ReadOnly,
-            Some("CLUSTERDOWN" | "MOVED" | "ASK" | "TRYAGAIN") => return Self::ClusterDown,
+            Some("CLUSTERDOWN" | "MOVED" | "ASK") => return Self::ClusterDown,
+            Some("TRYAGAIN") => return Self::SlotMoves,
+            Some("BUSY") => return Self::Busy,
             Some("OOM") => return Self::MemoryFull,
             Some("MISCONF" | "NOREPLICAS") => return Self::WritesStopped,
             Some("DENIED") => return Self::ProtectedMode,
@@ -250,5 +269,25 @@ pub(super) fn of_io(error: &std::io::Error) -> Obstacle {
         // What the resolver answers has no kind of its own.
         _ if error.to_string().contains("lookup address") => Obstacle::UnknownHost,
         _ => Obstacle::Closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_its_obstacle() {
+        for (code, obstacle, outage) in [
+            ("TRYAGAIN", Obstacle::SlotMoves, ErrorKind::Unavailable),
+            ("CLUSTERDOWN", Obstacle::ClusterDown, ErrorKind::Unavailable),
+            ("BUSY", Obstacle::Busy, ErrorKind::Unavailable),
+            ("MISCONF", Obstacle::WritesStopped, ErrorKind::Unavailable),
+            ("WRONGTYPE", Obstacle::Other, ErrorKind::Corrupt),
+        ] {
+            let cause = redis::make_extension_error(code.to_owned(), None);
+            assert_eq!((Obstacle::from(&cause), kind(&cause)), (obstacle, outage), "{code}");
+            assert!(!Error::new(kind(&cause), cause).to_string().contains("session"), "{code}");
+        }
     }
 }

@@ -1,0 +1,39 @@
+//! What is sent to Redis.
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, RedisError, Value};
+
+/// What is sent in one go.
+pub(super) enum Request<'a> {
+    One(&'a Cmd),
+    Several(&'a redis::Pipeline),
+}
+
+impl Request<'_> {
+    pub(super) async fn send(
+        &self,
+        connection: &mut impl ConnectionLike,
+    ) -> Result<Value, RedisError> {
+        match self {
+            Self::One(command) => connection.req_packed_command(command).await,
+            Self::Several(pipeline) => {
+                let count = pipeline.len();
+                connection.req_packed_commands(pipeline, 0, count).await.map(Value::Array)
+            }
+        }
+    }
+
+    /// A key of the first command: behind its name, or behind the number of keys of a script.
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        let command = match self {
+            Self::One(command) => command,
+            Self::Several(pipeline) => pipeline.cmd_iter().next()?,
+        };
+        let mut words = command.args_iter().map(|word| match word {
+            redis::Arg::Simple(word) => word,
+            _ => &[],
+        });
+        let is_script = words.next()?.starts_with(b"EVAL");
+        words.nth(if is_script { 2 } else { 0 })
+    }
+}
