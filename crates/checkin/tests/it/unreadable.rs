@@ -196,3 +196,17 @@ async fn on_sqlite() {
     let letters = scene.site.run("dead-letters", &["list"]).stdout;
     assert!(letters.contains("2 dead letters"), "{letters}");
 }
+
+#[tokio::test]
+async fn a_log_that_takes_no_more_entries_is_said_to_be_so() {
+    let site = Site::redis();
+    let receiver = site.receiver(&["--no-auth"]);
+    let last = format!("{0}-{0}", u64::MAX);
+    let entry =
+        ["XADD", "ncc:checkins", &last, "userId", "1", "locationId", "1", "starRating", "1"];
+    let _: String = site.redis_cli(&entry);
+    let visit = serde_json::json!({"userId": 77, "locationId": 2, "starRating": 3});
+    let answer = receiver.client().post("/api/checkin", &visit).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains("the log takes no more entries"), "{}", answer.text());
+}
