@@ -144,7 +144,8 @@ async fn a_weather_service_that_does_not_answer_is_given_up_on() {
     let response = api.client().get("/api/location/5/weather").await;
     assert_eq!(problem_flaw(&response, 503, &[]), None);
     let waited = started.elapsed();
-    assert!((4..10).contains(&waited.as_secs()), "{waited:?}");
+    // Not at once, and long before the request would run into its own limit on an idle machine.
+    assert!((4..60).contains(&waited.as_secs()), "{waited:?}");
     never_names_the_key(&api);
     assert_eq!(api.client().get("/api/location/5").await.status, 200);
 }

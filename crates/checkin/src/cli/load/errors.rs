@@ -109,7 +109,7 @@ mod tests {
         );
         let rows = "userId,locationId,starRating,time\n1,2,6,5\n1,2,7,5\n1,2\n1,2,5,soon\n";
         let lines = errors("a.csv", rows);
-        let rule = "must be a whole number from 0 to 5";
+        let rule = "must be an integer from 0 to 5";
         assert_eq!(lines[0], format!("a.csv: starRating: {rule} (2 times: lines 2, 3)"));
         assert_eq!(lines[1], "a.csv: line 4: must have 4 cells, as many as there are columns");
         assert!(lines[2].starts_with("a.csv: line 5, time: must be a time"), "{lines:?}");
