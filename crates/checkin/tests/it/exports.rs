@@ -108,7 +108,7 @@ fn hostile_places() -> Value {
         "<wpt> & ]]> &amp; <!--",
         "\u{fffe}\u{ffff}x",
         "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
-        "x\u{200f}",
+        "x\u{fe0f}",
         "\\n\\",
         "{\"checkins\":[",
         "日本語, Ж",
