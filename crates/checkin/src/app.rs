@@ -219,7 +219,7 @@ impl App {
     /// When the store cannot be used, and this stays so until somebody changes something.
     pub async fn start(&self) -> anyhow::Result<()> {
         for warning in &self.warnings {
-            tracing::warn!("{}: {}", warning.what, warning.mend);
+            tracing::warn!("{}: {}", warning.what, warning.advice);
         }
         match self.reach().await {
             Err(error) => {

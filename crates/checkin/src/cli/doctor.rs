@@ -25,10 +25,10 @@ pub(super) struct Options {
     verify: bool,
 }
 
-/// Says what is wrong and how to mend it; fails when something must be mended.
+/// Says what is wrong and how to repair it; fails if something has to be repaired.
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let mut findings = secret_findings(config);
-    findings.insert(0, fine(format!("the store is {}", config.store)));
+    findings.insert(0, Finding::fine(format!("the store is {}", config.store)));
     findings
         .extend(examine(config, options.verify).await.unwrap_or_else(|error| vec![found(&error)]));
     for finding in &findings {
@@ -38,8 +38,8 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
             Severity::Problem => "PROBLEM",
         };
         say(format_args!("{mark}  {}", finding.what))?;
-        if !finding.mend.is_empty() {
-            say(format_args!("         → {}", finding.mend))?;
+        if !finding.advice.is_empty() {
+            say(format_args!("         → {}", finding.advice))?;
         }
     }
     let worst = findings.iter().map(|finding| finding.severity).max();
@@ -49,8 +49,10 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 /// What stands in the way of any diagnosis.
 fn found(error: &anyhow::Error) -> Finding {
     match error.downcast_ref::<Fault>() {
-        Some(fault) => problem(fault.what().to_owned(), fault.advice()),
-        None => problem(chain(error.as_ref()), "repair what it says and run the doctor again"),
+        Some(fault) => Finding::problem(fault.what().to_owned(), fault.advice()),
+        None => {
+            Finding::problem(chain(error.as_ref()), "repair what it says and run the doctor again")
+        }
     }
 }
 
@@ -71,7 +73,7 @@ async fn diagnose(
     health.check().await?;
     let mut findings = health.diagnose().await?;
     let waiting = consumer.backlog().await?;
-    findings.push(fine(format!("{waiting} check-ins wait to be counted")));
+    findings.push(Finding::fine(format!("{waiting} check-ins wait to be counted")));
     if !consumer.dead_letters(None, 1).await?.is_empty() {
         findings.push(Finding::warning(
             "there are dead letters: entries of the log that cannot be counted",
@@ -86,16 +88,16 @@ async fn diagnose(
 
 fn audit_findings(audit: &Audit) -> Vec<Finding> {
     let Audit { entries, counted, waiting, dead, compared, different, differences } = audit;
-    let mut findings = vec![fine(format!(
+    let mut findings = vec![Finding::fine(format!(
         "the log has {entries} entries: {counted} counted, {waiting} waiting, {dead} dead letters"
     ))];
     if *different == 0 {
-        findings.push(fine(format!(
+        findings.push(Finding::fine(format!(
             "the figures of {compared} users and locations are the sums over the log"
         )));
         return findings;
     }
-    findings.push(problem(
+    findings.push(Finding::problem(
         format!("of {compared} users and locations, {different} have other figures than the log"),
         "find out who else writes them; restore a backup, or set them to what the log says",
     ));
@@ -104,7 +106,7 @@ fn audit_findings(audit: &Audit) -> Vec<Finding> {
             Subject::User(id) => format!("user {id}"),
             Subject::Location(id) => format!("location {id}"),
         };
-        problem(
+        Finding::problem(
             format!("{of}: {figure} is {stored}, counted {counted}"),
             "find out who else writes it",
         )
@@ -116,14 +118,6 @@ fn secret_findings(config: &Common) -> Vec<Finding> {
     match session_secret::warnings(config) {
         warnings if !warnings.is_empty() => warnings,
         _ if config.session_secret.is_none() => Vec::new(),
-        _ => vec![fine("the session secrets are long enough".to_owned())],
+        _ => vec![Finding::fine("the session secrets are long enough".to_owned())],
     }
-}
-
-fn fine(what: String) -> Finding {
-    Finding { severity: Severity::Fine, what, mend: String::new() }
-}
-
-fn problem(what: String, mend: &str) -> Finding {
-    Finding { severity: Severity::Problem, what, mend: mend.to_owned() }
 }

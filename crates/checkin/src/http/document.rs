@@ -120,7 +120,7 @@ impl IntoResponses for Problems {
             (400, "The request breaks a rule; `errors` names the parameter or field"),
             (408, "The request took too long"),
             (500, "Something went wrong"),
-            (503, "The store cannot be reached"),
+            (503, "The store is not available"),
         ])
     }
 }

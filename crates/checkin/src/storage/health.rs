@@ -47,12 +47,12 @@ pub trait Health: Send + Sync {
 /// One line of a diagnosis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether it needs mending.
+    /// Whether something has to be repaired.
     pub severity: Severity,
     /// What is the matter, in one sentence.
     pub what: String,
-    /// How to mend it; empty when nothing needs mending.
-    pub mend: String,
+    /// What to do about it; empty if there is nothing to do.
+    pub advice: String,
 }
 
 /// How bad a [`Finding`] is.
@@ -69,16 +69,16 @@ pub enum Severity {
 impl Finding {
     /// Something that is as it should be.
     pub fn fine(what: impl Into<String>) -> Self {
-        Self { severity: Severity::Fine, what: what.into(), mend: String::new() }
+        Self { severity: Severity::Fine, what: what.into(), advice: String::new() }
     }
 
     /// Something that works, but not as safely as it could.
-    pub fn warning(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, what: what.into(), mend: mend.into() }
+    pub fn warning(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, what: what.into(), advice: advice.into() }
     }
 
     /// Something that does not work, or will lose data.
-    pub fn problem(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { severity: Severity::Problem, what: what.into(), mend: mend.into() }
+    pub fn problem(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { severity: Severity::Problem, what: what.into(), advice: advice.into() }
     }
 }

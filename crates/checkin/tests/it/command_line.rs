@@ -516,7 +516,7 @@ fn the_doctor_finds_what_is_wrong() {
     let forgetful = site.run("doctor", &[]);
     assert_eq!((forgetful.code, forgetful.stderr.as_str()), (0, ""), "{}", forgetful.stdout);
     assert!(says(&forgetful.stdout, &["warning", "append-only"]), "{}", forgetful.stdout);
-    assert!(forgetful.stdout.contains("appendonly"), "how to mend it: {}", forgetful.stdout);
+    assert!(forgetful.stdout.contains("appendonly"), "how to repair it: {}", forgetful.stdout);
     let short = site.run("doctor", &["--session-secret", HUNTER]);
     assert!(says(&short.stdout, &["warning", "secret"]), "{}", short.stdout);
     assert!(!short.stdout.contains(HUNTER), "{}", short.stdout);

@@ -203,7 +203,7 @@ impl Listener {
             match &mut self.live {
                 Some(live) if is_behind(&live.from, &self.read) => {
                     let entry = live.receiver.recv().await;
-                    // Too far behind, which no page of the log would mend.
+                    // Too far behind, and no page of the log would help.
                     let Ok(entry) = entry.inspect_err(too_slow) else {
                         return None;
                     };

@@ -142,8 +142,8 @@ impl Auth {
         Ok(Account { user, epoch })
     }
 
-    /// Whoever knew the old password may hold a session. Services of ours refuse those that have an
-    /// epoch by themselves.
+    /// Ends the sessions from before `epoch`: somebody who knew the old password may hold one. Services
+    /// of ours refuse those that have an epoch by themselves.
     async fn end_older_sessions(&self, account: &str, epoch: u64) {
         for attempt in 1..=MAX_ATTEMPTS {
             let Err(error) = self.account_sessions.end_older(account, epoch).await else { return };

@@ -178,7 +178,7 @@ pub(in crate::storage) async fn a_sound_store_is_diagnosed_as_such(subject: Subj
     let problems = findings.iter().filter(|finding| finding.severity == Severity::Problem);
     assert_eq!(problems.count(), 0, "{findings:?}");
     for finding in &findings {
-        assert_eq!(finding.mend.is_empty(), finding.severity == Severity::Fine, "{finding:?}");
+        assert_eq!(finding.advice.is_empty(), finding.severity == Severity::Fine, "{finding:?}");
     }
     let counts = "it holds 1 users, 1 locations and 0 check-ins";
     assert!(findings.iter().any(|finding| finding.what == counts), "{findings:?}");

@@ -302,8 +302,8 @@ async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out()
     let findings = storage.diagnose().await.unwrap();
     let finding = findings.iter().find(|finding| finding.what.contains("used up")).unwrap();
     assert_eq!(finding.severity, Severity::Problem);
-    let commands: Vec<&str> = finding.mend.split('`').skip(1).step_by(2).collect();
-    assert_eq!(commands.len(), 3, "{}", finding.mend);
+    let commands: Vec<&str> = finding.advice.split('`').skip(1).step_by(2).collect();
+    assert_eq!(commands.len(), 3, "{}", finding.advice);
     for command in commands {
         ask(&storage, command).await;
     }

@@ -148,7 +148,7 @@ async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out()
     assert!(error.is_used_up(), "{error:?}");
     let [finding] = concerns().await.try_into().unwrap();
     assert_eq!(finding.severity, Severity::Problem);
-    write(finding.mend.split('`').nth(1).unwrap().to_owned()).await;
+    write(finding.advice.split('`').nth(1).unwrap().to_owned()).await;
     let answer = append().await.unwrap();
     let Accepted::Stored(next) = answer else { panic!("{answer:?}") };
     assert!(next > first);
