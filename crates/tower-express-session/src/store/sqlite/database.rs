@@ -578,8 +578,9 @@ mod tests {
     async fn a_read_that_was_given_up_gives_its_reader_back() {
         let (_directory, database) = database();
         for _ in 0..100 * READERS {
-            let mut read = pin!(database.read(|_| Ok(())));
-            poll_once(&mut read);
+            // Reading may be over already when it is polled for the first time.
+            let read = pin!(database.read(|_| Ok(())));
+            let _ = read.poll(&mut Context::from_waker(Waker::noop()));
         }
         database.read(|_| Ok(())).await.unwrap();
     }
