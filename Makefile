@@ -21,6 +21,7 @@ features:
 		cargo clippy -p tower-express-session --lib --no-default-features --features "$$features" \
 			-- -D warnings || exit 1; \
 	done
+	cargo clippy -p outage-log -p sqlite-writer --lib -- -D warnings
 
 doc: ## the documentation, without a warning
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features

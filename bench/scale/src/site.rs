@@ -12,7 +12,7 @@ use checkin::storage::{BulkLoad, CheckinConsumer};
 use tempfile::TempDir;
 use testkit::{Program, RedisServer};
 use tower_express_session::store::redis::{Client, Timeouts};
-use tower_express_session::store::sqlite::Database;
+use sqlite_writer::Database;
 
 /// What a busy machine may take to answer while a million users are written.
 const PATIENCE: Duration = Duration::from_secs(60);

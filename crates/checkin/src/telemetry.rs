@@ -33,7 +33,9 @@ pub fn init(config: &Common, stream: Stream) {
         .with_default(level.min(LevelFilter::WARN))
         .with_target("checkin", level)
         .with_target("tower_express_session", level)
-        .with_target("tower_express_session::outage", outages);
+        .with_target("redis_link", level)
+        .with_target("sqlite_writer", level)
+        .with_target("outage_log", outages);
     let (writer, is_terminal) = match stream {
         Stream::Stdout => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
         Stream::Stderr => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),

@@ -18,7 +18,7 @@ struct Rule {
     never: &'static str,
 }
 
-const BACKENDS: &str = "crate::storage::redis crate::storage::sqlite redis rusqlite \
+const BACKENDS: &str = "crate::storage::redis crate::storage::sqlite redis_link sqlite_writer \
     tower_express_session::store::redis tower_express_session::store::sqlite";
 const SETTINGS: &str = "crate::config std::env clap toml";
 const WEB: &str = "crate::http crate::services axum tower_http";
@@ -35,21 +35,20 @@ const TABLE: &[Rule] = &[
         module: "storage::redis",
         may_use: "crate::domain crate::storage",
         libraries: "*",
-        never: "crate::storage::sqlite rusqlite tower_express_session::store::sqlite",
+        never: "crate::storage::sqlite sqlite_writer tower_express_session::store",
     },
     Rule {
         module: "storage::sqlite",
         may_use: "crate::domain crate::storage",
         libraries: "*",
-        never: "crate::storage::redis redis tower_express_session::store::redis",
+        never: "crate::storage::redis redis_link tower_express_session",
     },
-    // The session crate for its error. JSON for what both backends read alike: a place's details.
+    // JSON for what both backends read alike: a place's details.
     // Tracing for a record that cannot be read, which both report alike.
     Rule {
         module: "storage",
         may_use: "crate::domain",
-        libraries: "async_trait serde serde_json tower_express_session::Error \
-            tower_express_session::ErrorKind tracing::warn",
+        libraries: "async_trait serde serde_json tracing::warn",
         never: BACKENDS,
     },
     // Storage: probes ask for its `Health`, and `ApiError` answers its error with 503. Passwords:

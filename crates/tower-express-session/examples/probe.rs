@@ -19,8 +19,9 @@ use axum::{Extension, Router};
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 use serde_json::value::RawValue;
+use sqlite_writer::Database;
 use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
-use tower_express_session::store::sqlite::{Database, SqliteStore};
+use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{
     CookieOptions, ErrorKind, LazySession, MemoryStore, Secrets, Session, SessionLayer, Store,
     Unset,

@@ -22,7 +22,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use tower_express_session::store::sqlite::{Database, SqliteStore};
+use sqlite_writer::Database;
+use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{CookieOptions, Error, SameSite, Session, SessionLayer};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

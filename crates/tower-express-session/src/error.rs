@@ -68,10 +68,14 @@ impl Error {
         Self { kind, source: Some(source.into()), is_logged: false }
     }
 
-    /// The same error, of an outage that the store has logged itself.
+    /// An error of a store that logs its outages by itself.
     #[cfg(any(feature = "redis", feature = "sqlite"))]
-    pub(crate) fn logged(self) -> Self {
-        Self { is_logged: true, ..self }
+    pub(crate) fn of_engine(
+        kind: ErrorKind,
+        is_logged: bool,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { kind, source, is_logged }
     }
 
     /// Whether the error is part of an outage that the store logs by itself, once when it begins and

@@ -22,8 +22,6 @@ mod weather;
 
 use std::fmt;
 
-use tower_express_session::ErrorKind;
-
 pub use bulk::{BulkLoad, Loaded};
 pub use checkins::{Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition};
 pub use consumer::{
@@ -44,7 +42,11 @@ pub use weather::WeatherCache;
 /// [cannot be read](StorageError::is_unreadable). Nothing may be concluded about the data; above all
 /// not that something is missing.
 #[derive(Debug)]
-pub struct StorageError(Box<dyn std::error::Error + Send + Sync>);
+pub struct StorageError {
+    cause: Box<dyn std::error::Error + Send + Sync>,
+    is_unreadable: bool,
+    is_logged: bool,
+}
 
 /// The result of a storage operation.
 pub type Result<T, E = StorageError> = std::result::Result<T, E>;
@@ -52,21 +54,19 @@ pub type Result<T, E = StorageError> = std::result::Result<T, E>;
 impl StorageError {
     /// An error with its cause.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
+        Self { cause: cause.into(), is_unreadable: false, is_logged: false }
     }
 
     /// Whether one record is there and cannot be read, while the store itself is well.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
-        let session = self.0.downcast_ref::<tower_express_session::Error>();
-        self.0.is::<unreadable::Unreadable>()
-            || session.is_some_and(|error| error.kind() == ErrorKind::Corrupt)
+        self.is_unreadable
     }
 
     /// Whether there are no ids left: nothing can be added until an operator repairs the store.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*self.0);
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*self.cause);
         while let Some(error) = cause {
             if error.is::<UsedUp>() {
                 return true;
@@ -80,8 +80,7 @@ impl StorageError {
     /// when it ends: there is nothing left to log.
     #[must_use]
     pub fn is_logged(&self) -> bool {
-        let cause = self.0.downcast_ref::<tower_express_session::Error>();
-        cause.is_some_and(tower_express_session::Error::is_logged)
+        self.is_logged
     }
 }
 
@@ -93,13 +92,7 @@ impl fmt::Display for StorageError {
 
 impl std::error::Error for StorageError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
-    }
-}
-
-impl From<tower_express_session::Error> for StorageError {
-    fn from(cause: tower_express_session::Error) -> Self {
-        Self::new(cause)
+        Some(&*self.cause)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::error::Error;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Result, StorageError};
@@ -38,18 +38,6 @@ impl Reports {
     }
 }
 
-/// What stands in a store cannot be read.
-#[derive(Debug)]
-pub(super) struct Unreadable(pub(super) String);
-
-impl Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for Unreadable {}
-
 /// A record, or nothing if it cannot be read: for lists, which go on without it. The store has
 /// logged it.
 ///
@@ -78,6 +66,6 @@ pub fn is_there<T>(read: Result<Option<T>>) -> Result<bool> {
 impl StorageError {
     /// A record that is there and cannot be read; `cause` names it and the rule that it breaks.
     pub(super) fn unreadable(cause: impl Into<String>) -> Self {
-        Self::new(Unreadable(cause.into()))
+        Self { is_unreadable: true, ..Self::new(cause.into()) }
     }
 }

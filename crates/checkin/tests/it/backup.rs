@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::json;
-use tower_express_session::store::sqlite::rusqlite::Connection;
+use sqlite_writer::rusqlite::Connection;
 
 use crate::harness::{CHECKIN, COOKIE, Ended, SECRET, Site, names};
 use crate::upgrade::SESSION;

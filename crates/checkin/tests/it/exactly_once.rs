@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
+use sqlite_writer::rusqlite::Connection;
 use testkit::{Client, Method, Program};
-use tower_express_session::store::sqlite::rusqlite::Connection;
 
 use crate::harness::{CHECKIN, Service, Site};
 
@@ -299,7 +299,7 @@ fn sqlite_books(site: &Site) -> Books {
     let connection = Connection::open(path).unwrap();
     let rows = |sql: &str| {
         let mut statement = connection.prepare(sql).unwrap();
-        let row = |row: &tower_express_session::store::sqlite::rusqlite::Row<'_>| {
+        let row = |row: &sqlite_writer::rusqlite::Row<'_>| {
             let id: String = row.get(0)?;
             Ok((
                 id,

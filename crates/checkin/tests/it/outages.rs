@@ -4,8 +4,8 @@
 use std::net::TcpListener;
 
 use serde_json::Value;
+use sqlite_writer::rusqlite::Connection;
 use testkit::{Client, Program, RedisServer, Stream, free_port};
-use tower_express_session::store::sqlite::rusqlite::Connection;
 
 use crate::harness::{
     PATIENCE, SECRET, Site, at, checkin, expect_plain, expect_problem, log_in, retry_after, until,

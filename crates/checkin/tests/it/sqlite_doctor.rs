@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::SystemTime;
 
-use tower_express_session::store::sqlite::rusqlite::Connection;
+use sqlite_writer::rusqlite::Connection;
 
 use crate::backup::damage;
 use crate::harness::{CHECKIN, Ended, Site, accepted, at, names};

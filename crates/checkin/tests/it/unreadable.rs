@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use sqlite_writer::rusqlite::Connection;
 use testkit::{Client, Response, Stream};
 use tokio::sync::Mutex;
-use tower_express_session::store::sqlite::rusqlite::Connection;
 
 use crate::harness::{Service, Site, expect_problem};
 

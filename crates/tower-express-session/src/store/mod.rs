@@ -14,8 +14,6 @@ mod accounts;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod memory;
-#[cfg(any(feature = "redis", feature = "sqlite"))]
-mod outage;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]

@@ -4,9 +4,10 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use sqlite_writer::Database;
 use testkit::RedisServer;
 use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
-use tower_express_session::store::sqlite::{Database, SqliteStore};
+use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{AccountStore, MemoryStore};
 
 pub(crate) const PREFIX: &str = "app:sess:";
@@ -59,7 +60,7 @@ pub(crate) fn memory() -> Backend {
 pub(crate) async fn sqlite() -> Backend {
     let directory = tempfile::tempdir().unwrap();
     let now = Arc::new(Mutex::new(SystemTime::now()));
-    let database = Database::open(&directory.path().join("sessions.db")).unwrap();
+    let database = Database::open(directory.path().join("sessions.db")).unwrap();
     let clock = Arc::clone(&now);
     let store = async |prefix| {
         let (store, clock) = (SqliteStore::open(database.clone()).await, Arc::clone(&clock));

@@ -17,7 +17,6 @@ mod outside;
 mod programs;
 mod races;
 mod rotation;
-mod sqlite_file;
 mod staleness;
 mod stores;
 mod tidy;

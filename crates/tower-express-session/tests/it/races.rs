@@ -10,11 +10,12 @@ use axum::extract::Path;
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
+use sqlite_writer::Database;
 use testkit::{Client as Browser, Express, Method, RedisServer, signature};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Reply};
-use tower_express_session::store::sqlite::{Database, SqliteStore};
+use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{Error, MemoryStore, Secrets, Session, SessionLayer, Store};
 
 use crate::backend::patient;
@@ -80,7 +81,7 @@ fn redis(server: &RedisServer) -> RedisStore {
 }
 
 async fn sqlite(dir: &tempfile::TempDir) -> SqliteStore {
-    SqliteStore::open(Database::open(&dir.path().join("sessions.db")).unwrap()).await.unwrap()
+    SqliteStore::open(Database::open(dir.path().join("sessions.db")).unwrap()).await.unwrap()
 }
 
 async fn no_update_is_lost(store: Arc<dyn Store>) {

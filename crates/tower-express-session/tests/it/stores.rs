@@ -6,10 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::backend::patient;
 use bytes::Bytes;
+use sqlite_writer::{Database, rusqlite};
 use testkit::{RedisCluster, RedisServer};
 use tower_express_session::store::conformance::{self, Subject};
 use tower_express_session::store::redis::RedisStore;
-use tower_express_session::store::sqlite::{Database, SqliteStore, rusqlite};
+use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::store::{Created, Freshness, Updated};
 use tower_express_session::{AccountStore, ErrorKind, MemoryStore, SessionId, Store};
 
@@ -32,7 +33,7 @@ async fn sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let now = Arc::new(Mutex::new(SystemTime::now()));
     let clock = Arc::clone(&now);
-    let database = Database::open(&dir.path().join("sessions.db")).unwrap();
+    let database = Database::open(dir.path().join("sessions.db")).unwrap();
     let store = SqliteStore::open(database).await.unwrap();
     let store = store.prefix("sess:").clock(move || *clock.lock().unwrap());
     let pass_time = |_: &str, time: Duration| *now.lock().unwrap() += time;

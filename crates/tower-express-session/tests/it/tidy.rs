@@ -13,7 +13,7 @@ const STORES_MAY_USE: &str = "crate::store crate::record crate::id crate::merge 
 
 /// Async, I/O and the clock. Of this crate, `timestamp` alone reads the clock, for others to hand
 /// the time in.
-const RIM: &str = "tokio async_trait futures_util redis rusqlite tower_layer tower_service \
+const RIM: &str = "tokio async_trait futures_util redis_link sqlite_writer tower_layer tower_service \
     std::fs std::io std::net std::thread std::future std::task std::time::Instant Instant::now \
     SystemTime::now crate::timestamp::now_ms timestamp::now_ms";
 

@@ -1,9 +1,16 @@
 //! What is in the way of using Redis, and what to do about it.
 
-use tower_express_session::Error;
 use tower_express_session::store::redis::Obstacle;
+use tower_express_session::{Error, ErrorKind};
 
 use crate::storage::{Fault, StorageError};
+
+impl From<Error> for StorageError {
+    fn from(cause: Error) -> Self {
+        let (is_unreadable, is_logged) = (cause.kind() == ErrorKind::Corrupt, cause.is_logged());
+        Self { is_unreadable, is_logged, ..Self::new(cause) }
+    }
+}
 
 /// The fault behind an obstacle, with the advice for whoever operates the service.
 pub(super) fn fault(obstacle: Obstacle) -> Fault {

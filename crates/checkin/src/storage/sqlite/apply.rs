@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tower_express_session::store::sqlite::rusqlite::{self, Connection, params};
+use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::column;
 use crate::domain::week::{WEEK_MS, monday_ms};

@@ -1,6 +1,6 @@
 //! Recounts everything from the log.
 
-use tower_express_session::store::sqlite::rusqlite::{self, Connection, Row};
+use sqlite_writer::rusqlite::{self, Connection, Row};
 
 use super::column;
 use crate::domain::{LocationId, UserId};

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use tower_express_session::store::sqlite::Database;
-use tower_express_session::store::sqlite::rusqlite::backup::{Backup, StepResult};
-use tower_express_session::store::sqlite::rusqlite::{self, Connection};
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::backup::{Backup, StepResult};
+use sqlite_writer::rusqlite::{self, Connection};
 
 use super::fault::{absent, damaged, fault, locked, no_store, not_ours, too_new, unusable};
 use super::file::beside;

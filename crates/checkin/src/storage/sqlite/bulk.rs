@@ -1,7 +1,7 @@
 //! Bulk loads into SQLite.
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::{self, Connection, params};
+use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::{SqliteStorage, checkins, column, locations, now_ms, users};
 use crate::domain::{Checkin, CheckinId, Location, LocationDetails, LocationId, User, UserId};

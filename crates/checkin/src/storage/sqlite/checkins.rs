@@ -4,9 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::{
-    self, Connection, OptionalExtension, Row, params,
-};
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
 use super::{SqliteStorage, column, now_ms};
 use crate::domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, NewCheckin};

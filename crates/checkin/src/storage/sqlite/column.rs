@@ -2,8 +2,8 @@
 
 use crate::domain::CheckinId;
 use crate::storage::unreadable::Reports;
-use tower_express_session::store::sqlite::rusqlite::types::{Type, ValueRef};
-use tower_express_session::store::sqlite::rusqlite::{self, Params, Row, Statement};
+use sqlite_writer::rusqlite::types::{Type, ValueRef};
+use sqlite_writer::rusqlite::{self, Params, Row, Statement};
 
 /// Reads the rows of a statement in their order, `limit` at most. A row that cannot be read is logged
 /// by its table and first column, and left out: the statement has no limit of its own.

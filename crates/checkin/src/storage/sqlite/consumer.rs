@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::{self, Connection, OptionalExtension, params};
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 
 use super::apply::{Unapplied, apply};
 use super::checkins::{COLUMNS, entries_after, entry, waiting};

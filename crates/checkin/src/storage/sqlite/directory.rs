@@ -1,7 +1,7 @@
 //! Lists of users and of places in SQLite.
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::{self, Connection, params};
+use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::list::List;
 use super::{SqliteStorage, column, locations, nearby, search, users};

@@ -1,8 +1,8 @@
 //! Lists in SQLite: what the processors write, and that pages come from indexes.
 
-use tower_express_session::store::sqlite::Database;
-use tower_express_session::store::sqlite::rusqlite::types::Null;
-use tower_express_session::store::sqlite::rusqlite::{Connection, params, params_from_iter};
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::types::Null;
+use sqlite_writer::rusqlite::{Connection, params, params_from_iter};
 
 use super::list::List;
 use super::{SqliteStorage, directory, nearby, search};
@@ -15,7 +15,7 @@ const NOW_MS: u64 = 1_609_602_085_397;
 const MONDAY_MS: i64 = 1_609_113_600_000;
 
 async fn storage(directory: &tempfile::TempDir) -> SqliteStorage {
-    let database = Database::open(&directory.path().join("checkin.db")).unwrap();
+    let database = Database::open(directory.path().join("checkin.db")).unwrap();
     SqliteStorage::open(database).await.unwrap()
 }
 

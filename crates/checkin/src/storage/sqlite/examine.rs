@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use tower_express_session::store::sqlite::Database;
+use sqlite_writer::Database;
 
 use super::backup::flaw;
 use super::fault::{absent, damaged, fault, not_a_database, not_ours, too_new, unusable};

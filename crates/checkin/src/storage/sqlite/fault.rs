@@ -5,11 +5,19 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use tower_express_session::store::sqlite::rusqlite::{self, ErrorCode};
+use sqlite_writer::rusqlite::{self, ErrorCode};
 
-use crate::storage::Fault;
+use crate::storage::{Fault, StorageError};
 
 const OTHER: &str = "name another file with --store";
+
+impl From<sqlite_writer::Error> for StorageError {
+    fn from(cause: sqlite_writer::Error) -> Self {
+        let (kind, is_logged) = (cause.kind(), cause.is_logged());
+        let is_unreadable = kind == sqlite_writer::ErrorKind::Unreadable;
+        Self { is_unreadable, is_logged, ..Self::new(cause) }
+    }
+}
 
 /// What an error means for the store in this file, and what to do about it.
 pub fn fault(path: &Path, error: &(dyn Error + 'static)) -> Fault {

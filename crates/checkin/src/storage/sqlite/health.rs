@@ -1,8 +1,8 @@
 //! What `checkin doctor` asks an SQLite file.
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::Database;
-use tower_express_session::store::sqlite::rusqlite::{self, Connection};
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::{self, Connection};
 
 use super::checkins::id_finding;
 use super::{SqliteStorage, now_ms};

@@ -1,7 +1,7 @@
 //! Who was where, in SQLite: the log by user and by place.
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::{self, Connection, params};
+use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::checkins::{COLUMNS, checkin};
 use super::{SqliteStorage, column};

@@ -1,6 +1,6 @@
 //! Pages of lists by a rank, the highest first.
 
-use tower_express_session::store::sqlite::rusqlite::{self, Connection, params_from_iter};
+use sqlite_writer::rusqlite::{self, Connection, params_from_iter};
 
 use super::column;
 use crate::storage::unreadable::Reports;

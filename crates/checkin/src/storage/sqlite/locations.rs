@@ -1,10 +1,8 @@
 //! Places in SQLite.
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::types::Type;
-use tower_express_session::store::sqlite::rusqlite::{
-    self, Connection, OptionalExtension, Row, params,
-};
+use sqlite_writer::rusqlite::types::Type;
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
 use super::{SqliteStorage, column, search};
 use crate::domain::{Coordinates, Location, LocationDetails, LocationId, StarRating};

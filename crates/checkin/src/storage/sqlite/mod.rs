@@ -30,8 +30,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tower_express_session::store::sqlite::Database;
-use tower_express_session::store::sqlite::rusqlite::{self, Connection};
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::{self, Connection};
 
 pub use self::backup::{Copied, Place, back_up, restore};
 pub use self::examine::examine;

@@ -1,6 +1,6 @@
 //! Places near a point.
 
-use tower_express_session::store::sqlite::rusqlite::{self, Connection};
+use sqlite_writer::rusqlite::{self, Connection};
 
 use super::{column, locations};
 use crate::domain::{Coordinates, EARTH_RADIUS_M, Location};

@@ -1,7 +1,7 @@
 //! Places by the words of their names.
 
-use tower_express_session::store::sqlite::Database;
-use tower_express_session::store::sqlite::rusqlite::{self, Connection, params};
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::{column, locations};
 use crate::domain::Location;

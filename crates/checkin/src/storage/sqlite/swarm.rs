@@ -1,7 +1,7 @@
 //! Histories of Swarm in SQLite.
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::{self, Connection, OptionalExtension, params};
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 
 use super::{SqliteStorage, bulk, column, locations, now_ms};
 use crate::domain::{Checkin, Location, LocationId, UserId, Visit};

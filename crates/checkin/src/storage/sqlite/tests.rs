@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::Connection;
 use tempfile::TempDir;
-use tower_express_session::store::sqlite::Database;
-use tower_express_session::store::sqlite::rusqlite::Connection;
 
 use super::{SCHEMA_VERSION, SqliteStorage};
 use crate::storage::conformance::{
@@ -21,7 +21,7 @@ use crate::storage::{
 const NOW_MS: u64 = 1_788_220_800_000;
 
 async fn open(directory: &TempDir) -> SqliteStorage {
-    SqliteStorage::open(Database::open(&file(directory)).unwrap()).await.unwrap()
+    SqliteStorage::open(Database::open(file(directory)).unwrap()).await.unwrap()
 }
 
 fn file(directory: &TempDir) -> std::path::PathBuf {
@@ -90,7 +90,7 @@ async fn a_key_is_forgotten_after_a_day() {
 #[tokio::test]
 async fn tables_of_a_later_version_are_left_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&file(&directory)).unwrap();
+    let database = Database::open(file(&directory)).unwrap();
     database.write(|connection| connection.pragma_update(None, "user_version", 99)).await.unwrap();
     let error = SqliteStorage::open(database.clone()).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
@@ -105,7 +105,7 @@ async fn tables_of_a_later_version_are_left_alone() {
 #[tokio::test]
 async fn a_table_that_nobody_uses_any_more_goes() {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&file(&directory)).unwrap();
+    let database = Database::open(file(&directory)).unwrap();
     let old = "CREATE TABLE account_sessions (user_id INTEGER PRIMARY KEY) STRICT";
     database.write(move |connection| connection.execute_batch(old)).await.unwrap();
     SqliteStorage::open(database.clone()).await.unwrap();
@@ -138,7 +138,7 @@ async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out()
     let first = append().await.unwrap();
     assert_eq!(concerns().await, []);
     let Accepted::Stored(first) = first else { panic!("{first:?}") };
-    let database = Database::open(&file(&directory)).unwrap();
+    let database = Database::open(file(&directory)).unwrap();
     let write = |sql: String| {
         let database = database.clone();
         async move { database.write(move |connection| connection.execute_batch(&sql)).await.unwrap() }
@@ -189,7 +189,7 @@ async fn an_audit_finds_what_others_changed() {
 #[tokio::test]
 async fn tables_of_version_1_are_taken_over() {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&file(&directory)).unwrap();
+    let database = Database::open(file(&directory)).unwrap();
     database
         .write(|connection| connection.execute_batch(include_str!("version_1_tests.sql")))
         .await

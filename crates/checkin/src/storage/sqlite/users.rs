@@ -1,9 +1,7 @@
 //! Accounts in SQLite.
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::{
-    self, Connection, OptionalExtension, Params, Row, params,
-};
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, params};
 
 use super::{SqliteStorage, column};
 use crate::domain::{Email, MAX_SAFE_INTEGER, PasswordHash, User, UserId};

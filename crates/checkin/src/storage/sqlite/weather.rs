@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tower_express_session::store::sqlite::rusqlite::{Connection, OptionalExtension, params};
+use sqlite_writer::rusqlite::{Connection, OptionalExtension, params};
 
 use super::{SqliteStorage, column, now_ms};
 use crate::domain::LocationId;

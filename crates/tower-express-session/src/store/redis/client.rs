@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use outage_log::Outage;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::cluster_routing::RoutingInfo;
 use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
@@ -16,7 +17,6 @@ use super::request::Request;
 use super::source::{Connection, Source};
 use super::url::Address;
 use crate::error::{ConfigError, Error, ErrorKind};
-use crate::store::outage::Outage;
 
 /// How long a [`Client`] waits for Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,7 +255,7 @@ impl Client {
                 true
             }
         });
-        Error::new(kind, cause).logged()
+        Error::of_engine(kind, true, Some(cause.into()))
     }
 
     /// Asks Redis for what it failed to do, so that the answer tells whether the outage lasts: a server

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, Row, params};
+use sqlite_writer::rusqlite::{self, Connection, Row, params};
 
 use super::{SqliteStore, milliseconds};
 use crate::error::Error;
@@ -46,6 +46,7 @@ impl AccountStore for SqliteStore {
                 insert(connection, &account, &session, keep_until_ms)
             })
             .await
+            .map_err(Error::from)
     }
 
     async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
@@ -58,6 +59,7 @@ impl AccountStore for SqliteStore {
                 statement.query_map(params![account, now_ms], noted)?.collect()
             })
             .await
+            .map_err(Error::from)
     }
 
     async fn forget(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
@@ -70,6 +72,7 @@ impl AccountStore for SqliteStore {
                     .try_for_each(|id| statement.execute(params![account, id.as_str()]).map(drop))
             })
             .await
+            .map_err(Error::from)
     }
 
     async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {

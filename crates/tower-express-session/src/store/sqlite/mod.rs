@@ -1,8 +1,7 @@
 //! Sessions in an SQLite file, for the services of one machine.
 
 mod accounts;
-mod database;
-mod read_only;
+mod error;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
-
-pub use database::Database;
-pub use rusqlite;
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 
 use super::{Created, Freshness, Store, Stored, Updated};
 use crate::error::Error;
@@ -51,7 +48,8 @@ const ADD_EPOCH: &str = "ALTER TABLE sessions ADD COLUMN epoch INTEGER";
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// use tower_express_session::SessionLayer;
-/// use tower_express_session::store::sqlite::{Database, SqliteStore};
+/// use sqlite_writer::Database;
+/// use tower_express_session::store::sqlite::SqliteStore;
 ///
 /// # let dir = std::env::temp_dir().join(format!("tes-doc-{}", std::process::id()));
 /// # std::fs::create_dir_all(&dir)?;
@@ -163,6 +161,7 @@ impl Store for SqliteStore {
                 Ok(Created::Stored)
             })
             .await
+            .map_err(Error::from)
     }
 
     async fn update(
@@ -183,6 +182,7 @@ impl Store for SqliteStore {
                 }
             })
             .await
+            .map_err(Error::from)
     }
 
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
@@ -194,6 +194,7 @@ impl Store for SqliteStore {
                 put(connection, &key, &value, ttl, at, created_ms)
             })
             .await
+            .map_err(Error::from)
     }
 
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
@@ -207,6 +208,7 @@ impl Store for SqliteStore {
                 Ok(true)
             })
             .await
+            .map_err(Error::from)
     }
 
     // Nobody else writes here, and no writer of ours brings a session back.
@@ -218,6 +220,7 @@ impl Store for SqliteStore {
                 Ok(())
             })
             .await
+            .map_err(Error::from)
     }
 }
 

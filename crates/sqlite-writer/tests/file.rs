@@ -1,18 +1,20 @@
 //! The file of an SQLite database, and the files beside it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::{self, Connection};
 use tempfile::TempDir;
-use tower_express_session::store::sqlite::Database;
-use tower_express_session::store::sqlite::rusqlite::{self, Connection};
 
 /// Runs until it is interrupted.
 const ENDLESS: &str =
     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 
 fn file(directory: &TempDir) -> PathBuf {
-    directory.path().join("sessions.db")
+    directory.path().join("app.db")
 }
 
 async fn insert(database: &Database, rows: u32) {
@@ -44,8 +46,8 @@ fn names(directory: &TempDir) -> Vec<String> {
 #[tokio::test]
 async fn the_last_handle_leaves_one_file_behind() {
     let directory = tempfile::tempdir().unwrap();
-    let first = Database::open(&file(&directory)).unwrap();
-    let second = Database::open(&file(&directory)).unwrap();
+    let first = Database::open(file(&directory)).unwrap();
+    let second = Database::open(file(&directory)).unwrap();
     insert(&first, 3).await;
     let clone = first.clone();
     drop(first);
@@ -53,14 +55,14 @@ async fn the_last_handle_leaves_one_file_behind() {
     drop(clone);
     insert(&second, 4).await;
     drop(second);
-    assert_eq!(names(&directory), ["sessions.db"]);
+    assert_eq!(names(&directory), ["app.db"]);
     assert_eq!(rows_of_a_copy(&file(&directory)), 7);
 }
 
 #[tokio::test]
 async fn a_read_that_does_not_end_keeps_no_file_open() {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&file(&directory)).unwrap();
+    let database = Database::open(file(&directory)).unwrap();
     insert(&database, 3).await;
     let (begin, begun) = tokio::sync::oneshot::channel();
     let reader = database.clone();
@@ -76,14 +78,14 @@ async fn a_read_that_does_not_end_keeps_no_file_open() {
     read.abort();
     assert!(read.await.unwrap_err().is_cancelled());
     drop(database);
-    assert_eq!(names(&directory), ["sessions.db"]);
+    assert_eq!(names(&directory), ["app.db"]);
     assert_eq!(rows_of_a_copy(&file(&directory)), 3);
 }
 
 #[tokio::test]
 async fn writes_that_nobody_waits_for_any_more_do_not_keep_it_open() {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&file(&directory)).unwrap();
+    let database = Database::open(file(&directory)).unwrap();
     insert(&database, 0).await;
     for _ in 0..1100 {
         let write = database
@@ -91,7 +93,7 @@ async fn writes_that_nobody_waits_for_any_more_do_not_keep_it_open() {
         drop(tokio::time::timeout(std::time::Duration::ZERO, write).await);
     }
     drop(database);
-    assert_eq!(names(&directory), ["sessions.db"]);
+    assert_eq!(names(&directory), ["app.db"]);
 }
 
 #[cfg(unix)]
@@ -99,11 +101,11 @@ async fn writes_that_nobody_waits_for_any_more_do_not_keep_it_open() {
 async fn only_its_owner_may_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&file(&directory)).unwrap();
+    let database = Database::open(file(&directory)).unwrap();
     insert(&database, 3).await;
     let mut names = names(&directory);
     names.sort();
-    assert_eq!(names, ["sessions.db", "sessions.db-shm", "sessions.db-wal"]);
+    assert_eq!(names, ["app.db", "app.db-shm", "app.db-wal"]);
     for name in names {
         let mode = fs::metadata(directory.path().join(&name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");

@@ -16,7 +16,7 @@ const BUSY: Duration = Duration::from_secs(1);
 ///
 /// A program that opens a file for the first time while this connection reads one that nobody had
 /// open may be seen in the midst of a write.
-pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;

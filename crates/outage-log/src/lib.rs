@@ -1,4 +1,23 @@
-//! The one place that knows since when a store is unavailable.
+//! Logs one warning when something that a program depends on becomes unavailable, and one line when it
+//! is available again, however many operations fail in between.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use std::sync::Arc;
+//! use outage_log::Outage;
+//!
+//! let outage = Arc::new(Outage::default()); // one for each server or file, shared by its handles
+//! let ping = || async { true }; // asks the server, and reports what became of it
+//! outage.failed(&"connection refused", ping); // logs a warning
+//! outage.failed(&"connection refused", ping); // logs nothing
+//! outage.worked(); // if it goes on for two seconds, the end is logged
+//! # }
+//! ```
+//!
+//! Both lines have the target `outage_log`, by which a program can tell them from others.
+
+#![warn(missing_docs)]
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +31,9 @@ const ASK: Duration = Duration::from_millis(500);
 /// now and then makes one outage, and not hundreds.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// The target of both lines, by which a program can tell them from others.
-const TARGET: &str = "tower_express_session::outage";
-
-/// Logs one warning when a store becomes unavailable and one line when it is available again, however
-/// many operations fail in between. All handles of one store share it.
+/// Knows since when a store is unavailable. All handles of one store share it.
 #[derive(Debug, Default)]
-pub(crate) struct Outage {
+pub struct Outage {
     /// Read by each operation that works.
     is_on: AtomicBool,
     // Locked for single steps in memory, never across an await.
@@ -33,16 +48,17 @@ struct State {
 }
 
 impl Outage {
-    /// Takes note of an operation that failed because the store is unavailable. The first one logs it
-    /// and starts a task that calls `ask` until the outage is over; `ask` answers whether the store is
-    /// still wanted, and reports what became of it here.
+    /// Takes note of an operation that failed because the store is unavailable. The first one logs
+    /// `cause` and starts a task that calls `ask` twice a second until the outage is over.
     ///
-    /// Must be called inside a tokio runtime.
-    pub(crate) fn failed<F>(
-        self: &Arc<Self>,
-        cause: &dyn Display,
-        ask: impl Fn() -> F + Send + 'static,
-    ) where
+    /// `ask` tries an operation, and reports its outcome here like every other operation. It answers
+    /// whether the store is still wanted: `false` ends the task.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn failed<F>(self: &Arc<Self>, cause: &dyn Display, ask: impl Fn() -> F + Send + 'static)
+    where
         F: Future<Output = bool> + Send,
     {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,13 +68,13 @@ impl Outage {
         }
         *state = Some(State { since: Instant::now(), works_since: None });
         self.is_on.store(true, Ordering::Relaxed);
-        tracing::warn!(target: TARGET, "the store is unavailable: {cause}");
+        tracing::warn!("the store is unavailable: {cause}");
         let outage = Arc::clone(self);
         tokio::spawn(async move {
             while ask().await {
                 if let Some(lasted) = outage.ended(Instant::now()) {
                     let seconds = lasted.as_secs_f64();
-                    tracing::info!(target: TARGET, "the store is available again after {seconds:.1} s");
+                    tracing::info!("the store is available again after {seconds:.1} s");
                     return;
                 }
                 tokio::time::sleep(ASK).await;
@@ -66,8 +82,8 @@ impl Outage {
         });
     }
 
-    /// Takes note of an operation that worked.
-    pub(crate) fn worked(&self) {
+    /// Takes note of an operation that worked. Cheap while there is no outage.
+    pub fn worked(&self) {
         if self.is_on.load(Ordering::Relaxed) {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(state) = &mut *state {
@@ -107,3 +123,8 @@ mod tests {
         assert_eq!(outage.ended(later(9)), None, "once");
     }
 }
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

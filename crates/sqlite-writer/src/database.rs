@@ -1,0 +1,268 @@
+//! An SQLite file with one writer and several readers for each process.
+
+use std::error::Error as _;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outage_log::Outage;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::connection::{connect, make_private, prepared_to_write};
+use crate::error::{Error, ErrorKind, kind};
+use crate::read_only;
+use crate::readers::Readers;
+use crate::writer::{Job, Writer, in_savepoint};
+
+/// Connections that read beside the writer.
+const READERS: usize = 4;
+
+/// How long a caller waits before it hears that the database is not to be had.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// The first release without the bug that could corrupt a file that several processes write to.
+const SOUND_SQLITE: i32 = 3_051_003;
+
+/// A handle on an SQLite file in WAL mode; clones share it.
+///
+/// All writes of a process go through one connection on a thread of its own. Writes that wait
+/// together are committed together (group commit), and each is answered only after the commit was
+/// synced to disk. Several processes may use one file: they take turns.
+///
+/// Dropping the last handle closes the file: it runs the writes that wait, interrupts the reads that
+/// are under way, and moves the write-ahead log into the file, so that the file alone holds
+/// everything once the last process has closed it. That takes milliseconds, and a few seconds if
+/// another process reads without pause. A process that ends without it loses nothing: the next one
+/// to open the file reads the write-ahead log.
+///
+/// An application may keep its own tables in it, and have its writes in the same commits:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use sqlite_writer::Database;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("app.db");
+/// let database = Database::open(&path)?;
+/// database.write(|connection| connection.execute_batch("CREATE TABLE IF NOT EXISTS a (b)")).await?;
+/// let count = "SELECT count(*) FROM a";
+/// let rows: u32 =
+///     database.read(move |connection| connection.query_row(count, [], |row| row.get(0))).await?;
+/// assert_eq!(rows, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Database {
+    path: Arc<PathBuf>,
+    jobs: mpsc::Sender<Job>,
+    readers: Arc<Readers>,
+    outage: Arc<Outage>,
+    closed_by_the_last_handle: Arc<Writer>,
+}
+
+impl Database {
+    /// Opens the file, or makes it, with mode 0600.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`] when the file cannot be opened, is no database, or the linked SQLite
+    /// has the bug that corrupts files shared by several processes.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        if rusqlite::version_number() < SOUND_SQLITE {
+            let version = rusqlite::version();
+            return Err(Error::new(
+                ErrorKind::Database,
+                format!("SQLite {version} can corrupt a shared file; 3.51.3 or later is needed"),
+            ));
+        }
+        make_private(path);
+        let connection = connect(path).and_then(prepared_to_write)?;
+        let readers = (0..READERS).map(|_| connect(path)).collect::<Result<Vec<_>, _>>()?;
+        let readers = Arc::new(Readers::new(readers));
+        let writer = Writer::start(connection, Arc::clone(&readers));
+        let writer = writer.map_err(|cause| Error::new(ErrorKind::Database, cause))?;
+        Ok(Self::of(path, writer, readers))
+    }
+
+    /// Opens the file for reading, and leaves it and the files beside it as they are: makes none,
+    /// recovers no write-ahead log, and moves nothing when it is closed. Every write fails.
+    ///
+    /// If no process has the file open, and one opens it and writes meanwhile, a read may see the
+    /// midst of that write.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`] when the file cannot be opened, or is no database.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let readers = Readers::new(vec![read_only::connect(path)?]);
+        Ok(Self::of(path, Writer::none(), Arc::new(readers)))
+    }
+
+    fn of(path: &Path, writer: Writer, readers: Arc<Readers>) -> Self {
+        let (path, jobs) = (Arc::new(path.to_owned()), writer.jobs());
+        let (outage, writer) = (Arc::default(), Arc::new(writer));
+        Self { path, jobs, readers, outage, closed_by_the_last_handle: writer }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` in a write transaction that other writes may share; returns after it was synced.
+    /// If `work` fails, only its own changes are undone.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unreadable`] when a column is not what `work` takes; [`ErrorKind::Database`] when `work`
+    /// or the commit fails otherwise; [`ErrorKind::Unavailable`] when it was
+    /// not this write's turn in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// A write whose future is dropped may still happen.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Some(Box::new(move |connection| {
+            let result = in_savepoint(connection, work);
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => result.map_err(Error::from),
+                    Err(cause) => Err(Error::new(kind(cause), cause.to_string())),
+                };
+                // Nobody waits any more when the request went away.
+                drop(answer.send(result));
+            })
+        }));
+        let jobs = self.jobs.clone();
+        let turn = async move {
+            jobs.send(job).await.map_err(|_| Error::from(ErrorKind::Unavailable))?;
+            answered.await.map_err(|_| Error::from(ErrorKind::Unavailable))
+        };
+        let written = match in_task(tokio::time::timeout(WAIT, turn)).await {
+            Ok(Ok(answered)) => answered.flatten(),
+            Ok(Err(_)) => Err(ErrorKind::Unavailable.into()),
+            Err(error) => Err(error),
+        };
+        self.noted(written)
+    }
+
+    /// Runs `work` on a connection for reading, beside the writer. It sees every write that was
+    /// answered before.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unreadable`] when a column is not what `work` takes; [`ErrorKind::Database`] when `work`
+    /// fails otherwise; [`ErrorKind::Unavailable`] when no reader was free
+    /// in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind. A future that is not polled for a while holds up
+    /// nobody else.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.noted(self.try_read(work).await)
+    }
+
+    async fn try_read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let readers = Arc::clone(&self.readers);
+        let read = async move {
+            let permit = tokio::time::timeout(WAIT, readers.permits.acquire());
+            let permit = permit.await.map_err(|_| ErrorKind::Unavailable)?;
+            // The reader gives it back, even when nobody waits for it any more.
+            permit.map_err(|_| ErrorKind::Unavailable)?.forget();
+            let readers = Arc::clone(&readers);
+            let result = tokio::task::spawn_blocking(move || readers.run(work)).await;
+            result.map_err(|cause| Error::new(ErrorKind::Database, cause))?.map_err(Error::from)
+        };
+        in_task(read).await?
+    }
+
+    /// Takes note of an outage.
+    fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let in_use = || "the database file is in use, or the disk is too slow".to_owned();
+                let cause = error.source().map_or_else(in_use, ToString::to_string);
+                self.outage.failed(&cause, self.ask());
+                Err(error.logged())
+            }
+            Ok(value) => {
+                self.outage.worked();
+                Ok(value)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tries to write as long as another handle of the database is left.
+    fn ask(&self) -> impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + 'static {
+        let Self { path, jobs, readers, outage, closed_by_the_last_handle } = self;
+        let (path, outage, jobs) = (Arc::clone(path), Arc::clone(outage), jobs.downgrade());
+        let (readers, writer) =
+            (Arc::downgrade(readers), Arc::downgrade(closed_by_the_last_handle));
+        let upgrade = move || {
+            Some(Self {
+                path: Arc::clone(&path),
+                jobs: jobs.upgrade()?,
+                readers: readers.upgrade()?,
+                outage: Arc::clone(&outage),
+                closed_by_the_last_handle: writer.upgrade()?,
+            })
+        };
+        move || {
+            let database = upgrade();
+            Box::pin(async move {
+                let Some(database) = database else { return false };
+                // What becomes of it has been noted.
+                drop(database.write(|_| Ok(())).await);
+                true
+            })
+        }
+    }
+}
+
+/// Runs `work` in a task of its own, which ends early if the caller's future is dropped.
+///
+/// Semaphores and queues give a place to whoever waits the longest. A caller's future, such as one
+/// inside a response body, may not be polled for as long as a client likes: a place that it was
+/// given would be lost to everybody else. A task is always polled.
+async fn in_task<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Error> {
+    // A set ends its tasks when it is dropped.
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    match task.join_next().await {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(cause)) => Err(Error::new(ErrorKind::Database, cause)),
+        None => Err(ErrorKind::Unavailable.into()),
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

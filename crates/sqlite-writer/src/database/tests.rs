@@ -1,0 +1,97 @@
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::mpsc as std_mpsc;
+use std::task::{Context, Waker};
+
+use super::*;
+use crate::writer::QUEUE;
+
+/// Polls a future once, as a connection does whose client then reads no more of the answer.
+fn poll_once<F: Future + Unpin>(future: &mut F) {
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(Pin::new(future).poll(&mut context).is_pending());
+}
+
+fn database() -> (tempfile::TempDir, Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("a.db")).unwrap();
+    (directory, database)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_nobody_polls_hold_no_reader() {
+    let (_directory, database) = database();
+    let (mut busy, mut ends) = (Vec::new(), Vec::new());
+    for _ in 0..READERS {
+        let (end, ended) = std_mpsc::channel::<()>();
+        let (begin, begun) = oneshot::channel();
+        let database = database.clone();
+        busy.push(tokio::spawn(async move {
+            let wait = move |_: &Connection| {
+                begin.send(()).unwrap();
+                let _ = ended.recv();
+                Ok(())
+            };
+            database.read(wait).await.unwrap();
+        }));
+        begun.await.unwrap();
+        ends.push(end);
+    }
+    let mut stuck: Vec<_> = (0..10 * READERS)
+        .map(|_| {
+            let database = database.clone();
+            Box::pin(async move { database.read(|_| Ok(())).await })
+        })
+        .collect();
+    stuck.iter_mut().for_each(poll_once);
+    drop(ends);
+    for reader in busy {
+        reader.await.unwrap();
+    }
+    assert_eq!(database.read(|_| Ok(7)).await.unwrap(), 7);
+    for read in stuck {
+        read.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_was_given_up_gives_its_reader_back() {
+    let (_directory, database) = database();
+    for _ in 0..100 * READERS {
+        // Reading may be over already when it is polled for the first time.
+        let read = pin!(database.read(|_| Ok(())));
+        let _ = read.poll(&mut Context::from_waker(Waker::noop()));
+    }
+    database.read(|_| Ok(())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_nobody_polls_hold_no_place_in_the_queue() {
+    let (_directory, database) = database();
+    let (end, ended) = std_mpsc::channel::<()>();
+    let (begin, begun) = oneshot::channel();
+    let writing = database.clone();
+    let busy = tokio::spawn(async move {
+        let wait = move |_: &Connection| {
+            begin.send(()).unwrap();
+            let _ = ended.recv();
+            Ok(())
+        };
+        writing.write(wait).await.unwrap();
+    });
+    begun.await.unwrap();
+    let mut stuck: Vec<_> = (0..2 * QUEUE)
+        .map(|_| {
+            let database = database.clone();
+            Box::pin(async move { database.write(|_| Ok(())).await })
+        })
+        .collect();
+    stuck.iter_mut().for_each(poll_once);
+    drop(end);
+    busy.await.unwrap();
+    // Behind all of them, which are as many as the queue holds twice.
+    database.write(|_| Ok(())).await.unwrap();
+    for write in stuck {
+        write.await.unwrap();
+    }
+}

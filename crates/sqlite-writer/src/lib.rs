@@ -1,0 +1,59 @@
+//! An SQLite file for async programs: one writer with group commit, and readers beside it.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use sqlite_writer::Database;
+//! use sqlite_writer::rusqlite::params;
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("app.db");
+//! let database = Database::open(path)?;
+//! let schema = "CREATE TABLE IF NOT EXISTS visits (page TEXT PRIMARY KEY, count INTEGER NOT NULL)";
+//! database.write(|connection| connection.execute_batch(schema)).await?;
+//!
+//! let count = "INSERT INTO visits VALUES (?1, 1) ON CONFLICT DO UPDATE SET count = count + 1";
+//! database
+//!     .write(|connection| connection.prepare_cached(count)?.execute(params!["/home"]))
+//!     .await?; // synced to disk by now
+//!
+//! let visits: u32 = database
+//!     .read(|connection| {
+//!         connection.query_row("SELECT sum(count) FROM visits", [], |row| row.get(0))
+//!     })
+//!     .await?;
+//! assert_eq!(visits, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - All writes of a process go through one connection on a thread of its own. Writes that wait at the
+//!   same time share one transaction and one sync of the disk (group commit); each runs in a savepoint
+//!   of its own, and is answered after the commit.
+//! - Reads run on other connections beside the writer (WAL mode), and see every write that was
+//!   answered.
+//! - Several processes may use one file. They take turns to write.
+//! - Every wait has a limit. What cannot be had in time is [`ErrorKind::Unavailable`], and an outage is
+//!   logged once when it begins and once when it ends (target `outage_log`).
+//! - Dropping the last handle moves the write-ahead log into the file and closes it.
+//! - [`Database::open_read_only`] looks into a file without changing it or the files beside it.
+//!
+//! SQLite is linked statically. Work is written against [`rusqlite`], which this crate re-exports.
+
+#![warn(missing_docs)]
+
+mod connection;
+mod database;
+mod error;
+mod read_only;
+mod readers;
+mod writer;
+
+pub use database::Database;
+pub use error::{Error, ErrorKind};
+pub use rusqlite;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,14 @@
+//! What an error of the database means for a session.
+
+use crate::error::{Error, ErrorKind};
+
+impl From<sqlite_writer::Error> for Error {
+    fn from(error: sqlite_writer::Error) -> Self {
+        let kind = match error.kind() {
+            sqlite_writer::ErrorKind::Unavailable => ErrorKind::Unavailable,
+            sqlite_writer::ErrorKind::Unreadable => ErrorKind::Corrupt,
+            _ => ErrorKind::Store,
+        };
+        Self::of_engine(kind, error.is_logged(), error.into_source())
+    }
+}
