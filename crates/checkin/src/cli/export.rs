@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::account::Account;
 use super::output::Output;
-use super::say;
+use super::{now_ms, say};
 use crate::app::App;
 use crate::config::Common;
 use crate::domain::UserId;
@@ -60,7 +60,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 async fn write(app: &App, user: UserId, format: Format, out: impl Write) -> anyhow::Result<usize> {
     let cannot = "the export broke off";
     let mut writer = Writer::new(format, out).context(cannot)?;
-    let mut source = Source::new(app.history.clone(), app.locations.clone(), user);
+    let mut source = Source::new(app.history.clone(), app.locations.clone(), user, now_ms());
     let mut count = 0;
     loop {
         let page = source.next_page().await.context("cannot read the history")?;

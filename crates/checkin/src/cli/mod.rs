@@ -24,7 +24,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -213,6 +213,12 @@ fn fail(what: impl Display, code: u8) -> ExitCode {
     // Nothing is left to be done when even this cannot be written.
     drop(writeln!(io::stderr(), "checkin: {what}"));
     ExitCode::from(code)
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Prints a line for the person at the terminal.

@@ -5,11 +5,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::id::{LocationId, UserId};
-use super::number::decimal;
+use super::number::{MAX_SAFE_INTEGER, decimal};
 
 /// How far the clocks of two machines may differ, in milliseconds: what is further ahead of ours is
 /// no time at which anything was made.
 pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
+
+/// The year 2000, in milliseconds since 1970: nobody checked in before. A number that is smaller is in
+/// another unit.
+pub const EARLIEST_MS: u64 = 946_684_800_000;
 
 /// A check-in that is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +58,12 @@ impl CheckinId {
 
     /// Behind every check-in.
     pub const MAX: Self = Self { ms: u64::MAX, seq: u64::MAX };
+
+    /// Whether other stores take it at `now_ms` (milliseconds since 1970). They refuse one that is
+    /// ahead of the clock, or before the year 2000, or has more digits than JavaScript holds.
+    pub fn is_portable(self, now_ms: u64) -> bool {
+        (EARLIEST_MS..=now_ms).contains(&self.ms) && self.seq <= MAX_SAFE_INTEGER
+    }
 }
 
 impl fmt::Display for CheckinId {

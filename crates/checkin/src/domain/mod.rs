@@ -22,7 +22,8 @@ pub mod weekday;
 pub mod words;
 
 pub use checkin::{
-    CLOCK_TOLERANCE_MS, Checkin, CheckinId, CheckinIdError, NewCheckin, StarRating, StarRatingError,
+    CLOCK_TOLERANCE_MS, Checkin, CheckinId, CheckinIdError, EARLIEST_MS, NewCheckin, StarRating,
+    StarRatingError,
 };
 pub use coordinates::{Coordinates, CoordinatesError, EARTH_RADIUS_M};
 pub use details::{LocationDetails, Social, Website, WebsiteError};

@@ -9,7 +9,8 @@ use super::Visit;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Record<'a> {
-    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     time: String,
     user_id: u64,
     location_id: u64,
@@ -27,9 +28,9 @@ pub(super) fn begin(out: &mut impl Write) -> Result<()> {
 }
 
 pub(super) fn write(out: &mut impl Write, separator: &str, visit: &Visit<'_>) -> Result<()> {
-    let Visit { checkin, location } = visit;
+    let Visit { id, checkin, location } = visit;
     let record = Record {
-        id: checkin.id.to_string(),
+        id: id.map(|id| id.to_string()),
         time: super::time(checkin.time_ms),
         user_id: checkin.user.get(),
         location_id: checkin.location.get(),

@@ -21,20 +21,22 @@ pub struct Source {
     history: Arc<dyn History>,
     locations: Arc<dyn LocationRepository>,
     user: UserId,
+    now_ms: u64,
     after: Option<HistoryPosition>,
     /// Each place once: who goes out goes to the same ones.
     places: HashMap<LocationId, Option<Location>>,
 }
 
 impl Source {
-    /// Nothing is read yet.
+    /// Nothing is read yet. `now_ms` is the time in milliseconds since 1970.
     #[must_use]
     pub fn new(
         history: Arc<dyn History>,
         locations: Arc<dyn LocationRepository>,
         user: UserId,
+        now_ms: u64,
     ) -> Self {
-        Self { history, locations, user, after: None, places: HashMap::new() }
+        Self { history, locations, user, now_ms, after: None, places: HashMap::new() }
     }
 
     /// The next page; empty at the end.
@@ -56,11 +58,13 @@ impl Source {
         Ok(page)
     }
 
-    /// A check-in of a page that was read, with its place.
+    /// A check-in of a page that was read, with its place. Ids may have run ahead of the clock: such
+    /// a one is left out, as an import would refuse the check-in for it.
     #[must_use]
     pub fn visit(&self, checkin: Checkin) -> Visit<'_> {
+        let id = Some(checkin.id).filter(|id| id.is_portable(self.now_ms));
         let location = self.places.get(&checkin.location).and_then(Option::as_ref);
-        Visit { checkin, location }
+        Visit { id, checkin, location }
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn begin(out: &mut impl Write) -> Result<()> {
 }
 
 pub(super) fn write(out: &mut impl Write, visit: &Visit<'_>) -> Result<()> {
-    let Visit { checkin, location } = visit;
+    let Visit { id, checkin, location } = visit;
     let name = location.map_or(Cow::default(), |location| harmless(&location.name));
     let degrees =
         |degrees: Option<f64>| degrees.map_or(String::new(), |degrees| degrees.to_string());
@@ -28,7 +28,7 @@ pub(super) fn write(out: &mut impl Write, visit: &Visit<'_>) -> Result<()> {
     row(
         out,
         &[
-            &checkin.id.to_string(),
+            &id.map_or(String::new(), |id| id.to_string()),
             &super::time(checkin.time_ms),
             &checkin.user.to_string(),
             &checkin.location.to_string(),

@@ -5,11 +5,13 @@ use std::io::{Result, Write};
 use std::str::FromStr;
 
 use super::{gpx, json, table};
-use crate::domain::{Checkin, Location};
+use crate::domain::{Checkin, CheckinId, Location};
 
 /// A check-in, and where that is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Visit<'a> {
+    /// What it is known by elsewhere; `None` if no other store would take its id.
+    pub id: Option<CheckinId>,
     /// What the store has.
     pub checkin: Checkin,
     /// Its place; `None` if the store has it no more.

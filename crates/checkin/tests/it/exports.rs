@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use sqlite_writer::rusqlite::Connection;
 
 use crate::harness::{Ended, Site};
 
@@ -85,6 +86,55 @@ fn old_check_ins_keep_their_times() {
     assert!(load(&other, "al.csv", &text).stdout.contains("check-ins: 0 loaded"));
 }
 
+#[tokio::test]
+async fn ids_ahead_of_the_clock_are_left_out_on_sqlite() {
+    let site = Site::sqlite();
+    let file = Connection::open(site.directory.path().join("checkin.db")).unwrap();
+    let sql = "INSERT INTO checkins VALUES (2893456000000, 0, 1609602085397, 78, 2, 3);
+               UPDATE checkpoint SET appended = appended + 1";
+    file.execute_batch(sql).unwrap();
+    drop(file);
+    ids_ahead_of_the_clock_are_left_out(&site, &Site::empty_sqlite).await;
+}
+
+#[tokio::test]
+async fn ids_ahead_of_the_clock_are_left_out_on_redis() {
+    let site = Site::redis();
+    let entry = "XADD ncc:checkins 2893456000000-0 userId 78 locationId 2 starRating 3";
+    let _: String = site.redis_cli(&entry.split(' ').collect::<Vec<_>>());
+    ids_ahead_of_the_clock_are_left_out(&site, &Site::empty_redis).await;
+}
+
+/// A check-in that came in while they were is the same one elsewhere.
+async fn ids_ahead_of_the_clock_are_left_out(from: &Site, empty: &dyn Fn() -> Site) {
+    let receiver = from.receiver(&["--no-auth"]);
+    let visit = json!({"userId": 77, "locationId": 2, "starRating": 4});
+    assert_eq!(receiver.client().post("/api/checkin", &visit).await.status, 202);
+    from.count_all();
+    let visits = |text: &str| {
+        let visits: Value = serde_json::from_str(text).unwrap();
+        visits["checkins"].as_array().unwrap().clone()
+    };
+    let json = export(from, &[]);
+    let exported = visits(&json);
+    assert_eq!((exported[0].get("id"), &exported[0]["starRating"]), (None, &json!(4)));
+    assert!(exported[1..].iter().all(|visit| visit.get("id").is_some()));
+
+    for (format, file) in [("json", "al.json"), ("csv", "al.csv")] {
+        let to = empty();
+        assert_eq!(load(&to, "people.json", &people_and_places()).code, 0);
+        let loaded = load(&to, file, &export(from, &["--format", format]));
+        assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
+        to.count_all();
+        let mut there = visits(&export(&to, &[]));
+        there[0].as_object_mut().unwrap().remove("id").unwrap();
+        assert_eq!(there, exported, "{format}");
+    }
+    let back = load(from, "al.json", &json);
+    let said = format!("check-ins: 0 loaded, {} there already", exported.len());
+    assert!(back.code == 0 && back.stdout.contains(&said), "{}", back.stdout);
+}
+
 #[test]
 fn waypoints_go_into_a_file() {
     let site = Site::sqlite();
@@ -120,7 +170,7 @@ fn hostile_places() -> Value {
     let al = json!({"id": 77, "firstName": "Al", "lastName": "Appelhof", "email": AL,
                     "password": "long enough"});
     let times =
-        ["1970-01-01T00:00:00.001Z", "2016-02-29T23:59:59.999+14:00", "2021-01-02T15:41:25Z"];
+        ["2000-01-01T00:00:00.001Z", "2016-02-29T23:59:59.999+14:00", "2021-01-02T15:41:25Z"];
     let checkins = (1..=names.len()).map(|id| {
         json!({"time": times[id % times.len()], "userId": 77, "locationId": id, "starRating": id % 6})
     });

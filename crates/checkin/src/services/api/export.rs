@@ -13,7 +13,7 @@ use super::document::Id;
 use super::in_task::in_task;
 use super::parameters::Parameters;
 use super::users::user_id;
-use super::{Api, Visitor};
+use super::{Api, Visitor, now_ms};
 use crate::export::{Format, Source, Writer};
 use crate::http::document::{Forbidden, LoginNeeded, Problems};
 use crate::http::{ApiError, chain};
@@ -51,7 +51,8 @@ pub(super) async fn export(
         Some((user_id(given)?, format))
     })?;
     let id = visitor.is(id)?;
-    let source = Source::new(api.stores.history.clone(), api.stores.locations.clone(), id);
+    let (history, locations) = (api.stores.history.clone(), api.stores.locations.clone());
+    let source = Source::new(history, locations, id, now_ms());
     let writer = Writer::new(format, Vec::new()).map_err(|_| ApiError::Internal)?;
     let file = format!("attachment; filename=\"checkins.{}\"", format.as_str());
     let pages = stream::try_unfold((source, Some(writer)), |(source, writer)| page(source, writer));
