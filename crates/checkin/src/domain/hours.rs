@@ -80,10 +80,21 @@ impl DayHours {
 
     /// # Errors
     ///
-    /// If the ranges are not in order, or touch each other.
+    /// If the ranges are not in order, overlap, or touch each other.
     pub fn new(ranges: Vec<OpenRange>) -> Result<Self, HoursError> {
-        let apart = ranges.windows(2).all(|pair| pair[0].closes_min < pair[1].opens_min);
-        if apart { Ok(Self(ranges)) } else { Err(HoursError::OutOfOrder) }
+        for pair in ranges.windows(2) {
+            let (first, second) = (pair[0], pair[1]);
+            if second.closes_min < first.opens_min {
+                return Err(HoursError::OutOfOrder);
+            }
+            if first.closes_min == second.opens_min || second.closes_min == first.opens_min {
+                return Err(HoursError::Touching);
+            }
+            if second.opens_min < first.closes_min {
+                return Err(HoursError::Overlapping);
+            }
+        }
+        Ok(Self(ranges))
     }
 
     pub fn ranges(&self) -> &[OpenRange] {
@@ -216,6 +227,9 @@ pub enum HoursError {
     Ambiguous,
     ClosesLate,
     OutOfOrder,
+    Touching,
+    Overlapping,
+    /// The hours of this day.
     IntoNextDay(Weekday),
 }
 
@@ -229,10 +243,10 @@ impl fmt::Display for HoursError {
                 "must not close before it opens; for the afternoon write 17, for 2 at night 26"
             }
             Self::ClosesLate => "must close within 24 hours",
-            Self::OutOfOrder => "must have its ranges in order and apart from each other",
-            Self::IntoNextDay(day) => {
-                return write!(f, "{day} must close before the next day opens");
-            }
+            Self::OutOfOrder => "must have its hours in order",
+            Self::Touching => "must not have hours that touch; write 8-17 in place of 8-12,12-17",
+            Self::Overlapping => "must not have hours that overlap",
+            Self::IntoNextDay(_) => "must close before the next day opens",
         })
     }
 }
@@ -291,8 +305,11 @@ mod tests {
             ("24-26", HoursError::OpensLate),
             ("8-33", HoursError::ClosesLate),
             ("17-22,11-14", HoursError::OutOfOrder),
-            ("8-12,12-17", HoursError::OutOfOrder),
-            ("18-2,20-22", HoursError::OutOfOrder),
+            ("8-12,12-17", HoursError::Touching),
+            ("12-17,8-12", HoursError::Touching),
+            ("8-12,11-17", HoursError::Overlapping),
+            ("8-12,8-12", HoursError::Overlapping),
+            ("18-2,20-22", HoursError::Overlapping),
         ] {
             assert_eq!(day(text), Err(error), "{text:?}");
         }

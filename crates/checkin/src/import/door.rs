@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::error::Rule;
+use super::value::Day;
 use crate::domain::{DayHours, HoursError, OpenRange, OpeningHours, Weekday};
 
 const HALF_DAY_MIN: u16 = 12 * 60;
@@ -53,7 +55,7 @@ pub enum Clock {
 pub(super) fn clock<'a>(days: impl Iterator<Item = &'a str>) -> Option<Clock> {
     let (mut plain, mut above_12, mut twelve) = (false, false, false);
     for text in days {
-        let Ok(Day::Ranges(ranges)) = Day::parse(text) else {
+        let Ok(DayText::Ranges(ranges)) = DayText::parse(text) else {
             continue;
         };
         let times = ranges.iter().flat_map(|range| [range.opens, range.closes]);
@@ -69,50 +71,58 @@ pub(super) fn clock<'a>(days: impl Iterator<Item = &'a str>) -> Option<Clock> {
     plain.then_some(clock)
 }
 
+/// A rule, and the days whose hours break it: none if it cannot be told which.
+pub(super) type WrongDays = (Vec<Weekday>, String);
+
 /// The week, without the days whose hours are wrong, and what is wrong with these.
-pub(super) fn week(
-    days: Vec<Result<(Weekday, String), String>>,
-    clock: Clock,
-) -> (OpeningHours, Vec<String>) {
+pub(super) fn week(days: Vec<Day>, clock: Clock) -> (OpeningHours, Vec<WrongDays>) {
     let mut week = [const { None }; 7];
     let mut unnamed = Weekday::ALL.to_vec();
-    let mut wrong = Vec::new();
+    let mut wrong = Vec::<WrongDays>::new();
+    let mut add = |day: Option<Weekday>, rule: String| match wrong
+        .iter_mut()
+        .find(|(_, other)| *other == rule)
+    {
+        Some((days, _)) => days.extend(day),
+        None => wrong.push((day.into_iter().collect(), rule)),
+    };
     for day in days {
         let (day, text) = match day {
             Ok(day) => day,
             Err(rule) => {
-                wrong.push(rule);
+                add(None, rule);
                 continue;
             }
         };
         if !unnamed.contains(&day) {
             week[day.index()] = None;
-            wrong.push(format!("must have {day} once"));
+            add(Some(day), Rule::Twice.to_string());
             continue;
         }
         unnamed.retain(|other| *other != day);
-        match self::day(&text, clock) {
+        match text.and_then(|text| hours(&text, clock)) {
             Ok(hours) => week[day.index()] = Some(hours),
-            Err(rule) => wrong.push(format!("{day} {rule}")),
+            Err(rule) => add(Some(day), rule),
         }
     }
-    if !unnamed.is_empty() {
-        let names: Vec<String> = unnamed.iter().map(ToString::to_string).collect();
-        wrong.push(format!("must have {}", names.join(", ")));
-    }
-    while let Err(HoursError::IntoNextDay(day)) = OpeningHours::known(week.clone()) {
+    unnamed.into_iter().for_each(|day| add(Some(day), Rule::Missing.to_string()));
+    while let Err(rule @ HoursError::IntoNextDay(day)) = OpeningHours::known(week.clone()) {
         week[day.index()] = None;
-        wrong.push(HoursError::IntoNextDay(day).to_string());
+        add(Some(day), rule.to_string());
     }
+    wrong.iter_mut().for_each(|(days, _)| {
+        days.sort_unstable();
+        days.dedup();
+    });
     (OpeningHours::known(week).unwrap_or_default(), wrong)
 }
 
 /// The hours of one day.
-fn day(text: &str, clock: Clock) -> Result<DayHours, String> {
-    let ranges = match Day::parse(text)? {
-        Day::Closed => return Ok(DayHours::CLOSED),
-        Day::Whole => vec![OpenRange::new(0, DAY_MIN).map_err(|rule| rule.to_string())?],
-        Day::Ranges(ranges) => {
+fn hours(text: &str, clock: Clock) -> Result<DayHours, String> {
+    let ranges = match DayText::parse(text)? {
+        DayText::Closed => return Ok(DayHours::CLOSED),
+        DayText::Whole => vec![OpenRange::new(0, DAY_MIN).map_err(|rule| rule.to_string())?],
+        DayText::Ranges(ranges) => {
             let mut read = Vec::<OpenRange>::new();
             for range in ranges {
                 let after = read.last().map(|range| range.closes_min());
@@ -125,13 +135,13 @@ fn day(text: &str, clock: Clock) -> Result<DayHours, String> {
 }
 
 /// What a text says of a day.
-enum Day {
+enum DayText {
     Closed,
     Whole,
     Ranges(Vec<Range>),
 }
 
-impl Day {
+impl DayText {
     fn parse(text: &str) -> Result<Self, String> {
         let plain: String = text.nfkc().flat_map(char::to_lowercase).collect();
         let plain: String = plain.chars().filter(|c| !c.is_whitespace()).map(hyphen).collect();
@@ -202,8 +212,9 @@ impl Range {
                 }
                 let opens = opens.in_half(if opens.hour < 5 { Half::Pm } else { Half::Am });
                 let opens = if self.opens.hour == 12 { opens + HALF_DAY_MIN } else { opens };
+                // What is no later in the afternoon either overlaps.
                 let opens = match after {
-                    Some(after) if opens <= after => opens + HALF_DAY_MIN,
+                    Some(after) if opens <= after && opens < HALF_DAY_MIN => opens + HALF_DAY_MIN,
                     _ => opens,
                 };
                 new_range(opens, later_than(opens, closes.in_half(Half::Pm)))?
@@ -292,7 +303,7 @@ mod tests {
     use super::*;
 
     fn read(clock: Clock) -> impl Fn(&str) -> String {
-        move |text| day(text, clock).map_or_else(|rule| rule, |hours| hours.to_string())
+        move |text| hours(text, clock).map_or_else(|rule| rule, |hours| hours.to_string())
     }
 
     #[test]
@@ -424,7 +435,7 @@ mod tests {
     #[test]
     fn a_wrong_day_costs_that_day() {
         let days = |texts: &[(Weekday, &str)]| {
-            texts.iter().map(|(day, text)| Ok((*day, (*text).to_owned()))).collect()
+            texts.iter().map(|(day, text)| Ok((*day, Ok((*text).to_owned())))).collect()
         };
         let [monday, tuesday, wednesday, thursday, friday, saturday, sunday] = Weekday::ALL;
         let (hours, wrong) = week(
@@ -443,10 +454,42 @@ mod tests {
         for day in Weekday::ALL {
             assert_eq!(hours.day(day).is_some(), known.contains(&day), "{day}");
         }
-        assert!(wrong[0].starts_with("Tuesday must be hours like"), "{wrong:?}");
-        assert_eq!(wrong[1], "must have Friday once");
-        assert_eq!(wrong[2], format!("must have {sunday}"));
-        assert_eq!(wrong[3], "Wednesday must close before the next day opens");
-        assert_eq!(wrong.len(), 4);
+        assert!(wrong[0].1.starts_with("must be hours like"), "{wrong:?}");
+        assert_eq!(wrong[0].0, [tuesday]);
+        let rule = |days: &[Weekday], rule: &str| (days.to_vec(), rule.to_owned());
+        assert_eq!(
+            wrong[1..],
+            [
+                rule(&[friday], "must be given once"),
+                rule(&[sunday], "must be given"),
+                rule(&[wednesday], "must close before the next day opens"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_rule_names_the_days_that_break_it_once() {
+        let days = Weekday::ALL.into_iter().rev().map(|day| Ok((day, Ok("x".to_owned()))));
+        let (_, wrong) = week(days.collect(), Clock::TwentyFourHours);
+        assert_eq!(wrong.len(), 1);
+        assert_eq!(wrong[0].0, Weekday::ALL);
+        let no_days = vec![Err("must be days".to_owned()); 3];
+        let (_, wrong) = week(no_days, Clock::TwentyFourHours);
+        assert_eq!(wrong[0], (vec![], "must be days".to_owned()));
+        assert_eq!(wrong[1], (Weekday::ALL.to_vec(), "must be given".to_owned()));
+    }
+
+    #[test]
+    fn hours_that_overlap_are_told_so() {
+        let overlap = "must not have hours that overlap";
+        for text in ["10-4, 3-6", "9-5,1-3", "12-12, 1-5", "10am-4pm, 3pm-6pm", "6-11,5-9"] {
+            assert_eq!(read(Clock::TwelveHours)(text), overlap, "{text:?}");
+        }
+        assert_eq!(read(Clock::TwentyFourHours)("10-16,15-18"), overlap);
+        assert_eq!(read(Clock::TwentyFourHours)("10-16,9-18"), overlap);
+        let touch = "must not have hours that touch; write 8-17 in place of 8-12,12-17";
+        assert_eq!(read(Clock::TwelveHours)("8-12,12-5"), touch);
+        let order = "must have its hours in order";
+        assert_eq!(read(Clock::TwentyFourHours)("17-22,11-14"), order);
     }
 }

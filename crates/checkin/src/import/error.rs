@@ -4,7 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::domain::UserId;
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
+
+use crate::domain::{UserId, Weekday};
 
 /// One broken rule: `people.json: users[3].email: must contain exactly one @`.
 ///
@@ -123,7 +126,7 @@ pub enum Rule {
     Malformed {
         line: usize,
         column: usize,
-        message: String,
+        rule: &'static str,
     },
     /// A field, or a section, that nobody knows.
     Unknown,
@@ -144,26 +147,38 @@ pub enum Rule {
         other_user: UserId,
         other: RecordPlace,
     },
+    /// The opening hours of these days break a rule; none if it cannot be told of which.
+    OfDays {
+        days: Vec<Weekday>,
+        rule: String,
+    },
     /// The value breaks a rule of its type.
     Value(String),
 }
 
 impl Rule {
-    /// What the parser says, with its line and column.
-    pub(super) fn malformed(error: &serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        let message = error.to_string();
-        let place = format!(" at line {line} column {column}");
-        let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
-        Self::Malformed { line, column, message }
+    /// Where a text is not the object that it must be.
+    pub(super) fn malformed(text: &str, error: &serde_json::Error) -> Self {
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+        let begins_with_a_value = values.next().is_some_and(|value| value.is_ok());
+        let rule = match error.classify() {
+            Category::Data => {
+                "must be an object with the lists users, locations, locationDetails or checkins"
+            }
+            Category::Eof => "must go on: the JSON is cut off here",
+            _ if begins_with_a_value => "must end here: a file holds one JSON value",
+            _ => "must be JSON, and is none from here on",
+        };
+        // A line that has not begun is in its column 0.
+        Self::Malformed { line: error.line().max(1), column: error.column().max(1), rule }
     }
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed { line, column, message } => {
-                write!(f, "line {line}, column {column}: {message}")
+            Self::Malformed { line, column, rule } => {
+                write!(f, "line {line}, column {column}: {rule}")
             }
             Self::Unknown => f.write_str("must not be there: records have no such field"),
             Self::Twice => f.write_str("must be given once"),
@@ -176,7 +191,15 @@ impl fmt::Display for Rule {
                     "must not be the address of both users {other_user} and {user} (first: {other})"
                 )
             }
+            Self::OfDays { days, rule } if days.is_empty() => f.write_str(rule),
+            Self::OfDays { days, rule } => write!(f, "{} {rule}", day_names(days)),
             Self::Value(rule) => f.write_str(rule),
         }
     }
+}
+
+/// The days in one text.
+pub fn day_names(days: &[Weekday]) -> String {
+    let names: Vec<&str> = days.iter().map(|day| day.as_str()).collect();
+    names.join(", ")
 }

@@ -6,13 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::Rule;
-
-/// The rule of everything that is said to have happened.
-pub(super) const LATER_THAN_NOW: &str = "must not be later than now";
-
-/// Times from 2000 to 2100 in seconds. In milliseconds they are in January and February 1970, when
-/// nobody checked in.
-const SECONDS: std::ops::Range<u64> = 946_684_800..4_102_444_800;
+use super::time::LATER_THAN_NOW;
 
 /// Fields in their order, each as the raw text it is written as.
 ///
@@ -41,7 +35,7 @@ impl<'a> Fields<'a> {
         match self.take(name) {
             Some(raw) => self.read(name, raw, read),
             None => {
-                self.missing(name);
+                self.errors.push((name.to_owned(), Rule::Missing));
                 None
             }
         }
@@ -72,19 +66,10 @@ impl<'a> Fields<'a> {
         std::mem::take(&mut self.left_out)
     }
 
-    /// A field that must be there because others are not.
-    pub(super) fn missing(&mut self, name: &'static str) {
-        self.errors.push((name.to_owned(), Rule::Missing));
-    }
-
     /// Checks a time in milliseconds that was read.
     pub(super) fn check_time(&mut self, name: &'static str, time_ms: Option<u64>) {
-        match time_ms {
-            Some(ms) if SECONDS.contains(&ms) => {
-                self.error(name, "must be in milliseconds since 1970, and looks like seconds");
-            }
-            Some(ms) if ms > self.latest_ms => self.error(name, LATER_THAN_NOW),
-            _ => {}
+        if time_ms.is_some_and(|ms| ms > self.latest_ms) {
+            self.error(name, LATER_THAN_NOW);
         }
     }
 
@@ -116,6 +101,14 @@ impl<'a> Fields<'a> {
 
 /// The entries of an object, in their order, equal names included: a map would hide them.
 pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
+
+impl<'a> Entries<'a> {
+    /// The value of this name, the last one of several; none if that is `null`.
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.0.iter().rev().find(|(other, _)| other == name)?;
+        Some(*value).filter(|value| value.get() != "null")
+    }
+}
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -3,26 +3,22 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::decode::decode;
 use super::door::{self, Clock, HoursForm};
 use super::error::{Position, RecordError, RecordPlace, Rule, Section};
-use super::fields::{Entries, Fields, LATER_THAN_NOW};
-use super::records::{CheckinRecord, DetailsRecord};
-use super::seen::{Seen, claim};
+use super::fields::{Entries, Fields};
+use super::seen::Seen;
 use super::swarm::{self, SwarmVisit, Visibility};
+use super::time::LATER_THAN_NOW;
 use super::{Import, UserRecord, records, table, value};
-use crate::domain::{
-    CLOCK_TOLERANCE_MS, Checkin, CheckinId, Location, LocationDetails, MAX_SAFE_INTEGER,
-    NewCheckin, Visit,
-};
+use crate::domain::{CLOCK_TOLERANCE_MS, Location};
 
 /// Reads one file after the other, and remembers what it saw, so that ids and addresses are told
 /// apart across all of them.
 #[derive(Debug, Default)]
 pub struct Importer {
-    import: Import,
+    pub(super) import: Import,
     /// No time is later, in milliseconds since 1970.
     latest_ms: u64,
     counts: Counts,
@@ -37,7 +33,7 @@ pub struct Importer {
     left_out_fields: Vec<RecordError>,
     hours: HoursForm,
     clocks: Vec<(Arc<str>, Clock)>,
-    seen: Seen,
+    pub(super) seen: Seen,
 }
 
 /// Check-ins of exports that are left out, because not everybody was to see them.
@@ -136,7 +132,13 @@ impl Importer {
         if table::is_table(file, text) {
             self.add_table(&of_file, text);
         } else if let Some(items) = swarm::items(text) {
-            self.add_visits(&of_file, items);
+            match items {
+                Ok(items) => self.add_visits(&of_file, items),
+                Err(rule) => {
+                    self.counts.damaged_files += 1;
+                    self.report(&of_file, Some("items"), rule);
+                }
+            }
         } else {
             self.add_sections(&of_file, text);
         }
@@ -185,30 +187,6 @@ impl Importer {
         &self.clocks
     }
 
-    /// Adds a check-in that was made at this time, under an id of its own.
-    fn add_visit(&mut self, place: RecordPlace, time_ms: u64, checkin: NewCheckin) {
-        let checkin = checkin.with_id(visit_id(time_ms, checkin));
-        match claim(&mut self.seen.checkins, checkin.id, &place) {
-            Ok(()) => self.import.checkins.push(checkin),
-            Err(Rule::SameId { other }) => self.report(&place, None, Rule::SameVisit { other }),
-            Err(rule) => self.report(&place, None, rule),
-        }
-    }
-
-    /// Adds a check-in that was made at Swarm, where it has this id. It may be there often: exports
-    /// overlap.
-    pub(super) fn add_swarm_visit(
-        &mut self,
-        place: RecordPlace,
-        swarm_id: Option<String>,
-        time_ms: u64,
-        checkin: NewCheckin,
-    ) {
-        let checkin = checkin.with_id(visit_id(time_ms, checkin));
-        self.seen.visits.entry(checkin.id).or_insert(place);
-        self.import.visits.push(Visit { checkin, swarm_id });
-    }
-
     /// Notes that something is wrong that only its caller could see.
     pub fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
         let (place, field) = (place.clone(), field.map(str::to_owned));
@@ -225,7 +203,7 @@ impl Importer {
             Ok(Entries(entries)) => entries,
             Err(error) => {
                 self.counts.damaged_files += 1;
-                return self.report(of_file, None, Rule::malformed(&error));
+                return self.report(of_file, None, Rule::malformed(text, &error));
             }
         };
         let mut fields = Fields::new(entries, self.latest_ms);
@@ -273,7 +251,7 @@ impl Importer {
             entries.into_iter().find(|(name, _)| name == "hours").map(|(_, raw)| raw)
         });
         let days = hours.flat_map(|raw| value::days(raw).unwrap_or_default()).flatten();
-        let texts: Vec<String> = days.map(|(_, text)| text).collect();
+        let texts: Vec<String> = days.filter_map(|(_, text)| text.ok()).collect();
         match door::clock(texts.iter().map(String::as_str)) {
             Some(clock) => {
                 self.clocks.push((Arc::clone(file), clock));
@@ -318,78 +296,17 @@ impl Importer {
                 }
                 Ok(Some(visit)) => self.visits.push(visit),
                 Ok(None) => self.not_public.private += 1,
-                Err((field, rule)) => self.report(&place, Some(field), rule),
+                Err((field, rule)) => self.report(&place, field, rule),
             }
         }
     }
 
-    fn add_user(&mut self, place: RecordPlace, raw: &RawValue) {
-        let Some(user) = self.read(&place, raw, records::user) else {
-            return;
-        };
-        let email = user.email.canonical();
-        match self.seen.emails.get(&email) {
-            Some((other_user, other)) if *other_user != user.id => {
-                let (other_user, other) = (*other_user, other.clone());
-                let rule = Rule::SameEmail { user: user.id, other_user, other };
-                self.report(&place, Some("email"), rule);
-            }
-            _ => match claim(&mut self.seen.users, user.id, &place) {
-                Ok(()) => {
-                    self.seen.emails.insert(email, (user.id, place));
-                    self.import.users.push(user);
-                }
-                Err(rule) => self.report(&place, Some("id"), rule),
-            },
-        }
-    }
-
-    fn add_location(&mut self, place: RecordPlace, raw: &RawValue) {
-        let Some(location) = self.read(&place, raw, records::location) else {
-            return;
-        };
-        match claim(&mut self.seen.locations, location.id, &place) {
-            Ok(()) => self.import.locations.push(location),
-            Err(rule) => self.report(&place, Some("id"), rule),
-        }
-    }
-
-    fn add_details(&mut self, place: RecordPlace, raw: &RawValue, clock: Clock) {
-        let Some(DetailsRecord { details, days }) = self.read(&place, raw, records::details) else {
-            return;
-        };
-        if let Err(rule) = claim(&mut self.seen.details, details.id, &place) {
-            return self.report(&place, Some("id"), rule);
-        }
-        let (hours, wrong) = door::week(days, clock);
-        wrong.into_iter().for_each(|rule| self.leave_out(&place, "hours", Rule::Value(rule)));
-        self.import.details.push(LocationDetails { hours, ..details });
-    }
-
-    fn add_checkin(&mut self, place: RecordPlace, raw: &RawValue) {
-        let record = self.read(&place, raw, records::checkin);
-        self.add_checkin_record(place, record);
-    }
-
-    fn add_checkin_record(&mut self, place: RecordPlace, record: Option<CheckinRecord>) {
-        let Some(CheckinRecord { id, time_ms, checkin }) = record else {
-            return;
-        };
-        let Some(id) = id else {
-            return self.add_visit(place, time_ms, checkin);
-        };
-        match claim(&mut self.seen.checkins, id, &place) {
-            Ok(()) => self.import.checkins.push(Checkin { time_ms, ..checkin.with_id(id) }),
-            Err(rule) => self.report(&place, Some("id"), rule),
-        }
-    }
-
-    fn leave_out(&mut self, place: &RecordPlace, field: &str, rule: Rule) {
+    pub(super) fn leave_out(&mut self, place: &RecordPlace, field: &str, rule: Rule) {
         let (place, field) = (place.clone(), Some(field.to_owned()));
         self.left_out_fields.push(RecordError { place, field, rule });
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         place: &RecordPlace,
         raw: &RawValue,
@@ -424,14 +341,4 @@ impl Importer {
         }
         record.filter(|_| right)
     }
-}
-
-/// The id of a check-in that comes without one: the same one whenever it is loaded, and another for
-/// every other visit of that millisecond, whoever's and in whichever file.
-fn visit_id(time_ms: u64, checkin: NewCheckin) -> CheckinId {
-    let NewCheckin { user, location, stars } = checkin;
-    let hash = Sha256::digest(format!("{user} {location} {stars}"));
-    let seq = hash.iter().take(8).fold(0, |seq, byte| seq << 8 | u64::from(*byte));
-    // As large as JavaScript can hold.
-    CheckinId { ms: time_ms, seq: seq & MAX_SAFE_INTEGER }
 }

@@ -33,12 +33,12 @@
 //! | --- | --- |
 //! | `id` of a user or a place | at most 2^52: new accounts and places get the ids behind the highest |
 //! | `id` of a check-in | may be absent where there is a `time` |
-//! | `time` | RFC 3339, or milliseconds since 1970; when it is not given, the id says it. Neither is later than now |
+//! | `time` | RFC 3339, or milliseconds since 1970; when it is not given, the id says it. Neither is before the year 2000 or later than now |
 //! | `locationName` `longitude` `latitude` of a check-in | may be there, as our exports have them, and are not used |
 //! | `lastName` | may be empty |
 //! | `password` | an argon2 PHC string or a bcrypt hash is kept; what looks like a hash of another kind or like the mark of a locked account, or costs too much to check, is refused; anything else is the password itself, of at least 8 characters |
 //! | `numCheckins` `numStars` | 0 unless given; at most five stars a check-in |
-//! | `lastCheckin` `lastSeenAt` | absent, `null`, empty or 0 before the first check-in |
+//! | `lastCheckin` `lastSeenAt` | absent, `null`, empty or 0 before the first check-in; `lastCheckin` is from the year 2000 on |
 //! | `averageStars` | may be there, from 0 to 5, and is not used: it follows from the other two |
 //! | `website` `phone` `socials` | absent, `null` or empty when there is none |
 //! | `socials` | network and handle, as one object or as a list of objects |
@@ -63,6 +63,7 @@ mod records;
 mod seen;
 mod swarm;
 mod table;
+mod time;
 mod value;
 
 #[cfg(test)]
@@ -71,7 +72,7 @@ mod other_files_tests;
 mod tests;
 
 pub use door::{Clock, HoursForm};
-pub use error::{Position, RecordError, RecordPlace, Rule, Section};
+pub use error::{Position, RecordError, RecordPlace, Rule, Section, day_names};
 pub use figures::take_out_checkins;
 pub use importer::{Counts, Importer, NotPublic};
 pub use matching::{Places, Venues, add_visits};

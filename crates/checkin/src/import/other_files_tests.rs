@@ -46,11 +46,13 @@ fn a_visit_has_the_same_id_whenever_it_is_loaded() {
 
 #[test]
 fn an_id_and_a_time_may_stand_together() {
-    let text = "id,time,userId,locationId,starRating\n9-4,5,1,2,3\n8-1,,1,2,3\n";
+    let text = "id,time,userId,locationId,starRating\n\
+        1609602085009-4,1609602085005,1,2,3\n1609602085008-1,,1,2,3\n";
     let (import, errors) = import("a.csv", text);
     assert_eq!(errors, [""; 0]);
     let times: Vec<_> = import.checkins.iter().map(|c| (c.id.to_string(), c.time_ms)).collect();
-    assert_eq!(times, [("9-4".to_owned(), 5), ("8-1".to_owned(), 8)]);
+    let expected = [("1609602085009-4", 1_609_602_085_005), ("1609602085008-1", 1_609_602_085_008)];
+    assert_eq!(times, expected.map(|(id, time_ms)| (id.to_owned(), time_ms)));
 }
 
 #[test]
@@ -78,19 +80,20 @@ fn wrong_columns_are_named_and_nothing_is_taken() {
 #[test]
 fn wrong_rows_have_their_line_and_the_rest_is_taken() {
     let text = "id,userId,locationId,starRating\n1-0,1,2,3\n\"2-0\",1,2,6\n3-0,1,2\n,1,2,3\n\
-        4-0,x,2,3\n1-0,1,2,3\n5-0,1,2,\"\n6\"\n7-0,1,2,3\n";
-    let (import, errors) = import("a.csv", text);
+        4-0,x,2,3\n1-0,1,2,3\n5-0,1,2,\"\n6\"\n7-0,1,2,3\n"
+        .replace("-0", "609602085397-0");
+    let (import, errors) = import("a.csv", &text);
     let ids: Vec<_> = import.checkins.iter().map(|checkin| checkin.id.to_string()).collect();
-    assert_eq!(ids, ["1-0", "7-0"]);
+    assert_eq!(ids, ["1609602085397-0", "7609602085397-0"]);
     assert_eq!(
         errors,
         [
             "a.csv: line 3, starRating: must be an integer from 0 to 5",
             "a.csv: line 4: must have 4 cells, as many as there are columns",
-            "a.csv: line 5, id: must be given",
-            "a.csv: line 6, userId: must be an integer",
+            "a.csv: line 5, id: must be given where there is no time",
+            "a.csv: line 6, userId: must be an integer from 1 to 9007199254740991",
             "a.csv: line 7, id: must not be the id of a.csv: line 2, too",
-            "a.csv: line 8, starRating: must be an integer",
+            "a.csv: line 8, starRating: must be an integer from 0 to 5",
         ]
     );
 }
@@ -132,8 +135,8 @@ fn an_export_is_read_as_far_as_it_says_enough() {
             "checkins1.json: items[2].venue.location: must be given",
             "checkins1.json: items[3].createdAt: must be a time like 2016-01-01 12:00:00, \
              or seconds since 1970",
-            "checkins1.json: items[4].venue.name: must be given",
-            "checkins1.json: items[5].createdAt: must be given",
+            "checkins1.json: items[4].venue: must be given",
+            "checkins1.json: items[5]: must be an object",
         ]
     );
     let [place] = made.as_slice() else { panic!("{made:?}") };
@@ -190,16 +193,23 @@ fn what_is_not_for_everybody_is_left_out() {
         assert_eq!((import.visits.len(), made.len()), (loaded, loaded));
         (private, for_friends)
     };
-    for public in ["", r#", "private": false"#, r#", "visibility": "public""#] {
+    for public in [
+        "",
+        r#", "private": false"#,
+        // As programs write it that save an export again.
+        r#", "private": null, "visibility": null"#,
+        r#", "private": 0"#,
+        r#", "private": "false""#,
+        r#", "visibility": "public""#,
+    ] {
         assert_eq!(left_out(public), (0, 0), "{public}");
     }
     for private in [
         r#", "private": true"#,
         r#", "private": "yes""#,
-        r#", "private": "false""#,
         r#", "private": 1"#,
-        r#", "private": 0"#,
-        r#", "private": null"#,
+        r#", "offTheGrid": true"#,
+        r#", "off_the_grid": "yes""#,
         r#", "private": {}"#,
         r#", "private": true, "private": false"#,
         r#", "private": false, "visibility": "private""#,
@@ -207,13 +217,14 @@ fn what_is_not_for_everybody_is_left_out() {
         r#", "is_private": true"#,
         r#", "isPrivate": true"#,
         r#", "visibility": "Private""#,
-        r#", "visibility": null"#,
         r#", "visibility": """#,
         r#", "visibility": ["public"]"#,
         r#", "private": true, "visibility": "closeFriends""#,
         // Somebody's home.
         r#", "venue": {"name": "Home", "private": true}"#,
         r#", "venue": {"name": "Home", "location": {"lat": 1, "lng": 2, "isFuzzed": true}}"#,
+        // It cannot be told who may see it.
+        r#", "venue": {"name": "Q", "location": {"\ud83d": 1}}"#,
         // Whatever else is wrong: nothing is said about it.
         r#", "private": true, "createdAt": "x""#,
     ] {
@@ -240,5 +251,99 @@ fn ids_of_swarm_are_short_texts() {
         let (.., errors) = visits(&item(id), Some(Category::Bar));
         let rule = "checkins1.json: items[0].id: must be a text of at most 100 characters";
         assert!(errors[0].starts_with(rule) && errors.len() == 1, "{id}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_wrong_field_of_an_export_is_told_what_it_must_be() {
+    let form = "must be a time like 2016-01-01 12:00:00, or seconds since 1970";
+    let early = "must be seconds since 1970, from the year 2000 on, or a time like";
+    let past = "must not be before the year 2000";
+    let (latitude, longitude) = ("must be a number from -90 to 90", "must be a number from -180");
+    for (field, value, place, rule) in [
+        ("createdAt", "\"soon\"", ".createdAt", form),
+        ("createdAt", "true", ".createdAt", form),
+        ("createdAt", "0", ".createdAt", early),
+        ("createdAt", "-5", ".createdAt", early),
+        ("createdAt", "45000", ".createdAt", early),
+        (
+            "createdAt",
+            "1451649601000",
+            ".createdAt",
+            "must be in seconds since 1970, and looks like",
+        ),
+        ("createdAt", "\"1999-12-31 23:59:59\"", ".createdAt", past),
+        ("createdAt", "\"1969-12-31T23:59:59Z\"", ".createdAt", past),
+        ("createdAt", "null", ".createdAt", "must be given"),
+        ("lat", "95", ".lat", latitude),
+        ("lat", "\"52.37\"", ".lat", latitude),
+        ("lat", "1e999", ".lat", latitude),
+        ("lng", "-180.5", ".lng", longitude),
+        ("lng", "null", ".lng", "must be given"),
+        ("venue", "\"Q\"", ".venue", "must be an object"),
+        ("venue", "null", ".venue", "must be given"),
+        ("venue", "{}", ".venue.name", "must be given"),
+        ("venue", "{\"name\": 7}", ".venue.name", "must be a text"),
+        ("venue", "{\"name\": \" \"}", ".venue.name", "must not be empty or blank"),
+        ("venue", "{\"name\": \"\\ud83d\"}", ".venue.name", "must not contain half a character"),
+    ] {
+        let item: Vec<String> = [("createdAt", "1451649601"), ("lat", "1"), ("lng", "2")]
+            .into_iter()
+            .chain([("venue", "{\"name\": \"Q\"}")])
+            .map(|(name, right)| format!("{name:?}: {}", if name == field { value } else { right }))
+            .collect();
+        // A second check-in, so that it is one of Swarm's whatever the first says.
+        let list = format!("[{{{}}}, {{\"createdAt\": 1, \"private\": true}}]", item.join(", "));
+        let (import, _, errors) = visits(&list, Some(Category::Bar));
+        let start = format!("checkins1.json: items[0]{place}: {rule}");
+        assert!(errors.len() == 1 && errors[0].starts_with(&start), "{errors:?}: {start}");
+        assert_eq!(import.visits.len(), 0);
+    }
+    let location = |location: &str| {
+        let item = format!(
+            r#"[{{"createdAt": 1451649601, "venue": {{"name": "Q", "location": {location}}}}}]"#
+        );
+        visits(&item, Some(Category::Bar)).2.concat()
+    };
+    for (text, rule) in [
+        ("{}", "venue.location: must be given"),
+        ("7", "venue.location: must be an object"),
+        (r#"{"lat": 95, "lng": 5}"#, "venue.location.lat: must be a number from -90 to 90"),
+        (r#"{"lat": 5}"#, "venue.location.lng: must be given"),
+    ] {
+        assert!(location(text).contains(rule), "{text}: {}", location(text));
+    }
+}
+
+#[test]
+fn what_an_export_says_beside_what_is_needed_may_be_anything() {
+    let deep = "[".repeat(500) + &"]".repeat(500);
+    for (field, time) in [
+        ("\"shout\": \"cut in the middle \\ud83d\"", "1451649601"),
+        ("\"score\": 1e999", "1451649601.0"),
+        (&format!("\"deep\": {deep}"), "\"1451649601\""),
+        ("\"lat\": 95", "\"2016-01-01 12:00:01\""),
+    ] {
+        let venue = r#"{"name": "Q", "location": {"lat": 1, "lng": 2}}"#;
+        let list = format!("[{{{field}, \"createdAt\": {time}, \"venue\": {venue}}}]");
+        let (import, _, errors) = visits(&list, Some(Category::Bar));
+        assert_eq!(errors, [""; 0], "{field}");
+        assert_eq!(import.visits[0].checkin.time_ms, 1_451_649_601_000, "{field}");
+    }
+}
+
+#[test]
+fn an_export_is_told_from_our_own_files() {
+    let item = r#"{"createdAt": 1451649601, "lat": 1, "lng": 2, "venue": {"name": "Q"}}"#;
+    // One check-in that is broken does not hide the others.
+    let (import, _, errors) = visits(&format!("[7, {item}]"), Some(Category::Bar));
+    assert_eq!((import.visits.len(), errors.len()), (1, 1));
+    for (text, error) in [
+        (r#"{"items": 7}"#.to_owned(), "items: must be a list"),
+        (format!(r#"{{"items": [], "items": [{item}]}}"#), "items: must be given once"),
+        (format!(r#"{{"items": [{item}], "users": [7]}}"#), "users[0]: must be an object"),
+    ] {
+        let errors = visits(&text, Some(Category::Bar)).2;
+        assert_eq!(errors[0], format!("checkins1.json: {error}"));
     }
 }

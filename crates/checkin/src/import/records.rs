@@ -6,11 +6,12 @@ use serde_json::value::RawValue;
 use unicode_normalization::UnicodeNormalization;
 
 use super::fields::Fields;
-use super::value;
+use super::value::Day;
+use super::{time, value};
 use crate::domain::{
-    CheckinId, Email, Location, LocationDetails, LocationId, MAX_PASSWORD_BYTES, MAX_SAFE_INTEGER,
+    CheckinId, Email, Location, LocationDetails, LocationId, MAX_PASSWORD_BYTES,
     MIN_PASSWORD_CHARS, NewCheckin, OpeningHours, PasswordHash, PasswordHashError, StarRating,
-    User, UserId, Weekday,
+    User, UserId,
 };
 
 /// A user whose password may still have to be hashed.
@@ -83,8 +84,8 @@ pub(super) fn user(fields: &mut Fields<'_>) -> Option<UserRecord> {
     let last_name = fields.required("lastName", value::name_or_empty);
     let email = fields.required("email", value::parsed);
     let password = fields.required("password", password);
-    let num_checkins = fields.optional("numCheckins", value::whole);
-    let last_checkin = fields.optional("lastCheckin", value::moment);
+    let num_checkins = fields.optional("numCheckins", value::count);
+    let last_checkin = fields.optional("lastCheckin", time::last_time);
     let last_seen_at = fields.optional("lastSeenAt", value::last_place);
     fields.check_time("lastCheckin", last_checkin.flatten());
     Some(UserRecord {
@@ -122,8 +123,8 @@ pub(super) fn location(fields: &mut Fields<'_>) -> Option<Location> {
     let name = fields.required("name", value::name);
     let category = fields.required("category", value::parsed);
     let coordinates = fields.required("location", value::parsed);
-    let num_checkins = fields.optional("numCheckins", value::whole);
-    let num_stars = fields.optional("numStars", value::whole);
+    let num_checkins = fields.optional("numCheckins", value::count);
+    let num_stars = fields.optional("numStars", value::count);
     fields.optional("averageStars", value::average);
     let location = Location {
         id: id?,
@@ -143,7 +144,7 @@ pub(super) fn location(fields: &mut Fields<'_>) -> Option<Location> {
 /// Details whose hours are to be read on a clock.
 pub(super) struct DetailsRecord {
     pub(super) details: LocationDetails,
-    pub(super) days: Vec<Result<(Weekday, String), String>>,
+    pub(super) days: Vec<Day>,
 }
 
 pub(super) fn details(fields: &mut Fields<'_>) -> Option<DetailsRecord> {
@@ -173,22 +174,19 @@ pub(super) struct CheckinRecord {
 
 /// What our own exports say of the place beside its id is looked at and not used.
 pub(super) fn checkin(fields: &mut Fields<'_>) -> Option<CheckinRecord> {
-    let id = fields.optional("id", value::optional::<CheckinId>);
-    let time_ms = fields.optional("time", value::time);
+    let id = fields.optional("id", time::id);
+    let time_ms = fields.optional("time", time::time);
     let user = fields.required("userId", value::id);
     let location = fields.required("locationId", value::id);
     let stars = fields.required("starRating", value::stars);
     fields.optional("locationName", value::any_text);
-    fields.optional("longitude", value::degrees);
-    fields.optional("latitude", value::degrees);
+    fields.optional("longitude", value::longitude);
+    fields.optional("latitude", value::latitude);
     fields.check_time("time", time_ms.flatten());
-    if id.flatten().is_some_and(|id| id.seq > MAX_SAFE_INTEGER) {
-        fields.error("id", "must have a sequence number of at most 9007199254740991");
-    }
     fields.check_time("id", id.flatten().map(|id| id.ms));
     let (id, time_ms) = (id?, time_ms?);
     let Some(time_ms) = time_ms.or(id.map(|id| id.ms)) else {
-        fields.missing("id");
+        fields.error("id", "must be given where there is no time");
         return None;
     };
     let checkin = NewCheckin { user: user?, location: location?, stars: stars? };

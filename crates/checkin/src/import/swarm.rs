@@ -4,15 +4,13 @@
 //! unless it is needed. Needed are the time (`createdAt`, UTC, as a text or in seconds) and a venue
 //! with its name and its coordinates.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::error::{RecordPlace, Rule};
+use super::error::{RecordPlace, Rule, Section};
 use super::fields::Entries;
 use super::matching::name_key;
+use super::value::Outcome;
+use super::{time, value};
 use crate::domain::Coordinates;
 
 /// Several times as long as Swarm's are.
@@ -38,7 +36,7 @@ pub struct SwarmVisit {
 pub enum Visibility {
     /// Nothing says that anybody may not.
     Public,
-    /// Friends: what Swarm shares by default.
+    /// Friends: what Swarm says of every check-in that is not private, since 2014.
     Friends,
     /// Its owner alone, or it cannot be told who.
     Private,
@@ -66,60 +64,112 @@ impl Venue {
     }
 }
 
-/// The check-ins of a file that is such an export: an object with `items`, or a list of check-ins.
-pub(super) fn items(text: &str) -> Option<Vec<&RawValue>> {
+/// The check-ins of a file that is such an export: an object with `items` and no list of ours, or a
+/// list of check-ins.
+pub(super) fn items(text: &str) -> Option<Result<Vec<&RawValue>, Rule>> {
     if text.trim_start().starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-        let first: Value = serde_json::from_str(items.first()?.get()).ok()?;
-        return first.get("createdAt").is_some().then_some(items);
+        let is_checkin = |item: &&RawValue| {
+            value::entries(item).is_ok_and(|item| item.get("createdAt").is_some())
+        };
+        return items.iter().any(is_checkin).then_some(Ok(items));
     }
     let Entries(entries) = serde_json::from_str(text).ok()?;
-    let (_, items) = entries.into_iter().find(|(name, _)| name == "items")?;
-    serde_json::from_str(items.get()).ok()
+    let is_ours = |name: &str| Section::ALL.iter().any(|section| section.as_str() == name);
+    if entries.iter().any(|(name, _)| is_ours(name)) {
+        return None;
+    }
+    let mut items = entries.into_iter().filter(|(name, _)| name == "items");
+    match (items.next(), items.next()) {
+        (None, _) => None,
+        (Some((_, items)), None) => Some(value::list(items).map_err(Rule::Value)),
+        (Some(_), Some(_)) => Some(Err(Rule::Twice)),
+    }
 }
 
-/// One check-in, or the field that is wrong; nothing if it is private, whatever else it says.
-pub(super) fn visit(
-    raw: &RawValue,
-    place: RecordPlace,
-) -> Result<Option<SwarmVisit>, (&'static str, Rule)> {
+/// A field that is wrong, or nothing if the item is, and the rule.
+type Wrong = (Option<&'static str>, Rule);
+
+/// One check-in, or what is wrong with it; nothing if it is private, whatever else it says.
+///
+/// Only the fields that are needed are read: in the others anything may stand.
+pub(super) fn visit(raw: &RawValue, place: RecordPlace) -> Result<Option<SwarmVisit>, Wrong> {
     let visibility = visibility(raw, NESTED);
     if visibility == Visibility::Private {
         return Ok(None);
     }
-    let item: Value = serde_json::from_str(raw.get()).unwrap_or_default();
-    let time_ms = match item.get("createdAt") {
-        None | Some(Value::Null) => return Err(("createdAt", Rule::Missing)),
-        Some(time) => milliseconds(time).ok_or_else(|| {
-            let rule = "must be a time like 2016-01-01 12:00:00, or seconds since 1970";
-            ("createdAt", Rule::Value(rule.to_owned()))
-        })?,
+    let item = value::entries(raw).map_err(|rule| (None, Rule::Value(rule)))?;
+    let time_ms = needed(&item, "createdAt", "createdAt", time::swarm_time)?;
+    let venue = needed(&item, "venue", "venue", value::entries)?;
+    let name = needed(&venue, "name", "venue.name", name)?;
+    let coordinates = match (coordinates_of_venue(&venue), coordinates(&item, ["lat", "lng"])) {
+        (Ok(Some(point)), _) | (_, Ok(Some(point))) => point,
+        (Err(wrong), _) | (_, Err(wrong)) => return Err(wrong),
+        (Ok(None), Ok(None)) => return Err((Some("venue.location"), Rule::Missing)),
     };
-    let name = item.pointer("/venue/name").and_then(Value::as_str).map(str::trim);
-    let name = name.filter(|name| !name.is_empty()).ok_or(("venue.name", Rule::Missing))?;
-    let of_venue = item.pointer("/venue/location").and_then(coordinates);
-    let coordinates = of_venue.or_else(|| coordinates(&item));
-    let coordinates = coordinates.ok_or(("venue.location", Rule::Missing))?;
-    let id = id(item.get("id")).map_err(|rule| ("id", rule))?;
-    let venue_id = self::id(item.pointer("/venue/id")).map_err(|rule| ("venue.id", rule))?;
-    let venue = Venue { id: venue_id, name: name.to_owned(), coordinates };
+    let id = id(&item, "id")?;
+    let venue = Venue { id: self::id(&venue, "venue.id")?, name, coordinates };
     Ok(Some(SwarmVisit { place, id, time_ms, venue, visibility }))
 }
 
+/// Reads a value that must be there; errors call it `field`.
+fn needed<'a, T>(
+    object: &Entries<'a>,
+    name: &str,
+    field: &'static str,
+    read: fn(&'a RawValue) -> Outcome<T>,
+) -> Result<T, Wrong> {
+    let raw = object.get(name).ok_or((Some(field), Rule::Missing))?;
+    read(raw).map_err(|rule| (Some(field), Rule::Value(rule)))
+}
+
+fn name(raw: &RawValue) -> Outcome<String> {
+    let name = value::text(raw)?.trim().to_owned();
+    if name.is_empty() { Err("must not be empty or blank".to_owned()) } else { Ok(name) }
+}
+
 /// An id of the other service; absent, `null` and empty mean that there is none.
-fn id(value: Option<&Value>) -> Result<Option<String>, Rule> {
-    let id = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(id)) => id.clone(),
-        Some(Value::Number(id)) => id.to_string(),
-        Some(_) => " ".to_owned(),
+fn id(object: &Entries<'_>, field: &'static str) -> Result<Option<String>, Wrong> {
+    let Some(raw) = object.get("id") else {
+        return Ok(None);
     };
-    if id.chars().count() > MAX_ID_CHARS || id.chars().any(|c| c.is_whitespace() || c.is_control())
-    {
+    let id = value::written(raw);
+    let is_id = raw.get().starts_with('"') || value::number(&id).is_some();
+    let is_clean = !id.chars().any(|c| c.is_whitespace() || c.is_control());
+    if !is_id || !is_clean || id.chars().count() > MAX_ID_CHARS {
         let rule = format!("must be a text of at most {MAX_ID_CHARS} characters without blanks");
-        return Err(Rule::Value(rule));
+        return Err((Some(field), Rule::Value(rule)));
     }
-    Ok(Some(id).filter(|id| !id.is_empty()))
+    Ok(Some(id.into_owned()).filter(|id| !id.is_empty()))
+}
+
+fn coordinates_of_venue(venue: &Entries<'_>) -> Result<Option<Coordinates>, Wrong> {
+    if venue.get("location").is_none() {
+        return Ok(None);
+    }
+    let location = needed(venue, "location", "venue.location", value::entries)?;
+    coordinates(&location, ["venue.location.lat", "venue.location.lng"])
+}
+
+/// The point that an object has as `lat` and `lng`; none if it has neither.
+fn coordinates(
+    of: &Entries<'_>,
+    [latitude, longitude]: [&'static str; 2],
+) -> Result<Option<Coordinates>, Wrong> {
+    if of.get("lat").is_none() && of.get("lng").is_none() {
+        return Ok(None);
+    }
+    let latitude = needed(of, "lat", latitude, |raw| degrees(raw, 90.0))?;
+    let longitude = needed(of, "lng", longitude, |raw| degrees(raw, 180.0))?;
+    let point = Coordinates::new(longitude, latitude);
+    point.map(Some).map_err(|rule| (Some("venue.location"), Rule::Value(rule.to_string())))
+}
+
+fn degrees(raw: &RawValue, most: f64) -> Outcome<f64> {
+    let degrees: Option<f64> = serde_json::from_str(raw.get()).ok();
+    degrees
+        .filter(|degrees| degrees.abs() <= most)
+        .ok_or_else(|| format!("must be a number from -{most} to {most}"))
 }
 
 /// How deep an item says who can see it: in itself, in its venue, and in the venue's location.
@@ -128,21 +178,29 @@ const NESTED: usize = 2;
 /// The narrowest that any field says. All of equal name count: one that is said to be private and
 /// then not is private.
 fn visibility(object: &RawValue, nested: usize) -> Visibility {
-    let Ok(Entries(entries)) = serde_json::from_str(object.get()) else {
-        return Visibility::Public;
+    let Ok(Entries(entries)) = value::entries(object) else {
+        // What an object says that cannot be read is not known.
+        let is_object = object.get().starts_with('{');
+        return if is_object { Visibility::Private } else { Visibility::Public };
     };
     let of_field = |(name, value): (String, &RawValue)| {
         match name.to_lowercase().replace(['_', '-'], "").as_str() {
             "venue" | "location" if nested > 0 => visibility(value, nested - 1),
             // A fuzzed location is that of somebody's home.
-            "private" | "isprivate" | "offthegrid" | "isfuzzed" if value.get() != "false" => {
+            "private" | "isprivate" | "offthegrid" | "isfuzzed" if !is_no(value) => {
                 Visibility::Private
             }
-            "visibility" => shared_with(value),
+            "visibility" if value.get() != "null" => shared_with(value),
             _ => Visibility::Public,
         }
     };
     entries.into_iter().map(of_field).max().unwrap_or(Visibility::Public)
+}
+
+/// Whether a value is false in any of the spellings that programs have for it. `null` says nothing.
+fn is_no(value: &RawValue) -> bool {
+    let text = value::written(value).to_lowercase();
+    matches!(text.as_str(), "false" | "no" | "0" | "null")
 }
 
 fn shared_with(value: &RawValue) -> Visibility {
@@ -152,20 +210,4 @@ fn shared_with(value: &RawValue) -> Visibility {
         "closefriends" | "friends" => Visibility::Friends,
         _ => Visibility::Private,
     }
-}
-
-fn milliseconds(time: &Value) -> Option<u64> {
-    if let Some(seconds) = time.as_u64() {
-        return seconds.checked_mul(1000).filter(|ms| i64::try_from(*ms).is_ok());
-    }
-    let text = time.as_str()?;
-    let time = text
-        .parse::<Timestamp>()
-        .or_else(|_| text.parse::<DateTime>().and_then(|time| TimeZone::UTC.to_timestamp(time)));
-    u64::try_from(time.ok()?.as_millisecond()).ok()
-}
-
-fn coordinates(of: &Value) -> Option<Coordinates> {
-    let degrees = |name| of.get(name).and_then(Value::as_f64);
-    Coordinates::new(degrees("lng")?, degrees("lat")?).ok()
 }

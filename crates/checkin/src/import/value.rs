@@ -3,10 +3,11 @@
 //! The raw text, and not a parsed number: `1`, `1.0` and `1e0` are three spellings, and only the
 //! first is an id in every program that shares the store.
 
+use std::borrow::Cow;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::fields::Entries;
@@ -23,25 +24,65 @@ const MAX_DESCRIPTION_CHARS: usize = 4000;
 /// More networks than anybody keeps up with.
 const MAX_SOCIALS: usize = 20;
 
+/// JSON can name one half of a character that has two (a surrogate pair).
+const HALF_A_CHARACTER: &str = "must not contain half a character, such as \\ud83d alone";
+
 pub(super) type Outcome<T> = Result<T, String>;
 
 pub(super) fn text(raw: &RawValue) -> Outcome<String> {
-    serde_json::from_str(raw.get()).map_err(|_| "must be a text".to_owned())
+    serde_json::from_str(raw.get()).map_err(|_| match raw.get().starts_with('"') {
+        true => HALF_A_CHARACTER.to_owned(),
+        false => "must be a text".to_owned(),
+    })
+}
+
+/// What a number or a text says, and anything else as JSON has it.
+pub(super) fn written(raw: &RawValue) -> Cow<'_, str> {
+    text(raw).map_or(Cow::Borrowed(raw.get()), Cow::Owned)
+}
+
+/// A number in any spelling.
+pub(super) fn number(text: &str) -> Option<f64> {
+    // The parser also takes words, such as `inf`.
+    let is_numeric = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
+    text.trim().parse().ok().filter(|_| text.trim().chars().all(is_numeric))
+}
+
+/// A whole number in its one spelling, as [`decimal`] has it; the largest there is for one that is
+/// larger.
+pub(super) fn digits(text: &str) -> Option<u64> {
+    let is_long = text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() > 19;
+    decimal(text).or_else(|| (is_long && !text.starts_with('0')).then_some(u64::MAX))
 }
 
 /// A whole number, written as a number or as a string of digits.
-pub(super) fn whole(raw: &RawValue) -> Outcome<u64> {
-    let digits = raw.get();
-    let digits = digits.strip_prefix('"').and_then(|s| s.strip_suffix('"')).unwrap_or(digits);
-    match decimal(digits) {
-        Some(number) if number <= MAX_SAFE_INTEGER => Ok(number),
-        Some(_) => Err(format!("must be at most {MAX_SAFE_INTEGER}")),
-        None => Err("must be an integer".to_owned()),
+fn integer(raw: &RawValue, range: RangeInclusive<u64>) -> Outcome<u64> {
+    let (text, (least, most)) = (written(raw), (range.start(), range.end()));
+    match digits(&text) {
+        Some(integer) if range.contains(&integer) => return Ok(integer),
+        Some(_) => {}
+        // Such as `1.0` and `01`.
+        None => {
+            let bounds = *least as f64..=*most as f64;
+            if number(&text).is_some_and(|number| number.fract() == 0.0 && bounds.contains(&number))
+            {
+                return Err(format!(
+                    "must be an integer from {least} to {most}, without a sign, a point, an \
+                     exponent, blanks or leading zeros"
+                ));
+            }
+        }
     }
+    Err(format!("must be an integer from {least} to {most}"))
+}
+
+/// A number of things.
+pub(super) fn count(raw: &RawValue) -> Outcome<u64> {
+    integer(raw, 0..=MAX_SAFE_INTEGER)
 }
 
 pub(super) fn id<T: TryFrom<u64, Error: Display>>(raw: &RawValue) -> Outcome<T> {
-    T::try_from(whole(raw)?).map_err(|error| error.to_string())
+    T::try_from(integer(raw, 1..=MAX_SAFE_INTEGER)?).map_err(|error| error.to_string())
 }
 
 /// The highest id that a file may give a user or a place: new ones get the ids behind the highest,
@@ -50,10 +91,7 @@ const MAX_NEW_ID: u64 = 1 << 52;
 
 /// The id of a user or a place that a file brings along.
 pub(super) fn new_id<T: TryFrom<u64, Error: Display>>(raw: &RawValue) -> Outcome<T> {
-    match whole(raw) {
-        Ok(number) if number > MAX_NEW_ID => Err(format!("must be at most {MAX_NEW_ID}")),
-        _ => id(raw),
-    }
+    integer(raw, 1..=MAX_NEW_ID).and_then(|_| id(raw))
 }
 
 /// Any type of the domain that is written as text.
@@ -87,37 +125,28 @@ pub(super) fn phone(raw: &RawValue) -> Outcome<Option<String>> {
 }
 
 pub(super) fn stars(raw: &RawValue) -> Outcome<StarRating> {
-    StarRating::try_from(whole(raw)?).map_err(|error| error.to_string())
+    let stars = integer(raw, 0..=StarRating::MAX.into())?;
+    StarRating::try_from(stars).map_err(|error| error.to_string())
 }
 
-/// A number from 0 to 5, checked and forgotten.
+/// A number that is checked and forgotten.
+fn checked_number(raw: &RawValue, range: RangeInclusive<f64>) -> Outcome<()> {
+    match number(&written(raw)) {
+        Some(number) if range.contains(&number) => Ok(()),
+        _ => Err(format!("must be a number from {} to {}", range.start(), range.end())),
+    }
+}
+
 pub(super) fn average(raw: &RawValue) -> Outcome<()> {
-    let digits = raw.get().trim_matches('"');
-    match digits.parse::<f64>() {
-        Ok(average) if (0.0..=5.0).contains(&average) => Ok(()),
-        _ => Err("must be a number from 0 to 5".to_owned()),
-    }
+    checked_number(raw, 0.0..=5.0)
 }
 
-/// Empty and 0 mean "never": the hashes of new users hold either.
-pub(super) fn moment(raw: &RawValue) -> Outcome<Option<u64>> {
-    if is_empty(raw) {
-        return Ok(None);
-    }
-    whole(raw).map(|ms| Some(ms).filter(|&ms| ms > 0))
+pub(super) fn longitude(raw: &RawValue) -> Outcome<()> {
+    checked_number(raw, -180.0..=180.0)
 }
 
-/// When a check-in was made: RFC 3339, or milliseconds since 1970. Empty means that its id says it.
-pub(super) fn time(raw: &RawValue) -> Outcome<Option<u64>> {
-    if is_empty(raw) {
-        return Ok(None);
-    }
-    if let Ok(ms) = whole(raw) {
-        return Ok(Some(ms));
-    }
-    let rule = || "must be a time like 2026-11-01T12:00:00Z, or milliseconds since 1970".to_owned();
-    let time: Timestamp = text(raw).ok().and_then(|text| text.parse().ok()).ok_or_else(rule)?;
-    u64::try_from(time.as_millisecond()).map(Some).map_err(|_| rule())
+pub(super) fn latitude(raw: &RawValue) -> Outcome<()> {
+    checked_number(raw, -90.0..=90.0)
 }
 
 /// A text that is not used.
@@ -125,27 +154,16 @@ pub(super) fn any_text(raw: &RawValue) -> Outcome<()> {
     text(raw).map(drop)
 }
 
-/// A number that is checked and forgotten.
-pub(super) fn degrees(raw: &RawValue) -> Outcome<()> {
-    match raw.get().trim_matches('"').parse::<f64>() {
-        Ok(degrees) if degrees.abs() <= 180.0 => Ok(()),
-        _ => Err("must be a number from -180 to 180".to_owned()),
-    }
-}
-
 /// Empty and 0 mean "nowhere".
 pub(super) fn last_place(raw: &RawValue) -> Outcome<Option<LocationId>> {
-    match moment(raw)? {
-        Some(_) => id(raw).map(Some),
-        None => Ok(None),
-    }
+    if is_empty(raw) || digits(&written(raw)) == Some(0) { Ok(None) } else { id(raw).map(Some) }
 }
 
 pub(super) fn optional<T: FromStr<Err: Display>>(raw: &RawValue) -> Outcome<Option<T>> {
     if is_empty(raw) { Ok(None) } else { parsed(raw).map(Some) }
 }
 
-fn is_empty(raw: &RawValue) -> bool {
+pub(super) fn is_empty(raw: &RawValue) -> bool {
     raw.get() == "\"\""
 }
 
@@ -160,7 +178,7 @@ pub(super) fn socials(raw: &RawValue) -> Outcome<Vec<Social>> {
             let handle = name(handle).map_err(|rule| format!("handle {rule}"))?;
             check_line(&network, MAX_NAME_CHARS).map_err(|rule| format!("network {rule}"))?;
             if socials.len() == MAX_SOCIALS {
-                return Err(format!("must be at most {MAX_SOCIALS}"));
+                return Err(format!("must be at most {MAX_SOCIALS} accounts"));
             }
             socials.push(Social { network, handle });
         }
@@ -168,20 +186,23 @@ pub(super) fn socials(raw: &RawValue) -> Outcome<Vec<Social>> {
     Ok(socials)
 }
 
-/// Objects like `{"day": "Monday", "hours": "8-19"}`, each with what is wrong with it.
-pub(super) fn days(raw: &RawValue) -> Outcome<Vec<Outcome<(Weekday, String)>>> {
+/// A day with its hours, or with the rule that these break; without a day, only the rule.
+pub(super) type Day = Result<(Weekday, Outcome<String>), String>;
+
+/// Objects like `{"day": "Monday", "hours": "8-19"}`.
+pub(super) fn days(raw: &RawValue) -> Outcome<Vec<Day>> {
     Ok(list(raw)?.into_iter().map(day).collect())
 }
 
-fn day(raw: &RawValue) -> Outcome<(Weekday, String)> {
+fn day(raw: &RawValue) -> Day {
     let wrong = || "must have only objects with a day and its hours".to_owned();
     let Entries(mut entries) = entries(raw).map_err(|_| wrong())?;
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     match entries.as_slice() {
         [(first, day), (second, hours)] if first == "day" && second == "hours" => {
-            let day: Weekday = parsed(day)?;
-            let hours = text(hours).map_err(|rule| format!("{day} {rule}"))?;
-            Ok((day, hours))
+            let names = Weekday::ALL.map(Weekday::as_str).join(", ");
+            let day = parsed(day).map_err(|_| format!("must have days that are one of {names}"))?;
+            Ok((day, text(hours)))
         }
         _ => Err(wrong()),
     }
@@ -192,5 +213,8 @@ pub(super) fn list(raw: &RawValue) -> Outcome<Vec<&RawValue>> {
 }
 
 pub(super) fn entries(raw: &RawValue) -> Outcome<Entries<'_>> {
-    serde_json::from_str(raw.get()).map_err(|_| "must be an object".to_owned())
+    serde_json::from_str(raw.get()).map_err(|_| match raw.get().starts_with('{') {
+        true => HALF_A_CHARACTER.to_owned(),
+        false => "must be an object".to_owned(),
+    })
 }

@@ -81,7 +81,8 @@ fn a_table_goes_into_an_empty_log_once() {
 #[test]
 fn wrong_rows_are_named_and_the_rest_is_loaded() {
     let site = Site::sqlite();
-    let rows = load(&site, "rows.csv", &format!("{TABLE}soon,77,2,5\n1,9999,2,5\n"), &[]);
+    let rows =
+        load(&site, "rows.csv", &format!("{TABLE}soon,77,2,5\n1451649600000,9999,2,5\n"), &[]);
     says(&rows, "rows.csv: line 5, time: must be a time");
     says(&rows, "rows.csv: line 6, userId: must be the id of a user that exists");
     says(&rows, "check-ins: 3 loaded");

@@ -117,6 +117,10 @@ fn what_is_yet_to_happen_is_refused(site: &Site) {
             "must be in milliseconds".to_owned(),
         ),
         ("f.json", checkin(json!({"id": "18446744073709551615-0"})), &[], format!("id: {late}")),
+        ("l.json", checkin(json!({"time": "9999-12-31T23:00:00Z"})), &[], format!("time: {late}")),
+        ("m.json", checkin(json!({"id": "99999999999999999999-0"})), &[], format!("id: {late}")),
+        ("n.csv", format!("{HEADER}77,1,3,9999-12-31T23:59:59Z\n"), &[], format!("time: {late}")),
+        ("o.csv", format!("{HEADER}77,1,3,1e300\n"), &[], "a whole number of milli".to_owned()),
         (
             "g.json",
             checkin(json!({"id": "5-18446744073709551615"})),

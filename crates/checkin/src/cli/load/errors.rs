@@ -1,8 +1,9 @@
 //! What is wrong in the files, each kind of error once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::import::{Position, RecordError, Rule};
+use crate::domain::Weekday;
+use crate::import::{Position, RecordError, Rule, day_names};
 
 /// Kinds of errors that are shown; the rest is counted.
 const KINDS: usize = 100;
@@ -44,7 +45,21 @@ fn line(group: &[&RecordError]) -> String {
         group.iter().take(PLACES).map(|error| number(error.place.position)).collect();
     let at = if list == "lines" { "lines " } else { "" };
     let more = if group.len() > PLACES { ", …" } else { "" };
-    format!("{file}: {what}{rule} ({} times: {at}{}{more})", group.len(), places.join(", "))
+    let days = match days(group) {
+        days if days.is_empty() => String::new(),
+        days => format!("; {days}"),
+    };
+    format!("{file}: {what}{rule} ({} times: {at}{}{more}{days})", group.len(), places.join(", "))
+}
+
+/// The days of which these errors are, each once.
+fn days(group: &[&RecordError]) -> String {
+    let days = group.iter().flat_map(|error| match &error.rule {
+        Rule::OfDays { days, .. } => days.as_slice(),
+        _ => &[],
+    });
+    let days: BTreeSet<Weekday> = days.copied().collect();
+    day_names(&Vec::from_iter(days))
 }
 
 /// What errors have in common that are one.
@@ -68,6 +83,7 @@ impl Kind {
             Rule::SameId { .. } => "must not be the id of an earlier record".to_owned(),
             Rule::SameVisit { .. } => "must not be the same visit as an earlier one".to_owned(),
             Rule::SameEmail { .. } => "must not be the address of an earlier user".to_owned(),
+            Rule::OfDays { rule, .. } => rule.clone(),
             rule => rule.to_string(),
         };
         let field = error.field.as_ref().map(|field| field.escape_debug().to_string());
@@ -103,16 +119,47 @@ mod tests {
         assert_eq!(
             errors("a.json", &format!(r#"{{"users":[{}]}}"#, users.join(","))),
             [
-                "a.json: users[].id: must be at least 1 (200 times: 0, 1, 2, 3, 4, …)",
+                "a.json: users[].id: must be an integer from 1 to 4503599627370496 (200 times: 0, \
+                 1, 2, 3, 4, …)",
                 "a.json: users[].email: must contain exactly one @ (200 times: 0, 1, 2, 3, 4, …)",
             ]
         );
-        let rows = "userId,locationId,starRating,time\n1,2,6,5\n1,2,7,5\n1,2\n1,2,5,soon\n";
-        let lines = errors("a.csv", rows);
+        let time = "2021-01-02T15:41:25Z";
+        let rows = format!(
+            "userId,locationId,starRating,time\n1,2,6,{time}\n1,2,7,{time}\n1,2\n1,2,5,soon\n"
+        );
+        let lines = errors("a.csv", &rows);
         let rule = "must be an integer from 0 to 5";
         assert_eq!(lines[0], format!("a.csv: starRating: {rule} (2 times: lines 2, 3)"));
         assert_eq!(lines[1], "a.csv: line 4: must have 4 cells, as many as there are columns");
         assert!(lines[2].starts_with("a.csv: line 5, time: must be a time"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_rule_of_opening_hours_names_its_days_once() {
+        let details = |id: u64, tuesday: &str| {
+            format!(
+                r#"{{"id":{id},"description":"Coffee.","hours":[{{"day":"Monday","hours":"x"}},
+                     {{"day":"Tuesday","hours":"{tuesday}"}},{{"day":"Friday","hours":"8-9"}}]}}"#
+            )
+        };
+        let details = [details(1, "x"), details(2, "8-9"), details(3, "9")].join(",");
+        let mut importer = Importer::new(u64::MAX);
+        importer.add_file("a.json", &format!(r#"{{"locationDetails":[{details}]}}"#));
+        let rule = "must be hours like 9-17, 8:30-17:30 or 9am-5pm, 24 hours, or closed";
+        let hours = "a.json: locationDetails[].hours";
+        let missing = "Wednesday, Thursday, Saturday, Sunday";
+        let (lines, shortened) = grouped(importer.left_out_fields());
+        assert_eq!(
+            lines,
+            [
+                format!("{hours}: {rule} (3 times: 0, 1, 2; Monday, Tuesday)"),
+                format!("{hours}: must be given (3 times: 0, 1, 2; {missing})"),
+            ]
+        );
+        assert!(shortened);
+        let all = importer.left_out_fields()[0].to_string();
+        assert_eq!(all, format!("a.json: locationDetails[0].hours: Monday, Tuesday {rule}"));
     }
 
     #[test]

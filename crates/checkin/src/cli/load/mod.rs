@@ -8,14 +8,13 @@ mod swarm;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
 use clap::Args;
 
 use self::store::{Files, load};
 use super::account::Account;
-use super::say;
+use super::{now_ms, say};
 use crate::app::App;
 use crate::config::Common;
 use crate::demo;
@@ -26,7 +25,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   checkin load --demo
   checkin load users.json locations.json
-  checkin load swarm.json --user al@example.com --stars 4 --new-places other";
+  checkin load swarm.json --user al@example.com --stars 4 --new-places cafe";
 
 /// The file name that stands for the standard input.
 const STDIN: &str = "-";
@@ -229,12 +228,6 @@ fn refusal(refused: usize, records: usize, damaged: usize, errors: usize) -> Opt
         (true, 1) => Some("1 part of the files refused".to_owned()),
         (true, _) => Some(format!("{errors} parts of the files refused")),
     }
-}
-
-/// Milliseconds since 1970.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Loads the demo data; what is there already stays as it is.

@@ -1,0 +1,118 @@
+//! Times as files have them: a text, or a number since 1970, of milliseconds in our own files and of
+//! seconds in those of Swarm.
+//!
+//! Nobody checked in before the year 2000. A smaller number counts something else, such as seconds,
+//! or the days of a spreadsheet.
+
+use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
+use serde_json::value::RawValue;
+
+use super::value::{self, Outcome, digits, is_empty, number, written};
+use crate::domain::{CheckinId, CheckinIdError, EARLIEST_MS, MAX_SAFE_INTEGER};
+
+/// The rule of everything that is said to have happened.
+pub(super) const LATER_THAN_NOW: &str = "must not be later than now";
+
+const BEFORE_2000: &str = "must not be before the year 2000";
+
+/// The year 2000 and the year 2100, in seconds since 1970.
+const CENTURY_S: (f64, f64) = (946_684_800.0, 4_102_444_800.0);
+
+/// When a check-in was made, in milliseconds since 1970: a time with its offset (RFC 3339), or the
+/// number itself. Empty means that its id says it.
+pub(super) fn time(raw: &RawValue) -> Outcome<Option<u64>> {
+    let text = written(raw);
+    let time = if is_empty(raw) {
+        return Ok(None);
+    } else if let Some(number) = number(&text) {
+        let early = "must be milliseconds since 1970, from the year 2000 on, or a time like \
+                     2026-11-01T12:00:00Z";
+        milliseconds(&text, number, early)
+    } else {
+        let form = "must be a time with its offset, like 2026-11-01T12:00:00Z, or milliseconds \
+                    since 1970";
+        from_2000_on(instant(&text, None).ok_or(form)?)
+    };
+    time.map(Some)
+}
+
+/// When a user last checked in, in milliseconds since 1970. Empty and 0 mean "never": the hashes of
+/// new users hold either.
+pub(super) fn last_time(raw: &RawValue) -> Outcome<Option<u64>> {
+    let text = written(raw);
+    let rule = "must be milliseconds since 1970, from the year 2000 on, or 0 for never";
+    match number(&text) {
+        _ if is_empty(raw) || digits(&text) == Some(0) => Ok(None),
+        Some(number) => milliseconds(&text, number, rule).map(Some),
+        None => Err(rule.to_owned()),
+    }
+}
+
+/// The id of a check-in, whose first part is a time.
+pub(super) fn id(raw: &RawValue) -> Outcome<Option<CheckinId>> {
+    if is_empty(raw) {
+        return Ok(None);
+    }
+    let text = value::text(raw)?;
+    let parts = text.split_once('-').and_then(|(ms, seq)| Some((ms, digits(ms)?, digits(seq)?)));
+    let Some((ms, number, seq)) = parts else {
+        return Err(CheckinIdError.to_string());
+    };
+    if seq > MAX_SAFE_INTEGER {
+        return Err(format!("must have a sequence number of at most {MAX_SAFE_INTEGER}"));
+    }
+    let early = "must begin with milliseconds since 1970, from the year 2000 on";
+    let ms = milliseconds(ms, number as f64, early)?;
+    Ok(Some(CheckinId { ms, seq }))
+}
+
+/// When a check-in of Swarm was made, in milliseconds since 1970: a time, in UTC unless it has an
+/// offset, or the number of seconds.
+pub(super) fn swarm_time(raw: &RawValue) -> Outcome<u64> {
+    let text = written(raw);
+    let Some(seconds) = number(&text) else {
+        let form = "must be a time like 2016-01-01 12:00:00, or seconds since 1970";
+        return from_2000_on(instant(&text, Some(Offset::UTC)).ok_or(form)?);
+    };
+    let (first, end) = CENTURY_S;
+    if (first * 1000.0..end * 1000.0).contains(&seconds) {
+        return Err("must be in seconds since 1970, and looks like milliseconds".to_owned());
+    }
+    if seconds < first {
+        let early = "must be seconds since 1970, from the year 2000 on, or a time like \
+                     2016-01-01 12:00:00";
+        return Err(early.to_owned());
+    }
+    Ok((seconds * 1000.0).round() as u64)
+}
+
+/// A number of milliseconds; the largest there is for one that is larger.
+fn milliseconds(text: &str, number: f64, early: &str) -> Outcome<u64> {
+    let (first, end) = CENTURY_S;
+    if (first..end).contains(&number) {
+        return Err("must be in milliseconds since 1970, and looks like seconds".to_owned());
+    }
+    if number < first * 1000.0 {
+        return Err(early.to_owned());
+    }
+    digits(text).ok_or_else(|| "must be a whole number of milliseconds, in digits alone".to_owned())
+}
+
+/// The milliseconds since 1970 of a text that is a time, beyond the calendar the most or the least.
+/// Without an offset it is at this one, and may be a day alone.
+fn instant(text: &str, offset: Option<Offset>) -> Option<i64> {
+    let pieces = Pieces::parse(text).ok()?;
+    let time = pieces.time().or(offset.map(|_| Time::midnight()))?;
+    let offset = pieces.to_numeric_offset().or(offset)?;
+    let beyond = if pieces.date().year() > 0 { i64::MAX } else { i64::MIN };
+    let instant = offset.to_timestamp(pieces.date().to_datetime(time));
+    Some(instant.map_or(beyond, Timestamp::as_millisecond))
+}
+
+fn from_2000_on(ms: i64) -> Outcome<u64> {
+    let ms = u64::try_from(ms).ok().filter(|ms| *ms >= EARLIEST_MS);
+    ms.ok_or_else(|| BEFORE_2000.to_owned())
+}
