@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Arg, CommandFactory, FromArgMatches};
 
 use super::Cli;
 use crate::config_file::with_file_defaults;
@@ -20,9 +20,10 @@ pub(super) enum Refusal {
 /// Reads the arguments, the program's own name first, over the environment and the configuration
 /// file. Arguments that name a group of commands, or nothing, ask for its help.
 pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
-    let command = with_file_defaults(Cli::command(), arguments)
+    let command = with_file_defaults(with_negative_numbers(Cli::command()), arguments)
         .map_err(|error| Refusal::Wrong(chain(error.as_ref())))?;
     let (named, names_only) = named_command(command.clone(), arguments);
+    let arguments = &joined(&named, arguments);
     let help = format!("see {} --help", named.get_bin_name().unwrap_or("checkin"));
     let matches = command.try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
@@ -38,6 +39,41 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
     })?;
     cli.common.read_secret_file().map_err(Refusal::Wrong)?;
     Ok(cli)
+}
+
+/// Takes a number below 0 for an argument and not for a flag, so that its own rule refuses it.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let allow = |arg: Arg| match arg.is_positional() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    command.mut_args(allow).mut_subcommands(with_negative_numbers)
+}
+
+/// Joins a flag with a value that begins with a dash (`--rate -1` becomes `--rate=-1`), which would be
+/// taken for a flag. What begins with two dashes is a flag, so that a forgotten value is noticed.
+fn joined(command: &clap::Command, arguments: &[OsString]) -> Vec<OsString> {
+    let takes_value = |flag: &OsString| {
+        let long = flag.to_str().and_then(|flag| flag.strip_prefix("--"));
+        let known = |arg: &&Arg| arg.get_long() == long && arg.get_action().takes_values();
+        long.is_some() && command.get_arguments().any(|arg| known(&arg))
+    };
+    let begins_with = |argument: &OsString, start: &str| {
+        argument.as_encoded_bytes().starts_with(start.as_bytes())
+    };
+    let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let mut joined: Vec<OsString> = Vec::with_capacity(arguments.len());
+    for (at, argument) in arguments.iter().enumerate() {
+        let is_value = at < end && begins_with(argument, "-") && !begins_with(argument, "--");
+        match joined.last_mut() {
+            Some(flag) if is_value && takes_value(flag) => {
+                flag.push("=");
+                flag.push(argument);
+            }
+            _ => joined.push(argument.clone()),
+        }
+    }
+    joined
 }
 
 /// The command that the arguments name, for its help, and whether they are names of commands only.

@@ -119,6 +119,37 @@ fn every_rule_of_a_flag_says_what_must_be() {
 }
 
 #[test]
+fn a_value_may_begin_with_a_dash() {
+    let desk = Desk::new();
+    for (args, flag) in [
+        (&["auth", "--partitions", "-1"][..], "--partitions"),
+        (&["auth", "--max-sessions", "-1"], "--max-sessions"),
+        (&["--partitions", "-1", "auth"], "--partitions"),
+        (&["auth", "--store-timeout", "-1s"], "--store-timeout"),
+        (&["auth", "--store", "-1"], "--store"),
+        (&["auth", "--listen", "-x", "--log-level", "info"], "--listen"),
+        (&["auth", "--log-level", "-1"], "--log-level"),
+        (&["receiver", "--max-backlog", "-1"], "--max-backlog"),
+        (&["generate", "--rate", "-0.5"], "--rate"),
+        (&["load", "a.json", "--stars", "-1"], "--stars"),
+        (&["load", "a.json", "--new-places", "-1"], "--new-places"),
+        (&["sessions", "list", "--user", "-1"], "--user"),
+        (&["users", "passwd", "-1"], "ID|EMAIL"),
+        (&["dead-letters", "replay", "-1"], "ID"),
+    ] {
+        desk.fails(args, &[], &[flag]);
+        assert!(!desk.run(args, &[]).stderr.contains("unexpected argument"), "{args:?}");
+    }
+    let absent = ["doctor", "--store", "sqlite:a.db", "--session-secret", "-hunter2"];
+    assert_eq!(desk.run(&absent, &[]).code, 1, "a secret may be anything");
+    // What was forgotten is not taken from the next flag.
+    for args in [&["auth", "--session-secret", "--trust-proxy"][..], &["auth", "--store", "--help"]]
+    {
+        desk.fails(args, &[], &[args[1], "a value is required"]);
+    }
+}
+
+#[test]
 fn no_command_is_a_question_for_the_help() {
     let desk = Desk::new();
     for group in [&[][..], &["dead-letters"]] {
@@ -142,6 +173,16 @@ fn each_command_shows_its_own_options_first_and_examples() {
         let (shared, examples) = shared.split_once("Examples:").expect(command);
         assert!(!own.contains("--store <URL>") && shared.contains("--store <URL>"), "{help}");
         assert!(examples.contains(&format!("checkin {command}")), "{help}");
+        let Some((_, actions)) = own.split_once("Commands:\n") else { continue };
+        let actions = actions.lines().take_while(|line| !line.is_empty());
+        let actions = actions.filter_map(|line| line.split_whitespace().next());
+        for action in actions.filter(|action| *action != "help") {
+            let help = desk.run(&[command, action, "--help"], &[]).stdout;
+            let (_, examples) = help.split_once("Examples:").expect(action);
+            let example = format!("  checkin {command} {action}");
+            let others = examples.lines().filter(|line| !line.starts_with(&example)).count();
+            assert!(examples.contains(&example) && others == 1, "{help}");
+        }
     }
 }
 
