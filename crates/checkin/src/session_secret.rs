@@ -50,7 +50,10 @@ fn make(path: &Path) -> io::Result<()> {
     getrandom::fill(&mut random)?;
     let draft = path.with_extension(format!("{}.draft", std::process::id()));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random))
+    // The process may have a mask that takes even the owner's rights.
+    let written = file
+        .set_permissions(fs::Permissions::from_mode(0o600))
+        .and_then(|()| writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random)))
         .and_then(|()| file.sync_all())
         .and_then(|()| match fs::hard_link(&draft, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

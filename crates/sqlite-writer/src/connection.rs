@@ -13,8 +13,12 @@ const BUSY_MS: i32 = 4_000;
 /// Makes the file if it is not there, for its owner alone. SQLite gives the files
 /// beside it the same mode. If this fails, opening the database says why.
 pub(crate) fn make_private(path: &Path) {
+    if path.exists() {
+        return;
+    }
+    // Not `create_new`, which fails on a link to a file that is not there yet.
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     {
         use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

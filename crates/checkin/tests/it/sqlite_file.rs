@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 
 use testkit::{Program, Signal};
 
-use crate::harness::{CHECKIN, EMAIL, PATIENCE, Site, accepted, at, checkin, expect_plain, log_in};
+use crate::harness::{
+    CHECKIN, EMAIL, Ended, PATIENCE, Site, accepted, at, checkin, expect_plain, log_in,
+};
 
 impl Site {
     pub(crate) fn file(&self) -> PathBuf {
@@ -121,11 +123,12 @@ async fn what_a_killed_service_left_is_read_by_the_next_one() {
     site.is_whole(1000, DEMO + 1);
 }
 
-/// Starts `up` under a file mode creation mask, as `umask` sets it.
-fn up_under(site: &Site, mask: &str) -> Program {
+/// Starts a command under a file mode creation mask, as `umask` sets it.
+fn under(site: &Site, mask: &str, command: &str) -> Program {
     let ours = checkin(site.directory.path());
     let mut shell = Command::new("sh");
-    shell.current_dir(site.directory.path()).args(["-c", &format!("umask {mask}; exec \"$0\" up")]);
+    let script = format!("umask {mask}; exec \"$0\" {command}");
+    shell.current_dir(site.directory.path()).args(["-c", &script]);
     shell.arg(ours.get_program()).env("CHECKIN_STORE", &site.store);
     for (name, value) in ours.get_envs() {
         assert!(value.is_none());
@@ -154,12 +157,37 @@ fn modes(site: &Site) -> Vec<(String, u32)> {
 fn the_files_are_their_owners_alone_whatever_the_umask() {
     const FILES: [&str; 4] =
         ["checkin.db", "checkin.db-shm", "checkin.db-wal", "checkin.db.session-secret"];
-    for mask in ["0", "022", "077"] {
+    for mask in ["0", "022", "077", "777"] {
         let site = Site::empty_sqlite();
-        let up = up_under(&site, mask);
+        let up = under(&site, mask, "up");
         up.wait_for_line("demo login", PATIENCE);
         assert_eq!(modes(&site), FILES.map(|name| (name.to_owned(), 0o600)), "umask {mask}");
+        let backup = Ended::of(under(&site, mask, "backup copy.db"));
+        assert_eq!(backup.code, 0, "{backup:?}");
+        let modes = modes(&site);
+        assert!(modes.len() == 6 && modes.iter().all(|(_, mode)| *mode == 0o600), "{modes:?}");
     }
+}
+
+#[test]
+fn a_store_may_be_reached_by_a_link() {
+    let site = Site::empty_sqlite();
+    let [real, link] = ["real.db", "checkin.db"].map(|name| site.directory.path().join(name));
+    symlink(&real, &link).unwrap();
+    for _ in 0..2 {
+        let loaded = Ended::of(under(&site, "022", "load --demo"));
+        assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
+        let doctor = site.run("doctor", &[]);
+        assert!(!doctor.stdout.contains("other users"), "{}", doctor.stdout);
+    }
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).unwrap();
+    let doctor = site.run("doctor", &[]);
+    assert!(doctor.stdout.contains("other users"), "{}", doctor.stdout);
+    let receiver = site.receiver(&["--no-auth"]);
+    receiver.program.wait_for_line("only its owner may read it", PATIENCE);
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
