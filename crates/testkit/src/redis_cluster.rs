@@ -47,6 +47,11 @@ impl RedisCluster {
     pub fn servers(&self) -> &[RedisServer] {
         &self.0
     }
+
+    /// One of the servers, to kill and restart it.
+    pub fn server_mut(&mut self, number: usize) -> &mut RedisServer {
+        &mut self.0[number]
+    }
 }
 
 fn run(server: &RedisServer, command: &redis::Cmd) {

@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 
-use crate::domain::{Email, User, UserId};
-use crate::storage::UserRepository;
+use crate::domain::{Email, UserId};
+use crate::storage::{self, UserRepository, is_there};
 
 /// The id of an account, or its address.
 #[derive(Clone, Debug)]
@@ -27,16 +27,33 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// When there is none, or the store does not answer.
-    pub(super) async fn find(&self, users: &dyn UserRepository) -> anyhow::Result<User> {
+    /// When there is none, or it or the store cannot be read.
+    pub(super) async fn find(
+        &self,
+        users: &dyn UserRepository,
+    ) -> anyhow::Result<storage::Account> {
         let found = match self {
-            Self::Id(id) => users.user(*id).await,
-            Self::Email(email) => users.user_by_email(email).await,
+            Self::Id(id) => users.account(*id).await,
+            Self::Email(email) => users.account_by_email(email).await,
         };
-        match (found.context("cannot read the account")?, self) {
-            (Some(user), _) => Ok(user),
-            (None, Self::Id(id)) => bail!("there is no user {id}"),
-            (None, Self::Email(_)) => bail!("there is no user with this e-mail address"),
+        found.context("cannot read the account")?.ok_or_else(|| self.nobody())
+    }
+
+    /// The id of the account, which needs not be readable otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or the store cannot be read.
+    pub(super) async fn find_id(&self, users: &dyn UserRepository) -> anyhow::Result<UserId> {
+        let Self::Id(id) = self else { return Ok(self.find(users).await?.id) };
+        let found = is_there(users.account(*id).await).context("cannot read the account")?;
+        if found { Ok(*id) } else { Err(self.nobody()) }
+    }
+
+    fn nobody(&self) -> anyhow::Error {
+        match self {
+            Self::Id(id) => anyhow!("there is no user {id}"),
+            Self::Email(_) => anyhow!("there is no user with this e-mail address"),
         }
     }
 }

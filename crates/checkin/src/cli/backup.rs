@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::one_shot::until_signal;
 use super::say;
 use crate::app::{self, Copied};
 use crate::config::{Common, secret_path};
@@ -37,7 +38,7 @@ pub(super) struct Restore {
 }
 
 pub(super) async fn back_up(config: &Common, options: BackUp) -> anyhow::Result<ExitCode> {
-    let copied = app::back_up(config, &options.file).await?;
+    let copied = until_signal(async { Ok(app::back_up(config, &options.file).await?) }).await?;
     let file = options.file.display();
     tell(&copied, format_args!("backup of {} written to {file}", config.store))?;
     if copied.has_secret {
@@ -52,7 +53,7 @@ pub(super) async fn back_up(config: &Common, options: BackUp) -> anyhow::Result<
 }
 
 pub(super) async fn restore(config: &Common, options: Restore) -> anyhow::Result<ExitCode> {
-    let copied = app::restore(config, &options.file).await?;
+    let copied = until_signal(async { Ok(app::restore(config, &options.file).await?) }).await?;
     tell(&copied, format_args!("{} restored from {}", config.store, options.file.display()))?;
     if !copied.has_secret && config.session_secret.is_none() {
         say(

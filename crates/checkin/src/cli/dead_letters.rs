@@ -6,14 +6,23 @@ use std::str::FromStr;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use super::one_shot::on_store;
 use super::say;
-use crate::app::App;
 use crate::config::Common;
 use crate::storage::{CheckinConsumer, DeadLetter, DeadLetterId, Replay};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   checkin dead-letters list
+  checkin dead-letters replay --all
+  checkin dead-letters replay 0/1609602085397-0";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  checkin dead-letters list";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
   checkin dead-letters replay --all
   checkin dead-letters replay 0/1609602085397-0";
 
@@ -29,8 +38,10 @@ pub(super) struct Options {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Lists the entries of the log that cannot be counted, with the reasons
+    #[command(after_help = LIST_EXAMPLES)]
     List,
     /// Tries to count them now, all or those that are named
+    #[command(after_help = REPLAY_EXAMPLES)]
     Replay {
         /// As the list names them: PARTITION/MILLISECONDS-SEQUENCE
         #[arg(value_name = "ID", required_unless_present = "all")]
@@ -66,10 +77,11 @@ impl std::fmt::Display for Id {
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
-    app.reach().await?;
-    let consumer = &*app.consumer;
-    match options.action {
+    on_store(config, async |app| act(&*app.consumer, options.action).await).await
+}
+
+async fn act(consumer: &dyn CheckinConsumer, action: Action) -> anyhow::Result<ExitCode> {
+    match action {
         Action::List => list(consumer).await,
         Action::Replay { ids, all: false } => replay(consumer, ids).await,
         Action::Replay { .. } => {

@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::account::Account;
+use super::one_shot::on_store;
 use super::output::Output;
 use super::{now_ms, say};
 use crate::app::App;
@@ -37,19 +38,21 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
-    app.reach().await?;
-    let user = options.user.find(&*app.users).await.context("--user")?.id;
+    on_store(config, async |app| export(app, &options).await).await
+}
+
+async fn export(app: &App, options: &Options) -> anyhow::Result<ExitCode> {
+    let user = options.user.find_id(&*app.users).await.context("--user")?;
     match &options.output {
         None => {
             let out = BufWriter::new(Output);
-            write(&app, user, options.format, out).await?;
+            write(app, user, options.format, out).await?;
         }
         Some(path) => {
             let file = path.display();
             let cannot = || format!("cannot write {file}");
             let out = BufWriter::new(File::create(path).with_context(cannot)?);
-            let count = write(&app, user, options.format, out).await.with_context(cannot)?;
+            let count = write(app, user, options.format, out).await.with_context(cannot)?;
             say(format_args!("{count} check-ins written to {file}"))?;
         }
     }

@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Url;
 
+use super::one_shot::on_store;
 use super::say;
 use crate::app::App;
 use crate::config::{Common, integer, positive_time};
@@ -137,12 +138,11 @@ fn service_url(text: &str) -> Result<Url, String> {
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
-    app.reach().await?;
+    let read =
+        async |app: &App| Ok((users(app, options.users).await?, places(&*app.locations).await?));
+    let (users, places) = on_store(config, read).await?;
     let stop = Stop::on_signal()?;
     let (seed, run) = drawn(options.seed)?;
-    let users = users(&app, options.users).await?;
-    let places = places(&*app.locations).await?;
     let place_count = places.len();
     let Some(plan) = Plan::new(seed, users.len(), places) else {
         bail!("the store has no places, load some with checkin load");

@@ -12,6 +12,7 @@ mod environment;
 mod export;
 mod generate;
 mod load;
+mod one_shot;
 mod output;
 mod processor;
 mod receiver;
@@ -30,6 +31,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::arguments::{Refusal, parse};
+use self::one_shot::Interrupted;
 use self::output::Output;
 use self::reload::Source;
 use crate::config::Common;
@@ -152,8 +154,12 @@ impl Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// 2 for what stays wrong until somebody changes a setting, 1 for what may pass.
+/// 2 for what stays wrong until somebody changes a setting, 1 for what may pass; that of the signal, if
+/// one ended the command.
 fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        return interrupted.code;
+    }
     if error.is::<Usage>() {
         return USAGE;
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tower_express_session::AccountSession;
 
 use super::account::Account;
+use super::one_shot::on_store;
 use super::say;
 use crate::app::App;
 use crate::config::Common;
@@ -18,6 +19,22 @@ Examples:
   checkin sessions list
   checkin sessions list --user al@example.com
   checkin sessions show Zq3lqQ1xTf2k
+  checkin sessions revoke Zq3lqQ1xTf2k
+  checkin sessions revoke --user 77
+  checkin sessions revoke --all";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  checkin sessions list
+  checkin sessions list --user al@example.com
+  checkin sessions list --json";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  checkin sessions show Zq3lqQ1xTf2k";
+
+const REVOKE_EXAMPLES: &str = "\
+Examples:
   checkin sessions revoke Zq3lqQ1xTf2k
   checkin sessions revoke --user 77
   checkin sessions revoke --all";
@@ -34,6 +51,7 @@ pub(super) struct Options {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Lists the sessions of all accounts or of one, the newest of each account first
+    #[command(after_help = LIST_EXAMPLES)]
     List {
         /// Lists the sessions of this account only
         #[arg(long, value_name = "ID|EMAIL")]
@@ -44,6 +62,7 @@ enum Action {
         json: bool,
     },
     /// Shows what is known of one session
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// The session, by the handle that the list shows
         // One in 64 begins with a dash.
@@ -51,6 +70,7 @@ enum Action {
         handle: String,
     },
     /// Ends sessions
+    #[command(after_help = REVOKE_EXAMPLES)]
     Revoke {
         /// The sessions to end, by the handles that the list shows
         #[arg(value_name = "HANDLE", allow_hyphen_values = true, required_unless_present_any = ["user", "all"])]
@@ -67,14 +87,13 @@ enum Action {
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
-    app.reach().await?;
-    match options.action {
-        Action::List { user, json } => list(&app, user, json).await,
-        Action::Show { handle } => show(&app, &handle).await,
-        Action::Revoke { handles, user: None, all: false } => revoke(&app, handles).await,
-        Action::Revoke { user, .. } => revoke_all(&app, user).await,
-    }
+    on_store(config, async |app| match options.action {
+        Action::List { user, json } => list(app, user, json).await,
+        Action::Show { handle } => show(app, &handle).await,
+        Action::Revoke { handles, user: None, all: false } => revoke(app, handles).await,
+        Action::Revoke { user, .. } => revoke_all(app, user).await,
+    })
+    .await
 }
 
 async fn list(app: &App, user: Option<Account>, json: bool) -> anyhow::Result<ExitCode> {

@@ -170,11 +170,12 @@ async fn say_login(app: &App) -> anyhow::Result<()> {
 /// no such account, or one whose password was changed.
 async fn has_demo_login(app: &App) -> anyhow::Result<bool> {
     let login = demo::LOGIN.parse().context("the demo's address")?;
-    let Some(user) = app.users.user_by_email(&login).await.context("cannot read the accounts")?
+    let Some(account) =
+        app.users.account_by_email(&login).await.context("cannot read the accounts")?
     else {
         return Ok(false);
     };
     let Ok(turn) = Passwords::new().turn().await else { return Ok(false) };
-    let verified = turn.verify(demo::PASSWORD.to_owned(), Some(user.password)).await;
+    let verified = turn.verify(demo::PASSWORD.to_owned(), Some(account.password)).await;
     Ok(!matches!(verified, Ok(Verified::No)))
 }

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::account::Account;
+use super::one_shot::on_store;
 use super::say;
 use crate::app::App;
 use crate::config::Common;
@@ -20,6 +21,21 @@ Examples:
   checkin users add al@example.com --first-name Al --last-name Appelhof
   checkin users passwd al@example.com
   checkin users passwd 77 --password-stdin < password.txt
+  checkin users list --json";
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  checkin users add al@example.com --first-name Al --last-name Appelhof
+  checkin users add al@example.com --first-name Al --last-name Appelhof --password-stdin < password.txt";
+
+const PASSWD_EXAMPLES: &str = "\
+Examples:
+  checkin users passwd al@example.com
+  checkin users passwd 77 --password-stdin < password.txt";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  checkin users list
   checkin users list --json";
 
 /// Accounts that are read at a time.
@@ -37,6 +53,7 @@ pub(super) struct Options {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Adds an account, with the next free id
+    #[command(after_help = ADD_EXAMPLES)]
     Add {
         /// The e-mail address to log in with. It must not belong to an existing account
         #[arg(value_name = "EMAIL", value_parser = email)]
@@ -54,6 +71,7 @@ enum Action {
         source: Source,
     },
     /// Sets a new password and ends all sessions of the account
+    #[command(after_help = PASSWD_EXAMPLES)]
     Passwd {
         /// The account
         #[arg(value_name = "ID|EMAIL")]
@@ -63,6 +81,7 @@ enum Action {
         source: Source,
     },
     /// Lists all accounts, in the order of their ids
+    #[command(after_help = LIST_EXAMPLES)]
     List {
         /// Prints one JSON object a line
         #[arg(long)]
@@ -88,15 +107,17 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
-    app.reach().await?;
     match options.action {
         Action::Add { email, first_name, last_name, source } => {
             let password = source.password()?;
-            add(&app, NewUser { first_name, last_name, email, password }).await
+            let new = NewUser { first_name, last_name, email, password };
+            on_store(config, async |app| add(app, new).await).await
         }
-        Action::Passwd { account, source } => passwd(&app, &account, source).await,
-        Action::List { json } => list(&app, json).await,
+        Action::Passwd { account, source } => {
+            let new = source.password()?;
+            on_store(config, async |app| passwd(app, &account, new).await).await
+        }
+        Action::List { json } => on_store(config, async |app| list(app, json).await).await,
     }
 }
 
@@ -110,9 +131,8 @@ async fn add(app: &App, new: NewUser) -> anyhow::Result<ExitCode> {
 
 /// The new password counts before the sessions end: one that is opened with the old password
 /// meanwhile is refused by its epoch.
-async fn passwd(app: &App, account: &Account, source: Source) -> anyhow::Result<ExitCode> {
+async fn passwd(app: &App, account: &Account, new: PasswordHash) -> anyhow::Result<ExitCode> {
     let user = account.find(&*app.users).await?;
-    let new = source.password()?;
     let changed = app.users.change_password(user.id, None, &new).await;
     let Some(epoch) = changed.context("cannot change the password")? else {
         bail!("there is no user {} any more", user.id);

@@ -19,6 +19,21 @@ pub struct LocationDetails {
     pub hours: OpeningHours,
 }
 
+/// A part of a location's details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DetailsSection {
+    Description,
+    Website,
+    Phone,
+    Socials,
+    Hours,
+}
+
+impl DetailsSection {
+    pub const ALL: [Self; 5] =
+        [Self::Description, Self::Website, Self::Phone, Self::Socials, Self::Hours];
+}
+
 /// An account of the location on a social network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Social {

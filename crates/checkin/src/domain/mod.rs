@@ -26,7 +26,7 @@ pub use checkin::{
     StarRatingError,
 };
 pub use coordinates::{Coordinates, CoordinatesError, EARTH_RADIUS_M};
-pub use details::{LocationDetails, Social, Website, WebsiteError};
+pub use details::{DetailsSection, LocationDetails, Social, Website, WebsiteError};
 pub use email::{Email, EmailError};
 pub use hours::{DayHours, HoursError, OpenRange, OpeningHours};
 pub use id::{IdError, LocationId, UserId};
@@ -37,7 +37,7 @@ pub use password::{
 };
 pub use statistics::{Statistics, Tally};
 pub use text::TextError;
-pub use user::User;
+pub use user::{Name, User};
 pub use visit::Visit;
 pub use week::monday_ms;
 pub use weekday::{Weekday, WeekdayError};

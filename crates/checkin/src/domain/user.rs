@@ -20,9 +20,17 @@ pub struct User {
     pub last_seen_at: Option<LocationId>,
 }
 
-impl User {
+/// What somebody is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    pub first: String,
+    /// May be empty.
+    pub last: String,
+}
+
+impl Name {
     /// First and last name, as they are shown together.
-    pub fn full_name(&self) -> String {
-        format!("{} {}", self.first_name, self.last_name).trim_end().to_owned()
+    pub fn full(&self) -> String {
+        format!("{} {}", self.first, self.last).trim_end().to_owned()
     }
 }

@@ -173,7 +173,7 @@ impl Places {
         check_line(&venue.name, MAX_NAME_CHARS)
             .map_err(|rule| Wrong::Field("venue.name", rule.to_string()))?;
         let id = LocationId::try_from(self.last_id + 1)
-            .map_err(|rule| Wrong::Field("venue", format!("needs an id, which {rule}")))?;
+            .map_err(|_| Wrong::Field("venue", NO_ID_LEFT.to_owned()))?;
         let location = Location {
             id,
             name: venue.name.clone(),
@@ -186,6 +186,9 @@ impl Places {
         Ok(location)
     }
 }
+
+const NO_ID_LEFT: &str =
+    "must be a place that exists: the ids of places are used up; see `checkin doctor`";
 
 /// What names are compared by: their words, as a search has them.
 pub(super) fn name_key(name: &str) -> String {

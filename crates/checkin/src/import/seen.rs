@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::Import;
 use super::door::{self, Clock};
-use super::error::{RecordPlace, Rule};
+use super::error::{Position, RecordPlace, Rule, Section};
 use super::importer::Importer;
 use super::records::{self, CheckinRecord, DetailsRecord};
 use crate::domain::{
@@ -27,6 +29,26 @@ pub struct Seen {
     pub checkins: HashMap<CheckinId, RecordPlace>,
     /// Check-ins of Swarm; where the first of several stands.
     pub visits: HashMap<CheckinId, RecordPlace>,
+}
+
+impl Seen {
+    /// Data that are in no file: each record stands at its index in its list, under this name.
+    pub fn of(name: &str, import: &Import) -> Self {
+        let file: Arc<str> = name.into();
+        let mut seen = Self::default();
+        let at = |section, index| RecordPlace {
+            file: Arc::clone(&file),
+            position: Position::Record(section, index),
+        };
+        let users = import.users.iter().enumerate();
+        seen.users.extend(users.map(|(index, user)| (user.id, at(Section::Users, index))));
+        let details = import.details.iter().enumerate();
+        let details = details.map(|(index, of)| (of.id, at(Section::LocationDetails, index)));
+        seen.details.extend(details);
+        let checkins = import.checkins.iter().enumerate();
+        seen.checkins.extend(checkins.map(|(index, of)| (of.id, at(Section::Checkins, index))));
+        seen
+    }
 }
 
 impl Importer {

@@ -60,7 +60,7 @@ impl Accounts {
             return Ok(known.user);
         }
         let since = Instant::now();
-        let user = account_of(session, &*self.users).await?.user.id;
+        let user = account_of(session, &*self.users).await?.id;
         self.known.insert(id, Known { address, user, since });
         Ok(user)
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Result, StorageError};
 use crate::domain::{
-    DayHours, LocationDetails, LocationId, OpeningHours, Social, Website, Weekday,
+    DayHours, DetailsSection, LocationDetails, LocationId, OpeningHours, Social, Website, Weekday,
 };
 
 /// The JSON text of `details`.
@@ -27,29 +27,50 @@ pub(super) fn to_json(details: &LocationDetails) -> String {
     .to_string()
 }
 
-/// The details of the place `id` out of their JSON text. What may be absent in an import file may
-/// be absent here; the hours of a day that is not named
-/// are not known.
+/// These sections of the details of the place `id` out of their JSON text; the others are empty. What
+/// may be absent in an import file may be absent here; the hours of a day that is not named are not
+/// known.
 ///
 /// # Errors
 ///
 /// Names the place and the field, never the value.
-pub(super) fn from_json(id: LocationId, text: &str) -> Result<LocationDetails> {
+pub(super) fn from_json(
+    id: LocationId,
+    text: &str,
+    sections: &[DetailsSection],
+) -> Result<LocationDetails> {
     let wrong = |field: &str| {
         StorageError::unreadable(format!(
             "details of location {id}: {field} must be there and valid"
         ))
     };
     let json: Value = serde_json::from_str(text).map_err(|_| wrong("the JSON text"))?;
-    let website = text_of(&json["website"]).map(str::parse).transpose();
-    Ok(LocationDetails {
+    let mut details = LocationDetails {
         id,
-        description: json["description"].as_str().ok_or_else(|| wrong("description"))?.to_owned(),
-        website: website.map_err(|_| wrong("website"))?,
-        phone: text_of(&json["phone"]).map(str::to_owned),
-        socials: socials(&json["socials"]),
-        hours: hours(&json["hours"]).ok_or_else(|| wrong("hours"))?,
-    })
+        description: String::new(),
+        website: None,
+        phone: None,
+        socials: Vec::new(),
+        hours: OpeningHours::default(),
+    };
+    for section in sections {
+        match section {
+            DetailsSection::Description => {
+                let text = json["description"].as_str().ok_or_else(|| wrong("description"))?;
+                text.clone_into(&mut details.description);
+            }
+            DetailsSection::Website => {
+                let website = text_of(&json["website"]).map(str::parse).transpose();
+                details.website = website.map_err(|_| wrong("website"))?;
+            }
+            DetailsSection::Phone => details.phone = text_of(&json["phone"]).map(str::to_owned),
+            DetailsSection::Socials => details.socials = socials(&json["socials"]),
+            DetailsSection::Hours => {
+                details.hours = hours(&json["hours"]).ok_or_else(|| wrong("hours"))?;
+            }
+        }
+    }
+    Ok(details)
 }
 
 /// A text that says something.
@@ -92,7 +113,7 @@ mod tests {
     fn what_is_written_reads_back_here_and_as_an_import() {
         for details in crate::demo::data(1_788_220_800_000).details {
             let text = to_json(&details);
-            assert_eq!(from_json(details.id, &text).unwrap(), details);
+            assert_eq!(from_json(details.id, &text, &DetailsSection::ALL).unwrap(), details);
             let mut importer = Importer::new(u64::MAX);
             importer.add_file("details.json", &format!(r#"{{"locationDetails":[{text}]}}"#));
             let (import, errors) = importer.finish();
@@ -103,9 +124,19 @@ mod tests {
     #[test]
     fn what_others_leave_out_is_none() {
         let text = r#"{"description":"Coffee.","phone":"","socials":{"a":"b","c":"d"},"hours":[]}"#;
-        let details = from_json(id(1), text).unwrap();
+        let details = from_json(id(1), text, &DetailsSection::ALL).unwrap();
         assert_eq!((details.website, details.phone), (None, None));
         assert_eq!(details.socials.len(), 2);
+    }
+
+    #[test]
+    fn a_section_is_read_beside_one_that_cannot_be() {
+        let text = r#"{"description":7,"website":"javascript:x","phone":"1","hours":[]}"#;
+        let read = |section| from_json(id(1), text, &[section]);
+        assert_eq!(read(DetailsSection::Phone).unwrap().phone.as_deref(), Some("1"));
+        assert!(read(DetailsSection::Hours).is_ok() && read(DetailsSection::Socials).is_ok());
+        assert!(read(DetailsSection::Description).is_err());
+        assert!(read(DetailsSection::Website).is_err());
     }
 
     #[test]
@@ -116,7 +147,7 @@ mod tests {
             (r#"{"description":"","website":"javascript:hunter2","hours":[]}"#, "website"),
             (r#"{"description":"","hours":[{"day":"Monday","hours":"hunter2"}]}"#, "hours"),
         ] {
-            let error = from_json(id(7), text).unwrap_err();
+            let error = from_json(id(7), text, &DetailsSection::ALL).unwrap_err();
             let cause = std::error::Error::source(&error).unwrap().to_string();
             assert_eq!(cause, format!("details of location 7: {field} must be there and valid"));
         }

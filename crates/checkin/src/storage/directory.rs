@@ -3,9 +3,7 @@
 use async_trait::async_trait;
 
 use super::Result;
-use crate::domain::{
-    Category, Coordinates, Location, LocationDetails, LocationId, StarRating, User,
-};
+use crate::domain::{Category, Coordinates, Location, LocationId, OpeningHours, StarRating, User};
 
 /// Lists of users and places, in pages.
 ///
@@ -40,8 +38,8 @@ pub trait Directory: Send + Sync {
     /// first. Case does not matter. At most [`MAX_SEARCH_WORDS`] words count.
     async fn search_locations(&self, words: &str, page: Page) -> Result<Vec<Ranked<Location>>>;
 
-    /// What else is known of these places, one for each, in order.
-    async fn details_of(&self, ids: &[LocationId]) -> Result<Vec<Option<LocationDetails>>>;
+    /// The opening hours of these places, one for each, in order; nothing where none are known.
+    async fn hours_of(&self, ids: &[LocationId]) -> Result<Vec<Option<OpeningHours>>>;
 }
 
 /// More words than a name has.

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Fault, Result};
+use crate::domain::MAX_SAFE_INTEGER;
 
 /// Whether the store can be reached and is fit for its work.
 #[async_trait]
@@ -81,4 +82,23 @@ impl Finding {
     pub fn problem(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { severity: Severity::Problem, what: what.into(), advice: advice.into() }
     }
+}
+
+/// What to say if the highest id of accounts or of places is in use: the next one is the id behind it.
+pub(super) fn used_up_ids(accounts: bool, places: bool) -> impl Iterator<Item = Finding> {
+    let accounts = accounts.then(|| {
+        Finding::warning(
+            format!("the ids of accounts are used up: {MAX_SAFE_INTEGER} is in use"),
+            "nothing is lost, a new account gets the highest id that is free; find the program that \
+             opened an account under that id",
+        )
+    });
+    let places = places.then(|| {
+        Finding::warning(
+            format!("the ids of places are used up: {MAX_SAFE_INTEGER} is in use"),
+            "nothing is lost, but an import of a Swarm history makes no new places: load those with ids of \
+             their own (`checkin load FILE.json`) first; find the program that made a place under that id",
+        )
+    });
+    accounts.into_iter().chain(places)
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::Result;
-use crate::domain::{Location, LocationDetails, LocationId};
+use crate::domain::{Category, Coordinates, DetailsSection, Location, LocationDetails, LocationId};
 
 /// The places where people check in.
 #[async_trait]
@@ -11,8 +11,18 @@ pub trait LocationRepository: Send + Sync {
     /// The place of this id.
     async fn location(&self, id: LocationId) -> Result<Option<Location>>;
 
-    /// What else is known of a place.
-    async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>>;
+    /// Where a place is. Reads nothing else of it.
+    async fn coordinates(&self, id: LocationId) -> Result<Option<Coordinates>>;
+
+    /// The category of a place. Reads nothing else of it.
+    async fn category(&self, id: LocationId) -> Result<Option<Category>>;
+
+    /// These sections of what else is known of a place; the others are not read, and empty.
+    async fn location_details(
+        &self,
+        id: LocationId,
+        sections: &[DetailsSection],
+    ) -> Result<Option<LocationDetails>>;
 
     /// The places with ids above `after`, in order of their ids, at most `limit`.
     async fn locations_after(

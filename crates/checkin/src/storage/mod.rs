@@ -96,13 +96,13 @@ impl std::error::Error for StorageError {
     }
 }
 
-/// There is no id behind the last one of the log.
+/// There is no id behind the last one of this.
 #[derive(Debug)]
-struct UsedUp;
+struct UsedUp(&'static str);
 
 impl fmt::Display for UsedUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the ids of the log are used up; see `checkin doctor`")
+        write!(f, "the ids of {} are used up; see `checkin doctor`", self.0)
     }
 }
 

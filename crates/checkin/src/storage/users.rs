@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::Result;
-use crate::domain::{Email, PasswordHash, User, UserId};
+use crate::domain::{Email, Name, PasswordHash, User, UserId};
 
 /// People's accounts.
 ///
@@ -23,7 +23,13 @@ pub trait UserRepository: Send + Sync {
     /// Opens an account under the next free id.
     async fn register(&self, new: NewUser) -> Result<Registered>;
 
-    /// The account of this address, and its epoch at the same moment.
+    /// What the user of this id is called. Reads nothing else of them.
+    async fn name(&self, id: UserId) -> Result<Option<Name>>;
+
+    /// What a login needs of the account of this id.
+    async fn account(&self, id: UserId) -> Result<Option<Account>>;
+
+    /// What a login needs of the account of this address.
     async fn account_by_email(&self, email: &Email) -> Result<Option<Account>>;
 
     /// The epoch of an account.
@@ -52,11 +58,15 @@ pub trait UserRepository: Send + Sync {
     async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>>;
 }
 
-/// An account and its epoch.
+/// What a login needs of an account, all of it of one moment. It can be read when the rest cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The account.
-    pub user: User,
+    /// Whose it is.
+    pub id: UserId,
+    /// The address that the person logs in with.
+    pub email: Email,
+    /// The hash of the password.
+    pub password: PasswordHash,
     /// How often its password was changed. A session that was opened in an earlier epoch is over.
     pub epoch: u64,
 }

@@ -13,6 +13,7 @@ mod command_line;
 mod console;
 mod document;
 mod edge;
+mod ends;
 mod exactly_once;
 mod exports;
 mod generate;

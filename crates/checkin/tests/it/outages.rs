@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 use sqlite_writer::rusqlite::Connection;
-use testkit::{Client, Program, RedisServer, Stream, free_port};
+use testkit::{Client, Program, RedisCluster, RedisServer, Sentinel, Stream, free_port};
 
 use crate::harness::{
     PATIENCE, SECRET, Site, at, checkin, expect_plain, expect_problem, log_in, retry_after, until,
@@ -220,4 +220,126 @@ async fn a_script_that_does_not_end_is_named_at_the_start() {
         (1, 1),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn a_redis_that_cannot_save_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().to_str().unwrap();
+    let server = RedisServer::start_with(&["--dir", at, "--save", "3600 1"]);
+    let save = |wanted: &str| {
+        let mut connection = server.connection();
+        redis::cmd("BGSAVE").exec(&mut connection).unwrap();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let info: String =
+                redis::cmd("INFO").arg("persistence").query(&mut connection).unwrap();
+            let is_over = info.contains("rdb_bgsave_in_progress:0");
+            if is_over && info.contains(&format!("rdb_last_bgsave_status:{wanted}\r")) {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{info}");
+        }
+    };
+    // What is to be replaced by the snapshot cannot be.
+    let in_the_way = directory.path().join("dump.rdb");
+    std::fs::create_dir(&in_the_way).unwrap();
+    save("err");
+    let store = server.url();
+    let auth = |args: &[&str]| {
+        let mut auth = checkin(directory.path());
+        auth.args(["auth", "--listen", "127.0.0.1:0", "--store", &store]);
+        auth.args(["--session-secret", SECRET]).args(args);
+        let auth = Program::spawn(auth);
+        let line = auth.wait_for_line("listening on port", PATIENCE);
+        let port = line.trim_end_matches('.').rsplit(' ').next().unwrap().to_owned();
+        (auth, Client::new(format!("http://127.0.0.1:{port}")))
+    };
+    let (program, client) = auth(&[]);
+    is_unready(&client, "stopped accepting writes").await;
+    std::fs::remove_dir(&in_the_way).unwrap();
+    save("ok");
+    is_ready(&client).await;
+    // And while it runs.
+    std::fs::create_dir(&in_the_way).unwrap();
+    save("err");
+    is_unready(&client, "stopped accepting writes").await;
+    std::fs::remove_dir(&in_the_way).unwrap();
+    save("ok");
+    is_ready(&client).await;
+    assert_eq!(program.text(Stream::Stderr), "");
+}
+
+/// A service on a store whose server is down starts, says why it is not ready, and becomes it.
+async fn starts_without(store: &str, down: &mut RedisServer) {
+    let site = Site::empty_sqlite();
+    down.kill();
+    let mut auth = checkin(site.directory.path());
+    auth.args(["auth", "--listen", "127.0.0.1:0", "--store", store, "--session-secret", SECRET]);
+    let auth = Program::spawn(auth);
+    let line = auth.wait_for_line("listening on port", PATIENCE);
+    let port = line.trim_end_matches('.').rsplit(' ').next().unwrap();
+    let client = Client::new(format!("http://127.0.0.1:{port}"));
+    let ready = client.clone().get("/readyz").await;
+    expect_problem(&ready, 503, &[]);
+    assert!(!ready.json()["detail"].as_str().unwrap().is_empty());
+    down.restart();
+    is_ready(&client).await;
+    assert_eq!(auth.text(Stream::Stderr), "");
+}
+
+#[tokio::test]
+async fn a_service_starts_before_the_master_of_its_sentinels() {
+    let mut sentinel = Sentinel::start();
+    // No fail-over: the master itself comes back.
+    let mut never = redis::cmd("SENTINEL");
+    never.arg(&["SET", "m", "down-after-milliseconds", "600000"]);
+    never.exec(&mut sentinel.connection()).unwrap();
+    let store = sentinel.url();
+    starts_without(&store, sentinel.master()).await;
+}
+
+#[tokio::test]
+async fn a_service_starts_before_a_node_of_its_cluster() {
+    let mut cluster = RedisCluster::start(2);
+    let store = cluster.url();
+    starts_without(&store, cluster.server_mut(1)).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_outage_that_passes() {
+    let site = Site::sqlite();
+    // As a disk that takes no more: no file may grow beyond this, in units of 512 bytes.
+    let ours = checkin(site.directory.path());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -S -f 6000; exec \"$0\" \"$@\""]);
+    shell.arg(ours.get_program()).args(["receiver", "--no-auth", "--listen", "127.0.0.1:0"]);
+    shell.args(["--duplicate-window", "0", "--checkin-rate", "0", "--store", &site.store]);
+    let receiver = Program::spawn(shell);
+    let line = receiver.wait_for_line("receiver listening on port", PATIENCE);
+    let port = line.trim_end_matches('.').rsplit(' ').next().unwrap();
+    let mut client = Client::new(format!("http://127.0.0.1:{port}"));
+    let mut accepted = 0;
+    let refused = loop {
+        let answer = client.post("/api/checkin", &at(1 + accepted % 220, 1)).await;
+        if answer.status != 202 {
+            break answer;
+        }
+        accepted += 1;
+    };
+    expect_problem(&refused, 503, &[]);
+    assert!(retry_after(&refused) >= 1);
+    assert_eq!(client.get("/healthz").await.status, 200);
+    // There is room again.
+    let limit = ["--fsize=unlimited", "--pid", &receiver.pid().to_string()];
+    let raised = std::process::Command::new("prlimit").args(limit).status().unwrap();
+    assert!(raised.success());
+    let post = async || client.clone().post("/api/checkin", &at(1, 1)).await;
+    until("a check-in", post, |answer| answer.status == 202).await;
+    receiver.wait_for_line(BACK[1], PATIENCE);
+    assert_eq!(logged(&receiver, &AWAY), 1, "{receiver:?}");
+    drop(receiver);
+    let holds = format!("and {} check-ins", 19_735 + accepted + 1);
+    let doctor = site.run("doctor", &[]).stdout;
+    assert!(doctor.contains(&holds), "{holds}: {doctor}");
 }

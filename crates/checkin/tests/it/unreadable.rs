@@ -8,13 +8,13 @@ use sqlite_writer::rusqlite::Connection;
 use testkit::{Client, Response, Stream};
 use tokio::sync::Mutex;
 
-use crate::harness::{Service, Site, expect_problem};
+use crate::harness::{CHECKIN, Service, Site, accepted, at, expect_problem};
 
 struct Scene {
     site: Site,
     api: Service,
     al: Mutex<Client>,
-    _auth: Service,
+    auth: Service,
 }
 
 impl Scene {
@@ -22,7 +22,7 @@ impl Scene {
         site.count_all();
         let (auth, api) = (site.auth(&[]), site.api(&[]));
         let al = Mutex::new(api.client_like(&auth.logged_in().await));
-        Scene { site, api, al, _auth: auth }
+        Scene { site, api, al, auth }
     }
 
     async fn get(&self, path: &str) -> Response {
@@ -62,6 +62,24 @@ impl Scene {
             assert_eq!(lines.len(), 1, "{record}: {lines:#?}");
         }
         assert!(!log.contains("hunter2"), "{log}");
+    }
+
+    /// What needs no more than a part of a record is there when the rest cannot be read.
+    async fn expect_part(&self, path: &str, why: &str) {
+        let response = self.get(path).await;
+        let text = String::from_utf8_lossy(&response.body);
+        assert_eq!(response.status, 200, "{why}: {path}: {text}");
+    }
+
+    /// Al at the store, though not all of them can be read: logs in and checks in.
+    async fn expect_check_in(&self, why: &str) {
+        let receiver = self.site.receiver(&["--duplicate-window", "0"]);
+        let al = self.auth.logged_in().await;
+        accepted(&receiver.client_like(&al).post(CHECKIN, &at(2, 5)).await);
+        let export = self.site.run("export", &["--user", "77"]);
+        assert_eq!(export.code, 0, "{why}: {}", export.stderr);
+        let sessions = self.site.run("sessions", &["list", "--user", "77"]);
+        assert_eq!(sessions.code, 0, "{why}: {}", sessions.stderr);
     }
 }
 
@@ -209,4 +227,61 @@ async fn a_log_that_takes_no_more_entries_is_said_to_be_so() {
     let answer = receiver.client().post("/api/checkin", &visit).await;
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("the log takes no more entries"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn parts_of_a_record_on_redis() {
+    let scene = Scene::on(Site::redis()).await;
+    let ask = |command: &str| {
+        let words: Vec<&str> = command.split(' ').collect();
+        scene.site.redis_cli::<redis::Value>(&words);
+    };
+    ask("HSET ncc:user:5 email hunter2");
+    scene.expect_part("/api/user/5/fullname", "no address").await;
+    let export = scene.site.run("export", &["--user", "5"]);
+    assert_eq!(export.code, 0, "{}", export.stderr);
+    ask("HSET ncc:user:77 numCheckins hunter2 lastSeenAt hunter2");
+    scene.expect_check_in("figures").await;
+    ask("HSET ncc:location:3 location hunter2");
+    scene.expect_part("/api/user/77/statistics", "no coordinates").await;
+    ask(
+        r#"SET ncc:locationdetails:3 {"description":7,"phone":"1","website":"x:y","hours":[{"day":"Monday","hours":"9-17"}]}"#,
+    );
+    parts_of_details(&scene).await;
+}
+
+#[tokio::test]
+async fn parts_of_a_record_on_sqlite() {
+    let scene = Scene::on(Site::sqlite()).await;
+    let change = |sql: &str| {
+        let file = Connection::open(scene.site.directory.path().join("checkin.db")).unwrap();
+        file.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+        file.execute_batch(sql).unwrap();
+    };
+    change("UPDATE users SET email = 'hunter2', last_seen_at = -1 WHERE id = 5");
+    scene.expect_part("/api/user/5/fullname", "no address").await;
+    let export = scene.site.run("export", &["--user", "5"]);
+    assert_eq!(export.code, 0, "{}", export.stderr);
+    change(
+        "UPDATE users SET first_name = CAST(x'ff' AS TEXT), num_checkins = -1, last_seen_at = -1 WHERE id = 77",
+    );
+    scene.expect_check_in("names and figures").await;
+    change("UPDATE locations SET longitude = 999 WHERE id = 3");
+    scene.expect_part("/api/user/77/statistics", "no coordinates").await;
+    change(
+        r#"UPDATE location_details SET details =
+           '{"description":7,"phone":"1","website":"x:y","hours":[{"day":"Monday","hours":"9-17"}]}'
+           WHERE location_id = 3"#,
+    );
+    parts_of_details(&scene).await;
+}
+
+async fn parts_of_details(scene: &Scene) {
+    for path in ["hours/Monday", "details?sections=hours", "details?sections=phone,socials"] {
+        scene.expect_part(&format!("/api/location/3/{path}"), "no description").await;
+    }
+    for path in ["details", "details?sections=description", "details?sections=phone,website"] {
+        let response = scene.get(&format!("/api/location/3/{path}")).await;
+        expect_problem(&response, 500, &[]);
+    }
 }

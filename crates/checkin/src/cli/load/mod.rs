@@ -14,12 +14,13 @@ use clap::Args;
 
 use self::store::{Files, load};
 use super::account::Account;
+use super::one_shot::on_store;
 use super::{now_ms, say};
 use crate::app::App;
 use crate::config::Common;
 use crate::demo;
 use crate::domain::{Category, StarRating};
-use crate::import::{Clock, HoursForm, Importer, RecordError, Seen};
+use crate::import::{Clock, Counts, HoursForm, Importer, RecordError, Seen};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -87,8 +88,7 @@ fn stars(text: &str) -> Result<StarRating, String> {
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     if options.demo {
-        let app = open(config).await?;
-        return load_demo(&app).await;
+        return on_store(config, async |app| show_demo(app, options.all_errors).await).await;
     }
     let mut importer = Importer::new(now_ms()).hours(options.hours);
     for path in &options.files {
@@ -106,8 +106,18 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         bail!("{}; nothing is loaded", unreadable(damaged));
     }
     swarm::check(&importer, &options.export)?;
-    let app = open(config).await?;
-    swarm::add_visits(&app, &mut importer, &options.export).await?;
+    on_store(config, async |app| store_all(app, importer, printer, &options).await).await
+}
+
+/// Stores what was read, and prints what became of it.
+async fn store_all(
+    app: &App,
+    mut importer: Importer,
+    mut printer: Printer,
+    options: &Options,
+) -> anyhow::Result<ExitCode> {
+    let damaged = importer.counts().damaged_files;
+    swarm::add_visits(app, &mut importer, &options.export).await?;
     for (file, clock) in importer.clocks() {
         say(taken_for(file, *clock))?;
     }
@@ -123,8 +133,8 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     printer.show(&unknown_venues)?;
     swarm::say_left_out(not_public, unknown_venues.len())?;
     let left_out = not_public.private + not_public.for_friends + unknown_venues.len();
-    let files = Files { counts, left_out };
-    let outcome = load(&app, import, &seen, files).await?;
+    let files = Files { name: "the files", counts, left_out };
+    let outcome = load(app, import, &seen, files).await?;
     if counts.empty_rows > 0 {
         say(format_args!("empty rows: {} passed over", counts.empty_rows))?;
     }
@@ -149,12 +159,6 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         _ => "the rest is loaded",
     };
     bail!("{}; {rest}", what.join(", "))
-}
-
-async fn open(config: &Common) -> anyhow::Result<App> {
-    let app = App::open(config).await?;
-    app.reach().await?;
-    Ok(app)
 }
 
 /// Prints errors, all of them or each kind once.
@@ -230,13 +234,29 @@ fn refusal(refused: usize, records: usize, damaged: usize, errors: usize) -> Opt
     }
 }
 
-/// Loads the demo data; what is there already stays as it is.
-pub(super) async fn load_demo(app: &App) -> anyhow::Result<ExitCode> {
-    let outcome = load(app, demo::data(DEMO_NOW_MS), &Seen::default(), Files::default()).await?;
-    // Check-ins of the demo cannot go behind later ones.
-    let refused = outcome.refused;
-    if refused > 0 {
-        say(format_args!("{refused} records of the demo data do not fit what is there already"))?;
+/// Loads the demo data into an empty store.
+pub(super) async fn load_demo(app: &App) -> anyhow::Result<()> {
+    store_demo(app, &mut Printer { all: false, shortened: false }).await.map(drop)
+}
+
+async fn show_demo(app: &App, all_errors: bool) -> anyhow::Result<ExitCode> {
+    let mut printer = Printer { all: all_errors, shortened: false };
+    let refused = store_demo(app, &mut printer).await?;
+    printer.hint()?;
+    match refused {
+        0 => Ok(ExitCode::SUCCESS),
+        1 => bail!("1 record of the demo data does not fit what is there already"),
+        _ => bail!("{refused} records of the demo data do not fit what is there already"),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Stores the demo data; what is there already stays as it is. Gives the number of records that are
+/// refused.
+async fn store_demo(app: &App, printer: &mut Printer) -> anyhow::Result<usize> {
+    let data = demo::data(DEMO_NOW_MS);
+    let seen = Seen::of("demo data", &data);
+    let files = Files { name: "the demo data", counts: Counts::default(), left_out: 0 };
+    let outcome = load(app, data, &seen, files).await?;
+    printer.show(&outcome.errors)?;
+    Ok(outcome.refused)
 }

@@ -19,9 +19,12 @@ use crate::storage::{Loaded, Result as StorageResult};
 /// Records that are stored in one go.
 const BATCH: usize = 500;
 
-/// What the files had; nothing of data that are in no file.
-#[derive(Clone, Copy, Default)]
+/// What the files had.
+#[derive(Clone, Copy)]
 pub(super) struct Files {
+    /// What the records are in, as it is printed.
+    pub(super) name: &'static str,
+    /// Nothing of data that are in no file.
     pub(super) counts: Counts,
     /// Check-ins that are left out by design.
     pub(super) left_out: usize,
@@ -70,14 +73,14 @@ pub(super) async fn load(
             tally.refuse(place(&seen.users, user.id), Some("email"), EMAIL_TAKEN);
         }
     }
-    tally.show("users", files.counts.of(Section::Users), 0, &mut outcome)?;
+    tally.show(("users", Section::Users), files, &mut outcome)?;
 
     let store = async |batch: &[Location]| bulk.load_locations(batch).await;
     let mut tally = Tally::default();
     for answer in in_batches("locations", &locations, store).await? {
         tally.takes(answer);
     }
-    tally.show("locations", files.counts.of(Section::Locations), 0, &mut outcome)?;
+    tally.show(("locations", Section::Locations), files, &mut outcome)?;
 
     let store = async |batch: &[LocationDetails]| bulk.load_details(batch).await;
     let answers = in_batches("details", &details, store).await?;
@@ -90,7 +93,7 @@ pub(super) async fn load(
             outcome.stored_details.insert(place);
         }
     }
-    tally.show("details", files.counts.of(Section::LocationDetails), 0, &mut outcome)?;
+    tally.show(("details", Section::LocationDetails), files, &mut outcome)?;
 
     let store = async |batch: &[Checkin]| bulk.load_checkins(batch).await;
     let of_files = in_batches("check-ins", &checkins, store).await?;
@@ -105,7 +108,7 @@ pub(super) async fn load(
             known.refuse(app, &mut tally, &place, checkin).await;
         }
     }
-    tally.show("check-ins", files.counts.of(Section::Checkins), files.left_out, &mut outcome)?;
+    tally.show(("check-ins", Section::Checkins), files, &mut outcome)?;
     Ok(outcome)
 }
 
@@ -113,10 +116,10 @@ const EMAIL_TAKEN: &str = "must not belong to another account";
 const NO_USER: &str = "must be the id of a user that exists";
 const NO_LOCATION: &str = "must be the id of a location that exists";
 
-/// Where the record of this id stands; data that are in no file are the demo's.
+/// Where the record of this id stands.
 fn place<K: Eq + Hash>(places: &HashMap<K, RecordPlace>, id: K) -> RecordPlace {
-    let demo = || RecordPlace { file: "demo data".into(), position: Position::File };
-    places.get(&id).cloned().unwrap_or_else(demo)
+    let nowhere = || RecordPlace { file: "a record".into(), position: Position::File };
+    places.get(&id).cloned().unwrap_or_else(nowhere)
 }
 
 /// Users and locations that check-ins name, and whether they are in the store.
@@ -175,16 +178,17 @@ impl Tally {
         self.errors.push(RecordError { place, field, rule });
     }
 
-    /// Prints the numbers, which add up to `count`, the number of records in the files, and adds them
-    /// to the outcome.
+    /// Prints the numbers, which add up to the number of records in the files, and adds them to the
+    /// outcome.
     fn show(
         self,
-        what: &str,
-        count: usize,
-        left_out: usize,
+        (what, section): (&str, Section),
+        files: Files,
         outcome: &mut Outcome,
     ) -> anyhow::Result<()> {
         let Self { stored, unchanged, errors } = self;
+        let count = files.counts.of(section);
+        let left_out = if section == Section::Checkins { files.left_out } else { 0 };
         let taken = stored + unchanged;
         let places: HashSet<&RecordPlace> = errors.iter().map(|error| &error.place).collect();
         let count = count.max(taken + places.len() + left_out);
@@ -200,7 +204,7 @@ impl Tally {
             line += &format!(", {refused} refused");
         }
         if refused + left_out > 0 {
-            line += &format!(" ({count} in the files)");
+            line += &format!(" ({count} in {})", files.name);
         }
         say(line)?;
         outcome.stored += stored;
@@ -217,14 +221,41 @@ async fn in_batches<T>(
     records: &[T],
     store: impl AsyncFn(&[T]) -> StorageResult<Vec<Loaded>>,
 ) -> anyhow::Result<Vec<Loaded>> {
-    let mut answers = Vec::with_capacity(records.len());
+    let mut running = Running { what, count: records.len(), answers: Vec::new() };
     let bar = progress(what, records.len());
     for batch in records.chunks(BATCH) {
-        answers.extend(store(batch).await.with_context(|| format!("cannot store {what}"))?);
+        let answers = store(batch).await.with_context(|| format!("cannot store {what}"))?;
+        running.answers.extend(answers);
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    Ok(answers)
+    running.count = 0;
+    Ok(std::mem::take(&mut running.answers))
+}
+
+/// Prints the numbers so far when it is dropped early: by an error or by a signal.
+struct Running {
+    what: &'static str,
+    /// The number of records; 0 when it is over.
+    count: usize,
+    answers: Vec<Loaded>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(open) = self.count.checked_sub(self.answers.len()).filter(|open| *open > 0) else {
+            return;
+        };
+        let mut tally = Tally::default();
+        let taken = self.answers.iter().filter(|answer| tally.takes(**answer)).count();
+        let (what, Tally { stored, unchanged, .. }) = (self.what, &tally);
+        let mut line = format!("{what}: {stored} loaded, {unchanged} there already");
+        if taken < self.answers.len() {
+            line += &format!(", {} refused", self.answers.len() - taken);
+        }
+        // Those of the last batch may be stored all the same.
+        drop(say(format_args!("{line}, {open} not finished")));
+    }
 }
 
 /// Shown at a terminal only.

@@ -67,7 +67,7 @@ async fn find_user(app: &App, importer: &Importer, account: &Account) -> anyhow:
     let loaded = importer.users().iter().find(|user| account.is(user.id, &user.email));
     match loaded {
         Some(user) => Ok(user.id),
-        None => account.find(&*app.users).await.map(|user| user.id).context("--user"),
+        None => account.find_id(&*app.users).await.context("--user"),
     }
 }
 

@@ -10,10 +10,10 @@ use futures_util::future::try_join_all;
 use super::document::{Id, PageQuery, PeriodQuery};
 use super::paging::{Limits, Paged, Paging};
 use super::parameters::{Parameters, boolean};
-use super::representation::{DayView, DetailsView, LocationView, RatedLocation, Section, Visit};
+use super::representation::{DayView, DetailsView, LocationView, RatedLocation, Visit, sections};
 use super::users::period;
 use super::{Api, Visitor};
-use crate::domain::{Category, Location, LocationDetails, LocationId, Weekday};
+use crate::domain::{Category, DetailsSection, Location, LocationDetails, LocationId, Weekday};
 use crate::http::ApiError;
 use crate::http::Cached;
 use crate::http::document::{LoginNeeded, Missing, Problems};
@@ -48,8 +48,9 @@ pub(super) async fn location(
     let ratings = api.stores.locations.ratings(id).await?;
     let details = match with_details {
         true => {
-            let details = api.stores.locations.location_details(id).await?;
-            DetailsView::of(details, &Section::ALL)
+            let sections = &DetailsSection::ALL;
+            let details = api.stores.locations.location_details(id, sections).await?;
+            DetailsView::of(details, sections)
         }
         false => DetailsView::default(),
     };
@@ -76,10 +77,10 @@ pub(super) async fn details(
     given: Parameters,
 ) -> Result<Response, ApiError> {
     let (id, sections) = given.read(|given| {
-        let sections = given.query("sections", Section::list);
-        Some((location_id(given)?, sections.unwrap_or(Section::ALL.to_vec())))
+        let sections = given.query("sections", sections);
+        Some((location_id(given)?, sections.unwrap_or(DetailsSection::ALL.to_vec())))
     })?;
-    let details = api.details(id).await?;
+    let details = api.details(id, &sections).await?;
     Ok(DETAILS.answer(&headers, &DetailsView::of(Some(details), &sections)))
 }
 
@@ -104,7 +105,7 @@ pub(super) async fn hours(
         let day = given.path("day", weekday);
         Some((location_id(given)?, day?))
     })?;
-    let details = api.details(id).await?;
+    let details = api.details(id, &[DetailsSection::Hours]).await?;
     Ok(DETAILS.answer(&headers, &DayView::of(&details.hours, day).ok_or(ApiError::NotFound)?))
 }
 
@@ -125,14 +126,14 @@ pub(super) async fn visitors(
     })?;
     api.expect_location(id).await?;
     let checkins = api.stores.history.of_location(id, paging.after, paging.one_more()).await?;
-    let read = async |id| readable(api.stores.users.user(id).await);
-    let users = checkins.iter().map(|checkin| read(checkin.user));
-    let users = try_join_all(users).await?;
-    let visits = checkins.into_iter().zip(users).collect();
+    let read = async |id| readable(api.stores.users.name(id).await);
+    let names = checkins.iter().map(|checkin| read(checkin.user));
+    let names = try_join_all(names).await?;
+    let visits = checkins.into_iter().zip(names).collect();
     let page: Paged<Option<Visit>> = paging.answer(
         visits,
         |(checkin, _)| HistoryPosition::from(checkin),
-        |(checkin, user)| user.map(|user| Visit::new(&checkin, user)),
+        |(checkin, name)| name.map(|name| Visit::new(&checkin, name)),
     );
     // A user that is gone is left out.
     Ok(page.without_gaps())
@@ -240,8 +241,12 @@ impl Api {
         if found { Ok(()) } else { Err(ApiError::NotFound) }
     }
 
-    async fn details(&self, id: LocationId) -> Result<LocationDetails, ApiError> {
-        self.stores.locations.location_details(id).await?.ok_or(ApiError::NotFound)
+    async fn details(
+        &self,
+        id: LocationId,
+        sections: &[DetailsSection],
+    ) -> Result<LocationDetails, ApiError> {
+        self.stores.locations.location_details(id, sections).await?.ok_or(ApiError::NotFound)
     }
 }
 

@@ -10,7 +10,7 @@ use super::paging::{Limits, Paged, Paging};
 use super::parameters::{Parameters, boolean, number};
 use super::representation::{METRES_PER_MILE, NearbyLocation};
 use super::{Api, now_ms};
-use crate::domain::{Category, Coordinates, Location, StarRating};
+use crate::domain::{Category, Coordinates, Location, OpeningHours, StarRating};
 use crate::http::ApiError;
 use crate::http::document::Problems;
 use crate::storage::{Nearby, Page, Position, Ranked};
@@ -108,13 +108,12 @@ impl Api {
         now_ms: u64,
     ) -> Result<Vec<Ranked<Location>>, ApiError> {
         let ids: Vec<_> = candidates.iter().map(|candidate| candidate.item.id).collect();
-        let details = self.stores.directory.details_of(&ids).await?;
-        let is_open = |(candidate, details): (Ranked<Location>, Option<_>)| {
-            let details: crate::domain::LocationDetails = details?;
+        let hours = self.stores.directory.hours_of(&ids).await?;
+        let is_open = |(candidate, hours): (Ranked<Location>, Option<OpeningHours>)| {
             let (day, minute) = self.local_time.at(candidate.item.coordinates, now_ms);
-            details.hours.is_open(day, minute).then_some(candidate)
+            hours?.is_open(day, minute).then_some(candidate)
         };
-        Ok(candidates.into_iter().zip(details).filter_map(is_open).collect())
+        Ok(candidates.into_iter().zip(hours).filter_map(is_open).collect())
     }
 }
 

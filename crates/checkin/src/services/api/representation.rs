@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    Category, Checkin, Location, LocationDetails, LocationId, OpeningHours, Social, Statistics,
-    User, UserId, Website, Weekday,
+    Category, Checkin, DetailsSection, Location, LocationDetails, LocationId, Name, OpeningHours,
+    Social, Statistics, User, UserId, Website, Weekday,
 };
 
 /// A user.
@@ -149,18 +149,19 @@ pub(super) struct DetailsView {
 
 impl DetailsView {
     /// These sections of the details; `null` and nothing of a place that has none.
-    pub(super) fn of(details: Option<LocationDetails>, sections: &[Section]) -> Self {
+    pub(super) fn of(details: Option<LocationDetails>, sections: &[DetailsSection]) -> Self {
         let wanted = |section| sections.contains(&section);
         let details = details.as_ref();
         let text = |text: &str| text.to_owned();
         Self {
-            description: wanted(Section::Description).then(|| Some(text(&details?.description))),
-            website: wanted(Section::Website)
+            description: wanted(DetailsSection::Description)
+                .then(|| Some(text(&details?.description))),
+            website: wanted(DetailsSection::Website)
                 .then(|| details?.website.as_ref().map(Website::as_str).map(text)),
-            phone: wanted(Section::Phone).then(|| details?.phone.clone()),
-            socials: wanted(Section::Socials)
+            phone: wanted(DetailsSection::Phone).then(|| details?.phone.clone()),
+            socials: wanted(DetailsSection::Socials)
                 .then(|| details.map(|details| socials(&details.socials)).unwrap_or_default()),
-            hours: wanted(Section::Hours)
+            hours: wanted(DetailsSection::Hours)
                 .then(|| details.map(|details| week(&details.hours)).unwrap_or_default()),
         }
     }
@@ -176,37 +177,22 @@ fn week(hours: &OpeningHours) -> Vec<DayView> {
     Weekday::ALL.into_iter().filter_map(|day| DayView::of(hours, day)).collect()
 }
 
-/// A part of a place's details.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Section {
-    Description,
-    Website,
-    Phone,
-    Socials,
-    Hours,
+/// Sections of details, by their names with commas between them.
+pub(super) fn sections(text: &str) -> Result<Vec<DetailsSection>, &'static str> {
+    text.split(',').map(section).collect::<Option<_>>().ok_or(
+        "must be a list of sections with commas between: description, website, phone, socials, hours",
+    )
 }
 
-impl Section {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Description, Self::Website, Self::Phone, Self::Socials, Self::Hours];
-
-    /// Names with commas between them.
-    pub(super) fn list(text: &str) -> Result<Vec<Self>, &'static str> {
-        text.split(',').map(Self::named).collect::<Option<_>>().ok_or(
-            "must be a list of sections with commas between: description, website, phone, socials, hours",
-        )
-    }
-
-    fn named(text: &str) -> Option<Self> {
-        Some(match text {
-            "description" => Self::Description,
-            "website" => Self::Website,
-            "phone" => Self::Phone,
-            "socials" => Self::Socials,
-            "hours" => Self::Hours,
-            _ => return None,
-        })
-    }
+fn section(name: &str) -> Option<DetailsSection> {
+    Some(match name {
+        "description" => DetailsSection::Description,
+        "website" => DetailsSection::Website,
+        "phone" => DetailsSection::Phone,
+        "socials" => DetailsSection::Socials,
+        "hours" => DetailsSection::Hours,
+        _ => return None,
+    })
 }
 
 /// The opening hours of a day.
@@ -273,11 +259,11 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn new(checkin: &Checkin, visitor: User) -> Self {
+    pub(super) fn new(checkin: &Checkin, name: Name) -> Self {
         Self {
-            user_id: visitor.id.get(),
-            first_name: visitor.first_name,
-            last_name: visitor.last_name,
+            user_id: checkin.user.get(),
+            first_name: name.first,
+            last_name: name.last,
             timestamp: checkin.time_ms,
             star_rating: checkin.stars.get(),
         }

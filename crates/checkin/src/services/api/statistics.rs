@@ -68,8 +68,7 @@ impl Api {
         unknown.sort_unstable();
         unknown.dedup();
         let lookups = unknown.into_iter().map(async |id| {
-            let location = readable(self.stores.locations.location(id).await)?;
-            Ok::<_, ApiError>((id, location.map(|location| location.category)))
+            Ok::<_, ApiError>((id, readable(self.stores.locations.category(id).await)?))
         });
         let found = stream::iter(lookups).buffer_unordered(LOOKUPS).try_collect::<Vec<_>>();
         categories.extend(found.await?);

@@ -39,8 +39,8 @@ pub(super) async fn full_name(
     _visitor: Visitor,
     given: Parameters,
 ) -> Result<Json<FullName>, ApiError> {
-    let user = api.user(given.read(user_id)?).await?;
-    Ok(Json(FullName { full_name: user.full_name() }))
+    let name = api.stores.users.name(given.read(user_id)?).await?.ok_or(ApiError::NotFound)?;
+    Ok(Json(FullName { full_name: name.full() }))
 }
 
 /// The user of an address.

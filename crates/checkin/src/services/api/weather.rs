@@ -13,7 +13,7 @@ use super::document::{Id, Weatherless};
 use super::locations::location_id;
 use super::parameters::Parameters;
 use super::upstream::{Failure, Upstream};
-use crate::domain::{Location, LocationId};
+use crate::domain::{Coordinates, LocationId};
 use crate::http::ApiError;
 use crate::http::document::{Missing, Problems};
 use crate::storage::WeatherCache;
@@ -36,8 +36,9 @@ pub(super) async fn weather(
     State(api): State<Arc<Api>>,
     given: Parameters,
 ) -> Result<Response, ApiError> {
-    let location = api.location(given.read(location_id)?).await?;
-    let json = api.weather.at(&location).await?;
+    let id = given.read(location_id)?;
+    let coordinates = api.stores.locations.coordinates(id).await?.ok_or(ApiError::NotFound)?;
+    let json = api.weather.at(id, coordinates).await?;
     Ok(([(CONTENT_TYPE, "application/json")], json.to_string()).into_response())
 }
 
@@ -60,13 +61,12 @@ impl Weather {
     }
 
     /// The weather at a place, as JSON.
-    async fn at(&self, place: &Location) -> Result<Arc<str>, ApiError> {
+    async fn at(&self, id: LocationId, place: Coordinates) -> Result<Arc<str>, ApiError> {
         let upstream = self.upstream.as_ref().ok_or(ApiError::NoWeatherKey)?;
         let is_over = |remembered: &Remembered| remembered.since.elapsed() >= REMEMBERED;
-        self.remembered.remove_if(&place.id, is_over);
+        self.remembered.remove_if(&id, is_over);
         // Who asks may be dropped; then the next who waits asks.
-        let found =
-            self.remembered.get_or_insert_async(&place.id, self.ask(upstream, place)).await?;
+        let found = self.remembered.get_or_insert_async(&id, self.ask(upstream, id, place)).await?;
         found.weather.map_err(|failure| match failure {
             Failure::Away => ApiError::WeatherAway,
             Failure::Unknown => ApiError::WeatherUnknown,
@@ -74,12 +74,17 @@ impl Weather {
     }
 
     /// Asks the store, and if it does not know, the weather service.
-    async fn ask(&self, upstream: &Upstream, place: &Location) -> Result<Remembered, ApiError> {
-        let mut weather = self.cache.weather(place.id).await?.ok_or(Failure::Away);
+    async fn ask(
+        &self,
+        upstream: &Upstream,
+        id: LocationId,
+        place: Coordinates,
+    ) -> Result<Remembered, ApiError> {
+        let mut weather = self.cache.weather(id).await?.ok_or(Failure::Away);
         if weather.is_err() {
-            weather = upstream.weather(place.coordinates).await;
+            weather = upstream.weather(place).await;
             if let Ok(json) = &weather {
-                self.cache.keep_weather(place.id, json, LIFE).await?;
+                self.cache.keep_weather(id, json, LIFE).await?;
             }
         }
         Ok(Remembered { since: Instant::now(), weather: weather.map(Arc::from) })

@@ -38,8 +38,9 @@ pub(super) async fn show(
     State(auth): State<Auth>,
     session: SessionResult,
 ) -> Result<Json<OwnAccount>, ApiError> {
-    let account = account_of(&session?, &*auth.users).await?;
-    Ok(Json(OwnAccount { user: account.user.into() }))
+    let id = account_of(&session?, &*auth.users).await?.id;
+    let user = auth.users.user(id).await?.ok_or(ApiError::AuthenticationRequired)?;
+    Ok(Json(OwnAccount { user: user.into() }))
 }
 
 /// Opens an account. It does not log in.
@@ -87,16 +88,16 @@ pub(super) async fn change_password(
     let account = account_of(&session, &*auth.users).await?;
     let change = PasswordChange::parse(fields?)?;
     let (changed, on_change) = oneshot::channel();
-    let task = auth.clone().replace_password(account.user.email, change, address, changed);
+    let task = auth.clone().replace_password(account.email, change, address, changed);
     let task = auth.tasks.spawn(task)?;
-    let Account { user, epoch } = on_change.await.map_err(|_| ApiError::Internal)??;
+    let Account { email, epoch, .. } = on_change.await.map_err(|_| ApiError::Internal)??;
     // The task goes on with the search for other sessions when this request has waited enough.
     if timeout(MAX_WAIT, task).await.is_err() {
         tracing::info!("a password is changed, and the search for the account's sessions goes on");
     }
     // This session goes on under a fresh id.
     session.regenerate_in_epoch(epoch).await?;
-    session.insert(USER, user.email.as_str())?;
+    session.insert(USER, email.as_str())?;
     Ok("OK")
 }
 
@@ -116,7 +117,7 @@ impl Auth {
         changed: oneshot::Sender<Result<Account, ApiError>>,
     ) {
         let account = self.store_password(email, change, address).await;
-        let older = account.as_ref().ok().map(|now| (now.user.email.canonical(), now.epoch));
+        let older = account.as_ref().ok().map(|now| (now.email.canonical(), now.epoch));
         // Nobody waits for it any more where the client hung up.
         drop(changed.send(account));
         if let Some((account, epoch)) = older {
@@ -131,15 +132,16 @@ impl Auth {
         address: Option<ClientAddress>,
     ) -> Result<Account, ApiError> {
         let checked = self.clone().check_password(email, change.current, address).await;
-        let Account { user, .. } = checked.map_err(|error| match error {
+        let account = checked.map_err(|error| match error {
             ApiError::InvalidLogin => wrong_password(),
             other => other,
         })?;
         let new = self.passwords.turn().await?.hash(change.new).await?;
-        let changed = self.users.change_password(user.id, Some(&user.password), &new).await?;
+        let Account { id, password, .. } = &account;
+        let changed = self.users.change_password(*id, Some(password), &new).await?;
         // Somebody else may have changed it meanwhile: the current password is not the current one.
         let epoch = changed.ok_or_else(wrong_password)?;
-        Ok(Account { user, epoch })
+        Ok(Account { epoch, ..account })
     }
 
     /// Ends the sessions from before `epoch`: somebody who knew the old password may hold one. Services

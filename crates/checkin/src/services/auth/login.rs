@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 
 use super::document::LoginBody;
 use super::{Auth, SessionResult};
-use crate::domain::{Email, PasswordHash, PasswordScheme, User};
+use crate::domain::{Email, PasswordHash, PasswordScheme};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ApiError, ClientAddress, Deliberate, Fields};
 use crate::passwords::{self, Verified};
@@ -35,14 +35,14 @@ pub(super) async fn login(
 ) -> Result<&'static str, ApiError> {
     let Login { email, password } = Login::parse(fields)?;
     let check = auth.clone().check_password(email, password, address);
-    let Account { user, epoch } = auth.tasks.run(check).await?;
+    let Account { id, email, epoch, .. } = auth.tasks.run(check).await?;
     let session = session?;
     // A fresh id: one that was planted in the browser before the login is worth nothing.
     session.regenerate_in_epoch(epoch).await?;
-    session.insert(USER, user.email.as_str())?;
+    session.insert(USER, email.as_str())?;
     // What changes the password ends every session that is stored then. This one may be stored later.
     session.save().await?;
-    if auth.users.epoch(user.id).await? > epoch {
+    if auth.users.epoch(id).await? > epoch {
         session.destroy().await?;
         return Err(ApiError::InvalidLogin);
     }
@@ -105,9 +105,9 @@ impl Auth {
         self.may_try(&account, address)?;
         let found = self.users.account_by_email(&email).await?;
         if let Some(found) = &found {
-            self.warn_of_unusable(&found.user);
+            self.warn_of_unusable(found);
         }
-        let stored = found.as_ref().map(|found| found.user.password.clone());
+        let stored = found.as_ref().map(|found| found.password.clone());
         let verified = turn.verify(password, stored).await?;
         let (Some(found), Verified::Yes | Verified::YesRehashed(_)) = (found, &verified) else {
             self.account_failures.failed(&account, Instant::now());
@@ -134,13 +134,13 @@ impl Auth {
     }
 
     /// Logs that an account cannot log in, once and not with each attempt.
-    fn warn_of_unusable(&self, user: &User) {
-        if user.password.scheme() == PasswordScheme::Unusable
-            && self.unusable.get(&user.id).is_none()
+    fn warn_of_unusable(&self, account: &Account) {
+        if account.password.scheme() == PasswordScheme::Unusable
+            && self.unusable.get(&account.id).is_none()
         {
-            self.unusable.insert(user.id, ());
+            self.unusable.insert(account.id, ());
             tracing::warn!(
-                user.id = user.id.get(),
+                user.id = account.id.get(),
                 "no password fits what is stored as the hash of one: it is of a kind that is not \
                  known, or costs too much to check"
             );
@@ -149,11 +149,10 @@ impl Auth {
 
     /// Replaces an old hash. The login does not depend on it.
     async fn renew(&self, mut account: Account, hash: PasswordHash) -> Account {
-        let user = &mut account.user;
-        match self.users.renew_password(user.id, &user.password, &hash).await {
+        match self.users.renew_password(account.id, &account.password, &hash).await {
             Ok(true) => {
                 tracing::info!("renewed the hash of a password");
-                user.password = hash;
+                account.password = hash;
             }
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "cannot renew the hash of a password"),

@@ -102,7 +102,7 @@ pub(super) async fn end_others(
 impl Auth {
     /// The name of the account that is logged in, if it is still there.
     async fn account(&self, session: &Session) -> Result<String, ApiError> {
-        Ok(account_of(session, &*self.users).await?.user.email.canonical())
+        Ok(account_of(session, &*self.users).await?.email.canonical())
     }
 
     /// The account's sessions, the newest first. One that is not noted was made by an Express

@@ -24,6 +24,8 @@ pub(in crate::storage) async fn an_account_is_found_by_id_and_address(subject: S
         let found = storage.user_by_email(&email.parse().unwrap()).await.unwrap();
         assert_eq!(found.as_ref(), Some(&user), "{email}");
     }
+    let name = storage.name(user.id).await.unwrap().unwrap();
+    assert_eq!((&*name.first, &*name.last, &*name.full()), ("Zoë", "", "Zoë"));
     let email = "zoe@example.com".parse().unwrap();
     assert_eq!(storage.user_by_email(&email).await.unwrap(), None);
     assert_eq!(storage.user(user_id(user.id.get() + 1)).await.unwrap(), None);
@@ -77,9 +79,11 @@ pub(in crate::storage) async fn a_password_changes_only_from_the_expected_one(su
     };
     let account = async || {
         let account = storage.account_by_email(&user.email).await.unwrap().unwrap();
-        assert_eq!(storage.user(id).await.unwrap().as_ref(), Some(&account.user));
+        let user = storage.user(id).await.unwrap().unwrap();
+        assert_eq!((&user.email, &user.password), (&account.email, &account.password));
+        assert_eq!(storage.account(id).await.unwrap().as_ref(), Some(&account));
         assert_eq!(storage.epoch(id).await.unwrap(), account.epoch);
-        (account.user.password, account.epoch)
+        (account.password, account.epoch)
     };
     assert_eq!(account().await, (password(1), 0));
     assert_eq!(change(Some(2), 3).await, None);
@@ -104,6 +108,8 @@ pub(in crate::storage) async fn a_password_changes_only_from_the_expected_one(su
     }
     assert_eq!(storage.epoch(nobody).await.unwrap(), 0);
     assert_eq!(storage.user(nobody).await.unwrap(), None);
+    assert_eq!(storage.account(nobody).await.unwrap(), None);
+    assert_eq!(storage.name(nobody).await.unwrap(), None);
     let email = "nobody@example.com".parse().unwrap();
     assert_eq!(storage.account_by_email(&email).await.unwrap(), None);
 }

@@ -3,6 +3,7 @@
 use std::slice::from_ref;
 
 use super::*;
+use crate::domain::DetailsSection;
 use crate::storage::{Loaded, Registered, Severity};
 
 /// 2026-09-01 00:00 UTC
@@ -34,9 +35,12 @@ pub(in crate::storage) async fn what_is_loaded_is_found(subject: Subject) {
     }
     storage.load_locations(&[location(2)]).await.unwrap();
     assert_eq!(storage.location(location_id(2)).await.unwrap(), Some(location(2)));
-    assert_eq!(storage.location_details(location_id(2)).await.unwrap(), None);
+    assert_eq!(storage.location_details(location_id(2), &DetailsSection::ALL).await.unwrap(), None);
     storage.load_details(&[details(2)]).await.unwrap();
-    assert_eq!(storage.location_details(location_id(2)).await.unwrap(), Some(details(2)));
+    assert_eq!(
+        storage.location_details(location_id(2), &DetailsSection::ALL).await.unwrap(),
+        Some(details(2))
+    );
     assert_eq!(storage.location(location_id(3)).await.unwrap(), None);
     assert_eq!(storage.load_users(&[]).await.unwrap(), []);
 }
@@ -74,7 +78,10 @@ pub(in crate::storage) async fn loading_twice_changes_nothing(subject: Subject) 
 
     let other = LocationDetails { description: "Another.".to_owned(), ..details(1) };
     assert_eq!(storage.load_details(&[other]).await.unwrap(), [Loaded::Unchanged]);
-    assert_eq!(storage.location_details(location_id(1)).await.unwrap(), Some(details(1)));
+    assert_eq!(
+        storage.location_details(location_id(1), &DetailsSection::ALL).await.unwrap(),
+        Some(details(1))
+    );
 
     assert_eq!(storage.load_checkins(&entries).await.unwrap(), [Loaded::Unchanged; 3]);
     assert_eq!(log(storage).await, entries);
@@ -117,7 +124,7 @@ pub(in crate::storage) async fn checkins_of_unknowns_are_refused(subject: Subjec
     let storage = &*subject.storage;
     load_a_user_and_a_place(storage).await;
     assert_eq!(storage.load_details(&[details(2)]).await.unwrap(), [Loaded::Dangling]);
-    assert_eq!(storage.location_details(location_id(2)).await.unwrap(), None);
+    assert_eq!(storage.location_details(location_id(2), &DetailsSection::ALL).await.unwrap(), None);
     let entries = [checkin("1-0", 2, 1), checkin("2-0", 1, 1), checkin("3-0", 1, 2)];
     let answers = storage.load_checkins(&entries).await.unwrap();
     assert_eq!(answers, [Loaded::Dangling, Loaded::Stored, Loaded::Dangling]);
@@ -164,7 +171,7 @@ pub(in crate::storage) async fn the_demo_data_fits(subject: Subject) {
         assert_eq!(log, data.checkins);
         for (location, details) in data.locations.iter().zip(&data.details) {
             assert_eq!(storage.location(location.id).await.unwrap().as_ref(), Some(location));
-            let found = storage.location_details(details.id).await.unwrap();
+            let found = storage.location_details(details.id, &DetailsSection::ALL).await.unwrap();
             assert_eq!(found.as_ref(), Some(details));
         }
     }

@@ -152,7 +152,8 @@ pub(in crate::storage) async fn details_come_in_order_and_with_gaps(subject: Sub
     storage.load_locations(&[1, 2, 3].map(location)).await.unwrap();
     storage.load_details(&[details(1), details(3)]).await.unwrap();
     let ids = [3, 2, 1, 99, 3].map(location_id);
-    let found = storage.details_of(&ids).await.unwrap();
-    assert_eq!(found, [Some(details(3)), None, Some(details(1)), None, Some(details(3))]);
-    assert_eq!(storage.details_of(&[]).await.unwrap(), []);
+    let found = storage.hours_of(&ids).await.unwrap();
+    let hours = |id| Some(details(id).hours);
+    assert_eq!(found, [hours(3), None, hours(1), None, hours(3)]);
+    assert_eq!(storage.hours_of(&[]).await.unwrap(), []);
 }

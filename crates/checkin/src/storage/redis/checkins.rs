@@ -185,7 +185,7 @@ fn accepted(reply: Reply) -> Result<Accepted> {
         "duplicate" => Ok(Accepted::Duplicate),
         "reused" => Ok(Accepted::KeyReused),
         "behind" => Ok(Accepted::Behind),
-        "used up" => Err(StorageError::new(UsedUp)),
+        "used up" => Err(StorageError::new(UsedUp("the log"))),
         _ => Err(unexpected("what became of a check-in")),
     }
 }

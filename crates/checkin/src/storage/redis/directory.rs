@@ -4,7 +4,9 @@ use async_trait::async_trait;
 
 use super::page::Order::{HighestFirst, LowestFirst};
 use super::{RedisStorage, at_once};
-use crate::domain::{Category, Location, LocationDetails, LocationId, User, UserId, monday_ms};
+use crate::domain::{
+    Category, DetailsSection, Location, LocationId, OpeningHours, User, UserId, monday_ms,
+};
 use crate::storage::{
     Directory, LocationRepository, Nearby, Page, Period, Position, Ranked, Result, UserRepository,
     readable,
@@ -51,8 +53,11 @@ impl Directory for RedisStorage {
         self.places_named(words, page).await
     }
 
-    async fn details_of(&self, ids: &[LocationId]) -> Result<Vec<Option<LocationDetails>>> {
-        let read = |id| async move { readable(self.location_details(id).await) };
+    async fn hours_of(&self, ids: &[LocationId]) -> Result<Vec<Option<OpeningHours>>> {
+        let read = |id| async move {
+            let details = self.location_details(id, &[DetailsSection::Hours]).await;
+            Ok(readable(details)?.map(|details| details.hours))
+        };
         at_once(ids.iter().copied().map(read).collect()).await
     }
 }

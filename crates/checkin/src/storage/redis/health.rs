@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::fault::{fault, of_error};
 use super::info::Engine;
 use super::{RedisStorage, Reply, at_once, number, text};
+use crate::storage::health::used_up_ids;
 use crate::storage::{self, Fault, Finding, Health};
 
 /// The first release with all that we use.
@@ -49,6 +50,8 @@ impl Health for RedisStorage {
         }
         findings.push(self.counts().await);
         findings.extend(self.id_findings().await?);
+        let (users, places) = self.used_up().await?;
+        findings.extend(used_up_ids(users, places));
         Ok(findings)
     }
 }

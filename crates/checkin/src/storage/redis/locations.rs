@@ -4,26 +4,33 @@ use async_trait::async_trait;
 
 use super::hash::Hash;
 use super::{ID_PAGE, RedisStorage, Reply, at_once, text};
-use crate::domain::{Location, LocationDetails, LocationId};
+use crate::domain::{Category, Coordinates, DetailsSection, Location, LocationDetails, LocationId};
 use crate::storage::{LocationRepository, Result, details, readable};
 
 #[async_trait]
 impl LocationRepository for RedisStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
-        let key = self.keys.location(id);
-        let read = async {
-            let reply = self.call(&["HGETALL", &key]).await?;
-            Hash::read(key.clone(), reply)?.map(|hash| location(id, &hash)).transpose()
-        };
-        self.reports.told(&key, read.await)
+        self.hash(self.keys.location(id), |hash| location(id, hash)).await
     }
 
-    async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>> {
+    async fn coordinates(&self, id: LocationId) -> Result<Option<Coordinates>> {
+        self.hash(self.keys.location(id), coordinates).await
+    }
+
+    async fn category(&self, id: LocationId) -> Result<Option<Category>> {
+        self.hash(self.keys.location(id), category).await
+    }
+
+    async fn location_details(
+        &self,
+        id: LocationId,
+        sections: &[DetailsSection],
+    ) -> Result<Option<LocationDetails>> {
         let key = self.keys.location_details(id);
         let read = async {
             match self.call(&["GET", &key]).await? {
                 Reply::Nil => Ok(None),
-                json => details::from_json(id, &text(json)?).map(Some),
+                json => details::from_json(id, &text(json)?, sections).map(Some),
             }
         };
         self.reports.told(&key, read.await)
@@ -65,11 +72,19 @@ pub(super) fn location(id: LocationId, hash: &Hash) -> Result<Location> {
     Ok(Location {
         id: hash.id(id)?,
         name: hash.text("name"),
-        category: hash.required("category", str::parse)?,
-        coordinates: hash.required("location", str::parse)?,
+        category: category(hash)?,
+        coordinates: coordinates(hash)?,
         num_checkins: hash.number("numCheckins").unwrap_or(0),
         num_stars: hash.number("numStars").unwrap_or(0),
     })
+}
+
+fn category(hash: &Hash) -> Result<Category> {
+    hash.required("category", str::parse)
+}
+
+fn coordinates(hash: &Hash) -> Result<Coordinates> {
+    hash.required("location", str::parse)
 }
 
 /// The fields of a place's hash.

@@ -1,8 +1,9 @@
-//! What `checkin doctor` has to say about the ids of the log.
+//! What `checkin doctor` has to say about ids: those of the log, of accounts and of places.
 
 use super::{RedisStorage, Reply, array, text, unexpected};
-use crate::domain::{CLOCK_TOLERANCE_MS, CheckinId, MAX_SAFE_INTEGER};
-use crate::storage::{Finding, Result};
+use crate::domain::number::decimal;
+use crate::domain::{CLOCK_TOLERANCE_MS, CheckinId, LocationId, MAX_SAFE_INTEGER, UserId};
+use crate::storage::{Finding, Result, StorageError};
 
 use super::entry;
 
@@ -29,6 +30,24 @@ impl RedisStorage {
             });
         }
         Ok(findings)
+    }
+
+    /// Whether the highest id of accounts is in use or was given out, and that of places.
+    pub(super) async fn used_up(&self) -> Result<(bool, bool)> {
+        let user = UserId::try_from(MAX_SAFE_INTEGER).map_err(StorageError::new)?;
+        let place = LocationId::try_from(MAX_SAFE_INTEGER).map_err(StorageError::new)?;
+        let users = self.is_last(&self.keys.user(user), &self.keys.last_user_id()).await?;
+        let places =
+            self.is_last(&self.keys.location(place), &self.keys.last_venue_place()).await?;
+        Ok((users, places))
+    }
+
+    async fn is_last(&self, record: &str, counter: &str) -> Result<bool> {
+        let given = match self.call(&["GET", counter]).await? {
+            Reply::Nil => None,
+            given => decimal(&text(given)?),
+        };
+        Ok(given >= Some(MAX_SAFE_INTEGER) || self.exists(record).await?)
     }
 
     /// The last id that a partition gave out.

@@ -77,6 +77,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::OnceCell;
 use tower_express_session::store::redis::{Client, Reply, Script};
 
+use self::hash::Hash;
 use self::keys::Keys;
 use self::scripts::Scripts;
 use super::unreadable::Reports;
@@ -142,6 +143,19 @@ impl RedisStorage {
 
     async fn exists(&self, key: &str) -> Result<bool> {
         number(self.call(&["EXISTS", key]).await?).map(|found| found == 1)
+    }
+
+    /// What is read of a hash; nothing if there is no such hash.
+    async fn hash<T>(
+        &self,
+        key: String,
+        read: impl FnOnce(&Hash) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let found = async {
+            let reply = self.call(&["HGETALL", &key]).await?;
+            Hash::read(key.clone(), reply)?.map(|hash| read(&hash)).transpose()
+        };
+        self.reports.told(&key, found.await)
     }
 
     /// The ids above `after` in a sorted set of ids by themselves, lowest first, at most `limit`.

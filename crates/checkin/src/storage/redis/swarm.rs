@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::{RedisStorage, Reply, array, at_once, indexed_id, number, text, texts, unexpected};
 use crate::domain::{Checkin, Location, LocationId, Visit};
 use crate::storage::swarm::VISITS_A_SECOND;
-use crate::storage::{BulkLoad, Loaded, Result, SwarmLoad, VenuePlace};
+use crate::storage::{BulkLoad, Loaded, Result, StorageError, SwarmLoad, UsedUp, VenuePlace};
 
 /// Venues or visits that are asked for in one step, during which Redis does nothing else.
 const PAGE: usize = 500;
@@ -152,6 +152,9 @@ impl RedisStorage {
         let (Some(id), Some(first)) = (claimed.next(), claimed.next()) else {
             return Err(unexpected("an id"));
         };
+        if id == Reply::Bytes("used up".into()) {
+            return Err(StorageError::new(UsedUp("places")));
+        }
         let id = place_id(id)?.ok_or_else(|| unexpected("an id"))?;
         Ok((id, number(first)? == 1))
     }

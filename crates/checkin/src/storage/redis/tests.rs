@@ -358,7 +358,8 @@ async fn details_are_in_the_form_of_an_import_file() {
     storage.load_details(&[details(2)]).await.unwrap();
     let [json] = ask(&storage, "GET ncc:locationdetails:2").await.try_into().unwrap();
     assert!(json.contains(r#"{"day":"Monday","hours":""#), "{json}");
-    let found = storage.location_details(details(2).id).await.unwrap();
+    let found =
+        storage.location_details(details(2).id, &crate::domain::DetailsSection::ALL).await.unwrap();
     assert_eq!(found, Some(details(2)));
 }
 

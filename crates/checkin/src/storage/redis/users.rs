@@ -6,7 +6,7 @@ use super::accounts::Opened;
 use super::hash::Hash;
 use super::{ID_PAGE, RedisStorage, Reply, array, at_once, indexed_id, number, text, unexpected};
 use crate::domain::number::decimal;
-use crate::domain::{Email, LocationId, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
+use crate::domain::{Email, LocationId, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
 use crate::storage::{
     Account, NewUser, Registered, Result, StorageError, UserRepository, readable,
 };
@@ -14,12 +14,15 @@ use crate::storage::{
 #[async_trait]
 impl UserRepository for RedisStorage {
     async fn user(&self, id: UserId) -> Result<Option<User>> {
-        let key = self.keys.user(id);
-        let read = async {
-            let reply = self.call(&["HGETALL", &key]).await?;
-            Hash::read(key.clone(), reply)?.map(|hash| user(id, &hash)).transpose()
+        self.hash(self.keys.user(id), |hash| user(id, hash)).await
+    }
+
+    async fn name(&self, id: UserId) -> Result<Option<Name>> {
+        let name = |hash: &Hash| {
+            hash.id(id)?;
+            Ok(Name { first: hash.text("firstName"), last: hash.text("lastName") })
         };
-        self.reports.told(&key, read.await)
+        self.hash(self.keys.user(id), name).await
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
@@ -29,17 +32,23 @@ impl UserRepository for RedisStorage {
         Ok(user.filter(|user| user.email.canonical() == email.canonical()))
     }
 
+    async fn account(&self, id: UserId) -> Result<Option<Account>> {
+        let (key, epoch) = (self.keys.user(id), self.keys.user_epoch(id));
+        let read = async {
+            let found = array(self.run(&self.scripts.account, &[&key, &epoch], &[]).await?)?;
+            let [hash, epoch] =
+                <[Reply; 2]>::try_from(found).map_err(|_| unexpected("an account"))?;
+            let epoch = decimal(&text(epoch)?).ok_or_else(|| unexpected("an epoch"))?;
+            let account = |hash: Hash| account(id, &hash, epoch);
+            Hash::read(key.clone(), hash)?.map(account).transpose()
+        };
+        self.reports.told(&key, read.await)
+    }
+
     async fn account_by_email(&self, email: &Email) -> Result<Option<Account>> {
         let Some(owner) = self.owner_of(email).await? else { return Ok(None) };
-        let (key, epoch) = (self.keys.user(owner), self.keys.user_epoch(owner));
-        let found = array(self.run(&self.scripts.account, &[&key, &epoch], &[]).await?)?;
-        let [hash, epoch] = <[Reply; 2]>::try_from(found).map_err(|_| unexpected("an account"))?;
-        let hash = Hash::read(key.clone(), hash);
-        let user = hash.and_then(|hash| hash.map(|hash| user(owner, &hash)).transpose());
-        let user = self.reports.told(&key, user)?;
-        let user = user.filter(|user| user.email.canonical() == email.canonical());
-        let epoch = decimal(&text(epoch)?).ok_or_else(|| unexpected("an epoch"))?;
-        Ok(user.map(|user| Account { user, epoch }))
+        let account = self.account(owner).await?;
+        Ok(account.filter(|account| account.email.canonical() == email.canonical()))
     }
 
     async fn epoch(&self, id: UserId) -> Result<u64> {
@@ -153,6 +162,16 @@ impl RedisStorage {
 
 fn user_id(id: u64) -> Result<UserId> {
     UserId::try_from(id).map_err(StorageError::new)
+}
+
+/// What a login needs of a user's hash.
+fn account(id: UserId, hash: &Hash, epoch: u64) -> Result<Account> {
+    Ok(Account {
+        id: hash.id(id)?,
+        email: hash.required("email", Email::known)?,
+        password: PasswordHash::stored(hash.text("password")),
+        epoch,
+    })
 }
 
 /// The account in a hash.

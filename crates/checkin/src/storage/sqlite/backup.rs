@@ -1,9 +1,10 @@
 //! Copies of a store, with its session secret: backups, and stores made from them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use sqlite_writer::Database;
 use sqlite_writer::rusqlite::backup::{Backup, StepResult};
@@ -87,15 +88,29 @@ async fn copy(
     of_source: fn(Fault) -> Fault,
 ) -> Result<Copied, Fault> {
     let (source, from, to) = (from.database.clone(), from.clone(), to.clone());
-    let copy = move |connection: &Connection| Ok(copy_place(connection, &from, &to, of_source));
+    // The copy runs on a thread, which hears in this way that nobody waits for it any more.
+    let awaited = Arc::new(());
+    let copy = {
+        let awaited = Arc::downgrade(&awaited);
+        move |connection: &Connection| {
+            Ok(copy_place(connection, &from, &to, &Copying { of_source, awaited }))
+        }
+    };
     database.read(copy).await.map_err(|error| of_source(fault(&source, &error)))?
+}
+
+/// A copy that is being made.
+struct Copying {
+    /// What a fault of the source means.
+    of_source: fn(Fault) -> Fault,
+    awaited: Weak<()>,
 }
 
 fn copy_place(
     connection: &Connection,
     from: &Place,
     to: &Place,
-    of_source: fn(Fault) -> Fault,
+    copying: &Copying,
 ) -> Result<Copied, Fault> {
     let logs = ["-wal", "-shm", "-journal"].map(|suffix| beside(&to.database, suffix));
     let taken = [&to.database, &to.secret].into_iter().chain(&logs).find(|path| exists(path));
@@ -108,7 +123,7 @@ fn copy_place(
         Err(error) => return Err(cannot("read", &from.secret, &error)),
     };
     let draft = Draft::beside(&to.database)?;
-    let mut copied = copy_database(connection, &from.database, &draft, of_source)?;
+    let mut copied = copy_database(connection, &from.database, &draft, copying)?;
     if let Some(secret) = &secret {
         let secret_draft = Draft::beside(&to.secret)?;
         let written = OpenOptions::new().write(true).open(&secret_draft.0);
@@ -130,7 +145,7 @@ fn copy_database(
     from: &Connection,
     source: &Path,
     draft: &Draft,
-    of_source: fn(Fault) -> Fault,
+    Copying { of_source, awaited }: &Copying,
 ) -> Result<Copied, Fault> {
     let cannot_read = |error: rusqlite::Error| of_source(fault(source, &error));
     let of_copy = |error: rusqlite::Error| fault(&draft.0, &error);
@@ -151,7 +166,8 @@ fn copy_database(
         loop {
             match backup.step(STEP_PAGES).map_err(of_copy)? {
                 StepResult::Done => break,
-                StepResult::More => {}
+                StepResult::More if awaited.strong_count() > 0 => {}
+                StepResult::More => return Err(Fault::passing("nobody waits for the copy", "")),
                 _ => return Err(locked(source)),
             }
         }
@@ -195,11 +211,13 @@ impl Draft {
         name.push(format!(".{}.draft", std::process::id()));
         let draft = PathBuf::from(name);
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
+        // The process may have a mask that takes even the owner's rights.
+        let made = made.and_then(|file| file.set_permissions(Permissions::from_mode(0o600)));
         let made = made.map_err(|error| {
             unusable(place)
                 .map_or_else(|| cannot("make", place, &error), |fault| of_argument(&fault))
         });
-        made.map(|_| Self(draft))
+        made.map(|()| Self(draft))
     }
 
     /// Gives the file its name, unless something has it.

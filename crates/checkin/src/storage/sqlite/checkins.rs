@@ -247,7 +247,7 @@ pub(super) fn next_id(connection: &Connection, now_ms: i64) -> rusqlite::Result<
         CheckinId { ms, .. } if ms < LAST_NUMBER => Some(CheckinId { ms: ms + 1, seq: 0 }),
         _ => None,
     };
-    next.ok_or_else(|| rusqlite::Error::ToSqlConversionFailure(Box::new(crate::storage::UsedUp)))
+    next.ok_or_else(|| column::used_up("the log"))
 }
 
 /// What `checkin doctor` has to say about ids that are ahead of the clock.

@@ -1,6 +1,7 @@
 //! Values of the domain as columns, and back.
 
 use crate::domain::CheckinId;
+use crate::storage::UsedUp;
 use crate::storage::unreadable::Reports;
 use sqlite_writer::rusqlite::types::{Type, ValueRef};
 use sqlite_writer::rusqlite::{self, Params, Row, Statement};
@@ -107,6 +108,11 @@ pub(super) fn wrong(
     cause: impl std::error::Error + Send + Sync + 'static,
 ) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, found, Box::new(cause))
+}
+
+/// There is no id behind the last one of this.
+pub(super) fn used_up(what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(UsedUp(what)))
 }
 
 /// The limit of a page as SQLite takes it.

@@ -5,7 +5,9 @@ use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::list::List;
 use super::{SqliteStorage, column, locations, nearby, search, users};
-use crate::domain::{Category, Location, LocationDetails, LocationId, User, monday_ms};
+use crate::domain::{
+    Category, DetailsSection, Location, LocationId, OpeningHours, User, monday_ms,
+};
 use crate::storage::{Directory, Nearby, Page, Period, Ranked, Result, details, readable};
 
 #[async_trait]
@@ -58,7 +60,7 @@ impl Directory for SqliteStorage {
         Ok(by_id(self.database.read(read).await?))
     }
 
-    async fn details_of(&self, ids: &[LocationId]) -> Result<Vec<Option<LocationDetails>>> {
+    async fn hours_of(&self, ids: &[LocationId]) -> Result<Vec<Option<OpeningHours>>> {
         let (wanted, reports) = (ids.to_vec(), self.reports.clone());
         let read = move |connection: &Connection| {
             let text = |id: LocationId| {
@@ -68,11 +70,12 @@ impl Directory for SqliteStorage {
             wanted.into_iter().map(text).collect::<rusqlite::Result<Vec<Option<String>>>>()
         };
         let texts = self.database.read(read).await?;
-        let details = ids.iter().zip(texts).map(|(id, text)| {
-            let details = text.map(|text| details::from_json(*id, &text)).transpose();
-            readable(self.reports.told(details_label(*id), details))
+        let hours = ids.iter().zip(texts).map(|(id, text)| {
+            let read = |text: String| details::from_json(*id, &text, &[DetailsSection::Hours]);
+            let details = self.reports.told(details_label(*id), text.map(read).transpose());
+            Ok(readable(details)?.map(|details| details.hours))
         });
-        details.collect()
+        hours.collect()
     }
 }
 

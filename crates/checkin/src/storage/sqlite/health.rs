@@ -5,7 +5,9 @@ use sqlite_writer::Database;
 use sqlite_writer::rusqlite::{self, Connection};
 
 use super::checkins::id_finding;
-use super::{SqliteStorage, now_ms};
+use super::{SqliteStorage, column, now_ms};
+use crate::domain::MAX_SAFE_INTEGER;
+use crate::storage::health::used_up_ids;
 use crate::storage::{Fault, Finding, Health, Result};
 
 /// `PRAGMA synchronous` as a number; 3 (EXTRA) is stricter still.
@@ -39,6 +41,7 @@ impl Health for SqliteStorage {
         let now = now_ms(&self.clock);
         let read = move |connection: &Connection| id_finding(connection, now);
         findings.extend(self.database.read(read).await?);
+        findings.extend(used_up_ids(facts.has_last_user, facts.has_last_location));
         Ok(findings)
     }
 }
@@ -48,16 +51,24 @@ struct Facts {
     users: i64,
     locations: i64,
     checkins: i64,
+    has_last_user: bool,
+    has_last_location: bool,
 }
 
 impl Facts {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let has_last = |table: &str| {
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE id = ?1)");
+            connection.query_row(&sql, [column::number(MAX_SAFE_INTEGER)], |row| row.get(0))
+        };
         Ok(Self {
             synchronous: number("PRAGMA synchronous")?,
             users: number("SELECT count(*) FROM users")?,
             locations: number("SELECT count(*) FROM locations")?,
             checkins: number("SELECT count(*) FROM checkins")?,
+            has_last_user: has_last("users")?,
+            has_last_location: has_last("locations")?,
         })
     }
 

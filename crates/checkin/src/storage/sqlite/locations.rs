@@ -5,7 +5,9 @@ use sqlite_writer::rusqlite::types::Type;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
 use super::{SqliteStorage, column, search};
-use crate::domain::{Coordinates, Location, LocationDetails, LocationId, StarRating};
+use crate::domain::{
+    Category, Coordinates, DetailsSection, Location, LocationDetails, LocationId, StarRating,
+};
 use crate::storage::{LocationRepository, Result, StorageError, details};
 
 pub(super) const COLUMNS: &str = "id, name, category, longitude, latitude, num_checkins, num_stars";
@@ -18,10 +20,24 @@ impl LocationRepository for SqliteStorage {
         self.reports.told(format_args!("locations {id}"), read.map_err(StorageError::from))
     }
 
-    async fn location_details(&self, id: LocationId) -> Result<Option<LocationDetails>> {
+    async fn coordinates(&self, id: LocationId) -> Result<Option<Coordinates>> {
+        let read = |row: &Row<'_>| coordinates(row, 0);
+        self.part("longitude, latitude", id, read).await
+    }
+
+    async fn category(&self, id: LocationId) -> Result<Option<Category>> {
+        self.part("category", id, |row| category(row, 0)).await
+    }
+
+    async fn location_details(
+        &self,
+        id: LocationId,
+        sections: &[DetailsSection],
+    ) -> Result<Option<LocationDetails>> {
         let text = self.database.read(move |connection| details_text(connection, id)).await;
         let read = text.map_err(StorageError::from);
-        let read = read.and_then(|text| text.map(|text| details::from_json(id, &text)).transpose());
+        let read = read
+            .and_then(|text| text.map(|text| details::from_json(id, &text, sections)).transpose());
         self.reports.told(format_args!("location_details {id}"), read)
     }
 
@@ -53,6 +69,24 @@ impl LocationRepository for SqliteStorage {
             Ok(ratings)
         };
         Ok(self.database.read(read).await?)
+    }
+}
+
+impl SqliteStorage {
+    /// Some columns of a place.
+    async fn part<T: Send + 'static>(
+        &self,
+        columns: &'static str,
+        id: LocationId,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let number = column::number(id.get());
+        let read = move |connection: &Connection| {
+            let sql = format!("SELECT {columns} FROM locations WHERE id = ?1");
+            connection.prepare_cached(&sql)?.query_row([number], read).optional()
+        };
+        let read = self.database.read(read).await;
+        self.reports.told(format_args!("locations {id}"), read.map_err(StorageError::from))
     }
 }
 
@@ -103,13 +137,22 @@ pub(super) fn insert_details(
 
 /// A row of [`COLUMNS`].
 pub(super) fn location(row: &Row<'_>) -> rusqlite::Result<Location> {
-    let coordinates = Coordinates::new(row.get(3)?, row.get(4)?);
     Ok(Location {
         id: column::id(row, 0)?,
         name: row.get(1)?,
-        category: column::text(row, 2, |text| text.parse())?,
-        coordinates: coordinates.map_err(|cause| column::wrong(3, Type::Real, cause))?,
+        category: category(row, 2)?,
+        coordinates: coordinates(row, 3)?,
         num_checkins: column::whole(row, 5)?,
         num_stars: column::whole(row, 6)?,
     })
+}
+
+fn category(row: &Row<'_>, column: usize) -> rusqlite::Result<Category> {
+    column::text(row, column, |text| text.parse())
+}
+
+/// Of a column with the longitude, and the next one with the latitude.
+fn coordinates(row: &Row<'_>, column: usize) -> rusqlite::Result<Coordinates> {
+    let coordinates = Coordinates::new(row.get(column)?, row.get(column + 1)?);
+    coordinates.map_err(|cause| column::wrong(column, Type::Real, cause))
 }

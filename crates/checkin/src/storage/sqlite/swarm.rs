@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 
 use super::{SqliteStorage, bulk, column, locations, now_ms};
-use crate::domain::{Checkin, Location, LocationId, UserId, Visit};
+use crate::domain::{Checkin, Location, LocationId, MAX_SAFE_INTEGER, UserId, Visit};
 use crate::storage::swarm::VISITS_A_SECOND;
 use crate::storage::{Loaded, Result, SwarmLoad, VenuePlace};
 
@@ -67,9 +67,10 @@ fn make_place(
 }
 
 fn free_id(connection: &Connection, lowest: LocationId) -> rusqlite::Result<LocationId> {
-    let sql = "SELECT max(?1, coalesce(max(id), 0) + 1) FROM locations";
-    let lowest = column::number(lowest.get());
-    connection.prepare_cached(sql)?.query_row([lowest], |row| column::id(row, 0))
+    let sql = "SELECT max(?1, coalesce(max(id), 0) + 1) FROM locations WHERE id <= ?2";
+    let parameters = [lowest.get(), MAX_SAFE_INTEGER].map(column::number);
+    let id = connection.prepare_cached(sql)?.query_row(parameters, |row| column::whole(row, 0))?;
+    LocationId::try_from(id).map_err(|_| column::used_up("places"))
 }
 
 fn load_visit(connection: &Connection, visit: &Visit, now_ms: i64) -> rusqlite::Result<Loaded> {

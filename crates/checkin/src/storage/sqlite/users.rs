@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, params};
 
 use super::{SqliteStorage, column};
-use crate::domain::{Email, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
+use crate::domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
 use crate::storage::{Account, NewUser, Registered, Result, StorageError, UserRepository};
 
 pub(super) const COLUMNS: &str =
@@ -29,19 +29,28 @@ impl UserRepository for SqliteStorage {
         Ok(self.database.write(move |connection| register(connection, new)).await?)
     }
 
+    async fn name(&self, id: UserId) -> Result<Option<Name>> {
+        let number = column::number(id.get());
+        let read = move |connection: &Connection| {
+            let sql = "SELECT first_name, last_name FROM users WHERE id = ?1";
+            let name = |row: &Row<'_>| Ok(Name { first: row.get(0)?, last: row.get(1)? });
+            connection.prepare_cached(sql)?.query_row([number], name).optional()
+        };
+        let read = self.database.read(read).await;
+        self.reports.told(format_args!("users {id}"), read.map_err(StorageError::from))
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<Account>> {
+        let number = column::number(id.get());
+        let read = move |connection: &Connection| account(connection, "id = ?1", [number]);
+        let read = self.database.read(read).await;
+        self.reports.told(format_args!("users {id}"), read.map_err(StorageError::from))
+    }
+
     async fn account_by_email(&self, email: &Email) -> Result<Option<Account>> {
         let email = email.canonical();
-        let read = move |connection: &Connection| {
-            let sql = format!(
-                "SELECT {COLUMNS}, epoch FROM users LEFT JOIN account_epochs ON user_id = id
-                 WHERE email_canonical = ?1"
-            );
-            let account = |row: &Row<'_>| {
-                let epoch = row.get::<_, Option<i64>>("epoch")?.unwrap_or(0);
-                Ok(Account { user: user(row)?, epoch: epoch.unsigned_abs() })
-            };
-            connection.prepare_cached(&sql)?.query_row([email], account).optional()
-        };
+        let read =
+            move |connection: &Connection| account(connection, "email_canonical = ?1", [email]);
         let read = self.database.read(read).await;
         self.reports.told("a user, by email", read.map_err(StorageError::from))
     }
@@ -177,6 +186,27 @@ fn one(
 ) -> rusqlite::Result<Option<User>> {
     let sql = format!("SELECT {COLUMNS} FROM users WHERE {condition}");
     connection.prepare_cached(&sql)?.query_row(params, user).optional()
+}
+
+fn account(
+    connection: &Connection,
+    condition: &str,
+    params: impl Params,
+) -> rusqlite::Result<Option<Account>> {
+    let sql = format!(
+        "SELECT id, email, password, epoch FROM users
+         LEFT JOIN account_epochs ON user_id = id WHERE {condition}"
+    );
+    let account = |row: &Row<'_>| {
+        Ok(Account {
+            id: column::id(row, 0)?,
+            email: column::text(row, 1, |text| Email::known(&text))?,
+            // No password fits what is no text.
+            password: PasswordHash::stored(row.get::<_, String>(2).unwrap_or_default()),
+            epoch: row.get::<_, Option<i64>>(3)?.unwrap_or(0).unsigned_abs(),
+        })
+    };
+    connection.prepare_cached(&sql)?.query_row(params, account).optional()
 }
 
 /// A row of [`COLUMNS`].

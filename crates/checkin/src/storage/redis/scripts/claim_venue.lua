@@ -3,13 +3,15 @@
 -- KEYS: the places of venues, the highest id that was given, those that a second import found.
 -- ARGV: the venue, the lowest id that it may get, and one under which a place is that its import did
 -- not write. If a second import found that id, that one may have; if none did, another program has.
--- Answers with the id, and 1 if it was given now.
+-- Answers with the id, and 1 if it was given now; with `used up` if there is none left.
 
 local id = redis.call('HGET', KEYS[1], ARGV[1])
 if id and id ~= ARGV[3] then redis.call('SADD', KEYS[3], id) end
 if id and redis.call('SISMEMBER', KEYS[3], id) == 1 then return {id, 0} end
 local last = tonumber(redis.call('GET', KEYS[2]) or '0')
-id = string.format('%.0f', math.max(last + 1, tonumber(ARGV[2])))
+id = math.max(last + 1, tonumber(ARGV[2]))
+if id > 9007199254740991 then return {'used up', 0} end
+id = string.format('%.0f', id)
 redis.call('SET', KEYS[2], id)
 redis.call('HSET', KEYS[1], ARGV[1], id)
 return {id, 1}

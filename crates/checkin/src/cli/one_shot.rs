@@ -1,0 +1,101 @@
+//! Commands that do their work on the store and end: by themselves, or by a signal.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::config::Common;
+
+/// How long a command that a signal ends may take to close its store.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// A signal ended the command.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Interrupted {
+    name: &'static str,
+    /// 128 and the number of the signal, as shells have it.
+    pub(super) code: u8,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ended by {}", self.name)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Opens the store, makes it ready, and runs a command on it [until a signal](until_signal) comes.
+///
+/// # Errors
+///
+/// Those of the command; when the store cannot be used; [`Interrupted`].
+pub(super) async fn on_store<T>(
+    config: &Common,
+    command: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    until_signal(async {
+        let app = App::open(config).await?;
+        app.reach().await?;
+        command(&app).await
+    })
+    .await
+}
+
+/// Runs a command to its end, or until SIGTERM or SIGINT: then its future is dropped where it waits,
+/// and with it the last handle on the store, which closes as after any other command. A command that
+/// does not come to a wait (somebody does not read what it prints) is ended after a while, and at
+/// once by a second signal.
+///
+/// What waits for a person must come before: from here on Ctrl-C does not end the process by itself.
+///
+/// # Errors
+///
+/// Those of the command, and [`Interrupted`].
+pub(super) async fn until_signal<T>(
+    command: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let mut signals = Signals::new()?;
+    let (tell, told) = oneshot::channel();
+    let mut watch = JoinSet::new();
+    watch.spawn(async move {
+        let interrupted = signals.next().await;
+        // Nobody listens any more when the command has just ended.
+        let _ = tell.send(interrupted);
+        drop(timeout(CLOSING, signals.next()).await);
+        std::process::exit(interrupted.code.into());
+    });
+    // Dropped before `watch` is.
+    let command = pin!(command);
+    tokio::select! {
+        biased;
+        ended = command => ended,
+        Ok(interrupted) = told => Err(interrupted.into()),
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    async fn next(&mut self) -> Interrupted {
+        tokio::select! {
+            _ = self.terminate.recv() => Interrupted { name: "SIGTERM", code: 143 },
+            _ = self.interrupt.recv() => Interrupted { name: "SIGINT", code: 130 },
+        }
+    }
+}
