@@ -1,6 +1,9 @@
 # What CI runs is what a developer runs: `make ci` is `make check test fuzz`.
 
-.PHONY: help ci check format lint features doc test demo bench fuzz deny semver
+.PHONY: help ci check format lint features doc test demo bench fuzz deny semver package
+
+# In the order in which they are published: each depends on the ones before it.
+PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
 
 help: ## shows this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -17,9 +20,12 @@ lint:
 
 # Each feature of the library compiles alone, without what only tests need.
 features:
-	for features in '' axum redis sqlite conformance axum,redis,sqlite; do \
+	for features in '' axum redis redis-tls redis-sentinel redis-cluster sqlite conformance axum,redis,sqlite; do \
 		cargo clippy -p tower-express-session --lib --no-default-features --features "$$features" \
 			-- -D warnings || exit 1; \
+	done
+	for features in '' tls sentinel cluster tls,sentinel,cluster; do \
+		cargo clippy -p redis-link --lib --no-default-features --features "$$features" -- -D warnings || exit 1; \
 	done
 	cargo clippy -p outage-log -p sqlite-writer --lib -- -D warnings
 
@@ -46,7 +52,10 @@ fuzz: ## a short run of each fuzz target; installs cargo-fuzz where it is missin
 
 # The API against that of a commit or tag: make semver BASELINE=v0.1.0
 semver: ## what breaks since BASELINE; needs cargo-semver-checks
-	cargo semver-checks -p tower-express-session --all-features --baseline-rev $(BASELINE)
+	cargo semver-checks $(PUBLISHED:%=-p %) --all-features --baseline-rev $(BASELINE)
+
+package: ## checks that each published crate builds from what would be published
+	cargo package $(PUBLISHED:%=-p %)
 
 deny: ## licences, duplicates and sources of the dependencies; needs cargo-deny
 	cargo deny check

@@ -9,10 +9,10 @@ use anyhow::Result;
 use checkin::storage::redis::RedisStorage;
 use checkin::storage::sqlite::SqliteStorage;
 use checkin::storage::{BulkLoad, CheckinConsumer};
+use redis_link::{Client, Timeouts};
+use sqlite_writer::Database;
 use tempfile::TempDir;
 use testkit::{Program, RedisServer};
-use tower_express_session::store::redis::{Client, Timeouts};
-use sqlite_writer::Database;
 
 /// What a busy machine may take to answer while a million users are written.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
+use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
-use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Timeouts};
+use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{
     AccountStore, Accounts as AccountSessions, SameSite, Secrets, SessionLayer, Store,

@@ -214,9 +214,9 @@ impl FromStr for StoreUrl {
             return Ok(Self::Sqlite(path.into()));
         }
         if url.starts_with("redis") {
-            return match tower_express_session::store::redis::Client::open(url) {
+            return match url.parse::<redis_link::Address>() {
                 Ok(_) => Ok(Self::Redis(url.to_owned())),
-                Err(error) => Err(error.to_string().replace("option store: ", "")),
+                Err(error) => Err(error.to_string()),
             };
         }
         Err("must begin with sqlite:, redis://, rediss://, redis-sentinel:// or redis-cluster://"

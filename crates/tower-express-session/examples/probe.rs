@@ -16,11 +16,12 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
+use redis_link::{Client, Timeouts};
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 use serde_json::value::RawValue;
 use sqlite_writer::Database;
-use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
+use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{
     CookieOptions, ErrorKind, LazySession, MemoryStore, Secrets, Session, SessionLayer, Store,

@@ -29,8 +29,9 @@ use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::middleware::map_request;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use redis_link::Client;
 use serde_json::{Value, json};
-use tower_express_session::store::redis::{Client, RedisStore};
+use tower_express_session::store::redis::RedisStore;
 use tower_express_session::{
     Accounts, ClientAddress, CookieOptions, Error, FreshSession, SameSite, Secrets, Session,
     SessionLayer,

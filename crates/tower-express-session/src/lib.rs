@@ -84,10 +84,11 @@
 //! With the feature `redis`, the same with another store:
 //!
 //! ```no_run
+//! use redis_link::Client;
 //! use tower_express_session::SessionLayer;
-//! use tower_express_session::store::redis::{Client, RedisStore};
+//! use tower_express_session::store::redis::RedisStore;
 //!
-//! # fn main() -> Result<(), tower_express_session::ConfigError> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = RedisStore::new(Client::open("redis://127.0.0.1:6379")?);
 //! let sessions = SessionLayer::new(store, ["keyboard cat"])?;
 //! # Ok(())
@@ -114,14 +115,17 @@
 //! `cargo run -p tower-express-session --example shared_with_express` in the repository shows it, with
 //! a real Express service, in one command.
 //!
-//! `redis-sentinel://` and `redis-cluster://` addresses work, too, each with TLS as `rediss`.
+//! `redis-sentinel://` and `redis-cluster://` addresses work, too, each with TLS as `rediss`: with the
+//! features `redis-sentinel`, `redis-cluster` and `redis-tls`. For TLS the program installs a rustls
+//! [crypto provider](https://docs.rs/redis-link#tls); no library does.
 //!
 //! Reading from Redis for every request can be spared by a bounded cache in the process:
 //!
 //! ```no_run
-//! use tower_express_session::store::redis::{CacheOptions, Client, RedisStore};
+//! use redis_link::Client;
+//! use tower_express_session::store::redis::{CacheOptions, RedisStore};
 //!
-//! # fn main() -> Result<(), tower_express_session::ConfigError> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::open("redis://127.0.0.1:6379")?;
 //! let store = RedisStore::new(client).cached(CacheOptions::default());
 //! # Ok(())
@@ -417,8 +421,9 @@
 //! | feature | gives | default |
 //! | --- | --- | --- |
 //! | `axum` | [`Session`] and [`LazySession`] as arguments of handlers, [`Error`] as a response | yes |
-//! | `redis` | a store in Redis, shared with connect-redis: one server, Sentinel or Cluster, with TLS | no |
-//! | `sqlite` | a store in an SQLite file, for one machine | no |
+//! | `redis` | a store in Redis, shared with connect-redis, over a client of the crate `redis-link` | no |
+//! | `redis-tls` `redis-sentinel` `redis-cluster` | `rediss`, `redis-sentinel` and `redis-cluster` addresses for it | no |
+//! | `sqlite` | a store in an SQLite file of the crate `sqlite-writer`, for one machine | no |
 //! | `conformance` | the suite that every [`Store`] passes, for stores of your own | no |
 //!
 //! The memory store is always there. It is for tests and trying things out: sessions end with the

@@ -16,10 +16,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
+use redis_link::{Client, Reply, Timeouts};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Reply, Timeouts};
+use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::{Session, SessionLayer};
 
 const USER: &str = "user";

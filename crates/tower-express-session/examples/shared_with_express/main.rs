@@ -18,9 +18,10 @@ use std::process::{Command, ExitCode, Stdio};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
+use redis_link::Client;
 use testkit::{Express, RedisServer};
-use tower_express_session::store::redis::{Client, RedisStore};
-use tower_express_session::{ConfigError, Error, Session, SessionLayer};
+use tower_express_session::store::redis::RedisStore;
+use tower_express_session::{Error, Session, SessionLayer};
 
 const SECRET: &str = "keyboard cat";
 
@@ -74,7 +75,7 @@ async fn run() -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
 
 /// The Rust service: the same secret, cookie name and prefix as the Express service has; the latter
 /// two are the defaults on both sides.
-fn service(redis: &str) -> Result<Router, ConfigError> {
+fn service(redis: &str) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     let store = RedisStore::new(Client::open(redis)?);
     let sessions = SessionLayer::new(store, [SECRET])?;
     Ok(Router::new()

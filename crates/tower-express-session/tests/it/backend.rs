@@ -4,9 +4,10 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
 use testkit::RedisServer;
-use tower_express_session::store::redis::{Client, RedisStore, Timeouts};
+use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{AccountStore, MemoryStore};
 

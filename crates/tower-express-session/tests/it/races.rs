@@ -10,11 +10,12 @@ use axum::extract::Path;
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
+use redis_link::{Client, Reply};
 use sqlite_writer::Database;
 use testkit::{Client as Browser, Express, Method, RedisServer, signature};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
-use tower_express_session::store::redis::{CacheOptions, Client, RedisStore, Reply};
+use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{Error, MemoryStore, Secrets, Session, SessionLayer, Store};
 

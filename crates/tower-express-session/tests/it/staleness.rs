@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use redis_link::Client;
 use tower_express_session::store::Freshness;
-use tower_express_session::store::redis::{CacheOptions, Client, RedisStore};
+use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::{SessionId, Store};
 
 /// Between two reads of a reader.

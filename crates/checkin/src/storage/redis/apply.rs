@@ -1,7 +1,7 @@
 //! Check-ins into figures, histories and lists.
 
+use redis_link::Script;
 use std::collections::{BTreeMap, HashSet};
-use tower_express_session::store::redis::Script;
 
 use super::consumer::{Dead, now_ms};
 use super::{RedisStorage, Reply, array, at_once, number, text, unexpected};

@@ -237,7 +237,7 @@ impl RedisStorage {
 
     async fn figures<const N: usize>(
         &self,
-        script: &tower_express_session::store::redis::Script,
+        script: &redis_link::Script,
         keys: &[String; N],
     ) -> Result<[u64; 6]> {
         let keys = keys.each_ref().map(String::as_str);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redis_link::Client;
 use testkit::RedisServer;
-use tower_express_session::store::redis::Client;
 
 use super::RedisStorage;
 use super::tests::patient;

@@ -1,6 +1,6 @@
 //! An entry of the log, as Redis gives it and whoever wrote it.
 
-use tower_express_session::store::redis::Reply;
+use redis_link::Reply;
 
 use super::{array, text, texts, unexpected};
 use crate::domain::number::decimal;

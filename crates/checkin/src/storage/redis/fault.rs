@@ -1,13 +1,13 @@
 //! What is in the way of using Redis, and what to do about it.
 
-use tower_express_session::store::redis::Obstacle;
-use tower_express_session::{Error, ErrorKind};
+use redis_link::Obstacle;
 
 use crate::storage::{Fault, StorageError};
 
-impl From<Error> for StorageError {
-    fn from(cause: Error) -> Self {
-        let (is_unreadable, is_logged) = (cause.kind() == ErrorKind::Corrupt, cause.is_logged());
+impl From<redis_link::Error> for StorageError {
+    fn from(cause: redis_link::Error) -> Self {
+        let is_unreadable = cause.kind() == redis_link::ErrorKind::WrongType;
+        let is_logged = cause.is_logged();
         Self { is_unreadable, is_logged, ..Self::new(cause) }
     }
 }
@@ -24,8 +24,7 @@ pub(super) fn fault(obstacle: Obstacle) -> Fault {
 
 /// The fault behind an error of the storage.
 pub(super) fn of_error(error: &StorageError) -> Fault {
-    let cause = std::error::Error::source(error);
-    match cause.and_then(|cause| cause.downcast_ref::<Error>()).and_then(Obstacle::of) {
+    match Obstacle::of(error) {
         Some(obstacle) => fault(obstacle),
         None => Fault::passing("the store failed", "look at its log"),
     }

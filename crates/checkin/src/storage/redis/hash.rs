@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use tower_express_session::store::redis::Reply;
+use redis_link::Reply;
 
 use super::{Result, texts};
 use crate::domain::number::decimal;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tower_express_session::store::redis::Reply;
+use redis_link::Reply;
 
 use super::{RedisStorage, text};
 

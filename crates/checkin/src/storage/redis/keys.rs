@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use redis_link::glob_escaped;
 use sha2::{Digest, Sha256};
 
 use crate::domain::{Category, LocationId, NewCheckin, UserId};
@@ -266,14 +267,7 @@ impl Keys {
     }
 
     fn pattern(&self, rest: &str) -> String {
-        let mut pattern = String::new();
-        for character in self.prefix.chars() {
-            if matches!(character, '*' | '?' | '[' | ']' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(character);
-        }
-        format!("{pattern}:{rest}")
+        format!("{}:{rest}", glob_escaped(&self.prefix))
     }
 }
 

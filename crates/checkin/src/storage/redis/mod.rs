@@ -74,8 +74,8 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quick_cache::sync::Cache;
+use redis_link::{Client, Reply, Script};
 use tokio::sync::OnceCell;
-use tower_express_session::store::redis::{Client, Reply, Script};
 
 use self::hash::Hash;
 use self::keys::Keys;

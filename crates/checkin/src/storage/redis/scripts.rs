@@ -1,6 +1,6 @@
 //! The scripts: each one step inside Redis, on keys of one slot.
 
-use tower_express_session::store::redis::Script;
+use redis_link::Script;
 
 pub(super) struct Scripts {
     pub(super) append: Script,

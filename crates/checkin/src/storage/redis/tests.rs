@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redis_link::{Client, Timeouts};
 use testkit::RedisServer;
-use tower_express_session::store::redis::{Client, Timeouts};
 
 use super::{RedisStorage, Reply, texts};
 use crate::domain::{CheckinId, PasswordScheme};

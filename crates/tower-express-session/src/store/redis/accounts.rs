@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use redis_link::{Reply, glob_escaped};
 use serde::{Deserialize, Serialize};
 
 use super::commands::milliseconds;
-use super::scan::Scan;
-use super::{RedisStore, Reply, unexpected};
+use super::{RedisStore, unexpected};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::store::{AccountStore, NotedSession, Visit};
@@ -52,7 +52,8 @@ impl AccountStore for RedisStore {
             keep.as_bytes(),
         ];
         let key = self.account_key(account);
-        self.client.run(&self.scripts.note, &[key.as_bytes()], &arguments).await.map(drop)
+        self.client.run(&self.scripts.note, &[key.as_bytes()], &arguments).await?;
+        Ok(())
     }
 
     async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
@@ -87,12 +88,13 @@ impl AccountStore for RedisStore {
         }
         let mut words: Vec<&[u8]> = vec![b"HDEL", key.as_bytes()];
         words.extend(fields.iter().map(String::as_bytes));
-        self.client.call(&words).await.map(drop)
+        self.client.call(&words).await?;
+        Ok(())
     }
 
     async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
         let pattern = format!("{}*", glob_escaped(&self.prefix));
-        let mut scan = Scan::start(&self.client, &pattern, SCAN_COUNT).await?;
+        let mut scan = self.client.scan(&pattern, SCAN_COUNT).await?;
         while let Some(keys) = scan.next().await? {
             if keys.is_empty() {
                 continue;
@@ -126,26 +128,4 @@ impl RedisStore {
 fn text(reply: Reply) -> Option<String> {
     let Reply::Bytes(bytes) = reply else { return None };
     Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn glob_escaped(prefix: &str) -> String {
-    let mut escaped = String::with_capacity(prefix.len());
-    for c in prefix.chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_no_pattern() {
-        assert_eq!(glob_escaped("app:sess:"), "app:sess:");
-        assert_eq!(glob_escaped("a*[b]?\\"), "a\\*\\[b\\]\\?\\\\");
-    }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use redis_link::Reply;
 
 use super::keys::Keys;
-use super::{RedisStore, Reply, unexpected};
+use super::{RedisStore, unexpected};
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::store::{Created, Stored, Updated};
@@ -148,7 +149,7 @@ impl RedisStore {
         if let Err(error) = self.client.pipeline(&[bar, delete]).await {
             // A Redis that is out of memory refuses the bar, and not the end.
             self.client.call(delete).await?;
-            error.log("a session ended without a tombstone");
+            Error::from(error).log("a session ended without a tombstone");
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Where a session lies in Redis, and what is kept of it besides.
 
-use redis::cluster_routing::Slot;
+use redis_link::companion_key;
 
 use crate::id::SessionId;
 
@@ -20,8 +20,9 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn new(prefix: &str, id: &SessionId) -> Self {
         let session = format!("{prefix}{}", id.as_str());
-        let (revoked, created) = (beside(&session, "revoked"), beside(&session, "created"));
-        let epoch = beside(&session, "epoch");
+        let (revoked, created) =
+            (companion_key(&session, "revoked"), companion_key(&session, "created"));
+        let epoch = companion_key(&session, "epoch");
         Self { session, revoked, created, epoch }
     }
 
@@ -31,32 +32,10 @@ impl Keys {
     }
 }
 
-/// A key in the same slot of a cluster. Without braces the whole key decides on its slot, so that it
-/// becomes the hash tag; a key that has a tag keeps it. Else a number serves that leads there.
-fn beside(key: &str, name: &str) -> String {
-    if !key.contains(['{', '}']) {
-        return format!("{{{key}}}:{name}");
-    }
-    let tagged = |tag: &str| format!("{{{tag}}}:{name}:{key}");
-    match hash_tag(key) {
-        Some(tag) => tagged(tag),
-        None => (0..u32::MAX)
-            .map(|number| tagged(&number.to_string()))
-            .find(|candidate| Slot::for_key(candidate) == Slot::for_key(key))
-            .expect("there are far more numbers than slots"),
-    }
-}
-
-/// What Redis Cluster looks at to find a key's slot: what stands between the first `{` and the next
-/// `}`, unless that is nothing.
-fn hash_tag(key: &str) -> Option<&str> {
-    let (_, rest) = key.split_once('{')?;
-    let (tag, _) = rest.split_once('}')?;
-    (!tag.is_empty()).then_some(tag)
-}
-
 #[cfg(test)]
 mod tests {
+    use redis_link::hash_slot;
+
     use super::*;
 
     #[test]
@@ -76,7 +55,7 @@ mod tests {
                 assert_eq!(keys.revoked, revoked);
             }
             for beside in [&keys.revoked, &keys.created, &keys.epoch] {
-                assert_eq!(Slot::for_key(beside), Slot::for_key(&keys.session), "{beside}");
+                assert_eq!(hash_slot(beside), hash_slot(&keys.session), "{beside}");
                 assert!(prefix.is_empty() || !beside.starts_with(prefix), "{beside}");
             }
             assert_eq!(keys.all().iter().collect::<std::collections::HashSet<_>>().len(), 4);

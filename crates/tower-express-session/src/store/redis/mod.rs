@@ -2,17 +2,10 @@
 
 mod accounts;
 mod cache;
-mod check;
-mod client;
 mod commands;
+mod error;
 mod keys;
-mod obstacle;
-mod reply;
-mod request;
-mod scan;
-mod source;
 mod tracking;
-mod url;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -20,16 +13,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use redis_link::{Client, Reply, Script};
 
 pub use cache::CacheOptions;
-pub use client::{Client, Script, Timeouts};
-pub use obstacle::Obstacle;
-pub use reply::Reply;
 
 use cache::Cache;
+use tracking::Tracking;
 
 use super::{Created, Freshness, Store, Stored, Updated};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::id::SessionId;
 
 /// Keeps sessions under `<prefix><id>` with their time to live, readable and writable by
@@ -38,7 +30,8 @@ use crate::id::SessionId;
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use tower_express_session::SessionLayer;
-/// use tower_express_session::store::redis::{Client, RedisStore};
+/// use redis_link::Client;
+/// use tower_express_session::store::redis::RedisStore;
 ///
 /// let client = Client::open("redis://127.0.0.1:6379")?;
 /// let layer = SessionLayer::new(RedisStore::new(client).prefix("sess:"), ["keyboard cat"])?;
@@ -59,8 +52,8 @@ pub struct RedisStore {
     absolute_timeout: Option<Duration>,
     cache: Option<Arc<Cache>>,
     destroy_waits: Duration,
-    /// The cache is being kept right.
-    is_tracking: Arc<OnceLock<()>>,
+    /// What keeps the cache right.
+    tracking: Arc<OnceLock<Tracking>>,
     scripts: Arc<Scripts>,
 }
 
@@ -91,7 +84,7 @@ impl RedisStore {
             absolute_timeout: None,
             cache: None,
             destroy_waits: Duration::ZERO,
-            is_tracking: Arc::default(),
+            tracking: Arc::default(),
             scripts: Arc::new(scripts),
         }
     }
@@ -139,11 +132,13 @@ impl RedisStore {
     /// [fresh](crate::LazySession::fresh) session; changes are compared with what Redis holds in any
     /// case.
     ///
-    /// In front of a cluster nothing is remembered.
+    /// In front of a cluster, and over a [connection of your own](Client::from_connection), nothing is
+    /// remembered.
     ///
     /// ```no_run
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use tower_express_session::store::redis::{CacheOptions, Client, RedisStore};
+    /// use redis_link::Client;
+    /// use tower_express_session::store::redis::{CacheOptions, RedisStore};
     ///
     /// let client = Client::open("redis://127.0.0.1:6379")?;
     /// let store = RedisStore::new(client).cached(CacheOptions::default());
@@ -153,7 +148,7 @@ impl RedisStore {
     #[must_use]
     pub fn cached(mut self, options: CacheOptions) -> Self {
         self.cache = Some(Arc::new(Cache::new(options)));
-        self.is_tracking = Arc::default();
+        self.tracking = Arc::default();
         self
     }
 
@@ -170,8 +165,9 @@ impl RedisStore {
     /// The cache; the first call begins to keep it right.
     fn cache(&self) -> Option<&Cache> {
         let cache = self.cache.as_ref()?;
-        self.is_tracking
-            .get_or_init(|| tracking::start(self.client.clone(), self.prefix.clone(), cache));
+        let (client, prefix) = (&self.client, &self.prefix);
+        self.tracking
+            .get_or_init(|| tracking::start(client.clone(), prefix.clone(), Arc::clone(cache)));
         Some(cache)
     }
 
@@ -245,7 +241,7 @@ impl Store for RedisStore {
 }
 
 fn unexpected(command: &str, reply: &Reply) -> Error {
-    Error::new(ErrorKind::Store, format!("{command} was answered with {}", reply.type_name()))
+    redis_link::Error::unexpected(command, reply).into()
 }
 
 impl fmt::Debug for RedisStore {

@@ -4,15 +4,15 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisError, Value};
 
 /// What is sent in one go.
-pub(super) enum Request<'a> {
+pub(crate) enum Request<'a> {
     One(&'a Cmd),
     Several(&'a redis::Pipeline),
 }
 
 impl Request<'_> {
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
-        connection: &mut impl ConnectionLike,
+        connection: &mut (impl ConnectionLike + ?Sized),
     ) -> Result<Value, RedisError> {
         match self {
             Self::One(command) => connection.req_packed_command(command).await,
@@ -24,7 +24,7 @@ impl Request<'_> {
     }
 
     /// A key of the first command: behind its name, or behind the number of keys of a script.
-    pub(super) fn key(&self) -> Option<&[u8]> {
+    pub(crate) fn key(&self) -> Option<&[u8]> {
         let command = match self {
             Self::One(command) => command,
             Self::Several(pipeline) => pipeline.cmd_iter().next()?,
@@ -36,4 +36,12 @@ impl Request<'_> {
         let is_script = words.next()?.starts_with(b"EVAL");
         words.nth(if is_script { 2 } else { 0 })
     }
+}
+
+pub(crate) fn command(words: &[&[u8]]) -> Cmd {
+    let mut command = Cmd::new();
+    for word in words {
+        command.arg(*word);
+    }
+    command
 }

@@ -4,6 +4,16 @@ use bytes::Bytes;
 use redis::Value;
 
 /// An answer of Redis.
+///
+/// It has one form for what the two versions of the protocol write differently: a boolean is a number,
+/// a set or a map is an array, a status is a string.
+///
+/// ```
+/// use redis_link::Reply;
+///
+/// let reply = Reply::Array(vec![Reply::Bytes("a".into()), Reply::Int(1), Reply::Nil]);
+/// assert_eq!(reply.type_name(), "an array");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// Nothing.
@@ -17,14 +27,18 @@ pub enum Reply {
 }
 
 impl Reply {
-    pub(super) fn into_bytes(self) -> Option<Bytes> {
+    /// The string; `None` for another reply.
+    #[must_use]
+    pub fn into_bytes(self) -> Option<Bytes> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
             _ => None,
         }
     }
 
-    pub(super) fn type_name(&self) -> &'static str {
+    /// What it is, for a message: "a string", "an array".
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
         match self {
             Self::Nil => "nothing",
             Self::Int(_) => "a number",

@@ -2,14 +2,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io::ErrorKind as IoErrorKind;
-use std::sync::Arc;
 
-use redis::{ErrorKind as RedisErrorKind, RedisError};
+use redis::RedisError;
 
-use crate::error::{Error, ErrorKind};
-
-/// What is in the way between a [`Client`](super::Client) and its Redis.
+/// What is in the way between a [`Client`](crate::Client) and its Redis.
 ///
 /// [`is_lasting`](Self::is_lasting) says whether it stays until somebody changes a setting. Its text
 /// is the reason, without addresses.
@@ -85,19 +81,22 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
-    /// The obstacle behind an error of the Redis store or client; none if the error is no outage.
+    /// The obstacle behind an error: behind one of a [`Client`](crate::Client), or one of another type
+    /// that has it among its [sources](StdError::source). `None` if Redis or its client is not the
+    /// cause.
     #[must_use]
-    pub fn of(error: &Error) -> Option<Self> {
-        error.source()?.downcast_ref::<RedisError>().map(Self::from)
+    pub fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let causes = std::iter::successors(Some(error), |error| StdError::source(*error));
+        causes.filter_map(|cause| cause.downcast_ref::<RedisError>()).map(Self::from).next()
     }
 
     /// Of what is in the way at two servers, rather what stays.
-    pub(super) fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         if self.is_lasting() { self } else { other }
     }
 
     /// Whether the server refuses writes and may answer all else.
-    pub(super) fn is_of_writes(self) -> bool {
+    pub(crate) fn is_of_writes(self) -> bool {
         matches!(self, Self::ReadOnly | Self::MemoryFull | Self::WritesStopped)
     }
 
@@ -184,110 +183,3 @@ impl fmt::Display for Obstacle {
 }
 
 impl std::error::Error for Obstacle {}
-
-impl From<&RedisError> for Obstacle {
-    fn from(error: &RedisError) -> Self {
-        let text = error.detail().unwrap_or_default();
-        match error.code() {
-            Some("NOAUTH") => return Self::LoginRequired,
-            Some("WRONGPASS") => return Self::WrongLogin,
-            Some("NOPERM") => return Self::NoPermission,
-            Some("LOADING") => return Self::Loading,
-            Some("MASTERDOWN") => return Self::MasterDown,
-            Some("READONLY") => return Self::ReadOnly,
-            Some("CLUSTERDOWN" | "MOVED" | "ASK") => return Self::ClusterDown,
-            Some("TRYAGAIN") => return Self::SlotMoves,
-            Some("BUSY") => return Self::Busy,
-            Some("OOM") => return Self::MemoryFull,
-            Some("MISCONF" | "NOREPLICAS") => return Self::WritesStopped,
-            Some("DENIED") => return Self::ProtectedMode,
-            Some("ERR") if text.contains("max number of clients") => return Self::TooManyClients,
-            Some("ERR") if text.contains("out of range") => return Self::NoSuchDatabase,
-            Some("ERR") if text.contains("without any password") => return Self::LoginNotNeeded,
-            Some("ERR") if text.contains("cluster support disabled") => return Self::NotCluster,
-            Some(_) => return Self::Other,
-            None => {}
-        }
-        match error.kind() {
-            RedisErrorKind::AuthenticationFailed => Self::WrongLogin,
-            RedisErrorKind::MasterNameNotFoundBySentinel => Self::MasterDown,
-            _ => of_connection(error),
-        }
-    }
-}
-
-/// What a caller can do about an error of Redis.
-pub(super) fn kind(cause: &RedisError) -> ErrorKind {
-    match cause.code() {
-        Some("WRONGTYPE") => ErrorKind::Corrupt,
-        // Redis is there but cannot serve now: starting, failing over, out of memory or disk.
-        Some(
-            "LOADING" | "MASTERDOWN" | "READONLY" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK"
-            | "BUSY" | "OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS",
-        ) => ErrorKind::Unavailable,
-        Some("ERR") if Obstacle::from(cause) == Obstacle::TooManyClients => ErrorKind::Unavailable,
-        Some(_) => ErrorKind::Store,
-        None => ErrorKind::Unavailable,
-    }
-}
-
-type Shared = Arc<dyn StdError + Send + Sync>;
-
-/// What became of a connection, read from the innermost cause that says so.
-fn of_connection(error: &RedisError) -> Obstacle {
-    // The client crate gives a shared pointer to the cause as if it were the cause.
-    let mut cause = error.source().map(|cause| match cause.downcast_ref::<Shared>() {
-        Some(shared) => &**shared as &(dyn StdError + 'static),
-        None => cause,
-    });
-    let mut found = if error.is_io_error() { Obstacle::Closed } else { Obstacle::Other };
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            return match error {
-                rustls::Error::InvalidCertificate(_) => Obstacle::Certificate,
-                rustls::Error::InvalidMessage(_) => Obstacle::PlainPort,
-                _ => Obstacle::TlsRefused,
-            };
-        }
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            found = of_io(error);
-            // Its `source` passes over the error that it wraps.
-            if let Some(inner) = error.get_ref() {
-                cause = Some(inner);
-                continue;
-            }
-        }
-        cause = error.source();
-    }
-    found
-}
-
-pub(super) fn of_io(error: &std::io::Error) -> Obstacle {
-    match error.kind() {
-        IoErrorKind::ConnectionRefused => Obstacle::Refused,
-        IoErrorKind::TimedOut | IoErrorKind::WouldBlock => Obstacle::TimedOut,
-        // What the resolver answers has no kind of its own.
-        _ if error.to_string().contains("lookup address") => Obstacle::UnknownHost,
-        _ => Obstacle::Closed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_code_has_its_obstacle() {
-        for (code, obstacle, outage) in [
-            ("TRYAGAIN", Obstacle::SlotMoves, ErrorKind::Unavailable),
-            ("CLUSTERDOWN", Obstacle::ClusterDown, ErrorKind::Unavailable),
-            ("BUSY", Obstacle::Busy, ErrorKind::Unavailable),
-            ("MISCONF", Obstacle::WritesStopped, ErrorKind::Unavailable),
-            ("WRONGTYPE", Obstacle::Other, ErrorKind::Corrupt),
-        ] {
-            let cause = redis::make_extension_error(code.to_owned(), None);
-            assert_eq!((Obstacle::from(&cause), kind(&cause)), (obstacle, outage), "{code}");
-            assert!(!Error::new(kind(&cause), cause).to_string().contains("session"), "{code}");
-        }
-    }
-}

@@ -11,9 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::client::Timeouts;
-use super::obstacle::{Obstacle, of_io};
-use super::url::{Address, SentinelAddress, info};
+use crate::address::{Deployment, SentinelAddress, info};
+use crate::cause::of_io;
+use crate::obstacle::Obstacle;
+use crate::timeouts::Timeouts;
+use crate::tls;
 
 /// What a server is named as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,10 +26,10 @@ enum Named {
 }
 
 /// Whether the deployment can be used, as far as it can be known without writing.
-pub(super) async fn check(address: &Address, timeouts: Timeouts) -> Result<(), Obstacle> {
-    match address {
-        Address::Server(server) => check_server(server, Named::Alone, timeouts).await,
-        Address::Cluster(nodes) => {
+pub(crate) async fn check(deployment: &Deployment, timeouts: Timeouts) -> Result<(), Obstacle> {
+    match deployment {
+        Deployment::Server(server) => check_server(server, Named::Alone, timeouts).await,
+        Deployment::Cluster(nodes) => {
             let mut found = Obstacle::Other;
             for node in nodes {
                 match check_server(node, Named::InACluster, timeouts).await {
@@ -37,7 +39,7 @@ pub(super) async fn check(address: &Address, timeouts: Timeouts) -> Result<(), O
             }
             Err(found)
         }
-        Address::Sentinel(address) => {
+        Deployment::Sentinel(address) => {
             let (host, port) = find_master(address, timeouts).await?;
             let master = match address.has_tls {
                 true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
@@ -200,6 +202,9 @@ async fn open(
     address: &ConnectionAddr,
     timeouts: Timeouts,
 ) -> Result<MultiplexedConnection, Obstacle> {
+    if matches!(address, ConnectionAddr::TcpTls { .. }) && tls::ready().is_err() {
+        return Err(Obstacle::Other);
+    }
     let bare = info(address.clone(), &RedisConnectionInfo::default());
     let client = redis::Client::open(bare.map_err(|_| Obstacle::Other)?);
     let config = AsyncConnectionConfig::new()

@@ -1,0 +1,117 @@
+//! What an error of the client crate means.
+
+use std::error::Error as StdError;
+use std::io::ErrorKind as IoErrorKind;
+use std::sync::Arc;
+
+use redis::{ErrorKind as RedisErrorKind, RedisError};
+
+use crate::error::ErrorKind;
+use crate::obstacle::Obstacle;
+
+impl From<&RedisError> for Obstacle {
+    fn from(error: &RedisError) -> Self {
+        let text = error.detail().unwrap_or_default();
+        match error.code() {
+            Some("NOAUTH") => return Self::LoginRequired,
+            Some("WRONGPASS") => return Self::WrongLogin,
+            Some("NOPERM") => return Self::NoPermission,
+            Some("LOADING") => return Self::Loading,
+            Some("MASTERDOWN") => return Self::MasterDown,
+            Some("READONLY") => return Self::ReadOnly,
+            Some("CLUSTERDOWN" | "MOVED" | "ASK") => return Self::ClusterDown,
+            Some("TRYAGAIN") => return Self::SlotMoves,
+            Some("BUSY") => return Self::Busy,
+            Some("OOM") => return Self::MemoryFull,
+            Some("MISCONF" | "NOREPLICAS") => return Self::WritesStopped,
+            Some("DENIED") => return Self::ProtectedMode,
+            Some("ERR") if text.contains("max number of clients") => return Self::TooManyClients,
+            Some("ERR") if text.contains("out of range") => return Self::NoSuchDatabase,
+            Some("ERR") if text.contains("without any password") => return Self::LoginNotNeeded,
+            Some("ERR") if text.contains("cluster support disabled") => return Self::NotCluster,
+            Some(_) => return Self::Other,
+            None => {}
+        }
+        match error.kind() {
+            RedisErrorKind::AuthenticationFailed => Self::WrongLogin,
+            RedisErrorKind::MasterNameNotFoundBySentinel => Self::MasterDown,
+            _ => of_connection(error),
+        }
+    }
+}
+
+/// What a caller can do about an error of Redis.
+pub(crate) fn kind(cause: &RedisError) -> ErrorKind {
+    match cause.code() {
+        Some("WRONGTYPE") => ErrorKind::WrongType,
+        // Redis is there but cannot serve now: starting, failing over, out of memory or disk.
+        Some(
+            "LOADING" | "MASTERDOWN" | "READONLY" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK"
+            | "BUSY" | "OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS",
+        ) => ErrorKind::Unavailable,
+        Some("ERR") if Obstacle::from(cause) == Obstacle::TooManyClients => ErrorKind::Unavailable,
+        Some(_) => ErrorKind::Server,
+        None => ErrorKind::Unavailable,
+    }
+}
+
+type Shared = Arc<dyn StdError + Send + Sync>;
+
+/// What became of a connection, read from the innermost cause that says so.
+fn of_connection(error: &RedisError) -> Obstacle {
+    // The client crate gives a shared pointer to the cause as if it were the cause.
+    let mut cause = error.source().map(|cause| match cause.downcast_ref::<Shared>() {
+        Some(shared) => &**shared as &(dyn StdError + 'static),
+        None => cause,
+    });
+    let mut found = if error.is_io_error() { Obstacle::Closed } else { Obstacle::Other };
+    while let Some(error) = cause {
+        #[cfg(feature = "tls")]
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return match error {
+                rustls::Error::InvalidCertificate(_) => Obstacle::Certificate,
+                rustls::Error::InvalidMessage(_) => Obstacle::PlainPort,
+                _ => Obstacle::TlsRefused,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            found = of_io(error);
+            // Its `source` passes over the error that it wraps.
+            if let Some(inner) = error.get_ref() {
+                cause = Some(inner);
+                continue;
+            }
+        }
+        cause = error.source();
+    }
+    found
+}
+
+pub(crate) fn of_io(error: &std::io::Error) -> Obstacle {
+    match error.kind() {
+        IoErrorKind::ConnectionRefused => Obstacle::Refused,
+        IoErrorKind::TimedOut | IoErrorKind::WouldBlock => Obstacle::TimedOut,
+        // What the resolver answers has no kind of its own.
+        _ if error.to_string().contains("lookup address") => Obstacle::UnknownHost,
+        _ => Obstacle::Closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_its_obstacle() {
+        for (code, obstacle, outage) in [
+            ("TRYAGAIN", Obstacle::SlotMoves, ErrorKind::Unavailable),
+            ("CLUSTERDOWN", Obstacle::ClusterDown, ErrorKind::Unavailable),
+            ("BUSY", Obstacle::Busy, ErrorKind::Unavailable),
+            ("MISCONF", Obstacle::WritesStopped, ErrorKind::Unavailable),
+            ("WRONGTYPE", Obstacle::Other, ErrorKind::WrongType),
+        ] {
+            let cause = redis::make_extension_error(code.to_owned(), None);
+            assert_eq!((Obstacle::from(&cause), kind(&cause)), (obstacle, outage), "{code}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What commands go over.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+#[cfg(feature = "cluster")]
+use redis::cluster_async::ClusterConnection;
+use redis::{Cmd, RedisError, Value};
+
+use crate::request::Request;
+
+#[derive(Clone)]
+pub(crate) enum Connection {
+    Server(MultiplexedConnection),
+    #[cfg(feature = "cluster")]
+    Cluster(ClusterConnection),
+    Own(Own),
+}
+
+/// A connection that the user of this crate made.
+#[derive(Clone)]
+pub(crate) struct Own {
+    /// Another handle on it.
+    handle: Arc<dyn Fn() -> Box<dyn ConnectionLike + Send> + Send + Sync>,
+    /// For the answer to a command.
+    response: Duration,
+}
+
+impl Own {
+    pub(crate) fn new<C>(connection: C, response: Duration) -> Self
+    where
+        C: ConnectionLike + Clone + Send + Sync + 'static,
+    {
+        let handle =
+            Arc::new(move || Box::new(connection.clone()) as Box<dyn ConnectionLike + Send>);
+        Self { handle, response }
+    }
+
+    async fn send(&self, request: &Request<'_>) -> Result<Value, RedisError> {
+        let mut connection = (self.handle)();
+        let answer = tokio::time::timeout(self.response, request.send(&mut *connection));
+        answer
+            .await
+            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    }
+}
+
+impl Connection {
+    pub(crate) async fn send(&mut self, request: &Request<'_>) -> Result<Value, RedisError> {
+        match self {
+            Self::Server(connection) => request.send(connection).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => request.send(connection).await,
+            Self::Own(own) => own.send(request).await,
+        }
+    }
+
+    /// Sends a command to the primary of a slot, where there are several.
+    pub(crate) async fn send_to(&mut self, command: Cmd, slot: u16) -> Result<Value, RedisError> {
+        #[cfg(feature = "cluster")]
+        if let Self::Cluster(connection) = self
+            && let Some(slot) = redis::cluster_routing::Slot::new(slot)
+        {
+            use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+            let primary = Route::with_slot(slot, SlotAddr::Master);
+            let server = SingleNodeRoutingInfo::SpecificNode(primary);
+            return connection.route_command(command, RoutingInfo::SingleNode(server)).await;
+        }
+        let _ = slot;
+        self.send(&Request::One(&command)).await
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Own").field("response", &self.response).finish_non_exhaustive()
+    }
+}

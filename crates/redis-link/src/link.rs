@@ -1,0 +1,119 @@
+//! The one connection that all commands share, made again when it is lost.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
+
+use crate::connection::Connection;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::source::Source;
+use crate::timeouts::Timeouts;
+
+/// After a failed attempt to connect, commands fail at once for so long, rather than each of them
+/// trying again; doubled with each further failure, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Links {
+    pub(crate) source: Source,
+    pub(crate) timeouts: Timeouts,
+    // Locked to take or replace the link, never across an await.
+    link: Mutex<Option<Link>>,
+    // Held while connecting, so that one task connects and the others wait for it.
+    connecting: tokio::sync::Mutex<Attempts>,
+}
+
+#[derive(Default)]
+struct Attempts {
+    failures: u32,
+    /// Until then, commands fail with this cause.
+    pause: Option<(Instant, RedisError)>,
+}
+
+/// A connection, and whether it can still be used.
+#[derive(Clone)]
+pub(crate) struct Link {
+    connection: Connection,
+    /// It is lost; the next command makes another. Shared by all clones of this link.
+    lost: Arc<AtomicBool>,
+}
+
+impl Links {
+    pub(crate) fn new(source: Source, timeouts: Timeouts) -> Self {
+        let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { source, timeouts, link, connecting }
+    }
+
+    /// The link in use, or a new one.
+    pub(crate) async fn get(&self) -> Result<Link, RedisError> {
+        if let Some(link) = self.current() {
+            return Ok(link);
+        }
+        let mut attempts = self.connecting.lock().await;
+        if let Some(link) = self.current() {
+            return Ok(link); // Another task connected while this one waited.
+        }
+        if let Some((end, cause)) = &attempts.pause
+            && Instant::now() < *end
+        {
+            return Err(cause.clone());
+        }
+        let lost = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&lost);
+        // A connection that was lost while nobody used it is not found out by the next command.
+        let on_push = move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                flag.store(true, Ordering::Relaxed);
+            }
+        };
+        match self.source.connect(self.timeouts, on_push).await {
+            Ok(connection) => {
+                let link = Link { connection, lost };
+                *attempts = Attempts::default();
+                *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
+                Ok(link)
+            }
+            Err(cause) => {
+                let end = Instant::now() + pause(attempts.failures);
+                attempts.pause = Some((end, cause.clone()));
+                attempts.failures += 1;
+                tracing::debug!(redis.failures = attempts.failures, %cause, "cannot connect to Redis");
+                Err(cause)
+            }
+        }
+    }
+
+    fn current(&self) -> Option<Link> {
+        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.as_ref().filter(|link| !link.lost.load(Ordering::Relaxed)).cloned()
+    }
+}
+
+impl Link {
+    pub(crate) async fn send(&mut self, request: &Request<'_>) -> Result<Reply, RedisError> {
+        let answer = self.connection.send(request).await;
+        let answer = answer.and_then(Value::extract_error).map(Reply::from);
+        answer.inspect_err(|cause| {
+            // A replica answers READONLY: the master has moved. After a time-out the server may be
+            // unreachable without the connection's noticing.
+            let moved = cause.code() == Some("READONLY");
+            if cause.is_unrecoverable_error() || cause.is_timeout() || moved {
+                self.lost.store(true, Ordering::Relaxed);
+            }
+        })
+    }
+
+    /// Sends a command to the primary of a slot.
+    pub(crate) async fn send_to(&mut self, command: Cmd, slot: u16) -> Result<Reply, RedisError> {
+        let answer = self.connection.send_to(command, slot).await;
+        answer.and_then(Value::extract_error).map(Reply::from)
+    }
+}
+
+/// How long to wait after so many failures.
+pub(crate) fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE)
+}

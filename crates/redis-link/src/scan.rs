@@ -1,0 +1,121 @@
+//! Looking through all keys of a deployment.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::reply::Reply;
+use crate::request::command;
+
+/// A walk through the keys that match a pattern, on each server that has some; see [`Client::scan`].
+#[derive(Debug)]
+pub struct Scan<'a> {
+    client: &'a Client,
+    pattern: &'a str,
+    count: String,
+    /// The servers that are still to be asked, the current one last; `None` is the only one. Of a
+    /// cluster a server is named by one of its slots: what it says of its address need not be right
+    /// from here.
+    servers: Vec<Option<u16>>,
+    cursor: Bytes,
+}
+
+impl Client {
+    /// Looks through the keys that match `pattern`, on every primary of a cluster. Redis looks at about
+    /// `count` keys for each page. A key may come twice; one that is there all the while comes.
+    ///
+    /// ```no_run
+    /// # async fn example(client: redis_link::Client) -> Result<(), redis_link::Error> {
+    /// use redis_link::glob_escaped;
+    ///
+    /// let pattern = format!("{}*", glob_escaped("app[1]:"));
+    /// let mut scan = client.scan(&pattern, 500).await?;
+    /// while let Some(keys) = scan.next().await? {
+    ///     // a page of keys, perhaps an empty one
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Client::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn scan<'a>(&'a self, pattern: &'a str, count: usize) -> Result<Scan<'a>, Error> {
+        let servers = match self.is_cluster() {
+            true => primaries(self.call(&[b"CLUSTER", b"SLOTS"]).await?)?,
+            false => vec![None],
+        };
+        let cursor = Bytes::from_static(b"0");
+        Ok(Scan { client: self, pattern, count: count.to_string(), servers, cursor })
+    }
+}
+
+impl Scan<'_> {
+    /// The next keys, perhaps none at all; `None` when all servers were asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A page whose future is dropped is asked for again by the next call.
+    pub async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
+        let Some(server) = self.servers.last() else { return Ok(None) };
+        let scan = command(&[
+            b"SCAN",
+            &self.cursor,
+            b"MATCH",
+            self.pattern.as_bytes(),
+            b"COUNT",
+            self.count.as_bytes(),
+        ]);
+        let reply = match *server {
+            Some(slot) => self.client.call_at(scan, slot).await?,
+            None => self.client.call_command(&scan).await?,
+        };
+        let (Some(Reply::Bytes(cursor)), Some(Reply::Array(keys))) = two(reply) else {
+            return Err(Error::unexpected("SCAN", &Reply::Nil));
+        };
+        self.cursor = cursor;
+        if *self.cursor == *b"0" {
+            self.servers.pop();
+        }
+        Ok(Some(keys.into_iter().filter_map(Reply::into_bytes).collect()))
+    }
+}
+
+/// A slot of each primary out of `CLUSTER SLOTS`: for each range of slots its ends, then the
+/// primary's host and port, then its replicas.
+fn primaries(reply: Reply) -> Result<Vec<Option<u16>>, Error> {
+    let Reply::Array(ranges) = reply else {
+        return Err(Error::unexpected("CLUSTER SLOTS", &reply));
+    };
+    let primaries: Option<BTreeMap<_, _>> = ranges.into_iter().map(primary).collect();
+    match primaries {
+        Some(primaries) if !primaries.is_empty() => Ok(primaries.into_values().map(Some).collect()),
+        _ => Err(Error::unexpected("CLUSTER SLOTS", &Reply::Nil)),
+    }
+}
+
+/// What a primary calls itself, and one of its slots.
+fn primary(range: Reply) -> Option<((Option<Bytes>, i64), u16)> {
+    let Reply::Array(range) = range else { return None };
+    let mut range = range.into_iter();
+    let Reply::Int(first) = range.next()? else { return None };
+    let slot = u16::try_from(first).ok()?;
+    let (host, Some(Reply::Int(port))) = two(range.nth(1)?) else { return None };
+    Some(((host.and_then(Reply::into_bytes), port), slot))
+}
+
+fn two(reply: Reply) -> (Option<Reply>, Option<Reply>) {
+    let Reply::Array(replies) = reply else { return (None, None) };
+    let mut replies = replies.into_iter();
+    (replies.next(), replies.next())
+}

@@ -1,0 +1,23 @@
+//! Scripts that run inside Redis.
+
+use std::fmt;
+
+/// A Lua script that runs inside Redis as one step; see [`Client::run`](crate::Client::run).
+pub struct Script {
+    pub(crate) code: &'static str,
+    pub(crate) sha1: String,
+}
+
+impl Script {
+    /// A script of this code.
+    #[must_use]
+    pub fn new(code: &'static str) -> Self {
+        Self { code, sha1: redis::Script::new(code).get_hash().to_owned() }
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Script").field(&self.sha1).finish()
+    }
+}

@@ -1,0 +1,128 @@
+//! Where connections come from.
+
+use redis::{
+    AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
+    RedisError,
+};
+
+use crate::address::{Address, Deployment};
+use crate::connection::Connection;
+use crate::error::{Error, rule};
+#[cfg(feature = "sentinel")]
+use crate::sentinel::Sentinels;
+use crate::tcp;
+use crate::timeouts::Timeouts;
+use crate::tls;
+
+/// Commands that wait to be written to the connection. Beyond it callers wait.
+const QUEUE: usize = 1024;
+
+/// A deployment of Redis.
+pub(crate) enum Source {
+    Server(Box<redis::Client>),
+    #[cfg(feature = "sentinel")]
+    Sentinel(Sentinels),
+    #[cfg(feature = "cluster")]
+    Cluster(Box<redis::cluster::ClusterClient>),
+    /// Nothing: the connection is there, and is not made again.
+    Own(Connection),
+}
+
+impl Source {
+    pub(crate) fn open(address: Address, timeouts: Timeouts) -> Result<Self, Error> {
+        if address.has_tls() {
+            tls::ready()?;
+        }
+        let source = match address.0 {
+            Deployment::Server(info) => {
+                open_server(info).map(|client| Self::Server(Box::new(client)))
+            }
+            #[cfg(feature = "sentinel")]
+            Deployment::Sentinel(address) => Sentinels::open(&address).map(Self::Sentinel),
+            #[cfg(not(feature = "sentinel"))]
+            Deployment::Sentinel(_) => return Err(Error::needs_feature("sentinel")),
+            #[cfg(feature = "cluster")]
+            Deployment::Cluster(nodes) => open_cluster(nodes, timeouts),
+            #[cfg(not(feature = "cluster"))]
+            Deployment::Cluster(_) => return Err(Error::needs_feature("cluster")),
+        };
+        let _ = timeouts;
+        source.map_err(|cause| rule(cause.category()))
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Server(_) => "server",
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(_) => "sentinel",
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => "cluster",
+            Self::Own(_) => "own connection",
+        }
+    }
+
+    /// Whether the keys are spread over several servers.
+    pub(crate) fn is_cluster(&self) -> bool {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) | Self::Own(Connection::Cluster(_)) => true,
+            _ => false,
+        }
+    }
+
+    pub(crate) async fn connect(
+        &self,
+        timeouts: Timeouts,
+        on_push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<Connection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(timeouts.connect))
+            .set_response_timeout(Some(timeouts.response))
+            .set_pipeline_buffer_size(QUEUE)
+            .set_push_sender(move |push: PushInfo| {
+                on_push(push);
+                Ok::<(), redis::aio::SendError>(())
+            });
+        let connect = async {
+            match self {
+                Self::Server(client) => client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await
+                    .map(Connection::Server),
+                #[cfg(feature = "sentinel")]
+                Self::Sentinel(sentinels) => {
+                    sentinels.connect_to_master(&config).await.map(Connection::Server)
+                }
+                #[cfg(feature = "cluster")]
+                Self::Cluster(client) => {
+                    client.get_async_connection().await.map(Connection::Cluster)
+                }
+                Self::Own(connection) => Ok(connection.clone()),
+            }
+        };
+        let connected = tokio::time::timeout(timeouts.connect, connect).await;
+        connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    }
+}
+
+fn open_server(info: ConnectionInfo) -> Result<redis::Client, RedisError> {
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    redis::Client::open(
+        info.set_redis_settings(settings)
+            .set_tcp_settings(tcp::settings())
+            .into_connection_info()?,
+    )
+}
+
+#[cfg(feature = "cluster")]
+fn open_cluster(nodes: Vec<ConnectionInfo>, timeouts: Timeouts) -> Result<Source, RedisError> {
+    redis::cluster::ClusterClient::builder(nodes)
+        .connection_timeout(timeouts.connect)
+        .response_timeout(timeouts.response)
+        .use_protocol(ProtocolVersion::RESP3)
+        .tcp_settings(tcp::settings())
+        // By default a command whose reply was lost is sent up to 16 times more.
+        .retries(0)
+        .build()
+        .map(|client| Source::Cluster(Box::new(client)))
+}

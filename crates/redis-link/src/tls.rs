@@ -1,0 +1,22 @@
+//! What TLS needs of the program.
+
+use crate::error::{Error, ErrorKind};
+
+/// Whether TLS can be spoken. The TLS library would otherwise choose a provider for the whole process,
+/// or panic.
+#[cfg(feature = "tls")]
+pub(crate) fn ready() -> Result<(), Error> {
+    match rustls::crypto::CryptoProvider::get_default() {
+        Some(_) => Ok(()),
+        None => Err(Error::new(
+            ErrorKind::Unsupported,
+            "TLS needs a rustls crypto provider: the program must install one when it starts, such \
+             as rustls::crypto::ring::default_provider().install_default()",
+        )),
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+pub(crate) fn ready() -> Result<(), Error> {
+    Err(Error::needs_feature("tls"))
+}

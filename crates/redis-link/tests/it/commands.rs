@@ -1,0 +1,89 @@
+//! Commands, scripts and what is said of those that fail.
+
+use std::time::Duration;
+
+use redis_link::{Client, Error, ErrorKind, Obstacle, Reply, Script, Timeouts};
+use testkit::{RedisCluster, RedisServer};
+
+/// Tests are about what is answered, and not about how fast a busy machine does it.
+pub(crate) fn patient(url: &str) -> Client {
+    let patience = Duration::from_secs(10);
+    Client::with_timeouts(url, Timeouts { connect: patience, response: patience }).unwrap()
+}
+
+#[tokio::test]
+async fn commands_pipelines_and_scripts_on_one_server_and_on_a_cluster() {
+    let (server, cluster) = (RedisServer::start(), RedisCluster::start(1));
+    for url in [server.url(), cluster.url()] {
+        let client = patient(&url);
+        client.call(&[b"SET", b"{a}key", b"value"]).await.unwrap();
+        let replies = client.pipeline(&[&[b"GET", b"{a}key"], &[b"DEL", b"{a}key"]]).await.unwrap();
+        assert_eq!(replies, [Reply::Bytes("value".into()), Reply::Int(1)]);
+        let script = Script::new("return {KEYS[1], ARGV[1]}");
+        for _ in 0..2 {
+            let answer = client.run(&script, &[b"key"], &[b"argument"]).await.unwrap();
+            let expected = ["key", "argument"].map(|text| Reply::Bytes(text.into()));
+            assert_eq!(answer, Reply::Array(expected.to_vec()));
+        }
+        assert_eq!(client.is_cluster(), url.starts_with("redis-cluster"));
+    }
+}
+
+#[tokio::test]
+async fn errors_say_what_the_caller_can_do() {
+    let server = RedisServer::start();
+    let client = patient(&server.url());
+    client.call(&[b"SET", b"key", b"value"]).await.unwrap();
+    let wrong_type = client.call(&[b"LPUSH", b"key", b"x"]).await.unwrap_err();
+    assert_eq!(wrong_type.kind(), ErrorKind::WrongType);
+    let unknown = client.call(&[b"NO-SUCH-COMMAND"]).await.unwrap_err();
+    assert_eq!((unknown.kind(), unknown.is_logged()), (ErrorKind::Server, false));
+
+    drop(server);
+    let away = client.call(&[b"PING"]).await.unwrap_err();
+    assert_eq!((away.kind(), away.is_logged()), (ErrorKind::Unavailable, true));
+    assert!(!away.obstacle().unwrap().is_lasting());
+    assert_eq!(away.to_string(), "Redis is not available");
+    // An error that wraps it says the same.
+    let wrapped = std::io::Error::other(Wrapped(away));
+    assert!(Obstacle::of(&wrapped).is_some());
+}
+
+#[derive(Debug)]
+struct Wrapped(Error);
+
+impl std::fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("wrapped")
+    }
+}
+
+impl std::error::Error for Wrapped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_scan_visits_all_servers() {
+    let (server, cluster) = (RedisServer::start(), RedisCluster::start(3));
+    for url in [server.url(), cluster.url()] {
+        all_are_found(&patient(&url)).await;
+    }
+}
+
+/// Keys under a prefix that would be a pattern.
+pub(crate) async fn all_are_found(client: &Client) {
+    for number in 0..60 {
+        client.call(&[b"SET", format!("a[1]*:{number}").as_bytes(), b""]).await.unwrap();
+        client.call(&[b"SET", format!("a1:{number}").as_bytes(), b""]).await.unwrap();
+    }
+    let pattern = format!("{}:*", redis_link::glob_escaped("a[1]*"));
+    let mut scan = client.scan(&pattern, 10).await.unwrap();
+    let mut found = std::collections::BTreeSet::new();
+    while let Some(keys) = scan.next().await.unwrap() {
+        found.extend(keys);
+    }
+    assert_eq!(found.len(), 60);
+    assert!(found.iter().all(|key| key.starts_with(b"a[1]*:")));
+}
