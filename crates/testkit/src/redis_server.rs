@@ -96,6 +96,16 @@ impl RedisServer {
         panic!("redis-server does not come up again on port {}", self.port);
     }
 
+    /// Restarts the server with more arguments.
+    ///
+    /// # Panics
+    ///
+    /// As [`restart`](Self::restart).
+    pub fn restart_with(&mut self, args: &[&str]) {
+        self.args.extend(args.iter().map(ToString::to_string));
+        self.restart();
+    }
+
     /// Stops the server's clock (SIGSTOP): connections stay open and nothing is answered.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);

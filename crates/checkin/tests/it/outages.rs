@@ -261,6 +261,7 @@ async fn a_redis_that_cannot_save_is_named() {
     save("ok");
     is_ready(&client).await;
     // And while it runs.
+    std::fs::remove_file(&in_the_way).unwrap();
     std::fs::create_dir(&in_the_way).unwrap();
     save("err");
     is_unready(&client, "stopped accepting writes").await;
@@ -268,6 +269,23 @@ async fn a_redis_that_cannot_save_is_named() {
     save("ok");
     is_ready(&client).await;
     assert_eq!(program.text(Stream::Stderr), "");
+}
+
+#[tokio::test]
+async fn a_redis_that_is_loading_is_waited_for() {
+    let mut site = Site::lasting_redis();
+    let server = site.server_mut();
+    // A millisecond for each of some twenty thousand commands, and a look at its clients now and then.
+    server.restart_with(&["--key-load-delay", "1000"]);
+    let auth = site.auth(&[]);
+    is_unready(&auth.client(), "LOADING").await;
+    let mut go_on = redis::cmd("CONFIG");
+    go_on.arg("SET").arg("key-load-delay").arg("0");
+    go_on.exec(&mut site.server().connection()).unwrap();
+    is_ready(&auth.client()).await;
+    auth.program.wait_for_line(BACK[1], PATIENCE);
+    one_outage(&auth.program);
+    expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
 }
 
 /// A service on a store whose server is down starts, says why it is not ready, and becomes it.
