@@ -9,23 +9,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
+use axum::response::Response;
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{
-    AccountStore, Accounts as AccountSessions, SameSite, Secrets, SessionLayer, Store,
+    AccountSessions, AccountStore, Error as SessionError, Secrets, SessionLayer,
+    SessionLayerBuilder,
 };
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Common, StoreUrl};
 use crate::http::document::front_door;
-use crate::http::{Metrics, Probes, Proxy, Readiness, Stack, StrictTransport, Tasks};
+use crate::http::{
+    Metrics, Probes, Proxy, Readiness, Stack, StrictTransport, Tasks, session_failed,
+};
 use crate::passwords::Passwords;
 use crate::services::api::{Stores, Upstream};
 use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, Settings};
-use crate::services::{Accounts, account_sessions, api, auth, receiver};
+use crate::services::{Accounts, account_options, api, auth, receiver};
 use crate::session_secret;
 use crate::storage::redis::RedisStorage;
 use crate::storage::sqlite::{self, SqliteStorage};
@@ -70,9 +74,9 @@ pub struct App {
     pub health: Arc<dyn Health>,
     /// The sessions of each account.
     pub account_sessions: AccountSessions,
-    sessions: SessionLayer,
+    sessions: Sessions,
     /// The same for routes that are asked for much: a session may be as old as a lease.
-    cached_sessions: SessionLayer,
+    cached_sessions: Sessions,
     secrets: Secrets,
     proxy: Proxy,
     /// What goes on when its request has ended.
@@ -140,7 +144,7 @@ impl App {
         config: &Common,
         storage: S,
         session_store: Arc<dyn AccountStore>,
-        cached_store: Arc<dyn Store>,
+        cached_store: Arc<dyn AccountStore>,
         secrets: &[String],
     ) -> anyhow::Result<Self>
     where
@@ -157,18 +161,17 @@ impl App {
             + 'static,
     {
         let storage = Arc::new(storage);
-        let account_sessions = account_sessions(session_store.clone());
         let secrets = Secrets::new(secrets)?;
-        let layer = |store| {
-            SessionLayer::with_shared_store(store, secrets.clone())
+        let sessions = |store| {
+            SessionLayer::builder(store, secrets.clone())
                 .name(COOKIE)
                 .proxy(config.trust_proxy)
-                .accounts(account_sessions.clone())
-                // The stored value stays the one that an Express service with the defaults writes.
-                .same_site_on_wire(SameSite::Lax)
-                .secure_on_wire(true)
+                .account_sessions(account_options())
+                .on_failure(session_failed as OnFailure)
         };
-        let (sessions, cached_sessions) = (layer(session_store), layer(cached_store));
+        let (sessions, cached_sessions) = (sessions(session_store), sessions(cached_store));
+        let account_sessions = sessions.clone().build()?.account_sessions();
+        let account_sessions = account_sessions.context("the layer indexes accounts")?;
         Ok(Self {
             users: storage.clone(),
             locations: storage.clone(),
@@ -292,14 +295,16 @@ impl App {
 
     /// The authentication service.
     pub fn auth(&self, settings: auth::Settings) -> Service {
-        let account_sessions = match settings.max_sessions {
-            Some(max) => self.account_sessions.clone().max_sessions(max),
-            None => self.account_sessions.clone(),
-        };
         let (users, passwords, tasks) = (self.users.clone(), Passwords::new(), self.tasks.clone());
-        let routes = auth::router(users, account_sessions.clone(), passwords, tasks);
+        let routes = auth::router(users, self.account_sessions.clone(), passwords, tasks);
         // Only here people log in, so that only here there is something to limit.
-        Service { routes, sessions: Some(self.sessions.clone().accounts(account_sessions)) }
+        let sessions = match settings.max_sessions {
+            Some(max) => {
+                self.sessions.clone().account_sessions(account_options().max_sessions(max))
+            }
+            None => self.sessions.clone(),
+        };
+        Service { routes, sessions: Some(sessions) }
     }
 
     /// The read API. Its streams end when `stop` does; without an `upstream` there is no weather.
@@ -370,8 +375,13 @@ fn passing(error: anyhow::Error) -> anyhow::Result<Fault> {
 /// which then share its limits and what it remembers.
 pub struct Service {
     routes: OpenApiRouter,
-    sessions: Option<SessionLayer>,
+    sessions: Option<Sessions>,
 }
+
+/// The session layer of a service, before it is known where its events are counted.
+type Sessions = SessionLayerBuilder<Arc<dyn AccountStore>, OnFailure>;
+
+type OnFailure = fn(&SessionError) -> Response;
 
 impl Service {
     /// The routes behind their session layer, which counts what happens to sessions.
@@ -379,7 +389,8 @@ impl Service {
         let (routes, metrics) = (self.routes.clone(), metrics.clone());
         match self.sessions.clone() {
             Some(sessions) => {
-                routes.layer(sessions.on_event(move |event| metrics.count_session_event(event)))
+                let sessions = sessions.on_event(move |event| metrics.count_session_event(event));
+                routes.layer(sessions.build().expect("the options were checked with the store"))
             }
             None => routes,
         }

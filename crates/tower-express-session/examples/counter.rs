@@ -17,7 +17,7 @@
 //! `PORT` chooses another port.
 
 use axum::{Router, routing::get};
-use tower_express_session::{CookieOptions, Error, MemoryStore, SameSite, Session, SessionLayer};
+use tower_express_session::{Error, MemoryStore, Session, SessionLayer};
 
 async fn visit(session: Session) -> Result<String, Error> {
     let visits: u64 = session.get("visits")?.unwrap_or(0) + 1;
@@ -28,8 +28,7 @@ async fn visit(session: Session) -> Result<String, Error> {
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cookie = CookieOptions::new().same_site(SameSite::Lax);
-    let sessions = SessionLayer::new(MemoryStore::new(), ["keyboard cat"])?.cookie(cookie);
+    let sessions = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]).build()?;
     let app = Router::new().route("/", get(visit)).layer(sessions);
 
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse())?;

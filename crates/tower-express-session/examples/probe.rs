@@ -24,8 +24,8 @@ use sqlite_writer::Database;
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{
-    CookieOptions, ErrorKind, LazySession, MemoryStore, Secrets, Session, SessionLayer, Store,
-    Unset,
+    CookieOptions, ErrorKind, LazySession, MemoryStore, Session, SessionLayer, SessionLayerBuilder,
+    Store, Unset,
 };
 
 #[tokio::main]
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = variable("PORT").map_or(Ok(0), |port| port.parse())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on {}", listener.local_addr()?);
-    axum::serve(listener, Router::new().fallback(run).layer(layer)).await?;
+    axum::serve(listener, Router::new().fallback(run).layer(layer.build()?)).await?;
     Ok(())
 }
 
@@ -88,13 +88,16 @@ enum Secret {
     Several(Vec<String>),
 }
 
-fn layer(store: Arc<dyn Store>, options: &str) -> Result<SessionLayer, Box<dyn Error>> {
+fn layer(
+    store: Arc<dyn Store>,
+    options: &str,
+) -> Result<SessionLayerBuilder<Arc<dyn Store>>, Box<dyn Error>> {
     let options: Options<'_> = serde_json::from_str(options)?;
     let secrets = match options.secret {
         Secret::One(secret) => vec![secret],
         Secret::Several(secrets) => secrets,
     };
-    let mut layer = SessionLayer::with_shared_store(store, Secrets::new(secrets)?)
+    let mut layer = SessionLayer::builder(store, secrets)
         .strict()
         // What express-session does where the option is left out.
         .resave(options.resave.unwrap_or(true))
@@ -169,25 +172,29 @@ async fn step(session: Option<&Session>, words: &[&str], status: &mut StatusCode
     let done =
         |result: Result<(), tower_express_session::Error>| result.map(|()| "null".to_owned());
     let result = match operation.as_str() {
-        "id" => session.to_json().map(|_| format!("\"{}\"", session.id().as_str())),
-        "get" => session.get_json(&name).map(|json| json.unwrap_or_else(|| "null".to_owned())),
-        "all" => session.to_json(),
+        "id" => session.raw().to_json().map(|_| format!("\"{}\"", session.id().as_str())),
+        "get" => {
+            session.raw().get_json(&name).map(|json| json.unwrap_or_else(|| "null".to_owned()))
+        }
+        "all" => session.raw().to_json(),
         "set" => match words.get(2) {
-            Some(json) => done(session.insert_json(&name, json)),
+            Some(json) => done(session.raw().insert_json(&name, json)),
             // Without a value it is undefined, which is not stored.
-            None => done(session.remove(&name).map(drop)),
+            None => done(session.raw().remove(&name).map(drop)),
         },
-        "remove" => done(session.remove(&name).map(drop)),
-        "cookie" => session.cookie_json(),
+        "remove" => done(session.raw().remove(&name).map(drop)),
+        "cookie" => session.raw().cookie_json(),
         "cookie.set" => done(
-            session.set_cookie_field(&text(1).unwrap_or_default(), words.get(2).unwrap_or(&"null")),
+            session
+                .raw()
+                .set_cookie_field(&text(1).unwrap_or_default(), words.get(2).unwrap_or(&"null")),
         ),
         "save" => done(session.save().await),
         "reload" => done(session.reload().await),
-        "regenerate" => done(session.regenerate().await),
-        "destroy" => done(session.destroy().await),
-        "touch" => done(session.touch()),
-        "unset" => done(session.to_json().map(|_| session.unset())),
+        "regenerate" => done(session.raw().regenerate().await),
+        "destroy" => done(session.log_out().await),
+        "touch" => done(session.raw().touch()),
+        "unset" => done(session.raw().to_json().map(|_| session.raw().unset())),
         _ => Ok(FAILED.to_owned()),
     };
     result.unwrap_or_else(|error| match error.kind() {

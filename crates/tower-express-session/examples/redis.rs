@@ -23,9 +23,8 @@
 //! Without `STORE` it is `redis://127.0.0.1:6379`; `PORT` chooses another port.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{ConnectInfo, Path, Request};
 use axum::middleware::map_request;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -33,15 +32,12 @@ use redis_link::Client;
 use serde_json::{Value, json};
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::{
-    Accounts, ClientAddress, CookieOptions, Error, FreshSession, SameSite, Secrets, Session,
-    SessionLayer,
+    AccountSessions, ClientAddress, Error, FreshSession, Session, SessionLayer,
 };
 
 /// A real service checks a password first.
 async fn login(session: Session, Path(name): Path<String>) -> Result<String, Error> {
-    session.regenerate().await?;
-    // The layer sees the attribute `user` and notes the session under the account.
-    session.insert("user", &name)?;
+    session.log_in(&name, &[]).await?;
     Ok(format!("welcome, {name}\n"))
 }
 
@@ -50,14 +46,11 @@ async fn me(session: Session) -> Result<String, Error> {
     Ok(format!("{user}\n"))
 }
 
-async fn sessions(
-    session: Session,
-    State(accounts): State<Accounts>,
-) -> Result<Json<Value>, Error> {
+async fn sessions(session: Session, accounts: AccountSessions) -> Result<Json<Value>, Error> {
     let Some(user) = user(&session)? else { return Ok(Json(json!([]))) };
     let this = session.id().handle();
-    // `find` knows of logins at an Express service, too; `list` is faster.
-    let list = accounts.find(&user).await?.into_iter().map(|session| {
+    // `scan` knows of logins at an Express service, too; `list` is faster.
+    let list = accounts.scan(&user).await?.into_iter().map(|session| {
         json!({
             "handle": session.handle,
             "isThis": session.handle == this,
@@ -71,26 +64,26 @@ async fn sessions(
 
 async fn end(
     session: Session,
-    State(accounts): State<Accounts>,
+    accounts: AccountSessions,
     Path(handle): Path<String>,
 ) -> Result<&'static str, Error> {
     let Some(user) = user(&session)? else { return Ok("log in first\n") };
-    let ended = accounts.end(&user, &handle).await?;
+    let ended = accounts.revoke(&user, &handle).await?;
     Ok(if ended { "ended\n" } else { "no such session\n" })
 }
 
 async fn logout(session: Session) -> Result<&'static str, Error> {
-    session.destroy().await?;
+    session.log_out().await?;
     Ok("bye\n")
 }
 
 /// Asks Redis itself who this is, and never a cache: it matters here.
 async fn logout_everywhere(
     FreshSession(session): FreshSession,
-    State(accounts): State<Accounts>,
+    accounts: AccountSessions,
 ) -> Result<String, Error> {
     let Some(user) = user(&session)? else { return Ok("log in first\n".to_owned()) };
-    let ended = accounts.end_all(&user).await?;
+    let ended = accounts.revoke_all(&user).await?;
     Ok(format!("{ended} sessions ended\n"))
 }
 
@@ -99,7 +92,7 @@ fn user(session: &Session) -> Result<Option<String>, Error> {
 }
 
 /// Says where a request comes from. Behind a proxy that would be a header of the proxy's.
-async fn note_address(mut request: Request) -> Request {
+async fn add_address(mut request: Request) -> Request {
     let peer = request.extensions().get().map(|ConnectInfo::<SocketAddr>(peer)| peer.ip());
     if let Some(address) = peer {
         request.extensions_mut().insert(ClientAddress(address));
@@ -111,11 +104,8 @@ async fn note_address(mut request: Request) -> Request {
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("STORE").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-    let store = Arc::new(RedisStore::new(Client::open(&url)?));
-    let accounts = Accounts::new(store.clone(), "user");
-    let sessions_layer = SessionLayer::with_shared_store(store, Secrets::new(["keyboard cat"])?)
-        .cookie(CookieOptions::new().same_site(SameSite::Lax))
-        .accounts(accounts.clone());
+    let store = RedisStore::new(Client::open(&url)?);
+    let layer = SessionLayer::builder(store, ["keyboard cat"]).account_sessions("user").build()?;
     let app = Router::new()
         .route("/login/{name}", post(login))
         .route("/me", get(me))
@@ -123,10 +113,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/sessions/{handle}", delete(end))
         .route("/logout", post(logout))
         .route("/logout-everywhere", post(logout_everywhere))
-        .with_state(accounts)
-        .layer(sessions_layer)
+        .layer(layer)
         // What is added last runs first: the session layer finds the address.
-        .layer(map_request(note_address))
+        .layer(map_request(add_address))
         .into_make_service_with_connect_info::<SocketAddr>();
 
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse())?;

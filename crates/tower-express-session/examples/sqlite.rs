@@ -24,14 +24,13 @@ use axum::extract::Path;
 use axum::routing::{get, post};
 use sqlite_writer::Database;
 use tower_express_session::store::sqlite::SqliteStore;
-use tower_express_session::{CookieOptions, Error, SameSite, Session, SessionLayer};
+use tower_express_session::{CookieOptions, Error, Session, SessionLayer};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A real service checks a password first.
 async fn login(session: Session, Path(name): Path<String>) -> Result<String, Error> {
-    session.regenerate().await?;
-    session.insert("user", &name)?;
+    session.log_in(&name, &[]).await?;
     Ok(format!("welcome, {name}\n"))
 }
 
@@ -41,7 +40,7 @@ async fn me(session: Session) -> Result<String, Error> {
 }
 
 async fn logout(session: Session) -> Result<&'static str, Error> {
-    session.destroy().await?;
+    session.log_out().await?;
     Ok("bye\n")
 }
 
@@ -51,8 +50,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::var_os("STORE").map_or_else(|| "sessions.db".into(), PathBuf::from);
     // A login lasts while it is used at least once a week, and a month at most.
     let store = SqliteStore::open(Database::open(&path)?).await?.absolute_timeout(30 * DAY);
-    let cookie = CookieOptions::new().max_age(7 * DAY).same_site(SameSite::Lax);
-    let sessions = SessionLayer::new(store, ["keyboard cat"])?.cookie(cookie).rolling(true);
+    let cookie = CookieOptions::new().max_age(7 * DAY);
+    let sessions =
+        SessionLayer::builder(store, ["keyboard cat"]).cookie(cookie).rolling(true).build()?;
     let app = Router::new()
         .route("/login/{name}", post(login))
         .route("/me", get(me))

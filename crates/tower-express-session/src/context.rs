@@ -1,24 +1,25 @@
 //! What a session needs to know of its request, and how it comes from the store and goes there.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::accounts::{Accounts, Seen};
+use crate::accounts::{AccountSessions, Seen};
 use crate::cookie::Cookie;
+use crate::cookie_options::CookieOptions;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::id::SessionId;
 use crate::merge::merge;
-use crate::options::{CookieOptions, Options, WhenAway};
+use crate::options::{Options, WhenUnavailable};
 use crate::record::Record;
+use crate::request::RequestFacts;
 use crate::signature::Unsigned;
-use crate::state::{Basis, State};
+use crate::state::{Basis, State, Written};
 use crate::store::{Created, Freshness, Store, Stored, Updated};
 use crate::timestamp::now_ms;
 
@@ -26,12 +27,12 @@ use crate::timestamp::now_ms;
 /// that fails, another writer's has succeeded.
 const MERGE_ATTEMPTS: u32 = 256;
 
-/// An id is barred for so long beyond the lifetime of its session: longer than any request of an
-/// Express service is under way that may write the session back.
-const BARRED_BEYOND: Duration = Duration::from_secs(3600);
+/// How much longer than its session a tombstone stays: longer than any request of an Express service
+/// that may write the session back.
+const TOMBSTONE_BEYOND: Duration = Duration::from_secs(3600);
 
-/// So many touches are under way behind the responses; while the store is slow the others are left to
-/// later requests.
+/// The maximum number of touches that no response waits for at the same time. If the store is slow,
+/// further ones are left to later requests.
 const MAX_TOUCHES: usize = 1024;
 
 /// What all requests of a layer share.
@@ -39,56 +40,39 @@ const MAX_TOUCHES: usize = 1024;
 pub(crate) struct Shared {
     pub(crate) options: Options,
     store: Arc<dyn Store>,
-    /// Where each login is noted, if anywhere.
-    pub(crate) accounts: Option<Accounts>,
-    /// Places for touches that no response waits for.
+    /// The index of each account's sessions, if the layer keeps one.
+    pub(crate) accounts: Option<AccountSessions>,
+    /// Permits for touches that no response waits for.
     touches: Arc<Semaphore>,
+    /// Those touches, to wait for at shutdown.
+    tasks: TaskTracker,
 }
 
-/// What a session needs to know of its request.
+/// What a session needs to know of its request and its layer.
 #[derive(Debug)]
 pub(crate) struct Context {
     shared: Arc<Shared>,
     pub(crate) request: RequestFacts,
 }
 
-/// What a request says that matters for its session.
-#[derive(Debug)]
-pub(crate) struct RequestFacts {
-    /// The ids that came with the request under a good signature, in order. In strict mode at most
-    /// the first cookie's.
-    pub(crate) ids: Vec<Unsigned>,
-    /// They came in a header for programs, and not in a cookie; the answer goes the same way.
-    pub(crate) by_token: bool,
-    /// The request came over TLS.
-    pub(crate) secure: bool,
-    /// The cookie of sessions that this request makes, where it is not the same for all.
-    pub(crate) cookie: Option<CookieOptions>,
-    /// What made it and where it came from, for the list of an account's sessions.
-    pub(crate) user_agent: Option<HeaderValue>,
-    pub(crate) address: Option<IpAddr>,
-}
-
-/// What a write left in the store.
-pub(crate) struct Written {
-    pub(crate) value: Bytes,
-    pub(crate) ttl: Duration,
-}
-
 /// A change that is made again on each version of a record that a save comes upon.
 pub(crate) type Change<'a> = dyn FnMut(&mut Record) -> Result<(), Error> + Send + 'a;
 
 impl Shared {
-    pub(crate) fn new(options: Options, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        store: Arc<dyn Store>,
+        accounts: Option<AccountSessions>,
+    ) -> Self {
         let touches = Arc::new(Semaphore::new(MAX_TOUCHES));
-        Self { options, store, accounts: None, touches }
+        Self { options, store, accounts, touches, tasks: TaskTracker::new() }
     }
-}
 
-impl RequestFacts {
-    fn seen<'a>(&'a self, id: &'a SessionId) -> Seen<'a> {
-        let user_agent = self.user_agent.as_ref().and_then(|agent| agent.to_str().ok());
-        Seen { id, user_agent, address: self.address }
+    /// Waits for what goes on in the background, and ends it.
+    pub(crate) async fn shut_down(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.store.shut_down().await;
     }
 }
 
@@ -107,17 +91,17 @@ impl Context {
             match self.load(id, freshness).await {
                 Ok(Some((stored, record))) => {
                     let resave = self.options().rules.resave;
-                    return Ok(State::loaded(id.clone(), stored, record, resave));
+                    return Ok(State::loaded(id.clone(), stored, record, resave, now_ms()));
                 }
-                Ok(None) => self.options().tell(Event::Unknown),
+                Ok(None) => self.options().emit(Event::Unknown),
                 Err(error) if self.options().strict => return Err(error),
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::warn!(session.id = ?id, %error, "ignoring a corrupt session");
-                    self.options().tell(Event::Corrupt);
+                    self.options().emit(Event::Corrupt);
                 }
                 Err(error)
                     if error.kind() == ErrorKind::Unavailable
-                        && self.options().when_away == WhenAway::Anonymous =>
+                        && self.options().when_unavailable == WhenUnavailable::Anonymous =>
                 {
                     error.log("serving a request without its session");
                     return Ok(State::stand_in(self.options().new_id()?, self.new_record()?));
@@ -146,10 +130,10 @@ impl Context {
     ) -> Result<Option<(Stored, Record)>, Error> {
         let load = self.shared.store.load(id, freshness);
         let load = load.instrument(tracing::debug_span!("session.load"));
-        let Some(stored) = self.told(load).await? else { return Ok(None) };
+        let Some(stored) = self.reported(load).await? else { return Ok(None) };
         let record = self.parse(&stored.value)?;
         if record.is_some() {
-            self.options().tell(Event::Loaded);
+            self.options().emit(Event::Loaded);
         }
         Ok(record.map(|record| (stored, record)))
     }
@@ -181,7 +165,7 @@ impl Context {
         change: &mut Change<'_>,
     ) -> Result<(Record, Written), Error> {
         let write = self.merge_and_write(id, mine, base, ttl, change);
-        self.told(write.instrument(tracing::debug_span!("session.save"))).await
+        self.reported(write.instrument(tracing::debug_span!("session.save"))).await
     }
 
     async fn merge_and_write(
@@ -205,7 +189,7 @@ impl Context {
             Basis::New { epoch } => {
                 return match store.create(id, value.clone(), ttl, *epoch).await? {
                     Created::Stored => {
-                        self.options().tell(Event::Created);
+                        self.options().emit(Event::Created);
                         Ok((record, Written { value, ttl }))
                     }
                     Created::Exists => Err(ErrorKind::Conflict.into()),
@@ -216,7 +200,7 @@ impl Context {
         for merges in 0..MERGE_ATTEMPTS {
             match store.update(id, &expected, value.clone(), ttl).await? {
                 Updated::Stored => {
-                    self.options().tell(Event::Updated { merges });
+                    self.options().emit(Event::Updated { merges });
                     return Ok((record, Written { value, ttl }));
                 }
                 Updated::Gone => return Err(ErrorKind::Gone.into()),
@@ -235,8 +219,8 @@ impl Context {
     pub(crate) async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
         let touch = self.shared.store.touch(id, ttl);
         let touch = touch.instrument(tracing::debug_span!("session.touch"));
-        let found = self.told(touch).await?;
-        self.options().tell(if found { Event::Touched } else { Event::Gone });
+        let found = self.reported(touch).await?;
+        self.options().emit(if found { Event::Touched } else { Event::Gone });
         Ok(found)
     }
 
@@ -250,7 +234,7 @@ impl Context {
     ) {
         let Ok(place) = Arc::clone(&self.shared.touches).try_acquire_owned() else { return };
         let (context, id) = (Arc::clone(self), id.clone());
-        tokio::spawn(async move {
+        self.shared.tasks.spawn(async move {
             let touched = context.touch(&id, ttl).await;
             if let Err(error) = &touched {
                 error.log("cannot touch a session");
@@ -258,7 +242,7 @@ impl Context {
             if let (Ok(true), Some(accounts), Some(account)) =
                 (touched, &context.shared.accounts, account)
             {
-                accounts.note(&account, context.request.seen(&id), ttl).await;
+                accounts.index_use(&account, context.seen(&id), ttl).await;
             }
             drop(place);
         });
@@ -267,39 +251,52 @@ impl Context {
     /// Notes a session under the account that it was given.
     pub(crate) async fn note_login(&self, id: &SessionId, ttl: Duration, account: &str) {
         if let Some(accounts) = &self.shared.accounts {
-            accounts.note_login(account, self.request.seen(id), ttl).await;
+            accounts.index_login(account, self.seen(id), ttl).await;
         }
     }
 
-    pub(crate) fn accounts(&self) -> Option<&Accounts> {
+    pub(crate) fn accounts(&self) -> Option<&AccountSessions> {
         self.shared.accounts.as_ref()
     }
 
-    /// Ends a stored session, and bars its id for as long as anybody may write it back.
+    /// Deletes a stored session and leaves a tombstone for as long as anybody may write it back. Returns
+    /// whether there was one.
     pub(crate) async fn destroy(
         &self,
         id: &SessionId,
         cookie: Option<&Cookie>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let barred = match self.options().strict {
             true => Duration::ZERO,
             false => {
                 let lifetime = cookie.and_then(Cookie::original_max_age);
-                lifetime.unwrap_or_default().max(self.options().ttl).saturating_add(BARRED_BEYOND)
+                lifetime
+                    .unwrap_or_default()
+                    .max(self.options().ttl)
+                    .saturating_add(TOMBSTONE_BEYOND)
             }
         };
         let destroy = self.shared.store.destroy(id, barred);
         let destroy = destroy.instrument(tracing::debug_span!("session.destroy"));
-        self.told(destroy).await?;
-        self.options().tell(Event::Destroyed);
-        Ok(())
+        let was_there = self.reported(destroy).await?;
+        self.options().emit(Event::Destroyed);
+        Ok(was_there)
     }
 
-    /// Tells of an operation that failed.
-    async fn told<T>(&self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    fn seen<'a>(&'a self, id: &'a SessionId) -> Seen<'a> {
+        let user_agent = self.request.user_agent.as_ref();
+        let user_agent = user_agent.and_then(|agent| agent.to_str().ok());
+        Seen { id, user_agent, address: self.request.address }
+    }
+
+    /// Reports an operation that failed.
+    async fn reported<T>(
+        &self,
+        operation: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         operation.await.inspect_err(|error| match error.kind() {
-            ErrorKind::Gone => self.options().tell(Event::Gone),
-            kind => self.options().tell(Event::Failed(kind)),
+            ErrorKind::Gone => self.options().emit(Event::Gone),
+            kind => self.options().emit(Event::Failed(kind)),
         })
     }
 }

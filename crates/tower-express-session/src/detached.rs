@@ -1,37 +1,39 @@
-//! A session for what outlives its request.
+//! A session for work that outlives its request.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::Context;
-use crate::error::{Error, ErrorKind};
-use crate::id::SessionId;
-use crate::session::Session;
-use crate::state::State;
-use crate::store::Freshness;
-use crate::timestamp::now_ms;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-/// A stored session outside of a request, for a stream of server-sent events or a socket.
+use crate::active::ActiveSession;
+use crate::error::Error;
+use crate::id::SessionId;
+use crate::key::{AttributeKey, AttributeName};
+
+/// A stored session outside of a request, for a WebSocket, a stream of server-sent events or a job.
 ///
-/// It is a [`Session`] of its own, taken from the store when it was made: [`session`](Self::session)
-/// gives it. Nothing of it is stored by itself; [`Session::save`] and [`Session::update`] do.
+/// [`Session::detach`](crate::Session::detach) returns it. It reads attributes as they were when it was
+/// detached, updated or last [reloaded](Self::reload). [`update`](Self::update) is its one way to
+/// change anything and stores the change at once: there is no end of a request that would.
+///
+/// It does not keep the session alive by itself; [`keep_alive`](Self::keep_alive) does.
 ///
 /// ```
-/// # use tower_express_session::{Error, Session};
+/// # use tower_express_session::{DetachedSession, Error, Session};
 /// use std::time::Duration;
 ///
 /// async fn follow(session: Session) -> Result<(), Error> {
 ///     let session = session.detach().await?;
 ///     tokio::spawn(async move {
 ///         tokio::select! {
-///             () = session.ended(Duration::from_secs(1)) => {} // close the socket
-///             result = talk(session.session()) => drop(result),
+///             () = session.ended(Duration::from_secs(1)) => {} // logged out: close the socket
+///             result = talk(&session) => drop(result),
 ///         }
 ///     });
 ///     Ok(())
 /// }
 ///
-/// async fn talk(session: &Session) -> Result<(), Error> {
+/// async fn talk(session: &DetachedSession) -> Result<(), Error> {
 ///     loop {
 ///         tokio::time::sleep(Duration::from_secs(60)).await; // or: the next message
 ///         session.update("messages", |count: Option<u32>| count.unwrap_or(0) + 1).await?;
@@ -39,61 +41,93 @@ use crate::timestamp::now_ms;
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct DetachedSession {
-    context: Arc<Context>,
-    id: SessionId,
-    session: Session,
-}
+pub struct DetachedSession(pub(crate) ActiveSession);
 
 impl DetachedSession {
-    pub(crate) async fn open(context: Arc<Context>, id: SessionId) -> Result<Self, Error> {
-        let loaded = context.load(&id, Freshness::Latest).await?;
-        let (stored, record) = loaded.ok_or(ErrorKind::Gone)?;
-        let state = State::loaded(id.clone(), stored, record, false);
-        Ok(Self { session: Session::new(Arc::clone(&context), state), context, id })
-    }
-
-    /// The session, to read and change, as it was when it was detached, saved or last
-    /// [reloaded](Session::reload).
+    /// Returns the session's id. It is a secret, as [`Session::id`](crate::Session::id) says.
     #[must_use]
-    pub fn session(&self) -> &Session {
-        &self.session
+    pub fn id(&self) -> SessionId {
+        self.0.state().id.clone()
     }
 
-    /// Starts the session's time in the store again, as a request would that uses it, and at once.
-    /// Once every few minutes is plenty for a socket that is in use.
+    /// Returns an attribute; `None` if the session has none of this name.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if the session has ended; errors of the store.
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if it is not a `T`.
+    pub fn get<T: DeserializeOwned>(&self, key: impl AttributeKey<T>) -> Result<Option<T>, Error> {
+        self.0.get(key.as_name())
+    }
+
+    /// Returns whether the session has an attribute of this name.
+    #[must_use]
+    pub fn contains(&self, name: impl AttributeName) -> bool {
+        self.0.state().has(name.as_name())
+    }
+
+    /// Changes one attribute of the stored session in one atomic step, as
+    /// [`Session::update`](crate::Session::update) does. Returns the new value.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session has ended; otherwise as
+    /// [`Session::update`](crate::Session::update).
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not have stored the change.
+    pub async fn update<T>(
+        &self,
+        key: impl AttributeKey<T>,
+        change: impl FnMut(Option<T>) -> T + Send,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Send,
+    {
+        let name = key.as_name().to_owned();
+        drop(key);
+        self.0.update(&name, change).await
+    }
+
+    /// Reads the session again from the store, past any cache.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session has ended; errors of the store. The
+    /// attributes are as before then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped changes nothing.
+    pub async fn reload(&self) -> Result<(), Error> {
+        self.0.reload().await
+    }
+
+    /// Starts the session's time in the store again at once, as a request that uses the session would.
+    /// Once every few minutes is enough for a socket that is in use.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session has ended; errors of the store.
     ///
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not have done it.
-    pub async fn touch(&self) -> Result<(), Error> {
-        self.session.touch()?;
-        let cookie = self.session.cookie()?;
-        let ttl = cookie.time_to_live(now_ms(), self.context.options().ttl);
-        match self.context.touch(&self.id, ttl.ok_or(ErrorKind::Gone)?).await? {
-            true => Ok(()),
-            false => Err(ErrorKind::Gone.into()),
-        }
+    pub async fn keep_alive(&self) -> Result<(), Error> {
+        self.0.keep_alive().await
     }
 
-    /// Returns when the session has ended, wherever: destroyed, regenerated or over.
+    /// Returns when the session has ended: by a logout, a new id, revocation, or because its time is
+    /// over.
     ///
-    /// Looks every `period` (a second is plenty), which costs nothing but a look at memory where the
-    /// store has a cache. It does not keep the session alive, and a store that is away is no end.
+    /// Reads the session every `period`. One second is a good choice; with a cache in front of the store
+    /// most of these reads cost nothing. Reading does not keep the session alive, and an unavailable
+    /// store does not count as the end.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped leaves nothing behind.
+    /// A call that is dropped changes nothing.
     pub async fn ended(&self, period: Duration) {
-        loop {
-            if matches!(self.context.is_stored(&self.id).await, Ok(false)) {
-                return;
-            }
-            tokio::time::sleep(period).await;
-        }
+        self.0.ended(period).await;
     }
 }

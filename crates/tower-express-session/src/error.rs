@@ -1,14 +1,17 @@
 //! What can go wrong: once when a service starts, and on each request.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
+
+use http::StatusCode;
 
 /// An operation on a session failed.
 ///
 /// [`kind`](Self::kind) says what to do about it; the source, if any, says what happened. Its text
-/// names no session. With the feature `axum` it is a response: 503 with `Retry-After` for
-/// [`Unavailable`](ErrorKind::Unavailable), [`Store`](ErrorKind::Store) and
-/// [`Conflict`](ErrorKind::Conflict), 500 for the others.
+/// names no session. With the feature `axum` it is a response, and the rejection of the extractors: its
+/// [`status`](Self::status) with an empty body, and `Retry-After` for a 503. The layer's
+/// [`on_failure`](crate::SessionLayerBuilder::on_failure) replaces that response.
 ///
 /// ```
 /// use tower_express_session::{Error, ErrorKind, Session};
@@ -41,10 +44,13 @@ pub enum ErrorKind {
     /// The stored value is not a session that express-session would accept, or not of the type that
     /// was asked for.
     Corrupt,
-    /// The session was destroyed or unset in this request.
+    /// The handler wants a session, but no [`SessionLayer`](crate::SessionLayer) covers its route, or
+    /// the path is outside the cookie's.
+    NoLayer,
+    /// The session was ended in this request, by a logout for example.
     NoSession,
-    /// The response has started, so that nothing would store the change, nor tell the browser. Take a
-    /// [`DetachedSession`](crate::DetachedSession) for what outlives the request.
+    /// The response has started, so that nothing would store the change or set the cookie. Use a
+    /// [`DetachedSession`](crate::DetachedSession) for work that outlives the request.
     Answered,
     /// The session is no longer in the store: it ended elsewhere, or expired.
     Gone,
@@ -101,6 +107,19 @@ impl Error {
         self.kind
     }
 
+    /// Returns the status of a response to the request that failed: 503 for
+    /// [`Unavailable`](ErrorKind::Unavailable), [`Store`](ErrorKind::Store) and
+    /// [`Conflict`](ErrorKind::Conflict), 500 for the others.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.kind {
+            ErrorKind::Unavailable | ErrorKind::Store | ErrorKind::Conflict => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
     /// What happened, for the log.
     pub(crate) fn cause(&self) -> Option<String> {
         self.source.as_ref().map(ToString::to_string)
@@ -119,7 +138,8 @@ impl fmt::Display for Error {
             ErrorKind::Unavailable => "the store is not available",
             ErrorKind::Store => "the store answered with an error",
             ErrorKind::Corrupt => "the stored value cannot be read",
-            ErrorKind::NoSession => "the session was destroyed in this request",
+            ErrorKind::NoLayer => "no session layer covers this route",
+            ErrorKind::NoSession => "the session was ended in this request",
             ErrorKind::Answered => "the response has started: nothing would store this change",
             ErrorKind::Gone => "the session is no longer in the store",
             ErrorKind::Conflict => "the session was changed by others at the same time",
@@ -158,6 +178,13 @@ pub enum ConfigError {
 impl ConfigError {
     pub(crate) fn option(name: &str, rule: impl Into<String>) -> Self {
         Self::Option { name: name.to_owned(), rule: rule.into() }
+    }
+}
+
+/// [`Secrets`](crate::Secrets) that are built already cannot fail.
+impl From<Infallible> for ConfigError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

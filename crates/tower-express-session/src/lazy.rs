@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
+use crate::active::ActiveSession;
 use crate::context::Context;
 use crate::error::Error;
 use crate::session::Session;
@@ -48,7 +49,7 @@ pub struct LazySession(Arc<LazyInner>);
 #[derive(Debug)]
 struct LazyInner {
     context: Arc<Context>,
-    session: OnceCell<Session>,
+    session: OnceCell<ActiveSession>,
     /// The response has started.
     is_answered: AtomicBool,
 }
@@ -68,7 +69,7 @@ impl LazySession {
 
     /// Closes the request: gives the session, if anybody asked for it. One that is asked for later can
     /// be read and not changed.
-    pub(crate) fn close(&self) -> Option<&Session> {
+    pub(crate) fn close(&self) -> Option<&ActiveSession> {
         if !self.0.context.options().strict {
             // Before the look, so that a session that is opened meanwhile is either found here or finds
             // this.
@@ -77,11 +78,11 @@ impl LazySession {
         self.0.session.get()
     }
 
-    fn opened(&self, session: Session) -> Session {
+    fn opened(&self, session: ActiveSession) -> Session {
         if self.0.is_answered.load(Ordering::SeqCst) {
-            session.close();
+            session.state().close();
         }
-        session
+        Session(session)
     }
 
     /// The request's session: the stored one, or a new empty one that is stored only once it holds
@@ -96,7 +97,7 @@ impl LazySession {
     ///
     /// A call that is dropped leaves nothing behind; the next one reads again.
     pub async fn session(&self) -> Result<Session, Error> {
-        let open = || Session::open(&self.0.context, Freshness::Cached);
+        let open = || ActiveSession::open(&self.0.context, Freshness::Cached);
         self.0.session.get_or_try_init(open).await.cloned().map(|session| self.opened(session))
     }
 
@@ -115,12 +116,12 @@ impl LazySession {
         let mut is_fresh = false;
         let open = || {
             is_fresh = true;
-            Session::open(&self.0.context, Freshness::Latest)
+            ActiveSession::open(&self.0.context, Freshness::Latest)
         };
-        let session = self.opened(self.0.session.get_or_try_init(open).await.cloned()?);
+        let session = self.0.session.get_or_try_init(open).await?;
         if !is_fresh {
             session.open_again().await?;
         }
-        Ok(session)
+        Ok(self.opened(session.clone()))
     }
 }

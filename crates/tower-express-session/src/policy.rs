@@ -88,6 +88,7 @@ mod tests {
             rolling: text.contains("rolling"),
             save_uninitialized: text.contains("uninitialized"),
             refresh_expires: text.contains("refresh"),
+            ..Rules::default()
         }
     }
 

@@ -127,7 +127,7 @@ impl Attributes {
     ///
     /// [`ErrorKind::ReservedName`] for `cookie` and for the names that Node drops on load.
     pub(crate) fn set(&mut self, name: &[u8], json: Bytes) -> Result<(), Error> {
-        if name == COOKIE || is_reserved(name) {
+        if !is_allowed(name) {
             return Err(ErrorKind::ReservedName.into());
         }
         js::insert_in_order(&mut self.members, name.to_vec(), json);
@@ -190,6 +190,11 @@ fn write_member(out: &mut Vec<u8>, name: &[u8], write_value: impl FnOnce(&mut Ve
     js::write_text(out, name);
     out.push(b':');
     write_value(out);
+}
+
+/// Whether a session can have an attribute of this name.
+pub(crate) fn is_allowed(name: &[u8]) -> bool {
+    name != COOKIE && !is_reserved(name)
 }
 
 fn is_reserved(name: &[u8]) -> bool {

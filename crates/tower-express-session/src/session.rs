@@ -1,93 +1,75 @@
 //! The session that a handler holds.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::accounts::Account;
-use crate::context::{Change, Context};
-use crate::cookie::{Cookie, Slot};
+use crate::active::{self, ActiveSession};
+use crate::cookie::Slot;
 use crate::detached::DetachedSession;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::id::SessionId;
-use crate::js;
-use crate::record::Attributes;
-use crate::state::{Ending, Finished, State};
-use crate::store::Freshness;
-use crate::timestamp::now_ms;
+use crate::key::{AttributeKey, AttributeName};
+use crate::raw::RawSession;
 
-/// A session: attributes under names, for one visitor, shared with every service of the deployment.
+/// A visitor's session: a set of named attributes that every service of the deployment shares.
 ///
-/// A cheap handle; clones are the same session. Reading and changing attributes is immediate and
-/// local. The layer stores the changes when the handler is done, before the response leaves. Nothing
-/// would store later ones: a streaming body, or a task that the handler spawned, gets
-/// [`ErrorKind::Answered`] for each change, and works with a [`DetachedSession`] instead.
+/// `Session` is a cheap handle; clones are the same session. Reading and changing attributes is local
+/// and immediate. The layer stores the changes after the handler has returned and before the response
+/// is sent. Later changes, for example from a streaming body, fail with
+/// [`ErrorKind::Answered`](crate::ErrorKind::Answered); use a [`DetachedSession`] there.
 ///
-/// It is `req.session` of express-session, with its methods by their names.
+/// An attribute is any value that serde writes as JSON. Every method takes its name as a text or as a
+/// typed [`Key`](crate::Key).
+///
+/// After [`log_out`](Self::log_out) the session has no attributes any more, and every method that returns
+/// a `Result` fails with [`ErrorKind::NoSession`](crate::ErrorKind::NoSession).
 ///
 /// ```
 /// # use axum::{Router, body::Body, http::Request, routing::get};
 /// # use tower::ServiceExt as _;
 /// # use tower_express_session::{Error, MemoryStore, SessionLayer};
-/// use tower_express_session::Session;
+/// use tower_express_session::{Key, Session};
+///
+/// const CART: Key<Vec<String>> = Key::new("cart");
 ///
 /// async fn visit(session: Session) -> Result<(), Error> {
-///     session.insert("user", "al")?;
-///     session.insert("cart", &["tea", "milk"])?;
-///     assert_eq!(session.get::<String>("user")?.as_deref(), Some("al"));
-///     assert_eq!(session.to_json()?, r#"{"user":"al","cart":["tea","milk"]}"#);
+///     session.insert("theme", "dark")?;
+///     session.insert(CART, &vec!["tea".to_owned()])?;
+///     assert_eq!(session.get::<String>("theme")?.as_deref(), Some("dark"));
+///     assert_eq!(session.get(CART)?.unwrap_or_default(), ["tea"]);
+///     assert_eq!(session.keys(), ["theme", "cart"]);
 ///
-///     assert!(session.remove("cart")?);
-///     assert_eq!(session.get::<Vec<String>>("cart")?, None);
+///     assert!(session.remove(CART)?);
+///     assert!(!session.contains(CART));
 ///     Ok(())
 /// }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"]).unwrap();
+/// # let layer = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]).build().unwrap();
 /// # let app: Router = Router::new().route("/", get(visit)).layer(layer);
 /// # assert!(app.oneshot(Request::new(Body::empty())).await.unwrap().status() == 200);
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Session {
-    context: Arc<Context>,
-    // Held for single steps in memory, never across an await.
-    state: Arc<Mutex<State>>,
-}
+pub struct Session(pub(crate) ActiveSession);
 
 impl Session {
-    pub(crate) async fn open(context: &Arc<Context>, freshness: Freshness) -> Result<Self, Error> {
-        Ok(Self::new(Arc::clone(context), context.open(freshness).await?))
-    }
-
-    pub(crate) fn new(context: Arc<Context>, state: State) -> Self {
-        Self { context, state: Arc::new(Mutex::new(state)) }
-    }
-
-    /// Takes up what the store itself holds for the request.
-    pub(crate) async fn open_again(&self) -> Result<(), Error> {
-        let state = self.context.open(Freshness::Latest).await?;
-        self.state().replace(state);
-        Ok(())
-    }
-
-    /// The session's id, `req.sessionID`. Never log it, never show it: it is the key to the session.
-    /// [`SessionId::handle`] may be shown.
+    /// Returns the session's id. It is a secret: never log it and never show it. Use
+    /// [`SessionId::handle`] to name the session in public.
     #[must_use]
     pub fn id(&self) -> SessionId {
-        self.state().id.clone()
+        self.0.state().id.clone()
     }
 
-    /// An attribute; `None` if the session has none of this name.
+    /// Returns an attribute; `None` if the session has none of this name.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Decode`] if it is not a `T`; [`ErrorKind::NoSession`] after the session was
-    /// destroyed or unset, as for every operation on attributes.
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if it is not a `T`.
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -97,34 +79,38 @@ impl Session {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        self.get_json(name)?.map(|json| decode(&json)).transpose()
+    pub fn get<T: DeserializeOwned>(&self, key: impl AttributeKey<T>) -> Result<Option<T>, Error> {
+        self.0.get(key.as_name())
     }
 
-    /// An attribute as the JSON that is stored.
-    ///
-    /// The name is text; one that JavaScript made may hold lone surrogates, given as WTF-8.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NoSession`].
-    pub fn get_json(&self, name: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
-        Ok(self.state().record()?.attributes.get(name.as_ref()).map(str::to_owned))
+    /// Returns whether the session has an attribute of this name.
+    #[must_use]
+    pub fn contains(&self, name: impl AttributeName) -> bool {
+        self.0.state().has(name.as_name())
     }
 
-    /// All attributes as one JSON object, without the cookie.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NoSession`].
-    pub fn to_json(&self) -> Result<String, Error> {
-        Ok(self.state().record()?.attributes.to_object())
+    /// Returns the names of all attributes, in the order in which they are stored.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.0.state().names()
     }
 
-    /// Sets an attribute: `req.session[name] = value`.
+    /// Returns whether the session has no attributes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys().is_empty()
+    }
+
+    /// Returns whether this request changed the session: an attribute, the id, or by ending it.
+    #[must_use]
+    pub fn is_modified(&self) -> bool {
+        self.0.state().is_modified()
+    }
+
+    /// Sets an attribute.
     ///
-    /// Numbers are written as JavaScript writes them, since an Express service may read them: `1.0`
-    /// as `1`. Setting the value that is there already is no change.
+    /// Numbers are written as JavaScript writes them, because an Express service may read them: `1.0`
+    /// as `1`. Setting the value that is already there is not a change.
     ///
     /// ```
     /// # use axum::{Router, body::Body, http::Request, routing::get};
@@ -133,8 +119,7 @@ impl Session {
     /// use tower_express_session::ErrorKind;
     ///
     /// async fn visit(session: Session) -> Result<(), Error> {
-    ///     session.insert("price", &1.0)?;
-    ///     assert_eq!(session.get_json("price")?.as_deref(), Some("1"));
+    ///     session.insert("price", &1.5)?;
     ///
     ///     let error = session.insert("id", "mine").unwrap_err();
     ///     assert_eq!(error.kind(), ErrorKind::ReservedName);
@@ -144,7 +129,7 @@ impl Session {
     /// }
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
-    /// # let layer = SessionLayer::new(MemoryStore::new(), ["keyboard cat"]).unwrap();
+    /// # let layer = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]).build().unwrap();
     /// # let app: Router = Router::new().route("/", get(visit)).layer(layer);
     /// # assert!(app.oneshot(Request::new(Body::empty())).await.unwrap().status() == 200);
     /// # }
@@ -152,179 +137,71 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ReservedName`] for `cookie` and for names that Node would drop, such as `id`;
-    /// [`ErrorKind::Encode`] if the value has no JSON, or holds an integer beyond 2^53 that
-    /// JavaScript would round (store it as a string); [`ErrorKind::NoSession`]; [`ErrorKind::Answered`]
-    /// after the response has started, as for every change.
-    pub fn insert<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
-        let json = encode(value)?;
-        self.change(|attributes| attributes.set(name.as_bytes(), json))
+    /// [`ErrorKind::ReservedName`](crate::ErrorKind::ReservedName) for `cookie` and for names that Node
+    /// would drop, such as `id`; [`ErrorKind::Encode`](crate::ErrorKind::Encode) if the value has no
+    /// JSON, or holds an integer beyond 2^53 that JavaScript would round (store it as a string);
+    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered) after the response has started, as for every
+    /// change.
+    pub fn insert<T: Serialize + ?Sized>(
+        &self,
+        key: impl AttributeKey<T>,
+        value: &T,
+    ) -> Result<(), Error> {
+        let json = active::encode(value)?;
+        self.0.change(|attributes| attributes.set(key.as_name().as_bytes(), json))
     }
 
-    /// Sets an attribute to a JSON text, read and written as JavaScript would: a number becomes a
-    /// double.
+    /// Returns an attribute and removes it, for a message that is shown once.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn page(session: Session) -> Result<String, Error> {
+    ///     Ok(session.take("flash")?.unwrap_or_else(|| "nothing new".to_owned()))
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert); [`ErrorKind::Encode`] if the text is not JSON.
-    pub fn insert_json(&self, name: impl AsRef<[u8]>, json: &str) -> Result<(), Error> {
-        let json: &serde_json::value::RawValue =
-            serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Encode, cause))?;
-        let json = Bytes::from(js::normalise(json.get()).json.into_owned());
-        self.change(|attributes| attributes.set(name.as_ref(), json))
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if it is not a `T`, and then it is not removed;
+    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered).
+    pub fn take<T: DeserializeOwned>(&self, key: impl AttributeKey<T>) -> Result<Option<T>, Error> {
+        self.0.change(|attributes| {
+            let name = key.as_name().as_bytes();
+            let value = attributes.get(name).map(active::decode).transpose()?;
+            attributes.remove(name);
+            Ok(value)
+        })
     }
 
-    /// Removes an attribute: `delete req.session[name]`. False if there was none.
+    /// Removes an attribute. Returns whether there was one.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSession`].
-    pub fn remove(&self, name: impl AsRef<[u8]>) -> Result<bool, Error> {
-        self.change(|attributes| Ok(attributes.remove(name.as_ref())))
+    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered).
+    pub fn remove(&self, name: impl AttributeName) -> Result<bool, Error> {
+        self.0.change(|attributes| Ok(attributes.remove(name.as_name().as_bytes())))
     }
 
-    /// Removes all attributes; the session and its cookie stay.
+    /// Removes all attributes. The session itself, its id and its cookie stay.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSession`].
+    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered).
     pub fn clear(&self) -> Result<(), Error> {
-        self.change(|attributes| {
+        self.0.change(|attributes| {
             attributes.clear();
             Ok(())
         })
     }
 
-    /// The session's cookie, as it stands now: `req.session.cookie`.
+    /// Changes one attribute of the stored session in one atomic step and returns the new value.
     ///
-    /// # Errors
+    /// `change` gets the attribute as the store has it and returns the new one. No other request of
+    /// these services can come in between: if one was faster, `change` is called again on its result.
+    /// The session is stored at once, with all changes that this request made before.
     ///
-    /// [`ErrorKind::NoSession`].
-    pub fn cookie(&self) -> Result<Cookie, Error> {
-        Ok(self.state().record()?.cookie.clone())
-    }
-
-    /// Sets how long the cookie lives from now on, and from each later touch; `None` makes it a
-    /// cookie that lives as long as the browser. Mirrors `req.session.cookie.maxAge = ms`.
-    ///
-    /// As in express-session this alone does not count as a change of the session: with
-    /// `resave(false)` only the time to live in the store changes.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Cookie`] for more than 400 days, which no browser keeps, outside the strict mode;
-    /// [`ErrorKind::NoSession`]; [`ErrorKind::Answered`].
-    ///
-    /// ```
-    /// # use tower_express_session::{Error, Session};
-    /// use std::time::Duration;
-    ///
-    /// async fn login(session: Session) -> Result<(), Error> {
-    ///     session.regenerate().await?;
-    ///     session.insert("user", "al")?;
-    ///     // "Remember me" was ticked.
-    ///     session.set_max_age(Some(Duration::from_secs(30 * 86_400)))
-    /// }
-    /// ```
-    pub fn set_max_age(&self, max_age: Option<Duration>) -> Result<(), Error> {
-        let slot = max_age.map_or(Slot::Null, |age| Slot::Number(age.as_millis() as f64));
-        self.change_cookie("maxAge", slot)
-    }
-
-    /// The session's cookie as JSON, as it would be stored.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NoSession`].
-    pub fn cookie_json(&self) -> Result<String, Error> {
-        let mut json = Vec::new();
-        self.state().record()?.cookie.write_json(&mut json);
-        Ok(String::from_utf8(json).expect("the cookie's JSON is UTF-8"))
-    }
-
-    /// `req.session.cookie[name] = value`, the value given as JSON; a text for `expires` is read as
-    /// a date. For programs that take cookie settings from outside.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Encode`] if the text is not JSON; [`ErrorKind::Cookie`] where express-session's
-    /// setter throws, for a `maxAge` that is not a number, and, outside the strict mode, if no browser
-    /// accepts the cookie then: set `secure` before what asks for it. [`ErrorKind::NoSession`];
-    /// [`ErrorKind::Answered`].
-    pub fn set_cookie_field(&self, name: &str, json: &str) -> Result<(), Error> {
-        let json: &serde_json::value::RawValue =
-            serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Encode, cause))?;
-        let value = match Slot::from_json(json.get()) {
-            Slot::Text(text) if name == "expires" => {
-                Slot::Date(crate::timestamp::parse(&text).unwrap_or(f64::NAN))
-            }
-            slot => slot,
-        };
-        self.change_cookie(name, value)
-    }
-
-    fn change_cookie(&self, name: &str, value: Slot) -> Result<(), Error> {
-        let mut state = self.state();
-        let record = state.record_mut()?;
-        let mut cookie = record.cookie.clone();
-        cookie.assign(name, value, now_ms())?;
-        self.context.options().check_change(&record.cookie, &cookie)?;
-        record.cookie = cookie;
-        Ok(())
-    }
-
-    /// Starts the cookie's lifetime again: `req.session.touch()`. The layer does so itself at the end
-    /// of each request; the store is not asked.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NoSession`]; [`ErrorKind::Cookie`] if the stored lifetime is not a number.
-    pub fn touch(&self) -> Result<(), Error> {
-        self.state().record_mut()?.cookie.touch(now_ms())
-    }
-
-    /// Lets go of the session: `req.session = null`. What becomes of the stored one is the layer's
-    /// option [`unset`](crate::SessionLayer::unset); the browser's cookie is cleared. After the response
-    /// has started it does nothing.
-    pub fn unset(&self) {
-        let mut state = self.state();
-        if state.check_open().is_ok() && state.record.take().is_some() {
-            state.ending = Ending::Unset;
-        }
-    }
-
-    /// Stores the session now, rather than at the end of the request: `req.session.save()`. Seldom
-    /// needed, as no response leaves before its session is stored.
-    ///
-    /// ```
-    /// # use tower_express_session::{Error, Session};
-    /// async fn start_job(session: Session) -> Result<(), Error> {
-    ///     session.insert("job", "running")?;
-    ///     session.save().await?; // whoever does the job finds the attribute there
-    ///     // queue.send(session.id()).await
-    ///     Ok(())
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Gone`] if the session ended elsewhere: nothing was stored, and it is over here
-    /// too. [`ErrorKind::Conflict`] if others kept changing it. [`ErrorKind::NoSession`]; errors of
-    /// the store.
-    ///
-    /// # Cancel safety
-    ///
-    /// A call that is dropped may or may not have stored the session.
-    pub async fn save(&self) -> Result<(), Error> {
-        self.save_with(&mut |_| Ok(())).await
-    }
-
-    /// Changes one attribute in one step that no other request can come between, and stores the
-    /// session: `change` gets the attribute as the store has it, and gives the new one. It is called
-    /// again if another request was faster, on what that one left. Gives the new value.
-    ///
-    /// One round trip if nobody else writes the session at the same time. An Express service still
-    /// writes without looking, and can undo it.
+    /// It costs one round trip if nobody else writes the session at the same time. An Express service
+    /// writes without comparing and can still undo the change.
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -336,75 +213,242 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), [`insert`](Self::insert) and [`save`](Self::save). Of an error of the
-    /// store the session does not have the change.
+    /// As [`get`](Self::get), [`insert`](Self::insert) and [`save`](Self::save). After an error the
+    /// session does not have the change.
     ///
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not have stored the change.
     pub async fn update<T>(
         &self,
-        name: &str,
-        mut change: impl FnMut(Option<T>) -> T + Send,
+        key: impl AttributeKey<T>,
+        change: impl FnMut(Option<T>) -> T + Send,
     ) -> Result<T, Error>
     where
         T: Serialize + DeserializeOwned + Send,
     {
-        let mut latest = None;
-        self.save_with(&mut |record| {
-            let value = change(record.attributes.get(name.as_bytes()).map(decode).transpose()?);
-            let json = encode(&value)?;
-            Arc::make_mut(&mut record.attributes).set(name.as_bytes(), json)?;
-            latest = Some(value);
-            Ok(())
-        })
-        .await?;
-        Ok(latest.expect("a save that succeeded made the change"))
+        let name = key.as_name().to_owned();
+        drop(key);
+        self.0.update(&name, change).await
     }
 
-    async fn save_with(&self, change: &mut Change<'_>) -> Result<(), Error> {
-        let (id, mut mine, base) = {
-            let state = self.state();
-            if state.is_stand_in {
-                return Err(ErrorKind::Unavailable.into());
-            }
-            (state.id.clone(), state.record()?.clone(), state.basis())
-        };
-        // The stored date may be over, since touches do not move it. Express ends the session then.
-        if !self.context.options().strict {
-            mine.cookie.touch(now_ms())?;
-        }
-        let saved = match mine.cookie.time_to_live(now_ms(), self.context.options().ttl) {
-            Some(ttl) => {
-                let written = self.context.write(&id, &mine, &base, ttl, change).await;
-                written.map(|(record, written)| (record, Some(written)))
-            }
-            // What is over is not kept: connect-redis destroys here, and so do we.
-            None => {
-                let mut record = mine.clone();
-                change(&mut record)?;
-                let destroyed = self.context.destroy(&id, Some(&mine.cookie)).await;
-                destroyed.map(|()| (record, None))
-            }
-        };
-        let mut state = self.state();
-        if state.id != id {
-            // It was regenerated while the store was at work.
-            return saved.map(drop);
-        }
-        match saved {
-            Ok((record, written)) => state.note_saved(&mine, record, written),
-            Err(error) if error.kind() == ErrorKind::Gone => {
-                state.end(Ending::Gone);
-                return Err(error);
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
+    /// Logs an account in: ends the session that the browser came with and goes on under a new id, with
+    /// the attributes that `keep` names and with the account.
+    ///
+    /// The account is stored in the attribute that
+    /// [`account_sessions`](crate::SessionLayerBuilder::account_sessions) names; by default `user`.
+    ///
+    /// Call it at every login. If the id stayed the same, an attacker who planted the cookie of their
+    /// own session in the browser before would be logged in together with the visitor.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn login(session: Session) -> Result<&'static str, Error> {
+    ///     // The password was right.
+    ///     session.log_in("al@example.com", &["cart"]).await?;
+    ///     session.insert("flash", "welcome back")?;
+    ///     Ok("OK")
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert); errors of the store. The session is as before then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have ended the old session; its cookie is worthless then.
+    pub async fn log_in(
+        &self,
+        account: &(impl Serialize + ?Sized),
+        keep: &[&str],
+    ) -> Result<(), Error> {
+        let account = active::encode(account)?;
+        self.log_in_with(account, keep, None).await
     }
 
-    /// Reads the session from the store again, past any cache: `req.session.reload()`. Changes of this
-    /// request that were not saved are lost.
+    /// Logs an account in, as [`log_in`](Self::log_in) does, and stores a number beside the session that
+    /// never changes: its [`epoch`](Self::epoch).
+    ///
+    /// Use it to revoke an account's sessions reliably. Give the account a counter and raise it in the
+    /// step that changes the password. A login reads the counter together with the password's hash and
+    /// passes it on here. Refuse a session whose epoch is lower than the counter: it was opened with an
+    /// old password, even if it was stored after the change.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// # struct Account { name: String, epoch: u64 }
+    /// async fn login(session: Session, account: Account) -> Result<(), Error> {
+    ///     session.log_in_at_epoch(&account.name, &[], account.epoch).await
+    /// }
+    ///
+    /// fn is_revoked(session: &Session, account: &Account) -> bool {
+    ///     session.epoch().is_some_and(|epoch| epoch < account.epoch)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`log_in`](Self::log_in).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`log_in`](Self::log_in).
+    pub async fn log_in_at_epoch(
+        &self,
+        account: &(impl Serialize + ?Sized),
+        keep: &[&str],
+        epoch: u64,
+    ) -> Result<(), Error> {
+        let account = active::encode(account)?;
+        self.log_in_with(account, keep, Some(epoch)).await
+    }
+
+    async fn log_in_with(
+        &self,
+        account: Bytes,
+        keep: &[&str],
+        epoch: Option<u64>,
+    ) -> Result<(), Error> {
+        let mut attributes = Vec::new();
+        {
+            let state = self.0.state();
+            let record = state.record()?;
+            for name in keep {
+                let value = record.attributes.raw(name.as_bytes()).cloned();
+                attributes.extend(value.map(|value| ((*name).to_owned(), value)));
+            }
+        }
+        attributes.push((self.0.context().options().account_attribute.clone(), account));
+        self.0.regenerate(epoch, attributes).await
+    }
+
+    /// Logs out: deletes the session from the store. The response clears the cookie.
+    ///
+    /// Requests of the same session that are still in progress cannot bring it back. It is
+    /// `req.session.destroy()` of Express, which leaves the cookie.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn logout(session: Session) -> Result<&'static str, Error> {
+    ///     session.log_out().await?;
+    ///     Ok("bye")
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSession`](crate::ErrorKind::NoSession) if it has ended already;
+    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); errors of the store. The session is over for
+    /// this request even then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not have deleted the stored session.
+    pub async fn log_out(&self) -> Result<(), Error> {
+        self.0.destroy().await
+    }
+
+    /// Gives the session a new id and keeps its data. Use it when a visitor gains rights without a
+    /// login, for example after a second factor.
+    ///
+    /// The session is stored under the new id at once, with what other requests changed meanwhile, and
+    /// the old id is worthless afterwards. If the session is revoked at the same time, it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session ended elsewhere;
+    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); errors of the store, and then the session
+    /// goes on under its old id.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have stored the session under a new id that nobody knows, and may have
+    /// ended the old one.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn second_factor(session: Session) -> Result<(), Error> {
+    ///     session.insert("mfa", &true)?;
+    ///     session.renew().await
+    /// }
+    /// ```
+    pub async fn renew(&self) -> Result<(), Error> {
+        self.0.renew().await
+    }
+
+    /// Returns the number that the session was [created with](Self::log_in_at_epoch); `None` if it has
+    /// none, like a session that an Express service made.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.0.state().epoch
+    }
+
+    /// Returns when the store ends the session if nothing uses it again; `None` for a session that is not
+    /// stored yet.
+    ///
+    /// This is the time as it was when the session was read or written last. A request that uses the
+    /// session may move it on afterwards.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        let ms = self.0.state().expires_ms()?;
+        UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(ms / 1000.0).ok()?)
+    }
+
+    /// Sets how long the cookie lives from now on, and again from each later use. `None` makes it a
+    /// cookie that lives as long as the browser runs. It is `req.session.cookie.maxAge = ms`.
+    ///
+    /// As in express-session this alone does not count as a change of the session: without another
+    /// change only the time to live in the store changes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cookie`](crate::ErrorKind::Cookie) for more than 400 days, which no browser keeps,
+    /// outside the strict mode; [`ErrorKind::Answered`](crate::ErrorKind::Answered).
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// use std::time::Duration;
+    ///
+    /// async fn login(session: Session) -> Result<(), Error> {
+    ///     session.log_in("al", &[]).await?;
+    ///     // "Remember me" was ticked.
+    ///     session.set_max_age(Some(Duration::from_secs(30 * 86_400)))
+    /// }
+    /// ```
+    pub fn set_max_age(&self, max_age: Option<Duration>) -> Result<(), Error> {
+        let slot = max_age.map_or(Slot::Null, |age| Slot::Number(age.as_millis() as f64));
+        self.0.change_cookie("maxAge", slot)
+    }
+
+    /// Stores the session now instead of at the end of the request. Seldom needed, because no response
+    /// is sent before its session is stored.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn start_job(session: Session) -> Result<(), Error> {
+    ///     session.insert("job", "running")?;
+    ///     session.save().await?; // the worker finds the attribute in the store
+    ///     // queue.send(session.id()).await
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session ended elsewhere: nothing was stored,
+    /// and it is over here, too. [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if others kept
+    /// changing it. Errors of the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not have stored the session.
+    pub async fn save(&self) -> Result<(), Error> {
+        self.0.save_with(&mut |_| Ok(())).await
+    }
+
+    /// Reads the session from the store again, past any cache. Changes of this request that were not
+    /// saved are lost.
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -419,27 +463,19 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if the store has no such session; [`ErrorKind::Corrupt`];
-    /// [`ErrorKind::NoSession`]; errors of the store. The session is as before then.
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the store has no such session;
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt); errors of the store. The session is as before
+    /// then.
     ///
     /// # Cancel safety
     ///
     /// A call that is dropped changes nothing.
     pub async fn reload(&self) -> Result<(), Error> {
-        let id = {
-            let state = self.state();
-            state.record()?;
-            state.id.clone()
-        };
-        let loaded = self.context.load(&id, Freshness::Latest).await?;
-        let (stored, record) = loaded.ok_or(ErrorKind::Gone)?;
-        self.state().reload(stored, record);
-        Ok(())
+        self.0.reload().await
     }
 
-    /// The stored session by itself, for what outlives the request: a stream of server-sent events,
-    /// a socket. [Save](Self::save) the session first if this request made it. See
-    /// [`DetachedSession`] for an example.
+    /// Returns the stored session for work that outlives the request, such as a WebSocket.
+    /// [Save](Self::save) the session first if this request created it.
     ///
     /// # Errors
     ///
@@ -449,206 +485,19 @@ impl Session {
     ///
     /// As [`reload`](Self::reload).
     pub async fn detach(&self) -> Result<DetachedSession, Error> {
-        let id = {
-            let state = self.state();
-            state.record()?;
-            state.id.clone()
-        };
-        DetachedSession::open(Arc::clone(&self.context), id).await
+        let id = self.0.live_id()?;
+        ActiveSession::load(self.0.context().clone(), id).await.map(DetachedSession)
     }
 
-    /// Ends this session and goes on with a new, empty one under a fresh id:
-    /// `req.session.regenerate()`. Call it whenever a visitor gains rights, above all at a login: an id
-    /// that somebody planted before is worth nothing then.
-    ///
-    /// ```
-    /// # use tower_express_session::{Error, Session};
-    /// async fn login(session: Session) -> Result<(), Error> {
-    ///     let cart: Option<Vec<String>> = session.get("cart")?;
-    ///     session.regenerate().await?;
-    ///     session.insert("user", "al")?;
-    ///     session.insert("cart", &cart.unwrap_or_default()) // what the visitor keeps
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NoSession`]; errors of the store, and then the session is as before. (In strict
-    /// mode there is a new session even then, as in Express.)
-    ///
-    /// # Cancel safety
-    ///
-    /// A call that is dropped may have ended the old session; its cookie is worth nothing then.
-    pub async fn regenerate(&self) -> Result<(), Error> {
-        self.regenerate_with(None).await
-    }
-
-    /// Like [`regenerate`](Self::regenerate), and keeps a number beside the new session:
-    /// [`epoch`](Self::epoch). It is stored with the session and never changes.
-    ///
-    /// Use it to end an account's sessions for certain. Give the account a counter, and raise it in the
-    /// step that changes the password. A login reads the counter together with the hash of the password,
-    /// and passes it on here. A session whose epoch is lower than the counter was opened with an old
-    /// password, even if it was stored after the change: refuse it.
-    ///
-    /// ```
-    /// # use tower_express_session::{Error, Session};
-    /// # struct Account { name: String, epoch: u64 }
-    /// async fn login(session: Session, account: Account) -> Result<(), Error> {
-    ///     session.regenerate_in_epoch(account.epoch).await?;
-    ///     session.insert("user", &account.name)
-    /// }
-    ///
-    /// fn is_over(session: &Session, account: &Account) -> bool {
-    ///     session.epoch().is_some_and(|epoch| epoch < account.epoch)
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`regenerate`](Self::regenerate).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`regenerate`](Self::regenerate).
-    pub async fn regenerate_in_epoch(&self, epoch: u64) -> Result<(), Error> {
-        self.regenerate_with(Some(epoch)).await
-    }
-
-    /// The number that the session was [created with](Self::regenerate_in_epoch); `None` if it has
-    /// none, as a session that an Express service made.
+    /// Returns the session in the terms of express-session, for programs that need exactly that.
     #[must_use]
-    pub fn epoch(&self) -> Option<u64> {
-        self.state().epoch
+    pub fn raw(&self) -> RawSession<'_> {
+        RawSession(&self.0)
     }
-
-    async fn regenerate_with(&self, epoch: Option<u64>) -> Result<(), Error> {
-        let (old, cookie, stored) = {
-            let state = self.state();
-            state.check_open()?;
-            if state.is_stand_in {
-                return Err(ErrorKind::Unavailable.into());
-            }
-            (state.id.clone(), state.record()?.cookie.clone(), self.may_be_stored(&state))
-        };
-        let id = self.context.options().new_id()?;
-        let record = self.context.new_record()?;
-        let destroyed = match stored {
-            true => self.context.destroy(&old, Some(&cookie)).await,
-            false => Ok(()),
-        };
-        if self.context.options().strict || destroyed.is_ok() {
-            self.state().regenerate(id, record, epoch);
-        }
-        destroyed
-    }
-
-    /// Ends the session: the store forgets it, and the response clears the cookie.
-    /// `req.session.destroy()`, which leaves the cookie.
-    ///
-    /// ```
-    /// # use tower_express_session::{Error, Session};
-    /// async fn logout(session: Session) -> Result<&'static str, Error> {
-    ///     session.destroy().await?;
-    ///     Ok("bye")
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NoSession`] if it has ended already; errors of the store. The session is over
-    /// for this request even then.
-    ///
-    /// # Cancel safety
-    ///
-    /// A call that is dropped may or may not have ended the stored session.
-    pub async fn destroy(&self) -> Result<(), Error> {
-        let (id, record, stored) = {
-            let mut state = self.state();
-            state.check_open()?;
-            if state.is_stand_in {
-                return Err(ErrorKind::Unavailable.into());
-            }
-            let record = state.record.take().ok_or(ErrorKind::NoSession)?;
-            state.ending = Ending::Unset;
-            (state.id.clone(), record, self.may_be_stored(&state))
-        };
-        if stored {
-            self.context.destroy(&id, Some(&record.cookie)).await?;
-        }
-        self.state().ending = Ending::Destroyed;
-        Ok(())
-    }
-
-    /// A session that was never written need not be destroyed. Express asks the store even then.
-    fn may_be_stored(&self, state: &State) -> bool {
-        state.base.is_some() || self.context.options().strict
-    }
-
-    fn change<T>(
-        &self,
-        change: impl FnOnce(&mut Attributes) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        change(Arc::make_mut(&mut self.state().record_mut()?.attributes))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No step under the lock can panic half-way, so a poisoned lock holds a sound state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whose session it is, if anybody lists sessions.
-    pub(crate) fn account(&self) -> Option<Account> {
-        let accounts = self.context.accounts()?;
-        let state = self.state();
-        let name = accounts.account_of(&state.record.as_ref()?.attributes)?;
-        Some(Account { name, is_new: state.was_given(accounts.attribute()) })
-    }
-
-    /// How the session stands at the end of the request; its cookie's lifetime starts again. Nothing
-    /// is changed through this handle afterwards.
-    pub(crate) fn finish(&self) -> Result<Finished, Error> {
-        let mut state = self.state();
-        if !self.context.options().strict {
-            state.close();
-        }
-        state.finish(&self.context.request, self.context.options(), now_ms())
-    }
-
-    /// The session was asked for when the response had started.
-    pub(crate) fn close(&self) {
-        self.state().close();
-    }
-
-    /// The cookie that the browser has of the session that the request began with.
-    pub(crate) fn browser_cookie(&self) -> Option<Cookie> {
-        self.state().browser_cookie().cloned()
-    }
-
-    /// The same, if it would stay beside the cookie of the session as it is now.
-    pub(crate) fn left_behind(&self) -> Option<Cookie> {
-        self.state().left_behind().cloned()
-    }
-}
-
-fn decode<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
-    serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Decode, cause))
-}
-
-fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
-    let json =
-        serde_json::to_string(value).map_err(|cause| Error::new(ErrorKind::Encode, cause))?;
-    let normalised = js::normalise(&json);
-    if normalised.lost_digits {
-        return Err(Error::new(ErrorKind::Encode, "an integer beyond 2^53 would be rounded"));
-    }
-    Ok(Bytes::from(normalised.json.into_owned()))
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state();
-        let attributes = state.record.as_ref().map(|record| record.attributes.iter().count());
-        f.debug_struct("Session").field("id", &state.id).field("attributes", &attributes).finish()
+        self.0.fmt(f)
     }
 }

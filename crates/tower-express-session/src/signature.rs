@@ -19,7 +19,7 @@ use crate::id::SessionId;
 /// use tower_express_session::{MemoryStore, Secrets, SessionLayer};
 ///
 /// let secrets = Secrets::new(["the first"])?;
-/// let layer = SessionLayer::with_parts(MemoryStore::new(), secrets.clone());
+/// let layer = SessionLayer::builder(MemoryStore::new(), secrets.clone()).build()?;
 /// let old = secrets.sign("0123456789abcdef");
 ///
 /// secrets.replace(["the second", "the first"])?;
@@ -100,6 +100,30 @@ impl Secrets {
     fn keys(&self) -> Keys {
         // Locked to copy or replace a pointer, never across an await.
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<S: AsRef<[u8]>, const N: usize> TryFrom<[S; N]> for Secrets {
+    type Error = ConfigError;
+
+    fn try_from(secrets: [S; N]) -> Result<Self, ConfigError> {
+        Self::new(secrets)
+    }
+}
+
+impl<S: AsRef<[u8]>> TryFrom<&[S]> for Secrets {
+    type Error = ConfigError;
+
+    fn try_from(secrets: &[S]) -> Result<Self, ConfigError> {
+        Self::new(secrets)
+    }
+}
+
+impl<S: AsRef<[u8]>> TryFrom<Vec<S>> for Secrets {
+    type Error = ConfigError;
+
+    fn try_from(secrets: Vec<S>) -> Result<Self, ConfigError> {
+        Self::new(secrets)
     }
 }
 

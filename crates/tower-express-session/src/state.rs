@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::context::{RequestFacts, Written};
 use crate::cookie::{Cookie, Slot};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
@@ -13,6 +12,7 @@ use crate::merge::merge;
 use crate::options::{Options, Unset};
 use crate::policy::{self, Facts};
 use crate::record::{Attributes, Record};
+use crate::request::RequestFacts;
 use crate::store::Stored;
 
 /// What one request knows of its session: the state machine of express-session's `index.js`.
@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) epoch: Option<u64>,
     /// What was left of its time in the store when it was read or written.
     time_left: Duration,
+    /// When it was read or written, in milliseconds since 1970; `None` if the store does not have it.
+    seen_ms: Option<f64>,
     /// express-session wraps `save` of the sessions that its middleware made or loaded, to note
     /// what was saved. Sessions after `regenerate` are not wrapped, and always saved at the end.
     notes_saves: bool,
@@ -48,6 +50,12 @@ pub(crate) struct State {
 pub(crate) struct Base {
     pub(crate) value: Bytes,
     pub(crate) record: Record,
+}
+
+/// What a write left in the store.
+pub(crate) struct Written {
+    pub(crate) value: Bytes,
+    pub(crate) ttl: Duration,
 }
 
 /// What a save goes on from.
@@ -108,6 +116,7 @@ impl State {
             browser_cookie: None,
             is_answered: false,
             time_left: Duration::ZERO,
+            seen_ms: None,
             is_stand_in: false,
             notes_saves: true,
         }
@@ -119,20 +128,28 @@ impl State {
     }
 
     /// A session as it was read. With `resave` that does not count as saved.
-    pub(crate) fn loaded(id: SessionId, stored: Stored, record: Record, resave: bool) -> Self {
+    pub(crate) fn loaded(
+        id: SessionId,
+        stored: Stored,
+        record: Record,
+        resave: bool,
+        now_ms: f64,
+    ) -> Self {
         let saved = (!resave).then(|| Arc::clone(&record.attributes));
         let Stored { value, time_left, epoch } = stored;
         let browser_cookie = Some(Box::new(record.cookie.clone()));
         let base = Some(Base { value, record: record.clone() });
-        Self { saved, base, browser_cookie, time_left, epoch, ..Self::new(id, record) }
+        let seen_ms = Some(now_ms);
+        Self { saved, base, browser_cookie, time_left, seen_ms, epoch, ..Self::new(id, record) }
     }
 
     /// Takes up what the store holds now, in place of what this request changed.
-    pub(crate) fn reload(&mut self, stored: Stored, record: Record) {
+    pub(crate) fn reload(&mut self, stored: Stored, record: Record, now_ms: f64) {
         let Stored { value, time_left, epoch } = stored;
         self.base = Some(Base { value, record: record.clone() });
         self.record = Some(record);
         self.time_left = time_left;
+        self.seen_ms = Some(now_ms);
         self.epoch = epoch;
     }
 
@@ -142,7 +159,39 @@ impl State {
         self.epoch = epoch;
         self.record = Some(record);
         self.base = None;
+        self.seen_ms = None;
         self.notes_saves = false;
+    }
+
+    /// Goes on under another id, under which the session is stored already.
+    pub(crate) fn renew(
+        &mut self,
+        before: &Record,
+        id: SessionId,
+        record: Record,
+        written: Written,
+        now_ms: f64,
+    ) {
+        self.id = id;
+        self.notes_saves = true;
+        self.note_saved(before, record, Some(written), now_ms);
+    }
+
+    /// Goes on under another id, as a session that is not stored yet.
+    pub(crate) fn rename(&mut self, id: SessionId) {
+        self.id = id;
+    }
+
+    /// When the store ends the session if nothing uses it, as it stood when it was last read or
+    /// written; in milliseconds since 1970.
+    pub(crate) fn expires_ms(&self) -> Option<f64> {
+        Some(self.seen_ms? + self.time_left.as_secs_f64() * 1000.0)
+    }
+
+    /// Whether this request changed the session.
+    pub(crate) fn is_modified(&self) -> bool {
+        let is_same = |record: &Record| record.attributes.same_as(&self.original);
+        self.id != self.original_id || !self.record.as_ref().is_some_and(is_same)
     }
 
     pub(crate) fn basis(&self) -> Basis {
@@ -154,6 +203,17 @@ impl State {
 
     pub(crate) fn record(&self) -> Result<&Record, Error> {
         self.record.as_ref().ok_or_else(|| ErrorKind::NoSession.into())
+    }
+
+    /// Whether the session has an attribute of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.record.as_ref().is_some_and(|record| record.attributes.get(name.as_bytes()).is_some())
+    }
+
+    /// The names of the attributes, in their order. Lone surrogates in names become U+FFFD.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let names = self.record.iter().flat_map(|record| record.attributes.iter());
+        names.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect()
     }
 
     /// The record, to change it.
@@ -204,7 +264,13 @@ impl State {
 
     /// The session's state `before` a save was stored as `written`, perhaps merged into `record`.
     /// What the handler changed while the store was at work is kept, as a change since then.
-    pub(crate) fn note_saved(&mut self, before: &Record, record: Record, written: Option<Written>) {
+    pub(crate) fn note_saved(
+        &mut self,
+        before: &Record,
+        record: Record,
+        written: Option<Written>,
+        now_ms: f64,
+    ) {
         if let Some(now) = &self.record {
             self.record = Some(merge(before, now, &record));
         }
@@ -212,6 +278,7 @@ impl State {
             self.saved = Some(Arc::clone(&record.attributes));
         }
         self.time_left = written.as_ref().map_or(Duration::ZERO, |written| written.ttl);
+        self.seen_ms = written.as_ref().map(|_| now_ms);
         self.base = written.map(|written| Base { value: written.value, record });
     }
 
@@ -252,7 +319,9 @@ impl State {
         let facts = Facts {
             named_by_cookie: named.is_some(),
             modified: !same_id || !attributes.same_as(&self.original),
-            saved: same_id && self.saved.as_ref().is_some_and(|saved| attributes.same_as(saved)),
+            // Of a regenerated session no save counts, as in Express; a renewed one is stored already.
+            saved: (same_id || self.notes_saves)
+                && self.saved.as_ref().is_some_and(|saved| attributes.same_as(saved)),
             ever_saved: self.saved.is_some(),
             expires: !record.cookie.expires.is_nullish(),
             touch_due: options.strict

@@ -41,8 +41,10 @@ async fn main() -> Result<()> {
         store = store.cached(CacheOptions::default());
     }
     let touch_after = or("TOUCH_AFTER", "0.1").parse().context("TOUCH_AFTER is a fraction")?;
-    let sessions = SessionLayer::new(store, [env::var("SECRET")?])?.name("checkinapp");
-    let sessions = sessions.touch_after(touch_after).check()?;
+    let sessions = SessionLayer::builder(store, [env::var("SECRET")?])
+        .name("checkinapp")
+        .touch_after(touch_after)
+        .build()?;
     let log = format!("{prefix}:checkins");
     let peer = Arc::new(Peer { redis, log, password: or("PASSWORD", "secret123") });
     let app = Router::new()
@@ -79,8 +81,7 @@ async fn login(
     if login.password != peer.password {
         return Ok((StatusCode::UNAUTHORIZED, "Invalid login.").into_response());
     }
-    session.regenerate().await?;
-    session.insert(USER, &login.email)?;
+    session.log_in(&login.email, &[]).await?;
     Ok("OK".into_response())
 }
 

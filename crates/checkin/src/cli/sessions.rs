@@ -132,7 +132,7 @@ async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode>
                 continue;
             };
             let handle = handles.swap_remove(at);
-            let end = app.account_sessions.end(&account, &handle).await;
+            let end = app.account_sessions.revoke(&account, &handle).await;
             ended += usize::from(end.context("cannot end the session")?);
         }
     }
@@ -149,7 +149,7 @@ async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode>
 async fn revoke_all(app: &App, user: Option<Account>) -> anyhow::Result<ExitCode> {
     let mut ended = 0;
     for account in accounts(app, user).await? {
-        let end = app.account_sessions.end_all(&account).await;
+        let end = app.account_sessions.revoke_all(&account).await;
         ended += end.context("cannot end all sessions")?;
     }
     say(format_args!("{ended} sessions ended"))?;
@@ -169,7 +169,7 @@ async fn sessions_of(app: &App, account: &str) -> anyhow::Result<Vec<AccountSess
 }
 
 fn line(account: &str, session: &AccountSession) -> String {
-    let AccountSession { handle, created_ms, last_seen_ms, device, address } = session;
+    let AccountSession { handle, created_ms, last_seen_ms, device, address, .. } = session;
     let device: String = printable(device).chars().take(DEVICE_CHARS).collect();
     let (since, last_seen) = (time(*created_ms), time(*last_seen_ms));
     format!("{handle}  {account}  since {since}  last seen {last_seen}  {address}  {device}")

@@ -137,7 +137,7 @@ async fn passwd(app: &App, account: &Account, new: PasswordHash) -> anyhow::Resu
     let Some(epoch) = changed.context("cannot change the password")? else {
         bail!("there is no user {} any more", user.id);
     };
-    let ended = app.account_sessions.end_older(&user.email.canonical(), epoch).await;
+    let ended = app.account_sessions.revoke_before(&user.email.canonical(), epoch).await;
     let ended = ended.context(
         "the password is changed, but not all sessions of the account are ended; run it again",
     )?;

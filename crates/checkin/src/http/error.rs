@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tower_express_session::{Error as SessionError, SessionRejection};
+use tower_express_session::Error as SessionError;
 use utoipa::ToSchema;
 
 use crate::passwords::Busy;
@@ -21,6 +21,8 @@ const MAX_NAMED: usize = 10;
 
 /// The longest name of a field that is sent back, in characters: the name may be the client's.
 const MAX_NAME: usize = 64;
+
+const STORE_UNAVAILABLE: &str = "the store is not available; try again later";
 
 /// Each 401 must name a way to log in (RFC 9110, 11.6.1). Browsers ask for a password when they see
 /// `Basic`, and ignore a scheme that they do not know.
@@ -188,7 +190,7 @@ impl ApiError {
             Self::Unknown(what) => format!("there is no such {what}"),
             Self::KeyReused => "the Idempotency-Key came with another check-in before".to_owned(),
             Self::TooMany(_) => "too many attempts; try again later".to_owned(),
-            Self::StoreAway(_) => "the store is not available; try again later".to_owned(),
+            Self::StoreAway(_) => STORE_UNAVAILABLE.to_owned(),
             Self::NotReady(reason) => format!("the store is unavailable: {reason}"),
             Self::Behind => "too many check-ins wait to be counted; try again later".to_owned(),
             Self::Busy => "too many requests of this kind at once; try again later".to_owned(),
@@ -272,8 +274,18 @@ fn problem(status: StatusCode, detail: &str, errors: &[FieldError]) -> Response 
     (status, [(CONTENT_TYPE, json)], Json(problem)).into_response()
 }
 
-/// Gives a body to the errors that a layer further in answers without one: the session layer's,
-/// the time-out's.
+/// The answer to a request whose session cannot be read or stored, which is in the log already.
+pub fn session_failed(error: &SessionError) -> Response {
+    let status = error.status();
+    if status != StatusCode::SERVICE_UNAVAILABLE {
+        return problem(status, "", &[]);
+    }
+    let mut response = problem(status, STORE_UNAVAILABLE, &[]);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// Gives a body to the errors that a layer further in answers without one, as the time-out does.
 pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
@@ -281,11 +293,7 @@ pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
     if !is_error || response.headers().contains_key(CONTENT_TYPE) {
         return response;
     }
-    let detail = match status {
-        StatusCode::SERVICE_UNAVAILABLE => "the store is not available; try again later",
-        _ => "",
-    };
-    let mut filled = problem(status, detail, &[]);
+    let mut filled = problem(status, "", &[]);
     for (name, value) in response.headers() {
         filled.headers_mut().append(name, value.clone());
     }
@@ -332,15 +340,6 @@ impl From<SessionError> for ApiError {
                 tracing::error!(cause = %chain(&error), "the session failed");
                 Self::Internal
             }
-        }
-    }
-}
-
-impl From<SessionRejection> for ApiError {
-    fn from(rejection: SessionRejection) -> Self {
-        match rejection {
-            SessionRejection::Failed(error) => error.into(),
-            _ => Self::Internal,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
-use tower_express_session::{AccountStore, Accounts as AccountSessions, Session, SessionId};
+use tower_express_session::{AccountOptions, Session, SessionId};
 
 use crate::domain::{Email, UserId};
 use crate::http::ApiError;
@@ -80,7 +80,7 @@ pub(super) async fn account_of(
     // A session that an Express service made has no epoch. What changes a password ends it.
     if session.epoch().is_some_and(|epoch| epoch < account.epoch) {
         // So that no Express service takes it either. It is over here whether this succeeds or not.
-        drop(session.destroy().await);
+        drop(session.log_out().await);
         return Err(ApiError::AuthenticationRequired);
     }
     Ok(account)
@@ -92,11 +92,11 @@ pub(super) fn email_of(session: &Session) -> Result<Email, ApiError> {
     text.and_then(|text| text.parse().ok()).ok_or(ApiError::AuthenticationRequired)
 }
 
-/// The sessions of each account in this store. An account is named by its address in the form to
-/// compare by, whoever wrote it into a session.
+/// How the session layer tells whose a session is: by the address in its canonical form, whichever
+/// service wrote it.
 #[must_use]
-pub fn account_sessions(store: Arc<dyn AccountStore>) -> AccountSessions {
-    AccountSessions::new(store, USER).named_by(|json| {
+pub fn account_options() -> AccountOptions {
+    AccountOptions::new(USER).named_by(|json| {
         let text: String = serde_json::from_str(json).ok()?;
         Email::known(&text).ok().map(|email| email.canonical())
     })

@@ -7,4 +7,4 @@ pub mod receiver;
 
 mod identity;
 
-pub use identity::{Accounts, account_sessions};
+pub use identity::{Accounts, account_options};

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use quick_cache::sync::Cache;
-use tower_express_session::{Session, SessionRejection};
+use tower_express_session::{Error, Session};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -122,7 +122,7 @@ struct NewCheckinBody {
 )]
 async fn checkin(
     State(receiver): State<Receiver>,
-    session: Result<Session, SessionRejection>,
+    session: Result<Session, Error>,
     headers: HeaderMap,
     fields: Result<Fields, ApiError>,
 ) -> Result<impl IntoResponse, ApiError> {
@@ -144,10 +144,7 @@ async fn checkin(
 
 impl Receiver {
     /// The user of the session; `None` when sessions are not asked for.
-    async fn owner(
-        &self,
-        session: Result<Session, SessionRejection>,
-    ) -> Result<Option<UserId>, ApiError> {
+    async fn owner(&self, session: Result<Session, Error>) -> Result<Option<UserId>, ApiError> {
         let Identity::Session(accounts) = &self.identity else { return Ok(None) };
         let owner = accounts.logged_in(&session?).await;
         if matches!(owner, Err(ApiError::AuthenticationRequired)) {

@@ -77,7 +77,7 @@ async fn run() -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
 /// two are the defaults on both sides.
 fn service(redis: &str) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     let store = RedisStore::new(Client::open(redis)?);
-    let sessions = SessionLayer::new(store, [SECRET])?;
+    let sessions = SessionLayer::builder(store, [SECRET]).build()?;
     Ok(Router::new()
         .route("/login/{name}", post(login))
         .route("/me", get(me))
@@ -87,8 +87,7 @@ fn service(redis: &str) -> Result<Router, Box<dyn std::error::Error + Send + Syn
 }
 
 async fn login(session: Session, Path(name): Path<String>) -> Result<String, Error> {
-    session.regenerate().await?;
-    session.insert("user", &name)?;
+    session.log_in(&name, &[]).await?;
     Ok(format!("welcome, {name}"))
 }
 
@@ -97,7 +96,7 @@ async fn me(session: Session) -> Result<String, Error> {
 }
 
 async fn logout(session: Session) -> Result<&'static str, Error> {
-    session.destroy().await?;
+    session.log_out().await?;
     Ok("bye")
 }
 

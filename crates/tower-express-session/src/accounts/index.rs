@@ -1,41 +1,56 @@
-//! What is noted of an account's sessions, checked against the sessions themselves.
+//! The index of each account's sessions, verified against the sessions themselves.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::{Accounts, KEPT_BEYOND, read};
+use super::options::AccountOptions;
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
-use crate::store::{Freshness, NotedSession, Stored};
+use crate::record::{Reading, Record};
+use crate::store::{AccountStore, Freshness, NotedSession, Stored};
 use crate::timestamp::now_ms;
 
-/// So many sessions of one account are noted; the oldest ones make room.
-const MAX_NOTED: usize = 100;
+/// The maximum number of sessions that are indexed for one account; the oldest are removed first.
+const MAX_INDEXED: usize = 100;
 
-/// So much of the User-Agent header is kept.
+/// The maximum length of the User-Agent header that is kept.
 const MAX_DEVICE_CHARS: usize = 256;
 
-/// So many sessions are ended at the same time: each may have to wait for a lease.
+/// The maximum number of sessions that are ended at the same time: each may have to wait for a lease.
 const ENDED_AT_ONCE: usize = 64;
 
-impl Accounts {
-    /// Notes that a session is in use. Nothing depends on it, so that a failure is only logged.
-    pub(crate) async fn note(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+/// How much longer than its session an index entry stays.
+const KEPT_BEYOND: Duration = Duration::from_secs(3600);
+
+/// The index and the store of the sessions in it.
+#[derive(Clone)]
+pub(super) struct AccountIndex {
+    pub(super) store: Arc<dyn AccountStore>,
+    pub(super) options: AccountOptions,
+    /// The idle timeout of sessions whose cookie sets none.
+    pub(super) lifetime: Duration,
+}
+
+impl AccountIndex {
+    /// Indexes that a session is in use. Nothing depends on it, so a failure is only logged.
+    pub(super) async fn index_use(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
         let keep = ttl.saturating_add(KEPT_BEYOND);
         if let Err(error) = self.store.note(account, &seen.session(), keep).await {
             error.log("cannot index a session under its account");
         }
     }
 
-    /// Notes a login, and makes room for it.
-    pub(crate) async fn note_login(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+    /// Indexes a login, and makes room for it.
+    pub(super) async fn index_login(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
         let limited = async {
             let mut session = seen.session();
-            if self.max_sessions < usize::MAX {
+            if self.options.max_sessions < usize::MAX {
                 // The clock of another process may be ahead: this login is later all the same.
                 let noted = self.store.noted(account).await?;
                 let newest = noted.iter().map(|session| session.created_ms).max();
@@ -51,22 +66,26 @@ impl Accounts {
 
     /// Of logins at the same time each ends the same sessions, perhaps its own: as many stay as may.
     async fn make_room(&self, account: &str) -> Result<(), Error> {
-        if self.max_sessions < usize::MAX {
+        if self.options.max_sessions < usize::MAX {
             let alive = self.alive(account).await?.into_iter();
-            let surplus = alive.map(|session| session.id).skip(self.max_sessions).collect();
-            self.end_all_of(account, surplus).await?;
+            let surplus = alive.map(|session| session.id).skip(self.options.max_sessions).collect();
+            self.end_all(account, surplus, None).await?;
         }
         let mut noted = self.store.noted(account).await?;
-        if noted.len() > MAX_NOTED {
+        if noted.len() > MAX_INDEXED {
             noted.sort_by_key(|session| std::cmp::Reverse(session.created_ms));
-            let oldest: Vec<_> = noted.drain(MAX_NOTED..).map(|session| session.id).collect();
+            let oldest: Vec<_> = noted.drain(MAX_INDEXED..).map(|session| session.id).collect();
             self.store.forget(account, &oldest).await?;
         }
         Ok(())
     }
 
     pub(super) async fn to_end(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
-        if self.all_are_noted { self.alive(account).await } else { self.found(account).await }
+        if self.options.all_are_indexed {
+            self.alive(account).await
+        } else {
+            self.found(account).await
+        }
     }
 
     pub(super) async fn found(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
@@ -77,17 +96,13 @@ impl Accounts {
             }
         };
         self.store.each(&mut visit).await?;
-        self.note_found(account, &found).await?;
+        self.index_found(account, &found).await?;
         // What was found may be over: an Express service may have written it back.
         self.alive(account).await
     }
 
     /// Notes those of an account's sessions that are not noted yet; of the others more is known.
-    pub(super) async fn note_found(
-        &self,
-        account: &str,
-        found: &HashSet<SessionId>,
-    ) -> Result<(), Error> {
+    async fn index_found(&self, account: &str, found: &HashSet<SessionId>) -> Result<(), Error> {
         let noted = self.store.noted(account).await?;
         for id in found.iter().filter(|id| !noted.iter().any(|noted| noted.id == **id)) {
             self.store.note(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
@@ -122,16 +137,8 @@ impl Accounts {
         Ok(alive)
     }
 
-    pub(super) async fn end_all_of(
-        &self,
-        account: &str,
-        ids: Vec<SessionId>,
-    ) -> Result<usize, Error> {
-        self.end_all_before(account, ids, None).await
-    }
-
     /// Ends these sessions, or those of them that were not created in this epoch or a later one.
-    pub(super) async fn end_all_before(
+    pub(super) async fn end_all(
         &self,
         account: &str,
         ids: Vec<SessionId>,
@@ -141,9 +148,9 @@ impl Accounts {
         for some in ids.chunks(ENDED_AT_ONCE) {
             let mut ending = JoinSet::new();
             for id in some {
-                let (accounts, id) = (self.clone(), id.clone());
+                let (index, id) = (self.clone(), id.clone());
                 ending.spawn(async move {
-                    let ended = accounts.end_one(&id, epoch).await;
+                    let ended = index.end_one(&id, epoch).await;
                     ended.map(|ended| ended.then_some(id))
                 });
             }
@@ -157,6 +164,25 @@ impl Accounts {
         Ok(over.len())
     }
 
+    /// Indexes all stored sessions that have an account, and returns them by account.
+    pub(super) async fn index_all(&self) -> Result<HashMap<String, HashSet<SessionId>>, Error> {
+        let mut found: HashMap<String, HashSet<SessionId>> = HashMap::new();
+        let mut visit = |id, value| {
+            if let Some(account) = self.account_in(&value) {
+                found.entry(account).or_default().insert(id);
+            }
+        };
+        self.store.each(&mut visit).await?;
+        for (account, ids) in &found {
+            self.index_found(account, ids).await?;
+        }
+        Ok(found)
+    }
+
+    fn account_in(&self, value: &Bytes) -> Option<String> {
+        self.options.account_of(&read(value)?.attributes)
+    }
+
     /// Ends a session unless it was created in this epoch or a later one; says whether it did.
     async fn end_one(&self, id: &SessionId, epoch: Option<u64>) -> Result<bool, Error> {
         let stored = self.store.load(id, Freshness::Latest).await?;
@@ -166,14 +192,25 @@ impl Accounts {
         }
         let record = stored.and_then(|stored| read(&stored.value));
         let lifetime = record.and_then(|record| record.cookie.original_max_age());
-        let barred = lifetime.unwrap_or_default().max(self.lifetime);
-        self.store.destroy(id, barred.saturating_add(KEPT_BEYOND)).await?;
+        let tombstone = lifetime.unwrap_or_default().max(self.lifetime);
+        self.store.destroy(id, tombstone.saturating_add(KEPT_BEYOND)).await?;
         Ok(true)
     }
 
     fn belongs_to(&self, stored: Option<Stored>, account: &str) -> bool {
         let name = stored.and_then(|stored| self.account_in(&stored.value));
         name.is_some_and(|name| name == account)
+    }
+}
+
+/// Whatever cannot be read belongs to no account.
+fn read(value: &Bytes) -> Option<Record> {
+    Record::parse(value, Reading::Verbatim, 0.0).ok().flatten()
+}
+
+impl fmt::Debug for AccountIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountIndex").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which sessions an account has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,6 +42,31 @@ pub trait AccountStore: Store {
     /// Shows each stored session, whoever made it. One that is made or ended meanwhile may be
     /// missed; all others are shown at least once.
     async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error>;
+}
+
+/// A shared store is a store.
+#[async_trait]
+impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
+    async fn note(
+        &self,
+        account: &str,
+        session: &NotedSession,
+        keep: Duration,
+    ) -> Result<(), Error> {
+        (**self).note(account, session, keep).await
+    }
+
+    async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+        (**self).noted(account).await
+    }
+
+    async fn forget(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
+        (**self).forget(account, ids).await
+    }
+
+    async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
+        (**self).each(visit).await
+    }
 }
 
 /// Is shown a stored session.

@@ -147,10 +147,8 @@ impl Store for MemoryStore {
         let now = (self.clock)();
         let mut sessions = self.sessions();
         let entry = sessions.live(id, now);
-        Ok(entry.map(|entry| Stored {
-            value: entry.value.clone(),
-            time_left: entry.ends - now,
-            epoch: entry.epoch,
+        Ok(entry.map(|entry| {
+            Stored::new(entry.value.clone(), entry.ends - now).with_epoch(entry.epoch)
         }))
     }
 
@@ -205,9 +203,12 @@ impl Store for MemoryStore {
     }
 
     // Nobody else writes here, and no writer of ours brings a session back.
-    async fn destroy(&self, id: &SessionId, _: Duration) -> Result<(), Error> {
-        self.sessions().entries.remove(id);
-        Ok(())
+    async fn destroy(&self, id: &SessionId, _: Duration) -> Result<bool, Error> {
+        let now = (self.clock)();
+        let mut sessions = self.sessions();
+        let was_there = sessions.live(id, now).is_some();
+        sessions.entries.remove(id);
+        Ok(was_there)
     }
 }
 

@@ -2,12 +2,13 @@
 //! trait for others, [`Store`].
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::Error;
+use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 
 mod accounts;
@@ -76,8 +77,8 @@ pub use memory::MemoryStore;
 ///     # async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
 ///     #     self.0.touch(id, ttl).await
 ///     # }
-///     # async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
-///     #     self.0.destroy(id, barred).await
+///     # async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
+///     #     self.0.destroy(id, tombstone).await
 ///     # }
 ///     // … and the others likewise
 /// }
@@ -118,13 +119,76 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Starts the time to live again, without touching the value; false if there is no session.
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error>;
 
-    /// Ends a session, and bars its id for a time: a value that another program writes back under
-    /// it is not a session. That there was none is a success.
-    async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error>;
+    /// Deletes a session and keeps a tombstone for this time: a value that another program writes back
+    /// under the id is not a session. Returns whether there was one; it is a success either way.
+    async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error>;
+
+    /// Ends the store's background tasks and waits for them. The store may be slower afterwards, and
+    /// works on. Does nothing by default.
+    async fn shut_down(&self) {}
+
+    /// Checks the store's settings against each other, once when a layer is built. The store is not
+    /// contacted. Accepts everything by default.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Option`] names the setting.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+}
+
+/// A shared store is a store.
+#[async_trait]
+impl<S: Store + ?Sized> Store for Arc<S> {
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error> {
+        (**self).load(id, freshness).await
+    }
+
+    async fn create(
+        &self,
+        id: &SessionId,
+        value: Bytes,
+        ttl: Duration,
+        epoch: Option<u64>,
+    ) -> Result<Created, Error> {
+        (**self).create(id, value, ttl, epoch).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        base: &Bytes,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Updated, Error> {
+        (**self).update(id, base, value, ttl).await
+    }
+
+    async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
+        (**self).overwrite(id, value, ttl).await
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
+        (**self).touch(id, ttl).await
+    }
+
+    async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
+        (**self).destroy(id, tombstone).await
+    }
+
+    async fn shut_down(&self) {
+        (**self).shut_down().await;
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        (**self).check()
+    }
 }
 
 /// A session as a store holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stored {
     /// The exact bytes that were written.
     pub value: Bytes,
@@ -133,6 +197,20 @@ pub struct Stored {
     /// The number that the session was created with; `None` if it had none, or another program made
     /// the session.
     pub epoch: Option<u64>,
+}
+
+impl Stored {
+    /// Returns a session as a store loads it, without an epoch.
+    #[must_use]
+    pub fn new(value: Bytes, time_left: Duration) -> Self {
+        Self { value, time_left, epoch: None }
+    }
+
+    /// Sets the number that the session was created with.
+    #[must_use]
+    pub fn with_epoch(self, epoch: Option<u64>) -> Self {
+        Self { epoch, ..self }
+    }
 }
 
 /// How old the answer of [`Store::load`] may be.
@@ -147,6 +225,7 @@ pub enum Freshness {
 
 /// The answer to [`Store::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Created {
     /// The session is stored.
     Stored,
@@ -156,6 +235,7 @@ pub enum Created {
 
 /// The answer to [`Store::update`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Updated {
     /// The new value is stored.
     Stored,

@@ -1,7 +1,6 @@
 //! An account's sessions are listed and ended, on all stores.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +8,9 @@ use axum::http::Request;
 use axum::http::header::{COOKIE, USER_AGENT};
 use bytes::Bytes;
 use testkit::RedisServer;
-use tower_express_session::{Accounts, ClientAddress, Secrets, SessionId, SessionLayer, Store};
+use tower_express_session::{
+    AccountOptions, AccountSessions, ClientAddress, SessionId, SessionLayer, Store,
+};
 
 use crate::app::{SECRET, cookie_pair, id_in, routes, send, text, until, visit};
 use crate::backend::{self, Backend};
@@ -21,16 +22,17 @@ const ADDRESS: ClientAddress = ClientAddress(IpAddr::V4(Ipv4Addr::new(192, 0, 2,
 /// An application that lists sessions by its users.
 struct Site {
     backend: Backend,
-    accounts: Accounts,
+    accounts: AccountSessions,
     router: Router,
 }
 
-fn site(backend: Backend, options: impl FnOnce(Accounts) -> Accounts) -> Site {
-    let accounts = options(Accounts::new(backend.store.clone(), "user").lifetime(TTL));
-    let store: Arc<dyn Store> = backend.store.clone();
-    let layer = SessionLayer::with_shared_store(store, Secrets::new([SECRET]).unwrap())
+fn site(backend: Backend, options: impl FnOnce(AccountOptions) -> AccountOptions) -> Site {
+    let layer = SessionLayer::builder(backend.store.clone(), [SECRET])
         .ttl(TTL)
-        .accounts(accounts.clone());
+        .account_sessions(options(AccountOptions::new("user")))
+        .build()
+        .unwrap();
+    let accounts = layer.account_sessions().unwrap();
     Site { router: routes().layer(layer), backend, accounts }
 }
 
@@ -115,14 +117,14 @@ async fn one_session_is_ended_by_its_handle() {
         let (first, second) = (site.log_in(AL, "first").await, site.log_in(AL, "second").await);
         let eve = site.log_in("eve", "eve's").await;
         let handle = id_in(&first).handle();
-        assert!(!site.accounts.end("eve", &handle).await.unwrap(), "it is not hers");
-        assert!(!site.accounts.end(AL, "nonsense").await.unwrap());
+        assert!(!site.accounts.revoke("eve", &handle).await.unwrap(), "it is not hers");
+        assert!(!site.accounts.revoke(AL, "nonsense").await.unwrap());
         assert!(
-            !site.accounts.end(AL, id_in(&first).as_str()).await.unwrap(),
+            !site.accounts.revoke(AL, id_in(&first).as_str()).await.unwrap(),
             "an id is no handle"
         );
-        assert!(site.accounts.end(AL, &handle).await.unwrap());
-        assert!(!site.accounts.end(AL, &handle).await.unwrap(), "it has ended");
+        assert!(site.accounts.revoke(AL, &handle).await.unwrap());
+        assert!(!site.accounts.revoke(AL, &handle).await.unwrap(), "it has ended");
         assert_eq!(site.look(&first).await, "{}");
         assert_eq!(site.look(&second).await, r#"{"user":"al"}"#);
         assert_eq!(site.look(&eve).await, r#"{"user":"eve"}"#);
@@ -137,13 +139,13 @@ async fn ending_the_others_finds_what_express_made() {
         site.log_in(AL, "noted").await;
         let express = site.log_in_at_express(r#""al""#).await;
         let eve = site.log_in_at_express(r#""eve""#).await;
-        let ended = site.accounts.end_others(AL, &id_in(&kept)).await.unwrap();
+        let ended = site.accounts.revoke_others(AL, &id_in(&kept)).await.unwrap();
         assert_eq!((ended, site.devices(AL).await), (2, vec!["kept".to_owned()]));
         let store = &site.backend.store;
         let is_stored = async |id| store.load(id, Default::default()).await.unwrap().is_some();
         assert!(!is_stored(&express).await && is_stored(&eve).await, "{}", site.backend.name);
         site.log_in_at_express(r#""al""#).await;
-        assert_eq!(site.accounts.end_all(AL).await.unwrap(), 2);
+        assert_eq!(site.accounts.revoke_all(AL).await.unwrap(), 2);
         assert_eq!(site.look(&kept).await, "{}");
     }
 }
@@ -163,8 +165,8 @@ async fn sessions_from_before_an_epoch_end_with_those_of_express() {
         assert_eq!(text(visit(&site.router, "/epoch", &then).await).await, "Some(1)");
         assert_eq!(text(visit(&site.router, "/epoch", &none).await).await, "None");
 
-        assert_eq!(site.accounts.end_older(AL, 1).await.unwrap(), 3, "{}", site.backend.name);
-        assert_eq!(site.accounts.end_older(AL, 1).await.unwrap(), 0);
+        assert_eq!(site.accounts.revoke_before(AL, 1).await.unwrap(), 3, "{}", site.backend.name);
+        assert_eq!(site.accounts.revoke_before(AL, 1).await.unwrap(), 0);
         for (cookie, left) in [(&none, false), (&before, false), (&then, true), (&after, true)] {
             assert_eq!(site.look(cookie).await != "{}", left, "{}", site.backend.name);
         }
@@ -184,18 +186,18 @@ async fn sessions_from_before_an_epoch_end_with_those_of_express() {
 async fn what_express_wrote_back_is_not_found() {
     let site = site(backend::redis(RedisServer::start()), |accounts| accounts);
     let express = site.log_in_at_express(r#""al""#).await;
-    assert_eq!(site.accounts.end_all(AL).await.unwrap(), 1);
+    assert_eq!(site.accounts.revoke_all(AL).await.unwrap(), 1);
     let value = Bytes::from(r#"{"cookie":{"path":"/"},"user":"al"}"#);
     site.backend.store.overwrite(&express, value, TTL).await.unwrap();
-    assert_eq!(site.accounts.find(AL).await.unwrap(), []);
+    assert_eq!(site.accounts.scan(AL).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn who_has_no_express_service_need_not_look_everywhere() {
-    let site = site(backend::memory(), Accounts::all_are_noted);
+    let site = site(backend::memory(), AccountOptions::all_are_indexed);
     site.log_in(AL, "noted").await;
     site.log_in_at_express(r#""al""#).await;
-    assert_eq!(site.accounts.end_all(AL).await.unwrap(), 1);
+    assert_eq!(site.accounts.revoke_all(AL).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -206,13 +208,13 @@ async fn what_express_made_is_listed_once_it_was_found() {
         site.log_in_at_express("77").await;
         site.log_in_at_express("[1]").await;
         assert_eq!(site.accounts.list(AL).await.unwrap(), []);
-        assert_eq!(site.accounts.find(AL).await.unwrap().len(), 1);
+        assert_eq!(site.accounts.scan(AL).await.unwrap().len(), 1);
         assert_eq!(site.accounts.list(AL).await.unwrap().len(), 1);
-        assert_eq!(site.accounts.rebuild().await.unwrap(), 2, "two have an account");
+        assert_eq!(site.accounts.rebuild_index().await.unwrap(), 2, "two have an account");
         assert_eq!(site.accounts.list("77").await.unwrap().len(), 1, "a number is a name, too");
         site.log_in("eve", "Firefox").await;
         let noted = site.accounts.list("eve").await.unwrap();
-        assert_eq!(site.accounts.rebuild().await.unwrap(), 3);
+        assert_eq!(site.accounts.rebuild_index().await.unwrap(), 3);
         assert_eq!(site.accounts.list("eve").await.unwrap(), noted, "what is noted stays as it is");
     }
 }

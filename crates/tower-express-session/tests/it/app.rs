@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tower::ServiceExt;
 use tower_express_session::store::{Freshness, Stored};
 use tower_express_session::{
-    Error, FreshSession, Secrets, Session, SessionId, SessionLayer, Store,
+    Error, FreshSession, Secrets, Session, SessionId, SessionLayer, SessionLayerBuilder, Store,
 };
 
 use crate::watched::Watched;
@@ -21,7 +21,10 @@ use crate::watched::Watched;
 pub(crate) const SECRET: &str = "keyboard cat";
 
 pub(crate) const CLEARED: &str =
-    "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly";
+    "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax";
+
+/// The options of a layer over the store that is watched.
+pub(crate) type Builder = SessionLayerBuilder<Arc<Watched>>;
 
 /// The application over a store that is watched.
 pub(crate) struct App {
@@ -33,17 +36,14 @@ pub(crate) struct App {
     pub(crate) arrived: Arc<Notify>,
 }
 
-pub(crate) fn app(options: impl FnOnce(SessionLayer) -> SessionLayer) -> App {
+pub(crate) fn app(options: impl FnOnce(Builder) -> Builder) -> App {
     app_with(Secrets::new([SECRET]).unwrap(), options)
 }
 
-pub(crate) fn app_with(
-    secrets: Secrets,
-    options: impl FnOnce(SessionLayer) -> SessionLayer,
-) -> App {
+pub(crate) fn app_with(secrets: Secrets, options: impl FnOnce(Builder) -> Builder) -> App {
     let (store, go_on, arrived) =
         (Arc::<Watched>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
-    let layer = options(SessionLayer::with_shared_store(store.clone(), secrets));
+    let layer = options(SessionLayer::builder(store.clone(), secrets)).build().unwrap();
     let (wait, tell) = (go_on.clone(), arrived.clone());
     let slow = get(async move |session: Session, name: Path<String>| {
         tell.notify_one();
@@ -57,12 +57,12 @@ pub(crate) fn app_with(
 pub(crate) fn routes() -> Router {
     Router::new()
         .route("/plain", get(async || "plain"))
-        .route("/look", get(async |session: Session| session.to_json()))
-        .route("/look/fresh", get(async |FreshSession(session)| session.to_json()))
+        .route("/look", get(async |session: Session| session.raw().to_json()))
+        .route("/look/fresh", get(async |FreshSession(session)| session.raw().to_json()))
         .route("/set/{name}", get(set))
-        .route("/destroy", get(async |session: Session| session.destroy().await))
-        .route("/unset", get(async |session: Session| session.unset()))
-        .route("/regenerate", get(async |session: Session| session.regenerate().await))
+        .route("/destroy", get(async |session: Session| session.log_out().await))
+        .route("/unset", get(async |session: Session| session.raw().unset()))
+        .route("/regenerate", get(async |session: Session| session.raw().regenerate().await))
         .route("/login/{user}", get(login))
         .route("/login/{user}/{epoch}", get(login_in_epoch))
         .route("/epoch", get(async |session: Session| format!("{:?}", session.epoch())))
@@ -71,7 +71,7 @@ pub(crate) fn routes() -> Router {
 }
 
 pub(crate) async fn set(session: Session, name: Path<String>) -> Result<(), Error> {
-    session.insert(&name, &1)
+    session.insert(name.as_str(), &1)
 }
 
 async fn update(session: Session) -> Result<String, Error> {
@@ -82,16 +82,14 @@ async fn update(session: Session) -> Result<String, Error> {
 }
 
 async fn login(session: Session, user: Path<String>) -> Result<(), Error> {
-    session.regenerate().await?;
-    session.insert("user", &*user)
+    session.log_in(user.as_str(), &[]).await
 }
 
 async fn login_in_epoch(
     session: Session,
     Path((user, epoch)): Path<(String, u64)>,
 ) -> Result<(), Error> {
-    session.regenerate_in_epoch(epoch).await?;
-    session.insert("user", &user)
+    session.log_in_at_epoch(&user, &[], epoch).await
 }
 
 impl App {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use tower_express_session::{ErrorKind, Event, WhenAway};
+use tower_express_session::{ErrorKind, Event, WhenUnavailable};
 
 use crate::app::{app, set_cookie, text};
 
@@ -12,7 +12,7 @@ const REFUSED: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 #[tokio::test]
 async fn a_session_that_cannot_be_read_may_be_an_empty_one() {
-    let app = app(|layer| layer.when_away(WhenAway::Anonymous));
+    let app = app(|layer| layer.when_unavailable(WhenUnavailable::Anonymous));
     let cookie = app.cookie().await;
     app.store.set_away(true);
     let looked = app.get("/look", &cookie).await;
@@ -30,7 +30,7 @@ async fn a_session_that_cannot_be_read_may_be_an_empty_one() {
 
 #[tokio::test]
 async fn a_session_that_came_back_during_a_request_is_not_overwritten() {
-    let app = app(|layer| layer.when_away(WhenAway::Anonymous));
+    let app = app(|layer| layer.when_unavailable(WhenUnavailable::Anonymous));
     let cookie = app.cookie().await;
     app.store.set_away(true);
     let returns = async {

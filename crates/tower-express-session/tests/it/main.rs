@@ -17,6 +17,7 @@ mod outside;
 mod programs;
 mod races;
 mod rotation;
+mod session;
 mod staleness;
 mod stores;
 mod tidy;

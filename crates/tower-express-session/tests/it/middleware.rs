@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tower::ServiceExt;
 use tower_express_session::store::Freshness;
 use tower_express_session::{
-    CookieOptions, Error, ErrorKind, LazySession, MemoryStore, SameSite, Secrets, Secure,
+    AccountOptions, CookieOptions, Error, ErrorKind, LazySession, MemoryStore, SameSite, Secure,
     SecureTransport, Session, SessionLayer, Store, Unset,
 };
 
@@ -30,7 +30,7 @@ async fn nothing_is_stored_and_no_cookie_sent_before_there_is_something_to_keep(
     }
     assert_eq!((app.store.calls(), app.store.inner.len()), (vec![], 0));
     let response = app.get("/set/a", "").await;
-    assert!(set_cookie(&response).unwrap().ends_with("; Path=/; HttpOnly"));
+    assert!(set_cookie(&response).unwrap().ends_with("; Path=/; HttpOnly; SameSite=Lax"));
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     assert_eq!((app.store.calls(), app.store.inner.len()), (vec!["create"], 1));
 }
@@ -151,7 +151,7 @@ async fn each_cookie_of_the_name_is_tried() {
 #[tokio::test]
 async fn what_a_handler_changes_during_a_save_is_kept() {
     let store = Arc::<Watched>::default();
-    let layer = SessionLayer::with_shared_store(store.clone(), Secrets::new([SECRET]).unwrap());
+    let layer = SessionLayer::builder(store.clone(), [SECRET]).build().unwrap();
     let router: Router = Router::new()
         .route(
             "/",
@@ -182,7 +182,7 @@ async fn regenerating_ends_the_old_id() {
 
 #[tokio::test]
 async fn attributes_on_the_wire_alone_are_not_stored() {
-    let app = app(|layer| layer.same_site_on_wire(SameSite::Lax).secure_on_wire(true).proxy(true));
+    let app = app(|layer| layer.proxy(true));
     let plain = app.get("/set/a", "").await;
     assert!(set_cookie(&plain).unwrap().ends_with("; Path=/; HttpOnly; SameSite=Lax"));
     let request = Request::get("/set/a")
@@ -208,17 +208,17 @@ async fn a_cookie_for_tls_goes_over_tls_only() {
     let mut request = Request::get("/set/a").body(Body::empty()).unwrap();
     request.extensions_mut().insert(SecureTransport);
     let response = app.router.clone().oneshot(request).await.unwrap();
-    assert!(set_cookie(&response).unwrap().ends_with("; HttpOnly; Secure"));
+    assert!(set_cookie(&response).unwrap().ends_with("; HttpOnly; Secure; SameSite=Lax"));
 }
 
 #[tokio::test]
 async fn a_second_layer_leaves_the_session_alone() {
     let app = app(|layer| layer);
-    let inner = SessionLayer::new(MemoryStore::new(), ["another secret"]).unwrap().name("other");
+    let inner = SessionLayer::builder(MemoryStore::new(), ["another secret"]).name("other");
     let router: Router = Router::new()
         .route("/", get(async |session: Session| session.insert("a", &1)))
-        .layer(inner)
-        .layer(SessionLayer::with_shared_store(app.store.clone(), Secrets::new([SECRET]).unwrap()));
+        .layer(inner.build().unwrap())
+        .layer(SessionLayer::builder(app.store.clone(), [SECRET]).build().unwrap());
     let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.headers().get_all(SET_COOKIE).iter().count(), 1);
     assert_eq!(app.store.inner.len(), 1);
@@ -226,9 +226,10 @@ async fn a_second_layer_leaves_the_session_alone() {
 
 #[tokio::test]
 async fn there_is_no_session_outside_the_cookies_path() {
-    let layer = SessionLayer::new(MemoryStore::new(), [SECRET])
-        .unwrap()
-        .cookie(CookieOptions::new().path("/in"));
+    let layer = SessionLayer::builder(MemoryStore::new(), [SECRET])
+        .cookie(CookieOptions::new().path("/in"))
+        .build()
+        .unwrap();
     let router: Router = Router::new()
         .route("/in", get(async |_: LazySession| "in"))
         .route("/out", get(async |_: LazySession| "out"))
@@ -242,7 +243,7 @@ async fn there_is_no_session_outside_the_cookies_path() {
 
 #[tokio::test]
 async fn names_that_node_drops_and_numbers_that_it_rounds_are_refused() {
-    let layer = SessionLayer::new(MemoryStore::new(), [SECRET]).unwrap();
+    let layer = SessionLayer::builder(MemoryStore::new(), [SECRET]).build().unwrap();
     let router: Router = Router::new()
         .route(
             "/",
@@ -251,9 +252,9 @@ async fn names_that_node_drops_and_numbers_that_it_rounds_are_refused() {
                 assert_eq!(kind(session.insert("id", &1)), ErrorKind::ReservedName);
                 assert_eq!(kind(session.insert("cookie", &1)), ErrorKind::ReservedName);
                 assert_eq!(kind(session.insert("n", &u64::MAX)), ErrorKind::Encode);
-                assert_eq!(kind(session.insert_json("n", "{")), ErrorKind::Encode);
+                assert_eq!(kind(session.raw().insert_json("n", "{")), ErrorKind::Encode);
                 session.insert("n", &[1.0, -0.0, 1e21, f64::NAN]).unwrap();
-                assert_eq!(session.get_json("n").unwrap().unwrap(), "[1,0,1e+21,null]");
+                assert_eq!(session.raw().get_json("n").unwrap().unwrap(), "[1,0,1e+21,null]");
                 assert_eq!(session.get::<String>("n").unwrap_err().kind(), ErrorKind::Decode);
                 assert!(session.remove("n").unwrap() && !session.remove("n").unwrap());
             }),
@@ -265,12 +266,19 @@ async fn names_that_node_drops_and_numbers_that_it_rounds_are_refused() {
 
 #[tokio::test]
 async fn options_that_no_browser_takes_are_refused_at_the_start() {
-    let layer = || SessionLayer::new(MemoryStore::new(), [SECRET]).unwrap();
+    let layer = || SessionLayer::builder(MemoryStore::new(), [SECRET]);
     let now = SystemTime::now();
     for (layer, name) in [
         (layer().name("a b"), "name"),
         (layer().name(&"a".repeat(4000)), "name"),
         (layer().name("__Host-sid"), "cookie.secure"),
+        (layer().ttl(Duration::from_millis(999)), "ttl"),
+        (layer().touch_after(1.5), "touch_after"),
+        (layer().token_header(SET_COOKIE), "token_header"),
+        (layer().account_sessions(""), "account_sessions"),
+        (layer().account_sessions("cookie"), "account_sessions"),
+        (layer().account_sessions(AccountOptions::new("user").max_sessions(0)), "max_sessions"),
+        (layer().same_site_on_wire(SameSite::Auto), "same_site_on_wire"),
         (layer().same_site_on_wire(SameSite::None), "cookie.sameSite"),
         (layer().cookie(CookieOptions::new().same_site(SameSite::None)), "cookie.sameSite"),
         (layer().cookie(CookieOptions::new().same_site(SameSite::Auto)), "cookie.sameSite"),
@@ -283,7 +291,7 @@ async fn options_that_no_browser_takes_are_refused_at_the_start() {
         (layer().cookie(CookieOptions::new().path("/;x")), "cookie.path"),
         (layer().cookie(CookieOptions::new().domain("a;b")), "cookie.domain"),
     ] {
-        assert!(layer.check().unwrap_err().to_string().starts_with(&format!("option {name}:")));
+        assert!(layer.build().unwrap_err().to_string().starts_with(&format!("option {name}:")));
     }
     assert!(CookieOptions::from_json(r#"{"maxAge":"1000"}"#).is_err());
     let everywhere = CookieOptions::new().same_site(SameSite::None).partitioned(true);
@@ -292,20 +300,19 @@ async fn options_that_no_browser_takes_are_refused_at_the_start() {
         layer().cookie(CookieOptions::new().max_age(400 * DAY)),
         layer().cookie(CookieOptions::new().expires(now + DAY)),
         layer().cookie(everywhere.clone().secure(Secure::Auto)).name("__Host-Http-sid"),
-        layer().cookie(everywhere.clone()).secure_on_wire(true),
         // What Express takes.
         layer().cookie(everywhere.path("app")).strict(),
     ] {
-        layer.check().unwrap();
+        layer.build().unwrap();
     }
 }
 
 #[tokio::test]
 async fn no_change_makes_a_cookie_that_no_browser_takes() {
     let app = |strict: bool| {
-        let layer = SessionLayer::new(MemoryStore::new(), [SECRET]).unwrap();
+        let layer = SessionLayer::builder(MemoryStore::new(), [SECRET]);
         let handler = async |session: Session| {
-            let set = |name: &str, json: &str| session.set_cookie_field(name, json).is_ok();
+            let set = |name: &str, json: &str| session.raw().set_cookie_field(name, json).is_ok();
             let taken = [
                 set("sameSite", r#""none""#),
                 set("partitioned", "true"),
@@ -319,7 +326,7 @@ async fn no_change_makes_a_cookie_that_no_browser_takes() {
             ];
             format!("{taken:?}")
         };
-        let layer = if strict { layer.strict() } else { layer };
+        let layer = if strict { layer.strict() } else { layer }.build().unwrap();
         Router::new().route("/", get(handler)).layer(layer)
     };
     for (strict, taken) in
@@ -377,8 +384,8 @@ async fn the_end_of_a_session_clears_the_cookie_that_the_browser_has() {
 async fn a_change_after_the_response_has_started_is_refused() {
     for (asked_for_before, strict) in [(true, false), (false, false), (true, true)] {
         let (give, mut given) = tokio::sync::mpsc::unbounded_channel();
-        let layer = SessionLayer::new(MemoryStore::new(), [SECRET]).unwrap();
-        let layer = if strict { layer.strict() } else { layer };
+        let layer = SessionLayer::builder(MemoryStore::new(), [SECRET]);
+        let layer = if strict { layer.strict() } else { layer }.build().unwrap();
         let handler = async move |lazy: LazySession| {
             if asked_for_before {
                 lazy.session().await.unwrap().insert("a", &1).unwrap();
@@ -391,23 +398,22 @@ async fn a_change_after_the_response_has_started_is_refused() {
         let kind = |result: Result<(), Error>| result.err().map(|error| error.kind());
         let expected = (!strict).then_some(ErrorKind::Answered);
         assert_eq!(kind(session.insert("b", &1)), expected);
-        assert_eq!(kind(session.insert_json("b", "1")), expected);
+        assert_eq!(kind(session.raw().insert_json("b", "1")), expected);
         assert_eq!(kind(session.remove("a").map(drop)), expected);
         assert_eq!(kind(session.clear()), expected);
         assert_eq!(kind(session.set_max_age(Some(DAY))), expected);
-        assert_eq!(kind(session.set_cookie_field("path", r#""/a""#)), expected);
-        assert_eq!(kind(session.touch()), expected);
+        assert_eq!(kind(session.raw().set_cookie_field("path", r#""/a""#)), expected);
+        assert_eq!(kind(session.raw().touch()), expected);
         if strict {
             continue;
         }
-        assert_eq!(kind(session.regenerate().await), expected);
-        assert_eq!(kind(session.destroy().await), expected);
-        session.unset();
+        assert_eq!(kind(session.raw().regenerate().await), expected);
+        assert_eq!(kind(session.log_out().await), expected);
+        session.raw().unset();
         assert_eq!(session.get::<u32>("a").unwrap(), asked_for_before.then_some(1));
         if asked_for_before {
             let detached = session.detach().await.unwrap();
-            detached.session().insert("b", &1).unwrap();
-            detached.session().save().await.unwrap();
+            detached.update("b", |_: Option<u32>| 1).await.unwrap();
             session.reload().await.unwrap();
             assert_eq!(session.get::<u32>("b").unwrap(), Some(1));
         }

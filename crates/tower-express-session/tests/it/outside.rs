@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use tower_express_session::{
-    DetachedSession, Error, ErrorKind, LazySession, Secrets, Session, SessionLayer,
+    DetachedSession, Error, ErrorKind, LazySession, Session, SessionLayer,
 };
 
 use crate::app::{App, SECRET, app, cookie_pair, id_in, routes, settle, text, visit};
@@ -25,7 +25,7 @@ fn detaching() -> (App, Arc<Mutex<Option<DetachedSession>>>) {
         *keep.lock().unwrap() = Some(detached);
         Ok::<_, Error>(())
     });
-    let layer = SessionLayer::with_shared_store(app.store.clone(), Secrets::new([SECRET]).unwrap());
+    let layer = SessionLayer::builder(app.store.clone(), [SECRET]).build().unwrap();
     let router = routes().route("/detach", detach).layer(layer);
     (App { router, ..app }, kept)
 }
@@ -41,12 +41,12 @@ async fn detached() -> (App, String, DetachedSession) {
 #[tokio::test]
 async fn a_detached_session_is_read_and_changed_after_the_response() {
     let (app, cookie, session) = detached().await;
-    assert_eq!(session.session().get::<u32>("a").unwrap(), Some(1));
+    assert_eq!(session.get::<u32>("a").unwrap(), Some(1));
     app.get("/set/b", &cookie).await;
-    let count = session.session().update("count", |n: Option<u32>| n.unwrap_or(0) + 1).await;
+    let count = session.update("count", |n: Option<u32>| n.unwrap_or(0) + 1).await;
     assert_eq!(count.unwrap(), 1);
     assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1,"b":1,"count":1}"#);
-    assert_eq!(session.session().get::<u32>("b").unwrap(), Some(1), "merged");
+    assert_eq!(session.get::<u32>("b").unwrap(), Some(1), "merged");
 }
 
 #[tokio::test]
@@ -54,10 +54,10 @@ async fn a_touch_prolongs_it() {
     let (app, cookie, session) = detached().await;
     let day = Duration::from_secs(86_400);
     app.store.pass_time(day / 2);
-    session.touch().await.unwrap();
+    session.keep_alive().await.unwrap();
     assert_eq!(app.stored(&cookie).await.unwrap().time_left, day);
     app.store.pass_time(day * 2);
-    assert_eq!(session.touch().await.unwrap_err().kind(), ErrorKind::Gone);
+    assert_eq!(session.keep_alive().await.unwrap_err().kind(), ErrorKind::Gone);
 }
 
 #[tokio::test]
@@ -99,10 +99,7 @@ async fn a_fresh_session_is_read_past_every_cache() {
 #[tokio::test]
 async fn a_fresh_session_takes_the_place_of_one_that_was_read_before() {
     let store = Arc::<Watched>::default();
-    let layer = || {
-        let secrets = Secrets::new([SECRET]).unwrap();
-        SessionLayer::with_shared_store(store.clone(), secrets)
-    };
+    let layer = || SessionLayer::builder(store.clone(), [SECRET]).build().unwrap();
     let other: Router = routes().layer(layer());
     let cookie = cookie_pair(&visit(&other, "/set/a", "").await);
     let (id, sent) = (id_in(&cookie), cookie.clone());
@@ -112,7 +109,7 @@ async fn a_fresh_session_takes_the_place_of_one_that_was_read_before() {
         let fresh = lazy.fresh().await?;
         assert_ne!(fresh.id(), id, "a session for somebody new");
         assert_eq!(session.id(), fresh.id(), "and everybody in this request has it");
-        session.to_json()
+        session.raw().to_json()
     });
     let app = Router::new().route("/", handler).layer(layer());
     assert_eq!(text(visit(&app, "/", &cookie).await).await, "{}");

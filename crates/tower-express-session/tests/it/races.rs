@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::store::sqlite::SqliteStore;
-use tower_express_session::{Error, MemoryStore, Secrets, Session, SessionLayer, Store};
+use tower_express_session::{Error, MemoryStore, Session, SessionLayer, Store};
 
 use crate::backend::patient;
 use crate::programs::SECRET;
@@ -33,14 +33,14 @@ const AT_ONCE: usize = 40;
 const LONGEST_MS: usize = 50;
 
 fn app(store: Arc<dyn Store>) -> Router {
-    let layer = SessionLayer::with_shared_store(store, Secrets::new([SECRET]).unwrap());
+    let layer = SessionLayer::builder(store, [SECRET]).build().unwrap();
     Router::new()
         .route("/start", get(async |session: Session| session.insert("user", "al")))
-        .route("/look", get(async |session: Session| session.to_json()))
+        .route("/look", get(async |session: Session| session.raw().to_json()))
         .route("/own/{n}", get(own))
         .route("/own-and-shared/{n}", get(own_and_shared))
         .route("/slow/{ms}", get(slow))
-        .route("/logout", get(async |session: Session| session.destroy().await))
+        .route("/logout", get(async |session: Session| session.log_out().await))
         .layer(layer)
 }
 

@@ -1,8 +1,8 @@
 //! Secrets change and nobody is logged out.
 
-use tower_express_session::{Secrets, SessionLayer};
+use tower_express_session::Secrets;
 
-use crate::app::{app_with, cookie_pair, id_in, set_cookie, signed_value, text};
+use crate::app::{Builder, app_with, cookie_pair, id_in, set_cookie, signed_value, text};
 
 const NEW: &str = "a new secret";
 const OLD: &str = "keyboard cat";
@@ -47,7 +47,7 @@ async fn an_old_signature_on_a_session_that_is_over_is_not_renewed() {
 #[tokio::test]
 async fn the_strict_mode_leaves_the_cookie_as_it_is() {
     let shared = secrets(&[OLD]);
-    let app = app_with(shared.clone(), SessionLayer::strict);
+    let app = app_with(shared.clone(), Builder::strict);
     let old = app.cookie().await;
     shared.replace([NEW, OLD]).unwrap();
     let response = app.get("/look", &old).await;

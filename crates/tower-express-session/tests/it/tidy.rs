@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// What decides is pure: it takes the time as a value. Beside the modules of the table these are
 /// their words for failures, headers, JSON and dates.
-const PURE: &str = "crate::policy crate::options crate::record crate::merge crate::cookie crate::browser \
+const PURE: &str = "crate::policy crate::options crate::cookie_options crate::state crate::request \
+    crate::store::Stored crate::record crate::merge crate::cookie crate::browser \
     crate::signature crate::id crate::error crate::event crate::header crate::js crate::timestamp";
 
 const STORES_MAY_USE: &str = "crate::store crate::record crate::id crate::merge crate::error";
@@ -14,7 +15,7 @@ const STORES_MAY_USE: &str = "crate::store crate::record crate::id crate::merge 
 /// Async, I/O and the clock. Of this crate, `timestamp` alone reads the clock, for others to hand
 /// the time in.
 const RIM: &str = "tokio async_trait futures_util redis_link sqlite_writer tower_layer tower_service \
-    std::fs std::io std::net std::thread std::future std::task std::time::Instant Instant::now \
+    std::fs std::io std::net::TcpStream std::net::TcpListener std::net::UdpSocket std::thread std::future std::task std::time::Instant Instant::now \
     SystemTime::now crate::timestamp::now_ms timestamp::now_ms";
 
 /// The one breach that stands: `Cookie::set_max_age` mirrors `session.cookie.maxAge = ms`, where a

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tower_express_session::{SessionLayer, Store};
+use tower_express_session::Store;
 
-use crate::app::{app, id_in, settle, text};
+use crate::app::{Builder, app, id_in, settle, text};
 
 const TTL: Duration = Duration::from_secs(1000);
 
-fn with_ttl(layer: SessionLayer) -> SessionLayer {
+fn with_ttl(layer: Builder) -> Builder {
     layer.ttl(TTL)
 }
 

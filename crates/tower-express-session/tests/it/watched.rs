@@ -98,7 +98,7 @@ impl Store for Watched {
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
         self.asked("touch").await?.touch(id, ttl).await
     }
-    async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
-        self.asked("destroy").await?.destroy(id, barred).await
+    async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
+        self.asked("destroy").await?.destroy(id, tombstone).await
     }
 }

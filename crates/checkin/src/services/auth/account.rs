@@ -17,7 +17,7 @@ use crate::domain::{Email, LocationId, User, text};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ApiError, ClientAddress, FieldError, Fields, Problem};
 use crate::passwords;
-use crate::services::identity::{USER, account_of};
+use crate::services::identity::account_of;
 use crate::storage::{Account, NewUser, Registered};
 
 /// How long a change of the password waits for the search for the account's sessions: less than a
@@ -96,8 +96,7 @@ pub(super) async fn change_password(
         tracing::info!("a password is changed, and the search for the account's sessions goes on");
     }
     // This session goes on under a fresh id.
-    session.regenerate_in_epoch(epoch).await?;
-    session.insert(USER, email.as_str())?;
+    session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
     Ok("OK")
 }
 
@@ -148,7 +147,9 @@ impl Auth {
     /// of ours refuse those that have an epoch by themselves.
     async fn end_older_sessions(&self, account: &str, epoch: u64) {
         for attempt in 1..=MAX_ATTEMPTS {
-            let Err(error) = self.account_sessions.end_older(account, epoch).await else { return };
+            let Err(error) = self.account_sessions.revoke_before(account, epoch).await else {
+                return;
+            };
             tracing::warn!(%error, attempt, "cannot end the sessions from before a new password");
             sleep(PAUSE).await;
         }

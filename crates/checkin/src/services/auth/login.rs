@@ -12,7 +12,6 @@ use crate::domain::{Email, PasswordHash, PasswordScheme};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ApiError, ClientAddress, Deliberate, Fields};
 use crate::passwords::{self, Verified};
-use crate::services::identity::USER;
 use crate::storage::Account;
 
 /// Logs in: sets the session cookie, always under a fresh id.
@@ -37,13 +36,11 @@ pub(super) async fn login(
     let check = auth.clone().check_password(email, password, address);
     let Account { id, email, epoch, .. } = auth.tasks.run(check).await?;
     let session = session?;
-    // A fresh id: one that was planted in the browser before the login is worth nothing.
-    session.regenerate_in_epoch(epoch).await?;
-    session.insert(USER, email.as_str())?;
+    session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
     // What changes the password ends every session that is stored then. This one may be stored later.
     session.save().await?;
     if auth.users.epoch(id).await? > epoch {
-        session.destroy().await?;
+        session.log_out().await?;
         return Err(ApiError::InvalidLogin);
     }
     Ok("OK")
@@ -80,7 +77,7 @@ pub(super) async fn logout_by_post(session: SessionResult) -> Result<&'static st
 }
 
 async fn end(session: SessionResult) -> Result<&'static str, ApiError> {
-    session?.destroy().await?;
+    session?.log_out().await?;
     Ok("OK")
 }
 

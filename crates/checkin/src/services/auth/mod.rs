@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::routing::head;
 use quick_cache::sync::Cache;
-use tower_express_session::{Accounts, Session, SessionRejection};
+use tower_express_session::{AccountSessions, Error, Session};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -40,7 +40,7 @@ pub struct Settings {
 struct Auth {
     users: Arc<dyn UserRepository>,
     /// Each account's sessions: other ones than the request's are ended here.
-    account_sessions: Accounts,
+    account_sessions: AccountSessions,
     passwords: Passwords,
     tasks: Tasks,
     // Per account, so that nobody's password can be guessed from many addresses; per address, so
@@ -54,7 +54,7 @@ struct Auth {
 /// The routes of the service. What must not end with its request runs in `tasks`.
 pub fn router(
     users: Arc<dyn UserRepository>,
-    account_sessions: Accounts,
+    account_sessions: AccountSessions,
     passwords: Passwords,
     tasks: Tasks,
 ) -> OpenApiRouter {
@@ -81,7 +81,7 @@ pub fn router(
         .with_state(auth)
 }
 
-type SessionResult = Result<Session, SessionRejection>;
+type SessionResult = Result<Session, Error>;
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

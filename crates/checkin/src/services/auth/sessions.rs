@@ -77,8 +77,8 @@ pub(super) async fn end(
     let account = auth.account(&session).await?;
     if session.id().handle() == handle {
         // By itself, so that the browser's cookie goes as well.
-        session.destroy().await?;
-    } else if !auth.account_sessions.end(&account, &handle).await? {
+        session.log_out().await?;
+    } else if !auth.account_sessions.revoke(&account, &handle).await? {
         return Err(ApiError::NotFound);
     }
     Ok(StatusCode::NO_CONTENT)
@@ -96,7 +96,7 @@ pub(super) async fn end_others(
 ) -> Result<Json<Ended>, ApiError> {
     let session = session?;
     let account = auth.account(&session).await?;
-    Ok(Json(Ended { ended: auth.account_sessions.end_others(&account, &session.id()).await? }))
+    Ok(Json(Ended { ended: auth.account_sessions.revoke_others(&account, &session.id()).await? }))
 }
 
 impl Auth {
@@ -116,7 +116,7 @@ impl Auth {
         if noted.iter().any(|session| session.handle == current) {
             return Ok(noted);
         }
-        let mut found = self.account_sessions.find(account).await?;
+        let mut found = self.account_sessions.scan(account).await?;
         found.sort_by_key(|session| Reverse(session.created_ms));
         Ok(found)
     }
@@ -124,7 +124,7 @@ impl Auth {
 
 impl ListedSession {
     fn new(session: AccountSession, current: &str) -> Self {
-        let AccountSession { handle, created_ms, last_seen_ms, device, address } = session;
+        let AccountSession { handle, created_ms, last_seen_ms, device, address, .. } = session;
         let current = handle == current;
         Self { handle, since: created_ms, last_seen: last_seen_ms, device, address, current }
     }

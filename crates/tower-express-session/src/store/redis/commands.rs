@@ -132,26 +132,34 @@ impl RedisStore {
         Ok(found == Reply::Int(1))
     }
 
-    pub(super) async fn end(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
+    /// Deletes a session and leaves a tombstone. Returns whether there was a session.
+    pub(super) async fn end(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
         let keys = self.keys(id);
-        let delete: &[&[u8]] = &[b"DEL", keys.session.as_bytes(), keys.epoch.as_bytes()];
+        let delete: &[&[u8]] = &[b"DEL", keys.session.as_bytes()];
         if !self.tombstones {
-            self.client.call(&delete[..2]).await?;
-            return Ok(());
+            return Ok(self.client.call(delete).await? == Reply::Int(1));
         }
-        if barred.is_zero() {
-            self.client.call(delete).await?;
-            return Ok(());
-        }
-        // The bar first: in between, a session that was written back must not be taken for one.
-        let seconds = seconds(barred);
-        let bar: &[&[u8]] = &[b"SET", keys.revoked.as_bytes(), b"1", b"EX", seconds.as_bytes()];
-        if let Err(error) = self.client.pipeline(&[bar, delete]).await {
-            // A Redis that is out of memory refuses the bar, and not the end.
-            self.client.call(delete).await?;
-            Error::from(error).log("a session ended without a tombstone");
-        }
-        Ok(())
+        let delete_epoch: &[&[u8]] = &[b"DEL", keys.epoch.as_bytes()];
+        let is_revoked: &[&[u8]] = &[b"EXISTS", keys.revoked.as_bytes()];
+        let ended = if tombstone.is_zero() {
+            self.client.pipeline(&[is_revoked, delete, delete_epoch]).await?
+        } else {
+            // The tombstone comes before the deletion: in between, a value that was written back must
+            // not be taken for a session.
+            let seconds = seconds(tombstone);
+            let put: &[&[u8]] = &[b"SET", keys.revoked.as_bytes(), b"1", b"EX", seconds.as_bytes()];
+            match self.client.pipeline(&[is_revoked, put, delete, delete_epoch]).await {
+                Ok(replies) => replies,
+                // A Redis that is out of memory refuses the tombstone, and not the deletion.
+                Err(error) => {
+                    let ended = self.client.pipeline(&[is_revoked, delete, delete_epoch]).await?;
+                    Error::from(error).log("a session ended without a tombstone");
+                    ended
+                }
+            }
+        };
+        // What was written back under a tombstone is not a session.
+        Ok(matches!(&ended[..], [Reply::Int(0), .., Reply::Int(1), _]))
     }
 }
 

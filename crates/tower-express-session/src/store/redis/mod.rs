@@ -34,7 +34,8 @@ use crate::id::SessionId;
 /// use tower_express_session::store::redis::RedisStore;
 ///
 /// let client = Client::open("redis://127.0.0.1:6379")?;
-/// let layer = SessionLayer::new(RedisStore::new(client).prefix("sess:"), ["keyboard cat"])?;
+/// let store = RedisStore::new(client).prefix("sess:");
+/// let layer = SessionLayer::builder(store, ["keyboard cat"]).build()?;
 /// # Ok(())
 /// # }
 /// ```
@@ -231,12 +232,12 @@ impl Store for RedisStore {
         touched
     }
 
-    async fn destroy(&self, id: &SessionId, barred: Duration) -> Result<(), Error> {
-        let destroyed = self.end(id, barred).await;
+    async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
+        let destroyed = self.end(id, tombstone).await;
         self.forget(id);
-        destroyed?;
+        let was_there = destroyed?;
         tokio::time::sleep(self.destroy_waits).await;
-        Ok(())
+        Ok(was_there)
     }
 }
 

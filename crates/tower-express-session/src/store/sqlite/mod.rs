@@ -212,12 +212,13 @@ impl Store for SqliteStore {
     }
 
     // Nobody else writes here, and no writer of ours brings a session back.
-    async fn destroy(&self, id: &SessionId, _: Duration) -> Result<(), Error> {
-        let key = self.key(id);
+    async fn destroy(&self, id: &SessionId, _: Duration) -> Result<bool, Error> {
+        let (key, at) = (self.key(id), self.moment());
         self.database
             .write(move |connection| {
+                let was_there = live(connection, &key, at)?.is_some();
                 connection.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([key])?;
-                Ok(())
+                Ok(was_there)
             })
             .await
             .map_err(Error::from)

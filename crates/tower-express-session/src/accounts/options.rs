@@ -1,0 +1,124 @@
+//! Whose session it is, and what an account may have.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::ConfigError;
+use crate::options::Hook;
+use crate::record::Attributes;
+
+/// An account with a longer name is not indexed: the name is a key of the index.
+const MAX_ACCOUNT_BYTES: usize = 512;
+
+/// How a layer tells whose a session is; for
+/// [`account_sessions`](crate::SessionLayerBuilder::account_sessions).
+///
+/// ```
+/// use tower_express_session::{AccountOptions, MemoryStore, SessionLayer};
+///
+/// let layer = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"])
+///     .account_sessions(AccountOptions::new("user").max_sessions(3))
+///     .build()?;
+/// # Ok::<(), tower_express_session::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct AccountOptions {
+    attribute: Arc<str>,
+    name: Option<Hook<NameOf>>,
+    pub(super) max_sessions: usize,
+    pub(super) all_are_indexed: bool,
+}
+
+type NameOf = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl AccountOptions {
+    /// The account is the text of this attribute, or the digits of its number. A session whose attribute
+    /// is anything else, or longer than 512 bytes, belongs to no account.
+    #[must_use]
+    pub fn new(attribute: &str) -> Self {
+        Self {
+            attribute: attribute.into(),
+            name: None,
+            max_sessions: usize::MAX,
+            all_are_indexed: false,
+        }
+    }
+
+    /// Sets a function that returns the account's name from the attribute's JSON, or `None` for no
+    /// account: for example one name for two spellings of an e-mail address. The methods of
+    /// [`AccountSessions`](crate::AccountSessions) take names as it returns them.
+    ///
+    /// ```
+    /// # use tower_express_session::AccountOptions;
+    /// // Passport stores an object: {"user":7}
+    /// let options = AccountOptions::new("passport").named_by(|json| {
+    ///     let passport: serde_json::Value = serde_json::from_str(json).ok()?;
+    ///     Some(passport["user"].as_u64()?.to_string())
+    /// });
+    /// ```
+    #[must_use]
+    pub fn named_by(
+        mut self,
+        name: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.name = Some(Hook(Arc::new(name)));
+        self
+    }
+
+    /// Sets the maximum number of sessions that one account may have at the same time. A login beyond it
+    /// ends the oldest. Default: unlimited; the newest hundred are indexed.
+    #[must_use]
+    pub fn max_sessions(mut self, max: usize) -> Self {
+        self.max_sessions = max;
+        self
+    }
+
+    /// States that no Express service creates sessions here. Revocation then relies on the index and
+    /// does not scan all stored sessions.
+    #[must_use]
+    pub fn all_are_indexed(mut self) -> Self {
+        self.all_are_indexed = true;
+        self
+    }
+
+    pub(crate) fn attribute(&self) -> &str {
+        &self.attribute
+    }
+
+    /// The account in a session's attributes.
+    pub(super) fn account_of(&self, attributes: &Attributes) -> Option<String> {
+        let json = attributes.get(self.attribute.as_bytes())?;
+        let name = match &self.name {
+            Some(name) => (name.0)(json)?,
+            None => plain_name(json)?,
+        };
+        (!name.is_empty() && name.len() <= MAX_ACCOUNT_BYTES).then_some(name)
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match self.max_sessions {
+            0 => Err(ConfigError::option("max_sessions", "must be at least 1")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn plain_name(json: &str) -> Option<String> {
+    match serde_json::from_str(json).ok()? {
+        serde_json::Value::String(text) => Some(text),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+impl From<&str> for AccountOptions {
+    fn from(attribute: &str) -> Self {
+        Self::new(attribute)
+    }
+}
+
+impl fmt::Debug for AccountOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountOptions").field("attribute", &self.attribute).finish_non_exhaustive()
+    }
+}

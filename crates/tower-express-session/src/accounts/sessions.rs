@@ -1,0 +1,247 @@
+//! The handle on the sessions of accounts.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::index::{AccountIndex, Seen};
+use super::options::AccountOptions;
+use crate::error::{ConfigError, Error};
+use crate::id::SessionId;
+use crate::options::DEFAULT_TTL;
+use crate::record::Attributes;
+use crate::store::{AccountStore, NotedSession};
+
+/// The sessions of each account: lists and revokes them.
+///
+/// Build the layer with [`account_sessions`](crate::SessionLayerBuilder::account_sessions) and take this
+/// as an argument of a handler, or from the [layer](crate::SessionLayer::account_sessions):
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower_express_session::{AccountSessions, Error, MemoryStore, Session, SessionLayer};
+///
+/// async fn devices(sessions: AccountSessions, session: Session) -> Result<String, Error> {
+///     let user: String = session.get("user")?.unwrap_or_default();
+///     let devices = sessions.list(&user).await?.into_iter().map(|session| session.device);
+///     Ok(devices.collect::<Vec<_>>().join("\n"))
+/// }
+///
+/// async fn log_out_elsewhere(sessions: AccountSessions, session: Session) -> Result<(), Error> {
+///     let user: String = session.get("user")?.unwrap_or_default();
+///     sessions.revoke_others(&user, &session.id()).await.map(drop)
+/// }
+///
+/// let layer = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"])
+///     .account_sessions("user")
+///     .build()?;
+/// let app: Router = Router::new().route("/devices", get(devices)).layer(layer);
+/// # Ok::<(), tower_express_session::ConfigError>(())
+/// ```
+///
+/// An Express service creates sessions without indexing them. [`list`](Self::list) returns those that
+/// [`scan`](Self::scan) or [`rebuild_index`](Self::rebuild_index) found, or that a service of ours has
+/// touched. Methods that revoke several sessions scan all stored sessions first, so that they miss none.
+#[derive(Clone, Debug)]
+pub struct AccountSessions(AccountIndex);
+
+/// A session of an account, for its owner to see. It holds nothing that opens the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccountSession {
+    /// The session's public name. Nobody can compute the id from it. That of the request's own session
+    /// is [`SessionId::handle`].
+    pub handle: String,
+    /// When it was created or found, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// When it was last in use, in milliseconds since 1970, as precisely as sessions are
+    /// [touched](crate::SessionLayerBuilder::touch_after).
+    pub last_seen_ms: u64,
+    /// The browser or program: the User-Agent header, at most 256 characters; empty if unknown.
+    pub device: String,
+    /// The network address, if the application adds [`ClientAddress`](crate::ClientAddress) to requests;
+    /// otherwise empty.
+    pub address: String,
+}
+
+impl AccountSessions {
+    /// Returns a handle for a program without a layer, such as a command-line tool. Services get theirs
+    /// from the layer.
+    #[must_use]
+    pub fn new(store: Arc<impl AccountStore>, options: impl Into<AccountOptions>) -> Self {
+        Self(AccountIndex { store, options: options.into(), lifetime: DEFAULT_TTL })
+    }
+
+    /// Sets the layer's [`ttl`](crate::SessionLayerBuilder::ttl), which decides how long the ids of
+    /// revoked sessions stay unusable. Only for [`new`](Self::new); default: 24 hours.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.0.lifetime = lifetime;
+        self
+    }
+
+    /// Returns the account's sessions in the index that are alive, the newest first. Other entries are
+    /// removed from the index.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped leaves nothing behind.
+    pub async fn list(&self, account: &str) -> Result<Vec<AccountSession>, Error> {
+        Ok(public(self.0.alive(account).await?))
+    }
+
+    /// Scans all stored sessions, indexes the account's, and returns them as [`list`](Self::list) does.
+    /// It takes time in proportion to the number of all sessions.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have indexed some.
+    pub async fn scan(&self, account: &str) -> Result<Vec<AccountSession>, Error> {
+        Ok(public(self.0.found(account).await?))
+    }
+
+    /// Revokes one of the account's sessions. Returns whether it has one of this handle.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not have revoked it.
+    pub async fn revoke(&self, account: &str, handle: &str) -> Result<bool, Error> {
+        let indexed = self.0.alive(account).await?;
+        match indexed.into_iter().find(|session| session.id.handle() == handle) {
+            Some(session) => self.0.end_all(account, vec![session.id], None).await.map(|_| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Revokes all of the account's sessions but one, and returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; some sessions may be revoked then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have revoked some.
+    pub async fn revoke_others(&self, account: &str, kept: &SessionId) -> Result<usize, Error> {
+        let mut ids = ids(self.0.to_end(account).await?);
+        ids.retain(|id| id != kept);
+        self.0.end_all(account, ids, None).await
+    }
+
+    /// Revokes all of the account's sessions, and returns how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    pub async fn revoke_all(&self, account: &str) -> Result<usize, Error> {
+        let ids = ids(self.0.to_end(account).await?);
+        self.0.end_all(account, ids, None).await
+    }
+
+    /// Revokes those of the account's sessions that have no [epoch](crate::Session::epoch), such as
+    /// sessions of Express, or a lower one than `epoch`, and returns how many.
+    ///
+    /// Call it after the account's counter was raised to `epoch`: sessions that were opened since then
+    /// stay. Indexed sessions are revoked before all stored sessions are scanned.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    pub async fn revoke_before(&self, account: &str, epoch: u64) -> Result<usize, Error> {
+        let indexed = ids(self.0.alive(account).await?);
+        let mut revoked = self.0.end_all(account, indexed, Some(epoch)).await?;
+        if !self.0.options.all_are_indexed {
+            let found = ids(self.0.found(account).await?);
+            revoked += self.0.end_all(account, found, Some(epoch)).await?;
+        }
+        Ok(revoked)
+    }
+
+    /// Scans all stored sessions and indexes those that are not in the index yet, of all accounts.
+    /// Returns the number of sessions that have an account. Call it once when Express services and ours
+    /// first share a store.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; some sessions may be indexed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have indexed some.
+    pub async fn rebuild_index(&self) -> Result<usize, Error> {
+        let found = self.0.index_all().await?;
+        Ok(found.values().map(HashSet::len).sum())
+    }
+
+    /// Scans all stored sessions, indexes them, and returns the names of the accounts that have
+    /// sessions, in order. It takes time in proportion to the number of all sessions.
+    ///
+    /// # Errors
+    ///
+    /// As [`rebuild_index`](Self::rebuild_index).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`rebuild_index`](Self::rebuild_index).
+    pub async fn accounts(&self) -> Result<Vec<String>, Error> {
+        let mut names: Vec<String> = self.0.index_all().await?.into_keys().collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.0.options.check()
+    }
+
+    /// Whose session this is.
+    pub(crate) fn account_of(&self, attributes: &Attributes) -> Option<String> {
+        self.0.options.account_of(attributes)
+    }
+
+    pub(crate) fn attribute(&self) -> &str {
+        self.0.options.attribute()
+    }
+
+    pub(crate) async fn index_use(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+        self.0.index_use(account, seen, ttl).await;
+    }
+
+    pub(crate) async fn index_login(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+        self.0.index_login(account, seen, ttl).await;
+    }
+}
+
+fn ids(sessions: Vec<NotedSession>) -> Vec<SessionId> {
+    sessions.into_iter().map(|session| session.id).collect()
+}
+
+fn public(sessions: Vec<NotedSession>) -> Vec<AccountSession> {
+    sessions.into_iter().map(AccountSession::from).collect()
+}
+
+impl From<NotedSession> for AccountSession {
+    fn from(session: NotedSession) -> Self {
+        let NotedSession { id, created_ms, last_seen_ms, device, address } = session;
+        Self { handle: id.handle(), created_ms, last_seen_ms, device, address }
+    }
+}

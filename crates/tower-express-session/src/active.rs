@@ -1,0 +1,341 @@
+//! A session at work: how it stands, and how it goes to the store.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::context::{Change, Context};
+use crate::cookie::{Cookie, Slot};
+use crate::error::{Error, ErrorKind};
+use crate::id::SessionId;
+use crate::js;
+use crate::merge::merge;
+use crate::record::Attributes;
+use crate::state::{Basis, Ending, Finished, State};
+use crate::store::Freshness;
+use crate::timestamp::now_ms;
+
+/// The state of one session and the context that reads and writes it. Clones share both.
+#[derive(Clone)]
+pub(crate) struct ActiveSession {
+    context: Arc<Context>,
+    // Held for single steps in memory, never across an await.
+    state: Arc<Mutex<State>>,
+}
+
+/// Whose session it is.
+pub(crate) struct Account {
+    pub(crate) name: String,
+    /// This request gave the session to the account.
+    pub(crate) is_new: bool,
+}
+
+impl ActiveSession {
+    /// The session that a request names, or a new one.
+    pub(crate) async fn open(context: &Arc<Context>, freshness: Freshness) -> Result<Self, Error> {
+        Ok(Self::new(Arc::clone(context), context.open(freshness).await?))
+    }
+
+    /// The stored session of this id.
+    pub(crate) async fn load(context: Arc<Context>, id: SessionId) -> Result<Self, Error> {
+        let loaded = context.load(&id, Freshness::Latest).await?;
+        let (stored, record) = loaded.ok_or(ErrorKind::Gone)?;
+        Ok(Self::new(context, State::loaded(id, stored, record, false, now_ms())))
+    }
+
+    fn new(context: Arc<Context>, state: State) -> Self {
+        Self { context, state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // No step under the lock can panic half-way, so a poisoned lock holds a sound state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the request's session again from the store itself.
+    pub(crate) async fn open_again(&self) -> Result<(), Error> {
+        let state = self.context.open(Freshness::Latest).await?;
+        self.state().replace(state);
+        Ok(())
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        self.state().record()?.attributes.get(name.as_bytes()).map(decode).transpose()
+    }
+
+    pub(crate) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Attributes) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        change(Arc::make_mut(&mut self.state().record_mut()?.attributes))
+    }
+
+    pub(crate) fn change_cookie(&self, name: &str, value: Slot) -> Result<(), Error> {
+        let mut state = self.state();
+        let record = state.record_mut()?;
+        let mut cookie = record.cookie.clone();
+        cookie.assign(name, value, now_ms())?;
+        self.context.options().check_change(&record.cookie, &cookie)?;
+        record.cookie = cookie;
+        Ok(())
+    }
+
+    /// Changes one attribute of the stored session in one atomic step.
+    pub(crate) async fn update<T>(
+        &self,
+        name: &str,
+        mut change: impl FnMut(Option<T>) -> T + Send,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Send,
+    {
+        let mut latest = None;
+        self.save_with(&mut |record| {
+            let value = change(record.attributes.get(name.as_bytes()).map(decode).transpose()?);
+            let json = encode(&value)?;
+            Arc::make_mut(&mut record.attributes).set(name.as_bytes(), json)?;
+            latest = Some(value);
+            Ok(())
+        })
+        .await?;
+        Ok(latest.expect("a save that succeeded made the change"))
+    }
+
+    /// Stores the session with `change` made on it.
+    pub(crate) async fn save_with(&self, change: &mut Change<'_>) -> Result<(), Error> {
+        let (id, mut mine, base) = {
+            let state = self.state();
+            if state.is_stand_in {
+                return Err(ErrorKind::Unavailable.into());
+            }
+            (state.id.clone(), state.record()?.clone(), state.basis())
+        };
+        // The stored date may be over, since touches do not move it. Express ends the session then.
+        if !self.context.options().strict {
+            mine.cookie.touch(now_ms())?;
+        }
+        let saved = match mine.cookie.time_to_live(now_ms(), self.context.options().ttl) {
+            Some(ttl) => {
+                let written = self.context.write(&id, &mine, &base, ttl, change).await;
+                written.map(|(record, written)| (record, Some(written)))
+            }
+            // What is over is not kept: connect-redis destroys here, and so do we.
+            None => {
+                let mut record = mine.clone();
+                change(&mut record)?;
+                let destroyed = self.context.destroy(&id, Some(&mine.cookie)).await;
+                destroyed.map(|_| (record, None))
+            }
+        };
+        let mut state = self.state();
+        if state.id != id {
+            // It got another id while the store was at work.
+            return saved.map(drop);
+        }
+        match saved {
+            Ok((record, written)) => state.note_saved(&mine, record, written, now_ms()),
+            Err(error) if error.kind() == ErrorKind::Gone => {
+                state.end(Ending::Gone);
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Reads the session again; changes that were not saved are lost.
+    pub(crate) async fn reload(&self) -> Result<(), Error> {
+        let id = self.live_id()?;
+        let loaded = self.context.load(&id, Freshness::Latest).await?;
+        let (stored, record) = loaded.ok_or(ErrorKind::Gone)?;
+        self.state().reload(stored, record, now_ms());
+        Ok(())
+    }
+
+    /// The id of a session that has not ended in this request.
+    pub(crate) fn live_id(&self) -> Result<SessionId, Error> {
+        let state = self.state();
+        state.record()?;
+        Ok(state.id.clone())
+    }
+
+    /// Goes on as a new session with these attributes, each with its raw JSON.
+    pub(crate) async fn regenerate(
+        &self,
+        epoch: Option<u64>,
+        attributes: Vec<(String, Bytes)>,
+    ) -> Result<(), Error> {
+        let (old, cookie, stored) = {
+            let state = self.state();
+            state.check_open()?;
+            if state.is_stand_in {
+                return Err(ErrorKind::Unavailable.into());
+            }
+            (state.id.clone(), state.record()?.cookie.clone(), self.may_be_stored(&state))
+        };
+        let id = self.context.options().new_id()?;
+        let mut record = self.context.new_record()?;
+        for (name, json) in attributes {
+            Arc::make_mut(&mut record.attributes).set(name.as_bytes(), json)?;
+        }
+        let destroyed = match stored {
+            true => self.context.destroy(&old, Some(&cookie)).await.map(drop),
+            false => Ok(()),
+        };
+        if self.context.options().strict || destroyed.is_ok() {
+            self.state().regenerate(id, record, epoch);
+        }
+        destroyed
+    }
+
+    /// Goes on under a new id with the same data, what others stored meanwhile included.
+    pub(crate) async fn renew(&self) -> Result<(), Error> {
+        let (old, mine, basis, epoch) = {
+            let state = self.state();
+            state.check_open()?;
+            if state.is_stand_in {
+                return Err(ErrorKind::Unavailable.into());
+            }
+            (state.id.clone(), state.record()?.clone(), state.basis(), state.epoch)
+        };
+        let id = self.context.options().new_id()?;
+        let Basis::Stored(base) = basis else {
+            // Nobody else can have this id, so there is nothing to end.
+            self.state().rename(id);
+            return Ok(());
+        };
+        let latest = self.context.load(&old, Freshness::Latest).await?;
+        let (_, theirs) = latest.ok_or(ErrorKind::Gone)?;
+        let mut renewed = merge(&base.record, &mine, &theirs);
+        renewed.cookie.touch(now_ms())?;
+        let ttl = renewed.cookie.time_to_live(now_ms(), self.context.options().ttl);
+        let ttl = ttl.ok_or(ErrorKind::Gone)?;
+        let new = Basis::New { epoch };
+        let (record, written) =
+            self.context.write(&id, &renewed, &new, ttl, &mut |_| Ok(())).await?;
+        let was_there = self.context.destroy(&old, Some(&mine.cookie)).await;
+        if !matches!(was_there, Ok(true)) {
+            // It ended elsewhere meanwhile, or may go on under its old id. Two must not live on.
+            self.context.destroy(&id, Some(&record.cookie)).await?;
+            was_there?;
+            self.state().end(Ending::Gone);
+            return Err(ErrorKind::Gone.into());
+        }
+        self.state().renew(&mine, id.clone(), record, written, now_ms());
+        if let Some(account) = self.account() {
+            self.context.note_login(&id, ttl, &account.name).await;
+        }
+        Ok(())
+    }
+
+    /// Deletes the session from the store. It is over for this request, whatever the store answers.
+    pub(crate) async fn destroy(&self) -> Result<(), Error> {
+        let (id, record, stored) = {
+            let mut state = self.state();
+            state.check_open()?;
+            if state.is_stand_in {
+                return Err(ErrorKind::Unavailable.into());
+            }
+            let record = state.record.take().ok_or(ErrorKind::NoSession)?;
+            state.ending = Ending::Unset;
+            (state.id.clone(), record, self.may_be_stored(&state))
+        };
+        if stored {
+            self.context.destroy(&id, Some(&record.cookie)).await?;
+        }
+        self.state().ending = Ending::Destroyed;
+        Ok(())
+    }
+
+    /// Starts the session's time in the store again.
+    pub(crate) async fn keep_alive(&self) -> Result<(), Error> {
+        let (id, ttl) = {
+            let mut state = self.state();
+            let id = state.id.clone();
+            let cookie = &mut state.record_mut()?.cookie;
+            cookie.touch(now_ms())?;
+            (id, cookie.time_to_live(now_ms(), self.context.options().ttl))
+        };
+        match self.context.touch(&id, ttl.ok_or(ErrorKind::Gone)?).await? {
+            true => Ok(()),
+            false => Err(ErrorKind::Gone.into()),
+        }
+    }
+
+    /// Returns when the session has ended, wherever.
+    pub(crate) async fn ended(&self, period: Duration) {
+        let id = self.state().id.clone();
+        loop {
+            if matches!(self.context.is_stored(&id).await, Ok(false)) {
+                return;
+            }
+            tokio::time::sleep(period).await;
+        }
+    }
+
+    /// A session that was never written need not be destroyed. Express asks the store even then.
+    fn may_be_stored(&self, state: &State) -> bool {
+        state.base.is_some() || self.context.options().strict
+    }
+
+    /// Whose session it is, if the layer keeps an index of accounts.
+    pub(crate) fn account(&self) -> Option<Account> {
+        let accounts = self.context.accounts()?;
+        let state = self.state();
+        let name = accounts.account_of(&state.record.as_ref()?.attributes)?;
+        Some(Account { name, is_new: state.was_given(accounts.attribute()) })
+    }
+
+    /// How the session stands at the end of the request; its cookie's lifetime starts again. Changes
+    /// are refused afterwards.
+    pub(crate) fn finish(&self) -> Result<Finished, Error> {
+        let mut state = self.state();
+        if !self.context.options().strict {
+            state.close();
+        }
+        state.finish(&self.context.request, self.context.options(), now_ms())
+    }
+
+    /// The cookie that the browser has of the session that the request began with.
+    pub(crate) fn browser_cookie(&self) -> Option<Cookie> {
+        self.state().browser_cookie().cloned()
+    }
+
+    /// The same, if it would stay beside the cookie of the session as it is now.
+    pub(crate) fn left_behind(&self) -> Option<Cookie> {
+        self.state().left_behind().cloned()
+    }
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
+    serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Decode, cause))
+}
+
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
+    let json =
+        serde_json::to_string(value).map_err(|cause| Error::new(ErrorKind::Encode, cause))?;
+    let normalised = js::normalise(&json);
+    if normalised.lost_digits {
+        return Err(Error::new(
+            ErrorKind::Encode,
+            "must be at most 2^53, as JavaScript would round it",
+        ));
+    }
+    Ok(Bytes::from(normalised.json.into_owned()))
+}
+
+impl fmt::Debug for ActiveSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        let attributes = state.record.as_ref().map(|record| record.attributes.iter().count());
+        f.debug_struct("Session").field("id", &state.id).field("attributes", &attributes).finish()
+    }
+}

@@ -1,0 +1,164 @@
+//! The end of a request: stores its session, and sets or clears the cookie.
+
+use std::sync::Arc;
+
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::active::{Account, ActiveSession};
+use crate::context::Context;
+use crate::cookie::{Cookie, Slot};
+use crate::error::{Error, ErrorKind};
+use crate::header;
+use crate::id::SessionId;
+use crate::options::Options;
+use crate::policy::{self, StoreAction};
+use crate::state::Finished;
+use crate::timestamp;
+
+/// Stores what the request did to its session, and sets or clears the cookie.
+///
+/// `status` is the response's. After a server error the changes are dropped if the application wants it
+/// so; the end of a session stands in any case.
+///
+/// # Errors
+///
+/// Errors of the store; the response is worth nothing then.
+pub(crate) async fn commit(
+    session: &ActiveSession,
+    status: StatusCode,
+    headers: &mut HeaderMap,
+) -> Result<(), Error> {
+    let context = session.context();
+    let finished = session.finish()?;
+    if let Finished::Alive { id, cookie, facts } = &finished {
+        if context.options().rules.drop_on_server_error && status.is_server_error() {
+            return Ok(());
+        }
+        let action = policy::store_action(*facts, context.options().rules);
+        match store(session, context, id, cookie, action).await {
+            Err(error) if error.kind() == ErrorKind::Gone => {
+                tracing::info!(session.id = ?id, "the session ended while a request was under way");
+                return clear_cookie(context, session.browser_cookie().as_ref(), headers);
+            }
+            // Express has sent its answer by now; the error reaches nobody but the log.
+            Err(error) if context.options().strict => {
+                error.log("session failed");
+            }
+            stored => stored?,
+        }
+        if policy::sends_cookie(*facts, context.options().rules) {
+            send_cookie(context, id, cookie, headers);
+            if let Some(old) = session.left_behind() {
+                clear_cookie(context, Some(&old), headers)?;
+            }
+        }
+        return Ok(());
+    }
+    let Finished::Ended { id, .. } = &finished else { return Ok(()) };
+    if finished.destroys(context.options()) {
+        match context.destroy(id, None).await {
+            Err(error) if context.options().strict => {
+                error.log("session failed");
+            }
+            destroyed => drop(destroyed?),
+        }
+    }
+    clear_cookie(context, session.browser_cookie().as_ref(), headers)
+}
+
+async fn store(
+    session: &ActiveSession,
+    context: &Arc<Context>,
+    id: &SessionId,
+    cookie: &Cookie,
+    action: StoreAction,
+) -> Result<(), Error> {
+    let ttl = cookie.time_to_live(timestamp::now_ms(), context.options().ttl);
+    let account = session.account();
+    match (action, ttl) {
+        (StoreAction::Nothing, _) => {}
+        (StoreAction::Save, _) => session.save_with(&mut |_| Ok(())).await?,
+        (StoreAction::Touch, None) => drop(context.destroy(id, Some(cookie)).await?),
+        (StoreAction::Touch, Some(ttl)) if context.options().strict => {
+            context.touch(id, ttl).await?;
+        }
+        (StoreAction::Touch, Some(ttl)) => {
+            let account = account.as_ref().map(|account| account.name.clone());
+            context.touch_behind(id, ttl, account);
+        }
+    }
+    if let (Some(Account { name, is_new: true }), Some(ttl)) = (account, ttl) {
+        context.note_login(id, ttl, &name).await;
+    }
+    Ok(())
+}
+
+fn send_cookie(context: &Context, id: &SessionId, cookie: &Cookie, headers: &mut HeaderMap) {
+    let options = context.options();
+    let value = options.secrets.sign(id.as_str());
+    if context.request.by_token {
+        return send_token(&header::encode(&value), options, headers);
+    }
+    if cookie.secure.is_truthy() && !context.request.secure {
+        tracing::warn!(
+            "no session cookie sent: it is for TLS only, and the request did not come over TLS"
+        );
+        return;
+    }
+    match header::set_cookie(
+        &options.name,
+        &value,
+        &options.on_wire(cookie, context.request.secure),
+    ) {
+        Ok(line) => append_cookie(headers, line, options),
+        Err(_) => tracing::error!("no session cookie sent: one of its attributes is not valid"),
+    }
+}
+
+/// Tells the browser to drop the cookie, if it sent one: the one that the session had, or that one
+/// would get now. Express leaves it there.
+fn clear_cookie(
+    context: &Context,
+    cookie: Option<&Cookie>,
+    headers: &mut HeaderMap,
+) -> Result<(), Error> {
+    if context.options().strict || context.request.ids.is_empty() {
+        return Ok(());
+    }
+    if context.request.by_token {
+        send_token("", context.options(), headers);
+        return Ok(());
+    }
+    let options = context.options();
+    let line = |cookie: &Cookie| {
+        let mut cookie = options.on_wire(cookie, context.request.secure);
+        cookie.expires = Slot::Date(0.0);
+        header::set_cookie(&options.name, "", &cookie)
+    };
+    // A stored cookie with an attribute that cannot be sent never came to the browser.
+    let line = match cookie.map(line) {
+        Some(Ok(line)) => line,
+        _ => line(&context.cookie_options().make(context.request.secure, 0.0)?)?,
+    };
+    append_cookie(headers, line, options);
+    Ok(())
+}
+
+fn append_cookie(headers: &mut HeaderMap, line: HeaderValue, options: &Options) {
+    headers.append(SET_COOKIE, line);
+    if !options.strict {
+        forbid_caches(headers);
+    }
+}
+
+fn send_token(value: &str, options: &Options, headers: &mut HeaderMap) {
+    let value = HeaderValue::try_from(value).expect("what is percent-encoded is ASCII");
+    headers.extend(options.token_header.clone().map(|name| (name, value)));
+    forbid_caches(headers);
+}
+
+/// A cache that kept this response would hand one visitor's session to the next.
+fn forbid_caches(headers: &mut HeaderMap) {
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}

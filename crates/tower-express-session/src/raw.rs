@@ -1,0 +1,154 @@
+//! A session as an Express service sees it, for programs that need exactly that.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::active::ActiveSession;
+use crate::cookie::{Cookie, Slot};
+use crate::error::{Error, ErrorKind};
+use crate::js;
+use crate::state::Ending;
+use crate::timestamp::{self, now_ms};
+
+/// A session in the terms of express-session: JSON texts, names as JavaScript has them, single
+/// attributes of the cookie, and the methods that only Express has a use for.
+///
+/// [`Session::raw`](crate::Session::raw) returns it. A service that is written in Rust from the start
+/// needs none of it.
+///
+/// Names are bytes here: UTF-8 text, or WTF-8 for a name that holds lone surrogates, which JavaScript
+/// permits.
+///
+/// ```
+/// use tower_express_session::{Error, Session};
+///
+/// async fn as_json(session: Session) -> Result<String, Error> {
+///     session.raw().insert_json("passport", r#"{"user":7}"#)?;
+///     session.raw().to_json()
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct RawSession<'a>(pub(crate) &'a ActiveSession);
+
+impl RawSession<'_> {
+    /// Returns an attribute as the JSON text that is stored; `None` if the session has none of this
+    /// name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSession`].
+    pub fn get_json(&self, name: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
+        Ok(self.0.state().record()?.attributes.get(name.as_ref()).map(str::to_owned))
+    }
+
+    /// Returns all attributes as one JSON object, without the cookie.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSession`].
+    pub fn to_json(&self) -> Result<String, Error> {
+        Ok(self.0.state().record()?.attributes.to_object())
+    }
+
+    /// Sets an attribute to a JSON text, read and written as JavaScript would: a number becomes a
+    /// double.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Encode`] if the text is not JSON; otherwise as
+    /// [`Session::insert`](crate::Session::insert).
+    pub fn insert_json(&self, name: impl AsRef<[u8]>, json: &str) -> Result<(), Error> {
+        let json = parse(json)?;
+        let json = Bytes::from(js::normalise(json.get()).json.into_owned());
+        self.0.change(|attributes| attributes.set(name.as_ref(), json))
+    }
+
+    /// Removes an attribute: `delete req.session[name]`. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSession`]; [`ErrorKind::Answered`].
+    pub fn remove(&self, name: impl AsRef<[u8]>) -> Result<bool, Error> {
+        self.0.change(|attributes| Ok(attributes.remove(name.as_ref())))
+    }
+
+    /// Returns the session's cookie, as it stands now: `req.session.cookie`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSession`].
+    pub fn cookie(&self) -> Result<Cookie, Error> {
+        Ok(self.0.state().record()?.cookie.clone())
+    }
+
+    /// Returns the session's cookie as JSON, as it would be stored.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSession`].
+    pub fn cookie_json(&self) -> Result<String, Error> {
+        let mut json = Vec::new();
+        self.0.state().record()?.cookie.write_json(&mut json);
+        Ok(String::from_utf8(json).expect("the cookie's JSON is UTF-8"))
+    }
+
+    /// Sets one member of the cookie, `req.session.cookie[name] = value`. The value is JSON; a text for
+    /// `expires` is read as a date.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Encode`] if the text is not JSON; [`ErrorKind::Cookie`] where express-session's
+    /// setter throws, for a `maxAge` that is not a number, and, outside the strict mode, if no browser
+    /// would accept the cookie: set `secure` before what requires it. [`ErrorKind::NoSession`];
+    /// [`ErrorKind::Answered`].
+    pub fn set_cookie_field(&self, name: &str, json: &str) -> Result<(), Error> {
+        let value = match Slot::from_json(parse(json)?.get()) {
+            Slot::Text(text) if name == "expires" => {
+                Slot::Date(timestamp::parse(&text).unwrap_or(f64::NAN))
+            }
+            slot => slot,
+        };
+        self.0.change_cookie(name, value)
+    }
+
+    /// Starts the cookie's lifetime again: `req.session.touch()`. The layer does so itself at the end
+    /// of each request. The store is not called.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSession`]; [`ErrorKind::Answered`]; [`ErrorKind::Cookie`] if the stored lifetime
+    /// is not a number.
+    pub fn touch(&self) -> Result<(), Error> {
+        self.0.state().record_mut()?.cookie.touch(now_ms())
+    }
+
+    /// Ends the session and goes on with a new, empty one under a new id: `req.session.regenerate()`.
+    /// At a login use [`Session::log_in`](crate::Session::log_in), for the same data under a new id
+    /// [`Session::renew`](crate::Session::renew).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSession`]; [`ErrorKind::Answered`]; errors of the store, and then the session is
+    /// as before. (In strict mode there is a new session even then, as in Express.)
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have deleted the old session.
+    pub async fn regenerate(&self) -> Result<(), Error> {
+        self.0.regenerate(None, Vec::new()).await
+    }
+
+    /// Detaches the session from the request: `req.session = null`. The layer's option
+    /// [`unset`](crate::SessionLayerBuilder::unset) decides what happens to the stored session; the
+    /// browser's cookie is cleared. After the response has started it does nothing.
+    pub fn unset(&self) {
+        let mut state = self.0.state();
+        if state.check_open().is_ok() && state.record.take().is_some() {
+            state.ending = Ending::Unset;
+        }
+    }
+}
+
+fn parse(json: &str) -> Result<&RawValue, Error> {
+    serde_json::from_str(json).map_err(|cause| Error::new(ErrorKind::Encode, cause))
+}
