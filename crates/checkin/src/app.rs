@@ -107,7 +107,7 @@ impl App {
         let database = Database::open(path).map_err(|error| sqlite::fault(path, &error))?;
         let storage = SqliteStorage::open(database.clone()).await;
         let storage = storage.map_err(|error| sqlite::fault(path, &error))?;
-        let sessions = SqliteStore::open(database).await;
+        let sessions = SqliteStore::new(database).await;
         let sessions = sessions.map_err(|error| sqlite::fault(path, &error))?;
         let secret = match &config.session_secret {
             Some(secret) => secret.clone(),

@@ -53,7 +53,7 @@ async fn open_store(url: &str, prefix: &str) -> Result<Arc<dyn Store>, Box<dyn E
     Ok(match url.split_once(':') {
         Some(("sqlite", path)) => {
             let database = Database::open(Path::new(path))?;
-            Arc::new(SqliteStore::open(database).await?.prefix(prefix))
+            Arc::new(SqliteStore::new(database).await?.prefix(prefix))
         }
         Some(("memory", _)) => Arc::new(MemoryStore::new()),
         // An Express service waits for Redis however long it takes.

@@ -28,7 +28,6 @@ use axum::extract::{ConnectInfo, Path, Request};
 use axum::middleware::map_request;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use redis_link::Client;
 use serde_json::{Value, json};
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::{
@@ -104,7 +103,7 @@ async fn add_address(mut request: Request) -> Request {
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("STORE").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-    let store = RedisStore::new(Client::open(&url)?);
+    let store = RedisStore::open(&url)?;
     let layer = SessionLayer::builder(store, ["keyboard cat"]).account_sessions("user").build()?;
     let app = Router::new()
         .route("/login/{name}", post(login))

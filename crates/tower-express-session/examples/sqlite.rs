@@ -22,7 +22,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use sqlite_writer::Database;
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{CookieOptions, Error, Session, SessionLayer};
 
@@ -49,7 +48,7 @@ async fn logout(session: Session) -> Result<&'static str, Error> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::var_os("STORE").map_or_else(|| "sessions.db".into(), PathBuf::from);
     // A login lasts while it is used at least once a week, and a month at most.
-    let store = SqliteStore::open(Database::open(&path)?).await?.absolute_timeout(30 * DAY);
+    let store = SqliteStore::open(&path).await?.absolute_timeout(30 * DAY);
     let cookie = CookieOptions::new().max_age(7 * DAY);
     let sessions =
         SessionLayer::builder(store, ["keyboard cat"]).cookie(cookie).rolling(true).build()?;

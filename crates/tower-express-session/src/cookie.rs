@@ -84,7 +84,7 @@ impl Slot {
 /// use tower_express_session::{Error, Session};
 ///
 /// fn seconds_left(session: &Session) -> Result<Option<u64>, Error> {
-///     let left = session.cookie()?.expires().map(|end| end.duration_since(SystemTime::now()));
+///     let left = session.raw().cookie()?.expires().map(|end| end.duration_since(SystemTime::now()));
 ///     Ok(left.map(|left| left.unwrap_or_default().as_secs()))
 /// }
 /// ```

@@ -18,7 +18,6 @@ use std::process::{Command, ExitCode, Stdio};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use redis_link::Client;
 use testkit::{Express, RedisServer};
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::{Error, Session, SessionLayer};
@@ -76,7 +75,7 @@ async fn run() -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
 /// The Rust service: the same secret, cookie name and prefix as the Express service has; the latter
 /// two are the defaults on both sides.
 fn service(redis: &str) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
-    let store = RedisStore::new(Client::open(redis)?);
+    let store = RedisStore::open(redis)?;
     let sessions = SessionLayer::builder(store, [SECRET]).build()?;
     Ok(Router::new()
         .route("/login/{name}", post(login))

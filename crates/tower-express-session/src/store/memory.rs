@@ -18,15 +18,15 @@ const WRITES_PER_SWEEP: usize = 1024;
 /// A time to live beyond what the clock can name is cut to this: a hundred years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Keeps sessions in this process; they end with it. As many as are made, until they are over.
+/// Keeps sessions in the memory of this process, for tests and for trying things out. Their number is not
+/// limited; expired ones are removed.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use tower_express_session::{MemoryStore, Secrets, SessionLayer};
+/// use tower_express_session::{MemoryStore, SessionLayer};
 ///
 /// let store = Arc::new(MemoryStore::new());
-/// let secrets = Secrets::new(["a secret"])?;
-/// let layer = SessionLayer::with_shared_store(store.clone(), secrets);
+/// let layer = SessionLayer::builder(store.clone(), ["a secret"]).build()?;
 /// assert!(store.is_empty()); // a test looks into it
 /// # Ok::<(), tower_express_session::ConfigError>(())
 /// ```

@@ -64,7 +64,7 @@ pub(crate) async fn sqlite() -> Backend {
     let database = Database::open(directory.path().join("sessions.db")).unwrap();
     let clock = Arc::clone(&now);
     let store = async |prefix| {
-        let (store, clock) = (SqliteStore::open(database.clone()).await, Arc::clone(&clock));
+        let (store, clock) = (SqliteStore::new(database.clone()).await, Arc::clone(&clock));
         Arc::new(store.unwrap().prefix(prefix).clock(move || *clock.lock().unwrap()))
     };
     Backend {

@@ -11,7 +11,6 @@ use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use redis_link::{Client, Reply};
-use sqlite_writer::Database;
 use testkit::{Client as Browser, Express, Method, RedisServer, signature};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
@@ -45,11 +44,11 @@ fn app(store: Arc<dyn Store>) -> Router {
 }
 
 async fn own(session: Session, Path(number): Path<usize>) -> Result<(), Error> {
-    session.insert(&format!("own-{number}"), &number)
+    session.insert(format!("own-{number}"), &number)
 }
 
 async fn own_and_shared(session: Session, Path(number): Path<usize>) -> Result<(), Error> {
-    session.insert(&format!("own-{number}"), &number)?;
+    session.insert(format!("own-{number}"), &number)?;
     session.update("counter", |count: Option<usize>| count.unwrap_or(0) + 1).await?;
     Ok(())
 }
@@ -82,7 +81,7 @@ fn redis(server: &RedisServer) -> RedisStore {
 }
 
 async fn sqlite(dir: &tempfile::TempDir) -> SqliteStore {
-    SqliteStore::open(Database::open(dir.path().join("sessions.db")).unwrap()).await.unwrap()
+    SqliteStore::open(dir.path().join("sessions.db")).await.unwrap()
 }
 
 async fn no_update_is_lost(store: Arc<dyn Store>) {

@@ -34,7 +34,7 @@ async fn sqlite() {
     let now = Arc::new(Mutex::new(SystemTime::now()));
     let clock = Arc::clone(&now);
     let database = Database::open(dir.path().join("sessions.db")).unwrap();
-    let store = SqliteStore::open(database).await.unwrap();
+    let store = SqliteStore::new(database).await.unwrap();
     let store = store.prefix("sess:").clock(move || *clock.lock().unwrap());
     let pass_time = |_: &str, time: Duration| *now.lock().unwrap() += time;
     conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
@@ -53,7 +53,7 @@ async fn an_sqlite_file_from_before_sessions_had_an_age_is_taken_up() {
                INSERT INTO sessions VALUES ('id', x'78', 9000000000000);";
     rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
     for _ in 0..2 {
-        let store = SqliteStore::open(Database::open(&path).unwrap()).await.unwrap();
+        let store = SqliteStore::open(&path).await.unwrap();
         let store = store.absolute_timeout(ABSOLUTE_TIMEOUT);
         let stored = store.load(&SessionId::from("id"), Freshness::Latest).await.unwrap().unwrap();
         assert_eq!(stored.value, "x");

@@ -21,7 +21,7 @@ use cache::Cache;
 use tracking::Tracking;
 
 use super::{Created, Freshness, Store, Stored, Updated};
-use crate::error::Error;
+use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 
 /// Keeps sessions under `<prefix><id>` with their time to live, readable and writable by
@@ -30,11 +30,9 @@ use crate::id::SessionId;
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use tower_express_session::SessionLayer;
-/// use redis_link::Client;
 /// use tower_express_session::store::redis::RedisStore;
 ///
-/// let client = Client::open("redis://127.0.0.1:6379")?;
-/// let store = RedisStore::new(client).prefix("sess:");
+/// let store = RedisStore::open("redis://127.0.0.1:6379")?.prefix("sess:");
 /// let layer = SessionLayer::builder(store, ["keyboard cat"]).build()?;
 /// # Ok(())
 /// # }
@@ -67,7 +65,18 @@ struct Scripts {
 }
 
 impl RedisStore {
-    /// A store with connect-redis's default prefix, `sess:`.
+    /// Opens a store at this address, with connect-redis's default prefix, `sess:`. It connects when it is
+    /// first used.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] if the address is malformed or needs a feature that is off; the source says
+    /// which.
+    pub fn open(url: &str) -> Result<Self, Error> {
+        Ok(Self::new(Client::open(url)?))
+    }
+
+    /// Returns a store over a client that the application uses, too.
     #[must_use]
     pub fn new(client: Client) -> Self {
         let scripts = Scripts {
@@ -138,11 +147,9 @@ impl RedisStore {
     ///
     /// ```no_run
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use redis_link::Client;
     /// use tower_express_session::store::redis::{CacheOptions, RedisStore};
     ///
-    /// let client = Client::open("redis://127.0.0.1:6379")?;
-    /// let store = RedisStore::new(client).cached(CacheOptions::default());
+    /// let store = RedisStore::open("redis://127.0.0.1:6379")?.cached(CacheOptions::default());
     /// # Ok(())
     /// # }
     /// ```
@@ -238,6 +245,30 @@ impl Store for RedisStore {
         let was_there = destroyed?;
         tokio::time::sleep(self.destroy_waits).await;
         Ok(was_there)
+    }
+
+    async fn shut_down(&self) {
+        if let Some(tracking) = self.tracking.get() {
+            tracking.stop().await;
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let options = self.cache.as_ref().map(|cache| cache.options);
+        if options.is_some_and(|options| options.heartbeat * 2 > options.lease) {
+            return Err(ConfigError::option(
+                "cached",
+                "must have a lease of at least two heartbeats",
+            ));
+        }
+        let accounts = self.account_prefix.as_ref();
+        if accounts
+            .is_some_and(|accounts| !self.prefix.is_empty() && accounts.starts_with(&*self.prefix))
+        {
+            let rule = "must not begin with the prefix of the sessions";
+            return Err(ConfigError::option("account_prefix", rule));
+        }
+        Ok(())
     }
 }
 

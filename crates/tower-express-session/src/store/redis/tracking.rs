@@ -1,15 +1,15 @@
 //! Hears from Redis which sessions change, and keeps up the lease under which they are remembered.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redis_link::{Client, Tracked};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use super::cache::Cache;
 use crate::id::SessionId;
 
 /// The task that keeps a cache right. It ends when this is dropped.
-pub(super) struct Tracking(AbortHandle);
+pub(super) struct Tracking(Mutex<Option<JoinHandle<()>>>);
 
 /// Keeps `cache` right. Where Redis's changes cannot be heard, as on a cluster, nothing is ever
 /// remembered.
@@ -21,7 +21,7 @@ pub(super) fn start(client: Client, prefix: Box<str>, cache: Arc<Cache>) -> Trac
         let Err(error) = client.track(&prefix, heartbeat, heard).await;
         tracing::info!("sessions are not cached: {error}");
     });
-    Tracking(task.abort_handle())
+    Tracking(Mutex::new(Some(task)))
 }
 
 fn hear(tracked: &Tracked<'_>, prefix: &str, cache: &Cache) {
@@ -37,8 +37,25 @@ fn hear(tracked: &Tracked<'_>, prefix: &str, cache: &Cache) {
     }
 }
 
+impl Tracking {
+    /// Ends the task and waits for it. The cache answers nothing any more when its lease is over.
+    pub(super) async fn stop(&self) {
+        if let Some(task) = self.take() {
+            task.abort();
+            // An aborted task ends with an error.
+            drop(task.await);
+        }
+    }
+
+    fn take(&self) -> Option<JoinHandle<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 impl Drop for Tracking {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = self.take() {
+            task.abort();
+        }
     }
 }

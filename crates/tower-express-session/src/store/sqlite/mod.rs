@@ -4,6 +4,7 @@ mod accounts;
 mod error;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -48,14 +49,13 @@ const ADD_EPOCH: &str = "ALTER TABLE sessions ADD COLUMN epoch INTEGER";
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// use tower_express_session::SessionLayer;
-/// use sqlite_writer::Database;
 /// use tower_express_session::store::sqlite::SqliteStore;
 ///
 /// # let dir = std::env::temp_dir().join(format!("tes-doc-{}", std::process::id()));
 /// # std::fs::create_dir_all(&dir)?;
 /// # let path = dir.join("sessions.db");
-/// let store = SqliteStore::open(Database::open(&path)?).await?;
-/// let layer = SessionLayer::new(store, ["keyboard cat"])?;
+/// let store = SqliteStore::open(&path).await?;
+/// let layer = SessionLayer::builder(store, ["keyboard cat"]).build()?;
 /// # std::fs::remove_dir_all(dir)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
@@ -77,7 +77,22 @@ struct Moment {
 }
 
 impl SqliteStore {
-    /// A store in this database; makes the table if it is missing.
+    /// Opens a store in this file, and creates the file if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and [`ErrorKind::Store`](crate::ErrorKind::Store) if the file cannot be
+    /// opened.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`new`](Self::new).
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::new(Database::open(path)?).await
+    }
+
+    /// Returns a store in a database that the application uses, too. Creates the table `sessions` if it
+    /// is missing.
     ///
     /// # Errors
     ///
@@ -88,7 +103,7 @@ impl SqliteStore {
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not have made the table.
-    pub async fn open(database: Database) -> Result<Self, Error> {
+    pub async fn new(database: Database) -> Result<Self, Error> {
         database.write(make_table).await?;
         let clock = Arc::new(SystemTime::now);
         Ok(Self { database, prefix: "".into(), absolute_timeout: None, clock })
