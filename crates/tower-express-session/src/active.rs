@@ -231,7 +231,7 @@ impl ActiveSession {
         }
         self.state().renew(&mine, id.clone(), record, written, now_ms());
         if let Some(account) = self.account() {
-            self.context.note_login(&id, ttl, &account.name).await;
+            self.context.index_login(&id, ttl, &account.name).await;
         }
         Ok(())
     }

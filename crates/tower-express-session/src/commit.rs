@@ -89,7 +89,7 @@ async fn store(
         }
     }
     if let (Some(Account { name, is_new: true }), Some(ttl)) = (account, ttl) {
-        context.note_login(id, ttl, &name).await;
+        context.index_login(id, ttl, &name).await;
     }
     Ok(())
 }

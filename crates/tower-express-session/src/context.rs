@@ -249,7 +249,7 @@ impl Context {
     }
 
     /// Notes a session under the account that it was given.
-    pub(crate) async fn note_login(&self, id: &SessionId, ttl: Duration, account: &str) {
+    pub(crate) async fn index_login(&self, id: &SessionId, ttl: Duration, account: &str) {
         if let Some(accounts) = &self.shared.accounts {
             accounts.index_login(account, self.seen(id), ttl).await;
         }

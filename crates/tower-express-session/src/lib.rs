@@ -59,6 +59,7 @@ mod id;
 mod key;
 mod layer;
 mod lazy;
+mod login;
 mod options;
 mod raw;
 mod session;

@@ -13,7 +13,7 @@ use super::options::AccountOptions;
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::record::{Reading, Record};
-use crate::store::{AccountStore, Freshness, NotedSession, Stored};
+use crate::store::{AccountStore, Freshness, IndexedSession, Stored};
 use crate::timestamp::now_ms;
 
 /// The maximum number of sessions that are indexed for one account; the oldest are removed first.
@@ -41,7 +41,7 @@ impl AccountIndex {
     /// Indexes that a session is in use. Nothing depends on it, so a failure is only logged.
     pub(super) async fn index_use(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
         let keep = ttl.saturating_add(KEPT_BEYOND);
-        if let Err(error) = self.store.note(account, &seen.session(), keep).await {
+        if let Err(error) = self.store.index(account, &seen.session(), keep).await {
             error.log("cannot index a session under its account");
         }
     }
@@ -52,11 +52,11 @@ impl AccountIndex {
             let mut session = seen.session();
             if self.options.max_sessions < usize::MAX {
                 // The clock of another process may be ahead: this login is later all the same.
-                let noted = self.store.noted(account).await?;
+                let noted = self.store.indexed(account).await?;
                 let newest = noted.iter().map(|session| session.created_ms).max();
                 session.created_ms = session.created_ms.max(newest.map_or(0, |newest| newest + 1));
             }
-            self.store.note(account, &session, ttl.saturating_add(KEPT_BEYOND)).await?;
+            self.store.index(account, &session, ttl.saturating_add(KEPT_BEYOND)).await?;
             self.make_room(account).await
         };
         if let Err(error) = limited.await {
@@ -71,16 +71,16 @@ impl AccountIndex {
             let surplus = alive.map(|session| session.id).skip(self.options.max_sessions).collect();
             self.end_all(account, surplus, None).await?;
         }
-        let mut noted = self.store.noted(account).await?;
+        let mut noted = self.store.indexed(account).await?;
         if noted.len() > MAX_INDEXED {
             noted.sort_by_key(|session| std::cmp::Reverse(session.created_ms));
             let oldest: Vec<_> = noted.drain(MAX_INDEXED..).map(|session| session.id).collect();
-            self.store.forget(account, &oldest).await?;
+            self.store.unindex(account, &oldest).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn to_end(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+    pub(super) async fn to_end(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         if self.options.all_are_indexed {
             self.alive(account).await
         } else {
@@ -88,7 +88,7 @@ impl AccountIndex {
         }
     }
 
-    pub(super) async fn found(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+    pub(super) async fn found(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         let mut found = HashSet::new();
         let mut visit = |id: SessionId, value| {
             if self.account_in(&value).is_some_and(|name| name == account) {
@@ -103,17 +103,17 @@ impl AccountIndex {
 
     /// Notes those of an account's sessions that are not noted yet; of the others more is known.
     async fn index_found(&self, account: &str, found: &HashSet<SessionId>) -> Result<(), Error> {
-        let noted = self.store.noted(account).await?;
+        let noted = self.store.indexed(account).await?;
         for id in found.iter().filter(|id| !noted.iter().any(|noted| noted.id == **id)) {
-            self.store.note(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
+            self.store.index(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
         }
         Ok(())
     }
 
     /// What is noted of the account and still its own, the newest first; the rest is forgotten.
-    pub(super) async fn alive(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+    pub(super) async fn alive(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         let mut loading = JoinSet::new();
-        for session in self.store.noted(account).await? {
+        for session in self.store.indexed(account).await? {
             let store = Arc::clone(&self.store);
             loading.spawn(async move {
                 let stored = store.load(&session.id, Freshness::Latest).await;
@@ -129,7 +129,7 @@ impl AccountIndex {
             }
         }
         if !dead.is_empty() {
-            self.store.forget(account, &dead).await?;
+            self.store.unindex(account, &dead).await?;
         }
         alive.sort_by(|a, b| {
             b.created_ms.cmp(&a.created_ms).then_with(|| a.id.as_str().cmp(b.id.as_str()))
@@ -159,7 +159,7 @@ impl AccountIndex {
             }
         }
         if !over.is_empty() {
-            self.store.forget(account, &over).await?;
+            self.store.unindex(account, &over).await?;
         }
         Ok(over.len())
     }
@@ -223,9 +223,9 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn session(self) -> NotedSession {
+    fn session(self) -> IndexedSession {
         let agent = self.user_agent.unwrap_or_default();
-        NotedSession {
+        IndexedSession {
             device: agent.chars().take(MAX_DEVICE_CHARS).collect(),
             address: self.address.map(|address| address.to_string()).unwrap_or_default(),
             ..found_now(self.id)
@@ -233,9 +233,9 @@ impl Seen<'_> {
     }
 }
 
-fn found_now(id: &SessionId) -> NotedSession {
+fn found_now(id: &SessionId) -> IndexedSession {
     let now_ms = now_ms() as u64;
-    NotedSession {
+    IndexedSession {
         id: id.clone(),
         created_ms: now_ms,
         last_seen_ms: now_ms,

@@ -10,7 +10,7 @@ use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 use crate::options::DEFAULT_TTL;
 use crate::record::Attributes;
-use crate::store::{AccountStore, NotedSession};
+use crate::store::{AccountStore, IndexedSession};
 
 /// The sessions of each account: lists and revokes them.
 ///
@@ -231,17 +231,17 @@ impl AccountSessions {
     }
 }
 
-fn ids(sessions: Vec<NotedSession>) -> Vec<SessionId> {
+fn ids(sessions: Vec<IndexedSession>) -> Vec<SessionId> {
     sessions.into_iter().map(|session| session.id).collect()
 }
 
-fn public(sessions: Vec<NotedSession>) -> Vec<AccountSession> {
+fn public(sessions: Vec<IndexedSession>) -> Vec<AccountSession> {
     sessions.into_iter().map(AccountSession::from).collect()
 }
 
-impl From<NotedSession> for AccountSession {
-    fn from(session: NotedSession) -> Self {
-        let NotedSession { id, created_ms, last_seen_ms, device, address } = session;
+impl From<IndexedSession> for AccountSession {
+    fn from(session: IndexedSession) -> Self {
+        let IndexedSession { id, created_ms, last_seen_ms, device, address } = session;
         Self { handle: id.handle(), created_ms, last_seen_ms, device, address }
     }
 }

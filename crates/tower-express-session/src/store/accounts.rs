@@ -15,53 +15,54 @@ use crate::id::SessionId;
 ///
 /// # Contract
 ///
-/// - The index is a help and never an authority: what it names may have ended, or changed hands, and
-///   an Express service makes sessions without it. [`Accounts`](crate::Accounts) checks and heals.
-/// - An account's entries end by themselves, all together, and no sooner than the longest time for
-///   which one of them was to be kept.
+/// - The index is a hint and never an authority: a session in it may have ended or changed hands, and an
+///   Express service creates sessions that are not in it.
+///   [`AccountSessions`](crate::AccountSessions) verifies and repairs it.
+/// - The entries of an account expire by themselves, all together, and no sooner than the longest time
+///   for which one of them was to be kept.
 /// - Accounts are opaque texts. None, however hostile, reaches another's entries.
 ///
-/// The suite [`conformance`](crate::store::conformance) (feature `conformance`) checks all of it.
+/// The suite [`conformance`](crate::store::conformance) (feature `conformance`) verifies all of it.
 #[async_trait]
 pub trait AccountStore: Store {
-    /// Notes a session of an account, to be kept for so long at least. Of one that is noted already
-    /// the time of creation stays.
-    async fn note(
+    /// Indexes a session of an account, for at least this time. If it is in the index already, its time
+    /// of creation stays.
+    async fn index(
         &self,
         account: &str,
-        session: &NotedSession,
+        session: &IndexedSession,
         keep: Duration,
     ) -> Result<(), Error>;
 
-    /// All that is noted of an account, in no order.
-    async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error>;
+    /// Returns the account's sessions in the index, in no particular order.
+    async fn indexed(&self, account: &str) -> Result<Vec<IndexedSession>, Error>;
 
-    /// Drops entries of an account. That there were none is a success.
-    async fn forget(&self, account: &str, ids: &[SessionId]) -> Result<(), Error>;
+    /// Removes sessions of an account from the index. It is a success if there were none.
+    async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error>;
 
-    /// Shows each stored session, whoever made it. One that is made or ended meanwhile may be
-    /// missed; all others are shown at least once.
+    /// Calls `visit` with each stored session, whichever program created it. One that is created or
+    /// ended meanwhile may be missed; all others are visited at least once.
     async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error>;
 }
 
 /// A shared store is a store.
 #[async_trait]
 impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
-    async fn note(
+    async fn index(
         &self,
         account: &str,
-        session: &NotedSession,
+        session: &IndexedSession,
         keep: Duration,
     ) -> Result<(), Error> {
-        (**self).note(account, session, keep).await
+        (**self).index(account, session, keep).await
     }
 
-    async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
-        (**self).noted(account).await
+    async fn indexed(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
+        (**self).indexed(account).await
     }
 
-    async fn forget(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
-        (**self).forget(account, ids).await
+    async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
+        (**self).unindex(account, ids).await
     }
 
     async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
@@ -69,12 +70,12 @@ impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
     }
 }
 
-/// Is shown a stored session.
+/// The callback of [`AccountStore::each`]: it gets the id and the value of a session.
 pub type Visit<'a> = dyn FnMut(SessionId, Bytes) + Send + 'a;
 
-/// What is noted of a session under its account.
+/// A session in the index of its account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotedSession {
+pub struct IndexedSession {
     /// The session.
     pub id: SessionId,
     /// When it was made, or found; in milliseconds since 1970.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{AccountStore, Created, Freshness, NotedSession, Store, Stored, Updated, Visit};
+use super::{AccountStore, Created, Freshness, IndexedSession, Store, Stored, Updated, Visit};
 use crate::error::Error;
 use crate::id::SessionId;
 
@@ -54,7 +54,7 @@ struct Entry {
 
 /// What is noted of one account.
 struct Account {
-    noted: Vec<NotedSession>,
+    indexed: Vec<IndexedSession>,
     ends: Instant,
 }
 
@@ -214,10 +214,10 @@ impl Store for MemoryStore {
 
 #[async_trait]
 impl AccountStore for MemoryStore {
-    async fn note(
+    async fn index(
         &self,
         account: &str,
-        session: &NotedSession,
+        session: &IndexedSession,
         keep: Duration,
     ) -> Result<(), Error> {
         let now = (self.clock)();
@@ -226,30 +226,30 @@ impl AccountStore for MemoryStore {
         let account = sessions
             .accounts
             .entry(account.to_owned())
-            .or_insert_with(|| Account { noted: Vec::new(), ends });
+            .or_insert_with(|| Account { indexed: Vec::new(), ends });
         if account.ends <= now {
-            account.noted.clear();
+            account.indexed.clear();
         }
         account.ends = account.ends.max(ends);
-        match account.noted.iter_mut().find(|noted| noted.id == session.id) {
-            Some(noted) => {
-                *noted = NotedSession { created_ms: noted.created_ms, ..session.clone() };
+        match account.indexed.iter_mut().find(|indexed| indexed.id == session.id) {
+            Some(indexed) => {
+                *indexed = IndexedSession { created_ms: indexed.created_ms, ..session.clone() };
             }
-            None => account.noted.push(session.clone()),
+            None => account.indexed.push(session.clone()),
         }
         Ok(())
     }
 
-    async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+    async fn indexed(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         let now = (self.clock)();
         let sessions = self.sessions();
         let account = sessions.accounts.get(account).filter(|account| account.ends > now);
-        Ok(account.map(|account| account.noted.clone()).unwrap_or_default())
+        Ok(account.map(|account| account.indexed.clone()).unwrap_or_default())
     }
 
-    async fn forget(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
+    async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
         if let Some(account) = self.sessions().accounts.get_mut(account) {
-            account.noted.retain(|noted| !ids.contains(&noted.id));
+            account.indexed.retain(|indexed| !ids.contains(&indexed.id));
         }
         Ok(())
     }

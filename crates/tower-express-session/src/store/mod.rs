@@ -20,7 +20,7 @@ pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-pub use accounts::{AccountStore, NotedSession, Visit};
+pub use accounts::{AccountStore, IndexedSession, Visit};
 pub use memory::MemoryStore;
 
 /// Keeps sessions: one value of bytes under each id, for a time.

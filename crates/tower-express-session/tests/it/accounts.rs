@@ -65,8 +65,8 @@ impl Site {
         sessions.into_iter().map(|session| session.device).collect()
     }
 
-    async fn noted(&self, account: &str) -> usize {
-        self.backend.store.noted(account).await.unwrap().len()
+    async fn indexed(&self, account: &str) -> usize {
+        self.backend.store.indexed(account).await.unwrap().len()
     }
 }
 
@@ -104,9 +104,9 @@ async fn what_ended_or_changed_hands_is_not_listed_and_forgotten() {
         let second = Duration::from_secs(1);
         assert!(site.backend.store.touch(&id_in(&over), second).await.unwrap());
         site.backend.pass_time(id_in(&over).as_str(), second * 2);
-        assert_eq!(site.noted(AL).await, 4);
+        assert_eq!(site.indexed(AL).await, 4);
         assert_eq!(site.devices(AL).await, ["stays"], "{}", site.backend.name);
-        assert_eq!(site.noted(AL).await, 1, "{}", site.backend.name);
+        assert_eq!(site.indexed(AL).await, 1, "{}", site.backend.name);
     }
 }
 
@@ -252,7 +252,7 @@ async fn the_oldest_entries_make_room_for_more() {
     for _ in 0..103 {
         visit(&site.router, "/login/al", "").await;
     }
-    assert_eq!(site.noted(AL).await, 100);
+    assert_eq!(site.indexed(AL).await, 100);
 }
 
 #[tokio::test]

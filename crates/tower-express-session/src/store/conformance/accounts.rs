@@ -25,7 +25,7 @@ use bytes::Bytes;
 
 use super::{TTL, fresh_id, join_all};
 use crate::id::SessionId;
-use crate::store::{AccountStore, Created, NotedSession};
+use crate::store::{AccountStore, Created, IndexedSession};
 
 /// A store under test.
 pub struct Subject<'a> {
@@ -87,64 +87,67 @@ pub async fn run(subject: &Subject<'_>) {
 impl Subject<'_> {
     async fn gives_back_what_was_noted(&self) {
         let account = fresh_account();
-        assert_eq!(self.noted(&account).await, [], "nothing is noted of a new account");
-        let plain = noted_of(&fresh_id());
+        assert_eq!(self.indexed(&account).await, [], "nothing is indexed for a new account");
+        let plain = indexed_of(&fresh_id());
         let device = "Möbius/1.0 (\"quoted\"; 'too'; \\ {} \u{1F600}\t)".to_owned();
         let odd =
-            NotedSession { device, address: "2001:db8::1".to_owned(), ..noted_of(&fresh_id()) };
+            IndexedSession { device, address: "2001:db8::1".to_owned(), ..indexed_of(&fresh_id()) };
         for session in [&plain, &odd] {
-            self.note(&account, session, TTL).await;
+            self.index(&account, session, TTL).await;
         }
-        let noted = self.noted(&account).await;
-        assert_eq!(noted.len(), 2, "each session has one entry: {noted:?}");
-        assert!(noted.contains(&plain) && noted.contains(&odd), "entries come back: {noted:?}");
+        let indexed = self.indexed(&account).await;
+        assert_eq!(indexed.len(), 2, "each session has one entry: {indexed:?}");
+        assert!(
+            indexed.contains(&plain) && indexed.contains(&odd),
+            "entries come back: {indexed:?}"
+        );
     }
 
     async fn creation_stays_when_noted_again(&self) {
         let account = fresh_account();
-        let first = noted_of(&fresh_id());
-        let again = NotedSession {
+        let first = indexed_of(&fresh_id());
+        let again = IndexedSession {
             created_ms: first.created_ms + 5_000,
             last_seen_ms: first.last_seen_ms + 5_000,
             device: "another".to_owned(),
             address: "192.0.2.2".to_owned(),
             ..first.clone()
         };
-        self.note(&account, &first, TTL).await;
-        self.note(&account, &again, TTL).await;
-        let kept = NotedSession { created_ms: first.created_ms, ..again.clone() };
-        assert_eq!(self.noted(&account).await, [kept], "all but the creation is the latest");
-        self.forget(&account, &[&first]).await;
-        self.note(&account, &again, TTL).await;
-        assert_eq!(self.noted(&account).await, [again], "what was forgotten has no creation");
+        self.index(&account, &first, TTL).await;
+        self.index(&account, &again, TTL).await;
+        let kept = IndexedSession { created_ms: first.created_ms, ..again.clone() };
+        assert_eq!(self.indexed(&account).await, [kept], "all but the creation is the latest");
+        self.unindex(&account, &[&first]).await;
+        self.index(&account, &again, TTL).await;
+        assert_eq!(self.indexed(&account).await, [again], "a removed entry keeps no creation time");
     }
 
     async fn forgets_what_it_is_told_to(&self) {
         let account = fresh_account();
-        let sessions = [(); 3].map(|()| noted_of(&fresh_id()));
+        let sessions = [(); 3].map(|()| indexed_of(&fresh_id()));
         for session in &sessions {
-            self.note(&account, session, TTL).await;
+            self.index(&account, session, TTL).await;
         }
-        self.forget(&account, &[]).await;
-        assert_eq!(self.noted(&account).await.len(), 3, "nothing was to be forgotten");
-        self.forget(&account, &[&sessions[0], &sessions[2]]).await;
-        assert_eq!(self.noted(&account).await, [sessions[1].clone()]);
-        self.forget(&account, &[&sessions[0]]).await;
-        self.forget(&fresh_account(), &[&sessions[0]]).await;
-        assert_eq!(self.noted(&account).await, [sessions[1].clone()], "nor are others touched");
+        self.unindex(&account, &[]).await;
+        assert_eq!(self.indexed(&account).await.len(), 3, "no entry was to be removed");
+        self.unindex(&account, &[&sessions[0], &sessions[2]]).await;
+        assert_eq!(self.indexed(&account).await, [sessions[1].clone()]);
+        self.unindex(&account, &[&sessions[0]]).await;
+        self.unindex(&fresh_account(), &[&sessions[0]]).await;
+        assert_eq!(self.indexed(&account).await, [sessions[1].clone()], "nor are others touched");
     }
 
     async fn accounts_are_opaque(&self) {
         let long = "x".repeat(500);
         let names: Vec<&str> = HOSTILE.into_iter().chain([long.as_str()]).collect();
-        let sessions: Vec<_> = names.iter().map(|_| noted_of(&fresh_id())).collect();
+        let sessions: Vec<_> = names.iter().map(|_| indexed_of(&fresh_id())).collect();
         for (name, session) in names.iter().zip(&sessions) {
-            self.note(name, session, TTL).await;
+            self.index(name, session, TTL).await;
         }
         for (at, name) in names.iter().enumerate() {
-            assert_eq!(self.noted(name).await, [sessions[at].clone()], "of {name:?}");
-            self.forget(name, &[&sessions[at]]).await;
-            assert_eq!(self.noted(name).await, [], "of {name:?}");
+            assert_eq!(self.indexed(name).await, [sessions[at].clone()], "of {name:?}");
+            self.unindex(name, &[&sessions[at]]).await;
+            assert_eq!(self.indexed(name).await, [], "of {name:?}");
         }
     }
 
@@ -152,35 +155,35 @@ impl Subject<'_> {
         let account = fresh_account();
         let long = "s:".repeat(250);
         let ids = HOSTILE.into_iter().chain(["s:", "c:c:", &long]).map(SessionId::from);
-        let sessions: Vec<_> = ids.map(|id| noted_of(&id)).collect();
+        let sessions: Vec<_> = ids.map(|id| indexed_of(&id)).collect();
         for session in &sessions {
-            self.note(&account, session, TTL).await;
+            self.index(&account, session, TTL).await;
         }
-        let noted = self.noted(&account).await;
-        assert_eq!(noted.len(), sessions.len(), "each id has an entry of its own");
+        let indexed = self.indexed(&account).await;
+        assert_eq!(indexed.len(), sessions.len(), "each id has an entry of its own");
         for session in &sessions {
-            assert!(noted.contains(session), "{session:?}");
-            self.forget(&account, &[session]).await;
-            assert!(!self.noted(&account).await.contains(session), "{session:?}");
+            assert!(indexed.contains(session), "{session:?}");
+            self.unindex(&account, &[session]).await;
+            assert!(!self.indexed(&account).await.contains(session), "{session:?}");
         }
-        assert_eq!(self.noted(&account).await, []);
+        assert_eq!(self.indexed(&account).await, []);
     }
 
     async fn entries_end_together_after_the_longest_time(&self) {
         let account = fresh_account();
-        let (long, short) = (noted_of(&fresh_id()), noted_of(&fresh_id()));
-        self.note(&account, &long, TTL).await;
-        self.note(&account, &short, TTL / 10).await;
+        let (long, short) = (indexed_of(&fresh_id()), indexed_of(&fresh_id()));
+        self.index(&account, &long, TTL).await;
+        self.index(&account, &short, TTL / 10).await;
         self.pass_seconds(&account, 99);
-        assert_eq!(self.noted(&account).await.len(), 2, "kept for the longest time asked for");
-        self.note(&account, &short, TTL).await;
+        assert_eq!(self.indexed(&account).await.len(), 2, "kept for the longest time asked for");
+        self.index(&account, &short, TTL).await;
         self.pass_seconds(&account, 99);
-        assert_eq!(self.noted(&account).await.len(), 2, "and for longer when asked again");
+        assert_eq!(self.indexed(&account).await.len(), 2, "and for longer when asked again");
         self.pass_seconds(&account, 2);
-        assert_eq!(self.noted(&account).await, [], "and no longer");
-        let again = NotedSession { created_ms: long.created_ms + 1, ..long };
-        self.note(&account, &again, TTL).await;
-        assert_eq!(self.noted(&account).await, [again], "what has ended is noted as new");
+        assert_eq!(self.indexed(&account).await, [], "and no longer");
+        let again = IndexedSession { created_ms: long.created_ms + 1, ..long };
+        self.index(&account, &again, TTL).await;
+        assert_eq!(self.indexed(&account).await, [again], "what has ended is indexed as new");
     }
 
     async fn each_shows_every_live_session(&self) {
@@ -201,12 +204,12 @@ impl Subject<'_> {
     async fn neighbours_are_apart(&self) {
         let Some(neighbour) = self.neighbour else { return };
         let account = fresh_account();
-        let session = noted_of(&fresh_id());
-        neighbour.note(&account, &session, TTL).await.expect("note");
-        assert_eq!(self.noted(&account).await, [], "it is noted elsewhere");
-        self.forget(&account, &[&session]).await;
-        let noted = neighbour.noted(&account).await.expect("noted");
-        assert_eq!(noted, [session], "nor is it forgotten there");
+        let session = indexed_of(&fresh_id());
+        neighbour.index(&account, &session, TTL).await.expect("indexing succeeds");
+        assert_eq!(self.indexed(&account).await, [], "it is indexed elsewhere");
+        self.unindex(&account, &[&session]).await;
+        let indexed = neighbour.indexed(&account).await.expect("the index can be read");
+        assert_eq!(indexed, [session], "and it is not removed there");
         let (ours, theirs) = (fresh_id(), fresh_id());
         self.create(self.store, &ours).await;
         self.create(neighbour, &theirs).await;
@@ -219,17 +222,20 @@ impl Subject<'_> {
         }
     }
 
-    async fn note(&self, account: &str, session: &NotedSession, keep: Duration) {
-        self.store.note(account, session, keep).await.expect("note");
+    async fn index(&self, account: &str, session: &IndexedSession, keep: Duration) {
+        self.store.index(account, session, keep).await.expect("indexing succeeds");
     }
 
-    async fn noted(&self, account: &str) -> Vec<NotedSession> {
-        self.store.noted(account).await.expect("noted")
+    async fn indexed(&self, account: &str) -> Vec<IndexedSession> {
+        self.store.indexed(account).await.expect("the index can be read")
     }
 
-    async fn forget(&self, account: &str, sessions: &[&NotedSession]) {
+    async fn unindex(&self, account: &str, sessions: &[&IndexedSession]) {
         let ids: Vec<_> = sessions.iter().map(|session| session.id.clone()).collect();
-        self.store.forget(account, &ids).await.expect("forgetting succeeds, noted or not");
+        self.store
+            .unindex(account, &ids)
+            .await
+            .expect("removing an entry succeeds, whether there is one or not");
     }
 
     /// Makes a session whose value names it.
@@ -257,9 +263,9 @@ fn fresh_account() -> String {
     fresh_id().as_str().to_owned()
 }
 
-fn noted_of(id: &SessionId) -> NotedSession {
+fn indexed_of(id: &SessionId) -> IndexedSession {
     let at_ms = 1_750_000_000_000;
-    NotedSession {
+    IndexedSession {
         id: id.clone(),
         created_ms: at_ms,
         last_seen_ms: at_ms + 1,

@@ -11,7 +11,7 @@ use super::commands::milliseconds;
 use super::{RedisStore, unexpected};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
-use crate::store::{AccountStore, NotedSession, Visit};
+use crate::store::{AccountStore, IndexedSession, Visit};
 
 /// The field of a session's time of creation begins with this, the field of the rest with the other:
 /// so that the one can stay while the other is written again.
@@ -31,13 +31,13 @@ struct Seen {
 
 #[async_trait]
 impl AccountStore for RedisStore {
-    async fn note(
+    async fn index(
         &self,
         account: &str,
-        session: &NotedSession,
+        session: &IndexedSession,
         keep: Duration,
     ) -> Result<(), Error> {
-        let NotedSession { id, created_ms, last_seen_ms, device, address } = session;
+        let IndexedSession { id, created_ms, last_seen_ms, device, address } = session;
         let seen = Seen { at: *last_seen_ms, device: device.clone(), address: address.clone() };
         let seen =
             serde_json::to_vec(&seen).map_err(|cause| Error::new(ErrorKind::Store, cause))?;
@@ -52,11 +52,11 @@ impl AccountStore for RedisStore {
             keep.as_bytes(),
         ];
         let key = self.account_key(account);
-        self.client.run(&self.scripts.note, &[key.as_bytes()], &arguments).await?;
+        self.client.run(&self.scripts.index, &[key.as_bytes()], &arguments).await?;
         Ok(())
     }
 
-    async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+    async fn indexed(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         let key = self.account_key(account);
         let Reply::Array(fields) = self.client.call(&[b"HGETALL", key.as_bytes()]).await? else {
             return Err(unexpected("HGETALL", &Reply::Nil));
@@ -66,18 +66,18 @@ impl AccountStore for RedisStore {
             texts.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
         let created =
             fields.iter().filter_map(|(field, at)| Some((field.strip_prefix(CREATED)?, at)));
-        let noted = created.map(|(id, created)| {
+        let indexed = created.map(|(id, created)| {
             let seen = fields.get(format!("{SEEN}{id}").as_str());
             let seen = seen.and_then(|json| serde_json::from_str(json).ok());
             let created_ms = created.parse().unwrap_or_default();
             let unknown = Seen { at: created_ms, device: String::new(), address: String::new() };
             let Seen { at: last_seen_ms, device, address } = seen.unwrap_or(unknown);
-            NotedSession { id: SessionId::from(id), created_ms, last_seen_ms, device, address }
+            IndexedSession { id: SessionId::from(id), created_ms, last_seen_ms, device, address }
         });
-        Ok(noted.collect())
+        Ok(indexed.collect())
     }
 
-    async fn forget(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
+    async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
         let key = self.account_key(account);
         let fields: Vec<String> = ids
             .iter()

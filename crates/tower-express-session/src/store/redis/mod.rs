@@ -61,7 +61,7 @@ struct Scripts {
     create: Script,
     update: Script,
     touch: Script,
-    note: Script,
+    index: Script,
 }
 
 impl RedisStore {
@@ -84,7 +84,7 @@ impl RedisStore {
             create: Script::new(include_str!("scripts/create.lua")),
             update: Script::new(include_str!("scripts/update.lua")),
             touch: Script::new(include_str!("scripts/touch.lua")),
-            note: Script::new(include_str!("scripts/note.lua")),
+            index: Script::new(include_str!("scripts/index.lua")),
         };
         Self {
             client,

@@ -9,7 +9,7 @@ use sqlite_writer::rusqlite::{self, Connection, Row, params};
 use super::{SqliteStore, milliseconds};
 use crate::error::Error;
 use crate::id::SessionId;
-use crate::store::{AccountStore, NotedSession, Visit};
+use crate::store::{AccountStore, IndexedSession, Visit};
 
 /// So many sessions are read at a time when all are looked through: between two readings others have
 /// their turn.
@@ -31,10 +31,10 @@ pub(super) const SCHEMA: &str = "
 
 #[async_trait]
 impl AccountStore for SqliteStore {
-    async fn note(
+    async fn index(
         &self,
         account: &str,
-        session: &NotedSession,
+        session: &IndexedSession,
         keep: Duration,
     ) -> Result<(), Error> {
         let (account, session, now_ms) =
@@ -49,20 +49,20 @@ impl AccountStore for SqliteStore {
             .map_err(Error::from)
     }
 
-    async fn noted(&self, account: &str) -> Result<Vec<NotedSession>, Error> {
+    async fn indexed(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         let (account, now_ms) = (self.named(account), self.moment().now_ms);
         self.database
             .read(move |connection| {
                 let sql = "SELECT session_id, created_ms, last_seen_ms, device, address
                            FROM noted_sessions WHERE account = ?1 AND keep_until_ms > ?2";
                 let mut statement = connection.prepare_cached(sql)?;
-                statement.query_map(params![account, now_ms], noted)?.collect()
+                statement.query_map(params![account, now_ms], session)?.collect()
             })
             .await
             .map_err(Error::from)
     }
 
-    async fn forget(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
+    async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
         let (account, ids) = (self.named(account), ids.to_vec());
         self.database
             .write(move |connection| {
@@ -103,7 +103,7 @@ impl SqliteStore {
 fn insert(
     connection: &Connection,
     account: &str,
-    session: &NotedSession,
+    session: &IndexedSession,
     keep_until_ms: i64,
 ) -> rusqlite::Result<()> {
     // A session that is to be kept for a shorter time than the others stays with them.
@@ -131,9 +131,9 @@ fn drop_old(connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([now_ms]).map(drop)
 }
 
-fn noted(row: &Row<'_>) -> rusqlite::Result<NotedSession> {
+fn session(row: &Row<'_>) -> rusqlite::Result<IndexedSession> {
     let unsigned = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.unsigned_abs());
-    Ok(NotedSession {
+    Ok(IndexedSession {
         id: SessionId::from(row.get_ref(0)?.as_str()?),
         created_ms: unsigned(1)?,
         last_seen_ms: unsigned(2)?,
