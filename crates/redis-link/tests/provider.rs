@@ -1,8 +1,6 @@
 //! The library leaves the process's crypto provider alone. A program of its own: no other test may
 //! install one meanwhile.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use redis_link::{Client, ErrorKind, Obstacle};
 use rustls::crypto::{CryptoProvider, ring};
 use testkit::RedisServer;
