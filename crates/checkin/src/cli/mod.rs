@@ -126,7 +126,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     telemetry::init(&cli.common, cli.command.log_stream());
     environment::warn_of_unknown(&Cli::command(), std::env::vars_os());
-    // HTTP clients use the cryptography that the Redis client uses. An error means that it is set.
+    // The cryptography of TLS, to Redis and to HTTP services: no library chooses one. An error means
+    // that it is chosen already.
     drop(rustls::crypto::ring::default_provider().install_default());
     let ran = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

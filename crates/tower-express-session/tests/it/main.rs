@@ -9,6 +9,7 @@ mod away;
 mod backend;
 mod cached;
 mod cookies;
+mod engine_errors;
 mod examples;
 mod express_interop;
 mod middleware;

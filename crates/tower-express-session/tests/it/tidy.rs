@@ -46,6 +46,72 @@ fn a_forbidden_import_is_found() {
     assert!(breaches("policy", "#[cfg(test)]\nmod tests {\n    use tokio::spawn;\n}").is_empty());
 }
 
+/// The crates that the stores stand on.
+const ENGINES: [&str; 3] = ["outage-log", "redis-link", "sqlite-writer"];
+
+const MAX_LINES: usize = 400;
+
+#[test]
+fn the_engines_files_are_short_and_import_in_one_direction() {
+    for engine in ENGINES {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(engine).join("src");
+        let modules = sources(&source, "");
+        assert_eq!(circle(&modules), None, "{engine}");
+        for (module, text) in modules.iter().filter(|(module, _)| !module.ends_with("tests")) {
+            let lines = code(text).lines().count();
+            assert!(lines <= MAX_LINES, "{engine}: {module} has {lines} lines");
+        }
+    }
+}
+
+#[test]
+fn a_circle_is_found() {
+    let circle_of = |files: &[(&str, &str)]| {
+        let files = files.iter().map(|(module, text)| (module.to_string(), text.to_string()));
+        circle(&files.collect::<Vec<_>>())
+    };
+    let (a, c) = (("a", "use crate::b::c::{self, X};"), ("b::c", "use crate::d;\nuse super::e;"));
+    assert_eq!(circle_of(&[a, c, ("d", "use std::a;")]), None);
+    let found = circle_of(&[a, c, ("d", "fn f() { crate::a::f() }")]);
+    assert_eq!(found.as_deref(), Some("a → b::c → d → a"));
+    assert!(circle_of(&[("a", "use self::b::X;"), ("a::b", "use super::Y;")]).is_some());
+}
+
+/// A circle among the imports of these modules, if there is one. The root is left out: it names all.
+fn circle(modules: &[(String, String)]) -> Option<String> {
+    let names: Vec<&str> = modules.iter().map(|(module, _)| &**module).collect();
+    let target = |path: &String| {
+        let path = path.strip_prefix("crate::")?;
+        let within = names.iter().filter(|name| starts_with(path, name));
+        within.copied().max_by_key(|name| name.len())
+    };
+    let imports = |module: &str| {
+        let (_, text) = modules.iter().find(|(name, _)| name == module).unwrap();
+        let targets: BTreeSet<&str> = paths(module, text).iter().filter_map(target).collect();
+        targets.into_iter().filter(|target| *target != module).collect::<Vec<_>>()
+    };
+    let mut done = BTreeSet::new();
+    names.iter().find_map(|name| walk(name, &imports, &mut Vec::new(), &mut done))
+}
+
+fn walk<'a>(
+    module: &'a str,
+    imports: &impl Fn(&str) -> Vec<&'a str>,
+    way: &mut Vec<&'a str>,
+    done: &mut BTreeSet<&'a str>,
+) -> Option<String> {
+    if let Some(start) = way.iter().position(|name| *name == module) {
+        return Some([&way[start..], &[module]].concat().join(" → "));
+    }
+    if !done.insert(module) {
+        return None;
+    }
+    way.push(module);
+    let found = imports(module).into_iter().find_map(|next| walk(next, imports, way, done));
+    way.pop();
+    found
+}
+
 fn breaches(module: &str, source: &str) -> Vec<String> {
     let (may_use, never) = match module {
         _ if starts_with(module, "store") => (STORES_MAY_USE, ""),
@@ -81,9 +147,14 @@ fn sources(dir: &Path, module: &str) -> Vec<(String, String)> {
     entries.into_iter().flat_map(read).collect()
 }
 
+/// A module's code without its inline tests.
+fn code(source: &str) -> &str {
+    source.split("#[cfg(test)]\nmod tests {").next().unwrap()
+}
+
 /// The paths in a module's code, those of `use` items in full; its inline tests left out.
 fn paths(module: &str, source: &str) -> BTreeSet<String> {
-    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let code = code(source);
     let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
     let code: String = lines.flat_map(|line| [line, "\n"]).collect();
     let items = format!("\n{code}").replace("\npub use ", "\nuse ").replace(") use ", "\nuse ");
