@@ -32,7 +32,7 @@ async fn of_redis() {
 async fn of_sqlite() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(directory.path().join("sessions.db")).unwrap();
-    let store = SqliteStore::open(database.clone()).await.unwrap();
+    let store = SqliteStore::new(database.clone()).await.unwrap();
     let row =
         "INSERT INTO sessions VALUES ('id', x'00', unixepoch() * 2000, unixepoch() * 1000, NULL)";
     database.write(move |connection| connection.execute(row, [])).await.unwrap();
