@@ -12,11 +12,11 @@ use axum::Router;
 use axum::response::Response;
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
+use tower_express_session::store::AccountStore;
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{
-    AccountSessions, AccountStore, Error as SessionError, Secrets, SessionLayer,
-    SessionLayerBuilder,
+    AccountSessions, Error as SessionError, Secrets, SessionLayer, SessionLayerBuilder,
 };
 use utoipa_axum::router::OpenApiRouter;
 

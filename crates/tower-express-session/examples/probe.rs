@@ -21,11 +21,12 @@ use serde::Deserialize;
 use serde_bytes::ByteBuf;
 use serde_json::value::RawValue;
 use sqlite_writer::Database;
+use tower_express_session::raw::Unset;
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{
     CookieOptions, ErrorKind, LazySession, MemoryStore, Session, SessionLayer, SessionLayerBuilder,
-    Store, Unset,
+    Store,
 };
 
 #[tokio::main]

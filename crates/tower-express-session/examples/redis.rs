@@ -29,10 +29,9 @@ use axum::middleware::map_request;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tower_express_session::request::ClientAddress;
 use tower_express_session::store::redis::RedisStore;
-use tower_express_session::{
-    AccountSessions, ClientAddress, Error, FreshSession, Session, SessionLayer,
-};
+use tower_express_session::{AccountSessions, Error, FreshSession, Session, SessionLayer};
 
 /// A real service checks a password first.
 async fn login(session: Session, Path(name): Path<String>) -> Result<String, Error> {

@@ -145,7 +145,7 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     }
 
     /// Sets what happens to the stored session when a handler
-    /// [unsets](crate::RawSession::unset) it: the option `unset`. Default: [`Unset::Keep`].
+    /// [unsets](crate::raw::RawSession::unset) it: the option `unset`. Default: [`Unset::Keep`].
     pub fn unset(self, unset: Unset) -> Self {
         self.with(|options| options.unset = unset)
     }

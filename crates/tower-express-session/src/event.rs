@@ -2,10 +2,10 @@
 
 use crate::error::ErrorKind;
 
-/// Something that happened to a session, told to
-/// [`SessionLayer::on_event`](crate::SessionLayer::on_event).
+/// Something that happened to a session, for
+/// [`on_event`](crate::SessionLayerBuilder::on_event).
 ///
-/// There is nothing in it that names a session or a person, so that it can be counted as it is.
+/// It identifies neither a session nor a person, so that it can be counted as it is.
 ///
 /// ```
 /// use tower_express_session::{ErrorKind, Event};
@@ -24,23 +24,22 @@ use crate::error::ErrorKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A session was found.
+    /// A session was loaded.
     Loaded,
-    /// A good signature on an id that the store does not know: its session is over, or somebody
-    /// tries old cookies.
+    /// A validly signed id is not in the store: its session has ended, or somebody tries old cookies.
     Unknown,
-    /// A stored value is no session. The visitor got a new one.
+    /// A stored value is not a session. The visitor got a new one.
     Corrupt,
     /// A new session was stored.
     Created,
     /// A session was stored again.
     Updated {
-        /// How often it was merged with what others wrote at the same time.
+        /// How many times it was merged with what others wrote at the same time.
         merges: u32,
     },
     /// A session's time was started again.
     Touched,
-    /// A session was ended.
+    /// A session was deleted.
     Destroyed,
     /// A session had ended elsewhere while a request was using it.
     Gone,

@@ -29,7 +29,7 @@
 //! | choose a store, or write one | [`store`] |
 //! | keep a WebSocket's session | [`DetachedSession`] |
 //! | handle errors | [`Error`], [`ErrorKind`], [`SessionLayerBuilder::on_failure`] |
-//! | match an Express service exactly | [`RawSession`], [`SessionLayerBuilder::strict`] |
+//! | match an Express service exactly | [`raw`], [`SessionLayerBuilder::strict`] |
 //!
 //! # Features
 //!
@@ -47,24 +47,25 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]
 
-mod accounts;
+pub mod accounts;
+pub mod key;
+pub mod raw;
+pub mod request;
+pub mod service;
+pub mod store;
+
 mod builder;
-mod cookie;
 mod cookie_options;
 mod detached;
 mod error;
 mod event;
-mod failure;
 mod id;
-mod key;
 mod layer;
 mod lazy;
 mod login;
 mod options;
-mod raw;
 mod session;
 mod signature;
-pub mod store;
 
 mod active;
 #[cfg(feature = "axum")]
@@ -72,13 +73,13 @@ mod axum;
 mod browser;
 mod commit;
 mod context;
+mod cookie;
+mod failure;
 mod header;
 mod js;
 mod merge;
 mod policy;
 mod record;
-mod request;
-mod service;
 mod state;
 mod timestamp;
 
@@ -88,25 +89,23 @@ pub mod fuzzing;
 
 #[cfg(feature = "axum")]
 pub use self::axum::FreshSession;
-pub use accounts::{AccountOptions, AccountSession, AccountSessions};
+#[doc(inline)]
+pub use accounts::AccountSessions;
 pub use builder::SessionLayerBuilder;
-pub use cookie::Cookie;
 pub use cookie_options::{CookieOptions, Priority, SameSite, Secure};
 pub use detached::DetachedSession;
 pub use error::{ConfigError, Error, ErrorKind};
 pub use event::Event;
-pub use failure::{EmptyResponse, OnFailure};
 pub use id::SessionId;
-pub use key::{AttributeKey, AttributeName, Key};
+#[doc(inline)]
+pub use key::Key;
 pub use layer::SessionLayer;
 pub use lazy::LazySession;
-pub use options::{Unset, WhenUnavailable};
-pub use raw::RawSession;
-pub use request::{ClientAddress, SecureTransport};
-pub use service::{ResponseFuture, SessionService};
+pub use options::WhenUnavailable;
 pub use session::Session;
 pub use signature::Secrets;
-pub use store::{AccountStore, MemoryStore, Store};
+#[doc(inline)]
+pub use store::{MemoryStore, Store};
 
 #[doc = include_str!("../docs/tutorial.md")]
 pub mod tutorial {

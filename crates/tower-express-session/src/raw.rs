@@ -1,12 +1,15 @@
-//! A session as an Express service sees it, for programs that need exactly that.
+//! A session as an Express service sees it, for programs that need exactly that:
+//! [`Session::raw`](crate::Session::raw).
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::active::ActiveSession;
-use crate::cookie::{Cookie, Slot};
+pub use crate::cookie::Cookie;
+use crate::cookie::Slot;
 use crate::error::{Error, ErrorKind};
 use crate::js;
+pub use crate::options::Unset;
 use crate::state::Ending;
 use crate::timestamp::{self, now_ms};
 

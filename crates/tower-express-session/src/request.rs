@@ -1,4 +1,4 @@
-//! Reads from a request what matters for its session.
+//! What a request says about its session, and the extensions with which an application says more.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ const MAX_COOKIES: usize = 8;
 ///
 /// ```
 /// use axum::extract::Request;
-/// use tower_express_session::SecureTransport;
+/// use tower_express_session::request::SecureTransport;
 ///
 /// /// For `axum::middleware::map_request`, around the session layer.
 /// async fn mark_tls(mut request: Request) -> Request {
@@ -43,7 +43,7 @@ pub struct SecureTransport;
 /// ```
 /// use std::net::SocketAddr;
 /// use axum::extract::{ConnectInfo, Request};
-/// use tower_express_session::ClientAddress;
+/// use tower_express_session::request::ClientAddress;
 ///
 /// /// For `axum::middleware::map_request`, around the session layer, without a proxy in front.
 /// async fn add_address(mut request: Request) -> Request {

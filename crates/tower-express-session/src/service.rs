@@ -1,4 +1,5 @@
-//! The middleware: finds the session, calls the inner service, stores what changed.
+//! The middleware: finds the session, calls the inner service, stores what changed. Most applications name
+//! none of its types.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +13,8 @@ use tower_service::Service;
 use crate::commit::commit;
 use crate::context::{Context, Shared};
 use crate::error::Error;
-use crate::failure::{EmptyResponse, Failure, OnFailure};
+use crate::failure::Failure;
+pub use crate::failure::{EmptyResponse, OnFailure};
 use crate::lazy::LazySession;
 use crate::options::Unset;
 use crate::request::RequestFacts;

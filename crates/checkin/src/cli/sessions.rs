@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
-use tower_express_session::AccountSession;
+use tower_express_session::accounts::AccountSession;
 
 use super::account::Account;
 use super::one_shot::on_store;

@@ -133,7 +133,7 @@ async fn receive(
     extensions.insert(origin::CrossSite(is_cross_site));
     extensions.insert(address);
     if let Some(address) = address {
-        extensions.insert(tower_express_session::ClientAddress(address.ip()));
+        extensions.insert(tower_express_session::request::ClientAddress(address.ip()));
     }
     next.run(request).await
 }

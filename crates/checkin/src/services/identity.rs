@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
-use tower_express_session::{AccountOptions, Session, SessionId};
+use tower_express_session::accounts::AccountOptions;
+use tower_express_session::{Session, SessionId};
 
 use crate::domain::{Email, UserId};
 use crate::http::ApiError;

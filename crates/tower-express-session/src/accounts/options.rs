@@ -14,7 +14,8 @@ const MAX_ACCOUNT_BYTES: usize = 512;
 /// [`account_sessions`](crate::SessionLayerBuilder::account_sessions).
 ///
 /// ```
-/// use tower_express_session::{AccountOptions, MemoryStore, SessionLayer};
+/// use tower_express_session::accounts::AccountOptions;
+/// use tower_express_session::{MemoryStore, SessionLayer};
 ///
 /// let layer = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"])
 ///     .account_sessions(AccountOptions::new("user").max_sessions(3))
@@ -49,7 +50,7 @@ impl AccountOptions {
     /// [`AccountSessions`](crate::AccountSessions) take names as it returns them.
     ///
     /// ```
-    /// # use tower_express_session::AccountOptions;
+    /// # use tower_express_session::accounts::AccountOptions;
     /// // Passport stores an object: {"user":7}
     /// let options = AccountOptions::new("passport").named_by(|json| {
     ///     let passport: serde_json::Value = serde_json::from_str(json).ok()?;

@@ -59,7 +59,7 @@ pub struct AccountSession {
     pub last_seen_ms: u64,
     /// The browser or program: the User-Agent header, at most 256 characters; empty if unknown.
     pub device: String,
-    /// The network address, if the application adds [`ClientAddress`](crate::ClientAddress) to requests;
+    /// The network address, if the application adds [`ClientAddress`](crate::request::ClientAddress) to requests;
     /// otherwise empty.
     pub address: String,
 }

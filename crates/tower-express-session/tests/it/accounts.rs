@@ -8,9 +8,9 @@ use axum::http::Request;
 use axum::http::header::{COOKIE, USER_AGENT};
 use bytes::Bytes;
 use testkit::RedisServer;
-use tower_express_session::{
-    AccountOptions, AccountSessions, ClientAddress, SessionId, SessionLayer, Store,
-};
+use tower_express_session::accounts::AccountOptions;
+use tower_express_session::request::ClientAddress;
+use tower_express_session::{AccountSessions, SessionId, SessionLayer, Store};
 
 use crate::app::{SECRET, cookie_pair, id_in, routes, send, text, until, visit};
 use crate::backend::{self, Backend};

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
 use testkit::RedisServer;
+use tower_express_session::MemoryStore;
+use tower_express_session::store::AccountStore;
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
-use tower_express_session::{AccountStore, MemoryStore};
 
 pub(crate) const PREFIX: &str = "app:sess:";
 const NEIGHBOURS_PREFIX: &str = "other:sess:";

@@ -6,7 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use axum::http::header::COOKIE;
 use axum::http::{Request, StatusCode};
 use testkit::signature::{encode, sign};
-use tower_express_session::{CookieOptions, Priority, SameSite, Secrets, Secure, SecureTransport};
+use tower_express_session::request::SecureTransport;
+use tower_express_session::{CookieOptions, Priority, SameSite, Secrets, Secure};
 
 use crate::app::{app, app_with, cookie_pair, set_cookie, signed_value, text};
 

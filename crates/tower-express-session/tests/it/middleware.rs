@@ -10,10 +10,13 @@ use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use bytes::Bytes;
 use tower::ServiceExt;
+use tower_express_session::accounts::AccountOptions;
+use tower_express_session::raw::Unset;
+use tower_express_session::request::SecureTransport;
 use tower_express_session::store::Freshness;
 use tower_express_session::{
-    AccountOptions, CookieOptions, Error, ErrorKind, LazySession, MemoryStore, SameSite, Secure,
-    SecureTransport, Session, SessionLayer, Store, Unset,
+    CookieOptions, Error, ErrorKind, LazySession, MemoryStore, SameSite, Secure, Session,
+    SessionLayer, Store,
 };
 
 use crate::app::{CLEARED, SECRET, app, cookie_pair, id_in, set_cookie, text};

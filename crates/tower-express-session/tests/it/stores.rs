@@ -8,11 +8,12 @@ use crate::backend::patient;
 use bytes::Bytes;
 use sqlite_writer::{Database, rusqlite};
 use testkit::{RedisCluster, RedisServer};
+use tower_express_session::store::AccountStore;
 use tower_express_session::store::conformance::{self, Subject};
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::store::{Created, Freshness, Updated};
-use tower_express_session::{AccountStore, ErrorKind, MemoryStore, SessionId, Store};
+use tower_express_session::{ErrorKind, MemoryStore, SessionId, Store};
 
 const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(320);
 

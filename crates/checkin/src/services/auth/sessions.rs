@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
-use tower_express_session::{AccountSession, Session};
+use tower_express_session::Session;
+use tower_express_session::accounts::AccountSession;
 use utoipa::ToSchema;
 
 use super::{Auth, SessionResult};

@@ -70,7 +70,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the address is malformed or needs a feature that is off; the source says
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the address is malformed or needs a feature that is off; the source says
     /// which.
     pub fn open(url: &str) -> Result<Self, Error> {
         Ok(Self::new(Client::open(url)?))
