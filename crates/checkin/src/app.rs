@@ -4,12 +4,13 @@ mod embedded;
 
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
 use axum::response::Response;
+use futures_util::future::join_all;
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
 use tower_express_session::store::AccountStore;
@@ -81,6 +82,8 @@ pub struct App {
     proxy: Proxy,
     /// What goes on when its request has ended.
     tasks: Tasks,
+    /// The session layers that are served, to be shut down at the end.
+    layers: Arc<Mutex<Vec<SessionLayer<OnFailure>>>>,
     store: StoreUrl,
     readiness: Readiness,
     /// What a service logs when it starts.
@@ -195,6 +198,7 @@ impl App {
                 },
             },
             tasks: Tasks::new(),
+            layers: Arc::default(),
             store: config.store.clone(),
             readiness: Readiness::unchecked(),
             warnings: session_secret::warnings(config),
@@ -290,7 +294,31 @@ impl App {
 
     /// Waits a moment for work that outlived its request, after the services have stopped.
     pub async fn finish(&self) {
-        self.tasks.finish(FINISH).await;
+        let layers = std::mem::take(&mut *self.layers());
+        let shut_down = join_all(layers.iter().map(SessionLayer::shut_down));
+        let shut_down = tokio::time::timeout(FINISH, shut_down);
+        let (shut_down, ()) = tokio::join!(shut_down, self.tasks.finish(FINISH));
+        if shut_down.is_err() {
+            tracing::warn!("stopped while sessions were still being touched");
+        }
+    }
+
+    fn layers(&self) -> MutexGuard<'_, Vec<SessionLayer<OnFailure>>> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The routes of services, each behind its session layer.
+    fn routes(
+        &self,
+        metrics: &Metrics,
+        services: &[&Service],
+        first: OpenApiRouter,
+    ) -> OpenApiRouter {
+        services.iter().fold(first, |routes, service| {
+            let (added, layer) = service.counted_by(metrics);
+            self.layers().extend(layer);
+            routes.merge(added)
+        })
     }
 
     /// The authentication service.
@@ -340,15 +368,15 @@ impl App {
     /// The routes of these services on one port, whose metrics have this name.
     pub fn port(&self, name: &'static str, services: &[&Service]) -> Router {
         let stack = self.stack(Metrics::new(name));
-        let routes = services.iter().map(|service| service.counted_by(&stack.metrics));
-        stack.around(routes.fold(OpenApiRouter::new(), OpenApiRouter::merge))
+        let routes = self.routes(&stack.metrics, services, OpenApiRouter::new());
+        stack.around(routes)
     }
 
     /// The console's port: the routes of these services, and `/` for people.
     pub fn console_port(&self, services: &[&Service]) -> Router {
         let stack = self.stack(Metrics::new("console"));
-        let routes = services.iter().map(|service| service.counted_by(&stack.metrics));
-        stack.around(routes.fold(front_door(), OpenApiRouter::merge))
+        let routes = self.routes(&stack.metrics, services, front_door());
+        stack.around(routes)
     }
 
     /// The port of a processor, which has no routes but the probes and its own metrics.
@@ -384,16 +412,13 @@ type Sessions = SessionLayerBuilder<Arc<dyn AccountStore>, OnFailure>;
 type OnFailure = fn(&SessionError) -> Response;
 
 impl Service {
-    /// The routes behind their session layer, which counts what happens to sessions.
-    fn counted_by(&self, metrics: &Metrics) -> OpenApiRouter {
+    /// The routes behind their session layer, which counts what happens to sessions, and that layer.
+    fn counted_by(&self, metrics: &Metrics) -> (OpenApiRouter, Option<SessionLayer<OnFailure>>) {
         let (routes, metrics) = (self.routes.clone(), metrics.clone());
-        match self.sessions.clone() {
-            Some(sessions) => {
-                let sessions = sessions.on_event(move |event| metrics.count_session_event(event));
-                routes.layer(sessions.build().expect("the options were checked with the store"))
-            }
-            None => routes,
-        }
+        let Some(sessions) = self.sessions.clone() else { return (routes, None) };
+        let sessions = sessions.on_event(move |event| metrics.count_session_event(event));
+        let layer = sessions.build().expect("the options were checked when the store was opened");
+        (routes.layer(layer.clone()), Some(layer))
     }
 }
 

@@ -234,12 +234,5 @@ impl Seen<'_> {
 }
 
 fn found_now(id: &SessionId) -> IndexedSession {
-    let now_ms = now_ms() as u64;
-    IndexedSession {
-        id: id.clone(),
-        created_ms: now_ms,
-        last_seen_ms: now_ms,
-        device: String::new(),
-        address: String::new(),
-    }
+    IndexedSession::new(id.clone(), now_ms() as u64)
 }

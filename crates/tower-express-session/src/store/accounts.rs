@@ -75,6 +75,7 @@ pub type Visit<'a> = dyn FnMut(SessionId, Bytes) + Send + 'a;
 
 /// A session in the index of its account.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IndexedSession {
     /// The session.
     pub id: SessionId,
@@ -86,4 +87,14 @@ pub struct IndexedSession {
     pub device: String,
     /// The network address; empty if unknown.
     pub address: String,
+}
+
+impl IndexedSession {
+    /// Returns an entry for a session that was created and last used at this time, in milliseconds since
+    /// 1970, from an unknown device and address.
+    #[must_use]
+    pub fn new(id: SessionId, created_ms: u64) -> Self {
+        let (device, address) = (String::new(), String::new());
+        Self { id, created_ms, last_seen_ms: created_ms, device, address }
+    }
 }

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{AccountStore, Created, Freshness, IndexedSession, Store, Stored, Updated, Visit};
-use crate::error::Error;
+use super::{
+    AccountStore, Created, Freshness, IndexedSession, Store, Stored, Updated, Visit,
+    check_absolute_timeout,
+};
+use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 
 /// So many writes lie between two searches for sessions that are over.
@@ -209,6 +212,10 @@ impl Store for MemoryStore {
         let was_there = sessions.live(id, now).is_some();
         sessions.entries.remove(id);
         Ok(was_there)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_absolute_timeout(Some(self.absolute_timeout))
     }
 }
 

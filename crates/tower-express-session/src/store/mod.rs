@@ -138,6 +138,16 @@ pub trait Store: Debug + Send + Sync + 'static {
     }
 }
 
+/// Checks the absolute timeout of a store.
+fn check_absolute_timeout(timeout: Option<Duration>) -> Result<(), ConfigError> {
+    match timeout {
+        Some(timeout) if timeout < Duration::from_secs(1) => {
+            Err(ConfigError::option("absolute_timeout", "must be at least one second"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A shared store is a store.
 #[async_trait]
 impl<S: Store + ?Sized> Store for Arc<S> {

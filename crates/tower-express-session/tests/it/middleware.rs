@@ -14,6 +14,7 @@ use tower_express_session::accounts::AccountOptions;
 use tower_express_session::raw::Unset;
 use tower_express_session::request::SecureTransport;
 use tower_express_session::store::Freshness;
+use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::{
     CookieOptions, Error, ErrorKind, LazySession, MemoryStore, SameSite, Secure, Session,
     SessionLayer, Store,
@@ -295,6 +296,20 @@ async fn options_that_no_browser_takes_are_refused_at_the_start() {
         (layer().cookie(CookieOptions::new().domain("a;b")), "cookie.domain"),
     ] {
         assert!(layer.build().unwrap_err().to_string().starts_with(&format!("option {name}:")));
+    }
+    let store = MemoryStore::new().absolute_timeout(Duration::from_millis(999));
+    let error = SessionLayer::builder(Arc::new(store), [SECRET]).build().unwrap_err();
+    assert_eq!(error.to_string(), "option absolute_timeout: must be at least one second");
+    let redis = || RedisStore::open("redis://127.0.0.1:1").unwrap();
+    let mut hasty = CacheOptions::default();
+    hasty.heartbeat = hasty.lease;
+    for (store, name) in [
+        (redis().absolute_timeout(Duration::ZERO), "absolute_timeout"),
+        (redis().prefix("a:").account_prefix("a:b:"), "account_prefix"),
+        (redis().cached(hasty), "cached"),
+    ] {
+        let error = SessionLayer::builder(store, [SECRET]).build().unwrap_err();
+        assert!(error.to_string().starts_with(&format!("option {name}:")), "{error}");
     }
     assert!(CookieOptions::from_json(r#"{"maxAge":"1000"}"#).is_err());
     let everywhere = CookieOptions::new().same_site(SameSite::None).partitioned(true);

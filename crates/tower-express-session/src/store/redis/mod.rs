@@ -20,7 +20,7 @@ pub use cache::CacheOptions;
 use cache::Cache;
 use tracking::Tracking;
 
-use super::{Created, Freshness, Store, Stored, Updated};
+use super::{Created, Freshness, Store, Stored, Updated, check_absolute_timeout};
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 
@@ -254,6 +254,7 @@ impl Store for RedisStore {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        check_absolute_timeout(self.absolute_timeout)?;
         let options = self.cache.as_ref().map(|cache| cache.options);
         if options.is_some_and(|options| options.heartbeat * 2 > options.lease) {
             return Err(ConfigError::option(

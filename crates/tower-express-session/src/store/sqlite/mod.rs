@@ -13,8 +13,8 @@ use bytes::Bytes;
 use sqlite_writer::Database;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 
-use super::{Created, Freshness, Store, Stored, Updated};
-use crate::error::Error;
+use super::{Created, Freshness, Store, Stored, Updated, check_absolute_timeout};
+use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 
 /// So many sessions that are over are deleted along with each new one: more than are made, so that
@@ -237,6 +237,10 @@ impl Store for SqliteStore {
             })
             .await
             .map_err(Error::from)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_absolute_timeout(self.absolute_timeout)
     }
 }
 
