@@ -28,12 +28,66 @@ fn what_the_shared_example_lacks_is_named() {
 }
 
 #[tokio::test]
-async fn the_counter_counts() {
-    let (_example, url) = start("counter", "");
+async fn visitors_log_in_and_out() {
+    let (_example, url) = start("login_logout", "");
     let mut browser = Client::new(&url);
-    assert_eq!(browser.get("/").await.text(), "visit number 1\n");
-    assert_eq!(browser.get("/").await.text(), "visit number 2\n");
-    assert_eq!(Client::new(&url).get("/").await.text(), "visit number 1\n");
+    assert_eq!(post(&mut browser, "/login/al/wrong").await, "wrong name or password\n");
+    assert_eq!(browser.get("/me").await.text(), "nobody\n");
+    assert_eq!(post(&mut browser, "/login/al/secret123").await, "welcome, al\n");
+    assert_eq!(browser.get("/me").await.text(), "al\n");
+    assert_eq!(Client::new(&url).get("/me").await.text(), "nobody\n");
+    assert_eq!(post(&mut browser, "/logout").await, "bye\n");
+    assert_eq!(browser.get("/me").await.text(), "nobody\n");
+}
+
+#[tokio::test]
+async fn a_flash_message_is_shown_once() {
+    let (_example, url) = start("flash_message", "");
+    let mut browser = Client::new(&url);
+    let response = browser.request(Method::POST, "/save").send().await;
+    assert_eq!((response.status, response.header("location")), (303, Some("/")));
+    assert_eq!(browser.get("/").await.text(), "Your changes are saved.\n");
+    assert_eq!(browser.get("/").await.text(), "nothing new\n");
+}
+
+#[tokio::test]
+async fn a_session_holds_types() {
+    let (_example, url) = start("typed_session", "");
+    let mut browser = Client::new(&url);
+    assert_eq!(browser.get("/me").await.status, 401);
+    assert_eq!(post(&mut browser, "/login/al").await, "welcome\n");
+    assert_eq!(browser.get("/me").await.text(), "al, in the theme Dark, visit number 1\n");
+    assert_eq!(browser.get("/me").await.text(), "al, in the theme Dark, visit number 2\n");
+}
+
+#[tokio::test]
+async fn parallel_requests_fill_one_cart() {
+    let (_example, url) = start("shopping_cart", "");
+    let mut browser = Client::new(&url);
+    assert_eq!(post(&mut browser, "/cart/tea").await, "1 in your cart\n");
+    let mut adding = tokio::task::JoinSet::new();
+    for item in 0..20 {
+        let mut browser = browser.clone();
+        adding.spawn(async move { post(&mut browser, &format!("/cart/{item}")).await });
+    }
+    adding.join_all().await;
+    assert_eq!(browser.get("/cart").await.json().as_array().unwrap().len(), 21);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_session() {
+    let (_example, url) = start("event_stream", "");
+    let mut browser = Client::new(&url);
+    assert_eq!(browser.get("/events").await.status, 500, "there is no session to watch");
+    post(&mut browser, "/login/al").await;
+    let cookie = format!("Cookie: {}", browser.jar().header().unwrap());
+    let events = format!("{url}/events");
+    let mut stream = Program::start("curl", &["-sSN", "-H", &cookie, &events], &[]);
+    tokio::task::block_in_place(|| stream.wait_for_line("data: tick 0", Duration::from_secs(30)));
+    assert!(stream.is_running());
+    post(&mut browser, "/logout").await;
+    let status = tokio::task::block_in_place(|| stream.wait(Duration::from_secs(30)));
+    assert!(status.success(), "{}", stream.text(Stream::Stderr));
 }
 
 #[tokio::test]
@@ -49,29 +103,95 @@ async fn sessions_in_sqlite_outlive_the_program() {
     let mut after = Client::new(url);
     *after.jar_mut() = browser.jar().clone();
     assert_eq!(after.get("/me").await.text(), "al\n");
-    assert_eq!(post(&mut after, "/logout").await, "bye\n");
-    assert_eq!(after.get("/me").await.text(), "nobody\n");
 }
 
 #[tokio::test]
-async fn an_accounts_sessions_are_listed_and_ended() {
+async fn an_accounts_devices_are_listed_and_revoked() {
     let redis = RedisServer::start();
-    let (_example, url) = start("redis", &redis.url());
+    let (_example, url) = start("devices", &redis.url());
     let [mut laptop, mut phone] = [Client::new(&url), Client::new(&url)];
     for browser in [&mut laptop, &mut phone] {
         assert_eq!(post(browser, "/login/al").await, "welcome, al\n");
     }
-    let list = phone.get("/sessions").await.json();
+    let list = phone.get("/devices").await.json();
     let list = list.as_array().unwrap();
-    let of = |is_this| list.iter().find(|session| session["isThis"] == is_this).unwrap();
+    let of = |is_this| list.iter().find(|device| device["isThis"] == is_this).unwrap();
     assert_eq!((list.len(), &of(true)["address"]), (2, &"127.0.0.1".into()));
 
     let other = of(false)["handle"].as_str().unwrap();
-    assert_eq!(phone.delete(&format!("/sessions/{other}")).await.text(), "ended\n");
-    assert_eq!(laptop.get("/me").await.text(), "nobody\n");
+    let revoked = phone.delete(&format!("/devices/{other}")).await;
+    assert_eq!(revoked.text(), "1 sessions ended\n");
+    assert_eq!(laptop.delete("/devices").await.text(), "log in first\n");
     assert_eq!(post(&mut laptop, "/login/al").await, "welcome, al\n");
-    assert_eq!(post(&mut laptop, "/logout-everywhere").await, "2 sessions ended\n");
-    assert_eq!(phone.get("/me").await.text(), "nobody\n");
+    assert_eq!(laptop.delete("/devices").await.text(), "2 sessions ended\n");
+    assert_eq!(phone.delete("/devices").await.text(), "log in first\n");
+}
+
+#[test]
+fn a_store_of_ones_own_passes_the_suite() {
+    let mut example = Program::start(path("own_store"), &[] as &[&str], &[]);
+    let status = example.wait(Duration::from_secs(30));
+    assert!(status.success(), "{}", example.text(Stream::Stderr));
+    assert_eq!(example.text(Stream::Stdout), "the store keeps the contract\n");
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_is_refused() {
+    let (_example, url) = start("csrf", "");
+    let mut browser = Client::new(&url);
+    let mut from = async |site: &str, path: &str| {
+        let request = browser.request(Method::POST, path).header("sec-fetch-site", site);
+        let response = request.send().await;
+        (response.status, response.text().to_owned())
+    };
+    assert_eq!(from("same-origin", "/login/al").await, (200, "welcome, al\n".to_owned()));
+    let done = (200, "transferred by al\n".to_owned());
+    assert_eq!(from("same-origin", "/transfer").await, done);
+    assert_eq!(from("cross-site", "/transfer").await.0, 403);
+    assert!(browser.jar().get("connect.sid").is_some(), "the cookie was there all the time");
+}
+
+/// What the README promises its reader, who copies the program from it.
+#[tokio::test]
+async fn the_programs_of_the_readme_keep_their_promises() {
+    let redis = RedisServer::start();
+    let (_example, url) = start("redis", &redis.url());
+    let [mut browser, mut other] = [Client::new(&url), Client::new(&url)];
+    assert_eq!(post(&mut browser, "/cart/tea").await, "");
+    assert_eq!(post(&mut browser, "/login/al").await, "");
+    assert_eq!(browser.get("/").await.text(), "welcome, al\ncart: [\"tea\"]\n");
+    assert_eq!(browser.get("/").await.text(), "\ncart: [\"tea\"]\n");
+    let login = other.request(Method::POST, "/login/al").header("user-agent", "phone");
+    assert_eq!(login.send().await.status, 200);
+    let devices = browser.get("/devices").await;
+    assert!(devices.text().starts_with("phone\n"), "{}", devices.text());
+    assert_eq!(devices.text().lines().count(), 2);
+}
+
+#[test]
+fn the_readme_has_the_redis_example_as_it_is_run() {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let example = std::fs::read_to_string(manifest.join("examples/redis.rs")).unwrap();
+    let program = &example[example.find("use axum::").unwrap()..];
+    let readme = std::fs::read_to_string(manifest.join("README.md")).unwrap();
+    assert!(readme.contains(program), "the README shows another program than examples/redis.rs");
+    assert!(program.lines().count() < 40);
+}
+
+#[test]
+fn the_readme_lists_every_example_with_its_question() {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(manifest.join("README.md")).unwrap();
+    let examples = std::fs::read_dir(manifest.join("examples")).unwrap();
+    for path in examples.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let question = text.lines().next().unwrap().trim_start_matches("//! ");
+        let question = question.split_inclusive('?').next().unwrap();
+        let is_listed = readme.contains(&format!("`{name}`")) && readme.contains(question);
+        // `probe` is for conformance tests, and `redis` is in the README itself.
+        assert!(is_listed || ["probe", "redis"].contains(&name), "{name}: {question}");
+    }
 }
 
 /// Starts an example that serves HTTP. It runs as long as the first value is held.
