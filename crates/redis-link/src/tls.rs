@@ -1,6 +1,8 @@
 //! What TLS needs of the program.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(feature = "tls")]
+use crate::error::ErrorKind;
 
 /// Whether TLS can be spoken. The TLS library would otherwise choose a provider for the whole process,
 /// or panic.
