@@ -1,4 +1,4 @@
-//! A session at work: how it stands, and how it goes to the store.
+//! A session in use: its state, and the operations that read and write it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,20 +27,20 @@ pub(crate) struct ActiveSession {
     state: Arc<Mutex<State>>,
 }
 
-/// Whose session it is.
+/// The account of a session.
 pub(crate) struct Account {
     pub(crate) name: String,
-    /// This request gave the session to the account.
+    /// This request logged the account in.
     pub(crate) is_new: bool,
 }
 
 impl ActiveSession {
-    /// The session that a request names, or a new one.
+    /// Returns the session that a request names, or a new one.
     pub(crate) async fn open(context: &Arc<Context>, freshness: Freshness) -> Result<Self, Error> {
         Ok(Self::new(Arc::clone(context), context.open(freshness).await?))
     }
 
-    /// The stored session of this id.
+    /// Loads the stored session of this id.
     pub(crate) async fn load(context: Arc<Context>, id: SessionId) -> Result<Self, Error> {
         let loaded = context.load(&id, Freshness::Latest).await?;
         let (stored, record) = loaded.ok_or(ErrorKind::Gone)?;
@@ -118,7 +118,7 @@ impl ActiveSession {
             }
             (state.id.clone(), state.record()?.clone(), state.basis())
         };
-        // The stored date may be over, since touches do not move it. Express ends the session then.
+        // The stored date may have passed, because touches do not move it. Express ends the session then.
         if !self.context.options().strict {
             mine.cookie.touch(now_ms())?;
         }
@@ -127,7 +127,7 @@ impl ActiveSession {
                 let written = self.context.write(&id, &mine, &base, ttl, change).await;
                 written.map(|(record, written)| (record, Some(written)))
             }
-            // What is over is not kept: connect-redis destroys here, and so do we.
+            // connect-redis destroys an expired session here, and so do we.
             None => {
                 let mut record = mine.clone();
                 change(&mut record)?;
@@ -137,7 +137,7 @@ impl ActiveSession {
         };
         let mut state = self.state();
         if state.id != id {
-            // It got another id while the store was at work.
+            // It got another id while it was being saved.
             return saved.map(drop);
         }
         match saved {
@@ -160,14 +160,14 @@ impl ActiveSession {
         Ok(())
     }
 
-    /// The id of a session that has not ended in this request.
+    /// Returns the id of a session that has not ended in this request.
     pub(crate) fn live_id(&self) -> Result<SessionId, Error> {
         let state = self.state();
         state.record()?;
         Ok(state.id.clone())
     }
 
-    /// Goes on as a new session with these attributes, each with its raw JSON.
+    /// Continues as a new session with these attributes, each with its raw JSON.
     pub(crate) async fn regenerate(
         &self,
         epoch: Option<u64>,
@@ -196,7 +196,7 @@ impl ActiveSession {
         destroyed
     }
 
-    /// Goes on under a new id with the same data, what others stored meanwhile included.
+    /// Continues under a new id with the same data, including what others stored meanwhile.
     pub(crate) async fn renew(&self) -> Result<(), Error> {
         let (old, mine, basis, epoch) = {
             let state = self.state();
@@ -208,7 +208,7 @@ impl ActiveSession {
         };
         let id = self.context.options().new_id()?;
         let Basis::Stored(base) = basis else {
-            // Nobody else can have this id, so there is nothing to end.
+            // No other request can have this id, so there is nothing to end.
             self.state().rename(id);
             return Ok(());
         };
@@ -223,7 +223,7 @@ impl ActiveSession {
             self.context.write(&id, &renewed, &new, ttl, &mut |_| Ok(())).await?;
         let was_there = self.context.destroy(&old, Some(&mine.cookie)).await;
         if !matches!(was_there, Ok(true)) {
-            // It ended elsewhere meanwhile, or may go on under its old id. Two must not live on.
+            // It ended elsewhere meanwhile, or may continue under its old id. There must not be two of it.
             self.context.destroy(&id, Some(&record.cookie)).await?;
             was_there?;
             self.state().end(Ending::Gone);
@@ -236,7 +236,7 @@ impl ActiveSession {
         Ok(())
     }
 
-    /// Deletes the session from the store. It is over for this request, whatever the store answers.
+    /// Deletes the session from the store. It has ended for this request, whatever the store answers.
     pub(crate) async fn destroy(&self) -> Result<(), Error> {
         let (id, record, stored) = {
             let mut state = self.state();
@@ -270,7 +270,7 @@ impl ActiveSession {
         }
     }
 
-    /// Returns when the session has ended, wherever.
+    /// Returns when the session has ended here or elsewhere.
     pub(crate) async fn ended(&self, period: Duration) {
         let id = self.state().id.clone();
         loop {
@@ -281,12 +281,12 @@ impl ActiveSession {
         }
     }
 
-    /// A session that was never written need not be destroyed. Express asks the store even then.
+    /// Returns whether the session may be stored. Express asks the store to destroy it in any case.
     fn may_be_stored(&self, state: &State) -> bool {
         state.base.is_some() || self.context.options().strict
     }
 
-    /// Whose session it is, if the layer keeps an index of accounts.
+    /// Returns the account of the session, if the layer keeps an index of accounts.
     pub(crate) fn account(&self) -> Option<Account> {
         let accounts = self.context.accounts()?;
         let state = self.state();
@@ -294,8 +294,8 @@ impl ActiveSession {
         Some(Account { name, is_new: state.was_given(accounts.attribute()) })
     }
 
-    /// How the session stands at the end of the request; its cookie's lifetime starts again. Changes
-    /// are refused afterwards.
+    /// Returns the state of the session at the end of the request. The lifetime of its cookie starts
+    /// again, and changes are refused afterwards.
     pub(crate) fn finish(&self) -> Result<Finished, Error> {
         let mut state = self.state();
         if !self.context.options().strict {
@@ -304,12 +304,13 @@ impl ActiveSession {
         state.finish(&self.context.request, self.context.options(), now_ms())
     }
 
-    /// The cookie that the browser has of the session that the request began with.
+    /// Returns the browser's cookie of the session that the request began with.
     pub(crate) fn browser_cookie(&self) -> Option<Cookie> {
         self.state().browser_cookie().cloned()
     }
 
-    /// The same, if it would stay beside the cookie of the session as it is now.
+    /// Returns the same cookie, if the browser would keep it beside the cookie of the session as it is
+    /// now.
     pub(crate) fn left_behind(&self) -> Option<Cookie> {
         self.state().left_behind().cloned()
     }

@@ -29,7 +29,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// The session as the store itself holds it, past any cache: [`LazySession::fresh`] as an argument.
+/// The session as an argument of a handler, read past any cache: [`LazySession::fresh`].
 ///
 /// ```
 /// use tower_express_session::{Error, FreshSession};

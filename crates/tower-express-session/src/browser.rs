@@ -1,24 +1,24 @@
 //! What browsers accept: the rules of RFC 6265bis about a cookie's name and attributes.
 //!
-//! A browser drops a cookie that breaks one of them without a word, or keeps it otherwise than it
-//! was meant.
+//! A browser silently drops a cookie that breaks one of them, or keeps it with other attributes than
+//! the service meant.
 
 use std::time::Duration;
 
 use crate::cookie::{Cookie, Slot};
 use crate::header;
 
-/// The longest lifetime that browsers keep (RFC 6265bis, 5.5).
+/// The maximum lifetime that browsers keep (RFC 6265bis, 5.5).
 pub(crate) const LONGEST_LIFE: Duration = Duration::from_secs(400 * 86_400);
 
-/// The most bytes of name and value together, and of one attribute.
+/// The maximum number of bytes of name and value together, and of one attribute.
 const MAX_PAIR_BYTES: usize = 4096;
 const MAX_ATTRIBUTE_BYTES: usize = 1024;
 
 /// An option and the rule that it breaks.
 pub(crate) type Flaw = (&'static str, &'static str);
 
-/// The first rule that the name breaks, with a value of so many bytes.
+/// Returns the first rule that the name breaks; `value_bytes` is the length of the value.
 pub(crate) fn name_flaw(name: &str, value_bytes: usize) -> Option<Flaw> {
     if !header::is_token(name) {
         return Some(("name", "must be a token of RFC 7230"));
@@ -27,7 +27,7 @@ pub(crate) fn name_flaw(name: &str, value_bytes: usize) -> Option<Flaw> {
     is_long.then_some(("name", "must leave room for the value: both have 4096 bytes at most"))
 }
 
-/// The first rule that a cookie of this name breaks, as it is sent over TLS.
+/// Returns the first rule that a cookie of this name breaks, as it is sent over TLS.
 pub(crate) fn cookie_flaw(name: &str, cookie: &Cookie) -> Option<Flaw> {
     domain(&cookie.domain)
         .or_else(|| path(&cookie.path))
@@ -40,7 +40,7 @@ pub(crate) fn cookie_flaw(name: &str, cookie: &Cookie) -> Option<Flaw> {
         .or_else(|| prefix(name, cookie))
 }
 
-/// The rule that a cookie's lifetime breaks; `option` is the one that sets it.
+/// Returns the rule that a cookie's lifetime breaks; `option` is the option that sets it.
 pub(crate) fn lifetime_flaw(option: &'static str, cookie: &Cookie) -> Option<Flaw> {
     let longest_ms = LONGEST_LIFE.as_millis() as f64;
     let rule = match cookie.original_max_age {
@@ -88,7 +88,7 @@ fn same_site(slot: &Slot, is_secure: bool) -> Option<Flaw> {
     (is_none && !is_secure).then_some(("cookie.sameSite", "must not be none without secure"))
 }
 
-/// Whether a slot holds something other than a text of this form; what is falsy is not sent.
+/// Returns whether a slot holds something other than a text of this form. A falsy value is not sent.
 fn text(slot: &Slot, rule: impl Fn(&str) -> bool) -> bool {
     match slot {
         Slot::Text(text) => !rule(text),
@@ -96,7 +96,7 @@ fn text(slot: &Slot, rule: impl Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Browsers compare the prefixes of names without case, since servers may do so.
+/// Browsers compare the prefixes of names without case, because servers may do so.
 fn prefix(name: &str, cookie: &Cookie) -> Option<Flaw> {
     let name = name.to_ascii_lowercase();
     let begins = |prefix: &str| name.starts_with(prefix);

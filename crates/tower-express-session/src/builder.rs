@@ -121,6 +121,13 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     /// [`max_age`](CookieOptions::max_age), from its last use: connect-redis's option `ttl`, in whole
     /// seconds. Default: 24 hours. The [tutorial](crate::tutorial#lifetimes) has all lifetimes in one
     /// table.
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer};
+    /// # let builder = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]);
+    /// let layer = builder.ttl(std::time::Duration::from_secs(30 * 60)).build()?;
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     pub fn ttl(self, ttl: Duration) -> Self {
         self.with(|options| options.ttl = ttl)
     }
@@ -169,6 +176,13 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     /// Sets the `SameSite` attribute of cookies whose session does not set one. It is sent without
     /// being stored, so that the stored value stays the one that an Express service with the default
     /// options writes. `None` sends no attribute. Default: [`SameSite::Lax`]. The strict mode ignores it.
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer, SameSite};
+    /// # let builder = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]);
+    /// let layer = builder.same_site_on_wire(SameSite::Strict).build()?;
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     pub fn same_site_on_wire(self, same_site: impl Into<Option<SameSite>>) -> Self {
         let same_site = same_site.into();
         self.with(|options| options.same_site_on_wire = same_site)
@@ -187,6 +201,13 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     /// With an idle timeout of 30 minutes a session is touched at most every three minutes, and ends
     /// between 27 and 30 minutes after its last use. The response does not wait for the touch. If a touch
     /// fails, the next request makes it.
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer};
+    /// # let builder = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]);
+    /// let layer = builder.touch_after(0.0).build()?; // on each request
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     pub fn touch_after(self, fraction: f64) -> Self {
         self.with(|options| options.touch_after = fraction)
     }
@@ -208,6 +229,13 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
 
     /// Sets what a handler gets if its session cannot be read because the store is unavailable. Default:
     /// [`WhenUnavailable::Fail`].
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer, WhenUnavailable};
+    /// # let builder = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]);
+    /// let layer = builder.when_unavailable(WhenUnavailable::Anonymous).build()?;
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     pub fn when_unavailable(self, when_unavailable: WhenUnavailable) -> Self {
         self.with(|options| options.when_unavailable = when_unavailable)
     }
@@ -241,6 +269,13 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     /// A request with this header (empty at first) or with a bearer token that begins with `s:` neither
     /// uses nor gets a cookie. No browser sends either by itself, so such requests need no protection
     /// against cross-site forgery.
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer};
+    /// # let builder = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]);
+    /// let layer = builder.token_header(http::HeaderName::from_static("session-token")).build()?;
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     pub fn token_header(self, header: HeaderName) -> Self {
         self.with(|options| options.token_header = Some(header))
     }
@@ -329,6 +364,13 @@ impl<S: AccountStore, F> SessionLayerBuilder<S, F> {
     /// A session is indexed when a handler gives it the attribute, and again when the session is
     /// touched. The response of a login waits for it; if the store fails then, that is logged and the
     /// login stands. [`log_in`](crate::Session::log_in) stores the account in this attribute.
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer};
+    /// # let builder = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]);
+    /// let layer = builder.account_sessions("user").build()?;
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
     pub fn account_sessions(mut self, options: impl Into<AccountOptions>) -> Self {
         let options = options.into();
         let attribute = options.attribute().to_owned();

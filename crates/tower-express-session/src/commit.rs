@@ -18,12 +18,12 @@ use crate::timestamp;
 
 /// Stores what the request did to its session, and sets or clears the cookie.
 ///
-/// `status` is the response's. After a server error the changes are dropped if the application wants it
-/// so; the end of a session stands in any case.
+/// `status` is the status of the response. After a server error the changes are dropped if the layer is
+/// configured so; the end of a session stands in any case.
 ///
 /// # Errors
 ///
-/// Errors of the store; the response is worth nothing then.
+/// Errors of the store; the response must not be sent then.
 pub(crate) async fn commit(
     session: &ActiveSession,
     status: StatusCode,
@@ -41,7 +41,7 @@ pub(crate) async fn commit(
                 tracing::info!(session.id = ?id, "the session ended while a request was under way");
                 return clear_cookie(context, session.browser_cookie().as_ref(), headers);
             }
-            // Express has sent its answer by now; the error reaches nobody but the log.
+            // Express has sent its response by now, so the error is only logged.
             Err(error) if context.options().strict => {
                 error.log("session failed");
             }
@@ -116,8 +116,8 @@ fn send_cookie(context: &Context, id: &SessionId, cookie: &Cookie, headers: &mut
     }
 }
 
-/// Tells the browser to drop the cookie, if it sent one: the one that the session had, or that one
-/// would get now. Express leaves it there.
+/// Clears the browser's cookie, if it sent one: the cookie that the session had, or that a new session
+/// would get. Express leaves it there.
 fn clear_cookie(
     context: &Context,
     cookie: Option<&Cookie>,
@@ -136,7 +136,7 @@ fn clear_cookie(
         cookie.expires = Slot::Date(0.0);
         header::set_cookie(&options.name, "", &cookie)
     };
-    // A stored cookie with an attribute that cannot be sent never came to the browser.
+    // A stored cookie with an attribute that cannot be sent never reached the browser.
     let line = match cookie.map(line) {
         Some(Ok(line)) => line,
         _ => line(&context.cookie_options().make(context.request.secure, 0.0)?)?,
@@ -158,7 +158,7 @@ fn send_token(value: &str, options: &Options, headers: &mut HeaderMap) {
     forbid_caches(headers);
 }
 
-/// A cache that kept this response would hand one visitor's session to the next.
+/// A cache that stored this response would give one visitor's session to the next.
 fn forbid_caches(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

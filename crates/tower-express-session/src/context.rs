@@ -1,4 +1,5 @@
-//! What a session needs to know of its request, and how it comes from the store and goes there.
+//! The context of a session: its request and its layer, and how it is read from the store and written
+//! there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,8 @@ use crate::state::{Basis, State, Written};
 use crate::store::{Created, Freshness, Store, Stored, Updated};
 use crate::timestamp::now_ms;
 
-/// How often a save merges with what others wrote meanwhile before it gives up. With each attempt
-/// that fails, another writer's has succeeded.
+/// The maximum number of times that a save merges with what others wrote meanwhile. Whenever an attempt
+/// fails, another writer has succeeded.
 const MERGE_ATTEMPTS: u32 = 256;
 
 /// How much longer than its session a tombstone stays: longer than any request of an Express service
@@ -35,7 +36,7 @@ const TOMBSTONE_BEYOND: Duration = Duration::from_secs(3600);
 /// further ones are left to later requests.
 const MAX_TOUCHES: usize = 1024;
 
-/// What all requests of a layer share.
+/// The part of a layer that all its requests share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) options: Options,
@@ -48,14 +49,14 @@ pub(crate) struct Shared {
     tasks: TaskTracker,
 }
 
-/// What a session needs to know of its request and its layer.
+/// The request and the layer of a session.
 #[derive(Debug)]
 pub(crate) struct Context {
     shared: Arc<Shared>,
     pub(crate) request: RequestFacts,
 }
 
-/// A change that is made again on each version of a record that a save comes upon.
+/// A change that is applied again to each version of a record that a save meets.
 pub(crate) type Change<'a> = dyn FnMut(&mut Record) -> Result<(), Error> + Send + 'a;
 
 impl Shared {
@@ -68,7 +69,7 @@ impl Shared {
         Self { options, store, accounts, touches, tasks: TaskTracker::new() }
     }
 
-    /// Waits for what goes on in the background, and ends it.
+    /// Waits for background work, and ends the store's tasks.
     pub(crate) async fn shut_down(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -85,7 +86,7 @@ impl Context {
         &self.shared.options
     }
 
-    /// The session that the request names, or a new one.
+    /// Returns the session that the request names, or a new one.
     pub(crate) async fn open(&self, freshness: Freshness) -> Result<State, Error> {
         for Unsigned { id, .. } in &self.request.ids {
             match self.load(id, freshness).await {
@@ -112,17 +113,17 @@ impl Context {
         Ok(State::new(self.options().new_id()?, self.new_record()?))
     }
 
-    /// An empty session.
+    /// Returns an empty session.
     pub(crate) fn new_record(&self) -> Result<Record, Error> {
         Ok(Record::new(self.cookie_options().make(self.request.secure, now_ms())?))
     }
 
-    /// The cookie of sessions that this request makes.
+    /// Returns the cookie of sessions that this request creates.
     pub(crate) fn cookie_options(&self) -> &CookieOptions {
         self.request.cookie.as_ref().unwrap_or(&self.options().cookie)
     }
 
-    /// A stored session; nothing where there is none.
+    /// Loads a stored session; `None` if there is none.
     pub(crate) async fn load(
         &self,
         id: &SessionId,
@@ -138,13 +139,13 @@ impl Context {
         Ok(record.map(|record| (stored, record)))
     }
 
-    /// Whether the session is there, as far as a cache knows.
+    /// Returns whether the session exists, according to the cache if there is one.
     pub(crate) async fn is_stored(&self, id: &SessionId) -> Result<bool, Error> {
         Ok(self.shared.store.load(id, Freshness::Cached).await?.is_some())
     }
 
-    /// The record in a stored value. Outside the strict mode a cookie whose lifetime cannot be
-    /// started again is corrupt, too: Express fails on it at the end of the request.
+    /// Parses a stored value. Outside the strict mode a cookie whose lifetime cannot be started again is
+    /// corrupt, too: Express fails on it at the end of the request.
     fn parse(&self, value: &Bytes) -> Result<Option<Record>, Error> {
         let now_ms = now_ms();
         let record = Record::parse(value, self.options().reading(), now_ms)?;
@@ -154,7 +155,7 @@ impl Context {
         Ok(record)
     }
 
-    /// Writes `mine` with `change` made on it, merged with what others wrote since `base`, and gives
+    /// Applies `change` to `mine` and writes it, merged with what others wrote since `base`. Returns
     /// what is stored then.
     pub(crate) async fn write(
         &self,
@@ -215,7 +216,7 @@ impl Context {
         Err(ErrorKind::Conflict.into())
     }
 
-    /// Starts the time of a stored session again; false if there is none.
+    /// Starts the time of a stored session again. Returns whether there is one.
     pub(crate) async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
         let touch = self.shared.store.touch(id, ttl);
         let touch = touch.instrument(tracing::debug_span!("session.touch"));
@@ -224,8 +225,8 @@ impl Context {
         Ok(found)
     }
 
-    /// Touches a session without making its response wait. What fails is tried again by the next
-    /// request, and so is what finds no place among those under way.
+    /// Touches a session without making its response wait. If the touch fails, or too many are in
+    /// progress, the next request tries again.
     pub(crate) fn touch_behind(
         self: &Arc<Self>,
         id: &SessionId,
@@ -248,7 +249,7 @@ impl Context {
         });
     }
 
-    /// Notes a session under the account that it was given.
+    /// Indexes a session under its account.
     pub(crate) async fn index_login(&self, id: &SessionId, ttl: Duration, account: &str) {
         if let Some(accounts) = &self.shared.accounts {
             accounts.index_login(account, self.seen(id), ttl).await;
@@ -259,7 +260,7 @@ impl Context {
         self.shared.accounts.as_ref()
     }
 
-    /// Deletes a stored session and leaves a tombstone for as long as anybody may write it back. Returns
+    /// Deletes a stored session and leaves a tombstone for as long as a program may write it back. Returns
     /// whether there was one.
     pub(crate) async fn destroy(
         &self,

@@ -1,8 +1,8 @@
-//! The session's cookie as a JavaScript object: what express-session's `Cookie` holds and writes.
+//! The session's cookie as a JavaScript object, as express-session's `Cookie` holds and writes it.
 //!
 //! An Express service may leave any JSON value in any of the cookie's fields, and writes back what
 //! it found. So each field is a [`Slot`], a small JavaScript value, and the rules of the setters
-//! are those of `session/cookie.js`; the typed methods stand on top.
+//! are those of `session/cookie.js`. The typed methods build on them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -74,10 +74,10 @@ impl Slot {
     }
 }
 
-/// When the session's cookie ends and how the browser guards it.
+/// A session's cookie: its lifetime and its attributes.
 ///
-/// The typed methods cover what a Rust service needs. What an Express service stored beyond that,
-/// such as `"priority":"HIGH"` or `"expires":false`, is kept and written back.
+/// The typed methods cover what a Rust service needs. Other values that an Express service stored, such
+/// as `"priority":"HIGH"` or `"expires":false`, are kept and written back.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -127,7 +127,7 @@ impl Cookie {
         Ok(cookie)
     }
 
-    /// The `cookie` member of a stored session, as `Store.prototype.createSession` takes it up.
+    /// The `cookie` member of a stored session, as `Store.prototype.createSession` reads it.
     pub(crate) fn from_json(raw: &str, now_ms: f64) -> Result<Self, Error> {
         let fields = match Slot::from_json(raw) {
             Slot::Other(json) if json.starts_with('{') => fields(&json)?,
@@ -147,7 +147,7 @@ impl Cookie {
     }
 
     /// `cookie[name] = value`, with the setters of `expires` and `maxAge`. An unknown name is
-    /// accepted and forgotten, as it is not part of what express-session stores.
+    /// accepted and ignored, because express-session does not store it.
     pub(crate) fn assign(&mut self, name: &str, value: Slot, now_ms: f64) -> Result<(), Error> {
         match name {
             "maxAge" => return self.assign_max_age(value, now_ms),
@@ -187,13 +187,13 @@ impl Cookie {
         }
     }
 
-    /// `session.touch()`: the whole lifetime starts again now.
+    /// `session.touch()`: starts the whole lifetime again.
     pub(crate) fn touch(&mut self, now_ms: f64) -> Result<(), Error> {
         self.assign_max_age(self.original_max_age.clone(), now_ms)
     }
 
-    /// The whole seconds that a store should keep the session, as connect-redis computes them:
-    /// from `expires` if there is one, else `default`. `None`: it is over, nothing is to be kept.
+    /// Returns for how many whole seconds a store keeps the session, as connect-redis computes them:
+    /// from `expires` if there is one, otherwise `default`. `None`: the session has ended.
     pub(crate) fn time_to_live(&self, now_ms: f64, default: Duration) -> Option<Duration> {
         if !self.expires.is_truthy() {
             return Some(default);
@@ -208,7 +208,7 @@ impl Cookie {
         (seconds > 0.0).then(|| Duration::from_secs(seconds as u64))
     }
 
-    /// Appends the cookie's JSON; the order of the fields is express-session's.
+    /// Appends the cookie's JSON, with the fields in express-session's order.
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         let fields = [
             ("originalMaxAge", &self.original_max_age),
@@ -232,7 +232,8 @@ impl Cookie {
         out.extend(if separator == b'{' { &b"{}"[..] } else { b"}" });
     }
 
-    /// When the browser drops the cookie; `None` for a cookie that lives as long as the browser.
+    /// Returns when the browser drops the cookie; `None` for a cookie that lives as long as the browser
+    /// runs.
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
         match self.expires {
@@ -242,8 +243,8 @@ impl Cookie {
         }
     }
 
-    /// The lifetime that a touch starts again; `None` for a cookie that lives as long as the
-    /// browser.
+    /// Returns the lifetime that a touch starts again; `None` for a cookie that lives as long as the
+    /// browser runs.
     #[must_use]
     pub fn original_max_age(&self) -> Option<Duration> {
         match self.original_max_age {
@@ -253,7 +254,7 @@ impl Cookie {
     }
 }
 
-/// The members of the stored cookie object, in their order. A name that is no UTF-8 is none of ours.
+/// The members of the stored cookie object, in their order. A name that is not UTF-8 is ignored.
 fn fields(json: &str) -> Result<IndexMap<String, Slot>, Error> {
     let members = js::read_members(json).map_err(|cause| Error::new(ErrorKind::Corrupt, cause))?;
     let known = members

@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 use crate::cookie::{Cookie, Slot};
 use crate::error::{ConfigError, Error};
 
-/// How important the cookie is to a browser that has too many; of Chromium's making.
+/// The order in which a browser that has too many cookies drops them; an extension of Chromium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Priority {
     /// Dropped first.
     Low,
-    /// Where nothing is said.
+    /// The default of browsers.
     Medium,
     /// Dropped last.
     High,
@@ -24,13 +24,13 @@ pub enum Priority {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// Never.
+    /// The browser never sends it.
     Strict,
-    /// When a person follows a link.
+    /// The browser sends it when a person follows a link.
     Lax,
-    /// Always; browsers ask for [`Secure`] with it.
+    /// The browser always sends it. Browsers require [`Secure`] with it.
     None,
-    /// `None` over TLS, `Lax` otherwise; decided when a session is made, and stored in it.
+    /// `None` over TLS, `Lax` otherwise. It is decided when a session is created, and stored in it.
     Auto,
 }
 
@@ -38,18 +38,17 @@ pub enum SameSite {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Secure {
-    /// Also without TLS.
+    /// The browser sends it also without TLS.
     No,
-    /// Over TLS only. A request that did not come over TLS gets no cookie at all.
+    /// The browser sends it over TLS only. A request that did not come over TLS gets no cookie at all.
     Yes,
-    /// As the request that made the session came; stored in the session.
+    /// Over TLS only, if the request that created the session came over TLS. It is stored in the session.
     Auto,
 }
 
-/// The cookie of a new session; express-session's option `cookie`, a method for each member.
+/// The cookie of new sessions: express-session's option `cookie`, with a method for each member.
 ///
-/// It is written into each session that is made, and goes with it: other options do not change
-/// sessions that are there already.
+/// It is stored in each new session. Other options do not change the sessions that exist already.
 ///
 /// ```
 /// use std::time::Duration;
@@ -64,44 +63,51 @@ pub enum Secure {
 pub struct CookieOptions(IndexMap<String, Slot>);
 
 impl CookieOptions {
-    /// The defaults: `Path=/; HttpOnly`, for as long as the browser runs.
+    /// Returns the defaults: `Path=/; HttpOnly`, for as long as the browser runs.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How long the cookie lives, in the browser and in the store, in whole milliseconds: `maxAge`.
-    /// The browser gets it as `Expires`. Default: as long as the browser runs, and in the store the
+    /// Sets how long the cookie lives, in the browser and in the store, in whole milliseconds: `maxAge`.
+    /// It is sent as `Expires`. Default: as long as the browser runs, and in the store the
     /// layer's [`ttl`](crate::SessionLayerBuilder::ttl).
     ///
-    /// The browser's time starts again when the session changes, and with
-    /// [`rolling`](crate::SessionLayerBuilder::rolling) on each response; the store's on each use.
+    /// In the browser the time starts again when the session changes, and with
+    /// [`rolling`](crate::SessionLayerBuilder::rolling) on each response. In the store it starts again
+    /// on each use.
     #[must_use]
     pub fn max_age(self, max_age: Duration) -> Self {
         self.with("maxAge", Slot::Number(max_age.as_millis() as f64))
     }
 
-    /// The paths below which there are sessions, as a plain prefix: `/foo` covers `/foobar`, too.
-    /// Handlers elsewhere get none. Default: `/`.
+    /// Sets the prefix of the paths that have sessions. It is a plain prefix: `/foo` covers `/foobar`,
+    /// too. Handlers of other paths get no session. Default: `/`.
+    ///
+    /// ```
+    /// # use tower_express_session::CookieOptions;
+    /// let cookie = CookieOptions::new().path("/app").domain("example.com");
+    /// ```
     #[must_use]
     pub fn path(self, path: &str) -> Self {
         self.with("path", Slot::Text(path.to_owned()))
     }
 
-    /// The domain whose subdomains get the cookie too. Default: this host alone. After a change of it
+    /// Sets the domain whose subdomains get the cookie, too. Default: this host alone. After a change
     /// browsers may send both cookies for a while; each is tried.
     #[must_use]
     pub fn domain(self, domain: &str) -> Self {
         self.with("domain", Slot::Text(domain.to_owned()))
     }
 
-    /// Whether scripts in the page are kept from the cookie. Default: yes.
+    /// Sets whether the cookie is hidden from scripts in the page. Default: yes.
     #[must_use]
     pub fn http_only(self, http_only: bool) -> Self {
         self.with("httpOnly", Slot::Bool(http_only))
     }
 
-    /// Whether the cookie goes over TLS only. Default: [`Secure::No`].
+    /// Sets whether the browser sends the cookie over TLS only. Default: [`Secure::No`]; see also
+    /// [`secure_on_wire`](crate::SessionLayerBuilder::secure_on_wire).
     #[must_use]
     pub fn secure(self, secure: Secure) -> Self {
         let slot = match secure {
@@ -112,20 +118,20 @@ impl CookieOptions {
         self.with("secure", slot)
     }
 
-    /// Whether requests from other sites bring the cookie. Default: the cookie does not say.
+    /// Sets whether requests from other sites bring the cookie. Default: nothing is stored; see also
+    /// [`same_site_on_wire`](crate::SessionLayerBuilder::same_site_on_wire).
     #[must_use]
     pub fn same_site(self, same_site: SameSite) -> Self {
         self.with("sameSite", Slot::Text(same_site.as_str().to_owned()))
     }
 
-    /// Whether the cookie is kept apart for each top-level site (CHIPS). Default: the cookie does not
-    /// say.
+    /// Sets whether the cookie is separate for each top-level site (CHIPS). Default: no attribute.
     #[must_use]
     pub fn partitioned(self, partitioned: bool) -> Self {
         self.with("partitioned", Slot::Bool(partitioned))
     }
 
-    /// Which cookies a browser that has too many drops first. Default: the cookie does not say.
+    /// Sets which cookies a browser that has too many drops first. Default: no attribute.
     #[must_use]
     pub fn priority(self, priority: Priority) -> Self {
         let text = match priority {
@@ -136,8 +142,8 @@ impl CookieOptions {
         self.with("priority", Slot::Text(text.to_owned()))
     }
 
-    /// A day on which the cookie ends, for all sessions the same. For a lifetime from the start of
-    /// each session, as nearly everybody wants it, take [`max_age`](Self::max_age).
+    /// Sets the time at which the cookies of all sessions end. Nearly every service wants a lifetime from
+    /// the start of each session instead: [`max_age`](Self::max_age).
     #[must_use]
     pub fn expires(self, at: SystemTime) -> Self {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -149,8 +155,8 @@ impl CookieOptions {
         self
     }
 
-    /// Reads the options as an Express service has them in its configuration; `expires` is a date as
-    /// text. Members that express-session does not know are ignored.
+    /// Reads the options from the JSON object of an Express service's configuration; `expires` is a date
+    /// as text. Members that express-session does not know are ignored.
     ///
     /// ```
     /// use tower_express_session::CookieOptions;
@@ -162,8 +168,7 @@ impl CookieOptions {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Option`] for what is not such an object, and for a `maxAge` that is not a
-    /// number.
+    /// [`ConfigError::Option`] if the text is not such an object, or its `maxAge` is not a number.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         let members: IndexMap<String, &RawValue> = serde_json::from_str(json)
             .map_err(|cause| ConfigError::option("cookie", cause.to_string()))?;
@@ -182,7 +187,7 @@ impl CookieOptions {
         slots.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The cookie of a session that is made now, in answer to a request that came over TLS or not.
+    /// Returns the cookie of a session that is created now, by a request that came over TLS or not.
     pub(crate) fn make(&self, secure: bool, now_ms: f64) -> Result<Cookie, Error> {
         let mut cookie =
             Cookie::new(self.0.iter().map(|(name, slot)| (name.as_str(), slot)), now_ms)?;
@@ -196,12 +201,12 @@ impl CookieOptions {
         Ok(cookie)
     }
 
-    /// The option that gives the cookie its lifetime.
+    /// Returns the option that sets the cookie's lifetime.
     pub(crate) fn lifetime_option(&self) -> &'static str {
         if self.0.contains_key("maxAge") { "cookie.maxAge" } else { "cookie.expires" }
     }
 
-    /// The prefix of the paths that have sessions.
+    /// Returns the prefix of the paths that have sessions.
     pub(crate) fn path_prefix(&self) -> &str {
         match self.0.get("path") {
             Some(Slot::Text(path)) if !path.is_empty() => path,

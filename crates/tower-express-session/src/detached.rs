@@ -113,6 +113,16 @@ impl DetachedSession {
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not have done it.
+    ///
+    /// ```
+    /// # use tower_express_session::{DetachedSession, Error};
+    /// async fn pings(session: DetachedSession) -> Result<(), Error> {
+    ///     loop {
+    ///         tokio::time::sleep(std::time::Duration::from_secs(300)).await; // or: the next ping
+    ///         session.keep_alive().await?;
+    ///     }
+    /// }
+    /// ```
     pub async fn keep_alive(&self) -> Result<(), Error> {
         self.0.keep_alive().await
     }

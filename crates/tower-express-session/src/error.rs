@@ -1,4 +1,4 @@
-//! What can go wrong: once when a service starts, and on each request.
+//! The errors: of a layer's options when a service starts, and of sessions on each request.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -8,7 +8,7 @@ use http::StatusCode;
 
 /// An operation on a session failed.
 ///
-/// [`kind`](Self::kind) says what to do about it; the source, if any, says what happened. Its text
+/// [`kind`](Self::kind) says what the caller can do; the source, if any, says what happened. Its text
 /// names no session. With the feature `axum` it is a response, and the rejection of the extractors: its
 /// [`status`](Self::status) with an empty body, and `Retry-After` for a 503. The layer's
 /// [`on_failure`](crate::SessionLayerBuilder::on_failure) replaces that response.
@@ -19,7 +19,7 @@ use http::StatusCode;
 /// async fn like(session: Session) -> Result<&'static str, Error> {
 ///     match session.update("likes", |likes: Option<u32>| likes.unwrap_or(0) + 1).await {
 ///         Ok(_) => Ok("thank you"),
-///         // Logged out in another window while this request was under way.
+///         // Logged out in another window while this request was in progress.
 ///         Err(error) if error.kind() == ErrorKind::Gone => Ok("log in again"),
 ///         Err(error) => Err(error),
 ///     }
@@ -36,8 +36,8 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The store cannot be reached, did not answer in time, or takes no writes for now. Try again later; never read it as
-    /// "there is no session".
+    /// The store cannot be reached, did not answer in time, or takes no writes for now. Try again later;
+    /// never read it as "there is no session".
     Unavailable,
     /// The store answered with an error of its own.
     Store,
@@ -69,12 +69,12 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    /// An error of this kind with its cause; for authors of stores.
+    /// Returns an error of this kind with its cause; for authors of stores.
     pub fn new(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind, source: Some(source.into()), is_logged: false }
     }
 
-    /// An error of a store that logs its outages by itself.
+    /// Returns an error of a store that logs its outages by itself.
     #[cfg(any(feature = "redis", feature = "sqlite"))]
     pub(crate) fn of_engine(
         kind: ErrorKind,
@@ -84,8 +84,8 @@ impl Error {
         Self { kind, source, is_logged }
     }
 
-    /// Whether the error is part of an outage that the store logs by itself, once when it begins and
-    /// once when it ends. The stores of this crate do; there is nothing left to log for such an error.
+    /// Returns whether the error is part of an outage that the store logs by itself, once when it begins
+    /// and once when it ends. The stores of this crate do; there is nothing left to log for such an error.
     #[must_use]
     pub fn is_logged(&self) -> bool {
         self.is_logged
@@ -101,7 +101,7 @@ impl Error {
         }
     }
 
-    /// What to do about it.
+    /// Returns the kind, which says what the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -166,11 +166,11 @@ pub enum ConfigError {
     NoSecret,
     /// One of the secrets is empty.
     EmptySecret,
-    /// An option has a value that express-session would refuse, or that no browser would take.
+    /// An option has a value that express-session would refuse, or that no browser would accept.
     Option {
         /// The option's name, as express-session spells it.
         name: String,
-        /// What it takes.
+        /// The rule that the value breaks.
         rule: String,
     },
 }

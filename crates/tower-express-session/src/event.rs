@@ -5,7 +5,7 @@ use crate::error::ErrorKind;
 /// Something that happened to a session, for
 /// [`on_event`](crate::SessionLayerBuilder::on_event).
 ///
-/// It identifies neither a session nor a person, so that it can be counted as it is.
+/// It identifies neither a session nor a person, so it can be counted as it is.
 ///
 /// ```
 /// use tower_express_session::{ErrorKind, Event};
@@ -15,7 +15,7 @@ use crate::error::ErrorKind;
 ///     match event {
 ///         Event::Loaded => "loaded",
 ///         Event::Created | Event::Updated { .. } => "stored",
-///         Event::Failed(ErrorKind::Unavailable) => "store away",
+///         Event::Failed(ErrorKind::Unavailable) => "store unavailable",
 ///         _ => "other",
 ///     }
 /// }
@@ -26,7 +26,7 @@ use crate::error::ErrorKind;
 pub enum Event {
     /// A session was loaded.
     Loaded,
-    /// A validly signed id is not in the store: its session has ended, or somebody tries old cookies.
+    /// A validly signed id is not in the store: its session has ended, or an old cookie is replayed.
     Unknown,
     /// A stored value is not a session. The visitor got a new one.
     Corrupt,
@@ -34,7 +34,7 @@ pub enum Event {
     Created,
     /// A session was stored again.
     Updated {
-        /// How many times it was merged with what others wrote at the same time.
+        /// The number of times that it was merged with what others wrote at the same time.
         merges: u32,
     },
     /// A session's time was started again.

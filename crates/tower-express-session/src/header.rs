@@ -1,4 +1,4 @@
-//! The `Cookie` header in, `Set-Cookie` out, as npm's cookie 0.7 reads and writes them.
+//! Reads `Cookie` headers and writes `Set-Cookie` headers, as npm's cookie 0.7 does.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::cookie::{Cookie, Slot};
 use crate::error::{Error, ErrorKind};
 use crate::timestamp;
 
-/// All but what JavaScript's `encodeURIComponent` leaves alone.
+/// All bytes except those that JavaScript's `encodeURIComponent` does not encode.
 const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -21,7 +21,7 @@ const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// The text of a header as Node sees it: each byte that is not ASCII is one Latin-1 character.
+/// Returns the text of a header as Node reads it: each byte beyond ASCII is one Latin-1 character.
 pub(crate) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() => Cow::Borrowed(text),
@@ -29,7 +29,7 @@ pub(crate) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The decoded values of the cookies of this name, in the order in which they were sent.
+/// Returns the decoded values of the cookies of this name, in the order in which they were sent.
 pub(crate) fn cookie_values<'a>(
     header: &'a str,
     name: &'a str,
@@ -41,12 +41,12 @@ pub(crate) fn cookie_values<'a>(
         .map(|(_, value)| value_of(value))
 }
 
-/// A cookie's value as it was before it was written.
+/// Decodes a cookie's value.
 pub(crate) fn value_of(text: &str) -> Cow<'_, str> {
     decode(unquote(text.trim_matches(BLANK)))
 }
 
-/// A cookie's value as it is written.
+/// Encodes a cookie's value.
 pub(crate) fn encode(value: &str) -> String {
     utf8_percent_encode(value, URI_COMPONENT).to_string()
 }
@@ -61,7 +61,7 @@ fn unquote(value: &str) -> &str {
     }
 }
 
-/// `decodeURIComponent`; where that throws, the value stays as it is.
+/// Decodes as `decodeURIComponent` does. If that would throw, the value stays as it is.
 fn decode(value: &str) -> Cow<'_, str> {
     let is_escape =
         |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
@@ -71,11 +71,11 @@ fn decode(value: &str) -> Cow<'_, str> {
     percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value))
 }
 
-/// The line that sets a cookie; the order of the attributes is that of npm's cookie.
+/// Returns the line that sets a cookie. The attributes are in the order of npm's cookie.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cookie`] where `cookie.serialize` throws: a browser would not take the line.
+/// [`ErrorKind::Cookie`] if `cookie.serialize` throws: a browser would not accept the line.
 pub(crate) fn set_cookie(name: &str, value: &str, cookie: &Cookie) -> Result<HeaderValue, Error> {
     if !is_token(name) {
         return Err(ErrorKind::Cookie.into());
@@ -140,7 +140,7 @@ fn valid(text: &str, rule: fn(&str) -> bool) -> Result<&str, Error> {
     if rule(text) { Ok(text) } else { Err(ErrorKind::Cookie.into()) }
 }
 
-/// A cookie's name: a token of RFC 7230.
+/// Returns whether this is a cookie's name: a token of RFC 7230.
 pub(crate) fn is_token(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
@@ -155,7 +155,7 @@ pub(crate) fn is_domain(domain: &str) -> bool {
     domain.strip_prefix('.').unwrap_or(domain).split('.').all(label)
 }
 
-/// Any printable ASCII but `;` and, as npm's cookie has it, `<`.
+/// Any printable ASCII except `;` and, as in npm's cookie, `<`.
 pub(crate) fn is_path(path: &str) -> bool {
     path.bytes().all(|b| matches!(b, b' '..=b':' | b'='..=b'~'))
 }

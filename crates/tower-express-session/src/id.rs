@@ -1,4 +1,4 @@
-//! Session ids, as uid-safe makes them for express-session.
+//! Session ids, in the form that uid-safe generates for express-session.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, ErrorKind};
 
-/// The random bytes in an id: 192 bits, as `uid(24)` of express-session.
+/// The number of random bytes in an id: 192 bits, as in `uid(24)` of express-session.
 const RANDOM_BYTES: usize = 24;
 
-/// The bytes of a handle: enough to tell all sessions apart.
+/// The number of bytes in a handle: enough to distinguish all sessions.
 const HANDLE_BYTES: usize = 16;
 
-/// The name of one session, and the secret that opens it.
+/// The id of a session. It is a secret: it opens the session.
 ///
-/// An id that this crate makes has 32 characters of `A-Z a-z 0-9 - _`; an id that an Express
-/// service made with its own `genid` may be any text. Whoever knows an id and the signing secret
-/// owns the session, so `Debug` shows a few characters only and there is no `Display`.
+/// An id that this crate generates has 32 characters of `A-Z a-z 0-9 - _`. An id that an Express
+/// service generates with its own `genid` may be any text. `Debug` shows only the first characters,
+/// and there is no `Display`, because an id and the signing secret open the session.
 ///
 /// ```
 /// use tower_express_session::SessionId;
@@ -34,25 +34,25 @@ const HANDLE_BYTES: usize = 16;
 pub struct SessionId(Arc<str>);
 
 impl SessionId {
-    /// Makes a fresh id from the operating system's random numbers.
+    /// Generates an id from the operating system's random numbers.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Random`] when the operating system has no random numbers to give.
+    /// [`ErrorKind::Random`] if the operating system returns no random numbers.
     pub fn generate() -> Result<Self, Error> {
         let mut bytes = [0; RANDOM_BYTES];
         getrandom::fill(&mut bytes).map_err(|cause| Error::new(ErrorKind::Random, cause))?;
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes).into()))
     }
 
-    /// A name for the session that may be shown: the same for an id at any time, and nobody can
-    /// compute the id from it. 22 characters of `A-Z a-z 0-9 - _`, of the id's SHA-256.
+    /// Returns a public name of the session: the same for an id at any time. The id cannot be computed
+    /// from it. It has 22 characters of `A-Z a-z 0-9 - _`, from the id's SHA-256.
     #[must_use]
     pub fn handle(&self) -> String {
         URL_SAFE_NO_PAD.encode(&Sha256::digest(self.as_str())[..HANDLE_BYTES])
     }
 
-    /// The id itself. Never log it.
+    /// Returns the id itself. Never log it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

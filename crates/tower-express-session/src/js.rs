@@ -1,9 +1,9 @@
 //! JSON as JavaScript reads and writes it.
 //!
-//! What `JSON.stringify(JSON.parse(text))` gives differs from what serde gives: numbers are
-//! doubles, keys that look like array indices come first in ascending order, and a string may hold
-//! a lone surrogate. Text is handled here as WTF-8: UTF-8 in which a lone surrogate has the three
-//! bytes that it would have if it were a character.
+//! `JSON.stringify(JSON.parse(text))` differs from what serde writes: numbers are doubles, keys that
+//! look like array indices come first in ascending order, and a string may hold a lone surrogate. Text
+//! is handled here as WTF-8: UTF-8 in which a lone surrogate has the three bytes that it would have if
+//! it were a character.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Values nested deeper than this are kept as they were written: the stack is finite.
+/// Values that are nested deeper than this are kept as they were written, because the stack is finite.
 const MAX_DEPTH: usize = 512;
 
 /// A JSON text as JavaScript would write it after reading it, and whether it changed a number.
@@ -63,7 +63,7 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// A number as JavaScript prints it in JSON: infinities and NaN are `null`.
+/// Returns a number as JavaScript writes it in JSON: infinities and NaN are `null`.
 pub(crate) fn write_number(out: &mut Vec<u8>, number: f64) {
     if number.is_finite() {
         out.extend(ryu_js::Buffer::new().format_finite(number).bytes());
@@ -72,7 +72,7 @@ pub(crate) fn write_number(out: &mut Vec<u8>, number: f64) {
     }
 }
 
-/// The array index that a key looks like, if it does: such keys come before all others.
+/// Returns the array index that a key looks like, if any: such keys come before all others.
 pub(crate) fn array_index(key: &[u8]) -> Option<u32> {
     let canonical = key == b"0" || matches!(key.first(), Some(b'1'..=b'9'));
     let digits = std::str::from_utf8(key)
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
             let mut value = Writer { out: Vec::new(), lost_digits: false };
             self.copy_value(&mut value, depth + 1);
             writer.lost_digits |= value.lost_digits;
-            // The last of several members of one name counts, at the place of the first.
+            // The last of several members of one name is valid, at the place of the first.
             members.insert(key, value.out);
         }
         sort_members(&mut members);

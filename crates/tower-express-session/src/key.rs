@@ -26,7 +26,7 @@ pub struct Key<T> {
 }
 
 impl<T> Key<T> {
-    /// A key for the attribute `name`.
+    /// Returns a key for the attribute `name`.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self { name, value: PhantomData }
@@ -45,7 +45,7 @@ pub trait AttributeName {
     fn as_name(&self) -> &str;
 }
 
-/// The name of an attribute whose value is a `T`: a text, which goes with every type, or a
+/// The name of an attribute whose value is a `T`: a text, which fits every type, or a
 /// [`Key<T>`](Key).
 pub trait AttributeKey<T: ?Sized>: AttributeName {}
 

@@ -1,4 +1,4 @@
-//! The layer: what is put around a service.
+//! The layer.
 
 use std::fmt;
 use std::sync::Arc;

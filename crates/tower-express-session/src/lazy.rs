@@ -1,4 +1,4 @@
-//! The request's session that nobody asked for yet.
+//! The session of a request, loaded when a handler first asks for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +11,11 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::store::Freshness;
 
-/// A request's session, not yet asked for: the store is read when [`session`](Self::session) is
-/// first called, and never for a request whose handler does not.
+/// The session of a request, which is loaded when [`session`](Self::session) is first called. The store
+/// is not read for a request whose handler never calls it.
 ///
 /// The layer puts one into the extensions of each request. With axum, take [`Session`] as an
-/// argument of the handler instead; or this, where only some requests need the session:
+/// argument of the handler instead, or this, if only some requests need the session:
 ///
 /// ```
 /// use axum::http::HeaderMap;
@@ -23,7 +23,7 @@ use crate::store::Freshness;
 ///
 /// async fn page(lazy: LazySession, headers: HeaderMap) -> Result<String, Error> {
 ///     if headers.contains_key("if-none-match") {
-///         return Ok("as before".to_owned()); // the store was not asked
+///         return Ok("as before".to_owned()); // the store was not read
 ///     }
 ///     let user: Option<String> = lazy.session().await?.get("user")?;
 ///     Ok(user.unwrap_or_default())
@@ -67,12 +67,12 @@ impl LazySession {
         &self.0.context
     }
 
-    /// Closes the request: gives the session, if anybody asked for it. One that is asked for later can
-    /// be read and not changed.
+    /// Closes the request. Returns the session, if a handler asked for it. A session that is asked for
+    /// later can be read but not changed.
     pub(crate) fn close(&self) -> Option<&ActiveSession> {
         if !self.0.context.options().strict {
-            // Before the look, so that a session that is opened meanwhile is either found here or finds
-            // this.
+            // Set before the session is read below, so that a session that is opened meanwhile is either
+            // found here or finds the flag.
             self.0.is_answered.store(true, Ordering::SeqCst);
         }
         self.0.session.get()
@@ -85,13 +85,12 @@ impl LazySession {
         Session(session)
     }
 
-    /// The request's session: the stored one, or a new empty one that is stored only once it holds
-    /// something.
+    /// Returns the request's session: the stored one, or a new empty one. An empty session is not stored.
     ///
     /// # Errors
     ///
     /// [`Unavailable`](crate::ErrorKind::Unavailable) and [`Store`](crate::ErrorKind::Store) from the
-    /// store. A request without a cookie does not ask the store.
+    /// store. A request without a cookie does not read the store.
     ///
     /// # Cancel safety
     ///
@@ -101,9 +100,9 @@ impl LazySession {
         self.0.session.get_or_try_init(open).await.cloned().map(|session| self.opened(session))
     }
 
-    /// Like [`session`](Self::session), but the store itself is asked, where it has a cache in front
-    /// of it: for routes on which even a moment counts, such as a change of password. Changes that
-    /// this request made to the session before are lost.
+    /// Returns the request's session as [`session`](Self::session) does, but reads past any cache. Use it
+    /// where an answer of a moment ago is too old, as for a change of password. Changes that this
+    /// request made to the session before are lost.
     ///
     /// # Errors
     ///

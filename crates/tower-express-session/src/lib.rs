@@ -1,5 +1,5 @@
-//! Sessions for tower and axum that speak express-session's cookie and connect-redis's Redis format, so that
-//! Rust and Express services share logins in one deployment.
+//! Sessions for tower and axum that speak express-session's cookie and connect-redis's Redis format, so
+//! that Rust and Express services share logins in one deployment.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -41,8 +41,8 @@
 //! | `sqlite` | a store in an SQLite file of the crate `sqlite-writer`, for one machine | no |
 //! | `conformance` | the suite that every [`Store`] passes, for stores of your own | no |
 //!
-//! The memory store is always there. It is for tests and for trying things out: sessions end with the process,
-//! and no other process sees them.
+//! The memory store is always there. It is for tests and for trying things out: sessions end with the
+//! process, and no other process sees them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]

@@ -1,13 +1,13 @@
-//! Three versions of a session into one.
+//! Merges three versions of a session into one.
 
 use std::sync::Arc;
 
 use crate::record::Record;
 
-/// What `mine` changed since `base`, applied to `theirs`, one top-level attribute at a time.
+/// Applies what `mine` changed since `base` to `theirs`, one top-level attribute at a time.
 ///
-/// Setting and removing are both changes. Where both sides changed the same attribute, mine wins:
-/// I write last. The cookie is mine, as every request starts its lifetime anew.
+/// Setting and removing are both changes. If both sides changed the same attribute, `mine` wins,
+/// because it is written last. The cookie is that of `mine`: every request starts its lifetime again.
 pub(crate) fn merge(base: &Record, mine: &Record, theirs: &Record) -> Record {
     let mut merged = Arc::clone(&theirs.attributes);
     for (name, raw) in mine.attributes.iter() {

@@ -1,4 +1,4 @@
-//! The options of the session layer, by express-session's names and with its meaning.
+//! The options of the session layer, with the names and the meaning that express-session gives them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::id::SessionId;
 use crate::record::{Reading, is_allowed};
 use crate::signature::Secrets;
 
-/// The time to live of a session whose cookie does not say one: connect-redis's 24 hours.
+/// The time to live of a session whose cookie has no `maxAge`: connect-redis's 24 hours.
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(86_400);
 
-/// The bytes of a signed id in a cookie, each character that needs it percent-encoded.
+/// The maximum number of bytes of a signed id in a cookie, percent-encoded.
 const VALUE_BYTES: usize = "s%3A".len() + 32 + ".".len() + 3 * 43;
 
 /// A tenth: a session in use costs ten writes in its lifetime, and ends at most a tenth early.
@@ -59,16 +59,16 @@ pub(crate) struct Options {
     pub(crate) ttl: Duration,
     pub(crate) rules: Rules,
     pub(crate) unset: Unset,
-    /// Whether `X-Forwarded-Proto` says how the request came.
+    /// Whether `X-Forwarded-Proto` is trusted.
     pub(crate) proxy: bool,
     /// `SameSite` of cookies whose session does not set it; on the wire only, never stored.
     pub(crate) same_site_on_wire: Option<SameSite>,
-    /// `Secure` on cookies whose session does not set it, in answer to requests over TLS; on the wire
+    /// `Secure` on cookies whose session does not set it, in responses to requests over TLS; on the wire
     /// only, never stored.
     pub(crate) secure_on_wire: bool,
-    /// Everything as Express does it, also where the defaults of this crate are better.
+    /// Everything as in Express, also where the defaults of this crate are better.
     pub(crate) strict: bool,
-    /// A session is touched when this part of its lifetime has gone by.
+    /// The part of a session's lifetime after which it is touched.
     pub(crate) touch_after: f64,
     pub(crate) when_unavailable: WhenUnavailable,
     /// The header in which programs without cookies send and get the signed value.
@@ -173,7 +173,7 @@ impl Options {
         let cookie = self.cookie.make(true, now_ms).map_err(|_| {
             ConfigError::option("cookie.maxAge", "must be a number of milliseconds")
         })?;
-        // As Express: what it takes is taken.
+        // The strict mode accepts what Express accepts.
         if self.strict {
             return Ok(());
         }

@@ -1,30 +1,30 @@
 //! When to write a session and when to send its cookie: the decisions of express-session's
-//! `shouldSave`, `shouldTouch` and `shouldSetCookie`, without any effect.
+//! `shouldSave`, `shouldTouch` and `shouldSetCookie`, as pure functions.
 
 use std::time::Duration;
 
 use crate::options::Rules;
 
-/// What is known of a session when its request ends.
+/// The facts about a session when its request ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     /// The cookie that came with the request names this session (`cookieId === req.sessionID`).
     pub(crate) named_by_cookie: bool,
-    /// Its id or an attribute differs from how the request found or made it (`isModified`).
+    /// Its id or an attribute differs from when the request loaded or created it (`isModified`).
     pub(crate) modified: bool,
     /// Its latest state is in the store already (`isSaved`).
     pub(crate) saved: bool,
-    /// Something of it was saved or loaded before (`savedHash` is set).
+    /// It was saved or loaded before (`savedHash` is set).
     pub(crate) ever_saved: bool,
     /// Its cookie ends at a given time (`cookie.expires != null`).
     pub(crate) expires: bool,
-    /// Enough of its time in the store has gone by to start it again.
+    /// Enough of its time in the store has passed to start it again.
     pub(crate) touch_due: bool,
-    /// The cookie that came with the request is to be signed anew.
+    /// The cookie that came with the request must be signed again.
     pub(crate) signed_by_old_secret: bool,
 }
 
-/// What the store is asked for.
+/// The operation on the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreAction {
     Save,
@@ -43,15 +43,15 @@ pub(crate) fn store_action(facts: Facts, rules: Rules) -> StoreAction {
     }
 }
 
-/// Whether a session that has `time_left` of its `lifetime` is to be touched: when the given part of
-/// it has gone by, and when its lifetime was made shorter than what is left.
+/// Returns whether a session that has `time_left` of its `lifetime` must be touched: if the given part
+/// of it has passed, or if its lifetime became shorter than what is left.
 pub(crate) fn touch_due(time_left: Duration, lifetime: Duration, touch_after: f64) -> bool {
     let lifetime = lifetime.min(LONGEST);
     let quiet = lifetime.mul_f64(1.0 - touch_after);
     time_left < quiet || time_left > lifetime + CLOCK_STEP
 }
 
-/// Short enough to reckon with: a thousand years.
+/// A thousand years: short enough for arithmetic without overflow.
 const LONGEST: Duration = Duration::from_secs(1000 * 365 * 86_400);
 
 /// Stores count whole seconds.

@@ -40,6 +40,14 @@ impl RawSession<'_> {
     /// # Errors
     ///
     /// [`ErrorKind::NoSession`].
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// fn passport(session: &Session) -> Result<Option<String>, Error> {
+    ///     // Passport stores an object: {"user":7}
+    ///     session.raw().get_json("passport")
+    /// }
+    /// ```
     pub fn get_json(&self, name: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
         Ok(self.0.state().record()?.attributes.get(name.as_ref()).map(str::to_owned))
     }
@@ -104,6 +112,14 @@ impl RawSession<'_> {
     /// setter throws, for a `maxAge` that is not a number, and, outside the strict mode, if no browser
     /// would accept the cookie: set `secure` before what requires it. [`ErrorKind::NoSession`];
     /// [`ErrorKind::Answered`].
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// fn until_2030(session: &Session) -> Result<(), Error> {
+    ///     session.raw().set_cookie_field("sameSite", r#""strict""#)?;
+    ///     session.raw().set_cookie_field("expires", r#""2030-01-01T00:00:00Z""#)
+    /// }
+    /// ```
     pub fn set_cookie_field(&self, name: &str, json: &str) -> Result<(), Error> {
         let value = match Slot::from_json(parse(json)?.get()) {
             Slot::Text(text) if name == "expires" => {
@@ -137,6 +153,14 @@ impl RawSession<'_> {
     /// # Cancel safety
     ///
     /// A call that is dropped may have deleted the old session.
+    ///
+    /// ```
+    /// # use tower_express_session::{Error, Session};
+    /// async fn start_again(session: &Session) -> Result<(), Error> {
+    ///     session.raw().regenerate().await?;
+    ///     session.insert("flash", "a new session")
+    /// }
+    /// ```
     pub async fn regenerate(&self) -> Result<(), Error> {
         self.0.regenerate(None, Vec::new()).await
     }
@@ -144,6 +168,14 @@ impl RawSession<'_> {
     /// Detaches the session from the request: `req.session = null`. The layer's option
     /// [`unset`](crate::SessionLayerBuilder::unset) decides what happens to the stored session; the
     /// browser's cookie is cleared. After the response has started it does nothing.
+    ///
+    /// ```
+    /// # use tower_express_session::Session;
+    /// fn detach(session: &Session) {
+    ///     session.raw().unset();
+    ///     assert!(session.is_empty());
+    /// }
+    /// ```
     pub fn unset(&self) {
         let mut state = self.0.state();
         if state.check_open().is_ok() && state.record.take().is_some() {

@@ -45,14 +45,14 @@ pub(crate) struct Record {
 }
 
 /// The attributes of a session in the order in which they are written, each value as the raw JSON
-/// it was read as: whatever a Rust service does not touch is written back byte for byte.
+/// it was read as: a value that a Rust service does not change is written back byte for byte.
 ///
 /// Names are kept as WTF-8, because JavaScript's may hold lone surrogates. The member `cookie` has
-/// its place among the names, with an empty value, since writers may put it anywhere.
+/// its place among the names, with an empty value, because writers may put it anywhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Attributes {
     members: IndexMap<Vec<u8>, Bytes>,
-    /// Names that Node refuses were read and left out, so the stored document is to be rewritten.
+    /// Names that Node refuses were read and left out, so the stored document must be rewritten.
     dropped_reserved: bool,
 }
 
@@ -69,12 +69,12 @@ impl Record {
         Self { cookie, attributes: Arc::new(Attributes { members, dropped_reserved: false }) }
     }
 
-    /// Reads a stored value; `None` where express-session sees no session: nothing at all, or one
-    /// of JavaScript's false values.
+    /// Reads a stored value; `None` if express-session sees no session: an empty value, or one of
+    /// JavaScript's falsy values.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] for what makes an Express service answer 500.
+    /// [`ErrorKind::Corrupt`] if an Express service would answer 500.
     pub(crate) fn parse(
         stored: &Bytes,
         reading: Reading,
@@ -82,7 +82,7 @@ impl Record {
     ) -> Result<Option<Self>, Error> {
         let text = match std::str::from_utf8(stored) {
             Ok(_) => stored.clone(),
-            // A Node client replaces what is not UTF-8 before anybody parses it.
+            // A Node client replaces invalid UTF-8 before the value is parsed.
             Err(_) => Bytes::from(String::from_utf8_lossy(stored).into_owned()),
         };
         if text.is_empty() {
@@ -109,19 +109,19 @@ impl Record {
         Ok(Some(Self { cookie, attributes: Arc::new(Attributes { members, dropped_reserved }) }))
     }
 
-    /// The document to store.
+    /// Returns the document to store.
     pub(crate) fn to_json(&self) -> Bytes {
         Bytes::from(self.attributes.to_json(|out| self.cookie.write_json(out)))
     }
 }
 
 impl Attributes {
-    /// The raw JSON of one attribute.
+    /// Returns the raw JSON of one attribute.
     pub(crate) fn get(&self, name: &[u8]) -> Option<&str> {
         self.raw(name).map(as_str)
     }
 
-    /// Sets an attribute to raw JSON, at the place where JavaScript would have it.
+    /// Sets an attribute to raw JSON, at the place where JavaScript would put it.
     ///
     /// # Errors
     ///
@@ -134,7 +134,7 @@ impl Attributes {
         Ok(())
     }
 
-    /// Removes an attribute; false if there was none.
+    /// Removes an attribute. Returns whether there was one.
     pub(crate) fn remove(&mut self, name: &[u8]) -> bool {
         name != COOKIE && self.members.shift_remove(name).is_some()
     }
@@ -152,7 +152,7 @@ impl Attributes {
         self.members.get(name).filter(|raw| !raw.is_empty())
     }
 
-    /// What express-session's `hash` looks at: every attribute and their order, without the cookie.
+    /// Compares what express-session's `hash` covers: all attributes and their order, without the cookie.
     pub(crate) fn same_as(&self, original: &Self) -> bool {
         std::ptr::eq(self, original) && !self.dropped_reserved
             || self.iter().eq(original.iter()) && !original.dropped_reserved
@@ -192,7 +192,7 @@ fn write_member(out: &mut Vec<u8>, name: &[u8], write_value: impl FnOnce(&mut Ve
     write_value(out);
 }
 
-/// Whether a session can have an attribute of this name.
+/// Returns whether a session can have an attribute of this name.
 pub(crate) fn is_allowed(name: &[u8]) -> bool {
     name != COOKIE && !is_reserved(name)
 }
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(rewritten(&json, Reading::AsNode), expected);
     }
 
-    /// With a search for the place of each name this would take minutes.
+    /// A linear search for the place of each name would take minutes.
     #[test]
     fn many_names_like_array_indices_are_read_in_one_go() {
         let names: Vec<String> = (0..100_000).rev().map(|n| format!(r#""{n}":1"#)).collect();

@@ -1,4 +1,4 @@
-//! What a request says about its session, and the extensions with which an application says more.
+//! Reads a request's session id, and the request extensions with which an application adds more.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::signature::Unsigned;
 /// for each domain and path.
 const MAX_COOKIES: usize = 8;
 
-/// A request extension that says that the request came over TLS.
+/// A request extension: the request came over TLS.
 ///
 /// Insert it where this process ends the TLS connection. Behind a proxy use
 /// [`proxy`](crate::SessionLayerBuilder::proxy) instead. It is `req.secure` of Express.
@@ -35,8 +35,7 @@ const MAX_COOKIES: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub struct SecureTransport;
 
-/// A request extension that says which address a request came from, for lists of an account's
-/// sessions.
+/// A request extension: the address of the client, for lists of an account's sessions.
 ///
 /// The application inserts it, because it knows whether a proxy's headers can be trusted.
 ///
@@ -63,7 +62,7 @@ pub(crate) struct RequestFacts {
     /// The ids that came with the request under a valid signature, in order. In strict mode at most
     /// the first cookie's.
     pub(crate) ids: Vec<Unsigned>,
-    /// The ids came in the token header instead of a cookie; the answer goes the same way.
+    /// The ids came in the token header instead of a cookie, and the response has the header, too.
     pub(crate) by_token: bool,
     /// The request came over TLS.
     pub(crate) secure: bool,
@@ -94,7 +93,7 @@ impl RequestFacts {
     }
 }
 
-/// The signed value of a program that sends it in a header of its own, empty if it has none yet.
+/// Returns the signed value in the token header, empty if the program has none yet.
 fn token<'a>(headers: &'a HeaderMap, options: &Options) -> Option<Cow<'a, str>> {
     let header = options.token_header.as_ref()?;
     let bearer = headers.get(AUTHORIZATION).map(|line| header::latin1(line.as_bytes()));
@@ -106,7 +105,7 @@ fn token<'a>(headers: &'a HeaderMap, options: &Options) -> Option<Cow<'a, str>> 
     bearer.or_else(|| headers.get(header).map(|line| header::latin1(line.as_bytes())))
 }
 
-/// The ids that the request's cookies name under a valid signature.
+/// Returns the validly signed ids in the request's cookies.
 fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<Unsigned> {
     let mut ids: Vec<Unsigned> = Vec::new();
     // HTTP/2 may split the header into several, which Node joins; so do we.
@@ -114,7 +113,7 @@ fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<Unsigned> {
         headers.get_all(COOKIE).iter().map(|line| header::latin1(line.as_bytes())).collect();
     let header = if lines.len() == 1 { lines[0].clone() } else { lines.join("; ").into() };
     // The first cookie wins in Express, even an empty or a forged one. Outside the strict mode the
-    // later ones are tried too, since a stale one must not lock anybody out.
+    // later ones are tried too, because a stale cookie must not lock a visitor out.
     let tried = if options.strict { 1 } else { MAX_COOKIES };
     for value in header::cookie_values(&header, &options.name).take(tried) {
         let verified = options.secrets.verify(&value);
@@ -123,7 +122,7 @@ fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<Unsigned> {
     ids
 }
 
-/// Whether the request came over TLS: express-session's `issecure`.
+/// Returns whether the request came over TLS: express-session's `issecure`.
 fn is_secure(request: &Parts, options: &Options) -> bool {
     if request.extensions.get::<SecureTransport>().is_some() {
         return true;

@@ -58,7 +58,7 @@ impl<S, F> SessionService<S, F> {
         Self { inner, shared, on_failure }
     }
 
-    /// The request's session; `None` if another layer made one already, or the path is outside the
+    /// The request's session; `None` if another layer created one already, or the path is outside the
     /// cookie's.
     fn session_of(&self, request: &Parts) -> Option<LazySession> {
         if request.extensions.get::<LazySession>().is_some() {
@@ -89,7 +89,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // The service that was polled ready is the one to call; its clone waits for the next.
+        // The service that was polled ready must be called; its clone waits for the next request.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (mut parts, body) = request.into_parts();
@@ -103,7 +103,8 @@ where
         };
         let on_failure = self.on_failure.clone();
         ResponseFuture(Box::pin(async move {
-            // Express loads before any handler runs; we load for a handler that asks.
+            // Express loads before any handler runs. Otherwise the session is loaded for a handler that
+            // asks.
             if lazy.context().options().strict
                 && let Err(error) = lazy.session().await
             {
@@ -127,18 +128,18 @@ where
     }
 }
 
-/// The strict mode's answer when the session could not be loaded. In Express `req.session` is unset
-/// when this answer ends, and that destroys the stored session under `unset: 'destroy'`.
+/// The strict mode's response if the session could not be loaded. In Express `req.session` is unset
+/// when this response ends, and that destroys the stored session under `unset: 'destroy'`.
 async fn failed_before<B: Default>(session: &LazySession, error: &Error) -> Response<B> {
     let context = session.context();
     if let (Unset::Destroy, Some(named)) = (context.options().unset, context.request.ids.first()) {
-        // The answer is a failure whatever becomes of this.
+        // The response is a failure whether this succeeds or not.
         drop(context.destroy(&named.id, None).await);
     }
     failed_strictly(error)
 }
 
-/// The strict mode's answer in place of the handler's: Express's 500.
+/// The strict mode's response in place of the handler's: Express's 500.
 fn failed_strictly<B: Default>(error: &Error) -> Response<B> {
     error.log("session failed");
     let mut response = Response::new(B::default());

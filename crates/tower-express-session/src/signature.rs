@@ -1,4 +1,4 @@
-//! Signed cookie values, `s:<id>.<signature>`, as npm's cookie-signature makes them.
+//! Signed cookie values, `s:<id>.<signature>`, in the format of npm's cookie-signature.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,7 +13,7 @@ use crate::id::SessionId;
 
 /// The secrets that sign session cookies: the first one signs, each of them verifies.
 ///
-/// Clones share the secrets, so that a running service can be given new ones:
+/// Clones share the secrets, so a running service can replace them:
 ///
 /// ```
 /// use tower_express_session::{MemoryStore, Secrets, SessionLayer};
@@ -28,14 +28,14 @@ use crate::id::SessionId;
 /// ```
 ///
 /// A visitor whose cookie an old secret signed gets one signed by the first with the next response
-/// of a handler that uses the session. An old secret can go when the sessions that it signed are
-/// over.
+/// of a handler that uses the session. Remove an old secret when the sessions that it signed have
+/// ended.
 #[derive(Clone)]
 pub struct Secrets(Arc<RwLock<Keys>>);
 
 type Keys = Arc<[Hmac<Sha256>]>;
 
-/// An id out of a signed value.
+/// An id from a signed value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unsigned {
     pub(crate) id: SessionId,
@@ -44,16 +44,16 @@ pub(crate) struct Unsigned {
 }
 
 impl Secrets {
-    /// Takes the secrets in order of preference.
+    /// Returns secrets from texts or bytes: the first one signs.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when there is no secret, or an empty one: anybody could forge its cookies.
+    /// [`ConfigError`] if there is no secret, or an empty one: anybody could forge its cookies.
     pub fn new<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         Ok(Self(Arc::new(RwLock::new(keys(secrets)?))))
     }
 
-    /// Takes other secrets from now on, in all clones. Immediate; each request after it uses them.
+    /// Replaces the secrets at once, in all clones. Each later request uses the new ones.
     ///
     /// # Errors
     ///
@@ -66,8 +66,8 @@ impl Secrets {
         Ok(())
     }
 
-    /// The signed value of an id, `s:` included, not yet percent-encoded: npm's cookie-signature with
-    /// express-session's prefix. For tests and tools; the layer signs its cookies itself.
+    /// Signs an id. Returns the value with the prefix `s:`, not percent-encoded: npm's cookie-signature
+    /// with express-session's prefix. For tests and tools; the layer signs its cookies itself.
     #[must_use]
     pub fn sign(&self, id: &str) -> String {
         let mut mac = self.keys()[0].clone();
@@ -75,10 +75,10 @@ impl Secrets {
         format!("s:{id}.{}", STANDARD_NO_PAD.encode(mac.finalize().into_bytes()))
     }
 
-    /// The id inside a signed value, if one of the secrets signed it.
+    /// Returns the id inside a signed value, if one of the secrets signed it.
     ///
-    /// Splits at the last dot, since an id may contain dots, and takes only the exact text that
-    /// [`sign`](Self::sign) makes: no padding, no URL-safe alphabet. Compares in constant time.
+    /// It splits at the last dot, because an id may contain dots, and accepts only the exact text that
+    /// [`sign`](Self::sign) returns: no padding, no URL-safe alphabet. It compares in constant time.
     #[must_use]
     pub fn unsign(&self, value: &str) -> Option<SessionId> {
         self.verify(value).map(|unsigned| unsigned.id)

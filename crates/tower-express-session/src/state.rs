@@ -1,4 +1,4 @@
-//! How a session stands within a request, without any effect.
+//! The state of a session within a request, without any effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,32 +15,32 @@ use crate::record::{Attributes, Record};
 use crate::request::RequestFacts;
 use crate::store::Stored;
 
-/// What one request knows of its session: the state machine of express-session's `index.js`.
+/// The state of a session in one request: the state machine of express-session's `index.js`.
 pub(crate) struct State {
     pub(crate) id: SessionId,
-    /// `None` once the session was destroyed or unset, or found to have ended elsewhere.
+    /// `None` after the session was destroyed or unset, or was found to have ended elsewhere.
     pub(crate) record: Option<Record>,
     pub(crate) ending: Ending,
-    /// The attributes and the id as this request found or made them.
+    /// The attributes and the id as this request loaded or created them.
     original: Arc<Attributes>,
     original_id: SessionId,
     /// The attributes as last stored; `None` while that does not count as saved.
     saved: Option<Arc<Attributes>>,
-    /// What the store holds under the id as far as we know; `None` if nothing.
+    /// The stored session under the id, as last seen; `None` if there is none.
     pub(crate) base: Option<Base>,
     /// The cookie that the browser has, if it has one of this session.
     browser_cookie: Option<Box<Cookie>>,
-    /// The response has started: what is changed now would not be stored.
+    /// The response has started: a change would not be stored any more.
     is_answered: bool,
-    /// Stands in for a session that could not be read: nothing of it may be stored.
+    /// It replaces a session that could not be read, and must not be stored.
     pub(crate) is_stand_in: bool,
-    /// The number that it was, or is to be, created with.
+    /// The number that it was, or will be, created with.
     pub(crate) epoch: Option<u64>,
     /// What was left of its time in the store when it was read or written.
     time_left: Duration,
     /// When it was read or written, in milliseconds since 1970; `None` if the store does not have it.
     seen_ms: Option<f64>,
-    /// express-session wraps `save` of the sessions that its middleware made or loaded, to note
+    /// express-session wraps `save` of the sessions that its middleware created or loaded, to record
     /// what was saved. Sessions after `regenerate` are not wrapped, and always saved at the end.
     notes_saves: bool,
 }
@@ -52,13 +52,13 @@ pub(crate) struct Base {
     pub(crate) record: Record,
 }
 
-/// What a write left in the store.
+/// The result of a write.
 pub(crate) struct Written {
     pub(crate) value: Bytes,
     pub(crate) ttl: Duration,
 }
 
-/// What a save goes on from.
+/// The starting point of a save.
 pub(crate) enum Basis {
     /// This is stored.
     Stored(Box<Base>),
@@ -88,12 +88,12 @@ pub(crate) enum Finished {
         id: SessionId,
         ending: Ending,
     },
-    /// There is nothing to store, and nothing to tell the browser.
+    /// There is nothing to store, and no cookie to send.
     Nothing,
 }
 
 impl Finished {
-    /// Whether the stored session is to be destroyed: `shouldDestroy` of express-session, which
+    /// Returns whether the stored session must be destroyed: `shouldDestroy` of express-session, which
     /// also asks for it again after an explicit `destroy`.
     pub(crate) fn destroys(&self, options: &Options) -> bool {
         let Self::Ended { ending, .. } = self else { return false };
@@ -102,7 +102,7 @@ impl Finished {
 }
 
 impl State {
-    /// A session that no store knows yet.
+    /// Returns a session that is not stored yet.
     pub(crate) fn new(id: SessionId, record: Record) -> Self {
         Self {
             original: Arc::clone(&record.attributes),
@@ -122,12 +122,12 @@ impl State {
         }
     }
 
-    /// An empty session in place of one that could not be read.
+    /// Returns an empty session that replaces one that could not be read.
     pub(crate) fn stand_in(id: SessionId, record: Record) -> Self {
         Self { is_stand_in: true, ..Self::new(id, record) }
     }
 
-    /// A session as it was read. With `resave` that does not count as saved.
+    /// Returns a session as it was read. With `resave` it does not count as saved.
     pub(crate) fn loaded(
         id: SessionId,
         stored: Stored,
@@ -143,7 +143,7 @@ impl State {
         Self { saved, base, browser_cookie, time_left, seen_ms, epoch, ..Self::new(id, record) }
     }
 
-    /// Takes up what the store holds now, in place of what this request changed.
+    /// Takes over the stored session, and drops the changes of this request.
     pub(crate) fn reload(&mut self, stored: Stored, record: Record, now_ms: f64) {
         let Stored { value, time_left, epoch } = stored;
         self.base = Some(Base { value, record: record.clone() });
@@ -153,7 +153,7 @@ impl State {
         self.epoch = epoch;
     }
 
-    /// Goes on as a new session, whose saves are not noted.
+    /// Continues as a new session, whose saves are not recorded.
     pub(crate) fn regenerate(&mut self, id: SessionId, record: Record, epoch: Option<u64>) {
         self.id = id;
         self.epoch = epoch;
@@ -163,7 +163,7 @@ impl State {
         self.notes_saves = false;
     }
 
-    /// Goes on under another id, under which the session is stored already.
+    /// Continues under another id, under which the session is stored already.
     pub(crate) fn renew(
         &mut self,
         before: &Record,
@@ -177,18 +177,18 @@ impl State {
         self.note_saved(before, record, Some(written), now_ms);
     }
 
-    /// Goes on under another id, as a session that is not stored yet.
+    /// Continues under another id, as a session that is not stored yet.
     pub(crate) fn rename(&mut self, id: SessionId) {
         self.id = id;
     }
 
-    /// When the store ends the session if nothing uses it, as it stood when it was last read or
-    /// written; in milliseconds since 1970.
+    /// Returns when the store ends the session if nothing uses it, as of the last read or write; in
+    /// milliseconds since 1970.
     pub(crate) fn expires_ms(&self) -> Option<f64> {
         Some(self.seen_ms? + self.time_left.as_secs_f64() * 1000.0)
     }
 
-    /// Whether this request changed the session.
+    /// Returns whether this request changed the session.
     pub(crate) fn is_modified(&self) -> bool {
         let is_same = |record: &Record| record.attributes.same_as(&self.original);
         self.id != self.original_id || !self.record.as_ref().is_some_and(is_same)
@@ -205,45 +205,45 @@ impl State {
         self.record.as_ref().ok_or_else(|| ErrorKind::NoSession.into())
     }
 
-    /// Whether the session has an attribute of this name.
+    /// Returns whether the session has an attribute of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.record.as_ref().is_some_and(|record| record.attributes.get(name.as_bytes()).is_some())
     }
 
-    /// The names of the attributes, in their order. Lone surrogates in names become U+FFFD.
+    /// Returns the names of the attributes, in their order. Lone surrogates in names become U+FFFD.
     pub(crate) fn names(&self) -> Vec<String> {
         let names = self.record.iter().flat_map(|record| record.attributes.iter());
         names.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect()
     }
 
-    /// The record, to change it.
+    /// Returns the record, to change it.
     pub(crate) fn record_mut(&mut self) -> Result<&mut Record, Error> {
         self.check_open()?;
         self.record.as_mut().ok_or_else(|| ErrorKind::NoSession.into())
     }
 
-    /// Whether changes are still stored at the end of the request.
+    /// Checks that changes are still stored at the end of the request.
     pub(crate) fn check_open(&self) -> Result<(), Error> {
         if self.is_answered { Err(ErrorKind::Answered.into()) } else { Ok(()) }
     }
 
-    /// From now on changes are refused, since nothing would store them.
+    /// Refuses changes from now on, because nothing would store them.
     pub(crate) fn close(&mut self) {
         self.is_answered = true;
     }
 
-    /// Takes the place of this state, for the same request.
+    /// Replaces this state, for the same request.
     pub(crate) fn replace(&mut self, state: Self) {
         *self = Self { is_answered: self.is_answered, ..state };
     }
 
-    /// The cookie that the browser has of the session that the request began with.
+    /// Returns the browser's cookie of the session that the request began with.
     pub(crate) fn browser_cookie(&self) -> Option<&Cookie> {
         self.browser_cookie.as_deref()
     }
 
-    /// The same, if it would stay beside the cookie of the session as it is now: browsers tell cookies
-    /// of one name apart by domain, path and partition.
+    /// Returns the same cookie, if the browser would keep it beside the cookie of the session as it is
+    /// now: browsers distinguish cookies of one name by domain, path and partition.
     pub(crate) fn left_behind(&self) -> Option<&Cookie> {
         let (old, new) = (self.browser_cookie()?, &self.record.as_ref()?.cookie);
         let place = |cookie: &Cookie| {
@@ -262,8 +262,8 @@ impl State {
         self.ending = ending;
     }
 
-    /// The session's state `before` a save was stored as `written`, perhaps merged into `record`.
-    /// What the handler changed while the store was at work is kept, as a change since then.
+    /// Records that the state `before` a save was stored as `written`, perhaps merged into `record`.
+    /// Changes that the handler made during the save are kept as changes since then.
     pub(crate) fn note_saved(
         &mut self,
         before: &Record,
@@ -282,13 +282,14 @@ impl State {
         self.base = written.map(|written| Base { value: written.value, record });
     }
 
-    /// Whether this request gave the session this attribute, or a new id.
+    /// Returns whether this request set this attribute of the session, or gave it a new id.
     pub(crate) fn was_given(&self, name: &str) -> bool {
         let now = self.record.as_ref().and_then(|record| record.attributes.raw(name.as_bytes()));
         self.id != self.original_id || now != self.original.raw(name.as_bytes())
     }
 
-    /// How the session stands at the end of the request; its cookie's lifetime starts again.
+    /// Returns the state of the session at the end of the request. The lifetime of its cookie starts
+    /// again.
     pub(crate) fn finish(
         &mut self,
         request: &RequestFacts,
@@ -319,7 +320,8 @@ impl State {
         let facts = Facts {
             named_by_cookie: named.is_some(),
             modified: !same_id || !attributes.same_as(&self.original),
-            // Of a regenerated session no save counts, as in Express; a renewed one is stored already.
+            // A save of a regenerated session does not count, as in Express; a renewed one is stored
+            // already.
             saved: (same_id || self.notes_saves)
                 && self.saved.as_ref().is_some_and(|saved| attributes.same_as(saved)),
             ever_saved: self.saved.is_some(),

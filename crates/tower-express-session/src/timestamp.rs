@@ -1,11 +1,11 @@
-//! Points in time as JavaScript's `Date` has them: milliseconds since 1970 in a double.
+//! Points in time in the form of JavaScript's `Date`: milliseconds since 1970 in a double.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::format_description::well_known::{Iso8601, Rfc2822, Rfc3339};
 use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcDateTime};
 
-/// The last millisecond that a JavaScript `Date` can name, either way from 1970.
+/// The last millisecond that a JavaScript `Date` can represent, before or after 1970.
 const LIMIT_MS: f64 = 8.64e15;
 
 /// `Date.now()`. The one place in this crate that reads the clock.
@@ -16,7 +16,7 @@ pub(crate) fn now_ms() -> f64 {
     }
 }
 
-/// What `new Date(ms)` holds: whole milliseconds, or NaN beyond the limit.
+/// The value of `new Date(ms)`: whole milliseconds, or NaN beyond the limit.
 pub(crate) fn clip(ms: f64) -> f64 {
     if ms.abs() <= LIMIT_MS { ms.trunc() + 0.0 } else { f64::NAN }
 }
@@ -30,14 +30,14 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
         .or_else(|_| OffsetDateTime::parse(text, iso))
         .or_else(|_| PrimitiveDateTime::parse(text, iso).map(PrimitiveDateTime::assume_utc))
         .or_else(|error| match text.contains('T') {
-            // The reader of dates would overlook the time.
+            // The parser of dates would ignore the time.
             true => Err(error),
             false => Date::parse(text, &Iso8601::DATE).map(|date| date.midnight().assume_utc()),
         });
     Some((moment.ok()?.unix_timestamp_nanos() / 1_000_000) as f64)
 }
 
-/// `toISOString()`; `None` where JavaScript has an invalid date.
+/// `toISOString()`; `None` for an invalid date.
 pub(crate) fn to_iso(ms: f64) -> Option<String> {
     let t = utc(ms)?;
     let year = match t.year() {

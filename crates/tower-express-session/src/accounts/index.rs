@@ -51,7 +51,7 @@ impl AccountIndex {
         let limited = async {
             let mut session = seen.session();
             if self.options.max_sessions < usize::MAX {
-                // The clock of another process may be ahead: this login is later all the same.
+                // The clock of another process may be ahead. This login must still count as the latest.
                 let noted = self.store.indexed(account).await?;
                 let newest = noted.iter().map(|session| session.created_ms).max();
                 session.created_ms = session.created_ms.max(newest.map_or(0, |newest| newest + 1));
@@ -64,7 +64,8 @@ impl AccountIndex {
         }
     }
 
-    /// Of logins at the same time each ends the same sessions, perhaps its own: as many stay as may.
+    /// Ends the account's oldest sessions beyond the maximum. Logins at the same time end the same
+    /// sessions, perhaps one of their own, so the maximum is kept.
     async fn make_room(&self, account: &str) -> Result<(), Error> {
         if self.options.max_sessions < usize::MAX {
             let alive = self.alive(account).await?.into_iter();
@@ -97,11 +98,12 @@ impl AccountIndex {
         };
         self.store.each(&mut visit).await?;
         self.index_found(account, &found).await?;
-        // What was found may be over: an Express service may have written it back.
+        // A session that was found may have ended: an Express service may have written it back.
         self.alive(account).await
     }
 
-    /// Notes those of an account's sessions that are not noted yet; of the others more is known.
+    /// Indexes those of an account's sessions that are not in the index yet. The entries of the others
+    /// have more details.
     async fn index_found(&self, account: &str, found: &HashSet<SessionId>) -> Result<(), Error> {
         let noted = self.store.indexed(account).await?;
         for id in found.iter().filter(|id| !noted.iter().any(|noted| noted.id == **id)) {
@@ -110,7 +112,8 @@ impl AccountIndex {
         Ok(())
     }
 
-    /// What is noted of the account and still its own, the newest first; the rest is forgotten.
+    /// Returns the indexed sessions that are alive and still the account's, the newest first, and removes
+    /// the others from the index.
     pub(super) async fn alive(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         let mut loading = JoinSet::new();
         for session in self.store.indexed(account).await? {
@@ -137,7 +140,7 @@ impl AccountIndex {
         Ok(alive)
     }
 
-    /// Ends these sessions, or those of them that were not created in this epoch or a later one.
+    /// Ends these sessions, except those that were created in this epoch or a later one.
     pub(super) async fn end_all(
         &self,
         account: &str,
@@ -183,7 +186,7 @@ impl AccountIndex {
         self.options.account_of(&read(value)?.attributes)
     }
 
-    /// Ends a session unless it was created in this epoch or a later one; says whether it did.
+    /// Ends a session unless it was created in this epoch or a later one. Returns whether it did.
     async fn end_one(&self, id: &SessionId, epoch: Option<u64>) -> Result<bool, Error> {
         let stored = self.store.load(id, Freshness::Latest).await?;
         let created_in = stored.as_ref().and_then(|stored| stored.epoch);
@@ -203,7 +206,7 @@ impl AccountIndex {
     }
 }
 
-/// Whatever cannot be read belongs to no account.
+/// Reads a stored value. One that cannot be read belongs to no account.
 fn read(value: &Bytes) -> Option<Record> {
     Record::parse(value, Reading::Verbatim, 0.0).ok().flatten()
 }

@@ -1,4 +1,4 @@
-//! Whose session it is, and what an account may have.
+//! The settings of the index of accounts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::record::Attributes;
 /// An account with a longer name is not indexed: the name is a key of the index.
 const MAX_ACCOUNT_BYTES: usize = 512;
 
-/// How a layer tells whose a session is; for
+/// How a layer finds the account of a session; for
 /// [`account_sessions`](crate::SessionLayerBuilder::account_sessions).
 ///
 /// ```
@@ -33,8 +33,9 @@ pub struct AccountOptions {
 type NameOf = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl AccountOptions {
-    /// The account is the text of this attribute, or the digits of its number. A session whose attribute
-    /// is anything else, or longer than 512 bytes, belongs to no account.
+    /// Returns settings under which the account is the text of this attribute, or the digits of its
+    /// number. A session whose attribute is anything else, or longer than 512 bytes, belongs to no
+    /// account.
     #[must_use]
     pub fn new(attribute: &str) -> Self {
         Self {
@@ -86,7 +87,7 @@ impl AccountOptions {
         &self.attribute
     }
 
-    /// The account in a session's attributes.
+    /// Returns the account in a session's attributes.
     pub(super) fn account_of(&self, attributes: &Attributes) -> Option<String> {
         let json = attributes.get(self.attribute.as_bytes())?;
         let name = match &self.name {

@@ -59,14 +59,22 @@ pub struct AccountSession {
     pub last_seen_ms: u64,
     /// The browser or program: the User-Agent header, at most 256 characters; empty if unknown.
     pub device: String,
-    /// The network address, if the application adds [`ClientAddress`](crate::request::ClientAddress) to requests;
-    /// otherwise empty.
+    /// The network address, if the application adds [`ClientAddress`](crate::request::ClientAddress) to
+    /// requests; otherwise empty.
     pub address: String,
 }
 
 impl AccountSessions {
     /// Returns a handle for a program without a layer, such as a command-line tool. Services get theirs
     /// from the layer.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tower_express_session::{AccountSessions, MemoryStore};
+    ///
+    /// let store = Arc::new(MemoryStore::new()); // a tool opens the store of the services
+    /// let sessions = AccountSessions::new(store, "user");
+    /// ```
     #[must_use]
     pub fn new(store: Arc<impl AccountStore>, options: impl Into<AccountOptions>) -> Self {
         Self(AccountIndex { store, options: options.into(), lifetime: DEFAULT_TTL })
@@ -104,6 +112,14 @@ impl AccountSessions {
     /// # Cancel safety
     ///
     /// A call that is dropped may have indexed some.
+    ///
+    /// ```
+    /// # use tower_express_session::{AccountSessions, Error};
+    /// async fn number_of_devices(sessions: AccountSessions) -> Result<usize, Error> {
+    ///     let found = sessions.scan("al").await?;
+    ///     Ok(found.len())
+    /// }
+    /// ```
     pub async fn scan(&self, account: &str) -> Result<Vec<AccountSession>, Error> {
         Ok(public(self.0.found(account).await?))
     }
@@ -117,6 +133,15 @@ impl AccountSessions {
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not have revoked it.
+    ///
+    /// ```
+    /// # use tower_express_session::{AccountSessions, Error, Session};
+    /// async fn log_out_device(sessions: AccountSessions, session: Session, handle: String) -> Result<bool, Error> {
+    ///     let user: String = session.get("user")?.unwrap_or_default();
+    ///     // The handle comes from a form. Handles of other accounts are not found.
+    ///     sessions.revoke(&user, &handle).await
+    /// }
+    /// ```
     pub async fn revoke(&self, account: &str, handle: &str) -> Result<bool, Error> {
         let indexed = self.0.alive(account).await?;
         match indexed.into_iter().find(|session| session.id.handle() == handle) {
@@ -149,6 +174,13 @@ impl AccountSessions {
     /// # Cancel safety
     ///
     /// As [`revoke_others`](Self::revoke_others).
+    ///
+    /// ```
+    /// # use tower_express_session::{AccountSessions, Error};
+    /// async fn lock_account(sessions: AccountSessions, user: &str) -> Result<usize, Error> {
+    ///     sessions.revoke_all(user).await
+    /// }
+    /// ```
     pub async fn revoke_all(&self, account: &str) -> Result<usize, Error> {
         let ids = ids(self.0.to_end(account).await?);
         self.0.end_all(account, ids, None).await
@@ -167,6 +199,14 @@ impl AccountSessions {
     /// # Cancel safety
     ///
     /// As [`revoke_others`](Self::revoke_others).
+    ///
+    /// ```
+    /// # use tower_express_session::{AccountSessions, Error};
+    /// async fn change_password(sessions: AccountSessions, user: &str, epoch: u64) -> Result<(), Error> {
+    ///     // In one step: `UPDATE accounts SET hash = …, epoch = epoch + 1 RETURNING epoch`
+    ///     sessions.revoke_before(user, epoch).await.map(drop)
+    /// }
+    /// ```
     pub async fn revoke_before(&self, account: &str, epoch: u64) -> Result<usize, Error> {
         let indexed = ids(self.0.alive(account).await?);
         let mut revoked = self.0.end_all(account, indexed, Some(epoch)).await?;
@@ -188,6 +228,20 @@ impl AccountSessions {
     /// # Cancel safety
     ///
     /// A call that is dropped may have indexed some.
+    ///
+    /// ```
+    /// # use tower_express_session::{MemoryStore, SessionLayer};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]);
+    /// let layer = builder.account_sessions("user").build()?;
+    /// if let Some(sessions) = layer.account_sessions() {
+    ///     let indexed = sessions.rebuild_index().await?;
+    /// #   assert_eq!(indexed, 0);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn rebuild_index(&self) -> Result<usize, Error> {
         let found = self.0.index_all().await?;
         Ok(found.values().map(HashSet::len).sum())

@@ -1,4 +1,4 @@
-//! Which sessions an account has.
+//! The trait of stores that index the sessions of each account.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,11 +79,11 @@ pub type Visit<'a> = dyn FnMut(SessionId, Bytes) + Send + 'a;
 pub struct IndexedSession {
     /// The session.
     pub id: SessionId,
-    /// When it was made, or found; in milliseconds since 1970.
+    /// When it was created or found, in milliseconds since 1970.
     pub created_ms: u64,
-    /// When it was last seen in use, as nearly as it is touched; in milliseconds since 1970.
+    /// When it was last in use, in milliseconds since 1970, as precisely as sessions are touched.
     pub last_seen_ms: u64,
-    /// The browser or program, as its User-Agent header says; empty if unknown.
+    /// The User-Agent header of the browser or program; empty if unknown.
     pub device: String,
     /// The network address; empty if unknown.
     pub address: String,

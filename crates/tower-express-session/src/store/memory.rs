@@ -15,10 +15,10 @@ use super::{
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 
-/// So many writes lie between two searches for sessions that are over.
+/// The number of writes after which expired sessions are removed.
 const WRITES_PER_SWEEP: usize = 1024;
 
-/// A time to live beyond what the clock can name is cut to this: a hundred years.
+/// The longest time to live: a hundred years. The clock cannot represent every longer time.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Keeps sessions in the memory of this process, for tests and for trying things out. Their number is not
@@ -51,24 +51,24 @@ struct Entry {
     value: Bytes,
     epoch: Option<u64>,
     ends: Instant,
-    /// The end that no use puts off.
+    /// The absolute timeout.
     ends_at_last: Instant,
 }
 
-/// What is noted of one account.
+/// The index of one account's sessions.
 struct Account {
     indexed: Vec<IndexedSession>,
     ends: Instant,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Returns an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::with_clock(Instant::now)
     }
 
-    /// An empty store that asks `clock` for the time, so that a test need not wait.
+    /// Returns an empty store with its own clock, so that a test need not wait.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -80,7 +80,7 @@ impl MemoryStore {
     /// let passed = seconds.clone();
     /// let now = move || start + Duration::from_secs(passed.load(Relaxed));
     /// let store = MemoryStore::with_clock(now).absolute_timeout(Duration::from_secs(3600));
-    /// seconds.store(3601, Relaxed); // all that was made before is over
+    /// seconds.store(3601, Relaxed); // all sessions from before have ended
     /// ```
     #[must_use]
     pub fn with_clock(clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
@@ -88,22 +88,22 @@ impl MemoryStore {
         Self { sessions: Mutex::default(), absolute_timeout: LONGEST, clock }
     }
 
-    /// Ends each session so long after it was made, however much it is used. Default: never. A
-    /// session that is regenerated is a new one.
+    /// Ends each session this long after it was created, however much it is used. Default: never. A
+    /// login or a renewal creates a new session.
     #[must_use]
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = timeout.min(LONGEST);
         self
     }
 
-    /// The number of sessions that are not over.
+    /// Returns the number of sessions that have not ended.
     #[must_use]
     pub fn len(&self) -> usize {
         let now = (self.clock)();
         self.sessions().entries.values().filter(|entry| entry.ends > now).count()
     }
 
-    /// Whether there is no session.
+    /// Returns whether there is no session.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -205,7 +205,7 @@ impl Store for MemoryStore {
         Ok(true)
     }
 
-    // Nobody else writes here, and no writer of ours brings a session back.
+    // No other program writes here, and ours never writes a session back: no tombstone is needed.
     async fn destroy(&self, id: &SessionId, _: Duration) -> Result<bool, Error> {
         let now = (self.clock)();
         let mut sessions = self.sessions();

@@ -25,26 +25,26 @@ pub use memory::MemoryStore;
 
 /// Keeps sessions: one value of bytes under each id, for a time.
 ///
-/// A store knows nothing of cookies or JSON; what it is given, it gives back.
+/// A store knows nothing of cookies or JSON: it returns the bytes that it was given.
 ///
 /// # Contract
 ///
-/// - Ids are opaque. None, however hostile, reaches a value that is not a session of this store.
-/// - A value is there until its time to live, counted from the last write or touch, is over; then
-///   [`load`](Self::load) gives nothing. The time to live is in whole seconds, at least one.
-/// - An error is never read as "there is no session": what cannot be asked is
+/// - Ids are opaque. No id, however hostile, reaches a value that is not a session of this store.
+/// - A value is kept until its time to live, counted from the last write or touch, has passed. Then
+///   [`load`](Self::load) returns `None`. The time to live is in whole seconds, at least one.
+/// - An error never means "there is no session". A store that cannot be reached answers
 ///   [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
 /// - A write that was answered is seen by every later load that asks for the
 ///   [latest](Freshness::Latest) value.
-/// - A session that was destroyed stays gone for as long as it is barred, even where another
-///   program writes without looking, as connect-redis does.
-/// - The epoch that a session is created with stays with it until it is destroyed or over, whatever is
-///   written or touched, and is not part of its value. A session that another program made has none.
-/// - A future that is dropped before it ended may or may not have written.
+/// - A session that was destroyed stays gone for as long as its tombstone is kept, even if another
+///   program writes without comparing, as connect-redis does.
+/// - The epoch that a session is created with stays until the session ends, whatever is written or
+///   touched, and is not part of its value. A session that another program created has none.
+/// - A future that is dropped before it is ready may or may not have written.
 ///
-/// The suite [`conformance`](crate::store::conformance) (feature `conformance`) checks all of it.
+/// The suite [`conformance`](crate::store::conformance) (feature `conformance`) verifies all of it.
 ///
-/// A store that wraps another, as one with a delay for tests would:
+/// The example `own_store` is a whole store. This one wraps another, with a delay for tests:
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,17 +80,17 @@ pub use memory::MemoryStore;
 ///     # async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
 ///     #     self.0.destroy(id, tombstone).await
 ///     # }
-///     // … and the others likewise
+///     // … and the other methods likewise
 /// }
 /// ```
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) for what cannot be asked or did not answer
-/// in time, [`ErrorKind::Store`](crate::ErrorKind::Store) for whatever else fails.
+/// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached or did not
+/// answer in time, [`ErrorKind::Store`](crate::ErrorKind::Store) for other failures.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
-    /// What is stored for an id; nothing for one that was never made, was destroyed or is over.
+    /// Returns the session of this id; `None` if it was never created, was destroyed or has expired.
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error>;
 
     /// Stores a new session. Never overwrites one. `epoch` is kept beside the value for
@@ -113,10 +113,10 @@ pub trait Store: Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> Result<Updated, Error>;
 
-    /// Stores a value whatever is there, as connect-redis does. Only the strict mode uses it.
+    /// Stores a value without comparing, as connect-redis does. Only the strict mode uses it.
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error>;
 
-    /// Starts the time to live again, without touching the value; false if there is no session.
+    /// Starts the time to live again and leaves the value as it is. Returns whether there is a session.
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error>;
 
     /// Deletes a session and keeps a tombstone for this time: a value that another program writes back
@@ -202,10 +202,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 pub struct Stored {
     /// The exact bytes that were written.
     pub value: Bytes,
-    /// What is left of the session's time.
+    /// The rest of the session's time to live.
     pub time_left: Duration,
-    /// The number that the session was created with; `None` if it had none, or another program made
-    /// the session.
+    /// The number that the session was created with; `None` if it had none, or another program
+    /// created the session.
     pub epoch: Option<u64>,
 }
 
@@ -223,13 +223,13 @@ impl Stored {
     }
 }
 
-/// How old the answer of [`Store::load`] may be.
+/// The age that an answer of [`Store::load`] may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Freshness {
-    /// As old as the store's cache allows, where it has one.
+    /// As old as the store's cache allows, if it has one.
     #[default]
     Cached,
-    /// The store itself is asked.
+    /// The store reads past its cache.
     Latest,
 }
 
@@ -239,7 +239,7 @@ pub enum Freshness {
 pub enum Created {
     /// The session is stored.
     Stored,
-    /// A session of this id was there; it is as it was.
+    /// A session of this id exists already, and was not changed.
     Exists,
 }
 
@@ -249,7 +249,7 @@ pub enum Created {
 pub enum Updated {
     /// The new value is stored.
     Stored,
-    /// Somebody else wrote these bytes meanwhile; nothing was stored.
+    /// Another writer stored these bytes meanwhile; nothing was stored.
     Changed(Bytes),
     /// The session ended meanwhile; nothing was stored.
     Gone,

@@ -1,4 +1,4 @@
-//! What every [`AccountStore`] must do beside keeping sessions.
+//! The test suite for an [`AccountStore`], beside the one for its sessions.
 //!
 //! A store of your own passes when [`run`] returns:
 //!
@@ -31,18 +31,18 @@ use crate::store::{AccountStore, Created, IndexedSession};
 pub struct Subject<'a> {
     /// The store.
     pub store: &'a dyn AccountStore,
-    /// Lets time pass, for the session of this id or for what is noted of the account of this name
-    /// at least: moves the store's clock, or shortens what is left of its time in the database.
+    /// Lets time pass, at least for the session of this id or the index of the account of this name:
+    /// moves the store's clock, or shortens the rest of its time in the database.
     pub pass_time: &'a (dyn Fn(&str, Duration) + Sync),
-    /// Another application's store in the same database, under another prefix, where a database
-    /// may be shared.
+    /// Another application's store in the same database, under another prefix, if a database may be
+    /// shared.
     pub neighbour: Option<&'a dyn AccountStore>,
 }
 
-/// Longer than what stores read at a time, so that they have to go on where they stopped.
+/// More than stores read in one step of a scan, so that they have to continue where they stopped.
 const MANY: usize = 1_100;
 
-/// Names that mean something to the one or the other database.
+/// Names that have a meaning in one database or another.
 const HOSTILE: [&str; 22] = [
     "",
     "*",
@@ -72,7 +72,7 @@ const HOSTILE: [&str; 22] = [
 ///
 /// # Panics
 ///
-/// When the store does not keep the contract; the message says which part.
+/// If the store breaks the contract; the message says which part.
 pub async fn run(subject: &Subject<'_>) {
     subject.gives_back_what_was_noted().await;
     subject.creation_stays_when_noted_again().await;
@@ -238,7 +238,7 @@ impl Subject<'_> {
             .expect("removing an entry succeeds, whether there is one or not");
     }
 
-    /// Makes a session whose value names it.
+    /// Creates a session whose value is its name.
     async fn create(&self, store: &dyn AccountStore, id: &SessionId) {
         let created = store.create(id, value_of(id), TTL, None).await;
         assert_eq!(created.expect("create"), Created::Stored);

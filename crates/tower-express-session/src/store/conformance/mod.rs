@@ -1,5 +1,5 @@
-//! What every [`Store`] must do, as a program that runs against any of them; what an
-//! [`AccountStore`](super::AccountStore) must do besides is in [`accounts`].
+//! The test suite that every [`Store`] passes. The module [`accounts`] has the one for an
+//! [`AccountStore`](super::AccountStore).
 //!
 //! A store of your own passes when [`run`] returns:
 //!
@@ -33,8 +33,8 @@ use crate::id::SessionId;
 pub struct Subject<'a> {
     /// The store.
     pub store: &'a dyn Store,
-    /// Lets time pass, for the session of this id at least: moves the store's clock, or shortens
-    /// what is left of the session's time in the database.
+    /// Lets time pass, at least for the session of this id: moves the store's clock, or shortens the
+    /// rest of the session's time in the database.
     pub pass_time: &'a (dyn Fn(&str, Duration) + Sync),
 }
 
@@ -44,13 +44,13 @@ const TTL: Duration = Duration::from_secs(100);
 ///
 /// # Panics
 ///
-/// When the store does not keep the contract; the message says which part.
+/// If the store breaks the contract; the message says which part.
 pub async fn run(subject: &Subject<'_>) {
     run_without_epochs(subject).await;
     subject.an_epoch_stays_with_its_session().await;
 }
 
-/// Like [`run`], for a store that keeps nothing beside the values.
+/// Runs the suite for a store that keeps no epochs.
 ///
 /// # Panics
 ///
@@ -68,11 +68,11 @@ pub async fn run_without_epochs(subject: &Subject<'_>) {
     subject.one_of_many_concurrent_writers_wins().await;
 }
 
-/// Checks a store that ends its sessions at a given age.
+/// Runs the suite for a store with an absolute timeout.
 ///
 /// # Panics
 ///
-/// When the store does not keep the contract; the message says which part.
+/// If the store breaks the contract; the message says which part.
 pub async fn run_with_absolute_timeout(subject: &Subject<'_>, timeout: Duration) {
     assert!(timeout > TTL, "the age is to be longer than {TTL:?}");
     run(subject).await;

@@ -13,15 +13,15 @@ use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::store::{AccountStore, IndexedSession, Visit};
 
-/// The field of a session's time of creation begins with this, the field of the rest with the other:
-/// so that the one can stay while the other is written again.
+/// The prefixes of the field that holds a session's time of creation, and of the field that holds the
+/// rest. They are two fields, so that the first one stays when the other is written again.
 const CREATED: &str = "c:";
 const SEEN: &str = "s:";
 
-/// So many keys are asked for at a time when all sessions are looked through.
+/// The number of keys that one step of a scan asks for.
 const SCAN_COUNT: usize = 500;
 
-/// What is noted of a session beside its creation.
+/// What the index holds of a session beside its time of creation.
 #[derive(Deserialize, Serialize)]
 struct Seen {
     at: u64,

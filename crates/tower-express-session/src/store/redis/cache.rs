@@ -1,4 +1,4 @@
-//! What a process remembers of the sessions in Redis, and for how long it may trust it.
+//! The cache of a process in front of Redis, and the lease under which its answers are valid.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use hashlink::LruCache;
 use crate::id::SessionId;
 use crate::store::Stored;
 
-/// How a [`RedisStore`](super::RedisStore) remembers sessions; see
+/// The settings of the cache of a [`RedisStore`](super::RedisStore); see
 /// [`cached`](super::RedisStore::cached).
 ///
 /// ```
@@ -23,16 +23,17 @@ use crate::store::Stored;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheOptions {
-    /// The longest that an answer from memory may be behind Redis. Default: 250 ms.
+    /// The maximum age of an answer from the cache. Default: 250 ms.
     pub lease: Duration,
-    /// How often Redis is asked for another lease; less than half of a lease. Default: 100 ms.
+    /// The interval at which a heartbeat renews the lease. It must be less than half of the lease.
+    /// Default: 100 ms.
     pub heartbeat: Duration,
-    /// The memory that is used at most, in bytes. Default: 16 MiB.
+    /// The maximum memory of the cache, in bytes. Default: 16 MiB.
     pub max_bytes: usize,
 }
 
 impl CacheOptions {
-    /// Another lease, with a heartbeat to match, and the other defaults.
+    /// Returns settings with this lease, a heartbeat to match, and the other defaults.
     #[must_use]
     pub fn with_lease(lease: Duration) -> Self {
         Self { lease, heartbeat: lease * 2 / 5, ..Self::default() }
@@ -49,22 +50,22 @@ impl Default for CacheOptions {
     }
 }
 
-/// A session is read anew after so long, whatever Redis says: a last resort against what nobody
-/// thought of.
+/// The maximum time for which a session is cached, whatever Redis says: a last resort against
+/// unforeseen faults.
 const LONGEST_MEMORY: Duration = Duration::from_secs(30);
 
-/// What an entry costs beside its id and its value, in bytes.
+/// The memory of an entry beside its id and its value, in bytes.
 const ENTRY_OVERHEAD: usize = 160;
 
-/// A larger part of the memory is not spent on one session.
+/// The maximum part of the cache's memory that one session may take.
 const LARGEST_PART: usize = 16;
 
-/// Sessions by id, each as Redis held it no longer ago than the lease is long.
+/// Sessions by id, each as Redis held it no longer than one lease ago.
 ///
-/// Redis tells of each change on a connection of its own ([`tracking`](super::tracking)). A lease is
-/// counted from when a heartbeat was sent whose answer has come: answers and tidings share the order
-/// of one connection, so that every change from before that moment is known. A read is remembered
-/// only if no change was told of since it began; it need not go over the same connection.
+/// Redis publishes each change on a connection of its own ([`tracking`](super::tracking)). A lease
+/// begins when a heartbeat was sent that has been answered since. Answers and notifications arrive in
+/// order on one connection, so every change from before that moment is known. A read is cached only if
+/// no change of its session was published since it began; it may use another connection.
 pub(super) struct Cache {
     pub(super) options: CacheOptions,
     // Locked for single steps in memory, never across an await.
@@ -74,13 +75,13 @@ pub(super) struct Cache {
 struct Memory {
     slots: LruCache<SessionId, Slot>,
     bytes: usize,
-    /// Nothing is answered from then on. `None` until a connection is up.
+    /// The end of the lease: the cache answers nothing afterwards. `None` until a connection is up.
     lease_ends: Option<Instant>,
     fills: u64,
 }
 
 enum Slot {
-    /// A read is under way; a change that is told of meanwhile takes its place away.
+    /// A read is in progress. A change that is published meanwhile removes the entry.
     Filling(u64),
     Ready(Entry),
 }
@@ -90,11 +91,11 @@ struct Entry {
     epoch: Option<u64>,
     /// The end of the session's time.
     ends: Instant,
-    /// The end of the memory.
+    /// When the entry leaves the cache.
     stale: Instant,
 }
 
-/// A read that is to be remembered.
+/// A read whose answer is to be cached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fill {
     number: u64,
@@ -108,7 +109,7 @@ impl Cache {
         Self { options, memory: Mutex::new(memory) }
     }
 
-    /// The session, if it is known well enough.
+    /// Returns the session if the cache may answer for it.
     pub(super) fn get(&self, id: &SessionId, now: Instant) -> Option<Stored> {
         let mut memory = self.memory();
         if !memory.has_lease(now) {
@@ -123,7 +124,7 @@ impl Cache {
         }
     }
 
-    /// Announces a read; nothing where its answer cannot be trusted.
+    /// Announces a read. Returns `None` if its answer must not be cached.
     pub(super) fn begin(&self, id: &SessionId, now: Instant) -> Option<Fill> {
         let mut memory = self.memory();
         if !memory.has_lease(now) {
@@ -135,7 +136,7 @@ impl Cache {
         Some(Fill { number, began: now })
     }
 
-    /// Remembers what a read found, unless a change was told of since it began, or another read began
+    /// Caches the answer of a read, unless a change was published since it began, or another read began
     /// later.
     pub(super) fn fill(&self, id: &SessionId, fill: Fill, stored: &Stored) {
         let mut memory = self.memory();
@@ -161,7 +162,7 @@ impl Cache {
         self.memory().remove(id);
     }
 
-    /// Nothing is known any more, and nothing will be before the next lease.
+    /// Drops all entries. Nothing is cached before the next lease.
     pub(super) fn clear(&self) {
         let mut memory = self.memory();
         memory.slots.clear();
@@ -169,13 +170,13 @@ impl Cache {
         memory.lease_ends = None;
     }
 
-    /// A heartbeat that was sent then has been answered.
+    /// Renews the lease: a heartbeat that was sent at this time has been answered.
     pub(super) fn renew(&self, sent: Instant) {
         self.memory().lease_ends = Some(sent + self.options.lease);
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        // No step can panic half-way, so a poisoned lock holds a sound memory.
+        // No step can panic half-way, so a poisoned lock holds a sound cache.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of Redis for one session.
+//! The commands for one session.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::store::{Created, Stored, Updated};
 
-/// A session that another program keeps alive forever is given so much time: beyond any answer.
+/// The time that is left of a session which another program stored without a time to live.
 const ENDLESS: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// The note of when a session was made outlives its end by so much, so that a session which another
-/// program keeps in use is not taken for a new one.
+/// How much longer than its session the time of creation is kept, so that a session which another
+/// program keeps in use does not count as a new one.
 const CREATION_OUTLIVES: Duration = Duration::from_secs(30 * 86_400);
 
 impl RedisStore {
@@ -51,7 +51,7 @@ impl RedisStore {
             .map_err(|values| unexpected("MGET", &Reply::Array(values)))?;
         if revoked != Reply::Nil {
             if value != Reply::Nil {
-                // Somebody wrote it back. For us it is over whether this succeeds or not.
+                // Another program wrote it back. For us it has ended whether this succeeds or not.
                 drop(self.client.call(&[b"DEL", session]).await);
             }
             return Ok(None);
@@ -145,7 +145,7 @@ impl RedisStore {
             self.client.pipeline(&[is_revoked, delete, delete_epoch]).await?
         } else {
             // The tombstone comes before the deletion: in between, a value that was written back must
-            // not be taken for a session.
+            // not be accepted as a session.
             let seconds = seconds(tombstone);
             let put: &[&[u8]] = &[b"SET", keys.revoked.as_bytes(), b"1", b"EX", seconds.as_bytes()];
             match self.client.pipeline(&[is_revoked, put, delete, delete_epoch]).await {
@@ -181,7 +181,7 @@ fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Er
     }
 }
 
-/// Redis is told whole seconds, as connect-redis tells it.
+/// Redis gets whole seconds, as from connect-redis.
 fn whole_seconds(ttl: Duration) -> Duration {
     Duration::from_secs(ttl.as_secs().max(1))
 }

@@ -1,4 +1,4 @@
-//! Where a session lies in Redis, and what is kept of it besides.
+//! The keys of a session in Redis.
 
 use redis_link::companion_key;
 
@@ -9,9 +9,9 @@ use crate::id::SessionId;
 pub(super) struct Keys {
     /// The session itself, where connect-redis keeps it.
     pub(super) session: String,
-    /// There while the session's id is barred.
+    /// The tombstone: it exists while the id must not be used again.
     pub(super) revoked: String,
-    /// When the session was made, in milliseconds since 1970 by Redis's clock.
+    /// When the session was created, in milliseconds since 1970 by Redis's clock.
     pub(super) created: String,
     /// The number that the session was created with, if any.
     pub(super) epoch: String,

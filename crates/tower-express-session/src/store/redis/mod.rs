@@ -38,10 +38,11 @@ use crate::id::SessionId;
 /// # }
 /// ```
 ///
-/// What is kept besides lies at `{<prefix><id>}:revoked`, for a session that was ended, at
-/// `{<prefix><id>}:epoch`, for one that was created with an [epoch](crate::Session::epoch), and, with
-/// an [absolute timeout](Self::absolute_timeout), at `{<prefix><id>}:created`: in the same slot of a
-/// cluster as the session, and outside of what connect-redis finds when it looks for sessions.
+/// Three more keys may belong to a session: `{<prefix><id>}:revoked` is the tombstone of one that was
+/// ended, `{<prefix><id>}:epoch` holds the [epoch](crate::Session::epoch) of one that was created with
+/// it, and `{<prefix><id>}:created` its time of creation, with an
+/// [absolute timeout](Self::absolute_timeout). They are in the same slot of a cluster as the session,
+/// and connect-redis does not find them under its prefix.
 #[derive(Clone)]
 pub struct RedisStore {
     client: Client,
@@ -51,7 +52,7 @@ pub struct RedisStore {
     absolute_timeout: Option<Duration>,
     cache: Option<Arc<Cache>>,
     destroy_waits: Duration,
-    /// What keeps the cache right.
+    /// The task that keeps the cache up to date.
     tracking: Arc<OnceLock<Tracking>>,
     scripts: Arc<Scripts>,
 }
@@ -77,6 +78,17 @@ impl RedisStore {
     }
 
     /// Returns a store over a client that the application uses, too.
+    ///
+    /// ```no_run
+    /// use redis_link::Client;
+    /// use tower_express_session::store::redis::RedisStore;
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::open("redis://127.0.0.1:6379")?;
+    /// let store = RedisStore::new(client.clone()); // and the application uses `client`
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(client: Client) -> Self {
         let scripts = Scripts {
@@ -99,14 +111,14 @@ impl RedisStore {
         }
     }
 
-    /// The prefix before each id; an empty one is taken as it is.
+    /// Sets the prefix of all keys: connect-redis's option `prefix`. It may be empty. Default: `sess:`.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The prefix before the name of each account, where its sessions are noted. Must not begin with
+    /// Sets the prefix of the keys that hold the index of each account's sessions. It must not begin with
     /// the prefix of the sessions. Default: `accounts:` and the prefix of the sessions.
     #[must_use]
     pub fn account_prefix(mut self, prefix: &str) -> Self {
@@ -114,36 +126,44 @@ impl RedisStore {
         self
     }
 
-    /// Whether a session that was ended leaves a note, so that it stays gone even where an Express
-    /// request that was under way writes it back. Default: yes. Without, exactly the keys and
-    /// commands of connect-redis are used, as conformance tests want it; sessions have no epoch then.
+    /// Sets whether a session that was ended leaves a tombstone, so that it stays gone even if an Express
+    /// request in progress writes it back. Default: yes. Without tombstones the store uses exactly the
+    /// keys and commands of connect-redis, for conformance tests, and sessions have no epoch.
     #[must_use]
     pub fn tombstones(mut self, tombstones: bool) -> Self {
         self.tombstones = tombstones;
         self
     }
 
-    /// Ends each session so long after it was made, however much it is used. Default: never.
+    /// Ends each session this long after it was created, however much it is used. Default: never.
     ///
-    /// A session that an Express service made counts from when this store first saw it, since
-    /// Express does not note when it made it.
+    /// A session that an Express service created counts from when this store first read it, because
+    /// Express does not store the time of creation.
+    ///
+    /// ```no_run
+    /// # use tower_express_session::store::redis::RedisStore;
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let week = std::time::Duration::from_secs(7 * 86_400);
+    /// let store = RedisStore::open("redis://127.0.0.1:6379")?.absolute_timeout(week);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = Some(timeout);
         self
     }
 
-    /// Remembers sessions in the memory of this process, so that most requests read none from Redis.
+    /// Caches sessions in the memory of this process, so that most requests do not read from Redis.
     ///
-    /// Redis tells of each change, whoever makes it (client tracking, on a connection of its own), and
-    /// a session is answered from memory only while Redis is known to have been heard not longer ago
-    /// than a [lease](CacheOptions::lease): even a process that is cut off from Redis, or was stopped
-    /// for a while, is never further behind. What counts more asks for a
-    /// [fresh](crate::LazySession::fresh) session; changes are compared with what Redis holds in any
-    /// case.
+    /// Redis notifies the cache of each change, whichever program makes it (client tracking, on a
+    /// connection of its own). The cache answers only under a [lease](CacheOptions::lease) that a
+    /// heartbeat renews, so no answer is older than that, even if the process is cut off from Redis or
+    /// was stopped for a while. [`fresh`](crate::LazySession::fresh) reads past the cache. Writes always
+    /// compare with the value in Redis.
     ///
     /// In front of a cluster, and over a [connection of your own](Client::from_connection), nothing is
-    /// remembered.
+    /// cached.
     ///
     /// ```no_run
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -160,17 +180,16 @@ impl RedisStore {
         self
     }
 
-    /// Lets the end of a session wait, after Redis has ended it, for as long as the longest
-    /// [lease](CacheOptions::lease) of any process that caches: once it was answered, nobody accepts
-    /// the session any more, wherever. Default: no wait; another process may accept it for the rest
-    /// of its lease.
+    /// Makes `destroy` wait this long after it deleted the session. Set it to the longest cache
+    /// [lease](CacheOptions::lease) in the deployment: when `destroy` returns, no process still accepts
+    /// the session. Default: no wait; another process may accept the session for the rest of its lease.
     #[must_use]
     pub fn destroy_waits(mut self, lease: Duration) -> Self {
         self.destroy_waits = lease;
         self
     }
 
-    /// The cache; the first call begins to keep it right.
+    /// Returns the cache. The first call starts the task that keeps it up to date.
     fn cache(&self) -> Option<&Cache> {
         let cache = self.cache.as_ref()?;
         let (client, prefix) = (&self.client, &self.prefix);

@@ -1,4 +1,4 @@
-//! Hears from Redis which sessions change, and keeps up the lease under which they are remembered.
+//! Subscribes to the changes of sessions, and renews the lease of the cache.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,11 +8,11 @@ use tokio::task::JoinHandle;
 use super::cache::Cache;
 use crate::id::SessionId;
 
-/// The task that keeps a cache right. It ends when this is dropped.
+/// The task that keeps a cache up to date. It ends when this is dropped.
 pub(super) struct Tracking(Mutex<Option<JoinHandle<()>>>);
 
-/// Keeps `cache` right. Where Redis's changes cannot be heard, as on a cluster, nothing is ever
-/// remembered.
+/// Keeps `cache` up to date. If Redis cannot publish its changes, as in a cluster, nothing is ever
+/// cached.
 pub(super) fn start(client: Client, prefix: Box<str>, cache: Arc<Cache>) -> Tracking {
     let heartbeat = cache.options.heartbeat;
     let task = tokio::spawn(async move {
@@ -38,7 +38,7 @@ fn hear(tracked: &Tracked<'_>, prefix: &str, cache: &Cache) {
 }
 
 impl Tracking {
-    /// Ends the task and waits for it. The cache answers nothing any more when its lease is over.
+    /// Ends the task and waits for it. The cache stops to answer when its lease ends.
     pub(super) async fn stop(&self) {
         if let Some(task) = self.take() {
             task.abort();

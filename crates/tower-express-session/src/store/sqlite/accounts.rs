@@ -11,8 +11,7 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::store::{AccountStore, IndexedSession, Visit};
 
-/// So many sessions are read at a time when all are looked through: between two readings others have
-/// their turn.
+/// The number of sessions that one step of a scan reads. Other readers may run between two steps.
 const PAGE: i64 = 500;
 
 pub(super) const SCHEMA: &str = "
@@ -94,7 +93,8 @@ impl AccountStore for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Applications that share a database have accounts of their own.
+    /// Returns the account's name with the store's prefix: applications that share a database have
+    /// separate accounts.
     fn named(&self, account: &str) -> String {
         format!("{}{account}", self.prefix)
     }

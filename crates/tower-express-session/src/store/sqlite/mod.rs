@@ -17,8 +17,8 @@ use super::{Created, Freshness, Store, Stored, Updated, check_absolute_timeout};
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 
-/// So many sessions that are over are deleted along with each new one: more than are made, so that
-/// they never pile up, and few enough that nobody waits for them.
+/// The maximum number of expired sessions that are deleted along with each new one. More than one, so
+/// that they never accumulate, and few enough that no request waits noticeably.
 const SWEEP: usize = 4;
 
 const SCHEMA: &str = "
@@ -32,19 +32,19 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_ms);
 ";
 
-/// Sessions of a file from before they had a time of creation count as made now.
+/// Sessions from before the column existed count as created now.
 const ADD_CREATION: &str = "
     ALTER TABLE sessions ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
     UPDATE sessions SET created_ms = unixepoch() * 1000;
 ";
 
-/// Sessions of a file from before they had an epoch have none.
+/// Sessions from before the column existed have no epoch.
 const ADD_EPOCH: &str = "ALTER TABLE sessions ADD COLUMN epoch INTEGER";
 
 /// Keeps sessions in a table `sessions` of an SQLite database, on a local disk.
 ///
-/// What was answered survives the end of the process and the loss of power. Sessions that are over
-/// are deleted along with new ones.
+/// A write that was answered survives the end of the process and a loss of power. Expired sessions are
+/// deleted along with new ones.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -71,7 +71,7 @@ pub struct SqliteStore {
 #[derive(Clone, Copy)]
 struct Moment {
     now_ms: i64,
-    /// Older sessions are over, however much they were used.
+    /// Sessions that were created before this have ended, however much they were used.
     oldest_ms: i64,
     absolute_ms: i64,
 }
@@ -96,35 +96,36 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the table cannot be made,
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when another process holds the
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the table cannot be created,
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if another process locks the
     /// database for too long.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may or may not have made the table.
+    /// A call that is dropped may or may not have created the table.
     pub async fn new(database: Database) -> Result<Self, Error> {
         database.write(make_table).await?;
         let clock = Arc::new(SystemTime::now);
         Ok(Self { database, prefix: "".into(), absolute_timeout: None, clock })
     }
 
-    /// Puts a prefix before each id, so that several applications can share a database. Default: none.
+    /// Sets a prefix for all ids and accounts, so that several applications can share a database. Default:
+    /// none.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Ends each session so long after it was made, however much it is used. Default: never. A
-    /// session that is regenerated is a new one.
+    /// Ends each session this long after it was created, however much it is used. Default: never. A
+    /// login or a renewal creates a new session.
     #[must_use]
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = Some(timeout);
         self
     }
 
-    /// Asks `clock` for the time, so that a test need not wait.
+    /// Sets the clock, so that a test need not wait.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -226,7 +227,7 @@ impl Store for SqliteStore {
             .map_err(Error::from)
     }
 
-    // Nobody else writes here, and no writer of ours brings a session back.
+    // No other program writes to the file, and ours never writes a session back: no tombstone is needed.
     async fn destroy(&self, id: &SessionId, _: Duration) -> Result<bool, Error> {
         let (key, at) = (self.key(id), self.moment());
         self.database
@@ -244,7 +245,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// A session that is not over.
+/// A session that has not ended.
 struct Row {
     value: Bytes,
     expires_ms: i64,
@@ -260,8 +261,8 @@ impl Row {
 }
 
 impl Moment {
-    /// The end of a session's time, in milliseconds since 1970; a time beyond all dates is the last
-    /// one.
+    /// Returns when a session expires, in milliseconds since 1970, or the last date if that is beyond all
+    /// dates.
     fn end_of(self, ttl: Duration, created_ms: i64) -> i64 {
         let idle = self.now_ms.saturating_add(milliseconds(ttl));
         idle.min(created_ms.saturating_add(self.absolute_ms))
