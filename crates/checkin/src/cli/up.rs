@@ -1,7 +1,9 @@
 //! `checkin up`: every service in one process.
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -14,6 +16,10 @@ use crate::demo;
 use crate::lifecycle::{Stop, bind, serve};
 use crate::passwords::{Passwords, Verified};
 use crate::services::processor::{Progress, run as run_processor};
+use crate::storage::StorageError;
+
+/// How long to wait until the demo data is loaded on after an outage.
+const RETRY: Duration = Duration::from_millis(500);
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -91,10 +97,8 @@ pub(super) async fn run(
     let api_listener = bind(options.api_listen, "--api-listen").await?;
     let receiver_listener = bind(options.receiver_listen, "--receiver-listen").await?;
     let auth_listener = bind(options.auth_listen, "--auth-listen").await?;
-    let has_store = app.is_ready();
-    if has_store {
-        fill(&app).await?;
-    }
+    let mut demo = Demo::default();
+    let has_login = if app.is_ready() { demo.load(&app).await? } else { None };
     let (receiver_at, auth_at) = (receiver_listener.local_addr()?, auth_listener.local_addr()?);
     let (api_at, console_at) = (api_listener.local_addr()?, console_listener.local_addr()?);
     console::announce(console_at);
@@ -108,8 +112,8 @@ pub(super) async fn run(
          store              {}",
         config.store
     ))?;
-    if has_store {
-        say_login(&app).await?;
+    if has_login == Some(true) {
+        say_login()?;
     }
     say("")?;
     let api = app.api(upstream, stop.clone().wait());
@@ -121,9 +125,19 @@ pub(super) async fn run(
             () = app.ready() => {}
             () = stop.clone().wait() => return Ok(()),
         }
-        if !has_store {
-            fill(&app).await?;
-            say_login(&app).await?;
+        if has_login.is_none() {
+            let has_login = loop {
+                if let Some(has_login) = demo.load(&app).await? {
+                    break has_login;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = stop.clone().wait() => return Ok(()),
+                }
+            };
+            if has_login {
+                say_login()?;
+            }
         }
         run_processor(app.consumer.clone(), settings, Progress::default(), stop.watch()).await;
         anyhow::Ok(())
@@ -150,20 +164,44 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Loads the demo data into an empty store.
-async fn fill(app: &App) -> anyhow::Result<()> {
-    if app.bulk.is_empty().await? {
-        load::load_demo(app).await?;
-    }
-    Ok(())
+/// The demo data, which an outage of the store may interrupt.
+#[derive(Default)]
+struct Demo {
+    /// Whether there is something to load: the store was empty when it was first looked at.
+    is_wanted: Option<bool>,
 }
 
-async fn say_login(app: &App) -> anyhow::Result<()> {
-    if has_demo_login(app).await? {
-        let (login, password) = (demo::LOGIN, demo::PASSWORD);
-        say(format_args!("  demo login         {login} with password {password}"))?;
+impl Demo {
+    /// Loads the demo data into an empty store and returns whether its login works. Returns `None` if
+    /// the store becomes unavailable meanwhile; the next call loads what is missing.
+    async fn load(&mut self, app: &App) -> anyhow::Result<Option<bool>> {
+        match self.attempt(app).await {
+            Err(error) if is_outage(&error) => Ok(None),
+            attempted => attempted.map(Some),
+        }
     }
-    Ok(())
+
+    async fn attempt(&mut self, app: &App) -> anyhow::Result<bool> {
+        let is_wanted = match self.is_wanted {
+            Some(is_wanted) => is_wanted,
+            None => app.bulk.is_empty().await?,
+        };
+        self.is_wanted = Some(is_wanted);
+        if is_wanted {
+            load::load_demo(app).await?;
+        }
+        self.is_wanted = Some(false);
+        has_demo_login(app).await
+    }
+}
+
+fn is_outage(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<StorageError>().is_some_and(StorageError::is_logged)
+}
+
+fn say_login() -> io::Result<()> {
+    let (login, password) = (demo::LOGIN, demo::PASSWORD);
+    say(format_args!("  demo login         {login} with password {password}"))
 }
 
 /// Whether somebody can log in with the demo's address and password. A store of one's own may have

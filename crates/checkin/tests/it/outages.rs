@@ -13,6 +13,7 @@ use crate::harness::{
 
 const AWAY: [&str; 2] = ["WARN", "the store is unavailable"];
 const BACK: [&str; 2] = ["INFO", "the store is available"];
+const DEMO_CHECKINS: u64 = 19_735;
 
 #[track_caller]
 fn logged(program: &Program, words: &[&str]) -> usize {
@@ -84,6 +85,28 @@ async fn up_loads_its_data_when_redis_comes() {
     site.server_mut().restart();
     up.wait_for_line("demo login", PATIENCE);
     expect_plain(&log_in(&mut auth.clone()).await, 200, "OK");
+    one_outage(&up);
+}
+
+#[tokio::test]
+async fn an_outage_interrupts_the_loading_of_the_data_and_does_not_end_it() {
+    let site = Site::empty_redis();
+    let (up, auth, _) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Some of the check-ins are there, and thousands are not.
+            while site.redis_cli::<u64>(&["XLEN", "ncc:checkins"]) == 0 {
+                std::thread::yield_now();
+            }
+            let () = site.redis_cli(&["CLIENT", "PAUSE", "1500", "ALL"]);
+        });
+        site.up(&["--store-timeout", "250ms"])
+    });
+    up.wait_for_line("demo login", PATIENCE);
+    let text = up.text(Stream::Stdout);
+    assert!(text.contains("not finished"), "the loading was not interrupted: {text}");
+    assert_eq!(site.redis_cli::<u64>(&["XLEN", "ncc:checkins"]), DEMO_CHECKINS, "{text}");
+    expect_plain(&log_in(&mut auth.clone()).await, 200, "OK");
+    up.wait_for_line(BACK[1], PATIENCE);
     one_outage(&up);
 }
 
