@@ -20,12 +20,12 @@ pub(super) enum Refusal {
 /// Reads the arguments, the program's own name first, over the environment and the configuration
 /// file. Arguments that name a group of commands, or nothing, ask for its help.
 pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
-    let command = with_file_defaults(with_negative_numbers(Cli::command()), arguments)
+    let command = with_file_defaults(Cli::command(), arguments)
         .map_err(|error| Refusal::Wrong(chain(error.as_ref())))?;
     let (named, names_only) = named_command(command.clone(), arguments);
-    let arguments = &joined(&named, arguments);
+    let arguments = &arranged(&named, arguments);
     let help = format!("see {} --help", named.get_bin_name().unwrap_or("checkin"));
-    let matches = command.try_get_matches_from(arguments);
+    let matches = with_negative_numbers(command).try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
     let mut cli = parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(error.to_string()),
@@ -41,18 +41,21 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
     Ok(cli)
 }
 
-/// Takes a number below 0 for an argument and not for a flag, so that its own rule refuses it.
+/// Takes a number below 0 for an argument and not for a flag, so that its own rule refuses it. Other
+/// arguments that begin with a dash stand behind `--` when they are [`arranged`]: an argument that may
+/// stand several times and begin with a dash would take the flags behind it for its values.
 fn with_negative_numbers(command: clap::Command) -> clap::Command {
     let allow = |arg: Arg| match arg.is_positional() {
-        true => arg.allow_negative_numbers(true),
+        true => arg.allow_negative_numbers(true).allow_hyphen_values(false),
         false => arg,
     };
     command.mut_args(allow).mut_subcommands(with_negative_numbers)
 }
 
 /// Joins a flag with a value that begins with a dash (`--rate -1` becomes `--rate=-1`), which would be
-/// taken for a flag. What begins with two dashes is a flag, so that a forgotten value is noticed.
-fn joined(command: &clap::Command, arguments: &[OsString]) -> Vec<OsString> {
+/// taken for a flag, and moves arguments that may begin with a dash behind `--`. What begins with two
+/// dashes is a flag, so that a forgotten value is noticed.
+fn arranged(command: &clap::Command, arguments: &[OsString]) -> Vec<OsString> {
     let takes_value = |flag: &OsString| {
         let long = flag.to_str().and_then(|flag| flag.strip_prefix("--"));
         let known = |arg: &&Arg| arg.get_long() == long && arg.get_action().takes_values();
@@ -61,19 +64,28 @@ fn joined(command: &clap::Command, arguments: &[OsString]) -> Vec<OsString> {
     let begins_with = |argument: &OsString, start: &str| {
         argument.as_encoded_bytes().starts_with(start.as_bytes())
     };
+    let may_have_dashes = command.get_positionals().any(Arg::is_allow_hyphen_values_set);
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
-    let mut joined: Vec<OsString> = Vec::with_capacity(arguments.len());
-    for (at, argument) in arguments.iter().enumerate() {
-        let is_value = at < end && begins_with(argument, "-") && !begins_with(argument, "--");
-        match joined.last_mut() {
-            Some(flag) if is_value && takes_value(flag) => {
+    let (before, behind) = arguments.split_at(end);
+    let mut behind: Vec<OsString> = behind.iter().skip(1).cloned().collect();
+    let mut arranged: Vec<OsString> = Vec::with_capacity(arguments.len());
+    for argument in before {
+        let has_dash = begins_with(argument, "-") && !begins_with(argument, "--");
+        match arranged.last_mut() {
+            Some(flag) if has_dash && takes_value(flag) => {
                 flag.push("=");
                 flag.push(argument);
             }
-            _ => joined.push(argument.clone()),
+            // Two characters are a short flag.
+            _ if has_dash && may_have_dashes && argument.len() > 2 => behind.push(argument.clone()),
+            _ => arranged.push(argument.clone()),
         }
     }
-    joined
+    if !behind.is_empty() {
+        arranged.push("--".into());
+        arranged.append(&mut behind);
+    }
+    arranged
 }
 
 /// The command that the arguments name, for its help, and whether they are names of commands only.

@@ -186,10 +186,20 @@ async fn sessions_are_listed_shown_and_revoked(site: &Site) {
     assert_eq!((everybody.code, everybody.stdout.as_str()), (0, "1 sessions ended\n"));
     assert_eq!(list(&[]), Vec::<Value>::new());
     assert_eq!(site.run("sessions", &["revoke"]).code, 2);
-    // A handle may begin with a dash.
+    // A handle may begin with a dash, and flags may stand behind it.
     for command in ["show", "revoke"] {
-        let unknown = site.run("sessions", &[command, "-ySfL-g13JWIGz-uKANH0A"]);
-        assert_eq!(unknown.code, 1, "{}", unknown.stderr);
-        assert!(unknown.stderr.contains("no session -ySfL"), "{}", unknown.stderr);
+        for behind in [&[][..], &["--log-level", "error"], &["--key-prefix=other"]] {
+            let args = [&[command, "-ySfL-g13JWIGz-uKANH0A"], behind].concat();
+            let unknown = site.run("sessions", &args);
+            assert_eq!(unknown.code, 1, "{}", unknown.stderr);
+            let says = "no session -ySfL-g13JWIGz-uKANH0A; checkin sessions list";
+            assert!(unknown.stderr.contains(says), "{}", unknown.stderr);
+        }
     }
+    let args = ["revoke", "one", "-t-w-o", "--log-level", "loud", "three"];
+    let wrong = site.run("sessions", &args);
+    assert!(wrong.code == 2 && wrong.stderr.contains("--log-level"), "{}", wrong.stderr);
+    let args = ["revoke", "-o-n-e", "--log-level", "error", "two", "--", "--three"];
+    let unknown = site.run("sessions", &args);
+    assert!(unknown.stderr.contains("no session two or --three or -o-n-e;"), "{}", unknown.stderr);
 }
