@@ -39,7 +39,7 @@ use crate::storage::{
     LocationRepository, SwarmLoad, UserRepository, WeatherCache,
 };
 
-pub use self::embedded::{Copied, Examination, back_up, examine, restore};
+pub use self::embedded::{Copied, Examination, back_up, examine, must_exist, restore};
 
 /// How long a service that started without its store waits before it tries again.
 const RETRY: Duration = Duration::from_millis(500);

@@ -33,6 +33,20 @@ pub async fn examine(config: &Common) -> anyhow::Result<Examination> {
     Ok(Examination { findings, store: storage.map(|storage| (storage.clone() as _, storage as _)) })
 }
 
+/// Checks that an embedded store is there: opening it would make one.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn must_exist(config: &Common) -> Result<(), Fault> {
+    match &config.store {
+        StoreUrl::Sqlite(path) if !path.exists() => {
+            Err(sqlite::unusable(path).unwrap_or_else(|| sqlite::absent(path)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Copies the embedded store, which may be in use, to this file, and its secret beside it.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::config::Common;
 
 /// How long a command that a signal ends may take to close its store.
@@ -32,12 +32,27 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Opens the store, makes it ready, and runs a command on it [until a signal](until_signal) comes.
+/// Runs a command [on a store](on_new_store) that must be there: nobody who reads or changes data means
+/// a store that this would make, an empty one.
+///
+/// # Errors
+///
+/// Those of the command; when there is no store, or it cannot be used; [`Interrupted`].
+pub(super) async fn on_store<T>(
+    config: &Common,
+    command: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    app::must_exist(config)?;
+    on_new_store(config, command).await
+}
+
+/// Opens the store, makes it ready, and runs a command on it [until a signal](until_signal) comes. An
+/// embedded store that is not there is made.
 ///
 /// # Errors
 ///
 /// Those of the command; when the store cannot be used; [`Interrupted`].
-pub(super) async fn on_store<T>(
+pub(super) async fn on_new_store<T>(
     config: &Common,
     command: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::account::Account;
-use super::one_shot::on_store;
+use super::one_shot::{on_new_store, on_store};
 use super::say;
 use crate::app::App;
 use crate::config::Common;
@@ -111,7 +111,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         Action::Add { email, first_name, last_name, source } => {
             let password = source.password()?;
             let new = NewUser { first_name, last_name, email, password };
-            on_store(config, async |app| add(app, new).await).await
+            on_new_store(config, async |app| add(app, new).await).await
         }
         Action::Passwd { account, source } => {
             let new = source.password()?;

@@ -7,7 +7,7 @@ use testkit::{Client, Program, signature};
 
 use crate::harness::{
     CHECKIN, COOKIE, EMAIL, Ended, PASSWORD, Service, Site, accepted, at, checkin, expect_plain,
-    log_in,
+    log_in, names,
 };
 
 const NEW: &str = "correct horse battery";
@@ -202,4 +202,25 @@ async fn sessions_are_listed_shown_and_revoked(site: &Site) {
     let args = ["revoke", "-o-n-e", "--log-level", "error", "two", "--", "--three"];
     let unknown = site.run("sessions", &args);
     assert!(unknown.stderr.contains("no session two or --three or -o-n-e;"), "{}", unknown.stderr);
+}
+
+#[test]
+fn what_reads_a_store_makes_none() {
+    let site = Site::empty_sqlite();
+    let commands: [&[&str]; 8] = [
+        &["export", "--user", "77"],
+        &["users", "list"],
+        &["sessions", "list"],
+        &["sessions", "show", "one"],
+        &["sessions", "revoke", "--all"],
+        &["dead-letters", "list"],
+        &["dead-letters", "replay", "--all"],
+        &["generate"],
+    ];
+    for command in commands {
+        let ended = site.run(command[0], &command[1..]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{command:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("there is no store at "), "{}", ended.stderr);
+        assert!(names(site.directory.path()).is_empty(), "{command:?}");
+    }
 }

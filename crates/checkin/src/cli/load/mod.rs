@@ -14,7 +14,7 @@ use clap::Args;
 
 use self::store::{Files, load};
 use super::account::Account;
-use super::one_shot::on_store;
+use super::one_shot::on_new_store;
 use super::{now_ms, say};
 use crate::app::App;
 use crate::config::Common;
@@ -88,7 +88,7 @@ fn stars(text: &str) -> Result<StarRating, String> {
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     if options.demo {
-        return on_store(config, async |app| show_demo(app, options.all_errors).await).await;
+        return on_new_store(config, async |app| show_demo(app, options.all_errors).await).await;
     }
     let mut importer = Importer::new(now_ms()).hours(options.hours);
     for path in &options.files {
@@ -106,7 +106,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         bail!("{}; nothing is loaded", unreadable(damaged));
     }
     swarm::check(&importer, &options.export)?;
-    on_store(config, async |app| store_all(app, importer, printer, &options).await).await
+    on_new_store(config, async |app| store_all(app, importer, printer, &options).await).await
 }
 
 /// Stores what was read, and prints what became of it.

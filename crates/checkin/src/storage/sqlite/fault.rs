@@ -166,7 +166,8 @@ pub(super) fn damaged(path: &Path, how: &str) -> Fault {
     )
 }
 
-pub(super) fn absent(path: &Path) -> Fault {
+/// There is nothing in this place.
+pub fn absent(path: &Path) -> Fault {
     Fault::lasting(
         format!("there is no store at {}", path.display()),
         "make one with `checkin up` or `checkin load`, or name another file with --store",

@@ -35,7 +35,7 @@ use sqlite_writer::rusqlite::{self, Connection};
 
 pub use self::backup::{Copied, Place, back_up, restore};
 pub use self::examine::examine;
-pub use self::fault::{fault, unusable};
+pub use self::fault::{absent, fault, unusable};
 use self::fault::{not_ours, too_new};
 use super::unreadable::Reports;
 use super::{Result, StorageError};
