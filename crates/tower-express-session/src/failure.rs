@@ -31,7 +31,6 @@ pub trait OnFailure<B> {
 pub struct EmptyResponse;
 
 /// The error in a handler's response, for the layer to find.
-#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only the extractors make one"))]
 #[derive(Clone, Debug)]
 pub(crate) struct Failure(pub(crate) Arc<Error>);
 
