@@ -87,11 +87,19 @@ async fn diagnose(
 }
 
 fn audit_findings(audit: &Audit) -> Vec<Finding> {
-    let Audit { entries, counted, waiting, dead, compared, different, differences } = audit;
+    let Audit { entries, counted, waiting, dead, compared, different, differences, unreadable } =
+        audit;
     let mut findings = vec![Finding::fine(format!(
         "the log has {entries} entries: {counted} counted, {waiting} waiting, {dead} dead letters"
     ))];
+    findings.extend(unreadable.iter().map(|of| {
+        Finding::problem(
+            format!("{}: what is stored cannot be read", name(*of)),
+            "look at the record and repair it, or delete it and load it again",
+        )
+    }));
     if *different == 0 {
+        let compared = compared.saturating_sub(unreadable.len() as u64);
         findings.push(Finding::fine(format!(
             "the figures of {compared} users and locations are the sums over the log"
         )));
@@ -102,16 +110,19 @@ fn audit_findings(audit: &Audit) -> Vec<Finding> {
         "find out who else writes them; restore a backup, or set them to what the log says",
     ));
     findings.extend(differences.iter().map(|Difference { of, figure, stored, counted }| {
-        let of = match of {
-            Subject::User(id) => format!("user {id}"),
-            Subject::Location(id) => format!("location {id}"),
-        };
         Finding::problem(
-            format!("{of}: {figure} is {stored}, counted {counted}"),
+            format!("{}: {figure} is {stored}, counted {counted}", name(*of)),
             "find out who else writes it",
         )
     }));
     findings
+}
+
+fn name(of: Subject) -> String {
+    match of {
+        Subject::User(id) => format!("user {id}"),
+        Subject::Location(id) => format!("location {id}"),
+    }
 }
 
 fn secret_findings(config: &Common) -> Vec<Finding> {

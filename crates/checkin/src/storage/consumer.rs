@@ -195,6 +195,8 @@ pub struct Audit {
     pub different: u64,
     /// The first of those.
     pub differences: Vec<Difference>,
+    /// The first of those that could not be compared: what is stored of them cannot be read.
+    pub unreadable: Vec<Subject>,
 }
 
 /// A figure that is not what the log says.

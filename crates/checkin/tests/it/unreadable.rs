@@ -71,6 +71,15 @@ impl Scene {
         assert_eq!(response.status, 200, "{why}: {path}: {text}");
     }
 
+    /// The doctor names this user, and compares all others.
+    fn expect_verified_but(&self, user: u64) {
+        let doctor = self.site.run("doctor", &["--verify"]);
+        let named = format!("PROBLEM  user {user}: what is stored cannot be read");
+        let problems = doctor.stdout.lines().filter(|line| line.starts_with("PROBLEM"));
+        assert_eq!(problems.collect::<Vec<_>>(), [named], "{}", doctor.stdout);
+        assert!(doctor.code == 1 && doctor.stdout.contains("are the sums over the log"));
+    }
+
     /// Al at the store, though not all of them can be read: logs in and checks in.
     async fn expect_check_in(&self, why: &str) {
         let receiver = self.site.receiver(&["--duplicate-window", "0"]);
@@ -152,6 +161,7 @@ async fn on_redis() {
     scene.site.count_all();
     let letters = scene.site.run("dead-letters", &["list"]).stdout;
     assert!(letters.contains(&format!("\"userId\":\"{latest}\"")), "{letters}");
+    scene.expect_verified_but(latest);
 }
 
 #[tokio::test]
@@ -213,6 +223,9 @@ async fn on_sqlite() {
     scene.site.count_all();
     let letters = scene.site.run("dead-letters", &["list"]).stdout;
     assert!(letters.contains("2 dead letters"), "{letters}");
+
+    change(&format!("UPDATE users SET num_checkins = -1 WHERE id = {latest}"));
+    scene.expect_verified_but(latest);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ const PAGE: usize = 1000;
 /// What differs is looked at so often: figures may have been read in the middle of a change.
 const LOOKS: usize = 3;
 
-/// Differences that are named one by one.
+/// Differences, and records that cannot be read, that are named one by one.
 const NAMED: usize = 100;
 
 /// What stands still of a partition.
@@ -174,18 +174,20 @@ impl RedisStorage {
     async fn compare(&self, of: Subject, windows: &[Window], sums: &Sums) -> Result<Found> {
         let mut found = Vec::new();
         for _ in 0..LOOKS {
-            found = match of {
-                Subject::User(user) => self.compare_user(user, windows, sums).await?,
-                Subject::Location(location) => {
-                    self.compare_location(location, windows, sums).await?
-                }
+            let compared = match of {
+                Subject::User(user) => self.compare_user(user, windows, sums).await,
+                Subject::Location(location) => self.compare_location(location, windows, sums).await,
+            };
+            found = match compared {
+                Err(error) if error.is_unreadable() => return Ok(Found::Unreadable(of)),
+                compared => compared?,
             };
             if found.is_empty() {
                 break;
             }
         }
         let difference = |(figure, stored, counted)| Difference { of, figure, stored, counted };
-        Ok(found.into_iter().map(difference).collect())
+        Ok(Found::Different(found.into_iter().map(difference).collect()))
     }
 
     async fn compare_user(
@@ -261,8 +263,12 @@ impl RedisStorage {
     }
 }
 
-/// What differs of one user or place.
-type Found = Vec<Difference>;
+/// What was found of one user or place.
+enum Found {
+    /// What differs; nothing if all is well.
+    Different(Vec<Difference>),
+    Unreadable(Subject),
+}
 
 /// The name of a figure, what is stored, and what it should be.
 type Unequal = (&'static str, u64, u64);
@@ -275,12 +281,18 @@ fn unequal_sums(history: Sum, log: Sum) -> Vec<Unequal> {
     if history == log { Vec::new() } else { vec![("history", history.count, log.count)] }
 }
 
-fn note(audit: &mut Audit, differences: Vec<Found>) {
-    for differences in differences.into_iter().filter(|found| !found.is_empty()) {
-        audit.different += 1;
-        audit.differences.extend(differences);
-        audit.differences.truncate(NAMED);
+fn note(audit: &mut Audit, found: Vec<Found>) {
+    for found in found {
+        match found {
+            Found::Different(differences) => {
+                audit.different += u64::from(!differences.is_empty());
+                audit.differences.extend(differences);
+            }
+            Found::Unreadable(of) => audit.unreadable.push(of),
+        }
     }
+    audit.differences.truncate(NAMED);
+    audit.unreadable.truncate(NAMED);
 }
 
 fn texts_or_none(reply: Reply) -> Result<Vec<Option<String>>> {

@@ -6,7 +6,7 @@ use super::column;
 use crate::domain::{LocationId, UserId};
 use crate::storage::{Audit, Difference, Subject};
 
-/// Differences that are named one by one.
+/// Differences, and records that cannot be read, that are named one by one.
 const NAMED: usize = 100;
 
 /// What is counted.
@@ -76,14 +76,32 @@ fn compare(
     let mut statement = connection.prepare(&format!("{COUNTED} {query}"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        audit.different += 1;
-        for (position, figure) in figures.iter().enumerate() {
-            let stored = column::whole(row, 1 + position * 2)?;
-            let counted = column::whole(row, 2 + position * 2)?;
-            if stored != counted && audit.differences.len() < NAMED {
-                audit.differences.push(Difference { of: of(row)?, figure, stored, counted });
+        match differences(row, figures, of(row)?) {
+            Ok(differences) => {
+                audit.different += 1;
+                audit.differences.extend(differences);
             }
+            Err(cause) if column::is_unreadable(&cause) => audit.unreadable.push(of(row)?),
+            Err(cause) => return Err(cause),
         }
+        audit.differences.truncate(NAMED);
+        audit.unreadable.truncate(NAMED);
     }
     Ok(())
+}
+
+fn differences(
+    row: &Row<'_>,
+    figures: &[&'static str],
+    of: Subject,
+) -> rusqlite::Result<Vec<Difference>> {
+    let mut differences = Vec::new();
+    for (position, figure) in figures.iter().enumerate() {
+        let stored = column::whole(row, 1 + position * 2)?;
+        let counted = column::whole(row, 2 + position * 2)?;
+        if stored != counted {
+            differences.push(Difference { of, figure, stored, counted });
+        }
+    }
+    Ok(differences)
 }
