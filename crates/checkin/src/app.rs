@@ -9,22 +9,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
-use axum::response::Response;
 use futures_util::future::join_all;
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
 use tower_express_session::store::AccountStore;
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::store::sqlite::SqliteStore;
-use tower_express_session::{
-    AccountSessions, Error as SessionError, Secrets, SessionLayer, SessionLayerBuilder,
-};
+use tower_express_session::{AccountSessions, Secrets, SessionLayer, SessionLayerBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Common, StoreUrl};
 use crate::http::document::front_door;
 use crate::http::{
-    Metrics, Probes, Proxy, Readiness, Stack, StrictTransport, Tasks, session_failed,
+    Metrics, OnFailure, Probes, Proxy, Readiness, Stack, StrictTransport, Tasks, session_failed,
 };
 use crate::passwords::Passwords;
 use crate::services::api::{Stores, Upstream};
@@ -408,8 +405,6 @@ pub struct Service {
 
 /// The session layer of a service, before it is known where its events are counted.
 type Sessions = SessionLayerBuilder<Arc<dyn AccountStore>, OnFailure>;
-
-type OnFailure = fn(&SessionError) -> Response;
 
 impl Service {
     /// The routes behind their session layer, which counts what happens to sessions, and that layer.

@@ -274,6 +274,9 @@ fn problem(status: StatusCode, detail: &str, errors: &[FieldError]) -> Response 
     (status, [(CONTENT_TYPE, json)], Json(problem)).into_response()
 }
 
+/// What answers a request whose session failed, such as [`session_failed`].
+pub type OnFailure = fn(&SessionError) -> Response;
+
 /// The answer to a request whose session cannot be read or stored, which is in the log already.
 pub fn session_failed(error: &SessionError) -> Response {
     let status = error.status();

@@ -37,7 +37,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use address::ClientAddress;
 pub use caching::Cached;
-pub use error::{ApiError, FieldError, Problem, chain, session_failed};
+pub use error::{ApiError, FieldError, OnFailure, Problem, chain, session_failed};
 pub use json::Fields;
 pub use metrics::Metrics;
 pub use origin::Deliberate;
