@@ -118,7 +118,11 @@ fn named_command(mut command: clap::Command, arguments: &[OsString]) -> (clap::C
 fn one_line(error: &clap::Error, command: &clap::Command, arguments: &[OsString]) -> String {
     let rule = match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(values)) if error.kind() == ErrorKind::InvalidValue => {
-            Some(format!("must be one of {}", values.join(", "))).filter(|_| !values.is_empty())
+            match values.as_slice() {
+                [] => None,
+                [value] => Some(format!("must be {value}")),
+                values => Some(format!("must be one of {}", values.join(", "))),
+            }
         }
         _ => std::error::Error::source(error).map(ToString::to_string),
     };

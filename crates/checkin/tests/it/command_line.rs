@@ -244,7 +244,7 @@ fn wrong_words() {
     desk.fails(&AUTH, &[("CHECKIN_STORE", "mysql://x")], &["--store", "CHECKIN_STORE"]);
     desk.fails(&["auth"], &[("CHECKIN_LISTEN", "nowhere")], &["--listen", "CHECKIN_LISTEN"]);
     desk.fails(&["receiver", "auth", "--no-auth"], &[], &["--no-auth"]);
-    desk.fails(&["receiver", "login"], &[], &["must be one of auth"]);
+    desk.fails(&["receiver", "login"], &[], &["must be auth;"]);
     assert_eq!(fs::read_dir(desk.path()).unwrap().count(), 0, "nothing is made");
 }
 
