@@ -1,4 +1,5 @@
-//! One program of session operations, run against this crate as it is run against express-session.
+//! Does this crate behave as express-session does? This runs programs of session operations, which
+//! conformance tests run against express-session as well.
 //!
 //! Reads `PORT` (0 picks one), `STORE` (a store's URL), `PREFIX`, `TTL` (seconds) and `OPTIONS` (a
 //! JSON object with express-session's option names). `POST` to any path takes a JSON array of
@@ -122,8 +123,8 @@ fn layer(
 const NO_SESSION: &str = r#"{"error":"no session"}"#;
 const FAILED: &str = r#"{"error":"failed"}"#;
 
-/// Runs a program. Without a session, because the path lies outside the cookie's, each operation
-/// that needs one says so.
+/// Runs a program. If there is no session, because the path is outside the cookie's, each operation that
+/// needs one says so.
 async fn run(session: Option<Extension<LazySession>>, body: Bytes) -> impl IntoResponse {
     let session = match session {
         Some(Extension(lazy)) => match lazy.session().await {

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::session::Session;
 
 impl Session {
-    /// Logs an account in: ends the session that the browser came with and goes on under a new id, with
+    /// Logs an account in: ends the session that the browser came with and continues under a new id, with
     /// the attributes that `keep` names and with the account.
     ///
     /// The account is stored in the attribute that
@@ -115,7 +115,7 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::NoSession`](crate::ErrorKind::NoSession) if it has ended already;
-    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); errors of the store. The session is over for
+    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); errors of the store. The session has ended for
     /// this request even then.
     ///
     /// # Cancel safety
@@ -135,11 +135,11 @@ impl Session {
     ///
     /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session ended elsewhere;
     /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); errors of the store, and then the session
-    /// goes on under its old id.
+    /// continues under its old id.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have stored the session under a new id that nobody knows, and may have
+    /// A call that is dropped may have stored the session under a new id that is in no cookie, and may have
     /// ended the old one.
     ///
     /// ```

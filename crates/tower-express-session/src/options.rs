@@ -1,4 +1,4 @@
-//! The options of the session layer, with the names and the meaning that express-session gives them.
+//! The options of the session layer, with the names and the meaning of express-session's.
 
 use std::fmt;
 use std::sync::Arc;

@@ -141,7 +141,7 @@ impl RawSession<'_> {
         self.0.state().record_mut()?.cookie.touch(now_ms())
     }
 
-    /// Ends the session and goes on with a new, empty one under a new id: `req.session.regenerate()`.
+    /// Ends the session and continues with a new, empty one under a new id: `req.session.regenerate()`.
     /// At a login use [`Session::log_in`](crate::Session::log_in), for the same data under a new id
     /// [`Session::renew`](crate::Session::renew).
     ///

@@ -199,7 +199,7 @@ impl Session {
     /// these services can come in between: if one was faster, `change` is called again on its result.
     /// The session is stored at once, with all changes that this request made before.
     ///
-    /// It costs one round trip if nobody else writes the session at the same time. An Express service
+    /// It costs one round trip if no other request writes the session at the same time. An Express service
     /// writes without comparing and can still undo the change.
     ///
     /// ```
@@ -284,7 +284,7 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session ended elsewhere: nothing was stored,
-    /// and it is over here, too. [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if others kept
+    /// and it has ended here, too. [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if others kept
     /// changing it. Errors of the store.
     ///
     /// # Cancel safety

@@ -1,12 +1,12 @@
-//! Express and Rust share logins, shown in one command:
+//! How does a Rust service join an Express deployment? It shares the logins, in one command:
 //!
 //! ```console
 //! $ cargo run -p tower-express-session --example shared_with_express
 //! ```
 //!
 //! It starts a `redis-server`, the Express service in `service.js` and a Rust service, visits both
-//! as one browser would, and says at each step what came of it. It exits 0 when everything went as
-//! it should, 1 otherwise, and ends what it started. It needs `redis-server`, `node` and `npm`; the
+//! as one browser would, and prints the result of each step. It exits with 0 if everything went as
+//! it should, otherwise with 1, and ends the servers that it started. It needs `redis-server`, `node` and `npm`; the
 //! npm packages of `express/` are installed if they are missing.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
@@ -49,7 +49,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Starts everything, and ends it when it returns. Says whether all went well.
+/// Starts the servers, and ends them when it returns. Returns whether all went well.
 async fn run() -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     let redis = RedisServer::start();
     println!("Redis    {}", redis.url());
@@ -72,8 +72,8 @@ async fn run() -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     Ok(all_well)
 }
 
-/// The Rust service: the same secret, cookie name and prefix as the Express service has; the latter
-/// two are the defaults on both sides.
+/// The Rust service. It has the same secret, cookie name and prefix as the Express service. The cookie
+/// name and the prefix are the defaults on both sides.
 fn service(redis: &str) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     let store = RedisStore::open(redis)?;
     let sessions = SessionLayer::builder(store, [SECRET]).build()?;

@@ -19,7 +19,7 @@ enum Service {
 }
 use Service::{Express as Node, Rust};
 
-/// Visits both services in turn, and says whether each answered as it should.
+/// Visits both services in turn. Returns whether each answered as it should.
 pub(crate) async fn walk(redis: &RedisServer, express: &mut Express, rust: &str) -> bool {
     let (at_express, at_rust) = (Client::new(express.url()), Client::new(rust));
     let mut browser = Browser { express: at_express, rust: at_rust, all_well: true };
@@ -64,7 +64,7 @@ pub(crate) async fn walk(redis: &RedisServer, express: &mut Express, rust: &str)
 }
 
 impl Browser {
-    /// Makes a request, prints its answer, and notes if it is another than this.
+    /// Makes a request, prints its response, and records whether it is the expected one.
     async fn expect(&mut self, service: Service, request: &str, expected: &str) {
         let (method, path) = request.split_once(' ').expect("a method and a path");
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
@@ -82,7 +82,7 @@ impl Browser {
     }
 }
 
-/// Prints what lies in Redis.
+/// Prints keys of Redis with their values.
 fn show(redis: &RedisServer, pattern: &str) {
     let mut connection = redis.connection();
     let keys: Vec<String> = connection.keys(pattern).unwrap_or_default();

@@ -40,7 +40,7 @@ use crate::store::{AccountStore, IndexedSession};
 /// ```
 ///
 /// An Express service creates sessions without indexing them. [`list`](Self::list) returns those that
-/// [`scan`](Self::scan) or [`rebuild_index`](Self::rebuild_index) found, or that a service of ours has
+/// [`scan`](Self::scan) or [`rebuild_index`](Self::rebuild_index) found, or that a Rust service has
 /// touched. Methods that revoke several sessions scan all stored sessions first, so that they miss none.
 #[derive(Clone, Debug)]
 pub struct AccountSessions(AccountIndex);
@@ -49,7 +49,7 @@ pub struct AccountSessions(AccountIndex);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountSession {
-    /// The session's public name. Nobody can compute the id from it. That of the request's own session
+    /// The session's public name. The id cannot be computed from it. That of the request's own session
     /// is [`SessionId::handle`].
     pub handle: String,
     /// When it was created or found, in milliseconds since 1970.
@@ -218,7 +218,7 @@ impl AccountSessions {
     }
 
     /// Scans all stored sessions and indexes those that are not in the index yet, of all accounts.
-    /// Returns the number of sessions that have an account. Call it once when Express services and ours
+    /// Returns the number of sessions that have an account. Call it once when Express and Rust services
     /// first share a store.
     ///
     /// # Errors
