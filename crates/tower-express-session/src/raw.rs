@@ -115,9 +115,9 @@ impl RawSession<'_> {
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
-    /// fn until_2030(session: &Session) -> Result<(), Error> {
+    /// fn guard(session: &Session) -> Result<(), Error> {
     ///     session.raw().set_cookie_field("sameSite", r#""strict""#)?;
-    ///     session.raw().set_cookie_field("expires", r#""2030-01-01T00:00:00Z""#)
+    ///     session.raw().set_cookie_field("priority", r#""high""#)
     /// }
     /// ```
     pub fn set_cookie_field(&self, name: &str, json: &str) -> Result<(), Error> {

@@ -236,6 +236,14 @@ impl Session {
     ///
     /// This is the time as it was when the session was read or written last. A request that uses the
     /// session may move it on afterwards.
+    ///
+    /// ```
+    /// # use tower_express_session::Session;
+    /// fn seconds_left(session: &Session) -> Option<u64> {
+    ///     let left = session.expires_at()?.duration_since(std::time::SystemTime::now());
+    ///     Some(left.ok()?.as_secs())
+    /// }
+    /// ```
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         let ms = self.0.state().expires_ms()?;

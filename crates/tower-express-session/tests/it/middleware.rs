@@ -203,6 +203,24 @@ async fn attributes_on_the_wire_alone_are_not_stored() {
 }
 
 #[tokio::test]
+async fn what_is_stored_wins_on_the_wire_and_strict_adds_nothing() {
+    let own = CookieOptions::new().same_site(SameSite::Strict).secure(Secure::No);
+    let stored = app(|layer| layer.proxy(true).cookie(own));
+    let off = app(|layer| layer.proxy(true).same_site_on_wire(None).secure_on_wire(false));
+    let strict = app(|layer| layer.proxy(true).strict());
+    for (app, end) in [
+        (stored, "; Path=/; HttpOnly; SameSite=Strict"),
+        (off, "; Path=/; HttpOnly"),
+        (strict, "; Path=/; HttpOnly"),
+    ] {
+        let request = Request::get("/set/a").header("x-forwarded-proto", "https");
+        let request = request.body(Body::empty()).unwrap();
+        let response = app.router.clone().oneshot(request).await.unwrap();
+        assert!(set_cookie(&response).unwrap().ends_with(end), "{:?}", set_cookie(&response));
+    }
+}
+
+#[tokio::test]
 async fn a_cookie_for_tls_goes_over_tls_only() {
     let app = app(|layer| layer.cookie(CookieOptions::new().secure(Secure::Yes)));
     let forwarded =
