@@ -22,7 +22,7 @@ use crate::id::SessionId;
 ///   for which one of them was to be kept.
 /// - Accounts are opaque texts. None, however hostile, reaches another's entries.
 ///
-/// The suite [`conformance`](crate::store::conformance) (feature `conformance`) verifies all of it.
+/// The suite `store::conformance` (feature `conformance`) verifies all of it.
 #[async_trait]
 pub trait AccountStore: Store {
     /// Indexes a session of an account, for at least this time. If it is in the index already, its time

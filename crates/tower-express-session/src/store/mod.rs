@@ -42,7 +42,7 @@ pub use memory::MemoryStore;
 ///   touched, and is not part of its value. A session that another program created has none.
 /// - A future that is dropped before it is ready may or may not have written.
 ///
-/// The suite [`conformance`](crate::store::conformance) (feature `conformance`) verifies all of it.
+/// The suite `store::conformance` (feature `conformance`) verifies all of it.
 ///
 /// The example `own_store` is a whole store. This one wraps another, with a delay for tests:
 ///
