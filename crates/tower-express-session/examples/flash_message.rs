@@ -24,7 +24,7 @@ const FLASH: Key<String> = Key::new("flash");
 
 /// The redirect is sent after the session is stored, so the next page always finds the message.
 async fn save(session: Session) -> Result<Redirect, Error> {
-    session.insert(FLASH, &"Your changes are saved.".to_owned())?;
+    session.insert(FLASH, "Your changes are saved.")?;
     Ok(Redirect::to("/"))
 }
 

@@ -1,5 +1,6 @@
 //! The names of attributes, with the type of their values.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -49,6 +50,11 @@ pub trait AttributeName {
 /// [`Key<T>`](Key).
 pub trait AttributeKey<T: ?Sized>: AttributeName {}
 
+/// The name of an attribute that can be set to a `V`: a text, which goes with every value, or a
+/// [`Key<T>`](Key) whose type borrows as `V`. So a `Key<String>` accepts a `&str`, and a `Key<Vec<T>>` a
+/// slice.
+pub trait Accepts<V: ?Sized>: AttributeName {}
+
 impl AttributeName for &str {
     fn as_name(&self) -> &str {
         self
@@ -77,6 +83,11 @@ impl<T: ?Sized> AttributeKey<T> for &str {}
 impl<T: ?Sized> AttributeKey<T> for &String {}
 impl<T: ?Sized> AttributeKey<T> for String {}
 impl<T> AttributeKey<T> for Key<T> {}
+
+impl<V: ?Sized> Accepts<V> for &str {}
+impl<V: ?Sized> Accepts<V> for &String {}
+impl<V: ?Sized> Accepts<V> for String {}
+impl<T: Borrow<V>, V: ?Sized> Accepts<V> for Key<T> {}
 
 impl<T> Clone for Key<T> {
     fn clone(&self) -> Self {

@@ -11,7 +11,7 @@ use crate::cookie::Slot;
 use crate::detached::DetachedSession;
 use crate::error::Error;
 use crate::id::SessionId;
-use crate::key::{AttributeKey, AttributeName};
+use crate::key::{Accepts, AttributeKey, AttributeName};
 use crate::raw::RawSession;
 
 /// A visitor's session: a set of named attributes that every service of the deployment shares.
@@ -141,10 +141,10 @@ impl Session {
     /// JSON, or holds an integer beyond 2^53 that JavaScript would round (store it as a string);
     /// [`ErrorKind::Answered`](crate::ErrorKind::Answered) after the response has started, as for every
     /// change.
-    pub fn insert<T: Serialize + ?Sized>(
+    pub fn insert<V: Serialize + ?Sized>(
         &self,
-        key: impl AttributeKey<T>,
-        value: &T,
+        key: impl Accepts<V>,
+        value: &V,
     ) -> Result<(), Error> {
         let json = active::encode(value)?;
         self.0.change(|attributes| attributes.set(key.as_name().as_bytes(), json))

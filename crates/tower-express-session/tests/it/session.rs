@@ -39,6 +39,11 @@ async fn attributes_by_name_and_by_key() {
             session.insert(String::from("n"), &7)?;
             assert_eq!(session.keys(), ["cart", "theme", "n"]);
             assert_eq!(session.get(CART)?, Some(vec!["tea".to_owned()]));
+            // What the key's type borrows as goes, too.
+            session.insert(CART, &[] as &[String])?;
+            session.insert(Key::<String>::new("theme"), "light")?;
+            session.insert("theme", "dark")?;
+            session.insert(CART, &vec!["tea".to_owned()])?;
             assert_eq!(session.get::<Vec<String>>("cart")?, session.get(CART)?);
             assert!(session.contains(CART) && session.contains("n") && !session.contains("m"));
             assert!(session.is_modified());
