@@ -182,7 +182,9 @@ fn masked(line: &str, any_figure: bool) -> String {
             _ => (part, ""),
         };
         let is_figure = word.starts_with(|c: char| c.is_ascii_digit());
-        let is_id = word.len() >= 10 && word.contains(|c: char| c.is_ascii_digit());
+        // A processor's random name may have no digit.
+        let is_id = word.starts_with("processor-")
+            || word.len() >= 10 && word.contains(|c: char| c.is_ascii_digit());
         let varies = is_id || (is_figure && (any_figure || word.len() != 3));
         masked += if varies { "*" } else { word };
         masked += end;
@@ -200,6 +202,7 @@ fn a_transcript_has_commands_and_what_they_print() {
     };
     assert_eq!(steps(readme), [step("one \\\n    two", &["out", "^C"]), step("three", &[])]);
     assert!(is_like("202 1795494578031-0", "202 1795494578999-7", "curl"));
+    assert!(is_like("processor-BggJFwRF started", "processor-B9j2kQx1 started", "processor"));
     assert!(!is_like("401 1795494578031-0", "202 1795494578999-7", "curl"));
     assert!(!is_like("users: 1000 loaded", "users: 1000 lost", "load"));
     assert!(is_like("accepted  483", "accepted  1", "generate"));
