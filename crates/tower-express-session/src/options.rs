@@ -167,15 +167,15 @@ impl Options {
     /// Checks that a browser accepts the cookies that these options make.
     fn check_cookie(&self, now_ms: f64) -> Result<(), ConfigError> {
         let flaw = |(option, rule): Flaw| Err(ConfigError::option(option, rule));
-        if let Some(found) = browser::name_flaw(&self.name, VALUE_BYTES) {
-            return flaw(found);
-        }
         let cookie = self.cookie.make(true, now_ms).map_err(|_| {
             ConfigError::option("cookie.maxAge", "must be a number of milliseconds")
         })?;
         // The strict mode accepts what Express accepts.
         if self.strict {
             return Ok(());
+        }
+        if let Some(found) = browser::name_flaw(&self.name, VALUE_BYTES) {
+            return flaw(found);
         }
         if self.same_site_on_wire == Some(SameSite::Auto) {
             let rule = "must be Strict, Lax or None; cookie.sameSite takes Auto";

@@ -337,7 +337,7 @@ async fn options_that_no_browser_takes_are_refused_at_the_start() {
         layer().cookie(CookieOptions::new().expires(now + DAY)),
         layer().cookie(everywhere.clone().secure(Secure::Auto)).name("__Host-Http-sid"),
         // What Express takes.
-        layer().cookie(everywhere.path("app")).strict(),
+        layer().cookie(everywhere.path("app")).name("a b").strict(),
     ] {
         layer.build().unwrap();
     }
