@@ -11,6 +11,7 @@ use tower_express_session::store::conformance::{self, Subject};
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::{SessionId, Store};
 
+use crate::app::until;
 use crate::backend::patient;
 use crate::staleness::{History, Reader, STALL};
 
@@ -240,6 +241,24 @@ fn a_fail_over_makes_no_answer_older_than_the_lease() {
         writer.write_for(Duration::from_secs(1));
     }
     check(readers, &writer.history);
+}
+
+/// Two applications of one process begin with the same store and set their own prefixes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_with_different_prefixes_share_no_cache() {
+    let server = RedisServer::start();
+    let mut connection = server.connection();
+    let store = RedisStore::new(patient(&server.url())).cached(options());
+    let (ours, theirs) = (store.clone().prefix("ours:"), store.prefix("theirs:"));
+    let id = SessionId::generate().unwrap();
+    ours.create(&id, "{}".into(), Duration::from_secs(60), None).await.unwrap();
+    until("ours is cached", async || {
+        let before = reads(&mut connection);
+        assert!(ours.load(&id, Freshness::Cached).await.unwrap().is_some());
+        reads(&mut connection) == before
+    })
+    .await;
+    assert_eq!(theirs.load(&id, Freshness::Cached).await.unwrap(), None);
 }
 
 #[test]

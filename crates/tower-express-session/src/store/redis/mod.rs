@@ -115,7 +115,11 @@ impl RedisStore {
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
-        self
+        // A cache holds the sessions of one prefix, and hears of their changes only.
+        match self.cache.take() {
+            Some(cache) => self.cached(cache.options),
+            None => self,
+        }
     }
 
     /// Sets the prefix of the keys that hold the index of each account's sessions. It must not begin with
