@@ -151,6 +151,7 @@ async fn a_session_that_express_made_counts_from_when_it_was_first_seen() {
     assert!(load().await.unwrap().unwrap().time_left <= ABSOLUTE_TIMEOUT);
     let created = format!("{{{key}}}:created");
     ::redis::cmd("DECRBY").arg(&created).arg(400_000).exec(&mut connection).unwrap();
+    assert!(!store.touch(&id, Duration::from_secs(60)).await.unwrap(), "too old");
     assert_eq!(load().await.unwrap(), None, "too old");
     assert_eq!(value(&mut connection, &key), None, "and ended for all services");
 }

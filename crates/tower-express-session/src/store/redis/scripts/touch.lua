@@ -12,6 +12,7 @@ local created = ARGV[2] and tonumber(redis.call('GET', KEYS[3]))
 if created then
     local time = redis.call('TIME')
     local life_left = created + ARGV[2] - time[1] * 1000 - math.floor(time[2] / 1000)
+    if life_left <= 0 then return 0 end
     ttl = math.min(ttl, life_left)
 end
 ttl = string.format('%.0f', ttl)
