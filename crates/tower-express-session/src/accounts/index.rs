@@ -9,15 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::options::AccountOptions;
+use super::options::{AccountOptions, MAX_INDEXED};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::record::{Reading, Record};
 use crate::store::{AccountStore, Freshness, IndexedSession, Stored};
 use crate::timestamp::now_ms;
-
-/// The maximum number of sessions that are indexed for one account; the oldest are removed first.
-const MAX_INDEXED: usize = 100;
 
 /// The maximum length of the User-Agent header that is kept.
 const MAX_DEVICE_CHARS: usize = 256;

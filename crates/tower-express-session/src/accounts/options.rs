@@ -7,6 +7,9 @@ use crate::error::ConfigError;
 use crate::options::Hook;
 use crate::record::Attributes;
 
+/// The maximum number of sessions that are indexed for one account; the oldest are removed first.
+pub(super) const MAX_INDEXED: usize = 100;
+
 /// An account with a longer name is not indexed: the name is a key of the index.
 const MAX_ACCOUNT_BYTES: usize = 512;
 
@@ -67,8 +70,8 @@ impl AccountOptions {
         self
     }
 
-    /// Sets the maximum number of sessions that one account may have at the same time. A login beyond it
-    /// ends the oldest. Default: unlimited; the newest hundred are indexed.
+    /// Sets the maximum number of sessions that one account may have at the same time, from 1 to 100. A
+    /// login beyond it ends the oldest. Default: unlimited; the newest hundred are indexed.
     #[must_use]
     pub fn max_sessions(mut self, max: usize) -> Self {
         self.max_sessions = max;
@@ -99,8 +102,8 @@ impl AccountOptions {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         match self.max_sessions {
-            0 => Err(ConfigError::option("max_sessions", "must be at least 1")),
-            _ => Ok(()),
+            1..=MAX_INDEXED | usize::MAX => Ok(()),
+            _ => Err(ConfigError::option("max_sessions", "must be from 1 to 100")),
         }
     }
 }

@@ -300,6 +300,7 @@ async fn options_that_no_browser_takes_are_refused_at_the_start() {
         (layer().account_sessions(""), "account_sessions"),
         (layer().account_sessions("cookie"), "account_sessions"),
         (layer().account_sessions(AccountOptions::new("user").max_sessions(0)), "max_sessions"),
+        (layer().account_sessions(AccountOptions::new("user").max_sessions(101)), "max_sessions"),
         (layer().same_site_on_wire(SameSite::Auto), "same_site_on_wire"),
         (layer().same_site_on_wire(SameSite::None), "cookie.sameSite"),
         (layer().cookie(CookieOptions::new().same_site(SameSite::None)), "cookie.sameSite"),
