@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::context::{Change, Context};
 use crate::cookie::{Cookie, Slot};
@@ -23,8 +24,15 @@ use crate::timestamp::now_ms;
 #[derive(Clone)]
 pub(crate) struct ActiveSession {
     context: Arc<Context>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     // Held for single steps in memory, never across an await.
-    state: Arc<Mutex<State>>,
+    state: Mutex<State>,
+    /// Held while the stored session is written or read again, so that one operation begins with what
+    /// the last one stored.
+    turn: AsyncMutex<()>,
 }
 
 /// The account of a session.
@@ -48,7 +56,8 @@ impl ActiveSession {
     }
 
     fn new(context: Arc<Context>, state: State) -> Self {
-        Self { context, state: Arc::new(Mutex::new(state)) }
+        let inner = Inner { state: Mutex::new(state), turn: AsyncMutex::default() };
+        Self { context, inner: Arc::new(inner) }
     }
 
     pub(crate) fn context(&self) -> &Arc<Context> {
@@ -57,11 +66,22 @@ impl ActiveSession {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // No step under the lock can panic half-way, so a poisoned lock holds a sound state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the request's session again from the store itself.
+    /// Reads the request's session again from the store itself. A session that got its id in this
+    /// request is not the one that the request names.
     pub(crate) async fn open_again(&self) -> Result<(), Error> {
+        let (has_new_id, is_stored) = {
+            let state = self.state();
+            (state.has_new_id(), state.base.is_some())
+        };
+        match (has_new_id, is_stored) {
+            (true, true) => return self.reload().await,
+            (true, false) => return Ok(()),
+            (false, _) => {}
+        }
+        let _turn = self.inner.turn.lock().await;
         let state = self.context.open(Freshness::Latest).await?;
         self.state().replace(state);
         Ok(())
@@ -111,6 +131,7 @@ impl ActiveSession {
 
     /// Stores the session with `change` made on it.
     pub(crate) async fn save_with(&self, change: &mut Change<'_>) -> Result<(), Error> {
+        let _turn = self.inner.turn.lock().await;
         let (id, mut mine, base) = {
             let state = self.state();
             if state.is_stand_in {
@@ -136,10 +157,6 @@ impl ActiveSession {
             }
         };
         let mut state = self.state();
-        if state.id != id {
-            // It got another id while it was being saved.
-            return saved.map(drop);
-        }
         match saved {
             Ok((record, written)) => state.note_saved(&mine, record, written, now_ms()),
             Err(error) if error.kind() == ErrorKind::Gone => {
@@ -153,6 +170,7 @@ impl ActiveSession {
 
     /// Reads the session again; changes that were not saved are lost.
     pub(crate) async fn reload(&self) -> Result<(), Error> {
+        let _turn = self.inner.turn.lock().await;
         let id = self.live_id()?;
         let loaded = self.context.load(&id, Freshness::Latest).await?;
         let (stored, record) = loaded.ok_or(ErrorKind::Gone)?;
@@ -173,6 +191,7 @@ impl ActiveSession {
         epoch: Option<u64>,
         attributes: Vec<(String, Bytes)>,
     ) -> Result<(), Error> {
+        let _turn = self.inner.turn.lock().await;
         let (old, cookie, stored) = {
             let state = self.state();
             state.check_open()?;
@@ -198,6 +217,7 @@ impl ActiveSession {
 
     /// Continues under a new id with the same data, including what others stored meanwhile.
     pub(crate) async fn renew(&self) -> Result<(), Error> {
+        let _turn = self.inner.turn.lock().await;
         let (old, mine, basis, epoch) = {
             let state = self.state();
             state.check_open()?;
@@ -238,6 +258,7 @@ impl ActiveSession {
 
     /// Deletes the session from the store. It has ended for this request, whatever the store answers.
     pub(crate) async fn destroy(&self) -> Result<(), Error> {
+        let _turn = self.inner.turn.lock().await;
         let (id, record, stored) = {
             let mut state = self.state();
             state.check_open()?;

@@ -102,7 +102,7 @@ impl LazySession {
 
     /// Returns the request's session as [`session`](Self::session) does, but reads past any cache. Use it
     /// where an answer of a moment ago is too old, as for a change of password. Changes that this
-    /// request made to the session before are lost.
+    /// request made to the session before are lost, except for a login or a renewal.
     ///
     /// # Errors
     ///

@@ -182,6 +182,11 @@ impl State {
         self.id = id;
     }
 
+    /// Returns whether the session got its id in this request, by a login or a renewal.
+    pub(crate) fn has_new_id(&self) -> bool {
+        self.id != self.original_id && self.record.is_some()
+    }
+
     /// Returns when the store ends the session if nothing uses it, as of the last read or write; in
     /// milliseconds since 1970.
     pub(crate) fn expires_ms(&self) -> Option<f64> {

@@ -49,6 +49,49 @@ async fn a_detached_session_is_read_and_changed_after_the_response() {
     assert_eq!(session.get::<u32>("b").unwrap(), Some(1), "merged");
 }
 
+/// A socket's two tasks count at the same time, and so do two parts of one handler.
+#[tokio::test]
+async fn updates_of_one_handle_at_the_same_time_all_count() {
+    let add = |n: Option<u32>| n.unwrap_or(0) + 1;
+    let (app, cookie, session) = detached().await;
+    let other = session.clone();
+    let counts = tokio::join!(session.update("count", add), other.update("count", add));
+    assert_eq!((counts.0.unwrap(), counts.1.unwrap()), (1, 2));
+    assert_eq!(session.update("count", add).await.unwrap(), 3);
+    assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1,"count":3}"#);
+
+    let twice = get(async move |session: Session| {
+        let counts = tokio::join!(session.update("count", add), session.update("count", add));
+        counts.0.and(counts.1).map(|count| count.to_string())
+    });
+    let layer = SessionLayer::builder(app.store.clone(), [SECRET]).build().unwrap();
+    let router: Router = routes().route("/twice", twice).layer(layer);
+    assert_eq!(text(visit(&router, "/twice", &cookie).await).await, "5");
+    assert_eq!(text(visit(&router, "/look", &cookie).await).await, r#"{"a":1,"count":5}"#);
+}
+
+/// A middleware logs the visitor in, and the handler wants what is in the store.
+#[tokio::test]
+async fn a_fresh_session_does_not_undo_a_login() {
+    let app = app(|layer| layer);
+    for is_saved in [false, true] {
+        let handler = get(async move |session: Session, lazy: LazySession| {
+            session.log_in("al", &[]).await?;
+            if is_saved {
+                session.save().await?;
+            }
+            lazy.fresh().await?.raw().to_json()
+        });
+        let layer = SessionLayer::builder(app.store.clone(), [SECRET]).build().unwrap();
+        let router: Router = routes().route("/", handler).layer(layer);
+        let cookie = app.cookie().await;
+        let response = visit(&router, "/", &cookie).await;
+        let cookie = cookie_pair(&response);
+        assert_eq!(text(response).await, r#"{"user":"al"}"#, "{is_saved}");
+        assert_eq!(text(visit(&router, "/look", &cookie).await).await, r#"{"user":"al"}"#);
+    }
+}
+
 #[tokio::test]
 async fn a_touch_prolongs_it() {
     let (app, cookie, session) = detached().await;
