@@ -315,6 +315,11 @@ impl ActiveSession {
         Some(Account { name, is_new: state.was_given(accounts.attribute()) })
     }
 
+    /// Drops the changes of the request that are not in the store.
+    pub(crate) fn drop_changes(&self) {
+        self.state().drop_changes();
+    }
+
     /// Returns the state of the session at the end of the request. The lifetime of its cookie starts
     /// again, and changes are refused afterwards.
     pub(crate) fn finish(&self) -> Result<Finished, Error> {

@@ -221,8 +221,8 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     }
 
     /// Sets whether the changes of a request are stored if its handler answers with a server error
-    /// (5xx). Default: yes, as in Express. A logout, and what a handler stored itself with
-    /// [`save`](crate::Session::save) or [`update`](crate::Session::update), stands in any case.
+    /// (5xx). Default: yes, as in Express. A login, a renewal, a logout, and what a handler stored itself
+    /// with [`save`](crate::Session::save) or [`update`](crate::Session::update) stand in any case.
     pub fn save_on_server_error(self, save: bool) -> Self {
         self.with(|options| options.rules.drop_on_server_error = !save)
     }

@@ -18,8 +18,8 @@ use crate::timestamp;
 
 /// Stores what the request did to its session, and sets or clears the cookie.
 ///
-/// `status` is the status of the response. After a server error the changes are dropped if the layer is
-/// configured so; the end of a session stands in any case.
+/// `status` is the status of the handler's response. After a server error the changes that are not stored
+/// yet are dropped if the layer is configured so; the end of a session and a login stand in any case.
 ///
 /// # Errors
 ///
@@ -30,11 +30,11 @@ pub(crate) async fn commit(
     headers: &mut HeaderMap,
 ) -> Result<(), Error> {
     let context = session.context();
+    if context.options().rules.drop_on_server_error && status.is_server_error() {
+        session.drop_changes();
+    }
     let finished = session.finish()?;
     if let Finished::Alive { id, cookie, facts } = &finished {
-        if context.options().rules.drop_on_server_error && status.is_server_error() {
-            return Ok(());
-        }
         let action = policy::store_action(*facts, context.options().rules);
         match store(session, context, id, cookie, action).await {
             Err(error) if error.kind() == ErrorKind::Gone => {

@@ -111,11 +111,11 @@ where
                 return Ok(failed_before(&lazy, &error).await);
             }
             let mut response = inner.call(request).await?;
+            let status = response.status();
             if let Some(Failure(error)) = response.extensions_mut().remove() {
                 response = on_failure.replace(response, &error);
             }
             let Some(session) = lazy.close() else { return Ok(response) };
-            let status = response.status();
             match commit(session, status, response.headers_mut()).await {
                 Ok(()) => Ok(response),
                 Err(error) if lazy.context().options().strict => Ok(failed_strictly(&error)),

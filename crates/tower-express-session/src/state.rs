@@ -28,6 +28,8 @@ pub(crate) struct State {
     saved: Option<Arc<Attributes>>,
     /// The stored session under the id, as last seen; `None` if there is none.
     pub(crate) base: Option<Base>,
+    /// The session as a login of this request began it; its predecessor has ended in the store.
+    begun: Option<Box<Record>>,
     /// The cookie that the browser has, if it has one of this session.
     browser_cookie: Option<Box<Cookie>>,
     /// The response has started: a change would not be stored any more.
@@ -112,6 +114,7 @@ impl State {
             ending: Ending::Unset,
             saved: None,
             base: None,
+            begun: None,
             epoch: None,
             browser_cookie: None,
             is_answered: false,
@@ -157,6 +160,7 @@ impl State {
     pub(crate) fn regenerate(&mut self, id: SessionId, record: Record, epoch: Option<u64>) {
         self.id = id;
         self.epoch = epoch;
+        self.begun = Some(Box::new(record.clone()));
         self.record = Some(record);
         self.base = None;
         self.seen_ms = None;
@@ -180,6 +184,20 @@ impl State {
     /// Continues under another id, as a session that is not stored yet.
     pub(crate) fn rename(&mut self, id: SessionId) {
         self.id = id;
+    }
+
+    /// Drops the changes that are not stored. A session that a login of this request began stays as the
+    /// login began it, because the one that the browser came with has ended.
+    pub(crate) fn drop_changes(&mut self) {
+        let Some(record) = &mut self.record else { return };
+        match (&self.base, &self.begun) {
+            (Some(Base { record: kept, .. }), _) => *record = kept.clone(),
+            (None, Some(kept)) => *record = Record::clone(kept),
+            (None, None) => {
+                record.attributes = Arc::clone(&self.original);
+                self.id = self.original_id.clone();
+            }
+        }
     }
 
     /// Returns whether the session got its id in this request, by a login or a renewal.

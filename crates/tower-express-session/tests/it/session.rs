@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -198,6 +199,76 @@ async fn changes_are_stored_with_a_server_error_unless_the_layer_drops_them() {
     let cookie = cookie_pair(&visit(&router, "/set/a", "").await);
     assert!(set_cookie(&visit(&router, "/", &cookie).await).unwrap().contains("1970"));
     assert!(store.inner.is_empty());
+}
+
+/// What happened in the store already stands after a server error, and the browser learns of it: its old
+/// cookie names nothing any more. What the handler changed afterwards is dropped.
+#[tokio::test]
+async fn a_server_error_leaves_nobody_without_a_session() {
+    async fn visits(session: Session, Path(action): Path<String>) -> Result<StatusCode, Error> {
+        session.insert("before", &1)?;
+        match action.as_str() {
+            "log_in" => session.log_in("al", &["a"]).await?,
+            "renew" => session.renew().await?,
+            "save" => session.save().await?,
+            "update" => drop(session.update("n", |n: Option<u8>| n.unwrap_or(0) + 1).await?),
+            "save and log_in" => {
+                session.save().await?;
+                session.log_in("al", &["a"]).await?;
+            }
+            _ => {}
+        }
+        session.insert("later", &1)?;
+        session.set_max_age(Some(DAY))?;
+        Ok(StatusCode::BAD_GATEWAY)
+    }
+    let store = Arc::<Watched>::default();
+    let layer = SessionLayer::builder(store.clone(), [SECRET]).save_on_server_error(false);
+    let routes = crate::app::routes().route("/do/{action}", get(visits));
+    let router: Router = routes.layer(layer.build().unwrap());
+    for (action, first_visit, later_visit) in [
+        ("nothing", None, r#"{"a":1}"#),
+        ("log_in", Some(r#"{"user":"al"}"#), r#"{"a":1,"user":"al"}"#),
+        ("renew", None, r#"{"a":1,"before":1}"#),
+        ("save", Some(r#"{"before":1}"#), r#"{"a":1,"before":1}"#),
+        ("update", Some(r#"{"before":1,"n":1}"#), r#"{"a":1,"before":1,"n":1}"#),
+        ("save and log_in", Some(r#"{"user":"al"}"#), r#"{"a":1,"user":"al"}"#),
+    ] {
+        let path = format!("/do/{}", action.replace(' ', "%20"));
+        let response = visit(&router, &path, "").await;
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        match first_visit {
+            None => assert_eq!(set_cookie(&response), None, "{action}"),
+            Some(expected) => {
+                let cookie = cookie_pair(&response);
+                assert!(!set_cookie(&response).unwrap().contains("Expires"), "{action}");
+                let all = text(visit(&router, "/look", &cookie).await).await;
+                assert_eq!(all, expected, "{action}");
+            }
+        }
+        let cookie = cookie_pair(&visit(&router, "/set/a", "").await);
+        let response = visit(&router, &path, &cookie).await;
+        let cookie = set_cookie(&response).map_or(cookie, |_| cookie_pair(&response));
+        let all = text(visit(&router, "/look", &cookie).await).await;
+        assert_eq!(all, later_visit, "{action}");
+    }
+}
+
+/// The page that `on_failure` shows may have another status than the failure.
+#[tokio::test]
+async fn changes_are_dropped_whatever_page_shows_the_failure() {
+    let layer = SessionLayer::builder(MemoryStore::new(), [SECRET])
+        .save_on_server_error(false)
+        .on_failure(|_: &Error| -> Response { "sorry".into_response() });
+    let failing = get(async |session: Session| {
+        session.insert("b", &1)?;
+        session.get::<String>("a").map(Option::unwrap_or_default)
+    });
+    let routes = crate::app::routes().route("/", failing);
+    let router: Router = routes.layer(layer.build().unwrap());
+    let cookie = cookie_pair(&visit(&router, "/set/a", "").await);
+    assert_eq!(text(visit(&router, "/", &cookie).await).await, "sorry");
+    assert_eq!(text(visit(&router, "/look", &cookie).await).await, r#"{"a":1}"#);
 }
 
 /// Wherever the session fails: in the extractor, in a handler that returns the error, and at the end.
