@@ -130,8 +130,12 @@ fn write_group(connection: &mut Connection, jobs: Vec<Work>) {
     }
 }
 
-/// A job that panics is undone by its savepoint, and must not take the writer with it.
+/// A job that panics is undone by its savepoint, and must not take the writer with it. After a job that
+/// ended the transaction, as a full disk may, the others are dropped and answer "unavailable".
 fn run(connection: &mut Connection, job: Work) -> Option<Answer> {
+    if connection.is_autocommit() {
+        return None;
+    }
     std::panic::catch_unwind(AssertUnwindSafe(|| job(connection))).ok()
 }
 

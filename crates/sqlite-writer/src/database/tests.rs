@@ -95,3 +95,42 @@ async fn writes_that_nobody_polls_hold_no_place_in_the_queue() {
         write.await.unwrap();
     }
 }
+
+/// Some errors, such as a full disk, may end the whole transaction. The writes behind them in the group
+/// must not go on outside of it: they would be stored, and be answered with an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_write_of_a_group_is_done_outside_its_transaction() {
+    let (_directory, database) = database();
+    database.write(|connection| connection.execute_batch("CREATE TABLE t (n)")).await.unwrap();
+    let (end, ended) = std_mpsc::channel::<()>();
+    let (begin, begun) = oneshot::channel();
+    let first = database.clone();
+    let first = tokio::spawn(async move {
+        let wait = move |_: &Connection| {
+            begin.send(()).unwrap();
+            let _ = ended.recv();
+            Ok(())
+        };
+        first.write(wait).await
+    });
+    begun.await.unwrap();
+    let mut group = Vec::new();
+    for sql in ["INSERT INTO t VALUES (1)", "ROLLBACK", "INSERT INTO t VALUES (2)"] {
+        let writing = database.clone();
+        group.push(tokio::spawn(async move {
+            writing.write(move |connection| connection.execute_batch(sql)).await
+        }));
+        while database.jobs.capacity() > QUEUE - group.len() {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(end);
+    first.await.unwrap().unwrap();
+    for write in group {
+        write.await.unwrap().unwrap_err();
+    }
+    let sql = "SELECT count(*) FROM t";
+    let count =
+        database.write(|connection| connection.query_row(sql, [], |row| row.get::<_, u32>(0)));
+    assert_eq!(count.await.unwrap(), 0, "and the writer goes on");
+}
