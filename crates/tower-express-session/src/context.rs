@@ -267,7 +267,7 @@ impl Context {
         id: &SessionId,
         cookie: Option<&Cookie>,
     ) -> Result<bool, Error> {
-        let barred = match self.options().strict {
+        let tombstone = match self.options().strict {
             true => Duration::ZERO,
             false => {
                 let lifetime = cookie.and_then(Cookie::original_max_age);
@@ -277,7 +277,7 @@ impl Context {
                     .saturating_add(TOMBSTONE_BEYOND)
             }
         };
-        let destroy = self.shared.store.destroy(id, barred);
+        let destroy = self.shared.store.destroy(id, tombstone);
         let destroy = destroy.instrument(tracing::debug_span!("session.destroy"));
         let was_there = self.reported(destroy).await?;
         self.options().emit(Event::Destroyed);

@@ -25,6 +25,7 @@
 //! | build a layer | [`SessionLayer::builder`], [`SessionLayerBuilder`] |
 //! | read and change a session | [`Session`], [`Key`] |
 //! | log in and out | [`Session::log_in`], [`Session::log_out`] |
+//! | set how long sessions last | [`SessionLayerBuilder::ttl`], [`CookieOptions::max_age`], [all lifetimes](tutorial#lifetimes) |
 //! | list and revoke the sessions of an account | [`AccountSessions`] |
 //! | choose a store, or write one | [`store`] |
 //! | keep a WebSocket's session | [`DetachedSession`] |

@@ -9,7 +9,8 @@ use crate::session::Session;
 
 impl Session {
     /// Logs an account in: ends the session that the browser came with and continues under a new id, with
-    /// the attributes that `keep` names and with the account.
+    /// the attributes that `keep` names and with the account. The name of a [`Key`](crate::Key) is
+    /// `CART.name()`.
     ///
     /// The account is stored in the attribute that
     /// [`account_sessions`](crate::SessionLayerBuilder::account_sessions) names; by default `user`.

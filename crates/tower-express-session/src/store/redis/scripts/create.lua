@@ -1,9 +1,8 @@
--- Makes a session unless there is one or its id is barred, and with a longest life notes when.
--- Answers 1 when it did, else 0.
+-- Creates a session unless its id is taken or has a tombstone. With an absolute timeout it stores the time of
+-- creation, too. Returns 1 if the session was created, otherwise 0.
 --
--- KEYS: the session, the bar of an ended one, its time of creation, its epoch. ARGV: the value, its
--- time to live, how long the note of its creation is kept if one is needed, its epoch if it has one;
--- times in milliseconds, and what is not there is empty.
+-- KEYS: the session, its tombstone, its time of creation, its epoch. ARGV: the value, the time to live, how
+-- long the time of creation is kept, the epoch. Times are in milliseconds; the last two may be empty.
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
 if ARGV[3] ~= '' then

@@ -1,8 +1,8 @@
--- A session that is neither barred nor too old, with what is left of its time, in milliseconds
--- (-1: no end), and its epoch. A session that another program made counts from now.
+-- Returns a session that has neither a tombstone nor passed its absolute timeout, the rest of its time
+-- to live, and its epoch. A session that another program created counts as created now.
 --
--- KEYS: the session, its bar, its time of creation, its epoch. ARGV: its longest life, how long the note of its
--- creation is kept, how long it is barred when that is over; all in milliseconds.
+-- KEYS: the session, its tombstone, its time of creation, its epoch. ARGV: the absolute timeout, how long the
+-- time of creation is kept, how long a tombstone is kept after the absolute timeout; all in milliseconds.
 local value = redis.call('GET', KEYS[1])
 if not value then return false end
 if redis.call('EXISTS', KEYS[2]) == 1 then

@@ -1,8 +1,8 @@
--- Starts a session's time again, within its longest life. Answers 1 when there is a session, else 0.
--- One that was written back after its end is none, and is deleted again.
+-- Starts a session's time to live again, within its absolute timeout. Returns 1 if there is a session,
+-- otherwise 0. A value that was written back after the session ended is deleted again.
 --
--- KEYS: the session, the bar of an ended one, its time of creation, its epoch. ARGV: the time to live, and the
--- longest life if there is one; in milliseconds.
+-- KEYS: the session, its tombstone, its time of creation, its epoch. ARGV: the time to live and, if there is
+-- one, the absolute timeout, in milliseconds.
 if redis.call('EXISTS', KEYS[2]) == 1 then
     redis.call('DEL', KEYS[1])
     return 0

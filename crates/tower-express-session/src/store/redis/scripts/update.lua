@@ -1,8 +1,8 @@
--- Replaces a session if it still holds the bytes that the writer read. Answers 1 when it did, 0 when
--- the session is gone, and otherwise the bytes that are there.
+-- Replaces a session if it still holds the bytes that the writer read. Returns 1 if it did, 0 if the
+-- session is gone, and otherwise the bytes that are there.
 --
--- KEYS: the session, its bar, its time of creation, its epoch. ARGV: the bytes read, the new ones, the time to
--- live and, if there is one, the longest life; in milliseconds.
+-- KEYS: the session, its tombstone, its time of creation, its epoch. ARGV: the bytes read, the new ones, the
+-- time to live and, if there is one, the absolute timeout, in milliseconds.
 if redis.call('EXISTS', KEYS[2]) == 1 then
     redis.call('DEL', KEYS[1])
     return 0
