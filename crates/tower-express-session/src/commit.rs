@@ -13,7 +13,7 @@ use crate::header;
 use crate::id::SessionId;
 use crate::options::Options;
 use crate::policy::{self, StoreAction};
-use crate::state::Finished;
+use crate::state::{Ending, Finished};
 use crate::timestamp;
 
 /// Stores what the request did to its session, and sets or clears the cookie.
@@ -37,9 +37,11 @@ pub(crate) async fn commit(
     if let Finished::Alive { id, cookie, facts } = &finished {
         let action = policy::store_action(*facts, context.options().rules);
         match store(session, context, id, cookie, action).await {
+            // The request that ended it has cleared or replaced the browser's cookie. This response may come
+            // later, and must not delete the cookie of a login.
             Err(error) if error.kind() == ErrorKind::Gone => {
-                tracing::info!(session.id = ?id, "the session ended while a request was under way");
-                return clear_cookie(context, session.browser_cookie().as_ref(), headers);
+                tracing::info!(session.id = ?id, "the session ended while a request was in progress");
+                return Ok(());
             }
             // Express has sent its response by now, so the error is only logged.
             Err(error) if context.options().strict => {
@@ -55,7 +57,10 @@ pub(crate) async fn commit(
         }
         return Ok(());
     }
-    let Finished::Ended { id, .. } = &finished else { return Ok(()) };
+    let Finished::Ended { id, ending } = &finished else { return Ok(()) };
+    if *ending == Ending::Gone {
+        return Ok(());
+    }
     if finished.destroys(context.options()) {
         match context.destroy(id, None).await {
             Err(error) if context.options().strict => {
