@@ -31,7 +31,7 @@ const FLASH: Key<String> = Key::new("flash");
 const CART: Key<Vec<String>> = Key::new("cart");
 
 async fn login(session: Session, Path(user): Path<String>) -> Result<(), Error> {
-    session.log_in(&user, &["cart"]).await?; // a new id; only the cart is kept
+    session.log_in(&user, &[&CART]).await?; // a new id; only the cart is kept
     session.insert(FLASH, &format!("welcome, {user}"))
 }
 async fn home(session: Session) -> Result<String, Error> {

@@ -41,7 +41,7 @@ impl<T> Key<T> {
 }
 
 /// The name of an attribute: a text, or a [`Key`].
-pub trait AttributeName {
+pub trait AttributeName: Send + Sync {
     /// Returns the name.
     fn as_name(&self) -> &str;
 }

@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use crate::active;
 use crate::error::Error;
+use crate::key::AttributeName;
 use crate::session::Session;
 
 impl Session {
     /// Logs an account in: ends the session that the browser came with and continues under a new id, with
-    /// the attributes that `keep` names and with the account. The name of a [`Key`](crate::Key) is
-    /// `CART.name()`.
+    /// the attributes that `keep` names, as texts or as [`Key`](crate::Key)s, and with the account.
     ///
     /// The account is stored in the attribute that
     /// [`account_sessions`](crate::SessionLayerBuilder::account_sessions) names; by default `user`.
@@ -22,7 +22,7 @@ impl Session {
     /// # use tower_express_session::{Error, Session};
     /// async fn login(session: Session) -> Result<&'static str, Error> {
     ///     // The password was right.
-    ///     session.log_in("al@example.com", &["cart"]).await?;
+    ///     session.log_in("al@example.com", &[&"cart"]).await?;
     ///     session.insert("flash", "welcome back")?;
     ///     Ok("OK")
     /// }
@@ -38,7 +38,7 @@ impl Session {
     pub async fn log_in(
         &self,
         account: &(impl Serialize + ?Sized),
-        keep: &[&str],
+        keep: &[&dyn AttributeName],
     ) -> Result<(), Error> {
         let account = active::encode(account)?;
         self.log_in_with(account, keep, None).await
@@ -74,7 +74,7 @@ impl Session {
     pub async fn log_in_at_epoch(
         &self,
         account: &(impl Serialize + ?Sized),
-        keep: &[&str],
+        keep: &[&dyn AttributeName],
         epoch: u64,
     ) -> Result<(), Error> {
         let account = active::encode(account)?;
@@ -84,7 +84,7 @@ impl Session {
     async fn log_in_with(
         &self,
         account: Bytes,
-        keep: &[&str],
+        keep: &[&dyn AttributeName],
         epoch: Option<u64>,
     ) -> Result<(), Error> {
         let mut attributes = Vec::new();
@@ -92,8 +92,9 @@ impl Session {
             let state = self.0.state();
             let record = state.record()?;
             for name in keep {
+                let name = name.as_name();
                 let value = record.attributes.raw(name.as_bytes()).cloned();
-                attributes.extend(value.map(|value| ((*name).to_owned(), value)));
+                attributes.extend(value.map(|value| (name.to_owned(), value)));
             }
         }
         attributes.push((self.0.context().options().account_attribute.clone(), account));

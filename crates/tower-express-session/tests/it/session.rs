@@ -91,7 +91,8 @@ async fn an_ended_session_has_nothing() {
 async fn a_login_keeps_what_it_names_under_a_new_id() {
     let store = Arc::<MemoryStore>::default();
     let layer = SessionLayer::builder(store.clone(), [SECRET]).account_sessions("who");
-    let login = get(async |session: Session| session.log_in(&7, &["a", "missing", "cookie"]).await);
+    let login =
+        get(async |session: Session| session.log_in(&7, &[&"a", &"missing", &"cookie"]).await);
     let router = crate::app::routes().route("/", login).layer(layer.build().unwrap());
     let visitor = cookie_pair(&visit(&router, "/set/a", "").await);
     visit(&router, "/set/b", &visitor).await;
@@ -208,13 +209,13 @@ async fn a_server_error_leaves_nobody_without_a_session() {
     async fn visits(session: Session, Path(action): Path<String>) -> Result<StatusCode, Error> {
         session.insert("before", &1)?;
         match action.as_str() {
-            "log_in" => session.log_in("al", &["a"]).await?,
+            "log_in" => session.log_in("al", &[&"a"]).await?,
             "renew" => session.renew().await?,
             "save" => session.save().await?,
             "update" => drop(session.update("n", |n: Option<u8>| n.unwrap_or(0) + 1).await?),
             "save and log_in" => {
                 session.save().await?;
-                session.log_in("al", &["a"]).await?;
+                session.log_in("al", &[&"a"]).await?;
             }
             _ => {}
         }
