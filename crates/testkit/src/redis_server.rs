@@ -11,6 +11,9 @@ use crate::port::free_port;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 5;
 
+/// A server answers `INFO` while it still refuses everything else with `LOADING`.
+const HAS_LOADED: &str = "\r\nloading:0\r\n";
+
 /// A real `redis-server` on a free port, with a directory of its own. On drop it is killed and
 /// its directory removed.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl RedisServer {
         for _ in 0..ATTEMPTS {
             let port = free_port();
             let mut child = spawn(port, &directory, &args);
-            if answers(&mut child, port) {
+            if answers(&mut child, port, HAS_LOADED) {
                 return RedisServer { port, args, directory, child };
             }
         }
@@ -86,24 +89,28 @@ impl RedisServer {
     ///
     /// When it does not come up again.
     pub fn restart(&mut self) {
-        self.kill();
-        for _ in 0..ATTEMPTS {
-            self.child = spawn(self.port, &self.directory, &self.args);
-            if answers(&mut self.child, self.port) {
-                return;
-            }
-        }
-        panic!("redis-server does not come up again on port {}", self.port);
+        self.restart_until(HAS_LOADED);
     }
 
-    /// Restarts the server with more arguments.
+    /// Restarts the server with more arguments, and does not wait until it has loaded its data.
     ///
     /// # Panics
     ///
     /// As [`restart`](Self::restart).
-    pub fn restart_with(&mut self, args: &[&str]) {
+    pub fn restart_loading(&mut self, args: &[&str]) {
         self.args.extend(args.iter().map(ToString::to_string));
-        self.restart();
+        self.restart_until("");
+    }
+
+    fn restart_until(&mut self, info: &str) {
+        self.kill();
+        for _ in 0..ATTEMPTS {
+            self.child = spawn(self.port, &self.directory, &self.args);
+            if answers(&mut self.child, self.port, info) {
+                return;
+            }
+        }
+        panic!("redis-server does not come up again on port {}", self.port);
     }
 
     /// Stops the server's clock (SIGSTOP): connections stay open and nothing is answered.
@@ -142,15 +149,16 @@ fn spawn(port: u16, directory: &TempDir, args: &[String]) -> Child {
         .unwrap_or_else(|error| panic!("redis-server is needed for this test: {error}"))
 }
 
-/// Waits until this very server answers. False when it ended, as it does when another process
-/// was faster to take the port.
-fn answers(child: &mut Child, port: u16) -> bool {
+/// Waits until this very server answers `INFO`, with this in its answer. Returns false if it ended, as
+/// it does when another process was faster to take the port.
+fn answers(child: &mut Child, port: u16, info: &str) -> bool {
     let deadline = Instant::now() + START_TIMEOUT;
     while Instant::now() < deadline {
         if child.try_wait().expect("a child can be waited for").is_some() {
             return false;
         }
-        if process_id(port) == Some(child.id()) {
+        let process_id = format!("process_id:{}\r\n", child.id());
+        if server_info(port).is_some_and(|text| text.contains(&process_id) && text.contains(info)) {
             return true;
         }
         thread::sleep(Duration::from_millis(5));
@@ -160,11 +168,9 @@ fn answers(child: &mut Child, port: u16) -> bool {
     false
 }
 
-fn process_id(port: u16) -> Option<u32> {
+fn server_info(port: u16) -> Option<String> {
     let mut connection = connect(&format!("redis://127.0.0.1:{port}")).ok()?;
-    let info: String = redis::cmd("INFO").arg("server").query(&mut connection).ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("process_id:"))?;
-    line.trim().parse().ok()
+    redis::cmd("INFO").query(&mut connection).ok()
 }
 
 fn connect(url: &str) -> redis::RedisResult<redis::Connection> {
@@ -197,6 +203,21 @@ mod tests {
         let _: () = server.connection().set("key", "value").unwrap();
         server.restart();
         let value: Option<String> = server.connection().get("key").unwrap();
+        assert_eq!(value.as_deref(), Some("value"));
+    }
+
+    /// Its data takes the server a while to load.
+    #[test]
+    fn a_restarted_server_has_loaded_its_data() {
+        let mut server =
+            RedisServer::start_with(&["--appendonly", "yes", "--key-load-delay", "200"]);
+        let mut pipeline = redis::pipe();
+        for number in 0..5000 {
+            pipeline.set(number, "value").ignore();
+        }
+        pipeline.exec(&mut server.connection()).unwrap();
+        server.restart();
+        let value: Option<String> = server.connection().get(4999).unwrap();
         assert_eq!(value.as_deref(), Some("value"));
     }
 

@@ -299,7 +299,7 @@ async fn a_redis_that_is_loading_is_waited_for() {
     let mut site = Site::lasting_redis();
     let server = site.server_mut();
     // A millisecond for each of some twenty thousand commands, and a look at its clients now and then.
-    server.restart_with(&["--key-load-delay", "1000"]);
+    server.restart_loading(&["--key-load-delay", "1000"]);
     let auth = site.auth(&[]);
     is_unready(&auth.client(), "LOADING").await;
     let mut go_on = redis::cmd("CONFIG");
