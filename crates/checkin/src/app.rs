@@ -29,12 +29,12 @@ use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, Settings};
 use crate::services::{Accounts, account_options, api, auth, receiver};
 use crate::session_secret;
-use crate::storage::redis::RedisStorage;
-use crate::storage::sqlite::{self, SqliteStorage};
 use crate::storage::{
     BulkLoad, CheckinConsumer, CheckinLog, Directory, Fault, Finding, Health, History,
     LocationRepository, SwarmLoad, UserRepository, WeatherCache,
 };
+use checkin_redis::RedisStorage;
+use checkin_sqlite::{self as sqlite, SqliteStorage};
 
 pub use self::embedded::{Copied, Examination, back_up, examine, must_exist, restore};
 

@@ -15,13 +15,14 @@ pub mod lifecycle;
 pub mod passwords;
 pub mod services;
 pub mod session_secret;
-pub mod storage;
 pub mod telemetry;
 
 pub mod demo;
-pub mod domain;
 pub mod export;
 pub mod import;
+
+pub use checkin_domain as domain;
+pub use checkin_storage as storage;
 
 mod connection;
 mod random;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::App;
 use crate::config::{Common, StoreUrl, secret_path};
-pub use crate::storage::sqlite::Copied;
-use crate::storage::sqlite::{self, Place};
 use crate::storage::{CheckinConsumer, Fault, Finding, Health};
+pub use checkin_sqlite::Copied;
+use checkin_sqlite::{self as sqlite, Place};
 
 /// What `checkin doctor` looks at.
 #[expect(missing_debug_implementations, reason = "a store has nothing to show")]

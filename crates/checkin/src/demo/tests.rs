@@ -3,12 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use checkin_redis::RedisStorage;
+use checkin_sqlite::SqliteStorage;
+use redis_link::Client;
+use sqlite_writer::Database;
+
 use super::neighbourhoods::NEIGHBOURHOODS;
 use super::users::AL;
 use super::*;
 use crate::domain::text::{MAX_NAME_CHARS, check_line, check_prose};
-use crate::domain::{Category, Weekday};
-use crate::import::Password;
+use crate::domain::{Category, DetailsSection, PasswordHash, User, Weekday};
+use crate::import::{Importer, Password};
+use crate::storage::{Loaded, Storage};
 
 /// 2026-09-01 00:00 UTC: all ninety days before are in summer time.
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -173,5 +179,57 @@ fn a_clock_that_stands_anywhere_does_no_harm() {
     for now_ms in [0, 1, DAY_MS, 1_709_200_000_000, crate::domain::MAX_SAFE_INTEGER] {
         let data = data(now_ms);
         assert!(data.checkins.iter().all(|checkin| checkin.id.ms < now_ms.max(1)));
+    }
+}
+
+/// Loads everything twice, and reads it back each time.
+async fn fits(storage: impl Storage) {
+    let data = data(NOW_MS);
+    let password = PasswordHash::parse(format!("$2b$05${}", "a".repeat(53))).unwrap();
+    let users = data.users.into_iter().map(|user| user.with_password(password.clone()));
+    let users: Vec<User> = users.collect();
+    let count = users.len() + data.locations.len() + data.details.len() + data.checkins.len();
+    for wanted in [Loaded::Stored, Loaded::Unchanged] {
+        let mut answers = storage.load_users(&users).await.unwrap();
+        answers.extend(storage.load_locations(&data.locations).await.unwrap());
+        answers.extend(storage.load_details(&data.details).await.unwrap());
+        answers.extend(storage.load_checkins(&data.checkins).await.unwrap());
+        assert_eq!(answers, vec![wanted; count]);
+
+        assert_eq!(storage.users_after(None, usize::MAX).await.unwrap(), users);
+        let log = storage.checkins_between(0..=u64::MAX, None, usize::MAX).await.unwrap();
+        assert_eq!(log, data.checkins);
+        for (location, details) in data.locations.iter().zip(&data.details) {
+            assert_eq!(storage.location(location.id).await.unwrap().as_ref(), Some(location));
+            let found = storage.location_details(details.id, &DetailsSection::ALL).await.unwrap();
+            assert_eq!(found.as_ref(), Some(details));
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_fits_into_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("checkin.db")).unwrap();
+    fits(SqliteStorage::open(database).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn it_fits_into_redis() {
+    let server = testkit::RedisServer::start();
+    fits(RedisStorage::new(Client::open(&server.url()).unwrap(), "demo", 2)).await;
+}
+
+/// What a backend stores of a place is what an import reads.
+#[test]
+fn stored_details_can_be_imported() {
+    for details in data(NOW_MS).details {
+        let text = checkin_storage::details::to_json(&details);
+        let read = checkin_storage::details::from_json(details.id, &text, &DetailsSection::ALL);
+        assert_eq!(read.unwrap(), details);
+        let mut importer = Importer::new(u64::MAX);
+        importer.add_file("details.json", &format!(r#"{{"locationDetails":[{text}]}}"#));
+        let (import, errors) = importer.finish();
+        assert_eq!((import.details, errors), (vec![details], vec![]));
     }
 }

@@ -21,7 +21,6 @@ mod rotation;
 mod session;
 mod staleness;
 mod stores;
-mod tidy;
 mod tokens;
 mod touching;
 mod watched;

@@ -1,0 +1,183 @@
+//! A check-in: one user, at one location, with a rating, at one moment.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::id::{LocationId, UserId};
+use crate::number::{MAX_SAFE_INTEGER, decimal};
+
+/// How far the clocks of two machines may differ, in milliseconds: what is further ahead of ours is
+/// no time at which anything was made.
+pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
+
+/// The year 2000, in milliseconds since 1970: nobody checked in before. A number that is smaller is in
+/// another unit.
+pub const EARLIEST_MS: u64 = 946_684_800_000;
+
+/// A check-in that is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Checkin {
+    pub id: CheckinId,
+    /// When it was made, in milliseconds since 1970: that of the id, but for one that was imported
+    /// behind later ones, or came in while the ids are ahead of the clock.
+    pub time_ms: u64,
+    pub user: UserId,
+    pub location: LocationId,
+    pub stars: StarRating,
+}
+
+/// A check-in that asks to be put into the log, which gives it its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NewCheckin {
+    pub user: UserId,
+    pub location: LocationId,
+    pub stars: StarRating,
+}
+
+impl NewCheckin {
+    pub fn with_id(self, id: CheckinId) -> Checkin {
+        let Self { user, location, stars } = self;
+        Checkin { id, time_ms: id.ms, user, location, stars }
+    }
+}
+
+/// Position in the log: milliseconds since 1970, and a sequence number within the millisecond.
+///
+/// It is written `ms-seq`, as a Redis stream writes it, on every store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckinId {
+    // The order of these two fields is the order of the log.
+    pub ms: u64,
+    pub seq: u64,
+}
+
+impl CheckinId {
+    /// Before every check-in: a cursor, never the id of an entry.
+    pub const MIN: Self = Self { ms: 0, seq: 0 };
+
+    /// Behind every check-in.
+    pub const MAX: Self = Self { ms: u64::MAX, seq: u64::MAX };
+
+    /// Whether other stores take it at `now_ms` (milliseconds since 1970). They refuse one that is
+    /// ahead of the clock, or before the year 2000, or has more digits than JavaScript holds.
+    pub fn is_portable(self, now_ms: u64) -> bool {
+        (EARLIEST_MS..=now_ms).contains(&self.ms) && self.seq <= MAX_SAFE_INTEGER
+    }
+}
+
+impl fmt::Display for CheckinId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.ms, self.seq)
+    }
+}
+
+impl FromStr for CheckinId {
+    type Err = CheckinIdError;
+
+    fn from_str(text: &str) -> Result<Self, CheckinIdError> {
+        let (ms, seq) = text.split_once('-').ok_or(CheckinIdError)?;
+        let ms = decimal(ms).ok_or(CheckinIdError)?;
+        let seq = decimal(seq).ok_or(CheckinIdError)?;
+        Ok(Self { ms, seq })
+    }
+}
+
+/// The text is not `milliseconds-sequence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckinIdError;
+
+impl fmt::Display for CheckinIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("must be milliseconds and a sequence number, like 1609602085397-0")
+    }
+}
+
+impl Error for CheckinIdError {}
+
+/// From 0 to 5 stars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StarRating(u8);
+
+impl StarRating {
+    pub const MAX: u8 = 5;
+
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl TryFrom<u64> for StarRating {
+    type Error = StarRatingError;
+
+    fn try_from(stars: u64) -> Result<Self, StarRatingError> {
+        match u8::try_from(stars) {
+            Ok(stars) if stars <= Self::MAX => Ok(Self(stars)),
+            _ => Err(StarRatingError),
+        }
+    }
+}
+
+impl FromStr for StarRating {
+    type Err = StarRatingError;
+
+    fn from_str(text: &str) -> Result<Self, StarRatingError> {
+        decimal(text).ok_or(StarRatingError).and_then(Self::try_from)
+    }
+}
+
+impl fmt::Display for StarRating {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// There are no more than five stars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StarRatingError;
+
+impl fmt::Display for StarRatingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("must be an integer from 0 to 5")
+    }
+}
+
+impl Error for StarRatingError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_go_from_zero_to_five() {
+        for stars in 0..=5 {
+            assert_eq!(u64::from(StarRating::try_from(stars).unwrap().get()), stars);
+        }
+        for stars in [6, 255, 256, u64::MAX] {
+            assert_eq!(StarRating::try_from(stars), Err(StarRatingError));
+        }
+        assert_eq!("5".parse::<StarRating>().map(StarRating::get), Ok(5));
+        for text in ["6", "1]", "-1", "4.5", "05", ""] {
+            assert_eq!(text.parse::<StarRating>(), Err(StarRatingError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn checkin_ids_have_one_spelling() {
+        let max = format!("{0}-{0}", u64::MAX);
+        for text in ["0-0", "1609602085397-0", "5-17", &max] {
+            assert_eq!(text.parse::<CheckinId>().unwrap().to_string(), text);
+        }
+        for text in ["", "-", "5", "5-", "-5", "+5-1", "5-+1", "05-1", "5-01", "5-1-1", " 5-1"] {
+            assert_eq!(text.parse::<CheckinId>(), Err(CheckinIdError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ids_sort_as_numbers_and_not_as_text() {
+        let id = |text: &str| text.parse::<CheckinId>().unwrap();
+        assert!(id("9-0") < id("10-0"));
+        assert!(id("10-9") < id("10-10"));
+        assert!(CheckinId::MIN < id("0-1"));
+    }
+}

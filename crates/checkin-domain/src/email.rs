@@ -1,0 +1,160 @@
+//! E-mail addresses: what an account is known by.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::text;
+
+/// An address exactly as its owner wrote it; internationalised addresses are welcome.
+///
+/// Two addresses are the same account when their [`canonical`](Self::canonical) forms are equal,
+/// so compare and index those.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Email(String);
+
+impl Email {
+    /// The longest address that SMTP can carry (RFC 5321, erratum 1690).
+    pub const MAX_BYTES: usize = 254;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form to compare by.
+    ///
+    /// Lower-cased whole: in theory the part before the `@` tells cases apart, in practice two
+    /// accounts that differ in case only are one person and a support request.
+    pub fn canonical(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+impl FromStr for Email {
+    type Err = EmailError;
+
+    /// Takes the text as it is: blanks around it are an error and not cut off, or the address
+    /// that is stored would not be the one that was given.
+    fn from_str(text: &str) -> Result<Self, EmailError> {
+        let email = Self::known(text)?;
+        let is_unseen = |c| text::is_invisible(c) || text::is_bidi_control(c);
+        if email.0.chars().any(is_unseen) { Err(EmailError::Invisible) } else { Ok(email) }
+    }
+}
+
+impl Email {
+    /// The address of an account that may have been opened while invisible characters were taken.
+    ///
+    /// # Errors
+    ///
+    /// The first of the other rules that is broken.
+    pub fn known(text: &str) -> Result<Self, EmailError> {
+        if text.len() > Self::MAX_BYTES {
+            return Err(EmailError::TooLong);
+        }
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(EmailError::Blank);
+        }
+        let (local, domain) = text.split_once('@').ok_or(EmailError::NotOneAt)?;
+        if domain.contains('@') {
+            return Err(EmailError::NotOneAt);
+        }
+        if local.is_empty() || domain.is_empty() {
+            return Err(EmailError::EmptyPart);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is not an e-mail address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmailError {
+    TooLong,
+    Blank,
+    Invisible,
+    NotOneAt,
+    EmptyPart,
+}
+
+impl fmt::Display for EmailError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "must be at most 254 bytes long",
+            Self::Blank => "must not contain blanks or control characters",
+            Self::Invisible => "must not contain invisible characters",
+            Self::NotOneAt => "must contain exactly one @",
+            Self::EmptyPart => "must have something before and after the @",
+        })
+    }
+}
+
+impl Error for EmailError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_kept_as_written() {
+        let longest = format!("{}@example.com", "x".repeat(254 - 12));
+        for text in [
+            "al.appelhof@example.com",
+            "Zoë+tag@example.com",
+            "o'brien@example.com",
+            "foo|al.appelhof@example.com",
+            "дмитрий@example.org",
+            "x@localhost",
+            &longest,
+        ] {
+            assert_eq!(text.parse::<Email>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn each_rule_has_its_error() {
+        for (text, error) in [
+            ("", EmailError::NotOneAt),
+            ("al.appelhof", EmailError::NotOneAt),
+            ("a@b@c", EmailError::NotOneAt),
+            ("@example.com", EmailError::EmptyPart),
+            ("al@", EmailError::EmptyPart),
+            (" al@example.com", EmailError::Blank),
+            ("al@example.com\n", EmailError::Blank),
+            ("a\u{a0}l@example.com", EmailError::Blank),
+            ("a\0l@example.com", EmailError::Blank),
+            ("a\u{200b}l@example.com", EmailError::Invisible),
+            ("a\u{200d}l@example.com", EmailError::Invisible),
+            ("al@exam\u{200c}ple.com", EmailError::Invisible),
+            ("al@example.com\u{200e}", EmailError::Invisible),
+            ("\u{202e}al@example.com", EmailError::Invisible),
+            ("a\u{ad}l@example.com", EmailError::Invisible),
+            ("al@example.com\u{e0061}", EmailError::Invisible),
+            (&format!("{}@example.com", "x".repeat(255 - 12)), EmailError::TooLong),
+            (&format!("{}@example.com", "é".repeat(122)), EmailError::TooLong),
+        ] {
+            assert_eq!(text.parse::<Email>(), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_older_accounts_are_known() {
+        assert_eq!(
+            Email::known("a\u{200d}l@example.com").unwrap().as_str(),
+            "a\u{200d}l@example.com"
+        );
+        assert_eq!(Email::known("a l@example.com"), Err(EmailError::Blank));
+    }
+
+    #[test]
+    fn case_does_not_make_another_account() {
+        let canonical = |text: &str| text.parse::<Email>().unwrap().canonical();
+        assert_eq!(canonical("Al.Appelhof@Example.COM"), "al.appelhof@example.com");
+        assert_eq!(canonical("ДМИТРИЙ@example.org"), canonical("дмитрий@example.org"));
+    }
+}

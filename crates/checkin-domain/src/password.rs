@@ -1,0 +1,284 @@
+//! A stored password: only ever its hash.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::foreign_hash::looks_like_hash;
+use crate::number::decimal;
+
+/// The hash of a password, as a store keeps it.
+///
+/// `Debug` names the scheme and nothing else, so that no hash gets into a log; there is no
+/// `Display` on purpose.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash {
+    text: String,
+    scheme: PasswordScheme,
+}
+
+/// How a password was hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordScheme {
+    /// A PHC string of argon2id, argon2i or argon2d.
+    Argon2,
+    /// Written by the Express services; `$2a$`, `$2b$` and `$2y$` are checked alike.
+    Bcrypt,
+    /// Nothing that a login can check, or nothing that it may cost: no password fits.
+    Unusable,
+}
+
+/// The fewest characters of a new password, as OWASP asks for.
+pub const MIN_PASSWORD_CHARS: usize = 8;
+
+/// The longest password that is hashed, in bytes of Unicode's normal form C.
+pub const MAX_PASSWORD_BYTES: usize = 512;
+
+// What checking a password may cost: some seconds of one core, and memory for as many at a time as
+// there are cores. RFC 9106 recommends 64 MiB and three passes where memory is short.
+const MAX_ARGON2_KIB: u64 = 256 << 10;
+const MAX_ARGON2_PASSES: u64 = 16;
+const MAX_ARGON2_LANES: u64 = 16;
+const MAX_ARGON2_WORK_KIB: u64 = 1 << 20;
+const MAX_BCRYPT_COST: u64 = 14;
+
+impl PasswordHash {
+    /// Recognises a hash by its whole form, not by its first letters only: a password may well
+    /// begin with a dollar sign.
+    ///
+    /// # Errors
+    ///
+    /// [`PasswordHashError`] says what the text is instead.
+    pub fn parse(text: impl Into<String>) -> Result<Self, PasswordHashError> {
+        let text = text.into();
+        let found = argon2(&text).or_else(|| bcrypt(&text));
+        match found {
+            Some(Ok(scheme)) => Ok(Self { text, scheme }),
+            Some(Err(too_costly)) => Err(too_costly),
+            None if looks_like_hash(&text) => Err(PasswordHashError::Unknown),
+            None => Err(PasswordHashError::NoHash),
+        }
+    }
+
+    /// What a store holds, whoever wrote it. Where [`parse`](Self::parse) would refuse it, no
+    /// password fits it.
+    pub fn stored(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::parse(text.as_str()).unwrap_or(Self { text, scheme: PasswordScheme::Unusable })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn scheme(&self) -> PasswordScheme {
+        self.scheme
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PasswordHash({:?})", self.scheme)
+    }
+}
+
+type Recognised = Option<Result<PasswordScheme, PasswordHashError>>;
+
+/// `$argon2id$[v=N$]m=N,t=N,p=N$salt$hash`, the parameters in any order, the latter two in base64
+/// without padding. A `keyid` among the parameters asks for a key that nobody gave us.
+fn argon2(text: &str) -> Recognised {
+    let kinds = ["$argon2id$", "$argon2i$", "$argon2d$"];
+    let rest = kinds.iter().find_map(|kind| text.strip_prefix(kind))?;
+    let parts: Vec<&str> = rest.split('$').collect();
+    let (version, parts) = match parts.as_slice() {
+        [version, parts @ ..] if parts.len() == 3 => (Some(*version), parts),
+        parts => (None, parts),
+    };
+    let &[costs, salt, hash] = parts else { return None };
+    let is_known = version.is_none_or(|version| matches!(version, "v=16" | "v=19"))
+        && is_base64(salt, 11..=64)
+        && is_base64(hash, 14..=86);
+    let costs = costs_of(costs).filter(|_| is_known)?;
+    Some(costs.check().map(|()| PasswordScheme::Argon2))
+}
+
+struct Argon2Costs {
+    memory_kib: u64,
+    passes: u64,
+    lanes: u64,
+}
+
+/// Each parameter once, in any order. `data` says what else was hashed.
+fn costs_of(text: &str) -> Option<Argon2Costs> {
+    let (mut memory, mut passes, mut lanes, mut data) = (None, None, None, None);
+    for parameter in text.split(',') {
+        let (name, value) = parameter.split_once('=')?;
+        let former = match name {
+            "m" => memory.replace(decimal(value)?),
+            "t" => passes.replace(decimal(value)?),
+            "p" => lanes.replace(decimal(value)?),
+            "data" if is_base64(value, 0..=43) => data.replace(0),
+            _ => return None,
+        };
+        if former.is_some() {
+            return None;
+        }
+    }
+    let costs = Argon2Costs { memory_kib: memory?, passes: passes?, lanes: lanes? };
+    let is_possible =
+        costs.passes >= 1 && costs.lanes >= 1 && costs.memory_kib >= costs.lanes.saturating_mul(8);
+    is_possible.then_some(costs)
+}
+
+impl Argon2Costs {
+    fn check(&self) -> Result<(), PasswordHashError> {
+        let is_cheap = self.memory_kib <= MAX_ARGON2_KIB
+            && self.passes <= MAX_ARGON2_PASSES
+            && self.lanes <= MAX_ARGON2_LANES
+            && self.memory_kib * self.passes <= MAX_ARGON2_WORK_KIB;
+        if is_cheap { Ok(()) } else { Err(PasswordHashError::CostlyArgon2) }
+    }
+}
+
+fn is_base64(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
+    length.contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+}
+
+/// `$2b$`, a cost from 04 to 31, `$`, then 53 characters of bcrypt's own base64.
+fn bcrypt(text: &str) -> Recognised {
+    let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|version| text.strip_prefix(version));
+    let (cost, hash) = rest?.split_once('$')?;
+    let is_known = cost.len() == 2
+        && cost.bytes().all(|b| b.is_ascii_digit())
+        && ("04"..="31").contains(&cost)
+        && hash.len() == 53
+        && hash.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/'));
+    let cost: u64 = cost.parse().ok().filter(|_| is_known)?;
+    Some(match cost <= MAX_BCRYPT_COST {
+        true => Ok(PasswordScheme::Bcrypt),
+        false => Err(PasswordHashError::CostlyBcrypt),
+    })
+}
+
+/// The text is no hash that a login can check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordHashError {
+    /// It does not look like a hash; it may be a password.
+    NoHash,
+    /// It looks like a hash of a kind that is not known here, or like the mark of a locked account.
+    Unknown,
+    /// It is a hash by argon2 that costs too much to check.
+    CostlyArgon2,
+    /// It is a hash by bcrypt that costs too much to check.
+    CostlyBcrypt,
+}
+
+impl fmt::Display for PasswordHashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHash => f.write_str("must be an argon2 or bcrypt hash"),
+            Self::Unknown => f.write_str(
+                "must be a password, or its argon2 or bcrypt hash; it looks like a hash of another \
+                 kind, or like the mark of a locked account (load such an account with a new password; if this is a password, load another \
+                 one and set it with `checkin users passwd`)",
+            ),
+            Self::CostlyArgon2 => write!(
+                f,
+                "must be an argon2 hash with m of at most {MAX_ARGON2_KIB}, t and p of at most \
+                 {MAX_ARGON2_PASSES}, and m times t of at most {MAX_ARGON2_WORK_KIB}"
+            ),
+            Self::CostlyBcrypt => {
+                write!(f, "must be a bcrypt hash of a cost of at most {MAX_BCRYPT_COST}")
+            }
+        }
+    }
+}
+
+impl Error for PasswordHashError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argon2(kind: &str, middle: &str) -> String {
+        format!("$argon2{kind}${middle}$c2FsdHNhbHRzYWx0c2E$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNo")
+    }
+
+    fn bcrypt(start: &str) -> String {
+        format!("{start}{}", "./Az09abc".repeat(6).split_at(53).0)
+    }
+
+    #[test]
+    fn both_schemes_are_recognised() {
+        for middle in [
+            "v=19$m=19456,t=2,p=1",
+            "m=65536,t=3,p=4",
+            "v=16$m=65536,t=3,p=4",
+            "v=19$m=65536,p=4,t=3",
+            "v=19$t=3,m=65536,p=4",
+            "v=19$p=4,t=3,m=65536",
+            "v=19$m=65536,t=3,p=4,data=ZGF0YQ",
+            "v=19$data=,m=262144,t=4,p=16",
+            "v=19$m=8,t=1,p=1",
+        ] {
+            for kind in ["id", "i", "d"] {
+                let hash = PasswordHash::parse(argon2(kind, middle)).unwrap();
+                assert_eq!(hash.scheme(), PasswordScheme::Argon2);
+            }
+        }
+        for start in ["$2a$05$", "$2b$04$", "$2y$14$"] {
+            let text = bcrypt(start);
+            let hash = PasswordHash::parse(text.clone()).unwrap();
+            assert_eq!((hash.scheme(), hash.as_str()), (PasswordScheme::Bcrypt, &*text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_known_hash_is_never_one_to_check() {
+        use PasswordHashError::{CostlyArgon2, CostlyBcrypt, NoHash, Unknown};
+        let id = |middle: &str| argon2("id", middle);
+        for (text, error) in [
+            (String::new(), NoHash),
+            ("secret123".into(), NoHash),
+            ("$ecret".into(), NoHash),
+            ("$2b$".into(), Unknown),
+            ("$argon2id$".into(), Unknown),
+            (bcrypt("$2x$05$"), Unknown),
+            (bcrypt("$2b$5$"), Unknown),
+            (bcrypt("$2b$03$"), Unknown),
+            (bcrypt("$2b$32$"), Unknown),
+            (bcrypt("$2b$05$") + "a", Unknown),
+            (bcrypt("$2b$05$") + "\n", Unknown),
+            (bcrypt("$2b$05$").replace('A', "+"), Unknown),
+            (bcrypt("$2b$15$"), CostlyBcrypt),
+            (bcrypt("$2y$31$"), CostlyBcrypt),
+            (id("v=x$m=64,t=1,p=1"), Unknown),
+            (id("v=20$m=64,t=1,p=1"), Unknown),
+            (id("v=19$m=64,t=1"), Unknown),
+            (id("v=19$m=64,t=1,p=1,x=1"), Unknown),
+            (id("v=19$m=64,t=1,p=1,p=1"), Unknown),
+            (id("v=19$m=64,t=1,p=1,keyid=a2V5"), Unknown),
+            (id("v=19$m=64,t=0,p=1"), Unknown),
+            (id("v=19$m=64,t=1,p=9"), Unknown),
+            (id("v=19$m=064,t=1,p=1"), Unknown),
+            (id("v=19$m=64,t=1,p=1") + "=", Unknown),
+            (id("v=19$m=64,t=1,p=1") + "$more", Unknown),
+            (argon2("x", "v=19$m=64,t=1,p=1"), Unknown),
+            (id("v=19$m=262145,t=1,p=1"), CostlyArgon2),
+            (id("v=19$m=1024,t=17,p=1"), CostlyArgon2),
+            (id("v=19$m=1024,t=1,p=17"), CostlyArgon2),
+            (id("v=19$m=262144,t=5,p=1"), CostlyArgon2),
+            (id("v=19$m=18446744073709551615,t=2,p=1"), CostlyArgon2),
+        ] {
+            assert_eq!(PasswordHash::parse(text.clone()), Err(error), "{text:?}");
+            let stored = PasswordHash::stored(text.clone());
+            assert_eq!((stored.scheme(), stored.as_str()), (PasswordScheme::Unusable, &*text));
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_scheme_only() {
+        let hash = PasswordHash::parse(argon2("id", "v=19$m=64,t=1,p=1")).unwrap();
+        assert_eq!(format!("{hash:?}"), "PasswordHash(Argon2)");
+    }
+}

@@ -1,0 +1,295 @@
+//! Check-ins into figures, histories and lists.
+
+use redis_link::Script;
+use std::collections::{BTreeMap, HashSet};
+
+use super::consumer::{Dead, now_ms};
+use super::{RedisStorage, Reply, array, at_once, number, text, unexpected};
+use checkin_domain::week::{WEEK_MS, monday_ms};
+use checkin_domain::{Checkin, LocationId, UserId};
+use checkin_storage::Result;
+
+/// Users or places that one run of a script takes: it takes about a millisecond, during which Redis
+/// does nothing else. On a cluster it is one, for each has a slot of its own.
+const KEYS_A_RUN: usize = 64;
+
+/// Leaderboards of weeks are kept for so long after their Monday.
+const WEEKS_KEPT: u64 = 5;
+
+/// What became of check-ins.
+pub(super) struct Applied {
+    /// How many were not applied before.
+    pub(super) new: u64,
+    /// Those that cannot be applied.
+    pub(super) dead: Vec<Dead>,
+}
+
+/// What the figures of a user are now.
+struct UserFigures {
+    user: UserId,
+    new: u64,
+    num_checkins: u64,
+    last_checkin: u64,
+    last_seen_at: LocationId,
+    before: Option<LocationId>,
+    weeks: Vec<u64>,
+}
+
+/// What the figures of a place are now.
+struct LocationFigures {
+    location: LocationId,
+    num_checkins: u64,
+    weeks: Vec<u64>,
+}
+
+impl RedisStorage {
+    /// Applies check-ins, those that are not applied yet; the rest changes nothing.
+    pub(super) async fn apply(&self, checkins: &[Checkin]) -> Result<Applied> {
+        let mut dead = Vec::new();
+        let weeks = weeks_of(checkins);
+        // The places are looked at first and counted last: nothing of an entry is applied unless
+        // both there are. Neither is ever deleted.
+        let mut by_location = grouped(checkins, |checkin| checkin.location);
+        let unknown = self.unknown_locations(by_location.keys().copied().collect()).await?;
+        let placed = checkins.iter().filter(|checkin| !unknown.contains(&checkin.location));
+        let placed: Vec<Checkin> = placed.copied().collect();
+
+        let by_user = grouped(&placed, |checkin| checkin.user);
+        let users = self.apply_to_users(&by_user, &weeks).await?;
+        let known: HashSet<UserId> = users.iter().map(|figures| figures.user).collect();
+        by_location.retain(|location, of_location| {
+            of_location.retain(|checkin| known.contains(&checkin.user));
+            !unknown.contains(location) && !of_location.is_empty()
+        });
+        let of_locations = async {
+            let locations = self.apply_to_locations(&by_location, &weeks).await?;
+            self.list_locations(&locations, &weeks).await
+        };
+        tokio::try_join!(of_locations, self.list_users(&users, &weeks))?;
+
+        for checkin in checkins {
+            if unknown.contains(&checkin.location) {
+                dead.push(Dead::of(checkin, "there is no such location"));
+            } else if !known.contains(&checkin.user) {
+                dead.push(Dead::of(checkin, "there is no such user"));
+            }
+        }
+        Ok(Applied { new: users.iter().map(|figures| figures.new).sum(), dead })
+    }
+
+    async fn unknown_locations(&self, ids: Vec<LocationId>) -> Result<HashSet<LocationId>> {
+        let ids = ids.into_iter().filter(|id| self.known_locations.get(id).is_none());
+        let look = |id: LocationId| async move {
+            let known = self.exists(&self.keys.location(id)).await?;
+            if known {
+                self.known_locations.insert(id, ());
+            }
+            Ok((!known).then_some(id))
+        };
+        let unknown = at_once(ids.map(look).collect()).await?;
+        Ok(unknown.into_iter().flatten().collect())
+    }
+
+    async fn apply_to_users(
+        &self,
+        by_user: &BTreeMap<UserId, Vec<&Checkin>>,
+        weeks: &[u64],
+    ) -> Result<Vec<UserFigures>> {
+        let groups: Vec<Group> = by_user
+            .iter()
+            .map(|(user, checkins)| Group {
+                keys: vec![
+                    self.keys.user(*user),
+                    self.keys.user_history(*user),
+                    self.keys.user_base(*user),
+                ],
+                words: words(checkins, |checkin| checkin.location.to_string()),
+            })
+            .collect();
+        let answers =
+            self.run_in_groups(&self.scripts.apply_to_users, &listed(weeks), &groups).await?;
+        let figures = by_user.keys().zip(answers).map(|(user, answer)| user_figures(*user, answer));
+        figures.filter_map(Result::transpose).collect()
+    }
+
+    async fn apply_to_locations(
+        &self,
+        by_location: &BTreeMap<LocationId, Vec<&Checkin>>,
+        weeks: &[u64],
+    ) -> Result<Vec<LocationFigures>> {
+        let groups: Vec<Group> = by_location
+            .iter()
+            .map(|(location, checkins)| Group {
+                keys: vec![
+                    self.keys.location(*location),
+                    self.keys.location_history(*location),
+                    self.keys.ratings(*location),
+                    self.keys.location_base(*location),
+                ],
+                words: words(checkins, |checkin| checkin.user.to_string()),
+            })
+            .collect();
+        let answers =
+            self.run_in_groups(&self.scripts.apply_to_locations, &listed(weeks), &groups).await?;
+        let figures = by_location.keys().zip(answers);
+        figures
+            .map(|(location, answer)| location_figures(*location, answer))
+            .filter_map(Result::transpose)
+            .collect()
+    }
+
+    /// Runs a script on all groups, with these words before theirs; gives the answers of all.
+    async fn run_in_groups(
+        &self,
+        script: &Script,
+        head: &[String],
+        groups: &[Group],
+    ) -> Result<Vec<Reply>> {
+        let a_run = if self.client.is_cluster() { 1 } else { KEYS_A_RUN };
+        let run = |groups: &[Group]| {
+            let keys: Vec<String> = groups.iter().flat_map(|group| group.keys.clone()).collect();
+            let words = head.iter().chain(groups.iter().flat_map(|group| &group.words)).cloned();
+            let words: Vec<String> = words.collect();
+            async move {
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                array(self.run(script, &keys, &words).await?)
+            }
+        };
+        let answers = at_once(groups.chunks(a_run).map(run).collect()).await?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    async fn list_users(&self, users: &[UserFigures], weeks: &[u64]) -> Result<()> {
+        let by_checkins = scores(users, |figures| (figures.num_checkins, figures.user.get()));
+        self.raise(&self.keys.top_users(), &by_checkins).await?;
+        let by_time = scores(users, |figures| (figures.last_checkin, figures.user.get()));
+        self.raise(&self.keys.recent_users(), &by_time).await?;
+        for (position, monday) in weeks.iter().enumerate() {
+            let of_week = scores(users, |figures| (figures.weeks[position], figures.user.get()));
+            self.raise_week(&self.keys.top_users_of_week(*monday), &of_week, *monday).await?;
+        }
+        self.move_users(users).await
+    }
+
+    async fn list_locations(&self, locations: &[LocationFigures], weeks: &[u64]) -> Result<()> {
+        let by_checkins =
+            scores(locations, |figures| (figures.num_checkins, figures.location.get()));
+        self.raise(&self.keys.top_locations(), &by_checkins).await?;
+        for (position, monday) in weeks.iter().enumerate() {
+            let of_week =
+                scores(locations, |figures| (figures.weeks[position], figures.location.get()));
+            self.raise_week(&self.keys.top_locations_of_week(*monday), &of_week, *monday).await?;
+        }
+        Ok(())
+    }
+
+    async fn raise_week(&self, key: &str, scores: &[(u64, u64)], monday: u64) -> Result<()> {
+        if scores.is_empty() {
+            return Ok(());
+        }
+        self.raise(key, scores).await?;
+        let end = (monday + (WEEKS_KEPT + 1) * WEEK_MS).to_string();
+        self.call(&["PEXPIREAT", key, &end]).await?;
+        Ok(())
+    }
+
+    async fn move_users(&self, users: &[UserFigures]) -> Result<()> {
+        let mut moves = BTreeMap::<LocationId, Vec<[String; 3]>>::new();
+        for figures in users {
+            let mut list = |location, here: &str| {
+                let words =
+                    [figures.user.to_string(), figures.last_checkin.to_string(), here.to_owned()];
+                moves.entry(location).or_default().push(words);
+            };
+            list(figures.last_seen_at, "1");
+            if let Some(before) = figures.before.filter(|before| *before != figures.last_seen_at) {
+                list(before, "0");
+            }
+        }
+        let groups: Vec<Group> = moves
+            .into_iter()
+            .map(|(location, moves)| {
+                let count = moves.len().to_string();
+                let words = std::iter::once(count).chain(moves.into_iter().flatten()).collect();
+                Group { keys: vec![self.keys.users_at(location)], words }
+            })
+            .collect();
+        self.run_in_groups(&self.scripts.move_users, &[], &groups).await?;
+        Ok(())
+    }
+}
+
+/// What a list is ordered by, and ids; those with nothing are in no list.
+fn scores<T>(figures: &[T], score: impl Fn(&T) -> (u64, u64)) -> Vec<(u64, u64)> {
+    figures.iter().map(score).filter(|(score, _)| *score > 0).collect()
+}
+
+/// What a script needs to know of one user or place.
+struct Group {
+    keys: Vec<String>,
+    words: Vec<String>,
+}
+
+/// The number of weeks, and their Mondays.
+fn listed(weeks: &[u64]) -> Vec<String> {
+    [weeks.len() as u64].iter().chain(weeks).map(u64::to_string).collect()
+}
+
+/// The number of check-ins, and each with what it is of besides.
+fn words(checkins: &[&Checkin], other: impl Fn(&Checkin) -> String) -> Vec<String> {
+    let each = checkins.iter().flat_map(|checkin| {
+        let (id, time) = (checkin.id.to_string(), checkin.time_ms.to_string());
+        [id, time, other(checkin), checkin.stars.to_string()]
+    });
+    std::iter::once(checkins.len().to_string()).chain(each).collect()
+}
+
+fn grouped<K: Ord>(
+    checkins: &[Checkin],
+    key: impl Fn(&Checkin) -> K,
+) -> BTreeMap<K, Vec<&Checkin>> {
+    let mut groups = BTreeMap::<K, Vec<&Checkin>>::new();
+    for checkin in checkins {
+        groups.entry(key(checkin)).or_default().push(checkin);
+    }
+    groups
+}
+
+/// The Mondays of the weeks that these are in, as far as their leaderboards are kept.
+fn weeks_of(checkins: &[Checkin]) -> Vec<u64> {
+    let oldest = monday_ms(now_ms()).saturating_sub(WEEKS_KEPT * WEEK_MS);
+    let mut weeks: Vec<u64> = checkins.iter().map(|checkin| monday_ms(checkin.time_ms)).collect();
+    weeks.sort_unstable();
+    weeks.dedup();
+    weeks.retain(|monday| *monday > oldest);
+    weeks
+}
+
+fn user_figures(user: UserId, answer: Reply) -> Result<Option<UserFigures>> {
+    if answer == Reply::Nil {
+        return Ok(None);
+    }
+    let mut replies = array(answer)?.into_iter();
+    let mut next = || replies.next().unwrap_or(Reply::Nil);
+    let (new, num_checkins) = (count(next())?, count(next())?);
+    let last_checkin = text(next())?.parse().map_err(|_| unexpected("a time"))?;
+    let last_seen_at = text(next())?.parse().map_err(|_| unexpected("a place"))?;
+    let before = text(next())?.parse().ok();
+    let weeks = replies.map(count).collect::<Result<_>>()?;
+    Ok(Some(UserFigures { user, new, num_checkins, last_checkin, last_seen_at, before, weeks }))
+}
+
+fn location_figures(location: LocationId, answer: Reply) -> Result<Option<LocationFigures>> {
+    if answer == Reply::Nil {
+        return Ok(None);
+    }
+    let mut replies = array(answer)?.into_iter();
+    let num_checkins = count(replies.next().unwrap_or(Reply::Nil))?;
+    let weeks = replies.map(count).collect::<Result<_>>()?;
+    Ok(Some(LocationFigures { location, num_checkins, weeks }))
+}
+
+fn count(reply: Reply) -> Result<u64> {
+    number(reply).map(i64::unsigned_abs)
+}

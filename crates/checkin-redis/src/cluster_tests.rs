@@ -1,0 +1,51 @@
+//! The shared suite on a cluster of one node: it refuses a command across slots as any other does.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis_link::Client;
+use testkit::RedisServer;
+
+use super::RedisStorage;
+use super::tests::patient;
+use checkin_storage::conformance::{Subject, checks};
+
+const SLOTS: u32 = 16_384;
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Runs the checks one after the other: a node takes two seconds to come up. Each has a prefix of
+/// its own.
+macro_rules! in_turn {
+    ($cluster:expr; $($check:ident)*) => {
+        $(checkin_storage::conformance::$check(subject(&$cluster, stringify!($check))).await;)*
+    };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_serves_as_well_as_one_server() {
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]);
+    form_cluster(&server).await;
+    let cluster = format!("redis-cluster://127.0.0.1:{}", server.port());
+    let cluster = patient(&cluster);
+    checks!(in_turn: cluster);
+}
+
+fn subject(cluster: &Client, prefix: &str) -> Subject {
+    let storage = Arc::new(RedisStorage::new(cluster.clone(), prefix, 3));
+    let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
+    Subject { storage, advance }
+}
+
+/// Gives the node all slots, and waits until it takes up its work.
+async fn form_cluster(server: &RedisServer) {
+    let node = RedisStorage::new(patient(&server.url()), "ncc", 1);
+    let slots: Vec<String> = (0..SLOTS).map(|slot| slot.to_string()).collect();
+    let words: Vec<&str> =
+        ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
+    node.call(&words).await.unwrap();
+    let start = Instant::now();
+    while node.call(&["GET", "ncc:users:last-id"]).await.is_err() {
+        assert!(start.elapsed() < START_TIMEOUT, "the cluster does not come up");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,70 @@
+//! A hash as Redis gives it, read as leniently as others write it.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use redis_link::Reply;
+
+use super::{Result, texts};
+use checkin_domain::number::decimal;
+use checkin_storage::StorageError;
+
+/// The fields of one hash.
+pub(super) struct Hash {
+    key: String,
+    fields: HashMap<String, String>,
+}
+
+impl Hash {
+    /// The answer to `HGETALL`; nothing if there is no such hash.
+    pub(super) fn read(key: String, reply: Reply) -> Result<Option<Self>> {
+        let mut texts = texts(reply)?.into_iter();
+        let mut fields = HashMap::new();
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            fields.insert(name, value);
+        }
+        Ok(if fields.is_empty() { None } else { Some(Self { key, fields }) })
+    }
+
+    /// A field that must be there and right.
+    ///
+    /// # Errors
+    ///
+    /// Names the key, the field and the rule, never the value: it may be a password.
+    pub(super) fn required<T, E: Display>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> std::result::Result<T, E>,
+    ) -> Result<T> {
+        let wrong =
+            |rule: &dyn Display| StorageError::unreadable(format!("{}: {name} {rule}", self.key));
+        let value = self.fields.get(name).ok_or_else(|| wrong(&"must not be missing"))?;
+        parse(value).map_err(|rule| wrong(&rule))
+    }
+
+    /// The id, which must be the one in the key: a copied hash would be another's account.
+    ///
+    /// # Errors
+    ///
+    /// As [`required`](Self::required).
+    pub(super) fn id<T: FromStr<Err: Display> + PartialEq>(&self, id: T) -> Result<T> {
+        if self.required("id", str::parse::<T>)? != id {
+            return Err(StorageError::unreadable(format!(
+                "{}: id must be that of the key",
+                self.key
+            )));
+        }
+        Ok(id)
+    }
+
+    /// A text; empty when it is not there.
+    pub(super) fn text(&self, name: &str) -> String {
+        self.fields.get(name).cloned().unwrap_or_default()
+    }
+
+    /// A counter or a moment; nothing when it is not there, or is no whole number.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.fields.get(name).and_then(|value| decimal(value))
+    }
+}

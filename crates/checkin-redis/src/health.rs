@@ -1,0 +1,214 @@
+//! What `checkin doctor` asks Redis. All of it is in `INFO`: `CONFIG` is often forbidden.
+
+use async_trait::async_trait;
+
+use super::fault::{failed, fault, of_error};
+use super::info::Engine;
+use super::{RedisStorage, Reply, at_once, number, text};
+use checkin_storage::health::used_up_ids;
+use checkin_storage::{self, Fault, Finding, Health};
+
+/// The first release with all that we use.
+const OLDEST_VERSION: (u32, u32) = (6, 2);
+
+#[async_trait]
+impl Health for RedisStorage {
+    /// Tries to write: a node that lost its place in a cluster, or takes no writes, answers `PING` all
+    /// the same.
+    async fn ping(&self) -> Result<(), Fault> {
+        let tried = self.client.try_write(self.keys.last_user_id().as_bytes()).await;
+        tried.map_err(|error| of_error(&failed(error)))
+    }
+
+    async fn check(&self) -> Result<(), Fault> {
+        self.client.check().await.map_err(fault)?;
+        let found = self.partition_count().await.map_err(|error| of_error(&error))?;
+        found.map_or(Ok(()), |found| self.fits(&found))
+    }
+
+    async fn prepare(&self) -> Result<(), Fault> {
+        self.check().await?;
+        let found = self.set_partition_count().await.map_err(|error| of_error(&error))?;
+        self.fits(&found)
+    }
+
+    async fn upgrade(&self) -> Result<(), Fault> {
+        self.upgrade_words().await.map_err(|error| of_error(&error))
+    }
+
+    async fn diagnose(&self) -> checkin_storage::Result<Vec<Finding>> {
+        let mut findings = vec![self.engine().await];
+        for (section, field, check) in [
+            ("memory", "maxmemory_policy", eviction as Check),
+            ("persistence", "aof_enabled", persistence),
+        ] {
+            findings.push(self.inspect(section, field, check).await);
+        }
+        // Which node of a cluster is a master is the cluster's affair.
+        if !self.is_cluster().await {
+            findings.push(self.inspect("replication", "role", role).await);
+        }
+        findings.push(self.counts().await);
+        findings.extend(self.id_findings().await?);
+        let (users, places) = self.used_up().await?;
+        findings.extend(used_up_ids(users, places));
+        Ok(findings)
+    }
+}
+
+/// Makes a finding of what each node says of a field.
+type Check = fn(&[&str]) -> Finding;
+
+impl RedisStorage {
+    /// The number of partitions that the log was made with; none before the first check-in.
+    async fn partition_count(&self) -> checkin_storage::Result<Option<String>> {
+        match self.call(&["GET", &self.keys.partition_count()]).await? {
+            Reply::Nil if self.exists(&self.keys.only_partition()).await? => {
+                Ok(Some("1".to_owned()))
+            }
+            Reply::Nil => Ok(None),
+            found => text(found).map(Some),
+        }
+    }
+
+    /// Settles the number of partitions, if nobody has yet, and gives it.
+    async fn set_partition_count(&self) -> checkin_storage::Result<String> {
+        if let Some(found) = self.partition_count().await? {
+            return Ok(found);
+        }
+        let wanted = self.keys.partitions().to_string();
+        // One partition is the default: no key says so.
+        if wanted == "1" {
+            return Ok(wanted);
+        }
+        let key = self.keys.partition_count();
+        self.call(&["SET", &key, &wanted, "NX"]).await?;
+        text(self.call(&["GET", &key]).await?)
+    }
+
+    /// A log of another number of partitions would be read in part.
+    fn fits(&self, found: &str) -> Result<(), Fault> {
+        let wanted = self.keys.partitions();
+        if found == wanted.to_string() {
+            return Ok(());
+        }
+        Err(Fault::lasting(
+            format!("the log has {found} partitions and not {wanted}"),
+            format!("start every service with --partitions {found}"),
+        ))
+    }
+
+    async fn engine(&self) -> Finding {
+        match self.info("server").await {
+            Some(info) if info.engines().next().is_some() => engine(info.engines()),
+            _ => untold("server", "redis_version"),
+        }
+    }
+
+    async fn inspect(&self, section: &str, field: &str, check: Check) -> Finding {
+        let info = self.info(section).await;
+        let mut values: Vec<&str> = info.iter().flat_map(|info| info.values(field)).collect();
+        values.sort_unstable();
+        values.dedup();
+        if values.is_empty() {
+            return untold(section, field);
+        }
+        check(&values)
+    }
+
+    async fn counts(&self) -> Finding {
+        let count = async |command, key: String| number(self.call(&[command, &key]).await?);
+        let users = count("ZCARD", self.keys.user_ids()).await;
+        let locations = count("ZCARD", self.keys.location_ids()).await;
+        let partitions = (0..self.keys.partitions()).map(|partition| self.keys.log(partition));
+        let lengths = partitions.map(|log| count("XLEN", log));
+        let checkins = at_once(lengths.collect()).await.map(|lengths| lengths.iter().sum::<i64>());
+        match (users, locations, checkins) {
+            (Ok(users), Ok(locations), Ok(checkins)) => Finding::fine(format!(
+                "it holds {users} users, {locations} locations and {checkins} check-ins"
+            )),
+            _ => Finding::problem(
+                "users, locations or check-ins cannot be counted",
+                "allow ZCARD and XLEN to this login, and look for keys of another type under the prefix",
+            ),
+        }
+    }
+}
+
+fn untold(section: &str, field: &str) -> Finding {
+    Finding::warning(
+        format!("Redis does not tell its {field} (INFO {section})"),
+        "allow the command INFO to this login, or check by hand",
+    )
+}
+
+fn engine(engines: impl Iterator<Item = Engine>) -> Finding {
+    let mut engines: Vec<Engine> = engines.collect();
+    engines.sort_unstable();
+    engines.dedup();
+    let listed: Vec<String> = engines.iter().map(ToString::to_string).collect();
+    let listed = listed.join(", ");
+    if engines.iter().all(|engine| is_new_enough(&engine.redis_version)) {
+        return Finding::fine(format!("the store is {listed}"));
+    }
+    Finding::problem(
+        format!("the store is {listed}, and the commands of Redis 6.2 or later are needed"),
+        "upgrade it",
+    )
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= OLDEST_VERSION
+}
+
+fn eviction(policies: &[&str]) -> Finding {
+    const MEND: &str =
+        "set maxmemory-policy to noeviction, and maxmemory so that it is never reached";
+    let policy = policies.iter().find(|policy| **policy != "noeviction");
+    match policy {
+        None => Finding::fine("Redis evicts nothing when its memory is full (noeviction)"),
+        Some(policy) if policy.starts_with("volatile") => Finding::warning(
+            format!("with {policy}, a full Redis ends sessions and forgets idempotency keys"),
+            MEND,
+        ),
+        Some(policy) => Finding::problem(
+            format!("with {policy}, a full Redis deletes check-ins, users and locations"),
+            MEND,
+        ),
+    }
+}
+
+fn persistence(enabled: &[&str]) -> Finding {
+    if enabled == ["1"] {
+        return Finding::fine("Redis keeps an append-only file");
+    }
+    Finding::warning(
+        "Redis keeps no append-only file: acknowledged check-ins may be lost when it ends",
+        "set appendonly to yes, and appendfsync to everysec or always",
+    )
+}
+
+fn role(roles: &[&str]) -> Finding {
+    if roles == ["master"] {
+        return Finding::fine("the server is a master");
+    }
+    Finding::problem(
+        "the server is a replica, and takes no writes",
+        "name the master in the store's URL, or the sentinels (redis-sentinel://)",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        for (version, new_enough) in
+            [("6.2.0", true), ("10.0.1", true), ("6.0.16", false), ("5.9", false), ("", false)]
+        {
+            assert_eq!(is_new_enough(version), new_enough, "{version}");
+        }
+    }
+}

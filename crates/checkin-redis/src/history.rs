@@ -1,0 +1,149 @@
+//! Who was where, in Redis: sorted sets of `<id> <location or user> <stars>` by time.
+
+use async_trait::async_trait;
+
+use super::{RedisStorage, Reply, text, texts, unexpected};
+use checkin_domain::{Checkin, CheckinId, LocationId, NewCheckin, StarRating, UserId};
+use checkin_storage::{History, HistoryPosition, Result};
+
+/// Members asked for at a time.
+pub(super) const PAGE: usize = 1000;
+
+#[async_trait]
+impl History for RedisStorage {
+    async fn of_user(
+        &self,
+        user: UserId,
+        after: Option<HistoryPosition>,
+        limit: usize,
+    ) -> Result<Vec<Checkin>> {
+        let read = |member: Member| {
+            let location = LocationId::try_from(member.other).ok()?;
+            Some(member.checkin(NewCheckin { user, location, stars: member.stars }))
+        };
+        self.history(&self.keys.user_history(user), after, limit, read).await
+    }
+
+    async fn of_location(
+        &self,
+        location: LocationId,
+        after: Option<HistoryPosition>,
+        limit: usize,
+    ) -> Result<Vec<Checkin>> {
+        let read = |member: Member| {
+            let user = UserId::try_from(member.other).ok()?;
+            Some(member.checkin(NewCheckin { user, location, stars: member.stars }))
+        };
+        self.history(&self.keys.location_history(location), after, limit, read).await
+    }
+}
+
+/// A member of a history.
+pub(super) struct Member {
+    pub(super) time_ms: u64,
+    pub(super) id: CheckinId,
+    /// The place in a user's history, the user in a place's.
+    pub(super) other: u64,
+    pub(super) stars: StarRating,
+}
+
+impl Member {
+    fn read(member: &str, score: &str) -> Option<Self> {
+        let mut words = member.split(' ');
+        Some(Self {
+            time_ms: milliseconds(score)?,
+            id: words.next()?.parse().ok()?,
+            other: words.next()?.parse().ok()?,
+            stars: StarRating::try_from(words.next()?.parse::<u64>().ok()?).ok()?,
+        })
+    }
+
+    fn checkin(&self, checkin: NewCheckin) -> Checkin {
+        Checkin { time_ms: self.time_ms, ..checkin.with_id(self.id) }
+    }
+
+    fn position(&self) -> HistoryPosition {
+        HistoryPosition { time_ms: self.time_ms, id: self.id }
+    }
+}
+
+impl RedisStorage {
+    async fn history(
+        &self,
+        key: &str,
+        after: Option<HistoryPosition>,
+        limit: usize,
+        read: impl Fn(Member) -> Option<Checkin> + Send,
+    ) -> Result<Vec<Checkin>> {
+        // Those of one millisecond are sorted as text: the few that share the cursor's are read
+        // apart, and put into their order here.
+        let mut members = Vec::new();
+        let mut highest = "+inf".to_owned();
+        if let Some(after) = after {
+            let time = after.time_ms.to_string();
+            let same = ["ZRANGEBYSCORE", key, &time, &time, "WITHSCORES"];
+            members = read_members(self.call(&same).await?)?;
+            members.retain(|member| member.position() < after);
+            highest = format!("({time}");
+        }
+        while members.len() < limit {
+            let count = PAGE.min(limit - members.len()).to_string();
+            let range =
+                ["ZREVRANGEBYSCORE", key, &highest, "-inf", "WITHSCORES", "LIMIT", "0", &count];
+            let page = read_members(self.call(&range).await?)?;
+            let Some(last) = page.last().map(|member| member.time_ms) else {
+                break;
+            };
+            // All of the last millisecond, or the next page would miss some.
+            members.extend(page.into_iter().filter(|member| member.time_ms != last));
+            let last = last.to_string();
+            let same = ["ZRANGEBYSCORE", key, &last, &last, "WITHSCORES"];
+            members.extend(read_members(self.call(&same).await?)?);
+            highest = format!("({last}");
+        }
+        members.sort_by_key(|member| std::cmp::Reverse(member.position()));
+        members.truncate(limit);
+        Ok(members.into_iter().filter_map(read).collect())
+    }
+
+    /// A page of a whole history in an order of its own, and where the next one begins; for who
+    /// reads all of it.
+    pub(super) async fn history_page(
+        &self,
+        key: &str,
+        from: usize,
+    ) -> Result<(Vec<Member>, Option<usize>)> {
+        let (first, last) = (from.to_string(), (from + PAGE - 1).to_string());
+        let page = self.call(&["ZRANGE", key, &first, &last, "WITHSCORES"]).await?;
+        let members = read_members(page)?;
+        let next = (members.len() == PAGE).then_some(from + PAGE);
+        Ok((members, next))
+    }
+}
+
+/// Members and their scores, in turn or in pairs, as the protocol's version has it. What is no
+/// member of ours is passed over.
+fn read_members(reply: Reply) -> Result<Vec<Member>> {
+    let replies = super::array(reply)?;
+    let pairs: Vec<(String, String)> = match replies.first() {
+        Some(Reply::Array(_)) => replies
+            .into_iter()
+            .map(|pair| match <[String; 2]>::try_from(texts(pair)?) {
+                Ok([member, score]) => Ok((member, score)),
+                Err(_) => Err(unexpected("a member and its score")),
+            })
+            .collect::<Result<_>>()?,
+        _ => {
+            let words: Vec<String> = replies.into_iter().map(text).collect::<Result<_>>()?;
+            words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+        }
+    };
+    Ok(pairs.iter().filter_map(|(member, score)| Member::read(member, score)).collect())
+}
+
+/// A score that is a time: Redis writes large ones as `1.79e+12` at times.
+pub(super) fn milliseconds(score: &str) -> Option<u64> {
+    let time: f64 = score.parse().ok()?;
+    // Whole, and within what a double holds exactly.
+    (0.0..=9_007_199_254_740_991.0).contains(&time).then_some(time as u64)
+}

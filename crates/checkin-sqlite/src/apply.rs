@@ -1,0 +1,156 @@
+//! Check-ins into figures and lists.
+
+use std::collections::BTreeMap;
+
+use sqlite_writer::rusqlite::{self, Connection, params};
+
+use super::column;
+use checkin_domain::week::{WEEK_MS, monday_ms};
+use checkin_domain::{Checkin, LocationId, StarRating, UserId};
+
+/// Leaderboards of weeks are kept for so long after their Monday.
+const WEEKS_KEPT: u64 = 5;
+
+/// A check-in that cannot be applied.
+pub(super) struct Unapplied {
+    pub(super) checkin: Checkin,
+    pub(super) reason: &'static str,
+}
+
+/// Applies check-ins that were not applied before; gives those that cannot be.
+pub(super) fn apply(
+    connection: &Connection,
+    checkins: &[Checkin],
+    now_ms: i64,
+) -> rusqlite::Result<Vec<Unapplied>> {
+    let (mut sums, mut unapplied) = (Sums::default(), Vec::new());
+    for checkin in checkins {
+        match obstacle(connection, checkin)? {
+            None => sums.add(checkin),
+            Some(reason) => unapplied.push(Unapplied { checkin: *checkin, reason }),
+        }
+    }
+    sums.store(connection)?;
+    sums.store_weeks(connection, monday_ms(now_ms.unsigned_abs()))?;
+    Ok(unapplied)
+}
+
+fn obstacle(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<Option<&'static str>> {
+    let there = |sql: &str, id: u64| connection.prepare_cached(sql)?.exists([column::number(id)]);
+    if !there("SELECT 1 FROM locations WHERE id = ?1", checkin.location.get())? {
+        return Ok(Some("there is no such location"));
+    }
+    if !there("SELECT 1 FROM users WHERE id = ?1", checkin.user.get())? {
+        return Ok(Some("there is no such user"));
+    }
+    Ok(None)
+}
+
+/// What a batch adds.
+#[derive(Default)]
+struct Sums {
+    users: BTreeMap<UserId, OfUser>,
+    locations: BTreeMap<LocationId, OfLocation>,
+    ratings: BTreeMap<(LocationId, StarRating), u64>,
+    user_weeks: BTreeMap<(u64, UserId), u64>,
+    location_weeks: BTreeMap<(u64, LocationId), u64>,
+}
+
+struct OfUser {
+    count: u64,
+    latest: Checkin,
+}
+
+#[derive(Default)]
+struct OfLocation {
+    count: u64,
+    stars: u64,
+}
+
+impl Sums {
+    fn add(&mut self, checkin: &Checkin) {
+        let of_user =
+            self.users.entry(checkin.user).or_insert(OfUser { count: 0, latest: *checkin });
+        of_user.count += 1;
+        if (checkin.time_ms, checkin.id) > (of_user.latest.time_ms, of_user.latest.id) {
+            of_user.latest = *checkin;
+        }
+        let of_location = self.locations.entry(checkin.location).or_default();
+        of_location.count += 1;
+        of_location.stars += u64::from(checkin.stars.get());
+        *self.ratings.entry((checkin.location, checkin.stars)).or_default() += 1;
+        let monday = monday_ms(checkin.time_ms);
+        *self.user_weeks.entry((monday, checkin.user)).or_default() += 1;
+        *self.location_weeks.entry((monday, checkin.location)).or_default() += 1;
+    }
+
+    fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut users = connection.prepare_cached(
+            "UPDATE users SET
+                 num_checkins = num_checkins + ?2,
+                 last_seen_at = iif(coalesce(last_checkin, 0) <= ?3, ?4, last_seen_at),
+                 last_checkin = max(coalesce(last_checkin, 0), ?3)
+             WHERE id = ?1",
+        )?;
+        for (user, OfUser { count, latest }) in &self.users {
+            users.execute(params![
+                column::number(user.get()),
+                column::number(*count),
+                column::number(latest.time_ms),
+                column::number(latest.location.get()),
+            ])?;
+        }
+        let mut locations = connection.prepare_cached(
+            "UPDATE locations SET num_checkins = num_checkins + ?2, num_stars = num_stars + ?3
+             WHERE id = ?1",
+        )?;
+        for (location, OfLocation { count, stars }) in &self.locations {
+            locations.execute(params![
+                column::number(location.get()),
+                column::number(*count),
+                column::number(*stars),
+            ])?;
+        }
+        let mut ratings = connection.prepare_cached(
+            "INSERT INTO location_ratings (location_id, stars, num_checkins) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET num_checkins = num_checkins + ?3",
+        )?;
+        for ((location, stars), count) in &self.ratings {
+            ratings.execute(params![
+                column::number(location.get()),
+                stars.get(),
+                column::number(*count),
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Those of weeks that are kept; older ones go.
+    fn store_weeks(&self, connection: &Connection, this_monday: u64) -> rusqlite::Result<()> {
+        let oldest = this_monday.saturating_sub(WEEKS_KEPT * WEEK_MS);
+        let mut users = connection.prepare_cached(
+            "INSERT INTO user_weeks (monday_ms, user_id, num_checkins) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET num_checkins = num_checkins + ?3",
+        )?;
+        for ((monday, user), count) in
+            self.user_weeks.iter().filter(|((week, _), _)| *week > oldest)
+        {
+            let (monday, user) = (column::number(*monday), column::number(user.get()));
+            users.execute(params![monday, user, column::number(*count)])?;
+        }
+        let mut locations = connection.prepare_cached(
+            "INSERT INTO location_weeks (monday_ms, location_id, num_checkins) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET num_checkins = num_checkins + ?3",
+        )?;
+        let kept = self.location_weeks.iter().filter(|((week, _), _)| *week > oldest);
+        for ((monday, location), count) in kept {
+            let (monday, location) = (column::number(*monday), column::number(location.get()));
+            locations.execute(params![monday, location, column::number(*count)])?;
+        }
+        for table in ["user_weeks", "location_weeks"] {
+            let sql = format!("DELETE FROM {table} WHERE monday_ms <= ?1");
+            connection.prepare_cached(&sql)?.execute([column::number(oldest)])?;
+        }
+        Ok(())
+    }
+}

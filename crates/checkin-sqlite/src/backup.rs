@@ -1,0 +1,269 @@
+//! Copies of a store, with its session secret: backups, and stores made from them.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::backup::{Backup, StepResult};
+use sqlite_writer::rusqlite::{self, Connection};
+
+use super::fault::{absent, damaged, fault, locked, no_store, not_ours, too_new, unusable};
+use super::permissions::beside;
+use super::{SCHEMA_VERSION, Tables};
+use checkin_storage::Fault;
+
+/// Pages that are copied in one go.
+const STEP_PAGES: i32 = 1024;
+
+/// Where a store is, or a copy of one.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The database.
+    pub database: PathBuf,
+    /// The file of the session secret.
+    pub secret: PathBuf,
+}
+
+/// What was copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Whether there was a file with a session secret.
+    pub has_secret: bool,
+    /// The accounts.
+    pub users: u64,
+    /// The places.
+    pub locations: u64,
+    /// The entries of the log.
+    pub checkins: u64,
+}
+
+/// Copies a store that may be in use: the copy is the store at one moment. The write-ahead log
+/// grows meanwhile, and nobody waits.
+///
+/// # Errors
+///
+/// When there is no sound store of this or an earlier version, or something is there already at the
+/// copy's place. Nothing is left there then.
+pub async fn back_up(from: &Place, to: &Place) -> Result<Copied, Fault> {
+    is_there(&from.database, || absent(&from.database))?;
+    let database = Database::open(&from.database);
+    copy(database.map_err(|error| fault(&from.database, &error))?, from, to, |fault| fault).await
+}
+
+/// Makes a store from a backup, which stays as it is. A store of an earlier version is upgraded when
+/// it is first opened.
+///
+/// # Errors
+///
+/// As [`back_up`].
+pub async fn restore(from: &Place, to: &Place) -> Result<Copied, Fault> {
+    is_there(&from.database, || {
+        Fault::lasting(format!("there is no backup at {}", from.database.display()), "")
+    })?;
+    let database = Database::open_read_only(&from.database);
+    let database = database.map_err(|error| of_argument(&fault(&from.database, &error)))?;
+    copy(database, from, to, |fault| of_argument(&fault)).await
+}
+
+/// A fault of a file that an argument names: advice for a store does not fit it.
+fn of_argument(fault: &Fault) -> Fault {
+    Fault::lasting(fault.what(), "name another file")
+}
+
+fn is_there(path: &Path, absent: impl FnOnce() -> Fault) -> Result<(), Fault> {
+    match unusable(path) {
+        Some(fault) if !path.is_file() => Err(of_argument(&fault)),
+        _ if !path.exists() => Err(absent()),
+        _ => Ok(()),
+    }
+}
+
+async fn copy(
+    database: Database,
+    from: &Place,
+    to: &Place,
+    of_source: fn(Fault) -> Fault,
+) -> Result<Copied, Fault> {
+    let (source, from, to) = (from.database.clone(), from.clone(), to.clone());
+    // The copy runs on a thread, which hears in this way that nobody waits for it any more.
+    let awaited = Arc::new(());
+    let copy = {
+        let awaited = Arc::downgrade(&awaited);
+        move |connection: &Connection| {
+            Ok(copy_place(connection, &from, &to, &Copying { of_source, awaited }))
+        }
+    };
+    database.read(copy).await.map_err(|error| of_source(fault(&source, &error)))?
+}
+
+/// A copy that is being made.
+struct Copying {
+    /// What a fault of the source means.
+    of_source: fn(Fault) -> Fault,
+    awaited: Weak<()>,
+}
+
+fn copy_place(
+    connection: &Connection,
+    from: &Place,
+    to: &Place,
+    copying: &Copying,
+) -> Result<Copied, Fault> {
+    let logs = ["-wal", "-shm", "-journal"].map(|suffix| beside(&to.database, suffix));
+    let taken = [&to.database, &to.secret].into_iter().chain(&logs).find(|path| exists(path));
+    if let Some(taken) = taken {
+        return Err(already_there(taken));
+    }
+    let secret = match fs::read(&from.secret) {
+        Ok(secret) => Some(secret),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(cannot("read", &from.secret, &error)),
+    };
+    let draft = Draft::beside(&to.database)?;
+    let mut copied = copy_database(connection, &from.database, &draft, copying)?;
+    if let Some(secret) = &secret {
+        let secret_draft = Draft::beside(&to.secret)?;
+        let written = OpenOptions::new().write(true).open(&secret_draft.0);
+        let written = written.and_then(|mut file| file.write_all(secret));
+        written.map_err(|error| cannot("write", &secret_draft.0, &error))?;
+        secret_draft.publish(&to.secret)?;
+    }
+    if let Err(fault) = draft.publish(&to.database) {
+        if secret.is_some() {
+            drop(fs::remove_file(&to.secret));
+        }
+        return Err(fault);
+    }
+    copied.has_secret = secret.is_some();
+    Ok(copied)
+}
+
+fn copy_database(
+    from: &Connection,
+    source: &Path,
+    draft: &Draft,
+    Copying { of_source, awaited }: &Copying,
+) -> Result<Copied, Fault> {
+    let cannot_read = |error: rusqlite::Error| of_source(fault(source, &error));
+    let of_copy = |error: rusqlite::Error| fault(&draft.0, &error);
+    // Holds one moment of the store: otherwise each write of another process would start the copy
+    // anew.
+    let moment = from.unchecked_transaction().map_err(cannot_read)?;
+    match Tables::of(&moment).map_err(cannot_read)? {
+        Tables::Ours(found) if found > SCHEMA_VERSION => {
+            return Err(too_new(source, found, SCHEMA_VERSION));
+        }
+        Tables::Ours(_) => {}
+        Tables::None => return Err(no_store(source)),
+        Tables::Foreign => return Err(of_source(not_ours(source))),
+    }
+    let mut to = Connection::open(&draft.0).map_err(of_copy)?;
+    {
+        let backup = Backup::new(&moment, &mut to).map_err(of_copy)?;
+        loop {
+            match backup.step(STEP_PAGES).map_err(of_copy)? {
+                StepResult::Done => break,
+                StepResult::More if awaited.strong_count() > 0 => {}
+                StepResult::More => return Err(Fault::passing("nobody waits for the copy", "")),
+                _ => return Err(locked(source)),
+            }
+        }
+    }
+    // One file, which can be read from a medium that cannot be written.
+    to.pragma_update(None, "journal_mode", "DELETE").map_err(of_copy)?;
+    if let Some(flaw) = flaw(&to).map_err(cannot_read)? {
+        return Err(of_source(damaged(source, &flaw)));
+    }
+    let number = |table: &str| {
+        to.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
+            .map(i64::unsigned_abs)
+            .map_err(of_copy)
+    };
+    Ok(Copied {
+        has_secret: false,
+        users: number("users")?,
+        locations: number("locations")?,
+        checkins: number("checkins")?,
+    })
+}
+
+/// What is wrong inside a database, if anything: the first of it.
+pub(super) fn flaw(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let first: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if first != "ok" {
+        let lines = first.lines().filter(|line| !line.starts_with("***"));
+        return Ok(Some(lines.collect::<Vec<_>>().join(", ")));
+    }
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+    let broken = statement.exists([])?;
+    Ok(broken.then(|| "a row names another one that is not there".to_owned()))
+}
+
+/// A file under a name of its own until it is complete; removed when it is dropped.
+struct Draft(PathBuf);
+
+impl Draft {
+    fn beside(place: &Path) -> Result<Self, Fault> {
+        let mut name = place.as_os_str().to_owned();
+        name.push(format!(".{}.draft", std::process::id()));
+        let draft = PathBuf::from(name);
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
+        // The process may have a mask that takes even the owner's rights.
+        let made = made.and_then(|file| file.set_permissions(Permissions::from_mode(0o600)));
+        let made = made.map_err(|error| {
+            unusable(place)
+                .map_or_else(|| cannot("make", place, &error), |fault| of_argument(&fault))
+        });
+        made.map(|()| Self(draft))
+    }
+
+    /// Gives the file its name, unless something has it.
+    fn publish(self, place: &Path) -> Result<(), Fault> {
+        let synced = File::open(&self.0).and_then(|file| file.sync_all());
+        synced.map_err(|error| cannot("write", place, &error))?;
+        let named = match fs::hard_link(&self.0, place) {
+            // Some file systems of other systems have no links.
+            Err(_) if !exists(place) => fs::rename(&self.0, place),
+            linked => linked,
+        };
+        named.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => already_there(place),
+            _ => cannot("make", place, &error),
+        })?;
+        let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+        // Not every file system can sync a directory.
+        drop(File::open(directory.unwrap_or(Path::new("."))).and_then(|d| d.sync_all()));
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        for path in [self.0.clone(), beside(&self.0, "-journal")] {
+            drop(fs::remove_file(path));
+        }
+    }
+}
+
+/// Also a link that leads nowhere.
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn already_there(path: &Path) -> Fault {
+    Fault::lasting(
+        format!("{} is there already, and is never overwritten", path.display()),
+        "move it away, or name another place",
+    )
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Fault {
+    let what = format!("cannot {what} {}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::StorageFull => Fault::passing(what, "free some space"),
+        _ => Fault::lasting(what, ""),
+    }
+}

@@ -1,0 +1,148 @@
+//! Bulk loads into SQLite.
+
+use async_trait::async_trait;
+use sqlite_writer::rusqlite::{self, Connection, params};
+
+use super::{SqliteStorage, checkins, column, locations, users};
+use checkin_domain::{Checkin, CheckinId, Location, LocationDetails, LocationId, User, UserId};
+use checkin_storage::{BulkLoad, Loaded, Result, StorageError};
+
+/// Records that share one write, so that others get their turn during a long load.
+const CHUNK: usize = 1000;
+
+#[async_trait]
+impl BulkLoad for SqliteStorage {
+    async fn is_empty(&self) -> Result<bool> {
+        let read = |connection: &Connection| {
+            let sql = "SELECT NOT EXISTS (SELECT 1 FROM users)
+                          AND NOT EXISTS (SELECT 1 FROM locations)";
+            connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+        };
+        self.file.read(read).await
+    }
+
+    async fn load_users(&self, users: &[User]) -> Result<Vec<Loaded>> {
+        self.load(users, load_user).await
+    }
+
+    async fn load_locations(&self, locations: &[Location]) -> Result<Vec<Loaded>> {
+        self.load(locations, |connection, location| {
+            Ok(stored(locations::insert(connection, location)?))
+        })
+        .await
+    }
+
+    async fn load_details(&self, details: &[LocationDetails]) -> Result<Vec<Loaded>> {
+        self.load(details, |connection, details| {
+            if !has_location(connection, details.id)? {
+                return Ok(Loaded::Dangling);
+            }
+            Ok(stored(locations::insert_details(connection, details)?))
+        })
+        .await
+    }
+
+    async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
+        if let Some(checkin) = checkins.iter().find(|checkin| !fits(checkin.id)) {
+            let id = checkin.id;
+            return Err(StorageError::new(format!(
+                "check-in {id}: SQLite holds no number so large"
+            )));
+        }
+        let file = self.file.clone();
+        self.load(checkins, move |connection, checkin| {
+            load_checkin(connection, checkin, file.now_ms())
+        })
+        .await
+    }
+}
+
+impl SqliteStorage {
+    /// Stores the records in chunks, each in one transaction. One answer for each, in order.
+    pub(super) async fn load<T: Clone + Send + Sync + 'static, A: Send + 'static>(
+        &self,
+        records: &[T],
+        store: impl Fn(&Connection, &T) -> rusqlite::Result<A> + Clone + Send + 'static,
+    ) -> Result<Vec<A>> {
+        let mut loaded = Vec::with_capacity(records.len());
+        for chunk in records.chunks(CHUNK) {
+            let (chunk, store) = (chunk.to_vec(), store.clone());
+            let write = move |connection: &Connection| {
+                chunk.iter().map(|record| store(connection, record)).collect()
+            };
+            let answers: Vec<A> = self.file.write(write).await?;
+            loaded.extend(answers);
+        }
+        Ok(loaded)
+    }
+}
+
+fn stored(inserted: bool) -> Loaded {
+    if inserted { Loaded::Stored } else { Loaded::Unchanged }
+}
+
+fn load_user(connection: &Connection, user: &User) -> rusqlite::Result<Loaded> {
+    if users::insert(connection, user)? {
+        return Ok(Loaded::Stored);
+    }
+    if has_user(connection, user.id)? {
+        return Ok(Loaded::Unchanged);
+    }
+    let sql = "SELECT id FROM users WHERE email_canonical = ?1";
+    let owner = connection
+        .prepare_cached(sql)?
+        .query_row([user.email.canonical()], |row| column::id(row, 0))?;
+    Ok(Loaded::EmailTaken(owner))
+}
+
+pub(super) fn load_checkin(
+    connection: &Connection,
+    checkin: &Checkin,
+    now_ms: i64,
+) -> rusqlite::Result<Loaded> {
+    if !has_user(connection, checkin.user)? || !has_location(connection, checkin.location)? {
+        return Ok(Loaded::Dangling);
+    }
+    if is_there(connection, checkin)? {
+        return Ok(Loaded::Unchanged);
+    }
+    let own = checkin.id > checkins::last_id(connection)? && checkin.time_ms == checkin.id.ms;
+    let id = match own {
+        true => checkin.id,
+        // Nothing is appended before it was made.
+        false => checkins::next_id(connection, now_ms.max(column::number(checkin.time_ms)))?,
+    };
+    checkins::insert(connection, &Checkin { id, ..*checkin })?;
+    Ok(Loaded::Stored)
+}
+
+/// Whether there is an entry of this id, or the same visit.
+fn is_there(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM checkins WHERE ms = ?1 AND seq = ?2
+               UNION ALL
+               SELECT 1 FROM checkins
+               WHERE user_id = ?3 AND time_ms = ?4 AND location_id = ?5 AND stars = ?6 AND time_ms < ms";
+    let (ms, seq) = column::position(checkin.id);
+    connection.prepare_cached(sql)?.exists(params![
+        ms,
+        seq,
+        column::number(checkin.user.get()),
+        column::number(checkin.time_ms),
+        column::number(checkin.location.get()),
+        checkin.stars.get(),
+    ])
+}
+
+fn has_user(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM users WHERE id = ?1";
+    connection.prepare_cached(sql)?.exists([column::number(id.get())])
+}
+
+fn has_location(connection: &Connection, id: LocationId) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM locations WHERE id = ?1";
+    connection.prepare_cached(sql)?.exists([column::number(id.get())])
+}
+
+fn fits(id: CheckinId) -> bool {
+    i64::try_from(id.ms).is_ok() && i64::try_from(id.seq).is_ok()
+}

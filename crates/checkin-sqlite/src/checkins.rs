@@ -1,0 +1,331 @@
+//! The log of check-ins in SQLite.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
+
+use super::{SqliteStorage, column};
+use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, NewCheckin};
+use checkin_storage::Reports;
+use checkin_storage::{
+    Accepted, Admission, CheckinLog, Entry, Finding, HistoryPosition, IDEMPOTENCY_TTL, LogPosition,
+    Result,
+};
+
+/// So many idempotency keys that are over are deleted along with each append: more than are made,
+/// so that they never pile up.
+const SWEEP: i64 = 4;
+
+/// The last number that a column holds.
+pub(super) const LAST_NUMBER: u64 = i64::MAX.unsigned_abs();
+
+#[async_trait]
+impl CheckinLog for SqliteStorage {
+    async fn append(
+        &self,
+        checkin: NewCheckin,
+        idempotency_key: Option<&str>,
+        admission: Admission,
+    ) -> Result<Accepted> {
+        let file = self.file.clone();
+        let key = idempotency_key.map(str::to_owned);
+        let write = move |connection: &Connection| {
+            // The time of the write's turn, not of the call: so the log's times hardly ever wait.
+            let request = Append { checkin, key, admission, now_ms: file.now_ms() };
+            request.run(connection)
+        };
+        self.file.write(write).await
+    }
+
+    async fn checkins_between(
+        &self,
+        times_ms: RangeInclusive<u64>,
+        after: Option<HistoryPosition>,
+        limit: usize,
+    ) -> Result<Vec<Checkin>> {
+        let reports = self.file.reports.clone();
+        let read = move |connection: &Connection| {
+            let mut checkins = Vec::new();
+            // Each of the two is in the order of an index.
+            for (kind, time) in [("time_ms = ms", "ms"), ("time_ms <> ms", "time_ms")] {
+                let found = between(connection, &reports, kind, time, &times_ms, after, limit)?;
+                checkins.extend(found);
+            }
+            checkins.sort_unstable_by_key(|checkin| HistoryPosition::from(checkin));
+            checkins.truncate(limit);
+            Ok(checkins)
+        };
+        self.file.read(read).await
+    }
+
+    async fn latest_checkins(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>> {
+        let reports = self.file.reports.clone();
+        let read = move |connection: &Connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM checkins WHERE (ms, seq) < (?1, ?2)
+                 ORDER BY ms DESC, seq DESC"
+            );
+            let (ms, seq) = column::position(before);
+            let mut statement = connection.prepare_cached(&sql)?;
+            let (table, values) = ("checkins", params![ms, seq]);
+            column::readable_rows(&reports, table, &mut statement, values, limit, checkin)
+        };
+        self.file.read(read).await
+    }
+
+    async fn log_end(&self) -> Result<LogPosition> {
+        let last = self.file.read(last_id).await?;
+        Ok(LogPosition(vec![last]))
+    }
+
+    async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>> {
+        // A position of another number of partitions is not one of this log.
+        from.0.resize(1, CheckinId::MIN);
+        let after = from.0[0];
+        let read = move |connection: &Connection| entries_after(connection, after, limit);
+        let entries = self.file.read(read).await?;
+        if let Some(last) = entries.last() {
+            from.0[0] = last.id();
+        }
+        let checkins = entries.into_iter().filter_map(|entry| match entry {
+            Entry::Checkin(checkin) => Some((0, checkin)),
+            Entry::Unreadable { .. } => None,
+        });
+        Ok(checkins.collect())
+    }
+}
+
+pub(super) const COLUMNS: &str = "ms, seq, time_ms, user_id, location_id, stars";
+
+/// Check-ins of a time, those whose id is that time or those whose id is not.
+fn between(
+    connection: &Connection,
+    reports: &Reports,
+    kind: &str,
+    time: &str,
+    times_ms: &RangeInclusive<u64>,
+    after: Option<HistoryPosition>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Checkin>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM checkins WHERE {kind} AND {time} BETWEEN ?1 AND ?2
+             AND ({time}, ms, seq) > (?3, ?4, ?5) ORDER BY {time}, ms, seq"
+    );
+    let (first, last) = (column::number(*times_ms.start()), column::number(*times_ms.end()));
+    let (time_ms, (ms, seq)) = match after {
+        Some(after) => (column::number(after.time_ms), column::position(after.id)),
+        None => (-1, (-1, -1)),
+    };
+    let values = params![first.max(time_ms), last, time_ms, ms, seq];
+    let mut statement = connection.prepare_cached(&sql)?;
+    column::readable_rows(reports, "checkins", &mut statement, values, limit, checkin)
+}
+
+/// The entries behind an id, in order, whatever stands in them.
+pub(super) fn entries_after(
+    connection: &Connection,
+    after: CheckinId,
+    limit: usize,
+) -> rusqlite::Result<Vec<Entry>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM checkins WHERE (ms, seq) > (?1, ?2) ORDER BY ms, seq LIMIT ?3"
+    );
+    let (ms, seq) = column::position(after);
+    let values = params![ms, seq, column::limit(limit)];
+    connection.prepare_cached(&sql)?.query_map(values, entry)?.collect()
+}
+
+/// A row of [`COLUMNS`], whatever stands in it.
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let cause = match checkin(row) {
+        Err(cause) if column::is_unreadable(&cause) => cause,
+        read => return read.map(Entry::Checkin),
+    };
+    let number = |column| row.get::<_, i64>(column).map(|number| number.to_string());
+    let fields = serde_json::json!({
+        "userId": number(3)?, "locationId": number(4)?, "starRating": number(5)?,
+    });
+    let reason = format!("the row cannot be read: {cause}");
+    Ok(Entry::Unreadable { id: checkin_id(row)?, reason, fields: fields.to_string() })
+}
+
+struct Append {
+    checkin: NewCheckin,
+    key: Option<String>,
+    admission: Admission,
+    now_ms: i64,
+}
+
+impl Append {
+    fn run(&self, connection: &Connection) -> rusqlite::Result<Accepted> {
+        if let Some(first) = self.remembered(connection)? {
+            let same = first == self.checkin.with_id(first.id);
+            return Ok(if same { Accepted::Replayed(first.id) } else { Accepted::KeyReused });
+        }
+        if !self.admission.duplicate_window.is_zero() && self.is_recent(connection)? {
+            return Ok(Accepted::Duplicate);
+        }
+        // What is counted is history here, and no longer log: there is nothing to trim.
+        let most = self.admission.max_backlog.min(self.admission.max_length);
+        if waiting(connection)? >= most {
+            return Ok(Accepted::Behind);
+        }
+        let id = next_id(connection, self.now_ms)?;
+        let time_ms = self.now_ms.unsigned_abs();
+        insert(connection, &Checkin { time_ms, ..self.checkin.with_id(id) })?;
+        self.remember(connection, id)?;
+        sweep(connection, self.now_ms)?;
+        Ok(Accepted::Stored(id))
+    }
+
+    /// The check-in that came with this key before.
+    fn remembered(&self, connection: &Connection) -> rusqlite::Result<Option<Checkin>> {
+        let Some(key) = &self.key else {
+            return Ok(None);
+        };
+        let sql = "SELECT ms, seq, ms, user_id, location_id, stars FROM idempotency_keys
+                   WHERE user_id = ?1 AND key = ?2 AND expires_ms > ?3";
+        let user = column::number(self.checkin.user.get());
+        let values = params![user, key, self.now_ms];
+        connection.prepare_cached(sql)?.query_row(values, checkin).optional()
+    }
+
+    /// Whether an identical check-in is younger than the window.
+    fn is_recent(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let sql = "SELECT 1 FROM checkins
+                   WHERE user_id = ?1 AND location_id = ?2 AND stars = ?3
+                     AND time_ms > ?4 AND time_ms < ?5";
+        let window = milliseconds(self.admission.duplicate_window);
+        connection.prepare_cached(sql)?.exists(params![
+            column::number(self.checkin.user.get()),
+            column::number(self.checkin.location.get()),
+            self.checkin.stars.get(),
+            self.now_ms.saturating_sub(window),
+            // The clock may have gone back a little; what is further ahead was never appended then.
+            self.now_ms.saturating_add(window),
+        ])
+    }
+
+    fn remember(&self, connection: &Connection, id: CheckinId) -> rusqlite::Result<()> {
+        let Some(key) = &self.key else {
+            return Ok(());
+        };
+        // Replaces a key that is over and not yet swept.
+        let sql = "INSERT OR REPLACE INTO idempotency_keys
+                       (user_id, key, location_id, stars, ms, seq, expires_ms)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        connection.prepare_cached(sql)?.execute(params![
+            column::number(self.checkin.user.get()),
+            key,
+            column::number(self.checkin.location.get()),
+            self.checkin.stars.get(),
+            column::number(id.ms),
+            column::number(id.seq),
+            self.now_ms.saturating_add(milliseconds(IDEMPOTENCY_TTL)),
+        ])?;
+        Ok(())
+    }
+}
+
+/// The highest id, or the one before all.
+pub(super) fn last_id(connection: &Connection) -> rusqlite::Result<CheckinId> {
+    let sql = "SELECT ms, seq FROM checkins ORDER BY ms DESC, seq DESC LIMIT 1";
+    let last = connection.prepare_cached(sql)?.query_row([], checkin_id).optional()?;
+    Ok(last.unwrap_or(CheckinId::MIN))
+}
+
+/// Now, or if the clock went back, or the log has entries of this millisecond: right after the
+/// last entry.
+pub(super) fn next_id(connection: &Connection, now_ms: i64) -> rusqlite::Result<CheckinId> {
+    let last = last_id(connection)?;
+    let now = CheckinId { ms: now_ms.unsigned_abs(), seq: 0 };
+    let next = match last {
+        _ if now > last => Some(now),
+        CheckinId { ms, seq } if seq < LAST_NUMBER => Some(CheckinId { ms, seq: seq + 1 }),
+        CheckinId { ms, .. } if ms < LAST_NUMBER => Some(CheckinId { ms: ms + 1, seq: 0 }),
+        _ => None,
+    };
+    next.ok_or_else(|| column::used_up("the log"))
+}
+
+/// What `checkin doctor` has to say about ids that are ahead of the clock.
+pub(super) fn id_finding(
+    connection: &Connection,
+    now_ms: i64,
+) -> rusqlite::Result<Option<Finding>> {
+    let last = last_id(connection)?;
+    if last.ms <= now_ms.unsigned_abs() + CLOCK_TOLERANCE_MS {
+        return Ok(None);
+    }
+    if next_id(connection, now_ms).is_ok() {
+        return Ok(Some(Finding::warning(
+            format!("the ids of the log are ahead of the clock: the last one is {last}"),
+            "nothing is lost, each check-in has the time at which it arrives; check the clock, and \
+             whether another program writes into the table checkins",
+        )));
+    }
+    let sql = "SELECT ms, seq FROM checkins WHERE (ms, seq) < (?1, ?2)
+               ORDER BY ms DESC, seq DESC LIMIT 1";
+    let (ms, seq) = column::position(last);
+    let before = connection.prepare_cached(sql)?.query_row([ms, seq], checkin_id).optional()?;
+    let CheckinId { ms: new_ms, seq: before } = before.unwrap_or(CheckinId::MIN);
+    let new_seq = before + 1;
+    Ok(Some(Finding::problem(
+        format!("the ids of the log are used up: nobody can add a check-in behind {last}"),
+        format!(
+            "stop every service, and give the entry another id with sqlite3: \
+             `UPDATE checkins SET ms = {new_ms}, seq = {new_seq} WHERE ms = {ms} AND seq = {seq}; \
+             UPDATE checkpoint SET ms = {new_ms}, seq = {new_seq} WHERE ms = {ms} AND seq = {seq}`"
+        ),
+    )))
+}
+
+pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO checkins (ms, seq, time_ms, user_id, location_id, stars)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let (ms, seq) = column::position(checkin.id);
+    connection.prepare_cached(sql)?.execute(params![
+        ms,
+        seq,
+        column::number(checkin.time_ms),
+        column::number(checkin.user.get()),
+        column::number(checkin.location.get()),
+        checkin.stars.get(),
+    ])?;
+    connection.prepare_cached("UPDATE checkpoint SET appended = appended + 1")?.execute([])?;
+    Ok(())
+}
+
+/// How many entries wait to be counted.
+pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT max(appended - counted, 0) FROM checkpoint";
+    connection.prepare_cached(sql)?.query_row([], |row| column::whole(row, 0))
+}
+
+fn sweep(connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM idempotency_keys WHERE (user_id, key) IN
+               (SELECT user_id, key FROM idempotency_keys WHERE expires_ms <= ?1 LIMIT ?2)";
+    connection.prepare_cached(sql)?.execute(params![now_ms, SWEEP])?;
+    Ok(())
+}
+
+/// A row of [`COLUMNS`].
+pub(super) fn checkin(row: &Row<'_>) -> rusqlite::Result<Checkin> {
+    Ok(Checkin {
+        id: checkin_id(row)?,
+        time_ms: column::whole(row, 2)?,
+        user: column::id(row, 3)?,
+        location: column::id(row, 4)?,
+        stars: column::id(row, 5)?,
+    })
+}
+
+fn checkin_id(row: &Row<'_>) -> rusqlite::Result<CheckinId> {
+    Ok(CheckinId { ms: column::whole(row, 0)?, seq: column::whole(row, 1)? })
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

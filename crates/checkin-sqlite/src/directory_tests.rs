@@ -1,0 +1,101 @@
+//! Lists in SQLite: what the processors write, and that pages come from indexes.
+
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::types::Null;
+use sqlite_writer::rusqlite::{Connection, params, params_from_iter};
+
+use super::list::List;
+use super::{SqliteStorage, directory, nearby, search};
+use checkin_domain::LocationId;
+use checkin_storage::conformance::{listed, location, user};
+use checkin_storage::{BulkLoad, Directory, Period};
+
+/// A Saturday, and the Monday before.
+const NOW_MS: u64 = 1_609_602_085_397;
+const MONDAY_MS: i64 = 1_609_113_600_000;
+
+async fn storage(directory: &tempfile::TempDir) -> SqliteStorage {
+    let database = Database::open(directory.path().join("checkin.db")).unwrap();
+    SqliteStorage::open(database).await.unwrap()
+}
+
+/// What SQLite says that it will do.
+fn plan(connection: &Connection, sql: &str) -> String {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let values = vec![Null; statement.parameter_count()];
+    let lines = statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
+    lines.map(Result::unwrap).collect::<Vec<String>>().join("; ")
+}
+
+#[tokio::test]
+async fn pages_come_from_indexes() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = storage(&directory).await;
+    let place = LocationId::try_from(2).unwrap();
+    let week = Period::WeekOf(NOW_MS);
+    let lists: [(List, &str); 6] = [
+        (directory::recent_users(), "users USING INDEX users_by_last_checkin"),
+        (directory::users_at(place), "users USING INDEX users_by_place"),
+        (directory::top_users(Period::AllTime), "users USING INDEX users_by_checkins"),
+        (directory::top_users(week), "user_weeks USING INDEX user_weeks_by_checkins"),
+        (directory::top_locations(Period::AllTime), "locations USING INDEX locations_by_checkins"),
+        (directory::top_locations(week), "location_weeks USING INDEX location_weeks_by_checkins"),
+    ];
+    let read = move |connection: &Connection| {
+        let search_index =
+            |name: &str| format!("SEARCH {}", name.replace("USING", "USING COVERING"));
+        for (list, index) in lists {
+            for sql in [list.equals(), list.below()] {
+                let plan = plan(connection, &sql);
+                assert!(plan.starts_with(&search_index(index)), "{sql}: {plan}");
+                assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{sql}: {plan}");
+            }
+            // The stretch of equals is entered behind the position.
+            let plan = plan(connection, &list.equals());
+            assert!(plan.contains(&format!("{}=? AND {}>?", list.rank, list.id)), "{plan}");
+        }
+        let sql = directory::locations_in();
+        let plan_of_category = plan(connection, &sql);
+        let seek = "SEARCH locations USING INDEX locations_by_category (category=? AND id>?)";
+        assert_eq!(plan_of_category, seek);
+        for sql in [search::sql(), nearby::sql()] {
+            let plan = plan(connection, &sql);
+            assert!(plan.contains("SEARCH locations USING INTEGER PRIMARY KEY"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        Ok(())
+    };
+    storage.file.read(read).await.unwrap();
+}
+
+#[tokio::test]
+async fn leaderboards_of_a_week_leave_out_who_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = storage(&directory).await;
+    let users: Vec<_> = (1..=3).map(|id| user(id, &format!("u{id}@example.com"))).collect();
+    storage.load_users(&users).await.unwrap();
+    storage.load_locations(&[1, 2, 3].map(location)).await.unwrap();
+    let write = |connection: &Connection| {
+        for table in ["user_weeks", "location_weeks"] {
+            let sql = format!("INSERT INTO {table} VALUES (?1, ?2, ?3)");
+            for (id, count) in [(1, 5), (2, 7), (99, 6), (3, 5)] {
+                connection.execute(&sql, params![MONDAY_MS, id, count])?;
+            }
+            connection.execute(&sql, params![MONDAY_MS - 604_800_000, 3, 8])?;
+        }
+        Ok(())
+    };
+    storage.file.write(write).await.unwrap();
+    for limit in [1, 2, 7] {
+        for (week, expected) in [
+            (Period::WeekOf(NOW_MS), &[(7, 2), (5, 1), (5, 3)][..]),
+            (Period::WeekOf(NOW_MS - 604_800_000), &[(8, 3)]),
+            (Period::WeekOf(0), &[]),
+        ] {
+            let users = async |page| storage.top_users(week, page).await;
+            assert_eq!(listed(limit, users).await, expected);
+            let places = async |page| storage.top_locations(week, page).await;
+            assert_eq!(listed(limit, places).await, expected);
+        }
+    }
+}

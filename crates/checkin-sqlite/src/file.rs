@@ -1,0 +1,64 @@
+//! The store's file: reads, writes and the time.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use checkin_storage::{Reports, Result};
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::{self, Connection};
+
+use crate::fault::failed;
+
+/// The database, the clock and the log of what cannot be read; clones share them.
+#[derive(Clone)]
+pub(crate) struct File {
+    database: Database,
+    clock: Clock,
+    pub(crate) reports: Reports,
+}
+
+type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+impl File {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database, clock: Arc::new(SystemTime::now), reports: Reports::default() }
+    }
+
+    pub(crate) fn set_clock(&mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) {
+        self.clock = Arc::new(clock);
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.database.path()
+    }
+
+    /// Milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> i64 {
+        let since = (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Runs `work` in a write transaction, as [`Database::write`] does.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.database.write(work).await.map_err(failed)
+    }
+
+    /// Runs `work` in a read transaction, as [`Database::read`] does.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.database.read(work).await.map_err(failed)
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("database", &self.database).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! What `checkin doctor` asks an SQLite file.
+
+use crate::file::File;
+use async_trait::async_trait;
+use sqlite_writer::rusqlite::{self, Connection};
+
+use super::checkins::id_finding;
+use super::{SqliteStorage, column};
+use checkin_domain::MAX_SAFE_INTEGER;
+use checkin_storage::health::used_up_ids;
+use checkin_storage::{Fault, Finding, Health, Result};
+
+/// `PRAGMA synchronous` as a number; 3 (EXTRA) is stricter still.
+const SYNCHRONOUS_FULL: i64 = 2;
+
+#[async_trait]
+impl Health for SqliteStorage {
+    async fn ping(&self) -> Result<(), Fault> {
+        let read = |connection: &Connection| connection.query_row("SELECT 1", [], |_| Ok(()));
+        let answered = self.file.read(read).await;
+        answered.map_err(|_| Fault::passing("the database file cannot be read", ""))
+    }
+
+    /// The tables were checked and made when the file was opened.
+    async fn check(&self) -> Result<(), Fault> {
+        self.ping().await
+    }
+
+    async fn prepare(&self) -> Result<(), Fault> {
+        self.check().await
+    }
+
+    /// Likewise.
+    async fn upgrade(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn diagnose(&self) -> Result<Vec<Finding>> {
+        let facts = self.file.read(Facts::read).await?;
+        let mut findings = facts.findings(&self.file);
+        let now = self.file.now_ms();
+        let read = move |connection: &Connection| id_finding(connection, now);
+        findings.extend(self.file.read(read).await?);
+        findings.extend(used_up_ids(facts.has_last_user, facts.has_last_location));
+        Ok(findings)
+    }
+}
+
+struct Facts {
+    synchronous: i64,
+    users: i64,
+    locations: i64,
+    checkins: i64,
+    has_last_user: bool,
+    has_last_location: bool,
+}
+
+impl Facts {
+    fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let has_last = |table: &str| {
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE id = ?1)");
+            connection.query_row(&sql, [column::number(MAX_SAFE_INTEGER)], |row| row.get(0))
+        };
+        Ok(Self {
+            synchronous: number("PRAGMA synchronous")?,
+            users: number("SELECT count(*) FROM users")?,
+            locations: number("SELECT count(*) FROM locations")?,
+            checkins: number("SELECT count(*) FROM checkins")?,
+            has_last_user: has_last("users")?,
+            has_last_location: has_last("locations")?,
+        })
+    }
+
+    fn findings(&self, file: &File) -> Vec<Finding> {
+        let (path, version) = (file.path().display(), rusqlite::version());
+        let Self { users, locations, checkins, .. } = self;
+        vec![
+            Finding::fine(format!("the store is the file {path}, with SQLite {version}")),
+            self.sync(),
+            Finding::fine(format!(
+                "it holds {users} users, {locations} locations and {checkins} check-ins"
+            )),
+        ]
+    }
+
+    fn sync(&self) -> Finding {
+        if self.synchronous >= SYNCHRONOUS_FULL {
+            return Finding::fine("each commit is synced to the disk before it is answered");
+        }
+        Finding::problem(
+            "commits are not synced to the disk: a loss of power loses answered check-ins",
+            "set PRAGMA synchronous to FULL",
+        )
+    }
+}

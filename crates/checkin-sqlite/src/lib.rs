@@ -1,0 +1,81 @@
+//! Everything in one SQLite file, which several processes of a machine may share.
+
+mod apply;
+mod audit;
+mod backup;
+mod bulk;
+mod checkins;
+mod column;
+mod consumer;
+mod directory;
+mod examine;
+mod fault;
+mod file;
+mod health;
+mod history;
+mod list;
+mod locations;
+mod nearby;
+mod permissions;
+mod schema;
+mod search;
+mod swarm;
+mod users;
+mod weather;
+
+#[cfg(test)]
+mod directory_tests;
+#[cfg(test)]
+mod tests;
+
+use std::time::SystemTime;
+
+use checkin_storage::{Result, StorageError};
+use sqlite_writer::Database;
+
+pub use self::backup::{Copied, Place, back_up, restore};
+pub use self::examine::examine;
+pub use self::fault::{absent, fault, unusable};
+use self::fault::{not_ours, too_new};
+use self::file::File;
+use self::schema::{SCHEMA_VERSION, Tables, make_tables};
+
+/// Users, places and check-ins in an SQLite file; clones share it.
+#[derive(Clone, Debug)]
+pub struct SqliteStorage {
+    file: File,
+}
+
+impl SqliteStorage {
+    /// Storage in this database; makes the tables that are missing. Several processes may do so at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written, or was made by a later version of this program.
+    pub async fn open(database: Database) -> Result<Self> {
+        let file = File::new(database);
+        match file.write(make_tables).await? {
+            Tables::Foreign => return Err(StorageError::new(not_ours(file.path()))),
+            Tables::Ours(found) if found > SCHEMA_VERSION => {
+                return Err(StorageError::new(too_new(file.path(), found, SCHEMA_VERSION)));
+            }
+            Tables::Ours(_) | Tables::None => {}
+        }
+        permissions::make_private(file.path());
+        search::index_names(&file).await?;
+        Ok(Self { file })
+    }
+
+    /// Storage that reads only, in a database with tables of this version.
+    fn read_only(database: Database) -> Self {
+        Self { file: File::new(database) }
+    }
+
+    /// Asks `clock` for the time, so that a test need not wait.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.file.set_clock(clock);
+        self
+    }
+}

@@ -1,0 +1,73 @@
+//! The tables, and how a file of an earlier version becomes one of this version.
+
+use sqlite_writer::rusqlite::{self, Connection};
+
+const SCHEMA: &str = include_str!("schema/schema.sql");
+
+/// What each version needs to become the next one, from version 1 on: this list only grows. A
+/// version is kept in the file as its `user_version`; 0 is a file without tables.
+const UPGRADES: [&str; 3] = [
+    include_str!("schema/from_version_1.sql"),
+    include_str!("schema/from_version_2.sql"),
+    include_str!("schema/from_version_3.sql"),
+];
+
+/// The version of the tables.
+pub(super) const SCHEMA_VERSION: i64 = UPGRADES.len() as i64 + 1;
+
+/// Whose tables a database has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// None, or those of sessions alone.
+    None,
+    /// Those of some version of this program.
+    Ours(i64),
+    /// Those of another program.
+    Foreign,
+}
+
+impl Tables {
+    pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let count = |which: &str| {
+            let sql =
+                format!("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND {which}");
+            connection.query_row(&sql, [], |row| row.get::<_, i64>(0))
+        };
+        let ours = count("name IN ('users', 'locations', 'checkins')")?;
+        let others = count(
+            "name NOT LIKE 'sqlite%'
+             AND name NOT IN ('sessions', 'noted_sessions', 'account_sessions')",
+        )?;
+        Ok(match (ours, others) {
+            (3, _) => Self::Ours(version),
+            (_, 0) if version == 0 => Self::None,
+            (_, 0) => Self::Ours(version),
+            _ => Self::Foreign,
+        })
+    }
+}
+
+/// Gives whose tables there were; leaves those of a later version and of other programs alone.
+pub(super) fn make_tables(connection: &Connection) -> rusqlite::Result<Tables> {
+    let tables = Tables::of(connection)?;
+    let found = match tables {
+        Tables::None => Some(0),
+        Tables::Ours(found) => Some(found),
+        Tables::Foreign => None,
+    };
+    if let Some(found) = found.filter(|found| *found <= SCHEMA_VERSION) {
+        for (version, upgrade) in (1..).zip(UPGRADES) {
+            if found != 0 && found <= version {
+                connection.execute_batch(upgrade)?;
+            }
+        }
+        connection.execute_batch(SCHEMA)?;
+        connection.execute_batch(
+            "INSERT OR IGNORE INTO checkpoint (one, ms, seq, appended, counted)
+             SELECT 1, 0, 0, count(*), 0 FROM checkins",
+        )?;
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    Ok(tables)
+}

@@ -1,0 +1,103 @@
+//! Places by the words of their names.
+
+use crate::file::File;
+use sqlite_writer::rusqlite::{self, Connection, params};
+
+use super::{column, locations};
+use checkin_domain::Location;
+use checkin_domain::words::{index_words, words};
+use checkin_storage::Reports;
+use checkin_storage::{MAX_SEARCH_WORDS, Result};
+
+/// Names that are indexed in one write, so that others get their turn.
+const BATCH: usize = 1000;
+
+/// Indexes the names that are not: those of older versions of the file, and of rows that other
+/// programs wrote.
+pub(super) async fn index_names(file: &File) -> Result<()> {
+    while file.write(index_batch).await? == BATCH {}
+    Ok(())
+}
+
+fn index_batch(connection: &Connection) -> rusqlite::Result<usize> {
+    let sql = "SELECT id, name FROM locations WHERE words IS NULL ORDER BY id LIMIT ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([column::limit(BATCH)], |row| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            String::from_utf8_lossy(row.get_ref(1)?.as_bytes()?).into_owned(),
+        ))
+    })?;
+    let names = rows.collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
+    let mut update = connection.prepare_cached("UPDATE locations SET words = ?2 WHERE id = ?1")?;
+    for (id, name) in &names {
+        update.execute(params![id, indexed(name)])?;
+    }
+    Ok(names.len())
+}
+
+/// The words of a name as their index takes them.
+pub(super) fn indexed(name: &str) -> String {
+    index_words(name).iter().map(|word| token(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as the tokenizer leaves it whole: it splits at punctuation of ASCII, which is there in a
+/// name without letters. Folded words have none of the characters that stand for it here.
+fn token(word: &str) -> String {
+    const FULL_WIDTH: u32 = 0xfee0;
+    let whole = |c: char| match c.is_ascii_punctuation() {
+        true => char::from_u32(u32::from(c) + FULL_WIDTH).unwrap_or(c),
+        false => c,
+    };
+    word.chars().map(whole).collect()
+}
+
+/// The words as a query of FTS5: names in which a word begins with each of them. Nothing else of the
+/// text comes into it, so that none of it is taken for the syntax of a query. Nothing if there is no
+/// word.
+pub(super) fn query(text: &str) -> Option<String> {
+    let words = words(text).into_iter().take(MAX_SEARCH_WORDS);
+    let query =
+        words.map(|word| format!("\"{}\"*", token(&word))).collect::<Vec<_>>().join(" AND ");
+    Some(query).filter(|query| !query.is_empty())
+}
+
+/// A page by ids.
+pub(super) fn page(
+    connection: &Connection,
+    reports: &Reports,
+    query: &str,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Location>> {
+    let mut statement = connection.prepare_cached(&sql())?;
+    let parameters = params![query, column::number(after)];
+    let read = locations::location;
+    column::readable_rows(reports, "locations", &mut statement, parameters, limit, read)
+}
+
+pub(super) fn sql() -> String {
+    let columns = locations::COLUMNS;
+    format!(
+        "SELECT {columns} FROM location_words CROSS JOIN locations ON id = location_words.rowid
+         WHERE location_words MATCH ?1 AND location_words.rowid > ?2
+         ORDER BY location_words.rowid"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_has_words_and_nothing_else_of_the_text() {
+        assert_eq!(query("Café \"bar"), Some("\"cafe\"* AND \"bar\"*".to_owned()));
+        assert_eq!(query("name:NEAR(a^ b)"), query("name near a b"));
+        assert_eq!(query("\"*-"), Some("\"\u{ff02}\u{ff0a}\u{ff0d}\"*".to_owned()));
+        for text in ["", " ", "\0"] {
+            assert_eq!(query(text), None, "{text:?}");
+        }
+        let many = query(&"a ".repeat(10_000)).unwrap();
+        assert_eq!(many.matches('a').count(), MAX_SEARCH_WORDS);
+    }
+}

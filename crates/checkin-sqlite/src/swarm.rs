@@ -1,0 +1,138 @@
+//! Histories of Swarm in SQLite.
+
+use async_trait::async_trait;
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
+
+use super::{SqliteStorage, bulk, column, locations};
+use checkin_domain::{Checkin, Location, LocationId, MAX_SAFE_INTEGER, UserId, Visit};
+use checkin_storage::swarm::VISITS_A_SECOND;
+use checkin_storage::{Loaded, Result, SwarmLoad, VenuePlace};
+
+#[async_trait]
+impl SwarmLoad for SqliteStorage {
+    async fn places_of(&self, venues: &[String]) -> Result<Vec<Option<LocationId>>> {
+        let venues = venues.to_vec();
+        let read = move |connection: &Connection| {
+            venues.iter().map(|venue| place_of(connection, venue)).collect()
+        };
+        self.file.read(read).await
+    }
+
+    async fn remember_venues(&self, venues: &[(String, LocationId)]) -> Result<()> {
+        let remember = |connection: &Connection, (venue, id): &(String, LocationId)| {
+            remember(connection, venue, *id)
+        };
+        self.load(venues, remember).await.map(drop)
+    }
+
+    async fn make_places(&self, venues: &[(String, Location)]) -> Result<Vec<VenuePlace>> {
+        let make = |connection: &Connection, (venue, location): &(String, Location)| {
+            make_place(connection, venue, location)
+        };
+        self.load(venues, make).await
+    }
+
+    async fn load_visits(&self, visits: &[Visit]) -> Result<Vec<Loaded>> {
+        let file = self.file.clone();
+        let load = move |connection: &Connection, visit: &Visit| {
+            load_visit(connection, visit, file.now_ms())
+        };
+        self.load(visits, load).await
+    }
+}
+
+fn place_of(connection: &Connection, venue: &str) -> rusqlite::Result<Option<LocationId>> {
+    let sql = "SELECT location_id FROM swarm_venues WHERE venue = ?1";
+    connection.prepare_cached(sql)?.query_row([venue], |row| column::id(row, 0)).optional()
+}
+
+fn remember(connection: &Connection, venue: &str, id: LocationId) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO swarm_venues (venue, location_id) VALUES (?1, ?2)";
+    let values = params![venue, column::number(id.get())];
+    connection.prepare_cached(sql)?.execute(values).map(drop)
+}
+
+fn make_place(
+    connection: &Connection,
+    venue: &str,
+    location: &Location,
+) -> rusqlite::Result<VenuePlace> {
+    let id = match place_of(connection, venue)? {
+        Some(id) => id,
+        None => free_id(connection, location.id)?,
+    };
+    let made = locations::insert(connection, &Location { id, ..location.clone() })?;
+    remember(connection, venue, id)?;
+    Ok(VenuePlace { id, made })
+}
+
+fn free_id(connection: &Connection, lowest: LocationId) -> rusqlite::Result<LocationId> {
+    let sql = "SELECT max(?1, coalesce(max(id), 0) + 1) FROM locations WHERE id <= ?2";
+    let parameters = [lowest.get(), MAX_SAFE_INTEGER].map(column::number);
+    let id = connection.prepare_cached(sql)?.query_row(parameters, |row| column::whole(row, 0))?;
+    LocationId::try_from(id).map_err(|_| column::used_up("places"))
+}
+
+fn load_visit(connection: &Connection, visit: &Visit, now_ms: i64) -> rusqlite::Result<Loaded> {
+    let Visit { checkin, swarm_id } = visit;
+    let Some(swarm_id) = swarm_id else {
+        return match is_visited(connection, checkin)? {
+            true => Ok(Loaded::Unchanged),
+            false => bulk::load_checkin(connection, checkin, now_ms),
+        };
+    };
+    if is_known(connection, checkin.user, swarm_id)? {
+        return Ok(Loaded::Unchanged);
+    }
+    let Some(checkin) = first_unknown(connection, visit)? else {
+        return Ok(Loaded::Unchanged);
+    };
+    let loaded = match is_visited(connection, &checkin)? {
+        true => Loaded::Unchanged,
+        false => bulk::load_checkin(connection, &checkin, now_ms)?,
+    };
+    if matches!(loaded, Loaded::Stored | Loaded::Unchanged) {
+        insert_known(connection, &checkin, swarm_id)?;
+    }
+    Ok(loaded)
+}
+
+fn is_known(connection: &Connection, user: UserId, swarm_id: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM swarm_visits WHERE user_id = ?1 AND swarm_id = ?2";
+    connection.prepare_cached(sql)?.exists(params![column::number(user.get()), swarm_id])
+}
+
+/// The check-in, at the first millisecond at which no visit of its user at its place is known.
+fn first_unknown(connection: &Connection, visit: &Visit) -> rusqlite::Result<Option<Checkin>> {
+    let sql = "SELECT 1 FROM swarm_visits
+               WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    for later in (0..VISITS_A_SECOND).map(|ms| visit.later(ms)) {
+        if !statement.exists(content(&later))? {
+            return Ok(Some(later));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether there is a check-in of this user at this place and time, of any rating.
+fn is_visited(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM checkins WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
+    connection.prepare_cached(sql)?.exists(content(checkin))
+}
+
+fn insert_known(
+    connection: &Connection,
+    checkin: &Checkin,
+    swarm_id: &str,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO swarm_visits (user_id, time_ms, location_id, swarm_id)
+               VALUES (?1, ?2, ?3, ?4)";
+    let [user, time, location] = content(checkin);
+    let values = params![user, time, location, swarm_id];
+    connection.prepare_cached(sql)?.execute(values).map(drop)
+}
+
+fn content(checkin: &Checkin) -> [i64; 3] {
+    [checkin.user.get(), checkin.time_ms, checkin.location.get()].map(column::number)
+}

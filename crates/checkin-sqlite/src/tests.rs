@@ -1,0 +1,215 @@
+//! The shared suite on SQLite, and what only SQLite has.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use sqlite_writer::Database;
+use sqlite_writer::rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::SqliteStorage;
+use super::schema::SCHEMA_VERSION;
+use checkin_storage::conformance::{
+    Subject, checkin, checks, location, new_checkin, new_user, tests, user, window,
+};
+use checkin_storage::{
+    Accepted, Admission, BulkLoad, CheckinConsumer, CheckinLog, Health, LocationRepository,
+    Registered, Severity, UserRepository,
+};
+
+const NOW_MS: u64 = 1_788_220_800_000;
+
+async fn open(directory: &TempDir) -> SqliteStorage {
+    SqliteStorage::open(Database::open(file(directory)).unwrap()).await.unwrap()
+}
+
+fn file(directory: &TempDir) -> std::path::PathBuf {
+    directory.path().join("checkin.db")
+}
+
+/// A store whose clock goes only when it is told to.
+async fn subject() -> (TempDir, Subject) {
+    let directory = tempfile::tempdir().unwrap();
+    let ms = Arc::new(AtomicU64::new(NOW_MS));
+    let time = Arc::clone(&ms);
+    let clock = move || UNIX_EPOCH + Duration::from_millis(time.load(Ordering::Relaxed));
+    let storage = Arc::new(open(&directory).await.clock(clock));
+    let advance = Box::new(move |time: Duration| {
+        ms.fetch_add(time.as_millis().try_into().unwrap(), Ordering::Relaxed);
+        Box::pin(std::future::ready(())) as _
+    });
+    (directory, Subject { storage, advance })
+}
+
+checks!(tests: subject());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_handles_share_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    // Both make the tables, at the same time.
+    let (one, two) = tokio::join!(open(&directory), open(&directory));
+    let opened = one.register(new_user("al@example.com")).await.unwrap();
+    assert!(matches!(opened, Registered::Opened(_)));
+    let taken = two.register(new_user("AL@example.com")).await.unwrap();
+    assert_eq!(taken, Registered::EmailTaken);
+
+    let window = window(Duration::from_secs(600));
+    let append = |storage: &SqliteStorage, user| {
+        let storage = storage.clone();
+        async move { storage.append(new_checkin(user, 1, 1), Some("key"), window).await.unwrap() }
+    };
+    for user in 1..=50 {
+        let answers = tokio::join!(append(&one, user), append(&two, user));
+        let ((Accepted::Stored(first), Accepted::Replayed(second))
+        | (Accepted::Replayed(first), Accepted::Stored(second))) = answers
+        else {
+            panic!("{answers:?}")
+        };
+        assert_eq!(first, second);
+    }
+    let log = one.checkins_between(0..=u64::MAX, None, 100).await.unwrap();
+    assert_eq!(log.len(), 50);
+    assert_eq!(log, two.checkins_between(0..=u64::MAX, None, 100).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_after_a_day() {
+    let (_directory, subject) = subject().await;
+    let append = async |key| {
+        subject.storage.append(new_checkin(1, 2, 3), Some(key), Admission::ALL).await.unwrap()
+    };
+    let first = append("key").await;
+    (subject.advance)(Duration::from_secs(24 * 60 * 60) - Duration::from_millis(1)).await;
+    let Accepted::Stored(id) = first else { panic!("{first:?}") };
+    assert_eq!(append("key").await, Accepted::Replayed(id));
+    (subject.advance)(Duration::from_millis(1)).await;
+    assert!(matches!(append("key").await, Accepted::Stored(_)));
+}
+
+#[tokio::test]
+async fn tables_of_a_later_version_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    database.write(|connection| connection.pragma_update(None, "user_version", 99)).await.unwrap();
+    let error = SqliteStorage::open(database.clone()).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    let versions = format!("the tables have version 99, this program knows {SCHEMA_VERSION}");
+    assert!(cause.contains(&versions), "{cause}");
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    let count =
+        |connection: &Connection| connection.query_row(tables, [], |row| row.get::<_, i64>(0));
+    assert_eq!(database.read(count).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_table_that_nobody_uses_any_more_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let old = "CREATE TABLE account_sessions (user_id INTEGER PRIMARY KEY) STRICT";
+    database.write(move |connection| connection.execute_batch(old)).await.unwrap();
+    SqliteStorage::open(database.clone()).await.unwrap();
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'account_sessions'";
+    let count =
+        |connection: &Connection| connection.query_row(tables, [], |row| row.get::<_, i64>(0));
+    assert_eq!(database.read(count).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_diagnosis_names_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let findings = open(&directory).await.diagnose().await.unwrap();
+    let path: &Path = &file(&directory);
+    assert!(findings[0].what.contains(&path.display().to_string()), "{findings:?}");
+    assert!(open(&directory).await.is_empty().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out() {
+    let (directory, subject) = subject().await;
+    let storage = &*subject.storage;
+    storage.load_users(&[user(7, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(2)]).await.unwrap();
+    let append = async || storage.append(new_checkin(7, 2, 5), None, Admission::ALL).await;
+    let concerns = async || {
+        let findings = storage.diagnose().await.unwrap().into_iter();
+        findings.filter(|f| f.what.contains("ids of the log")).collect::<Vec<_>>()
+    };
+    let first = append().await.unwrap();
+    assert_eq!(concerns().await, []);
+    let Accepted::Stored(first) = first else { panic!("{first:?}") };
+    let database = Database::open(file(&directory)).unwrap();
+    let write = |sql: String| {
+        let database = database.clone();
+        async move { database.write(move |connection| connection.execute_batch(&sql)).await.unwrap() }
+    };
+    write(format!("INSERT INTO checkins VALUES ({0}, {0}, {0}, 7, 2, 5)", i64::MAX)).await;
+    let error = append().await.unwrap_err();
+    assert!(error.is_used_up(), "{error:?}");
+    let [finding] = concerns().await.try_into().unwrap();
+    assert_eq!(finding.severity, Severity::Problem);
+    write(finding.advice.split('`').nth(1).unwrap().to_owned()).await;
+    let answer = append().await.unwrap();
+    let Accepted::Stored(next) = answer else { panic!("{answer:?}") };
+    assert!(next > first);
+    assert_eq!(concerns().await, []);
+    let ahead = checkin("99999999999999-7", 7, 2);
+    storage.load_checkins(&[ahead]).await.unwrap();
+    append().await.unwrap();
+    let [finding] = concerns().await.try_into().unwrap();
+    assert_eq!(finding.severity, Severity::Warning);
+}
+
+#[tokio::test]
+async fn an_audit_finds_what_others_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(&directory).await;
+    storage.load_users(&[user(7, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(2)]).await.unwrap();
+    storage.append(new_checkin(7, 2, 5), None, Admission::ALL).await.unwrap();
+    let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
+    storage.complete(&batch).await.unwrap();
+    assert_eq!(storage.audit().await.unwrap().different, 0);
+    for (sql, wanted) in [
+        ("UPDATE users SET num_checkins = num_checkins + 3", "numCheckins 7 4"),
+        ("UPDATE users SET num_checkins = num_checkins - 3, last_checkin = 1", "lastCheckin 1"),
+        ("UPDATE locations SET num_stars = 15", "numStars 15 14"),
+        ("UPDATE location_ratings SET stars = 4", "stars of the ratings 4 5"),
+    ] {
+        storage.file.write(|connection| connection.execute(sql, [])).await.unwrap();
+        let audit = storage.audit().await.unwrap();
+        let found = audit.differences.iter();
+        let mut found =
+            found.map(|found| format!("{} {} {}", found.figure, found.stored, found.counted));
+        assert!(found.any(|found| found.starts_with(wanted)), "{sql}: {:?}", audit.differences);
+    }
+}
+
+/// A file that version 1 made, with a user and a place whose figures hold the log's one check-in.
+#[tokio::test]
+async fn tables_of_version_1_are_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    database
+        .write(|connection| connection.execute_batch(include_str!("version_1_tests.sql")))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let storage = SqliteStorage::open(database.clone()).await.unwrap();
+        assert_eq!(storage.backlog().await.unwrap(), 1);
+    }
+    let storage = SqliteStorage::open(database).await.unwrap();
+    let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
+    assert_eq!(storage.complete(&batch).await.unwrap().applied, 1);
+    let user = storage.user(7.try_into().unwrap()).await.unwrap().unwrap();
+    assert_eq!((user.num_checkins, user.last_checkin), (3, Some(1_609_602_085_397)));
+    let location = storage.location(2.try_into().unwrap()).await.unwrap().unwrap();
+    assert_eq!((location.num_checkins, location.num_stars), (2, 9));
+    assert_eq!(storage.audit().await.unwrap().different, 0);
+    let boxes = "SELECT (SELECT count(*) FROM location_boxes)
+                      + (SELECT count(*) FROM location_words WHERE location_words MATCH 'coffee')";
+    let count =
+        |connection: &Connection| connection.query_row(boxes, [], |row| row.get::<_, i64>(0));
+    assert_eq!(storage.file.read(count).await.unwrap(), 2);
+}

@@ -1,0 +1,224 @@
+//! Accounts in SQLite.
+
+use async_trait::async_trait;
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, params};
+
+use super::{SqliteStorage, column};
+use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
+use checkin_storage::{Account, NewUser, Registered, Result, UserRepository};
+
+pub(super) const COLUMNS: &str =
+    "id, first_name, last_name, email, password, num_checkins, last_checkin, last_seen_at";
+
+#[async_trait]
+impl UserRepository for SqliteStorage {
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        let number = column::number(id.get());
+        let read = self.file.read(move |connection| by_id(connection, number)).await;
+        self.file.reports.told(format_args!("users {id}"), read)
+    }
+
+    async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
+        let email = email.canonical();
+        let read = move |connection: &Connection| one(connection, "email_canonical = ?1", [email]);
+        let read = self.file.read(read).await;
+        self.file.reports.told("a user, by email", read)
+    }
+
+    async fn register(&self, new: NewUser) -> Result<Registered> {
+        self.file.write(move |connection| register(connection, new)).await
+    }
+
+    async fn name(&self, id: UserId) -> Result<Option<Name>> {
+        let number = column::number(id.get());
+        let read = move |connection: &Connection| {
+            let sql = "SELECT first_name, last_name FROM users WHERE id = ?1";
+            let name = |row: &Row<'_>| Ok(Name { first: row.get(0)?, last: row.get(1)? });
+            connection.prepare_cached(sql)?.query_row([number], name).optional()
+        };
+        let read = self.file.read(read).await;
+        self.file.reports.told(format_args!("users {id}"), read)
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<Account>> {
+        let number = column::number(id.get());
+        let read = move |connection: &Connection| account(connection, "id = ?1", [number]);
+        let read = self.file.read(read).await;
+        self.file.reports.told(format_args!("users {id}"), read)
+    }
+
+    async fn account_by_email(&self, email: &Email) -> Result<Option<Account>> {
+        let email = email.canonical();
+        let read =
+            move |connection: &Connection| account(connection, "email_canonical = ?1", [email]);
+        let read = self.file.read(read).await;
+        self.file.reports.told("a user, by email", read)
+    }
+
+    async fn epoch(&self, id: UserId) -> Result<u64> {
+        let read = move |connection: &Connection| {
+            let sql = "SELECT epoch FROM account_epochs WHERE user_id = ?1";
+            let epoch = connection
+                .prepare_cached(sql)?
+                .query_row([column::number(id.get())], |row| column::whole(row, 0))
+                .optional()?;
+            Ok(epoch.unwrap_or(0))
+        };
+        self.file.read(read).await
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        expected: Option<&PasswordHash>,
+        new: &PasswordHash,
+    ) -> Result<Option<u64>> {
+        let (expected, new) = (expected.map(|hash| hash.as_str().to_owned()), new.clone());
+        let write = move |connection: &Connection| {
+            if !replace_password(connection, id, expected.as_deref(), &new)? {
+                return Ok(None);
+            }
+            let sql = "INSERT INTO account_epochs (user_id, epoch) VALUES (?1, 1)
+                       ON CONFLICT (user_id) DO UPDATE SET epoch = epoch + 1 RETURNING epoch";
+            let epoch = connection
+                .prepare_cached(sql)?
+                .query_row([column::number(id.get())], |row| column::whole(row, 0))?;
+            Ok(Some(epoch))
+        };
+        self.file.write(write).await
+    }
+
+    async fn renew_password(
+        &self,
+        id: UserId,
+        expected: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<bool> {
+        let (expected, new) = (expected.as_str().to_owned(), new.clone());
+        let write =
+            move |connection: &Connection| replace_password(connection, id, Some(&expected), &new);
+        self.file.write(write).await
+    }
+
+    async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
+        let after = after.map_or(0, |id| column::number(id.get()));
+        let reports = self.file.reports.clone();
+        let read = move |connection: &Connection| {
+            let sql = format!("SELECT {COLUMNS} FROM users WHERE id > ?1 ORDER BY id");
+            let mut statement = connection.prepare_cached(&sql)?;
+            column::readable_rows(&reports, "users", &mut statement, [after], limit, user)
+        };
+        self.file.read(read).await
+    }
+}
+
+/// False if there is no such account, or its password is not the expected one.
+fn replace_password(
+    connection: &Connection,
+    id: UserId,
+    expected: Option<&str>,
+    new: &PasswordHash,
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = coalesce(?2, password)";
+    let words = params![column::number(id.get()), expected, new.as_str()];
+    Ok(connection.prepare_cached(sql)?.execute(words)? == 1)
+}
+
+fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registered> {
+    let taken = "SELECT 1 FROM users WHERE email_canonical = ?1";
+    if connection.prepare_cached(taken)?.exists([new.email.canonical()])? {
+        return Ok(Registered::EmailTaken);
+    }
+    let user = User {
+        id: free_id(connection)?,
+        first_name: new.first_name,
+        last_name: new.last_name,
+        email: new.email,
+        password: new.password,
+        num_checkins: 0,
+        last_checkin: None,
+        last_seen_at: None,
+    };
+    insert(connection, &user)?;
+    Ok(Registered::Opened(user))
+}
+
+/// The id behind the highest one; if another program has used up the ids, the highest free one.
+fn free_id(connection: &Connection) -> rusqlite::Result<UserId> {
+    let next = "SELECT coalesce(max(id), 0) + 1 FROM users WHERE id <= ?1";
+    let free = "SELECT id - 1 FROM users AS taken WHERE id <= ?1
+                AND NOT EXISTS (SELECT 1 FROM users WHERE id = taken.id - 1)
+                ORDER BY id DESC LIMIT 1";
+    let most = column::number(MAX_SAFE_INTEGER);
+    let next: i64 = connection.prepare_cached(next)?.query_row([most], |row| row.get(0))?;
+    let sql = format!("SELECT iif({next} <= ?1, {next}, ({free}))");
+    connection.query_row(&sql, [most], |row| column::id(row, 0))
+}
+
+/// False if the id or the address is taken.
+pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO users (id, first_name, last_name, email, email_canonical, password,
+                                  num_checkins, last_checkin, last_seen_at,
+                                  base_checkins, base_last_checkin)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?7, ?8) ON CONFLICT DO NOTHING";
+    let inserted = connection.prepare_cached(sql)?.execute(params![
+        column::number(user.id.get()),
+        user.first_name,
+        user.last_name,
+        user.email.as_str(),
+        user.email.canonical(),
+        user.password.as_str(),
+        column::number(user.num_checkins),
+        user.last_checkin.map(column::number),
+        user.last_seen_at.map(|id| column::number(id.get())),
+    ])?;
+    Ok(inserted == 1)
+}
+
+pub(super) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option<User>> {
+    one(connection, "id = ?1", [id])
+}
+
+fn one(
+    connection: &Connection,
+    condition: &str,
+    params: impl Params,
+) -> rusqlite::Result<Option<User>> {
+    let sql = format!("SELECT {COLUMNS} FROM users WHERE {condition}");
+    connection.prepare_cached(&sql)?.query_row(params, user).optional()
+}
+
+fn account(
+    connection: &Connection,
+    condition: &str,
+    params: impl Params,
+) -> rusqlite::Result<Option<Account>> {
+    let sql = format!(
+        "SELECT id, email, password, epoch FROM users
+         LEFT JOIN account_epochs ON user_id = id WHERE {condition}"
+    );
+    let account = |row: &Row<'_>| {
+        Ok(Account {
+            id: column::id(row, 0)?,
+            email: column::text(row, 1, |text| Email::known(&text))?,
+            // No password fits what is no text.
+            password: PasswordHash::stored(row.get::<_, String>(2).unwrap_or_default()),
+            epoch: row.get::<_, Option<i64>>(3)?.unwrap_or(0).unsigned_abs(),
+        })
+    };
+    connection.prepare_cached(&sql)?.query_row(params, account).optional()
+}
+
+/// A row of [`COLUMNS`].
+pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: column::id(row, 0)?,
+        first_name: row.get(1)?,
+        last_name: row.get(2)?,
+        email: column::text(row, 3, |text| Email::known(&text))?,
+        password: PasswordHash::stored(row.get::<_, String>(4)?),
+        num_checkins: column::whole(row, 5)?,
+        last_checkin: row.get::<_, Option<i64>>(6)?.and_then(|ms| u64::try_from(ms).ok()),
+        last_seen_at: column::optional_id(row, 7)?,
+    })
+}

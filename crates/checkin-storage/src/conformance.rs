@@ -1,0 +1,262 @@
+//! What every storage must do: one suite, which each implementation runs in full.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Admission, NewUser, Page, Position, Ranked, Storage};
+use checkin_domain::{
+    Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
+    OpeningHours, PasswordHash, Social, StarRating, User, UserId,
+};
+
+mod accounts;
+mod bulk;
+mod clock;
+mod consumer;
+mod directory;
+mod log;
+mod nearby;
+mod retries;
+mod search;
+mod swarm;
+mod weather;
+
+pub use {
+    accounts::*, bulk::*, clock::*, consumer::*, directory::*, log::*, nearby::*, retries::*,
+    search::*, swarm::*, weather::*,
+};
+
+/// An empty store under test.
+#[expect(missing_debug_implementations, reason = "a closure")]
+pub struct Subject {
+    pub storage: Arc<dyn Storage>,
+    /// Lets so much time go by: of the clock, or of the world.
+    pub advance: Box<dyn Fn(Duration) -> Passing>,
+}
+
+/// Time that goes by.
+type Passing = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Hands the names of all checks to the macro `$run`, after what else it needs.
+#[macro_export]
+macro_rules! conformance_checks {
+    ($run:ident: $($given:tt)*) => {
+        $run! {
+            $($given)*;
+            an_account_is_found_by_id_and_address
+            an_address_opens_one_account_however_many_want_it
+            parallel_registrations_get_ids_of_their_own
+            a_password_changes_only_from_the_expected_one
+            accounts_are_listed_in_pages
+            places_are_listed_in_pages
+            entries_come_back_in_order_and_in_pages
+            a_reader_follows_the_log
+            ids_grow_whoever_appends
+            of_identical_checkins_that_arrive_together_one_is_stored
+            only_the_same_user_place_and_rating_is_a_duplicate
+            a_window_of_zero_refuses_nothing
+            a_window_ends
+            a_shorter_window_looks_less_far_back
+            a_retry_is_answered_as_the_first_time
+            a_retry_with_another_checkin_is_refused
+            a_key_belongs_to_one_user
+            a_refused_duplicate_is_not_remembered
+            retries_that_arrive_together_store_one
+            a_store_is_empty_until_something_is_loaded
+            what_is_loaded_is_found
+            loading_twice_changes_nothing
+            an_address_in_use_is_answered_with_its_owner
+            of_two_in_one_batch_the_first_is_stored
+            new_accounts_come_after_the_loaded_ones
+            checkins_of_unknowns_are_refused
+            what_comes_late_is_stored_with_its_time
+            while_ids_are_ahead_check_ins_have_the_time_of_their_append
+            while_ids_are_ahead_figures_go_by_the_times
+            while_ids_are_ahead_the_rules_are_the_same
+            a_sound_store_is_diagnosed_as_such
+            a_venue_is_the_place_that_was_remembered_last
+            a_venue_gets_one_place_however_many_want_it
+            a_new_place_takes_nobodys_id
+            a_visit_is_known_by_its_id_at_swarm
+            a_visit_is_known_by_what_was_loaded_without_its_id
+            figures_are_the_sums_over_the_log
+            a_large_batch_of_one_place_is_counted
+            a_batch_that_comes_again_changes_nothing
+            a_partition_has_one_owner_at_a_time
+            owners_know_how_many_they_are
+            however_many_complete_each_counts_once
+            what_cannot_be_counted_waits_as_a_dead_letter
+            what_comes_late_is_counted_and_is_not_the_last
+            figures_from_before_the_log_stay
+            histories_are_read_in_pages
+            too_long_a_backlog_refuses_more
+            a_full_log_takes_more_only_when_some_is_counted
+            users_are_listed_by_their_figures
+            equals_are_listed_once_each
+            a_page_begins_behind_a_record_that_moved_or_went
+            users_are_listed_at_their_place
+            places_are_listed_by_their_figures
+            places_are_listed_by_category
+            details_come_in_order_and_with_gaps
+            places_near_a_point_are_found_by_distance
+            places_are_near_across_the_antimeridian_and_the_poles
+            nearness_is_that_of_the_coordinates_anywhere
+            places_are_found_by_the_words_of_their_names
+            a_name_in_any_script_is_found_by_typing_it
+            found_places_come_in_pages
+            a_search_takes_nothing_for_syntax
+            weather_is_kept_for_its_life
+        }
+    };
+}
+pub use conformance_checks as checks;
+
+/// Turns each check into a test of what `$subject` makes: the thing that keeps the store alive, and
+/// the subject.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($subject:expr; $($check:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $check() {
+                let (_alive, subject) = $subject.await;
+                $crate::conformance::$check(subject).await;
+            }
+        )*
+    };
+}
+pub use conformance_tests as tests;
+
+fn user_id(id: u64) -> UserId {
+    UserId::try_from(id).unwrap()
+}
+
+fn location_id(id: u64) -> LocationId {
+    LocationId::try_from(id).unwrap()
+}
+
+fn password(number: u8) -> PasswordHash {
+    PasswordHash::parse(format!("$2b$05${}{number:03}", "a".repeat(50))).unwrap()
+}
+
+pub fn new_user(email: &str) -> NewUser {
+    NewUser {
+        first_name: "Zoë".to_owned(),
+        last_name: String::new(),
+        email: email.parse().unwrap(),
+        password: password(1),
+    }
+}
+
+pub fn user(id: u64, email: &str) -> User {
+    User {
+        id: user_id(id),
+        first_name: "Al".to_owned(),
+        last_name: "Appelhof".to_owned(),
+        email: email.parse().unwrap(),
+        password: password(1),
+        num_checkins: 3,
+        last_checkin: Some(1_609_602_085_397),
+        last_seen_at: Some(location_id(2)),
+    }
+}
+
+pub fn location(id: u64) -> Location {
+    Location {
+        id: location_id(id),
+        name: "Quillback Coffee".to_owned(),
+        category: Category::Cafe,
+        coordinates: Coordinates::new(-122.2711, 37.8044).unwrap(),
+        num_checkins: 2,
+        num_stars: 9,
+    }
+}
+
+/// Another place, at longitude and latitude.
+fn place(id: u64, name: &str, longitude: f64, latitude: f64) -> Location {
+    let coordinates = Coordinates::new(longitude, latitude).unwrap();
+    Location { name: name.to_owned(), coordinates, ..location(id) }
+}
+
+pub fn details(id: u64) -> LocationDetails {
+    let hours = |hours: &str| Some(hours.parse().unwrap());
+    let days =
+        [hours("8-19"), hours("8-19"), None, hours("22-2"), hours("9-24"), None, hours("closed")];
+    LocationDetails {
+        id: location_id(id),
+        description: "Coffee, and what is left of the cake.".to_owned(),
+        website: Some("https://quillback.example".parse().unwrap()),
+        phone: Some("510-555-0100".to_owned()),
+        socials: vec![Social { network: "mastodon".to_owned(), handle: "@quillback".to_owned() }],
+        hours: OpeningHours::known(days).unwrap(),
+    }
+}
+
+pub fn new_checkin(user: u64, location: u64, stars: u64) -> NewCheckin {
+    NewCheckin {
+        user: user_id(user),
+        location: location_id(location),
+        stars: StarRating::try_from(stars).unwrap(),
+    }
+}
+
+/// Takes everything but identical check-ins within this time.
+pub const fn window(duplicate_window: Duration) -> Admission {
+    Admission { duplicate_window, ..Admission::ALL }
+}
+
+pub fn checkin(id: &str, user: u64, location: u64) -> Checkin {
+    new_checkin(user, location, 4).with_id(id.parse().unwrap())
+}
+
+pub const fn first(limit: usize) -> Page {
+    Page { after: None, limit }
+}
+
+/// A whole list, read in pages of so many, as rank and id of each record.
+pub async fn listed<T: Record>(
+    limit: usize,
+    page: impl AsyncFn(Page) -> crate::Result<Vec<Ranked<T>>>,
+) -> Vec<(u64, u64)> {
+    let (mut after, mut list) = (None, Vec::new());
+    loop {
+        let records = page(Page { after, limit }).await.unwrap();
+        let positions = records.iter().map(|record| (record.rank, record.item.id()));
+        list.extend(positions);
+        if records.len() < limit {
+            return list;
+        }
+        after = list.last().map(|&(rank, id)| Position { rank, id });
+    }
+}
+
+pub trait Record {
+    fn id(&self) -> u64;
+}
+
+impl Record for User {
+    fn id(&self) -> u64 {
+        self.id.get()
+    }
+}
+
+impl Record for Location {
+    fn id(&self) -> u64 {
+        self.id.get()
+    }
+}
+
+/// Runs `count` copies at a time, on several threads.
+async fn together<T, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let tasks: Vec<_> = (0..count).map(|number| tokio::spawn(make(number))).collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}

@@ -1,0 +1,126 @@
+//! Accounts.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::*;
+use crate::Registered;
+
+async fn opened(storage: &dyn Storage, email: &str) -> User {
+    match storage.register(new_user(email)).await.unwrap() {
+        Registered::Opened(user) => user,
+        Registered::EmailTaken => panic!("{email} is taken"),
+    }
+}
+
+pub async fn an_account_is_found_by_id_and_address(subject: Subject) {
+    let storage = &*subject.storage;
+    let user = opened(storage, "Zoë@Example.com").await;
+    assert_eq!((user.first_name.as_str(), user.last_name.as_str()), ("Zoë", ""));
+    assert_eq!(user.email.as_str(), "Zoë@Example.com");
+    assert_eq!((user.num_checkins, user.last_checkin, user.last_seen_at), (0, None, None));
+    assert_eq!(storage.user(user.id).await.unwrap().as_ref(), Some(&user));
+    for email in ["Zoë@Example.com", "zoË@EXAMPLE.COM"] {
+        let found = storage.user_by_email(&email.parse().unwrap()).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&user), "{email}");
+    }
+    let name = storage.name(user.id).await.unwrap().unwrap();
+    assert_eq!((&*name.first, &*name.last, &*name.full()), ("Zoë", "", "Zoë"));
+    let email = "zoe@example.com".parse().unwrap();
+    assert_eq!(storage.user_by_email(&email).await.unwrap(), None);
+    assert_eq!(storage.user(user_id(user.id.get() + 1)).await.unwrap(), None);
+}
+
+pub async fn an_address_opens_one_account_however_many_want_it(subject: Subject) {
+    let answers = together(32, |number| {
+        let storage = Arc::clone(&subject.storage);
+        let email = if number % 2 == 0 { "al@example.com" } else { "AL@example.COM" };
+        async move { storage.register(new_user(email)).await.unwrap() }
+    })
+    .await;
+    let opened = answers.iter().filter(|answer| matches!(answer, Registered::Opened(_)));
+    assert_eq!(opened.count(), 1);
+    assert_eq!(subject.storage.users_after(None, 100).await.unwrap().len(), 1);
+    let again = subject.storage.register(new_user("Al@example.com")).await.unwrap();
+    assert_eq!(again, Registered::EmailTaken);
+}
+
+pub async fn parallel_registrations_get_ids_of_their_own(subject: Subject) {
+    let ids = together(32, |number| {
+        let storage = Arc::clone(&subject.storage);
+        async move { opened(&*storage, &format!("user{number}@example.com")).await.id }
+    })
+    .await;
+    assert_eq!(ids.iter().copied().collect::<HashSet<_>>().len(), 32);
+    for (number, id) in ids.into_iter().enumerate() {
+        let user = subject.storage.user(id).await.unwrap().unwrap();
+        assert_eq!(user.email.as_str(), format!("user{number}@example.com"));
+    }
+    // Another program takes the last id of all.
+    let most = checkin_domain::MAX_SAFE_INTEGER;
+    subject.storage.load_users(&[user(most, "last@example.com")]).await.unwrap();
+    let ids = together(4, |number| {
+        let storage = Arc::clone(&subject.storage);
+        async move { opened(&*storage, &format!("late{number}@example.com")).await.id.get() }
+    })
+    .await;
+    assert_eq!(ids.into_iter().collect::<HashSet<_>>(), (most - 4..most).collect());
+}
+
+pub async fn a_password_changes_only_from_the_expected_one(subject: Subject) {
+    let storage = &*subject.storage;
+    let user = opened(storage, "al@example.com").await;
+    let id = user.id;
+    let change = async |expected: Option<u8>, new| {
+        let expected = expected.map(password);
+        storage.change_password(id, expected.as_ref(), &password(new)).await.unwrap()
+    };
+    let account = async || {
+        let account = storage.account_by_email(&user.email).await.unwrap().unwrap();
+        let user = storage.user(id).await.unwrap().unwrap();
+        assert_eq!((&user.email, &user.password), (&account.email, &account.password));
+        assert_eq!(storage.account(id).await.unwrap().as_ref(), Some(&account));
+        assert_eq!(storage.epoch(id).await.unwrap(), account.epoch);
+        (account.password, account.epoch)
+    };
+    assert_eq!(account().await, (password(1), 0));
+    assert_eq!(change(Some(2), 3).await, None);
+    assert_eq!(account().await, (password(1), 0));
+    assert_eq!(change(Some(1), 2).await, Some(1));
+    assert_eq!(change(Some(1), 3).await, None);
+    assert_eq!(account().await, (password(2), 1));
+    assert_eq!(change(None, 3).await, Some(2));
+    assert_eq!(account().await, (password(3), 2));
+    // Another hash of the same password is no change.
+    let renew = async |expected, new| {
+        storage.renew_password(id, &password(expected), &password(new)).await.unwrap()
+    };
+    assert!(!renew(2, 4).await);
+    assert!(renew(3, 4).await);
+    assert_eq!(account().await, (password(4), 2));
+
+    let nobody = user_id(id.get() + 1);
+    for expected in [None, Some(&password(1))] {
+        let changed = storage.change_password(nobody, expected, &password(2)).await.unwrap();
+        assert_eq!(changed, None);
+    }
+    assert_eq!(storage.epoch(nobody).await.unwrap(), 0);
+    assert_eq!(storage.user(nobody).await.unwrap(), None);
+    assert_eq!(storage.account(nobody).await.unwrap(), None);
+    assert_eq!(storage.name(nobody).await.unwrap(), None);
+    let email = "nobody@example.com".parse().unwrap();
+    assert_eq!(storage.account_by_email(&email).await.unwrap(), None);
+}
+
+pub async fn accounts_are_listed_in_pages(subject: Subject) {
+    let storage = &*subject.storage;
+    let users: Vec<User> =
+        [2, 9, 10, 77, 100].map(|id| user(id, &format!("u{id}@example.com"))).into();
+    storage.load_users(&users).await.unwrap();
+    assert_eq!(storage.users_after(None, 100).await.unwrap(), users);
+    assert_eq!(storage.users_after(None, 2).await.unwrap(), users[..2]);
+    assert_eq!(storage.users_after(Some(users[1].id), 2).await.unwrap(), users[2..4]);
+    assert_eq!(storage.users_after(Some(user_id(11)), 100).await.unwrap(), users[3..]);
+    assert_eq!(storage.users_after(Some(user_id(100)), 100).await.unwrap(), []);
+    assert_eq!(storage.users_after(None, 0).await.unwrap(), []);
+}

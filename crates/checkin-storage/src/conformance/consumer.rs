@@ -1,0 +1,378 @@
+//! From the log to the figures: once each, whatever happens.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    Accepted, Audit, Batch, Completed, DeadLetterId, HistoryPosition, Loaded, Replay, Turn,
+};
+use checkin_domain::{Checkin, CheckinId};
+
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Users and places with the ids from 1 on, without figures.
+async fn people_and_places(storage: &dyn Storage, users: u64, locations: u64) {
+    let nobody = |id| User {
+        num_checkins: 0,
+        last_checkin: None,
+        last_seen_at: None,
+        ..user(id, &format!("u{id}@example.com"))
+    };
+    let users: Vec<User> = (1..=users).map(nobody).collect();
+    storage.load_users(&users).await.unwrap();
+    let nowhere = |id| Location { num_checkins: 0, num_stars: 0, ..location(id) };
+    let locations: Vec<Location> = (1..=locations).map(nowhere).collect();
+    storage.load_locations(&locations).await.unwrap();
+}
+
+async fn append(storage: &dyn Storage, user: u64, location: u64, stars: u64) -> Checkin {
+    let checkin = new_checkin(user, location, stars);
+    match storage.append(checkin, None, Admission::ALL).await.unwrap() {
+        Accepted::Stored(id) => checkin.with_id(id),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Completes everything that waits, in batches of seven.
+async fn drain(storage: &dyn Storage) -> Completed {
+    let mut sum = Completed::default();
+    for partition in 0..storage.partitions() {
+        loop {
+            let batch = storage.claim(partition, "drain", LEASE, 7).await.unwrap().unwrap();
+            if batch.entries.is_empty() {
+                break;
+            }
+            let completed = storage.complete(&batch).await.unwrap();
+            assert!(!completed.overtaken);
+            sum.applied += completed.applied;
+            sum.dead += completed.dead;
+        }
+        storage.release(partition, "drain").await.unwrap();
+    }
+    sum
+}
+
+/// The next batch of whichever partition has one.
+async fn next(storage: &dyn Storage, owner: &str, limit: usize) -> Batch {
+    for partition in 0..storage.partitions() {
+        if let Some(batch) = storage.claim(partition, owner, LEASE, limit).await.unwrap()
+            && !batch.entries.is_empty()
+        {
+            return batch;
+        }
+    }
+    panic!("nothing waits");
+}
+
+async fn checkins_of(storage: &dyn Storage, user: u64) -> u64 {
+    storage.user(user_id(user)).await.unwrap().unwrap().num_checkins
+}
+
+fn sound(audit: &Audit) {
+    assert_eq!((audit.different, audit.differences.as_slice()), (0, &[][..]), "{audit:?}");
+}
+
+pub async fn figures_are_the_sums_over_the_log(subject: Subject) {
+    let storage = &*subject.storage;
+    people_and_places(storage, 20, 5).await;
+    let mut checkins = Vec::new();
+    for number in 0..100 {
+        checkins.push(append(storage, number % 20 + 1, number % 7 % 5 + 1, number % 6).await);
+    }
+    assert_eq!(storage.backlog().await.unwrap(), 100);
+    assert_eq!(drain(storage).await, Completed { applied: 100, dead: 0, overtaken: false });
+    assert_eq!(storage.backlog().await.unwrap(), 0);
+
+    for id in 1..=20 {
+        let of_user = || checkins.iter().filter(|checkin| checkin.user == user_id(id));
+        let last = of_user().max_by_key(|checkin| checkin.id).unwrap();
+        let user = storage.user(user_id(id)).await.unwrap().unwrap();
+        assert_eq!(user.num_checkins, of_user().count() as u64);
+        assert_eq!(user.last_checkin, Some(last.id.ms));
+        assert_eq!(user.last_seen_at, Some(last.location));
+    }
+    for id in 1..=5 {
+        let stars = checkins.iter().filter(|checkin| checkin.location == location_id(id));
+        let stars: Vec<u64> = stars.map(|checkin| checkin.stars.get().into()).collect();
+        let location = storage.location(location_id(id)).await.unwrap().unwrap();
+        assert_eq!(location.num_checkins, stars.len() as u64);
+        assert_eq!(location.num_stars, stars.iter().sum::<u64>());
+        let count = |rating| stars.iter().filter(|stars| **stars == rating).count() as u64;
+        let ratings: Vec<u64> = (0..=5).map(count).collect();
+        assert_eq!(storage.ratings(location_id(id)).await.unwrap().as_slice(), ratings);
+    }
+    let audit = storage.audit().await.unwrap();
+    sound(&audit);
+    assert_eq!((audit.entries, audit.counted, audit.waiting), (100, 100, 0));
+    assert_eq!(audit.compared, 25);
+}
+
+/// More of one place and of one user than a script hands on at a time.
+pub async fn a_large_batch_of_one_place_is_counted(subject: Subject) {
+    const COUNT: u64 = 2500;
+    let storage = &*subject.storage;
+    people_and_places(storage, 2, 2).await;
+    let visit = |number| checkin(&format!("{}-{number}", 1000 + number), 1 + number % 2, 1);
+    let mut entries: Vec<Checkin> = (0..COUNT).map(visit).collect();
+    // They leave the first place, and one of them comes back.
+    entries.extend([checkin("5000-0", 1, 2), checkin("5000-1", 2, 2), checkin("6000-0", 1, 1)]);
+    storage.load_checkins(&entries).await.unwrap();
+    for partition in 0..storage.partitions() {
+        let batch = storage.claim(partition, "one", LEASE, 10_000).await.unwrap().unwrap();
+        storage.complete(&batch).await.unwrap();
+    }
+    let place = storage.location(location_id(1)).await.unwrap().unwrap();
+    assert_eq!((place.num_checkins, place.num_stars), (COUNT + 1, (COUNT + 1) * 4));
+    assert_eq!(checkins_of(storage, 1).await, COUNT / 2 + 2);
+    let all = Page { after: None, limit: 9 };
+    let at = async |location| {
+        let users = storage.users_at(location_id(location), all).await.unwrap();
+        users.iter().map(|user| (user.item.id, user.rank)).collect::<Vec<_>>()
+    };
+    assert_eq!(at(1).await, [(user_id(1), 6000)]);
+    assert_eq!(at(2).await, [(user_id(2), 5000)]);
+    sound(&storage.audit().await.unwrap());
+}
+
+pub async fn a_batch_that_comes_again_changes_nothing(subject: Subject) {
+    let storage = &*subject.storage;
+    people_and_places(storage, 1, 2).await;
+    for number in 0..20 {
+        append(storage, 1, number % 2 + 1, 3).await;
+    }
+    let batch = next(storage, "one", 10).await;
+    assert_eq!(batch.entries.len(), 10);
+    // As far as somebody got before their end.
+    let part = Batch { entries: batch.entries[..5].to_vec(), ..batch.clone() };
+    assert_eq!(storage.complete(&part).await.unwrap().applied, 5);
+    for late in [&batch, &part, &batch] {
+        assert!(storage.complete(late).await.unwrap().overtaken);
+    }
+    drain_after(storage, "one").await;
+    assert_eq!(checkins_of(storage, 1).await, 20);
+    sound(&storage.audit().await.unwrap());
+    assert!(storage.complete(&batch).await.unwrap().overtaken);
+    assert_eq!(checkins_of(storage, 1).await, 20);
+    sound(&storage.audit().await.unwrap());
+}
+
+/// Lets go of what an owner has, and completes the rest.
+async fn drain_after(storage: &dyn Storage, owner: &str) {
+    for partition in 0..storage.partitions() {
+        storage.release(partition, owner).await.unwrap();
+    }
+    drain(storage).await;
+}
+
+pub async fn a_partition_has_one_owner_at_a_time(subject: Subject) {
+    const SHORT: Duration = Duration::from_millis(300);
+    let storage = &*subject.storage;
+    let claim =
+        async |owner: &str, lease| storage.claim(0, owner, lease, 1).await.unwrap().is_some();
+    assert!(claim("one", SHORT).await);
+    assert!(claim("one", SHORT).await);
+    assert!(!claim("two", SHORT).await);
+    storage.release(0, "two").await.unwrap();
+    assert!(!claim("two", SHORT).await);
+    (subject.advance)(SHORT + Duration::from_millis(1)).await;
+    assert!(claim("two", LEASE).await);
+    assert!(!claim("one", SHORT).await);
+    storage.release(0, "two").await.unwrap();
+    assert!(claim("one", SHORT).await);
+}
+
+pub async fn owners_know_how_many_they_are(subject: Subject) {
+    let storage = &*subject.storage;
+    let join = async |owner: &str| {
+        let Turn { position, of } = storage.join(owner, LEASE).await.unwrap();
+        (position, of)
+    };
+    assert_eq!(join("b").await, (0, 1));
+    assert_eq!(join("a").await, (0, 2));
+    assert_eq!(join("b").await, (1, 2));
+    storage.leave("a").await.unwrap();
+    assert_eq!(join("b").await, (0, 1));
+}
+
+pub async fn however_many_complete_each_counts_once(subject: Subject) {
+    let storage = &*subject.storage;
+    people_and_places(storage, 30, 4).await;
+    let mut counts = HashMap::<u64, u64>::new();
+    for number in 0..300 {
+        let user = number * number % 30 + 1;
+        append(storage, user, number % 4 + 1, number % 6).await;
+        *counts.entry(user).or_default() += 1;
+    }
+    // Leases that are over at once: everybody reads and completes the same.
+    together(6, |number| {
+        let storage = Arc::clone(&subject.storage);
+        async move {
+            let owner = format!("owner {number}");
+            while storage.backlog().await.unwrap() > 0 {
+                for partition in 0..storage.partitions() {
+                    let lease = Duration::from_millis(1);
+                    if let Some(batch) = storage.claim(partition, &owner, lease, 20).await.unwrap()
+                    {
+                        storage.complete(&batch).await.unwrap();
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    for (user, count) in counts {
+        assert_eq!(checkins_of(storage, user).await, count);
+    }
+    let audit = storage.audit().await.unwrap();
+    sound(&audit);
+    assert_eq!(audit.counted, 300);
+}
+
+pub async fn what_cannot_be_counted_waits_as_a_dead_letter(subject: Subject) {
+    let storage = &*subject.storage;
+    people_and_places(storage, 2, 1).await;
+    append(storage, 1, 1, 5).await;
+    let no_place = append(storage, 1, 9, 5).await;
+    let no_user = append(storage, 8, 1, 4).await;
+    append(storage, 2, 1, 5).await;
+    assert_eq!(drain(storage).await, Completed { applied: 2, dead: 2, overtaken: false });
+    let audit = storage.audit().await.unwrap();
+    sound(&audit);
+    assert_eq!((audit.counted, audit.dead, audit.waiting), (2, 2, 0));
+
+    let mut letters = storage.dead_letters(None, 10).await.unwrap();
+    let first = storage.dead_letters(None, 1).await.unwrap();
+    let second = storage.dead_letters(Some(first[0].id), 1).await.unwrap();
+    assert_eq!([first, second].concat(), letters);
+    letters.sort_by_key(|letter| letter.id.entry);
+    let mut wanted =
+        [(no_place.id, "there is no such location"), (no_user.id, "there is no such user")];
+    wanted.sort();
+    let found: Vec<(CheckinId, &str)> =
+        letters.iter().map(|letter| (letter.id.entry, letter.reason.as_str())).collect();
+    assert_eq!(found, wanted);
+    let fields: serde_json::Value = serde_json::from_str(
+        &letters.iter().find(|letter| letter.id.entry == no_user.id).unwrap().fields,
+    )
+    .unwrap();
+    assert_eq!(fields, serde_json::json!({"userId": "8", "locationId": "1", "starRating": "4"}));
+
+    let letter = |entry| letters.iter().find(|letter| letter.id.entry == entry).unwrap().id;
+    let unknown = DeadLetterId { partition: 0, entry: "7-7".parse().unwrap() };
+    assert_eq!(storage.replay(unknown).await.unwrap(), Replay::Unknown);
+    let still = Replay::StillDead("there is no such user".to_owned());
+    assert_eq!(storage.replay(letter(no_user.id)).await.unwrap(), still);
+    let eighth = User { num_checkins: 0, last_checkin: None, ..user(8, "eight@example.com") };
+    storage.load_users(&[eighth]).await.unwrap();
+    assert_eq!(storage.replay(letter(no_user.id)).await.unwrap(), Replay::Applied);
+    assert_eq!(storage.replay(letter(no_user.id)).await.unwrap(), Replay::Unknown);
+    assert_eq!(checkins_of(storage, 8).await, 1);
+    assert_eq!(storage.location(location_id(1)).await.unwrap().unwrap().num_checkins, 3);
+    assert_eq!(storage.dead_letters(None, 10).await.unwrap().len(), 1);
+    let audit = storage.audit().await.unwrap();
+    sound(&audit);
+    assert_eq!((audit.counted, audit.dead), (3, 1));
+}
+
+pub async fn what_comes_late_is_counted_and_is_not_the_last(subject: Subject) {
+    let storage = &*subject.storage;
+    people_and_places(storage, 1, 3).await;
+    let now = append(storage, 1, 2, 5).await;
+    drain(storage).await;
+    let early = checkin("1000-0", 1, 3);
+    assert_eq!(storage.load_checkins(&[early]).await.unwrap(), [Loaded::Stored]);
+    drain(storage).await;
+    assert_eq!(storage.load_checkins(&[early]).await.unwrap(), [Loaded::Unchanged]);
+    let user = storage.user(user_id(1)).await.unwrap().unwrap();
+    assert_eq!((user.num_checkins, user.last_seen_at), (2, Some(location_id(2))));
+    assert_eq!(user.last_checkin, Some(now.time_ms));
+    let history = storage.of_user(user_id(1), None, 10).await.unwrap();
+    let times: Vec<u64> = history.iter().map(|checkin| checkin.time_ms).collect();
+    assert_eq!(times, [now.time_ms, 1000]);
+    sound(&storage.audit().await.unwrap());
+}
+
+pub async fn figures_from_before_the_log_stay(subject: Subject) {
+    let storage = &*subject.storage;
+    let before = user(1, "one@example.com");
+    storage.load_users(std::slice::from_ref(&before)).await.unwrap();
+    storage.load_locations(&[location(1)]).await.unwrap();
+    sound(&storage.audit().await.unwrap());
+    let checkin = append(storage, 1, 1, 1).await;
+    drain(storage).await;
+    assert_eq!(checkins_of(storage, 1).await, before.num_checkins + 1);
+    let place = storage.location(location_id(1)).await.unwrap().unwrap();
+    assert_eq!((place.num_checkins, place.num_stars, place.average_stars()), (3, 10, 3.3));
+    assert_eq!(storage.of_user(user_id(1), None, 9).await.unwrap(), [checkin]);
+    sound(&storage.audit().await.unwrap());
+}
+
+pub async fn histories_are_read_in_pages(subject: Subject) {
+    let storage = &*subject.storage;
+    people_and_places(storage, 3, 2).await;
+    let mut entries = Vec::new();
+    for number in 0..25_u64 {
+        // Several of one millisecond.
+        let id = format!("{}-{}", 1000 + number / 10, number % 10 * 7);
+        entries.push(checkin(&id, number % 3 + 1, number % 2 + 1));
+    }
+    storage.load_checkins(&entries).await.unwrap();
+    assert_eq!(storage.of_location(location_id(1), None, 5).await.unwrap(), []);
+    drain(storage).await;
+    for limit in [1, 2, 3, 50] {
+        let (mut read, mut after) = (Vec::new(), None);
+        loop {
+            let page = storage.of_location(location_id(1), after, limit).await.unwrap();
+            let Some(last) = page.last() else {
+                break;
+            };
+            assert!(page.len() <= limit);
+            after = Some(HistoryPosition::from(last));
+            read.extend(page);
+        }
+        let wanted = entries.iter().rev().filter(|checkin| checkin.location == location_id(1));
+        assert_eq!(read, wanted.copied().collect::<Vec<_>>(), "{limit}");
+    }
+    let of_user = storage.of_user(user_id(2), None, 50).await.unwrap();
+    let wanted = entries.iter().rev().filter(|checkin| checkin.user == user_id(2));
+    assert_eq!(of_user, wanted.copied().collect::<Vec<_>>());
+    assert_eq!(storage.of_user(user_id(9), None, 50).await.unwrap(), []);
+}
+
+pub async fn too_long_a_backlog_refuses_more(subject: Subject) {
+    let storage = &*subject.storage;
+    people_and_places(storage, 1, 1).await;
+    let few = Admission { max_backlog: 3, ..Admission::ALL };
+    let append =
+        async |key: Option<&str>| storage.append(new_checkin(1, 1, 2), key, few).await.unwrap();
+    let first = append(Some("key")).await;
+    let Accepted::Stored(id) = first else { panic!("{first:?}") };
+    append(None).await;
+    assert!(matches!(append(None).await, Accepted::Stored(_)));
+    assert_eq!(append(None).await, Accepted::Behind);
+    assert_eq!(append(Some("other")).await, Accepted::Behind);
+    assert_eq!(append(Some("key")).await, Accepted::Replayed(id));
+    drain(storage).await;
+    assert!(matches!(append(Some("other")).await, Accepted::Stored(_)));
+}
+
+pub async fn a_full_log_takes_more_only_when_some_is_counted(subject: Subject) {
+    let storage = &*subject.storage;
+    people_and_places(storage, 1, 1).await;
+    let short = Admission { max_length: 4, ..Admission::ALL };
+    let append = async || storage.append(new_checkin(1, 1, 2), None, short).await.unwrap();
+    for round in 1..=3 {
+        for _ in 0..4 {
+            assert!(matches!(append().await, Accepted::Stored(_)), "{round}");
+        }
+        assert_eq!(append().await, Accepted::Behind);
+        assert_eq!(storage.backlog().await.unwrap(), 4);
+        drain(storage).await;
+        assert_eq!(checkins_of(storage, 1).await, 4 * round);
+        sound(&storage.audit().await.unwrap());
+    }
+    // What left the log is in the histories.
+    assert_eq!(storage.of_user(user_id(1), None, 50).await.unwrap().len(), 12);
+}

@@ -1,0 +1,128 @@
+//! Places near a point.
+
+use super::*;
+use crate::Nearby;
+
+fn near(longitude: f64, latitude: f64, radius_m: f64) -> Nearby {
+    let center = Coordinates::new(longitude, latitude).unwrap();
+    Nearby { center, radius_m, category: None, min_stars: None }
+}
+
+async fn ids(storage: &dyn Storage, near: Nearby) -> Vec<u64> {
+    let all = storage.nearby(near, first(1000)).await.unwrap();
+    let list: Vec<_> = all.iter().map(|place| (place.rank, place.item.id.get())).collect();
+    for limit in [1, 3] {
+        assert_eq!(listed(limit, async |page| storage.nearby(near, page).await).await, list);
+    }
+    list.into_iter().map(|(_, id)| id).collect()
+}
+
+fn stars(number: u64) -> Option<StarRating> {
+    Some(StarRating::try_from(number).unwrap())
+}
+
+pub async fn places_near_a_point_are_found_by_distance(subject: Subject) {
+    let storage = &*subject.storage;
+    let rated = |place: Location, num_stars| Location { num_checkins: 20, num_stars, ..place };
+    let places = [
+        rated(place(1, "a", 10.0, 50.003), 100),
+        rated(place(2, "b", 10.0, 50.0011), 79),
+        Location { category: Category::Bar, ..rated(place(3, "c", 10.0, 50.002), 80) },
+        rated(place(4, "d", 10.0, 50.5), 80),
+        // At one point, and a hand's breadth apart: Redis alone would not tell them.
+        Location { num_checkins: 0, num_stars: 0, ..place(6, "e", 10.0, 49.999) },
+        rated(place(5, "f", 10.0, 49.999), 69),
+        rated(place(7, "g", 10.0, 49.998_999_9), 99),
+    ];
+    storage.load_locations(&places).await.unwrap();
+    let here = near(10.0, 50.0, 1000.0);
+    assert_eq!(ids(storage, here).await, [5, 6, 7, 2, 3, 1]);
+    let page = storage.nearby(here, first(1)).await.unwrap();
+    assert_eq!((page[0].rank / 1000, &page[0].item), (111, &places[5]));
+
+    for (category, min_stars, expected) in [
+        (Some(Category::Cafe), None, &[5, 6, 7, 2, 1][..]),
+        (Some(Category::Bar), None, &[3]),
+        (Some(Category::Gym), None, &[]),
+        (None, stars(0), &[5, 6, 7, 2, 3, 1]),
+        // An average of 3.95 is shown as 4.0.
+        (None, stars(4), &[7, 2, 3, 1]),
+        (None, stars(5), &[7, 1]),
+        (Some(Category::Bar), stars(4), &[3]),
+    ] {
+        assert_eq!(ids(storage, Nearby { category, min_stars, ..here }).await, expected);
+    }
+    for (radius_m, expected) in [
+        (-1.0, &[][..]),
+        (0.0, &[]),
+        (111.0, &[]),
+        (200.0, &[5, 6, 7, 2]),
+        (60_000.0, &[5, 6, 7, 2, 3, 1, 4]),
+        (f64::MAX, &[5, 6, 7, 2, 3, 1, 4]),
+    ] {
+        assert_eq!(ids(storage, Nearby { radius_m, ..here }).await, expected, "{radius_m}");
+    }
+    assert_eq!(ids(storage, near(10.0, 50.002, 0.0)).await, [3]);
+}
+
+pub async fn places_are_near_across_the_antimeridian_and_the_poles(subject: Subject) {
+    let storage = &*subject.storage;
+    let places = [
+        place(1, "a", 179.999, 10.0),
+        place(2, "b", -179.998, 10.0),
+        place(3, "c", 180.0, 10.0),
+        place(4, "d", -180.0, 10.001),
+        place(5, "e", 0.0, 90.0),
+        place(6, "f", 100.0, 89.9),
+        place(7, "g", -80.0, 89.8),
+        place(8, "h", 0.0, 85.0),
+        place(9, "i", 0.0, -90.0),
+    ];
+    storage.load_locations(&places).await.unwrap();
+    for longitude in [180.0, -180.0] {
+        assert_eq!(ids(storage, near(longitude, 10.0, 1000.0)).await, [3, 1, 4, 2]);
+        assert_eq!(ids(storage, near(longitude, 10.0, 0.0)).await, [3]);
+    }
+    assert_eq!(ids(storage, near(179.9995, 10.0, 200.0)).await, [1, 3, 4]);
+    assert_eq!(ids(storage, near(-179.999, 10.0, 150.0)).await, [2, 3]);
+    assert_eq!(ids(storage, near(17.0, 90.0, 30_000.0)).await, [5, 6, 7]);
+    assert_eq!(ids(storage, near(100.0, 89.95, 20_000.0)).await, [6, 5]);
+    assert_eq!(ids(storage, near(0.0, 84.0, 560_000.0)).await, [8]);
+    assert_eq!(ids(storage, near(0.0, 84.0, 700_000.0)).await, [8, 7, 5, 6]);
+    let [far @ .., farthest] = &ids(storage, near(0.0, 90.0, f64::INFINITY)).await[..] else {
+        panic!("nothing")
+    };
+    assert_eq!((far.len(), *farthest), (8, 9));
+}
+
+pub async fn nearness_is_that_of_the_coordinates_anywhere(subject: Subject) {
+    let storage = &*subject.storage;
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    // xorshift: the same numbers each time.
+    let mut fraction = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut point = move || (fraction() * 360.0 - 180.0, fraction() * 180.0 - 90.0);
+    let places: Vec<Location> = (1..=400)
+        .map(|id| {
+            let (longitude, latitude) = point();
+            place(id, "a", longitude, latitude)
+        })
+        .collect();
+    storage.load_locations(&places).await.unwrap();
+    for number in 0..40 {
+        let (longitude, latitude) = point();
+        let near = near(longitude, latitude, 300_000.0 * f64::from(number * number / 8));
+        let distance = |place: &Location| near.center.distance_m(place.coordinates);
+        let mut expected: Vec<&Location> =
+            places.iter().filter(|place| distance(place) <= near.radius_m).collect();
+        expected.sort_by(|one, other| distance(one).total_cmp(&distance(other)));
+        let expected: Vec<u64> = expected.iter().map(|place| place.id.get()).collect();
+        let found = listed(50, async |page| storage.nearby(near, page).await).await;
+        let found: Vec<u64> = found.into_iter().map(|(_, id)| id).collect();
+        assert_eq!(found, expected, "{near:?}");
+    }
+}

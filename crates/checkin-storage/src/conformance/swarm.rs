@@ -1,0 +1,123 @@
+//! Histories of Swarm, whole and in parts.
+
+use super::*;
+use crate::{Loaded, VenuePlace};
+use checkin_domain::{CheckinId, Visit};
+
+const STORED: Loaded = Loaded::Stored;
+const THERE: Loaded = Loaded::Unchanged;
+
+fn venue(name: &str, id: u64) -> (String, Location) {
+    (name.to_owned(), place(id, name, 4.89, 52.37))
+}
+
+/// A visit of user 1 at this second, with Swarm's id if it has one.
+fn visit(swarm_id: &str, second: u64, location: u64, stars: u64) -> Visit {
+    // As an import makes the ids of check-ins that come without one.
+    let id = CheckinId { ms: second * 1000, seq: 10 * location + stars };
+    let checkin = new_checkin(1, location, stars).with_id(id);
+    Visit { checkin, swarm_id: Some(swarm_id.to_owned()).filter(|id| !id.is_empty()) }
+}
+
+async fn store(subject: Subject) -> Arc<dyn Storage> {
+    let storage = subject.storage;
+    storage.load_users(&[user(1, "one@example.com"), user(2, "two@example.com")]).await.unwrap();
+    storage.load_locations(&[location(1), location(2)]).await.unwrap();
+    storage
+}
+
+async fn log(storage: &dyn Storage) -> Vec<Checkin> {
+    storage.checkins_between(0..=u64::MAX, None, usize::MAX).await.unwrap()
+}
+
+pub async fn a_venue_is_the_place_that_was_remembered_last(subject: Subject) {
+    let storage = store(subject).await;
+    let venues = ["a".to_owned(), "b".to_owned()];
+    assert_eq!(storage.places_of(&venues).await.unwrap(), [None, None]);
+    assert_eq!(storage.places_of(&[]).await.unwrap(), []);
+    let remember = async |id| {
+        storage.remember_venues(&[("b".to_owned(), location_id(id))]).await.unwrap();
+    };
+    remember(1).await;
+    assert_eq!(storage.places_of(&venues).await.unwrap(), [None, Some(location_id(1))]);
+    remember(2).await;
+    assert_eq!(storage.places_of(&venues).await.unwrap(), [None, Some(location_id(2))]);
+    let made = storage.make_places(&[venue("b", 3)]).await.unwrap();
+    assert_eq!(made, [VenuePlace { id: location_id(2), made: false }]);
+}
+
+pub async fn a_venue_gets_one_place_however_many_want_it(subject: Subject) {
+    let storage = store(subject).await;
+    let made = together(4, |_| {
+        let storage = storage.clone();
+        async move { storage.make_places(&[venue("a", 3), venue("b", 4)]).await.unwrap() }
+    })
+    .await;
+    for venue in 0..2 {
+        assert!(made.iter().all(|places| places[venue].id == made[0][venue].id), "{made:?}");
+        assert_eq!(made.iter().filter(|places| places[venue].made).count(), 1, "{made:?}");
+    }
+    // No id is used up.
+    assert!(made[0].iter().all(|place| place.id.get() <= 4), "{made:?}");
+    let places = storage.locations_after(Some(location_id(2)), 10).await.unwrap();
+    let mut names: Vec<&str> = places.iter().map(|place| &*place.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["a", "b"]);
+}
+
+pub async fn a_new_place_takes_nobodys_id(subject: Subject) {
+    let storage = store(subject).await;
+    let make = async |name: &str, id: u64| {
+        storage.make_places(&[venue(name, id)]).await.unwrap().swap_remove(0).id.get()
+    };
+    assert_eq!(make("a", 1).await, 3);
+    assert_eq!(make("b", 40).await, 40);
+    assert_eq!(make("c", 41).await, 41);
+    // What an import leaves that ended before its place was written.
+    storage.remember_venues(&[("d".to_owned(), location_id(50))]).await.unwrap();
+    assert_eq!(make("d", 42).await, 50);
+    assert_eq!(storage.location(location_id(50)).await.unwrap().unwrap().name, "d");
+}
+
+pub async fn a_visit_is_known_by_its_id_at_swarm(subject: Subject) {
+    let storage = store(subject).await;
+    let load = async |visits: &[Visit]| storage.load_visits(visits).await.unwrap();
+    assert_eq!(load(&[]).await, []);
+    let first = visit("c2", 20, 1, 4);
+    assert_eq!(load(&[first.clone(), first]).await, [STORED, THERE]);
+    // An earlier one; and the known one with another rating, place and time.
+    assert_eq!(load(&[visit("c1", 10, 1, 4), visit("c2", 21, 2, 5)]).await, [STORED, THERE]);
+    // Two in one second are two; and so they are the next time.
+    let twins = [visit("c3", 10, 1, 4), visit("c4", 10, 1, 3), visit("c1", 10, 1, 3)];
+    assert_eq!(load(&twins).await, [STORED, STORED, THERE]);
+    assert_eq!(load(&twins).await, [THERE; 3]);
+    let others = Visit { checkin: checkin("10000-9", 2, 1), swarm_id: Some("c1".to_owned()) };
+    assert_eq!(load(&[others.clone(), others]).await, [STORED, THERE]);
+    let unknown = Visit { checkin: checkin("9-9", 1, 9), swarm_id: Some("c9".to_owned()) };
+    assert_eq!(load(&[unknown]).await, [Loaded::Dangling]);
+    assert_eq!(load(&[visit("c9", 30, 1, 1)]).await, [STORED]);
+    let mut times: Vec<u64> = log(&*storage).await.iter().map(|entry| entry.time_ms).collect();
+    times.sort_unstable();
+    assert_eq!(times, [10_000, 10_000, 10_001, 10_002, 20_000, 30_000]);
+}
+
+pub async fn a_visit_is_known_by_what_was_loaded_without_its_id(subject: Subject) {
+    let storage = store(subject).await;
+    let load = async |visits: &[Visit]| storage.load_visits(visits).await.unwrap();
+    // Under their own ids, and behind later ones; as a table has them, and as an old export.
+    let table = [visit("", 20, 1, 4).checkin, visit("", 10, 1, 4).checkin];
+    assert_eq!(storage.load_checkins(&table).await.unwrap(), [STORED; 2]);
+    assert_eq!(load(&[visit("", 30, 1, 4), visit("", 5, 1, 4)]).await, [STORED; 2]);
+    let all = |ids: [&str; 4], stars| {
+        let seconds = [20, 10, 30, 5];
+        let visits = ids.into_iter().zip(seconds);
+        visits.map(|(id, second)| visit(id, second, 1, stars)).collect::<Vec<_>>()
+    };
+    assert_eq!(load(&all([""; 4], 3)).await, [THERE; 4]);
+    assert_eq!(load(&all(["a", "b", "c", "d"], 2)).await, [THERE; 4]);
+    assert_eq!(load(&all(["a", "b", "c", "d"], 2)).await, [THERE; 4]);
+    assert_eq!(load(&all([""; 4], 4)).await, [THERE; 4]);
+    // Each of them is one visit.
+    assert_eq!(load(&[visit("e", 20, 1, 4)]).await, [STORED]);
+    assert_eq!(log(&*storage).await.len(), 5);
+}

@@ -1,0 +1,112 @@
+//! What both stores do alike to find the places near a point.
+
+use std::iter;
+
+use crate::directory::{Nearby, Page, Position, Ranked};
+use checkin_domain::{EARTH_RADIUS_M, Location};
+
+/// Where the search begins: in a town, a page of places lies within.
+const FIRST_CIRCLE_M: f64 = 250.0;
+
+/// How much wider each circle is than the one before: its area is about twice as large.
+const GROWTH: f64 = 1.5;
+
+/// From a point to the far side of the earth: no place is further away.
+pub const FAR_SIDE_M: f64 = std::f64::consts::PI * EARTH_RADIUS_M;
+
+impl Nearby {
+    /// Radii in metres within which to look, one after the other until a page is full. The last is
+    /// the whole circle.
+    pub fn circles(&self, page: Page) -> impl Iterator<Item = f64> + use<> {
+        let whole = self.radius_m.clamp(0.0, FAR_SIDE_M);
+        let behind = page.after.map_or(0.0, |after| metres(after.rank));
+        let wider = move |circle: &f64| (*circle < whole).then(|| (circle * GROWTH).min(whole));
+        let circles = iter::successors(Some(FIRST_CIRCLE_M.min(whole)), wider);
+        circles.skip_while(move |circle| *circle < behind)
+    }
+
+    /// The distance of a place in whole millimetres, if it is one of those that are looked for.
+    fn rank(&self, location: &Location) -> Option<u64> {
+        let rank = (self.center.distance_m(location.coordinates) * 1000.0) as u64;
+        let wanted = metres(rank) <= self.radius_m
+            && self.category.is_none_or(|category| location.category == category)
+            && self
+                .min_stars
+                .is_none_or(|least| location.average_stars() >= f64::from(least.get()));
+        wanted.then_some(rank)
+    }
+}
+
+/// The places that were found for a page so far.
+#[derive(Debug)]
+pub struct Found {
+    near: Nearby,
+    page: Page,
+    places: Vec<Ranked<Location>>,
+}
+
+impl Found {
+    pub fn new(near: Nearby, page: Page) -> Self {
+        Self { near, page, places: Vec::new() }
+    }
+
+    /// Adds a place, if it is one of those that are looked for and is behind the page's beginning.
+    pub fn add(&mut self, location: Location) {
+        let Some(rank) = self.near.rank(&location) else {
+            return;
+        };
+        let behind = |after: Position| (rank, location.id.get()) > (after.rank, after.id);
+        if self.page.after.is_none_or(behind) {
+            self.places.push(Ranked { rank, item: location });
+        }
+    }
+
+    /// Whether the page is known, now that all places within so many metres were added.
+    pub fn is_full(&self, within_m: f64) -> bool {
+        // The next place may have the same number of whole millimetres.
+        let certain = self.places.iter().filter(|place| metres(place.rank + 1) < within_m);
+        certain.count() >= self.page.limit
+    }
+
+    pub fn into_page(mut self) -> Vec<Ranked<Location>> {
+        self.places.sort_unstable_by_key(|place| (place.rank, place.item.id));
+        self.places.truncate(self.page.limit);
+        self.places
+    }
+}
+
+/// Of a rank.
+pub fn metres(rank: u64) -> f64 {
+    rank as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use checkin_domain::Coordinates;
+
+    fn near(radius_m: f64) -> Nearby {
+        let center = Coordinates::new(0.0, 0.0).unwrap();
+        Nearby { center, radius_m, category: None, min_stars: None }
+    }
+
+    fn circles(radius_m: f64, behind_m: u64) -> Vec<f64> {
+        let after = Some(Position { rank: behind_m * 1000, id: 1 });
+        near(radius_m).circles(Page { after, limit: 1 }).collect()
+    }
+
+    #[test]
+    fn circles_grow_from_the_beginning_of_the_page_to_the_whole() {
+        assert_eq!(circles(100.0, 0), [100.0]);
+        assert_eq!(circles(500.0, 0), [250.0, 375.0, 500.0]);
+        assert_eq!(circles(500.0, 300), [375.0, 500.0]);
+        assert_eq!(circles(500.0, 500), [500.0]);
+        assert_eq!(circles(500.0, 501), [0.0; 0]);
+        assert_eq!(circles(0.0, 0), [0.0]);
+        assert_eq!(circles(f64::INFINITY, 0).last(), Some(&FAR_SIDE_M));
+        assert_eq!(circles(f64::INFINITY, u64::MAX / 1000), [0.0; 0]);
+        for none in [f64::NAN, -1.0] {
+            assert!(circles(none, 0).len() <= 1);
+        }
+    }
+}
