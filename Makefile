@@ -17,6 +17,7 @@ format:
 
 lint:
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features external-tests -- -D warnings
 
 # Each feature of the libraries compiles alone, without what only tests need.
 features:

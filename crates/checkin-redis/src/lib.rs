@@ -61,10 +61,13 @@ mod upgrade;
 mod users;
 mod weather;
 
+#[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod directory_tests;
+#[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod tests;
 

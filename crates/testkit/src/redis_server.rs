@@ -177,6 +177,7 @@ fn connect(url: &str) -> redis::RedisResult<redis::Connection> {
     redis::Client::open(url)?.get_connection_with_timeout(START_TIMEOUT)
 }
 
+#[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod tests {
     use redis::Commands;

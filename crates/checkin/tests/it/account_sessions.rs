@@ -83,11 +83,13 @@ async fn sessions_are_listed_and_ended_on_sqlite() {
     lists_and_ends(Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn sessions_are_listed_and_ended_on_redis() {
     lists_and_ends(Site::redis()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_account_has_one_index_and_nothing_in_its_sessions() {
     let site = Site::redis();
@@ -108,6 +110,7 @@ async fn an_account_has_one_index_and_nothing_in_its_sessions() {
     assert_eq!(client.delete("/sessions").await.json(), json!({"ended": 1}));
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn nobody_sees_or_ends_the_sessions_of_others() {
     let site = Site::redis();
@@ -152,6 +155,7 @@ async fn an_account_has_as_many_sessions_as_it_may_on_sqlite() {
     has_two_at_most(Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_account_has_as_many_sessions_as_it_may_on_redis() {
     has_two_at_most(Site::redis()).await;
@@ -193,6 +197,7 @@ async fn takes_those_of_express(site: Site, auth: Service) {
     assert_eq!(listed(&mut ours).await.len(), 1);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn sessions_that_express_made_are_found() {
     let site = Site::redis();
@@ -200,6 +205,7 @@ async fn sessions_that_express_made_are_found() {
     takes_those_of_express(site, auth).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn sessions_that_express_made_are_found_on_a_cluster() {
     let site = Site::redis_cluster();

@@ -48,6 +48,7 @@ macro_rules! on_both_stores {
                 super::$check(super::Scene::on(super::Site::sqlite()).await).await;
             })*
         }
+        #[cfg(feature = "external-tests")]
         mod on_redis {
             $(#[tokio::test]
             async fn $check() {

@@ -122,11 +122,13 @@ async fn on_sqlite() {
     resumes_without_loss(&Site::sqlite(), &[]).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread")]
 async fn on_redis() {
     resumes_without_loss(&Site::redis(), &[]).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread")]
 async fn on_redis_with_partitions() {
     resumes_without_loss(&parted(&PARTITIONS), &PARTITIONS).await;
@@ -195,6 +197,7 @@ async fn scene_still_ends_with_the_session(scene: Scene, api: &Service) {
     assert_eq!(ids(&[others.next().unwrap()]), [id]);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_meanwhile_is_neither_lost_nor_repeated() {
     const CHECKINS: usize = 300;
@@ -224,6 +227,7 @@ async fn what_comes_meanwhile_is_neither_lost_nor_repeated() {
 }
 
 /// A browser that is refused gives up for good, so its header never is.
+#[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_position_of_another_log_begins_at_the_end() {
     for (site, args, foreign) in

@@ -82,6 +82,7 @@ async fn many_ask_and_one_is_asked_on_sqlite() {
     many_ask_and_one_is_asked(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn many_ask_and_one_is_asked_on_redis() {
     let site = Site::redis();

@@ -188,6 +188,7 @@ async fn a_backup_of_an_earlier_version_is_restored_and_upgraded() {
     assert_eq!(client.get("/session").await.status, 200);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn there_must_be_a_store_to_back_up() {
     let site = Site::empty_sqlite();

@@ -248,6 +248,7 @@ fn wrong_words() {
     assert_eq!(fs::read_dir(desk.path()).unwrap().count(), 0, "nothing is made");
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn secrets_that_are_none() {
     let desk = Desk::new();
@@ -336,6 +337,7 @@ fn a_bad_value_in_a_file_names_the_file() {
     desk.fails(&["auth", "--config", &file], &[], &["value.toml", "store-timeout"]);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn stores_that_cannot_be_reached() {
     let desk = Desk::new();
@@ -519,6 +521,7 @@ fn loads_that_cannot_begin() {
     assert!(says(&ended.stdout, &["typo.json", "user"]), "{}", ended.stdout);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn loading_twice_changes_nothing() {
     let site = Site::redis();
@@ -541,6 +544,7 @@ fn loading_twice_changes_nothing() {
     assert_eq!((past.len() as u64, past.last()), (checkins, entries.first()));
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn the_doctor_finds_what_is_wrong() {
     let site = Site::sqlite();
@@ -563,6 +567,7 @@ fn the_doctor_finds_what_is_wrong() {
     assert!(!short.stdout.contains(HUNTER), "{}", short.stdout);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn the_doctor_says_when_the_store_is_away() {
     let desk = Desk::new();

@@ -39,6 +39,7 @@ async fn one_origin_on_sqlite() {
     one_origin_serves_every_route(&mut site.console(&[]).client()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn one_origin_on_redis() {
     let site = Site::redis();

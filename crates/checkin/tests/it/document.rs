@@ -141,6 +141,7 @@ fn fits(path: &[String], template: &str) -> bool {
 }
 
 /// A linter, and a client in two languages: one must compile, the other must be valid.
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn tools_can_read_the_document() {
     let site = Site::sqlite();
@@ -181,6 +182,7 @@ async fn tools_can_read_the_document() {
 }
 
 /// In a real browser, under the page's own security policy.
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn swagger_ui_logs_in_and_checks_in() {
     let site = Site::sqlite();

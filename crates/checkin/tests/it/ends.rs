@@ -23,6 +23,7 @@ fn used_up_ids_are_named_on_sqlite() {
     used_up_ids_are_named(&site);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn used_up_ids_are_named_on_redis() {
     let site = Site::redis();

@@ -36,11 +36,13 @@ fn people_and_places() -> String {
     json!({"users": [al], "locations": places.collect::<Vec<_>>()}).to_string()
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn an_export_is_loaded_from_sqlite_into_redis() {
     an_export_is_loaded(&Site::sqlite(), &|| Site::on(testkit::RedisServer::start()));
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn an_export_is_loaded_from_redis_into_sqlite() {
     an_export_is_loaded(&Site::redis(), &Site::empty_sqlite);
@@ -69,6 +71,7 @@ fn an_export_is_loaded(from: &Site, empty: &dyn Fn() -> Site) {
     assert!(back.stdout.contains(&format!("0 loaded, {count} there already")), "{}", back.stdout);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn old_check_ins_keep_their_times() {
     let site = Site::sqlite();
@@ -97,6 +100,7 @@ async fn ids_ahead_of_the_clock_are_left_out_on_sqlite() {
     ids_ahead_of_the_clock_are_left_out(&site, &Site::empty_sqlite).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn ids_ahead_of_the_clock_are_left_out_on_redis() {
     let site = Site::redis();
@@ -178,11 +182,13 @@ fn hostile_places() -> Value {
            "checkins": checkins.collect::<Vec<_>>()})
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn exports_are_valid_and_load_again_from_sqlite() {
     exports_are_valid_and_load_again(&Site::empty_sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn exports_are_valid_and_load_again_from_redis() {
     exports_are_valid_and_load_again(&Site::empty_redis());
@@ -226,6 +232,7 @@ fn xmllint(path: &Path) -> Output {
     xmllint.output().expect("xmllint is installed")
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn who_has_no_check_ins_has_an_empty_export() {
     let site = Site::empty_sqlite();

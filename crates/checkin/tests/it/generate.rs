@@ -41,6 +41,7 @@ fn the_log_holds_what_the_summary_says_on_sqlite() {
     the_log_holds_what_the_summary_says(&Site::sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn the_log_holds_what_the_summary_says_on_redis() {
     the_log_holds_what_the_summary_says(&Site::redis());
@@ -72,6 +73,7 @@ fn a_receiver_that_was_killed_loses_nothing_on_sqlite() {
     a_receiver_that_was_killed_loses_nothing(&Site::sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn a_receiver_that_was_killed_loses_nothing_on_redis() {
     a_receiver_that_was_killed_loses_nothing(&Site::redis());
@@ -129,6 +131,7 @@ fn sessions(site: &Site) -> usize {
     site.redis_cli::<Vec<String>>(&["KEYS", "ncc:session:*"]).len()
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn no_session_of_a_run_is_left() {
     let site = Site::redis();

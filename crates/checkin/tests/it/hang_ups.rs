@@ -88,11 +88,13 @@ async fn clients_that_hang_up_do_not_escape_the_bounds_on_sqlite() {
     hashing_is_bounded(Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn clients_that_hang_up_do_not_escape_the_bounds_on_redis() {
     hashing_is_bounded(Site::redis()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_stop_does_not_wait_for_many_slow_hashes() {
     let site = Site::redis();

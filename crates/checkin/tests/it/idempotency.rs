@@ -26,6 +26,7 @@ async fn retries_on_sqlite() {
     retries(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn retries_on_redis() {
     let site = Site::redis();
@@ -63,6 +64,7 @@ async fn retries_side_by_side_on_sqlite() {
     side_by_side(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn retries_side_by_side_on_redis() {
     let site = Site::redis();
@@ -98,6 +100,7 @@ async fn identical_check_ins_on_sqlite() {
     identical(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn identical_check_ins_on_redis() {
     identical(&Site::redis()).await;

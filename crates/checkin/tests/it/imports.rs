@@ -47,6 +47,7 @@ fn a_table_is_loaded_once_on_sqlite() {
     a_table_is_loaded_once(&Site::sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn a_table_is_loaded_once_on_redis() {
     a_table_is_loaded_once(&Site::redis());
@@ -116,6 +117,7 @@ fn an_export_is_loaded_once_on_sqlite() {
     an_export_is_loaded_once(&Site::sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn an_export_is_loaded_once_on_redis() {
     an_export_is_loaded_once(&Site::redis());
@@ -175,6 +177,7 @@ fn a_history_may_come_in_any_parts_on_sqlite() {
     a_history_may_come_in_any_parts(&Site::sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn a_history_may_come_in_any_parts_on_redis() {
     a_history_may_come_in_any_parts(&Site::redis());
@@ -203,6 +206,7 @@ fn a_place_of_ours_stays_the_venues_on_sqlite() {
     a_place_of_ours_stays_the_venues(&Site::sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn a_place_of_ours_stays_the_venues_on_redis() {
     a_place_of_ours_stays_the_venues(&Site::redis());
@@ -236,6 +240,7 @@ fn imports_at_the_same_time_make_one_place_on_sqlite() {
     imports_at_the_same_time_make_one_place(&Site::sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn imports_at_the_same_time_make_one_place_on_redis() {
     imports_at_the_same_time_make_one_place(&Site::redis());
@@ -294,6 +299,7 @@ async fn hours_on_a_door_are_loaded_on_sqlite() {
     hours_on_a_door_are_loaded(&Site::empty_sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn hours_on_a_door_are_loaded_on_redis() {
     hours_on_a_door_are_loaded(&Site::empty_redis()).await;
@@ -377,6 +383,7 @@ async fn the_demo_counts_once_on_sqlite() {
     the_demo_counts_once(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn the_demo_counts_once_on_redis() {
     the_demo_counts_once(&Site::redis()).await;

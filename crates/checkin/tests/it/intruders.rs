@@ -48,6 +48,7 @@ fn worthless(id: &str, cookie: &str) -> Vec<String> {
     ]
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn cookies() {
     let mut scene = Scene::new().await;
@@ -83,6 +84,7 @@ fn wrong_login(email: &str) -> Value {
     json!({"email": email, "password": "not the password"})
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_failed_login_tells_nothing_and_ends_nothing() {
     let mut scene = Scene::new().await;
@@ -104,6 +106,7 @@ async fn a_failed_login_tells_nothing_and_ends_nothing() {
     scene.still_works().await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_login_gives_a_fresh_id_and_ends_the_session_before() {
     let scene = Scene::new().await;
@@ -130,6 +133,7 @@ async fn a_login_gives_a_fresh_id_and_ends_the_session_before() {
     assert!(!stored.contains("\"a\""), "{stored}");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_address_is_the_same_account_in_capitals() {
     let scene = Scene::new().await;
@@ -163,6 +167,7 @@ fn expect_wait(response: &Response) {
     assert_eq!(response.set_cookies(), Vec::<String>::new());
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn who_guesses_has_to_wait() {
     let site = Site::redis();
@@ -217,6 +222,7 @@ async fn a_wait_ends_and_a_success_forgets_the_failures() {
     expect_plain(&log_in(&mut client).await, 200, "OK");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn check_ins_have_a_rate() {
     let scene = Scene::new().await;
@@ -253,6 +259,7 @@ fn cross_site(method: &Method, path: &'static str, host: &str) -> Vec<Bad> {
     ]
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn requests_of_other_sites() {
     let mut scene = Scene::new().await;
@@ -272,6 +279,7 @@ async fn requests_of_other_sites() {
     scene.still_works().await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_logout_link_on_another_site() {
     let mut scene = Scene::new().await;
@@ -281,6 +289,7 @@ async fn a_logout_link_on_another_site() {
     scene.still_works().await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn requests_of_our_own_pages_pass() {
     let scene = Scene::new().await;

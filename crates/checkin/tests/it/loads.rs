@@ -78,6 +78,7 @@ fn what_is_yet_to_happen_is_refused_on_sqlite() {
     what_is_yet_to_happen_is_refused(&Site::empty_sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn what_is_yet_to_happen_is_refused_on_redis() {
     what_is_yet_to_happen_is_refused(&Site::empty_redis());
@@ -156,6 +157,7 @@ fn the_numbers_add_up_on_sqlite() {
     the_numbers_add_up(&Site::empty_sqlite());
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn the_numbers_add_up_on_redis() {
     the_numbers_add_up(&Site::empty_redis());

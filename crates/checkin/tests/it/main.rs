@@ -1,13 +1,19 @@
 //! The program from outside: the real binary on real stores, beside a real Express service.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![cfg_attr(
+    not(feature = "external-tests"),
+    expect(dead_code, unused_imports, reason = "for the tests that this feature adds")
+)]
 
 mod account_sessions;
 mod api;
 mod api_stream;
 mod api_weather;
 mod backup;
+#[cfg(feature = "external-tests")]
 mod bad_input;
+#[cfg(feature = "external-tests")]
 mod cached_sessions;
 mod command_line;
 mod console;
@@ -23,18 +29,21 @@ mod idempotency;
 mod imports;
 mod intruders;
 mod loads;
+#[cfg(feature = "external-tests")]
 mod metrics;
 mod obstacles;
 mod operators;
 mod outages;
 mod password_changes;
 mod passwords;
+#[cfg(feature = "external-tests")]
 mod postman;
 mod processor;
 mod readme;
 mod refusal;
 mod schemathesis;
 mod secret_reload;
+#[cfg(feature = "external-tests")]
 mod session_metrics;
 mod shared_sessions;
 mod slow_clients;

@@ -73,6 +73,7 @@ fn command(server: &RedisServer, words: &[&str]) {
     command.arg(&words[1..]).exec(&mut server.connection()).unwrap();
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn logins() {
     let desk = Desk::new();
@@ -95,6 +96,7 @@ fn logins() {
     assert_eq!(doctor.code, 0, "{}", doctor.stdout);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn databases_and_the_number_of_partitions() {
     let desk = Desk::new();
@@ -114,6 +116,7 @@ fn databases_and_the_number_of_partitions() {
     assert_eq!(keys(0), 0, "the doctor writes nothing");
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn what_is_not_reached() {
     let desk = Desk::new();
@@ -147,6 +150,7 @@ fn what_is_no_redis() {
     }
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn tls() {
     let desk = Desk::new();
@@ -186,6 +190,7 @@ fn tls() {
     assert!(refused.stdout.contains("tls-auth-clients"), "{refused:?}");
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn replicas_and_clusters() {
     let desk = Desk::new();
@@ -210,6 +215,7 @@ fn replicas_and_clusters() {
     desk.stays_wrong(&format!("{sentinel}?sentinel_password=hunter2"), &["no sentinel"]);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn sentinels() {
     let desk = Desk::new();

@@ -39,6 +39,7 @@ async fn an_account_is_added_and_logs_in_on_sqlite() {
     an_account_is_added_and_logs_in(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_account_is_added_and_logs_in_on_redis() {
     an_account_is_added_and_logs_in(&Site::redis()).await;
@@ -71,6 +72,7 @@ async fn a_forgotten_password_is_replaced_on_sqlite() {
     a_forgotten_password_is_replaced(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_forgotten_password_is_replaced_on_redis() {
     a_forgotten_password_is_replaced(&Site::redis()).await;
@@ -124,6 +126,7 @@ async fn sessions_are_listed_shown_and_revoked_on_sqlite() {
     sessions_are_listed_shown_and_revoked(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn sessions_are_listed_shown_and_revoked_on_redis() {
     let site = Site::redis();

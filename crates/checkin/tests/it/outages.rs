@@ -44,6 +44,7 @@ async fn is_ready(client: &Client) {
     until("/readyz", get, |answer| answer.status == 200).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn services_start_before_their_redis() {
     let mut site = Site::lasting_redis();
@@ -75,6 +76,7 @@ async fn services_start_before_their_redis() {
     }
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn up_loads_its_data_when_redis_comes() {
     let mut site = Site::on(RedisServer::start_with(&["--appendonly", "yes"]));
@@ -88,6 +90,7 @@ async fn up_loads_its_data_when_redis_comes() {
     one_outage(&up);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_outage_interrupts_the_loading_of_the_data_and_does_not_end_it() {
     let site = Site::empty_redis();
@@ -110,6 +113,7 @@ async fn an_outage_interrupts_the_loading_of_the_data_and_does_not_end_it() {
     one_outage(&up);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_outage_is_two_lines() {
     let mut site = Site::lasting_redis();
@@ -170,6 +174,7 @@ async fn a_locked_file_is_an_outage_too() {
     one_outage(&up);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn refused_writes_are_one_outage() {
     let site = Site::lasting_redis();
@@ -218,6 +223,7 @@ async fn refused_writes_are_one_outage() {
     }
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_script_that_does_not_end_is_named_at_the_start() {
     let site = Site::lasting_redis();
@@ -245,6 +251,7 @@ async fn a_script_that_does_not_end_is_named_at_the_start() {
     );
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_redis_that_cannot_save_is_named() {
     let directory = tempfile::tempdir().unwrap();
@@ -294,6 +301,7 @@ async fn a_redis_that_cannot_save_is_named() {
     assert_eq!(program.text(Stream::Stderr), "");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_redis_that_is_loading_is_waited_for() {
     let mut site = Site::lasting_redis();
@@ -329,6 +337,7 @@ async fn starts_without(store: &str, down: &mut RedisServer) {
     assert_eq!(auth.text(Stream::Stderr), "");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_service_starts_before_the_master_of_its_sentinels() {
     let mut sentinel = Sentinel::start();
@@ -340,6 +349,7 @@ async fn a_service_starts_before_the_master_of_its_sentinels() {
     starts_without(&store, sentinel.master()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_service_starts_before_a_node_of_its_cluster() {
     let mut cluster = RedisCluster::start(2);

@@ -61,6 +61,7 @@ async fn no_login_with_the_old_password_outlives_the_change_on_sqlite() {
     no_login_outlives_the_change(Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn no_login_with_the_old_password_outlives_the_change_on_redis() {
     no_login_outlives_the_change(Site::redis()).await;
@@ -113,6 +114,7 @@ async fn a_client_that_hangs_up_leaves_no_session_on_sqlite() {
     a_client_that_hangs_up_leaves_no_session(&Site::sqlite(), &mut []).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_client_that_hangs_up_leaves_no_session_on_redis() {
     let site = Site::redis();
@@ -124,6 +126,7 @@ async fn a_client_that_hangs_up_leaves_no_session_on_redis() {
     a_client_that_hangs_up_leaves_no_session(&site, &mut others).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_session_of_an_earlier_epoch_is_refused_by_every_service() {
     let site = Site::redis();

@@ -72,11 +72,13 @@ async fn a_hash_of_another_kind_is_never_a_password_on_sqlite() {
     are_loaded_or_refused(Site::empty_sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_hash_of_another_kind_is_never_a_password_on_redis() {
     are_loaded_or_refused(Site::empty_redis()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_hash_that_nobody_can_check_costs_one_login_and_one_log_line() {
     let site = Site::redis();
@@ -94,6 +96,7 @@ async fn a_hash_that_nobody_can_check_costs_one_login_and_one_log_line() {
     assert!(!log.contains(" ERROR "), "{log}");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_bcrypt_hash_from_elsewhere_is_renewed_at_the_next_login() {
     let site = Site::redis();
@@ -135,6 +138,7 @@ async fn a_password_is_the_same_in_each_normal_form_on_sqlite() {
     is_the_same_in_each_normal_form(Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_password_is_the_same_in_each_normal_form_on_redis() {
     is_the_same_in_each_normal_form(Site::redis()).await;

@@ -58,6 +58,7 @@ async fn a_check_in_counts(site: &Site) {
     counted(site);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_check_in_counts_on_redis() {
     a_check_in_counts(&Site::redis()).await;
@@ -75,6 +76,7 @@ async fn up_counts_too() {
     counted(&site);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn processors_share_partitions_and_take_over_those_of_the_dead() {
     let site = Site::empty_redis();
@@ -132,6 +134,7 @@ async fn a_processor_that_is_told_to_stop_finishes_its_batch(site: &Site) {
     counted(site);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_processor_on_redis_that_is_told_to_stop_finishes_its_batch() {
     a_processor_that_is_told_to_stop_finishes_its_batch(&Site::redis()).await;
@@ -142,6 +145,7 @@ async fn a_processor_on_sqlite_that_is_told_to_stop_finishes_its_batch() {
     a_processor_that_is_told_to_stop_finishes_its_batch(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn what_cannot_be_counted_is_set_aside_and_replayed() {
     let site = Site::redis();
@@ -202,6 +206,7 @@ async fn a_receiver_refuses_what_nobody_counts(site: &Site) {
     accepted(&taken.await);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_receiver_on_redis_refuses_what_nobody_counts() {
     a_receiver_refuses_what_nobody_counts(&Site::redis()).await;
@@ -212,6 +217,7 @@ async fn a_receiver_on_sqlite_refuses_what_nobody_counts() {
     a_receiver_refuses_what_nobody_counts(&Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_bounded_log_loses_its_oldest_and_the_histories_do_not() {
     let site = Site::redis();

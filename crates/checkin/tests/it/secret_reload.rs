@@ -114,6 +114,7 @@ async fn wrong_settings_change_nothing() {
     assert!(auth.program.is_running());
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_variable_goes_before_the_file_that_is_read_again() {
     // The harness sets the secret of a site on Redis as a variable.
@@ -138,6 +139,7 @@ async fn a_service_without_a_secret_of_its_own_keeps_what_it_has() {
     assert_eq!(al.get("/session").await.status, 200);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn redis_needs_a_secret_when_the_settings_are_read_again_too() {
     let site = Site::redis();

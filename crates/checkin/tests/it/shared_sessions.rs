@@ -9,6 +9,7 @@ use crate::harness::{
     CHECKIN, COOKIE, EMAIL, PASSWORD, SECRET, Site, accepted, at, expect_plain, log_in, session_id,
 };
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn services_behind_one_redis_take_each_others_sessions() {
     let site = Site::redis();
@@ -58,6 +59,7 @@ fn express_client(express: &Express, like: &Client) -> Client {
     client
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_login_at_express_is_one_here() {
     let site = Site::redis();
@@ -78,6 +80,7 @@ async fn a_login_at_express_is_one_here() {
     expect_plain(&refused, 401, "Authentication required.");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_login_here_is_one_at_express() {
     let site = Site::redis();
@@ -91,6 +94,7 @@ async fn a_login_here_is_one_at_express() {
     assert_eq!(at_express.get("/session").await.status, 401);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_new_password_ends_the_sessions_everywhere_else() {
     let site = Site::redis();
@@ -119,6 +123,7 @@ async fn a_new_password_ends_the_sessions_everywhere_else() {
     expect_plain(&auth.client().post("/login", &login).await, 200, "OK");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn what_express_stored_survives_byte_for_byte() {
     let site = Site::redis();
@@ -146,6 +151,7 @@ async fn survives(site: &Site, at_auth: &mut Client, at_receiver: &mut Client, s
     assert_eq!(site.session_value(at_auth), before);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_old_secret_verifies_and_the_new_one_signs() {
     let site = Site::redis();

@@ -91,6 +91,7 @@ async fn unread_answers_on_sqlite() {
     unread_answers_hold_up_nobody(Site::sqlite()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread")]
 async fn unread_answers_on_redis() {
     unread_answers_hold_up_nobody(Site::redis()).await;

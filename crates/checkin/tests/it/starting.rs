@@ -35,6 +35,7 @@ fn lines_with(text: &str, words: &[&str]) -> usize {
     text.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn a_setting_that_is_wrong_ends_with_two() {
     let desk = TempDir::new().unwrap();
@@ -152,6 +153,7 @@ fn a_reader_that_goes_away_is_no_error() {
     head(&["--help"]);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn the_doctor_looks_at_the_secret() {
     let site = Site::redis();

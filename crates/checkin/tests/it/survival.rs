@@ -49,6 +49,7 @@ async fn up_keeps_what_it_accepted_when_it_is_killed() {
     expect_plain(&keyed(&mut receiver_again).await, 401, "Authentication required.");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn redis_keeps_what_was_accepted_when_the_services_are_killed() {
     let site = Site::redis();
@@ -183,6 +184,7 @@ async fn nobody(service: &Service, method: Method, path: &str) {
     expect_plain(&response, 401, "Authentication required.");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn redis_is_killed_and_comes_back() {
     let mut site = Site::lasting_redis();
@@ -196,6 +198,7 @@ async fn redis_is_killed_and_comes_back() {
     assert!(scene.auth.program.is_running() && scene.receiver.program.is_running());
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn redis_stands_still_and_goes_on() {
     let site = Site::redis();
@@ -206,6 +209,7 @@ async fn redis_stands_still_and_goes_on() {
     scene.works_again().await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn nobody_waits_for_a_store_that_is_not_needed() {
     let site = Site::redis();
@@ -220,6 +224,7 @@ async fn nobody_waits_for_a_store_that_is_not_needed() {
     site.server().resume();
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_check_in_is_accepted_when_its_replicas_have_it() {
     let site = Site::redis();
@@ -252,6 +257,7 @@ async fn a_check_in_is_accepted_when_its_replicas_have_it() {
     assert_eq!(length(), site.counts().0);
 }
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn the_demo_login_is_shown_only_where_it_works() {
     let shown = |site: &Site| {

@@ -94,6 +94,7 @@ impl Scene {
 
 const USERS: [&str; 2] = ["/api/users/recent?limit=5", "/api/users/bycheckins?limit=5"];
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn on_redis() {
     let scene = Scene::on(Site::redis()).await;
@@ -228,6 +229,7 @@ async fn on_sqlite() {
     scene.expect_verified_but(latest);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_log_that_takes_no_more_entries_is_said_to_be_so() {
     let site = Site::redis();
@@ -242,6 +244,7 @@ async fn a_log_that_takes_no_more_entries_is_said_to_be_so() {
     assert!(answer.text().contains("the log takes no more entries"), "{}", answer.text());
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn parts_of_a_record_on_redis() {
     let scene = Scene::on(Site::redis()).await;

@@ -16,6 +16,7 @@ async fn on_sqlite() {
     walk(&site, |_, _| {}).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn on_redis() {
     let site = Site::redis();
@@ -83,6 +84,7 @@ fn enabled(receiver: &Service) {
     assert!(receiver.program.text(Stream::Stderr).is_empty(), "log lines go to stdout");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn logout_by_get_clears_the_session_too() {
     let site = Site::redis();
@@ -97,6 +99,7 @@ async fn logout_by_get_clears_the_session_too() {
     expect_plain(&client.request(Method::POST, "/logout").send().await, 200, "OK");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn without_authentication_check_ins_need_no_session() {
     let site = Site::redis();

@@ -17,6 +17,7 @@ async fn sqlite() {
     check(&backend::sqlite().await).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn redis() {
     check(&backend::redis(RedisServer::start())).await;

@@ -182,6 +182,7 @@ async fn sessions_from_before_an_epoch_end_with_those_of_express() {
     }
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn what_express_wrote_back_is_not_found() {
     let site = site(backend::redis(RedisServer::start()), |accounts| accounts);

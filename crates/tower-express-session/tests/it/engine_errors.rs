@@ -14,6 +14,7 @@ async fn load(store: &impl Store) -> Error {
     store.load(&SessionId::from("id"), Freshness::Latest).await.unwrap_err()
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn of_redis() {
     let server = RedisServer::start();

@@ -10,6 +10,7 @@ const WALK: Duration = Duration::from_secs(300);
 
 const LISTENING: &str = "listening on ";
 
+#[cfg(feature = "external-tests")]
 #[test]
 fn express_and_rust_share_logins() {
     let mut example = Program::start(path("shared_with_express"), &[] as &[&str], &[]);
@@ -74,6 +75,7 @@ async fn parallel_requests_fill_one_cart() {
     assert_eq!(browser.get("/cart").await.json().as_array().unwrap().len(), 21);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_its_session() {
     let (_example, url) = start("event_stream", "");
@@ -105,6 +107,7 @@ async fn sessions_in_sqlite_outlive_the_program() {
     assert_eq!(after.get("/me").await.text(), "al\n");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_accounts_devices_are_listed_and_revoked() {
     let redis = RedisServer::start();
@@ -152,6 +155,7 @@ async fn a_form_of_another_site_is_refused() {
 }
 
 /// What the README promises its reader, who copies the program from it.
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn the_programs_of_the_readme_keep_their_promises() {
     let redis = RedisServer::start();

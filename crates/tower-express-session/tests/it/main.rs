@@ -1,16 +1,22 @@
 //! Tests against real Redis and real Express, in one program.
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on fails the test")]
+#![cfg_attr(
+    not(feature = "external-tests"),
+    expect(dead_code, unused_imports, reason = "for the tests that this feature adds")
+)]
 
 mod account_stores;
 mod accounts;
 mod app;
 mod away;
 mod backend;
+#[cfg(feature = "external-tests")]
 mod cached;
 mod cookies;
 mod engine_errors;
 mod examples;
+#[cfg(feature = "external-tests")]
 mod express_interop;
 mod middleware;
 mod msrv;
@@ -19,6 +25,7 @@ mod programs;
 mod races;
 mod rotation;
 mod session;
+#[cfg(feature = "external-tests")]
 mod staleness;
 mod stores;
 mod tokens;

@@ -126,6 +126,7 @@ async fn no_update_is_lost_in_sqlite() {
     no_update_is_lost(Arc::new(sqlite(&dir).await)).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_update_is_lost_in_redis() {
     let server = RedisServer::start();
@@ -267,6 +268,7 @@ async fn what_ended_stays_gone_in_memory_and_sqlite() {
     tell("SQLite", &races(Arc::new(sqlite(&dir).await), None, 1000).await);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_ended_stays_gone_in_redis_though_express_writes_it_back() {
     let server = RedisServer::start();

@@ -64,12 +64,14 @@ async fn an_sqlite_file_from_before_sessions_had_an_age_is_taken_up() {
 
 const PREFIX: &str = "app:sess:";
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn redis() {
     let server = RedisServer::start();
     on_redis(&server, &server.url()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_redis_cluster() {
     let cluster = RedisCluster::start(1);
@@ -103,6 +105,7 @@ fn value(connection: &mut ::redis::Connection, key: &str) -> Option<String> {
     ::redis::cmd("GET").arg(key).query(connection).unwrap()
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn what_an_express_service_writes_back_after_the_end_is_no_session() {
     let server = RedisServer::start();
@@ -138,6 +141,7 @@ async fn what_an_express_service_writes_back_after_the_end_is_no_session() {
     }
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_session_that_express_made_counts_from_when_it_was_first_seen() {
     let server = RedisServer::start();
@@ -156,6 +160,7 @@ async fn a_session_that_express_made_counts_from_when_it_was_first_seen() {
     assert_eq!(value(&mut connection, &key), None, "and ended for all services");
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn sessions_on_all_servers_of_a_cluster_are_looked_through() {
     all_are_looked_through(&RedisCluster::start(3)).await;
@@ -182,6 +187,7 @@ async fn all_are_looked_through(cluster: &RedisCluster) {
     assert_eq!(seen, made);
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_redis_that_is_out_of_memory_ends_sessions_all_the_same() {
     let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
