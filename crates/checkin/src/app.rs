@@ -136,7 +136,7 @@ impl App {
         // A logout is answered when no receiver accepts the session any more.
         let sessions = Arc::new(sessions.destroy_waits(lease));
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
-            .waiting_over(client.apart()?);
+            .waiting_over(client.dedicated()?);
         Self::on(config, storage, sessions, Arc::new(cached), secrets.as_slice())
     }
 

@@ -8,14 +8,14 @@
 //! use outage_log::Outage;
 //!
 //! let outage = Arc::new(Outage::default()); // one for each server or file, shared by its handles
-//! let ping = || async { true }; // asks the server, and reports what became of it
+//! let ping = || async { true }; // sends a request to the server and reports its result
 //! outage.failed(&"connection refused", ping); // logs a warning
 //! outage.failed(&"connection refused", ping); // logs nothing
-//! outage.worked(); // if it goes on for two seconds, the end is logged
+//! outage.worked(); // after two seconds without a failure, the end is logged
 //! # }
 //! ```
 //!
-//! Both lines have the target `outage_log`, by which a program can tell them from others.
+//! Both lines have the target `outage_log`, so that a program can filter them.
 
 #![warn(missing_docs)]
 
@@ -24,40 +24,41 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often the store is asked during an outage, also when no request needs it.
-const ASK: Duration = Duration::from_millis(500);
+/// The interval between two probes during an outage. They are sent even if no request needs the
+/// store.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// An outage is over when the store has worked for this long without a failure: a store that works
-/// now and then makes one outage, and not hundreds.
+/// An outage is over when the store has worked for this long without a failure. A store that works
+/// only now and then therefore counts as one outage and not as hundreds.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Knows since when a store is unavailable. All handles of one store share it.
+/// The outage of one store, if there is one. All handles of the store share it.
 #[derive(Debug, Default)]
 pub struct Outage {
-    /// Read by each operation that works.
+    /// Read by each operation that succeeds, so that it costs no lock.
     is_on: AtomicBool,
-    // Locked for single steps in memory, never across an await.
+    // Locked for a few instructions, never across an await.
     state: Mutex<Option<State>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct State {
     since: Instant,
-    /// The first operation that worked since the last one that failed.
+    /// The time of the first success since the last failure.
     works_since: Option<Instant>,
 }
 
 impl Outage {
-    /// Takes note of an operation that failed because the store is unavailable. The first one logs
-    /// `cause` and starts a task that calls `ask` twice a second until the outage is over.
+    /// Records an operation that failed because the store is unavailable. The first failure logs
+    /// `cause` and starts a task that calls `probe` twice a second until the outage is over.
     ///
-    /// `ask` tries an operation, and reports its outcome here like every other operation. It answers
-    /// whether the store is still wanted: `false` ends the task.
+    /// `probe` tries an operation, and reports its result here like every other operation. It
+    /// returns whether the store is still in use: `false` ends the task.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
-    pub fn failed<F>(self: &Arc<Self>, cause: &dyn Display, ask: impl Fn() -> F + Send + 'static)
+    /// Panics if it is called outside a tokio runtime.
+    pub fn failed<F>(self: &Arc<Self>, cause: &dyn Display, probe: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = bool> + Send,
     {
@@ -71,18 +72,18 @@ impl Outage {
         tracing::warn!("the store is unavailable: {cause}");
         let outage = Arc::clone(self);
         tokio::spawn(async move {
-            while ask().await {
+            while probe().await {
                 if let Some(lasted) = outage.ended(Instant::now()) {
                     let seconds = lasted.as_secs_f64();
                     tracing::info!("the store is available again after {seconds:.1} s");
                     return;
                 }
-                tokio::time::sleep(ASK).await;
+                tokio::time::sleep(PROBE_INTERVAL).await;
             }
         });
     }
 
-    /// Takes note of an operation that worked. Cheap while there is no outage.
+    /// Records an operation that succeeded. This is cheap while there is no outage.
     pub fn worked(&self) {
         if self.is_on.load(Ordering::Relaxed) {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +93,7 @@ impl Outage {
         }
     }
 
-    /// How long the outage lasted, once it is over.
+    /// Returns how long the outage lasted, once it is over.
     fn ended(&self, now: Instant) -> Option<Duration> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { since, works_since } = (*state)?;
@@ -108,19 +109,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_outage_ends_after_a_quiet_time() {
+    async fn an_outage_ends_after_two_seconds_without_a_failure() {
         let outage = Arc::new(Outage::default());
         let fail = || outage.failed(&"it is a test", || std::future::ready(false));
         fail();
         let later = |seconds| Instant::now() + Duration::from_secs(seconds);
         assert_eq!(outage.ended(later(9)), None, "nothing has worked");
         outage.worked();
-        assert_eq!(outage.ended(later(1)), None, "not for long enough");
+        assert_eq!(outage.ended(later(1)), None, "two seconds have not passed");
         fail();
         assert_eq!(outage.ended(later(9)), None, "it failed again");
         outage.worked();
         assert!(outage.ended(later(9)).is_some());
-        assert_eq!(outage.ended(later(9)), None, "once");
+        assert_eq!(outage.ended(later(9)), None, "reported once");
     }
 }
 

@@ -14,15 +14,16 @@ use crate::error::{Error, rule};
 /// The address of a Redis deployment.
 ///
 /// - `redis://[user:password@]host:port[/db]`: one server
-/// - `redis-sentinel://host:port,host:port/master[/db]`: the master of this name, as sentinels know it
-/// - `redis-cluster://host:port,host:port`: a cluster, from any of its nodes on
+/// - `redis-sentinel://host:port,host:port/master[/db]`: the master that the sentinels know by this
+///   name
+/// - `redis-cluster://host:port,host:port`: the cluster to which these nodes belong
 ///
-/// Each is with `rediss` instead of `redis` for TLS. Ports may be left out. As in the registered
-/// scheme, the database and the password may be parameters: `?db=2&password=p`. Sentinels are asked
-/// without a login, and with that of the master where they require one; if they have their own, it is
-/// `?sentinel_user=u&sentinel_password=p`.
+/// For TLS, each scheme begins with `rediss` instead of `redis`. Ports may be omitted. As in the
+/// registered scheme, the database and the password may be parameters: `?db=2&password=p`. The
+/// client connects to a sentinel first without a login, then with the login of the master. If the
+/// sentinels have a login of their own, it is given as `?sentinel_user=u&sentinel_password=p`.
 ///
-/// Every part is used, or the address is refused. Its `Debug` shows no password.
+/// An address with a part that cannot be used is rejected. The `Debug` output shows no password.
 ///
 /// ```
 /// use redis_link::Address;
@@ -34,7 +35,7 @@ use crate::error::{Error, rule};
 #[derive(Clone)]
 pub struct Address(pub(crate) Deployment);
 
-/// How the servers stand together.
+/// The kind of deployment, with its servers.
 #[derive(Clone, Debug)]
 pub(crate) enum Deployment {
     Server(ConnectionInfo),
@@ -42,14 +43,14 @@ pub(crate) enum Deployment {
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// Sentinels, and the master that they know by a name.
+/// Sentinels, and the name of the master that they monitor.
 #[derive(Clone, Debug)]
 pub(crate) struct SentinelAddress {
     pub(crate) sentinels: Vec<ConnectionAddr>,
     pub(crate) master: String,
-    /// The login and the database at the master.
+    /// The login and the database of the master.
     pub(crate) server: RedisConnectionInfo,
-    /// The logins to try at the sentinels, in this order.
+    /// The logins to try with the sentinels, in this order.
     pub(crate) logins: Vec<RedisConnectionInfo>,
     pub(crate) has_tls: bool,
 }
@@ -97,13 +98,15 @@ impl Deployment {
                 let mut addresses = hosts::addresses(parts.hosts, hosts::PORT, has_tls)?;
                 match (addresses.pop(), addresses.is_empty()) {
                     (Some(address), true) => Ok(Self::Server(info(address, &server)?)),
-                    _ => Err(rule("must name one host; several are sentinels or a cluster")),
+                    _ => Err(rule(
+                        "must name one host (redis-sentinel and redis-cluster take several)",
+                    )),
                 }
             }
             Topology::Cluster => {
                 let server = parts.login(parts.database(parts.path)?)?;
                 if server.db() != 0 {
-                    return Err(rule("a cluster has database 0 only"));
+                    return Err(rule("the database of a cluster must be 0"));
                 }
                 let nodes = hosts::addresses(parts.hosts, hosts::PORT, has_tls)?.into_iter();
                 nodes.map(|node| info(node, &server)).collect::<Result<_, _>>().map(Self::Cluster)

@@ -1,4 +1,4 @@
-//! What an error of the client crate means.
+//! Classifies the errors of the client crate.
 
 use std::error::Error as StdError;
 use std::io::ErrorKind as IoErrorKind;
@@ -40,11 +40,12 @@ impl From<&RedisError> for Obstacle {
     }
 }
 
-/// What a caller can do about an error of Redis.
+/// Returns the kind of an error of the client crate.
 pub(crate) fn kind(cause: &RedisError) -> ErrorKind {
     match cause.code() {
         Some("WRONGTYPE") => ErrorKind::WrongType,
-        // Redis is there but cannot serve now: starting, failing over, out of memory or disk.
+        // Redis runs but cannot serve the command now: it is starting, failing over, or out of
+        // memory or disk space.
         Some(
             "LOADING" | "MASTERDOWN" | "READONLY" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK"
             | "BUSY" | "OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS",
@@ -57,9 +58,9 @@ pub(crate) fn kind(cause: &RedisError) -> ErrorKind {
 
 type Shared = Arc<dyn StdError + Send + Sync>;
 
-/// What became of a connection, read from the innermost cause that says so.
+/// Returns why a connection failed, from the innermost cause that tells.
 fn of_connection(error: &RedisError) -> Obstacle {
-    // The client crate gives a shared pointer to the cause as if it were the cause.
+    // The client crate returns a shared pointer to the cause in place of the cause.
     let mut cause = error.source().map(|cause| match cause.downcast_ref::<Shared>() {
         Some(shared) => &**shared as &(dyn StdError + 'static),
         None => cause,
@@ -76,7 +77,7 @@ fn of_connection(error: &RedisError) -> Obstacle {
         }
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
             found = of_io(error);
-            // Its `source` passes over the error that it wraps.
+            // `source` skips the error that an I/O error wraps.
             if let Some(inner) = error.get_ref() {
                 cause = Some(inner);
                 continue;
@@ -91,7 +92,7 @@ pub(crate) fn of_io(error: &std::io::Error) -> Obstacle {
     match error.kind() {
         IoErrorKind::ConnectionRefused => Obstacle::Refused,
         IoErrorKind::TimedOut | IoErrorKind::WouldBlock => Obstacle::TimedOut,
-        // What the resolver answers has no kind of its own.
+        // A failed name lookup has no error kind of its own.
         _ if error.to_string().contains("lookup address") => Obstacle::UnknownHost,
         _ => Obstacle::Closed,
     }
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_code_has_its_obstacle() {
+    fn error_codes_map_to_obstacles_and_kinds() {
         for (code, obstacle, outage) in [
             ("TRYAGAIN", Obstacle::SlotMoves, ErrorKind::Unavailable),
             ("CLUSTERDOWN", Obstacle::ClusterDown, ErrorKind::Unavailable),

@@ -1,4 +1,5 @@
-//! Finds out what is in the way, with short-lived connections that ask one thing after another.
+//! Finds out why Redis cannot be used, with short-lived connections that test one thing after
+//! another.
 
 use std::time::Duration;
 
@@ -17,22 +18,22 @@ use crate::obstacle::Obstacle;
 use crate::timeouts::Timeouts;
 use crate::tls;
 
-/// What a server is named as.
+/// The role in which an address names a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Named {
-    Alone,
-    ByASentinel,
-    InACluster,
+enum Role {
+    Standalone,
+    SentinelMaster,
+    ClusterNode,
 }
 
-/// Whether the deployment can be used, as far as it can be known without writing.
+/// Checks whether the deployment can be used, as far as that can be known without writing.
 pub(crate) async fn check(deployment: &Deployment, timeouts: Timeouts) -> Result<(), Obstacle> {
     match deployment {
-        Deployment::Server(server) => check_server(server, Named::Alone, timeouts).await,
+        Deployment::Server(server) => check_server(server, Role::Standalone, timeouts).await,
         Deployment::Cluster(nodes) => {
             let mut found = Obstacle::Other;
             for node in nodes {
-                match check_server(node, Named::InACluster, timeouts).await {
+                match check_server(node, Role::ClusterNode, timeouts).await {
                     Ok(()) => return Ok(()),
                     Err(obstacle) => found = found.or(obstacle),
                 }
@@ -46,14 +47,14 @@ pub(crate) async fn check(deployment: &Deployment, timeouts: Timeouts) -> Result
                 false => ConnectionAddr::Tcp(host, port),
             };
             let master = info(master, &address.server).map_err(|_| Obstacle::Other)?;
-            check_server(&master, Named::ByASentinel, timeouts).await
+            check_server(&master, Role::SentinelMaster, timeouts).await
         }
     }
 }
 
 async fn check_server(
     server: &ConnectionInfo,
-    named: Named,
+    role: Role,
     timeouts: Timeouts,
 ) -> Result<(), Obstacle> {
     let mut connection = connect(server.addr(), timeouts).await?;
@@ -61,7 +62,7 @@ async fn check_server(
     log_in(&mut connection, settings).await?;
     let facts = match ask::<String>(&mut connection, &["INFO"]).await {
         Ok(facts) => facts,
-        // A list of permissions may leave it out.
+        // An access control list may forbid INFO.
         Err(error) => match Obstacle::from(&error) {
             Obstacle::NoPermission | Obstacle::Other => String::new(),
             obstacle => return Err(obstacle),
@@ -74,30 +75,33 @@ async fn check_server(
     if has("loading:1") {
         return Err(Obstacle::Loading);
     }
-    match named {
-        Named::InACluster if has("cluster_enabled:0") => return Err(Obstacle::NotCluster),
-        Named::Alone if has("cluster_enabled:1") => not_alone(&mut connection).await?,
+    match role {
+        Role::ClusterNode if has("cluster_enabled:0") => return Err(Obstacle::NotCluster),
+        Role::Standalone if has("cluster_enabled:1") => {
+            require_single_node(&mut connection).await?
+        }
         _ => {}
     }
     if settings.db() != 0 {
         let select = ["SELECT", &settings.db().to_string()];
         ask::<()>(&mut connection, &select).await.map_err(|error| Obstacle::from(&error))?;
     }
-    match named {
-        Named::Alone if has("role:slave") => Err(Obstacle::Replica),
-        Named::ByASentinel if has("role:slave") => Err(Obstacle::MasterDown),
+    match role {
+        Role::Standalone if has("role:slave") => Err(Obstacle::Replica),
+        Role::SentinelMaster if has("role:slave") => Err(Obstacle::MasterDown),
         _ => Ok(()),
     }
 }
 
-/// A cluster of one server works as one that stands alone; a server of several knows its part only.
-async fn not_alone(connection: &mut MultiplexedConnection) -> Result<(), Obstacle> {
+/// Accepts a cluster of one server, which works like a standalone server. A server of a larger
+/// cluster has only a part of the keys.
+async fn require_single_node(connection: &mut MultiplexedConnection) -> Result<(), Obstacle> {
     let facts: String = ask(connection, &["CLUSTER", "INFO"]).await.unwrap_or_default();
     let size = facts.lines().find_map(|line| line.trim_end().strip_prefix("cluster_size:"));
     if matches!(size, Some("0" | "1") | None) { Ok(()) } else { Err(Obstacle::Cluster) }
 }
 
-/// Asks one sentinel after the other where the master is.
+/// Asks one sentinel after another for the address of the master.
 async fn find_master(
     address: &SentinelAddress,
     timeouts: Timeouts,
@@ -122,7 +126,7 @@ async fn ask_sentinel(
         let mut connection = connect(sentinel, timeouts).await?;
         let logged_in = log_in(&mut connection, login).await;
         let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &address.master];
-        // A server that is no sentinel says so also where it does not take the login.
+        // Sent even if the login failed: the answer shows whether the server is a sentinel at all.
         let answer = ask::<Option<(String, u16)>>(&mut connection, &question).await;
         let answer = answer.map_err(|error| Obstacle::from(&error));
         found = match answer {
@@ -164,7 +168,7 @@ async fn ask<T: FromRedisValue>(
     command.query_async(connection).await
 }
 
-/// A connection without a login, once it is known that the other side speaks what we speak.
+/// Opens a connection without a login, after checking that the server speaks the expected protocol.
 async fn connect(
     address: &ConnectionAddr,
     timeouts: Timeouts,
@@ -174,12 +178,13 @@ async fn connect(
         ConnectionAddr::TcpTls { host, port, .. } => (host, *port, true),
         _ => return Err(Obstacle::Other),
     };
-    match (has_tls, first_words(host, port, timeouts.connect).await?) {
-        (false, Words::Redis) | (true, Words::Closed | Words::Silence | Words::Tls) => {}
-        (true, Words::Redis) => return Err(Obstacle::PlainPort),
-        (_, Words::Refusal(obstacle)) => return Err(obstacle),
-        (_, Words::Foreign) => return Err(Obstacle::NotRedis),
-        (false, Words::Tls) => return Err(Obstacle::TlsPort),
+    match (has_tls, greeting(host, port, timeouts.connect).await?) {
+        (false, Greeting::Redis) | (true, Greeting::Closed | Greeting::Silence | Greeting::Tls) => {
+        }
+        (true, Greeting::Redis) => return Err(Obstacle::PlainPort),
+        (_, Greeting::Refused(obstacle)) => return Err(obstacle),
+        (_, Greeting::Foreign) => return Err(Obstacle::NotRedis),
+        (false, Greeting::Tls) => return Err(Obstacle::TlsPort),
         (false, words) => {
             let tls = ConnectionAddr::TcpTls {
                 host: host.clone(),
@@ -188,9 +193,9 @@ async fn connect(
                 tls_params: None,
             };
             return Err(match open(&tls, timeouts).await.map(drop) {
-                // Whatever is wrong with its TLS, it has some.
+                // The handshake failed, but the server speaks TLS.
                 Ok(()) | Err(Obstacle::Certificate | Obstacle::TlsRefused) => Obstacle::TlsPort,
-                Err(_) if matches!(words, Words::Silence) => Obstacle::TimedOut,
+                Err(_) if matches!(words, Greeting::Silence) => Obstacle::TimedOut,
                 Err(_) => Obstacle::Closed,
             });
         }
@@ -217,45 +222,47 @@ async fn open(
     opened.map_err(|error| Obstacle::from(&error))
 }
 
-/// What a server answers to the plain word `PING`.
-enum Words {
-    /// What Redis says.
+/// What a server answers to `PING` in plain text.
+enum Greeting {
+    /// An answer of Redis.
     Redis,
-    /// Redis says that it will not talk.
-    Refusal(Obstacle),
+    /// Redis refuses the connection.
+    Refused(Obstacle),
     /// A TLS alert.
     Tls,
     Closed,
     Silence,
-    /// Something else.
+    /// An answer of another kind of server.
     Foreign,
 }
 
-async fn first_words(host: &str, port: u16, patience: Duration) -> Result<Words, Obstacle> {
-    let connected = timeout(patience, TcpStream::connect((host, port))).await;
+async fn greeting(host: &str, port: u16, limit: Duration) -> Result<Greeting, Obstacle> {
+    let connected = timeout(limit, TcpStream::connect((host, port))).await;
     let mut stream = connected.map_err(|_| Obstacle::TimedOut)?.map_err(|error| of_io(&error))?;
     let mut answer = [0; 64];
     let talk = async {
         stream.write_all(b"PING\r\n").await?;
         stream.read(&mut answer).await
     };
-    let length = match timeout(patience, talk).await {
-        Err(_) => return Ok(Words::Silence),
-        Ok(Err(_) | Ok(0)) => return Ok(Words::Closed),
+    let length = match timeout(limit, talk).await {
+        Err(_) => return Ok(Greeting::Silence),
+        Ok(Err(_) | Ok(0)) => return Ok(Greeting::Closed),
         Ok(Ok(length)) => length,
     };
     let text = String::from_utf8_lossy(&answer[..length]);
     Ok(match answer[0] {
         // A TLS record of the type "alert".
-        0x15 => Words::Tls,
-        b'-' if text.starts_with("-DENIED") => Words::Refusal(Obstacle::ProtectedMode),
-        b'-' if text.contains("max number of clients") => Words::Refusal(Obstacle::TooManyClients),
-        b'+' | b'-' if is_redis(&text[1..]) => Words::Redis,
-        _ => Words::Foreign,
+        0x15 => Greeting::Tls,
+        b'-' if text.starts_with("-DENIED") => Greeting::Refused(Obstacle::ProtectedMode),
+        b'-' if text.contains("max number of clients") => {
+            Greeting::Refused(Obstacle::TooManyClients)
+        }
+        b'+' | b'-' if is_redis(&text[1..]) => Greeting::Redis,
+        _ => Greeting::Foreign,
     })
 }
 
-/// `PONG`, or an error whose first word is a code.
+/// Returns whether the text is `PONG` or begins with an error code of Redis.
 fn is_redis(text: &str) -> bool {
     let code = text.split([' ', '\r']).next().unwrap_or_default();
     code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())

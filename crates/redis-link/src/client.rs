@@ -21,43 +21,43 @@ use crate::script::Script;
 use crate::source::Source;
 use crate::timeouts::Timeouts;
 
-/// A cluster that moves slots says so instead of carrying a command out; it is asked again this
-/// often, with a pause in between that lets the client learn where the slot is now.
+/// How often a command is sent again to a cluster that is moving its slot and refuses the command.
+/// The pause between two attempts gives the client time to learn the new place of the slot.
 const REDIRECTIONS: usize = 4;
 const REDIRECTION_PAUSE: Duration = Duration::from_millis(20);
 
-/// A connection to a Redis deployment, shared by all its clones and made again when it is lost.
+/// A connection to a Redis deployment, shared by all its clones and replaced when it is lost.
 ///
-/// A command is sent once and never again by itself: after an error the caller does not know
-/// whether it was carried out, unless the error says so. Commands are answered within the
-/// [`Timeouts`], with [`ErrorKind::Unavailable`] if need be.
+/// A command is sent once and never repeated automatically. After [`ErrorKind::Unavailable`] the
+/// command may or may not have been carried out. Commands return within the [`Timeouts`], if
+/// necessary with [`ErrorKind::Unavailable`].
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    /// `None` for a connection of the caller's own.
+    /// `None` for a connection that the caller made.
     address: Option<Address>,
     links: Links,
     shared: Shared,
 }
 
-/// Shared with clients of the same deployment that have connections of their own.
+/// State shared with the [dedicated](Client::dedicated) clients of the same deployment.
 #[derive(Clone, Default)]
 struct Shared {
     outage: Arc<Outage>,
-    /// The key of the last write that was refused, for as long as writes are. Locked for single steps,
-    /// never across an await.
+    /// The key of the last write that Redis refused, until it accepts writes again. Locked for a
+    /// few instructions, never across an await.
     refused: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 impl Client {
-    /// Takes the address of a deployment, as [`Address`] reads it; the connection is made when it is
-    /// first needed.
+    /// Creates a client for the deployment at `url`, in the format of [`Address`]. It connects when
+    /// the first command is sent.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Address`] when the address is not one of these; [`ErrorKind::Unsupported`] when it
-    /// needs a feature that is off, or TLS without a [crypto provider](crate#tls).
+    /// [`ErrorKind::Address`] if the address is not valid; [`ErrorKind::Unsupported`] if it needs a
+    /// feature that is not enabled, or TLS and no [crypto provider](crate#tls) is installed.
     pub fn open(url: &str) -> Result<Self, Error> {
         Self::with_timeouts(url, Timeouts::default())
     }
@@ -71,14 +71,15 @@ impl Client {
         Self::to(url.parse()?, timeouts, Shared::default())
     }
 
-    /// Takes a connection that the program has already: a [`MultiplexedConnection`], a
-    /// `ConnectionManager`, or another of redis-rs. `response` is the longest that a command takes.
+    /// Creates a client from a connection of redis-rs that the program already has, such as a
+    /// [`MultiplexedConnection`] or a `ConnectionManager`. `response` is the time limit of a
+    /// command.
     ///
-    /// What only a client with an address has is missing: a lost connection is not made again, unless
-    /// the connection does so itself; [`track`](Self::track) and [`apart`](Self::apart) are
-    /// [`ErrorKind::Unsupported`]; [`check`](Self::check) asks nothing but `PING`. How long connecting
-    /// takes is up to the connection, within `response`. A connection to a cluster goes into
-    /// `from_cluster_connection` instead.
+    /// Such a client has no address, so some features are missing: a lost connection is not
+    /// replaced, unless the connection does so itself; [`track`](Self::track) and
+    /// [`dedicated`](Self::dedicated) return [`ErrorKind::Unsupported`]; [`check`](Self::check)
+    /// only sends a `PING`. If the connection reconnects, that time counts towards `response`. For
+    /// a connection to a cluster use `from_cluster_connection`.
     ///
     /// [`MultiplexedConnection`]: redis::aio::MultiplexedConnection
     ///
@@ -101,7 +102,7 @@ impl Client {
         Self::over(Connection::Own(Own::new(connection, response)))
     }
 
-    /// Takes a connection to a cluster that the program has already; else as
+    /// Creates a client from a connection to a cluster that the program already has. Otherwise like
     /// [`from_connection`](Self::from_connection), with the connection's own time-outs.
     #[cfg(feature = "cluster")]
     #[must_use]
@@ -119,30 +120,30 @@ impl Client {
         Ok(Self(Arc::new(Inner { address: Some(address), links, shared })))
     }
 
-    /// A client of the same deployment with a connection of its own, for commands that keep a
-    /// connection busy. An outage that both see is logged once.
+    /// Returns a client of the same deployment with a dedicated connection, for commands that block
+    /// a connection. If an outage affects both clients, it is logged once.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] for a client of a [connection](Self::from_connection) of the
-    /// caller's own.
-    pub fn apart(&self) -> Result<Self, Error> {
+    /// [`ErrorKind::Unsupported`] for a client made by [`from_connection`](Self::from_connection).
+    pub fn dedicated(&self) -> Result<Self, Error> {
         let Inner { address, links, shared } = &*self.0;
         let address = address.clone().ok_or_else(Error::has_no_address)?;
         Self::to(address, links.timeouts, shared.clone())
     }
 
-    /// Looks whether the deployment can be used, and finds out what is in the way: a wrong password,
-    /// TLS on one side only, a replica, a sentinel. Uses short-lived connections of its own and writes
-    /// nothing. Meant for the start of a program, and for diagnosis.
+    /// Checks whether the deployment can be used, and if not, why: a wrong password, TLS on one
+    /// side only, a replica, a sentinel. It uses short-lived connections of its own and writes
+    /// nothing. It is meant for the start of a program and for diagnosis.
     ///
     /// # Errors
     ///
-    /// What is in the way; of several servers of a cluster or sentinels, only if none can be used.
+    /// The [`Obstacle`] that was found. If the address names several sentinels or cluster nodes,
+    /// one that can be used is enough.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future is safe at any time.
     pub async fn check(&self) -> Result<(), Obstacle> {
         match &self.0.address {
             Some(address) => check(&address.0, self.0.links.timeouts).await,
@@ -153,20 +154,20 @@ impl Client {
         }
     }
 
-    /// Whether the keys are spread over several servers, so that commands without a key see only
-    /// some of them.
+    /// Returns whether the client is connected to a cluster, where commands without a key see only
+    /// some of the keys.
     #[must_use]
     pub fn is_cluster(&self) -> bool {
         self.links().source.is_cluster()
     }
 
-    /// Sends one command, its name and arguments as bytes.
+    /// Sends one command, given as its name and its arguments.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] when Redis cannot be reached or does not answer in time;
-    /// [`ErrorKind::WrongType`] when a key holds another type; [`ErrorKind::Server`] for Redis's other
-    /// errors.
+    /// [`ErrorKind::Unavailable`] if Redis cannot be reached, does not answer in time or cannot
+    /// serve the command now; [`ErrorKind::WrongType`] if a key holds another type;
+    /// [`ErrorKind::Server`] for the other errors of Redis.
     ///
     /// # Cancel safety
     ///
@@ -188,12 +189,13 @@ impl Client {
         answer.map_err(|cause| self.error(cause))
     }
 
-    /// Sends several commands in one go and gives their answers in the same order. Others' commands
-    /// may come in between. On a cluster all keys must lie in one slot.
+    /// Sends several commands at once and returns their replies in the same order. Commands of
+    /// other tasks may run in between. On a cluster all keys must be in one slot.
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call), for the first command that failed; the others were carried out.
+    /// As [`call`](Self::call), for the first command that failed. The other commands were carried
+    /// out.
     ///
     /// # Cancel safety
     ///
@@ -210,7 +212,7 @@ impl Client {
         }
     }
 
-    /// Runs a script; sends its code only to a server that does not know it yet.
+    /// Runs a script. Its code is sent only to a server that does not have it yet.
     ///
     /// # Errors
     ///
@@ -233,7 +235,7 @@ impl Client {
             command(&words)
         };
         match self.send(&Request::One(&invoke("EVALSHA", &script.sha1))).await {
-            // The server refused it unread, so that sending it again runs it once.
+            // The server did not run it, so sending it again runs it only once.
             Err(cause) if cause.code() == Some("NOSCRIPT") => {
                 self.send(&Request::One(&invoke("EVAL", script.code))).await
             }
@@ -242,7 +244,7 @@ impl Client {
         .map_err(|cause| self.error(cause))
     }
 
-    /// Says what the caller can do about it, and takes note of an outage.
+    /// Converts an error, and reports an outage to the outage log.
     fn error(&self, cause: RedisError) -> Error {
         let kind = kind(&cause);
         if kind != ErrorKind::Unavailable {
@@ -253,22 +255,22 @@ impl Client {
             let client = client.upgrade().map(Self);
             async move {
                 let Some(client) = client else { return false };
-                client.ask().await;
+                client.probe().await;
                 true
             }
         });
         Error::new(kind, cause).logged()
     }
 
-    /// Asks Redis for what it failed to do, so that the answer tells whether the outage lasts: a server
-    /// that refuses writes still answers all else.
-    async fn ask(&self) {
+    /// Probes during an outage: repeats the kind of operation that failed. A server that refuses
+    /// writes still answers reads, so only a write shows whether the outage is over.
+    async fn probe(&self) {
         let refused = self.refused().clone();
         match refused {
-            // What becomes of it has been noted.
+            // `call` reports the result to the outage log.
             None => drop(self.call(&[b"PING"]).await),
             Some(key) => {
-                // The key may be in use as another type. Redis says so only where it takes writes.
+                // The key may hold another type. Redis reports that only while it accepts writes.
                 let answer = self.try_write(&key).await;
                 if answer.is_ok_and(|()| self.refused().as_ref() == Some(&key)) {
                     *self.refused() = None;
@@ -277,19 +279,20 @@ impl Client {
         }
     }
 
-    /// Whether Redis takes a write of this key now. The write changes nothing, whatever the key holds.
+    /// Tests whether Redis accepts a write to this key now. The write changes nothing, whatever the
+    /// key holds.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] when Redis cannot be reached, or refuses writes for now.
+    /// [`ErrorKind::Unavailable`] if Redis cannot be reached or refuses writes at the moment.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future is safe at any time.
     pub async fn try_write(&self, key: &[u8]) -> Result<(), Error> {
         match self.call(&[b"SETRANGE", key, b"0", b""]).await {
             Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
-            // A string, another type, or a permission that is lacking: no outage.
+            // A success, another type or a missing permission: this is not an outage.
             _ => {
                 self.0.shared.outage.worked();
                 Ok(())
@@ -304,7 +307,7 @@ impl Client {
     async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
         for _ in 0..REDIRECTIONS {
             match self.send_once(request).await {
-                // The node refused the command unread, so that sending it again runs it once.
+                // The node did not run the command, so sending it again runs it only once.
                 Err(cause) if matches!(cause.code(), Some("MOVED" | "ASK" | "TRYAGAIN")) => {
                     tokio::time::sleep(REDIRECTION_PAUSE).await;
                 }

@@ -1,4 +1,4 @@
-//! What commands go over.
+//! The kinds of connections that carry commands.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ pub(crate) enum Connection {
 /// A connection that the user of this crate made.
 #[derive(Clone)]
 pub(crate) struct Own {
-    /// Another handle on it.
+    /// Returns another handle on the connection.
     handle: Arc<dyn Fn() -> Box<dyn ConnectionLike + Send> + Send + Sync>,
-    /// For the answer to a command.
+    /// The time limit of a command.
     response: Duration,
 }
 
@@ -57,7 +57,7 @@ impl Connection {
         }
     }
 
-    /// Sends a command to the primary of a slot, where there are several.
+    /// Sends a command to the primary of a slot; outside a cluster, to the server.
     pub(crate) async fn send_to(&mut self, command: Cmd, slot: u16) -> Result<Value, RedisError> {
         #[cfg(feature = "cluster")]
         if let Self::Cluster(connection) = self

@@ -1,4 +1,4 @@
-//! What can go wrong, and what a caller can do about it.
+//! The error type, with kinds by what a caller can do.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::fmt;
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
 
-/// An operation of a [`Client`](crate::Client) failed.
+/// The error of an operation of a [`Client`](crate::Client).
 ///
-/// [`kind`](Self::kind) says what to do about it, [`obstacle`](Self::obstacle) what is in the way. The
-/// [source](StdError::source) is the [`redis::RedisError`], where there is one. No text of an error has
-/// a password.
+/// [`kind`](Self::kind) tells what the caller can do, [`obstacle`](Self::obstacle) why Redis cannot
+/// be used. The [source](StdError::source) is the [`redis::RedisError`], if there is one. The text
+/// of an error never contains a password.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -22,19 +22,21 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The address is none of a Redis deployment; the text says what it must be.
+    /// The address is not a valid [`Address`](crate::Address). The text states the rule that it
+    /// breaks.
     Address,
-    /// The program cannot do this: it lacks a feature of this crate or a crypto provider, or the client
-    /// was made from a connection of the caller's own. The text says which.
+    /// The client does not support this operation: a feature of this crate is not enabled, no
+    /// crypto provider is installed, the deployment is a cluster, or the client was made by
+    /// [`Client::from_connection`](crate::Client::from_connection). The text says which.
     Unsupported,
-    /// Redis cannot be reached, did not answer in time, or takes no writes for now. Trying again later
-    /// may help.
+    /// Redis cannot be reached, did not answer in time, or cannot serve the command now. A later
+    /// attempt may succeed.
     Unavailable,
-    /// A key holds another type than the command is for.
+    /// A key holds a value of another type than the command expects.
     WrongType,
-    /// Redis answered with another error.
+    /// Redis returned another error.
     Server,
-    /// Redis answered with another type of reply than the command has.
+    /// Redis returned a reply of an unexpected type.
     Reply,
 }
 
@@ -50,16 +52,16 @@ impl Error {
     }
 
     pub(crate) fn has_no_address() -> Self {
-        let text = "a client of a connection of the caller's own has no address to connect to";
+        let text = "a client made from an existing connection has no address to connect to";
         Self::new(ErrorKind::Unsupported, text)
     }
 
-    /// The same error, of an outage that the client has logged itself.
+    /// Marks the error as part of an outage that the client has logged.
     pub(crate) fn logged(self) -> Self {
         Self { is_logged: true, ..self }
     }
 
-    /// The error of a caller who got another type of reply than `command` has.
+    /// Creates the error for a reply to `command` that has an unexpected type.
     ///
     /// ```
     /// use redis_link::{Error, ErrorKind, Reply};
@@ -73,32 +75,34 @@ impl Error {
         Self::new(ErrorKind::Reply, format!("{command} was answered with {}", reply.type_name()))
     }
 
-    /// What to do about it.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What is in the way; `None` if the error does not come from Redis or the connection to it.
+    /// Returns why Redis cannot be used; `None` if the error does not come from Redis or the
+    /// connection to it.
     #[must_use]
     pub fn obstacle(&self) -> Option<Obstacle> {
         Obstacle::of(self)
     }
 
-    /// Whether the error is part of an outage that the client logs by itself, once when it begins and
-    /// once when it ends: there is nothing left to log.
+    /// Returns whether the error is part of an outage. The client itself logs an outage, once when
+    /// it begins and once when it ends, so the caller need not log this error.
     #[must_use]
     pub fn is_logged(&self) -> bool {
         self.is_logged
     }
 
-    /// The cause alone, for an error of another type that takes this one's place.
+    /// Returns the cause, for a caller that wraps it in an error type of its own.
     #[must_use]
     pub fn into_source(self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.source
     }
 
-    /// The text that is the whole error, for the kinds whose cause is no other error.
+    /// Returns the whole text of the error, for the kinds whose source is a message and not another
+    /// error.
     fn text(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
         match self.kind {
             ErrorKind::Address | ErrorKind::Unsupported | ErrorKind::Reply => {
@@ -109,7 +113,8 @@ impl Error {
     }
 }
 
-/// A rule that an address breaks. The rule alone: the address may hold a password.
+/// Creates the error for an address that breaks a rule. It contains only the rule, since the
+/// address may contain a password.
 pub(crate) fn rule(rule: &str) -> Error {
     Error::new(ErrorKind::Address, format!("not a Redis address: {rule}"))
 }
@@ -121,11 +126,11 @@ impl fmt::Display for Error {
         }
         f.write_str(match self.kind {
             ErrorKind::Address => "not a Redis address",
-            ErrorKind::Unsupported => "this client cannot do that",
+            ErrorKind::Unsupported => "the client does not support this operation",
             ErrorKind::Unavailable => "Redis is not available",
             ErrorKind::WrongType => "the key holds another type",
-            ErrorKind::Server => "Redis answered with an error",
-            ErrorKind::Reply => "Redis answered with another type of reply",
+            ErrorKind::Server => "Redis returned an error",
+            ErrorKind::Reply => "Redis returned a reply of an unexpected type",
         })
     }
 }

@@ -1,12 +1,13 @@
-//! Names of keys: their slot in a cluster, keys beside them, and patterns.
+//! Functions on key names: slots, companion keys and patterns.
 
 /// The number of slots of a cluster.
 const SLOTS: u16 = 16_384;
 
-/// A key in the same slot of a cluster, so that one command or script may touch both.
+/// Returns the name of a key in the same cluster slot as `key`, so that one command or script may
+/// use both.
 ///
-/// Without braces the whole key decides on its slot, so that it becomes the hash tag; a key that has a
-/// tag keeps it. Else a number serves that leads there.
+/// If `key` has no braces, all of it becomes the hash tag. If it has a hash tag, the same tag is
+/// used. If it has braces but no hash tag, the tag is a number with the same slot.
 ///
 /// ```
 /// use redis_link::companion_key;
@@ -29,7 +30,7 @@ pub fn companion_key(key: &str, name: &str) -> String {
     }
 }
 
-/// The slot of a cluster in which a key lies, below 16,384.
+/// Returns the cluster slot of a key, from 0 to 16,383.
 ///
 /// ```
 /// use redis_link::hash_slot;
@@ -43,8 +44,8 @@ pub fn hash_slot(key: &str) -> u16 {
     crc16::State::<crc16::XMODEM>::calculate(hashed.as_bytes()) % SLOTS
 }
 
-/// What Redis Cluster looks at to find a key's slot: what stands between the first `{` and the next
-/// `}`, unless that is nothing.
+/// Returns the hash tag of a key: the text between the first `{` and the next `}`. `None` if there
+/// are no such braces or nothing is between them; the slot then depends on the whole key.
 #[must_use]
 pub fn hash_tag(key: &str) -> Option<&str> {
     let (_, rest) = key.split_once('{')?;
@@ -52,7 +53,7 @@ pub fn hash_tag(key: &str) -> Option<&str> {
     (!tag.is_empty()).then_some(tag)
 }
 
-/// The text as a part of a pattern that stands for itself alone.
+/// Escapes text for use in a key pattern, so that it matches only itself.
 ///
 /// ```
 /// use redis_link::glob_escaped;
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_companion_lies_in_the_slot_of_its_key() {
+    fn a_companion_key_has_the_slot_of_its_key() {
         for (key, companion) in [
             ("a:b", Some("{a:b}:x")),
             ("{app}a", Some("{app}:x:{app}a")),

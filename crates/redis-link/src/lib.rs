@@ -18,38 +18,39 @@
 //! # }
 //! ```
 //!
-//! - All clones of a [`Client`] share one connection, over which commands of many tasks go at the same
-//!   time. It is made again when it is lost; one task connects, and after a failure all fail at once
-//!   for a while.
-//! - Every command is answered within its [`Timeouts`], and is sent once: nothing is repeated behind the
-//!   caller's back.
-//! - One server, the master behind Sentinels, or a Cluster, each with TLS: an [`Address`] says which.
-//! - An [`Error`] says what to do about it by its [kind](Error::kind), and what is in the way by its
-//!   [`Obstacle`], which tells what stays until somebody changes a setting from what may pass.
-//!   [`Client::check`] finds it out before the first command.
+//! - All clones of a [`Client`] share one connection, which carries the commands of many tasks at
+//!   the same time. A lost connection is replaced: one task connects, and after a failed attempt
+//!   all commands fail at once for a short time.
+//! - Every command returns within its [`Timeouts`], and is sent once: it is never repeated
+//!   automatically.
+//! - An [`Address`] names a single server, the master that Sentinels know, or a Cluster, each with
+//!   or without TLS.
+//! - The [kind](Error::kind) of an [`Error`] tells what the caller can do. Its [`Obstacle`] tells
+//!   why Redis cannot be used, and whether that is permanent until a setting changes, or temporary.
+//!   [`Client::check`] reports it before the first command.
 //! - An outage is logged once when it begins and once when it ends (target `outage_log`).
-//! - [`Client::track`] hears of each change of keys, for a cache in front of Redis.
-//! - [`Client::scan`] looks through the keys of all primaries.
-//! - A program that has a connection of redis-rs already hands it in:
-//!   [`Client::from_connection`].
+//! - [`Client::track`] is notified of each change of a key, for a cache in front of Redis.
+//! - [`Client::scan`] lists the keys of all primaries.
+//! - [`Client::from_connection`] reuses a connection of redis-rs that the program already has.
 //!
 //! # TLS
 //!
-//! With the feature `tls`, addresses that begin with `rediss` work. The TLS library, rustls, takes its
-//! cryptography from a provider that the program chooses once for the whole process. This crate installs
-//! none: [`Client::open`] answers [`ErrorKind::Unsupported`] as long as there is none. A program that
-//! depends on `rustls` with the feature `ring` begins with:
+//! The feature `tls` enables addresses that begin with `rediss`. The TLS library, rustls, takes its
+//! cryptography from a provider that the program chooses once for the whole process. This crate
+//! installs none, and [`Client::open`] returns [`ErrorKind::Unsupported`] as long as none is
+//! installed. A program that depends on `rustls` with the feature `ring` starts with:
 //!
 //! ```
 //! rustls::crypto::ring::default_provider().install_default().expect("it is the first one");
 //! # assert!(redis_link::Client::open("rediss://localhost").is_ok());
 //! ```
 //!
-//! Certificates are checked against the system's authorities; `SSL_CERT_FILE` names a file of others.
+//! Certificates are checked against the system's certificate authorities. The environment variable
+//! `SSL_CERT_FILE` names a file with other authorities to use instead.
 //!
 //! # Features
 //!
-//! | feature | gives | default |
+//! | feature | adds | default |
 //! | --- | --- | --- |
 //! | `tls` | addresses that begin with `rediss` | no |
 //! | `sentinel` | `redis-sentinel://` addresses | no |

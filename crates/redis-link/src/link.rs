@@ -1,4 +1,4 @@
-//! The one connection that all commands share, made again when it is lost.
+//! The connection that all commands share, and its replacement when it is lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +12,8 @@ use crate::request::Request;
 use crate::source::Source;
 use crate::timeouts::Timeouts;
 
-/// After a failed attempt to connect, commands fail at once for so long, rather than each of them
-/// trying again; doubled with each further failure, up to [`LONGEST_PAUSE`].
+/// How long commands fail at once after a failed attempt to connect, so that not each of them tries
+/// to connect. Doubled with each further failure, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -29,7 +29,7 @@ pub(crate) struct Links {
 #[derive(Default)]
 struct Attempts {
     failures: u32,
-    /// Until then, commands fail with this cause.
+    /// Commands fail with this cause until this time.
     pause: Option<(Instant, RedisError)>,
 }
 
@@ -37,7 +37,7 @@ struct Attempts {
 #[derive(Clone)]
 pub(crate) struct Link {
     connection: Connection,
-    /// It is lost; the next command makes another. Shared by all clones of this link.
+    /// Set when the connection is lost; the next command opens another. Shared by all clones.
     lost: Arc<AtomicBool>,
 }
 
@@ -47,7 +47,7 @@ impl Links {
         Self { source, timeouts, link, connecting }
     }
 
-    /// The link in use, or a new one.
+    /// Returns the current link, or connects and returns a new one.
     pub(crate) async fn get(&self) -> Result<Link, RedisError> {
         if let Some(link) = self.current() {
             return Ok(link);
@@ -63,7 +63,7 @@ impl Links {
         }
         let lost = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&lost);
-        // A connection that was lost while nobody used it is not found out by the next command.
+        // Notices the loss of an idle connection at once, so that the next command need not fail.
         let on_push = move |push: PushInfo| {
             if push.kind == PushKind::Disconnection {
                 flag.store(true, Ordering::Relaxed);
@@ -97,8 +97,8 @@ impl Link {
         let answer = self.connection.send(request).await;
         let answer = answer.and_then(Value::extract_error).map(Reply::from);
         answer.inspect_err(|cause| {
-            // A replica answers READONLY: the master has moved. After a time-out the server may be
-            // unreachable without the connection's noticing.
+            // READONLY comes from a replica: another server is the master now. After a time-out the
+            // server may be unreachable although the connection still looks open.
             let moved = cause.code() == Some("READONLY");
             if cause.is_unrecoverable_error() || cause.is_timeout() || moved {
                 self.lost.store(true, Ordering::Relaxed);
@@ -113,7 +113,7 @@ impl Link {
     }
 }
 
-/// How long to wait after so many failures.
+/// Returns how long to wait after this number of earlier failures.
 pub(crate) fn pause(failures: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE)
 }

@@ -1,28 +1,28 @@
-//! Why Redis cannot be used, told apart.
+//! The reasons why Redis cannot be used.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use redis::RedisError;
 
-/// What is in the way between a [`Client`](crate::Client) and its Redis.
+/// The reason why a [`Client`](crate::Client) cannot use Redis.
 ///
-/// [`is_lasting`](Self::is_lasting) says whether it stays until somebody changes a setting. Its text
-/// is the reason, without addresses.
+/// [`is_lasting`](Self::is_lasting) tells whether it remains until somebody changes a setting. The
+/// text describes the reason without addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Obstacle {
-    /// The host's name has no address.
+    /// The host name cannot be resolved.
     UnknownHost,
     /// Nothing listens at the address.
     Refused,
-    /// No answer in time.
+    /// There was no answer in time.
     TimedOut,
     /// The connection was closed, or it failed in another way.
     Closed,
-    /// TLS was spoken to a port that has none.
+    /// The client uses TLS, and the port does not.
     PlainPort,
-    /// TLS was not spoken to a port that wants it.
+    /// The port requires TLS, and the client does not use it.
     TlsPort,
     /// The server's certificate is not trusted, has expired, or is for another host.
     Certificate,
@@ -30,78 +30,79 @@ pub enum Obstacle {
     TlsRefused,
     /// Another service answers at the address.
     NotRedis,
-    /// Redis has neither a password nor an address to listen on, and takes local clients only.
+    /// Redis is in protected mode: it has neither a password nor a bind address, and accepts only
+    /// local clients.
     ProtectedMode,
-    /// As many clients are connected as Redis takes.
+    /// The maximum number of clients is connected.
     TooManyClients,
-    /// Redis wants a password, and there is none in the address.
+    /// Redis requires a password, and the address has none.
     LoginRequired,
     /// The user or the password is wrong.
     WrongLogin,
-    /// The address has a password, and Redis has none.
+    /// The address has a password, and Redis requires none.
     LoginNotNeeded,
-    /// The sentinels do not take the login.
+    /// The sentinels reject the login.
     SentinelLogin,
-    /// The sentinels want a password, and there is none in the address.
+    /// The sentinels require a password, and the address has none.
     SentinelLoginRequired,
-    /// The user may not run a command that is needed.
+    /// The user lacks the permission for a required command.
     NoPermission,
-    /// There is no database of this number.
+    /// Redis has no database with this number.
     NoSuchDatabase,
-    /// Redis loads its data.
+    /// Redis is still loading its data.
     Loading,
-    /// A replica that has lost its master, or a master that the sentinels are replacing.
+    /// There is no master: the replica has lost it, or the sentinels are replacing it.
     MasterDown,
-    /// A server that takes no writes is named directly.
+    /// The address names a replica, which accepts no writes.
     Replica,
-    /// The server takes no writes now: it has just become a replica.
+    /// The server has become a replica and accepts no writes.
     ReadOnly,
-    /// A sentinel is named as if it were a server.
+    /// The address names a sentinel as a server.
     Sentinel,
-    /// A server is named as if it were a sentinel.
+    /// The address names a server as a sentinel.
     NotSentinel,
     /// The sentinels do not know the master's name.
     UnknownMaster,
-    /// A server of a cluster is named as if it stood alone.
+    /// The address names a cluster node as a standalone server.
     Cluster,
-    /// A server that stands alone is named as a cluster.
+    /// The address names a standalone server as a cluster.
     NotCluster,
-    /// The cluster does not serve all its slots now.
+    /// The cluster does not serve all slots at the moment.
     ClusterDown,
-    /// The cluster is moving the slot, and some of the keys are in each place.
+    /// The cluster is moving the slot, and each of the two servers has some of the keys.
     SlotMoves,
-    /// A script runs that does not end.
+    /// A script has been running for too long.
     Busy,
-    /// The memory that Redis may use is full.
+    /// Redis has reached its memory limit.
     MemoryFull,
-    /// Redis stopped taking writes: it cannot save, or has too few replicas.
+    /// Redis has stopped accepting writes: it cannot save, or has too few replicas.
     WritesStopped,
-    /// Something else, which the log describes.
+    /// Another reason, which the log describes.
     Other,
 }
 
 impl Obstacle {
-    /// The obstacle behind an error: behind one of a [`Client`](crate::Client), or one of another type
-    /// that has it among its [sources](StdError::source). `None` if Redis or its client is not the
-    /// cause.
+    /// Returns the obstacle behind an error of a [`Client`](crate::Client), or behind an error of
+    /// another type that has such an error among its [sources](StdError::source). `None` if the
+    /// error does not come from Redis or its client.
     #[must_use]
     pub fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
         let causes = std::iter::successors(Some(error), |error| StdError::source(*error));
         causes.filter_map(|cause| cause.downcast_ref::<RedisError>()).map(Self::from).next()
     }
 
-    /// Of what is in the way at two servers, rather what stays.
+    /// Returns the more useful of two obstacles: a lasting one, if there is one.
     pub(crate) fn or(self, other: Self) -> Self {
         if self.is_lasting() { self } else { other }
     }
 
-    /// Whether the server refuses writes and may answer all else.
+    /// Returns whether the server refuses writes only.
     pub(crate) fn is_of_writes(self) -> bool {
         matches!(self, Self::ReadOnly | Self::MemoryFull | Self::WritesStopped)
     }
 
-    /// Whether it stays until somebody changes a setting here or there. What may pass by itself is
-    /// worth another attempt.
+    /// Returns whether the obstacle remains until somebody changes a setting of the client or of
+    /// Redis. Another obstacle may pass by itself, so a later attempt may succeed.
     #[must_use]
     pub fn is_lasting(self) -> bool {
         match self {
@@ -145,36 +146,38 @@ impl Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::UnknownHost => "the host's name has no address",
+            Self::UnknownHost => "the host name cannot be resolved",
             Self::Refused => "the connection was refused",
             Self::TimedOut => "Redis did not answer in time",
             Self::Closed => "the connection was closed",
-            Self::PlainPort => "the port does not speak TLS",
-            Self::TlsPort => "the port speaks TLS",
+            Self::PlainPort => "the port does not use TLS",
+            Self::TlsPort => "the port requires TLS",
             Self::Certificate => "the server's certificate is not trusted",
             Self::TlsRefused => "the server ended the TLS handshake",
-            Self::NotRedis => "another service answers at this address, not Redis",
-            Self::ProtectedMode => "Redis is in protected mode and takes local clients only",
-            Self::TooManyClients => "Redis has as many clients as it takes (maxclients)",
+            Self::NotRedis => "the service at this address is not Redis",
+            Self::ProtectedMode => "Redis is in protected mode and accepts only local clients",
+            Self::TooManyClients => {
+                "the maximum number of clients is connected to Redis (maxclients)"
+            }
             Self::LoginRequired => "Redis requires a password (NOAUTH)",
             Self::WrongLogin => "the user or the password is wrong (WRONGPASS)",
-            Self::LoginNotNeeded => "there is a password for Redis, and Redis has none",
-            Self::SentinelLogin => "the sentinels do not accept the login",
+            Self::LoginNotNeeded => "the address has a password, and Redis requires none",
+            Self::SentinelLogin => "the sentinels reject the login",
             Self::SentinelLoginRequired => "the sentinels require a password (NOAUTH)",
             Self::NoPermission => "the user lacks a permission (NOPERM)",
-            Self::NoSuchDatabase => "Redis has no database of this number",
+            Self::NoSuchDatabase => "Redis has no database with this number",
             Self::Loading => "Redis is loading its data (LOADING)",
-            Self::MasterDown => "there is no master now",
-            Self::Replica => "the server is a replica and takes no writes",
-            Self::ReadOnly => "the server takes no writes (READONLY)",
+            Self::MasterDown => "there is no master at the moment",
+            Self::Replica => "the server is a replica and accepts no writes",
+            Self::ReadOnly => "the server accepts no writes (READONLY)",
             Self::Sentinel => "the server is a sentinel",
-            Self::NotSentinel => "the server is no sentinel",
-            Self::UnknownMaster => "the sentinels know no master of this name",
+            Self::NotSentinel => "the server is not a sentinel",
+            Self::UnknownMaster => "the sentinels know no master with this name",
             Self::Cluster => "the server is part of a cluster",
             Self::NotCluster => "the server is not part of a cluster",
             Self::ClusterDown => "the cluster does not serve all keys (CLUSTERDOWN)",
             Self::SlotMoves => "the cluster is moving these keys (TRYAGAIN)",
-            Self::Busy => "Redis runs a script that does not end (BUSY)",
+            Self::Busy => "Redis is busy with a script that runs for too long (BUSY)",
             Self::MemoryFull => "the memory of Redis is full (OOM)",
             Self::WritesStopped => "Redis has stopped accepting writes",
             Self::Other => "Redis cannot be used",

@@ -1,12 +1,12 @@
-//! What Redis answers.
+//! The replies of Redis.
 
 use bytes::Bytes;
 use redis::Value;
 
-/// An answer of Redis.
+/// A reply of Redis.
 ///
-/// It has one form for what the two versions of the protocol write differently: a boolean is a number,
-/// a set or a map is an array, a status is a string.
+/// It has one form for the types that the two protocol versions represent differently: a boolean is
+/// a number, a set or a map is an array, a status is a string.
 ///
 /// ```
 /// use redis_link::Reply;
@@ -22,12 +22,12 @@ pub enum Reply {
     Int(i64),
     /// A string of bytes, or a status such as `OK`.
     Bytes(Bytes),
-    /// Several answers; of a map, names and values in turn.
+    /// Several replies. A map is an array of alternating names and values.
     Array(Vec<Reply>),
 }
 
 impl Reply {
-    /// The string; `None` for another reply.
+    /// Returns the string; `None` for another type of reply.
     #[must_use]
     pub fn into_bytes(self) -> Option<Bytes> {
         match self {
@@ -36,7 +36,7 @@ impl Reply {
         }
     }
 
-    /// What it is, for a message: "a string", "an array".
+    /// Returns the type for a message: "a string", "an array".
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl From<Value> for Reply {
                 pairs.into_iter().flat_map(|(name, value)| [name.into(), value.into()]).collect(),
             ),
             Value::Attribute { data, .. } => Self::from(*data),
-            // RESP2 has neither, and errors were taken out before.
+            // RESP2 has no other types, and errors were removed before.
             _ => Self::Nil,
         }
     }

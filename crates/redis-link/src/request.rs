@@ -1,9 +1,9 @@
-//! What is sent to Redis.
+//! The requests that are sent to Redis.
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisError, Value};
 
-/// What is sent in one go.
+/// One command, or several that are sent at once.
 pub(crate) enum Request<'a> {
     One(&'a Cmd),
     Several(&'a redis::Pipeline),
@@ -23,7 +23,7 @@ impl Request<'_> {
         }
     }
 
-    /// A key of the first command: behind its name, or behind the number of keys of a script.
+    /// Returns a key of the first command: its first argument, or the first key of a script.
     pub(crate) fn key(&self) -> Option<&[u8]> {
         let command = match self {
             Self::One(command) => command,

@@ -1,4 +1,4 @@
-//! Looking through all keys of a deployment.
+//! Lists the keys of a deployment that match a pattern.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,24 @@ use crate::error::Error;
 use crate::reply::Reply;
 use crate::request::command;
 
-/// A walk through the keys that match a pattern, on each server that has some; see [`Client::scan`].
+/// An iteration over the keys that match a pattern, on every server of the deployment; see
+/// [`Client::scan`].
 #[derive(Debug)]
 pub struct Scan<'a> {
     client: &'a Client,
     pattern: &'a str,
     count: String,
-    /// The servers that are still to be asked, the current one last; `None` is the only one. Of a
-    /// cluster a server is named by one of its slots: what it says of its address need not be right
-    /// from here.
+    /// The servers that are not finished, the current one last. `None` stands for a single server.
+    /// A cluster node is named by one of its slots, because the address that it announces may not
+    /// be reachable from here.
     servers: Vec<Option<u16>>,
     cursor: Bytes,
 }
 
 impl Client {
-    /// Looks through the keys that match `pattern`, on every primary of a cluster. Redis looks at about
-    /// `count` keys for each page. A key may come twice; one that is there all the while comes.
+    /// Iterates over the keys that match `pattern`; on a cluster, over those of every primary.
+    /// Redis examines about `count` keys for each page. A key may be returned twice. A key that
+    /// exists during the whole scan is returned at least once.
     ///
     /// ```no_run
     /// # async fn example(client: redis_link::Client) -> Result<(), redis_link::Error> {
@@ -45,7 +47,7 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future is safe at any time.
     pub async fn scan<'a>(&'a self, pattern: &'a str, count: usize) -> Result<Scan<'a>, Error> {
         let servers = match self.is_cluster() {
             true => primaries(self.call(&[b"CLUSTER", b"SLOTS"]).await?)?,
@@ -57,7 +59,8 @@ impl Client {
 }
 
 impl Scan<'_> {
-    /// The next keys, perhaps none at all; `None` when all servers were asked.
+    /// Returns the next page of keys, which may be empty; `None` after the last page of the last
+    /// server.
     ///
     /// # Errors
     ///
@@ -65,7 +68,7 @@ impl Scan<'_> {
     ///
     /// # Cancel safety
     ///
-    /// A page whose future is dropped is asked for again by the next call.
+    /// If the future is dropped, the next call requests the same page again.
     pub async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
         let Some(server) = self.servers.last() else { return Ok(None) };
         let scan = command(&[
@@ -91,8 +94,8 @@ impl Scan<'_> {
     }
 }
 
-/// A slot of each primary out of `CLUSTER SLOTS`: for each range of slots its ends, then the
-/// primary's host and port, then its replicas.
+/// Returns one slot of each primary from the reply to `CLUSTER SLOTS`. The reply lists for each
+/// range of slots its first and last slot, the host and port of the primary, and the replicas.
 fn primaries(reply: Reply) -> Result<Vec<Option<u16>>, Error> {
     let Reply::Array(ranges) = reply else {
         return Err(Error::unexpected("CLUSTER SLOTS", &reply));
@@ -104,7 +107,7 @@ fn primaries(reply: Reply) -> Result<Vec<Option<u16>>, Error> {
     }
 }
 
-/// What a primary calls itself, and one of its slots.
+/// Returns the host and port that a primary announces, and one of its slots.
 fn primary(range: Reply) -> Option<((Option<Bytes>, i64), u16)> {
     let Reply::Array(range) = range else { return None };
     let mut range = range.into_iter();

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// A Lua script that runs inside Redis as one step; see [`Client::run`](crate::Client::run).
+/// A Lua script that Redis runs atomically; see [`Client::run`](crate::Client::run).
 pub struct Script {
     pub(crate) code: &'static str,
     pub(crate) sha1: String,
 }
 
 impl Script {
-    /// A script of this code.
+    /// Creates a script from its code.
     #[must_use]
     pub fn new(code: &'static str) -> Self {
         Self { code, sha1: redis::Script::new(code).get_hash().to_owned() }

@@ -1,4 +1,4 @@
-//! Finding the master through sentinels.
+//! Finds the master through sentinels.
 
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
@@ -7,7 +7,7 @@ use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisEr
 use crate::address::SentinelAddress;
 use crate::tcp;
 
-/// One client for each login that may be right.
+/// One client for each login to try.
 pub(crate) struct Sentinels(tokio::sync::Mutex<Vec<SentinelClient>>);
 
 impl Sentinels {
@@ -16,7 +16,8 @@ impl Sentinels {
         clients.collect::<Result<_, _>>().map(|clients| Self(tokio::sync::Mutex::new(clients)))
     }
 
-    /// Asks with each login in turn. The one that worked is the first next time.
+    /// Connects to the master. It tries the logins in turn, and next time begins with the one that
+    /// worked.
     pub(crate) async fn connect_to_master(
         &self,
         config: &AsyncConnectionConfig,
@@ -32,7 +33,7 @@ impl Sentinels {
                 Err(cause) => failure = Some(cause),
             }
         }
-        Err(failure.expect("there is a login to try, if only the empty one"))
+        Err(failure.expect("there is at least one login, which may be empty"))
     }
 }
 

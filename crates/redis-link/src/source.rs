@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! Opens connections to a deployment.
 
 use redis::{
     AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
@@ -14,7 +14,8 @@ use crate::tcp;
 use crate::timeouts::Timeouts;
 use crate::tls;
 
-/// Commands that wait to be written to the connection. Beyond it callers wait.
+/// The maximum number of commands that wait to be written to the connection. Further callers wait
+/// for a place.
 const QUEUE: usize = 1024;
 
 /// A deployment of Redis.
@@ -24,7 +25,7 @@ pub(crate) enum Source {
     Sentinel(Sentinels),
     #[cfg(feature = "cluster")]
     Cluster(Box<redis::cluster::ClusterClient>),
-    /// Nothing: the connection is there, and is not made again.
+    /// A connection that the caller made. It cannot be replaced.
     Own(Connection),
 }
 
@@ -61,7 +62,7 @@ impl Source {
         }
     }
 
-    /// Whether the keys are spread over several servers.
+    /// Returns whether the deployment is a cluster.
     pub(crate) fn is_cluster(&self) -> bool {
         match self {
             #[cfg(feature = "cluster")]
@@ -121,7 +122,7 @@ fn open_cluster(nodes: Vec<ConnectionInfo>, timeouts: Timeouts) -> Result<Source
         .response_timeout(timeouts.response)
         .use_protocol(ProtocolVersion::RESP3)
         .tcp_settings(tcp::settings())
-        // By default a command whose reply was lost is sent up to 16 times more.
+        // By default a command whose reply was lost is repeated up to 16 times.
         .retries(0)
         .build()
         .map(|client| Source::Cluster(Box::new(client)))

@@ -1,9 +1,9 @@
-//! How sockets are set up.
+//! The settings of TCP sockets.
 
 use std::time::Duration;
 
-/// Commands are small, so nothing waits to fill a packet; a peer that went away without a word is
-/// found out within seconds.
+/// Returns settings that send small commands without delay and that detect a vanished peer within
+/// seconds.
 pub(crate) fn settings() -> redis::io::tcp::TcpSettings {
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(5))

@@ -1,13 +1,13 @@
-//! How long to wait.
+//! Time-outs of a client.
 
 use std::time::Duration;
 
 /// How long a [`Client`](crate::Client) waits for Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a connection to come about. Default: 500 ms.
+    /// The time limit for connecting. Default: 500 ms.
     pub connect: Duration,
-    /// For the answer to a command. Default: 250 ms.
+    /// The time limit for the reply to a command. Default: 250 ms.
     pub response: Duration,
 }
 

@@ -1,11 +1,11 @@
-//! What TLS needs of the program.
+//! Checks that the program has set up TLS.
 
 use crate::error::Error;
 #[cfg(feature = "tls")]
 use crate::error::ErrorKind;
 
-/// Whether TLS can be spoken. The TLS library would otherwise choose a provider for the whole process,
-/// or panic.
+/// Checks that a crypto provider is installed. Without this check, the TLS library would choose a
+/// provider for the whole process, or panic.
 #[cfg(feature = "tls")]
 pub(crate) fn ready() -> Result<(), Error> {
     match rustls::crypto::CryptoProvider::get_default() {

@@ -1,4 +1,4 @@
-//! Hears from Redis which keys change: for a cache in front of it.
+//! Notifications of changed keys, for a cache in front of Redis.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,42 +14,42 @@ use crate::error::{Error, ErrorKind};
 use crate::link::pause;
 use crate::request::command;
 
-/// What is heard of the keys under a prefix; see [`Client::track`].
+/// A notification about the keys with a prefix; see [`Client::track`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tracked<'a> {
-    /// This key was changed, or is gone.
+    /// This key was changed or removed.
     Changed(&'a [u8]),
-    /// Any key may have changed: the connection was lost, or all keys were flushed. What is remembered
-    /// must be dropped, and nothing be remembered before the next [`Current`](Self::Current).
+    /// Any key may have changed: the connection was lost, or all keys were flushed. The cache must
+    /// drop all entries, and must add none before the next [`Current`](Self::Current).
     Lost,
-    /// Each change from before this moment has been heard.
+    /// A heartbeat: all changes before this moment have been notified.
     Current(Instant),
 }
 
 impl Client {
-    /// Hears of each change of a key under `prefix`, whoever makes it, on a connection of its own that
-    /// is made again whenever it is lost. Goes on until the future is dropped.
+    /// Calls `notify` for each change of a key that begins with `prefix`, whichever client makes
+    /// it. It uses a dedicated connection, which is replaced when it is lost, and runs until the
+    /// future is dropped.
     ///
-    /// A cache is right if it drops what is [changed](Tracked::Changed), drops everything when the
-    /// connection is [lost](Tracked::Lost), and answers nothing when the last
-    /// [heartbeat](Tracked::Current) is longer ago than its lease. `heartbeat` is how often Redis is
-    /// asked whether all has been heard. `heard` is called on the task of the connection and must not
-    /// block.
+    /// A cache is correct if it drops each entry that is [changed](Tracked::Changed), drops all
+    /// entries when the connection is [lost](Tracked::Lost), and is not used while the last
+    /// [heartbeat](Tracked::Current) is older than the lease. `heartbeat` is the interval between
+    /// two heartbeats. `notify` is called on the task of the connection and must not block.
     ///
     /// ```no_run
     /// # async fn example(client: redis_link::Client) {
     /// use std::time::Duration;
     /// use redis_link::Tracked;
     ///
-    /// let heard = |tracked: Tracked<'_>| match tracked {
+    /// let notify = |tracked: Tracked<'_>| match tracked {
     ///     Tracked::Changed(key) => { /* drop this key from the cache */ }
     ///     Tracked::Current(since) => { /* the lease ends a while after `since` */ }
     ///     _ => { /* drop everything */ }
     /// };
     /// let tracking = client.clone();
     /// let task = tokio::spawn(async move {
-    ///     tracking.track("app:", Duration::from_millis(100), heard).await
+    ///     tracking.track("app:", Duration::from_millis(100), notify).await
     /// });
     /// task.abort(); // ends it
     /// # }
@@ -57,8 +57,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] on a cluster, whose servers would each have to be listened to, and
-    /// for a client of a [connection](Self::from_connection) of the caller's own.
+    /// [`ErrorKind::Unsupported`] on a cluster, where each server would need a connection, and for
+    /// a client made by [`from_connection`](Self::from_connection).
     ///
     /// # Cancel safety
     ///
@@ -67,25 +67,25 @@ impl Client {
         &self,
         prefix: &str,
         heartbeat: Duration,
-        heard: impl Fn(Tracked<'_>) + Send + Sync + 'static,
+        notify: impl Fn(Tracked<'_>) + Send + Sync + 'static,
     ) -> Result<Infallible, Error> {
         if self.is_cluster() {
             let text = "keys of a cluster cannot be tracked";
             return Err(Error::new(ErrorKind::Unsupported, text));
         }
-        let heard = Arc::new(heard);
+        let notify = Arc::new(notify);
         let mut failures = 0;
         loop {
-            // A connection that ended may have kept something from us.
-            heard(Tracked::Lost);
+            // Changes may have been missed when the last connection ended.
+            notify(Tracked::Lost);
             let mut was_up = false;
-            match self.follow(prefix, heartbeat, &heard, &mut was_up).await? {
+            match self.follow(prefix, heartbeat, &notify, &mut was_up).await? {
                 Ok(never) => match never {},
                 Err(cause) => {
                     failures = if was_up { 0 } else { failures + 1 };
-                    // An outage is logged by the commands that fail; this is for what only we may not do.
+                    // The failing commands log an outage. This reports other errors, such as a missing permission for tracking.
                     if failures <= 1 && kind(&cause) != ErrorKind::Unavailable {
-                        tracing::warn!(%cause, "keys in Redis cannot be tracked: nothing is cached");
+                        tracing::warn!(%cause, "cannot track keys in Redis, so nothing is cached");
                     }
                 }
             }
@@ -98,17 +98,17 @@ impl Client {
         &self,
         prefix: &str,
         heartbeat: Duration,
-        heard: &Arc<F>,
+        notify: &Arc<F>,
         was_up: &mut bool,
     ) -> Result<Result<Infallible, RedisError>, Error>
     where
         F: Fn(Tracked<'_>) + Send + Sync + 'static,
     {
-        let (listener, links) = (Arc::clone(heard), self.links());
-        let on_push = move |push: PushInfo| hear(&push, &*listener);
+        let (listener, links) = (Arc::clone(notify), self.links());
+        let on_push = move |push: PushInfo| forward(&push, &*listener);
         match links.source.connect(links.timeouts, on_push).await {
             Ok(Connection::Server(connection)) => {
-                Ok(keep_up(connection, prefix, heartbeat, &**heard, was_up).await)
+                Ok(send_heartbeats(connection, prefix, heartbeat, &**notify, was_up).await)
             }
             Ok(_) => Err(Error::has_no_address()),
             Err(cause) => Ok(Err(cause)),
@@ -116,31 +116,32 @@ impl Client {
     }
 }
 
-async fn keep_up(
+async fn send_heartbeats(
     mut connection: MultiplexedConnection,
     prefix: &str,
     heartbeat: Duration,
-    heard: &impl Fn(Tracked<'_>),
+    notify: &impl Fn(Tracked<'_>),
     was_up: &mut bool,
 ) -> Result<Infallible, RedisError> {
-    send(&mut connection, &listen(prefix)).await?;
-    // What is heard begins only now, with nothing from before.
-    heard(Tracked::Lost);
-    // A write command, since a replica and a master without enough replicas refuse it; on a key that
-    // is never there, so that nothing is written and nobody hears of it.
+    send(&mut connection, &subscribe(prefix)).await?;
+    // Notifications begin now. Earlier changes are unknown.
+    notify(Tracked::Lost);
+    // The heartbeat is a write command, because a replica and a master without enough replicas
+    // refuse it. Its key never exists, so that nothing is written and nobody is notified.
     let heartbeat_key = format!("{{{prefix}}}:heartbeat");
     loop {
         let sent = Instant::now();
         send(&mut connection, &[b"DEL", heartbeat_key.as_bytes()]).await?;
-        heard(Tracked::Current(sent));
+        notify(Tracked::Current(sent));
         *was_up = true;
         tokio::time::sleep_until((sent + heartbeat).into()).await;
     }
 }
 
-/// Changes of all keys, whoever makes them: in broadcasting mode Redis sends them before it answers the
-/// writer, and remembers nothing about us.
-fn listen(prefix: &str) -> Vec<&[u8]> {
+/// Returns the command that subscribes to the changes of all keys with a prefix. In broadcasting
+/// mode Redis sends a change before it replies to the writer, and keeps no state per key for this
+/// client.
+fn subscribe(prefix: &str) -> Vec<&[u8]> {
     let mut words: Vec<&[u8]> = vec![b"CLIENT", b"TRACKING", b"ON", b"BCAST"];
     if !prefix.is_empty() {
         words.extend([b"PREFIX", prefix.as_bytes()]);
@@ -153,18 +154,18 @@ async fn send(connection: &mut MultiplexedConnection, words: &[&[u8]]) -> Result
     answer.extract_error().map(drop)
 }
 
-/// Hands on what Redis said by itself. The connection calls this before it hands out the next answer.
-fn hear(push: &PushInfo, heard: &impl Fn(Tracked<'_>)) {
+/// Forwards a push message of Redis. The connection calls this before it returns the next reply.
+fn forward(push: &PushInfo, notify: &impl Fn(Tracked<'_>)) {
     match (&push.kind, push.data.first()) {
         (PushKind::Invalidate, Some(Value::Array(keys))) => {
             for key in keys {
                 if let Value::BulkString(key) = key {
-                    heard(Tracked::Changed(key));
+                    notify(Tracked::Changed(key));
                 }
             }
         }
-        // All keys were flushed, or something was said that we do not understand.
-        (PushKind::Invalidate | PushKind::Disconnection, _) => heard(Tracked::Lost),
+        // All keys were flushed, or the message is of an unknown form.
+        (PushKind::Invalidate | PushKind::Disconnection, _) => notify(Tracked::Lost),
         _ => {}
     }
 }

@@ -1,4 +1,4 @@
-//! How a file and its connections are set up.
+//! Creates the file and configures its connections.
 
 use std::path::Path;
 use std::thread;
@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-/// How long a connection waits for a writer of another process, in milliseconds: it asks again after
-/// each. Shorter than the time limit of a write, so that the caller hears why.
+/// How long a connection waits for a writer of another process, in milliseconds. It tries again
+/// every millisecond. This is shorter than the time limit of a write, so that the caller gets the
+/// reason.
 const BUSY_MS: i32 = 4_000;
 
-/// Makes the file if it is not there, for its owner alone. SQLite gives the files
-/// beside it the same mode. If this fails, opening the database says why.
+/// Creates the file if it does not exist, readable by its owner only. SQLite gives the write-ahead
+/// log and its index the same mode. An error is ignored here: opening the database reports it.
 pub(crate) fn make_private(path: &Path) {
     if path.exists() {
         return;
     }
-    // Not `create_new`, which fails on a link to a file that is not there yet.
+    // Not `create_new`, which fails on a symbolic link to a file that does not exist yet.
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -24,7 +25,7 @@ pub(crate) fn make_private(path: &Path) {
         use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
         options.mode(PRIVATE);
         if let Ok(file) = options.open(path) {
-            // The process may have a mask that takes even the owner's rights.
+            // The umask of the process may remove even the owner's permissions.
             drop(file.set_permissions(std::fs::Permissions::from_mode(PRIVATE)));
         }
     }
@@ -32,11 +33,11 @@ pub(crate) fn make_private(path: &Path) {
     drop(options.open(path));
 }
 
-/// Read and written by its owner alone.
+/// The mode of a file that only its owner may read and write.
 #[cfg(unix)]
 const PRIVATE: u32 = 0o600;
 
-/// A connection that reads and writes, in WAL mode.
+/// Opens a connection for reading and writing, in WAL mode.
 pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
     connection.busy_handler(Some(|asked| {
@@ -44,7 +45,7 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
         asked < BUSY_MS
     }))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // FULL syncs each commit: what was answered survives the loss of power. NORMAL does not.
+    // FULL syncs each commit, so that a committed write survives a power failure. NORMAL does not.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
@@ -52,14 +53,14 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Large transactions that touch pages all over a large file stay in memory, and their pages go into
-/// the file by many at a time.
-pub(crate) fn prepared_to_write(connection: Connection) -> rusqlite::Result<Connection> {
+/// Configures the writer's connection for large transactions: changed pages stay in memory, and a
+/// checkpoint moves many of them into the file at a time.
+pub(crate) fn configured_for_writing(connection: Connection) -> rusqlite::Result<Connection> {
     const MEMORY_KIB: i64 = 64 << 10;
     const CHECKPOINT_PAGES: i64 = 16 << 10;
     // A negative size counts KiB, a positive one pages.
     connection.pragma_update(None, "cache_size", -MEMORY_KIB)?;
-    // What a savepoint has to undo.
+    // Keeps the undo data of savepoints in memory.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     Ok(connection)

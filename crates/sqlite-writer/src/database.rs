@@ -1,4 +1,4 @@
-//! An SQLite file with one writer and several readers for each process.
+//! An SQLite file with one writer and several readers per process.
 
 use std::error::Error as _;
 use std::fmt;
@@ -12,34 +12,34 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::connection::{connect, make_private, prepared_to_write};
+use crate::connection::{configured_for_writing, connect, make_private};
 use crate::error::{Error, ErrorKind, kind};
 use crate::read_only;
 use crate::readers::Readers;
 use crate::writer::{Job, Writer, in_savepoint};
 
-/// Connections that read beside the writer.
+/// The number of connections that read while the writer writes.
 const READERS: usize = 4;
 
-/// How long a caller waits before it hears that the database is not to be had.
+/// How long a caller waits before the operation fails with [`ErrorKind::Unavailable`].
 const WAIT: Duration = Duration::from_secs(5);
 
-/// The first release without the bug that could corrupt a file that several processes write to.
+/// The first SQLite release without the bug that could corrupt a file shared by several processes.
 const SOUND_SQLITE: i32 = 3_051_003;
 
 /// A handle on an SQLite file in WAL mode; clones share it.
 ///
-/// All writes of a process go through one connection on a thread of its own. Writes that wait
-/// together are committed together (group commit), and each is answered only after the commit was
-/// synced to disk. Several processes may use one file: they take turns.
+/// All writes of a process go through one connection, on a dedicated thread. Writes that wait at
+/// the same time are committed together (group commit), and each returns only after the commit was
+/// synced to disk. Several processes may use one file: they write one after another.
 ///
-/// Dropping the last handle closes the file: it runs the writes that wait, interrupts the reads that
-/// are under way, and moves the write-ahead log into the file, so that the file alone holds
-/// everything once the last process has closed it. That takes milliseconds, and a few seconds if
-/// another process reads without pause. A process that ends without it loses nothing: the next one
-/// to open the file reads the write-ahead log.
+/// Dropping the last handle closes the file: it runs the queued writes, interrupts the running
+/// reads, and moves the write-ahead log into the file. Once the last process has closed it, the
+/// file alone holds all data. Closing takes milliseconds, or a few seconds if another process reads
+/// without a pause. A process that ends without closing loses nothing: the next process to open the
+/// file reads the write-ahead log.
 ///
-/// An application may keep its own tables in it, and have its writes in the same commits:
+/// Several components of a program can share one database, and so share its commits:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -67,12 +67,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the file, or makes it, with mode 0600.
+    /// Opens the file, and creates it with mode 0600 if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Database`] when the file cannot be opened, is no database, or the linked SQLite
-    /// has the bug that corrupts files shared by several processes.
+    /// [`ErrorKind::Database`] if the file cannot be opened or is not a database, or if the linked
+    /// SQLite has the bug that can corrupt files shared by several processes.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         if rusqlite::version_number() < SOUND_SQLITE {
@@ -83,7 +83,7 @@ impl Database {
             ));
         }
         make_private(path);
-        let connection = connect(path).and_then(prepared_to_write)?;
+        let connection = connect(path).and_then(configured_for_writing)?;
         let readers = (0..READERS).map(|_| connect(path)).collect::<Result<Vec<_>, _>>()?;
         let readers = Arc::new(Readers::new(readers));
         let writer = Writer::start(connection, Arc::clone(&readers));
@@ -91,15 +91,15 @@ impl Database {
         Ok(Self::of(path, writer, readers))
     }
 
-    /// Opens the file for reading, and leaves it and the files beside it as they are: makes none,
-    /// recovers no write-ahead log, and moves nothing when it is closed. Every write fails.
+    /// Opens the file for reading only and changes nothing on disk: it creates no file, recovers no
+    /// write-ahead log, and runs no checkpoint when it is closed. Every write fails.
     ///
-    /// If no process has the file open, and one opens it and writes meanwhile, a read may see the
-    /// midst of that write.
+    /// If no process has the file open at this moment, but one opens it and writes to it later, a
+    /// read may see a half-finished write.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Database`] when the file cannot be opened, or is no database.
+    /// [`ErrorKind::Database`] if the file cannot be opened or is not a database.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let readers = Readers::new(vec![read_only::connect(path)?]);
@@ -112,20 +112,20 @@ impl Database {
         Self { path, jobs, readers, outage, closed_by_the_last_handle: writer }
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Runs `work` in a write transaction that other writes may share; returns after it was synced.
-    /// If `work` fails, only its own changes are undone.
+    /// Runs `work` in a write transaction, which other writes may share, and returns after the
+    /// commit was synced to disk. If `work` fails, only its own changes are undone.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreadable`] when a column is not what `work` takes; [`ErrorKind::Database`] when `work`
-    /// or the commit fails otherwise; [`ErrorKind::Unavailable`] when it was
-    /// not this write's turn in time.
+    /// [`ErrorKind::Unreadable`] if a column does not have the type that `work` reads;
+    /// [`ErrorKind::Unavailable`] if the write did not start in time; [`ErrorKind::Database`] if `work`
+    /// or the commit fails for another reason.
     ///
     /// # Cancel safety
     ///
@@ -142,41 +142,41 @@ impl Database {
                     Ok(()) => result.map_err(Error::from),
                     Err(cause) => Err(Error::new(kind(cause), cause.to_string())),
                 };
-                // Nobody waits any more when the request went away.
+                // Sending fails if the caller's future was dropped.
                 drop(answer.send(result));
             })
         }));
         let jobs = self.jobs.clone();
-        let turn = async move {
+        let queued = async move {
             jobs.send(job).await.map_err(|_| Error::from(ErrorKind::Unavailable))?;
             answered.await.map_err(|_| Error::from(ErrorKind::Unavailable))
         };
-        let written = match in_task(tokio::time::timeout(WAIT, turn)).await {
+        let written = match in_task(tokio::time::timeout(WAIT, queued)).await {
             Ok(Ok(answered)) => answered.flatten(),
             Ok(Err(_)) => Err(ErrorKind::Unavailable.into()),
             Err(error) => Err(error),
         };
-        self.noted(written)
+        self.recorded(written)
     }
 
-    /// Runs `work` on a connection for reading, beside the writer. It sees every write that was
-    /// answered before.
+    /// Runs `work` on one of the connections for reading. It sees every write that has returned
+    /// before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreadable`] when a column is not what `work` takes; [`ErrorKind::Database`] when `work`
-    /// fails otherwise; [`ErrorKind::Unavailable`] when no reader was free
-    /// in time.
+    /// [`ErrorKind::Unreadable`] if a column does not have the type that `work` reads;
+    /// [`ErrorKind::Unavailable`] if no reader was free in time; [`ErrorKind::Database`] if `work` fails
+    /// for another reason.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind. A future that is not polled for a while holds up
-    /// nobody else.
+    /// Dropping the future has no effect on the database. A future that is not polled for a while
+    /// delays no other reader.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        self.noted(self.try_read(work).await)
+        self.recorded(self.try_read(work).await)
     }
 
     async fn try_read<T: Send + 'static>(
@@ -187,7 +187,7 @@ impl Database {
         let read = async move {
             let permit = tokio::time::timeout(WAIT, readers.permits.acquire());
             let permit = permit.await.map_err(|_| ErrorKind::Unavailable)?;
-            // The reader gives it back, even when nobody waits for it any more.
+            // `Readers::run` returns the permit, even if the caller's future has been dropped.
             permit.map_err(|_| ErrorKind::Unavailable)?.forget();
             let readers = Arc::clone(&readers);
             let result = tokio::task::spawn_blocking(move || readers.run(work)).await;
@@ -196,13 +196,13 @@ impl Database {
         in_task(read).await?
     }
 
-    /// Takes note of an outage.
-    fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+    /// Reports the result to the outage log.
+    fn recorded<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         match result {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 let in_use = || "the database file is in use, or the disk is too slow".to_owned();
                 let cause = error.source().map_or_else(in_use, ToString::to_string);
-                self.outage.failed(&cause, self.ask());
+                self.outage.failed(&cause, self.probe());
                 Err(error.logged())
             }
             Ok(value) => {
@@ -213,8 +213,8 @@ impl Database {
         }
     }
 
-    /// Tries to write as long as another handle of the database is left.
-    fn ask(&self) -> impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + 'static {
+    /// Returns a probe that tries to write, for as long as another handle of the database exists.
+    fn probe(&self) -> impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + 'static {
         let Self { path, jobs, readers, outage, closed_by_the_last_handle } = self;
         let (path, outage, jobs) = (Arc::clone(path), Arc::clone(outage), jobs.downgrade());
         let (readers, writer) =
@@ -232,7 +232,7 @@ impl Database {
             let database = upgrade();
             Box::pin(async move {
                 let Some(database) = database else { return false };
-                // What becomes of it has been noted.
+                // `write` has reported the result to the outage log.
                 drop(database.write(|_| Ok(())).await);
                 true
             })
@@ -240,11 +240,12 @@ impl Database {
     }
 }
 
-/// Runs `work` in a task of its own, which ends early if the caller's future is dropped.
+/// Runs `work` in a separate task, which is aborted if the caller's future is dropped.
 ///
-/// Semaphores and queues give a place to whoever waits the longest. A caller's future, such as one
-/// inside a response body, may not be polled for as long as a client likes: a place that it was
-/// given would be lost to everybody else. A task is always polled.
+/// Semaphores and queues hand a free place to the waiter that has waited longest. A caller's
+/// future, such as one inside a response body, may go unpolled for as long as the client does not
+/// read; a place that was handed to it would be unusable for everybody else. A task is always
+/// polled.
 async fn in_task<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Error> {

@@ -1,14 +1,14 @@
-//! What can go wrong, and what a caller can do about it.
+//! The error type, with kinds by what a caller can do.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use rusqlite::ErrorCode;
 
-/// An operation on a [`Database`](crate::Database) failed.
+/// The error of an operation on a [`Database`](crate::Database).
 ///
-/// [`kind`](Self::kind) says what to do about it. The [source](StdError::source) is the
-/// [`rusqlite::Error`], where there is one.
+/// [`kind`](Self::kind) tells what the caller can do. The [source](StdError::source) is the
+/// [`rusqlite::Error`], if there is one.
 ///
 /// ```
 /// # let directory = tempfile::tempdir()?;
@@ -29,12 +29,12 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Another process holds the database, the disk is full or fails, or it was not this operation's
-    /// turn in time. Trying again later may help.
+    /// Another process holds the database, the disk is full or fails, or the operation could not
+    /// start in time. A later attempt may succeed.
     Unavailable,
-    /// A column is not what the work took it for. The database itself is well.
+    /// A column has another type than the one that was read. The database itself works.
     Unreadable,
-    /// SQLite answered with another error, such as a constraint that was violated or a file that is no
+    /// SQLite returned another error, such as a violated constraint or a file that is not a
     /// database.
     Database,
 }
@@ -44,25 +44,25 @@ impl Error {
         Self { kind, source: Some(source.into()), is_logged: false }
     }
 
-    /// The same error, of an outage that the database has logged itself.
+    /// Marks the error as part of an outage that the database has logged.
     pub(crate) fn logged(self) -> Self {
         Self { is_logged: true, ..self }
     }
 
-    /// What to do about it.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Whether the error is part of an outage that the database logs by itself, once when it begins
-    /// and once when it ends: there is nothing left to log.
+    /// Returns whether the error is part of an outage. The database itself logs an outage, once
+    /// when it begins and once when it ends, so the caller need not log this error.
     #[must_use]
     pub fn is_logged(&self) -> bool {
         self.is_logged
     }
 
-    /// The cause alone, for an error of another type that takes this one's place.
+    /// Returns the cause, for a caller that wraps it in an error type of its own.
     #[must_use]
     pub fn into_source(self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.source
@@ -86,7 +86,7 @@ impl fmt::Display for Error {
         f.write_str(match self.kind {
             ErrorKind::Unavailable => "the database is not available",
             ErrorKind::Unreadable => "a row of the database cannot be read",
-            ErrorKind::Database => "the database answered with an error",
+            ErrorKind::Database => "the database returned an error",
         })
     }
 }
@@ -97,13 +97,13 @@ impl StdError for Error {
     }
 }
 
-/// What a caller can do about an error of SQLite.
+/// Returns the kind of an SQLite error.
 pub(crate) fn kind(cause: &rusqlite::Error) -> ErrorKind {
     use rusqlite::Error::{
         FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
     };
     match cause {
-        // The row is what is wrong, and not the database.
+        // The row is wrong, and not the database.
         FromSqlConversionFailure(..)
         | IntegralValueOutOfRange(..)
         | InvalidColumnType(..)

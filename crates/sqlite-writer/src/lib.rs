@@ -1,4 +1,4 @@
-//! An SQLite file for async programs: one writer with group commit, and readers beside it.
+//! An SQLite file for async programs: one writer with group commit, and concurrent readers.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -27,18 +27,18 @@
 //! # }
 //! ```
 //!
-//! - All writes of a process go through one connection on a thread of its own. Writes that wait at the
-//!   same time share one transaction and one sync of the disk (group commit); each runs in a savepoint
-//!   of its own, and is answered after the commit.
-//! - Reads run on other connections beside the writer (WAL mode), and see every write that was
-//!   answered.
-//! - Several processes may use one file. They take turns to write.
-//! - Every wait has a limit. What cannot be had in time is [`ErrorKind::Unavailable`], and an outage is
-//!   logged once when it begins and once when it ends (target `outage_log`).
+//! - All writes of a process go through one connection, on a dedicated thread. Writes that wait at
+//!   the same time share one transaction and one sync of the disk (group commit); each runs in its
+//!   own savepoint and returns after the commit.
+//! - Reads run concurrently on other connections (WAL mode), and see every write that has returned.
+//! - Several processes may use one file. They write one after another.
+//! - Every wait has a time limit, after which the operation fails with [`ErrorKind::Unavailable`].
+//!   An outage is logged once when it begins and once when it ends (target `outage_log`).
 //! - Dropping the last handle moves the write-ahead log into the file and closes it.
-//! - [`Database::open_read_only`] looks into a file without changing it or the files beside it.
+//! - [`Database::open_read_only`] reads a file without changing it, its write-ahead log or its
+//!   index.
 //!
-//! SQLite is linked statically. Work is written against [`rusqlite`], which this crate re-exports.
+//! SQLite is linked statically. Queries are written with [`rusqlite`], which this crate re-exports.
 
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Opening a file without changing anything.
+//! Opens a file without changing anything on disk.
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +11,11 @@ use rusqlite::{Connection, OpenFlags};
 /// How long to wait for a lock.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// A connection that reads, and leaves the file and those beside it as they are: it makes no file,
-/// does not recover a write-ahead log that a crash left, and moves nothing when it is closed.
+/// Opens a connection that reads and changes nothing on disk: it creates no file, does not recover
+/// the write-ahead log that a crash left, and runs no checkpoint when it is closed.
 ///
-/// A program that opens a file for the first time while this connection reads one that nobody had
-/// open may be seen in the midst of a write.
+/// If no process had the file open when this connection was made, and a process opens it later, a
+/// read may see a half-finished write of that process.
 pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
@@ -28,16 +28,17 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     };
     let (log, index) = (length("-wal"), length("-shm"));
     let parameters = match (log, index) {
-        // Others may have it open: their locks are in the index, which is read and not written.
+        // Other processes may have it open. Their locks are in the index, which is only read.
         (Some(_), Some(_)) => "mode=ro&readonly_shm=1",
         (None | Some(0), _) => "immutable=1",
-        // Nobody has it open, since there is no index. With one in memory, SQLite wants an exclusive
-        // lock, which a file that is not written does not have.
+        // No process has it open, since there is no index. SQLite then keeps an index in memory,
+        // for which it needs an exclusive lock; a read-only file cannot have one, so locking is
+        // off.
         (Some(_), None) => "mode=ro&vfs=unix-none",
     };
     let name = percent_encode(path.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
     let connection = Connection::open_with_flags(format!("file:{name}?{parameters}"), flags)?;
-    // The process that has the file open may be ending.
+    // The process that has the file open may be closing it.
     connection.busy_timeout(BUSY)?;
     if parameters.ends_with("unix-none") {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;

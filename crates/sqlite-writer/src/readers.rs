@@ -1,4 +1,4 @@
-//! The connections that read beside the writer.
+//! The connections that read while the writer writes.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::Semaphore;
 
-/// How long closing waits for reads that are under way, which it interrupts.
+/// How long closing waits for the running reads, which it interrupts.
 const READS_END: Duration = Duration::from_secs(1);
 
-/// Connections that read beside the writer.
+/// The connections that read while the writer writes.
 pub(crate) struct Readers {
     // Locked to push or pop only.
     idle: Mutex<Vec<Connection>>,
@@ -25,7 +25,7 @@ impl Readers {
         Self { idle: Mutex::new(connections), permits, interrupts }
     }
 
-    /// Closes the connections, those in use as soon as their work ends, which is interrupted.
+    /// Interrupts the running reads and closes all connections, each as soon as it is idle.
     pub(crate) fn close(&self) {
         self.permits.close();
         let deadline = Instant::now() + READS_END;
@@ -35,14 +35,15 @@ impl Readers {
                 drop(connection);
                 closed += 1;
             } else {
-                // Work of several statements goes on with the next one.
+                // Interrupted again and again, because work may continue with its next statement.
                 self.interrupts.iter().for_each(InterruptHandle::interrupt);
                 thread::sleep(Duration::from_millis(1));
             }
         }
     }
 
-    /// Runs `work` on an idle connection. The caller must have taken a permit, which this returns.
+    /// Runs `work` on an idle connection. The caller must have acquired and forgotten a permit,
+    /// which this function releases.
     pub(crate) fn run<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -56,7 +57,7 @@ impl Readers {
     }
 }
 
-/// Returns its connection also when the work panics.
+/// A connection in use. It is returned even if the work panics.
 struct Borrowed<'a> {
     readers: &'a Readers,
     connection: Option<Connection>,

@@ -1,4 +1,4 @@
-//! The thread through which all writes of a process go.
+//! The thread that does all writes of a process.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -13,34 +13,35 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::error::{ErrorKind, kind};
 use crate::readers::Readers;
 
-/// Writes that wait for the writer. Beyond it callers wait, and run into the time limit of a write.
+/// The maximum number of queued writes. Further callers wait for a place, within the time limit of
+/// a write.
 pub(crate) const QUEUE: usize = 1024;
 
-/// Writes that share one commit, and so one sync of the disk.
+/// The maximum number of writes that share one commit, and so one sync of the disk.
 const GROUP: usize = 128;
 
-/// How long closing tries to move the write-ahead log into the file. What keeps it from that are
-/// other processes that read; the last one of them to close moves it.
+/// How long closing tries to move the write-ahead log into the file. Reads of other processes can
+/// prevent it; the last process to close the file then moves the log.
 const CHECKPOINT: Duration = Duration::from_secs(2);
 
-/// How long each of these attempts, which hold the write lock, may wait for readers.
+/// How long each of these attempts may wait for readers. An attempt holds the write lock.
 const CHECKPOINT_ATTEMPT: Duration = Duration::from_millis(100);
 
-/// What the writer's thread is sent; `None` makes it close.
+/// A message to the writer's thread; `None` makes it close.
 pub(crate) type Job = Option<Work>;
 
-/// Does its work inside the open transaction, and gives what is to be done after the commit.
+/// Runs inside the open transaction, and returns the function to call after the commit.
 pub(crate) type Work = Box<dyn FnOnce(&mut Connection) -> Answer + Send>;
 pub(crate) type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
-/// The writer's thread, which ends when this is dropped.
+/// A handle on the writer's thread. Dropping it ends the thread.
 pub(crate) struct Writer {
     thread: Option<JoinHandle<()>>,
     jobs: mpsc::Sender<Job>,
 }
 
 impl Writer {
-    /// Starts the thread, which closes `readers` in the end.
+    /// Starts the thread, which closes `readers` when it ends.
     pub(crate) fn start(connection: Connection, readers: Arc<Readers>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new().name("sqlite-writer".to_owned());
@@ -48,7 +49,7 @@ impl Writer {
         Ok(Self { thread: Some(thread), jobs })
     }
 
-    /// A writer that takes no jobs, of a database that is only read.
+    /// Returns a writer that accepts no jobs, for a database that is only read.
     pub(crate) fn none() -> Self {
         let (jobs, _) = mpsc::channel(1);
         Self { thread: None, jobs }
@@ -61,24 +62,25 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // Other senders may be in tasks of a runtime that this thread runs: it does not wait for them.
+        // Sending must not block: other senders may be tasks of a runtime that runs on this thread.
         while let Err(TrySendError::Full(_)) = self.jobs.try_send(None) {
             thread::sleep(Duration::from_millis(1));
         }
-        // A write may have owned the last handle: a thread cannot wait for itself.
+        // If a write owned the last handle, this is the writer's thread, which cannot join itself.
         let thread = self.thread.take().filter(|of| of.thread().id() != thread::current().id());
-        // An error means that it panicked: then nothing is left to be done.
+        // An error means that the thread panicked: there is nothing left to do.
         drop(thread.map(JoinHandle::join));
     }
 }
 
-/// The writer's thread: runs until all handles are gone, and closes the file.
+/// The main function of the writer's thread: runs until all handles are dropped, then closes the
+/// file.
 fn write_groups(mut connection: Connection, mut queue: mpsc::Receiver<Job>, readers: &Readers) {
     while let Some(first) = queue.blocking_recv() {
         let more = std::iter::from_fn(|| queue.try_recv().ok()).take(GROUP - 1);
         let jobs: Vec<Job> = std::iter::once(first).chain(more).collect();
         if jobs.iter().any(Option::is_none) {
-            // What waits already is still received.
+            // Jobs that are already queued are still received.
             queue.close();
         }
         let jobs: Vec<Work> = jobs.into_iter().flatten().collect();
@@ -92,8 +94,9 @@ fn write_groups(mut connection: Connection, mut queue: mpsc::Receiver<Job>, read
     }
 }
 
-/// Moves what the write-ahead log holds into the file. SQLite does so itself when the last of all
-/// connections is closed, but of several that close at the same moment none may be the last.
+/// Moves the content of the write-ahead log into the file. SQLite does so itself when the last
+/// connection is closed; but if several connections close at the same moment, SQLite may treat none
+/// as the last.
 fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(CHECKPOINT_ATTEMPT)?;
     let deadline = Instant::now() + CHECKPOINT;
@@ -106,10 +109,11 @@ fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn write_group(connection: &mut Connection, jobs: Vec<Work>) {
-    // IMMEDIATE takes the write lock at once: a transaction that reads first and then wants to
-    // write is refused without a wait when another process wrote in between.
+    // IMMEDIATE takes the write lock at once. Otherwise a transaction that reads first and then
+    // writes fails without waiting if another process has written in between.
     if let Err(cause) = connection.execute_batch("BEGIN IMMEDIATE") {
-        // Dropped jobs answer "unavailable". Outside a transaction none of them may run.
+        // Dropping a job makes its caller fail with `Unavailable`. No job may run outside a
+        // transaction.
         return match kind(&cause) {
             ErrorKind::Unavailable => tracing::debug!(%cause, "cannot write to the database"),
             _ => tracing::error!(%cause, "cannot write to the database"),
@@ -130,8 +134,9 @@ fn write_group(connection: &mut Connection, jobs: Vec<Work>) {
     }
 }
 
-/// A job that panics is undone by its savepoint, and must not take the writer with it. After a job that
-/// ended the transaction, as a full disk may, the others are dropped and answer "unavailable".
+/// Runs a job. If it panics, its savepoint undoes it and the writer continues. If an earlier job
+/// ended the transaction, as a full disk may, the job is dropped, and its caller fails with
+/// `Unavailable`.
 fn run(connection: &mut Connection, job: Work) -> Option<Answer> {
     if connection.is_autocommit() {
         return None;
@@ -139,7 +144,7 @@ fn run(connection: &mut Connection, job: Work) -> Option<Answer> {
     std::panic::catch_unwind(AssertUnwindSafe(|| job(connection))).ok()
 }
 
-/// Runs `work` so that, if it fails, its own changes alone are undone.
+/// Runs `work` in a savepoint: if it fails, only its own changes are undone.
 pub(crate) fn in_savepoint<T>(
     connection: &mut Connection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,

@@ -1,4 +1,4 @@
-//! The file of an SQLite database, and the files beside it.
+//! The database file, its write-ahead log and its index on disk.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -9,7 +9,7 @@ use sqlite_writer::Database;
 use sqlite_writer::rusqlite::{self, Connection};
 use tempfile::TempDir;
 
-/// Runs until it is interrupted.
+/// A query that runs until it is interrupted.
 const ENDLESS: &str =
     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 
@@ -30,7 +30,7 @@ fn count(connection: &Connection) -> rusqlite::Result<u32> {
     connection.query_row("SELECT count(*) FROM numbers", [], |row| row.get(0))
 }
 
-/// The rows that a copy of the file alone has.
+/// Returns the number of rows in a copy of the database file without its write-ahead log.
 fn rows_of_a_copy(path: &Path) -> u32 {
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("copy.db");
@@ -44,7 +44,7 @@ fn names(directory: &TempDir) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_last_handle_leaves_one_file_behind() {
+async fn closing_the_last_handle_leaves_one_file() {
     let directory = tempfile::tempdir().unwrap();
     let first = Database::open(file(&directory)).unwrap();
     let second = Database::open(file(&directory)).unwrap();
@@ -60,7 +60,7 @@ async fn the_last_handle_leaves_one_file_behind() {
 }
 
 #[tokio::test]
-async fn a_read_that_does_not_end_keeps_no_file_open() {
+async fn an_endless_read_does_not_keep_the_file_open() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(file(&directory)).unwrap();
     insert(&database, 3).await;
@@ -74,7 +74,7 @@ async fn a_read_that_does_not_end_keeps_no_file_open() {
         reader.read(endless).await
     });
     begun.await.unwrap();
-    // Its connection goes on for as long as nobody interrupts it.
+    // The query runs on until it is interrupted.
     read.abort();
     assert!(read.await.unwrap_err().is_cancelled());
     drop(database);
@@ -83,7 +83,7 @@ async fn a_read_that_does_not_end_keeps_no_file_open() {
 }
 
 #[tokio::test]
-async fn writes_that_nobody_waits_for_any_more_do_not_keep_it_open() {
+async fn abandoned_writes_do_not_keep_the_file_open() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(file(&directory)).unwrap();
     insert(&database, 0).await;
@@ -98,7 +98,7 @@ async fn writes_that_nobody_waits_for_any_more_do_not_keep_it_open() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn only_its_owner_may_read_it() {
+async fn only_the_owner_may_read_the_files() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(file(&directory)).unwrap();

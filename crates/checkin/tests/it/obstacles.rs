@@ -101,7 +101,7 @@ fn logins() {
 fn databases_and_the_number_of_partitions() {
     let desk = Desk::new();
     let server = RedisServer::start();
-    desk.stays_wrong(&server.url_db(16), &["no database of this number", "databases"]);
+    desk.stays_wrong(&server.url_db(16), &["no database with this number", "databases"]);
     let in_two = format!("{}?db=2", server.url());
     assert_eq!(desk.run(&["load", "--demo"], &in_two).code, 0);
     let keys = |db| redis::cmd("DBSIZE").query::<u64>(&mut server.connection_db(db)).unwrap();
@@ -168,9 +168,9 @@ fn tls() {
     let server =
         RedisServer::start_with(&[&files[..], &more, &["--tls-auth-clients", "no"]].concat());
 
-    desk.stays_wrong(&format!("redis://localhost:{port}"), &["speaks TLS", "rediss"]);
+    desk.stays_wrong(&format!("redis://localhost:{port}"), &["requires TLS", "rediss"]);
     let plain = format!("rediss://localhost:{}", server.port());
-    desk.stays_wrong(&plain, &["does not speak TLS", "redis in place"]);
+    desk.stays_wrong(&plain, &["does not use TLS", "redis in place"]);
     desk.stays_wrong(&format!("rediss://localhost:{port}"), &["not trusted", "SSL_CERT_FILE"]);
 
     let trusting = |host: &str| {
@@ -231,7 +231,7 @@ fn sentinels() {
     works(&url);
     let as_server = url.replace("-sentinel", "").replace("/m", "");
     desk.stays_wrong(&as_server, &["is a sentinel", "redis-sentinel://"]);
-    desk.stays_wrong(&url.replace("/m", "/other"), &["no master of this name"]);
+    desk.stays_wrong(&url.replace("/m", "/other"), &["no master with this name"]);
 
     // The servers have a password, the sentinel has none.
     let mut at_sentinel = sentinel.connection();

@@ -6,9 +6,9 @@ use redis::ConnectionAddr;
 
 use crate::error::{Error, rule};
 
-/// The port of a Redis server that the address leaves out.
+/// The port of a Redis server, if the address omits it.
 pub(super) const PORT: u16 = 6379;
-/// The port of a sentinel that the address leaves out.
+/// The port of a sentinel, if the address omits it.
 pub(super) const SENTINEL_PORT: u16 = 26_379;
 
 pub(super) fn addresses(
@@ -26,14 +26,16 @@ pub(super) fn addresses(
     hosts.split(',').map(address).collect()
 }
 
-/// `host`, `host:port`, `[::1]` or `[::1]:port`.
+/// Splits `host`, `host:port`, `[::1]` or `[::1]:port`.
 fn host_and_port(text: &str, default_port: u16) -> Result<(String, u16), Error> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
-            let (host, port) = rest.split_once(']').ok_or_else(|| rule("a [ must have its ]"))?;
+            let (host, port) = rest
+                .split_once(']')
+                .ok_or_else(|| rule("a host that begins with [ must end with ]"))?;
             let (address, zone) = host.split_once("%25").unwrap_or((host, ""));
             if address.parse::<Ipv6Addr>().is_err() {
-                return Err(rule("what stands in [ ] must be an IPv6 address"));
+                return Err(rule("the text between [ and ] must be an IPv6 address"));
             }
             let zone = if zone.is_empty() { String::new() } else { format!("%{zone}") };
             (format!("{address}{zone}"), port)
@@ -63,5 +65,5 @@ fn host_and_port(text: &str, default_port: u16) -> Result<(String, u16), Error> 
 }
 
 fn port_rule() -> Error {
-    rule("a port must be a number from 1 to 65535 (an IPv6 address stands in [ ])")
+    rule("a port must be a number from 1 to 65535 (write an IPv6 address in [ ])")
 }

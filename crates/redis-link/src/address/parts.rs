@@ -15,7 +15,7 @@ pub(super) enum Topology {
     Cluster,
 }
 
-/// The parts of an address, still percent-encoded but for the parameters.
+/// The parts of an address. Only the parameters are percent-decoded already.
 pub(super) struct Parts<'a> {
     pub(super) has_tls: bool,
     pub(super) topology: Topology,
@@ -51,7 +51,7 @@ impl<'a> Parts<'a> {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if path.contains('@') || query.contains('@') {
-            return Err(rule("must have / ? and @ in a user or password as %2F %3F and %40"));
+            return Err(rule("must write / ? and @ in a user or password as %2F %3F and %40"));
         }
         let (userinfo, hosts) = match authority.rsplit_once('@') {
             Some((userinfo, hosts)) => (Some(userinfo), hosts),
@@ -61,20 +61,21 @@ impl<'a> Parts<'a> {
         Ok(Self { has_tls, topology, userinfo, hosts, path, parameters })
     }
 
-    /// The database, which may stand in the path, in the query, or in both alike.
+    /// Returns the database. It may be given in the path, in the query, or in both with the same
+    /// value.
     pub(super) fn database(&self, path: &str) -> Result<i64, Error> {
         let path = path.strip_suffix('/').unwrap_or(path);
         let path = if path.is_empty() { None } else { Some(number(path)?) };
         let query = self.parameters.db.as_deref().map(number).transpose()?;
         match (path, query) {
             (Some(path), Some(query)) if path != query => {
-                Err(rule("must not name two databases, in the path and in db"))
+                Err(rule("must not name two different databases, in the path and in db"))
             }
             (path, query) => Ok(path.or(query).unwrap_or(0)),
         }
     }
 
-    /// The login and the database of the servers.
+    /// Returns the login and the database of the servers.
     pub(super) fn login(&self, db: i64) -> Result<RedisConnectionInfo, Error> {
         let (user, password) = match self.userinfo {
             None => ("", ""),
@@ -84,12 +85,17 @@ impl<'a> Parts<'a> {
         let password = match (decoded(password, "the password")?, &self.parameters.password) {
             (own, None) => own,
             (own, Some(other)) if own.is_empty() || own == *other => other.clone(),
-            _ => return Err(rule("must not have two passwords, before the host and in password")),
+            _ => {
+                return Err(rule(
+                    "must not have two different passwords, before the host and in password",
+                ));
+            }
         };
         settings(&user, &password, db)
     }
 
-    /// Their own, or none and then the master's.
+    /// Returns the logins to try with the sentinels: their own, if it is given, otherwise first
+    /// none and then the master's.
     pub(super) fn sentinel_logins(
         &self,
         server: &RedisConnectionInfo,
@@ -99,7 +105,7 @@ impl<'a> Parts<'a> {
             return Ok(vec![settings(user, password, 0)?]);
         }
         if !user.is_empty() {
-            return Err(rule("sentinel_user must come with sentinel_password"));
+            return Err(rule("must have sentinel_password if it has sentinel_user"));
         }
         let of_master = server.password().map(|_| server.clone().set_db(0));
         Ok([RedisConnectionInfo::default()].into_iter().chain(of_master).collect())
@@ -117,7 +123,7 @@ impl Parameters {
                 "password" => &mut parameters.password,
                 "sentinel_user" if of_sentinels => &mut parameters.sentinel_user,
                 "sentinel_password" if of_sentinels => &mut parameters.sentinel_password,
-                // A long one is no name.
+                // Not echoed: it may be part of a password.
                 _ if name.len() > 40 || name.contains([':', '%']) => {
                     return Err(rule("must not have parameters other than db and password"));
                 }
@@ -139,7 +145,7 @@ fn settings(user: &str, password: &str, db: i64) -> Result<RedisConnectionInfo, 
     let settings = RedisConnectionInfo::default().set_db(db);
     match (user, password) {
         ("", "") => Ok(settings),
-        (_, "") => Err(rule("must have a password where it has a user: user:password@host")),
+        (_, "") => Err(rule("must have a password if it has a user: user:password@host")),
         ("", password) => Ok(settings.set_password(password)),
         (user, password) => Ok(settings.set_username(user).set_password(password)),
     }
@@ -148,16 +154,16 @@ fn settings(user: &str, password: &str, db: i64) -> Result<RedisConnectionInfo, 
 fn number(text: &str) -> Result<i64, Error> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = if digits { text.parse::<u32>().ok() } else { None };
-    number.map(i64::from).ok_or_else(|| rule("the database must be a number"))
+    number.map(i64::from).ok_or_else(|| rule("the database must be a number from 0"))
 }
 
-/// The text without its percent-encoding; `what` names it in the error.
+/// Decodes percent-encoded text. `what` names the text in the error.
 pub(super) fn decoded(text: &str, what: &str) -> Result<String, Error> {
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         let digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
         if byte == b'%' && !(digit(bytes.next()) && digit(bytes.next())) {
-            return Err(rule(&format!("{what} must have % as %25")));
+            return Err(rule(&format!("{what} must write % as %25")));
         }
     }
     let decoded = percent_decode_str(text).decode_utf8();

@@ -86,7 +86,7 @@ fn sentinels() {
     let all: Vec<String> = logins("redis-sentinel://a/m");
     assert_eq!(all, ["- -"]);
     let all: Vec<String> = logins("redis-sentinel://u:p@a/m/2");
-    assert_eq!(all, ["- -", "u p"], "without a login, then with the master's");
+    assert_eq!(all, ["- -", "u p"], "without a login, then with the master's login");
     let all: Vec<String> = logins("redis-sentinel://u:p@a/m?sentinel_password=s");
     assert_eq!(all, ["- s"]);
     let all: Vec<String> =
@@ -95,7 +95,7 @@ fn sentinels() {
 }
 
 #[test]
-fn says_what_is_wrong_without_the_password() {
+fn errors_name_the_rule_and_never_the_password() {
     for (url, says) in [
         ("localhost:6379", "a scheme"),
         ("http://localhost", "the scheme must"),
@@ -106,13 +106,13 @@ fn says_what_is_wrong_without_the_password() {
         ("redis-cluster://a,,b", "name a host"),
         ("redis-sentinel://u:hunter2@a:1", "name the master"),
         ("redis-sentinel://u:hunter2@a:1//2", "name the master"),
-        ("redis-cluster://a:1/3", "database 0"),
-        ("redis-cluster://a:1?db=3", "database 0"),
+        ("redis-cluster://a:1/3", "must be 0"),
+        ("redis-cluster://a:1?db=3", "must be 0"),
         ("redis://u:hunter2@h:99999", "a port"),
         ("redis://u:hunter2@h:0", "a port"),
         ("redis://h:+1", "a port"),
         ("redis://::1", "a port"),
-        ("redis://[::1", "must have its ]"),
+        ("redis://[::1", "end with ]"),
         ("redis://[h]", "IPv6"),
         ("redis://h h", "a name or an address"),
         ("redis://u:hunter2@h:1/x", "the database"),

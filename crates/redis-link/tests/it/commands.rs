@@ -1,11 +1,12 @@
-//! Commands, scripts and what is said of those that fail.
+//! Commands, scripts and their errors.
 
 use std::time::Duration;
 
 use redis_link::{Client, Error, ErrorKind, Obstacle, Reply, Script, Timeouts};
 use testkit::{RedisCluster, RedisServer};
 
-/// Tests are about what is answered, and not about how fast a busy machine does it.
+/// Returns a client with long time-outs: these tests check replies, not the speed of a busy
+/// machine.
 pub(crate) fn patient(url: &str) -> Client {
     let patience = Duration::from_secs(10);
     Client::with_timeouts(url, Timeouts { connect: patience, response: patience }).unwrap()
@@ -40,12 +41,12 @@ async fn errors_say_what_the_caller_can_do() {
     assert_eq!((unknown.kind(), unknown.is_logged()), (ErrorKind::Server, false));
 
     drop(server);
-    let away = client.call(&[b"PING"]).await.unwrap_err();
-    assert_eq!((away.kind(), away.is_logged()), (ErrorKind::Unavailable, true));
-    assert!(!away.obstacle().unwrap().is_lasting());
-    assert_eq!(away.to_string(), "Redis is not available");
-    // An error that wraps it says the same.
-    let wrapped = std::io::Error::other(Wrapped(away));
+    let unavailable = client.call(&[b"PING"]).await.unwrap_err();
+    assert_eq!((unavailable.kind(), unavailable.is_logged()), (ErrorKind::Unavailable, true));
+    assert!(!unavailable.obstacle().unwrap().is_lasting());
+    assert_eq!(unavailable.to_string(), "Redis is not available");
+    // The obstacle is found through an error that wraps it.
+    let wrapped = std::io::Error::other(Wrapped(unavailable));
     assert!(Obstacle::of(&wrapped).is_some());
 }
 
@@ -68,12 +69,12 @@ impl std::error::Error for Wrapped {
 async fn a_scan_visits_all_servers() {
     let (server, cluster) = (RedisServer::start(), RedisCluster::start(3));
     for url in [server.url(), cluster.url()] {
-        all_are_found(&patient(&url)).await;
+        a_scan_finds_all_keys(&patient(&url)).await;
     }
 }
 
-/// Keys under a prefix that would be a pattern.
-pub(crate) async fn all_are_found(client: &Client) {
+/// Scans for a prefix that contains the special characters of patterns.
+pub(crate) async fn a_scan_finds_all_keys(client: &Client) {
     for number in 0..60 {
         client.call(&[b"SET", format!("a[1]*:{number}").as_bytes(), b""]).await.unwrap();
         client.call(&[b"SET", format!("a1:{number}").as_bytes(), b""]).await.unwrap();

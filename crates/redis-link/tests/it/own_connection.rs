@@ -1,4 +1,4 @@
-//! Clients of connections that the program made itself.
+//! Clients made from existing connections.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use redis_link::redis::{self, aio::MultiplexedConnection};
 use redis_link::{Client, ErrorKind, Obstacle, Reply, Script, Tracked};
 use testkit::{RedisCluster, RedisServer};
 
-use crate::commands::all_are_found;
+use crate::commands::a_scan_finds_all_keys;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -17,7 +17,7 @@ async fn connect(server: &RedisServer) -> MultiplexedConnection {
 }
 
 #[tokio::test]
-async fn a_connection_of_ones_own_serves() {
+async fn a_client_uses_an_existing_connection() {
     let server = RedisServer::start();
     let client = Client::from_connection(connect(&server).await, PATIENCE);
     client.check().await.unwrap();
@@ -28,25 +28,25 @@ async fn a_connection_of_ones_own_serves() {
     let answer = client.run(&script, &[b"key"], &[]).await.unwrap();
     assert_eq!(answer, Reply::Bytes("key".into()));
     client.try_write(b"key").await.unwrap();
-    all_are_found(&client).await;
+    a_scan_finds_all_keys(&client).await;
 }
 
 #[tokio::test]
-async fn what_it_lacks_is_named() {
+async fn missing_features_return_unsupported() {
     let server = RedisServer::start();
     let client = Client::from_connection(connect(&server).await, PATIENCE);
-    let apart = client.apart().unwrap_err();
-    assert_eq!(apart.kind(), ErrorKind::Unsupported);
+    let dedicated = client.dedicated().unwrap_err();
+    assert_eq!(dedicated.kind(), ErrorKind::Unsupported);
     let tracking = client.track("", PATIENCE, |_: Tracked<'_>| ()).await.unwrap_err();
     assert_eq!(tracking.kind(), ErrorKind::Unsupported);
     drop(server);
-    let away = client.call(&[b"PING"]).await.unwrap_err();
-    assert_eq!(away.kind(), ErrorKind::Unavailable);
+    let unavailable = client.call(&[b"PING"]).await.unwrap_err();
+    assert_eq!(unavailable.kind(), ErrorKind::Unavailable);
     assert!(!client.check().await.unwrap_err().is_lasting());
 }
 
 #[tokio::test]
-async fn a_command_over_it_has_a_deadline() {
+async fn a_command_on_an_existing_connection_has_a_deadline() {
     let server = RedisServer::start();
     let client = Client::from_connection(connect(&server).await, Duration::from_millis(20));
     let late = client.call(&[b"BLPOP", b"never", b"0"]).await.unwrap_err();
@@ -54,12 +54,12 @@ async fn a_command_over_it_has_a_deadline() {
 }
 
 #[tokio::test]
-async fn a_connection_to_a_cluster_sees_all_its_servers() {
+async fn an_existing_cluster_connection_scans_all_servers() {
     let cluster = RedisCluster::start(3);
     let nodes = cluster.servers().iter().map(RedisServer::url);
     let nodes = ClusterClient::builder(nodes.collect::<Vec<_>>());
     let nodes = nodes.connection_timeout(PATIENCE).response_timeout(PATIENCE).build().unwrap();
     let client = Client::from_cluster_connection(nodes.get_async_connection().await.unwrap());
     assert!(client.is_cluster());
-    all_are_found(&client).await;
+    a_scan_finds_all_keys(&client).await;
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use super::*;
 use crate::writer::QUEUE;
 
-/// Polls a future once, as a connection does whose client then reads no more of the answer.
+/// Polls a future once, like a connection whose client then stops reading the response.
 fn poll_once<F: Future + Unpin>(future: &mut F) {
     let mut context = Context::from_waker(Waker::noop());
     assert!(Pin::new(future).poll(&mut context).is_pending());
@@ -19,7 +19,7 @@ fn database() -> (tempfile::TempDir, Database) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_that_nobody_polls_hold_no_reader() {
+async fn reads_that_are_not_polled_occupy_no_reader() {
     let (_directory, database) = database();
     let (mut busy, mut ends) = (Vec::new(), Vec::new());
     for _ in 0..READERS {
@@ -55,10 +55,10 @@ async fn reads_that_nobody_polls_hold_no_reader() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_that_was_given_up_gives_its_reader_back() {
+async fn a_dropped_read_returns_its_reader() {
     let (_directory, database) = database();
     for _ in 0..100 * READERS {
-        // Reading may be over already when it is polled for the first time.
+        // The read may already be finished at its first poll.
         let read = pin!(database.read(|_| Ok(())));
         let _ = read.poll(&mut Context::from_waker(Waker::noop()));
     }
@@ -66,7 +66,7 @@ async fn a_read_that_was_given_up_gives_its_reader_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_that_nobody_polls_hold_no_place_in_the_queue() {
+async fn writes_that_are_not_polled_occupy_no_place_in_the_queue() {
     let (_directory, database) = database();
     let (end, ended) = std_mpsc::channel::<()>();
     let (begin, begun) = oneshot::channel();
@@ -89,17 +89,17 @@ async fn writes_that_nobody_polls_hold_no_place_in_the_queue() {
     stuck.iter_mut().for_each(poll_once);
     drop(end);
     busy.await.unwrap();
-    // Behind all of them, which are as many as the queue holds twice.
+    // This write comes after all of them, twice as many as the queue holds.
     database.write(|_| Ok(())).await.unwrap();
     for write in stuck {
         write.await.unwrap();
     }
 }
 
-/// Some errors, such as a full disk, may end the whole transaction. The writes behind them in the group
-/// must not go on outside of it: they would be stored, and be answered with an error.
+/// Some errors, such as a full disk, may end the whole transaction. The later writes of the group
+/// must not run outside it: they would be stored, although they return an error.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_write_of_a_group_is_done_outside_its_transaction() {
+async fn no_write_of_a_group_runs_outside_its_transaction() {
     let (_directory, database) = database();
     database.write(|connection| connection.execute_batch("CREATE TABLE t (n)")).await.unwrap();
     let (end, ended) = std_mpsc::channel::<()>();
@@ -132,5 +132,5 @@ async fn no_write_of_a_group_is_done_outside_its_transaction() {
     let sql = "SELECT count(*) FROM t";
     let count =
         database.write(|connection| connection.query_row(sql, [], |row| row.get::<_, u32>(0)));
-    assert_eq!(count.await.unwrap(), 0, "and the writer goes on");
+    assert_eq!(count.await.unwrap(), 0, "the writer still works");
 }
