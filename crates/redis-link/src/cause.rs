@@ -56,12 +56,12 @@ pub(crate) fn kind(cause: &RedisError) -> ErrorKind {
     }
 }
 
-type Shared = Arc<dyn StdError + Send + Sync>;
+type SharedCause = Arc<dyn StdError + Send + Sync>;
 
 /// Returns why a connection failed, from the innermost cause that tells.
 fn of_connection(error: &RedisError) -> Obstacle {
     // The client crate returns a shared pointer to the cause in place of the cause.
-    let mut cause = error.source().map(|cause| match cause.downcast_ref::<Shared>() {
+    let mut cause = error.source().map(|cause| match cause.downcast_ref::<SharedCause>() {
         Some(shared) => &**shared as &(dyn StdError + 'static),
         None => cause,
     });

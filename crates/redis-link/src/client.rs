@@ -12,13 +12,13 @@ use crate::address::Address;
 use crate::cause::kind;
 use crate::check::check;
 use crate::connection::{Connection, Own};
+use crate::connector::Connector;
 use crate::error::{Error, ErrorKind};
 use crate::link::Links;
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
 use crate::request::{Request, command};
 use crate::script::Script;
-use crate::source::Source;
 use crate::timeouts::Timeouts;
 
 /// How often a command is sent again to a cluster that is moving its slot and refuses the command.
@@ -38,12 +38,12 @@ struct Inner {
     /// `None` for a connection that the caller made.
     address: Option<Address>,
     links: Links,
-    shared: Shared,
+    shared: ClientState,
 }
 
 /// State shared with the [dedicated](Client::dedicated) clients of the same deployment.
 #[derive(Clone, Default)]
-struct Shared {
+struct ClientState {
     outage: Arc<Outage>,
     /// The key of the last write that Redis refused, until it accepts writes again. Locked for a
     /// few instructions, never across an await.
@@ -68,7 +68,7 @@ impl Client {
     ///
     /// As [`open`](Self::open).
     pub fn with_timeouts(url: &str, timeouts: Timeouts) -> Result<Self, Error> {
-        Self::to(url.parse()?, timeouts, Shared::default())
+        Self::to(url.parse()?, timeouts, ClientState::default())
     }
 
     /// Creates a client from a connection of redis-rs that the program already has, such as a
@@ -111,12 +111,12 @@ impl Client {
     }
 
     fn over(connection: Connection) -> Self {
-        let links = Links::new(Source::Own(connection), Timeouts::default());
-        Self(Arc::new(Inner { address: None, links, shared: Shared::default() }))
+        let links = Links::new(Connector::Own(connection), Timeouts::default());
+        Self(Arc::new(Inner { address: None, links, shared: ClientState::default() }))
     }
 
-    fn to(address: Address, timeouts: Timeouts, shared: Shared) -> Result<Self, Error> {
-        let links = Links::new(Source::open(address.clone(), timeouts)?, timeouts);
+    fn to(address: Address, timeouts: Timeouts, shared: ClientState) -> Result<Self, Error> {
+        let links = Links::new(Connector::open(address.clone(), timeouts)?, timeouts);
         Ok(Self(Arc::new(Inner { address: Some(address), links, shared })))
     }
 
@@ -158,7 +158,7 @@ impl Client {
     /// some of the keys.
     #[must_use]
     pub fn is_cluster(&self) -> bool {
-        self.links().source.is_cluster()
+        self.links().connector.is_cluster()
     }
 
     /// Sends one command, given as its name and its arguments.
@@ -338,6 +338,6 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Client").field(&self.links().source.name()).finish()
+        f.debug_tuple("Client").field(&self.links().connector.name()).finish()
     }
 }

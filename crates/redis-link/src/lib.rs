@@ -64,6 +64,7 @@ mod cause;
 mod check;
 mod client;
 mod connection;
+mod connector;
 mod error;
 mod keys;
 mod link;
@@ -74,7 +75,6 @@ mod scan;
 mod script;
 #[cfg(feature = "sentinel")]
 mod sentinel;
-mod source;
 mod tcp;
 mod timeouts;
 mod tls;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
 
 use crate::connection::Connection;
+use crate::connector::Connector;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::source::Source;
 use crate::timeouts::Timeouts;
 
 /// How long commands fail at once after a failed attempt to connect, so that not each of them tries
@@ -18,7 +18,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Links {
-    pub(crate) source: Source,
+    pub(crate) connector: Connector,
     pub(crate) timeouts: Timeouts,
     // Locked to take or replace the link, never across an await.
     link: Mutex<Option<Link>>,
@@ -42,9 +42,9 @@ pub(crate) struct Link {
 }
 
 impl Links {
-    pub(crate) fn new(source: Source, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(connector: Connector, timeouts: Timeouts) -> Self {
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { source, timeouts, link, connecting }
+        Self { connector, timeouts, link, connecting }
     }
 
     /// Returns the current link, or connects and returns a new one.
@@ -69,7 +69,7 @@ impl Links {
                 flag.store(true, Ordering::Relaxed);
             }
         };
-        match self.source.connect(self.timeouts, on_push).await {
+        match self.connector.connect(self.timeouts, on_push).await {
             Ok(connection) => {
                 let link = Link { connection, lost };
                 *attempts = Attempts::default();

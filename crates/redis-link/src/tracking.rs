@@ -106,7 +106,7 @@ impl Client {
     {
         let (listener, links) = (Arc::clone(notify), self.links());
         let on_push = move |push: PushInfo| forward(&push, &*listener);
-        match links.source.connect(links.timeouts, on_push).await {
+        match links.connector.connect(links.timeouts, on_push).await {
             Ok(Connection::Server(connection)) => {
                 Ok(send_heartbeats(connection, prefix, heartbeat, &**notify, was_up).await)
             }

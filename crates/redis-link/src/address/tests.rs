@@ -121,7 +121,7 @@ fn errors_name_the_rule_and_never_the_password() {
         ("redis://h/99999999999", "the database"),
         ("redis://h?db=", "db must not be empty"),
         ("redis://h?db=two", "the database"),
-        ("redis://h/1?db=2", "two databases"),
+        ("redis://h/1?db=2", "two different databases"),
         ("redis://h?db=1&db=1", "twice"),
         ("redis://h?timeout=5s", "timeout"),
         ("redis://h?DB=2", "DB"),
@@ -136,7 +136,7 @@ fn errors_name_the_rule_and_never_the_password() {
         ("redis://hunter2:@h", "user:password@host"),
         ("redis://:hunter2%@h", "%25"),
         ("redis://:hunter2%FF@h", "UTF-8"),
-        ("redis://:hunter2@h?password=other", "two passwords"),
+        ("redis://:hunter2@h?password=other", "two different passwords"),
     ] {
         let error = Deployment::parse(url).unwrap_err().to_string();
         assert!(error.contains(says) && !error.contains("hunter2"), "{url}: {error}");

@@ -19,7 +19,7 @@ use crate::tls;
 const QUEUE: usize = 1024;
 
 /// A deployment of Redis.
-pub(crate) enum Source {
+pub(crate) enum Connector {
     Server(Box<redis::Client>),
     #[cfg(feature = "sentinel")]
     Sentinel(Sentinels),
@@ -29,12 +29,12 @@ pub(crate) enum Source {
     Own(Connection),
 }
 
-impl Source {
+impl Connector {
     pub(crate) fn open(address: Address, timeouts: Timeouts) -> Result<Self, Error> {
         if address.has_tls() {
             tls::ready()?;
         }
-        let source = match address.0 {
+        let connector = match address.0 {
             Deployment::Server(info) => {
                 open_server(info).map(|client| Self::Server(Box::new(client)))
             }
@@ -48,7 +48,7 @@ impl Source {
             Deployment::Cluster(_) => return Err(Error::needs_feature("cluster")),
         };
         let _ = timeouts;
-        source.map_err(|cause| rule(cause.category()))
+        connector.map_err(|cause| rule(cause.category()))
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -116,7 +116,7 @@ fn open_server(info: ConnectionInfo) -> Result<redis::Client, RedisError> {
 }
 
 #[cfg(feature = "cluster")]
-fn open_cluster(nodes: Vec<ConnectionInfo>, timeouts: Timeouts) -> Result<Source, RedisError> {
+fn open_cluster(nodes: Vec<ConnectionInfo>, timeouts: Timeouts) -> Result<Connector, RedisError> {
     redis::cluster::ClusterClient::builder(nodes)
         .connection_timeout(timeouts.connect)
         .response_timeout(timeouts.response)
@@ -125,5 +125,5 @@ fn open_cluster(nodes: Vec<ConnectionInfo>, timeouts: Timeouts) -> Result<Source
         // By default a command whose reply was lost is repeated up to 16 times.
         .retries(0)
         .build()
-        .map(|client| Source::Cluster(Box::new(client)))
+        .map(|client| Connector::Cluster(Box::new(client)))
 }
