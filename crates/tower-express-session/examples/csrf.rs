@@ -1,11 +1,11 @@
-//! How do I refuse forms that another site makes a browser send? (Cross-site request forgery.)
+//! How do I reject forms that another site makes a browser send? (Cross-site request forgery.)
 //!
 //! ```console
 //! $ cargo run --example csrf
 //! listening on 127.0.0.1:3000
 //! ```
 //!
-//! Then, in another terminal. Browsers send `Sec-Fetch-Site` by themselves:
+//! Then, in another terminal. Browsers send `Sec-Fetch-Site` automatically:
 //!
 //! ```console
 //! $ curl -c jar -X POST -H 'Sec-Fetch-Site: same-origin' localhost:3000/login/al
@@ -30,14 +30,14 @@ async fn login(session: Session, Path(name): Path<String>) -> Result<String, Err
     Ok(format!("welcome, {name}\n"))
 }
 
-/// A POST, because neither defence stops a GET: no GET may change anything.
+/// A POST, because neither defence covers GET. So no GET may change anything.
 async fn transfer(session: Session) -> Result<String, Error> {
     let user = session.get("user")?.unwrap_or_else(|| "nobody".to_owned());
     Ok(format!("transferred by {user}\n"))
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "says where it listens")]
+#[expect(clippy::print_stdout, reason = "prints where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The first defence: the cookie is sent with `SameSite=Lax`, unless the layer says otherwise.
     let sessions = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]).build()?;
@@ -45,8 +45,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/login/{name}", post(login))
         .route("/transfer", post(transfer))
         .layer(sessions)
-        // The second one, for browsers that do not know `SameSite` and for pages of the same site
-        // but of another origin.
+        // The second defence, for browsers without `SameSite` and for pages of the same site with
+        // another origin.
         .layer(CsrfLayer::new());
 
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse())?;

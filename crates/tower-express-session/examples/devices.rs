@@ -68,7 +68,7 @@ async fn revoke(
     Ok(format!("{} sessions ended\n", u8::from(ended)))
 }
 
-/// `FreshSession` reads past a cache, so that a session that was just revoked cannot revoke others.
+/// `FreshSession` bypasses a cache, so that a session that was just revoked cannot revoke others.
 async fn revoke_all(
     FreshSession(session): FreshSession,
     sessions: AccountSessions,
@@ -88,7 +88,7 @@ async fn add_address(mut request: Request) -> Request {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "says where it listens")]
+#[expect(clippy::print_stdout, reason = "prints where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("STORE").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
     let store = RedisStore::open(&url)?;

@@ -36,7 +36,7 @@ use tower_express_session::{Error, MemoryStore, Session, SessionLayer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// `detach` fails for a visitor without a stored session: there is nothing to watch.
+/// `detach` fails for a visitor without a stored session.
 async fn events(
     session: Session,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
@@ -61,7 +61,7 @@ async fn logout(session: Session) -> Result<(), Error> {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "says where it listens")]
+#[expect(clippy::print_stdout, reason = "prints where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sessions = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]).build()?;
     let app = Router::new()

@@ -33,7 +33,7 @@ async fn home(session: Session) -> Result<String, Error> {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "says where it listens")]
+#[expect(clippy::print_stdout, reason = "prints where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sessions = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]).build()?;
     let app = Router::new().route("/", get(home)).route("/save", post(save)).layer(sessions);

@@ -30,11 +30,11 @@ async fn login(
     session: Session,
     Path((user, password)): Path<(String, String)>,
 ) -> Result<String, Error> {
-    // A real service takes both from a form, and keeps a hash of the password.
+    // A real service reads both from a form, and stores a hash of the password.
     if (user.as_str(), password.as_str()) != ("al", "secret123") {
         return Ok("wrong name or password\n".to_owned());
     }
-    // The new id makes a cookie worthless that an attacker planted before the login.
+    // The new id invalidates a cookie that an attacker planted before the login.
     session.log_in(&user, &[]).await?;
     Ok(format!("welcome, {user}\n"))
 }
@@ -51,7 +51,7 @@ async fn logout(session: Session) -> Result<&'static str, Error> {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "says where it listens")]
+#[expect(clippy::print_stdout, reason = "prints where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sessions = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]).build()?;
     let app = Router::new()

@@ -1,11 +1,11 @@
-//! Does this crate behave as express-session does? This runs programs of session operations, which
-//! conformance tests run against express-session as well.
+//! Does this crate behave like express-session? This example runs programs of session operations.
+//! Conformance tests run the same programs against express-session.
 //!
-//! Reads `PORT` (0 picks one), `STORE` (a store's URL), `PREFIX`, `TTL` (seconds) and `OPTIONS` (a
-//! JSON object with express-session's option names). `POST` to any path takes a JSON array of
-//! operations, runs them on the request's session and answers with the array of their results.
-//! Conformance tests send the same programs to an Express service and compare everything that can
-//! be seen from outside.
+//! It reads the environment variables `PORT` (0 chooses a free one), `STORE` (a store's URL),
+//! `PREFIX`, `TTL` (seconds) and `OPTIONS` (a JSON object with express-session's option names). A
+//! `POST` to any path has a JSON array of operations as its body; the example runs them on the
+//! request's session and responds with the array of their results. Conformance tests send the same
+//! programs to an Express service and compare everything that can be seen from outside.
 
 use std::env;
 use std::error::Error;
@@ -31,7 +31,7 @@ use tower_express_session::{
 };
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "the line that says the port is what the program prints")]
+#[expect(clippy::print_stdout, reason = "prints where it listens")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let prefix = env::var("PREFIX").unwrap_or_else(|_| "sess:".to_owned());
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut layer = layer(store, &variable("OPTIONS").unwrap_or_else(|| "{}".to_owned()))?;
     let ttl: u64 = variable("TTL").map_or(Ok(0), |seconds| seconds.parse())?;
     if ttl > 0 {
-        // connect-redis takes 0 for its default, too.
+        // connect-redis also treats 0 as the default.
         layer = layer.ttl(Duration::from_secs(ttl));
     }
     let port: u16 = variable("PORT").map_or(Ok(0), |port| port.parse())?;
@@ -58,17 +58,17 @@ async fn open_store(url: &str, prefix: &str) -> Result<Arc<dyn Store>, Box<dyn E
             Arc::new(SqliteStore::new(database).await?.prefix(prefix))
         }
         Some(("memory", _)) => Arc::new(MemoryStore::new()),
-        // An Express service waits for Redis however long it takes.
+        // An Express service waits for Redis without a limit.
         _ => {
             let timeouts = Timeouts { connect: PATIENCE, response: PATIENCE };
             let client = Client::with_timeouts(url, timeouts)?;
-            // An Express service leaves no other keys than its sessions.
+            // An Express service stores no keys other than its sessions.
             Arc::new(RedisStore::new(client).prefix(prefix).tombstones(false))
         }
     })
 }
 
-/// The options of express-session, by its names.
+/// The options of express-session, with the same names.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Options<'a> {
@@ -101,7 +101,7 @@ fn layer(
     };
     let mut layer = SessionLayer::builder(store, secrets)
         .strict()
-        // What express-session does where the option is left out.
+        // The default of express-session.
         .resave(options.resave.unwrap_or(true))
         .save_uninitialized(options.save_uninitialized.unwrap_or(true))
         .rolling(options.rolling.unwrap_or(false))
@@ -115,7 +115,7 @@ fn layer(
     match options.unset.as_deref() {
         Some("destroy") => layer = layer.unset(Unset::Destroy),
         None | Some("keep" | "") => {}
-        Some(other) => return Err(format!("unset is keep or destroy, not {other}").into()),
+        Some(other) => return Err(format!("unset must be keep or destroy, not {other}").into()),
     }
     Ok(layer)
 }
@@ -123,8 +123,8 @@ fn layer(
 const NO_SESSION: &str = r#"{"error":"no session"}"#;
 const FAILED: &str = r#"{"error":"failed"}"#;
 
-/// Runs a program. If there is no session, because the path is outside the cookie's, each operation that
-/// needs one says so.
+/// Runs a program. If there is no session because the path is outside the cookie's path, each
+/// operation that needs one returns an error.
 async fn run(session: Option<Extension<LazySession>>, body: Bytes) -> impl IntoResponse {
     let session = match session {
         Some(Extension(lazy)) => match lazy.session().await {
@@ -146,10 +146,10 @@ async fn run(session: Option<Extension<LazySession>>, body: Bytes) -> impl IntoR
     (status, json, format!("[{}]", results.join(","))).into_response()
 }
 
-/// One operation, and its result as JSON.
+/// Runs one operation and returns its result as JSON.
 async fn step(session: Option<&Session>, words: &[&str], status: &mut StatusCode) -> String {
     let text = |at: usize| words.get(at).and_then(|word| serde_json::from_str::<String>(word).ok());
-    // Read as bytes, a name may hold lone surrogates.
+    // Read as bytes, because a name may contain lone surrogates.
     let name = words
         .get(1)
         .and_then(|word| serde_json::from_str::<ByteBuf>(word).ok())
@@ -181,7 +181,7 @@ async fn step(session: Option<&Session>, words: &[&str], status: &mut StatusCode
         "all" => session.raw().to_json(),
         "set" => match words.get(2) {
             Some(json) => done(session.raw().insert_json(&name, json)),
-            // Without a value it is undefined, which is not stored.
+            // Without a value it is `undefined`, which is not stored.
             None => done(session.raw().remove(&name).map(drop)),
         },
         "remove" => done(session.raw().remove(&name).map(drop)),

@@ -1,4 +1,4 @@
-//! How does it all fit together on Redis: login, flash message, cart, the devices of an account?
+//! How do login, flash message, cart and the devices of an account work together on Redis?
 //!
 //! ```console
 //! $ STORE=redis://127.0.0.1:6379 cargo run --example redis --features redis
@@ -19,7 +19,7 @@
 //!
 //! `PORT` chooses another port. 0 takes a free one.
 
-#![expect(clippy::print_stdout, reason = "says where it listens")]
+#![expect(clippy::print_stdout, reason = "prints where it listens")]
 
 use axum::extract::Path;
 use axum::{Router, routing::get, routing::post};
@@ -40,7 +40,7 @@ async fn home(session: Session) -> Result<String, Error> {
 }
 async fn add(session: Session, Path(item): Path<String>) -> Result<(), Error> {
     let add = |cart: Option<Vec<String>>| [cart.unwrap_or_default(), vec![item.clone()]].concat();
-    session.update(CART, add).await.map(drop) // no parallel request comes in between
+    session.update(CART, add).await.map(drop) // atomic, so parallel requests lose no item
 }
 async fn devices(session: Session, sessions: AccountSessions) -> Result<String, Error> {
     let user = session.get(USER)?.unwrap_or_default();

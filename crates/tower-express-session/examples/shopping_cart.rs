@@ -24,8 +24,8 @@ use tower_express_session::{Error, Key, MemoryStore, Session, SessionLayer};
 
 const CART: Key<Vec<String>> = Key::new("cart");
 
-/// `get`, a change and `insert` would do for one request at a time. Of two that add an item at the
-/// same time, one would lose its item.
+/// `get`, a change and `insert` would be enough for one request at a time. If two requests add an
+/// item at the same time, one of the items would be lost.
 async fn add(session: Session, Path(item): Path<String>) -> Result<String, Error> {
     let add = |cart: Option<Vec<String>>| {
         let mut cart = cart.unwrap_or_default();
@@ -41,7 +41,7 @@ async fn cart(session: Session) -> Result<Json<Vec<String>>, Error> {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "says where it listens")]
+#[expect(clippy::print_stdout, reason = "prints where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sessions = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]).build()?;
     let app =

@@ -1,4 +1,4 @@
-//! How do sessions outlive the program, without a server? In an SQLite file:
+//! How do sessions survive a restart of the program, without a server? In an SQLite file:
 //!
 //! ```console
 //! $ STORE=sessions.db cargo run --example sqlite --features sqlite
@@ -37,10 +37,10 @@ async fn me(session: Session) -> Result<String, Error> {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "says where it listens")]
+#[expect(clippy::print_stdout, reason = "prints where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::var("STORE").unwrap_or_else(|_| "sessions.db".to_owned());
-    // A login lasts while it is used at least once a week, and a month at most.
+    // A login lasts as long as it is used at least once a week, and at most a month.
     let store = SqliteStore::open(&file).await?.absolute_timeout(30 * DAY);
     let cookie = CookieOptions::new().max_age(7 * DAY);
     let sessions =

@@ -1,4 +1,4 @@
-//! How do I keep types of my own in a session, and let handlers take them as arguments?
+//! How do I store my own types in a session, and use them as arguments of handlers?
 //!
 //! ```console
 //! $ cargo run --example typed_session
@@ -26,7 +26,7 @@ use axum::{Router, routing::get, routing::post};
 use serde::{Deserialize, Serialize};
 use tower_express_session::{Error, Key, MemoryStore, Session, SessionLayer};
 
-/// Names and types in one place. A misspelt name or another type does not compile.
+/// Names and types in one place. A misspelt constant or another type does not compile.
 const USER: Key<User> = Key::new("user");
 const VISITS: Key<u32> = Key::new("visits");
 
@@ -64,7 +64,7 @@ async fn me(user: User, session: Session) -> Result<String, Error> {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "says where it listens")]
+#[expect(clippy::print_stdout, reason = "prints where it listens")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sessions = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"]).build()?;
     let app =

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::context::{Change, Context};
-use crate::cookie::{Cookie, Slot};
+use crate::cookie::{Cookie, JsValue};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::js;
@@ -28,17 +28,17 @@ pub(crate) struct ActiveSession {
 }
 
 struct Inner {
-    // Held for single steps in memory, never across an await.
+    // Locked for a few instructions, never across an await.
     state: Mutex<State>,
-    /// Held while the stored session is written or read again, so that one operation begins with what
-    /// the last one stored.
-    turn: AsyncMutex<()>,
+    /// Held while the stored session is read or written, so that each operation starts from the
+    /// result of the previous one.
+    exclusive: AsyncMutex<()>,
 }
 
 /// The account of a session.
-pub(crate) struct Account {
+pub(crate) struct SessionAccount {
     pub(crate) name: String,
-    /// This request logged the account in.
+    /// Whether this request logged the account in.
     pub(crate) is_new: bool,
 }
 
@@ -48,7 +48,7 @@ impl ActiveSession {
         Ok(Self::new(Arc::clone(context), context.open(freshness).await?))
     }
 
-    /// Loads the stored session of this id.
+    /// Loads the stored session with this id.
     pub(crate) async fn load(context: Arc<Context>, id: SessionId) -> Result<Self, Error> {
         let loaded = context.load(&id, Freshness::Latest).await?;
         let (stored, record) = loaded.ok_or(ErrorKind::Gone)?;
@@ -56,7 +56,7 @@ impl ActiveSession {
     }
 
     fn new(context: Arc<Context>, state: State) -> Self {
-        let inner = Inner { state: Mutex::new(state), turn: AsyncMutex::default() };
+        let inner = Inner { state: Mutex::new(state), exclusive: AsyncMutex::default() };
         Self { context, inner: Arc::new(inner) }
     }
 
@@ -65,12 +65,13 @@ impl ActiveSession {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // No step under the lock can panic half-way, so a poisoned lock holds a sound state.
+        // No code under the lock panics half-way, so the state behind a poisoned lock is still
+        // consistent.
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the request's session again from the store itself. A session that got its id in this
-    /// request is not the one that the request names.
+    /// Reads the request's session again from the store, bypassing any cache. A session that got a
+    /// new id in this request is read under that id, if it is stored already.
     pub(crate) async fn open_again(&self) -> Result<(), Error> {
         let (has_new_id, is_stored) = {
             let state = self.state();
@@ -81,7 +82,7 @@ impl ActiveSession {
             (true, false) => return Ok(()),
             (false, _) => {}
         }
-        let _turn = self.inner.turn.lock().await;
+        let _exclusive = self.inner.exclusive.lock().await;
         let state = self.context.open(Freshness::Latest).await?;
         self.state().replace(state);
         Ok(())
@@ -98,7 +99,7 @@ impl ActiveSession {
         change(Arc::make_mut(&mut self.state().record_mut()?.attributes))
     }
 
-    pub(crate) fn change_cookie(&self, name: &str, value: Slot) -> Result<(), Error> {
+    pub(crate) fn change_cookie(&self, name: &str, value: JsValue) -> Result<(), Error> {
         let mut state = self.state();
         let record = state.record_mut()?;
         let mut cookie = record.cookie.clone();
@@ -131,7 +132,7 @@ impl ActiveSession {
 
     /// Stores the session with `change` made on it.
     pub(crate) async fn save_with(&self, change: &mut Change<'_>) -> Result<(), Error> {
-        let _turn = self.inner.turn.lock().await;
+        let _exclusive = self.inner.exclusive.lock().await;
         let (id, mut mine, base) = {
             let state = self.state();
             if state.is_stand_in {
@@ -139,7 +140,8 @@ impl ActiveSession {
             }
             (state.id.clone(), state.record()?.clone(), state.basis())
         };
-        // The stored date may have passed, because touches do not move it. Express ends the session then.
+        // The stored date may have passed, because touches do not update it. Express would end the
+        // session.
         if !self.context.options().strict {
             mine.cookie.touch(now_ms())?;
         }
@@ -148,7 +150,7 @@ impl ActiveSession {
                 let written = self.context.write(&id, &mine, &base, ttl, change).await;
                 written.map(|(record, written)| (record, Some(written)))
             }
-            // connect-redis destroys an expired session here, and so do we.
+            // connect-redis destroys an expired session here, and so does this crate.
             None => {
                 let mut record = mine.clone();
                 change(&mut record)?;
@@ -158,7 +160,7 @@ impl ActiveSession {
         };
         let mut state = self.state();
         match saved {
-            Ok((record, written)) => state.note_saved(&mine, record, written, now_ms()),
+            Ok((record, written)) => state.record_save(&mine, record, written, now_ms()),
             Err(error) if error.kind() == ErrorKind::Gone => {
                 state.end(Ending::Gone);
                 return Err(error);
@@ -168,9 +170,9 @@ impl ActiveSession {
         Ok(())
     }
 
-    /// Reads the session again; changes that were not saved are lost.
+    /// Reads the session again. Changes that were not saved are lost.
     pub(crate) async fn reload(&self) -> Result<(), Error> {
-        let _turn = self.inner.turn.lock().await;
+        let _exclusive = self.inner.exclusive.lock().await;
         let id = self.live_id()?;
         let loaded = self.context.load(&id, Freshness::Latest).await?;
         let (stored, record) = loaded.ok_or(ErrorKind::Gone)?;
@@ -191,7 +193,7 @@ impl ActiveSession {
         epoch: Option<u64>,
         attributes: Vec<(String, Bytes)>,
     ) -> Result<(), Error> {
-        let _turn = self.inner.turn.lock().await;
+        let _exclusive = self.inner.exclusive.lock().await;
         let (old, cookie, stored) = {
             let state = self.state();
             state.check_open()?;
@@ -215,9 +217,10 @@ impl ActiveSession {
         destroyed
     }
 
-    /// Continues under a new id with the same data, including what others stored meanwhile.
+    /// Continues under a new id with the same data, including the changes that other requests
+    /// stored meanwhile.
     pub(crate) async fn renew(&self) -> Result<(), Error> {
-        let _turn = self.inner.turn.lock().await;
+        let _exclusive = self.inner.exclusive.lock().await;
         let (old, mine, basis, epoch) = {
             let state = self.state();
             state.check_open()?;
@@ -228,7 +231,7 @@ impl ActiveSession {
         };
         let id = self.context.options().new_id()?;
         let Basis::Stored(base) = basis else {
-            // No other request can have this id, so there is nothing to end.
+            // No other request can have this id, so no stored session must be ended.
             self.state().rename(id);
             return Ok(());
         };
@@ -243,7 +246,8 @@ impl ActiveSession {
             self.context.write(&id, &renewed, &new, ttl, &mut |_| Ok(())).await?;
         let was_there = self.context.destroy(&old, Some(&mine.cookie)).await;
         if !matches!(was_there, Ok(true)) {
-            // It ended elsewhere meanwhile, or may continue under its old id. There must not be two of it.
+            // The session ended elsewhere meanwhile, or the old id could not be deleted. It must
+            // not exist under both ids.
             self.context.destroy(&id, Some(&record.cookie)).await?;
             was_there?;
             self.state().end(Ending::Gone);
@@ -256,9 +260,9 @@ impl ActiveSession {
         Ok(())
     }
 
-    /// Deletes the session from the store. It has ended for this request, whatever the store answers.
+    /// Deletes the session from the store. For this request it has ended even if the store fails.
     pub(crate) async fn destroy(&self) -> Result<(), Error> {
-        let _turn = self.inner.turn.lock().await;
+        let _exclusive = self.inner.exclusive.lock().await;
         let (id, record, stored) = {
             let mut state = self.state();
             state.check_open()?;
@@ -276,7 +280,7 @@ impl ActiveSession {
         Ok(())
     }
 
-    /// Starts the session's time in the store again.
+    /// Restarts the session's time to live in the store.
     pub(crate) async fn keep_alive(&self) -> Result<(), Error> {
         let (id, ttl) = {
             let mut state = self.state();
@@ -291,7 +295,7 @@ impl ActiveSession {
         }
     }
 
-    /// Returns when the session has ended here or elsewhere.
+    /// Waits until the session has ended, in this process or another.
     pub(crate) async fn ended(&self, period: Duration) {
         let id = self.state().id.clone();
         loop {
@@ -302,26 +306,27 @@ impl ActiveSession {
         }
     }
 
-    /// Returns whether the session may be stored. Express asks the store to destroy it in any case.
+    /// Returns whether the session may be in the store. In strict mode it is always destroyed, as
+    /// Express does.
     fn may_be_stored(&self, state: &State) -> bool {
         state.base.is_some() || self.context.options().strict
     }
 
     /// Returns the account of the session, if the layer keeps an index of accounts.
-    pub(crate) fn account(&self) -> Option<Account> {
+    pub(crate) fn account(&self) -> Option<SessionAccount> {
         let accounts = self.context.accounts()?;
         let state = self.state();
         let name = accounts.account_of(&state.record.as_ref()?.attributes)?;
-        Some(Account { name, is_new: state.was_given(accounts.attribute()) })
+        Some(SessionAccount { name, is_new: state.was_given(accounts.attribute()) })
     }
 
-    /// Drops the changes of the request that are not in the store.
+    /// Discards the changes of the request that are not stored yet.
     pub(crate) fn drop_changes(&self) {
         self.state().drop_changes();
     }
 
-    /// Returns the state of the session at the end of the request. The lifetime of its cookie starts
-    /// again, and changes are refused afterwards.
+    /// Returns the state of the session at the end of the request. The lifetime of its cookie
+    /// restarts. Later changes fail.
     pub(crate) fn finish(&self) -> Result<Finished, Error> {
         let mut state = self.state();
         if !self.context.options().strict {
@@ -335,8 +340,7 @@ impl ActiveSession {
         self.state().browser_cookie().cloned()
     }
 
-    /// Returns the same cookie, if the browser would keep it beside the cookie of the session as it is
-    /// now.
+    /// Returns the same cookie if the session's current cookie would not replace it in the browser.
     pub(crate) fn left_behind(&self) -> Option<Cookie> {
         self.state().left_behind().cloned()
     }

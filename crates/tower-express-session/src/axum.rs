@@ -29,7 +29,8 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// The session as an argument of a handler, read past any cache: [`LazySession::fresh`].
+/// The session as an argument of a handler, read from the store and not from a cache:
+/// [`LazySession::fresh`].
 ///
 /// ```
 /// use tower_express_session::{Error, FreshSession};
@@ -51,8 +52,8 @@ impl<S: Sync> FromRequestParts<S> for FreshSession {
     }
 }
 
-/// The handle on the sessions of accounts that the layer
-/// [keeps](crate::SessionLayerBuilder::account_sessions).
+/// The handle of a layer that was built with
+/// [`account_sessions`](crate::SessionLayerBuilder::account_sessions).
 impl<S: Sync> FromRequestParts<S> for AccountSessions {
     type Rejection = Error;
 
@@ -69,7 +70,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         self.log("session failed");
         let mut response = EmptyResponse.respond(&self);
-        // The layer may have another response for it.
+        // The layer may replace this response.
         response.extensions_mut().insert(Failure(Arc::new(self)));
         response
     }

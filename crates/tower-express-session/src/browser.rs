@@ -1,14 +1,14 @@
-//! What browsers accept: the rules of RFC 6265bis about a cookie's name and attributes.
+//! The rules of RFC 6265bis for a cookie's name and attributes, which browsers apply.
 //!
-//! A browser silently drops a cookie that breaks one of them, or keeps it with other attributes than
-//! the service meant.
+//! A browser silently drops a cookie that breaks one of them, or stores it with other attributes
+//! than the service set.
 
 use std::time::Duration;
 
-use crate::cookie::{Cookie, Slot};
+use crate::cookie::{Cookie, JsValue};
 use crate::header;
 
-/// The maximum lifetime that browsers keep (RFC 6265bis, 5.5).
+/// The maximum lifetime of a cookie in browsers (RFC 6265bis, 5.5).
 pub(crate) const LONGEST_LIFE: Duration = Duration::from_secs(400 * 86_400);
 
 /// The maximum number of bytes of name and value together, and of one attribute.
@@ -24,10 +24,13 @@ pub(crate) fn name_flaw(name: &str, value_bytes: usize) -> Option<Flaw> {
         return Some(("name", "must be a token of RFC 7230"));
     }
     let is_long = name.len() + value_bytes > MAX_PAIR_BYTES;
-    is_long.then_some(("name", "must leave room for the value: both have 4096 bytes at most"))
+    is_long.then_some((
+        "name",
+        "must be shorter: name and value together must have at most 4096 bytes",
+    ))
 }
 
-/// Returns the first rule that a cookie of this name breaks, as it is sent over TLS.
+/// Returns the first rule that a cookie with this name breaks when it is sent over TLS.
 pub(crate) fn cookie_flaw(name: &str, cookie: &Cookie) -> Option<Flaw> {
     domain(&cookie.domain)
         .or_else(|| path(&cookie.path))
@@ -35,7 +38,7 @@ pub(crate) fn cookie_flaw(name: &str, cookie: &Cookie) -> Option<Flaw> {
         .or_else(|| same_site(&cookie.same_site, is_secure(cookie)))
         .or_else(|| {
             let is_open = cookie.partitioned.is_truthy() && !is_secure(cookie);
-            is_open.then_some(("cookie.partitioned", "must come with secure"))
+            is_open.then_some(("cookie.partitioned", "must be combined with secure"))
         })
         .or_else(|| prefix(name, cookie))
 }
@@ -44,11 +47,11 @@ pub(crate) fn cookie_flaw(name: &str, cookie: &Cookie) -> Option<Flaw> {
 pub(crate) fn lifetime_flaw(option: &'static str, cookie: &Cookie) -> Option<Flaw> {
     let longest_ms = LONGEST_LIFE.as_millis() as f64;
     let rule = match cookie.original_max_age {
-        Slot::Undefined | Slot::Null | Slot::Bool(false) => return None,
-        Slot::Number(ms) if ms > longest_ms => {
-            "must end within 400 days: browsers keep no cookie longer"
+        JsValue::Undefined | JsValue::Null | JsValue::Bool(false) => return None,
+        JsValue::Number(ms) if ms > longest_ms => {
+            "must end within 400 days, the maximum of browsers"
         }
-        Slot::Number(ms) if ms > 0.0 => return None,
+        JsValue::Number(ms) if ms > 0.0 => return None,
         _ => "must end in the future",
     };
     Some((option, rule))
@@ -58,12 +61,12 @@ fn is_secure(cookie: &Cookie) -> bool {
     cookie.secure.is_truthy()
 }
 
-fn domain(slot: &Slot) -> Option<Flaw> {
+fn domain(slot: &JsValue) -> Option<Flaw> {
     let is_host = |text: &str| text.is_empty() || text.len() <= 254 && header::is_domain(text);
     text(slot, is_host).then_some(("cookie.domain", "must be a host name"))
 }
 
-fn path(slot: &Slot) -> Option<Flaw> {
+fn path(slot: &JsValue) -> Option<Flaw> {
     let rule = "must begin with `/` and be printable ASCII without `;`, at most 1024 bytes long";
     let is_path = |text: &str| {
         let is_short = text.len() <= MAX_ATTRIBUTE_BYTES;
@@ -72,31 +75,33 @@ fn path(slot: &Slot) -> Option<Flaw> {
     text(slot, is_path).then_some(("cookie.path", rule))
 }
 
-fn priority(slot: &Slot) -> Option<Flaw> {
+fn priority(slot: &JsValue) -> Option<Flaw> {
     let values = ["", "low", "medium", "high"];
     let is_known = |text: &str| values.iter().any(|known| text.eq_ignore_ascii_case(known));
     text(slot, is_known).then_some(("cookie.priority", "must be low, medium or high"))
 }
 
-fn same_site(slot: &Slot, is_secure: bool) -> Option<Flaw> {
+fn same_site(slot: &JsValue, is_secure: bool) -> Option<Flaw> {
     let values = ["", "lax", "strict", "none"];
     let is_known = |text: &str| values.iter().any(|known| text.eq_ignore_ascii_case(known));
-    if *slot != Slot::Bool(true) && text(slot, is_known) {
+    if *slot != JsValue::Bool(true) && text(slot, is_known) {
         return Some(("cookie.sameSite", "must be true, false, lax, strict, none or auto"));
     }
-    let is_none = matches!(slot, Slot::Text(text) if text.eq_ignore_ascii_case("none"));
+    let is_none = matches!(slot, JsValue::Text(text) if text.eq_ignore_ascii_case("none"));
     (is_none && !is_secure).then_some(("cookie.sameSite", "must not be none without secure"))
 }
 
-/// Returns whether a slot holds something other than a text of this form. A falsy value is not sent.
-fn text(slot: &Slot, rule: impl Fn(&str) -> bool) -> bool {
+/// Returns whether a slot holds something other than a text of this form. A falsy value is
+/// accepted, because it is not sent.
+fn text(slot: &JsValue, rule: impl Fn(&str) -> bool) -> bool {
     match slot {
-        Slot::Text(text) => !rule(text),
+        JsValue::Text(text) => !rule(text),
         slot => slot.is_truthy(),
     }
 }
 
-/// Browsers compare the prefixes of names without case, because servers may do so.
+/// Returns the rule that the prefix of the name requires and the cookie breaks. Browsers compare
+/// prefixes case-insensitively, because servers may do so.
 fn prefix(name: &str, cookie: &Cookie) -> Option<Flaw> {
     let name = name.to_ascii_lowercase();
     let begins = |prefix: &str| name.starts_with(prefix);
@@ -104,19 +109,19 @@ fn prefix(name: &str, cookie: &Cookie) -> Option<Flaw> {
     if (host || http || begins("__secure-")) && !is_secure(cookie) {
         return Some((
             "cookie.secure",
-            "must be true: the cookie's name begins with a prefix that asks for it",
+            "must be true: the cookie's name begins with a prefix that requires it",
         ));
     }
     if host && cookie.domain.is_truthy() {
         return Some(("cookie.domain", "must not be set: the cookie's name begins with __Host-"));
     }
-    if host && cookie.path != Slot::Text("/".to_owned()) {
+    if host && cookie.path != JsValue::Text("/".to_owned()) {
         return Some(("cookie.path", "must be /: the cookie's name begins with __Host-"));
     }
     let is_bare = http && !cookie.http_only.is_truthy();
     is_bare.then_some((
         "cookie.httpOnly",
-        "must be true: the cookie's name begins with a prefix that asks for it",
+        "must be true: the cookie's name begins with a prefix that requires it",
     ))
 }
 

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderName, Response};
 
 use crate::accounts::{AccountOptions, AccountSessions};
-use crate::context::Shared;
+use crate::context::LayerState;
 use crate::cookie_options::{CookieOptions, SameSite};
 use crate::error::{ConfigError, Error};
 use crate::event::Event;
@@ -22,8 +22,8 @@ use crate::timestamp;
 /// Builds a [`SessionLayer`].
 ///
 /// The defaults are those that express-session recommends: nothing is stored and no cookie is sent
-/// before a handler puts something into the session, and nothing is written that did not change. Methods
-/// that are an option of express-session have its name.
+/// before a handler puts something into the session, and an unchanged session is not written again.
+/// A method that corresponds to an option of express-session has its name.
 ///
 /// [`build`](Self::build) checks all options together.
 #[must_use = "a builder does nothing until `build` is called"]
@@ -36,11 +36,11 @@ pub struct SessionLayerBuilder<S, F = EmptyResponse> {
 
 impl SessionLayer {
     /// Starts to build a layer over a store, with the secrets that sign its cookies: the first one
-    /// signs, each of them verifies. The options `store` and `secret`.
+    /// signs, each of them verifies. These are the options `store` and `secret`.
     ///
     /// The secrets are an array, a slice or a `Vec` of texts or bytes, or [`Secrets`] of which the
-    /// application keeps a clone to [replace](Secrets::replace) them at run time. A store that is used
-    /// elsewhere, too, is passed as a clone of its `Arc`.
+    /// application keeps a clone to [replace](Secrets::replace) them at run time. A store that is
+    /// also used elsewhere is passed as a clone of its `Arc`.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -72,7 +72,7 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     }
 
     /// Sets the cookie of new sessions: the option `cookie`. Stored sessions keep theirs. Default:
-    /// `Path=/; HttpOnly`, for as long as the browser runs.
+    /// `Path=/; HttpOnly`, until the browser is closed.
     pub fn cookie(self, cookie: CookieOptions) -> Self {
         self.with(|options| options.cookie = cookie)
     }
@@ -98,13 +98,13 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
         self.with(|options| options.cookie_of = Some(Hook(Arc::new(cookie))))
     }
 
-    /// Sets a function that makes the ids of new sessions: the option `genid`. An id must be impossible
-    /// to guess; the default has 192 random bits. If the generated id is already taken, saving the
-    /// session fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict).
+    /// Sets a function that generates the ids of new sessions: the option `genid`. An id must be
+    /// impossible to guess; the default has 192 random bits. If the generated id is already taken,
+    /// saving the session fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict).
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionId, SessionLayer};
-    /// // Ids that say which service made the session.
+    /// // Ids that show which service created the session.
     /// let layer = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"])
     ///     .genid(|| {
     ///         let id = SessionId::generate().expect("the system has random numbers");
@@ -132,21 +132,21 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
         self.with(|options| options.ttl = ttl)
     }
 
-    /// Sets whether a session that a handler asked for is written even if nothing in it changed: the
+    /// Sets whether a session that a handler uses is written even if nothing in it changed: the
     /// option `resave`. Default: no (express-session: yes).
     pub fn resave(self, resave: bool) -> Self {
         self.with(|options| options.rules.resave = resave)
     }
 
-    /// Sets whether each response of a handler that asked for the session sets the cookie again: the
-    /// option `rolling`. Default: no. With a [`max_age`](CookieOptions::max_age) it keeps the browser's
-    /// cookie alive for as long as the session is used.
+    /// Sets whether each response of a handler that uses the session sets the cookie again: the
+    /// option `rolling`. Default: no. With a [`max_age`](CookieOptions::max_age) it keeps the
+    /// browser's cookie alive for as long as the session is used.
     pub fn rolling(self, rolling: bool) -> Self {
         self.with(|options| options.rules.rolling = rolling)
     }
 
-    /// Sets whether a session that a handler asked for is stored, and its cookie sent, before it holds
-    /// anything: the option `saveUninitialized`. Default: no (express-session: yes).
+    /// Sets whether a session that a handler uses is stored, and its cookie sent, even while it is
+    /// empty: the option `saveUninitialized`. Default: no (express-session: yes).
     pub fn save_uninitialized(self, save_uninitialized: bool) -> Self {
         self.with(|options| options.rules.save_uninitialized = save_uninitialized)
     }
@@ -162,7 +162,7 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     ///
     /// ```
     /// # use tower_express_session::{CookieOptions, MemoryStore, Secure, SessionLayer};
-    /// // Without `proxy` no request would count as one over TLS, and none would get a cookie.
+    /// // Without `proxy` all requests would count as plain HTTP, and none would get a cookie.
     /// let layer = SessionLayer::builder(MemoryStore::new(), ["keyboard cat"])
     ///     .proxy(true)
     ///     .cookie(CookieOptions::new().secure(Secure::Yes))
@@ -174,8 +174,9 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     }
 
     /// Sets the `SameSite` attribute of cookies whose session does not set one. It is sent without
-    /// being stored, so that the stored value stays the one that an Express service with the default
-    /// options writes. `None` sends no attribute. Default: [`SameSite::Lax`]. The strict mode ignores it.
+    /// being stored, so that the stored value is the same as that of an Express service with the
+    /// default options. `None` sends no attribute. Default: [`SameSite::Lax`]. The strict mode
+    /// ignores it.
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionLayer, SameSite};
@@ -188,19 +189,19 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
         self.with(|options| options.same_site_on_wire = same_site)
     }
 
-    /// Sets whether cookies whose session does not set `secure` are marked `Secure` in answers to
-    /// requests over TLS, again without storing it. Default: yes. The strict mode ignores it.
+    /// Sets whether cookies whose session does not set `secure` are marked `Secure` in responses to
+    /// requests over TLS. It is not stored either. Default: yes. The strict mode ignores it.
     pub fn secure_on_wire(self, secure: bool) -> Self {
         self.with(|options| options.secure_on_wire = secure)
     }
 
-    /// Sets the part of its lifetime after which a session that is used gets another lifetime in the
-    /// store (a touch). 0 touches it on each request, as Express does, except if it was touched within
-    /// the same millisecond. Default: 0.1.
+    /// Sets the fraction of the lifetime after which a use of the session restarts its time to live
+    /// in the store (a touch). 0 touches it on each request, as Express does, except if it was
+    /// touched within the same millisecond. Default: 0.1.
     ///
-    /// With an idle timeout of 30 minutes a session is touched at most every three minutes, and ends
-    /// between 27 and 30 minutes after its last use. The response does not wait for the touch. If a touch
-    /// fails, the next request makes it.
+    /// With an idle timeout of 30 minutes a session is touched at most every three minutes, and
+    /// ends between 27 and 30 minutes after its last use. The response does not wait for the touch.
+    /// If a touch fails, the next request tries again.
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionLayer};
@@ -213,22 +214,23 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     }
 
     /// Sets whether a touch also writes the `expires` date in the stored value, for a cookie with a
-    /// lifetime. Default: no, as in Express. There the date stays behind, and a late
-    /// `req.session.save()` of an Express service, which computes the time to live from it, ends the
-    /// session.
+    /// lifetime. Default: no, as in Express. The date is then out of date, and a late
+    /// `req.session.save()` of an Express service, which computes the time to live from it, ends
+    /// the session.
     pub fn refresh_expires(self, refresh: bool) -> Self {
         self.with(|options| options.rules.refresh_expires = refresh)
     }
 
     /// Sets whether the changes of a request are stored if its handler answers with a server error
-    /// (5xx). Default: yes, as in Express. A login, a renewal, a logout, and what a handler stored itself
-    /// with [`save`](crate::Session::save) or [`update`](crate::Session::update) stand in any case.
+    /// (5xx). Default: yes, as in Express. A login, a renewal, a logout, and changes that the
+    /// handler stored itself with [`save`](crate::Session::save) or
+    /// [`update`](crate::Session::update) are kept in any case.
     pub fn save_on_server_error(self, save: bool) -> Self {
         self.with(|options| options.rules.drop_on_server_error = !save)
     }
 
-    /// Sets what a handler gets if its session cannot be read because the store is unavailable. Default:
-    /// [`WhenUnavailable::Fail`].
+    /// Sets the result for a handler whose session cannot be read because the store is unavailable.
+    /// Default: [`WhenUnavailable::Fail`].
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionLayer, WhenUnavailable};
@@ -262,13 +264,12 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
         SessionLayerBuilder { store, options, accounts, on_failure: respond }
     }
 
-    /// Serves programs that keep no cookies, too. They send the cookie's value as
-    /// `Authorization: Bearer s:…` or in this header, and get it in this header instead of a cookie.
-    /// Default: off.
+    /// Also serves clients without cookies. They send the cookie's value as `Authorization: Bearer
+    /// s:…` or in this header, and receive it in this header instead of a cookie. Default: off.
     ///
-    /// A request with this header (empty at first) or with a bearer token that begins with `s:` neither
-    /// uses nor gets a cookie. No browser sends either by itself, so such requests need no protection
-    /// against cross-site forgery.
+    /// A request with this header (empty at first) or with a bearer token that begins with `s:`
+    /// neither uses nor gets a cookie. A browser never sends either on its own, so such requests
+    /// need no protection against cross-site request forgery.
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionLayer};
@@ -303,23 +304,24 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
         self.with(|options| options.observer = Some(Hook(Arc::new(observer))))
     }
 
-    /// Behaves as express-session 1.19 with connect-redis 9 in everything that can be seen from outside,
-    /// also where this crate does better: the session is loaded before the handler runs, values are
+    /// Enables the strict mode, for conformance tests: the layer behaves as express-session 1.19
+    /// with connect-redis 9 in everything that can be observed from outside, even where the
+    /// defaults of this crate are better. The session is loaded before the handler runs, values are
     /// written as Node would write them, writers overwrite each other, a logout does not clear the
-    /// cookie, a corrupt value is answered with 500, only the first cookie of the name is tried, and
-    /// nothing is added on the wire. For conformance tests. The other options stay as they are set.
+    /// cookie, a corrupt value results in a 500, only the first cookie of the name is tried, and no
+    /// attribute is added on the wire. The other options are not changed.
     pub fn strict(self) -> Self {
         self.with(|options| options.strict = true)
     }
 
     /// Checks the options and returns the layer.
     ///
-    /// A service whose cookie no browser would accept does not start. The rules are those of RFC
-    /// 6265bis: `SameSite=None` and `Partitioned` require `secure`; the name prefixes `__Secure-`,
-    /// `__Host-`, `__Http-` and `__Host-Http-` require the attributes that they promise; values must be
-    /// known, paths and domains well-formed, and a lifetime must end in the future and within 400 days.
-    /// The cookie is checked without what [`secure_on_wire`](Self::secure_on_wire) would add. In strict
-    /// mode everything that Express accepts is accepted.
+    /// Rejects a cookie that no browser would accept, by the rules of RFC 6265bis: `SameSite=None`
+    /// and `Partitioned` require `secure`; the name prefixes `__Secure-`, `__Host-`, `__Http-` and
+    /// `__Host-Http-` require the attributes that they promise; values must be known, paths and
+    /// domains well-formed, and a lifetime must end in the future and within 400 days. The cookie
+    /// is checked without the attribute that [`secure_on_wire`](Self::secure_on_wire) would add. In
+    /// strict mode everything that Express accepts is accepted.
     ///
     /// # Errors
     ///
@@ -344,7 +346,7 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
         if let Some(accounts) = &accounts {
             accounts.check()?;
         }
-        let shared = Shared::new(options, self.store, accounts);
+        let shared = LayerState::new(options, self.store, accounts);
         Ok(SessionLayer::from_parts(shared, self.on_failure))
     }
 
@@ -357,13 +359,14 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
 }
 
 impl<S: AccountStore, F> SessionLayerBuilder<S, F> {
-    /// Keeps an index of each account's sessions in the store, so that they can be listed and revoked.
-    /// The argument is the name of the attribute that says whose a session is, or [`AccountOptions`]
-    /// with more settings. See [`AccountSessions`].
+    /// Keeps an index of each account's sessions in the store, so that they can be listed and
+    /// revoked. The argument is the name of the attribute that holds the account, or
+    /// [`AccountOptions`] with more settings. See [`AccountSessions`].
     ///
-    /// A session is indexed when a handler gives it the attribute, and again when the session is
-    /// touched. The response of a login waits for it; if the store fails then, that is logged and the
-    /// login stands. [`log_in`](crate::Session::log_in) stores the account in this attribute.
+    /// A session is indexed when a handler sets the attribute, and again when the session is
+    /// touched. The response to a login waits for this; if the store fails, the failure is logged
+    /// and the login is still valid. [`log_in`](crate::Session::log_in) stores the account in this
+    /// attribute.
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionLayer};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::active::{Account, ActiveSession};
+use crate::active::{ActiveSession, SessionAccount};
 use crate::context::Context;
-use crate::cookie::{Cookie, Slot};
+use crate::cookie::{Cookie, JsValue};
 use crate::error::{Error, ErrorKind};
 use crate::header;
 use crate::id::SessionId;
@@ -16,14 +16,15 @@ use crate::policy::{self, StoreAction};
 use crate::state::{Ending, Finished};
 use crate::timestamp;
 
-/// Stores what the request did to its session, and sets or clears the cookie.
+/// Stores the changes that the request made to its session, and sets or clears the cookie.
 ///
-/// `status` is the status of the handler's response. After a server error the changes that are not stored
-/// yet are dropped if the layer is configured so; the end of a session and a login stand in any case.
+/// `status` is the status of the handler's response. After a server error the changes that are not
+/// stored yet are discarded, if the layer is configured so. The end of a session and a login are
+/// kept in any case.
 ///
 /// # Errors
 ///
-/// Errors of the store; the response must not be sent then.
+/// Errors of the store. The handler's response must not be sent in this case.
 pub(crate) async fn commit(
     session: &ActiveSession,
     status: StatusCode,
@@ -37,8 +38,8 @@ pub(crate) async fn commit(
     if let Finished::Alive { id, cookie, facts } = &finished {
         let action = policy::store_action(*facts, context.options().rules);
         match store(session, context, id, cookie, action).await {
-            // The request that ended it has cleared or replaced the browser's cookie. This response may come
-            // later, and must not delete the cookie of a login.
+            // The request that ended the session has cleared or replaced the browser's cookie. This
+            // response may arrive later, and must not delete the cookie of a new login.
             Err(error) if error.kind() == ErrorKind::Gone => {
                 tracing::info!(session.id = ?id, "the session ended while a request was in progress");
                 return Ok(());
@@ -90,10 +91,10 @@ async fn store(
         }
         (StoreAction::Touch, Some(ttl)) => {
             let account = account.as_ref().map(|account| account.name.clone());
-            context.touch_behind(id, ttl, account);
+            context.touch_in_background(id, ttl, account);
         }
     }
-    if let (Some(Account { name, is_new: true }), Some(ttl)) = (account, ttl) {
+    if let (Some(SessionAccount { name, is_new: true }), Some(ttl)) = (account, ttl) {
         context.index_login(id, ttl, &name).await;
     }
     Ok(())
@@ -107,7 +108,7 @@ fn send_cookie(context: &Context, id: &SessionId, cookie: &Cookie, headers: &mut
     }
     if cookie.secure.is_truthy() && !context.request.secure {
         tracing::warn!(
-            "no session cookie sent: it is for TLS only, and the request did not come over TLS"
+            "no session cookie sent: it is marked Secure, and the request did not come over TLS"
         );
         return;
     }
@@ -121,8 +122,8 @@ fn send_cookie(context: &Context, id: &SessionId, cookie: &Cookie, headers: &mut
     }
 }
 
-/// Clears the browser's cookie, if it sent one: the cookie that the session had, or that a new session
-/// would get. Express leaves it there.
+/// Clears the browser's cookie, if the request had one: `cookie`, or the cookie that a new session
+/// would get. Express does not clear it.
 fn clear_cookie(
     context: &Context,
     cookie: Option<&Cookie>,
@@ -138,10 +139,10 @@ fn clear_cookie(
     let options = context.options();
     let line = |cookie: &Cookie| {
         let mut cookie = options.on_wire(cookie, context.request.secure);
-        cookie.expires = Slot::Date(0.0);
+        cookie.expires = JsValue::Date(0.0);
         header::set_cookie(&options.name, "", &cookie)
     };
-    // A stored cookie with an attribute that cannot be sent never reached the browser.
+    // If an attribute of the stored cookie cannot be sent, the browser never received that cookie.
     let line = match cookie.map(line) {
         Some(Ok(line)) => line,
         _ => line(&context.cookie_options().make(context.request.secure, 0.0)?)?,
@@ -158,12 +159,12 @@ fn append_cookie(headers: &mut HeaderMap, line: HeaderValue, options: &Options) 
 }
 
 fn send_token(value: &str, options: &Options, headers: &mut HeaderMap) {
-    let value = HeaderValue::try_from(value).expect("what is percent-encoded is ASCII");
+    let value = HeaderValue::try_from(value).expect("percent-encoded text is ASCII");
     headers.extend(options.token_header.clone().map(|name| (name, value)));
     forbid_caches(headers);
 }
 
-/// A cache that stored this response would give one visitor's session to the next.
+/// Forbids caching: a shared cache would otherwise hand one visitor's session to another.
 fn forbid_caches(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

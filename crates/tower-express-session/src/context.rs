@@ -1,5 +1,4 @@
-//! The context of a session: its request and its layer, and how it is read from the store and written
-//! there.
+//! The context of a session: its request, its layer, and all calls to the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::accounts::{AccountSessions, Seen};
+use crate::accounts::{AccountSessions, SessionUse};
 use crate::cookie::Cookie;
 use crate::cookie_options::CookieOptions;
 use crate::error::{Error, ErrorKind};
@@ -24,42 +23,42 @@ use crate::state::{Basis, State, Written};
 use crate::store::{Created, Freshness, Store, Stored, Updated};
 use crate::timestamp::now_ms;
 
-/// The maximum number of times that a save merges with what others wrote meanwhile. Whenever an attempt
-/// fails, another writer has succeeded.
+/// The maximum number of attempts of a save to merge its changes with those of other writers. Each
+/// failed attempt means that another writer has succeeded.
 const MERGE_ATTEMPTS: u32 = 256;
 
-/// How much longer than its session a tombstone stays: longer than any request of an Express service
-/// that may write the session back.
+/// How much longer than its session a tombstone is kept. It must be longer than any request of an
+/// Express service that may write the session back.
 const TOMBSTONE_BEYOND: Duration = Duration::from_secs(3600);
 
-/// The maximum number of touches that no response waits for at the same time. If the store is slow,
-/// further ones are left to later requests.
+/// The maximum number of concurrent background touches. If the store is slow, further touches are
+/// left to later requests.
 const MAX_TOUCHES: usize = 1024;
 
 /// The part of a layer that all its requests share.
 #[derive(Clone, Debug)]
-pub(crate) struct Shared {
+pub(crate) struct LayerState {
     pub(crate) options: Options,
     store: Arc<dyn Store>,
     /// The index of each account's sessions, if the layer keeps one.
     pub(crate) accounts: Option<AccountSessions>,
-    /// Permits for touches that no response waits for.
+    /// Permits for background touches.
     touches: Arc<Semaphore>,
-    /// Those touches, to wait for at shutdown.
+    /// The background touches, to wait for at shutdown.
     tasks: TaskTracker,
 }
 
 /// The request and the layer of a session.
 #[derive(Debug)]
 pub(crate) struct Context {
-    shared: Arc<Shared>,
+    shared: Arc<LayerState>,
     pub(crate) request: RequestFacts,
 }
 
-/// A change that is applied again to each version of a record that a save meets.
+/// A change that a save applies again to each version of the record that it finds in the store.
 pub(crate) type Change<'a> = dyn FnMut(&mut Record) -> Result<(), Error> + Send + 'a;
 
-impl Shared {
+impl LayerState {
     pub(crate) fn new(
         options: Options,
         store: Arc<dyn Store>,
@@ -69,7 +68,7 @@ impl Shared {
         Self { options, store, accounts, touches, tasks: TaskTracker::new() }
     }
 
-    /// Waits for background work, and ends the store's tasks.
+    /// Waits for the background touches, and ends the store's tasks.
     pub(crate) async fn shut_down(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -78,7 +77,7 @@ impl Shared {
 }
 
 impl Context {
-    pub(crate) fn new(shared: Arc<Shared>, request: RequestFacts) -> Self {
+    pub(crate) fn new(shared: Arc<LayerState>, request: RequestFacts) -> Self {
         Self { shared, request }
     }
 
@@ -144,8 +143,8 @@ impl Context {
         Ok(self.shared.store.load(id, Freshness::Cached).await?.is_some())
     }
 
-    /// Parses a stored value. Outside the strict mode a cookie whose lifetime cannot be started again is
-    /// corrupt, too: Express fails on it at the end of the request.
+    /// Parses a stored value. Outside the strict mode, a cookie whose lifetime cannot be restarted
+    /// counts as corrupt, because Express fails on it at the end of the request.
     fn parse(&self, value: &Bytes) -> Result<Option<Record>, Error> {
         let now_ms = now_ms();
         let record = Record::parse(value, self.options().reading(), now_ms)?;
@@ -155,8 +154,8 @@ impl Context {
         Ok(record)
     }
 
-    /// Applies `change` to `mine` and writes it, merged with what others wrote since `base`. Returns
-    /// what is stored then.
+    /// Applies `change` to `mine` and writes the result, merged with the changes of other writers
+    /// since `base`. Returns what is stored afterwards.
     pub(crate) async fn write(
         &self,
         id: &SessionId,
@@ -216,7 +215,7 @@ impl Context {
         Err(ErrorKind::Conflict.into())
     }
 
-    /// Starts the time of a stored session again. Returns whether there is one.
+    /// Restarts the time to live of a stored session. Returns whether the session exists.
     pub(crate) async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
         let touch = self.shared.store.touch(id, ttl);
         let touch = touch.instrument(tracing::debug_span!("session.touch"));
@@ -225,9 +224,9 @@ impl Context {
         Ok(found)
     }
 
-    /// Touches a session without making its response wait. If the touch fails, or too many are in
-    /// progress, the next request tries again.
-    pub(crate) fn touch_behind(
+    /// Touches a session in the background, so that the response does not wait. If the touch fails,
+    /// or too many are in progress, the next request tries again.
+    pub(crate) fn touch_in_background(
         self: &Arc<Self>,
         id: &SessionId,
         ttl: Duration,
@@ -260,8 +259,8 @@ impl Context {
         self.shared.accounts.as_ref()
     }
 
-    /// Deletes a stored session and leaves a tombstone for as long as a program may write it back. Returns
-    /// whether there was one.
+    /// Deletes a stored session and leaves a tombstone for as long as another program may write it
+    /// back. Returns whether the session existed.
     pub(crate) async fn destroy(
         &self,
         id: &SessionId,
@@ -284,13 +283,13 @@ impl Context {
         Ok(was_there)
     }
 
-    fn seen<'a>(&'a self, id: &'a SessionId) -> Seen<'a> {
+    fn seen<'a>(&'a self, id: &'a SessionId) -> SessionUse<'a> {
         let user_agent = self.request.user_agent.as_ref();
         let user_agent = user_agent.and_then(|agent| agent.to_str().ok());
-        Seen { id, user_agent, address: self.request.address }
+        SessionUse { id, user_agent, address: self.request.address }
     }
 
-    /// Reports an operation that failed.
+    /// Emits an event if the operation fails.
     async fn reported<T>(
         &self,
         operation: impl Future<Output = Result<T, Error>>,

@@ -1,8 +1,8 @@
 //! The session's cookie as a JavaScript object, as express-session's `Cookie` holds and writes it.
 //!
-//! An Express service may leave any JSON value in any of the cookie's fields, and writes back what
-//! it found. So each field is a [`Slot`], a small JavaScript value, and the rules of the setters
-//! are those of `session/cookie.js`. The typed methods build on them.
+//! An Express service may store any JSON value in any of the cookie's fields, and writes back the
+//! value that it read. So each field is a [`JsValue`], a small JavaScript value, and the setters
+//! follow the rules of `session/cookie.js`. The typed methods build on them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use crate::timestamp;
 
 /// A JavaScript value in one of the cookie's fields.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Slot {
+pub(crate) enum JsValue {
     Undefined,
     Null,
     Bool(bool),
@@ -26,7 +26,7 @@ pub(crate) enum Slot {
     Other(String),
 }
 
-impl Slot {
+impl JsValue {
     pub(crate) fn from_json(raw: &str) -> Self {
         let json = js::normalise(raw).json;
         match json.as_bytes()[0] {
@@ -38,12 +38,12 @@ impl Slot {
                 Err(_) => Self::Other(json.into_owned()),
             },
             b'{' | b'[' => Self::Other(json.into_owned()),
-            // Normalised, so that it fits; an overflow has become `null` above.
+            // A normalised number always parses; an overflow has become `null` above.
             _ => Self::Number(json.parse().unwrap_or(f64::NAN)),
         }
     }
 
-    /// JavaScript's `Boolean(value)`.
+    /// Returns JavaScript's `Boolean(value)`.
     pub(crate) fn is_truthy(&self) -> bool {
         match self {
             Self::Undefined | Self::Null => false,
@@ -54,7 +54,7 @@ impl Slot {
         }
     }
 
-    /// JavaScript's `value == null`.
+    /// Returns JavaScript's `value == null`.
     pub(crate) fn is_nullish(&self) -> bool {
         matches!(self, Self::Undefined | Self::Null)
     }
@@ -90,33 +90,33 @@ impl Slot {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cookie {
-    pub(crate) original_max_age: Slot,
-    pub(crate) partitioned: Slot,
-    pub(crate) priority: Slot,
-    pub(crate) expires: Slot,
-    pub(crate) secure: Slot,
-    pub(crate) http_only: Slot,
-    pub(crate) domain: Slot,
-    pub(crate) path: Slot,
-    pub(crate) same_site: Slot,
+    pub(crate) original_max_age: JsValue,
+    pub(crate) partitioned: JsValue,
+    pub(crate) priority: JsValue,
+    pub(crate) expires: JsValue,
+    pub(crate) secure: JsValue,
+    pub(crate) http_only: JsValue,
+    pub(crate) domain: JsValue,
+    pub(crate) path: JsValue,
+    pub(crate) same_site: JsValue,
 }
 
 impl Cookie {
-    /// `new Cookie(options)`: the defaults, then each option in the order given.
+    /// Returns `new Cookie(options)`: the defaults, then each option in the order given.
     pub(crate) fn new<'a>(
-        options: impl IntoIterator<Item = (&'a str, &'a Slot)>,
+        options: impl IntoIterator<Item = (&'a str, &'a JsValue)>,
         now_ms: f64,
     ) -> Result<Self, Error> {
         let mut cookie = Self {
-            original_max_age: Slot::Null,
-            partitioned: Slot::Undefined,
-            priority: Slot::Undefined,
-            expires: Slot::Null,
-            secure: Slot::Undefined,
-            http_only: Slot::Bool(true),
-            domain: Slot::Undefined,
-            path: Slot::Text("/".to_owned()),
-            same_site: Slot::Undefined,
+            original_max_age: JsValue::Null,
+            partitioned: JsValue::Undefined,
+            priority: JsValue::Undefined,
+            expires: JsValue::Null,
+            secure: JsValue::Undefined,
+            http_only: JsValue::Bool(true),
+            domain: JsValue::Undefined,
+            path: JsValue::Text("/".to_owned()),
+            same_site: JsValue::Undefined,
         };
         for (name, value) in options {
             cookie.assign(name, value.clone(), now_ms)?;
@@ -127,28 +127,29 @@ impl Cookie {
         Ok(cookie)
     }
 
-    /// The `cookie` member of a stored session, as `Store.prototype.createSession` reads it.
+    /// Reads the `cookie` member of a stored session, as `Store.prototype.createSession` does.
     pub(crate) fn from_json(raw: &str, now_ms: f64) -> Result<Self, Error> {
-        let fields = match Slot::from_json(raw) {
-            Slot::Other(json) if json.starts_with('{') => fields(&json)?,
-            Slot::Other(_) => IndexMap::new(),
+        let fields = match JsValue::from_json(raw) {
+            JsValue::Other(json) if json.starts_with('{') => fields(&json)?,
+            JsValue::Other(_) => IndexMap::new(),
             // `null.expires` throws, and so does `new Cookie` with anything but an object.
-            Slot::Null => return Err(ErrorKind::Corrupt.into()),
+            JsValue::Null => return Err(ErrorKind::Corrupt.into()),
             scalar if scalar.is_truthy() => return Err(ErrorKind::Corrupt.into()),
             _ => IndexMap::new(),
         };
         let known = fields.iter().map(|(name, slot)| (name.as_str(), slot));
         let mut cookie = Self::new(known, now_ms).map_err(|_| ErrorKind::Corrupt)?;
-        if let Some(Slot::Text(text)) = fields.get("expires") {
-            cookie.expires = Slot::Date(timestamp::parse(text).unwrap_or(f64::NAN));
+        if let Some(JsValue::Text(text)) = fields.get("expires") {
+            cookie.expires = JsValue::Date(timestamp::parse(text).unwrap_or(f64::NAN));
         }
-        cookie.original_max_age = fields.get("originalMaxAge").cloned().unwrap_or(Slot::Undefined);
+        cookie.original_max_age =
+            fields.get("originalMaxAge").cloned().unwrap_or(JsValue::Undefined);
         Ok(cookie)
     }
 
-    /// `cookie[name] = value`, with the setters of `expires` and `maxAge`. An unknown name is
-    /// accepted and ignored, because express-session does not store it.
-    pub(crate) fn assign(&mut self, name: &str, value: Slot, now_ms: f64) -> Result<(), Error> {
+    /// Executes `cookie[name] = value`, with the setters of `expires` and `maxAge`. An unknown name
+    /// is accepted and ignored, because express-session does not store it.
+    pub(crate) fn assign(&mut self, name: &str, value: JsValue, now_ms: f64) -> Result<(), Error> {
         match name {
             "maxAge" => return self.assign_max_age(value, now_ms),
             "expires" => self.assign_expires(value, now_ms),
@@ -165,43 +166,43 @@ impl Cookie {
         Ok(())
     }
 
-    fn assign_max_age(&mut self, value: Slot, now_ms: f64) -> Result<(), Error> {
+    fn assign_max_age(&mut self, value: JsValue, now_ms: f64) -> Result<(), Error> {
         let expires = match value {
-            Slot::Number(ms) => Slot::Date(timestamp::clip(now_ms + ms)),
-            other if !other.is_truthy() || matches!(other, Slot::Date(_)) => other,
+            JsValue::Number(ms) => JsValue::Date(timestamp::clip(now_ms + ms)),
+            other if !other.is_truthy() || matches!(other, JsValue::Date(_)) => other,
             _ => return Err(ErrorKind::Cookie.into()),
         };
         self.assign_expires(expires, now_ms);
         Ok(())
     }
 
-    fn assign_expires(&mut self, value: Slot, now_ms: f64) {
+    fn assign_expires(&mut self, value: JsValue, now_ms: f64) {
         self.expires = value;
         self.original_max_age = self.max_age_slot(now_ms);
     }
 
-    fn max_age_slot(&self, now_ms: f64) -> Slot {
+    fn max_age_slot(&self, now_ms: f64) -> JsValue {
         match &self.expires {
-            Slot::Date(ms) => Slot::Number(ms - now_ms),
+            JsValue::Date(ms) => JsValue::Number(ms - now_ms),
             other => other.clone(),
         }
     }
 
-    /// `session.touch()`: starts the whole lifetime again.
+    /// Executes `session.touch()`: restarts the whole lifetime.
     pub(crate) fn touch(&mut self, now_ms: f64) -> Result<(), Error> {
         self.assign_max_age(self.original_max_age.clone(), now_ms)
     }
 
-    /// Returns for how many whole seconds a store keeps the session, as connect-redis computes them:
-    /// from `expires` if there is one, otherwise `default`. `None`: the session has ended.
+    /// Returns the time to live in the store in whole seconds, as connect-redis computes it: from
+    /// `expires` if it is set, otherwise `default`. `None` means that the session has expired.
     pub(crate) fn time_to_live(&self, now_ms: f64, default: Duration) -> Option<Duration> {
         if !self.expires.is_truthy() {
             return Some(default);
         }
         let expires = match &self.expires {
-            Slot::Date(ms) | Slot::Number(ms) => *ms,
-            Slot::Text(text) => timestamp::parse(text).unwrap_or(f64::NAN),
-            Slot::Bool(_) => 1.0, // `new Date(true)`
+            JsValue::Date(ms) | JsValue::Number(ms) => *ms,
+            JsValue::Text(text) => timestamp::parse(text).unwrap_or(f64::NAN),
+            JsValue::Bool(_) => 1.0, // `new Date(true)`
             _ => f64::NAN,
         };
         let seconds = ((expires - now_ms) / 1000.0).ceil();
@@ -222,7 +223,7 @@ impl Cookie {
             ("sameSite", &self.same_site),
         ];
         let mut separator = b'{';
-        for (name, slot) in fields.into_iter().filter(|(_, slot)| **slot != Slot::Undefined) {
+        for (name, slot) in fields.into_iter().filter(|(_, slot)| **slot != JsValue::Undefined) {
             out.push(std::mem::replace(&mut separator, b','));
             out.push(b'"');
             out.extend(name.bytes());
@@ -232,33 +233,36 @@ impl Cookie {
         out.extend(if separator == b'{' { &b"{}"[..] } else { b"}" });
     }
 
-    /// Returns when the browser drops the cookie; `None` for a cookie that lives as long as the browser
-    /// runs.
+    /// Returns when the browser drops the cookie; `None` for a cookie that lasts until the browser
+    /// is closed.
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
         match self.expires {
-            Slot::Date(ms) if ms >= 0.0 => UNIX_EPOCH.checked_add(Duration::from_millis(ms as u64)),
-            Slot::Date(ms) if ms < 0.0 => Some(UNIX_EPOCH),
+            JsValue::Date(ms) if ms >= 0.0 => {
+                UNIX_EPOCH.checked_add(Duration::from_millis(ms as u64))
+            }
+            JsValue::Date(ms) if ms < 0.0 => Some(UNIX_EPOCH),
             _ => None,
         }
     }
 
-    /// Returns the lifetime that a touch starts again; `None` for a cookie that lives as long as the
-    /// browser runs.
+    /// Returns the lifetime that a touch restarts; `None` for a cookie that lasts until the browser
+    /// is closed.
     #[must_use]
     pub fn original_max_age(&self) -> Option<Duration> {
         match self.original_max_age {
-            Slot::Number(ms) if ms >= 0.0 => Some(Duration::from_millis(ms as u64)),
+            JsValue::Number(ms) if ms >= 0.0 => Some(Duration::from_millis(ms as u64)),
             _ => None,
         }
     }
 }
 
-/// The members of the stored cookie object, in their order. A name that is not UTF-8 is ignored.
-fn fields(json: &str) -> Result<IndexMap<String, Slot>, Error> {
+/// Returns the members of the stored cookie object in their order. A name that is not UTF-8 is
+/// ignored.
+fn fields(json: &str) -> Result<IndexMap<String, JsValue>, Error> {
     let members = js::read_members(json).map_err(|cause| Error::new(ErrorKind::Corrupt, cause))?;
     let known = members
         .into_iter()
-        .filter_map(|(name, raw)| Some((String::from_utf8(name).ok()?, Slot::from_json(raw))));
+        .filter_map(|(name, raw)| Some((String::from_utf8(name).ok()?, JsValue::from_json(raw))));
     Ok(known.collect())
 }

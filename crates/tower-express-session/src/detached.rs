@@ -12,11 +12,12 @@ use crate::key::{AttributeKey, AttributeName};
 
 /// A stored session outside of a request, for a WebSocket, a stream of server-sent events or a job.
 ///
-/// [`Session::detach`](crate::Session::detach) returns it. It reads attributes as they were when it was
-/// detached, updated or last [reloaded](Self::reload). [`update`](Self::update) is its one way to
-/// change anything and stores the change at once: there is no end of a request that would.
+/// [`Session::detach`](crate::Session::detach) returns it. It returns attributes as they were when
+/// it was detached, updated or last [reloaded](Self::reload). Only [`update`](Self::update) changes
+/// the session, and stores the change at once.
 ///
-/// It does not keep the session alive by itself; [`keep_alive`](Self::keep_alive) does.
+/// Holding a `DetachedSession` does not keep the session alive; [`keep_alive`](Self::keep_alive)
+/// does.
 ///
 /// ```
 /// # use tower_express_session::{DetachedSession, Error, Session};
@@ -50,7 +51,7 @@ impl DetachedSession {
         self.0.state().id.clone()
     }
 
-    /// Returns an attribute; `None` if the session has none of this name.
+    /// Returns an attribute; `None` if the session has no attribute with this name.
     ///
     /// # Errors
     ///
@@ -59,7 +60,7 @@ impl DetachedSession {
         self.0.get(key.as_name())
     }
 
-    /// Returns whether the session has an attribute of this name.
+    /// Returns whether the session has an attribute with this name.
     #[must_use]
     pub fn contains(&self, name: impl AttributeName) -> bool {
         self.0.state().has(name.as_name())
@@ -89,12 +90,12 @@ impl DetachedSession {
         self.0.update(&name, change).await
     }
 
-    /// Reads the session again from the store, past any cache.
+    /// Reads the session again from the store, bypassing any cache.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session has ended; errors of the store. The
-    /// attributes are as before then.
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session has ended; errors of the store.
+    /// After an error the attributes are unchanged.
     ///
     /// # Cancel safety
     ///
@@ -103,8 +104,8 @@ impl DetachedSession {
         self.0.reload().await
     }
 
-    /// Starts the session's time in the store again at once, as a request that uses the session would.
-    /// Once every few minutes is enough for a socket that is in use.
+    /// Restarts the session's time to live in the store now, like a request that uses the session.
+    /// For an open socket, one call every few minutes is enough.
     ///
     /// # Errors
     ///
@@ -112,7 +113,7 @@ impl DetachedSession {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may or may not have done it.
+    /// A call that is dropped may or may not have taken effect.
     ///
     /// ```
     /// # use tower_express_session::{DetachedSession, Error};
@@ -127,8 +128,7 @@ impl DetachedSession {
         self.0.keep_alive().await
     }
 
-    /// Returns when the session has ended: by a logout, a new id, revocation, or because its time is
-    /// over.
+    /// Waits until the session has ended: by a logout, a new id, revocation or expiry.
     ///
     /// Reads the session every `period`. One second is a good choice; with a cache in front of the store
     /// most of these reads cost nothing. Reading does not keep the session alive, and an unavailable

@@ -1,4 +1,4 @@
-//! The errors: of a layer's options when a service starts, and of sessions on each request.
+//! The errors of a layer's options at start-up, and of session operations during requests.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -6,12 +6,12 @@ use std::fmt;
 
 use http::StatusCode;
 
-/// An operation on a session failed.
+/// The error of an operation on a session.
 ///
-/// [`kind`](Self::kind) says what the caller can do; the source, if any, says what happened. Its text
-/// names no session. With the feature `axum` it is a response, and the rejection of the extractors: its
-/// [`status`](Self::status) with an empty body, and `Retry-After` for a 503. The layer's
-/// [`on_failure`](crate::SessionLayerBuilder::on_failure) replaces that response.
+/// [`kind`](Self::kind) tells what the caller can do; the source, if any, tells what happened. The
+/// text identifies no session. With the feature `axum` the error is a response, and the rejection
+/// of the extractors: its [`status`](Self::status) with an empty body, and `Retry-After` for a 503.
+/// The layer's [`on_failure`](crate::SessionLayerBuilder::on_failure) replaces that response.
 ///
 /// ```
 /// use tower_express_session::{Error, ErrorKind, Session};
@@ -36,35 +36,35 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The store cannot be reached, did not answer in time, or takes no writes for now. Try again later;
-    /// never read it as "there is no session".
+    /// The store cannot be reached, did not answer in time, or refuses writes at the moment. Try
+    /// again later. Never treat it as "there is no session".
     Unavailable,
-    /// The store answered with an error of its own.
+    /// The store returned another error.
     Store,
-    /// The stored value is not a session that express-session would accept, or not of the type that
-    /// was asked for.
+    /// The stored value is not a session that express-session would accept, or the store holds a
+    /// value of another type.
     Corrupt,
-    /// The handler wants a session, but no [`SessionLayer`](crate::SessionLayer) covers its route, or
-    /// the path is outside the cookie's.
+    /// No [`SessionLayer`](crate::SessionLayer) covers the route of the handler, or the request's
+    /// path is outside the cookie's path.
     NoLayer,
-    /// The session was ended in this request, by a logout for example.
+    /// The session was ended in this request, for example by a logout.
     NoSession,
-    /// The response has started, so that nothing would store the change or set the cookie. Use a
-    /// [`DetachedSession`](crate::DetachedSession) for work that outlives the request.
+    /// The response has started, so the change can no longer be stored, nor the cookie be set. Use
+    /// a [`DetachedSession`](crate::DetachedSession) for work that outlives the request.
     Answered,
     /// The session is no longer in the store: it ended elsewhere, or expired.
     Gone,
-    /// A session of this id exists already, or other writers changed it without pause.
+    /// A session with this id exists already, or other writers kept changing it.
     Conflict,
     /// The attribute's name cannot be used: Node drops it when it loads the session.
     ReservedName,
-    /// The value cannot be written as JSON, or JavaScript would read it as another number.
+    /// The value cannot be written as JSON, or contains an integer that JavaScript would round.
     Encode,
-    /// The stored attribute is not of the type that was asked for.
+    /// The stored attribute does not have the requested type.
     Decode,
-    /// The cookie's attribute does not take this value.
+    /// The value is not allowed for this attribute of the cookie.
     Cookie,
-    /// The operating system gave no random numbers.
+    /// The operating system returned no random numbers.
     Random,
 }
 
@@ -74,7 +74,7 @@ impl Error {
         Self { kind, source: Some(source.into()), is_logged: false }
     }
 
-    /// Returns an error of a store that logs its outages by itself.
+    /// Returns an error of a store that logs its own outages.
     #[cfg(any(feature = "redis", feature = "sqlite"))]
     pub(crate) fn of_engine(
         kind: ErrorKind,
@@ -84,14 +84,15 @@ impl Error {
         Self { kind, source, is_logged }
     }
 
-    /// Returns whether the error is part of an outage that the store logs by itself, once when it begins
-    /// and once when it ends. The stores of this crate do; there is nothing left to log for such an error.
+    /// Returns whether the error is part of an outage that the store itself logs, once when it
+    /// begins and once when it ends, so that the caller need not log it. The stores of this crate
+    /// log their outages.
     #[must_use]
     pub fn is_logged(&self) -> bool {
         self.is_logged
     }
 
-    /// Logs what failed, unless the store has done so.
+    /// Logs the failure of the operation `what`, unless the store has logged it.
     pub(crate) fn log(&self, what: &str) {
         let cause = self.cause();
         if self.is_logged {
@@ -101,7 +102,7 @@ impl Error {
         }
     }
 
-    /// Returns the kind, which says what the caller can do.
+    /// Returns the kind, which tells what the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -120,7 +121,7 @@ impl Error {
         }
     }
 
-    /// What happened, for the log.
+    /// Returns the cause, for the log.
     pub(crate) fn cause(&self) -> Option<String> {
         self.source.as_ref().map(ToString::to_string)
     }
@@ -136,18 +137,20 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             ErrorKind::Unavailable => "the store is not available",
-            ErrorKind::Store => "the store answered with an error",
+            ErrorKind::Store => "the store returned an error",
             ErrorKind::Corrupt => "the stored value cannot be read",
             ErrorKind::NoLayer => "no session layer covers this route",
             ErrorKind::NoSession => "the session was ended in this request",
-            ErrorKind::Answered => "the response has started: nothing would store this change",
+            ErrorKind::Answered => "the response has started, so this change cannot be stored",
             ErrorKind::Gone => "the session is no longer in the store",
-            ErrorKind::Conflict => "the session was changed by others at the same time",
-            ErrorKind::ReservedName => "the attribute's name is reserved by express-session",
+            ErrorKind::Conflict => "other requests changed the session at the same time",
+            ErrorKind::ReservedName => {
+                "the attribute's name must not be one that express-session reserves"
+            }
             ErrorKind::Encode => "the value cannot be stored as JSON",
-            ErrorKind::Decode => "the stored attribute is of another type",
-            ErrorKind::Cookie => "the cookie's attribute does not take this value",
-            ErrorKind::Random => "the operating system gave no random numbers",
+            ErrorKind::Decode => "the stored attribute does not have the requested type",
+            ErrorKind::Cookie => "the value is not allowed for this attribute of the cookie",
+            ErrorKind::Random => "the operating system returned no random numbers",
         })
     }
 }
@@ -158,7 +161,7 @@ impl StdError for Error {
     }
 }
 
-/// The session layer cannot be built from these settings.
+/// The error of a session layer that cannot be built from its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -166,7 +169,7 @@ pub enum ConfigError {
     NoSecret,
     /// One of the secrets is empty.
     EmptySecret,
-    /// An option has a value that express-session would refuse, or that no browser would accept.
+    /// An option has a value that express-session would reject, or that no browser would accept.
     Option {
         /// The option's name, as express-session spells it.
         name: String,
@@ -181,7 +184,7 @@ impl ConfigError {
     }
 }
 
-/// [`Secrets`](crate::Secrets) that are built already cannot fail.
+/// Never happens: a conversion from [`Secrets`](crate::Secrets) cannot fail.
 impl From<Infallible> for ConfigError {
     fn from(never: Infallible) -> Self {
         match never {}

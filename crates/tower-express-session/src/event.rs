@@ -1,16 +1,16 @@
-//! What happens to sessions, for metrics.
+//! The events of sessions, for metrics.
 
 use crate::error::ErrorKind;
 
 /// Something that happened to a session, for
 /// [`on_event`](crate::SessionLayerBuilder::on_event).
 ///
-/// It identifies neither a session nor a person, so it can be counted as it is.
+/// It identifies neither a session nor a person, so a program can count it without further care.
 ///
 /// ```
 /// use tower_express_session::{ErrorKind, Event};
 ///
-/// /// The label of a counter.
+/// /// Returns the label of a counter.
 /// fn label(event: Event) -> &'static str {
 ///     match event {
 ///         Event::Loaded => "loaded",
@@ -26,23 +26,24 @@ use crate::error::ErrorKind;
 pub enum Event {
     /// A session was loaded.
     Loaded,
-    /// A validly signed id is not in the store: its session has ended, or an old cookie is replayed.
+    /// A request had a validly signed id that is not in the store: the session has ended, or an old
+    /// cookie was replayed.
     Unknown,
-    /// A stored value is not a session. The visitor got a new one.
+    /// A stored value was not a session. The visitor got a new session.
     Corrupt,
     /// A new session was stored.
     Created,
-    /// A session was stored again.
+    /// An existing session was stored.
     Updated {
-        /// The number of times that it was merged with what others wrote at the same time.
+        /// The number of times that it was merged with changes of concurrent writers.
         merges: u32,
     },
-    /// A session's time was started again.
+    /// The time to live of a session was restarted.
     Touched,
     /// A session was deleted.
     Destroyed,
-    /// A session had ended elsewhere while a request was using it.
+    /// A session ended elsewhere while a request was using it.
     Gone,
-    /// The store failed, or a write did.
+    /// An operation failed with an error of this kind.
     Failed(ErrorKind),
 }

@@ -7,18 +7,19 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::error::Error;
 
-/// Long enough for a fail-over to make progress, short enough for a person.
+/// The value of `Retry-After`: long enough for a fail-over to make progress, short enough for a
+/// person to wait.
 pub(crate) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// Makes the response to a request whose session cannot be read or stored.
+/// Creates the response to a request whose session cannot be read or stored.
 ///
-/// Every function from `&Error` to a response is one; see
+/// Every function from `&Error` to a response implements it; see
 /// [`on_failure`](crate::SessionLayerBuilder::on_failure).
 pub trait OnFailure<B> {
     /// Returns the response.
     fn respond(&self, error: &Error) -> Response<B>;
 
-    /// Returns the response in place of the one that a handler made of the error.
+    /// Returns the response to send when a handler returned the error as its response.
     #[doc(hidden)]
     fn replace(&self, _response: Response<B>, error: &Error) -> Response<B> {
         self.respond(error)
@@ -30,7 +31,7 @@ pub trait OnFailure<B> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmptyResponse;
 
-/// The error in a handler's response, for the layer to find.
+/// A response extension: the error that a handler returned as its response. The layer reads it.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure(pub(crate) Arc<Error>);
 

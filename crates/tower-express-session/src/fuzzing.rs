@@ -1,4 +1,4 @@
-//! What the fuzz targets in `fuzz/` see of this crate's inside. Not part of its API: compiled only
+//! The private functions that the fuzz targets in `fuzz/` call. Not part of the API: compiled only
 //! with `cfg(fuzzing)`, which cargo-fuzz sets.
 
 use bytes::Bytes;
@@ -11,20 +11,20 @@ use crate::merge;
 use crate::options::DEFAULT_TTL;
 use crate::record::{Reading, Record};
 
-/// Any moment will do: 2026-09-01.
+/// The current time for the targets, an arbitrary one: 2026-09-01.
 const NOW_MS: f64 = 1_788_220_800_000.0;
 
-/// Names as WTF-8 and raw JSON, in the order in which they are written.
+/// Names as WTF-8 with their raw JSON, in the order in which they are written.
 pub type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The values of the cookies of this name in the bytes of a `Cookie` header.
+/// Returns the values of the cookies with this name in the bytes of a `Cookie` header.
 pub fn cookie_values(header: &[u8], name: &str) -> Vec<String> {
     let header = header::latin1(header);
     header::cookie_values(&header, name).map(Into::into).collect()
 }
 
-/// The `Set-Cookie` line for a cookie as it stands in a stored session; `None`: one of them is not
-/// what it should be.
+/// Returns the `Set-Cookie` line for the cookie of a stored session; `None` if one of the arguments
+/// is invalid.
 pub fn set_cookie(name: &str, value: &str, cookie_json: &str) -> Option<Vec<u8>> {
     let raw: &RawValue = serde_json::from_str(cookie_json).ok()?;
     let cookie = Cookie::from_json(raw.get(), NOW_MS).ok()?;
@@ -32,28 +32,29 @@ pub fn set_cookie(name: &str, value: &str, cookie_json: &str) -> Option<Vec<u8>>
     Some(line.as_bytes().to_vec())
 }
 
-/// `JSON.stringify(JSON.parse(json))`; `None` for what is not JSON.
+/// Returns `JSON.stringify(JSON.parse(json))`; `None` if the text is not JSON.
 pub fn normalise(json: &str) -> Option<String> {
     let raw: &RawValue = serde_json::from_str(json).ok()?;
     Some(js::normalise(raw.get()).json.into_owned())
 }
 
-/// A stored session after nobody touched it.
+/// Returns a stored session as it is written back without a change.
 pub fn rewrite(stored: &[u8], as_node: bool) -> Option<Vec<u8>> {
     Some(parse(stored, as_node)?.to_json().to_vec())
 }
 
-/// The attributes of a stored session.
+/// Returns the attributes of a stored session.
 pub fn attributes(stored: &[u8], as_node: bool) -> Option<Attributes> {
     Some(listed(&parse(stored, as_node)?))
 }
 
-/// The attributes of a stored session as one JSON object.
+/// Returns the attributes of a stored session as one JSON object.
 pub fn object(stored: &[u8], as_node: bool) -> Option<String> {
     Some(parse(stored, as_node)?.attributes.to_object())
 }
 
-/// What a request does with a stored session's cookie: starts its lifetime anew and sends it.
+/// Restarts the lifetime of a stored session's cookie and returns its `Set-Cookie` line, as a
+/// request does.
 pub fn answer(stored: &[u8]) -> Option<Vec<u8>> {
     let mut cookie = parse(stored, false)?.cookie;
     cookie.touch(NOW_MS).ok()?;
@@ -62,7 +63,7 @@ pub fn answer(stored: &[u8]) -> Option<Vec<u8>> {
     Some(header::set_cookie("connect.sid", "s:id", &cookie).ok()?.as_bytes().to_vec())
 }
 
-/// The attributes of three stored sessions merged; `None` if one of them is not a session.
+/// Merges the attributes of three stored sessions; `None` if one of them is not a session.
 pub fn merged(base: &[u8], mine: &[u8], theirs: &[u8]) -> Option<Attributes> {
     let [base, mine, theirs] = [base, mine, theirs].map(|stored| parse(stored, false));
     Some(listed(&merge::merge(&base?, &mine?, &theirs?)))

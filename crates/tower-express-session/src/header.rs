@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::cookie::{Cookie, Slot};
+use crate::cookie::{Cookie, JsValue};
 use crate::error::{Error, ErrorKind};
 use crate::timestamp;
 
@@ -21,7 +21,8 @@ const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// Returns the text of a header as Node reads it: each byte beyond ASCII is one Latin-1 character.
+/// Returns the text of a header as Node decodes it: each byte beyond ASCII is one Latin-1
+/// character.
 pub(crate) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() => Cow::Borrowed(text),
@@ -29,7 +30,7 @@ pub(crate) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Returns the decoded values of the cookies of this name, in the order in which they were sent.
+/// Returns the decoded values of the cookies with this name, in the order in which they were sent.
 pub(crate) fn cookie_values<'a>(
     header: &'a str,
     name: &'a str,
@@ -61,7 +62,7 @@ fn unquote(value: &str) -> &str {
     }
 }
 
-/// Decodes as `decodeURIComponent` does. If that would throw, the value stays as it is.
+/// Decodes as `decodeURIComponent` does. If that would throw, the value is returned unchanged.
 fn decode(value: &str) -> Cow<'_, str> {
     let is_escape =
         |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
@@ -75,7 +76,7 @@ fn decode(value: &str) -> Cow<'_, str> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cookie`] if `cookie.serialize` throws: a browser would not accept the line.
+/// [`ErrorKind::Cookie`] if `cookie.serialize` would throw: no browser would accept the line.
 pub(crate) fn set_cookie(name: &str, value: &str, cookie: &Cookie) -> Result<HeaderValue, Error> {
     if !is_token(name) {
         return Err(ErrorKind::Cookie.into());
@@ -90,7 +91,7 @@ pub(crate) fn set_cookie(name: &str, value: &str, cookie: &Cookie) -> Result<Hea
         line += valid(path, is_path)?;
     }
     if cookie.expires.is_truthy() {
-        let Slot::Date(ms) = cookie.expires else { return Err(ErrorKind::Cookie.into()) };
+        let JsValue::Date(ms) = cookie.expires else { return Err(ErrorKind::Cookie.into()) };
         line += "; Expires=";
         line += &timestamp::to_utc(ms).ok_or(ErrorKind::Cookie)?;
     }
@@ -115,8 +116,8 @@ pub(crate) fn set_cookie(name: &str, value: &str, cookie: &Cookie) -> Result<Hea
     HeaderValue::try_from(line).map_err(|cause| Error::new(ErrorKind::Cookie, cause))
 }
 
-fn same_site(slot: &Slot) -> Result<&'static str, Error> {
-    if *slot == Slot::Bool(true) {
+fn same_site(slot: &JsValue) -> Result<&'static str, Error> {
+    if *slot == JsValue::Bool(true) {
         return Ok("; SameSite=Strict");
     }
     let Some(text) = truthy_text(slot)? else { return Ok("") };
@@ -128,9 +129,9 @@ fn same_site(slot: &Slot) -> Result<&'static str, Error> {
     }
 }
 
-fn truthy_text(slot: &Slot) -> Result<Option<&str>, Error> {
+fn truthy_text(slot: &JsValue) -> Result<Option<&str>, Error> {
     match slot {
-        Slot::Text(text) if !text.is_empty() => Ok(Some(text)),
+        JsValue::Text(text) if !text.is_empty() => Ok(Some(text)),
         slot if slot.is_truthy() => Err(ErrorKind::Cookie.into()),
         _ => Ok(None),
     }
@@ -140,13 +141,14 @@ fn valid(text: &str, rule: fn(&str) -> bool) -> Result<&str, Error> {
     if rule(text) { Ok(text) } else { Err(ErrorKind::Cookie.into()) }
 }
 
-/// Returns whether this is a cookie's name: a token of RFC 7230.
+/// Returns whether the text is a valid cookie name: a token of RFC 7230.
 pub(crate) fn is_token(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-/// Labels of letters, digits and inner hyphens, with a dot in front allowed.
+/// Returns whether the text is a domain: labels of letters, digits and inner hyphens, optionally
+/// after a dot.
 pub(crate) fn is_domain(domain: &str) -> bool {
     let label = |label: &str| {
         let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -155,7 +157,7 @@ pub(crate) fn is_domain(domain: &str) -> bool {
     domain.strip_prefix('.').unwrap_or(domain).split('.').all(label)
 }
 
-/// Any printable ASCII except `;` and, as in npm's cookie, `<`.
+/// Returns whether the text is a path: any printable ASCII except `;` and, as in npm's cookie, `<`.
 pub(crate) fn is_path(path: &str) -> bool {
     path.bytes().all(|b| matches!(b, b' '..=b':' | b'='..=b'~'))
 }
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_cookie_header_as_npm_cookie_does() {
+    fn cookie_headers_are_parsed_as_by_npm_cookie() {
         for (header, expected) in [
             ("sid=a", &["a"][..]),
             (" \tsid \t= \ta\t ; x=y", &["a"]),
@@ -198,27 +200,27 @@ mod tests {
     }
 
     #[test]
-    fn bytes_beyond_ascii_are_latin_1() {
+    fn bytes_beyond_ascii_are_read_as_latin_1() {
         assert_eq!(latin1(b"a=\xe9"), "a=é");
         assert_eq!(latin1("é".as_bytes()), "Ã©");
     }
 
-    fn cookie(options: &[(&str, Slot)]) -> Cookie {
+    fn cookie(options: &[(&str, JsValue)]) -> Cookie {
         Cookie::new(options.iter().map(|(name, slot)| (*name, slot)), 0.0).unwrap()
     }
 
-    fn text(text: &str) -> Slot {
-        Slot::Text(text.to_owned())
+    fn text(text: &str) -> JsValue {
+        JsValue::Text(text.to_owned())
     }
 
     #[test]
-    fn attributes_come_in_the_order_of_npm_cookie() {
+    fn attributes_are_written_in_the_order_of_npm_cookie() {
         let all = cookie(&[
             ("sameSite", text("LAX")),
             ("priority", text("High")),
-            ("partitioned", Slot::Bool(true)),
-            ("secure", Slot::Bool(true)),
-            ("maxAge", Slot::Number(1500.0)),
+            ("partitioned", JsValue::Bool(true)),
+            ("secure", JsValue::Bool(true)),
+            ("maxAge", JsValue::Number(1500.0)),
             ("path", text("/a")),
             ("domain", text(".Example.com")),
         ]);
@@ -230,14 +232,14 @@ mod tests {
         assert_eq!(set_cookie("sid", "v", &cookie(&[])).unwrap(), "sid=v; Path=/; HttpOnly");
         let bare = cookie(&[
             ("path", text("")),
-            ("httpOnly", Slot::Bool(false)),
-            ("sameSite", Slot::Bool(true)),
+            ("httpOnly", JsValue::Bool(false)),
+            ("sameSite", JsValue::Bool(true)),
         ]);
         assert_eq!(set_cookie("sid", "v", &bare).unwrap(), "sid=v; SameSite=Strict");
     }
 
     #[test]
-    fn refuses_what_would_inject_an_attribute() {
+    fn values_that_would_inject_an_attribute_are_rejected() {
         for (name, value) in [
             ("domain", "a;b"),
             ("domain", "-a"),

@@ -15,18 +15,18 @@ const RANDOM_BYTES: usize = 24;
 /// The number of bytes in a handle: enough to distinguish all sessions.
 const HANDLE_BYTES: usize = 16;
 
-/// The id of a session. It is a secret: it opens the session.
+/// The id of a session. It is a secret, because it gives access to the session.
 ///
 /// An id that this crate generates has 32 characters of `A-Z a-z 0-9 - _`. An id that an Express
 /// service generates with its own `genid` may be any text. `Debug` shows only the first characters,
-/// and there is no `Display`, because an id and the signing secret open the session.
+/// and there is no `Display`, so that an id is not logged by accident.
 ///
 /// ```
 /// use tower_express_session::SessionId;
 ///
 /// let id = SessionId::from("Qm3F0bWn5pE2sT8vJ1xYkA7cR9dL4hZg");
 /// assert_eq!(format!("{id:?}"), "SessionId(Qm3F…)");
-/// assert_eq!(id.handle().len(), 22); // may be shown
+/// assert_eq!(id.handle().len(), 22); // may be shown to users
 /// assert_ne!(SessionId::generate()?, SessionId::generate()?);
 /// # Ok::<(), tower_express_session::Error>(())
 /// ```
@@ -34,7 +34,7 @@ const HANDLE_BYTES: usize = 16;
 pub struct SessionId(Arc<str>);
 
 impl SessionId {
-    /// Generates an id from the operating system's random numbers.
+    /// Generates an id with random numbers of the operating system.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl SessionId {
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes).into()))
     }
 
-    /// Returns a public name of the session: the same for an id at any time. The id cannot be computed
+    /// Returns a public name of the session, always the same for one id. The id cannot be computed
     /// from it. It has 22 characters of `A-Z a-z 0-9 - _`, from the id's SHA-256.
     #[must_use]
     pub fn handle(&self) -> String {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn generated_ids_look_like_those_of_uid_safe_and_differ() {
+    fn generated_ids_are_unique_and_have_the_form_of_uid_safe() {
         let id = SessionId::generate().unwrap();
         assert_eq!(id.as_str().len(), 32);
         assert!(id.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));

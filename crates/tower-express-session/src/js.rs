@@ -1,9 +1,9 @@
-//! JSON as JavaScript reads and writes it.
+//! Reads and writes JSON as JavaScript does.
 //!
-//! `JSON.stringify(JSON.parse(text))` differs from what serde writes: numbers are doubles, keys that
-//! look like array indices come first in ascending order, and a string may hold a lone surrogate. Text
-//! is handled here as WTF-8: UTF-8 in which a lone surrogate has the three bytes that it would have if
-//! it were a character.
+//! `JSON.stringify(JSON.parse(text))` differs from what serde writes: numbers are doubles, keys
+//! that look like array indices come first in ascending order, and a string may hold a lone
+//! surrogate. Text is handled here as WTF-8: UTF-8 in which a lone surrogate is encoded in three
+//! bytes, as if it were a character.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,18 +12,19 @@ use indexmap::IndexMap;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Values that are nested deeper than this are kept as they were written, because the stack is finite.
+/// The maximum nesting of values that are normalised. Deeper values are kept as they were written,
+/// because the stack is limited.
 const MAX_DEPTH: usize = 512;
 
 /// A JSON text as JavaScript would write it after reading it, and whether it changed a number.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Normalised<'a> {
     pub(crate) json: Cow<'a, str>,
-    /// An integer had more digits than a double holds.
+    /// Whether an integer had more digits than a double holds.
     pub(crate) lost_digits: bool,
 }
 
-/// `JSON.stringify(JSON.parse(json))`; `json` must be valid JSON without white space around it.
+/// Returns `JSON.stringify(JSON.parse(json))`; `json` must be valid JSON without white space around it.
 pub(crate) fn normalise(json: &str) -> Normalised<'_> {
     let plain_text = json.starts_with('"') && !json.contains('\\');
     if plain_text || matches!(json, "null" | "true" | "false") {
@@ -63,7 +64,7 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// Returns a number as JavaScript writes it in JSON: infinities and NaN are `null`.
+/// Appends a number as JavaScript writes it in JSON: infinities and NaN are `null`.
 pub(crate) fn write_number(out: &mut Vec<u8>, number: f64) {
     if number.is_finite() {
         out.extend(ryu_js::Buffer::new().format_finite(number).bytes());
@@ -72,7 +73,8 @@ pub(crate) fn write_number(out: &mut Vec<u8>, number: f64) {
     }
 }
 
-/// Returns the array index that a key looks like, if any: such keys come before all others.
+/// Returns the array index that a key represents, if any. JavaScript lists such keys before all
+/// others.
 pub(crate) fn array_index(key: &[u8]) -> Option<u32> {
     let canonical = key == b"0" || matches!(key.first(), Some(b'1'..=b'9'));
     let digits = std::str::from_utf8(key)
@@ -81,7 +83,8 @@ pub(crate) fn array_index(key: &[u8]) -> Option<u32> {
     digits.parse().ok().filter(|index| *index < u32::MAX)
 }
 
-/// Puts a member where a JavaScript object would list it; replaces one of the same name in place.
+/// Inserts a member where a JavaScript object would list it; replaces a member of the same name in
+/// place.
 pub(crate) fn insert_in_order<V>(members: &mut IndexMap<Vec<u8>, V>, key: Vec<u8>, value: V) {
     if let Some(existing) = members.get_mut(&key) {
         *existing = value;
@@ -98,14 +101,14 @@ pub(crate) fn insert_in_order<V>(members: &mut IndexMap<Vec<u8>, V>, key: Vec<u8
     }
 }
 
-/// Brings members that were read one after the other into the order of a JavaScript object.
+/// Sorts members into the order of a JavaScript object.
 pub(crate) fn sort_members<V>(members: &mut IndexMap<Vec<u8>, V>) {
-    // Stable, and no array index is as high as what stands for "none" here.
+    // The sort is stable, and no array index is as high as the default here.
     members.sort_by_cached_key(|key, _| array_index(key).unwrap_or(u32::MAX));
 }
 
-/// The members of a JSON object, their names as WTF-8 and their values as they were written, in the
-/// order of a JavaScript object.
+/// Returns the members of a JSON object in the order of a JavaScript object: names as WTF-8, values
+/// as they were written.
 pub(crate) fn read_members(json: &str) -> serde_json::Result<IndexMap<Vec<u8>, &str>> {
     struct Members;
     impl<'de> Visitor<'de> for Members {
@@ -125,7 +128,7 @@ pub(crate) fn read_members(json: &str) -> serde_json::Result<IndexMap<Vec<u8>, &
     serde_json::Deserializer::from_str(json).deserialize_map(Members)
 }
 
-/// A JSON string; asked for as bytes, serde_json gives lone surrogates as WTF-8.
+/// Deserializes a JSON string as bytes, because serde_json then returns lone surrogates as WTF-8.
 struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {
@@ -145,7 +148,7 @@ impl Visitor<'_> for Text {
     }
 }
 
-/// The characters of a JSON string, quotes included in `json`, as WTF-8.
+/// Returns the characters of a JSON string as WTF-8. `json` includes the quotes.
 pub(crate) fn read_text(json: &str) -> Vec<u8> {
     let inner = &json[1..json.len() - 1];
     if !inner.contains('\\') {
@@ -160,7 +163,7 @@ struct Writer {
     lost_digits: bool,
 }
 
-/// Walks over text that is known to be valid JSON, so that nothing can be missing or out of place.
+/// Reads text that is known to be valid JSON, so it needs no error handling.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -211,7 +214,7 @@ impl<'a> Reader<'a> {
             let mut value = Writer { out: Vec::new(), lost_digits: false };
             self.copy_value(&mut value, depth + 1);
             writer.lost_digits |= value.lost_digits;
-            // The last of several members of one name is valid, at the place of the first.
+            // If a name occurs several times, the last value counts, at the position of the first.
             members.insert(key, value.out);
         }
         sort_members(&mut members);
@@ -227,7 +230,8 @@ impl<'a> Reader<'a> {
         writer.out.push(b'}');
     }
 
-    /// Steps over the bracket or comma in front of an item; false, past `close`, at the end.
+    /// Skips the bracket or comma before an item and returns `true`; at the end, skips `close` and
+    /// returns `false`.
     fn next_item(&mut self, close: u8) -> bool {
         self.skip_space();
         if self.bytes[self.at] == close {
@@ -264,7 +268,7 @@ impl<'a> Reader<'a> {
         self.take(length + 1)
     }
 
-    /// The object or array that starts here, whole.
+    /// Returns the whole text of the object or array that starts here.
     fn take_nested(&mut self) -> &'a str {
         let start = self.at;
         let mut open = 0;
@@ -290,12 +294,12 @@ impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> &'a str {
         let taken = &self.bytes[self.at..self.at + length];
         self.at += length;
-        std::str::from_utf8(taken).expect("cut at ASCII characters of valid UTF-8")
+        std::str::from_utf8(taken).expect("the text is cut at ASCII characters of valid UTF-8")
     }
 }
 
 fn copy_number(writer: &mut Writer, text: &str) {
-    let number: f64 = text.parse().expect("a JSON number is a number of Rust too");
+    let number: f64 = text.parse().expect("a JSON number is also a number in Rust");
     let start = writer.out.len();
     // `-0` is `0` in JSON.stringify.
     write_number(&mut writer.out, if number == 0.0 { 0.0 } else { number });
@@ -312,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_doubles() {
+    fn numbers_are_written_as_doubles() {
         for (json, expected) in [
             ("1.0", "1"),
             ("-0", "0"),
@@ -333,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_integers_that_a_double_cannot_hold() {
+    fn integers_that_a_double_cannot_hold_are_reported() {
         assert!(normalise("[9007199254740993]").lost_digits);
         assert!(!normalise("[9007199254740991,-0,1.10,1e2]").lost_digits);
     }
@@ -346,13 +350,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_members_counts_at_the_first_ones_place() {
+    fn the_last_of_two_equal_names_counts_at_the_position_of_the_first() {
         check(r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#);
         check(r#"{"a":1,"\u0061":2}"#, r#"{"a":2}"#);
     }
 
     #[test]
-    fn strings_are_escaped_as_little_as_javascript_does() {
+    fn strings_are_escaped_as_in_javascript() {
         check(r#""\/""#, r#""/""#);
         check(r#""\u00e9\u2028\u007f""#, "\"é\u{2028}\u{7f}\"");
         check(r#""\u0008\u000b\u001f\n""#, r#""\b\u000b\u001f\n""#);
@@ -362,12 +366,12 @@ mod tests {
     }
 
     #[test]
-    fn white_space_goes() {
+    fn white_space_is_removed() {
         check("[ 1 , [ ] , { } , { \"a\" : [ true , null ] } ]", r#"[1,[],{},{"a":[true,null]}]"#);
     }
 
     #[test]
-    fn values_too_deep_to_walk_are_kept() {
+    fn deeply_nested_values_are_kept_unchanged() {
         let deep = format!("{}1.0{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(normalise(&deep).json, deep);
     }

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 
 /// The name of an attribute and the type of its value, declared once.
 ///
-/// Every method of [`Session`](crate::Session) that takes a name takes a key, too. The compiler then
-/// knows the type, and a misspelt name is an error.
+/// Every method of [`Session`](crate::Session) that takes a name also takes a key. The compiler
+/// then knows the type, and a misspelt constant does not compile.
 ///
 /// ```
 /// use tower_express_session::{Error, Key, Session};
@@ -46,13 +46,13 @@ pub trait AttributeName: Send + Sync {
     fn as_name(&self) -> &str;
 }
 
-/// The name of an attribute whose value is a `T`: a text, which fits every type, or a
+/// The name of an attribute whose value is a `T`: a text, which works for every type, or a
 /// [`Key<T>`](Key).
 pub trait AttributeKey<T: ?Sized>: AttributeName {}
 
-/// The name of an attribute that can be set to a `V`: a text, which goes with every value, or a
-/// [`Key<T>`](Key) whose type borrows as `V`. So a `Key<String>` accepts a `&str`, and a `Key<Vec<T>>` a
-/// slice.
+/// The name of an attribute that can be set to a `V`: a text, which works for every value, or a
+/// [`Key<T>`](Key) whose type borrows as `V`. So a `Key<String>` accepts a `&str`, and a
+/// `Key<Vec<T>>` a slice.
 pub trait Accepts<V: ?Sized>: AttributeName {}
 
 impl AttributeName for &str {

@@ -1,4 +1,4 @@
-//! The layer.
+//! The tower layer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use crate::accounts::AccountSessions;
-use crate::context::Shared;
+use crate::context::LayerState;
 use crate::failure::EmptyResponse;
 use crate::service::SessionService;
 
 /// Gives each request a session.
 ///
-/// [`builder`](Self::builder) makes one. A clone is cheap and is the same layer. If two layers cover one
-/// request, the inner one leaves the session of the outer one alone.
+/// [`builder`](Self::builder) creates one. Clones are cheap and share the layer's state. If two
+/// layers cover one request, the session of the outer one is used.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,17 +28,17 @@ use crate::service::SessionService;
 /// ```
 #[derive(Clone)]
 pub struct SessionLayer<F = EmptyResponse> {
-    shared: Arc<Shared>,
+    shared: Arc<LayerState>,
     on_failure: F,
 }
 
 impl<F> SessionLayer<F> {
-    pub(crate) fn from_parts(shared: Shared, on_failure: F) -> Self {
+    pub(crate) fn from_parts(shared: LayerState, on_failure: F) -> Self {
         Self { shared: Arc::new(shared), on_failure }
     }
 
-    /// Returns the handle on the sessions of accounts; `None` if the layer was built without
-    /// [`account_sessions`](crate::SessionLayerBuilder::account_sessions).
+    /// Returns the handle that lists and revokes the sessions of accounts; `None` if the layer was
+    /// built without [`account_sessions`](crate::SessionLayerBuilder::account_sessions).
     ///
     /// In axum a handler takes [`AccountSessions`] as an argument instead.
     #[must_use]
@@ -46,8 +46,8 @@ impl<F> SessionLayer<F> {
         self.shared.accounts.clone()
     }
 
-    /// Waits for the work that goes on behind responses, such as late touches, and ends the store's
-    /// background tasks. Call it when the server has stopped accepting requests.
+    /// Waits for touches that still run in the background, and ends the store's background tasks.
+    /// Call it when the server has stopped accepting requests.
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionLayer};
@@ -62,7 +62,7 @@ impl<F> SessionLayer<F> {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped has waited for less; another one waits for the rest.
+    /// If a call is dropped, another call continues to wait.
     pub async fn shut_down(&self) {
         self.shared.shut_down().await;
     }

@@ -14,8 +14,8 @@ use crate::store::Freshness;
 /// The session of a request, which is loaded when [`session`](Self::session) is first called. The store
 /// is not read for a request whose handler never calls it.
 ///
-/// The layer puts one into the extensions of each request. With axum, take [`Session`] as an
-/// argument of the handler instead, or this, if only some requests need the session:
+/// The layer inserts one into the extensions of each request. With axum, take [`Session`] as an
+/// argument of the handler instead, or a `LazySession` if only some requests need the session:
 ///
 /// ```
 /// use axum::http::HeaderMap;
@@ -50,7 +50,7 @@ pub struct LazySession(Arc<LazyInner>);
 struct LazyInner {
     context: Arc<Context>,
     session: OnceCell<ActiveSession>,
-    /// The response has started.
+    /// Whether the response has started.
     is_answered: AtomicBool,
 }
 
@@ -67,12 +67,12 @@ impl LazySession {
         &self.0.context
     }
 
-    /// Closes the request. Returns the session, if a handler asked for it. A session that is asked for
-    /// later can be read but not changed.
+    /// Marks the request as answered. Returns the session if a handler has opened it. A session
+    /// that is opened later can be read but not changed.
     pub(crate) fn close(&self) -> Option<&ActiveSession> {
         if !self.0.context.options().strict {
-            // Set before the session is read below, so that a session that is opened meanwhile is either
-            // found here or finds the flag.
+            // Set before the session is read below, so that a session that is opened concurrently
+            // is either found here or sees the flag.
             self.0.is_answered.store(true, Ordering::SeqCst);
         }
         self.0.session.get()
@@ -94,15 +94,16 @@ impl LazySession {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped leaves nothing behind; the next one reads again.
+    /// If a call is dropped, the next call reads again.
     pub async fn session(&self) -> Result<Session, Error> {
         let open = || ActiveSession::open(&self.0.context, Freshness::Cached);
         self.0.session.get_or_try_init(open).await.cloned().map(|session| self.opened(session))
     }
 
-    /// Returns the request's session as [`session`](Self::session) does, but reads past any cache. Use it
-    /// where an answer of a moment ago is too old, as for a change of password. Changes that this
-    /// request made to the session before are lost, except for a login or a renewal.
+    /// Returns the request's session as [`session`](Self::session) does, but reads it from the
+    /// store and not from a cache. Use it where a slightly outdated session is not acceptable, for
+    /// example for a change of password. Earlier changes of this request to the session are lost,
+    /// except for a login or a renewal.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Sessions for tower and axum that speak express-session's cookie and connect-redis's Redis format, so
-//! that Rust and Express services share logins in one deployment.
+//! Sessions for tower and axum. Cookies and stored values are compatible with express-session and
+//! connect-redis, so that Rust and Express services can share logins in one deployment.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! The [`tutorial`] leads from here to a service in production. If you look for one thing:
+//! The [`tutorial`] leads from here to a service in production. To find one particular thing:
 //!
 //! | you want to | look at |
 //! | --- | --- |
@@ -40,9 +40,9 @@
 //! | `redis` | a store in Redis, shared with connect-redis, over a client of the crate `redis-link` | no |
 //! | `redis-tls`, `redis-sentinel`, `redis-cluster` | addresses that begin with `rediss`, `redis-sentinel` and `redis-cluster` | no |
 //! | `sqlite` | a store in an SQLite file of the crate `sqlite-writer`, for one machine | no |
-//! | `conformance` | the suite that every [`Store`] passes, for stores of your own | no |
+//! | `conformance` | the test suite that every [`Store`] passes, for authors of stores | no |
 //!
-//! The memory store is always there. It is for tests and for trying things out: sessions end with the
+//! The memory store is always available. It is for tests and experiments: sessions end with the
 //! process, and no other process sees them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

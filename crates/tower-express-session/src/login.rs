@@ -1,4 +1,4 @@
-//! Logging in and out: the session gets another id, or ends.
+//! Login, logout and renewal: the session gets a new id, or ends.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -9,14 +9,16 @@ use crate::key::AttributeName;
 use crate::session::Session;
 
 impl Session {
-    /// Logs an account in: ends the session that the browser came with and continues under a new id, with
-    /// the attributes that `keep` names, as texts or as [`Key`](crate::Key)s, and with the account.
+    /// Logs an account in: ends the session that the request began with and continues under a new
+    /// id, with the account and with the attributes that `keep` names, as texts or as
+    /// [`Key`](crate::Key)s.
     ///
     /// The account is stored in the attribute that
     /// [`account_sessions`](crate::SessionLayerBuilder::account_sessions) names; by default `user`.
     ///
-    /// Call it at every login. If the id stayed the same, an attacker who planted the cookie of their
-    /// own session in the browser before would be logged in together with the visitor.
+    /// Call it at every login. If the id stayed the same, an attacker who had planted the cookie of
+    /// their own session in the visitor's browser would be logged in together with the visitor
+    /// (session fixation).
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -30,11 +32,12 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert); errors of the store. The session is as before then.
+    /// As [`insert`](Self::insert); errors of the store. After an error the session is unchanged.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have ended the old session; its cookie is worthless then.
+    /// A call that is dropped may have ended the old session, so that its cookie is no longer
+    /// valid.
     pub async fn log_in(
         &self,
         account: &(impl Serialize + ?Sized),
@@ -47,10 +50,11 @@ impl Session {
     /// Logs an account in, as [`log_in`](Self::log_in) does, and stores a number beside the session that
     /// never changes: its [`epoch`](Self::epoch).
     ///
-    /// Use it to revoke an account's sessions reliably. Give the account a counter and raise it in the
-    /// step that changes the password. A login reads the counter together with the password's hash and
-    /// passes it on here. Refuse a session whose epoch is lower than the counter: it was opened with an
-    /// old password, even if it was stored after the change.
+    /// Use it to revoke an account's sessions reliably. Give the account a counter, and raise the
+    /// counter in the same transaction that changes the password. A login reads the counter
+    /// together with the password's hash and passes it to this method. Reject a session whose epoch
+    /// is lower than the counter: it was opened with an old password, even if it was stored after
+    /// the change.
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -103,8 +107,8 @@ impl Session {
 
     /// Logs out: deletes the session from the store. The response clears the cookie.
     ///
-    /// Requests of the same session that are still in progress cannot bring it back. It is
-    /// `req.session.destroy()` of Express, which leaves the cookie.
+    /// Other requests of the same session that are still in progress cannot restore it. In Express
+    /// this is `req.session.destroy()`, which does not clear the cookie.
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -117,8 +121,8 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::NoSession`](crate::ErrorKind::NoSession) if it has ended already;
-    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); errors of the store. The session has ended for
-    /// this request even then.
+    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); errors of the store. For this request
+    /// the session has ended even if there is an error.
     ///
     /// # Cancel safety
     ///
@@ -130,19 +134,20 @@ impl Session {
     /// Gives the session a new id and keeps its data. Use it when a visitor gains rights without a
     /// login, for example after a second factor.
     ///
-    /// The session is stored under the new id at once, with what other requests changed meanwhile, and
-    /// the old id is worthless afterwards. If the session is revoked at the same time, it ends.
+    /// The session is stored under the new id at once, with the changes that other requests have
+    /// stored meanwhile, and the old id is no longer valid. If the session is revoked at the same
+    /// time, it ends.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session ended elsewhere;
-    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); errors of the store, and then the session
-    /// continues under its old id.
+    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); errors of the store, after which the
+    /// session continues under its old id.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have stored the session under a new id that is in no cookie, and may have
-    /// ended the old one.
+    /// A call that is dropped may have stored the session under a new id that no cookie has, and
+    /// may have ended the session under the old id.
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -155,8 +160,8 @@ impl Session {
         self.0.renew().await
     }
 
-    /// Returns the number that the session was [created with](Self::log_in_at_epoch); `None` if it has
-    /// none, like a session that an Express service made.
+    /// Returns the epoch that the session was [created with](Self::log_in_at_epoch); `None` if it
+    /// has none, like a session that an Express service created.
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
         self.0.state().epoch

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use crate::record::Record;
 
-/// Applies what `mine` changed since `base` to `theirs`, one top-level attribute at a time.
+/// Applies the changes from `base` to `mine` to `theirs`, one top-level attribute at a time.
 ///
 /// Setting and removing are both changes. If both sides changed the same attribute, `mine` wins,
-/// because it is written last. The cookie is that of `mine`: every request starts its lifetime again.
+/// because it is written last. The cookie is that of `mine`, because every request restarts its
+/// lifetime.
 pub(crate) fn merge(base: &Record, mine: &Record, theirs: &Record) -> Record {
     let mut merged = Arc::clone(&theirs.attributes);
     for (name, raw) in mine.attributes.iter() {
         if base.attributes.raw(name) != Some(raw) {
-            // The name stands in a record already, so it cannot be a reserved one.
+            // The name is in a record already, so it is not a reserved one.
             drop(Arc::make_mut(&mut merged).set(name, raw.clone()));
         }
     }
@@ -37,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn each_side_keeps_its_changes() {
+    fn changes_of_both_sides_are_kept() {
         let base = r#","a":1,"b":1,"c":1"#;
         for (mine, theirs, expected) in [
             (base, r#","a":2,"b":1,"c":1"#, r#"{"a":2,"b":1,"c":1}"#),

@@ -1,4 +1,4 @@
-//! The options of the session layer, with the names and the meaning of express-session's.
+//! The options of the session layer, with the names and meanings of express-session.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::request::Parts;
 
 use crate::browser::{self, Flaw};
-use crate::cookie::{Cookie, Slot};
+use crate::cookie::{Cookie, JsValue};
 use crate::cookie_options::{CookieOptions, SameSite};
 use crate::error::{ConfigError, Error, ErrorKind};
 use crate::event::Event;
@@ -23,7 +23,8 @@ pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(86_400);
 /// The maximum number of bytes of a signed id in a cookie, percent-encoded.
 const VALUE_BYTES: usize = "s%3A".len() + 32 + ".".len() + 3 * 43;
 
-/// A tenth: a session in use costs ten writes in its lifetime, and ends at most a tenth early.
+/// A tenth: a session in use needs ten touches per lifetime, and ends at most a tenth of the
+/// lifetime early.
 const DEFAULT_TOUCH_AFTER: f64 = 0.1;
 
 /// What happens to the stored session when a handler [unsets](crate::raw::RawSession::unset) it:
@@ -31,22 +32,23 @@ const DEFAULT_TOUCH_AFTER: f64 = 0.1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unset {
-    /// The session stays in the store as it was; changes of this request are dropped.
+    /// The stored session is kept unchanged; changes of this request are discarded.
     #[default]
     Keep,
     /// The session is deleted from the store.
     Destroy,
 }
 
-/// What a handler gets if its session cannot be read because the store is unavailable.
+/// The result for a handler whose session cannot be read because the store is unavailable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenUnavailable {
-    /// An error, which as a response is a 503 with `Retry-After`.
+    /// The handler gets an error, which as a response is a 503 with `Retry-After`.
     #[default]
     Fail,
-    /// An empty session, as for an unknown visitor. It is never stored and the visitor's cookie stays
-    /// as it is; a request that changes the session is answered with 503.
+    /// The handler gets an empty session, as for an unknown visitor. The session is never stored,
+    /// and the visitor's cookie is not changed. If the handler changes the session, the response is
+    /// a 503.
     Anonymous,
 }
 
@@ -66,12 +68,12 @@ pub(crate) struct Options {
     /// `Secure` on cookies whose session does not set it, in responses to requests over TLS; on the wire
     /// only, never stored.
     pub(crate) secure_on_wire: bool,
-    /// Everything as in Express, also where the defaults of this crate are better.
+    /// Whether everything is as in Express, even where the defaults of this crate are better.
     pub(crate) strict: bool,
-    /// The part of a session's lifetime after which it is touched.
+    /// The fraction of a session's lifetime after which it is touched.
     pub(crate) touch_after: f64,
     pub(crate) when_unavailable: WhenUnavailable,
-    /// The header in which programs without cookies send and get the signed value.
+    /// The header in which clients without cookies send and receive the signed value.
     pub(crate) token_header: Option<HeaderName>,
     /// The attribute that names the account.
     pub(crate) account_attribute: String,
@@ -91,9 +93,10 @@ pub(crate) struct Rules {
     pub(crate) resave: bool,
     pub(crate) rolling: bool,
     pub(crate) save_uninitialized: bool,
-    /// Changes are dropped when the handler answers with a server error.
+    /// Whether changes are discarded if the handler responds with a server error.
     pub(crate) drop_on_server_error: bool,
-    /// A touch writes the session, so that the end of its cookie stands in it.
+    /// Whether a touch writes the session, so that `cookie.expires` in the stored value is up to
+    /// date.
     pub(crate) refresh_expires: bool,
 }
 
@@ -152,19 +155,19 @@ impl Options {
         if self.token_header.as_ref().is_some_and(is_taken) {
             return Err(ConfigError::option(
                 "token_header",
-                "must be a header of its own, not Authorization, Cookie or Set-Cookie",
+                "must not be Authorization, Cookie or Set-Cookie",
             ));
         }
         if self.account_attribute.is_empty() || !is_allowed(self.account_attribute.as_bytes()) {
             return Err(ConfigError::option(
                 "account_sessions",
-                "must name an attribute that express-session does not reserve",
+                "must not be a name that express-session reserves",
             ));
         }
         self.check_cookie(now_ms)
     }
 
-    /// Checks that a browser accepts the cookies that these options make.
+    /// Checks that a browser accepts the cookies that these options produce.
     fn check_cookie(&self, now_ms: f64) -> Result<(), ConfigError> {
         let flaw = |(option, rule): Flaw| Err(ConfigError::option(option, rule));
         let cookie = self.cookie.make(true, now_ms).map_err(|_| {
@@ -178,7 +181,7 @@ impl Options {
             return flaw(found);
         }
         if self.same_site_on_wire == Some(SameSite::Auto) {
-            let rule = "must be Strict, Lax or None; cookie.sameSite takes Auto";
+            let rule = "must be Strict, Lax or None (only cookie.sameSite may be Auto)";
             return Err(ConfigError::option("same_site_on_wire", rule));
         }
         let found = browser::cookie_flaw(&self.name, &self.on_wire(&cookie, false));
@@ -188,23 +191,23 @@ impl Options {
         }
     }
 
-    /// The cookie with the attributes that are sent without being stored. What the session itself
-    /// sets stays.
+    /// Returns the cookie with the attributes that are sent without being stored. Attributes that
+    /// the session itself sets are not changed.
     pub(crate) fn on_wire(&self, cookie: &Cookie, secure: bool) -> Cookie {
         let mut cookie = cookie.clone();
         if self.strict {
             return cookie;
         }
-        if let (Slot::Undefined, Some(same_site)) = (&cookie.same_site, self.same_site_on_wire) {
-            cookie.same_site = Slot::Text(same_site.as_str().to_owned());
+        if let (JsValue::Undefined, Some(same_site)) = (&cookie.same_site, self.same_site_on_wire) {
+            cookie.same_site = JsValue::Text(same_site.as_str().to_owned());
         }
         if self.secure_on_wire && secure && cookie.secure.is_nullish() {
-            cookie.secure = Slot::Bool(true);
+            cookie.secure = JsValue::Bool(true);
         }
         cookie
     }
 
-    /// Refuses a change of a session's cookie after which no browser accepts it.
+    /// Rejects a change of a session's cookie after which no browser would accept the cookie.
     pub(crate) fn check_change(&self, before: &Cookie, after: &Cookie) -> Result<(), Error> {
         let flaw = |cookie: &Cookie| {
             let found = browser::cookie_flaw(&self.name, &self.on_wire(cookie, false));

@@ -8,19 +8,19 @@ use crate::options::Rules;
 /// The facts about a session when its request ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
-    /// The cookie that came with the request names this session (`cookieId === req.sessionID`).
+    /// The cookie of the request has the id of this session (`cookieId === req.sessionID`).
     pub(crate) named_by_cookie: bool,
-    /// Its id or an attribute differs from when the request loaded or created it (`isModified`).
+    /// Its id or an attribute has changed since the request loaded or created it (`isModified`).
     pub(crate) modified: bool,
-    /// Its latest state is in the store already (`isSaved`).
+    /// Its current state is in the store already (`isSaved`).
     pub(crate) saved: bool,
     /// It was saved or loaded before (`savedHash` is set).
     pub(crate) ever_saved: bool,
-    /// Its cookie ends at a given time (`cookie.expires != null`).
+    /// Its cookie has an expiry (`cookie.expires != null`).
     pub(crate) expires: bool,
-    /// Enough of its time in the store has passed to start it again.
+    /// Enough of its time to live has passed for a touch.
     pub(crate) touch_due: bool,
-    /// The cookie that came with the request must be signed again.
+    /// The cookie of the request was signed by an old secret and must be signed again.
     pub(crate) signed_by_old_secret: bool,
 }
 
@@ -43,18 +43,19 @@ pub(crate) fn store_action(facts: Facts, rules: Rules) -> StoreAction {
     }
 }
 
-/// Returns whether a session that has `time_left` of its `lifetime` must be touched: if the given part
-/// of it has passed, or if its lifetime became shorter than what is left.
+/// Returns whether a session with `time_left` of its `lifetime` must be touched: if the fraction
+/// `touch_after` of the lifetime has passed, or if the lifetime has become shorter than
+/// `time_left`.
 pub(crate) fn touch_due(time_left: Duration, lifetime: Duration, touch_after: f64) -> bool {
     let lifetime = lifetime.min(LONGEST);
     let quiet = lifetime.mul_f64(1.0 - touch_after);
     time_left < quiet || time_left > lifetime + CLOCK_STEP
 }
 
-/// A thousand years: short enough for arithmetic without overflow.
+/// The maximum lifetime in calculations, a thousand years, so that they do not overflow.
 const LONGEST: Duration = Duration::from_secs(1000 * 365 * 86_400);
 
-/// Stores count whole seconds.
+/// The precision of stores, which count whole seconds.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
 
 pub(crate) fn sends_cookie(facts: Facts, rules: Rules) -> bool {
@@ -93,9 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn table() {
+    fn store_action_and_cookie_for_each_combination_of_facts_and_rules() {
         let changed = Facts { modified: true, saved: false, ..LOADED };
-        // With `resave`, a loaded session starts as not saved.
+        // With `resave`, a loaded session does not count as saved at first.
         let resaved = Facts { saved: false, ever_saved: false, ..LOADED };
         for (name, facts, options, store, cookie) in [
             ("untouched visitor", NEW, "", Nothing, false),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_touch_is_due_when_its_part_of_the_lifetime_has_gone_by() {
+    fn a_touch_is_due_after_its_fraction_of_the_lifetime() {
         let seconds = Duration::from_secs;
         for (left, touch_after, due) in [
             (100, 0.1, false),

@@ -1,4 +1,4 @@
-//! A session as an Express service sees it, for programs that need exactly that:
+//! A session as an Express service sees it, for programs that need this view:
 //! [`Session::raw`](crate::Session::raw).
 
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::active::ActiveSession;
 pub use crate::cookie::Cookie;
-use crate::cookie::Slot;
+use crate::cookie::JsValue;
 use crate::error::{Error, ErrorKind};
 use crate::js;
 pub use crate::options::Unset;
@@ -14,10 +14,10 @@ use crate::state::Ending;
 use crate::timestamp::{self, now_ms};
 
 /// A session in the terms of express-session: JSON texts, names as JavaScript has them, single
-/// attributes of the cookie, and the methods that only Express has a use for.
+/// attributes of the cookie, and the methods of express-session that a Rust service does not need.
 ///
-/// [`Session::raw`](crate::Session::raw) returns it. A service that is written in Rust from the start
-/// needs none of it.
+/// [`Session::raw`](crate::Session::raw) returns it. A service that does not share sessions with
+/// Express does not need it.
 ///
 /// Names are bytes here: UTF-8 text, or WTF-8 for a name that holds lone surrogates, which JavaScript
 /// permits.
@@ -34,8 +34,8 @@ use crate::timestamp::{self, now_ms};
 pub struct RawSession<'a>(pub(crate) &'a ActiveSession);
 
 impl RawSession<'_> {
-    /// Returns an attribute as the JSON text that is stored; `None` if the session has none of this
-    /// name.
+    /// Returns an attribute as the stored JSON text; `None` if the session has no attribute with
+    /// this name.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl RawSession<'_> {
         Ok(self.0.state().record()?.attributes.to_object())
     }
 
-    /// Sets an attribute to a JSON text, read and written as JavaScript would: a number becomes a
+    /// Sets an attribute to a JSON text, normalised as JavaScript would do: a number becomes a
     /// double.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl RawSession<'_> {
         self.0.change(|attributes| attributes.set(name.as_ref(), json))
     }
 
-    /// Removes an attribute: `delete req.session[name]`. Returns whether there was one.
+    /// Removes an attribute: `delete req.session[name]`. Returns whether the attribute existed.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl RawSession<'_> {
         self.0.change(|attributes| Ok(attributes.remove(name.as_ref())))
     }
 
-    /// Returns the session's cookie, as it stands now: `req.session.cookie`.
+    /// Returns the session's current cookie: `req.session.cookie`.
     ///
     /// # Errors
     ///
@@ -108,10 +108,10 @@ impl RawSession<'_> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Encode`] if the text is not JSON; [`ErrorKind::Cookie`] where express-session's
-    /// setter throws, for a `maxAge` that is not a number, and, outside the strict mode, if no browser
-    /// would accept the cookie: set `secure` before what requires it. [`ErrorKind::NoSession`];
-    /// [`ErrorKind::Answered`].
+    /// [`ErrorKind::Encode`] if the text is not JSON; [`ErrorKind::Cookie`] if express-session's
+    /// setter would throw, as for a `maxAge` that is not a number, and, outside the strict mode, if
+    /// no browser would accept the cookie (so set `secure` before a value that requires it);
+    /// [`ErrorKind::NoSession`]; [`ErrorKind::Answered`].
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -121,16 +121,16 @@ impl RawSession<'_> {
     /// }
     /// ```
     pub fn set_cookie_field(&self, name: &str, json: &str) -> Result<(), Error> {
-        let value = match Slot::from_json(parse(json)?.get()) {
-            Slot::Text(text) if name == "expires" => {
-                Slot::Date(timestamp::parse(&text).unwrap_or(f64::NAN))
+        let value = match JsValue::from_json(parse(json)?.get()) {
+            JsValue::Text(text) if name == "expires" => {
+                JsValue::Date(timestamp::parse(&text).unwrap_or(f64::NAN))
             }
             slot => slot,
         };
         self.0.change_cookie(name, value)
     }
 
-    /// Starts the cookie's lifetime again: `req.session.touch()`. The layer does so itself at the end
+    /// Restarts the cookie's lifetime: `req.session.touch()`. The layer does so itself at the end
     /// of each request. The store is not called.
     ///
     /// # Errors
@@ -141,14 +141,15 @@ impl RawSession<'_> {
         self.0.state().record_mut()?.cookie.touch(now_ms())
     }
 
-    /// Ends the session and continues with a new, empty one under a new id: `req.session.regenerate()`.
-    /// At a login use [`Session::log_in`](crate::Session::log_in), for the same data under a new id
-    /// [`Session::renew`](crate::Session::renew).
+    /// Ends the session and continues with a new, empty one under a new id:
+    /// `req.session.regenerate()`. For a login use [`Session::log_in`](crate::Session::log_in). To
+    /// keep the data under a new id use [`Session::renew`](crate::Session::renew).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSession`]; [`ErrorKind::Answered`]; errors of the store, and then the session is
-    /// as before. (In strict mode there is a new session even then, as in Express.)
+    /// [`ErrorKind::NoSession`]; [`ErrorKind::Answered`]; errors of the store, after which the
+    /// session is unchanged. (In strict mode there is a new session even after an error, as in
+    /// Express.)
     ///
     /// # Cancel safety
     ///
@@ -156,7 +157,7 @@ impl RawSession<'_> {
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
-    /// async fn start_again(session: &Session) -> Result<(), Error> {
+    /// async fn start_over(session: &Session) -> Result<(), Error> {
     ///     session.raw().regenerate().await?;
     ///     session.insert("flash", "a new session")
     /// }
@@ -166,8 +167,8 @@ impl RawSession<'_> {
     }
 
     /// Detaches the session from the request: `req.session = null`. The layer's option
-    /// [`unset`](crate::SessionLayerBuilder::unset) decides what happens to the stored session; the
-    /// browser's cookie is cleared. After the response has started it does nothing.
+    /// [`unset`](crate::SessionLayerBuilder::unset) decides what happens to the stored session. The
+    /// browser's cookie is cleared. After the response has started, this method has no effect.
     ///
     /// ```
     /// # use tower_express_session::Session;

@@ -1,4 +1,4 @@
-//! A stored session, exactly as express-session writes it.
+//! The stored document of a session, exactly as express-session writes it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
-use crate::cookie::{Cookie, Slot};
+use crate::cookie::{Cookie, JsValue};
 use crate::error::{Error, ErrorKind};
 use crate::js;
 
@@ -44,15 +44,15 @@ pub(crate) struct Record {
     pub(crate) attributes: Arc<Attributes>,
 }
 
-/// The attributes of a session in the order in which they are written, each value as the raw JSON
-/// it was read as: a value that a Rust service does not change is written back byte for byte.
+/// The attributes of a session in the order in which they are written. Each value is the raw JSON
+/// that was read, so a value that a Rust service does not change is written back byte for byte.
 ///
-/// Names are kept as WTF-8, because JavaScript's may hold lone surrogates. The member `cookie` has
-/// its place among the names, with an empty value, because writers may put it anywhere.
+/// Names are kept as WTF-8, because in JavaScript they may contain lone surrogates. The member
+/// `cookie` is in the list, with an empty value, because writers may put it at any position.
 #[derive(Clone, Debug)]
 pub(crate) struct Attributes {
     members: IndexMap<Vec<u8>, Bytes>,
-    /// Names that Node refuses were read and left out, so the stored document must be rewritten.
+    /// Whether names that Node drops were left out, so that the stored document must be rewritten.
     dropped_reserved: bool,
 }
 
@@ -69,12 +69,12 @@ impl Record {
         Self { cookie, attributes: Arc::new(Attributes { members, dropped_reserved: false }) }
     }
 
-    /// Reads a stored value; `None` if express-session sees no session: an empty value, or one of
-    /// JavaScript's falsy values.
+    /// Parses a stored value. Returns `None` if express-session would see no session: for an empty
+    /// value, or one of JavaScript's falsy values.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] if an Express service would answer 500.
+    /// [`ErrorKind::Corrupt`] if an Express service would respond with 500.
     pub(crate) fn parse(
         stored: &Bytes,
         reading: Reading,
@@ -91,7 +91,7 @@ impl Record {
         let corrupt = |cause| Error::new(ErrorKind::Corrupt, cause);
         let document: &RawValue = serde_json::from_slice(&text).map_err(corrupt)?;
         if !document.get().starts_with('{') {
-            let is_session = Slot::from_json(document.get()).is_truthy();
+            let is_session = JsValue::from_json(document.get()).is_truthy();
             return if is_session { Err(ErrorKind::Corrupt.into()) } else { Ok(None) };
         }
         let value = |raw: &str| match reading {
@@ -121,7 +121,7 @@ impl Attributes {
         self.raw(name).map(as_str)
     }
 
-    /// Sets an attribute to raw JSON, at the place where JavaScript would put it.
+    /// Sets an attribute to raw JSON, at the position where JavaScript would put it.
     ///
     /// # Errors
     ///
@@ -134,7 +134,7 @@ impl Attributes {
         Ok(())
     }
 
-    /// Removes an attribute. Returns whether there was one.
+    /// Removes an attribute. Returns whether it existed.
     pub(crate) fn remove(&mut self, name: &[u8]) -> bool {
         name != COOKIE && self.members.shift_remove(name).is_some()
     }
@@ -143,7 +143,7 @@ impl Attributes {
         self.members.retain(|name, _| name == COOKIE);
     }
 
-    /// Names as WTF-8, with their raw JSON, without the cookie.
+    /// Iterates over the names as WTF-8 and their raw JSON, without the cookie.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &Bytes)> {
         self.members.iter().filter(|(name, _)| *name != COOKIE).map(|(name, raw)| (&name[..], raw))
     }
@@ -152,13 +152,14 @@ impl Attributes {
         self.members.get(name).filter(|raw| !raw.is_empty())
     }
 
-    /// Compares what express-session's `hash` covers: all attributes and their order, without the cookie.
+    /// Returns whether express-session's `hash` would be the same: it covers all attributes and
+    /// their order, without the cookie.
     pub(crate) fn same_as(&self, original: &Self) -> bool {
         std::ptr::eq(self, original) && !self.dropped_reserved
             || self.iter().eq(original.iter()) && !original.dropped_reserved
     }
 
-    /// All attributes as one JSON object, without the cookie.
+    /// Returns all attributes as one JSON object, without the cookie.
     pub(crate) fn to_object(&self) -> String {
         let mut out = vec![b'{'];
         for (name, raw) in self.iter() {
@@ -221,7 +222,7 @@ mod tests {
         r#""cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"}"#;
 
     #[test]
-    fn what_nobody_touched_is_written_back_byte_for_byte() {
+    fn unchanged_attributes_are_written_back_byte_for_byte() {
         for attributes in [
             r#""user":"a@example.com""#,
             r#""n":1.0,"big":18446744073709551615,"e":1e400,"s":"\ud800\u0041","o":{"b":1,"1":[ 2 ]}"#,
@@ -235,15 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn as_node_writes_what_node_would() {
+    fn reading_as_node_writes_values_as_node_would() {
         let json = format!(r#"{{{COOKIE_JSON},"b":1.0,"1":{{"z":1,"0":-0}},"b":[ 1e400 ]}}"#);
         let expected = format!(r#"{{"1":{{"0":0,"z":1}},{COOKIE_JSON},"b":[null]}}"#);
         assert_eq!(rewritten(&json, Reading::AsNode), expected);
     }
 
-    /// A linear search for the place of each name would take minutes.
+    /// With a linear search for the position of each name this test would take minutes.
     #[test]
-    fn many_names_like_array_indices_are_read_in_one_go() {
+    fn many_names_like_array_indices_are_read_quickly() {
         let names: Vec<String> = (0..100_000).rev().map(|n| format!(r#""{n}":1"#)).collect();
         let json = format!(r#"{{{COOKIE_JSON},{},"o":{{{}}}}}"#, names.join(","), names.join(","));
         let written = rewritten(&json, Reading::AsNode);
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn values_deeper_than_any_stack_are_kept() {
+    fn values_nested_deeper_than_the_stack_are_kept() {
         let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
         let json = format!(r#"{{{COOKIE_JSON},"deep":{deep}}}"#);
         assert_eq!(rewritten(&json, Reading::Verbatim), json);
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn false_values_are_no_session_and_other_scalars_are_corrupt() {
+    fn falsy_values_are_no_session_and_other_scalars_are_corrupt() {
         for none in ["", "null", "0", "-0.0", "false", "\"\"", " null "] {
             assert!(parse(none, Reading::Verbatim).unwrap().is_none(), "{none}");
         }
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_keeps_what_express_keeps_and_drops_the_rest() {
+    fn the_cookie_keeps_the_members_that_express_keeps() {
         let json = r#"{"cookie":{"expires":"2026-11-06T20:02:03.456Z","originalMaxAge":60000.5,"x":1,"path":"","secure":"auto","priority":"HIGH","sameSite":true},"a":1}"#;
         let expected = r#"{"cookie":{"originalMaxAge":60000.5,"priority":"HIGH","expires":"2026-11-06T20:02:03.456Z","secure":"auto","httpOnly":true,"path":"","sameSite":true},"a":1}"#;
         assert_eq!(rewritten(json, Reading::AsNode), expected);
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_attribute_goes_where_javascript_puts_it() {
+    fn a_new_attribute_is_inserted_where_javascript_would_put_it() {
         let mut record = parse(&format!(r#"{{"2":0,{COOKIE_JSON},"a":1}}"#), Reading::Verbatim)
             .unwrap()
             .unwrap();

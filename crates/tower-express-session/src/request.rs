@@ -1,4 +1,4 @@
-//! Reads a request's session id, and the request extensions with which an application adds more.
+//! Reads the session id of a request, and the request extensions that an application may add.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -13,14 +13,14 @@ use crate::header;
 use crate::options::Options;
 use crate::signature::Unsigned;
 
-/// The maximum number of cookies of the session's name that are tried. A browser has a few at most, one
-/// for each domain and path.
+/// The maximum number of cookies with the session's name that are tried. A browser has at most a
+/// few, one for each domain and path.
 const MAX_COOKIES: usize = 8;
 
 /// A request extension: the request came over TLS.
 ///
-/// Insert it where this process ends the TLS connection. Behind a proxy use
-/// [`proxy`](crate::SessionLayerBuilder::proxy) instead. It is `req.secure` of Express.
+/// Insert it where this process terminates TLS. Behind a proxy use
+/// [`proxy`](crate::SessionLayerBuilder::proxy) instead. It corresponds to `req.secure` of Express.
 ///
 /// ```
 /// use axum::extract::Request;
@@ -59,12 +59,13 @@ pub struct ClientAddress(pub IpAddr);
 /// The facts of a request that matter for its session.
 #[derive(Debug)]
 pub(crate) struct RequestFacts {
-    /// The ids that came with the request under a valid signature, in order. In strict mode at most
-    /// the first cookie's.
+    /// The validly signed ids of the request, in order. In strict mode at most the id of the first
+    /// cookie.
     pub(crate) ids: Vec<Unsigned>,
-    /// The ids came in the token header instead of a cookie, and the response has the header, too.
+    /// Whether the id came in the token header instead of a cookie, so that the response uses that
+    /// header, too.
     pub(crate) by_token: bool,
-    /// The request came over TLS.
+    /// Whether the request came over TLS.
     pub(crate) secure: bool,
     /// The cookie of sessions that this request creates, if it is not the same for all requests.
     pub(crate) cookie: Option<CookieOptions>,
@@ -93,7 +94,7 @@ impl RequestFacts {
     }
 }
 
-/// Returns the signed value in the token header, empty if the program has none yet.
+/// Returns the signed value in the token header, which is empty if the client has none yet.
 fn token<'a>(headers: &'a HeaderMap, options: &Options) -> Option<Cow<'a, str>> {
     let header = options.token_header.as_ref()?;
     let bearer = headers.get(AUTHORIZATION).map(|line| header::latin1(line.as_bytes()));
@@ -108,12 +109,12 @@ fn token<'a>(headers: &'a HeaderMap, options: &Options) -> Option<Cow<'a, str>> 
 /// Returns the validly signed ids in the request's cookies.
 fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<Unsigned> {
     let mut ids: Vec<Unsigned> = Vec::new();
-    // HTTP/2 may split the header into several, which Node joins; so do we.
+    // HTTP/2 may split the header into several. Node joins them, and so does this crate.
     let lines: Vec<_> =
         headers.get_all(COOKIE).iter().map(|line| header::latin1(line.as_bytes())).collect();
     let header = if lines.len() == 1 { lines[0].clone() } else { lines.join("; ").into() };
-    // The first cookie wins in Express, even an empty or a forged one. Outside the strict mode the
-    // later ones are tried too, because a stale cookie must not lock a visitor out.
+    // In Express the first cookie counts, even an empty or a forged one. Outside the strict mode
+    // the later ones are tried, too, because a stale cookie must not lock a visitor out.
     let tried = if options.strict { 1 } else { MAX_COOKIES };
     for value in header::cookie_values(&header, &options.name).take(tried) {
         let verified = options.secrets.verify(&value);

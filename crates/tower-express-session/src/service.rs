@@ -1,5 +1,5 @@
-//! The middleware: finds the session, calls the inner service, stores what changed. Most applications name
-//! none of its types.
+//! The middleware: finds the session, calls the inner service and stores the changes. Most
+//! applications need none of these types by name.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
 use crate::commit::commit;
-use crate::context::{Context, Shared};
+use crate::context::{Context, LayerState};
 use crate::error::Error;
 use crate::failure::Failure;
 pub use crate::failure::{EmptyResponse, OnFailure};
@@ -46,7 +46,7 @@ use crate::request::RequestFacts;
 #[derive(Clone, Debug)]
 pub struct SessionService<S, F = EmptyResponse> {
     inner: S,
-    shared: Arc<Shared>,
+    shared: Arc<LayerState>,
     on_failure: F,
 }
 
@@ -54,12 +54,12 @@ pub struct SessionService<S, F = EmptyResponse> {
 pub struct ResponseFuture<T>(Pin<Box<dyn Future<Output = T> + Send>>);
 
 impl<S, F> SessionService<S, F> {
-    pub(crate) fn new(inner: S, shared: Arc<Shared>, on_failure: F) -> Self {
+    pub(crate) fn new(inner: S, shared: Arc<LayerState>, on_failure: F) -> Self {
         Self { inner, shared, on_failure }
     }
 
-    /// The request's session; `None` if another layer created one already, or the path is outside the
-    /// cookie's.
+    /// Returns the request's session; `None` if another layer has created one already, or if the
+    /// path is outside the cookie's path.
     fn session_of(&self, request: &Parts) -> Option<LazySession> {
         if request.extensions.get::<LazySession>().is_some() {
             return None;
@@ -89,7 +89,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // The service that was polled ready must be called; its clone waits for the next request.
+        // The service that was polled ready must be called. Its clone is kept for the next request.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (mut parts, body) = request.into_parts();
@@ -103,8 +103,8 @@ where
         };
         let on_failure = self.on_failure.clone();
         ResponseFuture(Box::pin(async move {
-            // Express loads before any handler runs. Otherwise the session is loaded for a handler that
-            // asks.
+            // Express loads the session before any handler runs. Outside the strict mode it is
+            // loaded when a handler uses it.
             if lazy.context().options().strict
                 && let Err(error) = lazy.session().await
             {
@@ -128,18 +128,18 @@ where
     }
 }
 
-/// The strict mode's response if the session could not be loaded. In Express `req.session` is unset
-/// when this response ends, and that destroys the stored session under `unset: 'destroy'`.
+/// Returns the strict mode's response if the session could not be loaded. In Express `req.session`
+/// is unset when this response ends, which destroys the stored session under `unset: 'destroy'`.
 async fn failed_before<B: Default>(session: &LazySession, error: &Error) -> Response<B> {
     let context = session.context();
     if let (Unset::Destroy, Some(named)) = (context.options().unset, context.request.ids.first()) {
-        // The response is a failure whether this succeeds or not.
+        // The response reports a failure, whether this succeeds or not.
         drop(context.destroy(&named.id, None).await);
     }
     failed_strictly(error)
 }
 
-/// The strict mode's response in place of the handler's: Express's 500.
+/// Returns the strict mode's response in place of the handler's: the 500 of Express.
 fn failed_strictly<B: Default>(error: &Error) -> Response<B> {
     error.log("session failed");
     let mut response = Response::new(B::default());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::active::{self, ActiveSession};
-use crate::cookie::Slot;
+use crate::cookie::JsValue;
 use crate::detached::DetachedSession;
 use crate::error::Error;
 use crate::id::SessionId;
@@ -16,16 +16,16 @@ use crate::raw::RawSession;
 
 /// A visitor's session: a set of named attributes that every service of the deployment shares.
 ///
-/// `Session` is a cheap handle; clones are the same session. Reading and changing attributes is local
-/// and immediate. The layer stores the changes after the handler has returned and before the response
-/// is sent. Later changes, for example from a streaming body, fail with
+/// `Session` is a cheap handle; clones share the session. Attributes are read and changed in
+/// memory. The layer stores the changes after the handler has returned and before the response is
+/// sent. Later changes, for example from a streaming body, fail with
 /// [`ErrorKind::Answered`](crate::ErrorKind::Answered); use a [`DetachedSession`] there.
 ///
-/// An attribute is any value that serde writes as JSON. Every method takes its name as a text or as a
-/// typed [`Key`](crate::Key).
+/// An attribute is any value that serde can write as JSON. Every method takes the name as a text or
+/// as a typed [`Key`](crate::Key).
 ///
-/// After [`log_out`](Self::log_out) the session has no attributes any more, and every method that returns
-/// a `Result` fails with [`ErrorKind::NoSession`](crate::ErrorKind::NoSession).
+/// After [`log_out`](Self::log_out) the session has no attributes, and every method that returns a
+/// `Result` fails with [`ErrorKind::NoSession`](crate::ErrorKind::NoSession).
 ///
 /// ```
 /// # use axum::{Router, body::Body, http::Request, routing::get};
@@ -64,7 +64,7 @@ impl Session {
         self.0.state().id.clone()
     }
 
-    /// Returns an attribute; `None` if the session has none of this name.
+    /// Returns an attribute; `None` if the session has no attribute with this name.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl Session {
         self.0.get(key.as_name())
     }
 
-    /// Returns whether the session has an attribute of this name.
+    /// Returns whether the session has an attribute with this name.
     #[must_use]
     pub fn contains(&self, name: impl AttributeName) -> bool {
         self.0.state().has(name.as_name())
@@ -100,7 +100,7 @@ impl Session {
         self.keys().is_empty()
     }
 
-    /// Returns whether this request changed the session: an attribute, the id, or by ending it.
+    /// Returns whether this request changed an attribute or the id of the session, or ended it.
     #[must_use]
     pub fn is_modified(&self) -> bool {
         self.0.state().is_modified()
@@ -108,8 +108,8 @@ impl Session {
 
     /// Sets an attribute.
     ///
-    /// Numbers are written as JavaScript writes them, because an Express service may read them: `1.0`
-    /// as `1`. Setting the value that is already there is not a change.
+    /// Numbers are written as JavaScript writes them, because an Express service may read them:
+    /// `1.0` as `1`. Setting an attribute to its current value is not a change.
     ///
     /// ```
     /// # use axum::{Router, body::Body, http::Request, routing::get};
@@ -136,11 +136,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ReservedName`](crate::ErrorKind::ReservedName) for `cookie` and for names that Node
-    /// would drop, such as `id`; [`ErrorKind::Encode`](crate::ErrorKind::Encode) if the value has no
-    /// JSON, or holds an integer beyond 2^53 that JavaScript would round (store it as a string);
-    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered) after the response has started, as for every
-    /// change.
+    /// [`ErrorKind::ReservedName`](crate::ErrorKind::ReservedName) for `cookie` and for names that
+    /// Node would drop, such as `id`; [`ErrorKind::Encode`](crate::ErrorKind::Encode) if the value
+    /// cannot be written as JSON, or contains an integer beyond 2^53 that JavaScript would round
+    /// (store it as a string); [`ErrorKind::Answered`](crate::ErrorKind::Answered) after the
+    /// response has started, as for every change.
     pub fn insert<V: Serialize + ?Sized>(
         &self,
         key: impl Accepts<V>,
@@ -161,8 +161,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if it is not a `T`, and then it is not removed;
-    /// [`ErrorKind::Answered`](crate::ErrorKind::Answered).
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if it is not a `T`, in which case it is not
+    /// removed; [`ErrorKind::Answered`](crate::ErrorKind::Answered).
     pub fn take<T: DeserializeOwned>(&self, key: impl AttributeKey<T>) -> Result<Option<T>, Error> {
         self.0.change(|attributes| {
             let name = key.as_name().as_bytes();
@@ -172,7 +172,7 @@ impl Session {
         })
     }
 
-    /// Removes an attribute. Returns whether there was one.
+    /// Removes an attribute. Returns whether it existed.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl Session {
         self.0.change(|attributes| Ok(attributes.remove(name.as_name().as_bytes())))
     }
 
-    /// Removes all attributes. The session itself, its id and its cookie stay.
+    /// Removes all attributes. The session keeps its id and its cookie.
     ///
     /// # Errors
     ///
@@ -195,12 +195,13 @@ impl Session {
 
     /// Changes one attribute of the stored session in one atomic step and returns the new value.
     ///
-    /// `change` gets the attribute as the store has it and returns the new one. No other request of
-    /// these services can come in between: if one was faster, `change` is called again on its result.
-    /// The session is stored at once, with all changes that this request made before.
+    /// `change` receives the attribute as it is stored and returns the new value. If another
+    /// request has changed the session in the meantime, `change` is called again with the new
+    /// stored value, so no change is lost. The session is stored at once, together with all earlier
+    /// changes of this request.
     ///
-    /// It costs one round trip if no other request writes the session at the same time. An Express service
-    /// writes without comparing and can still undo the change.
+    /// It needs one round trip if no other request writes the session at the same time. An Express
+    /// service writes without comparing, so it can still overwrite the change.
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -213,7 +214,7 @@ impl Session {
     /// # Errors
     ///
     /// As [`get`](Self::get), [`insert`](Self::insert) and [`save`](Self::save). After an error the
-    /// session does not have the change.
+    /// change is not in the session.
     ///
     /// # Cancel safety
     ///
@@ -231,8 +232,8 @@ impl Session {
         self.0.update(&name, change).await
     }
 
-    /// Returns when the store ends the session if nothing uses it again; `None` for a session that is not
-    /// stored yet.
+    /// Returns when the session expires in the store if it is not used again; `None` for a session
+    /// that is not stored yet.
     ///
     /// This is the time as it was when the session was read or written last. A request that uses the
     /// session may move it on afterwards.
@@ -250,16 +251,17 @@ impl Session {
         UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(ms / 1000.0).ok()?)
     }
 
-    /// Sets how long the cookie lives from now on, and again from each later use. `None` makes it a
-    /// cookie that lives as long as the browser runs. It is `req.session.cookie.maxAge = ms`.
+    /// Sets the lifetime of the cookie, which starts now and restarts on each later use. With
+    /// `None` the cookie lasts until the browser is closed. In Express this is
+    /// `req.session.cookie.maxAge = ms`.
     ///
     /// As in express-session this alone does not count as a change of the session: without another
-    /// change only the time to live in the store changes.
+    /// change, only the time to live in the store changes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Cookie`](crate::ErrorKind::Cookie) for more than 400 days, which no browser keeps,
-    /// outside the strict mode; [`ErrorKind::Answered`](crate::ErrorKind::Answered).
+    /// [`ErrorKind::Cookie`](crate::ErrorKind::Cookie) for more than 400 days, the maximum of
+    /// browsers, outside the strict mode; [`ErrorKind::Answered`](crate::ErrorKind::Answered).
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -272,12 +274,12 @@ impl Session {
     /// }
     /// ```
     pub fn set_max_age(&self, max_age: Option<Duration>) -> Result<(), Error> {
-        let slot = max_age.map_or(Slot::Null, |age| Slot::Number(age.as_millis() as f64));
+        let slot = max_age.map_or(JsValue::Null, |age| JsValue::Number(age.as_millis() as f64));
         self.0.change_cookie("maxAge", slot)
     }
 
-    /// Stores the session now instead of at the end of the request. Seldom needed, because no response
-    /// is sent before its session is stored.
+    /// Stores the session now instead of at the end of the request. This is seldom needed, because
+    /// no response is sent before its session is stored.
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -291,9 +293,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session ended elsewhere: nothing was stored,
-    /// and it has ended here, too. [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if others kept
-    /// changing it. Errors of the store.
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session ended elsewhere: nothing was
+    /// stored, and for this request the session has ended, too.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if other writers kept changing it.
+    /// Errors of the store.
     ///
     /// # Cancel safety
     ///
@@ -302,8 +305,8 @@ impl Session {
         self.0.save_with(&mut |_| Ok(())).await
     }
 
-    /// Reads the session from the store again, past any cache. Changes of this request that were not
-    /// saved are lost.
+    /// Reads the session from the store again, bypassing any cache. Changes of this request that
+    /// were not saved are lost.
     ///
     /// ```
     /// # use tower_express_session::{Error, Session};
@@ -319,8 +322,8 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the store has no such session;
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt); errors of the store. The session is as before
-    /// then.
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt); errors of the store. After an error the
+    /// session is unchanged.
     ///
     /// # Cancel safety
     ///
@@ -344,7 +347,7 @@ impl Session {
         ActiveSession::load(self.0.context().clone(), id).await.map(DetachedSession)
     }
 
-    /// Returns the session in the terms of express-session, for programs that need exactly that.
+    /// Returns the session in the terms of express-session, for programs that need this view.
     #[must_use]
     pub fn raw(&self) -> RawSession<'_> {
         RawSession(&self.0)

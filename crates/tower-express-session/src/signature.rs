@@ -27,37 +27,38 @@ use crate::id::SessionId;
 /// # Ok::<(), tower_express_session::ConfigError>(())
 /// ```
 ///
-/// A visitor whose cookie an old secret signed gets one signed by the first with the next response
-/// of a handler that uses the session. Remove an old secret when the sessions that it signed have
-/// ended.
+/// A visitor whose cookie was signed by an old secret gets a cookie signed by the first secret,
+/// with the next response of a handler that uses the session. Remove an old secret when all
+/// sessions whose cookies it signed have ended.
 #[derive(Clone)]
-pub struct Secrets(Arc<RwLock<Keys>>);
+pub struct Secrets(Arc<RwLock<SigningKeys>>);
 
-type Keys = Arc<[Hmac<Sha256>]>;
+type SigningKeys = Arc<[Hmac<Sha256>]>;
 
 /// An id from a signed value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unsigned {
     pub(crate) id: SessionId,
-    /// Another secret than the first one signed it.
+    /// Whether a secret other than the first one signed it.
     pub(crate) by_old_secret: bool,
 }
 
 impl Secrets {
-    /// Returns secrets from texts or bytes: the first one signs.
+    /// Creates secrets from texts or bytes. The first one signs.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if there is no secret, or an empty one: anybody could forge its cookies.
+    /// [`ConfigError`] if there is no secret, or an empty one, with which anybody could forge
+    /// cookies.
     pub fn new<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         Ok(Self(Arc::new(RwLock::new(keys(secrets)?))))
     }
 
-    /// Replaces the secrets at once, in all clones. Each later request uses the new ones.
+    /// Replaces the secrets in all clones. Each later request uses the new ones.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); the secrets are as before then.
+    /// As [`new`](Self::new). After an error the secrets are unchanged.
     pub fn replace<S: AsRef<[u8]>>(
         &self,
         secrets: impl IntoIterator<Item = S>,
@@ -66,8 +67,8 @@ impl Secrets {
         Ok(())
     }
 
-    /// Signs an id. Returns the value with the prefix `s:`, not percent-encoded: npm's cookie-signature
-    /// with express-session's prefix. For tests and tools; the layer signs its cookies itself.
+    /// Signs an id, for tests and tools; the layer signs its cookies itself. Returns the value of
+    /// npm's cookie-signature with express-session's prefix `s:`, not percent-encoded.
     #[must_use]
     pub fn sign(&self, id: &str) -> String {
         let mut mac = self.keys()[0].clone();
@@ -75,7 +76,7 @@ impl Secrets {
         format!("s:{id}.{}", STANDARD_NO_PAD.encode(mac.finalize().into_bytes()))
     }
 
-    /// Returns the id inside a signed value, if one of the secrets signed it.
+    /// Returns the id in a signed value, if one of the secrets signed it.
     ///
     /// It splits at the last dot, because an id may contain dots, and accepts only the exact text that
     /// [`sign`](Self::sign) returns: no padding, no URL-safe alphabet. It compares in constant time.
@@ -92,12 +93,12 @@ impl Secrets {
             mac.update(id.as_bytes());
             mac.verify_slice(&signature).is_ok()
         };
-        // An empty id is signed correctly, but express-session reads it as no session.
+        // The signature of an empty id may be valid, but express-session treats it as no session.
         let signer = (!id.is_empty()).then(|| self.keys().iter().position(signed_by))??;
         Some(Unsigned { id: SessionId::from(id), by_old_secret: signer > 0 })
     }
 
-    fn keys(&self) -> Keys {
+    fn keys(&self) -> SigningKeys {
         // Locked to copy or replace a pointer, never across an await.
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -127,8 +128,8 @@ impl<S: AsRef<[u8]>> TryFrom<Vec<S>> for Secrets {
     }
 }
 
-fn keys<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Keys, ConfigError> {
-    let keys: Keys =
+fn keys<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<SigningKeys, ConfigError> {
+    let keys: SigningKeys =
         secrets.into_iter().map(|secret| key(secret.as_ref())).collect::<Result<_, _>>()?;
     if keys.is_empty() { Err(ConfigError::NoSecret) } else { Ok(keys) }
 }
@@ -155,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn signs_as_cookie_signature_does() {
+    fn signatures_are_those_of_cookie_signature() {
         let value = secrets(&["keyboard cat"]).sign("0123456789abcdef");
         assert_eq!(value, "s:0123456789abcdef.3S3RsaFMKoAtkT5+E8LbKyZoXgRG2L6eXhvB3Ran2Ts");
         assert_eq!(secrets(&["k"]).sign("x"), "s:x.w47ciBXISJ9kc4l49EAI+FljRVRfC6po72/PXFPlcYk");
     }
 
     #[test]
-    fn verifies_with_each_secret_and_signs_with_the_first() {
+    fn each_secret_verifies_and_the_first_signs() {
         let old = secrets(&["old"]).sign("id");
         let both = secrets(&["new", "old"]);
         assert_eq!(both.unsign(&old).unwrap().as_str(), "id");
@@ -171,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn says_whether_an_old_secret_signed() {
+    fn verification_reports_whether_an_old_secret_signed() {
         let both = secrets(&["new", "old"]);
         assert!(!both.verify(&both.sign("id")).unwrap().by_old_secret);
         assert!(both.verify(&secrets(&["old"]).sign("id")).unwrap().by_old_secret);
     }
 
     #[test]
-    fn clones_share_what_is_replaced_and_a_wrong_list_changes_nothing() {
+    fn clones_share_replaced_secrets_and_an_invalid_list_changes_nothing() {
         let secrets = secrets(&["old"]);
         let value = secrets.sign("id");
         let clone = secrets.clone();
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_whatever_is_not_exactly_a_signed_value() {
+    fn only_an_exact_signed_value_is_accepted() {
         let secrets = secrets(&["k"]);
         let good = secrets.sign("x");
         let bare = good.strip_prefix("s:").unwrap();
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bit_of_the_signature_may_differ() {
+    fn a_signature_with_any_flipped_bit_is_rejected() {
         let secrets = secrets(&["k"]);
         let good = secrets.sign("x");
         for at in 4..good.len() {
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn needs_a_secret() {
+    fn a_missing_or_empty_secret_is_an_error() {
         assert_eq!(Secrets::new([""; 0]).unwrap_err(), ConfigError::NoSecret);
         assert_eq!(Secrets::new(["a", ""]).unwrap_err(), ConfigError::EmptySecret);
     }

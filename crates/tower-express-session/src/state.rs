@@ -1,11 +1,11 @@
-//! The state of a session within a request, without any effect.
+//! The state of a session within a request, without side effects.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cookie::{Cookie, Slot};
+use crate::cookie::{Cookie, JsValue};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::merge::merge;
@@ -24,30 +24,32 @@ pub(crate) struct State {
     /// The attributes and the id as this request loaded or created them.
     original: Arc<Attributes>,
     original_id: SessionId,
-    /// The attributes as last stored; `None` while that does not count as saved.
+    /// The attributes as last stored; `None` while the session does not count as saved.
     saved: Option<Arc<Attributes>>,
     /// The stored session under the id, as last seen; `None` if there is none.
     pub(crate) base: Option<Base>,
-    /// The session as a login of this request began it; its predecessor has ended in the store.
+    /// The session as it was directly after a login in this request, which ended the previous
+    /// session in the store.
     begun: Option<Box<Record>>,
-    /// The cookie that the browser has, if it has one of this session.
+    /// The cookie that the browser has for this session, if any.
     browser_cookie: Option<Box<Cookie>>,
-    /// The response has started: a change would not be stored any more.
+    /// Whether the response has started, so that changes can no longer be stored.
     is_answered: bool,
-    /// It replaces a session that could not be read, and must not be stored.
+    /// Whether it replaces a session that could not be read, and so must not be stored.
     pub(crate) is_stand_in: bool,
-    /// The number that it was, or will be, created with.
+    /// The epoch that it was, or will be, created with.
     pub(crate) epoch: Option<u64>,
-    /// What was left of its time in the store when it was read or written.
+    /// The rest of its time to live when it was read or written.
     time_left: Duration,
     /// When it was read or written, in milliseconds since 1970; `None` if the store does not have it.
     seen_ms: Option<f64>,
-    /// express-session wraps `save` of the sessions that its middleware created or loaded, to record
-    /// what was saved. Sessions after `regenerate` are not wrapped, and always saved at the end.
+    /// Whether saves are recorded. express-session wraps `save` of the sessions that its middleware
+    /// created or loaded, to record what was saved. Sessions after `regenerate` are not wrapped,
+    /// and are always saved at the end.
     notes_saves: bool,
 }
 
-/// What the store holds.
+/// The stored session, as last seen.
 #[derive(Clone)]
 pub(crate) struct Base {
     pub(crate) value: Bytes,
@@ -62,23 +64,23 @@ pub(crate) struct Written {
 
 /// The starting point of a save.
 pub(crate) enum Basis {
-    /// This is stored.
+    /// The session is stored.
     Stored(Box<Base>),
-    /// Nothing is stored; the session is to be created with this epoch.
+    /// The session is not stored yet, and will be created with this epoch.
     New { epoch: Option<u64> },
 }
 
-/// How a session without a record lost it.
+/// Why a session has no record any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It was not destroyed in the store: `unset`.
+    /// It was unset, without being destroyed in the store.
     Unset,
     Destroyed,
-    /// A write found that it had ended elsewhere.
+    /// A write found that it had been ended elsewhere.
     Gone,
 }
 
-/// How a session stands when its request ends.
+/// The state of a session at the end of its request.
 #[derive(Debug)]
 pub(crate) enum Finished {
     Alive {
@@ -95,8 +97,8 @@ pub(crate) enum Finished {
 }
 
 impl Finished {
-    /// Returns whether the stored session must be destroyed: `shouldDestroy` of express-session, which
-    /// also asks for it again after an explicit `destroy`.
+    /// Returns whether the stored session must be destroyed: `shouldDestroy` of express-session,
+    /// which is also true after an explicit `destroy`.
     pub(crate) fn destroys(&self, options: &Options) -> bool {
         let Self::Ended { ending, .. } = self else { return false };
         options.unset == Unset::Destroy && (options.strict || *ending == Ending::Unset)
@@ -146,7 +148,7 @@ impl State {
         Self { saved, base, browser_cookie, time_left, seen_ms, epoch, ..Self::new(id, record) }
     }
 
-    /// Takes over the stored session, and drops the changes of this request.
+    /// Replaces the session by the stored one, and discards the changes of this request.
     pub(crate) fn reload(&mut self, stored: Stored, record: Record, now_ms: f64) {
         let Stored { value, time_left, epoch } = stored;
         self.base = Some(Base { value, record: record.clone() });
@@ -178,7 +180,7 @@ impl State {
     ) {
         self.id = id;
         self.notes_saves = true;
-        self.note_saved(before, record, Some(written), now_ms);
+        self.record_save(before, record, Some(written), now_ms);
     }
 
     /// Continues under another id, as a session that is not stored yet.
@@ -186,8 +188,8 @@ impl State {
         self.id = id;
     }
 
-    /// Drops the changes that are not stored. A session that a login of this request began stays as the
-    /// login began it, because the one that the browser came with has ended.
+    /// Discards the changes that are not stored. After a login in this request, the session is
+    /// reset to its state directly after the login, because the previous session has ended.
     pub(crate) fn drop_changes(&mut self) {
         let Some(record) = &mut self.record else { return };
         match (&self.base, &self.begun) {
@@ -205,8 +207,8 @@ impl State {
         self.id != self.original_id && self.record.is_some()
     }
 
-    /// Returns when the store ends the session if nothing uses it, as of the last read or write; in
-    /// milliseconds since 1970.
+    /// Returns when the session expires in the store if it is not used again, as of the last read
+    /// or write; in milliseconds since 1970.
     pub(crate) fn expires_ms(&self) -> Option<f64> {
         Some(self.seen_ms? + self.time_left.as_secs_f64() * 1000.0)
     }
@@ -228,7 +230,7 @@ impl State {
         self.record.as_ref().ok_or_else(|| ErrorKind::NoSession.into())
     }
 
-    /// Returns whether the session has an attribute of this name.
+    /// Returns whether the session has an attribute with this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.record.as_ref().is_some_and(|record| record.attributes.get(name.as_bytes()).is_some())
     }
@@ -245,12 +247,12 @@ impl State {
         self.record.as_mut().ok_or_else(|| ErrorKind::NoSession.into())
     }
 
-    /// Checks that changes are still stored at the end of the request.
+    /// Checks that the response has not started, so that changes can still be stored.
     pub(crate) fn check_open(&self) -> Result<(), Error> {
         if self.is_answered { Err(ErrorKind::Answered.into()) } else { Ok(()) }
     }
 
-    /// Refuses changes from now on, because nothing would store them.
+    /// Makes all later changes fail, because they can no longer be stored.
     pub(crate) fn close(&mut self) {
         self.is_answered = true;
     }
@@ -265,13 +267,13 @@ impl State {
         self.browser_cookie.as_deref()
     }
 
-    /// Returns the same cookie, if the browser would keep it beside the cookie of the session as it is
-    /// now: browsers distinguish cookies of one name by domain, path and partition.
+    /// Returns the same cookie if the session's current cookie would not replace it in the browser.
+    /// Browsers distinguish cookies with the same name by domain, path and partition.
     pub(crate) fn left_behind(&self) -> Option<&Cookie> {
         let (old, new) = (self.browser_cookie()?, &self.record.as_ref()?.cookie);
         let place = |cookie: &Cookie| {
-            let text = |slot: &Slot| match slot {
-                Slot::Text(text) => text.clone(),
+            let text = |slot: &JsValue| match slot {
+                JsValue::Text(text) => text.clone(),
                 _ => String::new(),
             };
             let domain = text(&cookie.domain).trim_start_matches('.').to_ascii_lowercase();
@@ -285,9 +287,9 @@ impl State {
         self.ending = ending;
     }
 
-    /// Records that the state `before` a save was stored as `written`, perhaps merged into `record`.
-    /// Changes that the handler made during the save are kept as changes since then.
-    pub(crate) fn note_saved(
+    /// Records that the state `before` a save was stored as `written`, possibly merged into
+    /// `record`. Changes that the handler made during the save are kept as unsaved changes.
+    pub(crate) fn record_save(
         &mut self,
         before: &Record,
         record: Record,
@@ -311,8 +313,8 @@ impl State {
         self.id != self.original_id || now != self.original.raw(name.as_bytes())
     }
 
-    /// Returns the state of the session at the end of the request. The lifetime of its cookie starts
-    /// again.
+    /// Returns the state of the session at the end of the request. The lifetime of its cookie
+    /// restarts.
     pub(crate) fn finish(
         &mut self,
         request: &RequestFacts,
@@ -343,8 +345,8 @@ impl State {
         let facts = Facts {
             named_by_cookie: named.is_some(),
             modified: !same_id || !attributes.same_as(&self.original),
-            // A save of a regenerated session does not count, as in Express; a renewed one is stored
-            // already.
+            // As in Express, a save of a regenerated session does not count. A renewed session is
+            // stored already.
             saved: (same_id || self.notes_saves)
                 && self.saved.as_ref().is_some_and(|saved| attributes.same_as(saved)),
             ever_saved: self.saved.is_some(),

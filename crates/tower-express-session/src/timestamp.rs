@@ -8,7 +8,7 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcDateTime};
 /// The last millisecond that a JavaScript `Date` can represent, before or after 1970.
 const LIMIT_MS: f64 = 8.64e15;
 
-/// `Date.now()`. The one place in this crate that reads the clock.
+/// Returns `Date.now()`. Only this function of the crate reads the clock.
 pub(crate) fn now_ms() -> f64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_millis() as f64,
@@ -16,13 +16,14 @@ pub(crate) fn now_ms() -> f64 {
     }
 }
 
-/// The value of `new Date(ms)`: whole milliseconds, or NaN beyond the limit.
+/// Returns the value of `new Date(ms)`: whole milliseconds, or NaN beyond the limit.
 pub(crate) fn clip(ms: f64) -> f64 {
     if ms.abs() <= LIMIT_MS { ms.trunc() + 0.0 } else { f64::NAN }
 }
 
-/// `Date.parse(text)` for the forms that programs write: ISO 8601, with a time zone or in UTC, a
-/// bare date, and the form of HTTP and e-mail. `None` is JavaScript's NaN.
+/// Returns `Date.parse(text)` for the formats that programs write: ISO 8601 with a time zone or in
+/// UTC, a date without a time, and the format of HTTP and e-mail. `None` corresponds to
+/// JavaScript's NaN.
 pub(crate) fn parse(text: &str) -> Option<f64> {
     let iso = &Iso8601::DEFAULT;
     let moment = OffsetDateTime::parse(text, &Rfc3339)
@@ -30,14 +31,14 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
         .or_else(|_| OffsetDateTime::parse(text, iso))
         .or_else(|_| PrimitiveDateTime::parse(text, iso).map(PrimitiveDateTime::assume_utc))
         .or_else(|error| match text.contains('T') {
-            // The parser of dates would ignore the time.
+            // The parser for dates would ignore the time.
             true => Err(error),
             false => Date::parse(text, &Iso8601::DATE).map(|date| date.midnight().assume_utc()),
         });
     Some((moment.ok()?.unix_timestamp_nanos() / 1_000_000) as f64)
 }
 
-/// `toISOString()`; `None` for an invalid date.
+/// Returns `toISOString()`; `None` for an invalid date.
 pub(crate) fn to_iso(ms: f64) -> Option<String> {
     let t = utc(ms)?;
     let year = match t.year() {
@@ -49,7 +50,7 @@ pub(crate) fn to_iso(ms: f64) -> Option<String> {
     Some(format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z"))
 }
 
-/// `toUTCString()`, the form of `Expires`; milliseconds are cut off.
+/// Returns `toUTCString()`, the format of `Expires`, without milliseconds.
 pub(crate) fn to_utc(ms: f64) -> Option<String> {
     let t = utc(ms)?;
     let weekday = &t.weekday().to_string()[..3];
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_read_and_print_as_in_node() {
+    fn dates_are_parsed_and_formatted_as_in_node() {
         let ms = 1_794_000_123_456.0;
         assert_eq!(to_iso(ms).unwrap(), "2026-11-06T21:22:03.456Z");
         assert_eq!(to_utc(ms).unwrap(), "Fri, 06 Nov 2026 21:22:03 GMT");
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn far_dates_have_six_digit_years_and_farther_ones_are_invalid() {
+    fn far_dates_have_six_digit_years_and_dates_beyond_the_limit_are_invalid() {
         assert_eq!(to_iso(8.64e15).unwrap(), "+275760-09-13T00:00:00.000Z");
         assert_eq!(to_iso(-8.64e15).unwrap(), "-271821-04-20T00:00:00.000Z");
         assert_eq!(to_utc(8.64e15).unwrap(), "Sat, 13 Sep 275760 00:00:00 GMT");

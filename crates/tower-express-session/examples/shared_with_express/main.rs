@@ -1,15 +1,17 @@
-//! How does a Rust service join an Express deployment? It shares the logins, in one command:
+//! How does a Rust service join an Express deployment? Both share their logins. To see it in one
+//! command:
 //!
 //! ```console
 //! $ cargo run -p tower-express-session --example shared_with_express
 //! ```
 //!
-//! It starts a `redis-server`, the Express service in `service.js` and a Rust service, visits both
-//! as one browser would, and prints the result of each step. It exits with 0 if everything went as
-//! it should, otherwise with 1, and ends the servers that it started. It needs `redis-server`, `node` and `npm`; the
-//! npm packages of `express/` are installed if they are missing.
+//! It starts a `redis-server`, the Express service in `service.js` and a Rust service, sends
+//! requests to both like one browser, and prints the result of each step. It exits with 0 if every
+//! step had the expected result, otherwise with 1, and stops the servers that it started. It needs
+//! `redis-server`, `node` and `npm`; the npm packages of `express/` are installed if they are
+//! missing.
 
-#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![expect(clippy::print_stdout, reason = "prints the result of each step")]
 
 mod walk;
 
@@ -26,19 +28,20 @@ const SECRET: &str = "keyboard cat";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let missing = ["redis-server", "node", "npm"].into_iter().find(|program| !is_there(program));
+    let missing =
+        ["redis-server", "node", "npm"].into_iter().find(|program| !is_installed(program));
     if let Some(program) = missing {
         eprintln!("{program} is not installed; this example needs redis-server and Node 20");
         return ExitCode::FAILURE;
     }
-    // A task of its own, so that a panic in it ends in an exit code like any other failure.
+    // Runs in a separate task, so that a panic also results in an exit code.
     match tokio::spawn(run()).await {
         Ok(Ok(true)) => {
-            println!("\nall as promised");
+            println!("\nall steps as expected");
             ExitCode::SUCCESS
         }
         Ok(Ok(false)) => {
-            println!("\nnot as promised");
+            println!("\nsome steps were not as expected");
             ExitCode::FAILURE
         }
         Ok(Err(error)) => {
@@ -49,7 +52,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Starts the servers, and ends them when it returns. Returns whether all went well.
+/// Starts the servers, and stops them when it returns. Returns whether every step had the expected
+/// result.
 async fn run() -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     let redis = RedisServer::start();
     println!("Redis    {}", redis.url());
@@ -108,7 +112,7 @@ async fn add_to_cart(session: Session, Path(item): Path<String>) -> Result<Strin
     Ok(session.update("cart", add).await?.join(", "))
 }
 
-fn is_there(program: &str) -> bool {
+fn is_installed(program: &str) -> bool {
     let version = Command::new(program).arg("--version").stdout(Stdio::null()).status();
     version.is_ok()
 }

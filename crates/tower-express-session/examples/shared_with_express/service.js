@@ -1,8 +1,8 @@
 'use strict'
 
-// An Express service as it stands in many a deployment: express-session, connect-redis, Redis.
-// The Rust service beside it has the same secret, cookie name and prefix, and nothing else in
-// common with it.
+// A typical Express service with express-session, connect-redis and Redis.
+// The Rust service of this example shares only the secret, the cookie name and the prefix with
+// it.
 
 const express = require('express')
 const session = require('express-session')
@@ -41,11 +41,11 @@ app.post('/cart/:item', (req, res) => {
   res.send(req.session.cart.join(', '))
 })
 
-// A request that is slow: it has its session, and ends when /finish is asked for.
+// A slow request: it has loaded its session, and finishes when /finish is requested.
 let finish
 app.post('/slow', (req, res) => {
   req.session.slow = true
-  console.log('slow request under way')
+  console.log('slow request in progress')
   finish = () => res.send('done')
 })
 app.post('/finish', (req, res) => {

@@ -1,7 +1,8 @@
-//! The `Cookie` header of a request, against npm's cookie 0.7 told again; and `Set-Cookie` back.
+//! Compares the parsing of `Cookie` headers with a reimplementation of npm's cookie 0.7, and checks
+//! `Set-Cookie` lines.
 //!
-//! Input: the cookie's name, the header, and the stored cookie's JSON, a line each. The header
-//! stands in for the value to send, too.
+//! Input: the cookie's name, the header, and the stored cookie's JSON, on one line each. The header
+//! is also used as the value to send.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +14,7 @@ fuzz_target!(|input: &[u8]| {
     let header = lines.next().unwrap_or_default();
     let cookie = String::from_utf8_lossy(lines.next().unwrap_or_default());
 
-    // Express reads an empty name as `connect.sid`.
+    // Express replaces an empty name by `connect.sid`.
     let read = cookie_values(header, &name);
     if !name.is_empty() && name.is_ascii() {
         assert_eq!(read.first(), npm_cookie(header, &name).as_ref());
@@ -24,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What npm's `parse(header)[name]` gives, the header being Latin-1.
+/// Returns `parse(header)[name]` of npm's cookie. The header is Latin-1.
 fn npm_cookie(header: &[u8], name: &str) -> Option<String> {
     let find = |wanted: u8, from: usize| {
         (from..header.len()).find(|at| header[*at] == wanted).unwrap_or(header.len())
@@ -56,7 +57,7 @@ fn latin1(text: &[u8]) -> String {
     text.iter().copied().map(char::from).collect()
 }
 
-/// ECMA-262's `Decode`, escape by escape; `None` where it throws.
+/// Implements `Decode` of ECMA-262, escape by escape; `None` if it would throw.
 fn decode_uri_component(text: &[u8]) -> Option<String> {
     let escape = |at: usize| match text.get(at..at + 3)? {
         [b'%', high, low] => {
@@ -86,7 +87,7 @@ fn decode_uri_component(text: &[u8]) -> Option<String> {
     Some(out)
 }
 
-/// A browser that gets this line sends the value back, and sees each attribute in its place.
+/// Checks that a browser would send the value back, and that the attributes are in order.
 fn check_line(line: &[u8], name: &str, value: &str) {
     assert!(line.iter().all(|byte| matches!(byte, b' '..=b'~')), "not printable");
     let text = std::str::from_utf8(line).unwrap();

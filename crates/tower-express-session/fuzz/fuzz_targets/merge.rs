@@ -1,8 +1,8 @@
-//! Three versions of a session into one, against the rule told in three lines.
+//! Compares the merge of three versions of a session with the rule, written in three lines.
 //!
-//! Input: lines of three characters, say `1a5`: record 1 has the member `a` with the value `5`, both
-//! looked up in the tables below. Record 0 is the base, 1 is mine, 2 is theirs. Every byte means
-//! something; the fourth, a line's end, is left out.
+//! Input: lines of three characters, for example `1a5`: record 1 has the member `a` with the value
+//! `5`; the two characters are looked up in the tables below. Record 0 is the base, 1 is mine, 2 is
+//! theirs. Every byte has a meaning; the fourth byte of a line, its end, is ignored.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use libfuzzer_sys::fuzz_target;
 use tower_express_session::fuzzing::{attributes, merged};
 
-/// Members as they stand in a document. The last two are no attributes to Node.
+/// Member names as they are written in a document. The last two are not attributes for Node.
 const NAMES: [&str; 12] =
     ["a", "b", "c", "A", "", "10", "2", "01", "4294967295", r"\ud800", "toString", "cookie"];
 const VALUES: [&str; 6] = ["0", "1", "1.0", r#""""#, "{\"cookie\":0}", "null"];
@@ -37,7 +37,8 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(merged.into_iter().collect::<BTreeMap<_, _>>(), expected);
 
-    // What stays of theirs keeps its order, and names like array indices come first, ascending.
+    // The remaining members of theirs keep their order, and names like array indices come first, in
+    // ascending order.
     let stays = theirs_in_order.into_iter().map(|(name, _)| name);
     let stays: Vec<_> = stays.filter(|name| expected.contains_key(name)).collect();
     let kept: Vec<_> = names.iter().filter(|name| theirs.contains_key(*name)).cloned().collect();
@@ -46,12 +47,12 @@ fuzz_target!(|input: &[u8]| {
     assert!(places.clone().is_sorted(), "{names:?}");
 });
 
-/// The attributes of a document made of the tables above, name by name.
+/// Returns the attributes of a document that consists of entries of the tables above.
 fn members(document: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
     attributes(document.as_bytes(), false).unwrap().into_iter().collect()
 }
 
-/// What a member is sorted by: array indices by number, all others after them.
+/// Returns the sort key of a member: array indices by number, all others after them.
 fn index(name: &[u8]) -> u64 {
     match name {
         b"2" => 2,

@@ -1,4 +1,4 @@
-//! Any bytes as a stored session, in both readings.
+//! Parses any bytes as a stored session, in both reading modes.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tower_express_session::fuzzing::{answer, attributes, normalise, object, rewrite};
 
-/// The own properties and methods of an Express session and of `Object.prototype`: what
-/// `prop in this` is true for. `cookie` is no attribute.
+/// The own properties and methods of an Express session and of `Object.prototype`, for which `prop
+/// in this` is true. `cookie` is not an attribute.
 const NOT_ATTRIBUTES: &str = "cookie id req touch resetMaxAge save reload destroy regenerate \
     constructor toString valueOf hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString \
     __proto__ __defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__";
@@ -26,19 +26,22 @@ fuzz_target!(|stored: &[u8]| {
     answer(stored);
 });
 
-/// `normalise` gives JSON of the same meaning, and nothing is left for a second time.
+/// Checks that `normalise` returns JSON with the same meaning, and that a second call changes
+/// nothing.
 fn check_normalised(text: &str) {
     let Some(once) = normalise(text) else { return };
     assert_is_json(once.as_bytes());
     assert_eq!(normalise(&once).as_ref(), Some(&once));
-    // serde_json reads neither lone surrogates nor infinities nor deep values: nothing to compare.
+    // serde_json reads neither lone surrogates nor infinities nor deep values, so there is nothing
+    // to compare.
     if let Ok(before) = serde_json::from_str::<Value>(text) {
         let after: Value = serde_json::from_str(&once).unwrap();
         assert!(means_the_same(&before, &after), "{once}");
     }
 }
 
-/// An untouched record is written as JSON that reads as the same record, and is written the same.
+/// Checks that an unchanged record is written as JSON that parses to the same record and is written
+/// identically again.
 fn check_rewritten(stored: &[u8], as_node: bool) {
     let Some(written) = rewrite(stored, as_node) else { return };
     assert_is_json(&written);
@@ -48,10 +51,11 @@ fn check_rewritten(stored: &[u8], as_node: bool) {
     assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&written));
 }
 
-/// Attributes are the document's members, each as it stands there, the last of one name.
+/// Checks that the attributes are the members of the document, byte for byte; the last one counts
+/// if a name is repeated.
 fn check_against_serde(stored: &[u8]) {
     let Some(read) = attributes(stored, false) else { return };
-    // Names with lone surrogates stop serde_json.
+    // serde_json rejects names with lone surrogates.
     let Ok(mut members) = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(stored) else {
         return;
     };
@@ -63,7 +67,7 @@ fn check_against_serde(stored: &[u8]) {
     }
 }
 
-/// The two readings differ in how values are written and in nothing else.
+/// Checks that the two reading modes differ only in how values are written.
 fn check_against_node(stored: &[u8]) {
     let verbatim = attributes(stored, false);
     let normalised = verbatim.map(|attributes| {

@@ -1,14 +1,13 @@
-//! Signed values: whatever `unsign` accepts is exactly what one of the secrets signs, and nothing
-//! that one of them signed is refused.
+//! Checks signed values: `unsign` accepts exactly the values that one of the secrets signs.
 //!
-//! Input: any value; `%0` to `%2` stand for the signature of the text before the last dot by that
-//! secret, so that the fuzzer comes past the signature.
+//! Input: any value. `%0` to `%2` are replaced by the signature of the text before the last dot
+//! with that secret, so that the fuzzer can produce valid signatures.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use tower_express_session::Secrets;
 
-/// The last one is known to none of the two that verify.
+/// The last one is not among the secrets that verify.
 const SECRETS: [&str; 3] = ["keyboard cat", "the one before", "somebody else's"];
 
 fuzz_target!(|input: &str| {
@@ -19,7 +18,7 @@ fuzz_target!(|input: &str| {
         value = value.replace(mark, signature(&signed));
     }
     check(&value);
-    // As an id, any text can be signed and comes back, except the empty one.
+    // Any text except the empty one can be signed as an id and is returned by `unsign`.
     for secret in SECRETS {
         check(&sign(secret, input));
     }

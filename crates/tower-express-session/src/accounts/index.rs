@@ -16,16 +16,16 @@ use crate::record::{Reading, Record};
 use crate::store::{AccountStore, Freshness, IndexedSession, Stored};
 use crate::timestamp::now_ms;
 
-/// The maximum length of the User-Agent header that is kept.
+/// The maximum number of characters of the User-Agent header that are kept.
 const MAX_DEVICE_CHARS: usize = 256;
 
-/// The maximum number of sessions that are ended at the same time: each may have to wait for a lease.
+/// The maximum number of sessions that are ended concurrently. Each may have to wait for a lease.
 const ENDED_AT_ONCE: usize = 64;
 
-/// How much longer than its session an index entry stays.
+/// How much longer than its session an index entry is kept.
 const KEPT_BEYOND: Duration = Duration::from_secs(3600);
 
-/// The index and the store of the sessions in it.
+/// The index of each account's sessions, with the store of both.
 #[derive(Clone)]
 pub(super) struct AccountIndex {
     pub(super) store: Arc<dyn AccountStore>,
@@ -35,44 +35,46 @@ pub(super) struct AccountIndex {
 }
 
 impl AccountIndex {
-    /// Indexes that a session is in use. Nothing depends on it, so a failure is only logged.
-    pub(super) async fn index_use(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+    /// Updates the index entry of a session that is in use. Nothing depends on it, so a failure is
+    /// only logged.
+    pub(super) async fn index_use(&self, account: &str, seen: SessionUse<'_>, ttl: Duration) {
         let keep = ttl.saturating_add(KEPT_BEYOND);
         if let Err(error) = self.store.index(account, &seen.session(), keep).await {
             error.log("cannot index a session under its account");
         }
     }
 
-    /// Indexes a login, and makes room for it.
-    pub(super) async fn index_login(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+    /// Indexes a login, and enforces the maximum number of sessions.
+    pub(super) async fn index_login(&self, account: &str, seen: SessionUse<'_>, ttl: Duration) {
         let limited = async {
             let mut session = seen.session();
             if self.options.max_sessions < usize::MAX {
-                // The clock of another process may be ahead. This login must still count as the latest.
-                let noted = self.store.indexed(account).await?;
-                let newest = noted.iter().map(|session| session.created_ms).max();
+                // The clock of another process may be ahead. This login must still be the newest
+                // entry.
+                let indexed = self.store.indexed(account).await?;
+                let newest = indexed.iter().map(|session| session.created_ms).max();
                 session.created_ms = session.created_ms.max(newest.map_or(0, |newest| newest + 1));
             }
             self.store.index(account, &session, ttl.saturating_add(KEPT_BEYOND)).await?;
-            self.make_room(account).await
+            self.enforce_maximum(account).await
         };
         if let Err(error) = limited.await {
             error.log("cannot index a login under its account");
         }
     }
 
-    /// Ends the account's oldest sessions beyond the maximum. Logins at the same time end the same
-    /// sessions, perhaps one of their own, so the maximum is kept.
-    async fn make_room(&self, account: &str) -> Result<(), Error> {
+    /// Ends the account's oldest sessions beyond the maximum. Concurrent logins end the same
+    /// sessions, possibly one that was just created, so the maximum is never exceeded.
+    async fn enforce_maximum(&self, account: &str) -> Result<(), Error> {
         if self.options.max_sessions < usize::MAX {
             let alive = self.alive(account).await?.into_iter();
             let surplus = alive.map(|session| session.id).skip(self.options.max_sessions).collect();
             self.end_all(account, surplus, None).await?;
         }
-        let mut noted = self.store.indexed(account).await?;
-        if noted.len() > MAX_INDEXED {
-            noted.sort_by_key(|session| std::cmp::Reverse(session.created_ms));
-            let oldest: Vec<_> = noted.drain(MAX_INDEXED..).map(|session| session.id).collect();
+        let mut indexed = self.store.indexed(account).await?;
+        if indexed.len() > MAX_INDEXED {
+            indexed.sort_by_key(|session| std::cmp::Reverse(session.created_ms));
+            let oldest: Vec<_> = indexed.drain(MAX_INDEXED..).map(|session| session.id).collect();
             self.store.unindex(account, &oldest).await?;
         }
         Ok(())
@@ -95,22 +97,23 @@ impl AccountIndex {
         };
         self.store.each(&mut visit).await?;
         self.index_found(account, &found).await?;
-        // A session that was found may have ended: an Express service may have written it back.
+        // The scan also finds sessions that have ended and that an Express service has written
+        // back. Loading them shows that they have ended.
         self.alive(account).await
     }
 
-    /// Indexes those of an account's sessions that are not in the index yet. The entries of the others
-    /// have more details.
+    /// Indexes the sessions of an account that are not in the index yet. Existing entries stay,
+    /// because they have more details.
     async fn index_found(&self, account: &str, found: &HashSet<SessionId>) -> Result<(), Error> {
-        let noted = self.store.indexed(account).await?;
-        for id in found.iter().filter(|id| !noted.iter().any(|noted| noted.id == **id)) {
+        let indexed = self.store.indexed(account).await?;
+        for id in found.iter().filter(|id| !indexed.iter().any(|indexed| indexed.id == **id)) {
             self.store.index(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
         }
         Ok(())
     }
 
-    /// Returns the indexed sessions that are alive and still the account's, the newest first, and removes
-    /// the others from the index.
+    /// Returns the indexed sessions that are alive and still belong to the account, the newest
+    /// first, and removes the others from the index.
     pub(super) async fn alive(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         let mut loading = JoinSet::new();
         for session in self.store.indexed(account).await? {
@@ -144,7 +147,7 @@ impl AccountIndex {
         ids: Vec<SessionId>,
         epoch: Option<u64>,
     ) -> Result<usize, Error> {
-        let mut over = Vec::new();
+        let mut ended_ids = Vec::new();
         for some in ids.chunks(ENDED_AT_ONCE) {
             let mut ending = JoinSet::new();
             for id in some {
@@ -155,13 +158,13 @@ impl AccountIndex {
                 });
             }
             while let Some(ended) = ending.join_next().await {
-                over.extend(ended.map_err(|cause| Error::new(ErrorKind::Store, cause))??);
+                ended_ids.extend(ended.map_err(|cause| Error::new(ErrorKind::Store, cause))??);
             }
         }
-        if !over.is_empty() {
-            self.store.unindex(account, &over).await?;
+        if !ended_ids.is_empty() {
+            self.store.unindex(account, &ended_ids).await?;
         }
-        Ok(over.len())
+        Ok(ended_ids.len())
     }
 
     /// Indexes all stored sessions that have an account, and returns them by account.
@@ -183,7 +186,8 @@ impl AccountIndex {
         self.options.account_of(&read(value)?.attributes)
     }
 
-    /// Ends a session unless it was created in this epoch or a later one. Returns whether it did.
+    /// Ends a session unless it was created in this epoch or a later one. Returns whether the
+    /// session was ended.
     async fn end_one(&self, id: &SessionId, epoch: Option<u64>) -> Result<bool, Error> {
         let stored = self.store.load(id, Freshness::Latest).await?;
         let created_in = stored.as_ref().and_then(|stored| stored.epoch);
@@ -203,7 +207,7 @@ impl AccountIndex {
     }
 }
 
-/// Reads a stored value. One that cannot be read belongs to no account.
+/// Parses a stored value. A value that cannot be parsed belongs to no account.
 fn read(value: &Bytes) -> Option<Record> {
     Record::parse(value, Reading::Verbatim, 0.0).ok().flatten()
 }
@@ -216,13 +220,13 @@ impl fmt::Debug for AccountIndex {
 
 /// A session that is in use now.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct SessionUse<'a> {
     pub(crate) id: &'a SessionId,
     pub(crate) user_agent: Option<&'a str>,
     pub(crate) address: Option<IpAddr>,
 }
 
-impl Seen<'_> {
+impl SessionUse<'_> {
     fn session(self) -> IndexedSession {
         let agent = self.user_agent.unwrap_or_default();
         IndexedSession {

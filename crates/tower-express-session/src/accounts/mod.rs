@@ -1,10 +1,9 @@
-//! The sessions of each account: an index beside the sessions, and the handle that lists and revokes
-//! them.
+//! The sessions of each account: their index, and the handle that lists and revokes them.
 
 mod index;
 mod options;
 mod sessions;
 
-pub(crate) use index::Seen;
+pub(crate) use index::SessionUse;
 pub use options::AccountOptions;
 pub use sessions::{AccountSession, AccountSessions};

@@ -10,10 +10,11 @@ use crate::record::Attributes;
 /// The maximum number of sessions that are indexed for one account; the oldest are removed first.
 pub(super) const MAX_INDEXED: usize = 100;
 
-/// An account with a longer name is not indexed: the name is a key of the index.
+/// The maximum length of an account's name, which is a key of the index. An account with a longer
+/// name is not indexed.
 const MAX_ACCOUNT_BYTES: usize = 512;
 
-/// How a layer finds the account of a session; for
+/// The settings with which a layer finds the account of a session; for
 /// [`account_sessions`](crate::SessionLayerBuilder::account_sessions).
 ///
 /// ```
@@ -50,8 +51,9 @@ impl AccountOptions {
     }
 
     /// Sets a function that returns the account's name from the attribute's JSON, or `None` for no
-    /// account: for example one name for two spellings of an e-mail address. The methods of
-    /// [`AccountSessions`](crate::AccountSessions) take names as it returns them.
+    /// account. It may, for example, return one name for two spellings of an e-mail address. The
+    /// methods of [`AccountSessions`](crate::AccountSessions) expect names in the form that it
+    /// returns.
     ///
     /// ```
     /// # use tower_express_session::accounts::AccountOptions;
@@ -70,8 +72,9 @@ impl AccountOptions {
         self
     }
 
-    /// Sets the maximum number of sessions that one account may have at the same time, from 1 to 100. A
-    /// login beyond it ends the oldest. Default: unlimited; the newest hundred are indexed.
+    /// Sets the maximum number of sessions that one account may have at the same time, from 1 to
+    /// 100. A login beyond the maximum ends the oldest session. Default: unlimited; the newest 100
+    /// are indexed.
     #[must_use]
     pub fn max_sessions(mut self, max: usize) -> Self {
         self.max_sessions = max;

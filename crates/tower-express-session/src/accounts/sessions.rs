@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::index::{AccountIndex, Seen};
+use super::index::{AccountIndex, SessionUse};
 use super::options::AccountOptions;
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
@@ -12,7 +12,7 @@ use crate::options::DEFAULT_TTL;
 use crate::record::Attributes;
 use crate::store::{AccountStore, IndexedSession};
 
-/// The sessions of each account: lists and revokes them.
+/// Lists and revokes the sessions of each account.
 ///
 /// Build the layer with [`account_sessions`](crate::SessionLayerBuilder::account_sessions) and take this
 /// as an argument of a handler, or from the [layer](crate::SessionLayer::account_sessions):
@@ -45,12 +45,13 @@ use crate::store::{AccountStore, IndexedSession};
 #[derive(Clone, Debug)]
 pub struct AccountSessions(AccountIndex);
 
-/// A session of an account, for its owner to see. It holds nothing that opens the session.
+/// A session of an account, as its owner may see it. It contains nothing that gives access to the
+/// session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountSession {
-    /// The session's public name. The id cannot be computed from it. That of the request's own session
-    /// is [`SessionId::handle`].
+    /// The session's public name. The id cannot be computed from it. [`SessionId::handle`] returns
+    /// that of the request's own session.
     pub handle: String,
     /// When it was created or found, in milliseconds since 1970.
     pub created_ms: u64,
@@ -80,16 +81,16 @@ impl AccountSessions {
         Self(AccountIndex { store, options: options.into(), lifetime: DEFAULT_TTL })
     }
 
-    /// Sets the layer's [`ttl`](crate::SessionLayerBuilder::ttl), which decides how long the ids of
-    /// revoked sessions stay unusable. Only for [`new`](Self::new); default: 24 hours.
+    /// Sets the layer's [`ttl`](crate::SessionLayerBuilder::ttl), from which the lifetime of
+    /// tombstones is computed. Only for [`new`](Self::new). Default: 24 hours.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.0.lifetime = lifetime;
         self
     }
 
-    /// Returns the account's sessions in the index that are alive, the newest first. Other entries are
-    /// removed from the index.
+    /// Returns the account's indexed sessions that are alive, the newest first. Entries of sessions
+    /// that have ended are removed from the index.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl AccountSessions {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped leaves nothing behind.
+    /// Dropping the call is safe at any time.
     pub async fn list(&self, account: &str) -> Result<Vec<AccountSession>, Error> {
         Ok(public(self.0.alive(account).await?))
     }
@@ -111,7 +112,7 @@ impl AccountSessions {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have indexed some.
+    /// A call that is dropped may have indexed some sessions.
     ///
     /// ```
     /// # use tower_express_session::{AccountSessions, Error};
@@ -124,7 +125,8 @@ impl AccountSessions {
         Ok(public(self.0.found(account).await?))
     }
 
-    /// Revokes one of the account's sessions. Returns whether it has one of this handle.
+    /// Revokes one of the account's sessions. Returns whether the account has a session with this
+    /// handle.
     ///
     /// # Errors
     ///
@@ -132,7 +134,7 @@ impl AccountSessions {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may or may not have revoked it.
+    /// A call that is dropped may or may not have revoked the session.
     ///
     /// ```
     /// # use tower_express_session::{AccountSessions, Error, Session};
@@ -150,22 +152,22 @@ impl AccountSessions {
         }
     }
 
-    /// Revokes all of the account's sessions but one, and returns how many.
+    /// Revokes all of the account's sessions except one. Returns the number of revoked sessions.
     ///
     /// # Errors
     ///
-    /// Errors of the store; some sessions may be revoked then.
+    /// Errors of the store. Some sessions may have been revoked already.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have revoked some.
+    /// A call that is dropped may have revoked some sessions.
     pub async fn revoke_others(&self, account: &str, kept: &SessionId) -> Result<usize, Error> {
         let mut ids = ids(self.0.to_end(account).await?);
         ids.retain(|id| id != kept);
         self.0.end_all(account, ids, None).await
     }
 
-    /// Revokes all of the account's sessions, and returns how many.
+    /// Revokes all of the account's sessions. Returns the number of revoked sessions.
     ///
     /// # Errors
     ///
@@ -186,11 +188,13 @@ impl AccountSessions {
         self.0.end_all(account, ids, None).await
     }
 
-    /// Revokes those of the account's sessions that have no [epoch](crate::Session::epoch), such as
-    /// sessions of Express, or a lower one than `epoch`, and returns how many.
+    /// Revokes the account's sessions whose [epoch](crate::Session::epoch) is lower than `epoch`,
+    /// and those that have none, such as sessions of Express. Returns the number of revoked
+    /// sessions.
     ///
-    /// Call it after the account's counter was raised to `epoch`: sessions that were opened since then
-    /// stay. Indexed sessions are revoked before all stored sessions are scanned.
+    /// Call it after the account's counter was raised to `epoch`. Sessions that were opened since
+    /// then are kept. The indexed sessions are revoked first, before all stored sessions are
+    /// scanned.
     ///
     /// # Errors
     ///
@@ -223,11 +227,11 @@ impl AccountSessions {
     ///
     /// # Errors
     ///
-    /// Errors of the store; some sessions may be indexed then.
+    /// Errors of the store. Some sessions may have been indexed already.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have indexed some.
+    /// A call that is dropped may have indexed some sessions.
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionLayer};
@@ -248,7 +252,7 @@ impl AccountSessions {
     }
 
     /// Scans all stored sessions, indexes them, and returns the names of the accounts that have
-    /// sessions, in order. It takes time in proportion to the number of all sessions.
+    /// sessions, in alphabetical order. It takes time in proportion to the number of all sessions.
     ///
     /// # Errors
     ///
@@ -267,7 +271,7 @@ impl AccountSessions {
         self.0.options.check()
     }
 
-    /// Whose session this is.
+    /// Returns the account of a session with these attributes.
     pub(crate) fn account_of(&self, attributes: &Attributes) -> Option<String> {
         self.0.options.account_of(attributes)
     }
@@ -276,11 +280,11 @@ impl AccountSessions {
         self.0.options.attribute()
     }
 
-    pub(crate) async fn index_use(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+    pub(crate) async fn index_use(&self, account: &str, seen: SessionUse<'_>, ttl: Duration) {
         self.0.index_use(account, seen, ttl).await;
     }
 
-    pub(crate) async fn index_login(&self, account: &str, seen: Seen<'_>, ttl: Duration) {
+    pub(crate) async fn index_login(&self, account: &str, seen: SessionUse<'_>, ttl: Duration) {
         self.0.index_login(account, seen, ttl).await;
     }
 }

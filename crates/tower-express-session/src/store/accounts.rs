@@ -10,23 +10,23 @@ use super::Store;
 use crate::error::Error;
 use crate::id::SessionId;
 
-/// A store that keeps an index of each account's sessions, in keys or tables of its own beside the
-/// sessions.
+/// A store that also keeps an index of each account's sessions, in separate keys or tables.
 ///
 /// # Contract
 ///
-/// - The index is a hint and never an authority: a session in it may have ended or changed hands, and an
-///   Express service creates sessions that are not in it.
+/// - The index is only a hint: an indexed session may have ended or belong to another account by
+///   now, and the sessions that an Express service creates are not in it.
 ///   [`AccountSessions`](crate::AccountSessions) verifies and repairs it.
-/// - The entries of an account expire by themselves, all together, and no sooner than the longest time
-///   for which one of them was to be kept.
-/// - Accounts are opaque texts. None, however hostile, reaches another's entries.
+/// - The entries of an account expire on their own, all together, after the longest time for which
+///   one of them was to be kept.
+/// - Accounts are opaque texts. Even a hostile name never gives access to the entries of another
+///   account.
 ///
-/// The suite `store::conformance` (feature `conformance`) verifies all of it.
+/// The suite `store::conformance` (feature `conformance`) verifies this contract.
 #[async_trait]
 pub trait AccountStore: Store {
-    /// Indexes a session of an account, for at least this time. If it is in the index already, its time
-    /// of creation stays.
+    /// Indexes a session of an account, for at least this time. If it is in the index already, its
+    /// time of creation is kept.
     async fn index(
         &self,
         account: &str,
@@ -34,15 +34,15 @@ pub trait AccountStore: Store {
         keep: Duration,
     ) -> Result<(), Error>;
 
-    /// Returns the account's sessions in the index, in no particular order.
+    /// Returns the account's indexed sessions, in no particular order.
     async fn indexed(&self, account: &str) -> Result<Vec<IndexedSession>, Error>;
 
-    /// Removes sessions of an account from the index. It is a success if there were none.
+    /// Removes sessions of an account from the index. It is not an error if they are not in it.
     async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error>;
 
-    /// Calls `visit` with each stored session, whichever program created it. One that is created or
-    /// ended meanwhile may be missed; all others are visited at least once.
-    async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error>;
+    /// Calls `visit` with each stored session, whichever program created it. A session that is
+    /// created or ended during the call may be missed; all others are visited at least once.
+    async fn each(&self, visit: &mut SessionVisitor<'_>) -> Result<(), Error>;
 }
 
 /// A shared store is a store.
@@ -65,13 +65,13 @@ impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
         (**self).unindex(account, ids).await
     }
 
-    async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
+    async fn each(&self, visit: &mut SessionVisitor<'_>) -> Result<(), Error> {
         (**self).each(visit).await
     }
 }
 
-/// The callback of [`AccountStore::each`]: it gets the id and the value of a session.
-pub type Visit<'a> = dyn FnMut(SessionId, Bytes) + Send + 'a;
+/// The callback of [`AccountStore::each`]: it receives the id and the value of a session.
+pub type SessionVisitor<'a> = dyn FnMut(SessionId, Bytes) + Send + 'a;
 
 /// A session in the index of its account.
 #[derive(Clone, Debug, PartialEq, Eq)]

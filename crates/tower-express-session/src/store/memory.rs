@@ -1,4 +1,4 @@
-//! Sessions in the memory of one process, for tests and for trying things out.
+//! Sessions in the memory of one process, for tests and experiments.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    AccountStore, Created, Freshness, IndexedSession, Store, Stored, Updated, Visit,
+    AccountStore, Created, Freshness, IndexedSession, SessionVisitor, Store, Stored, Updated,
     check_absolute_timeout,
 };
 use crate::error::{ConfigError, Error};
@@ -21,8 +21,8 @@ const WRITES_PER_SWEEP: usize = 1024;
 /// The longest time to live: a hundred years. The clock cannot represent every longer time.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Keeps sessions in the memory of this process, for tests and for trying things out. Their number is not
-/// limited; expired ones are removed.
+/// Keeps sessions in the memory of this process, for tests and experiments. Their number is
+/// unlimited; expired sessions are removed.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -30,11 +30,11 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 ///
 /// let store = Arc::new(MemoryStore::new());
 /// let layer = SessionLayer::builder(store.clone(), ["a secret"]).build()?;
-/// assert!(store.is_empty()); // a test looks into it
+/// assert!(store.is_empty()); // a test can inspect the store
 /// # Ok::<(), tower_express_session::ConfigError>(())
 /// ```
 pub struct MemoryStore {
-    // Locked for single steps on the map, never across an await.
+    // Locked for a few instructions, never across an await.
     sessions: Mutex<Sessions>,
     absolute_timeout: Duration,
     clock: Arc<dyn Fn() -> Instant + Send + Sync>,
@@ -42,21 +42,21 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct Sessions {
-    entries: HashMap<SessionId, Entry>,
-    accounts: HashMap<String, Account>,
+    entries: HashMap<SessionId, MemorySession>,
+    accounts: HashMap<String, AccountEntries>,
     writes_since_sweep: usize,
 }
 
-struct Entry {
+struct MemorySession {
     value: Bytes,
     epoch: Option<u64>,
     ends: Instant,
-    /// The absolute timeout.
+    /// The end by the absolute timeout.
     ends_at_last: Instant,
 }
 
 /// The index of one account's sessions.
-struct Account {
+struct AccountEntries {
     indexed: Vec<IndexedSession>,
     ends: Instant,
 }
@@ -88,7 +88,7 @@ impl MemoryStore {
         Self { sessions: Mutex::default(), absolute_timeout: LONGEST, clock }
     }
 
-    /// Ends each session this long after it was created, however much it is used. Default: never. A
+    /// Ends each session this long after its creation, even if it is in use. Default: never. A
     /// login or a renewal creates a new session.
     #[must_use]
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
@@ -109,25 +109,32 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn entry(&self, value: Bytes, epoch: Option<u64>, now: Instant, ttl: Duration) -> Entry {
+    fn entry(
+        &self,
+        value: Bytes,
+        epoch: Option<u64>,
+        now: Instant,
+        ttl: Duration,
+    ) -> MemorySession {
         let ends_at_last = now + self.absolute_timeout;
-        let mut entry = Entry { value, epoch, ends: now, ends_at_last };
+        let mut entry = MemorySession { value, epoch, ends: now, ends_at_last };
         entry.keep(now, ttl);
         entry
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        // No step on the map can panic half-way, so a poisoned lock holds a sound map.
+        // No code under the lock panics half-way, so the map behind a poisoned lock is still
+        // consistent.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Sessions {
-    fn live(&mut self, id: &SessionId, now: Instant) -> Option<&mut Entry> {
+    fn live(&mut self, id: &SessionId, now: Instant) -> Option<&mut MemorySession> {
         self.entries.get_mut(id).filter(|entry| entry.ends > now)
     }
 
-    fn put(&mut self, id: &SessionId, entry: Entry, now: Instant) {
+    fn put(&mut self, id: &SessionId, entry: MemorySession, now: Instant) {
         self.entries.insert(id.clone(), entry);
         self.writes_since_sweep += 1;
         if self.writes_since_sweep >= WRITES_PER_SWEEP {
@@ -138,7 +145,7 @@ impl Sessions {
     }
 }
 
-impl Entry {
+impl MemorySession {
     fn keep(&mut self, now: Instant, ttl: Duration) {
         self.ends = (now + ttl.min(LONGEST)).min(self.ends_at_last);
     }
@@ -205,7 +212,8 @@ impl Store for MemoryStore {
         Ok(true)
     }
 
-    // No other program writes here, and ours never writes a session back: no tombstone is needed.
+    // No other program writes to this store, and this crate never writes an ended session back, so
+    // no tombstone is needed.
     async fn destroy(&self, id: &SessionId, _: Duration) -> Result<bool, Error> {
         let now = (self.clock)();
         let mut sessions = self.sessions();
@@ -233,7 +241,7 @@ impl AccountStore for MemoryStore {
         let account = sessions
             .accounts
             .entry(account.to_owned())
-            .or_insert_with(|| Account { indexed: Vec::new(), ends });
+            .or_insert_with(|| AccountEntries { indexed: Vec::new(), ends });
         if account.ends <= now {
             account.indexed.clear();
         }
@@ -261,7 +269,7 @@ impl AccountStore for MemoryStore {
         Ok(())
     }
 
-    async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
+    async fn each(&self, visit: &mut SessionVisitor<'_>) -> Result<(), Error> {
         let now = (self.clock)();
         let sessions = self.sessions();
         for (id, entry) in sessions.entries.iter().filter(|(_, entry)| entry.ends > now) {

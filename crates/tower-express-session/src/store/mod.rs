@@ -1,5 +1,5 @@
-//! Where sessions are kept: [`MemoryStore`], `sqlite::SqliteStore` and `redis::RedisStore`, and the
-//! trait for others, [`Store`].
+//! The stores: [`MemoryStore`], `sqlite::SqliteStore` and `redis::RedisStore`, and [`Store`], the
+//! trait for others.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -20,31 +20,33 @@ pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-pub use accounts::{AccountStore, IndexedSession, Visit};
+pub use accounts::{AccountStore, IndexedSession, SessionVisitor};
 pub use memory::MemoryStore;
 
-/// Keeps sessions: one value of bytes under each id, for a time.
+/// Keeps sessions: for each id a value of bytes with a time to live.
 ///
 /// A store knows nothing of cookies or JSON: it returns the bytes that it was given.
 ///
 /// # Contract
 ///
-/// - Ids are opaque. No id, however hostile, reaches a value that is not a session of this store.
-/// - A value is kept until its time to live, counted from the last write or touch, has passed. Then
-///   [`load`](Self::load) returns `None`. The time to live is in whole seconds, at least one.
-/// - An error never means "there is no session". A store that cannot be reached answers
+/// - Ids are opaque. Even a hostile id never gives access to a value that is not a session of this
+///   store.
+/// - A value is kept until its time to live, counted from the last write or touch, has passed.
+///   After that [`load`](Self::load) returns `None`. The time to live is in whole seconds, at least
+///   one.
+/// - An error never means "there is no session". A store that cannot be reached returns
 ///   [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
-/// - A write that was answered is seen by every later load that asks for the
-///   [latest](Freshness::Latest) value.
-/// - A session that was destroyed stays gone for as long as its tombstone is kept, even if another
-///   program writes without comparing, as connect-redis does.
-/// - The epoch that a session is created with stays until the session ends, whatever is written or
-///   touched, and is not part of its value. A session that another program created has none.
-/// - A future that is dropped before it is ready may or may not have written.
+/// - After a write has returned, every load of the [latest](Freshness::Latest) value sees it.
+/// - A destroyed session cannot be loaded for as long as its tombstone is kept, even if another
+///   program writes it back without comparing, as connect-redis does.
+/// - The epoch of a session is set when it is created, is not part of its value, and never changes,
+///   whatever is written or touched. A session that another program created has none.
+/// - A write whose future is dropped may or may not have taken effect.
 ///
-/// The suite `store::conformance` (feature `conformance`) verifies all of it.
+/// The suite `store::conformance` (feature `conformance`) verifies this contract.
 ///
-/// The example `own_store` is a whole store. This one wraps another, with a delay for tests:
+/// The example `own_store` is a complete store. This one wraps another store and adds a delay, for
+/// tests:
 ///
 /// ```
 /// use std::time::Duration;
@@ -86,15 +88,16 @@ pub use memory::MemoryStore;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached or did not
-/// answer in time, [`ErrorKind::Store`](crate::ErrorKind::Store) for other failures.
+/// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached or does
+/// not answer in time, [`ErrorKind::Store`](crate::ErrorKind::Store) for other failures.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
-    /// Returns the session of this id; `None` if it was never created, was destroyed or has expired.
+    /// Returns the session with this id; `None` if it was never created, was destroyed or has
+    /// expired.
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error>;
 
-    /// Stores a new session. Never overwrites one. `epoch` is kept beside the value for
-    /// [`load`](Self::load) to return.
+    /// Stores a new session. Never overwrites an existing one. `epoch` is kept beside the value and
+    /// returned by [`load`](Self::load).
     async fn create(
         &self,
         id: &SessionId,
@@ -104,7 +107,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> Result<Created, Error>;
 
     /// Replaces a session's value if it is still `base`, byte for byte, in one atomic step. Never
-    /// brings back a session that is gone.
+    /// restores a session that has ended.
     async fn update(
         &self,
         id: &SessionId,
@@ -116,15 +119,16 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Stores a value without comparing, as connect-redis does. Only the strict mode uses it.
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error>;
 
-    /// Starts the time to live again and leaves the value as it is. Returns whether there is a session.
+    /// Restarts the time to live and does not change the value. Returns whether the session exists.
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error>;
 
-    /// Deletes a session and keeps a tombstone for this time: a value that another program writes back
-    /// under the id is not a session. Returns whether there was one; it is a success either way.
+    /// Deletes a session and keeps a tombstone for this time, during which a value that another
+    /// program writes back under the id does not count as a session. Returns whether the session
+    /// existed. It is not an error if it did not.
     async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error>;
 
-    /// Ends the store's background tasks and waits for them. The store may be slower afterwards, and
-    /// works on. Does nothing by default.
+    /// Ends the store's background tasks and waits for them. Afterwards the store still works, but
+    /// may be slower. Does nothing by default.
     async fn shut_down(&self) {}
 
     /// Checks the store's settings against each other, once when a layer is built. The store is not
@@ -196,7 +200,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
-/// A session as a store holds it.
+/// A session as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stored {
@@ -204,53 +208,53 @@ pub struct Stored {
     pub value: Bytes,
     /// The rest of the session's time to live.
     pub time_left: Duration,
-    /// The number that the session was created with; `None` if it had none, or another program
+    /// The epoch that the session was created with; `None` if it has none, or if another program
     /// created the session.
     pub epoch: Option<u64>,
 }
 
 impl Stored {
-    /// Returns a session as a store loads it, without an epoch.
+    /// Returns a stored session without an epoch.
     #[must_use]
     pub fn new(value: Bytes, time_left: Duration) -> Self {
         Self { value, time_left, epoch: None }
     }
 
-    /// Sets the number that the session was created with.
+    /// Sets the epoch.
     #[must_use]
     pub fn with_epoch(self, epoch: Option<u64>) -> Self {
         Self { epoch, ..self }
     }
 }
 
-/// The age that an answer of [`Store::load`] may have.
+/// How old the result of [`Store::load`] may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Freshness {
-    /// As old as the store's cache allows, if it has one.
+    /// The store may answer from its cache, if it has one.
     #[default]
     Cached,
-    /// The store reads past its cache.
+    /// The store must not answer from a cache.
     Latest,
 }
 
-/// The answer to [`Store::create`].
+/// The result of [`Store::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Created {
     /// The session is stored.
     Stored,
-    /// A session of this id exists already, and was not changed.
+    /// A session with this id exists already, and was not changed.
     Exists,
 }
 
-/// The answer to [`Store::update`].
+/// The result of [`Store::update`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Updated {
     /// The new value is stored.
     Stored,
-    /// Another writer stored these bytes meanwhile; nothing was stored.
+    /// Another writer has stored these bytes in the meantime; nothing was stored.
     Changed(Bytes),
-    /// The session ended meanwhile; nothing was stored.
+    /// The session has ended in the meantime; nothing was stored.
     Gone,
 }

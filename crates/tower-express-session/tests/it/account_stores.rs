@@ -1,9 +1,9 @@
-//! Each store that lists an account's sessions passes the same suite.
+//! Each account store passes the conformance suite.
 
 use std::time::Duration;
 
 use testkit::RedisServer;
-use tower_express_session::store::conformance::accounts::{self, Subject};
+use tower_express_session::store::conformance::accounts::{self, AccountStoreUnderTest};
 
 use crate::backend::{self, Backend};
 
@@ -26,5 +26,10 @@ async fn redis() {
 async fn check(backend: &Backend) {
     let pass_time = |name: &str, time: Duration| backend.pass_time(name, time);
     let neighbour = backend.neighbour.as_deref();
-    accounts::run(&Subject { store: &*backend.store, pass_time: &pass_time, neighbour }).await;
+    accounts::run(&AccountStoreUnderTest {
+        store: &*backend.store,
+        pass_time: &pass_time,
+        neighbour,
+    })
+    .await;
 }

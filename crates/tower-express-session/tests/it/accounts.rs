@@ -1,4 +1,4 @@
-//! An account's sessions are listed and ended, on all stores.
+//! Listing and revoking the sessions of an account, on all stores.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -19,7 +19,7 @@ const TTL: Duration = Duration::from_secs(1000);
 const AL: &str = "al";
 const ADDRESS: ClientAddress = ClientAddress(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
 
-/// An application that lists sessions by its users.
+/// An application with an index of its accounts' sessions.
 struct Site {
     backend: Backend,
     accounts: AccountSessions,
@@ -37,17 +37,17 @@ fn site(backend: Backend, options: impl FnOnce(AccountOptions) -> AccountOptions
 }
 
 impl Site {
-    /// A login, by a browser of this name.
+    /// Logs in with a browser of this name.
     async fn log_in(&self, user: &str, browser: &str) -> String {
         let request = Request::get(format!("/login/{user}"));
         let request = request.header(USER_AGENT, browser).extension(ADDRESS);
         let cookie = cookie_pair(&send(&self.router, request).await);
-        // Sessions are told apart by the millisecond in which they were made.
+        // Sessions are sorted by the millisecond in which they were created.
         tokio::time::sleep(Duration::from_millis(2)).await;
         cookie
     }
 
-    /// A session as an Express service makes it: nobody notes it.
+    /// Creates a session as an Express service does, without indexing it.
     async fn log_in_at_express(&self, user: &str) -> SessionId {
         let id = SessionId::generate().unwrap();
         let value = Bytes::from(format!(r#"{{"cookie":{{"path":"/"}},"user":{user}}}"#));
@@ -59,7 +59,7 @@ impl Site {
         text(visit(&self.router, "/look", cookie).await).await
     }
 
-    /// The browsers of the sessions that are listed.
+    /// Returns the browsers of the listed sessions.
     async fn devices(&self, account: &str) -> Vec<String> {
         let sessions = self.accounts.list(account).await.unwrap();
         sessions.into_iter().map(|session| session.device).collect()
@@ -71,7 +71,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn logins_are_listed_the_newest_first() {
+async fn logins_are_listed_with_the_newest_first() {
     for backend in backend::all().await {
         let site = site(backend, |accounts| accounts);
         let name = site.backend.name;
@@ -91,16 +91,16 @@ async fn logins_are_listed_the_newest_first() {
 }
 
 #[tokio::test]
-async fn what_ended_or_changed_hands_is_not_listed_and_forgotten() {
+async fn sessions_that_ended_or_changed_accounts_are_not_listed_and_leave_the_index() {
     for backend in backend::all().await {
         let site = site(backend, |accounts| accounts);
         site.log_in(AL, "stays").await;
         let ended = site.log_in(AL, "ended").await;
-        let given_away = site.log_in(AL, "given away").await;
+        let changed = site.log_in(AL, "changed").await;
         let over = site.log_in(AL, "over").await;
         visit(&site.router, "/destroy", &ended).await;
         let value = Bytes::from(r#"{"cookie":{},"user":"eve"}"#);
-        site.backend.store.overwrite(&id_in(&given_away), value, TTL).await.unwrap();
+        site.backend.store.overwrite(&id_in(&changed), value, TTL).await.unwrap();
         let second = Duration::from_secs(1);
         assert!(site.backend.store.touch(&id_in(&over), second).await.unwrap());
         site.backend.pass_time(id_in(&over).as_str(), second * 2);
@@ -111,17 +111,20 @@ async fn what_ended_or_changed_hands_is_not_listed_and_forgotten() {
 }
 
 #[tokio::test]
-async fn one_session_is_ended_by_its_handle() {
+async fn one_session_is_revoked_by_its_handle() {
     for backend in backend::all().await {
         let site = site(backend, |accounts| accounts);
         let (first, second) = (site.log_in(AL, "first").await, site.log_in(AL, "second").await);
         let eve = site.log_in("eve", "eve's").await;
         let handle = id_in(&first).handle();
-        assert!(!site.accounts.revoke("eve", &handle).await.unwrap(), "it is not hers");
+        assert!(
+            !site.accounts.revoke("eve", &handle).await.unwrap(),
+            "the session belongs to another account"
+        );
         assert!(!site.accounts.revoke(AL, "nonsense").await.unwrap());
         assert!(
             !site.accounts.revoke(AL, id_in(&first).as_str()).await.unwrap(),
-            "an id is no handle"
+            "an id is not a handle"
         );
         assert!(site.accounts.revoke(AL, &handle).await.unwrap());
         assert!(!site.accounts.revoke(AL, &handle).await.unwrap(), "it has ended");
@@ -132,11 +135,11 @@ async fn one_session_is_ended_by_its_handle() {
 }
 
 #[tokio::test]
-async fn ending_the_others_finds_what_express_made() {
+async fn revoking_the_others_includes_sessions_of_express() {
     for backend in backend::all().await {
         let site = site(backend, |accounts| accounts);
         let kept = site.log_in(AL, "kept").await;
-        site.log_in(AL, "noted").await;
+        site.log_in(AL, "indexed").await;
         let express = site.log_in_at_express(r#""al""#).await;
         let eve = site.log_in_at_express(r#""eve""#).await;
         let ended = site.accounts.revoke_others(AL, &id_in(&kept)).await.unwrap();
@@ -151,7 +154,7 @@ async fn ending_the_others_finds_what_express_made() {
 }
 
 #[tokio::test]
-async fn sessions_from_before_an_epoch_end_with_those_of_express() {
+async fn revoke_before_ends_sessions_of_earlier_epochs_and_of_express() {
     for backend in backend::all().await {
         let site = site(backend, |accounts| accounts);
         let none = site.log_in(AL, "none").await;
@@ -174,7 +177,7 @@ async fn sessions_from_before_an_epoch_end_with_those_of_express() {
             async |id| site.backend.store.load(id, Default::default()).await.unwrap().is_some();
         assert!(!is_stored(&express).await && is_stored(&eve).await);
 
-        // A new session has the epoch that it was made in, and none without.
+        // A new session has the epoch of its login, if there is one.
         assert_eq!(text(visit(&site.router, "/set/a", &then).await).await, "");
         assert_eq!(text(visit(&site.router, "/epoch", &then).await).await, "Some(1)");
         let next = cookie_pair(&visit(&site.router, "/regenerate", &then).await);
@@ -184,7 +187,7 @@ async fn sessions_from_before_an_epoch_end_with_those_of_express() {
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn what_express_wrote_back_is_not_found() {
+async fn an_ended_session_that_express_wrote_back_is_not_listed() {
     let site = site(backend::redis(RedisServer::start()), |accounts| accounts);
     let express = site.log_in_at_express(r#""al""#).await;
     assert_eq!(site.accounts.revoke_all(AL).await.unwrap(), 1);
@@ -194,15 +197,15 @@ async fn what_express_wrote_back_is_not_found() {
 }
 
 #[tokio::test]
-async fn who_has_no_express_service_need_not_look_everywhere() {
+async fn with_all_are_indexed_revocation_does_not_scan() {
     let site = site(backend::memory(), AccountOptions::all_are_indexed);
-    site.log_in(AL, "noted").await;
+    site.log_in(AL, "indexed").await;
     site.log_in_at_express(r#""al""#).await;
     assert_eq!(site.accounts.revoke_all(AL).await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn what_express_made_is_listed_once_it_was_found() {
+async fn sessions_of_express_are_listed_after_a_scan() {
     for backend in backend::all().await {
         let site = site(backend, |accounts| accounts);
         site.log_in_at_express(r#""al""#).await;
@@ -211,17 +214,21 @@ async fn what_express_made_is_listed_once_it_was_found() {
         assert_eq!(site.accounts.list(AL).await.unwrap(), []);
         assert_eq!(site.accounts.scan(AL).await.unwrap().len(), 1);
         assert_eq!(site.accounts.list(AL).await.unwrap().len(), 1);
-        assert_eq!(site.accounts.rebuild_index().await.unwrap(), 2, "two have an account");
-        assert_eq!(site.accounts.list("77").await.unwrap().len(), 1, "a number is a name, too");
+        assert_eq!(site.accounts.rebuild_index().await.unwrap(), 2, "two sessions have an account");
+        assert_eq!(site.accounts.list("77").await.unwrap().len(), 1, "the account may be a number");
         site.log_in("eve", "Firefox").await;
-        let noted = site.accounts.list("eve").await.unwrap();
+        let indexed = site.accounts.list("eve").await.unwrap();
         assert_eq!(site.accounts.rebuild_index().await.unwrap(), 3);
-        assert_eq!(site.accounts.list("eve").await.unwrap(), noted, "what is noted stays as it is");
+        assert_eq!(
+            site.accounts.list("eve").await.unwrap(),
+            indexed,
+            "existing index entries are unchanged"
+        );
     }
 }
 
 #[tokio::test]
-async fn beyond_the_limit_a_login_ends_the_oldest() {
+async fn a_login_beyond_the_maximum_ends_the_oldest_session() {
     for backend in backend::all().await {
         let site = site(backend, |accounts| accounts.max_sessions(2));
         let mut cookies = Vec::new();
@@ -235,7 +242,7 @@ async fn beyond_the_limit_a_login_ends_the_oldest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_logins_at_the_same_time_one_stays() {
+async fn concurrent_logins_keep_the_maximum() {
     for backend in backend::all().await {
         let site = site(backend, |accounts| accounts.max_sessions(1));
         for _ in 0..20 {
@@ -248,7 +255,7 @@ async fn of_logins_at_the_same_time_one_stays() {
 }
 
 #[tokio::test]
-async fn the_oldest_entries_make_room_for_more() {
+async fn the_oldest_index_entries_are_removed_first() {
     let site = site(backend::memory(), |accounts| accounts);
     for _ in 0..103 {
         visit(&site.router, "/login/al", "").await;
@@ -257,7 +264,7 @@ async fn the_oldest_entries_make_room_for_more() {
 }
 
 #[tokio::test]
-async fn an_account_has_one_name_however_it_is_spelt() {
+async fn named_by_maps_several_spellings_to_one_account() {
     let lower_case = |json: &str| Some(json.trim_matches('"').to_lowercase());
     let site = site(backend::memory(), |accounts| accounts.named_by(lower_case));
     site.log_in("Al", "one").await;
@@ -266,7 +273,7 @@ async fn an_account_has_one_name_however_it_is_spelt() {
 }
 
 #[tokio::test]
-async fn use_is_noted_as_often_as_a_session_is_touched() {
+async fn a_touch_updates_the_index_entry() {
     for backend in backend::all().await {
         let site = site(backend, |accounts| accounts);
         let cookie = site.log_in(AL, "Firefox 1").await;
@@ -274,7 +281,7 @@ async fn use_is_noted_as_often_as_a_session_is_touched() {
         site.backend.pass_time(id_in(&cookie).as_str(), TTL / 2);
         let request = Request::get("/look").header(COOKIE, &cookie);
         text(send(&site.router, request.header(USER_AGENT, "Firefox 2")).await).await;
-        until("the use is noted", async || site.devices(AL).await == ["Firefox 2"]).await;
+        until("the index entry is updated", async || site.devices(AL).await == ["Firefox 2"]).await;
         let seen = site.accounts.list(AL).await.unwrap().remove(0);
         assert_eq!(seen.created_ms, made.created_ms, "{}", site.backend.name);
         assert!(seen.last_seen_ms > made.last_seen_ms, "{}", site.backend.name);

@@ -1,4 +1,4 @@
-//! An application with a route for each thing that a handler may do, and what its browser does.
+//! An application with a route for each operation on a session, and a simple browser.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +16,23 @@ use tower_express_session::{
     Error, FreshSession, Secrets, Session, SessionId, SessionLayer, SessionLayerBuilder, Store,
 };
 
-use crate::watched::Watched;
+use crate::recording_store::RecordingStore;
 
 pub(crate) const SECRET: &str = "keyboard cat";
 
 pub(crate) const CLEARED: &str =
     "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax";
 
-/// The options of a layer over the store that is watched.
-pub(crate) type Builder = SessionLayerBuilder<Arc<Watched>>;
+/// A layer over a recording store.
+pub(crate) type Builder = SessionLayerBuilder<Arc<RecordingStore>>;
 
-/// The application over a store that is watched.
+/// The application over a recording store.
 pub(crate) struct App {
-    pub(crate) store: Arc<Watched>,
+    pub(crate) store: Arc<RecordingStore>,
     pub(crate) router: Router,
-    /// Lets the handler of `/slow` go on.
+    /// Lets the handler of `/slow` continue.
     pub(crate) go_on: Arc<Notify>,
-    /// Says that the handler of `/slow` has its session.
+    /// Notified when the handler of `/slow` has its session.
     pub(crate) arrived: Arc<Notify>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn app(options: impl FnOnce(Builder) -> Builder) -> App {
 
 pub(crate) fn app_with(secrets: Secrets, options: impl FnOnce(Builder) -> Builder) -> App {
     let (store, go_on, arrived) =
-        (Arc::<Watched>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
+        (Arc::<RecordingStore>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
     let layer = options(SessionLayer::builder(store.clone(), secrets)).build().unwrap();
     let (wait, tell) = (go_on.clone(), arrived.clone());
     let slow = get(async move |session: Session, name: Path<String>| {
@@ -101,20 +101,20 @@ impl App {
         send(&self.router, request).await
     }
 
-    /// A cookie of a session that has the attribute `a`.
+    /// Returns the cookie of a session that has the attribute `a`.
     pub(crate) async fn cookie(&self) -> String {
         let cookie = cookie_pair(&self.get("/set/a", "").await);
         self.store.calls();
         cookie
     }
 
-    /// What is stored of a cookie's session, whatever it may be.
+    /// Returns the stored session of a cookie.
     pub(crate) async fn stored(&self, cookie: &str) -> Option<Stored> {
         self.store.inner.load(&id_in(cookie), Freshness::Latest).await.unwrap()
     }
 }
 
-/// A browser's request, with its cookies.
+/// Sends a browser's request with its cookies.
 pub(crate) async fn visit(router: &Router, path: &str, cookie: &str) -> Response<Body> {
     let request = Request::get(path);
     send(router, if cookie.is_empty() { request } else { request.header(COOKIE, cookie) }).await
@@ -124,14 +124,14 @@ pub(crate) async fn send(router: &Router, request: request::Builder) -> Response
     router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
-/// Lets the tasks that no response waits for go on, until each that can has come to its end.
+/// Runs the background tasks until they have finished or are blocked.
 pub(crate) async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Waits until something is so that comes about by itself.
+/// Waits until a condition is true; `what` describes it.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !is_so().await {
@@ -139,7 +139,7 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         }
     };
     let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-    assert!(waited.is_ok(), "this never came about: {what}");
+    assert!(waited.is_ok(), "this did not happen in time: {what}");
 }
 
 pub(crate) fn set_cookie(response: &Response<Body>) -> Option<&str> {
@@ -156,12 +156,12 @@ pub(crate) async fn text(response: Response<Body>) -> String {
     String::from_utf8(body.to_vec()).unwrap()
 }
 
-/// The id of the session that a cookie names.
+/// Returns the id of a cookie's session.
 pub(crate) fn id_in(cookie: &str) -> SessionId {
     Secrets::new([SECRET]).unwrap().unsign(&signed_value(cookie)).unwrap()
 }
 
-/// The signed value in a cookie, as it was before it was percent-encoded.
+/// Returns the signed value in a cookie, percent-decoded.
 pub(crate) fn signed_value(cookie: &str) -> String {
     testkit::signature::decode(cookie.split_once('=').unwrap().1).unwrap()
 }

@@ -1,4 +1,4 @@
-//! The three stores, each with a clock that a test moves.
+//! The three stores, each with a clock that a test can advance.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -15,16 +15,16 @@ use tower_express_session::store::sqlite::SqliteStore;
 pub(crate) const PREFIX: &str = "app:sess:";
 const NEIGHBOURS_PREFIX: &str = "other:sess:";
 
-/// Tests are about what is answered, and not about how fast a busy machine does it.
+/// Long time-outs: the tests check results, not the speed of a busy machine.
 const PATIENT: Timeouts =
     Timeouts { connect: Duration::from_secs(10), response: Duration::from_secs(10) };
 
-/// A connection to this address that waits as long as it takes.
+/// Returns a client with long time-outs.
 pub(crate) fn patient(url: &str) -> Client {
     Client::with_timeouts(url, PATIENT).unwrap()
 }
 
-/// A store, with whatever it lives in.
+/// A store with its server or directory.
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
     pub(crate) store: Arc<dyn AccountStore>,
@@ -37,7 +37,7 @@ pub(crate) struct Backend {
 type PassTime = dyn Fn(&str, Duration) + Send + Sync;
 
 impl Backend {
-    /// Lets time pass, for this session or this account at least.
+    /// Lets time pass, at least for the session with this id or the account with this name.
     pub(crate) fn pass_time(&self, name: &str, time: Duration) {
         (self.pass_time)(name, time);
     }

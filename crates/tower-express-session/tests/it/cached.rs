@@ -1,4 +1,4 @@
-//! Cached reads are never behind for longer than the lease, whatever happens.
+//! Cached reads are never outdated by more than the lease, whatever fails.
 
 use std::sync::Mutex;
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::{Client as Browser, Express, Proxy, RedisServer, Sentinel};
 use tower_express_session::store::Freshness;
-use tower_express_session::store::conformance::{self, Subject};
+use tower_express_session::store::conformance::{self, StoreUnderTest};
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::{SessionId, Store};
 
@@ -24,12 +24,12 @@ fn options() -> CacheOptions {
     CacheOptions::default()
 }
 
-/// Writes versions of one session, straight into Redis as connect-redis does.
+/// Writes versions of one session directly to Redis, as connect-redis does.
 struct Writer {
     connection: redis::Connection,
     key: String,
     history: History,
-    /// Replicas that have to have a version before it counts as written.
+    /// The number of replicas that must have a version before it counts as written.
     replicas: u32,
 }
 
@@ -53,7 +53,7 @@ impl Writer {
         if self.replicas > 0 {
             let wait =
                 redis::cmd("WAIT").arg(self.replicas).arg(10_000).query(&mut self.connection);
-            assert_eq!(wait, Ok(self.replicas), "the replica has it");
+            assert_eq!(wait, Ok(self.replicas), "the replica has the version");
         }
         Ok(())
     }
@@ -63,7 +63,7 @@ impl Writer {
         self.history.written();
     }
 
-    /// Writes for a time, a version every few milliseconds.
+    /// Writes a version every few milliseconds for this time.
     fn write_for(&mut self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {
@@ -84,7 +84,7 @@ fn readers(urls: &[String], id: &SessionId) -> Vec<Reader> {
     readers
 }
 
-#[expect(clippy::print_stdout, reason = "how far behind the answers were is what a test finds out")]
+#[expect(clippy::print_stdout, reason = "the test reports how outdated the cached reads were")]
 fn check(readers: Vec<Reader>, history: &History) {
     for reader in readers {
         let staleness = reader.staleness(history);
@@ -93,7 +93,7 @@ fn check(readers: Vec<Reader>, history: &History) {
     }
 }
 
-/// How often Redis was asked for a session.
+/// Returns how often a session was read from Redis.
 fn reads(connection: &mut redis::Connection) -> u64 {
     let info: String = redis::cmd("INFO").arg("commandstats").query(connection).unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_mget:calls="));
@@ -113,14 +113,14 @@ async fn a_cached_store_passes_the_suite() {
         let left: i64 = redis::cmd("PTTL").arg(&key).query(&mut *connection).unwrap();
         let left = left - i64::try_from(time.as_millis()).unwrap();
         redis::cmd("PEXPIRE").arg(&key).arg(left).exec(&mut *connection).unwrap();
-        // It was somebody else who changed the session; the store has a lease's time to learn of it.
+        // Another client changed the session, so the cache may be outdated for one lease.
         thread::sleep(options.lease);
     };
-    conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+    conformance::run(&StoreUnderTest { store: &store, pass_time: &pass_time }).await;
 }
 
 #[test]
-fn sessions_are_answered_from_memory_and_an_express_write_is_seen_within_the_lease() {
+fn sessions_are_read_from_the_cache_and_a_write_of_express_is_seen_within_the_lease() {
     let server = RedisServer::start();
     let env = [("STORE", server.url()), ("SECRET", SECRET.to_owned())];
     let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -149,13 +149,13 @@ fn sessions_are_answered_from_memory_and_an_express_write_is_seen_within_the_lea
     }
     let answers: usize = readers.iter().map(Reader::count).sum();
     let asked = reads(&mut server.connection());
-    println!("Redis was asked {asked} times for {answers} answers");
-    assert!(asked < answers as u64 / 2, "most answers come from memory");
+    println!("{answers} reads, {asked} of them from Redis");
+    assert!(asked < answers as u64 / 2, "most reads are answered by the cache");
     check(readers, &history);
 }
 
 #[test]
-fn a_lost_connection_makes_no_answer_older_than_the_lease() {
+fn after_a_lost_connection_no_read_is_older_than_the_lease() {
     let server = RedisServer::start();
     let id = SessionId::generate().unwrap();
     let mut writer = Writer::new(&server, &id);
@@ -172,7 +172,7 @@ fn a_lost_connection_makes_no_answer_older_than_the_lease() {
 }
 
 #[test]
-fn a_redis_that_stands_still_makes_no_answer_older_than_the_lease() {
+fn while_redis_is_suspended_no_read_is_older_than_the_lease() {
     let server = RedisServer::start();
     let id = SessionId::generate().unwrap();
     let mut writer = Writer::new(&server, &id);
@@ -188,7 +188,7 @@ fn a_redis_that_stands_still_makes_no_answer_older_than_the_lease() {
 }
 
 #[test]
-fn a_process_that_was_stopped_goes_on_with_nothing_old() {
+fn after_a_process_was_suspended_no_read_is_older_than_the_lease() {
     let server = RedisServer::start();
     let id = SessionId::generate().unwrap();
     let mut writer = Writer::new(&server, &id);
@@ -201,7 +201,7 @@ fn a_process_that_was_stopped_goes_on_with_nothing_old() {
 }
 
 #[test]
-fn a_process_that_is_cut_off_answers_no_longer_than_the_lease() {
+fn a_process_that_is_cut_off_uses_its_cache_no_longer_than_the_lease() {
     let server = RedisServer::start();
     let id = SessionId::generate().unwrap();
     let mut writer = Writer::new(&server, &id);
@@ -221,19 +221,19 @@ fn a_process_that_is_cut_off_answers_no_longer_than_the_lease() {
 }
 
 #[test]
-fn a_fail_over_makes_no_answer_older_than_the_lease() {
+fn after_a_fail_over_no_read_is_older_than_the_lease() {
     let mut sentinel = Sentinel::start();
     let id = SessionId::generate().unwrap();
     let mut writer = Writer::new(sentinel.master(), &id);
     let readers = readers(&[(); READERS].map(|()| sentinel.url()), &id);
-    // What only the lost master had is lost: that has nothing to do with caches.
+    // Writes that only the lost master had are lost. That has nothing to do with the cache.
     writer.replicas = 1;
     writer.write_for(Duration::from_millis(500));
     sentinel.master().kill();
     sentinel.wait_for_failover();
     (writer.connection, writer.replicas) = (sentinel.replica().connection(), 0);
     let before: Vec<_> = readers.iter().map(Reader::count).collect();
-    // A busy machine may take its time to follow the sentinels.
+    // A busy machine may need some time for the fail-over.
     let given_up = Instant::now() + Duration::from_secs(30);
     let goes_on = |(reader, before): (&Reader, &_)| reader.count() > before + 100;
     while !readers.iter().zip(&before).all(goes_on) {
@@ -243,7 +243,7 @@ fn a_fail_over_makes_no_answer_older_than_the_lease() {
     check(readers, &writer.history);
 }
 
-/// Two applications of one process begin with the same store and set their own prefixes.
+/// Two applications in one process start from the same store and set different prefixes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stores_with_different_prefixes_share_no_cache() {
     let server = RedisServer::start();
@@ -262,7 +262,7 @@ async fn stores_with_different_prefixes_share_no_cache() {
 }
 
 #[test]
-fn a_logout_that_waits_a_lease_leaves_nobody_who_accepts_the_session() {
+fn after_destroy_waits_no_process_accepts_the_session() {
     let server = RedisServer::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for (wait, bound) in [(Duration::ZERO, LEASE), (LEASE, Duration::ZERO)] {
@@ -276,7 +276,7 @@ fn a_logout_that_waits_a_lease_leaves_nobody_who_accepts_the_session() {
             runtime.block_on(store.destroy(&id, Duration::from_secs(60))).unwrap();
             let ended = Instant::now();
             let here = runtime.block_on(store.load(&id, Freshness::Cached)).unwrap();
-            assert_eq!(here, None, "this process knows at once");
+            assert_eq!(here, None, "the process that ended it does not accept it");
             thread::sleep(Duration::from_millis(50));
             for reader in readers {
                 let accepted = reader.accepted_after(ended);
@@ -284,6 +284,6 @@ fn a_logout_that_waits_a_lease_leaves_nobody_who_accepts_the_session() {
                 latest = latest.max(accepted.into_iter().max().unwrap_or_default());
             }
         }
-        println!("accepted at most {latest:?} after the logout, promised is {bound:?}");
+        println!("last accepted {latest:?} after the logout; the limit is {bound:?}");
     }
 }

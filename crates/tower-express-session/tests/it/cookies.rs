@@ -1,4 +1,4 @@
-//! The cookie's ids and attributes, where the application decides on them.
+//! Ids and cookie attributes that the application sets.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use tower_express_session::{CookieOptions, Priority, SameSite, Secrets, Secure};
 use crate::app::{app, app_with, cookie_pair, set_cookie, signed_value, text};
 
 #[tokio::test]
-async fn secrets_that_are_none_are_not_taken() {
+async fn invalid_secrets_are_rejected() {
     let secrets = Secrets::new(["old"]).unwrap();
     let app = app_with(secrets.clone(), |layer| layer);
     let cookie = app.cookie().await;
@@ -23,7 +23,7 @@ async fn secrets_that_are_none_are_not_taken() {
 }
 
 #[tokio::test]
-async fn the_application_makes_the_ids() {
+async fn genid_generates_the_ids() {
     let made = AtomicUsize::new(0);
     let app = app(|layer| {
         layer.genid(move || format!("tenant-7.{}", made.fetch_add(1, Ordering::Relaxed)))
@@ -34,17 +34,21 @@ async fn the_application_makes_the_ids() {
     assert_eq!(id(&first).as_str(), "tenant-7.0");
     assert_eq!(text(app.get("/look", &first).await).await, r#"{"a":1}"#);
     let second = cookie_pair(&app.get("/login/ann", &first).await);
-    assert_eq!(id(&second).as_str(), "tenant-7.1", "of a new session after a login, too");
+    assert_eq!(id(&second).as_str(), "tenant-7.1", "also for the new session after a login");
 }
 
 #[tokio::test]
-async fn an_id_that_is_in_use_is_refused() {
+async fn an_id_that_is_already_taken_is_a_conflict() {
     let app = app(|layer| layer.genid(|| "always the same".to_owned()));
     let cookie = app.cookie().await;
     let response = app.get("/set/b", "").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(set_cookie(&response), None, "the other visitor gets no way in");
-    assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1}"#, "nor a way to write");
+    assert_eq!(set_cookie(&response), None, "the other visitor gets no cookie");
+    assert_eq!(
+        text(app.get("/look", &cookie).await).await,
+        r#"{"a":1}"#,
+        "the existing session is not changed"
+    );
 }
 
 #[tokio::test]
@@ -61,16 +65,20 @@ async fn the_cookie_may_depend_on_the_request() {
     let tenants = app.send(Request::get("/set/a").header("x-tenant", "7")).await;
     assert!(set_cookie(&tenants).unwrap().ends_with("; Path=/set; HttpOnly; SameSite=Strict"));
     let outside = app.send(Request::get("/look").header("x-tenant", "7")).await;
-    assert_eq!(outside.status(), StatusCode::INTERNAL_SERVER_ERROR, "outside of that path");
+    assert_eq!(
+        outside.status(),
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the path is outside the cookie's path"
+    );
     let cleared = app.get("/destroy", &cookie).await;
     let expected =
         "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Strict";
     assert_eq!(set_cookie(&cleared), Some(expected));
 }
 
-/// A session keeps the cookie that it was made with, whichever request uses it later.
+/// A session keeps the cookie that it was created with, whichever request uses it later.
 #[tokio::test]
-async fn the_cookie_of_a_request_is_that_of_the_sessions_it_makes() {
+async fn cookie_with_applies_to_the_sessions_that_the_request_creates() {
     let app = app(|layer| {
         layer.rolling(true).cookie_with(|request| {
             let is_tenants = request.headers.contains_key("x-tenant");
@@ -86,7 +94,7 @@ async fn the_cookie_of_a_request_is_that_of_the_sessions_it_makes() {
 }
 
 #[tokio::test]
-async fn secure_auto_is_decided_by_the_request_that_makes_the_session() {
+async fn secure_auto_depends_on_the_request_that_creates_the_session() {
     for (is_tls, secure) in [(false, r#""secure":false"#), (true, r#""secure":true"#)] {
         let options = CookieOptions::new().secure(Secure::Auto).same_site(SameSite::Auto);
         let app = app(|layer| layer.cookie_with(move |_| options.clone()));
@@ -118,8 +126,8 @@ async fn a_priority_is_sent_and_stored() {
 }
 
 #[tokio::test]
-async fn all_cookies_may_end_on_one_day() {
-    // In the middle of a second, since the rest of it is cut.
+async fn all_cookies_may_expire_at_one_date() {
+    // Not a whole second, because fractions are cut off.
     let whole = UNIX_EPOCH.elapsed().unwrap().as_secs() + 200 * 86_400;
     let day = UNIX_EPOCH + Duration::from_millis(whole * 1000 + 500);
     let app = app(|layer| layer.cookie(CookieOptions::new().expires(day)));
@@ -128,14 +136,17 @@ async fn all_cookies_may_end_on_one_day() {
     assert!(line.contains(&format!("; Expires={};", httpdate::fmt_http_date(day))), "{line}");
     let stored = app.stored(&cookie_pair(&response)).await.unwrap();
     let left = day.elapsed().unwrap_err().duration();
-    assert!(stored.time_left.abs_diff(left) < Duration::from_secs(60), "as long in the store");
+    assert!(
+        stored.time_left.abs_diff(left) < Duration::from_secs(60),
+        "the store has the same expiry"
+    );
     let past = self::app(|layer| layer.cookie_with(|_| CookieOptions::new().expires(UNIX_EPOCH)));
     past.get("/set/a", "").await;
-    assert!(past.store.inner.is_empty(), "what is over is not kept");
+    assert!(past.store.inner.is_empty(), "an expired session is not stored");
 }
 
 #[tokio::test]
-async fn a_signature_is_of_the_id_alone() {
+async fn a_signature_depends_only_on_the_id() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
     let id = crate::app::id_in(&cookie);

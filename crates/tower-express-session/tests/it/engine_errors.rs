@@ -1,4 +1,4 @@
-//! What an error of an engine is for a session.
+//! The conversion of engine errors to session errors.
 
 use std::error::Error as _;
 
@@ -16,7 +16,7 @@ async fn load(store: &impl Store) -> Error {
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn of_redis() {
+async fn errors_of_redis_are_converted() {
     let server = RedisServer::start();
     let client = Client::open(&server.url()).unwrap();
     client.call(&[b"LPUSH", b"sess:id", b"x"]).await.unwrap();
@@ -30,7 +30,7 @@ async fn of_redis() {
 }
 
 #[tokio::test]
-async fn of_sqlite() {
+async fn errors_of_sqlite_are_converted() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(directory.path().join("sessions.db")).unwrap();
     let store = SqliteStore::new(database.clone()).await.unwrap();

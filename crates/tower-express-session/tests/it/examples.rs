@@ -1,11 +1,11 @@
-//! The examples do what their first lines say.
+//! The examples do what their documentation says.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use testkit::{Client, Method, Program, RedisServer, Stream};
 
-/// Starting Node, and installing its packages where they are missing.
+/// The time limit for starting Node and installing its packages if they are missing.
 const WALK: Duration = Duration::from_secs(300);
 
 const LISTENING: &str = "listening on ";
@@ -15,12 +15,12 @@ const LISTENING: &str = "listening on ";
 fn express_and_rust_share_logins() {
     let mut example = Program::start(path("shared_with_express"), &[] as &[&str], &[]);
     let status = example.wait(WALK);
-    let (said, complained) = (example.text(Stream::Stdout), example.text(Stream::Stderr));
-    assert!(status.success() && said.ends_with("all as promised\n"), "{said}{complained}");
+    let (stdout, stderr) = (example.text(Stream::Stdout), example.text(Stream::Stderr));
+    assert!(status.success() && stdout.ends_with("all steps as expected\n"), "{stdout}{stderr}");
 }
 
 #[test]
-fn what_the_shared_example_lacks_is_named() {
+fn the_shared_example_names_a_missing_program() {
     let empty = tempfile::tempdir().unwrap();
     let env = [("PATH", empty.path().to_str().unwrap())];
     let mut example = Program::start(path("shared_with_express"), &[] as &[&str], &env);
@@ -52,7 +52,7 @@ async fn a_flash_message_is_shown_once() {
 }
 
 #[tokio::test]
-async fn a_session_holds_types() {
+async fn a_session_holds_typed_values() {
     let (_example, url) = start("typed_session", "");
     let mut browser = Client::new(&url);
     assert_eq!(browser.get("/me").await.status, 401);
@@ -77,10 +77,10 @@ async fn parallel_requests_fill_one_cart() {
 
 #[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_ends_with_its_session() {
+async fn an_event_stream_ends_with_its_session() {
     let (_example, url) = start("event_stream", "");
     let mut browser = Client::new(&url);
-    assert_eq!(browser.get("/events").await.status, 500, "there is no session to watch");
+    assert_eq!(browser.get("/events").await.status, 500, "a stream needs a stored session");
     post(&mut browser, "/login/al").await;
     let cookie = format!("Cookie: {}", browser.jar().header().unwrap());
     let events = format!("{url}/events");
@@ -93,7 +93,7 @@ async fn a_stream_ends_with_its_session() {
 }
 
 #[tokio::test]
-async fn sessions_in_sqlite_outlive_the_program() {
+async fn sessions_in_sqlite_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sessions.db");
     let (example, url) = start("sqlite", file.to_str().unwrap());
@@ -131,15 +131,15 @@ async fn an_accounts_devices_are_listed_and_revoked() {
 }
 
 #[test]
-fn a_store_of_ones_own_passes_the_suite() {
+fn the_own_store_example_passes_the_conformance_suite() {
     let mut example = Program::start(path("own_store"), &[] as &[&str], &[]);
     let status = example.wait(Duration::from_secs(30));
     assert!(status.success(), "{}", example.text(Stream::Stderr));
-    assert_eq!(example.text(Stream::Stdout), "the store keeps the contract\n");
+    assert_eq!(example.text(Stream::Stdout), "the store fulfils the contract\n");
 }
 
 #[tokio::test]
-async fn a_form_of_another_site_is_refused() {
+async fn a_cross_site_form_is_rejected() {
     let (_example, url) = start("csrf", "");
     let mut browser = Client::new(&url);
     let mut from = async |site: &str, path: &str| {
@@ -151,13 +151,13 @@ async fn a_form_of_another_site_is_refused() {
     let done = (200, "transferred by al\n".to_owned());
     assert_eq!(from("same-origin", "/transfer").await, done);
     assert_eq!(from("cross-site", "/transfer").await.0, 403);
-    assert!(browser.jar().get("connect.sid").is_some(), "the cookie was there all the time");
+    assert!(browser.jar().get("connect.sid").is_some(), "the request had the session cookie");
 }
 
-/// What the README promises its reader, who copies the program from it.
+/// Follows the instructions of the README with its programs.
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn the_programs_of_the_readme_keep_their_promises() {
+async fn the_programs_of_the_readme_work_as_described() {
     let redis = RedisServer::start();
     let (_example, url) = start("redis", &redis.url());
     let [mut browser, mut other] = [Client::new(&url), Client::new(&url)];
@@ -173,12 +173,15 @@ async fn the_programs_of_the_readme_keep_their_promises() {
 }
 
 #[test]
-fn the_readme_has_the_redis_example_as_it_is_run() {
+fn the_readme_contains_the_redis_example() {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let example = std::fs::read_to_string(manifest.join("examples/redis.rs")).unwrap();
     let program = &example[example.find("use axum::").unwrap()..];
     let readme = std::fs::read_to_string(manifest.join("README.md")).unwrap();
-    assert!(readme.contains(program), "the README shows another program than examples/redis.rs");
+    assert!(
+        readme.contains(program),
+        "the program in the README must be that of examples/redis.rs"
+    );
     assert!(program.lines().count() < 40);
 }
 
@@ -193,12 +196,12 @@ fn the_readme_lists_every_example_with_its_question() {
         let question = text.lines().next().unwrap().trim_start_matches("//! ");
         let question = question.split_inclusive('?').next().unwrap();
         let is_listed = readme.contains(&format!("`{name}`")) && readme.contains(question);
-        // `probe` is for conformance tests, and `redis` is in the README itself.
+        // `probe` is for conformance tests, and the README contains `redis` itself.
         assert!(is_listed || ["probe", "redis"].contains(&name), "{name}: {question}");
     }
 }
 
-/// Starts an example that serves HTTP. It runs as long as the first value is held.
+/// Starts an example that serves HTTP. It runs until the returned program is dropped.
 fn start(example: &str, store: &str) -> (Program, String) {
     let program = Program::start(path(example), &[] as &[&str], &[("PORT", "0"), ("STORE", store)]);
     let line = program.wait_for_line(LISTENING, Duration::from_secs(30));
@@ -211,7 +214,8 @@ async fn post(browser: &mut Client, path: &str) -> String {
     browser.request(Method::POST, path).send().await.text().to_owned()
 }
 
-/// Where an example lies. Cargo does not tell a test, but they lie beside it.
+/// Returns the path of an example. Cargo does not pass it to tests, but examples are built beside
+/// them.
 pub(crate) fn path(example: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let directory = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");

@@ -1,14 +1,16 @@
-//! The session crate beside real express-session: the same programs on the same Redis, and
-//! nothing that can be seen from outside may differ. See `programs` for what a program is.
+//! Compares the session crate with real express-session: the same programs run on both, on the same
+//! Redis, and nothing that is visible from outside may differ. The module `programs` explains what
+//! a program is.
 //!
-//! `PROBE_PROGRAMS` and `PROBE_SEED` choose how many random programs run, and which.
+//! The environment variables `PROBE_PROGRAMS` and `PROBE_SEED` set the number of random programs
+//! and their seed.
 
 use std::io::Write;
 
 use crate::programs::compare::compare;
 use crate::programs::pair::Kind;
 use crate::programs::run::Mismatch;
-use crate::programs::{Program, Settings, parse, random};
+use crate::programs::{Program, ProgramSettings, parse, random};
 
 const TABLES: [&str; 10] = [
     include_str!("programs/cookie_header.txt"),
@@ -27,46 +29,54 @@ const DEFAULT_SEED: u64 = 20_240_517;
 const DEFAULT_PROGRAMS: u64 = 2000;
 
 #[test]
-fn the_tables_are_the_same_on_both_sides() {
+fn written_programs_behave_as_in_express() {
     check(tables(), &[Kind::Express, Kind::Ours]);
 }
 
 #[test]
-fn random_programs_are_the_same_on_both_sides() {
+fn random_programs_behave_as_in_express() {
     let seed = number("PROBE_SEED", DEFAULT_SEED);
     let count = number("PROBE_PROGRAMS", DEFAULT_PROGRAMS);
-    tell(&format!("PROBE_SEED={seed} PROBE_PROGRAMS={count}"));
+    write_line(&format!("PROBE_SEED={seed} PROBE_PROGRAMS={count}"));
     check(random::programs(seed, count as usize), &[Kind::Express, Kind::Ours]);
 }
 
-/// No program depends on chance or on the clock: otherwise Express would differ from itself.
+/// Shows that no program depends on chance or on the clock: otherwise Express would differ from
+/// itself.
 #[test]
-fn express_is_the_same_as_itself() {
+fn express_does_not_differ_from_itself() {
     let mut programs = tables();
     programs.extend(random::programs(DEFAULT_SEED, 160));
     check(programs, &[Kind::Express, Kind::Express]);
 }
 
-/// A comparison that finds nothing must have looked.
+/// Shows that the comparison detects differences.
 #[test]
-fn differences_are_noticed() {
+fn differences_are_detected() {
     let operations = r#"POST / [["set","a",1],["get","a"]]"#;
     for (expected, asked, other) in [
-        ("Set-Cookie", "{}", Settings::new(r#"{"cookie":{"sameSite":"lax"}}"#)),
+        ("Set-Cookie", "{}", ProgramSettings::new(r#"{"cookie":{"sameSite":"lax"}}"#)),
         ("Set-Cookie", r#"{"cookie":{"maxAge":60000}}"#, with_max_age(64_000)),
-        ("Set-Cookie", "{}", Settings::new(r#"{"secret":"another"}"#)),
+        ("Set-Cookie", "{}", ProgramSettings::new(r#"{"secret":"another"}"#)),
         ("value of", r#"{"cookie":{"secure":true}}"#, secure_and_same_site()),
-        ("TTL of", "{}", Settings { ttl: Some(80_000), ..Settings::new("{}") }),
-        ("keys", "{}", Settings { prefix: Some("other:".to_owned()), ..Settings::new("{}") }),
+        ("TTL of", "{}", ProgramSettings { ttl: Some(80_000), ..ProgramSettings::new("{}") }),
+        (
+            "keys",
+            "{}",
+            ProgramSettings { prefix: Some("other:".to_owned()), ..ProgramSettings::new("{}") },
+        ),
     ] {
-        let table = format!("program noticed\noptions {asked}\n{operations}\n");
-        assert!(noticed(&table, other).contains(&format!("differs in {expected}")), "{expected}");
+        let table = format!("program detected\noptions {asked}\n{operations}\n");
+        assert!(
+            difference_of(&table, other).contains(&format!("differs in {expected}")),
+            "{expected}"
+        );
     }
 }
 
-/// An order of things in which the last writer wins, and another option, with which it is another.
+/// Two parallel requests whose result differs with another option.
 #[test]
-fn a_difference_between_parallel_requests_is_noticed_and_made_small() {
+fn a_difference_between_parallel_requests_is_detected_and_minimised() {
     let table = r#"program noticed
 options {"resave":false}
 wait 5
@@ -79,7 +89,7 @@ parallel 20
 end
 POST / [["all"]]
 "#;
-    let told = noticed(table, Settings::new(r#"{"resave":true}"#));
+    let difference = difference_of(table, ProgramSettings::new(r#"{"resave":true}"#));
     let small = r#"
 POST / []
 parallel 20
@@ -87,23 +97,23 @@ POST / [["sleep",60]]
 POST / [["set","a",2]]
 end
 "#;
-    assert!(told.contains("step 2 differs in value of sess:<id:1>"), "{told}");
-    assert!(told.contains(small), "{told}");
+    assert!(difference.contains("step 2 differs in value of sess:<id:1>"), "{difference}");
+    assert!(difference.contains(small), "{difference}");
 }
 
-/// The one difference between Express and Express with other settings.
-fn noticed(table: &str, other: Settings) -> String {
+/// Returns the one difference between Express and Express with other settings.
+fn difference_of(table: &str, other: ProgramSettings) -> String {
     let report = compare(parse(table), &[Kind::Express, Kind::ExpressWith(other)]);
     assert_eq!(report.mismatches.len(), 1, "{report}");
     report.mismatches[0].to_string()
 }
 
-fn with_max_age(ms: u32) -> Settings {
-    Settings::new(&format!(r#"{{"cookie":{{"maxAge":{ms}}}}}"#))
+fn with_max_age(ms: u32) -> ProgramSettings {
+    ProgramSettings::new(&format!(r#"{{"cookie":{{"maxAge":{ms}}}}}"#))
 }
 
-fn secure_and_same_site() -> Settings {
-    Settings::new(r#"{"cookie":{"secure":true,"sameSite":true}}"#)
+fn secure_and_same_site() -> ProgramSettings {
+    ProgramSettings::new(r#"{"cookie":{"secure":true,"sameSite":true}}"#)
 }
 
 fn tables() -> Vec<Program> {
@@ -117,12 +127,12 @@ fn number(variable: &str, default: u64) -> u64 {
 
 fn check(programs: Vec<Program>, kinds: &[Kind; 2]) {
     let report = compare(programs, kinds);
-    tell(&report.to_string());
-    let told: String = report.mismatches.iter().map(Mismatch::to_string).collect();
-    assert!(report.mismatches.is_empty(), "{report}\n\n{told}");
+    write_line(&report.to_string());
+    let differences: String = report.mismatches.iter().map(Mismatch::to_string).collect();
+    assert!(report.mismatches.is_empty(), "{report}\n\n{differences}");
 }
 
-/// Says it even where the test passes, when what `println!` writes is not shown.
-fn tell(line: &str) {
+/// Writes to stderr directly, because the output of `println!` is not shown when the test passes.
+fn write_line(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("a test can write to stderr");
 }

@@ -1,15 +1,14 @@
-//! Tests against real Redis and real Express, in one program.
+//! Integration tests against real Redis and real Express, in one program.
 
-#![expect(clippy::unwrap_used, reason = "what cannot go on fails the test")]
+#![expect(clippy::unwrap_used, reason = "a test fails if it cannot continue")]
 #![cfg_attr(
     not(feature = "external-tests"),
-    expect(dead_code, unused_imports, reason = "for the tests that this feature adds")
+    expect(dead_code, unused_imports, reason = "used by the tests that this feature adds")
 )]
 
 mod account_stores;
 mod accounts;
 mod app;
-mod away;
 mod backend;
 #[cfg(feature = "external-tests")]
 mod cached;
@@ -23,6 +22,7 @@ mod msrv;
 mod outside;
 mod programs;
 mod races;
+mod recording_store;
 mod rotation;
 mod session;
 #[cfg(feature = "external-tests")]
@@ -30,4 +30,4 @@ mod staleness;
 mod stores;
 mod tokens;
 mod touching;
-mod watched;
+mod unavailable;

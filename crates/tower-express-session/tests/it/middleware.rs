@@ -1,4 +1,4 @@
-//! What the layer does by default, where it differs from Express on purpose.
+//! The defaults of the layer that differ from Express on purpose.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,12 +21,12 @@ use tower_express_session::{
 };
 
 use crate::app::{CLEARED, SECRET, app, cookie_pair, id_in, set_cookie, text};
-use crate::watched::Watched;
+use crate::recording_store::RecordingStore;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[tokio::test]
-async fn nothing_is_stored_and_no_cookie_sent_before_there_is_something_to_keep() {
+async fn an_empty_session_is_not_stored_and_sends_no_cookie() {
     let app = app(|layer| layer);
     for path in ["/plain", "/look", "/destroy", "/unset"] {
         let response = app.get(path, "").await;
@@ -40,17 +40,17 @@ async fn nothing_is_stored_and_no_cookie_sent_before_there_is_something_to_keep(
 }
 
 #[tokio::test]
-async fn a_handler_without_a_session_never_asks_the_store() {
+async fn a_handler_without_a_session_does_not_read_the_store() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
     app.get("/plain", &cookie).await;
     assert!(app.store.calls().is_empty());
     assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1}"#);
-    assert_eq!(app.store.calls(), ["load"], "and not touched again so soon");
+    assert_eq!(app.store.calls(), ["load"], "the session is not touched again so soon");
 }
 
 #[tokio::test]
-async fn parallel_requests_of_one_session_keep_each_others_changes() {
+async fn changes_of_parallel_requests_are_merged() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
     let other = async {
@@ -64,7 +64,7 @@ async fn parallel_requests_of_one_session_keep_each_others_changes() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_while_a_request_is_under_way_stays_gone() {
+async fn a_session_that_ends_during_a_request_is_not_restored() {
     for end in ["/destroy", "/regenerate", "/login/al"] {
         let app = app(|layer| layer);
         let cookie = app.cookie().await;
@@ -74,8 +74,12 @@ async fn a_session_that_ends_while_a_request_is_under_way_stays_gone() {
             app.go_on.notify_one();
         };
         let (slow, ()) = tokio::join!(app.get("/slow/b", &cookie), other);
-        assert_eq!(set_cookie(&slow), None, "{end}: it may come after the cookie of a new login");
-        assert_eq!(text(slow).await, "done", "the handler's answer is sent");
+        assert_eq!(
+            set_cookie(&slow),
+            None,
+            "{end}: the response may arrive after the cookie of a new login"
+        );
+        assert_eq!(text(slow).await, "done", "the handler's response is sent");
         assert_eq!(text(app.get("/look", &cookie).await).await, "{}", "{end}");
     }
 }
@@ -92,7 +96,7 @@ async fn the_cookie_is_cleared_with_the_attributes_that_it_had() {
 }
 
 #[tokio::test]
-async fn unset_keeps_or_destroys_by_option() {
+async fn the_option_unset_keeps_or_destroys_the_session() {
     for (unset, left) in [(Unset::Keep, 1), (Unset::Destroy, 0)] {
         let app = app(|layer| layer.unset(unset));
         let cookie = app.cookie().await;
@@ -102,10 +106,10 @@ async fn unset_keeps_or_destroys_by_option() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_answers_503_and_never_makes_a_session() {
+async fn an_unavailable_store_is_a_503_and_never_a_new_session() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
-    app.store.set_away(true);
+    app.store.set_unavailable(true);
     for (path, cookie) in
         [("/look", cookie.as_str()), ("/set/b", &cookie), ("/destroy", &cookie), ("/set/a", "")]
     {
@@ -114,31 +118,35 @@ async fn a_store_that_is_away_answers_503_and_never_makes_a_session() {
         assert_eq!(set_cookie(&response), None, "{path}");
         assert_eq!(response.headers()[RETRY_AFTER], "1", "{path}");
     }
-    assert_eq!(app.get("/look", "").await.status(), StatusCode::OK, "nothing to ask the store for");
-    app.store.set_away(false);
+    assert_eq!(
+        app.get("/look", "").await.status(),
+        StatusCode::OK,
+        "a request without a cookie does not read the store"
+    );
+    app.store.set_unavailable(false);
     assert_eq!(
         text(app.get("/look", &cookie).await).await,
         r#"{"a":1}"#,
-        "the session outlived it"
+        "the session survived the outage"
     );
 }
 
 #[tokio::test]
-async fn a_corrupt_value_does_not_lock_anybody_out() {
+async fn a_corrupt_value_is_replaced_by_a_new_session() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
     let id = id_in(&cookie);
     for corrupt in ["not JSON", "{}", r#"{"cookie":{"originalMaxAge":"60000"}}"#] {
         app.store.inner.overwrite(&id, corrupt.into(), Duration::from_secs(9)).await.unwrap();
         let response = app.get("/set/b", &cookie).await;
-        assert_ne!(cookie_pair(&response), cookie, "a new session, under its own id");
+        assert_ne!(cookie_pair(&response), cookie, "the new session has a new id");
         let kept = app.stored(&cookie).await.unwrap().value;
-        assert_eq!(kept, corrupt, "kept for inspection");
+        assert_eq!(kept, corrupt, "the corrupt value is kept for inspection");
     }
 }
 
 #[tokio::test]
-async fn each_cookie_of_the_name_is_tried() {
+async fn several_cookies_of_the_name_are_tried() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
     let gone = cookie_pair(&app.get("/set/a", "").await);
@@ -147,14 +155,14 @@ async fn each_cookie_of_the_name_is_tried() {
         let header = format!("{first}; {cookie}");
         assert_eq!(text(app.get("/look", &header).await).await, r#"{"a":1}"#, "{first}");
     }
-    // Not without end.
+    // Their number is limited.
     let many = format!("{}{cookie}", "connect.sid=x; ".repeat(1000));
     assert_eq!(text(app.get("/look", &many).await).await, "{}");
 }
 
 #[tokio::test]
-async fn what_a_handler_changes_during_a_save_is_kept() {
-    let store = Arc::<Watched>::default();
+async fn a_change_during_a_save_is_kept() {
+    let store = Arc::<RecordingStore>::default();
     let layer = SessionLayer::builder(store.clone(), [SECRET]).build().unwrap();
     let router: Router = Router::new()
         .route(
@@ -185,7 +193,7 @@ async fn regenerating_ends_the_old_id() {
 }
 
 #[tokio::test]
-async fn attributes_on_the_wire_alone_are_not_stored() {
+async fn attributes_that_are_added_on_the_wire_are_not_stored() {
     let app = app(|layer| layer.proxy(true));
     let plain = app.get("/set/a", "").await;
     assert!(set_cookie(&plain).unwrap().ends_with("; Path=/; HttpOnly; SameSite=Lax"));
@@ -203,7 +211,7 @@ async fn attributes_on_the_wire_alone_are_not_stored() {
 }
 
 #[tokio::test]
-async fn what_is_stored_wins_on_the_wire_and_strict_adds_nothing() {
+async fn stored_attributes_take_precedence_on_the_wire_and_strict_adds_none() {
     let own = CookieOptions::new().same_site(SameSite::Strict).secure(Secure::No);
     let stored = app(|layer| layer.proxy(true).cookie(own));
     let off = app(|layer| layer.proxy(true).same_site_on_wire(None).secure_on_wire(false));
@@ -221,12 +229,12 @@ async fn what_is_stored_wins_on_the_wire_and_strict_adds_nothing() {
 }
 
 #[tokio::test]
-async fn a_cookie_for_tls_goes_over_tls_only() {
+async fn a_secure_cookie_is_sent_only_over_tls() {
     let app = app(|layer| layer.cookie(CookieOptions::new().secure(Secure::Yes)));
     let forwarded =
         Request::get("/set/a").header("x-forwarded-proto", "https").body(Body::empty()).unwrap();
     let response = app.router.clone().oneshot(forwarded).await.unwrap();
-    assert_eq!(set_cookie(&response), None, "nobody trusts the header unless told so");
+    assert_eq!(set_cookie(&response), None, "the header is not trusted by default");
     let mut request = Request::get("/set/a").body(Body::empty()).unwrap();
     request.extensions_mut().insert(SecureTransport);
     let response = app.router.clone().oneshot(request).await.unwrap();
@@ -234,7 +242,7 @@ async fn a_cookie_for_tls_goes_over_tls_only() {
 }
 
 #[tokio::test]
-async fn a_second_layer_leaves_the_session_alone() {
+async fn an_inner_layer_does_not_replace_the_session() {
     let app = app(|layer| layer);
     let inner = SessionLayer::builder(MemoryStore::new(), ["another secret"]).name("other");
     let router: Router = Router::new()

@@ -1,4 +1,4 @@
-//! A session for what outlives its request.
+//! Detached sessions and fresh reads.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tower_express_session::{
 };
 
 use crate::app::{App, SECRET, app, cookie_pair, id_in, routes, settle, text, visit};
-use crate::watched::Watched;
+use crate::recording_store::RecordingStore;
 
-/// Short, as nobody else waits for it.
+/// The period of `ended`, short so that the tests are fast.
 const PERIOD: Duration = Duration::from_millis(2);
 
-/// An application whose handler of `/detach` leaves its session in the second value.
+/// Returns an application whose handler of `/detach` stores its session in the second value.
 fn detaching() -> (App, Arc<Mutex<Option<DetachedSession>>>) {
     let app = app(|layer| layer);
     let kept = Arc::<Mutex<Option<DetachedSession>>>::default();
@@ -49,9 +49,9 @@ async fn a_detached_session_is_read_and_changed_after_the_response() {
     assert_eq!(session.get::<u32>("b").unwrap(), Some(1), "merged");
 }
 
-/// A socket's two tasks count at the same time, and so do two parts of one handler.
+/// Two tasks of a socket count at the same time, and so do two parts of one handler.
 #[tokio::test]
-async fn updates_of_one_handle_at_the_same_time_all_count() {
+async fn concurrent_updates_of_one_handle_are_all_kept() {
     let add = |n: Option<u32>| n.unwrap_or(0) + 1;
     let (app, cookie, session) = detached().await;
     let other = session.clone();
@@ -70,7 +70,7 @@ async fn updates_of_one_handle_at_the_same_time_all_count() {
     assert_eq!(text(visit(&router, "/look", &cookie).await).await, r#"{"a":1,"count":5}"#);
 }
 
-/// A middleware logs the visitor in, and the handler wants what is in the store.
+/// A middleware logs the visitor in, and the handler asks for the fresh session.
 #[tokio::test]
 async fn a_fresh_session_does_not_undo_a_login() {
     let app = app(|layer| layer);
@@ -93,7 +93,7 @@ async fn a_fresh_session_does_not_undo_a_login() {
 }
 
 #[tokio::test]
-async fn a_touch_prolongs_it() {
+async fn keep_alive_restarts_the_time_to_live() {
     let (app, cookie, session) = detached().await;
     let day = Duration::from_secs(86_400);
     app.store.pass_time(day / 2);
@@ -104,17 +104,17 @@ async fn a_touch_prolongs_it() {
 }
 
 #[tokio::test]
-async fn its_end_is_told_however_it_comes() {
+async fn ended_returns_after_a_logout_a_new_id_or_expiry() {
     for end in ["/destroy", "/regenerate", "time"] {
         let (app, cookie, session) = detached().await;
         let ended = tokio::spawn(async move { session.ended(PERIOD).await });
         settle().await;
         tokio::time::sleep(PERIOD * 4).await;
-        assert!(!ended.is_finished(), "it is still there");
-        app.store.set_away(true);
+        assert!(!ended.is_finished(), "the session has not ended");
+        app.store.set_unavailable(true);
         tokio::time::sleep(PERIOD * 4).await;
-        assert!(!ended.is_finished(), "a store that is away is no end");
-        app.store.set_away(false);
+        assert!(!ended.is_finished(), "an unavailable store does not count as the end");
+        app.store.set_unavailable(false);
         match end {
             "time" => app.store.pass_time(Duration::from_secs(90_000)),
             path => drop(app.get(path, &cookie).await),
@@ -124,24 +124,24 @@ async fn its_end_is_told_however_it_comes() {
 }
 
 #[tokio::test]
-async fn what_is_not_stored_cannot_be_detached() {
+async fn a_session_that_is_not_stored_cannot_be_detached() {
     let (app, _) = detaching();
     let response = app.get("/detach", "").await;
     assert_eq!(response.status(), 500);
 }
 
 #[tokio::test]
-async fn a_fresh_session_is_read_past_every_cache() {
+async fn a_fresh_session_is_read_from_the_store() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
     assert_eq!(text(app.get("/look/fresh", &cookie).await).await, r#"{"a":1}"#);
     assert_eq!(app.store.calls(), ["load latest"]);
 }
 
-/// A middleware has the session in hand already, as it was then; a handler asks again.
+/// A middleware has already loaded the session when the handler asks for a fresh one.
 #[tokio::test]
-async fn a_fresh_session_takes_the_place_of_one_that_was_read_before() {
-    let store = Arc::<Watched>::default();
+async fn a_fresh_session_replaces_one_that_was_read_before() {
+    let store = Arc::<RecordingStore>::default();
     let layer = || SessionLayer::builder(store.clone(), [SECRET]).build().unwrap();
     let other: Router = routes().layer(layer());
     let cookie = cookie_pair(&visit(&other, "/set/a", "").await);
@@ -150,8 +150,8 @@ async fn a_fresh_session_takes_the_place_of_one_that_was_read_before() {
         assert_eq!(session.id(), id);
         visit(&other, "/destroy", &sent).await;
         let fresh = lazy.fresh().await?;
-        assert_ne!(fresh.id(), id, "a session for somebody new");
-        assert_eq!(session.id(), fresh.id(), "and everybody in this request has it");
+        assert_ne!(fresh.id(), id, "the session has ended, so this is a new one");
+        assert_eq!(session.id(), fresh.id(), "all handles of the request have it");
         session.raw().to_json()
     });
     let app = Router::new().route("/", handler).layer(layer());

@@ -1,4 +1,4 @@
-//! Many requests of one session at the same time: no change is lost, and what ended stays gone.
+//! Concurrent requests of one session: no change is lost, and an ended session is not restored.
 
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use crate::programs::random::Rng;
 const REQUESTS: usize = 64;
 const ROUNDS: usize = 20;
 
-/// Races that are run at the same time.
+/// The number of races that run concurrently.
 const AT_ONCE: usize = 40;
 
-/// The longest that a request of a race takes, in milliseconds.
+/// The maximum duration of a request of a race, in milliseconds.
 const LONGEST_MS: usize = 50;
 
 fn app(store: Arc<dyn Store>) -> Router {
@@ -61,13 +61,13 @@ async fn own_and_shared(session: Session, Path(number): Path<usize>) -> Result<(
     Ok(())
 }
 
-/// Has the session in hand for a time before it changes it.
+/// Waits between loading the session and changing it.
 async fn slow(session: Session, Path(ms): Path<u64>) -> Result<(), Error> {
     tokio::time::sleep(Duration::from_millis(ms)).await;
     session.insert("slow", &ms)
 }
 
-/// The status, the body, and the session cookie that is set.
+/// Returns the status, the body, and the session cookie of the response.
 async fn request(app: &Router, path: &str, cookie: &str) -> (StatusCode, String, Option<String>) {
     let request = Request::get(path).header(COOKIE, cookie).body(Body::empty()).unwrap();
     let response = app.clone().oneshot(request).await.unwrap();
@@ -134,11 +134,11 @@ async fn no_update_is_lost_in_redis() {
     no_update_is_lost(Arc::new(redis(&server).cached(CacheOptions::default()))).await;
 }
 
-/// What happened in some races.
+/// The counts of some races.
 #[derive(Debug, Default)]
 struct Outcome {
     races: usize,
-    /// Requests in progress that found the session gone.
+    /// Requests in progress that found that the session had ended.
     gone: usize,
     /// Sessions that Express wrote back after they had ended.
     written_back: usize,
@@ -152,7 +152,7 @@ impl AddAssign for Outcome {
     }
 }
 
-/// When the parts of a race happen, in milliseconds from its start.
+/// When the requests of a race act, in milliseconds from its start.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     slow: [u64; 2],
@@ -175,11 +175,11 @@ struct Neighbour {
 }
 
 impl Neighbour {
-    /// Has the session in hand for some milliseconds and then writes it, whatever happened meanwhile.
+    /// Loads the session, waits for some milliseconds and then writes it without comparing.
     async fn write(&self, cookie: &str, ms: u64) {
         let program = format!(r#"[["sleep",{ms}],["set","express",1]]"#);
         let mut browser = self.browser.clone();
-        // Node closes connections that it thinks are idle, perhaps just when the next request comes.
+        // Node closes idle connections, possibly at the moment when the next request is sent.
         let post = browser.request(Method::POST, "/").without_jar().header("Connection", "close");
         let answer = post.header("Cookie", cookie).body(program).send().await;
         assert_eq!(answer.status, 200);
@@ -192,7 +192,7 @@ impl Neighbour {
     }
 }
 
-/// Runs `count` races, with Express among the runners where there is one.
+/// Runs `count` races, in which Express takes part if it is given.
 async fn races(store: Arc<dyn Store>, neighbour: Option<Neighbour>, count: usize) -> Outcome {
     let gone = Arc::<AtomicUsize>::default();
     let counter = Arc::clone(&gone);
@@ -216,7 +216,7 @@ async fn races(store: Arc<dyn Store>, neighbour: Option<Neighbour>, count: usize
         outcome += one.unwrap();
     }
     outcome.gone = gone.load(Ordering::Relaxed);
-    assert!(outcome.gone > 0, "the races are close: {outcome:?}, RACE_SEED={seed}");
+    assert!(outcome.gone > 0, "some requests must lose the race: {outcome:?}, RACE_SEED={seed}");
     outcome
 }
 
@@ -226,7 +226,8 @@ async fn race(app: &Router, plan: Plan, neighbour: Option<Neighbour>) -> Outcome
     let logout = async {
         tokio::time::sleep(Duration::from_millis(plan.logout)).await;
         assert_eq!(request(app, "/logout", &cookie).await.0, StatusCode::OK);
-        // From here on nobody is let in, while the others are still under way.
+        // From here on the session must not be accepted, although other requests are still in
+        // progress.
         assert_eq!(request(app, "/look", &cookie).await.1, "{}", "{plan:?}");
     };
     let at_express = async {
@@ -245,38 +246,42 @@ async fn race(app: &Router, plan: Plan, neighbour: Option<Neighbour>) -> Outcome
         None => 0,
     };
     let (_, json, _) = request(app, "/look", &cookie).await;
-    assert_eq!(json, "{}", "nor when all are done: {plan:?}");
+    assert_eq!(json, "{}", "the session has ended after all requests: {plan:?}");
     if let Some(neighbour) = &neighbour {
-        assert!(!neighbour.wrote_back(&cookie).await, "that look deleted it again: {plan:?}");
+        assert!(
+            !neighbour.wrote_back(&cookie).await,
+            "the last request deleted the value again: {plan:?}"
+        );
     }
     assert_eq!([first, second].iter().flatten().find(|pair| *pair == CLEARED), None);
     Outcome { races: 1, gone: 0, written_back }
 }
 
-/// What a slow response must not do: the browser may have logged in again.
+/// The beginning of a header that clears the cookie. A slow response must not send it, because the
+/// browser may have logged in again.
 const CLEARED: &str = "connect.sid=";
 
-#[expect(clippy::print_stdout, reason = "what happened in the races is what the tests find out")]
-fn tell(store: &str, outcome: &Outcome) {
+#[expect(clippy::print_stdout, reason = "the test reports the counts of the races")]
+fn report(store: &str, outcome: &Outcome) {
     println!("{store}: {outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_ended_stays_gone_in_memory_and_sqlite() {
+async fn ended_sessions_are_not_restored_in_memory_and_sqlite() {
     let dir = tempfile::tempdir().unwrap();
-    tell("memory", &races(Arc::new(MemoryStore::new()), None, 1000).await);
-    tell("SQLite", &races(Arc::new(sqlite(&dir).await), None, 1000).await);
+    report("memory", &races(Arc::new(MemoryStore::new()), None, 1000).await);
+    report("SQLite", &races(Arc::new(sqlite(&dir).await), None, 1000).await);
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_ended_stays_gone_in_redis_though_express_writes_it_back() {
+async fn ended_sessions_are_not_accepted_in_redis_although_express_writes_them_back() {
     let server = RedisServer::start();
     let options = format!(r#"{{"secret":"{SECRET}","resave":false,"saveUninitialized":false}}"#);
     let express = Express::start("probe.js", &[("STORE", &server.url()), ("OPTIONS", &options)]);
     let client = patient(&server.url());
     let neighbour = Neighbour { browser: Browser::new(express.url()), redis: client };
     let outcome = races(Arc::new(redis(&server)), Some(neighbour), 10_000).await;
-    tell("Redis, beside Express", &outcome);
-    assert!(outcome.written_back > 300, "Express writes back: {outcome:?}");
+    report("Redis, beside Express", &outcome);
+    assert!(outcome.written_back > 300, "Express must write some sessions back: {outcome:?}");
 }

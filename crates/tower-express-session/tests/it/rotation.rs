@@ -1,4 +1,4 @@
-//! Secrets change and nobody is logged out.
+//! Replacing the secrets logs nobody out.
 
 use tower_express_session::Secrets;
 
@@ -12,13 +12,13 @@ fn secrets(list: &[&str]) -> Secrets {
 }
 
 #[tokio::test]
-async fn a_cookie_that_an_old_secret_signed_is_signed_anew() {
+async fn a_cookie_signed_by_an_old_secret_is_signed_again() {
     let shared = secrets(&[OLD]);
     let app = app_with(shared.clone(), |layer| layer);
     let old = app.cookie().await;
     shared.replace([NEW, OLD]).unwrap();
     let plain = app.get("/plain", &old).await;
-    assert_eq!(set_cookie(&plain), None, "nobody asked for the session");
+    assert_eq!(set_cookie(&plain), None, "the handler does not use the session");
     let renewed = app.get("/look", &old).await;
     let new = cookie_pair(&renewed);
     assert_eq!(text(renewed).await, r#"{"a":1}"#);
@@ -27,15 +27,19 @@ async fn a_cookie_that_an_old_secret_signed_is_signed_anew() {
         id_in(&old),
         "the same session"
     );
-    assert_eq!(set_cookie(&app.get("/look", &new).await), None, "once");
+    assert_eq!(set_cookie(&app.get("/look", &new).await), None, "signed again only once");
 
     shared.replace([NEW]).unwrap();
     assert_eq!(text(app.get("/look", &new).await).await, r#"{"a":1}"#);
-    assert_eq!(text(app.get("/look", &old).await).await, "{}", "the old secret is worth nothing");
+    assert_eq!(
+        text(app.get("/look", &old).await).await,
+        "{}",
+        "the old secret is no longer accepted"
+    );
 }
 
 #[tokio::test]
-async fn an_old_signature_on_a_session_that_is_over_is_not_renewed() {
+async fn a_cookie_of_an_ended_session_is_not_signed_again() {
     let shared = secrets(&[OLD]);
     let app = app_with(shared.clone(), |layer| layer);
     let old = app.cookie().await;
@@ -45,7 +49,7 @@ async fn an_old_signature_on_a_session_that_is_over_is_not_renewed() {
 }
 
 #[tokio::test]
-async fn the_strict_mode_leaves_the_cookie_as_it_is() {
+async fn the_strict_mode_does_not_sign_the_cookie_again() {
     let shared = secrets(&[OLD]);
     let app = app_with(shared.clone(), Builder::strict);
     let old = app.cookie().await;

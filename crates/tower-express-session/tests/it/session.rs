@@ -1,4 +1,4 @@
-//! What a handler does with its session all day.
+//! The operations of a handler on its session.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,24 +13,24 @@ use tower_express_session::{
 };
 
 use crate::app::{Builder, SECRET, app, cookie_pair, set_cookie, text, visit};
-use crate::watched::Watched;
+use crate::recording_store::RecordingStore;
 
 const CART: Key<Vec<String>> = Key::new("cart");
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// An application whose `/` is this handler, over a store that is watched.
-fn with<H, T>(options: impl FnOnce(Builder) -> Builder, handler: H) -> (Router, Arc<Watched>)
+/// Returns an application over a recording store with this handler at `/`.
+fn with<H, T>(options: impl FnOnce(Builder) -> Builder, handler: H) -> (Router, Arc<RecordingStore>)
 where
     H: axum::handler::Handler<T, ()>,
     T: 'static,
 {
-    let store = Arc::<Watched>::default();
+    let store = Arc::<RecordingStore>::default();
     let layer = options(SessionLayer::builder(store.clone(), [SECRET])).build().unwrap();
     (crate::app::routes().route("/", get(handler)).layer(layer), store)
 }
 
 #[tokio::test]
-async fn attributes_by_name_and_by_key() {
+async fn attributes_are_read_and_set_by_name_and_by_key() {
     let (router, _) = with(
         |layer| layer,
         async |session: Session| {
@@ -40,7 +40,7 @@ async fn attributes_by_name_and_by_key() {
             session.insert(String::from("n"), &7)?;
             assert_eq!(session.keys(), ["cart", "theme", "n"]);
             assert_eq!(session.get(CART)?, Some(vec!["tea".to_owned()]));
-            // What the key's type borrows as goes, too.
+            // A borrowed form of the key's type is accepted, too.
             session.insert(CART, &[] as &[String])?;
             session.insert(Key::<String>::new("theme"), "light")?;
             session.insert("theme", "dark")?;
@@ -48,13 +48,13 @@ async fn attributes_by_name_and_by_key() {
             assert_eq!(session.get::<Vec<String>>("cart")?, session.get(CART)?);
             assert!(session.contains(CART) && session.contains("n") && !session.contains("m"));
             assert!(session.is_modified());
-            // Decoding fails before anything is removed.
+            // If decoding fails, nothing is removed.
             assert_eq!(session.take::<u8>("theme").unwrap_err().kind(), ErrorKind::Decode);
             assert_eq!(session.take::<String>("theme")?.as_deref(), Some("dark"));
             assert_eq!(session.take::<String>("theme")?, None);
             assert!(session.remove(CART)? && !session.remove(CART)?);
             session.clear()?;
-            assert!(session.is_empty() && !session.is_modified(), "as it was at first");
+            assert!(session.is_empty() && !session.is_modified(), "the session is unchanged");
             Ok::<_, Error>(())
         },
     );
@@ -64,7 +64,7 @@ async fn attributes_by_name_and_by_key() {
 }
 
 #[tokio::test]
-async fn an_ended_session_has_nothing() {
+async fn an_ended_session_has_no_attributes() {
     let (router, _) = with(
         |layer| layer,
         async |session: Session| {
@@ -88,7 +88,7 @@ async fn an_ended_session_has_nothing() {
 }
 
 #[tokio::test]
-async fn a_login_keeps_what_it_names_under_a_new_id() {
+async fn a_login_keeps_the_named_attributes_under_a_new_id() {
     let store = Arc::<MemoryStore>::default();
     let layer = SessionLayer::builder(store.clone(), [SECRET]).account_sessions("who");
     let login =
@@ -99,11 +99,11 @@ async fn a_login_keeps_what_it_names_under_a_new_id() {
     let logged_in = cookie_pair(&visit(&router, "/", &visitor).await);
     assert_ne!(visitor, logged_in);
     assert_eq!(text(visit(&router, "/look", &logged_in).await).await, r#"{"a":1,"who":7}"#);
-    assert_eq!(store.len(), 1, "the old one has ended");
+    assert_eq!(store.len(), 1, "the old session has ended");
 }
 
 #[tokio::test]
-async fn a_renewed_session_has_its_data_under_another_id() {
+async fn a_renewed_session_has_its_data_under_a_new_id() {
     let (router, store) = with(
         |layer| layer,
         async |session: Session| {
@@ -114,7 +114,7 @@ async fn a_renewed_session_has_its_data_under_another_id() {
             session.insert("later", &2)
         },
     );
-    // One that is not stored yet has another id from the start.
+    // A session that is not stored yet is stored only under the new id.
     let new = cookie_pair(&visit(&router, "/", "").await);
     assert_eq!(text(visit(&router, "/look", &new).await).await, r#"{"mine":1,"later":2}"#);
     store.calls();
@@ -124,15 +124,19 @@ async fn a_renewed_session_has_its_data_under_another_id() {
     let expected = r#"{"user":"al","mine":1,"later":2}"#;
     assert_eq!(text(visit(&router, "/look", &renewed).await).await, expected);
     assert_eq!(text(visit(&router, "/look", &old).await).await, "{}");
-    assert_eq!(text(visit(&router, "/epoch", &renewed).await).await, "Some(3)", "the same login");
+    assert_eq!(
+        text(visit(&router, "/epoch", &renewed).await).await,
+        "Some(3)",
+        "the epoch is kept"
+    );
 }
 
-/// What another request stored between the load and the renewal is kept, and one that ended the
-/// session meanwhile is not undone.
+/// A change that another request stores between the load and the renewal is kept. If another
+/// request ends the session, the renewal does not restore it.
 #[tokio::test]
-async fn a_renewal_loses_no_change_and_brings_nothing_back() {
+async fn a_renewal_loses_no_change_and_restores_no_ended_session() {
     for (meanwhile, expected) in [("/set/theirs", 200), ("/destroy", 503)] {
-        let store = Arc::<Watched>::default();
+        let store = Arc::<RecordingStore>::default();
         let layer = || SessionLayer::builder(store.clone(), [SECRET]).build().unwrap();
         let other: Router = crate::app::routes().layer(layer());
         let old = cookie_pair(&visit(&other, "/set/a", "").await);
@@ -155,14 +159,18 @@ async fn a_renewal_loses_no_change_and_brings_nothing_back() {
             let all = r#"{"a":1,"theirs":1,"mine":1}"#;
             assert_eq!(text(visit(&other, "/look", &renewed).await).await, all);
         } else {
-            assert!(store.inner.is_empty(), "nothing lives on");
-            assert_eq!(set_cookie(&response), None, "whoever ended it cleared the cookie");
+            assert!(store.inner.is_empty(), "no session is stored");
+            assert_eq!(
+                set_cookie(&response),
+                None,
+                "the request that ended the session cleared the cookie"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn an_expiry_is_that_of_the_store() {
+async fn expires_at_is_the_expiry_in_the_store() {
     let (router, _) = with(
         |layer| layer.ttl(DAY),
         async |session: Session| {
@@ -189,7 +197,7 @@ async fn changes_are_stored_with_a_server_error_unless_the_layer_drops_them() {
         assert_eq!(visit(&router, "/", &cookie).await.status(), 502);
         assert_eq!(text(visit(&router, "/look", &cookie).await).await, expected);
     }
-    // A logout stands.
+    // A logout is kept in any case.
     let (router, store) = with(
         |layer| layer.save_on_server_error(false),
         async |session: Session| {
@@ -202,10 +210,11 @@ async fn changes_are_stored_with_a_server_error_unless_the_layer_drops_them() {
     assert!(store.inner.is_empty());
 }
 
-/// What happened in the store already stands after a server error, and the browser learns of it: its old
-/// cookie names nothing any more. What the handler changed afterwards is dropped.
+/// Operations that have already changed the store are kept after a server error, and the browser
+/// gets the new cookie, since its old one is no longer valid. Later changes of the handler are
+/// discarded.
 #[tokio::test]
-async fn a_server_error_leaves_nobody_without_a_session() {
+async fn a_login_or_save_is_kept_after_a_server_error() {
     async fn visits(session: Session, Path(action): Path<String>) -> Result<StatusCode, Error> {
         session.insert("before", &1)?;
         match action.as_str() {
@@ -223,7 +232,7 @@ async fn a_server_error_leaves_nobody_without_a_session() {
         session.set_max_age(Some(DAY))?;
         Ok(StatusCode::BAD_GATEWAY)
     }
-    let store = Arc::<Watched>::default();
+    let store = Arc::<RecordingStore>::default();
     let layer = SessionLayer::builder(store.clone(), [SECRET]).save_on_server_error(false);
     let routes = crate::app::routes().route("/do/{action}", get(visits));
     let router: Router = routes.layer(layer.build().unwrap());
@@ -255,9 +264,9 @@ async fn a_server_error_leaves_nobody_without_a_session() {
     }
 }
 
-/// The page that `on_failure` shows may have another status than the failure.
+/// The response of `on_failure` may have another status than the failure.
 #[tokio::test]
-async fn changes_are_dropped_whatever_page_shows_the_failure() {
+async fn changes_are_discarded_whatever_status_on_failure_returns() {
     let layer = SessionLayer::builder(MemoryStore::new(), [SECRET])
         .save_on_server_error(false)
         .on_failure(|_: &Error| -> Response { "sorry".into_response() });
@@ -272,10 +281,11 @@ async fn changes_are_dropped_whatever_page_shows_the_failure() {
     assert_eq!(text(visit(&router, "/look", &cookie).await).await, r#"{"a":1}"#);
 }
 
-/// Wherever the session fails: in the extractor, in a handler that returns the error, and at the end.
+/// The session may fail in the extractor, in a handler that returns the error, or at the end of the
+/// request.
 #[tokio::test]
-async fn the_application_answers_for_a_session_that_failed() {
-    let store = Arc::<Watched>::default();
+async fn on_failure_sets_the_response_to_each_failure() {
+    let store = Arc::<RecordingStore>::default();
     let layer = SessionLayer::builder(store.clone(), [SECRET])
         .on_failure(|error: &Error| -> Response {
             (error.status(), format!("sorry: {error}")).into_response()
@@ -285,7 +295,7 @@ async fn the_application_answers_for_a_session_that_failed() {
     let own = get(async |session: Result<Session, Error>| session.map_or("my own", |_| "fine"));
     let router: Router = crate::app::routes().route("/own", own).layer(layer);
     let cookie = cookie_pair(&visit(&router, "/set/a", "").await);
-    store.set_away(true);
+    store.set_unavailable(true);
     for (path, cookie) in [("/look", &cookie[..]), ("/destroy", &cookie), ("/set/a", "")] {
         let response = visit(&router, path, cookie).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
@@ -296,7 +306,7 @@ async fn the_application_answers_for_a_session_that_failed() {
 }
 
 #[tokio::test]
-async fn a_handler_gets_the_handle_on_its_accounts() {
+async fn a_handler_can_take_account_sessions_as_an_argument() {
     let handler = async |accounts: AccountSessions, session: Session| {
         let user: String = session.get("user")?.unwrap_or_default();
         accounts.list(&user).await.map(|sessions| sessions.len().to_string())
@@ -312,7 +322,7 @@ async fn a_handler_gets_the_handle_on_its_accounts() {
 }
 
 #[tokio::test]
-async fn a_shut_down_waits_for_late_touches() {
+async fn shut_down_waits_for_background_touches() {
     let app = app(|layer| layer);
     let store = app.store.clone();
     let layer = SessionLayer::builder(store.clone(), [SECRET]).touch_after(0.0).build().unwrap();

@@ -1,5 +1,5 @@
-//! Reads one session from several processes at once, as it were, and finds out how far behind the
-//! answers are.
+//! Reads one session with several readers that act like separate processes, and measures how
+//! outdated the results are.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,18 +12,17 @@ use tower_express_session::store::Freshness;
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::{SessionId, Store};
 
-/// Between two reads of a reader.
+/// The pause between two reads of a reader.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// What one read answered: the version of the session, or that there is none.
+/// The result of one read: the version of the session, or that there is none.
 #[derive(Clone, Copy, Debug)]
 struct Decision {
     started: Instant,
     version: Option<usize>,
 }
 
-/// A reader with a store, a cache and connections of its own, on a thread of its own, as a process
-/// would have.
+/// A reader with its own store, cache, connections and thread, like a separate process.
 pub(crate) struct Reader {
     decisions: Arc<Mutex<Vec<Decision>>>,
     control: Arc<Control>,
@@ -36,15 +35,16 @@ struct Control {
     stall: AtomicBool,
 }
 
-/// When each version of the session had been written for certain; its index is the version.
+/// The times at which each version of the session had certainly been written; the index is the
+/// version.
 #[derive(Debug)]
 pub(crate) struct History(Vec<Instant>);
 
-/// How far behind the answers were.
+/// How outdated the results were.
 #[derive(Debug)]
 pub(crate) struct Staleness {
     decisions: usize,
-    /// Of each answer that was behind, by how much.
+    /// For each outdated result, the time since it was replaced.
     behind: Vec<Duration>,
 }
 
@@ -60,17 +60,17 @@ impl Reader {
         Reader { decisions, control, thread: Some(thread) }
     }
 
-    /// Stops everything in this reader for a time, as the operating system may, between two reads.
+    /// Suspends this reader between two reads, as the operating system may suspend a process.
     pub(crate) fn stall(&self) {
         self.control.stall.store(true, Ordering::SeqCst);
     }
 
-    /// How many reads were answered so far.
+    /// Returns the number of reads so far.
     pub(crate) fn count(&self) -> usize {
         self.decisions.lock().unwrap().len()
     }
 
-    /// Ends the reader and compares what it read with what was written.
+    /// Stops the reader and compares its results with the written versions.
     pub(crate) fn staleness(mut self, history: &History) -> Staleness {
         self.end();
         let decisions = self.decisions.lock().unwrap();
@@ -78,7 +78,8 @@ impl Reader {
         Staleness { decisions: decisions.len(), behind: behind.collect() }
     }
 
-    /// Ends the reader and gives how long after `ended` it still found the session.
+    /// Stops the reader and returns for each read after `ended` that found the session how long
+    /// after it was.
     pub(crate) fn accepted_after(mut self, ended: Instant) -> Vec<Duration> {
         self.end();
         let decisions = self.decisions.lock().unwrap();
@@ -105,7 +106,7 @@ async fn read(
             thread::sleep(STALL);
         }
         let started = Instant::now();
-        // While Redis is away there is no answer, and no decision.
+        // While Redis is unavailable, there is no result.
         if let Ok(stored) = store.load(id, Freshness::Cached).await {
             let version = stored.map(|stored| version(&stored.value));
             decisions.lock().unwrap().push(Decision { started, version });
@@ -114,7 +115,7 @@ async fn read(
     }
 }
 
-/// The number at the end of `…,"v":N}`.
+/// Returns the number at the end of `…,"v":N}`.
 fn version(value: &[u8]) -> usize {
     let text = std::str::from_utf8(value).unwrap();
     let (_, number) = text.trim_end_matches('}').rsplit_once(':').unwrap();
@@ -122,23 +123,23 @@ fn version(value: &[u8]) -> usize {
 }
 
 impl History {
-    /// Begins with version 0, which is there already.
+    /// Begins with version 0, which exists already.
     pub(crate) fn new() -> History {
         History(vec![Instant::now()])
     }
 
-    /// The next version to write.
+    /// Returns the next version to write.
     pub(crate) fn next(&self) -> usize {
         self.0.len()
     }
 
-    /// The next version has been written: its writer has had the answer.
+    /// Records that the next version has been written and acknowledged.
     pub(crate) fn written(&mut self) {
         self.0.push(Instant::now());
     }
 
     fn behind(&self, decision: &Decision) -> Option<Duration> {
-        let version = decision.version.expect("the session is always there");
+        let version = decision.version.expect("the session exists all the time");
         let overtaken = self.0.get(version + 1)?;
         decision.started.checked_duration_since(*overtaken)
     }
@@ -147,11 +148,14 @@ impl History {
 impl Staleness {
     /// # Panics
     ///
-    /// When an answer was behind for longer, or when there were too few answers to tell.
+    /// Panics if a result was outdated by more, or if there were too few results.
     pub(crate) fn is_below(&self, lease: Duration) {
-        assert!(self.decisions > 100, "too few answers: {self}");
+        assert!(self.decisions > 100, "too few reads: {self}");
         let longest = self.behind.iter().max().copied().unwrap_or_default();
-        assert!(longest < lease, "{longest:?} behind, beyond the lease of {lease:?}");
+        assert!(
+            longest < lease,
+            "a result was outdated by {longest:?}, more than the lease of {lease:?}"
+        );
     }
 }
 
@@ -165,7 +169,7 @@ impl fmt::Display for Staleness {
         };
         write!(
             f,
-            "{} answers, {} behind: median {:?}, 99 % within {:?}, at most {:?}",
+            "{} reads, {} outdated: median {:?}, 99 % within {:?}, at most {:?}",
             self.decisions,
             behind.len(),
             at(0.5),

@@ -1,4 +1,4 @@
-//! Each store passes the same suite.
+//! Each store passes the conformance suite.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sqlite_writer::{Database, rusqlite};
 use testkit::{RedisCluster, RedisServer};
 use tower_express_session::store::AccountStore;
-use tower_express_session::store::conformance::{self, Subject};
+use tower_express_session::store::conformance::{self, StoreUnderTest};
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::store::{Created, Freshness, Updated};
@@ -23,9 +23,9 @@ async fn memory() {
     let clock = Arc::clone(&now);
     let store = MemoryStore::with_clock(move || *clock.lock().unwrap());
     let pass_time = |_: &str, time: Duration| *now.lock().unwrap() += time;
-    conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+    conformance::run(&StoreUnderTest { store: &store, pass_time: &pass_time }).await;
     let store = store.absolute_timeout(ABSOLUTE_TIMEOUT);
-    let subject = Subject { store: &store, pass_time: &pass_time };
+    let subject = StoreUnderTest { store: &store, pass_time: &pass_time };
     conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
 }
 
@@ -38,14 +38,14 @@ async fn sqlite() {
     let store = SqliteStore::new(database).await.unwrap();
     let store = store.prefix("sess:").clock(move || *clock.lock().unwrap());
     let pass_time = |_: &str, time: Duration| *now.lock().unwrap() += time;
-    conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+    conformance::run(&StoreUnderTest { store: &store, pass_time: &pass_time }).await;
     let store = store.absolute_timeout(ABSOLUTE_TIMEOUT);
-    let subject = Subject { store: &store, pass_time: &pass_time };
+    let subject = StoreUnderTest { store: &store, pass_time: &pass_time };
     conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
 }
 
 #[tokio::test]
-async fn an_sqlite_file_from_before_sessions_had_an_age_is_taken_up() {
+async fn an_sqlite_file_without_creation_times_is_upgraded() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sessions.db");
     let old = "CREATE TABLE sessions (
@@ -92,22 +92,22 @@ async fn on_redis(server: &RedisServer, url: &str) {
         }
     };
     let store = RedisStore::new(patient(url)).prefix(PREFIX);
-    conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+    conformance::run(&StoreUnderTest { store: &store, pass_time: &pass_time }).await;
     let plain = store.clone().tombstones(false);
-    conformance::run_without_epochs(&Subject { store: &plain, pass_time: &pass_time }).await;
+    conformance::run_without_epochs(&StoreUnderTest { store: &plain, pass_time: &pass_time }).await;
     let limited = store.absolute_timeout(ABSOLUTE_TIMEOUT);
-    let subject = Subject { store: &limited, pass_time: &pass_time };
+    let subject = StoreUnderTest { store: &limited, pass_time: &pass_time };
     conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
 }
 
-/// A key's value; `None` where there is none.
+/// Returns the value of a key; `None` if it does not exist.
 fn value(connection: &mut ::redis::Connection, key: &str) -> Option<String> {
     ::redis::cmd("GET").arg(key).query(connection).unwrap()
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn what_an_express_service_writes_back_after_the_end_is_no_session() {
+async fn a_value_that_express_writes_back_after_the_end_is_not_a_session() {
     let server = RedisServer::start();
     let mut connection = server.connection();
     let client = patient(&server.url());
@@ -123,27 +123,30 @@ async fn what_an_express_service_writes_back_after_the_end_is_no_session() {
         };
         write_back(&mut connection);
         assert_eq!(store.load(&id, Freshness::Cached).await.unwrap(), None);
-        assert_eq!(value(&mut connection, &key), None, "and it is deleted again");
+        assert_eq!(value(&mut connection, &key), None, "the value is deleted again");
         write_back(&mut connection);
         let base = Bytes::from("value");
         let updated = store.update(&id, &base, base.clone(), ttl).await.unwrap();
         assert_eq!(updated, Updated::Gone);
         assert_eq!(value(&mut connection, &key), None);
         write_back(&mut connection);
-        assert!(!store.touch(&id, ttl).await.unwrap(), "what is no session is not kept");
+        assert!(
+            !store.touch(&id, ttl).await.unwrap(),
+            "a value under a tombstone cannot be touched"
+        );
         assert_eq!(value(&mut connection, &key), None);
         let again = store.create(&id, base.clone(), ttl, None).await.unwrap();
-        assert_eq!(again, Created::Exists, "and its id is not given out");
+        assert_eq!(again, Created::Exists, "the id cannot be used again");
         assert_eq!(value(&mut connection, &key), None);
         let bar = format!("{{{key}}}:revoked");
         let left: u64 = ::redis::cmd("TTL").arg(&bar).query(&mut connection).unwrap();
-        assert!((90..=100).contains(&left), "the note has an end: {left}");
+        assert!((90..=100).contains(&left), "the tombstone expires: {left}");
     }
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn a_session_that_express_made_counts_from_when_it_was_first_seen() {
+async fn the_absolute_timeout_of_an_express_session_starts_when_it_is_first_read() {
     let server = RedisServer::start();
     let mut connection = server.connection();
     let client = patient(&server.url());
@@ -155,20 +158,23 @@ async fn a_session_that_express_made_counts_from_when_it_was_first_seen() {
     assert!(load().await.unwrap().unwrap().time_left <= ABSOLUTE_TIMEOUT);
     let created = format!("{{{key}}}:created");
     ::redis::cmd("DECRBY").arg(&created).arg(400_000).exec(&mut connection).unwrap();
-    assert!(!store.touch(&id, Duration::from_secs(60)).await.unwrap(), "too old");
-    assert_eq!(load().await.unwrap(), None, "too old");
-    assert_eq!(value(&mut connection, &key), None, "and ended for all services");
+    assert!(
+        !store.touch(&id, Duration::from_secs(60)).await.unwrap(),
+        "beyond the absolute timeout"
+    );
+    assert_eq!(load().await.unwrap(), None, "beyond the absolute timeout");
+    assert_eq!(value(&mut connection, &key), None, "the session has ended for all services");
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn sessions_on_all_servers_of_a_cluster_are_looked_through() {
-    all_are_looked_through(&RedisCluster::start(3)).await;
-    // A server that has met no other does not know its own address.
-    all_are_looked_through(&RedisCluster::start(1)).await;
+async fn a_scan_visits_the_sessions_of_all_cluster_nodes() {
+    a_scan_visits_all_sessions(&RedisCluster::start(3)).await;
+    // A node that has not met another one does not know its own address.
+    a_scan_visits_all_sessions(&RedisCluster::start(1)).await;
 }
 
-async fn all_are_looked_through(cluster: &RedisCluster) {
+async fn a_scan_visits_all_sessions(cluster: &RedisCluster) {
     let store = RedisStore::new(patient(&cluster.url())).prefix(PREFIX);
     let mut made = BTreeSet::new();
     for _ in 0..60 {
@@ -179,7 +185,7 @@ async fn all_are_looked_through(cluster: &RedisCluster) {
     }
     for server in cluster.servers() {
         let keys: usize = ::redis::cmd("DBSIZE").query(&mut server.connection()).unwrap();
-        assert!(keys > 5, "each server has some: {keys}");
+        assert!(keys > 5, "each node has some sessions: {keys}");
     }
     let mut seen = BTreeSet::new();
     let mut visit = |id: SessionId, _| seen.extend([id.as_str().to_owned()]);
@@ -189,7 +195,7 @@ async fn all_are_looked_through(cluster: &RedisCluster) {
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn a_redis_that_is_out_of_memory_ends_sessions_all_the_same() {
+async fn sessions_can_be_ended_while_redis_is_out_of_memory() {
     let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
     let mut connection = server.connection();
     let store = RedisStore::new(patient(&server.url())).prefix(PREFIX);

@@ -1,4 +1,4 @@
-//! Programs that keep no cookies send and get the same signed value in headers.
+//! Clients without cookies send and receive the signed value in headers.
 
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE};
@@ -17,7 +17,7 @@ fn token(response: &Response<Body>) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn a_program_logs_in_without_a_cookie() {
+async fn a_client_logs_in_without_cookies() {
     let app = token_app();
     let login = app.send(Request::get("/login/al").header(HEADER, "")).await;
     assert_eq!(set_cookie(&login), None);
@@ -55,7 +55,7 @@ async fn a_request_with_a_token_reads_no_cookie() {
 }
 
 #[tokio::test]
-async fn somebody_elses_bearer_token_leaves_cookies_alone() {
+async fn a_bearer_token_of_another_kind_does_not_disable_cookies() {
     let app = token_app();
     let cookie = app.cookie().await;
     for other in ["Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Basic czphOmI=", "Bearer", ""] {
@@ -65,7 +65,7 @@ async fn somebody_elses_bearer_token_leaves_cookies_alone() {
 }
 
 #[tokio::test]
-async fn tokens_are_off_unless_asked_for() {
+async fn tokens_are_off_by_default() {
     let app = app(|layer| layer);
     let raw = signed_value(&app.cookie().await);
     for request in [

@@ -1,4 +1,4 @@
-//! A session that is used is kept alive without a write for each request, and without a wait.
+//! A session in use is kept alive without a write for each request and without a wait.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn with_ttl(layer: Builder) -> Builder {
 }
 
 #[tokio::test]
-async fn a_touch_waits_for_its_part_of_the_lifetime() {
+async fn a_session_is_touched_after_a_tenth_of_its_lifetime() {
     let app = app(with_ttl);
     let cookie = app.cookie().await;
     for (passed, touched) in [(50, false), (45, false), (10, true), (50, false), (55, true)] {
@@ -27,7 +27,7 @@ async fn a_touch_waits_for_its_part_of_the_lifetime() {
 }
 
 #[tokio::test]
-async fn touch_after_is_an_option() {
+async fn touch_after_sets_the_fraction() {
     for (fraction, passed, touched) in
         [(0.0, 1, true), (0.5, 499, false), (0.5, 501, true), (1.0, 999, false)]
     {
@@ -41,7 +41,7 @@ async fn touch_after_is_an_option() {
 }
 
 #[tokio::test]
-async fn a_session_in_use_never_ends_and_one_that_rests_does() {
+async fn a_session_in_use_does_not_expire_and_an_idle_one_does() {
     let app = app(with_ttl);
     let cookie = app.cookie().await;
     for _ in 0..10 {
@@ -54,7 +54,7 @@ async fn a_session_in_use_never_ends_and_one_that_rests_does() {
 }
 
 #[tokio::test]
-async fn no_response_waits_for_a_touch() {
+async fn responses_do_not_wait_for_a_touch() {
     let app = app(|layer| layer.touch_after(0.0));
     let cookie = app.cookie().await;
     app.store.never_answer("touch");
@@ -65,7 +65,7 @@ async fn no_response_waits_for_a_touch() {
 }
 
 #[tokio::test]
-async fn touches_that_never_end_do_not_pile_up() {
+async fn the_number_of_concurrent_touches_is_limited() {
     let app = app(|layer| layer.touch_after(0.0));
     let cookie = app.cookie().await;
     app.store.never_answer("touch");
@@ -79,7 +79,7 @@ async fn touches_that_never_end_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn a_request_that_writes_does_not_touch_besides() {
+async fn a_request_that_writes_does_not_touch() {
     let app = app(|layer| layer.touch_after(0.0));
     let cookie = app.cookie().await;
     app.get("/set/b", &cookie).await;
@@ -87,9 +87,10 @@ async fn a_request_that_writes_does_not_touch_besides() {
     assert_eq!(app.store.calls(), ["load", "update"]);
 }
 
-/// Touches move the time in the store and not the date in the value, which is in the past then.
+/// A touch restarts the time to live and does not update the date in the value, which is in the
+/// past then.
 #[tokio::test]
-async fn a_session_whose_stored_date_is_over_is_saved_all_the_same() {
+async fn a_session_whose_stored_date_has_passed_is_saved() {
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
     let stale = r#"{"cookie":{"originalMaxAge":60000,"expires":"2020-01-01T00:00:00.000Z","path":"/"},"a":1}"#;
@@ -98,15 +99,12 @@ async fn a_session_whose_stored_date_is_over_is_saved_all_the_same() {
         assert_eq!(app.get(path, &cookie).await.status(), 200);
         let stored = app.stored(&cookie).await.expect(path);
         assert!(stored.time_left > Duration::from_secs(50), "{path}");
-        assert!(
-            !stored.value.starts_with(&stale.as_bytes()[..60]),
-            "{path}: the date is a new one"
-        );
+        assert!(!stored.value.starts_with(&stale.as_bytes()[..60]), "{path}: the date is updated");
     }
 }
 
 #[tokio::test]
-async fn refresh_expires_writes_what_a_touch_leaves_behind() {
+async fn with_refresh_expires_a_touch_writes_the_date() {
     let max_age = tower_express_session::CookieOptions::new().max_age(TTL);
     for (refresh, write) in [(false, "touch"), (true, "update")] {
         let app = app(|layer| layer.cookie(max_age.clone()).refresh_expires(refresh));
@@ -117,7 +115,7 @@ async fn refresh_expires_writes_what_a_touch_leaves_behind() {
         settle().await;
         assert_eq!(app.store.calls(), ["load", write]);
         let after = app.stored(&cookie).await.unwrap();
-        // The clock of dates goes on while a request is handled, perhaps by less than it shows.
+        // The clock advances while a request is handled, possibly by less than its resolution.
         assert!(refresh || after.value == before);
         assert!(after.time_left > Duration::from_secs(990));
     }

@@ -1,10 +1,10 @@
-//! The test suite for an [`AccountStore`], beside the one for its sessions.
+//! The test suite for an [`AccountStore`]. It complements the suite for a [`Store`](crate::Store).
 //!
-//! A store of your own passes when [`run`] returns:
+//! A store passes the suite if [`run`] returns:
 //!
 //! ```
 //! use tower_express_session::MemoryStore;
-//! use tower_express_session::store::conformance::accounts::{self, Subject};
+//! use tower_express_session::store::conformance::accounts::{self, AccountStoreUnderTest};
 //! # use std::sync::{Arc, Mutex};
 //! # use std::time::{Duration, Instant};
 //!
@@ -13,7 +13,7 @@
 //! let clock = Arc::clone(&now);
 //! let store = MemoryStore::with_clock(move || *clock.lock().unwrap());
 //! let pass_time = |_: &str, time| *now.lock().unwrap() += time;
-//! accounts::run(&Subject { store: &store, pass_time: &pass_time, neighbour: None }).await;
+//! accounts::run(&AccountStoreUnderTest { store: &store, pass_time: &pass_time, neighbour: None }).await;
 //! # });
 //! ```
 
@@ -28,21 +28,21 @@ use crate::id::SessionId;
 use crate::store::{AccountStore, Created, IndexedSession};
 
 /// A store under test.
-pub struct Subject<'a> {
+pub struct AccountStoreUnderTest<'a> {
     /// The store.
     pub store: &'a dyn AccountStore,
-    /// Lets time pass, at least for the session of this id or the index of the account of this name:
-    /// moves the store's clock, or shortens the rest of its time in the database.
+    /// Lets time pass, at least for the session with this id and for the index of the account with
+    /// this name: moves the store's clock, or shortens the time to live in the database.
     pub pass_time: &'a (dyn Fn(&str, Duration) + Sync),
     /// Another application's store in the same database, under another prefix, if a database may be
     /// shared.
     pub neighbour: Option<&'a dyn AccountStore>,
 }
 
-/// More than stores read in one step of a scan, so that they have to continue where they stopped.
+/// More sessions than a store reads in one step of a scan, so that the scan needs several steps.
 const MANY: usize = 1_100;
 
-/// Names that have a meaning in one database or another.
+/// Names with special characters of one database or another.
 const HOSTILE: [&str; 22] = [
     "",
     "*",
@@ -72,22 +72,22 @@ const HOSTILE: [&str; 22] = [
 ///
 /// # Panics
 ///
-/// If the store breaks the contract; the message says which part.
-pub async fn run(subject: &Subject<'_>) {
-    subject.gives_back_what_was_noted().await;
-    subject.creation_stays_when_noted_again().await;
-    subject.forgets_what_it_is_told_to().await;
+/// Panics if the store breaks the contract; the message tells which part.
+pub async fn run(subject: &AccountStoreUnderTest<'_>) {
+    subject.indexed_entries_are_returned().await;
+    subject.the_time_of_creation_is_kept().await;
+    subject.removed_entries_are_gone().await;
     subject.accounts_are_opaque().await;
     subject.ids_are_opaque().await;
-    subject.entries_end_together_after_the_longest_time().await;
-    subject.each_shows_every_live_session().await;
-    subject.neighbours_are_apart().await;
+    subject.entries_expire_together_after_the_longest_time().await;
+    subject.each_visits_every_live_session().await;
+    subject.applications_are_separate().await;
 }
 
-impl Subject<'_> {
-    async fn gives_back_what_was_noted(&self) {
+impl AccountStoreUnderTest<'_> {
+    async fn indexed_entries_are_returned(&self) {
         let account = fresh_account();
-        assert_eq!(self.indexed(&account).await, [], "nothing is indexed for a new account");
+        assert_eq!(self.indexed(&account).await, [], "a new account has no entries");
         let plain = indexed_of(&fresh_id());
         let device = "Möbius/1.0 (\"quoted\"; 'too'; \\ {} \u{1F600}\t)".to_owned();
         let odd =
@@ -99,11 +99,11 @@ impl Subject<'_> {
         assert_eq!(indexed.len(), 2, "each session has one entry: {indexed:?}");
         assert!(
             indexed.contains(&plain) && indexed.contains(&odd),
-            "entries come back: {indexed:?}"
+            "entries are returned as they were indexed: {indexed:?}"
         );
     }
 
-    async fn creation_stays_when_noted_again(&self) {
+    async fn the_time_of_creation_is_kept(&self) {
         let account = fresh_account();
         let first = indexed_of(&fresh_id());
         let again = IndexedSession {
@@ -116,25 +116,33 @@ impl Subject<'_> {
         self.index(&account, &first, TTL).await;
         self.index(&account, &again, TTL).await;
         let kept = IndexedSession { created_ms: first.created_ms, ..again.clone() };
-        assert_eq!(self.indexed(&account).await, [kept], "all but the creation is the latest");
+        assert_eq!(
+            self.indexed(&account).await,
+            [kept],
+            "everything except the time of creation is updated"
+        );
         self.unindex(&account, &[&first]).await;
         self.index(&account, &again, TTL).await;
-        assert_eq!(self.indexed(&account).await, [again], "a removed entry keeps no creation time");
+        assert_eq!(
+            self.indexed(&account).await,
+            [again],
+            "after a removal the time of creation is new"
+        );
     }
 
-    async fn forgets_what_it_is_told_to(&self) {
+    async fn removed_entries_are_gone(&self) {
         let account = fresh_account();
         let sessions = [(); 3].map(|()| indexed_of(&fresh_id()));
         for session in &sessions {
             self.index(&account, session, TTL).await;
         }
         self.unindex(&account, &[]).await;
-        assert_eq!(self.indexed(&account).await.len(), 3, "no entry was to be removed");
+        assert_eq!(self.indexed(&account).await.len(), 3, "no entry is removed");
         self.unindex(&account, &[&sessions[0], &sessions[2]]).await;
         assert_eq!(self.indexed(&account).await, [sessions[1].clone()]);
         self.unindex(&account, &[&sessions[0]]).await;
         self.unindex(&fresh_account(), &[&sessions[0]]).await;
-        assert_eq!(self.indexed(&account).await, [sessions[1].clone()], "nor are others touched");
+        assert_eq!(self.indexed(&account).await, [sessions[1].clone()], "the other entry is kept");
     }
 
     async fn accounts_are_opaque(&self) {
@@ -160,7 +168,7 @@ impl Subject<'_> {
             self.index(&account, session, TTL).await;
         }
         let indexed = self.indexed(&account).await;
-        assert_eq!(indexed.len(), sessions.len(), "each id has an entry of its own");
+        assert_eq!(indexed.len(), sessions.len(), "each id has its own entry");
         for session in &sessions {
             assert!(indexed.contains(session), "{session:?}");
             self.unindex(&account, &[session]).await;
@@ -169,24 +177,32 @@ impl Subject<'_> {
         assert_eq!(self.indexed(&account).await, []);
     }
 
-    async fn entries_end_together_after_the_longest_time(&self) {
+    async fn entries_expire_together_after_the_longest_time(&self) {
         let account = fresh_account();
         let (long, short) = (indexed_of(&fresh_id()), indexed_of(&fresh_id()));
         self.index(&account, &long, TTL).await;
         self.index(&account, &short, TTL / 10).await;
         self.pass_seconds(&account, 99);
-        assert_eq!(self.indexed(&account).await.len(), 2, "kept for the longest time asked for");
+        assert_eq!(
+            self.indexed(&account).await.len(),
+            2,
+            "the entries are kept for the longest time"
+        );
         self.index(&account, &short, TTL).await;
         self.pass_seconds(&account, 99);
-        assert_eq!(self.indexed(&account).await.len(), 2, "and for longer when asked again");
+        assert_eq!(self.indexed(&account).await.len(), 2, "another call extends the time");
         self.pass_seconds(&account, 2);
-        assert_eq!(self.indexed(&account).await, [], "and no longer");
+        assert_eq!(self.indexed(&account).await, [], "the entries expire");
         let again = IndexedSession { created_ms: long.created_ms + 1, ..long };
         self.index(&account, &again, TTL).await;
-        assert_eq!(self.indexed(&account).await, [again], "what has ended is indexed as new");
+        assert_eq!(
+            self.indexed(&account).await,
+            [again],
+            "after the expiry the time of creation is new"
+        );
     }
 
-    async fn each_shows_every_live_session(&self) {
+    async fn each_visits_every_live_session(&self) {
         let ids: Vec<_> = (0..MANY).map(|_| fresh_id()).collect();
         join_all(ids.iter().map(|id| self.create(self.store, id))).await;
         let (over, ended) = (fresh_id(), fresh_id());
@@ -194,22 +210,33 @@ impl Subject<'_> {
         self.store.destroy(&ended, TTL).await.expect("destroy");
         let shown = self.shown(self.store).await;
         let is_shown = |id: &&SessionId| shown.get(id) == Some(&value_of(id));
-        assert_eq!(ids.iter().filter(is_shown).count(), MANY, "all of them, with their values");
-        assert!(!shown.contains_key(&ended), "one that was ended is none");
+        assert_eq!(
+            ids.iter().filter(is_shown).count(),
+            MANY,
+            "all sessions are visited, with their values"
+        );
+        assert!(!shown.contains_key(&ended), "a destroyed session is not visited");
         self.create(self.store, &over).await;
         self.pass_seconds(over.as_str(), 101);
-        assert!(!self.shown(self.store).await.contains_key(&over), "nor is one that is over");
+        assert!(
+            !self.shown(self.store).await.contains_key(&over),
+            "an expired session is not visited"
+        );
     }
 
-    async fn neighbours_are_apart(&self) {
+    async fn applications_are_separate(&self) {
         let Some(neighbour) = self.neighbour else { return };
         let account = fresh_account();
         let session = indexed_of(&fresh_id());
         neighbour.index(&account, &session, TTL).await.expect("indexing succeeds");
-        assert_eq!(self.indexed(&account).await, [], "it is indexed elsewhere");
+        assert_eq!(
+            self.indexed(&account).await,
+            [],
+            "an entry of another application is not visible"
+        );
         self.unindex(&account, &[&session]).await;
         let indexed = neighbour.indexed(&account).await.expect("the index can be read");
-        assert_eq!(indexed, [session], "and it is not removed there");
+        assert_eq!(indexed, [session], "an entry of another application is not removed");
         let (ours, theirs) = (fresh_id(), fresh_id());
         self.create(self.store, &ours).await;
         self.create(neighbour, &theirs).await;
@@ -218,7 +245,11 @@ impl Subject<'_> {
             let other = if own == &ours { &theirs } else { &ours };
             assert!(shown.contains_key(own));
             let foreign = |id: &&SessionId| id.as_str().ends_with(other.as_str());
-            assert_eq!(shown.keys().find(foreign), None, "a session of another application");
+            assert_eq!(
+                shown.keys().find(foreign),
+                None,
+                "a session of another application is not visited"
+            );
         }
     }
 
@@ -238,7 +269,7 @@ impl Subject<'_> {
             .expect("removing an entry succeeds, whether there is one or not");
     }
 
-    /// Creates a session whose value is its name.
+    /// Creates a session whose value is derived from its id.
     async fn create(&self, store: &dyn AccountStore, id: &SessionId) {
         let created = store.create(id, value_of(id), TTL, None).await;
         assert_eq!(created.expect("create"), Created::Stored);
@@ -274,8 +305,8 @@ fn indexed_of(id: &SessionId) -> IndexedSession {
     }
 }
 
-impl fmt::Debug for Subject<'_> {
+impl fmt::Debug for AccountStoreUnderTest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("AccountStoreUnderTest").field("store", &self.store).finish_non_exhaustive()
     }
 }

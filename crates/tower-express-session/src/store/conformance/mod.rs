@@ -1,11 +1,11 @@
-//! The test suite that every [`Store`] passes. The module [`accounts`] has the one for an
+//! The test suite for a [`Store`]. The module [`accounts`] has the suite for an
 //! [`AccountStore`](super::AccountStore).
 //!
-//! A store of your own passes when [`run`] returns:
+//! A store passes the suite if [`run`] returns:
 //!
 //! ```
 //! use tower_express_session::MemoryStore;
-//! use tower_express_session::store::conformance::{self, Subject};
+//! use tower_express_session::store::conformance::{self, StoreUnderTest};
 //! # use std::sync::{Arc, Mutex};
 //! # use std::time::{Duration, Instant};
 //!
@@ -14,7 +14,7 @@
 //! let clock = Arc::clone(&now);
 //! let store = MemoryStore::with_clock(move || *clock.lock().unwrap());
 //! let pass_time = |_: &str, time| *now.lock().unwrap() += time;
-//! conformance::run(&Subject { store: &store, pass_time: &pass_time }).await;
+//! conformance::run(&StoreUnderTest { store: &store, pass_time: &pass_time }).await;
 //! # });
 //! ```
 
@@ -30,11 +30,11 @@ use super::{Created, Freshness, Store, Stored, Updated};
 use crate::id::SessionId;
 
 /// A store under test.
-pub struct Subject<'a> {
+pub struct StoreUnderTest<'a> {
     /// The store.
     pub store: &'a dyn Store,
-    /// Lets time pass, at least for the session of this id: moves the store's clock, or shortens the
-    /// rest of the session's time in the database.
+    /// Lets time pass, at least for the session with this id: moves the store's clock, or shortens
+    /// the session's time to live in the database.
     pub pass_time: &'a (dyn Fn(&str, Duration) + Sync),
 }
 
@@ -44,8 +44,8 @@ const TTL: Duration = Duration::from_secs(100);
 ///
 /// # Panics
 ///
-/// If the store breaks the contract; the message says which part.
-pub async fn run(subject: &Subject<'_>) {
+/// Panics if the store breaks the contract; the message tells which part.
+pub async fn run(subject: &StoreUnderTest<'_>) {
     run_without_epochs(subject).await;
     subject.an_epoch_stays_with_its_session().await;
 }
@@ -55,15 +55,15 @@ pub async fn run(subject: &Subject<'_>) {
 /// # Panics
 ///
 /// As [`run`].
-pub async fn run_without_epochs(subject: &Subject<'_>) {
-    subject.gives_back_what_it_was_given().await;
+pub async fn run_without_epochs(subject: &StoreUnderTest<'_>) {
+    subject.values_are_returned_unchanged().await;
     subject.create_never_overwrites().await;
     subject.update_compares_the_exact_bytes().await;
-    subject.never_brings_a_session_back().await;
-    subject.overwrite_takes_whatever_is_there().await;
-    subject.forgets_when_time_is_over().await;
-    subject.every_write_and_touch_starts_the_time_again().await;
-    subject.says_how_much_time_is_left().await;
+    subject.update_and_touch_never_restore_a_session().await;
+    subject.overwrite_replaces_any_value().await;
+    subject.sessions_expire().await;
+    subject.every_write_and_touch_restarts_the_time_to_live().await;
+    subject.load_returns_the_time_left().await;
     subject.ids_are_opaque().await;
     subject.one_of_many_concurrent_writers_wins().await;
 }
@@ -72,23 +72,23 @@ pub async fn run_without_epochs(subject: &Subject<'_>) {
 ///
 /// # Panics
 ///
-/// If the store breaks the contract; the message says which part.
-pub async fn run_with_absolute_timeout(subject: &Subject<'_>, timeout: Duration) {
-    assert!(timeout > TTL, "the age is to be longer than {TTL:?}");
+/// Panics if the store breaks the contract; the message tells which part.
+pub async fn run_with_absolute_timeout(subject: &StoreUnderTest<'_>, timeout: Duration) {
+    assert!(timeout > TTL, "the absolute timeout must be longer than {TTL:?}");
     run(subject).await;
     subject.no_use_prolongs_the_absolute_timeout(timeout).await;
 }
 
-impl Subject<'_> {
-    async fn gives_back_what_it_was_given(&self) {
+impl StoreUnderTest<'_> {
+    async fn values_are_returned_unchanged(&self) {
         let id = fresh_id();
-        assert_eq!(self.load(&id).await, None, "an id never made has no value");
+        assert_eq!(self.load(&id).await, None, "an unknown id has no value");
         for value in [&b""[..], b"{\"cookie\":{}}", b"\0\r\n\xff", &[b'x'; 1 << 20]] {
             self.store.overwrite(&id, Bytes::copy_from_slice(value), TTL).await.expect("overwrite");
             assert_eq!(
                 self.load(&id).await.as_deref(),
                 Some(value),
-                "a value comes back as it was"
+                "a value is returned unchanged"
             );
         }
         self.destroy(&id).await;
@@ -117,7 +117,7 @@ impl Subject<'_> {
         assert_eq!(
             self.update(&id, "two", "two").await,
             Updated::Stored,
-            "the same value is a write"
+            "writing the same value succeeds"
         );
     }
 
@@ -126,8 +126,8 @@ impl Subject<'_> {
         for epoch in [Some(0), Some(7), Some(u64::MAX), None] {
             let created = self.store.create(&id, Bytes::from("one"), TTL, epoch).await;
             assert_eq!(created.expect("create"), Created::Stored);
-            let found = async || self.stored(&id).await.expect("the session is there").epoch;
-            assert_eq!(found().await, epoch, "as it was created");
+            let found = async || self.stored(&id).await.expect("the session exists").epoch;
+            assert_eq!(found().await, epoch, "load returns the epoch");
             assert_eq!(self.update(&id, "one", "two").await, Updated::Stored);
             assert_eq!(found().await, epoch, "an update keeps it");
             self.store.overwrite(&id, Bytes::from("three"), TTL).await.expect("overwrite");
@@ -141,61 +141,71 @@ impl Subject<'_> {
         }
         let other = fresh_id();
         self.store.overwrite(&other, Bytes::from("one"), TTL).await.expect("overwrite");
-        let found = self.stored(&other).await.expect("the session is there");
+        let found = self.stored(&other).await.expect("the session exists");
         assert_eq!(found.epoch, None, "a session of another program has none");
     }
 
-    async fn never_brings_a_session_back(&self) {
+    async fn update_and_touch_never_restore_a_session(&self) {
         let id = self.created("value").await;
         self.destroy(&id).await;
         assert_eq!(self.update(&id, "value", "again").await, Updated::Gone);
-        assert!(!self.store.touch(&id, TTL).await.expect("touch"), "there is nothing to touch");
-        assert_eq!(self.load(&id).await, None, "neither update nor touch brought it back");
+        assert!(
+            !self.store.touch(&id, TTL).await.expect("touch"),
+            "a destroyed session cannot be touched"
+        );
+        assert_eq!(self.load(&id).await, None, "neither update nor touch restored it");
         assert_eq!(self.update(&fresh_id(), "value", "again").await, Updated::Gone);
     }
 
-    async fn overwrite_takes_whatever_is_there(&self) {
+    async fn overwrite_replaces_any_value(&self) {
         let id = self.created("value").await;
         self.store.overwrite(&id, Bytes::from("mine"), TTL).await.expect("overwrite");
         assert_eq!(self.load(&id).await.as_deref(), Some(&b"mine"[..]));
     }
 
-    async fn forgets_when_time_is_over(&self) {
+    async fn sessions_expire(&self) {
         let id = self.created("value").await;
         self.pass_seconds(&id, 99);
-        assert!(self.load(&id).await.is_some(), "still there a second before its time is over");
+        assert!(
+            self.load(&id).await.is_some(),
+            "the session exists until one second before its expiry"
+        );
         self.pass_seconds(&id, 2);
         assert_eq!(self.load(&id).await, None, "over");
         assert_eq!(self.update(&id, "value", "again").await, Updated::Gone);
         assert!(
             !self.store.touch(&id, TTL).await.expect("touch"),
-            "a session that is over cannot be touched"
+            "an expired session cannot be touched"
         );
         let again = self.store.create(&id, Bytes::from("new"), TTL, None).await.expect("create");
-        assert_eq!(again, Created::Stored, "an id whose session is over is free");
+        assert_eq!(again, Created::Stored, "the id of an expired session can be used again");
     }
 
-    async fn every_write_and_touch_starts_the_time_again(&self) {
+    async fn every_write_and_touch_restarts_the_time_to_live(&self) {
         let id = self.created("one").await;
         self.pass_seconds(&id, 60);
         assert!(self.store.touch(&id, TTL).await.expect("touch"));
         self.pass_seconds(&id, 60);
-        assert_eq!(self.update(&id, "one", "two").await, Updated::Stored, "touch kept it");
+        assert_eq!(
+            self.update(&id, "one", "two").await,
+            Updated::Stored,
+            "touch restarts the time to live"
+        );
         self.pass_seconds(&id, 60);
-        assert!(self.load(&id).await.is_some(), "update kept it");
+        assert!(self.load(&id).await.is_some(), "update restarts the time to live");
         self.store.overwrite(&id, Bytes::from("three"), TTL).await.expect("overwrite");
         self.pass_seconds(&id, 60);
-        assert!(self.load(&id).await.is_some(), "overwrite kept it");
+        assert!(self.load(&id).await.is_some(), "overwrite restarts the time to live");
         assert!(self.store.touch(&id, Duration::from_secs(1)).await.expect("touch"));
         self.pass_seconds(&id, 2);
-        assert_eq!(self.load(&id).await, None, "a touch may also shorten");
+        assert_eq!(self.load(&id).await, None, "a touch may also shorten the time to live");
     }
 
-    async fn says_how_much_time_is_left(&self) {
+    async fn load_returns_the_time_left(&self) {
         let id = self.created("value").await;
         for (passed, left) in [(0, 100), (60, 40)] {
             self.pass_seconds(&id, passed);
-            let stored = self.stored(&id).await.expect("the session is there");
+            let stored = self.stored(&id).await.expect("the session exists");
             let tolerance = Duration::from_secs(2);
             let left = Duration::from_secs(left);
             assert!(stored.time_left <= left && stored.time_left + tolerance > left, "{stored:?}");
@@ -205,9 +215,13 @@ impl Subject<'_> {
     async fn no_use_prolongs_the_absolute_timeout(&self, timeout: Duration) {
         let id = self.created("0").await;
         let step = TTL / 2;
-        let steps = u32::try_from(timeout.as_millis() / step.as_millis()).expect("not that long");
+        let steps = u32::try_from(timeout.as_millis() / step.as_millis())
+            .expect("the number of steps fits");
         for used in 0..steps {
-            let stored = self.stored(&id).await.expect("in use, and not too old");
+            let stored = self
+                .stored(&id)
+                .await
+                .expect("the session is in use and within the absolute timeout");
             let value = stored.value.clone();
             let value_after = Bytes::from(used.to_string());
             match used % 2 {
@@ -223,7 +237,7 @@ impl Subject<'_> {
             (self.pass_time)(id.as_str(), step);
         }
         (self.pass_time)(id.as_str(), step);
-        assert_eq!(self.load(&id).await, None, "too old");
+        assert_eq!(self.load(&id).await, None, "the session ends at the absolute timeout");
         assert_eq!(self.update(&id, "0", "again").await, Updated::Gone);
     }
 
@@ -273,7 +287,7 @@ impl Subject<'_> {
         for updated in join_all(values.iter().map(|value| self.update(&id, "0", value))).await {
             stored.extend((updated == Updated::Stored).then_some(()));
         }
-        assert_eq!(stored.len(), 1, "one writer sees its base, all others see a change");
+        assert_eq!(stored.len(), 1, "one writer succeeds, and all others see a change");
     }
 
     async fn created(&self, value: &str) -> SessionId {
@@ -298,7 +312,11 @@ impl Subject<'_> {
         let cached = self.store.load(id, Freshness::Cached).await.expect("load");
         let latest = self.store.load(id, Freshness::Latest).await.expect("load");
         let value = |stored: &Option<Stored>| stored.as_ref().map(|stored| stored.value.clone());
-        assert_eq!(value(&cached), value(&latest), "one writer finds in a cache what it wrote");
+        assert_eq!(
+            value(&cached),
+            value(&latest),
+            "a cache returns the latest write of the same process"
+        );
         latest
     }
 
@@ -336,8 +354,8 @@ fn fresh_id() -> SessionId {
     SessionId::from(format!("{}{}", random.as_str(), NEXT.fetch_add(1, Ordering::Relaxed)).as_str())
 }
 
-impl fmt::Debug for Subject<'_> {
+impl fmt::Debug for StoreUnderTest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("StoreUnderTest").field("store", &self.store).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The sessions of an account, in Redis: a hash for each account.
+//! The index of each account's sessions in Redis: a hash for each account.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use super::commands::milliseconds;
 use super::{RedisStore, unexpected};
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
-use crate::store::{AccountStore, IndexedSession, Visit};
+use crate::store::{AccountStore, IndexedSession, SessionVisitor};
 
-/// The prefixes of the field that holds a session's time of creation, and of the field that holds the
-/// rest. They are two fields, so that the first one stays when the other is written again.
+/// The prefixes of the field with a session's time of creation and of the field with its other
+/// details. They are two fields, so that the first one is kept when the second is written again.
 const CREATED: &str = "c:";
 const SEEN: &str = "s:";
 
-/// The number of keys that one step of a scan asks for.
+/// The number of keys that Redis examines in one step of a scan.
 const SCAN_COUNT: usize = 500;
 
-/// What the index holds of a session beside its time of creation.
+/// The details of a session in the index, without its time of creation.
 #[derive(Deserialize, Serialize)]
-struct Seen {
+struct LastUse {
     at: u64,
     device: String,
     address: String,
@@ -38,7 +38,7 @@ impl AccountStore for RedisStore {
         keep: Duration,
     ) -> Result<(), Error> {
         let IndexedSession { id, created_ms, last_seen_ms, device, address } = session;
-        let seen = Seen { at: *last_seen_ms, device: device.clone(), address: address.clone() };
+        let seen = LastUse { at: *last_seen_ms, device: device.clone(), address: address.clone() };
         let seen =
             serde_json::to_vec(&seen).map_err(|cause| Error::new(ErrorKind::Store, cause))?;
         let (created_field, seen_field) =
@@ -70,8 +70,8 @@ impl AccountStore for RedisStore {
             let seen = fields.get(format!("{SEEN}{id}").as_str());
             let seen = seen.and_then(|json| serde_json::from_str(json).ok());
             let created_ms = created.parse().unwrap_or_default();
-            let unknown = Seen { at: created_ms, device: String::new(), address: String::new() };
-            let Seen { at: last_seen_ms, device, address } = seen.unwrap_or(unknown);
+            let unknown = LastUse { at: created_ms, device: String::new(), address: String::new() };
+            let LastUse { at: last_seen_ms, device, address } = seen.unwrap_or(unknown);
             IndexedSession { id: SessionId::from(id), created_ms, last_seen_ms, device, address }
         });
         Ok(indexed.collect())
@@ -92,7 +92,7 @@ impl AccountStore for RedisStore {
         Ok(())
     }
 
-    async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
+    async fn each(&self, visit: &mut SessionVisitor<'_>) -> Result<(), Error> {
         let pattern = format!("{}*", glob_escaped(&self.prefix));
         let mut scan = self.client.scan(&pattern, SCAN_COUNT).await?;
         while let Some(keys) = scan.next().await? {

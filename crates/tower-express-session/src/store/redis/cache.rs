@@ -1,4 +1,4 @@
-//! The cache of a process in front of Redis, and the lease under which its answers are valid.
+//! The cache of a process in front of Redis, and the lease that limits the age of its results.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,17 +23,17 @@ use crate::store::Stored;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheOptions {
-    /// The maximum age of an answer from the cache. Default: 250 ms.
+    /// The maximum age of a session from the cache. Default: 250 ms.
     pub lease: Duration,
-    /// The interval at which a heartbeat renews the lease. It must be less than half of the lease.
-    /// Default: 100 ms.
+    /// The interval between the heartbeats that renew the lease. It must be at most half of the
+    /// lease. Default: 100 ms.
     pub heartbeat: Duration,
     /// The maximum memory of the cache, in bytes. Default: 16 MiB.
     pub max_bytes: usize,
 }
 
 impl CacheOptions {
-    /// Returns settings with this lease, a heartbeat to match, and the other defaults.
+    /// Returns settings with this lease, a suitable heartbeat, and the other defaults.
     #[must_use]
     pub fn with_lease(lease: Duration) -> Self {
         Self { lease, heartbeat: lease * 2 / 5, ..Self::default() }
@@ -50,52 +50,54 @@ impl Default for CacheOptions {
     }
 }
 
-/// The maximum time for which a session is cached, whatever Redis says: a last resort against
-/// unforeseen faults.
-const LONGEST_MEMORY: Duration = Duration::from_secs(30);
+/// The maximum time for which a session is cached, even if Redis reports no change: a safeguard
+/// against unforeseen faults.
+const MAX_AGE: Duration = Duration::from_secs(30);
 
-/// The memory of an entry beside its id and its value, in bytes.
+/// The estimated memory of an entry without its id and its value, in bytes.
 const ENTRY_OVERHEAD: usize = 160;
 
-/// The maximum part of the cache's memory that one session may take.
-const LARGEST_PART: usize = 16;
+/// A session whose value is larger than the cache's memory divided by this number is not cached.
+const MAX_SHARE_DIVISOR: usize = 16;
 
-/// Sessions by id, each as Redis held it no longer than one lease ago.
+/// Sessions by id, each as it was stored in Redis at most one lease ago.
 ///
-/// Redis publishes each change on a connection of its own ([`tracking`](super::tracking)). A lease
-/// begins when a heartbeat was sent that has been answered since. Answers and notifications arrive in
-/// order on one connection, so every change from before that moment is known. A read is cached only if
-/// no change of its session was published since it began; it may use another connection.
+/// Redis notifies the cache of each change on a dedicated connection
+/// ([`tracking`](super::tracking)). When a heartbeat is answered, the lease is renewed from the
+/// time at which that heartbeat was sent. Replies and notifications arrive in order on that
+/// connection, so every earlier change is known by then. Reads may use another connection; so the
+/// result of a read is cached only if no change of its session was notified since the read began.
 pub(super) struct Cache {
     pub(super) options: CacheOptions,
-    // Locked for single steps in memory, never across an await.
-    memory: Mutex<Memory>,
+    // Locked for a few instructions, never across an await.
+    state: Mutex<CacheState>,
 }
 
-struct Memory {
-    slots: LruCache<SessionId, Slot>,
+struct CacheState {
+    slots: LruCache<SessionId, CacheSlot>,
     bytes: usize,
-    /// The end of the lease: the cache answers nothing afterwards. `None` until a connection is up.
+    /// The end of the lease, after which the cache returns nothing. `None` until the connection is
+    /// established.
     lease_ends: Option<Instant>,
     fills: u64,
 }
 
-enum Slot {
-    /// A read is in progress. A change that is published meanwhile removes the entry.
+enum CacheSlot {
+    /// A read is in progress. A change that is notified during the read removes the entry.
     Filling(u64),
-    Ready(Entry),
+    Ready(CachedSession),
 }
 
-struct Entry {
+struct CachedSession {
     value: Bytes,
     epoch: Option<u64>,
-    /// The end of the session's time.
+    /// When the session expires.
     ends: Instant,
     /// When the entry leaves the cache.
     stale: Instant,
 }
 
-/// A read whose answer is to be cached.
+/// A read in progress whose result is to be cached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fill {
     number: u64,
@@ -104,19 +106,19 @@ pub(super) struct Fill {
 
 impl Cache {
     pub(super) fn new(options: CacheOptions) -> Self {
-        let memory =
-            Memory { slots: LruCache::new_unbounded(), bytes: 0, lease_ends: None, fills: 0 };
-        Self { options, memory: Mutex::new(memory) }
+        let state =
+            CacheState { slots: LruCache::new_unbounded(), bytes: 0, lease_ends: None, fills: 0 };
+        Self { options, state: Mutex::new(state) }
     }
 
     /// Returns the session if the cache may answer for it.
     pub(super) fn get(&self, id: &SessionId, now: Instant) -> Option<Stored> {
-        let mut memory = self.memory();
-        if !memory.has_lease(now) {
+        let mut state = self.state();
+        if !state.has_lease(now) {
             return None;
         }
-        match memory.slots.get(id)? {
-            Slot::Ready(entry) if now < entry.ends && now < entry.stale => {
+        match state.slots.get(id)? {
+            CacheSlot::Ready(entry) if now < entry.ends && now < entry.stale => {
                 let (value, time_left) = (entry.value.clone(), entry.ends - now);
                 Some(Stored { value, time_left, epoch: entry.epoch })
             }
@@ -124,69 +126,69 @@ impl Cache {
         }
     }
 
-    /// Announces a read. Returns `None` if its answer must not be cached.
+    /// Registers a read. Returns `None` if its result must not be cached.
     pub(super) fn begin(&self, id: &SessionId, now: Instant) -> Option<Fill> {
-        let mut memory = self.memory();
-        if !memory.has_lease(now) {
+        let mut state = self.state();
+        if !state.has_lease(now) {
             return None;
         }
-        memory.fills += 1;
-        let number = memory.fills;
-        memory.put(id, Slot::Filling(number), self.options.max_bytes);
+        state.fills += 1;
+        let number = state.fills;
+        state.put(id, CacheSlot::Filling(number), self.options.max_bytes);
         Some(Fill { number, began: now })
     }
 
-    /// Caches the answer of a read, unless a change was published since it began, or another read began
-    /// later.
+    /// Caches the result of a read, unless a change was notified since the read began, or another
+    /// read began later.
     pub(super) fn fill(&self, id: &SessionId, fill: Fill, stored: &Stored) {
-        let mut memory = self.memory();
-        let is_awaited =
-            matches!(memory.slots.peek(id), Some(Slot::Filling(number)) if *number == fill.number);
+        let mut state = self.state();
+        let is_awaited = matches!(state.slots.peek(id), Some(CacheSlot::Filling(number)) if *number == fill.number);
         if !is_awaited {
             return;
         }
-        if stored.value.len() > self.options.max_bytes / LARGEST_PART {
-            return memory.remove(id);
+        if stored.value.len() > self.options.max_bytes / MAX_SHARE_DIVISOR {
+            return state.remove(id);
         }
-        let entry = Entry {
+        let entry = CachedSession {
             value: stored.value.clone(),
             epoch: stored.epoch,
             ends: fill.began + stored.time_left,
-            stale: fill.began + LONGEST_MEMORY,
+            stale: fill.began + MAX_AGE,
         };
-        memory.put(id, Slot::Ready(entry), self.options.max_bytes);
+        state.put(id, CacheSlot::Ready(entry), self.options.max_bytes);
     }
 
-    /// A session was changed.
-    pub(super) fn forget(&self, id: &SessionId) {
-        self.memory().remove(id);
+    /// Removes a session that was changed.
+    pub(super) fn invalidate(&self, id: &SessionId) {
+        self.state().remove(id);
     }
 
     /// Drops all entries. Nothing is cached before the next lease.
     pub(super) fn clear(&self) {
-        let mut memory = self.memory();
-        memory.slots.clear();
-        memory.bytes = 0;
-        memory.lease_ends = None;
+        let mut state = self.state();
+        state.slots.clear();
+        state.bytes = 0;
+        state.lease_ends = None;
     }
 
     /// Renews the lease: a heartbeat that was sent at this time has been answered.
     pub(super) fn renew(&self, sent: Instant) {
-        self.memory().lease_ends = Some(sent + self.options.lease);
+        self.state().lease_ends = Some(sent + self.options.lease);
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        // No step can panic half-way, so a poisoned lock holds a sound cache.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, CacheState> {
+        // No code under the lock panics half-way, so the state behind a poisoned lock is still
+        // consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
+impl CacheState {
     fn has_lease(&self, now: Instant) -> bool {
         self.lease_ends.is_some_and(|ends| now < ends)
     }
 
-    fn put(&mut self, id: &SessionId, slot: Slot, max_bytes: usize) {
+    fn put(&mut self, id: &SessionId, slot: CacheSlot, max_bytes: usize) {
         self.bytes += cost(id, &slot);
         if let Some(old) = self.slots.insert(id.clone(), slot) {
             self.bytes -= cost(id, &old);
@@ -204,20 +206,20 @@ impl Memory {
     }
 }
 
-fn cost(id: &SessionId, slot: &Slot) -> usize {
+fn cost(id: &SessionId, slot: &CacheSlot) -> usize {
     let value = match slot {
-        Slot::Filling(_) => 0,
-        Slot::Ready(entry) => entry.value.len(),
+        CacheSlot::Filling(_) => 0,
+        CacheSlot::Ready(entry) => entry.value.len(),
     };
     ENTRY_OVERHEAD + id.as_str().len() + value
 }
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let memory = self.memory();
+        let state = self.state();
         f.debug_struct("Cache")
-            .field("sessions", &memory.slots.len())
-            .field("bytes", &memory.bytes)
+            .field("sessions", &state.slots.len())
+            .field("bytes", &state.bytes)
             .finish_non_exhaustive()
     }
 }
@@ -236,7 +238,7 @@ mod tests {
         Stored { value: Bytes::copy_from_slice(value.as_bytes()), time_left, epoch: Some(7) }
     }
 
-    /// A cache with a lease from `now`, and the session `a` in it.
+    /// Returns a cache with a lease from `now` and the session `a`.
     fn filled(now: Instant) -> Cache {
         let cache = Cache::new(CacheOptions::default());
         cache.renew(now);
@@ -246,24 +248,27 @@ mod tests {
     }
 
     #[test]
-    fn answers_only_under_a_lease() {
+    fn sessions_are_returned_only_under_a_lease() {
         let now = Instant::now();
         let cache = filled(now);
         let found = cache.get(&id("a"), now + 249 * MS).unwrap();
         assert_eq!((found.value, found.epoch), (Bytes::from("value"), Some(7)));
         assert_eq!(cache.get(&id("a"), now + 250 * MS), None);
-        assert!(cache.begin(&id("b"), now + 250 * MS).is_none(), "nor is anything remembered");
+        assert!(
+            cache.begin(&id("b"), now + 250 * MS).is_none(),
+            "without a lease nothing is cached"
+        );
         cache.renew(now + 200 * MS);
-        assert!(cache.get(&id("a"), now + 449 * MS).is_some(), "nothing was missed");
+        assert!(cache.get(&id("a"), now + 449 * MS).is_some(), "the lease was renewed in time");
         cache.clear();
         cache.renew(now + 300 * MS);
         assert_eq!(cache.get(&id("a"), now + 300 * MS), None);
     }
 
     #[test]
-    fn a_change_during_a_read_keeps_it_from_being_remembered() {
+    fn a_read_is_not_cached_after_a_change_during_the_read() {
         let now = Instant::now();
-        for change in [Cache::clear as fn(&Cache), |cache| cache.forget(&id("a"))] {
+        for change in [Cache::clear as fn(&Cache), |cache| cache.invalidate(&id("a"))] {
             let cache = filled(now);
             let fill = cache.begin(&id("a"), now).unwrap();
             change(&cache);
@@ -274,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_reads_the_one_that_began_later_is_remembered() {
+    fn the_later_of_two_reads_is_cached() {
         let now = Instant::now();
         let cache = filled(now);
         let [first, second] = [(); 2].map(|()| cache.begin(&id("a"), now).unwrap());
@@ -284,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_not_remembered_beyond_its_end() {
+    fn a_session_is_not_cached_beyond_its_expiry() {
         let now = Instant::now();
         let cache = filled(now);
         let fill = cache.begin(&id("a"), now).unwrap();
@@ -292,8 +297,8 @@ mod tests {
         assert_eq!(cache.get(&id("a"), now + 40 * MS).unwrap().time_left, 60 * MS);
         assert_eq!(cache.get(&id("a"), now + 100 * MS), None);
         let cache = filled(now);
-        cache.renew(now + LONGEST_MEMORY);
-        assert_eq!(cache.get(&id("a"), now + LONGEST_MEMORY), None, "nor for too long");
+        cache.renew(now + MAX_AGE);
+        assert_eq!(cache.get(&id("a"), now + MAX_AGE), None, "nor beyond the maximum age");
     }
 
     #[test]
@@ -307,13 +312,13 @@ mod tests {
             if n % 2 == 0 {
                 cache.fill(&id, fill, &stored(&"x".repeat(n), Duration::from_secs(60)));
             }
-            assert!(cache.memory().bytes <= 16_000);
+            assert!(cache.state().bytes <= 16_000);
         }
-        assert!(cache.get(&id("998"), now).is_some(), "what was used last stays");
+        assert!(cache.get(&id("998"), now).is_some(), "the most recently used session is kept");
         assert!(cache.get(&id("0"), now).is_none());
         for n in 0..1000 {
-            cache.forget(&id(&n.to_string()));
+            cache.invalidate(&id(&n.to_string()));
         }
-        assert_eq!(cache.memory().bytes, 0, "the account is even");
+        assert_eq!(cache.state().bytes, 0, "the memory of all entries was released");
     }
 }

@@ -1,4 +1,4 @@
-//! The commands for one session.
+//! The Redis commands for one session.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::store::{Created, Stored, Updated};
 
-/// The time that is left of a session which another program stored without a time to live.
+/// The reported time to live of a session that another program stored without one.
 const ENDLESS: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// How much longer than its session the time of creation is kept, so that a session which another
-/// program keeps in use does not count as a new one.
+/// How much longer than its session the time of creation is kept, so that a session that only
+/// another program uses does not count as a new one.
 const CREATION_OUTLIVES: Duration = Duration::from_secs(30 * 86_400);
 
 impl RedisStore {
@@ -51,7 +51,8 @@ impl RedisStore {
             .map_err(|values| unexpected("MGET", &Reply::Array(values)))?;
         if revoked != Reply::Nil {
             if value != Reply::Nil {
-                // Another program wrote it back. For us it has ended whether this succeeds or not.
+                // Another program wrote the session back. It has ended, whether this deletion
+                // succeeds or not.
                 drop(self.client.call(&[b"DEL", session]).await);
             }
             return Ok(None);
@@ -132,7 +133,7 @@ impl RedisStore {
         Ok(found == Reply::Int(1))
     }
 
-    /// Deletes a session and leaves a tombstone. Returns whether there was a session.
+    /// Deletes a session and leaves a tombstone. Returns whether the session existed.
     pub(super) async fn end(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
         let keys = self.keys(id);
         let delete: &[&[u8]] = &[b"DEL", keys.session.as_bytes()];
@@ -144,13 +145,13 @@ impl RedisStore {
         let ended = if tombstone.is_zero() {
             self.client.pipeline(&[is_revoked, delete, delete_epoch]).await?
         } else {
-            // The tombstone comes before the deletion: in between, a value that was written back must
-            // not be accepted as a session.
+            // The tombstone is written before the deletion, so that a value that is written back in
+            // between is not accepted as a session.
             let seconds = seconds(tombstone);
             let put: &[&[u8]] = &[b"SET", keys.revoked.as_bytes(), b"1", b"EX", seconds.as_bytes()];
             match self.client.pipeline(&[is_revoked, put, delete, delete_epoch]).await {
                 Ok(replies) => replies,
-                // A Redis that is out of memory refuses the tombstone, and not the deletion.
+                // When Redis is out of memory, it refuses the tombstone but not the deletion.
                 Err(error) => {
                     let ended = self.client.pipeline(&[is_revoked, delete, delete_epoch]).await?;
                     Error::from(error).log("a session ended without a tombstone");
@@ -158,19 +159,19 @@ impl RedisStore {
                 }
             }
         };
-        // What was written back under a tombstone is not a session.
+        // A value that was written back under a tombstone is not a session.
         Ok(matches!(&ended[..], [Reply::Int(0), .., Reply::Int(1), _]))
     }
 }
 
-/// A session's value, what is left of its time and its epoch, as Redis answers them.
+/// Reads a session's value, its time to live and its epoch from the replies of Redis.
 fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Error> {
     match (replies.next(), replies.next()) {
         (Some(Reply::Nil), _) => Ok(None),
         (Some(Reply::Bytes(value)), Some(Reply::Int(left))) => {
             let time_left = match left {
                 -1 => ENDLESS,
-                // It ended between the two commands.
+                // The session ended between the two commands.
                 left => Duration::from_millis(left.max(0).unsigned_abs()),
             };
             let epoch = replies.next().and_then(Reply::into_bytes);
@@ -181,7 +182,7 @@ fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Er
     }
 }
 
-/// Redis gets whole seconds, as from connect-redis.
+/// Returns the time to live in whole seconds, as connect-redis sets it.
 fn whole_seconds(ttl: Duration) -> Duration {
     Duration::from_secs(ttl.as_secs().max(1))
 }
@@ -191,7 +192,7 @@ fn seconds(ttl: Duration) -> String {
 }
 
 pub(super) fn milliseconds(duration: Duration) -> String {
-    // Redis refuses a time beyond its clock.
+    // Redis rejects a time beyond the range of its clock.
     duration.min(ENDLESS).as_millis().to_string()
 }
 

@@ -1,4 +1,4 @@
-//! What an error of Redis means for a session.
+//! Converts errors of `redis-link`.
 
 use crate::error::{Error, ErrorKind};
 

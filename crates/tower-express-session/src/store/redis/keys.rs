@@ -4,16 +4,16 @@ use redis_link::companion_key;
 
 use crate::id::SessionId;
 
-/// The keys of one session. All lie in one slot of a cluster.
+/// The keys of one session, all in one slot of a cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    /// The session itself, where connect-redis keeps it.
+    /// The session itself, under the key of connect-redis.
     pub(super) session: String,
-    /// The tombstone: it exists while the id must not be used again.
+    /// The tombstone, which exists while the id must not be used again.
     pub(super) revoked: String,
-    /// When the session was created, in milliseconds since 1970 by Redis's clock.
+    /// The time of creation, in milliseconds since 1970 by the clock of Redis.
     pub(super) created: String,
-    /// The number that the session was created with, if any.
+    /// The epoch that the session was created with, if any.
     pub(super) epoch: String,
 }
 
@@ -26,7 +26,7 @@ impl Keys {
         Self { session, revoked, created, epoch }
     }
 
-    /// As the scripts take them.
+    /// Returns the keys in the order in which the scripts expect them.
     pub(super) fn all(&self) -> [&[u8]; 4] {
         [&self.session, &self.revoked, &self.created, &self.epoch].map(String::as_bytes)
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_besides_lies_in_the_same_slot_and_outside_the_prefix() {
+    fn companion_keys_are_in_the_same_slot_and_outside_the_prefix() {
         for (prefix, id, revoked) in [
             ("sess:", "id", Some("{sess:id}:revoked")),
             ("", "id", Some("{id}:revoked")),

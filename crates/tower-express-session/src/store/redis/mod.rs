@@ -1,4 +1,4 @@
-//! Sessions in Redis, as connect-redis keeps them.
+//! Sessions in Redis, in the format of connect-redis.
 
 mod accounts;
 mod cache;
@@ -24,8 +24,8 @@ use super::{Created, Freshness, Store, Stored, Updated, check_absolute_timeout};
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 
-/// Keeps sessions under `<prefix><id>` with their time to live, readable and writable by
-/// connect-redis at the same time.
+/// Keeps sessions in Redis under `<prefix><id>` with their time to live. Services with
+/// connect-redis can read and write them at the same time.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,11 +38,11 @@ use crate::id::SessionId;
 /// # }
 /// ```
 ///
-/// Three more keys may belong to a session: `{<prefix><id>}:revoked` is the tombstone of one that was
-/// ended, `{<prefix><id>}:epoch` holds the [epoch](crate::Session::epoch) of one that was created with
-/// it, and `{<prefix><id>}:created` its time of creation, with an
-/// [absolute timeout](Self::absolute_timeout). They are in the same slot of a cluster as the session,
-/// and connect-redis does not find them under its prefix.
+/// Three more keys may belong to a session: `{<prefix><id>}:revoked` is the tombstone of an ended
+/// session, `{<prefix><id>}:epoch` holds the session's [epoch](crate::Session::epoch), if it has
+/// one, and `{<prefix><id>}:created` its time of creation, if there is an [absolute
+/// timeout](Self::absolute_timeout). They are in the same slot of a cluster as the session, and
+/// connect-redis does not find them under its prefix.
 #[derive(Clone)]
 pub struct RedisStore {
     client: Client,
@@ -52,7 +52,7 @@ pub struct RedisStore {
     absolute_timeout: Option<Duration>,
     cache: Option<Arc<Cache>>,
     destroy_waits: Duration,
-    /// The task that keeps the cache up to date.
+    /// The task that receives the notifications for the cache.
     tracking: Arc<OnceLock<Tracking>>,
     scripts: Arc<Scripts>,
 }
@@ -66,18 +66,18 @@ struct Scripts {
 }
 
 impl RedisStore {
-    /// Opens a store at this address, with connect-redis's default prefix, `sess:`. It connects when it is
-    /// first used.
+    /// Opens a store at this address, with `sess:`, the default prefix of connect-redis. It
+    /// connects when it is first used.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the address is malformed or needs a feature that is off; the source says
-    /// which.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the address is not valid or needs a feature
+    /// that is not enabled; the source tells which.
     pub fn open(url: &str) -> Result<Self, Error> {
         Ok(Self::new(Client::open(url)?))
     }
 
-    /// Returns a store over a client that the application uses, too.
+    /// Returns a store over a client that the application also uses.
     ///
     /// ```no_run
     /// use redis_link::Client;
@@ -115,7 +115,7 @@ impl RedisStore {
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
-        // A cache holds the sessions of one prefix, and hears of their changes only.
+        // A cache holds the sessions of one prefix, and is notified only of their changes.
         match self.cache.take() {
             Some(cache) => self.cached(cache.options),
             None => self,
@@ -130,19 +130,20 @@ impl RedisStore {
         self
     }
 
-    /// Sets whether a session that was ended leaves a tombstone, so that it stays gone even if an Express
-    /// request in progress writes it back. Default: yes. Without tombstones the store uses exactly the
-    /// keys and commands of connect-redis, for conformance tests, and sessions have no epoch.
+    /// Sets whether an ended session leaves a tombstone, so that it does not come back even if an
+    /// Express request in progress writes it back. Default: yes. Without tombstones the store uses
+    /// exactly the keys and commands of connect-redis, for conformance tests, and sessions have no
+    /// epoch.
     #[must_use]
     pub fn tombstones(mut self, tombstones: bool) -> Self {
         self.tombstones = tombstones;
         self
     }
 
-    /// Ends each session this long after it was created, however much it is used. Default: never.
+    /// Ends each session this long after its creation, even if it is in use. Default: never.
     ///
-    /// A session that an Express service created counts from when this store first read it, because
-    /// Express does not store the time of creation.
+    /// For a session that an Express service created, the time starts when this store first reads
+    /// it, because Express does not store the time of creation.
     ///
     /// ```no_run
     /// # use tower_express_session::store::redis::RedisStore;
@@ -161,13 +162,12 @@ impl RedisStore {
     /// Caches sessions in the memory of this process, so that most requests do not read from Redis.
     ///
     /// Redis notifies the cache of each change, whichever program makes it (client tracking, on a
-    /// connection of its own). The cache answers only under a [lease](CacheOptions::lease) that a
-    /// heartbeat renews, so no answer is older than that, even if the process is cut off from Redis or
-    /// was stopped for a while. [`fresh`](crate::LazySession::fresh) reads past the cache. Writes always
-    /// compare with the value in Redis.
+    /// dedicated connection). The cache is used only under a [lease](CacheOptions::lease) that a
+    /// heartbeat renews, so a cached session is never older than the lease, even if the process is
+    /// cut off from Redis or was suspended for a while. [`fresh`](crate::LazySession::fresh)
+    /// bypasses the cache. Writes always compare with the value in Redis.
     ///
-    /// In front of a cluster, and over a [connection of your own](Client::from_connection), nothing is
-    /// cached.
+    /// On a cluster, and with a client made by [`Client::from_connection`], nothing is cached.
     ///
     /// ```no_run
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -193,7 +193,7 @@ impl RedisStore {
         self
     }
 
-    /// Returns the cache. The first call starts the task that keeps it up to date.
+    /// Returns the cache. The first call starts the task that receives its notifications.
     fn cache(&self) -> Option<&Cache> {
         let cache = self.cache.as_ref()?;
         let (client, prefix) = (&self.client, &self.prefix);
@@ -202,9 +202,9 @@ impl RedisStore {
         Some(cache)
     }
 
-    fn forget(&self, id: &SessionId) {
+    fn invalidate(&self, id: &SessionId) {
         if let Some(cache) = &self.cache {
-            cache.forget(id);
+            cache.invalidate(id);
         }
     }
 }
@@ -234,7 +234,7 @@ impl Store for RedisStore {
         epoch: Option<u64>,
     ) -> Result<Created, Error> {
         let created = self.make(id, &value, ttl, epoch).await;
-        self.forget(id);
+        self.invalidate(id);
         created
     }
 
@@ -246,25 +246,25 @@ impl Store for RedisStore {
         ttl: Duration,
     ) -> Result<Updated, Error> {
         let updated = self.replace(id, base, &value, ttl).await;
-        self.forget(id);
+        self.invalidate(id);
         updated
     }
 
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
         let written = self.put(id, &value, ttl).await;
-        self.forget(id);
+        self.invalidate(id);
         written
     }
 
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
         let touched = self.prolong(id, ttl).await;
-        self.forget(id);
+        self.invalidate(id);
         touched
     }
 
     async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
         let destroyed = self.end(id, tombstone).await;
-        self.forget(id);
+        self.invalidate(id);
         let was_there = destroyed?;
         tokio::time::sleep(self.destroy_waits).await;
         Ok(was_there)

@@ -1,4 +1,4 @@
-//! Subscribes to the changes of sessions, and renews the lease of the cache.
+//! Forwards notifications of changed sessions to the cache, and renews its lease.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,28 +8,28 @@ use tokio::task::JoinHandle;
 use super::cache::Cache;
 use crate::id::SessionId;
 
-/// The task that keeps a cache up to date. It ends when this is dropped.
+/// A handle on the task that forwards notifications to the cache. Dropping it ends the task.
 pub(super) struct Tracking(Mutex<Option<JoinHandle<()>>>);
 
-/// Keeps `cache` up to date. If Redis cannot publish its changes, as in a cluster, nothing is ever
-/// cached.
+/// Starts the task that keeps `cache` up to date. If keys cannot be tracked, as on a cluster,
+/// nothing is ever cached.
 pub(super) fn start(client: Client, prefix: Box<str>, cache: Arc<Cache>) -> Tracking {
     let heartbeat = cache.options.heartbeat;
     let task = tokio::spawn(async move {
         let (own, listener) = (prefix.clone(), cache);
-        let heard = move |tracked: Tracked<'_>| hear(&tracked, &own, &listener);
-        let Err(error) = client.track(&prefix, heartbeat, heard).await;
+        let notify = move |tracked: Tracked<'_>| apply(&tracked, &own, &listener);
+        let Err(error) = client.track(&prefix, heartbeat, notify).await;
         tracing::info!("sessions are not cached: {error}");
     });
     Tracking(Mutex::new(Some(task)))
 }
 
-fn hear(tracked: &Tracked<'_>, prefix: &str, cache: &Cache) {
+fn apply(tracked: &Tracked<'_>, prefix: &str, cache: &Cache) {
     match tracked {
         Tracked::Changed(key) => {
             let id = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(prefix));
             if let Some(id) = id {
-                cache.forget(&SessionId::from(id));
+                cache.invalidate(&SessionId::from(id));
             }
         }
         Tracked::Current(sent) => cache.renew(*sent),
@@ -38,7 +38,7 @@ fn hear(tracked: &Tracked<'_>, prefix: &str, cache: &Cache) {
 }
 
 impl Tracking {
-    /// Ends the task and waits for it. The cache stops to answer when its lease ends.
+    /// Ends the task and waits for it. The cache is no longer used once its lease has ended.
     pub(super) async fn stop(&self) {
         if let Some(task) = self.take() {
             task.abort();

@@ -1,4 +1,4 @@
-//! The sessions of an account, in SQLite: a table beside the sessions.
+//! The index of each account's sessions in SQLite: a separate table.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sqlite_writer::rusqlite::{self, Connection, Row, params};
 use super::{SqliteStore, milliseconds};
 use crate::error::Error;
 use crate::id::SessionId;
-use crate::store::{AccountStore, IndexedSession, Visit};
+use crate::store::{AccountStore, IndexedSession, SessionVisitor};
 
 /// The number of sessions that one step of a scan reads. Other readers may run between two steps.
 const PAGE: i64 = 500;
@@ -74,7 +74,7 @@ impl AccountStore for SqliteStore {
             .map_err(Error::from)
     }
 
-    async fn each(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
+    async fn each(&self, visit: &mut SessionVisitor<'_>) -> Result<(), Error> {
         let (now_ms, prefix) = (self.moment().now_ms, self.prefix.clone());
         let mut after = String::new();
         loop {
@@ -93,8 +93,8 @@ impl AccountStore for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Returns the account's name with the store's prefix: applications that share a database have
-    /// separate accounts.
+    /// Returns the account's name with the store's prefix, so that applications that share a
+    /// database have separate accounts.
     fn named(&self, account: &str) -> String {
         format!("{}{account}", self.prefix)
     }
@@ -106,7 +106,7 @@ fn insert(
     session: &IndexedSession,
     keep_until_ms: i64,
 ) -> rusqlite::Result<()> {
-    // A session that is to be kept for a shorter time than the others stays with them.
+    // All entries of an account are kept for the longest time of any of them.
     let sql = "INSERT INTO noted_sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6, max(?7, coalesce(
                    (SELECT max(keep_until_ms) FROM noted_sessions WHERE account = ?1), ?7)))
                ON CONFLICT (account, session_id) DO UPDATE SET

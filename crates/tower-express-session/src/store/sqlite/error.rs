@@ -1,4 +1,4 @@
-//! What an error of the database means for a session.
+//! Converts errors of `sqlite-writer`.
 
 use crate::error::{Error, ErrorKind};
 

@@ -17,8 +17,8 @@ use super::{Created, Freshness, Store, Stored, Updated, check_absolute_timeout};
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 
-/// The maximum number of expired sessions that are deleted along with each new one. More than one, so
-/// that they never accumulate, and few enough that no request waits noticeably.
+/// The maximum number of expired sessions that are deleted with each new session. It is more than
+/// one, so that they never accumulate, and small, so that no request waits noticeably.
 const SWEEP: usize = 4;
 
 const SCHEMA: &str = "
@@ -32,19 +32,19 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_ms);
 ";
 
-/// Sessions from before the column existed count as created now.
+/// Adds the column. Existing sessions count as created now.
 const ADD_CREATION: &str = "
     ALTER TABLE sessions ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
     UPDATE sessions SET created_ms = unixepoch() * 1000;
 ";
 
-/// Sessions from before the column existed have no epoch.
+/// Adds the column. Existing sessions have no epoch.
 const ADD_EPOCH: &str = "ALTER TABLE sessions ADD COLUMN epoch INTEGER";
 
 /// Keeps sessions in a table `sessions` of an SQLite database, on a local disk.
 ///
-/// A write that was answered survives the end of the process and a loss of power. Expired sessions are
-/// deleted along with new ones.
+/// A write that has returned survives the end of the process and a power failure. Expired sessions
+/// are deleted when new ones are created.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -67,11 +67,11 @@ pub struct SqliteStore {
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
 }
 
-/// A point in time, and what it means for the age of sessions.
+/// A point in time with the limits that it implies for the age of sessions.
 #[derive(Clone, Copy)]
 struct Moment {
     now_ms: i64,
-    /// Sessions that were created before this have ended, however much they were used.
+    /// Sessions that were created before this time have ended, even if they were in use.
     oldest_ms: i64,
     absolute_ms: i64,
 }
@@ -91,8 +91,8 @@ impl SqliteStore {
         Self::new(Database::open(path)?).await
     }
 
-    /// Returns a store in a database that the application uses, too. Creates the table `sessions` if it
-    /// is missing.
+    /// Returns a store in a database that the application also uses. Creates the table `sessions`
+    /// if it is missing.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl SqliteStore {
         self
     }
 
-    /// Ends each session this long after it was created, however much it is used. Default: never. A
+    /// Ends each session this long after its creation, even if it is in use. Default: never. A
     /// login or a renewal creates a new session.
     #[must_use]
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
@@ -227,7 +227,8 @@ impl Store for SqliteStore {
             .map_err(Error::from)
     }
 
-    // No other program writes to the file, and ours never writes a session back: no tombstone is needed.
+    // No other program writes to the file, and this crate never writes an ended session back, so no
+    // tombstone is needed.
     async fn destroy(&self, id: &SessionId, _: Duration) -> Result<bool, Error> {
         let (key, at) = (self.key(id), self.moment());
         self.database
@@ -261,8 +262,8 @@ impl Row {
 }
 
 impl Moment {
-    /// Returns when a session expires, in milliseconds since 1970, or the last date if that is beyond all
-    /// dates.
+    /// Returns when a session expires, in milliseconds since 1970; the last representable date if
+    /// it would be later.
     fn end_of(self, ttl: Duration, created_ms: i64) -> i64 {
         let idle = self.now_ms.saturating_add(milliseconds(ttl));
         idle.min(created_ms.saturating_add(self.absolute_ms))

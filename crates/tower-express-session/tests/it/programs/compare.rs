@@ -1,4 +1,4 @@
-//! Runs many programs on pairs of servers.
+//! Runs programs on pairs of servers and counts the differences.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,32 +7,34 @@ use std::sync::Mutex;
 use std::thread;
 
 use super::minimise::minimise;
-use super::pair::{Ground, Kind, Side};
+use super::pair::{Kind, SharedServers, Side};
 use super::run::{Mismatch, Outcome, run};
-use super::{Program, Settings};
+use super::{Program, ProgramSettings};
 
-/// Pairs that run at the same time, each on two of Redis's 16 databases: while one waits (for an
-/// expiry, for a sleeping request, or for its servers to start) the others go on.
+/// The number of pairs that run concurrently, each on two of the 16 databases of Redis. While one
+/// pair waits (for an expiry, for a sleeping request, or for its servers to start), the others
+/// continue.
 const WORKERS: u8 = 8;
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) mismatches: Vec<Mismatch>,
     programs: usize,
     steps: usize,
-    /// Of the steps, those of requests that are under way together.
+    /// The number of steps with parallel requests.
     parallel: usize,
     settings: usize,
-    /// Programs that ran more than once, since the machine was too slow to keep their times.
+    /// The number of programs that ran more than once because the machine was too slow for their
+    /// timing.
     repeated: usize,
 }
 
-/// Runs every program on both sides and tells where they differ. Programs with the same settings
-/// share a pair of servers, and find the databases empty.
+/// Runs every program on both sides and reports the differences. Programs with the same settings
+/// share a pair of servers; each program starts with empty databases.
 pub(crate) fn compare(programs: Vec<Program>, kinds: &[Kind; 2]) -> Report {
-    let ground = Ground::start();
-    let mut groups: BTreeMap<Settings, Vec<Program>> = BTreeMap::new();
+    let servers = SharedServers::start();
+    let mut groups: BTreeMap<ProgramSettings, Vec<Program>> = BTreeMap::new();
     for program in programs {
         groups.entry(program.settings.clone()).or_default().push(program);
     }
@@ -41,7 +43,7 @@ pub(crate) fn compare(programs: Vec<Program>, kinds: &[Kind; 2]) -> Report {
     let work = |slot: u8| {
         let groups = std::iter::from_fn(next);
         groups
-            .map(|(settings, programs)| group(programs, ground.sides(slot, kinds, &settings)))
+            .map(|(settings, programs)| group(programs, servers.sides(slot, kinds, &settings)))
             .sum()
     };
     thread::scope(|scope| {
@@ -50,7 +52,7 @@ pub(crate) fn compare(programs: Vec<Program>, kinds: &[Kind; 2]) -> Report {
     })
 }
 
-/// Runs the programs of one settings.
+/// Runs programs that have the same settings.
 fn group(programs: Vec<Program>, mut sides: [Side; 2]) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime can be built");

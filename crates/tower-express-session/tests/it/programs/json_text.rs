@@ -1,11 +1,11 @@
-//! JSON looked at as text: what is compared is the bytes, and some of it (a lone surrogate, say)
-//! is more than serde_json takes.
+//! Handles JSON as text, because the comparison is byte by byte and serde_json does not accept
+//! everything, such as lone surrogates.
 
-/// The texts of an array's elements.
+/// Returns the text of each element of an array.
 ///
 /// # Panics
 ///
-/// When it is not an array.
+/// Panics if the text is not an array.
 pub(crate) fn elements(array: &str) -> Vec<&str> {
     let inner = array.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let inner = inner.unwrap_or_else(|| panic!("not an array: {array}"));
@@ -32,7 +32,7 @@ pub(crate) fn elements(array: &str) -> Vec<&str> {
     elements
 }
 
-/// A text with its moments and durations taken out.
+/// A text in which times and durations are replaced by placeholders.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Masked {
     pub(crate) literal: String,
@@ -45,7 +45,7 @@ const MAX_AGE: &str = "\"originalMaxAge\":";
 const COOKIE_EXPIRES: &str = "Expires=";
 
 impl Masked {
-    /// Takes the values of `expires` and `originalMaxAge` out of JSON.
+    /// Masks the values of `expires` and `originalMaxAge` in JSON.
     pub(crate) fn json(text: &str) -> Masked {
         let mut masked = Masked::empty();
         let mut rest = text;
@@ -59,7 +59,7 @@ impl Masked {
         masked
     }
 
-    /// Takes the value of `Expires` out of a `Set-Cookie` line.
+    /// Masks the value of `Expires` in a `Set-Cookie` line.
     pub(crate) fn set_cookie(line: &str) -> Masked {
         let mut masked = Masked::empty();
         let (before, rest) = line.split_once(COOKIE_EXPIRES).unwrap_or((line, ""));
@@ -97,7 +97,7 @@ impl Masked {
     }
 }
 
-/// `2026-11-24T03:13:21.828Z`, just that form.
+/// Parses exactly the form `2026-11-24T03:13:21.828Z`.
 fn iso_ms(text: &str) -> Option<f64> {
     let shape: String =
         text.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
@@ -110,7 +110,7 @@ fn iso_ms(text: &str) -> Option<f64> {
     Some(((minutes * 60 + number(17, 19)?) * 1000 + number(20, 23)?) as f64)
 }
 
-/// Days since 1970-01-01, in the Gregorian calendar.
+/// Returns the days since 1970-01-01 in the Gregorian calendar.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -118,14 +118,15 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
         - 719_468
 }
 
-/// Only a date that is written as it should be; a wrong weekday, say, stays and is noticed.
+/// Parses only a correctly written date. A date with a wrong weekday, for example, is not masked,
+/// so the comparison detects it.
 fn http_date_ms(text: &str) -> Option<f64> {
     let time = httpdate::parse_http_date(text).ok()?;
     let since_epoch = time.duration_since(std::time::UNIX_EPOCH).ok()?;
     (httpdate::fmt_http_date(time) == text).then_some(since_epoch.as_secs_f64() * 1000.0)
 }
 
-/// A moment as `Date.prototype.toISOString` writes it.
+/// Formats a time as `Date.prototype.toISOString` does.
 pub(crate) fn iso(ms: i64) -> String {
     let seconds = ms.div_euclid(1000);
     let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
@@ -137,7 +138,7 @@ pub(crate) fn iso(ms: i64) -> String {
 }
 
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    // The year is found by trying: the dates in question are near.
+    // The year is found by counting, because the dates are close to 1970.
     let guess = 1970 + days / 366;
     let year = (guess - 1..).find(|&year| days_from_civil(year + 1, 1, 1) > days);
     let year = year.expect("some year holds the day");
@@ -146,7 +147,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 }
 
 #[test]
-fn masks_moments_and_durations_only() {
+fn only_times_and_durations_are_masked() {
     let text = r#"{"cookie":{"originalMaxAge":4999,"expires":"1970-01-02T00:00:01.002Z"},"a":1}"#;
     let masked = Masked::json(text);
     assert_eq!(
@@ -163,7 +164,7 @@ fn masks_moments_and_durations_only() {
 }
 
 #[test]
-fn writes_the_moments_it_reads() {
+fn formatted_times_can_be_parsed() {
     for text in ["1970-01-01T00:00:00.000Z", "2024-02-29T23:59:59.999Z", "2026-12-31T12:00:00.001Z"]
     {
         assert_eq!(iso(iso_ms(text).unwrap() as i64), text);
@@ -171,7 +172,7 @@ fn writes_the_moments_it_reads() {
 }
 
 #[test]
-fn splits_arrays() {
+fn arrays_are_split_into_elements() {
     assert_eq!(elements(r#"[["a","]\",",{"b":[1,2]}], 3]"#), [r#"["a","]\",",{"b":[1,2]}]"#, "3"]);
     assert!(elements("[]").is_empty());
 }

@@ -1,16 +1,16 @@
-//! Makes a failing program smaller, so that it shows what matters.
+//! Minimises a failing program, so that it shows only the relevant steps.
 
 use super::requests::Requests;
 use super::run::Mismatch;
 use super::{Post, Program, Step};
 
-/// Drops what can be dropped, one step, request, header or operation after the other, as long as
-/// the two sides still differ in the same thing.
+/// Removes one step, request, header or operation after another, as long as the two sides still
+/// differ in the same kind of result.
 pub(crate) fn minimise(
     mut mismatch: Mismatch,
     mut run: impl FnMut(&Program) -> Option<Mismatch>,
 ) -> Mismatch {
-    // What comes after the difference cannot matter.
+    // Steps after the difference are irrelevant.
     mismatch.program.steps.truncate(mismatch.step);
     loop {
         let kind = mismatch.kind().to_owned();
@@ -22,7 +22,7 @@ pub(crate) fn minimise(
     }
 }
 
-/// Every program with one part less.
+/// Returns every program that has one part less.
 fn smaller(program: &Program) -> Vec<Program> {
     let mut programs = Vec::new();
     for (index, step) in program.steps.iter().enumerate() {
@@ -35,15 +35,15 @@ fn smaller(program: &Program) -> Vec<Program> {
     programs
 }
 
-/// The program with other steps in the place of one.
+/// Returns the program with one step replaced by other steps.
 fn with(program: &Program, index: usize, steps: Vec<Step>) -> Program {
     let mut smaller = program.clone();
     smaller.steps.splice(index..=index, steps);
     smaller
 }
 
-/// One request after the other instead of all together; one request, header or operation
-/// less.
+/// Returns smaller variants of a group: its requests one after another, and the group with one
+/// request, header or operation less.
 fn smaller_requests(requests: &Requests) -> Vec<Vec<Step>> {
     let mut smaller = Vec::new();
     let posts = &requests.posts;

@@ -1,29 +1,29 @@
-//! Programs of requests, run against two servers that must not be told apart.
+//! Programs of requests, which are run against two servers that must behave identically.
 //!
-//! `*.txt` holds them as tables. A program is a paragraph:
+//! The files `*.txt` contain them as tables. A program is a paragraph:
 //!
 //! ```text
 //! program its title
-//! options {"resave":false}             OPTIONS; a secret is added where it has none
-//! prefix app:                          PREFIX, if it is to be given
-//! ttl 60                               TTL, if it is to be given
-//! Cookie: connect.sid=<raw:1>          headers of the next POST; this one stands in for the jar
-//! POST /path @jar [["get","a"]]        the jar may be left out
+//! options {"resave":false}             OPTIONS; a secret is added if there is none
+//! prefix app:                          PREFIX; optional
+//! ttl 60                               TTL; optional
+//! Cookie: connect.sid=<raw:1>          headers of the next POST; this one replaces the jar
+//! POST /path @jar [["get","a"]]        the jar is optional
 //! redis SET <key:1> {"cookie":{}}      a command, run directly on both sides; the last argument
 //!                                      is the rest of the line
 //! wait 1500                            in milliseconds
-//! parallel 20                          the requests from here to `end` are under way together,
-//! POST / [["sleep",40],["save"]]       each starts 20 ms after the one before
+//! parallel 20                          the requests from here to `end` run in parallel; each
+//! POST / [["sleep",40],["save"]]       starts 20 ms after the previous one
 //! POST / [["destroy"]]
 //! end
 //! ```
 //!
-//! No two requests of a group may act at the same moment (see [`requests`]): a group of two whose
-//! sleeps are even multiples of its gap never does, nor one of three with multiples of three. Each
-//! sends the cookies that its jar held before the group; the jars take what the answers set when
-//! all are there, in the answers' order.
+//! No two requests of a group may act at the same time (see [`requests`]). This holds for a group
+//! of two whose sleeps are even multiples of the gap, and for a group of three whose sleeps are
+//! multiples of three gaps. Each request sends the cookies that its jar had before the group. When
+//! all responses have arrived, the jars store their cookies in the order of the responses.
 //!
-//! What stands in `<…>` is explained in [`placeholder`].
+//! The module [`placeholder`] explains the text in `<…>`.
 
 pub(crate) mod compare;
 pub(crate) mod json_text;
@@ -41,14 +41,15 @@ pub(crate) mod table;
 use requests::Requests;
 pub(crate) use table::parse;
 
-/// A secret for the programs that do not care; with it the id `0123456789abcdef` has a signature
-/// with a `+` in it.
+/// The default secret of programs. With it the signature of the id `0123456789abcdef` contains a
+/// `+`.
 pub(crate) const SECRET: &str = "keyboard cat";
 
-/// How the two servers are started. Programs that agree in this share them.
+/// The settings with which the two servers are started. Programs with the same settings share the
+/// servers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Settings {
-    /// JSON, kept as text since the order of the cookie's options matters.
+pub(crate) struct ProgramSettings {
+    /// JSON, kept as text because the order of the cookie's options matters.
     pub(crate) options: String,
     pub(crate) prefix: Option<String>,
     pub(crate) ttl: Option<u32>,
@@ -57,7 +58,7 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) title: String,
-    pub(crate) settings: Settings,
+    pub(crate) settings: ProgramSettings,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -73,7 +74,7 @@ pub(crate) struct Post {
     pub(crate) path: String,
     pub(crate) jar: String,
     pub(crate) headers: Vec<(String, String)>,
-    /// Each one as JSON text: serde_json would not take a lone surrogate.
+    /// Each operation as JSON text, because serde_json does not accept lone surrogates.
     pub(crate) operations: Vec<String>,
 }
 
@@ -83,8 +84,8 @@ impl Step {
     }
 }
 
-impl Settings {
-    pub(crate) fn new(options: &str) -> Settings {
+impl ProgramSettings {
+    pub(crate) fn new(options: &str) -> ProgramSettings {
         let options = match options.strip_prefix('{') {
             Some(rest) if !options.contains("\"secret\"") => {
                 let comma = if rest.trim() == "}" { "" } else { "," };
@@ -92,7 +93,7 @@ impl Settings {
             }
             _ => options.to_owned(),
         };
-        Settings { options, prefix: None, ttl: None }
+        ProgramSettings { options, prefix: None, ttl: None }
     }
 
     pub(crate) fn prefix(&self) -> &str {
@@ -103,7 +104,7 @@ impl Settings {
         self.option("name").as_str().unwrap_or("connect.sid").to_owned()
     }
 
-    /// The secret that signs.
+    /// Returns the secret that signs.
     pub(crate) fn secret(&self) -> String {
         let secret = self.option("secret");
         let first = secret.get(0).unwrap_or(&secret);

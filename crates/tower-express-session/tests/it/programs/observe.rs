@@ -1,4 +1,4 @@
-//! What can be seen from outside after a step, and whether two sides look the same.
+//! Collects everything that is visible from outside after a step, and compares the two sides.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,16 @@ use testkit::signature::{decode, encode, sign, unsign};
 use super::json_text::{Masked, elements};
 use super::pair::Side;
 use super::placeholder::Ids;
-use super::{Post, Settings};
+use super::{Post, ProgramSettings};
 
-/// Expiry dates are whole seconds on the wire, and the sides do not answer at the same instant.
+/// The tolerance for dates: they are whole seconds on the wire, and the two sides do not respond at
+/// the same time.
 const MOMENT_TOLERANCE_MS: f64 = 2000.0;
-/// express-session computes `originalMaxAge` from the clock, twice.
+/// The tolerance for durations: express-session computes `originalMaxAge` by reading the clock
+/// twice.
 const DURATION_TOLERANCE_MS: f64 = 50.0;
 
-/// With the ids replaced by their placeholders.
+/// The visible result of a step, with ids replaced by placeholders.
 #[derive(Debug)]
 pub(crate) struct Observation {
     answers: Vec<Answer>,
@@ -25,19 +27,19 @@ pub(crate) struct Observation {
 #[derive(Debug)]
 struct Answer {
     status: u16,
-    /// Only where it is JSON: the texts of Express's own error pages are its business.
+    /// The body if it is JSON. The text of Express's own error pages is not compared.
     body: Option<String>,
     set_cookies: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Stored {
-    /// The text of a string, or the name of another type.
+    /// The value of a string, or the name of another type.
     value: String,
     ttl_ms: i64,
 }
 
-/// Looks at the answers (if the step was one of requests) and at every key under the prefix.
+/// Collects the responses (if the step sent requests) and all keys under the prefix.
 pub(crate) fn observe(
     side: &mut Side,
     ids: &mut Ids,
@@ -76,13 +78,14 @@ fn body(post: &Post, response: &Response, ids: &mut Ids) -> Option<String> {
     Some(results.collect::<Vec<_>>().join("\n"))
 }
 
-fn set_cookies(response: &Response, settings: &Settings, ids: &mut Ids) -> Vec<String> {
+fn set_cookies(response: &Response, settings: &ProgramSettings, ids: &mut Ids) -> Vec<String> {
     let lines = response.set_cookies();
     lines.iter().map(|line| set_cookie(line, settings, ids)).collect()
 }
 
-/// The signed value becomes a placeholder only if it is what Express would have sent.
-fn set_cookie(line: &str, settings: &Settings, ids: &mut Ids) -> String {
+/// Replaces the signed value by a placeholder, only if it is exactly the value that Express would
+/// send.
+fn set_cookie(line: &str, settings: &ProgramSettings, ids: &mut Ids) -> String {
     let (pair, attributes) = line.split_at(line.find(';').unwrap_or(line.len()));
     let Some((name, value)) = pair.split_once('=') else { return line.to_owned() };
     let secret = settings.secret();
@@ -95,7 +98,8 @@ fn set_cookie(line: &str, settings: &Settings, ids: &mut Ids) -> String {
     }
 }
 
-/// One look at a whole database: in a script no time passes, so that no key expires on the way.
+/// A script that reads a whole database. The clock stands still in a script, so no key expires in
+/// between.
 const SNAPSHOT: &str = "
     local found = {}
     for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -114,7 +118,7 @@ fn keys(
         redis::cmd("EVAL").arg(SNAPSHOT).arg(0).query(redis)?;
     let mut sessions: Vec<(String, Stored)> = Vec::new();
     for (name, value, ttl_ms) in found {
-        // What a side keeps besides the sessions lies at `{KEY}:…`.
+        // Keys that a side stores besides the sessions have the form `{KEY}:…`.
         if let Some(id) = name.strip_prefix(prefix).filter(|_| !name.starts_with('{')) {
             let value = String::from_utf8_lossy(&value).into_owned();
             sessions.push((id.to_owned(), Stored { value, ttl_ms }));
@@ -127,14 +131,14 @@ fn keys(
     Ok(named.collect())
 }
 
-/// Ids seen here for the first time get the next numbers in the order of what they hold, the ids
-/// being chance. Those that hold the same are interchangeable.
+/// The sort key for numbering new ids. The ids are random, so they are ordered by their stored
+/// values; ids with the same value are interchangeable.
 fn numbered_by(ids: &Ids, id: &str, stored: &Stored) -> (bool, String, i64) {
     (!ids.knows(id), Masked::json(&stored.value).literal, stored.ttl_ms)
 }
 
-/// The first difference, in words; `window_ms` is how far apart the two sides may have handled
-/// the same request.
+/// Describes the first difference. `window_ms` is the maximum time between the two sides' handling
+/// of the same request.
 pub(crate) fn difference(
     first: &Observation,
     second: &Observation,
@@ -142,7 +146,7 @@ pub(crate) fn difference(
 ) -> Option<String> {
     for (index, (first, second)) in first.answers.iter().zip(&second.answers).enumerate() {
         if let Some(found) = answer_difference(first, second, window_ms) {
-            return Some(told(
+            return Some(describe(
                 &format!("{} of request {}", found.0, index + 1),
                 &found.1,
                 &found.2,
@@ -151,13 +155,13 @@ pub(crate) fn difference(
     }
     let names = |observation: &Observation| observation.keys.keys().cloned().collect::<Vec<_>>();
     if names(first) != names(second) {
-        return Some(told("keys", &format!("{first:#?}"), &format!("{second:#?}")));
+        return Some(describe("keys", &format!("{first:#?}"), &format!("{second:#?}")));
     }
     let mut pairs = first.keys.iter().zip(second.keys.values());
     pairs.find_map(|((name, first), second)| stored_difference(name, first, second, window_ms))
 }
 
-/// What differs, and how it looks on the first and on the second side.
+/// Returns what differs, with its form on the first and on the second side.
 fn answer_difference(
     first: &Answer,
     second: &Answer,
@@ -187,7 +191,7 @@ fn stored_difference(
     window_ms: f64,
 ) -> Option<String> {
     if !same(&Masked::json(&first.value), &Masked::json(&second.value), window_ms) {
-        return Some(told(&format!("value of {name}"), &first.value, &second.value));
+        return Some(describe(&format!("value of {name}"), &first.value, &second.value));
     }
     let (ttl, other) = (first.ttl_ms, second.ttl_ms);
     let same_ttl = if ttl < 0 || other < 0 {
@@ -195,7 +199,7 @@ fn stored_difference(
     } else {
         close(ttl as f64, other as f64, MOMENT_TOLERANCE_MS)
     };
-    (!same_ttl).then(|| told(&format!("TTL of {name}"), &ttl.to_string(), &other.to_string()))
+    (!same_ttl).then(|| describe(&format!("TTL of {name}"), &ttl.to_string(), &other.to_string()))
 }
 
 fn same(first: &Masked, second: &Masked, window_ms: f64) -> bool {
@@ -212,6 +216,6 @@ fn close(a: f64, b: f64, tolerance: f64) -> bool {
     (a - b).abs() <= tolerance
 }
 
-fn told(what: &str, first: &str, second: &str) -> String {
+fn describe(what: &str, first: &str, second: &str) -> String {
     format!("{what}\n--- first side:\n{first}\n--- second side:\n{second}\n---")
 }

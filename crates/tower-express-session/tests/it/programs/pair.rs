@@ -4,47 +4,52 @@ use std::time::Duration;
 
 use testkit::{Client, ExpressProbes, Program, RedisServer};
 
-use super::Settings;
+use super::ProgramSettings;
 
 const LISTENING: &str = "listening on ";
 
-/// What stands on one side.
+/// The kind of server on one side.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Express,
-    /// Express, started with other options than the program asks for.
-    ExpressWith(Settings),
+    /// Express, started with other settings than those of the program.
+    ExpressWith(ProgramSettings),
     /// The session crate's example `probe`.
     Ours,
 }
 
-/// What both sides run on.
-pub(crate) struct Ground {
+/// The processes that all pairs share.
+pub(crate) struct SharedServers {
     redis: RedisServer,
     express: ExpressProbes,
 }
 
-/// One server with a Redis database of its own.
+/// One server with its own Redis database.
 pub(crate) struct Side {
     pub(crate) client: Client,
     pub(crate) redis: redis::Connection,
-    pub(crate) settings: Settings,
-    /// Held for its `Drop`; Express's ends with the ground.
+    pub(crate) settings: ProgramSettings,
+    /// Stops the server when it is dropped. Express ends with the shared servers.
     _program: Option<Program>,
 }
 
-impl Ground {
-    pub(crate) fn start() -> Ground {
-        Ground { redis: RedisServer::start(), express: ExpressProbes::start() }
+impl SharedServers {
+    pub(crate) fn start() -> SharedServers {
+        SharedServers { redis: RedisServer::start(), express: ExpressProbes::start() }
     }
 
     /// Starts a server of each kind, on databases `2 * slot` and `2 * slot + 1`.
-    pub(crate) fn sides(&self, slot: u8, kinds: &[Kind; 2], settings: &Settings) -> [Side; 2] {
+    pub(crate) fn sides(
+        &self,
+        slot: u8,
+        kinds: &[Kind; 2],
+        settings: &ProgramSettings,
+    ) -> [Side; 2] {
         let [first, second] = kinds;
         [self.side(2 * slot, first, settings), self.side(2 * slot + 1, second, settings)]
     }
 
-    fn side(&self, database: u8, kind: &Kind, settings: &Settings) -> Side {
+    fn side(&self, database: u8, kind: &Kind, settings: &ProgramSettings) -> Side {
         let started_with = match kind {
             Kind::ExpressWith(other) => other,
             Kind::Express | Kind::Ours => settings,

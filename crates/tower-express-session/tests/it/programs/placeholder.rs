@@ -1,24 +1,24 @@
-//! What a program cannot know when it is written.
+//! Placeholders for values that are not known when a program is written.
 //!
-//! `<form:ID>` or `<form:ID:secret>`: ID is the number of an id that was seen (1 for the first,
-//! see [`Ids`]) or an id written out. The forms are `id`, `key` (with the prefix), `cookie` (the
-//! value as express-session sends it), `raw` (the same without percent escapes), `lower`
-//! (lower-case hexadecimal), `full` (every character escaped), `double` (escaped twice) and
-//! `signature` (what follows the dot). `<now+MS>` and `<now-MS>` are moments, the same for both
-//! sides; `<empty>` is no text.
+//! The syntax is `<form:ID>` or `<form:ID:secret>`. ID is the number of an id that has appeared (1
+//! for the first, see [`Ids`]) or the id itself. The forms are `id`, `key` (with the prefix),
+//! `cookie` (the value as express-session sends it), `raw` (the same without percent escapes),
+//! `lower` (lower-case hexadecimal), `full` (every character escaped), `double` (escaped twice) and
+//! `signature` (what follows the dot). `<now+MS>` and `<now-MS>` are times, the same for both
+//! sides. `<empty>` is the empty text.
 
 use testkit::signature::{encode, sign, signature};
 
-use super::Settings;
+use super::ProgramSettings;
 use super::json_text::iso;
 
-/// The ids of one side's run, in the order in which they were seen from outside: in an answer to
-/// `id`, in a `Set-Cookie`, in a key. Both sides see them in the same order, or differ.
+/// The ids of one side, in the order in which they appeared: in a result of `id`, in a `Set-Cookie`
+/// header, or in a key. If the order differs between the sides, the sides differ.
 #[derive(Debug, Default)]
 pub(crate) struct Ids(Vec<String>);
 
 impl Ids {
-    /// Stands for the id in everything that is compared.
+    /// Returns the placeholder that replaces the id in all compared texts.
     pub(crate) fn placeholder(&mut self, id: &str) -> String {
         let seen = self.0.iter().position(|seen| seen == id);
         let index = seen.unwrap_or_else(|| {
@@ -32,8 +32,8 @@ impl Ids {
         self.0.iter().any(|seen| seen == id)
     }
 
-    /// An id given by number or by itself. A number nobody has seen yet is an id nobody has:
-    /// the minimiser may have dropped the step that made it.
+    /// Returns the id for a number or for an id itself. For an unknown number it returns an id that
+    /// does not exist, because the minimiser may have removed the step that created it.
     fn resolve(&self, text: &str) -> String {
         let number = text.parse::<usize>().ok();
         number.map_or_else(
@@ -43,8 +43,8 @@ impl Ids {
     }
 }
 
-/// Fills in the placeholders of a text.
-pub(crate) fn expand(text: &str, ids: &Ids, settings: &Settings, now_ms: i64) -> String {
+/// Replaces the placeholders in a text.
+pub(crate) fn expand(text: &str, ids: &Ids, settings: &ProgramSettings, now_ms: i64) -> String {
     let mut expanded = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('<') {
@@ -56,7 +56,7 @@ pub(crate) fn expand(text: &str, ids: &Ids, settings: &Settings, now_ms: i64) ->
     expanded + rest
 }
 
-fn value(inside: &str, ids: &Ids, settings: &Settings, now_ms: i64) -> String {
+fn value(inside: &str, ids: &Ids, settings: &ProgramSettings, now_ms: i64) -> String {
     if inside == "empty" {
         return String::new();
     }
@@ -91,10 +91,10 @@ fn lower_case_escapes(text: &str) -> String {
 }
 
 #[test]
-fn expands_ids_by_number_and_by_name() {
+fn ids_are_expanded_by_number_and_by_value() {
     let mut ids = Ids::default();
     assert_eq!(ids.placeholder("abc"), "<id:1>");
-    let settings = Settings::new("{}");
+    let settings = ProgramSettings::new("{}");
     let check = |text: &str| expand(text, &ids, &settings, 0);
     assert_eq!(check("x=<id:1>, <key:1>"), "x=abc, sess:abc");
     assert_eq!(check("<cookie:0123456789abcdef>"), encode(&check("<raw:0123456789abcdef>")));

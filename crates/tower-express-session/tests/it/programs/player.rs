@@ -1,4 +1,4 @@
-//! One side's part of a run: its browsers, and the ids that it has shown.
+//! One side of a run: its server, its cookie jars, and the ids that have appeared.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ pub(crate) struct Player<'a> {
     now_ms: i64,
 }
 
-/// A request as one side gets it; it may be sent from anywhere.
+/// A request to one side, ready to be sent from any task.
 #[derive(Debug)]
 pub(crate) struct Request {
     client: Client,
@@ -26,12 +26,12 @@ pub(crate) struct Request {
     body: String,
 }
 
-/// Jars keep a cookie so long beyond its expiry: whether one that lives for a second is still there
-/// must not depend on the moment, and it is the server that is to find it expired.
+/// How long a jar keeps a cookie beyond its expiry. Otherwise it would depend on the exact time
+/// whether a cookie that lasts for one second is still sent; the server must detect the expiry.
 const COOKIE_GRACE: Duration = Duration::from_secs(3);
 
 impl<'a> Player<'a> {
-    /// Begins with an empty database; `now_ms` is what the program calls now.
+    /// Starts with an empty database. `now_ms` is the value of `now` in the program.
     pub(crate) fn new(side: &'a mut Side, now_ms: i64) -> Player<'a> {
         redis::cmd("FLUSHDB").exec(&mut side.redis).expect("a database can be emptied");
         Player { side, jars: HashMap::new(), ids: Ids::default(), now_ms }
@@ -43,7 +43,7 @@ impl<'a> Player<'a> {
         redis::cmd(name).arg(args).exec(&mut self.side.redis)
     }
 
-    /// The request with the cookies that its jar holds now.
+    /// Returns the request with the current cookies of its jar.
     pub(crate) fn prepare(&mut self, post: &Post) -> Request {
         let mut headers: Vec<(String, String)> =
             post.headers.iter().map(|(name, text)| (name.clone(), self.expand(text))).collect();
@@ -55,7 +55,7 @@ impl<'a> Player<'a> {
         Request { client, path: post.path.clone(), headers, body: self.body(post) }
     }
 
-    /// Keeps the cookies of an answer.
+    /// Stores the cookies of a response in the jar.
     pub(crate) fn take(&mut self, post: &Post, response: &Response) {
         if brings_cookies(post) {
             return;
@@ -77,7 +77,7 @@ impl<'a> Player<'a> {
         expand(text, &self.ids, &self.side.settings, self.now_ms)
     }
 
-    /// Moments may stand in `cookie.set`; elsewhere a `<` is just that.
+    /// Only `cookie.set` may contain times; elsewhere a `<` is an ordinary character.
     fn body(&self, post: &Post) -> String {
         let operations = post
             .operations
@@ -87,7 +87,7 @@ impl<'a> Player<'a> {
     }
 }
 
-/// Whether the request has a `Cookie` header of its own, and so nothing to do with the jar.
+/// Returns whether the request has its own `Cookie` header and so does not use the jar.
 fn brings_cookies(post: &Post) -> bool {
     post.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
 }
@@ -95,7 +95,7 @@ fn brings_cookies(post: &Post) -> bool {
 impl Request {
     pub(crate) async fn send(self) -> Result<Response, String> {
         let Request { mut client, path, headers, body } = self;
-        // The jar's cookies are among the headers already.
+        // The headers already contain the jar's cookies.
         let mut request = client.request(Method::POST, &path).body(body).without_jar();
         for (name, value) in headers {
             request = request.header(&name, value);

@@ -1,20 +1,20 @@
-//! Programs nobody thought of.
+//! Random programs.
 
 use super::random_post::{post, together};
 use super::requests::Requests;
-use super::{Program, Settings, Step};
+use super::{Program, ProgramSettings, Step};
 
-/// How many programs share their settings: each pair of servers costs a start.
+/// The number of programs that share their settings, because starting a pair of servers takes time.
 const PROGRAMS_PER_SETTINGS: usize = 10;
 
-/// One program in so many has sessions that expire while it runs, and waits for that.
+/// One program in this many has sessions that expire while it runs, and waits for that.
 const BRIEF_EVERY: usize = 32;
 const BRIEF_PROGRAMS_PER_SETTINGS: usize = 4;
 
-/// How long after its expiry a session is surely gone, and how long before it surely there.
+/// The margin around an expiry within which a session may or may not exist.
 const EXPIRY_MARGIN_MS: u64 = 400;
 
-/// What another writer may leave behind: each could be an Express session's value.
+/// Values that another writer may store for a session.
 const STORED: [&str; 8] = [
     r#"{"cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"},"a":1}"#,
     r#"{"a":1,"cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"}}"#,
@@ -26,7 +26,7 @@ const STORED: [&str; 8] = [
     "not JSON",
 ];
 
-/// SplitMix64.
+/// The random number generator SplitMix64.
 #[derive(Debug)]
 pub(crate) struct Rng(u64);
 
@@ -56,12 +56,12 @@ impl Rng {
     }
 }
 
-/// As many programs as asked for, always the same ones for a seed.
+/// Returns `count` random programs, always the same ones for a seed.
 pub(crate) fn programs(seed: u64, count: usize) -> Vec<Program> {
     let mut rng = Rng::new(seed);
-    let lasting: Vec<Settings> =
+    let lasting: Vec<ProgramSettings> =
         (0..count.div_ceil(PROGRAMS_PER_SETTINGS)).map(|_| settings(&mut rng)).collect();
-    let brief: Vec<(Settings, u64)> = (0..count
+    let brief: Vec<(ProgramSettings, u64)> = (0..count
         .div_ceil(BRIEF_EVERY * BRIEF_PROGRAMS_PER_SETTINGS))
         .map(|_| brief_settings(&mut rng))
         .collect();
@@ -77,12 +77,12 @@ pub(crate) fn programs(seed: u64, count: usize) -> Vec<Program> {
     (0..count).map(program).collect()
 }
 
-fn settings(rng: &mut Rng) -> Settings {
+fn settings(rng: &mut Rng) -> ProgramSettings {
     settings_with(rng, &["", "", "60000", "3600000", "null"])
 }
 
-/// Settings that differ from one another in everything, with one of these for the cookie's maxAge.
-fn settings_with(rng: &mut Rng, max_ages: &[&str]) -> Settings {
+/// Returns random settings with one of these values for the cookie's maxAge.
+fn settings_with(rng: &mut Rng, max_ages: &[&str]) -> ProgramSettings {
     let mut options = Vec::new();
     for (name, values) in [
         ("resave", &["", "true", "false", "false"] as &[&str]),
@@ -111,24 +111,24 @@ fn settings_with(rng: &mut Rng, max_ages: &[&str]) -> Settings {
     if !cookie.is_empty() {
         options.push(format!("\"cookie\":{{{}}}", cookie.join(",")));
     }
-    let mut settings = Settings::new(&format!("{{{}}}", options.join(",")));
+    let mut settings = ProgramSettings::new(&format!("{{{}}}", options.join(",")));
     settings.ttl = [None, None, Some(600)][rng.below(3)];
     settings.prefix = [None, None, Some("app:s:".to_owned())][rng.below(3)].clone();
     settings
 }
 
-/// Nothing where the option is to be left out.
+/// Returns the option as JSON, or `None` for an empty value.
 fn option(name: &str, value: &str) -> Option<String> {
     (!value.is_empty()).then(|| format!("\"{name}\":{value}"))
 }
 
-/// Settings under which sessions live for a second or two, and how long that is.
-fn brief_settings(rng: &mut Rng) -> (Settings, u64) {
+/// Returns settings with a lifetime of one or two seconds, and that lifetime.
+fn brief_settings(rng: &mut Rng) -> (ProgramSettings, u64) {
     let lifetime_ms = [1000, 2000][rng.below(2)];
     let text = lifetime_ms.to_string();
     if rng.one_in(4) {
         let ttl = Some(lifetime_ms as u32 / 1000);
-        return (Settings { ttl, ..settings_with(rng, &["", "null"]) }, lifetime_ms);
+        return (ProgramSettings { ttl, ..settings_with(rng, &["", "null"]) }, lifetime_ms);
     }
     (settings_with(rng, &[&text]), lifetime_ms)
 }
@@ -145,8 +145,8 @@ fn steps(rng: &mut Rng) -> Vec<Step> {
     steps
 }
 
-/// A few requests, a wait until what they left has expired, and the same again. What takes long
-/// is left out: between two waits nothing may expire.
+/// Returns a few requests, a wait until their sessions have expired, and the same again. The
+/// requests are short, because nothing may expire between two waits.
 fn brief_steps(rng: &mut Rng, lifetime_ms: u64) -> Vec<Step> {
     let mut steps = Vec::new();
     for _ in 0..2 {
@@ -178,7 +178,7 @@ fn redis(rng: &mut Rng) -> Step {
 }
 
 #[test]
-fn a_seed_gives_the_same_programs_again() {
+fn a_seed_always_returns_the_same_programs() {
     let text = |seed| programs(seed, 5).iter().map(ToString::to_string).collect::<String>();
     assert_eq!(text(1), text(1));
     assert_ne!(text(1), text(2));

@@ -1,4 +1,4 @@
-//! Requests nobody thought of.
+//! Random requests.
 
 use super::Post;
 use super::random::Rng;
@@ -33,8 +33,8 @@ const VALUES: [&str; 24] = [
     "{\"cookie\":{\"a\":1}}",
 ];
 
-/// Values of `cookie.set`. Nothing here expires while a program runs, except what is expired from
-/// the start; and nothing makes express-session throw after it has begun to answer.
+/// Values for `cookie.set`. None of them expires while a program runs, except those that have
+/// expired from the start, and none makes express-session throw after it has started the response.
 const COOKIE_VALUES: [(&str, &[&str]); 9] = [
     ("maxAge", &["60000", "3600000", "null", "false", "0", "-5000", "\"soon\""]),
     ("expires", &["\"<now+90000>\"", "\"<now-90000>\"", "null", "false"]),
@@ -47,10 +47,10 @@ const COOKIE_VALUES: [(&str, &[&str]); 9] = [
     ("partitioned", &["true", "false"]),
 ];
 
-/// The gap between requests that are under way together: much more than a request takes.
+/// The gap between the starts of parallel requests, much longer than a request takes.
 const GAP_MS: u64 = 20;
 
-/// One request, from any of three browsers.
+/// Returns a request from one of three browsers.
 pub(super) fn post(rng: &mut Rng) -> Post {
     let path = rng.pick(&["/", "/", "/a", "/a/b?c=/d", "/ab"]).to_owned();
     let jar = rng.pick(&["", "", "", "other", "third"]).to_owned();
@@ -72,10 +72,10 @@ pub(super) fn post(rng: &mut Rng) -> Post {
     Post { path, jar, headers, operations: (0..count).map(|_| operation(rng)).collect() }
 }
 
-/// Two or three requests that are under way together, most often of one browser.
+/// Returns two or three parallel requests, usually of one browser.
 pub(super) fn together(rng: &mut Rng) -> Requests {
     let count = [2, 2, 3][rng.below(3)];
-    // Sleeps that are multiples of this keep each request's moments apart from the others'.
+    // With sleeps that are multiples of this, no two requests act at the same time.
     let sleep_ms = count as u64 * GAP_MS;
     let posts: Vec<Post> = (0..count).map(|_| sleeping(post(rng), sleep_ms, rng)).collect();
     let mut requests = Requests { gap_ms: GAP_MS, posts };
@@ -88,7 +88,7 @@ pub(super) fn together(rng: &mut Rng) -> Requests {
     requests
 }
 
-/// The request with up to two sleeps between its operations, in place of those it had.
+/// Replaces the sleeps of a request by up to two sleeps between its operations.
 fn sleeping(mut post: Post, sleep_ms: u64, rng: &mut Rng) -> Post {
     post.operations.retain(|operation| !operation.starts_with("[\"sleep\""));
     for _ in 0..[0, 1, 1, 2][rng.below(4)] {

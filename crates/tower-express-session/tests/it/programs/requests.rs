@@ -1,15 +1,16 @@
-//! Requests that are under way at the same time, and the order in which they act.
+//! Groups of parallel requests, and the order in which they act.
 //!
-//! Each acts at certain moments: when it starts, and after each of its `sleep`s. What it has to do
-//! at a moment it does at once, so as long as no two requests have the same moment, and none is
-//! later than the next one's, every server does the same in the same order.
+//! Each request acts at certain times: when it starts, and after each of its `sleep`s. The
+//! operations between two sleeps take almost no time. So if no two requests act at the same time,
+//! and none is late by more than the distance to the next one, every server executes the operations
+//! in the same order.
 
 use super::Post;
 
 /// A single request is a group of one.
 #[derive(Clone, Debug)]
 pub(crate) struct Requests {
-    /// Each starts so long after the one before.
+    /// The time between the starts of two successive requests.
     pub(crate) gap_ms: u64,
     pub(crate) posts: Vec<Post>,
 }
@@ -19,24 +20,25 @@ impl Requests {
         Requests { gap_ms: 0, posts: vec![post] }
     }
 
-    /// When a request is to start, counted from the first one's start.
+    /// Returns when a request starts, relative to the start of the first one.
     pub(crate) fn start_ms(&self, index: usize) -> u64 {
         self.gap_ms * index as u64
     }
 
-    /// When a request is to be answered, if nothing but its sleeps took time.
+    /// Returns when the response is expected if only the sleeps take time.
     pub(crate) fn end_ms(&self, index: usize) -> u64 {
         self.start_ms(index) + self.posts[index].sleeps_ms().sum::<u64>()
     }
 
-    /// The requests in the order of their answers.
+    /// Returns the requests in the order of their responses.
     pub(crate) fn by_end(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.posts.len()).collect();
         order.sort_by_key(|&index| self.end_ms(index));
         order
     }
 
-    /// How late a request may act without meeting another one. A request alone meets nobody.
+    /// Returns how late a request may act without overtaking another one; unlimited for a single
+    /// request.
     pub(crate) fn slack_ms(&self) -> u64 {
         let mut moments: Vec<(u64, usize)> =
             (0..self.posts.len()).flat_map(|index| self.moments(index)).collect();
@@ -45,21 +47,21 @@ impl Requests {
         meetings.map(|pair| pair[1].0 - pair[0].0).min().unwrap_or(u64::MAX)
     }
 
-    /// How late a request was at the worst of its moments, given when its answer came.
+    /// Returns an upper limit for the lateness of a request, from the time of its response.
     pub(crate) fn lateness_ms(&self, index: usize, answered_ms: f64) -> f64 {
         let (start_ms, end_ms) = (self.start_ms(index) as f64, self.end_ms(index) as f64);
-        // An answer before its time is that of a request which failed before its first sleep.
+        // An early response comes from a request that failed before its first sleep.
         let failed = answered_ms < end_ms - TIMER_ERROR_MS;
         answered_ms - if failed { start_ms } else { end_ms }
     }
 
-    /// The same in slow motion.
+    /// Returns the same group, slowed down.
     pub(crate) fn slower(&self, times: u64) -> Requests {
         let posts = self.posts.iter().map(|post| post.slower(times)).collect();
         Requests { gap_ms: self.gap_ms * times, posts }
     }
 
-    /// When a request acts, with its number.
+    /// Returns the times at which a request acts, with its number.
     fn moments(&self, index: usize) -> impl Iterator<Item = (u64, usize)> {
         let mut moment_ms = self.start_ms(index);
         let after_sleeps = self.posts[index].sleeps_ms().map(move |sleep_ms| {
@@ -70,13 +72,13 @@ impl Requests {
     }
 }
 
-/// Node's timers count whole milliseconds, so that each may fire almost one too early. No request
-/// of a group sleeps more than this often.
+/// The maximum error of Node's timers in a request. Each timer may fire almost one millisecond
+/// early, and no request of a group sleeps more often than this.
 pub(crate) const TIMER_ERROR_MS: f64 = 4.0;
 
 const SLEEP: &str = "[\"sleep\",";
 
-/// How long an operation sleeps, if that is what it does.
+/// Returns how long an operation sleeps, if it is a sleep.
 fn sleep_ms(operation: &str) -> Option<u64> {
     operation.strip_prefix(SLEEP)?.trim_end_matches(']').trim().parse().ok()
 }
@@ -103,13 +105,13 @@ mod tests {
     fn requests(lines: &str) -> Requests {
         let table = format!("program x\nparallel 20\n{lines}end\n");
         let Step::Requests(requests) = parse(&table).remove(0).steps.remove(0) else {
-            panic!("not requests")
+            panic!("the table contains no requests")
         };
         requests
     }
 
     #[test]
-    fn knows_when_requests_act() {
+    fn start_and_end_times_follow_from_the_sleeps() {
         let slow = "POST / [[\"sleep\",40],[\"set\",\"a\",1],[\"sleep\",80]]\n";
         let two = requests(&format!("{slow}POST / []\n"));
         assert_eq!((two.end_ms(0), two.end_ms(1), two.slack_ms()), (120, 20, 20));
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_how_late_a_request_was() {
+    fn lateness_is_measured_from_the_response() {
         let one = requests("POST / [[\"sleep\",40]]\n");
         assert_eq!(one.lateness_ms(0, 45.0), 5.0);
         assert_eq!(one.lateness_ms(0, 25.0), 25.0);

@@ -13,12 +13,12 @@ use super::player::Player;
 use super::requests::{Requests, TIMER_ERROR_MS};
 use super::{Post, Program, Step};
 
-/// How many times slower the requests of a group start and sleep, attempt by attempt, while they
-/// are too late to act in the order that the program asks for.
+/// The factors by which the starts and sleeps of a group are slowed down, attempt by attempt, as
+/// long as the requests are too late to act in the intended order.
 const PACES: [u64; 6] = [1, 2, 4, 8, 16, 32];
 
-/// How late a whole program may be: what is to expire in a second must neither be gone before the
-/// wait for it, nor be there after.
+/// How late a whole program may be. A session with a lifetime of one second must not expire before
+/// the wait for it, and must not exist after the wait.
 const LATEST_MS: f64 = 300.0;
 
 /// A program on which the two sides differ.
@@ -29,16 +29,16 @@ pub(crate) struct Mismatch {
     pub(crate) difference: String,
 }
 
-/// What became of a program.
+/// The result of a program.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) mismatch: Option<Mismatch>,
-    /// More than one where the machine was too slow to keep the program's times.
+    /// The number of attempts; more than one if the machine was too slow for the program's timing.
     pub(crate) attempts: usize,
 }
 
-/// Runs a program, and again more slowly where a difference may come from the machine being late.
-/// One that is there at the slowest pace counts.
+/// Runs a program. If a difference may be caused by a slow machine, it runs the program again at a
+/// slower pace. A difference at the slowest pace counts.
 pub(crate) async fn run(program: &Program, sides: &mut [Side; 2]) -> Outcome {
     let mut outcome = Outcome { mismatch: None, attempts: 0 };
     for pace in PACES {
@@ -56,9 +56,9 @@ struct Attempt<'a> {
     players: [Player<'a>; 2],
     pace: u64,
     started: Instant,
-    /// How long the steps until now were to take.
+    /// The planned duration of the steps so far.
     planned_ms: u64,
-    /// How far apart the two sides may have handled the same request.
+    /// The maximum time between the two sides' handling of the same request.
     window_ms: f64,
     /// Whether requests may have acted in another order than planned.
     out_of_order: bool,
@@ -92,7 +92,7 @@ impl<'a> Attempt<'a> {
         self.out_of_order || late_ms > LATEST_MS
     }
 
-    /// Takes a step on both sides; says where they differ after it.
+    /// Executes a step on both sides and returns the difference after it.
     async fn step(&mut self, step: &Step) -> Option<String> {
         match step {
             Step::Wait(ms) => {
@@ -104,7 +104,7 @@ impl<'a> Attempt<'a> {
                 let done = self.players.iter_mut().try_for_each(|player| player.redis(words));
                 match done {
                     Ok(()) => self.difference([&[], &[]]),
-                    Err(refused) => Some(nonsense(&refused.to_string())),
+                    Err(refused) => Some(invalid_program(&refused.to_string())),
                 }
             }
             Step::Requests(requests) => self.requests(&requests.slower(self.pace)).await,
@@ -113,10 +113,10 @@ impl<'a> Attempt<'a> {
 
     async fn requests(&mut self, requests: &Requests) -> Option<String> {
         if requests.slack_ms() as f64 <= TIMER_ERROR_MS {
-            return Some(nonsense("two requests act at the same moment"));
+            return Some(invalid_program("two requests act at the same time"));
         }
         let answers = send(&mut self.players, requests).await;
-        self.note_times(requests, &answers);
+        self.record_times(requests, &answers);
         let mut of_sides = [Vec::new(), Vec::new()];
         for answer in answers {
             match answer.response {
@@ -134,7 +134,7 @@ impl<'a> Attempt<'a> {
         self.difference([&of_sides[0], &of_sides[1]])
     }
 
-    fn note_times(&mut self, requests: &Requests, answers: &[Answer]) {
+    fn record_times(&mut self, requests: &Requests, answers: &[Answer]) {
         self.planned_ms +=
             (0..requests.posts.len()).map(|index| requests.end_ms(index)).max().unwrap_or(0);
         for answer in answers {
@@ -153,15 +153,15 @@ impl<'a> Attempt<'a> {
 
 struct Answer {
     side: usize,
-    /// The request's number in its group.
+    /// The number of the request in its group.
     index: usize,
     response: Result<Response, String>,
-    /// Since the group's start.
+    /// The time since the start of the group.
     after_ms: f64,
 }
 
-/// Sends every request to both sides, each when it is to start. The answers come back in the
-/// order of the sides and of the requests.
+/// Sends every request to both sides, each at its start time. Returns the responses in the order of
+/// the sides and of the requests.
 async fn send(players: &mut [Player<'_>; 2], requests: &Requests) -> Vec<Answer> {
     let mut prepared = Vec::new();
     for (index, post) in requests.posts.iter().enumerate() {
@@ -194,12 +194,12 @@ fn elapsed_ms(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1000.0
 }
 
-fn nonsense(why: &str) -> String {
-    format!("sense: the program is wrong\n{why}")
+fn invalid_program(why: &str) -> String {
+    format!("validity: the program is not valid\n{why}")
 }
 
 impl Mismatch {
-    /// What differs, in a word or two.
+    /// Returns the kind of the difference in one or two words.
     pub(crate) fn kind(&self) -> &str {
         let line = self.difference.lines().next().unwrap_or_default();
         line.split(" of ").next().unwrap_or_default()

@@ -1,16 +1,16 @@
-//! Programs as text: reading tables, and writing a failing program as one.
+//! Programs as text: parses tables, and writes a failing program as a table.
 
 use std::fmt;
 
 use super::json_text::elements;
 use super::requests::Requests;
-use super::{Post, Program, Settings, Step};
+use super::{Post, Program, ProgramSettings, Step};
 
-/// Reads a table.
+/// Parses a table.
 ///
 /// # Panics
 ///
-/// Where it makes no sense; the message shows the line.
+/// Panics if the table is not valid; the message shows the line.
 pub(crate) fn parse(table: &str) -> Vec<Program> {
     let mut programs: Vec<Program> = Vec::new();
     let mut headers = Vec::new();
@@ -21,13 +21,13 @@ pub(crate) fn parse(table: &str) -> Vec<Program> {
         }
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         if word == "program" {
-            let settings = Settings::new("{}");
+            let settings = ProgramSettings::new("{}");
             programs.push(Program { title: rest.to_owned(), settings, steps: Vec::new() });
             continue;
         }
         let program = programs.last_mut().unwrap_or_else(|| panic!("no program before: {line}"));
         match word {
-            "options" => program.settings.options = Settings::new(rest).options,
+            "options" => program.settings.options = ProgramSettings::new(rest).options,
             "prefix" => program.settings.prefix = Some(rest.to_owned()),
             "ttl" => program.settings.ttl = Some(number(rest)),
             "POST" => {
@@ -50,7 +50,7 @@ fn number<T: std::str::FromStr>(text: &str) -> T {
     text.parse().unwrap_or_else(|_| panic!("not a number: {text}"))
 }
 
-/// The requests of a group, each with the headers above it.
+/// Returns the requests of a group, each with the headers above it.
 fn posts<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Post> {
     let mut posts = Vec::new();
     let mut headers = Vec::new();
@@ -74,7 +74,7 @@ fn post(text: &str, headers: Vec<(String, String)>) -> Post {
 
 fn header(line: &str) -> (String, String) {
     let (word, value) = line.split_once(' ').unwrap_or((line, ""));
-    let name = word.strip_suffix(':').unwrap_or_else(|| panic!("not understood: {line}"));
+    let name = word.strip_suffix(':').unwrap_or_else(|| panic!("not a valid line: {line}"));
     (name.to_owned(), value.to_owned())
 }
 
@@ -83,7 +83,8 @@ fn redis(text: &str) -> Step {
     Step::Redis(text.splitn(parts, ' ').map(str::to_owned).collect())
 }
 
-/// In the form that [`parse`] reads, so that a failure can be pasted into a table.
+/// Writes the program in the form that [`parse`] reads, so that a failure can be pasted into a
+/// table.
 impl fmt::Display for Program {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "program {}", self.title)?;
@@ -131,7 +132,7 @@ impl fmt::Display for Post {
 }
 
 #[test]
-fn what_is_written_can_be_read() {
+fn written_programs_can_be_parsed() {
     for program in super::random::programs(1, 100) {
         let text = program.to_string();
         let read: String = parse(&text).iter().map(ToString::to_string).collect();

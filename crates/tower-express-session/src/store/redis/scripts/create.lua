@@ -1,5 +1,5 @@
--- Creates a session unless its id is taken or has a tombstone. With an absolute timeout it stores the time of
--- creation, too. Returns 1 if the session was created, otherwise 0.
+-- Creates a session unless its id is taken or has a tombstone. With an absolute timeout it also
+-- stores the time of creation. Returns 1 if the session was created, otherwise 0.
 --
 -- KEYS: the session, its tombstone, its time of creation, its epoch. ARGV: the value, the time to live, how
 -- long the time of creation is kept, the epoch. Times are in milliseconds; the last two may be empty.

@@ -1,5 +1,5 @@
--- Indexes a session of an account. Its time of creation stays, and the index of the account is kept for the
--- longest time that was asked for.
+-- Indexes a session of an account. An existing time of creation is kept, and the index of the
+-- account expires after the longest time that was requested.
 --
 -- KEYS: the account. ARGV: the field and the value of the session's creation, those of the rest, how long to
 -- keep the index, in milliseconds.

@@ -1,5 +1,5 @@
--- Returns a session that has neither a tombstone nor passed its absolute timeout, the rest of its time
--- to live, and its epoch. A session that another program created counts as created now.
+-- Returns a session, the rest of its time to live, and its epoch, unless it has a tombstone or has
+-- reached its absolute timeout. A session that another program created counts as created now.
 --
 -- KEYS: the session, its tombstone, its time of creation, its epoch. ARGV: the absolute timeout, how long the
 -- time of creation is kept, how long a tombstone is kept after the absolute timeout; all in milliseconds.

@@ -1,4 +1,4 @@
--- Starts a session's time to live again, within its absolute timeout. Returns 1 if there is a session,
+-- Restarts a session's time to live, within its absolute timeout. Returns 1 if the session exists,
 -- otherwise 0. A value that was written back after the session ended is deleted again.
 --
 -- KEYS: the session, its tombstone, its time of creation, its epoch. ARGV: the time to live and, if there is

@@ -1,5 +1,5 @@
--- Replaces a session if it still holds the bytes that the writer read. Returns 1 if it did, 0 if the
--- session is gone, and otherwise the bytes that are there.
+-- Replaces a session's value if it is still the bytes that the writer read. Returns 1 if it was
+-- replaced, 0 if the session has ended, and otherwise the current bytes.
 --
 -- KEYS: the session, its tombstone, its time of creation, its epoch. ARGV: the bytes read, the new ones, the
 -- time to live and, if there is one, the absolute timeout, in milliseconds.

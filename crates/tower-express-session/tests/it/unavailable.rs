@@ -1,4 +1,4 @@
-//! A store that is away logs nobody out.
+//! An unavailable store logs nobody out.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::app::{app, set_cookie, text};
 const REFUSED: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 #[tokio::test]
-async fn a_session_that_cannot_be_read_may_be_an_empty_one() {
+async fn with_when_unavailable_anonymous_the_handler_gets_an_empty_session() {
     let app = app(|layer| layer.when_unavailable(WhenUnavailable::Anonymous));
     let cookie = app.cookie().await;
-    app.store.set_away(true);
+    app.store.set_unavailable(true);
     let looked = app.get("/look", &cookie).await;
-    assert_eq!(set_cookie(&looked), None, "the cookie stays as it is");
+    assert_eq!(set_cookie(&looked), None, "the cookie is not changed");
     assert_eq!(text(looked).await, "{}");
     for path in ["/set/b", "/login/al", "/regenerate", "/destroy"] {
         let refused = app.get(path, &cookie).await;
@@ -24,18 +24,18 @@ async fn a_session_that_cannot_be_read_may_be_an_empty_one() {
         assert_eq!(refused.headers()[RETRY_AFTER], "1", "{path}");
     }
     assert_eq!(app.get("/unset", &cookie).await.status(), StatusCode::OK);
-    app.store.set_away(false);
+    app.store.set_unavailable(false);
     assert_eq!(text(app.get("/look", &cookie).await).await, r#"{"a":1}"#, "nothing was lost");
 }
 
 #[tokio::test]
-async fn a_session_that_came_back_during_a_request_is_not_overwritten() {
+async fn an_empty_stand_in_does_not_overwrite_the_session_when_the_store_is_back() {
     let app = app(|layer| layer.when_unavailable(WhenUnavailable::Anonymous));
     let cookie = app.cookie().await;
-    app.store.set_away(true);
+    app.store.set_unavailable(true);
     let returns = async {
         app.arrived.notified().await;
-        app.store.set_away(false);
+        app.store.set_unavailable(false);
         app.go_on.notify_one();
     };
     let (slow, ()) = tokio::join!(app.get("/slow/b", &cookie), returns);
@@ -59,7 +59,7 @@ async fn a_request_without_a_cookie_never_waits_for_the_store() {
 }
 
 #[tokio::test]
-async fn what_happens_is_told() {
+async fn events_report_each_operation() {
     let told = std::sync::Arc::<std::sync::Mutex<Vec<Event>>>::default();
     let list = told.clone();
     let app = app(|layer| layer.on_event(move |event| list.lock().unwrap().push(event)));
@@ -70,10 +70,10 @@ async fn what_happens_is_told() {
     assert_eq!(events(), [Event::Loaded]);
     app.get("/set/b", &cookie).await;
     assert_eq!(events(), [Event::Loaded, Event::Updated { merges: 0 }]);
-    app.store.set_away(true);
+    app.store.set_unavailable(true);
     app.get("/look", &cookie).await;
     assert_eq!(events(), [Event::Failed(ErrorKind::Unavailable)]);
-    app.store.set_away(false);
+    app.store.set_unavailable(false);
     app.get("/destroy", &cookie).await;
     assert_eq!(events(), [Event::Loaded, Event::Destroyed]);
     app.get("/look", &cookie).await;

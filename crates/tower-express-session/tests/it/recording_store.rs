@@ -1,4 +1,5 @@
-//! A memory store that notes what it is asked, can be away, and has a clock that a test moves.
+//! A memory store that records its calls, can be unavailable, and has a clock that a test can
+//! advance.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,39 +10,39 @@ use tower_express_session::store::{Created, Freshness, Stored, Updated};
 use tower_express_session::{Error, ErrorKind, MemoryStore, SessionId, Store};
 
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct RecordingStore {
     pub(crate) inner: MemoryStore,
     calls: Mutex<Vec<&'static str>>,
-    away: AtomicBool,
+    unavailable: AtomicBool,
     never_answers: Mutex<Option<&'static str>>,
     now: Arc<Mutex<Instant>>,
 }
 
-impl Default for Watched {
+impl Default for RecordingStore {
     fn default() -> Self {
         let now = Arc::new(Mutex::new(Instant::now()));
         let clock = Arc::clone(&now);
         Self {
             inner: MemoryStore::with_clock(move || *clock.lock().unwrap()),
             calls: Mutex::default(),
-            away: AtomicBool::default(),
+            unavailable: AtomicBool::default(),
             never_answers: Mutex::default(),
             now,
         }
     }
 }
 
-impl Watched {
-    /// What was asked since this was last called.
+impl RecordingStore {
+    /// Returns the calls since this was last called.
     pub(crate) fn calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut *self.calls.lock().unwrap())
     }
 
-    pub(crate) fn set_away(&self, away: bool) {
-        self.away.store(away, Ordering::Relaxed);
+    pub(crate) fn set_unavailable(&self, unavailable: bool) {
+        self.unavailable.store(unavailable, Ordering::Relaxed);
     }
 
-    /// This operation begins, and never comes to an end.
+    /// Makes this operation start and never finish.
     pub(crate) fn never_answer(&self, operation: &'static str) {
         *self.never_answers.lock().unwrap() = Some(operation);
     }
@@ -50,15 +51,15 @@ impl Watched {
         *self.now.lock().unwrap() += time;
     }
 
-    async fn asked(&self, operation: &'static str) -> Result<&MemoryStore, Error> {
+    async fn record(&self, operation: &'static str) -> Result<&MemoryStore, Error> {
         self.calls.lock().unwrap().push(operation);
         let never_answers = *self.never_answers.lock().unwrap();
         if never_answers == Some(operation) {
             std::future::pending::<()>().await;
         }
-        // As a store over a wire, it lets others have their turn.
+        // Yields, like a store on the network.
         tokio::task::yield_now().await;
-        match self.away.load(Ordering::Relaxed) {
+        match self.unavailable.load(Ordering::Relaxed) {
             true => Err(ErrorKind::Unavailable.into()),
             false => Ok(&self.inner),
         }
@@ -66,13 +67,13 @@ impl Watched {
 }
 
 #[async_trait::async_trait]
-impl Store for Watched {
+impl Store for RecordingStore {
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error> {
         let operation = match freshness {
             Freshness::Cached => "load",
             Freshness::Latest => "load latest",
         };
-        self.asked(operation).await?.load(id, freshness).await
+        self.record(operation).await?.load(id, freshness).await
     }
     async fn create(
         &self,
@@ -81,7 +82,7 @@ impl Store for Watched {
         ttl: Duration,
         epoch: Option<u64>,
     ) -> Result<Created, Error> {
-        self.asked("create").await?.create(id, value, ttl, epoch).await
+        self.record("create").await?.create(id, value, ttl, epoch).await
     }
     async fn update(
         &self,
@@ -90,15 +91,15 @@ impl Store for Watched {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Updated, Error> {
-        self.asked("update").await?.update(id, base, value, ttl).await
+        self.record("update").await?.update(id, base, value, ttl).await
     }
     async fn overwrite(&self, id: &SessionId, value: Bytes, ttl: Duration) -> Result<(), Error> {
-        self.asked("overwrite").await?.overwrite(id, value, ttl).await
+        self.record("overwrite").await?.overwrite(id, value, ttl).await
     }
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error> {
-        self.asked("touch").await?.touch(id, ttl).await
+        self.record("touch").await?.touch(id, ttl).await
     }
     async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
-        self.asked("destroy").await?.destroy(id, tombstone).await
+        self.record("destroy").await?.destroy(id, tombstone).await
     }
 }
