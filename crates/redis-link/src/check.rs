@@ -78,7 +78,7 @@ async fn check_server(
     match role {
         Role::ClusterNode if has("cluster_enabled:0") => return Err(Obstacle::NotCluster),
         Role::Standalone if has("cluster_enabled:1") => {
-            require_single_node(&mut connection).await?
+            require_single_node(&mut connection).await?;
         }
         _ => {}
     }
