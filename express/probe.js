@@ -1,15 +1,16 @@
 'use strict'
 
 // The reference side of the conformance test: runs a program of session operations on
-// express-session + connect-redis. The session crate's `probe` example is its twin.
+// express-session + connect-redis. The counterpart is the example `probe` of the session crate.
 //
-//   PORT     0 picks a free one
+//   PORT     0 chooses a free one
 //   STORE    a Redis URL
 //   PREFIX   key prefix, default `sess:`
 //   TTL      seconds, for sessions whose cookie has no expiry
 //   OPTIONS  express-session's options as a JSON object
 
-// Read when express-session is loaded: undefined `resave` and the like are meant here.
+// Set before express-session is loaded, because `resave` and similar options are left undefined on
+// purpose.
 process.env.NO_DEPRECATION = 'express-session'
 
 const express = require('express')
@@ -20,8 +21,9 @@ const { connect, listen } = require('./server')
 const NO_SESSION = { error: 'no session' }
 const FAILED = { error: 'failed' }
 
-// Each runs with `req.session` present. What it returns is its result, `undefined` shows as null.
-// Nothing keeps the session in a variable: `reload` and `regenerate` replace `req.session`.
+// These operations run only if there is a `req.session`. The result is the return value;
+// `undefined` becomes null. The session must not be kept in a variable, because `reload` and
+// `regenerate` replace `req.session`.
 const sessionOperations = {
   id: (req) => req.session.id,
   get: (req, key) => req.session[key],
@@ -41,15 +43,15 @@ const sessionOperations = {
   unset: (req) => { req.session = null }
 }
 
-// These never need a session, so they also work after `destroy` and `unset`, and on a path that
-// the cookie's path does not cover. Every operation above answers "no session" there, `id` and a
-// second `destroy` or `unset` included.
+// These operations need no session, so they also work after `destroy` and `unset`, and on a path
+// outside the cookie's path. In these cases every operation above returns "no session", including
+// `id` and a second `destroy` or `unset`.
 const otherOperations = {
   sleep: (req, ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   status: (req, code) => { req.res.status(code) }
 }
 
-// JSON has no dates: an ISO string stands for one, everything else is passed as it is.
+// JSON has no dates, so an ISO string is converted to a date. Other values are passed unchanged.
 function cookieValue (name, value) {
   return name === 'expires' && typeof value === 'string' ? new Date(value) : value
 }
@@ -65,7 +67,7 @@ async function run (req, [name, ...args]) {
     if (Object.hasOwn(otherOperations, name)) return await otherOperations[name](req, ...args)
     if (!Object.hasOwn(sessionOperations, name)) return FAILED
     if (!req.session) return NO_SESSION
-    // A result is what the session held at that moment, not what later operations make of it.
+    // A result is the value at this time, and must not change with later operations.
     return snapshot(await sessionOperations[name](req, ...args))
   } catch {
     return FAILED
@@ -90,12 +92,12 @@ async function handle (req, res) {
 function sessionOptions (options, store) {
   const { cookie, ...rest } = options
   if (cookie === undefined) return { ...rest, store }
-  // In the order given: express-session assigns the cookie's options one after another.
+  // The order is kept, because express-session assigns the cookie's options one after another.
   const entries = Object.entries(cookie).map(([name, value]) => [name, cookieValue(name, value)])
   return { ...rest, cookie: Object.fromEntries(entries), store }
 }
 
-// Starts one probe with these variables.
+// Starts a probe with these variables.
 async function start ({ PORT = '0', STORE, PREFIX = 'sess:', TTL, OPTIONS = '{}' }, announce) {
   const client = await connect(STORE)
   const store = new RedisStore({ client, prefix: PREFIX, ttl: TTL ? Number(TTL) : undefined })
@@ -108,8 +110,9 @@ async function start ({ PORT = '0', STORE, PREFIX = 'sess:', TTL, OPTIONS = '{}'
   app.use(express.json({ strict: false, type: () => true, limit: '16mb' }))
   app.use(session(sessionOptions(JSON.parse(OPTIONS), store)))
   app.use((req, res, next) => req.method === 'POST' ? handle(req, res) : next())
-  // A cookie that cannot be written is noticed while the answer is on its way. Express would cut
-  // the connection then, which reaches the client in time or not; let the answer be finished.
+  // An invalid cookie is noticed only while the response is being sent. Express would then close
+  // the connection, and it would depend on timing what the client receives. So the response is
+  // finished instead.
   app.use((error, req, res, next) => { if (!res.headersSent) next(error) })
   listen(app, Number(PORT), announce)
 }

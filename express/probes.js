@@ -1,9 +1,9 @@
 'use strict'
 
-// Many probes in one process: starting Node is most of the time that a comparison takes.
+// Many probes in one process, because most of the time of a comparison is spent on starting Node.
 //
-// Each line on stdin is a JSON object with `probe.js`'s variables and a `NUMBER`; the answer is
-// `probe NUMBER listening on 127.0.0.1:PORT`. The process ends with its stdin.
+// Each line on stdin is a JSON object with the variables of `probe.js` and a `NUMBER`. The program
+// prints `probe NUMBER listening on 127.0.0.1:PORT` for it, and ends when stdin is closed.
 
 const readline = require('node:readline')
 const { start } = require('./probe')

@@ -1,10 +1,10 @@
 'use strict'
 
-// What both programs need: a Redis client and a listening line.
+// Shared by both programs: a Redis client, and the line that says where the program listens.
 
 const { createClient } = require('redis')
 
-// Resolves once Redis has answered. Later errors are the client's business (it reconnects).
+// Resolves when Redis has replied. The client itself handles later errors by reconnecting.
 async function connect (url) {
   const client = createClient({ url })
   client.on('error', () => {})
@@ -12,7 +12,7 @@ async function connect (url) {
   return client
 }
 
-// Listens on 127.0.0.1 only, and says where.
+// Listens on 127.0.0.1 only, and prints the address.
 function listen (app, port, announce = console.log) {
   const server = app.listen(port, '127.0.0.1', (error) => {
     if (error) throw error

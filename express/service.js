@@ -1,13 +1,13 @@
 'use strict'
 
-// An Express neighbour of the check-in services: it shares their session cookie, their sessions
-// in Redis and their check-in log, and is the peer in the benchmark.
+// An Express service beside the check-in services. It shares their session cookie, their sessions
+// in Redis and their check-in log, and is a peer in the benchmark.
 //
-//   PORT      0 picks a free one
+//   PORT      0 chooses a free one
 //   STORE     a Redis URL
 //   SECRET    signs the session cookie
 //   PREFIX    key prefix, default `ncc`
-//   PASSWORD  opens every account, default `secret123`
+//   PASSWORD  the password of every account, default `secret123`
 
 const express = require('express')
 const session = require('express-session')
