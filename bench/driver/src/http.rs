@@ -1,5 +1,5 @@
-//! As much of HTTP/1.1 as the measured programs speak: keep-alive, bodies with a length, and chunked
-//! ones.
+//! The part of HTTP/1.1 that the measured programs use: keep-alive, bodies with a length, and
+//! chunked bodies.
 
 use std::cmp::Ordering;
 use std::io;
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Larger answers than this are none of the programs'.
+/// The maximum size of a response. The programs send no larger ones.
 const MAX_RESPONSE: usize = 64 * 1024;
 
 pub struct Connection {
@@ -16,7 +16,7 @@ pub struct Connection {
     buffer: Vec<u8>,
 }
 
-/// An answer, inside the buffer of its connection.
+/// A response in the buffer of its connection.
 #[derive(Debug, PartialEq)]
 pub struct Response<'a> {
     pub status: u16,
@@ -31,7 +31,7 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(4096) })
     }
 
-    /// Sends a whole request and waits for the whole answer.
+    /// Sends a complete request and waits for the complete response.
     pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Response<'_>> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
@@ -48,7 +48,7 @@ impl Connection {
 }
 
 impl Response<'_> {
-    /// The value of the first such header.
+    /// Returns the value of the first header with this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(self.head, name).and_then(|value| std::str::from_utf8(value).ok())
     }
@@ -59,10 +59,10 @@ struct Ends {
     head: usize,
 }
 
-/// Where the parts of the answer end; `None` until it is there whole.
+/// Returns where the parts of the response end; `None` until it is complete.
 fn ends(buffer: &[u8]) -> io::Result<Option<Ends>> {
     if buffer.len() > MAX_RESPONSE {
-        return Err(invalid("it is too long"));
+        return Err(invalid("the response is too long"));
     }
     let Some(blank) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
@@ -70,20 +70,22 @@ fn ends(buffer: &[u8]) -> io::Result<Option<Ends>> {
     let (head, body) = buffer.split_at(blank + 4);
     let status = head.get(9..12).and_then(|status| number(status, 10));
     let status = status.and_then(|status| u16::try_from(status).ok());
-    let status = status.ok_or_else(|| invalid("it has no status"))?;
+    let status = status.ok_or_else(|| invalid("the response has no status"))?;
     let length = match header(head, "content-length") {
-        Some(length) => Some(number(length, 10).ok_or_else(|| invalid("its length is no number"))?),
+        Some(length) => {
+            Some(number(length, 10).ok_or_else(|| invalid("the content length is not a number"))?)
+        }
         None if header(head, "transfer-encoding") == Some(b"chunked") => chunked_length(body)?,
-        None => return Err(invalid("its end is not announced")),
+        None => return Err(invalid("the response has neither a content length nor chunks")),
     };
     match length.map(|length| body.len().cmp(&length)) {
         None | Some(Ordering::Less) => Ok(None),
         Some(Ordering::Equal) => Ok(Some(Ends { status, head: head.len() })),
-        Some(Ordering::Greater) => Err(invalid("more came than it announced")),
+        Some(Ordering::Greater) => Err(invalid("the response is longer than its content length")),
     }
 }
 
-/// The length of a chunked body with its framing; `None` until its last chunk is there.
+/// Returns the length of a chunked body with its framing; `None` until its last chunk has arrived.
 fn chunked_length(body: &[u8]) -> io::Result<Option<usize>> {
     let mut read = 0;
     loop {
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_whole_or_not() {
+    fn a_complete_response_is_recognised() {
         let whole = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nOK";
         assert_eq!(status(whole), Some(202));
         for cut in 0..whole.len() {
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunked_answer_is_whole_or_not() {
+    fn a_complete_chunked_response_is_recognised() {
         let head = "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n";
         for chunks in ["0\r\n\r\n", "2\r\nOK\r\na\r\n0123456789\r\n0\r\n\r\n"] {
             let whole = format!("{head}{chunks}").into_bytes();
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_have_any_case() {
+    fn header_names_are_case_insensitive() {
         let head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\n\r\n";
         let response = Response { status: 200, head, body: b"" };
         assert_eq!(response.header("set-cookie"), Some("a=b; Path=/"));

@@ -1,4 +1,4 @@
-//! Load: some connections, on each of them one request after the other.
+//! Generates load: several connections, each with one request after another.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::http::Connection;
 
-/// What is asked of a server, and how it should answer.
+/// The requests to a server, and the expected status.
 #[derive(Clone)]
 pub struct Work {
     pub address: SocketAddr,
@@ -21,28 +21,28 @@ pub struct Work {
 }
 
 impl Work {
-    /// The requests are sent in turn, over all connections and all runs.
+    /// The requests are sent in rotation, over all connections and all runs.
     pub fn new(address: SocketAddr, requests: Vec<Vec<u8>>, expected_status: u16) -> Self {
         Self { address, requests: requests.into(), next: Arc::default(), expected_status }
     }
 
-    /// The request whose turn it is.
+    /// Returns the next request.
     pub fn request(&self) -> &[u8] {
         &self.requests[self.next.fetch_add(1, Ordering::Relaxed) % self.requests.len()]
     }
 }
 
-/// What became of it.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Of every answered request, in nanoseconds, sorted.
+    /// The latency of every answered request, in nanoseconds, sorted.
     pub latencies: Vec<u32>,
-    /// Requests with another status than the expected one, and connections that broke.
+    /// The number of requests with an unexpected status, and of broken connections.
     pub errors: u64,
     pub elapsed: Duration,
 }
 
-/// Sends requests for so long; those under way at the end are waited for.
+/// Sends requests for this duration, and waits for those in progress at the end.
 pub async fn run(work: &Work, connections: usize, duration: Duration) -> Result<Outcome> {
     let mut open = Vec::new();
     for _ in 0..connections {
@@ -77,7 +77,7 @@ async fn keep_busy(mut connection: Connection, work: Work, deadline: Instant) ->
                     eprintln!("{}: {error}", work.address);
                 }
                 outcome.errors += 1;
-                // A server that answers nothing but errors shall not be asked all the faster.
+                // A server that returns only errors must not get more requests than others.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 match Connection::open(work.address).await {
                     Ok(fresh) => connection = fresh,

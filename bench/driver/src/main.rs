@@ -1,4 +1,5 @@
-//! Our services beside their peers, doing the same work on the same Redis. See the README.
+//! Compares the check-in services with their peers, with the same work on the same Redis. See the
+//! README.
 
 mod http;
 mod load;
@@ -24,7 +25,7 @@ use crate::programs::Paths;
 use crate::redis_server::RedisServer;
 use crate::workload::Workload;
 
-/// Compares our services with an Express and an axum peer.
+/// Compares the check-in services with Express and axum peers.
 #[derive(Debug, Parser)]
 struct Options {
     /// The program `checkin`, a release build
@@ -35,11 +36,11 @@ struct Options {
     #[arg(long, value_name = "DIRECTORY", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../express"), hide_default_value = true)]
     express: PathBuf,
 
-    /// Keep-alive connections, each with one request under way
+    /// Number of keep-alive connections, each with one request in progress
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
     connections: u16,
 
-    /// Timed rounds of each program
+    /// Number of timed rounds of each program
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,
 
@@ -51,15 +52,15 @@ struct Options {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=60))]
     warm_up_seconds: u16,
 
-    /// Only these workloads
+    /// Runs only these workloads
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Workload::ALL)]
     workloads: Vec<Workload>,
 
-    /// The core that the measured server has to itself
+    /// The core for the measured server alone
     #[arg(long, default_value_t = 0)]
     server_core: usize,
 
-    /// The core of this driver and of Redis
+    /// The core for this driver and Redis
     #[arg(long, default_value_t = 1)]
     driver_core: usize,
 
@@ -71,7 +72,8 @@ struct Options {
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let paths = Paths::find(&options.binary, &options.express)?;
-    // What is started from here on stays on this core, unless it is told otherwise.
+    // Programs that are started from here on run on this core, unless they are pinned to another
+    // one.
     processor::pin_to(options.driver_core)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let measured = runtime.block_on(compare(&options, &paths))?;
@@ -81,7 +83,7 @@ fn main() -> Result<ExitCode> {
     }
     let errors: u64 = measured.iter().map(Measured::errors).sum();
     if errors > 0 {
-        eprintln!("{errors} requests went wrong: the figures are worth nothing");
+        eprintln!("{errors} requests failed, so the figures are not valid");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,5 @@
-//! Measuring one workload on all programs, round by round: whatever the machine does meanwhile, it
-//! does to all of them.
+//! Measures one workload on all programs, round by round, so that other load on the machine affects
+//! all of them equally.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub struct Round {
     pub p99_us: f64,
     pub server_cpu_us_per_request: f64,
     pub redis_cpu_us_per_request: f64,
-    /// Parts of one core.
+    /// Fractions of one core.
     pub server_cpu_share: f64,
     pub driver_cpu_share: f64,
     pub redis_cpu_share: f64,
@@ -69,7 +69,7 @@ pub async fn measure(
         .map(|program| ProgramRounds { name: program.name, rounds: Vec::new() })
         .collect();
     for (program, work) in programs.iter().zip(&works) {
-        look_at(workload, work).await.with_context(|| program.name)?;
+        check_response(workload, work).await.with_context(|| program.name)?;
         load::run(work, plan.connections, plan.warm_up).await?;
         redis.empty_stream(LOG)?;
     }
@@ -87,8 +87,8 @@ fn work(workload: Workload, program: &Program) -> Work {
     Work::new(program.server.address, requests, workload.expected_status())
 }
 
-/// Looks once at a whole answer; under load only the status counts.
-async fn look_at(workload: Workload, work: &Work) -> Result<()> {
+/// Checks one complete response. Under load only the status is checked.
+async fn check_response(workload: Workload, work: &Work) -> Result<()> {
     let mut connection = Connection::open(work.address).await?;
     let answer = connection.exchange(work.request()).await?;
     let right = match workload {
@@ -97,11 +97,14 @@ async fn look_at(workload: Workload, work: &Work) -> Result<()> {
         Workload::Checkin => answer.header("checkin-id").is_some(),
     };
     let status = answer.status;
-    ensure!(right && status == work.expected_status, "{workload}: a wrong answer, {status}");
+    ensure!(
+        right && status == work.expected_status,
+        "{workload}: unexpected response, status {status}"
+    );
     Ok(())
 }
 
-/// Processor time so far.
+/// The processor times so far.
 struct Times {
     server: Duration,
     driver: Duration,
@@ -139,7 +142,7 @@ async fn round(
     figures(&outcome, &before, &after, &calls)
 }
 
-/// The calls between two looks, without the first look itself.
+/// Returns the calls between two snapshots, without those of the first snapshot itself.
 fn between(before: &Calls, after: &Calls) -> Calls {
     let by_command = after.by_command.iter().map(|(name, count)| {
         (name.clone(), count - before.by_command.get(name).copied().unwrap_or_default())
@@ -149,7 +152,7 @@ fn between(before: &Calls, after: &Calls) -> Calls {
 }
 
 fn figures(outcome: &Outcome, before: &Times, after: &Times, calls: &Calls) -> Result<Round> {
-    ensure!(!outcome.latencies.is_empty(), "no request was answered");
+    ensure!(!outcome.latencies.is_empty(), "there was no response");
     let requests = outcome.latencies.len() as f64;
     let us = |time: Duration| time.as_secs_f64() * 1e6 / requests;
     let share = |time: Duration| time.as_secs_f64() / outcome.elapsed.as_secs_f64();
@@ -171,7 +174,7 @@ fn figures(outcome: &Outcome, before: &Times, after: &Times, calls: &Calls) -> R
     })
 }
 
-/// The smallest value that so many percent do not exceed.
+/// Returns the smallest value that this percentage of the values does not exceed.
 fn percentile(sorted: &[u32], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     f64::from(sorted[rank - 1])
@@ -182,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_were_measured() {
+    fn percentiles_are_measured_values() {
         let sorted: Vec<u32> = (1..=200).collect();
         assert_eq!(percentile(&sorted, 50), 100.0);
         assert_eq!(percentile(&sorted, 99), 198.0);
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_is_not_counted() {
+    fn snapshots_are_not_counted() {
         let calls = |total, gets, looks| Calls {
             total,
             by_command: [("get".to_owned(), gets), ("info".to_owned(), looks)].into(),

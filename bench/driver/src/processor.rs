@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// Keeps this process, and what it starts, on one core.
+/// Pins this process and its child processes to one core.
 pub fn pin_to(core: usize) -> Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core)?;
@@ -15,16 +15,17 @@ pub fn pin_to(core: usize) -> Result<()> {
         .with_context(|| format!("cannot pin the driver to core {core}"))
 }
 
-/// User and system time of a process so far, all its threads together.
+/// Returns the user and system time of all threads of a process so far.
 pub fn time_of(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let ticks = ticks(&stat).with_context(|| format!("{path} is not as expected"))?;
-    let per_second = sysconf(SysconfVar::CLK_TCK)?.context("the clock has no rate")?;
+    let ticks = ticks(&stat).with_context(|| format!("{path} has an unexpected format"))?;
+    let per_second = sysconf(SysconfVar::CLK_TCK)?.context("the clock rate is unknown")?;
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
-/// Fields 14 and 15. The second field is a name that may hold anything, so we count from its end.
+/// Returns fields 14 and 15. The second field is a name with any characters, so fields are counted
+/// from its end.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ').skip(11);
@@ -37,14 +38,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_process_may_hold_anything() {
+    fn a_process_name_may_contain_any_characters() {
         let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 200 30 0 0 20 0 1 0";
         assert_eq!(ticks(stat), Some(230));
         assert_eq!(ticks("7 (a) S 1"), None);
     }
 
     #[test]
-    fn this_process_has_a_time() {
+    fn the_time_of_this_process_is_read() {
         assert!(time_of(std::process::id()).is_ok());
     }
 }

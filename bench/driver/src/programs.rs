@@ -1,4 +1,4 @@
-//! The programs that are compared, and how each is started.
+//! Starts the programs that are compared.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ const SECRET: &str = "not a secret";
 const PREFIX: &str = "ncc";
 pub const LOG: &str = "ncc:checkins";
 
-/// Short enough that no check-in of the workload is refused: the same one comes again after 1,200
-/// others. The commands are those of any window.
+/// So short that no check-in of the workload is rejected: a check-in is repeated after 1,200
+/// others. The commands are the same as with any window.
 const SHORT_WINDOW: &str = "5ms";
 
-/// Neighbours on the machine may keep Redis waiting for longer than our services would wait. The
-/// peers have no such limit.
+/// Other load on the machine may delay Redis for longer than the default time-out of the check-in
+/// services. The peers have no time-out.
 const STORE_TIMEOUT: &str = "10s";
 
-/// Where the programs lie.
+/// The paths of the programs.
 pub struct Paths {
     checkin: PathBuf,
     express: PathBuf,
@@ -37,10 +37,13 @@ impl Paths {
     /// Finds all programs, and builds the peers in Rust.
     pub fn find(checkin: &Path, express: &Path) -> Result<Self> {
         let Ok(checkin) = checkin.canonicalize() else {
-            bail!("{} is not there: cargo build --release, or --binary FILE", checkin.display());
+            bail!(
+                "{} does not exist: run cargo build --release, or use --binary FILE",
+                checkin.display()
+            );
         };
         if !express.join("node_modules/express-session").is_dir() {
-            bail!("the packages of Express are not there: cd express && npm ci");
+            bail!("the packages of Express are missing: run cd express && npm ci");
         }
         let built = build(&["peer-tower-express-session", "peer-tower-sessions"])?;
         Ok(Self {
@@ -52,7 +55,7 @@ impl Paths {
     }
 }
 
-/// Builds these packages beside this program, and gives the directory.
+/// Builds these packages in the target directory of this program, and returns the directory.
 fn build(packages: &[&str]) -> Result<PathBuf> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let directory = env::current_exe()?.parent().context("a program has a directory")?.to_owned();
@@ -64,7 +67,7 @@ fn build(packages: &[&str]) -> Result<PathBuf> {
     Ok(target.join("release"))
 }
 
-/// A program that runs.
+/// A running program.
 pub struct Program {
     pub name: &'static str,
     pub server: Server,
@@ -79,7 +82,7 @@ impl Program {
     }
 }
 
-/// Loads the demo data and starts everything. Ours come first.
+/// Loads the demo data and starts all programs. The check-in services are the first.
 pub async fn start(paths: &Paths, redis: &RedisServer, core: usize) -> Result<Vec<Program>> {
     load_demo(paths, redis)?;
     let mut programs = ours(paths, redis, core).await?;
@@ -153,11 +156,11 @@ fn express(service: &Path) -> Command {
     command
 }
 
-/// The cookie of a fresh session.
+/// Logs in and returns the cookie of the new session.
 async fn log_in(server: &Server) -> Result<String> {
     let mut connection = Connection::open(server.address).await?;
     let answer = connection.exchange(&workload::login()).await?;
-    ensure!(answer.status == 200, "answered with {}", answer.status);
-    let cookie = answer.header("set-cookie").context("no cookie was set")?;
+    ensure!(answer.status == 200, "the login returned status {}", answer.status);
+    let cookie = answer.header("set-cookie").context("the login set no cookie")?;
     Ok(cookie.split(';').next().unwrap_or(cookie).to_owned())
 }

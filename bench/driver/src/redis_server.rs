@@ -1,4 +1,4 @@
-//! The Redis that all programs share, and what it says about itself.
+//! The Redis server that all programs share, and its statistics.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub struct RedisServer {
     connection: RefCell<Connection>,
 }
 
-/// Calls so far, of each command and of all together. Those that scripts make count too.
+/// The number of calls so far, of each command and in total, including those inside scripts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calls {
     pub total: u64,
@@ -28,7 +28,7 @@ pub struct Calls {
 }
 
 impl RedisServer {
-    /// Starts one on a free port, on the driver's core, without a file.
+    /// Starts a server without persistence on a free port, on the driver's core.
     pub fn start() -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let url = format!("redis://127.0.0.1:{port}");
@@ -48,19 +48,19 @@ impl RedisServer {
 
     pub fn version(&self) -> Result<String> {
         let info = self.info("server")?;
-        Ok(field(&info, "redis_version").context("INFO names no version")?.to_owned())
+        Ok(field(&info, "redis_version").context("INFO has no version")?.to_owned())
     }
 
     pub fn calls(&self) -> Result<Calls> {
         let info = self.info("all")?;
-        calls(&info).context("INFO counts no commands")
+        calls(&info).context("INFO has no command statistics")
     }
 
     pub fn stream_length(&self, key: &str) -> Result<u64> {
         Ok(redis::cmd("XLEN").arg(key).query(&mut self.connection.borrow_mut())?)
     }
 
-    /// Empties a stream and keeps its last id.
+    /// Deletes all entries of a stream and keeps its last id.
     pub fn empty_stream(&self, key: &str) -> Result<()> {
         let mut trim = redis::cmd("XTRIM");
         trim.arg(key).arg("MAXLEN").arg(0);
@@ -77,7 +77,7 @@ fn connect(url: &str) -> Result<Connection> {
     loop {
         match client.get_connection() {
             Err(_) if since.elapsed() < START => thread::sleep(Duration::from_millis(20)),
-            result => return result.context("the Redis just started does not answer"),
+            result => return result.context("the started Redis does not reply"),
         }
     }
 }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn info_counts_calls() {
+    fn calls_are_read_from_info() {
         let info = "# Stats\r\ntotal_commands_processed:12\r\n# Commandstats\r\n\
                     cmdstat_get:calls=9,usec=3,usec_per_call=0.33\r\n";
         let by_command = BTreeMap::from([("get".to_owned(), 9)]);

@@ -1,4 +1,4 @@
-//! The tables.
+//! Formats the results as tables.
 
 use std::fmt::Write;
 use std::fs;
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::measure::{Measured, Plan, ProgramRounds, Round};
 
-/// What the figures hold for.
+/// Describes the machine and the settings of the run.
 pub fn setting(redis_version: &str, plan: &Plan) -> Result<String> {
     let processors = fs::read_to_string("/proc/cpuinfo")?;
     let model =
@@ -26,7 +26,8 @@ pub fn setting(redis_version: &str, plan: &Plan) -> Result<String> {
     ))
 }
 
-/// The figures of a workload, the ratios of ours to the others, and what each asked of Redis.
+/// Formats the figures of a workload, the ratios of the check-in services to the others, and the
+/// Redis commands of each.
 pub fn tables(measured: &Measured) -> String {
     let mut text = format!("### {}\n\n", measured.workload);
     figures(&mut text, &measured.programs);
@@ -72,7 +73,8 @@ fn ratios(text: &mut String, ours: &ProgramRounds, others: &[ProgramRounds]) {
     line(text, format_args!("\n| {} ÷ … | requests/s | p50 | p99 | server CPU |", ours.name));
     text.push_str("|---|---|---|---|---|\n");
     for other in others {
-        // Round by round first: both sides of a ratio then saw the same machine.
+        // The ratio is computed within each round, so that both sides ran under the same
+        // conditions.
         let of = |figure: fn(&Round) -> f64| {
             let rounds = ours.rounds.iter().zip(&other.rounds);
             median(rounds.map(|(ours, other)| figure(ours) / figure(other)))
@@ -102,7 +104,7 @@ fn commands(text: &mut String, programs: &[ProgramRounds]) {
     });
     let asked: String = asked.collect();
     if !asked.is_empty() {
-        text.push_str("\nRedis commands of a request, those inside scripts too:\n\n");
+        text.push_str("\nRedis commands per request, including those inside scripts:\n\n");
         text.push_str(&asked);
     }
 }
@@ -111,7 +113,7 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     writeln!(text, "{arguments}").expect("writing to a string does not fail");
 }
 
-/// The middle value; of an even number the mean of the two in the middle.
+/// Returns the middle value, or the mean of the two middle values.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_median_is_in_the_middle() {
+    fn the_median_is_the_middle_value() {
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
     }

@@ -1,4 +1,4 @@
-//! A program under measurement: started on its core, stopped when dropped.
+//! A program under measurement. It is pinned to its core, and stopped when dropped.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,13 +11,13 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long a program may take until it listens.
+/// The time limit for a program to start listening.
 const START: Duration = Duration::from_secs(20);
 
-/// How long a program may take to stop before it is killed.
+/// The time limit for a program to stop, after which it is killed.
 const STOP: Duration = Duration::from_secs(3);
 
-/// A process that ends with this value.
+/// A process that is stopped when this value is dropped.
 pub struct Process(Child);
 
 impl Process {
@@ -48,7 +48,7 @@ impl Drop for Process {
     }
 }
 
-/// A process that listens.
+/// A process that listens on a port.
 pub struct Server {
     process: Process,
     pub address: SocketAddr,
@@ -65,10 +65,10 @@ impl Server {
             }
         }
         let mut process = Process::start(pinned.stdout(Stdio::piped()))?;
-        let output = process.0.stdout.take().context("its output is piped")?;
+        let output = process.0.stdout.take().context("the output is piped")?;
         let (sender, port) = channel();
         thread::spawn(move || read(BufReader::new(output), &sender));
-        let what = || format!("{:?} did not say where it listens", program.get_program());
+        let what = || format!("{:?} did not print where it listens", program.get_program());
         let port = port.recv_timeout(START).with_context(what)?;
         Ok(Self { process, address: (Ipv4Addr::LOCALHOST, port).into() })
     }
@@ -78,17 +78,17 @@ impl Server {
     }
 }
 
-/// Reads to the end, so that the program never waits for its output to be taken.
+/// Reads the output to its end, so that the program never blocks on writing it.
 fn read(output: impl BufRead, found: &Sender<u16>) {
     for line in output.lines().map_while(Result::ok) {
         if let Some(port) = port(&line) {
-            // Nobody waits for a second one.
+            // The receiver is gone after the first port.
             let _ = found.send(port);
         }
     }
 }
 
-/// The port in `… listening on port 8083.` or `listening on 127.0.0.1:8083`.
+/// Returns the port in `… listening on port 8083.` or `listening on 127.0.0.1:8083`.
 fn port(line: &str) -> Option<u16> {
     let (_, place) = line.split_once("listening on ")?;
     place.trim_end_matches('.').rsplit([':', ' ']).next()?.parse().ok()
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_names_a_port() {
+    fn the_port_is_read_from_the_line() {
         let line = "2026 INFO Authentication service listening on port 8083.";
         assert_eq!(port(line), Some(8083));
         assert_eq!(port("listening on 127.0.0.1:40000"), Some(40_000));

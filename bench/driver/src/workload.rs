@@ -1,4 +1,4 @@
-//! The work that all programs do.
+//! The workloads of all programs.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub const EMAIL: &str = "al.appelhof@example.com";
 pub const PASSWORD: &str = "secret123";
 const USER_ID: u32 = 77;
 
-/// All of these are in the demo data.
+/// The locations of the check-ins, all in the demo data.
 const LOCATIONS: std::ops::RangeInclusive<u32> = 1..=200;
 const STARS: std::ops::RangeInclusive<u32> = 0..=5;
 
@@ -19,9 +19,9 @@ const STARS: std::ops::RangeInclusive<u32> = 0..=5;
 pub enum Workload {
     /// A route without a session
     Plain,
-    /// Who is logged in?
+    /// Returns the logged-in user
     Read,
-    /// A check-in of the user who is logged in
+    /// A check-in of the logged-in user
     Checkin,
 }
 
@@ -35,7 +35,7 @@ impl Workload {
         }
     }
 
-    /// The requests, to be sent in turn: check-ins differ in place and rating.
+    /// Returns the requests, which are sent in rotation. Check-ins differ in location and rating.
     pub fn requests(self, plain_path: &str, cookie: &str) -> Vec<Vec<u8>> {
         match self {
             Self::Plain => vec![get(plain_path, "")],
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn check_ins_differ() {
+    fn the_check_ins_differ() {
         let requests = Workload::Checkin.requests("/", "a=b");
         assert_eq!(requests.len(), 1200);
         let mut distinct = requests.clone();

@@ -1,4 +1,4 @@
-//! What a program sees when the wire breaks, and whether a write is sent twice.
+//! Measures the behaviour when connections fail, and whether a write is sent twice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::link::{Candidate, Link, Options};
 use crate::proxy::Proxy;
 use crate::server::Server;
 
-/// Longer than any time-out we set: a command that takes this long counts as hung.
+/// Longer than any configured time-out. A command that takes this long counts as hung.
 const HUNG: Duration = Duration::from_secs(8);
 const SHORT: Duration = Duration::from_millis(5);
 
@@ -20,7 +20,7 @@ pub async fn measure(candidate: Candidate, resp3: bool) -> Result<()> {
     println!("## {}, {}", candidate.name(), if resp3 { "RESP3" } else { "RESP2 (rustis: RESP3)" });
     let ours = Options { resp3, ..Options::default() };
     let delivered = Options { library_retries: true, ..ours };
-    for (name, options) in [("our settings", ours), ("retries as delivered", delivered)] {
+    for (name, options) in [("our settings", ours), ("default retries", delivered)] {
         for cuts in [1, 50] {
             lost_reply(candidate, options, name, cuts).await?;
         }
@@ -28,7 +28,7 @@ pub async fn measure(candidate: Candidate, resp3: bool) -> Result<()> {
     killed_while_idle(candidate, ours).await?;
     killed_under_load(candidate, ours).await?;
     restarted(candidate, ours, "our settings").await?;
-    restarted(candidate, delivered, "retries as delivered").await?;
+    restarted(candidate, delivered, "default retries").await?;
     if candidate == Candidate::RedisManager {
         restarted(candidate, Options { impatient: true, ..ours }, "no connect retries").await?;
     }
@@ -37,7 +37,7 @@ pub async fn measure(candidate: Candidate, resp3: bool) -> Result<()> {
     frozen(candidate, ours).await
 }
 
-/// The server executes the command; its answer is lost with the connection.
+/// The server executes the command, and its reply is lost with the connection.
 async fn lost_reply(candidate: Candidate, options: Options, name: &str, cuts: usize) -> Result<()> {
     let server = Server::start(&[])?;
     let proxy = Proxy::start(0, server.port).await?;
@@ -66,7 +66,7 @@ async fn killed_while_idle(candidate: Candidate, options: Options) -> Result<()>
     Ok(())
 }
 
-/// A re-sent write shows as more executions than calls.
+/// If a write is repeated, there are more executions than calls.
 async fn killed_under_load(candidate: Candidate, options: Options) -> Result<()> {
     const KILLS: usize = 50;
     let server = Server::start(&[])?;
@@ -112,7 +112,7 @@ async fn killed_under_load(candidate: Candidate, options: Options) -> Result<()>
     Ok(())
 }
 
-/// Three seconds without a server, with one caller that keeps trying.
+/// The server is down for three seconds, while one caller keeps sending commands.
 async fn restarted(candidate: Candidate, options: Options, name: &str) -> Result<()> {
     let mut server = Server::start(&[])?;
     let mut link = Link::connect(candidate, server.port, options).await?;
@@ -151,7 +151,7 @@ async fn restarted(candidate: Candidate, options: Options, name: &str) -> Result
     Ok(())
 }
 
-/// The server stops answering and later answers everything it was asked.
+/// The server is suspended, and later replies to all commands.
 async fn paused(candidate: Candidate, options: Options) -> Result<()> {
     const CALLS: usize = 50;
     let server = Server::start(&[])?;
@@ -174,7 +174,7 @@ async fn paused(candidate: Candidate, options: Options) -> Result<()> {
     let fine = after.iter().filter(|(_, answer)| matches!(answer, Ok(true))).count();
     let wrong = after.iter().filter(|(_, answer)| matches!(answer, Ok(false))).count();
     println!(
-        "- server stopped: {CALLS} calls failed, longest wait {longest:.0?}, last error {error:?}; after it went on {fine} right, {wrong} WRONG of {CALLS}; new connections {}",
+        "- server suspended: {CALLS} calls failed, longest wait {longest:.0?}, last error {error:?}; after it continued {fine} right, {wrong} WRONG of {CALLS}; new connections {}",
         proxy.opened() - opened,
     );
     Ok(())
@@ -202,7 +202,7 @@ async fn read_all(link: &Link, keys: std::ops::Range<usize>) -> Result<Vec<Timed
     Ok(answers)
 }
 
-/// Connecting to a server that does not answer, and to a port whose queue is full.
+/// Connects to a server that does not reply, and to a port whose queue is full.
 async fn unreachable(candidate: Candidate, options: Options) -> Result<()> {
     let server = Server::start(&[])?;
     server.pause()?;
@@ -216,7 +216,7 @@ async fn unreachable(candidate: Candidate, options: Options) -> Result<()> {
     let _fillers: Vec<_> =
         (0..2).map(|_| std::net::TcpStream::connect_timeout(&address, short)).collect();
     let silent = connect_time(candidate, address.port(), options).await;
-    println!("- connect, server stopped: {stalled}; connect, SYN unanswered: {silent}");
+    println!("- connect, server suspended: {stalled}; connect, SYN unanswered: {silent}");
     Ok(())
 }
 
@@ -227,7 +227,8 @@ async fn connect_time(candidate: Candidate, port: u16, options: Options) -> Stri
     format!("{answer} after {:.0?}", started.elapsed())
 }
 
-/// The connection is dead but open, and the server is well: does the client leave it?
+/// Checks whether a client replaces a connection that is dead but open, while the server is
+/// running.
 async fn frozen(candidate: Candidate, options: Options) -> Result<()> {
     const LIMIT: Duration = Duration::from_secs(15);
     let server = Server::start(&[])?;
@@ -238,12 +239,12 @@ async fn frozen(candidate: Candidate, options: Options) -> Result<()> {
     let started = Instant::now();
     while started.elapsed() < LIMIT {
         if timeout(HUNG, link.increment("n")).await.is_ok_and(|answer| answer.is_ok()) {
-            println!("- dead but open connection: left after {:.0?}", started.elapsed());
+            println!("- dead but open connection: replaced after {:.0?}", started.elapsed());
             return Ok(());
         }
         sleep(SHORT).await;
     }
-    println!("- dead but open connection: not left within {LIMIT:?}");
+    println!("- dead but open connection: not replaced within {LIMIT:?}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! One face for every candidate, so that each measurement is written once.
+//! One interface for all candidates, so that each measurement is written once.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ impl Candidate {
     }
 }
 
-/// How a connection is set up. The default is what we would use; `library_retries` leaves the
-/// retry settings of each library as they are delivered.
+/// The settings of a connection. The default is the one for this project; `library_retries` keeps
+/// the default retry settings of each library.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     pub resp3: bool,
@@ -52,12 +52,12 @@ pub struct Options {
     pub cluster: bool,
 }
 
-/// A connection that any number of tasks share by cloning it.
+/// A connection that tasks share by cloning it.
 #[derive(Clone)]
 pub enum Link {
     Multiplexed(MultiplexedConnection),
     Manager(ConnectionManager),
-    /// A manager that reconnects for ever, with a limit of our own around every command.
+    /// A manager that reconnects without end, with a time-out around every command.
     Bounded(ConnectionManager),
     RedisCluster(redis::cluster_async::ClusterConnection),
     Fred(fred::clients::Client),
@@ -71,7 +71,7 @@ macro_rules! with_redis {
             Link::Manager($connection) => $redis.map_err(anyhow::Error::from),
             Link::Bounded($connection) => tokio::time::timeout(RESPONSE_LIMIT, async { $redis })
                 .await
-                .map_err(|_| anyhow!("our own limit of {RESPONSE_LIMIT:?}"))?
+                .map_err(|_| anyhow!("the command exceeded {RESPONSE_LIMIT:?}"))?
                 .map_err(anyhow::Error::from),
             Link::RedisCluster($connection) => $redis.map_err(anyhow::Error::from),
             Link::Fred($fred) => $for_fred.map_err(anyhow::Error::from),
@@ -100,7 +100,8 @@ impl Link {
                         client.get_connection_manager_with_config(config).await?,
                     ));
                 }
-                // Made without connecting: the retries never end, so the first wait is ours to limit.
+                // Created without connecting. The retries never end, so the first command sets the
+                // time-out.
                 let manager = ConnectionManager::new_lazy_with_config(client, config)?;
                 let mut link = Self::Bounded(manager);
                 link.get_two("", "").await?;
@@ -154,7 +155,7 @@ impl Link {
             rustis client => client.incr(key).await)
     }
 
-    /// Turns on `CLIENT TRACKING` for what this connection reads from now on.
+    /// Enables `CLIENT TRACKING` for the keys that this connection reads from now on.
     pub async fn track(&mut self) -> Result<()> {
         with_redis!(self,
             connection => redis::cmd("CLIENT").arg(&["TRACKING", "ON"]).query_async(connection).await,
@@ -163,7 +164,7 @@ impl Link {
             rustis client => client.send(rustis::resp::cmd("CLIENT").arg("TRACKING").arg("ON"), None).await)
     }
 
-    /// Runs a script by its hash with one key and one argument, both any bytes.
+    /// Runs a script by its hash with one key and one argument, which may be any bytes.
     pub async fn run_script(&mut self, hash: &str, key: &[u8], argument: &[u8]) -> Result<Vec<u8>> {
         with_redis!(self,
             connection => redis::cmd("EVALSHA").arg(hash).arg(1).arg(key).arg(argument)
@@ -183,7 +184,7 @@ pub fn manager_config(options: Options) -> ConnectionManagerConfig {
     if options.impatient {
         return config.set_response_timeout(Some(RESPONSE_LIMIT)).set_number_of_retries(0);
     }
-    // These retries are for connecting only; this library never sends a command again.
+    // These retries are only for connecting. This library never repeats a command.
     config
         .set_response_timeout(None)
         .set_number_of_retries(usize::MAX)

@@ -15,7 +15,7 @@ use crate::link::Candidate;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // `redis` brings no cryptography of its own and takes the process-wide provider.
+    // `redis` uses the crypto provider of the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

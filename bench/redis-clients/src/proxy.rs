@@ -7,15 +7,16 @@ use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the proxy does wrong. Shared with the connections that are already open.
+/// The faults of the proxy, shared with the open connections.
 #[derive(Default)]
 pub struct Faults {
-    /// How many more times a connection is cut after an `INCR` was answered by the server and
-    /// before that answer was passed on.
+    /// How many more times a connection is cut after the server has replied to an `INCR` and before
+    /// the reply is forwarded.
     pub lose_replies: AtomicUsize,
-    /// Connections opened before [`Proxy::freeze`] pass nothing any more, and stay open.
+    /// Connections that were opened before [`Proxy::freeze`] forward nothing any more, and stay
+    /// open.
     frozen_below: AtomicUsize,
-    /// Every request that carried an `INCR`.
+    /// The number of requests with an `INCR`.
     pub seen: AtomicUsize,
     opened: AtomicUsize,
     stopped: AtomicBool,
@@ -44,13 +45,13 @@ impl Proxy {
         Ok(Self { port, faults })
     }
 
-    /// From now on the open connections are dead without being closed; new ones work.
+    /// Makes the open connections dead without closing them. New ones work.
     pub fn freeze(&self) {
         let opened = self.faults.opened.load(Ordering::Relaxed);
         self.faults.frozen_below.store(opened, Ordering::Relaxed);
     }
 
-    /// How many connections the client has opened so far.
+    /// Returns the number of connections that the client has opened so far.
     pub fn opened(&self) -> usize {
         self.faults.opened.load(Ordering::Relaxed)
     }
@@ -62,7 +63,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Ends, and with that closes both sockets, when either side closes or a reply is to be lost.
+/// Forwards until one side closes or a reply is to be lost, then closes both sockets.
 async fn forward(
     mut client: TcpStream,
     upstream: u16,

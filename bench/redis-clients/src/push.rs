@@ -1,4 +1,5 @@
-//! Do the invalidations of `CLIENT TRACKING` arrive on the connection that reads, and in order?
+//! Checks whether the invalidations of `CLIENT TRACKING` arrive in order on the connection that
+//! reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,16 +14,16 @@ use crate::server::Server;
 
 const ROUNDS: usize = 5_000;
 
-/// Where a candidate delivers its push messages.
+/// The way in which a candidate delivers push messages.
 enum Invalidations {
-    /// The callback has counted before the next reply is handed out.
+    /// The callback counts before the next reply is returned.
     Callback(Arc<AtomicUsize>),
     Fred(tokio::sync::broadcast::Receiver<fred::types::client::Invalidation>),
     Rustis(rustis::client::ClientTrackingInvalidationStream),
 }
 
 impl Invalidations {
-    /// How many have arrived since the last call, without waiting.
+    /// Returns the number that have arrived since the last call, without waiting.
     fn arrived(&mut self) -> usize {
         match self {
             Self::Callback(counter) => counter.swap(0, Ordering::SeqCst),
@@ -34,8 +35,8 @@ impl Invalidations {
     }
 }
 
-/// Each round: read a key, let another connection change it, read it again. When the new value is
-/// seen, the invalidation, which the server sent before it, must have been seen too.
+/// In each round a key is read, changed by another connection, and read again. The server sends the
+/// invalidation before the new value, so it must have arrived when the new value is read.
 pub async fn measure(candidate: Candidate) -> Result<()> {
     let server = Server::start(&[])?;
     let (mut link, mut invalidations) = connect(candidate, server.port).await?;
@@ -94,7 +95,7 @@ async fn connect(candidate: Candidate, port: u16) -> Result<(Link, Invalidations
                 Link::Rustis(client) => {
                     Invalidations::Rustis(client.create_client_tracking_invalidation_stream()?)
                 }
-                _ => bail!("not a client of this arm"),
+                _ => bail!("not a client of this kind"),
             };
             Ok((link, invalidations))
         }

@@ -1,4 +1,4 @@
-//! A throw-away `redis-server` on a free loopback port, and a raw connection to look behind
+//! A temporary `redis-server` on a free loopback port, and a raw connection that is independent of
 //! the client under test.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Long enough for a server that was just started on a busy machine.
+/// The time limit for the start of a server on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// One running server. It is killed, by its process id, when this value is dropped.
@@ -44,7 +44,7 @@ impl Server {
         let port = self.port.to_string();
         let mut command = Command::new("taskset");
         command.args(["-c", "1", "redis-server"]);
-        // A sentinel takes everything from its file, which it rewrites.
+        // A sentinel reads all settings from its file, which it rewrites.
         if !self.arguments.iter().any(|argument| argument == "--sentinel") {
             command
                 .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--dir"])
@@ -60,7 +60,7 @@ impl Server {
         self.wait_until_ready()
     }
 
-    /// Ends the process at once, as a crash would.
+    /// Kills the process, like a crash.
     pub fn kill(&mut self) -> Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         child.kill()?;
@@ -68,7 +68,7 @@ impl Server {
         Ok(())
     }
 
-    /// Stops the process without closing its sockets, as a stalled machine would.
+    /// Suspends the process without closing its sockets.
     pub fn pause(&self) -> Result<()> {
         self.signal(Signal::SIGSTOP)
     }
@@ -77,7 +77,7 @@ impl Server {
         self.signal(Signal::SIGCONT)
     }
 
-    /// A connection of our own, which no client library has touched.
+    /// Opens a raw connection that uses no client library.
     pub fn raw(&self) -> Result<Raw> {
         Raw::connect(self.port)
     }
@@ -107,12 +107,12 @@ impl Drop for Server {
     }
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that is probably free.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// The smallest client that can ask a server a question: RESP2, one command at a time.
+/// A minimal client: RESP2, one command at a time.
 pub struct Raw {
     stream: BufReader<TcpStream>,
 }
@@ -125,7 +125,7 @@ impl Raw {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Sends one command and gives the reply as text; elements of an array are joined by spaces.
+    /// Sends one command and returns the reply as text; elements of an array are joined by spaces.
     pub fn call(&mut self, command: &[&str]) -> Result<String> {
         let mut request = format!("*{}\r\n", command.len());
         for part in command {

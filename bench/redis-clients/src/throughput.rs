@@ -1,4 +1,4 @@
-//! What a command costs: processor time of this process, rate and latency.
+//! Measures the cost of a command: processor time of this process, rate and latency.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::server::Server;
 
 const TASKS: usize = 64;
 const RUNS: usize = 3;
-/// Enough keys that no reply comes from a cache line that is always hot.
+/// The number of keys, large enough that the replies do not always come from the same cache line.
 const KEYS: usize = 1_000;
 /// The size of a small session.
 const VALUE_BYTES: usize = 150;

@@ -19,7 +19,7 @@ const HUNG: Duration = Duration::from_secs(8);
 
 pub async fn measure(candidate: Candidate) -> Result<()> {
     println!("## {}", candidate.name());
-    for (name, library_retries) in [("our settings", false), ("retries as delivered", true)] {
+    for (name, library_retries) in [("our settings", false), ("default retries", true)] {
         let options = Options { library_retries, cluster: true, ..Options::default() };
         for cuts in [1, 50] {
             cluster_lost_reply(candidate, options, name, cuts).await?;
@@ -65,7 +65,7 @@ async fn cluster_lost_reply(
     Ok(())
 }
 
-/// The slot of the key goes to the other node behind the client's back.
+/// The slot of the key moves to the other node, without the client's knowledge.
 async fn cluster_moved(candidate: Candidate, options: Options, name: &str) -> Result<()> {
     let (first, second) = (cluster_node(&[])?, cluster_node(&[])?);
     let (mut to_first, mut to_second) = (first.raw()?, second.raw()?);
@@ -93,7 +93,7 @@ async fn cluster_moved(candidate: Candidate, options: Options, name: &str) -> Re
 }
 
 fn cluster_node(extra: &[&str]) -> Result<Server> {
-    // The bus port is the port + 10 000 unless it is named, and that may not exist.
+    // By default the bus port is the port + 10 000, which may not be a valid port.
     let bus = free_port()?.to_string();
     let base =
         ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-announce-ip", "127.0.0.1"];
@@ -116,7 +116,7 @@ async fn scripts(candidate: Candidate) -> Result<()> {
     let mut link = Link::connect(candidate, server.port, Options::default()).await?;
     let bytes: Vec<u8> = (0..=255).collect();
     let answer = link.run_script(&hash, &bytes, &bytes).await?;
-    ensure!(answer == [bytes.clone(), bytes].concat(), "bytes were changed on the way");
+    ensure!(answer == [bytes.clone(), bytes].concat(), "bytes were changed");
     let unknown = link.run_script(&"0".repeat(40), b"k", b"v").await;
     println!(
         "- EVALSHA with all 256 byte values as key and argument: unchanged; unknown hash: {:?}",
@@ -170,7 +170,7 @@ async fn failover(candidate: Candidate) -> Result<()> {
             return Ok(());
         }
         sleep(Duration::from_millis(10)).await;
-        // The client of `redis` finds a master once, and following it is left to the caller.
+        // The sentinel client of `redis` finds the master once. The caller must detect a fail-over.
         if matches!(candidate, Candidate::RedisMultiplexed | Candidate::RedisManager)
             && let Ok(Ok(found)) = timeout(CONNECT_LIMIT, through_sentinel(candidate, port)).await
         {
@@ -222,7 +222,8 @@ async fn through_sentinel(candidate: Candidate, port: u16) -> Result<Link> {
     }
 }
 
-/// A user, a database and a private authority; then an authority that did not sign.
+/// Connects with a user, a database and a private authority, then with an authority that did not
+/// sign the certificate.
 async fn tls(candidate: Candidate) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("redis-clients-tls-{}", std::process::id()));
     let (good, other) = (authority(&folder.join("good"))?, authority(&folder.join("other"))?);
@@ -253,7 +254,7 @@ async fn tls(candidate: Candidate) -> Result<()> {
         let root = std::fs::read(folder.join("ca.pem"))?;
         let answer = match timeout(HUNG, through_tls(candidate, port, root)).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => format!("refused: {error:#}"),
+            Ok(Err(error)) => format!("rejected: {error:#}"),
             Err(_) => "hung".to_owned(),
         };
         println!("- TLS, {name}: {answer}");
@@ -310,7 +311,7 @@ fn field<'text>(info: &'text str, name: &str) -> &'text str {
     info.split_whitespace().find(|part| part.starts_with(name)).unwrap_or("?")
 }
 
-/// Makes a certificate authority and a server certificate for 127.0.0.1 with the `openssl` tool.
+/// Creates a certificate authority and a server certificate for 127.0.0.1 with the `openssl` tool.
 fn authority(folder: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let openssl = |line: &str| -> Result<()> {

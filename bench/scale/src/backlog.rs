@@ -1,4 +1,4 @@
-//! A log of which nothing is counted, and how it becomes less.
+//! Writes a log of uncounted check-ins, and measures how fast it is counted.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use checkin::domain::{CheckinId, LocationId, NewCheckin, StarRating, UserId};
 
 use crate::site::Site;
 
-/// Entries that are written in one go.
+/// The number of entries that are written at once.
 const BATCH: u64 = 5_000;
 const LOCATIONS: u64 = 220;
 
-/// Parts of the run whose rates are told one by one.
+/// The number of parts of the run whose rates are printed separately.
 const PARTS: u64 = 10;
 
-/// The entries are spread over all users and places, in the last minutes.
+/// Writes entries with times in the last minutes, spread evenly over all users and locations.
 pub async fn fill(site: &Site, users: u64, entries: u64) -> Result<()> {
     let (bulk, started) = (site.bulk().await?, Instant::now());
     let now =
@@ -22,7 +22,7 @@ pub async fn fill(site: &Site, users: u64, entries: u64) -> Result<()> {
     for first in (0..entries).step_by(BATCH as usize) {
         let batch = first..entries.min(first + BATCH);
         let checkin = |number: u64| {
-            // Neither in step with each other.
+            // The two sequences are not synchronised.
             let checkin = NewCheckin {
                 user: UserId::try_from(number * 7_919 % users + 1)?,
                 location: LocationId::try_from(number * 104_729 % LOCATIONS + 1)?,
@@ -38,7 +38,7 @@ pub async fn fill(site: &Site, users: u64, entries: u64) -> Result<()> {
     Ok(())
 }
 
-/// Starts `checkin processor`, and watches.
+/// Starts `checkin processor`, and measures its rate.
 pub async fn count(site: &Site, entries: u64) -> Result<()> {
     let consumer = site.consumer().await?;
     ensure!(consumer.backlog().await? == entries);
@@ -55,7 +55,7 @@ pub async fn count(site: &Site, entries: u64) -> Result<()> {
     }
     let rate = entries as f64 / started.elapsed().as_secs_f64();
     let parts: Vec<String> = rates.iter().map(|rate| format!("{rate:.0}")).collect();
-    println!("checkin processor: {rate:.0} entries a second; in parts {}", parts.join(" "));
+    println!("checkin processor: {rate:.0} entries per second; by parts {}", parts.join(" "));
     processor.stop();
     let started = Instant::now();
     let audit = consumer.audit().await?;

@@ -1,5 +1,5 @@
-//! How fast a backlog is counted, and how fast the API answers, with a thousand users and with a
-//! million. See the README.
+//! Measures how fast a backlog is counted, and the latency of the API, with 1,000 and with
+//! 1,000,000 users. See the README.
 
 mod backlog;
 mod naive;
@@ -14,30 +14,30 @@ use clap::Parser;
 
 use crate::site::Site;
 
-/// Counts a backlog and times the API, with few users and with many.
+/// Measures the counting of a backlog and the latency of the API, with few and with many users.
 #[derive(Debug, Parser)]
 struct Options {
     /// The program `checkin`, a release build
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/release/checkin"), hide_default_value = true)]
     binary: PathBuf,
 
-    /// On which stores
+    /// The stores to measure
     #[arg(long, value_delimiter = ',', default_values_t = ["redis".to_owned(), "sqlite".to_owned()])]
     stores: Vec<String>,
 
-    /// How many users, one run for each number
+    /// The numbers of users, with one run for each
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 1_000_000])]
     users: Vec<u64>,
 
-    /// Entries of the log that wait to be counted
+    /// Number of uncounted entries in the log
     #[arg(long, default_value_t = 1_000_000)]
     entries: u64,
 
-    /// Entries that the naive way counts
+    /// Number of entries that the naive consumer counts
     #[arg(long, default_value_t = 100_000)]
     naive_entries: u64,
 
-    /// Requests to each route
+    /// Number of requests to each route
     #[arg(long, default_value_t = 300)]
     requests: usize,
 }

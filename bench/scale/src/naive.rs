@@ -1,4 +1,4 @@
-//! The usual way: a consumer group, one entry at a time, one script, one acknowledgement.
+//! A naive consumer: a consumer group, one entry at a time, with one script and one acknowledgement each.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use redis::{Commands, Script};
 
 use crate::site::Site;
 
-/// The same figures as ours, without histories and lists, and not safe to run again.
+/// Computes the same figures as the processor, but no histories and lists, and is not idempotent.
 const COUNT: &str = "
 redis.call('HINCRBY', KEYS[1], 'numCheckins', 1)
 redis.call('HSET', KEYS[1], 'lastCheckin', ARGV[1], 'lastSeenAt', ARGV[2])
@@ -17,9 +17,9 @@ local stars = redis.call('HINCRBY', KEYS[2], 'numStars', ARGV[3])
 redis.call('HSET', KEYS[2], 'averageStars', string.format('%.1f', stars / number))
 ";
 
-/// Into keys of its own, so that ours counts the same entries afterwards.
+/// Counts into separate keys, so that the processor can count the same entries afterwards.
 pub fn count(site: &Site, entries: u64) -> Result<()> {
-    let redis = site.redis.as_ref().context("only on Redis")?;
+    let redis = site.redis.as_ref().context("the naive consumer runs only on Redis")?;
     let mut connection = redis.connection();
     let () = redis::cmd("XGROUP")
         .arg(&["CREATE", "ncc:checkins", "naive", "0"])
@@ -42,7 +42,7 @@ pub fn count(site: &Site, entries: u64) -> Result<()> {
         let () = redis::cmd("XACK").arg(&["ncc:checkins", "naive", id]).query(&mut connection)?;
     }
     let rate = entries as f64 / started.elapsed().as_secs_f64();
-    println!("one entry, one script, one acknowledgement: {rate:.0} entries a second");
+    println!("naive consumer: {rate:.0} entries per second");
     let () =
         redis::cmd("XGROUP").arg(&["DESTROY", "ncc:checkins", "naive"]).query(&mut connection)?;
     let keys: Vec<String> = connection.keys("naive:*")?;

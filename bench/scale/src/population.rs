@@ -1,4 +1,4 @@
-//! Users who all have one password, and the demo's places.
+//! Users with the same password, and the locations of the demo.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use checkin::storage::Loaded;
 
 use crate::site::Site;
 
-/// Users that are written in one go.
+/// The number of users that are written at once.
 const BATCH: u64 = 10_000;
 
 pub const PASSWORD: &str = "secret123";
@@ -34,7 +34,7 @@ pub async fn load(site: &Site, users: u64) -> Result<()> {
     let locations: Vec<Location> = data.locations.iter().map(nowhere).collect();
     bulk.load_locations(&locations).await?;
     bulk.load_details(&data.details).await?;
-    println!("{users} users and {} places stored in {:.1?}", locations.len(), started.elapsed());
+    println!("{users} users and {} locations stored in {:.1?}", locations.len(), started.elapsed());
     Ok(())
 }
 

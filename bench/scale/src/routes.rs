@@ -1,4 +1,4 @@
-//! The API's answers, one request at a time.
+//! Measures the latency of the API, with one request at a time.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::site::Site;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The user who asks.
+/// The user who sends the requests.
 const USER: u64 = 77;
 
 pub async fn time(site: &Site, users: u64, requests: usize) -> Result<()> {

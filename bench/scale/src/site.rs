@@ -1,4 +1,4 @@
-//! A store of one run, and our program on it.
+//! The store of one run, and the programs that use it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use sqlite_writer::Database;
 use tempfile::TempDir;
 use testkit::{Program, RedisServer};
 
-/// What a busy machine may take to answer while a million users are written.
+/// The time limit for a response of a busy machine while a million users are written.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const SECRET: &str = "a secret of measurements alone, long enough";

@@ -1,9 +1,10 @@
-//! The routes of `express/service.js` on axum and our session layer, without our services: what the
-//! layer costs by itself.
+//! The routes of `express/service.js` on axum with the session layer of this project, to measure
+//! the layer without the check-in services.
 //!
-//! It reads `STORE` (a Redis URL), `SECRET` (signs the cookie), `PREFIX` (default `ncc`), `PASSWORD`
-//! (opens every account, default `secret123`), `TOUCH_AFTER` (the part of a session's life after which
-//! it is renewed, default 0.1) and `CACHED` (`true`: sessions are remembered in the process).
+//! It reads the environment variables `STORE` (a Redis URL), `SECRET` (signs the cookie), `PREFIX`
+//! (default `ncc`), `PASSWORD` (of every account, default `secret123`), `TOUCH_AFTER` (the fraction
+//! of a session's lifetime after which it is touched, default 0.1) and `CACHED` (`true`: sessions
+//! are cached in the process).
 
 use std::env;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ const USER: &str = "user";
 const MAX_RATING: u8 = 5;
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
 
-/// Neighbours on the machine may keep Redis waiting; the other peers have no such limit.
+/// Long, because other load on the machine may delay Redis, and the other peers have no time-out.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -40,7 +41,8 @@ async fn main() -> Result<()> {
     if or("CACHED", "false") == "true" {
         store = store.cached(CacheOptions::default());
     }
-    let touch_after = or("TOUCH_AFTER", "0.1").parse().context("TOUCH_AFTER is a fraction")?;
+    let touch_after =
+        or("TOUCH_AFTER", "0.1").parse().context("TOUCH_AFTER must be a number from 0 to 1")?;
     let sessions = SessionLayer::builder(store, [env::var("SECRET")?])
         .name("checkinapp")
         .touch_after(touch_after)
@@ -119,7 +121,7 @@ async fn checkin(
     let Reply::Bytes(id) = peer.redis.call(&words).await? else {
         return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
     };
-    let id = HeaderValue::from_maybe_shared(id).context("XADD gave no id")?;
+    let id = HeaderValue::from_maybe_shared(id).context("XADD returned no id")?;
     Ok((StatusCode::ACCEPTED, [(CHECKIN_ID, id)]).into_response())
 }
 
@@ -127,7 +129,7 @@ fn unauthenticated() -> Response {
     (StatusCode::UNAUTHORIZED, "Authentication required.").into_response()
 }
 
-/// The session or Redis failed.
+/// A failure of the session or of Redis.
 struct Failed(anyhow::Error);
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {

@@ -1,9 +1,9 @@
 //! The routes of `express/service.js` on axum and tower-sessions.
 //!
-//! It reads `STORE` (a Redis URL), `PREFIX` (of the check-in log, default `ncc`), `PASSWORD`
-//! (opens every account, default `secret123`), `CONNECTIONS` (to Redis, default 6, as the store's
-//! documentation shows it) and `ALWAYS_SAVE` (`true`: each request renews the life of its session, as
-//! it does on Express; default `false`, as in the library).
+//! It reads the environment variables `STORE` (a Redis URL), `PREFIX` (of the check-in log, default
+//! `ncc`), `PASSWORD` (of every account, default `secret123`), `CONNECTIONS` (to Redis, default 6,
+//! as in the store's documentation) and `ALWAYS_SAVE` (`true`: each request restarts the time to
+//! live of its session, as on Express; default `false`, as in the library).
 
 use std::env;
 
@@ -27,8 +27,8 @@ const USER: &str = "user";
 const MAX_RATING: u8 = 5;
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
 
-/// The life of a session, as connect-redis has it.
-const LIFE: Duration = Duration::days(1);
+/// The lifetime of a session, the default of connect-redis.
+const LIFETIME: Duration = Duration::days(1);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
     let sessions = SessionManagerLayer::new(RedisStore::new(peer.redis.clone()))
         .with_name("checkinapp")
         .with_secure(false)
-        .with_expiry(Expiry::OnInactivity(LIFE))
+        .with_expiry(Expiry::OnInactivity(LIFETIME))
         .with_always_save(or("ALWAYS_SAVE", "false").parse()?)
         .with_signed(Key::generate());
     let app = Router::new()
@@ -124,7 +124,7 @@ fn unauthenticated() -> Response {
     (StatusCode::UNAUTHORIZED, "Authentication required.").into_response()
 }
 
-/// The session or Redis failed.
+/// A failure of the session or of Redis.
 struct Failed(anyhow::Error);
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
