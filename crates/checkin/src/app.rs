@@ -21,18 +21,21 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::{Common, StoreUrl};
 use crate::http::document::front_door;
 use crate::http::{
-    Metrics, OnFailure, Probes, Proxy, Readiness, Stack, StrictTransport, Tasks, session_failed,
+    Metrics, OnFailure, Probes, Proxy, Readiness, Stack, StrictTransport, session_failed,
 };
 use crate::passwords::Passwords;
-use crate::services::api::{Stores, Upstream};
+use crate::services::api::Stores;
 use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, Settings};
-use crate::services::{Accounts, account_options, api, auth, receiver};
+use crate::services::{api, auth, receiver};
 use crate::session_secret;
 use crate::storage::{
     BulkLoad, CheckinConsumer, CheckinLog, Directory, Fault, Finding, Health, History,
     LocationRepository, SwarmLoad, UserRepository, WeatherCache,
 };
+use crate::usecases::accounts::{Accounts, account_options};
+use crate::usecases::tasks::Tasks;
+use crate::usecases::upstream::Upstream;
 use checkin_redis::RedisStorage;
 use checkin_sqlite::{self as sqlite, SqliteStorage};
 

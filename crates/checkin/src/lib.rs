@@ -2,8 +2,8 @@
 //!
 //! Services meet only in storage, so they run in one process or each in its own, unchanged. Read
 //! from the outside in: `cli` parses a command and opens a port, `app` puts the parts together,
-//! `http` is what all services do alike, `services` is what each does, `storage` is where they
-//! meet, `domain` is what it is all about.
+//! `http` is what all services do alike, `services` is what each does, `usecases` is why, without HTTP,
+//! `storage` is where they meet, `domain` is what it is all about.
 
 pub mod app;
 pub mod cli;
@@ -16,6 +16,7 @@ pub mod passwords;
 pub mod services;
 pub mod session_secret;
 pub mod telemetry;
+mod usecases;
 
 pub mod demo;
 pub mod export;

@@ -1,5 +1,6 @@
 //! Log lines.
 
+use std::error::Error;
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -47,4 +48,19 @@ pub fn init(config: &Common, stream: Stream) {
         LogFormat::Json => lines.with_ansi(false).json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+}
+
+/// An error and what caused it, on one line; a cause that the line says already is not repeated.
+pub fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line += ": ";
+            line += &text;
+        }
+        cause = error.source();
+    }
+    line
 }

@@ -9,7 +9,7 @@ use super::reload::Source;
 use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::lifecycle::{Stop, bind, serve};
-use crate::services::api::{Upstream, UpstreamError, WeatherKey};
+use crate::usecases::upstream::{Upstream, UpstreamError, WeatherKey};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

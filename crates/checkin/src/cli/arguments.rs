@@ -7,7 +7,7 @@ use clap::{Arg, CommandFactory, FromArgMatches};
 
 use super::Cli;
 use crate::config_file::with_file_defaults;
-use crate::http::chain;
+use crate::telemetry::chain;
 
 /// Why there is nothing to run.
 pub(super) enum Refusal {

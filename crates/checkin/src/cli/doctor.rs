@@ -7,11 +7,11 @@ use clap::Args;
 use super::say;
 use crate::app::{self, Examination};
 use crate::config::Common;
-use crate::http::chain;
 use crate::session_secret;
 use crate::storage::{
     Audit, CheckinConsumer, Difference, Fault, Finding, Health, Severity, Subject,
 };
+use crate::telemetry::chain;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -35,8 +35,8 @@ use self::one_shot::Interrupted;
 use self::output::Output;
 use self::reload::Source;
 use crate::config::Common;
-use crate::http::chain;
 use crate::storage::Fault;
+use crate::telemetry::chain;
 use crate::telemetry::{self, Stream};
 
 /// A check-in service: people check in at places and rate them.

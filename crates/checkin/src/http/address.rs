@@ -22,7 +22,8 @@ impl ClientAddress {
     }
 
     /// The address, or the first one of the network.
-    pub(super) fn ip(self) -> IpAddr {
+    #[must_use]
+    pub fn ip(self) -> IpAddr {
         self.0
     }
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::ApiError;
+use super::Problem;
 
 /// How many bytes of the body's hash make its tag.
 const TAG_BYTES: usize = 16;
@@ -35,7 +35,9 @@ impl Cached {
 
     /// The value as JSON, or 304 if the client has it already.
     pub fn answer(self, headers: &HeaderMap, value: &impl Serialize) -> Response {
-        let Ok(body) = serde_json::to_vec(value) else { return ApiError::Internal.into_response() };
+        let Ok(body) = serde_json::to_vec(value) else {
+            return Problem::internal().into_response();
+        };
         let tag = tag(&body);
         let mut response = match matches(headers, &tag) {
             true => StatusCode::NOT_MODIFIED.into_response(),

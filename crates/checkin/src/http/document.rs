@@ -17,8 +17,8 @@ use utoipa::{IntoResponses, Modify, OpenApi, PartialSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::ProblemDetails;
 use super::caching::Cached;
-use super::error::Problem;
 
 /// What the page needs: its own scripts, styles and answers. It sets styles in its markup.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -42,7 +42,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         (name = "check-ins", description = "To check in, and to see who does"),
         (name = "operation", description = "Probes and metrics"),
     ),
-    components(schemas(Problem<'static>)),
+    components(schemas(ProblemDetails<'static>)),
     modifiers(&CookieLogin, &ThisOrigin),
 )]
 pub(super) struct Base;

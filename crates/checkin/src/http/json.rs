@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Number, Value};
 
-use super::error::{ApiError, FieldError};
 use super::media_type::MediaType;
+use super::{FieldError, Problem};
 
 /// The longest body: many times what any of our requests needs.
 const MAX_BODY_BYTES: usize = 4096;
@@ -63,12 +63,12 @@ impl Fields {
     ///
     /// # Errors
     ///
-    /// [`ApiError::Invalid`] with each bad field.
-    pub fn finish(mut self) -> Result<(), ApiError> {
+    /// A problem that names each bad field.
+    pub fn finish(mut self) -> Result<(), Problem> {
         for (name, _) in std::mem::take(&mut self.fields) {
             self.refuse(&name, "must not be sent: this request has no such field");
         }
-        if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.errors)) }
+        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
     }
 
     fn take<T>(
@@ -96,16 +96,16 @@ impl Fields {
 }
 
 impl<S: Sync> FromRequest<S> for Fields {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let content_type = check_type(request.headers());
         let body = read(request.into_body()).await?;
         content_type?;
         let object: Object = serde_json::from_slice(&body).map_err(|error| {
             let what = if error.is_data() { "is not a JSON object" } else { "is not JSON" };
             let (line, column) = (error.line(), error.column());
-            ApiError::Malformed(format!("the body {what} (line {line}, column {column})"))
+            malformed(format!("the body {what} (line {line}, column {column})"))
         })?;
         Ok(Self { fields: object.0, errors: Vec::new() })
     }
@@ -121,26 +121,25 @@ fn spelled(number: &Number) -> String {
 }
 
 /// `application/json`, and `application/*+json`, in UTF-8.
-fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else { return Err(ApiError::NotJson) };
-    let sent = value.to_str().ok().and_then(MediaType::parse).ok_or(ApiError::NotJson)?;
+    let (Some(value), None) = (types.next(), types.next()) else { return Err(not_json()) };
+    let sent = value.to_str().ok().and_then(MediaType::parse).ok_or_else(not_json)?;
     let is_json = sent.essence.strip_prefix("application/").is_some_and(|subtype| {
         subtype == "json" || subtype.strip_suffix("+json").is_some_and(|kind| !kind.is_empty())
     });
     if !is_json {
-        return Err(ApiError::NotJson);
+        return Err(not_json());
     }
     let is_utf8 = sent.parameter("charset").all(|charset| charset.eq_ignore_ascii_case("utf-8"));
-    if is_utf8 { Ok(()) } else { Err(ApiError::NotUtf8) }
+    if is_utf8 { Ok(()) } else { Err(not_utf8()) }
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
+async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     let mut stream: BodyDataStream = body.into_data_stream();
     let (mut bytes, mut discarded) = (Vec::new(), 0);
     while let Some(chunk) = stream.next().await {
-        let chunk =
-            chunk.map_err(|_| ApiError::Malformed("the body ended before its end".to_owned()))?;
+        let chunk = chunk.map_err(|_| malformed("the body ended before its end".to_owned()))?;
         if discarded > 0 || bytes.len() + chunk.len() > MAX_BODY_BYTES {
             discarded += chunk.len();
         } else {
@@ -150,7 +149,30 @@ async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
             break;
         }
     }
-    if discarded > 0 { Err(ApiError::TooLarge(MAX_BODY_BYTES)) } else { Ok(bytes) }
+    if discarded > 0 { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// 400: the body is not a JSON object.
+fn malformed(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, detail)
+}
+
+/// 413.
+fn too_large() -> Problem {
+    let detail = format!("the body must have at most {MAX_BODY_BYTES} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
+/// 415: the body does not say that it is JSON.
+fn not_json() -> Problem {
+    let detail = "the body must be JSON, with one content type: application/json";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+}
+
+/// 415: the body is in another charset than UTF-8.
+fn not_utf8() -> Problem {
+    let detail = "the charset of the body must be UTF-8";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
 /// A JSON object with its members in order, twins included.
@@ -214,7 +236,7 @@ mod tests {
         }
     }
 
-    async fn fields(content_type: &str, body: &str) -> Result<Fields, ApiError> {
+    async fn fields(content_type: &str, body: &str) -> Result<Fields, Problem> {
         let mut request = Request::new(Body::from(body.to_owned()));
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
         Fields::from_request(request, &()).await
@@ -229,7 +251,7 @@ mod tests {
         }
         assert_eq!(fields.integer("f"), Some(Small(7)));
         assert_eq!(fields.text("d"), Some("x".to_owned()));
-        let Err(ApiError::Invalid(errors)) = fields.finish() else { panic!("not refused") };
+        let errors = fields.finish().unwrap_err().errors;
         let said: Vec<_> =
             errors.iter().map(|error| format!("{} {}", error.field, error.rule)).collect();
         assert_eq!(
@@ -247,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn unknown_fields_are_refused() {
         let fields = fields("application/json; charset=UTF-8", r#"{"id":"9-9"}"#).await.unwrap();
-        let Err(ApiError::Invalid(errors)) = fields.finish() else { panic!("not refused") };
+        let errors = fields.finish().unwrap_err().errors;
         assert_eq!(
             errors,
             [FieldError::new("id", "must not be sent: this request has no such field")]
@@ -260,13 +282,10 @@ mod tests {
         for body in ["", "null", "[]", "\"x\"", "{", "{}x", r#"{"a":1e400}"#, r#"{"a":NaN}"#, &deep]
         {
             let error = fields("application/json", body).await.unwrap_err();
-            assert!(matches!(error, ApiError::Malformed(_)), "{body}: {error:?}");
+            assert_eq!(error.status, 400, "{body}: {error:?}");
         }
         let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(1 << 20));
-        assert!(matches!(
-            fields("application/json", &long).await,
-            Err(ApiError::TooLarge(MAX_BODY_BYTES))
-        ));
+        assert_eq!(fields("application/json", &long).await.unwrap_err().status, 413);
         for wrong in [
             "text/plain",
             "application/x-www-form-urlencoded",
@@ -276,14 +295,14 @@ mod tests {
             "text/json",
             "x",
         ] {
-            assert!(matches!(fields(wrong, "{}").await, Err(ApiError::NotJson)), "{wrong}");
+            assert_eq!(fields(wrong, "{}").await.unwrap_err().status, 415, "{wrong}");
         }
         for wrong in [
             "application/json; charset=utf-16",
             "application/json;charset=\"iso-8859-1\"",
             "application/json; charset=utf-8; charset=utf-16",
         ] {
-            assert!(matches!(fields(wrong, "{}").await, Err(ApiError::NotUtf8)), "{wrong}");
+            assert_eq!(fields(wrong, "{}").await.unwrap_err().status, 415, "{wrong}");
         }
         for right in [
             "application/json ; charset=utf-8",

@@ -17,7 +17,7 @@ use tower_express_session::Event;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ApiError;
+use super::Problem;
 use super::document::Problems;
 use super::exposition::Format;
 
@@ -148,9 +148,9 @@ impl Inner {
         Problems,
     ),
 )]
-async fn show(State(metrics): State<Metrics>, headers: HeaderMap) -> Result<Response, ApiError> {
+async fn show(State(metrics): State<Metrics>, headers: HeaderMap) -> Result<Response, Problem> {
     let format = Format::of(&headers);
-    let text = format.write(&metrics.0.registry).map_err(|_| ApiError::Internal)?;
+    let text = format.write(&metrics.0.registry).map_err(|_| Problem::internal())?;
     let headers = [(CONTENT_TYPE, format.content_type()), (VARY, ACCEPT.as_str())];
     Ok((headers, text).into_response())
 }

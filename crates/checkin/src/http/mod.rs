@@ -3,161 +3,26 @@
 mod address;
 mod caching;
 pub mod document;
-mod error;
 mod exposition;
+mod failure;
 mod json;
 mod media_type;
 mod metrics;
 mod origin;
 mod probes;
+mod problem;
 mod readiness;
+mod stack;
 mod strict_transport;
-mod tasks;
-mod throttle;
-
-use std::any::Any;
-use std::time::Duration;
-
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderValue, Response, StatusCode};
-use axum::middleware::{self, Next};
-use axum::response::IntoResponse;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
-use tower_http::trace::TraceLayer;
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
 
 pub use address::ClientAddress;
 pub use caching::Cached;
-pub use error::{ApiError, FieldError, OnFailure, Problem, chain, session_failed};
+pub use failure::{OnFailure, session_failed};
 pub use json::Fields;
 pub use metrics::Metrics;
 pub use origin::Deliberate;
 pub use probes::Probes;
+pub use problem::{FieldError, Problem, ProblemDetails};
 pub use readiness::Readiness;
+pub use stack::{Proxy, Stack};
 pub use strict_transport::StrictTransport;
-pub use tasks::Tasks;
-pub use throttle::{FailureThrottle, RateLimit};
-
-/// The longest that a request may take, its body included: long enough for a slow phone, and short
-/// enough that slow clients cannot pile up.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The longest request id that is taken from a client: it is sent back and logged.
-const MAX_REQUEST_ID: usize = 128;
-
-/// What stands between the services and their clients.
-#[derive(Clone, Copy, Debug)]
-pub struct Proxy {
-    /// `--trust-proxy`: the headers by which a proxy speaks of its client are believed.
-    pub is_trusted: bool,
-    /// What browsers are told that come over TLS.
-    pub strict_transport: StrictTransport,
-}
-
-/// The middleware stack of one port.
-#[derive(Clone, Debug)]
-pub struct Stack {
-    /// What is known of a proxy.
-    pub proxy: Proxy,
-    /// Numbers for `/metrics`.
-    pub metrics: Metrics,
-    /// Answers for `/healthz` and `/readyz`.
-    pub probes: Probes,
-}
-
-impl Stack {
-    /// Puts the stack around the routes of a port, which have their session layers already. A
-    /// request meets it from the outermost layer in: request id, log span, security headers,
-    /// numbers, panic guard, time-out, cross-site guard, session, route.
-    pub fn around(&self, routes: OpenApiRouter) -> Router {
-        let ready = self.probes.readiness().clone();
-        let routes = routes.layer(middleware::from_fn_with_state(ready, readiness::gate));
-        let (routes, document) = OpenApiRouter::with_openapi(document::Base::openapi())
-            .merge(routes)
-            .merge(self.probes.routes())
-            .merge(self.metrics.routes())
-            .split_for_parts();
-        let routes = routes
-            .merge(document::routes(document))
-            .fallback(async || ApiError::NotFound)
-            .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
-        let fixed = |name, value| {
-            SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-        };
-        routes.layer(
-            ServiceBuilder::new()
-                .map_request(without_odd_id)
-                .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-                // Without a line for each failure: whoever answers with one has logged its cause.
-                .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
-                .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-                // Answers are for one person at one moment; a route whose answers may be kept says so.
-                .layer(fixed(CACHE_CONTROL, "no-store"))
-                .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-                .layer(fixed(REFERRER_POLICY, "same-origin"))
-                .layer(fixed(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-                .layer(middleware::from_fn_with_state(self.proxy, strict_transport::tell))
-                .layer(middleware::from_fn_with_state(self.metrics.clone(), metrics::count))
-                .layer(CatchPanicLayer::custom(panicked))
-                .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
-                .layer(middleware::from_fn(error::fill_empty))
-                .layer(middleware::from_fn_with_state(self.proxy, receive)),
-        )
-    }
-}
-
-/// Finds out once where a request came from, for throttles further in and for the lists of an
-/// account's sessions, and refuses what a page of another site would change.
-async fn receive(
-    State(proxy): State<Proxy>,
-    mut request: Request,
-    next: Next,
-) -> axum::response::Response {
-    let is_cross_site = origin::is_cross_site(&request, proxy.is_trusted);
-    if is_cross_site && !origin::is_safe(request.method()) {
-        return ApiError::CrossSite.into_response();
-    }
-    let address = ClientAddress::of(&request, proxy.is_trusted);
-    let extensions = request.extensions_mut();
-    extensions.insert(origin::CrossSite(is_cross_site));
-    extensions.insert(address);
-    if let Some(address) = address {
-        extensions.insert(tower_express_session::request::ClientAddress(address.ip()));
-    }
-    next.run(request).await
-}
-
-/// Removes a request id of the client's that is too long, or is not plain text.
-fn without_odd_id(mut request: Request) -> Request {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(byte);
-    let id = request.headers().get(&REQUEST_ID).map(HeaderValue::as_bytes);
-    if !id.is_some_and(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.iter().all(is_plain)) {
-        request.headers_mut().remove(&REQUEST_ID);
-    }
-    request
-}
-
-/// The span of a request: its method and the route that it matched, never the path or the query,
-/// which may hold an address or an id.
-fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
-    let route =
-        request.extensions().get::<axum::extract::MatchedPath>().map_or("", |path| path.as_str());
-    let id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or("");
-    tracing::info_span!("request", http.method = %request.method(), http.route = route, request.id = id)
-}
-
-/// The last resort: the process lives on, the client gets a 500, the panic hook has logged it.
-fn panicked(_panic: Box<dyn Any + Send>) -> Response<axum::body::Body> {
-    ApiError::Internal.into_response()
-}

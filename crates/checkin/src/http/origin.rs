@@ -5,10 +5,10 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Url;
 
-use super::ApiError;
+use super::Problem;
 
 /// The headers by which browsers mark a request that they send ahead of their user, the newest
 /// first.
@@ -24,15 +24,18 @@ pub(super) struct CrossSite(pub(super) bool);
 pub struct Deliberate;
 
 impl<S: Sync> FromRequestParts<S> for Deliberate {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         if is_prefetch(&parts.headers) {
-            return Err(ApiError::Prefetch);
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "a browser may not do this ahead of its user",
+            ));
         }
         match parts.extensions.get() {
             Some(CrossSite(false)) => Ok(Self),
-            _ => Err(ApiError::CrossSite),
+            _ => Err(Problem::cross_site()),
         }
     }
 }

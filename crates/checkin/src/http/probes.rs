@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::document::Problems;
-use super::{ApiError, Readiness};
+use super::{Problem, Readiness};
 use crate::storage::Health;
 
 /// Answers `/healthz` (the process is alive) and `/readyz` (the store can be used).
@@ -48,10 +48,10 @@ async fn alive() -> &'static str {
     get, operation_id = "getReadiness", path = "/readyz", tag = "operation", security(()),
     responses((status = 200, content_type = "text/plain", body = String), Problems),
 )]
-async fn ready(State(probes): State<Probes>) -> Result<&'static str, ApiError> {
+async fn ready(State(probes): State<Probes>) -> Result<&'static str, Problem> {
     probes.readiness.check()?;
     let pinged = probes.health.ping().await;
-    pinged.map_err(|fault| ApiError::NotReady(fault.what().to_owned()))?;
+    pinged.map_err(|fault| Problem::not_ready(fault.what()))?;
     Ok("OK")
 }
 

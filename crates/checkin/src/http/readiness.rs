@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::sync::watch;
 
-use super::ApiError;
+use super::Problem;
 
 /// Whether the store has been checked and prepared since the service started; clones share it. A
 /// service that is not ready answers every request but those of probes and metrics with 503.
@@ -47,8 +47,8 @@ impl Readiness {
     }
 
     /// Fails with the reason as long as it is not ready.
-    pub(super) fn check(&self) -> Result<(), ApiError> {
-        self.obstacle.borrow().clone().map_or(Ok(()), |reason| Err(ApiError::NotReady(reason)))
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        self.obstacle.borrow().clone().map_or(Ok(()), |reason| Err(Problem::not_ready(reason)))
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn gate(
     State(readiness): State<Readiness>,
     request: Request,
     next: Next,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     readiness.check()?;
     Ok(next.run(request).await)
 }

@@ -1,110 +1,20 @@
-//! Whose session it is.
+//! The answer to a request whose session is nobody's.
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use axum::http::StatusCode;
 
-use quick_cache::sync::Cache;
-use tower_express_session::accounts::AccountOptions;
-use tower_express_session::{Session, SessionId};
+use crate::http::Problem;
+use crate::usecases::accounts::AccountError;
 
-use crate::domain::{Email, UserId};
-use crate::http::ApiError;
-use crate::storage::{Account, UserRepository};
-
-/// The attribute that says who is logged in: an e-mail address, all that an Express login stores.
-pub(super) const USER: &str = "user";
-
-/// The maximum number of sessions whose account is remembered.
-const MAX_SESSIONS: usize = 100_000;
-
-/// How long the account of a session is remembered. A change of the password does not wait for it: it
-/// destroys the account's sessions, and one that was stored only after that was never looked up before.
-/// This is for the case that the process that changed the password was killed in between.
-const REMEMBERED: Duration = Duration::from_secs(15);
-
-/// Finds the account of a session, mostly without asking the store.
-#[derive(Clone)]
-pub struct Accounts {
-    users: Arc<dyn UserRepository>,
-    known: Arc<Cache<SessionId, Known>>,
+/// 401, in the words of the contract.
+pub(super) fn authentication_required() -> Problem {
+    Problem::text(StatusCode::UNAUTHORIZED, "Authentication required.")
 }
 
-/// A session that was opened in its account's epoch.
-#[derive(Clone)]
-struct Known {
-    /// An Express service may give a session to another account.
-    address: String,
-    user: UserId,
-    since: Instant,
-}
-
-impl Accounts {
-    /// Asks this repository for accounts that it does not remember.
-    #[must_use]
-    pub fn new(users: Arc<dyn UserRepository>) -> Self {
-        Self { users, known: Arc::new(Cache::new(MAX_SESSIONS)) }
-    }
-
-    /// The account that is logged in.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiError::AuthenticationRequired`] when nobody is, the account is gone, or its password was
-    /// changed since the login; [`ApiError::StoreAway`].
-    pub(super) async fn logged_in(&self, session: &Session) -> Result<UserId, ApiError> {
-        let (id, address) = (session.id(), email_of(session)?.canonical());
-        if let Some(known) = self.known.get(&id)
-            && known.address == address
-            && known.since.elapsed() < REMEMBERED
-        {
-            return Ok(known.user);
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::NotLoggedIn => authentication_required(),
+            AccountError::Storage(error) => error.into(),
         }
-        let since = Instant::now();
-        let user = account_of(session, &*self.users).await?.id;
-        self.known.insert(id, Known { address, user, since });
-        Ok(user)
-    }
-}
-
-/// The account of a session, as it is stored.
-///
-/// # Errors
-///
-/// As [`Accounts::logged_in`].
-pub(super) async fn account_of(
-    session: &Session,
-    users: &dyn UserRepository,
-) -> Result<Account, ApiError> {
-    let account = users.account_by_email(&email_of(session)?).await?;
-    let account = account.ok_or(ApiError::AuthenticationRequired)?;
-    // A session that an Express service made has no epoch. What changes a password ends it.
-    if session.epoch().is_some_and(|epoch| epoch < account.epoch) {
-        // So that no Express service takes it either. It is over here whether this succeeds or not.
-        drop(session.log_out().await);
-        return Err(ApiError::AuthenticationRequired);
-    }
-    Ok(account)
-}
-
-/// The address in a session; whatever is not one, whoever wrote it, is no login.
-pub(super) fn email_of(session: &Session) -> Result<Email, ApiError> {
-    let text = session.get::<String>(USER).ok().flatten();
-    text.and_then(|text| text.parse().ok()).ok_or(ApiError::AuthenticationRequired)
-}
-
-/// How the session layer tells whose a session is: by the address in its canonical form, whichever
-/// service wrote it.
-#[must_use]
-pub fn account_options() -> AccountOptions {
-    AccountOptions::new(USER).named_by(|json| {
-        let text: String = serde_json::from_str(json).ok()?;
-        Email::known(&text).ok().map(|email| email.canonical())
-    })
-}
-
-impl fmt::Debug for Accounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").field("remembered", &self.known.len()).finish()
     }
 }

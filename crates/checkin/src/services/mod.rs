@@ -1,4 +1,4 @@
-//! The services. They know the storage traits and the session, and never each other.
+//! The services. They know the use cases, the storage traits and the session, and never each other.
 
 pub mod api;
 pub mod auth;
@@ -6,5 +6,3 @@ pub mod processor;
 pub mod receiver;
 
 mod identity;
-
-pub use identity::{Accounts, account_options};

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::http::chain;
 use crate::storage::{Batch, CheckinConsumer, Completed, StorageError};
+use crate::telemetry::chain;
 
 /// How often a partition without entries is looked at: so long a check-in takes to be seen.
 const IDLE: Duration = Duration::from_millis(50);

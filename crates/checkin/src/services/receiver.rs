@@ -1,24 +1,22 @@
 //! The check-in receiver: takes check-ins into the log.
 
-use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
-use quick_cache::sync::Cache;
 use tower_express_session::{Error, Session};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::identity::Accounts;
 use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
-use crate::http::{ApiError, FieldError, Fields, Problem, RateLimit};
-use crate::storage::{
-    Accepted, Admission, CheckinLog, LocationRepository, UserRepository, is_there,
-};
+use crate::http::{FieldError, Fields, Problem, ProblemDetails};
+use crate::storage::{Admission, CheckinLog, LocationRepository, UserRepository};
+use crate::usecases::accounts::{AccountError, Accounts};
+use crate::usecases::check_in::{CheckIn, CheckInError};
 
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -26,20 +24,14 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The longest idempotency key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
-/// So many places and users are remembered as existing. Neither is ever deleted.
-const MAX_KNOWN: usize = 1_000_000;
+/// Processors that are at work get rid of some ten thousand check-ins a second.
+const BEHIND_RETRY: Duration = Duration::from_secs(5);
 
 /// What the service needs.
 #[derive(Clone)]
-pub struct Receiver {
-    log: Arc<dyn CheckinLog>,
-    locations: Arc<dyn LocationRepository>,
-    users: Arc<dyn UserRepository>,
-    known_locations: Arc<Cache<LocationId, ()>>,
-    known_users: Arc<Cache<UserId, ()>>,
+struct Receiver {
     identity: Identity,
-    settings: Settings,
-    rate: RateLimit<UserId>,
+    check_in: CheckIn,
 }
 
 /// How the service tells who checks in.
@@ -68,17 +60,9 @@ pub fn router(
     identity: Identity,
     settings: Settings,
 ) -> OpenApiRouter {
-    let receiver = Receiver {
-        log,
-        locations,
-        users,
-        known_locations: Arc::new(Cache::new(MAX_KNOWN)),
-        known_users: Arc::new(Cache::new(MAX_KNOWN)),
-        identity,
-        settings,
-        rate: RateLimit::new(settings.rate_per_user),
-    };
-    OpenApiRouter::new().routes(routes!(checkin)).with_state(receiver)
+    let Settings { admission, rate_per_user } = settings;
+    let check_in = CheckIn::new(log, locations, users, admission, rate_per_user);
+    OpenApiRouter::new().routes(routes!(checkin)).with_state(Receiver { identity, check_in })
 }
 
 /// A check-in, as it is sent.
@@ -115,7 +99,7 @@ struct NewCheckinBody {
         (
             status = 422,
             description = "There is no such place, or an identical check-in was accepted a moment ago",
-            content((Problem<'static> = "application/problem+json"), (String = "text/plain")),
+            content((ProblemDetails<'static> = "application/problem+json"), (String = "text/plain")),
         ),
         LoginNeeded, Forbidden, TooOften, BodyProblems, Problems,
     ),
@@ -124,80 +108,41 @@ async fn checkin(
     State(receiver): State<Receiver>,
     session: Result<Session, Error>,
     headers: HeaderMap,
-    fields: Result<Fields, ApiError>,
-) -> Result<impl IntoResponse, ApiError> {
+    fields: Result<Fields, Problem>,
+) -> Result<impl IntoResponse, Problem> {
     // Whoever is not logged in hears that first, whatever the body says.
     let owner = receiver.owner(session).await?;
     let key = idempotency_key(&headers)?;
-    let checkin = parse(fields?)?;
-    receiver.check(owner, checkin).await?;
-    match receiver.log.append(checkin, key, receiver.settings.admission).await? {
-        Accepted::Stored(id) | Accepted::Replayed(id) => {
-            let id = HeaderValue::try_from(id.to_string()).map_err(|_| ApiError::Internal)?;
-            Ok((StatusCode::ACCEPTED, [(CHECKIN_ID, id)]))
-        }
-        Accepted::Duplicate => Err(ApiError::IdenticalCheckin),
-        Accepted::KeyReused => Err(ApiError::KeyReused),
-        Accepted::Behind => Err(ApiError::Behind),
-    }
+    let id = receiver.check_in.check_in(owner, parse(fields?)?, key).await?;
+    let id = HeaderValue::try_from(id.to_string()).map_err(|_| Problem::internal())?;
+    Ok((StatusCode::ACCEPTED, [(CHECKIN_ID, id)]))
 }
 
 impl Receiver {
     /// The user of the session; `None` when sessions are not asked for.
-    async fn owner(&self, session: Result<Session, Error>) -> Result<Option<UserId>, ApiError> {
+    async fn owner(&self, session: Result<Session, Error>) -> Result<Option<UserId>, Problem> {
         let Identity::Session(accounts) = &self.identity else { return Ok(None) };
         let owner = accounts.logged_in(&session?).await;
-        if matches!(owner, Err(ApiError::AuthenticationRequired)) {
+        if matches!(owner, Err(AccountError::NotLoggedIn)) {
             tracing::debug!("Rejecting checkin - no valid user session found.");
         }
-        owner.map(Some)
-    }
-
-    /// Whether this user may make this check-in.
-    async fn check(&self, owner: Option<UserId>, checkin: NewCheckin) -> Result<(), ApiError> {
-        match owner {
-            Some(owner) if owner != checkin.user => return Err(ApiError::NotYourself),
-            Some(_) => {}
-            None => self.check_user(checkin.user).await?,
-        }
-        self.rate.take(&checkin.user).map_err(ApiError::TooMany)?;
-        self.check_location(checkin.location).await
-    }
-
-    async fn check_location(&self, id: LocationId) -> Result<(), ApiError> {
-        if self.known_locations.get(&id).is_none() {
-            if !is_there(self.locations.location(id).await)? {
-                return Err(ApiError::Unknown("location"));
-            }
-            self.known_locations.insert(id, ());
-        }
-        Ok(())
-    }
-
-    async fn check_user(&self, id: UserId) -> Result<(), ApiError> {
-        if self.known_users.get(&id).is_none() {
-            if !is_there(self.users.user(id).await)? {
-                return Err(ApiError::Unknown("user"));
-            }
-            self.known_users.insert(id, ());
-        }
-        Ok(())
+        Ok(Some(owner?))
     }
 }
 
-fn parse(mut fields: Fields) -> Result<NewCheckin, ApiError> {
+fn parse(mut fields: Fields) -> Result<NewCheckin, Problem> {
     let user = fields.integer::<UserId>("userId");
     let location = fields.integer::<LocationId>("locationId");
     let stars = fields.integer::<StarRating>("starRating");
     fields.finish()?;
     match (user, location, stars) {
         (Some(user), Some(location), Some(stars)) => Ok(NewCheckin { user, location, stars }),
-        _ => Err(ApiError::Internal),
+        _ => Err(Problem::internal()),
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let invalid = |rule: &str| ApiError::Invalid(vec![FieldError::new("Idempotency-Key", rule)]);
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let invalid = |rule: &str| Problem::invalid(vec![FieldError::new("Idempotency-Key", rule)]);
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(key) = keys.next() else { return Ok(None) };
     if keys.next().is_some() {
@@ -210,11 +155,33 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     }
 }
 
-impl fmt::Debug for Receiver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver")
-            .field("identity", &self.identity)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+impl From<CheckInError> for Problem {
+    fn from(error: CheckInError) -> Self {
+        let unprocessable = |detail| Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        match error {
+            CheckInError::AnotherUser => {
+                let detail = "the session belongs to another user than userId names";
+                Self::new(StatusCode::FORBIDDEN, detail)
+                    .field("userId", "must be the user of the session")
+            }
+            CheckInError::UnknownUser => unprocessable("there is no such user")
+                .field("userId", "must be the id of an account"),
+            CheckInError::UnknownLocation => unprocessable("there is no such location")
+                .field("locationId", "must be the id of a place"),
+            CheckInError::TooMany(wait) => Self::too_many(wait),
+            CheckInError::Duplicate => Self::text(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Multiple identical checkins are not permitted.",
+            ),
+            CheckInError::KeyReused => {
+                unprocessable("the Idempotency-Key came with another check-in before")
+                    .field("Idempotency-Key", "must be a new one for each check-in")
+            }
+            CheckInError::Behind => {
+                let detail = "too many check-ins wait to be counted; try again later";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(BEHIND_RETRY)
+            }
+            CheckInError::Storage(error) => error.into(),
+        }
     }
 }

@@ -8,9 +8,10 @@ use super::document::CheckinPage;
 use super::paging::{Limits, Paged};
 use super::parameters::{Parameters, integer};
 use super::representation::CheckinView;
-use super::{Api, Visitor};
+use super::routes::Api;
+use super::visitor::Visitor;
 use crate::domain::{Checkin, CheckinId};
-use crate::http::ApiError;
+use crate::http::Problem;
 use crate::http::document::{LoginNeeded, Problems};
 use crate::storage::HistoryPosition;
 
@@ -31,7 +32,7 @@ pub(super) async fn between(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
     given: Parameters,
-) -> Result<Paged<CheckinView>, ApiError> {
+) -> Result<Paged<CheckinView>, Problem> {
     let (paging, start, end) = given.read(|given| {
         let paging = given.paging::<HistoryPosition>(LIMITS);
         let (start, end) = (given.path("start", integer), given.path("end", integer));
@@ -55,7 +56,7 @@ pub(super) async fn latest(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
     given: Parameters,
-) -> Result<Paged<CheckinView>, ApiError> {
+) -> Result<Paged<CheckinView>, Problem> {
     let limits = Limits { usual: 20, ..LIMITS };
     let paging = given.read(|given| Some(given.paging(limits)))?;
     let before = paging.after.unwrap_or(CheckinId::MAX);

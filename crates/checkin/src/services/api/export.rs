@@ -11,12 +11,13 @@ use futures_util::stream;
 
 use super::document::Id;
 use super::in_task::in_task;
-use super::parameters::Parameters;
-use super::users::user_id;
-use super::{Api, Visitor, now_ms};
+use super::parameters::{Parameters, user_id};
+use super::routes::{Api, now_ms};
+use super::visitor::Visitor;
 use crate::export::{Format, Source, Writer};
+use crate::http::Problem;
 use crate::http::document::{Forbidden, LoginNeeded, Problems};
-use crate::http::{ApiError, chain};
+use crate::telemetry::chain;
 
 /// Pages that wait for a client to read them.
 const AHEAD: usize = 1;
@@ -45,7 +46,7 @@ pub(super) async fn export(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
     given: Parameters,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let (id, format) = given.read(|given| {
         let format = given.query("format", str::parse::<Format>).unwrap_or(Format::Json);
         Some((user_id(given)?, format))
@@ -53,7 +54,7 @@ pub(super) async fn export(
     let id = visitor.is(id)?;
     let (history, locations) = (api.stores.history.clone(), api.stores.locations.clone());
     let source = Source::new(history, locations, id, now_ms());
-    let writer = Writer::new(format, Vec::new()).map_err(|_| ApiError::Internal)?;
+    let writer = Writer::new(format, Vec::new()).map_err(|_| Problem::internal())?;
     let file = format!("attachment; filename=\"checkins.{}\"", format.as_str());
     let pages = stream::try_unfold((source, Some(writer)), |(source, writer)| page(source, writer));
     let pages = in_task(AHEAD, pages);

@@ -5,19 +5,17 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use futures_util::future::try_join_all;
 
 use super::document::{Id, PageQuery, PeriodQuery};
 use super::paging::{Limits, Paged, Paging};
-use super::parameters::{Parameters, boolean};
+use super::parameters::{Parameters, boolean, location_id, period};
 use super::representation::{DayView, DetailsView, LocationView, RatedLocation, Visit, sections};
-use super::users::period;
-use super::{Api, Visitor};
-use crate::domain::{Category, DetailsSection, Location, LocationDetails, LocationId, Weekday};
-use crate::http::ApiError;
-use crate::http::Cached;
+use super::routes::Api;
+use super::visitor::Visitor;
+use crate::domain::{Category, DetailsSection, Location, Weekday};
 use crate::http::document::{LoginNeeded, Missing, Problems};
-use crate::storage::{HistoryPosition, Position, Ranked, is_there, readable};
+use crate::http::{Cached, Problem};
+use crate::storage::{HistoryPosition, Position, Ranked};
 
 /// A place's figures change with each check-in.
 const FIGURES: Cached = Cached::seconds(5);
@@ -39,22 +37,14 @@ pub(super) async fn location(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     given: Parameters,
-) -> Result<Response, ApiError> {
-    let (id, with_details) = given.read(|given| {
-        let with_details = given.query("withDetails", boolean);
-        Some((location_id(given)?, with_details == Some(true)))
+) -> Result<Response, Problem> {
+    let (id, sections) = given.read(|given| {
+        let with_details = given.query("withDetails", boolean) == Some(true);
+        let sections = if with_details { &DetailsSection::ALL[..] } else { &[] };
+        Some((location_id(given)?, sections))
     })?;
-    let location = api.location(id).await?;
-    let ratings = api.stores.locations.ratings(id).await?;
-    let details = match with_details {
-        true => {
-            let sections = &DetailsSection::ALL;
-            let details = api.stores.locations.location_details(id, sections).await?;
-            DetailsView::of(details, sections)
-        }
-        false => DetailsView::default(),
-    };
-    let view = RatedLocation { location: location.into(), ratings, details };
+    let found = api.places.described(id, sections).await?.ok_or_else(Problem::not_found)?;
+    let view = RatedLocation::new(found, sections);
     Ok(FIGURES.answer(&headers, &view))
 }
 
@@ -75,12 +65,13 @@ pub(super) async fn details(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     given: Parameters,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let (id, sections) = given.read(|given| {
         let sections = given.query("sections", sections);
         Some((location_id(given)?, sections.unwrap_or(DetailsSection::ALL.to_vec())))
     })?;
-    let details = api.details(id, &sections).await?;
+    let details = api.stores.locations.location_details(id, &sections).await?;
+    let details = details.ok_or_else(Problem::not_found)?;
     Ok(DETAILS.answer(&headers, &DetailsView::of(Some(details), &sections)))
 }
 
@@ -100,13 +91,14 @@ pub(super) async fn hours(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     given: Parameters,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let (id, day) = given.read(|given| {
         let day = given.path("day", weekday);
         Some((location_id(given)?, day?))
     })?;
-    let details = api.details(id, &[DetailsSection::Hours]).await?;
-    Ok(DETAILS.answer(&headers, &DayView::of(&details.hours, day).ok_or(ApiError::NotFound)?))
+    let details = api.stores.locations.location_details(id, &[DetailsSection::Hours]).await?;
+    let hours = details.and_then(|details| DayView::of(&details.hours, day));
+    Ok(DETAILS.answer(&headers, &hours.ok_or_else(Problem::not_found)?))
 }
 
 /// Who was at a place, the latest first.
@@ -119,17 +111,13 @@ pub(super) async fn visitors(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
     given: Parameters,
-) -> Result<Paged<Visit>, ApiError> {
+) -> Result<Paged<Visit>, Problem> {
     let (paging, id) = given.read(|given| {
         let paging = given.paging::<HistoryPosition>(Limits::USUAL);
         Some((paging, location_id(given)?))
     })?;
-    api.expect_location(id).await?;
-    let checkins = api.stores.history.of_location(id, paging.after, paging.one_more()).await?;
-    let read = async |id| readable(api.stores.users.name(id).await);
-    let names = checkins.iter().map(|checkin| read(checkin.user));
-    let names = try_join_all(names).await?;
-    let visits = checkins.into_iter().zip(names).collect();
+    let visits = api.places.visitors(id, paging.after, paging.one_more()).await?;
+    let visits = visits.ok_or_else(Problem::not_found)?;
     let page: Paged<Option<Visit>> = paging.answer(
         visits,
         |(checkin, _)| HistoryPosition::from(checkin),
@@ -151,7 +139,7 @@ pub(super) async fn visitors(
 pub(super) async fn by_category(
     State(api): State<Arc<Api>>,
     given: Parameters,
-) -> Result<Paged<LocationView>, ApiError> {
+) -> Result<Paged<LocationView>, Problem> {
     let (paging, category) = given.read(|given| {
         let paging = given.paging(Limits::USUAL);
         Some((paging, given.path("category", str::parse::<Category>)?))
@@ -168,7 +156,7 @@ pub(super) async fn by_category(
 pub(super) async fn by_checkins(
     State(api): State<Arc<Api>>,
     given: Parameters,
-) -> Result<Paged<LocationView>, ApiError> {
+) -> Result<Paged<LocationView>, Problem> {
     let (paging, period) =
         given.read(|given| Some((given.paging(Limits::USUAL), period(given))))?;
     let found = api.stores.directory.top_locations(period, paging.to_page()).await?;
@@ -188,17 +176,13 @@ pub(super) async fn by_checkins(
 pub(super) async fn search(
     State(api): State<Arc<Api>>,
     given: Parameters,
-) -> Result<Paged<LocationView>, ApiError> {
+) -> Result<Paged<LocationView>, Problem> {
     let (paging, words) = given.read(|given| {
         let paging = given.paging(Limits::USUAL);
         Some((paging, given.required("q", words)?))
     })?;
     let found = api.stores.directory.search_locations(&words, paging.to_page()).await?;
     Ok(listed(&paging, found))
-}
-
-pub(super) fn location_id(given: &mut Parameters) -> Option<LocationId> {
-    given.path("id", str::parse)
 }
 
 /// A day of the week: its number from Monday on, or its name.
@@ -226,28 +210,8 @@ fn listed(paging: &Paging<Position>, found: Vec<Ranked<Location>>) -> Paged<Loca
     paging.answer(found, position, |location| location.item.into())
 }
 
-pub(super) fn position(location: &Ranked<Location>) -> Position {
+fn position(location: &Ranked<Location>) -> Position {
     Position { rank: location.rank, id: location.item.id.get() }
-}
-
-impl Api {
-    pub(super) async fn location(&self, id: LocationId) -> Result<Location, ApiError> {
-        self.stores.locations.location(id).await?.ok_or(ApiError::NotFound)
-    }
-
-    /// For lists that tell nothing of the place: they go on beside one that cannot be read.
-    pub(super) async fn expect_location(&self, id: LocationId) -> Result<(), ApiError> {
-        let found = is_there(self.stores.locations.location(id).await)?;
-        if found { Ok(()) } else { Err(ApiError::NotFound) }
-    }
-
-    async fn details(
-        &self,
-        id: LocationId,
-        sections: &[DetailsSection],
-    ) -> Result<LocationDetails, ApiError> {
-        self.stores.locations.location_details(id, sections).await?.ok_or(ApiError::NotFound)
-    }
 }
 
 #[cfg(test)]

@@ -5,25 +5,17 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::document::PageQuery;
-use super::locations::position;
-use super::paging::{Limits, Paged, Paging};
+use super::paging::{Limits, Paged};
 use super::parameters::{Parameters, boolean, number};
 use super::representation::{METRES_PER_MILE, NearbyLocation};
-use super::{Api, now_ms};
-use crate::domain::{Category, Coordinates, Location, OpeningHours, StarRating};
-use crate::http::ApiError;
+use super::routes::{Api, now_ms};
+use crate::domain::{Category, Coordinates, Location, StarRating};
+use crate::http::Problem;
 use crate::http::document::Problems;
-use crate::storage::{Nearby, Page, Position, Ranked};
+use crate::storage::{Nearby, Page, Ranked};
 
 /// No two places on earth are farther apart.
 const MAX_MILES: f64 = 12_500.0;
-
-/// Candidates that a request looks at to find those that are open, before it answers with what it
-/// has found.
-const MAX_CANDIDATES: usize = 1000;
-
-/// Candidates whose opening hours are asked for at a time.
-const CANDIDATES: usize = 100;
 
 /// Places near a point, the nearest first.
 ///
@@ -56,7 +48,7 @@ const CANDIDATES: usize = 100;
 pub(super) async fn nearby(
     State(api): State<Arc<Api>>,
     given: Parameters,
-) -> Result<Paged<NearbyLocation>, ApiError> {
+) -> Result<Paged<NearbyLocation>, Problem> {
     let (paging, near, open_now) = given.read(|given| {
         let paging = given.paging(Limits::USUAL);
         let category = given.query("category", str::parse::<Category>);
@@ -68,53 +60,12 @@ pub(super) async fn nearby(
         let center = Coordinates::new(longitude?, latitude?).ok()?;
         Some((paging, Nearby { center, radius_m, category, min_stars }, open_now))
     })?;
-    if open_now {
-        return api.open_nearby(&paging, near).await;
-    }
-    let found = api.stores.directory.nearby(near, paging.to_page()).await?;
-    Ok(paging.answer(found, position, shown))
-}
-
-impl Api {
-    /// The page of those places that are open.
-    async fn open_nearby(
-        &self,
-        paging: &Paging<Position>,
-        near: Nearby,
-    ) -> Result<Paged<NearbyLocation>, ApiError> {
-        let now_ms = now_ms();
-        let (mut open, mut looked_at, mut after) = (Vec::new(), 0, paging.after);
-        loop {
-            let page = Page { after, limit: CANDIDATES };
-            let candidates = self.stores.directory.nearby(near, page).await?;
-            let is_last = candidates.len() < CANDIDATES;
-            looked_at += candidates.len();
-            after = candidates.last().map(position);
-            open.extend(self.open(candidates, now_ms).await?);
-            if open.len() > paging.limit {
-                return Ok(paging.answer(open, position, shown));
-            }
-            if is_last || looked_at >= MAX_CANDIDATES {
-                let next = after.filter(|_| !is_last);
-                return Ok(paging.page(open.into_iter().map(shown).collect(), next));
-            }
-        }
-    }
-
-    /// Those of these places that are open at this moment.
-    async fn open(
-        &self,
-        candidates: Vec<Ranked<Location>>,
-        now_ms: u64,
-    ) -> Result<Vec<Ranked<Location>>, ApiError> {
-        let ids: Vec<_> = candidates.iter().map(|candidate| candidate.item.id).collect();
-        let hours = self.stores.directory.hours_of(&ids).await?;
-        let is_open = |(candidate, hours): (Ranked<Location>, Option<OpeningHours>)| {
-            let (day, minute) = self.local_time.at(candidate.item.coordinates, now_ms);
-            hours?.is_open(day, minute).then_some(candidate)
-        };
-        Ok(candidates.into_iter().zip(hours).filter_map(is_open).collect())
-    }
+    let page = Page { after: paging.after, limit: paging.limit };
+    let found = match open_now {
+        true => api.nearby.open(near, page, now_ms()).await?,
+        false => api.nearby.all(near, page).await?,
+    };
+    Ok(paging.page(found.places.into_iter().map(shown).collect(), found.next))
 }
 
 fn shown(location: Ranked<Location>) -> NearbyLocation {

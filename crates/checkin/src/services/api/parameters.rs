@@ -9,7 +9,10 @@ use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::paging::{Cursor, Limits, Paging};
-use crate::http::{ApiError, FieldError};
+use super::routes::now_ms;
+use crate::domain::{LocationId, UserId};
+use crate::http::{FieldError, Problem};
+use crate::storage::Period;
 
 /// The parameters of a request, to be taken one by one. What is wrong is gathered, and
 /// [`read`](Self::read) answers all of it at once.
@@ -27,11 +30,11 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// [`ApiError::Invalid`] with each parameter that breaks a rule or was not taken.
+    /// A problem that names each parameter that breaks a rule or was not taken.
     pub(super) fn read<T>(
         mut self,
         take: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Result<T, ApiError> {
+    ) -> Result<T, Problem> {
         let taken = take(&mut self);
         let mut unknown = HashSet::new();
         for (name, _) in std::mem::take(&mut self.query) {
@@ -40,8 +43,8 @@ impl Parameters {
             }
         }
         match taken {
-            _ if !self.errors.is_empty() => Err(ApiError::Invalid(self.errors)),
-            taken => taken.ok_or(ApiError::Internal),
+            _ if !self.errors.is_empty() => Err(Problem::invalid(self.errors)),
+            taken => taken.ok_or_else(Problem::internal),
         }
     }
 
@@ -127,9 +130,9 @@ impl Parameters {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Parameters {
-    type Rejection = ApiError;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = RawPathParams::from_request_parts(parts, state).await;
         let mut given = Self::new(parts.uri.path(), parts.uri.query().unwrap_or_default());
         match path {
@@ -153,6 +156,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
 fn decoded(text: &str) -> Option<String> {
     let text = text.replace('+', " ");
     Some(percent_decode_str(&text).decode_utf8().ok()?.into_owned())
+}
+
+/// The user of the path.
+pub(super) fn user_id(given: &mut Parameters) -> Option<UserId> {
+    given.path("id", str::parse)
+}
+
+/// The place of the path.
+pub(super) fn location_id(given: &mut Parameters) -> Option<LocationId> {
+    given.path("id", str::parse)
+}
+
+/// `period`: from the beginning, or this week.
+pub(super) fn period(given: &mut Parameters) -> Period {
+    let period = given.query("period", |text| match text {
+        "all" => Ok(Period::AllTime),
+        "week" => Ok(Period::WeekOf(now_ms())),
+        _ => Err("must be all or week"),
+    });
+    period.unwrap_or(Period::AllTime)
 }
 
 /// `true` or `false`.
@@ -186,10 +209,10 @@ mod tests {
         });
         match read {
             Ok(_) => Vec::new(),
-            Err(ApiError::Invalid(errors)) => {
-                errors.into_iter().map(|error| format!("{} {}", error.field, error.rule)).collect()
+            Err(problem) => {
+                let named = problem.errors().iter();
+                named.map(|error| format!("{} {}", error.field, error.rule)).collect()
             }
-            Err(other) => panic!("{other:?}"),
         }
     }
 

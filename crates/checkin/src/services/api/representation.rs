@@ -9,6 +9,7 @@ use crate::domain::{
     Category, Checkin, DetailsSection, Location, LocationDetails, LocationId, Name, OpeningHours,
     Social, Statistics, User, UserId, Website, Weekday,
 };
+use crate::usecases::places::Described;
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -96,12 +97,21 @@ impl From<Location> for LocationView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RatedLocation {
     #[serde(flatten)]
-    pub(super) location: LocationView,
+    location: LocationView,
     /// Check-ins with no star, one star, and so on to five.
-    pub(super) ratings: [u64; 6],
+    ratings: [u64; 6],
     /// With `withDetails=true`.
     #[serde(flatten)]
-    pub(super) details: DetailsView,
+    details: DetailsView,
+}
+
+impl RatedLocation {
+    /// A place with these sections of its details.
+    pub(super) fn new(place: Described, sections: &[DetailsSection]) -> Self {
+        let Described { location, ratings, details } = place;
+        let details = DetailsView::of(details, sections);
+        Self { location: location.into(), ratings, details }
+    }
 }
 
 /// A place near a point.
@@ -242,6 +252,12 @@ impl From<Checkin> for CheckinView {
             timestamp: checkin.time_ms,
         }
     }
+}
+
+/// A check-in as the data of an event.
+pub(super) fn event_data(checkin: Checkin) -> String {
+    // A few numbers and texts can always be written.
+    serde_json::to_string(&CheckinView::from(checkin)).unwrap_or_default()
 }
 
 /// Somebody who was at a place.

@@ -12,13 +12,14 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::future::{self, Either};
 use futures_util::{Stream, StreamExt, pin_mut, stream as streams};
 
-use super::feed::{Listener, News};
 use super::in_task::in_task;
 use super::parameters::Parameters;
-use super::{Api, Visitor};
-use crate::http::ApiError;
+use super::routes::Api;
+use super::visitor::Visitor;
+use crate::http::Problem;
 use crate::http::document::{LoginNeeded, Problems};
 use crate::storage::LogPosition;
+use crate::usecases::feed::{Listener, News};
 
 /// How often something is sent when nothing happens, so that nobody in between takes the connection
 /// for dead.
@@ -59,7 +60,7 @@ pub(super) async fn stream(
     visitor: Visitor,
     headers: HeaderMap,
     given: Parameters,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<impl IntoResponse, Problem> {
     let in_query = given.read(|given| Some(given.query("lastEventId", position)))?;
     let after = match last_event_id(&headers) {
         Some(in_header) => in_header,
@@ -92,7 +93,7 @@ fn events(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
 }
 
 fn event(news: &News) -> Event {
-    Event::default().id(&news.position).event("checkin").data(&news.json)
+    Event::default().id(&news.position).event("checkin").data(&news.text)
 }
 
 /// What the header says, if it is there: a position, or nothing that can be read as one. A browser

@@ -7,13 +7,14 @@ use axum::extract::State;
 
 use super::document::{Id, PageQuery, PeriodQuery};
 use super::paging::{Limits, Paged};
-use super::parameters::Parameters;
+use super::parameters::{Parameters, period, user_id};
 use super::representation::{CheckinView, FullName, UserView};
-use super::{Api, Visitor, now_ms};
-use crate::domain::{Email, LocationId, User, UserId};
-use crate::http::ApiError;
+use super::routes::Api;
+use super::visitor::Visitor;
+use crate::domain::{Email, LocationId, User};
+use crate::http::Problem;
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
-use crate::storage::{HistoryPosition, Period, Position, Ranked};
+use crate::storage::{HistoryPosition, Position, Ranked};
 
 /// A user.
 #[utoipa::path(
@@ -24,8 +25,9 @@ pub(super) async fn user(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
     given: Parameters,
-) -> Result<Json<UserView>, ApiError> {
-    let user = api.user(given.read(user_id)?).await?;
+) -> Result<Json<UserView>, Problem> {
+    let user = api.stores.users.user(given.read(user_id)?).await?;
+    let user = user.ok_or_else(Problem::not_found)?;
     Ok(Json(UserView::of(user, visitor.id)))
 }
 
@@ -38,8 +40,9 @@ pub(super) async fn full_name(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
     given: Parameters,
-) -> Result<Json<FullName>, ApiError> {
-    let name = api.stores.users.name(given.read(user_id)?).await?.ok_or(ApiError::NotFound)?;
+) -> Result<Json<FullName>, Problem> {
+    let name = api.stores.users.name(given.read(user_id)?).await?;
+    let name = name.ok_or_else(Problem::not_found)?;
     Ok(Json(FullName { full_name: name.full() }))
 }
 
@@ -53,9 +56,10 @@ pub(super) async fn by_email(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
     given: Parameters,
-) -> Result<Json<UserView>, ApiError> {
+) -> Result<Json<UserView>, Problem> {
     let email = given.read(|given| given.path("email", Email::known))?;
-    let user = api.stores.users.user_by_email(&email).await?.ok_or(ApiError::NotFound)?;
+    let user = api.stores.users.user_by_email(&email).await?;
+    let user = user.ok_or_else(Problem::not_found)?;
     Ok(Json(UserView::of(user, visitor.id)))
 }
 
@@ -68,7 +72,7 @@ pub(super) async fn recent(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
     given: Parameters,
-) -> Result<Paged<UserView>, ApiError> {
+) -> Result<Paged<UserView>, Problem> {
     let paging = given.read(|given| Some(given.paging(Limits::USUAL)))?;
     let users = api.stores.directory.recent_users(paging.to_page()).await?;
     Ok(paging.answer(users, position, |user| UserView::of(user.item, visitor.id)))
@@ -84,7 +88,7 @@ pub(super) async fn by_checkins(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
     given: Parameters,
-) -> Result<Paged<UserView>, ApiError> {
+) -> Result<Paged<UserView>, Problem> {
     let (paging, period) =
         given.read(|given| Some((given.paging(Limits::USUAL), period(given))))?;
     let users = api.stores.directory.top_users(period, paging.to_page()).await?;
@@ -101,13 +105,13 @@ pub(super) async fn at(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
     given: Parameters,
-) -> Result<Paged<UserView>, ApiError> {
+) -> Result<Paged<UserView>, Problem> {
     let (paging, id) = given.read(|given| {
         let paging = given.paging(Limits::USUAL);
         Some((paging, given.path("locationId", str::parse::<LocationId>)?))
     })?;
-    api.expect_location(id).await?;
-    let users = api.stores.directory.users_at(id, paging.to_page()).await?;
+    let users = api.places.users_at(id, paging.to_page()).await?;
+    let users = users.ok_or_else(Problem::not_found)?;
     Ok(paging.answer(users, position, |user| UserView::of(user.item, visitor.id)))
 }
 
@@ -121,7 +125,7 @@ pub(super) async fn history(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
     given: Parameters,
-) -> Result<Paged<CheckinView>, ApiError> {
+) -> Result<Paged<CheckinView>, Problem> {
     let (paging, id) = given.read(|given| {
         let paging = given.paging::<HistoryPosition>(Limits::USUAL);
         Some((paging, user_id(given)?))
@@ -131,26 +135,6 @@ pub(super) async fn history(
     Ok(paging.answer(checkins, |checkin| checkin.into(), CheckinView::from))
 }
 
-pub(super) fn user_id(given: &mut Parameters) -> Option<UserId> {
-    given.path("id", str::parse)
-}
-
-/// `period`: from the beginning, or this week.
-pub(super) fn period(given: &mut Parameters) -> Period {
-    let period = given.query("period", |text| match text {
-        "all" => Ok(Period::AllTime),
-        "week" => Ok(Period::WeekOf(now_ms())),
-        _ => Err("must be all or week"),
-    });
-    period.unwrap_or(Period::AllTime)
-}
-
 fn position(user: &Ranked<User>) -> Position {
     Position { rank: user.rank, id: user.item.id.get() }
-}
-
-impl Api {
-    async fn user(&self, id: UserId) -> Result<User, ApiError> {
-        self.stores.users.user(id).await?.ok_or(ApiError::NotFound)
-    }
 }

@@ -1,19 +1,17 @@
 //! An account's sessions: look at them, end them. They are named by handles, never by their ids.
 
-use std::cmp::Reverse;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
-use tower_express_session::Session;
 use tower_express_session::accounts::AccountSession;
 use utoipa::ToSchema;
 
-use super::{Auth, SessionResult};
-use crate::http::ApiError;
+use super::routes::{Auth, SessionResult};
+use crate::http::Problem;
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
-use crate::services::identity::account_of;
+use crate::usecases::account_sessions;
+use crate::usecases::accounts::account_of;
 
 /// An account's sessions, the newest first.
 #[derive(Serialize, ToSchema)]
@@ -50,11 +48,11 @@ pub(super) struct Ended {
 pub(super) async fn list(
     State(auth): State<Auth>,
     session: SessionResult,
-) -> Result<Json<Sessions>, ApiError> {
+) -> Result<Json<Sessions>, Problem> {
     let session = session?;
-    let account = auth.account(&session).await?;
+    let account = account_of(&session, &*auth.users).await?;
+    let sessions = account_sessions::list(&auth.account_sessions, &session, &account.email).await?;
     let current = session.id().handle();
-    let sessions = auth.sessions_with(&current, &account).await?;
     let sessions = sessions.into_iter().map(|session| ListedSession::new(session, &current));
     Ok(Json(Sessions { sessions: sessions.collect() }))
 }
@@ -73,16 +71,12 @@ pub(super) async fn end(
     State(auth): State<Auth>,
     session: SessionResult,
     Path(handle): Path<String>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     let session = session?;
-    let account = auth.account(&session).await?;
-    if session.id().handle() == handle {
-        // By itself, so that the browser's cookie goes as well.
-        session.log_out().await?;
-    } else if !auth.account_sessions.revoke(&account, &handle).await? {
-        return Err(ApiError::NotFound);
-    }
-    Ok(StatusCode::NO_CONTENT)
+    let account = account_of(&session, &*auth.users).await?;
+    let sessions = &auth.account_sessions;
+    let has_ended = account_sessions::end(sessions, &session, &account.email, &handle).await?;
+    if has_ended { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }
 
 /// Ends every session of the account but this one.
@@ -94,33 +88,12 @@ pub(super) async fn end(
 pub(super) async fn end_others(
     State(auth): State<Auth>,
     session: SessionResult,
-) -> Result<Json<Ended>, ApiError> {
+) -> Result<Json<Ended>, Problem> {
     let session = session?;
-    let account = auth.account(&session).await?;
-    Ok(Json(Ended { ended: auth.account_sessions.revoke_others(&account, &session.id()).await? }))
-}
-
-impl Auth {
-    /// The name of the account that is logged in, if it is still there.
-    async fn account(&self, session: &Session) -> Result<String, ApiError> {
-        Ok(account_of(session, &*self.users).await?.email.canonical())
-    }
-
-    /// The account's sessions, the newest first. One that is not noted was made by an Express
-    /// service, and it may not be the only one.
-    async fn sessions_with(
-        &self,
-        current: &str,
-        account: &str,
-    ) -> Result<Vec<AccountSession>, ApiError> {
-        let noted = self.account_sessions.list(account).await?;
-        if noted.iter().any(|session| session.handle == current) {
-            return Ok(noted);
-        }
-        let mut found = self.account_sessions.scan(account).await?;
-        found.sort_by_key(|session| Reverse(session.created_ms));
-        Ok(found)
-    }
+    let account = account_of(&session, &*auth.users).await?;
+    let sessions = &auth.account_sessions;
+    let ended = account_sessions::end_others(sessions, &session, &account.email).await?;
+    Ok(Json(Ended { ended }))
 }
 
 impl ListedSession {

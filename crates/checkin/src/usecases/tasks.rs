@@ -7,8 +7,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use super::ApiError;
-
 /// The maximum number of such tasks at a time: more than wait for a password to be checked, few enough
 /// to be kept in memory.
 const MAX_TASKS: u32 = 1024;
@@ -17,6 +15,15 @@ const MAX_TASKS: u32 = 1024;
 /// counted, also when the client hangs up or the request takes too long. Clones share the limit.
 #[derive(Clone, Debug)]
 pub struct Tasks(Arc<Semaphore>);
+
+/// Why work has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskError {
+    /// Too many tasks run already; it was not started.
+    TooMany,
+    /// It panicked.
+    Panicked,
+}
 
 impl Tasks {
     /// No task runs.
@@ -29,12 +36,12 @@ impl Tasks {
     ///
     /// # Errors
     ///
-    /// [`ApiError::Busy`] when too many tasks run already.
-    pub fn spawn<T: Send + 'static>(
+    /// [`TaskError::TooMany`].
+    pub(crate) fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<JoinHandle<T>, ApiError> {
-        let place = Arc::clone(&self.0).try_acquire_owned().map_err(|_| ApiError::Busy)?;
+    ) -> Result<JoinHandle<T>, TaskError> {
+        let place = Arc::clone(&self.0).try_acquire_owned().map_err(|_| TaskError::TooMany)?;
         let work = async move {
             let done = work.await;
             drop(place);
@@ -47,16 +54,16 @@ impl Tasks {
     ///
     /// # Errors
     ///
-    /// As [`spawn`](Self::spawn); those of the work; [`ApiError::Internal`] when it panicked.
+    /// As [`TaskError`] says, and those of the work.
     ///
     /// # Cancel safety
     ///
     /// Work that nobody waits for any more goes on.
-    pub async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static, E: From<TaskError> + Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        self.spawn(work)?.await.map_err(|_| ApiError::Internal)?
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
+        self.spawn(work)?.await.map_err(|_| TaskError::Panicked)?
     }
 
     /// Waits until no task runs, at most for `limit`.

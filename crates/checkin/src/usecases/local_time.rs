@@ -7,18 +7,18 @@ use tzf_rs::EmbeddedFinder;
 use crate::domain::{Coordinates, Weekday};
 
 /// Knows the time zones of the earth. The zones' borders and rules are part of the program.
-pub(super) struct LocalTime {
+pub(crate) struct LocalTime {
     zones: EmbeddedFinder,
 }
 
 impl LocalTime {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { zones: EmbeddedFinder::new() }
     }
 
     /// The day of the week at a place at a moment (milliseconds since 1970), and the minute of the
     /// day.
-    pub(super) fn at(&self, place: Coordinates, now_ms: u64) -> (Weekday, u16) {
+    pub(crate) fn at(&self, place: Coordinates, now_ms: u64) -> (Weekday, u16) {
         let name = self.zones.get_tz_name(place.longitude(), place.latitude());
         // A zone that the rules do not know yet, or none: ships keep universal time, too.
         let zone = TimeZone::get(name).unwrap_or(TimeZone::UTC);

@@ -21,7 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 /// Slows down who guesses: after some failures each further attempt has to wait, longer each time.
 /// A success forgets the failures. Counts in this process alone.
 #[derive(Clone, Debug)]
-pub struct FailureThrottle<K: Hash + Eq> {
+pub(crate) struct FailureThrottle<K: Hash + Eq> {
     failures: Arc<Cache<K, Arc<Mutex<Failures>>>>,
     free: u32,
 }
@@ -35,18 +35,18 @@ struct Failures {
 impl<K: Hash + Eq + Clone> FailureThrottle<K> {
     /// Nobody has failed yet; the first `free` failures of a key cost nothing.
     #[must_use]
-    pub fn new(free: u32) -> Self {
+    pub(crate) fn new(free: u32) -> Self {
         Self { failures: Arc::new(Cache::new(MAX_KEYS)), free }
     }
 
     /// How long this key still has to wait at `now`; zero if it need not.
-    pub fn wait(&self, key: &K, now: Instant) -> Duration {
+    pub(crate) fn wait(&self, key: &K, now: Instant) -> Duration {
         let until = self.failures.get(key).and_then(|failures| lock(&failures).until);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Notes a failure of this key at `now`.
-    pub fn failed(&self, key: &K, now: Instant) {
+    pub(crate) fn failed(&self, key: &K, now: Instant) {
         let entry = self
             .failures
             .get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Arc::default()));
@@ -64,7 +64,7 @@ impl<K: Hash + Eq + Clone> FailureThrottle<K> {
     }
 
     /// Forgets the failures of this key.
-    pub fn succeeded(&self, key: &K) {
+    pub(crate) fn succeeded(&self, key: &K) {
         self.failures.remove(key);
     }
 }
@@ -76,7 +76,7 @@ fn lock(failures: &Mutex<Failures>) -> std::sync::MutexGuard<'_, Failures> {
 
 /// At most so many a second for each key, after a burst. Counts in this process alone.
 #[derive(Clone, Debug)]
-pub struct RateLimit<K: Hash + Eq + Clone>(Option<Arc<Limiter<K>>>);
+pub(crate) struct RateLimit<K: Hash + Eq + Clone>(Option<Arc<Limiter<K>>>);
 
 #[derive(Debug)]
 struct Limiter<K: Hash + Eq + Clone> {
@@ -87,7 +87,7 @@ struct Limiter<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> RateLimit<K> {
     /// `per_second` for each key, and ten times as many in a burst; 0 limits nothing.
     #[must_use]
-    pub fn new(per_second: u32) -> Self {
+    pub(crate) fn new(per_second: u32) -> Self {
         let quota = NonZeroU32::new(per_second).map(|rate| {
             Quota::per_second(rate)
                 .allow_burst(rate.saturating_mul(NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN)))
@@ -102,7 +102,7 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
     /// # Errors
     ///
     /// The time to wait, when the share is used up.
-    pub fn take(&self, key: &K) -> Result<(), Duration> {
+    pub(crate) fn take(&self, key: &K) -> Result<(), Duration> {
         let Some(limiter) = &self.0 else { return Ok(()) };
         if limiter.keys.len() > MAX_KEYS {
             limiter.keys.retain_recent();

@@ -9,7 +9,7 @@ use reqwest::{Client, Response, Url};
 use serde_json::Value;
 
 use crate::domain::Coordinates;
-use crate::http::chain;
+use crate::telemetry::chain;
 
 /// How long connecting may take, which is a part of the next.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,9 +38,9 @@ pub struct UpstreamError(Box<dyn std::error::Error + Send + Sync>);
 
 /// Why there is no weather.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// It cannot be reached, or takes too long.
-    Away,
+    Unavailable,
     /// It answered, but not with the weather.
     Unknown,
 }
@@ -63,14 +63,14 @@ impl Upstream {
     }
 
     /// The weather at a place, as the service has it: a JSON object.
-    pub(super) async fn weather(&self, place: Coordinates) -> Result<String, Failure> {
+    pub(crate) async fn weather(&self, place: Coordinates) -> Result<String, Failure> {
         let mut url = self.url.clone();
         url.query_pairs_mut()
             .append_pair("lat", &place.latitude().to_string())
             .append_pair("lon", &place.longitude().to_string())
             .append_pair("units", "imperial")
             .append_pair("appid", &self.key.0);
-        let response = self.client.get(url).send().await.map_err(away)?;
+        let response = self.client.get(url).send().await.map_err(unavailable)?;
         if !response.status().is_success() {
             let status = response.status().as_u16();
             tracing::warn!(http.status = status, "the weather service refuses to answer");
@@ -89,7 +89,7 @@ impl Upstream {
 
 async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(away)? {
+    while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
             tracing::warn!("the answer of the weather service is too long");
             return Err(Failure::Unknown);
@@ -99,11 +99,11 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
     Ok(body)
 }
 
-fn away(error: reqwest::Error) -> Failure {
+fn unavailable(error: reqwest::Error) -> Failure {
     // The address has the key in it.
     let cause = error.without_url();
     tracing::warn!(cause = %chain(&cause), "the weather service cannot be reached");
-    Failure::Away
+    Failure::Unavailable
 }
 
 impl FromStr for WeatherKey {

@@ -1,20 +1,18 @@
 //! What happens right now, for many at once: one reader of the log, however many listen.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::representation::CheckinView;
 use crate::domain::{Checkin, CheckinId};
-use crate::http::{ApiError, chain};
-use crate::storage::{CheckinLog, LogPosition};
+use crate::storage::{CheckinLog, LogPosition, StorageError};
+use crate::telemetry::chain;
 
 /// Who listens at a time in one process: as many as a service keeps connections open.
-pub(super) const MAX_CLIENTS: usize = 10_000;
+pub(crate) const MAX_CLIENTS: usize = 10_000;
 
 /// How long to wait after the log had nothing new, and after it had.
 const POLL: Duration = Duration::from_millis(200);
@@ -31,8 +29,9 @@ const OWN_PAGE: usize = 100;
 const MAX_BEHIND: usize = 4096;
 
 /// Hands the check-ins of the log to who listens.
-pub(super) struct Feed {
+pub(crate) struct Feed {
     log: Arc<dyn CheckinLog>,
+    write: Write,
     places: Arc<Semaphore>,
     sender: broadcast::Sender<Entry>,
     /// How far the reader has sent the log; none while nobody listens and there is no reader. Held
@@ -40,36 +39,54 @@ pub(super) struct Feed {
     sent: Mutex<Option<LogPosition>>,
 }
 
+/// Writes a check-in as clients read it.
+type Write = fn(Checkin) -> String;
+
 /// An entry of the log, written once for all.
 #[derive(Clone, Debug)]
 struct Entry {
     partition: usize,
     id: CheckinId,
-    json: Arc<str>,
+    text: Arc<str>,
+}
+
+/// Why nobody can listen.
+#[derive(Debug)]
+pub(crate) enum ListenError {
+    /// As many as the process takes listen already.
+    Full,
+    /// The store failed.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for ListenError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
 }
 
 /// A check-in, as it is sent to one client.
 #[derive(Debug)]
-pub(super) struct News {
+pub(crate) struct News {
     /// Where that client has read to.
-    pub(super) position: String,
-    pub(super) json: Arc<str>,
+    pub(crate) position: String,
+    pub(crate) text: Arc<str>,
 }
 
 impl Feed {
-    pub(super) fn new(log: Arc<dyn CheckinLog>, max_clients: usize) -> Arc<Self> {
+    pub(crate) fn new(log: Arc<dyn CheckinLog>, write: Write, max_clients: usize) -> Arc<Self> {
         let (sender, _) = broadcast::channel(MAX_BEHIND);
         let places = Arc::new(Semaphore::new(max_clients));
-        Arc::new(Self { log, places, sender, sent: Mutex::new(None) })
+        Arc::new(Self { log, write, places, sender, sent: Mutex::new(None) })
     }
 
     /// Starts listening behind a position; without one, or with one of a log with another number of
     /// partitions, at the end of the log.
-    pub(super) async fn listen(
+    pub(crate) async fn listen(
         self: &Arc<Self>,
         after: Option<LogPosition>,
-    ) -> Result<Listener, ApiError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::Busy)?;
+    ) -> Result<Listener, ListenError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ListenError::Full)?;
         let end = self.log.log_end().await?;
         let position = match after {
             // A log that lost its end goes on where it ends now.
@@ -141,9 +158,13 @@ impl Feed {
         let mut sent = self.sent();
         for (partition, checkin) in page {
             // Nobody may be listening any more.
-            drop(self.sender.send(Entry::new(partition, checkin)));
+            drop(self.sender.send(self.entry(partition, checkin)));
         }
         *sent = Some(position);
+    }
+
+    fn entry(&self, partition: usize, checkin: Checkin) -> Entry {
+        Entry { partition, id: checkin.id, text: (self.write)(checkin).into() }
     }
 
     fn sent(&self) -> std::sync::MutexGuard<'_, Option<LogPosition>> {
@@ -152,17 +173,9 @@ impl Feed {
     }
 }
 
-impl Entry {
-    fn new(partition: usize, checkin: Checkin) -> Self {
-        // A few numbers and texts can always be written.
-        let json = serde_json::to_string(&CheckinView::from(checkin)).unwrap_or_default();
-        Self { partition, id: checkin.id, json: json.into() }
-    }
-}
-
 /// One who listens: first to the log from their position on, and when they are nearly at its end,
 /// to what all are sent.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     feed: Arc<Feed>,
     /// How far the log was read for them.
     read: LogPosition,
@@ -183,7 +196,7 @@ struct Live {
 
 impl Listener {
     /// Where they begin.
-    pub(super) fn position(&self) -> String {
+    pub(crate) fn position(&self) -> String {
         self.told.to_string()
     }
 
@@ -192,7 +205,7 @@ impl Listener {
     /// # Cancel safety
     ///
     /// A call that is dropped loses nothing.
-    pub(super) async fn next(&mut self) -> Option<News> {
+    pub(crate) async fn next(&mut self) -> Option<News> {
         loop {
             if let Some(entry) = self.waiting.pop_front() {
                 if let Some(news) = self.tell(entry) {
@@ -221,8 +234,9 @@ impl Listener {
         let page =
             page.inspect_err(|_| tracing::debug!("a stream ends: the log cannot be read")).ok()?;
         let is_near_the_end = page.len() < OWN_PAGE / 2;
+        let feed = &self.feed;
         self.waiting
-            .extend(page.into_iter().map(|(partition, checkin)| Entry::new(partition, checkin)));
+            .extend(page.into_iter().map(|(partition, checkin)| feed.entry(partition, checkin)));
         self.read = read;
         if self.live.is_none() && is_near_the_end {
             self.live = Some(self.feed.join(&self.read));
@@ -237,7 +251,7 @@ impl Listener {
             return None;
         }
         *told = entry.id;
-        Some(News { position: self.told.to_string(), json: entry.json })
+        Some(News { position: self.told.to_string(), text: entry.text })
     }
 }
 
@@ -248,10 +262,4 @@ fn is_behind(position: &LogPosition, other: &LogPosition) -> bool {
 
 fn too_slow(error: &RecvError) {
     tracing::debug!(cause = %error, "a stream ends: its client is too slow");
-}
-
-impl fmt::Debug for Feed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Feed")
-    }
 }

@@ -1,0 +1,277 @@
+//! Every answer that is not a success.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::telemetry::chain;
+
+/// Errors that one answer names. There may be thousands, as many as a client cares to send.
+const MAX_NAMED: usize = 10;
+
+/// The longest name of a field that is sent back, in characters: the name may be the client's.
+const MAX_NAME: usize = 64;
+
+/// Each 401 must name a way to log in (RFC 9110, 11.6.1). Browsers ask for a password when they see
+/// `Basic`, and ignore a scheme that they do not know.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Cookie realm=\"checkin\"");
+
+/// What a service answers when it does not do what was asked: a plain text where the contract names
+/// one, `application/problem+json` (RFC 9457) otherwise. The client sees the rule; the log sees the
+/// cause, once, when the answer is made.
+///
+/// The reasons of a service stand where that service is; here are those that all have in common.
+#[derive(Debug)]
+pub struct Problem {
+    pub(super) status: StatusCode,
+    content: Content,
+    pub(super) errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    cause: Option<Cause>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// One of the texts that the contract fixes.
+    Text(&'static str),
+    /// What is wrong, for a problem document.
+    Detail(Cow<'static, str>),
+}
+
+/// What the log is told.
+#[derive(Debug)]
+struct Cause {
+    message: &'static str,
+    error: Box<dyn Error + Send + Sync>,
+}
+
+/// A field of a request that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The field's name as it was sent, cut after 64 characters, without control characters.
+    pub field: String,
+    /// The rule, as what the field must be: "must …".
+    pub rule: String,
+}
+
+impl FieldError {
+    /// Names a field and the rule that it breaks.
+    pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        let field: String = field.into();
+        let field = field.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+        Self { field, rule: rule.into() }
+    }
+}
+
+/// What is wrong (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDetails<'a> {
+    /// Always `about:blank`.
+    r#type: &'static str,
+    /// What the status means.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// What is wrong this time.
+    detail: &'a str,
+    /// The parameters or fields that are to blame, the first ten of them.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    errors: &'a [FieldError],
+}
+
+impl Problem {
+    /// A problem document of this status, which says what is wrong this time.
+    pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        let content = Content::Detail(detail.into());
+        Self { status, content, errors: Vec::new(), retry_after: None, cause: None }
+    }
+
+    /// A plain text, for the answers whose text the contract fixes.
+    #[must_use]
+    pub fn text(status: StatusCode, text: &'static str) -> Self {
+        Self { content: Content::Text(text), ..Self::new(status, "") }
+    }
+
+    /// Names a field and the rule that it breaks.
+    #[must_use]
+    pub fn field(mut self, name: impl Into<String>, rule: impl Into<String>) -> Self {
+        self.errors.push(FieldError::new(name, rule));
+        self
+    }
+
+    /// Says when to try again, in whole seconds, at least one.
+    #[must_use]
+    pub fn retry_after(self, time: Duration) -> Self {
+        Self { retry_after: Some(time), ..self }
+    }
+
+    /// Logs this error under this message when the answer is made.
+    #[must_use]
+    pub fn caused_by(
+        self,
+        message: &'static str,
+        error: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self { cause: Some(Cause { message, error: error.into() }), ..self }
+    }
+
+    /// The fields that are to blame, the first ten of them.
+    #[must_use]
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// 400: fields, parameters or headers of the request break a rule.
+    #[must_use]
+    pub fn invalid(mut errors: Vec<FieldError>) -> Self {
+        let named = errors.iter().take(MAX_NAMED).map(|error| error.field.as_str());
+        let names = named.collect::<Vec<_>>().join(", ");
+        let detail = match errors.len().saturating_sub(MAX_NAMED) {
+            0 => format!("not valid: {names}"),
+            more => format!("not valid: {names} and {more} more"),
+        };
+        errors.truncate(MAX_NAMED);
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, detail) }
+    }
+
+    /// 403: a page of another site sent the request.
+    #[must_use]
+    pub fn cross_site() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "a page of another site may not do this")
+    }
+
+    /// 404.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is nothing at this address")
+    }
+
+    /// 405.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take this method")
+    }
+
+    /// 429: try again after this time.
+    #[must_use]
+    pub fn too_many(wait: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too many attempts; try again later")
+            .retry_after(wait)
+    }
+
+    /// 500.
+    #[must_use]
+    pub fn internal() -> Self {
+        let detail = "something went wrong here; it has been logged";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
+    /// 503: too much work of this kind at once.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests of this kind at once; try again later",
+        )
+        .retry_after(Duration::from_secs(1))
+    }
+
+    /// 503: the store does not answer.
+    #[must_use]
+    pub fn store_unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store is not available; try again later")
+            .retry_after(Duration::from_secs(1))
+    }
+
+    /// 503: the service cannot use its store yet, or now, for this reason.
+    #[must_use]
+    pub fn not_ready(reason: impl fmt::Display) -> Self {
+        let detail = format!("the store is unavailable: {reason}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(Duration::from_secs(1))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if let Some(Cause { message, error }) = &self.cause {
+            tracing::error!(cause = %chain(&**error), "{message}");
+        }
+        let mut response = match self.content {
+            Content::Text(text) => (self.status, text).into_response(),
+            Content::Detail(detail) => document(self.status, &detail, &self.errors),
+        };
+        let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+        }
+        if let Some(time) = self.retry_after {
+            let seconds = time.as_millis().div_ceil(1000).max(1);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+        }
+        response
+    }
+}
+
+fn document(status: StatusCode, detail: &str, errors: &[FieldError]) -> Response {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let status_code = status.as_u16();
+    let details =
+        ProblemDetails { r#type: "about:blank", title, status: status_code, detail, errors };
+    let json = HeaderValue::from_static("application/problem+json");
+    (status, [(CONTENT_TYPE, json)], Json(details)).into_response()
+}
+
+/// Gives a body to the errors that a layer further in answers without one, as the time-out does.
+pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.headers().contains_key(CONTENT_TYPE) {
+        return response;
+    }
+    let mut filled = document(status, "", &[]);
+    for (name, value) in response.headers() {
+        filled.headers_mut().append(name, value.clone());
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_names_a_few_errors_and_counts_the_others() {
+        let error = |at| FieldError::new(format!("field{at}"), "must be known");
+        for (count, end) in [(1, "field0"), (10, "field9"), (322, "field9 and 312 more")] {
+            let problem = Problem::invalid((0..count).map(error).collect());
+            assert_eq!(problem.errors.len(), count.min(MAX_NAMED));
+            let Content::Detail(detail) = &problem.content else { panic!("{problem:?}") };
+            assert!(detail.ends_with(end), "{detail}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_cut() {
+        for (name, shown) in [
+            ("", String::new()),
+            ("a\u{0}\n\u{85}b", "ab".to_owned()),
+            (&"x".repeat(65_000), "x".repeat(MAX_NAME)),
+            (&"\u{1f600}".repeat(65_000), "\u{1f600}".repeat(MAX_NAME)),
+        ] {
+            assert_eq!(FieldError::new(name, "must be shorter").field, shown);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Why the service did not do what was asked, as clients see it.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use crate::http::Problem;
+use crate::usecases::feed::ListenError;
+use crate::usecases::upstream::Failure;
+use crate::usecases::weather::WeatherError;
+
+/// When to ask again after the weather service failed.
+const WEATHER_RETRY: Duration = Duration::from_secs(10);
+
+impl From<ListenError> for Problem {
+    fn from(error: ListenError) -> Self {
+        match error {
+            ListenError::Full => Self::busy(),
+            ListenError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<WeatherError> for Problem {
+    fn from(error: WeatherError) -> Self {
+        match error {
+            WeatherError::UnknownLocation => Self::not_found(),
+            WeatherError::NoKey => {
+                let detail = "there is no weather: no key for the weather service is set";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
+            WeatherError::Upstream(Failure::Unavailable) => {
+                let detail = "the weather service cannot be reached";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(WEATHER_RETRY)
+            }
+            WeatherError::Upstream(Failure::Unknown) => {
+                let detail = "the weather service did not answer with the weather";
+                Self::new(StatusCode::BAD_GATEWAY, detail).retry_after(WEATHER_RETRY)
+            }
+            WeatherError::Storage(error) => error.into(),
+        }
+    }
+}

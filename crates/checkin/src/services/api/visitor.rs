@@ -1,0 +1,37 @@
+//! Who is logged in.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use tower_express_session::Session;
+
+use super::routes::Api;
+use crate::domain::UserId;
+use crate::http::Problem;
+
+/// Who is logged in.
+pub(super) struct Visitor {
+    pub(super) id: UserId,
+    pub(super) session: Session,
+}
+
+impl FromRequestParts<Arc<Api>> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let session = Session::from_request_parts(parts, api).await?;
+        let id = api.accounts.logged_in(&session).await?;
+        Ok(Self { id, session })
+    }
+}
+
+impl Visitor {
+    /// Makes sure that it is about themself.
+    pub(super) fn is(&self, id: UserId) -> Result<UserId, Problem> {
+        let not_theirs =
+            || Problem::new(StatusCode::FORBIDDEN, "this is for the user themself alone");
+        if self.id == id { Ok(id) } else { Err(not_theirs()) }
+    }
+}

@@ -1,0 +1,46 @@
+//! Why the service did not do what was asked, as clients see it.
+
+use axum::http::StatusCode;
+
+use crate::http::{FieldError, Problem};
+use crate::usecases::login::LoginError;
+use crate::usecases::registration::RegistrationError;
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::WrongPassword => Self::text(StatusCode::UNAUTHORIZED, "Invalid login."),
+            LoginError::TooManyFailures(wait) => Self::too_many(wait),
+            LoginError::Busy => Self::busy(),
+            LoginError::Panicked => Self::internal(),
+            LoginError::Storage(error) => error.into(),
+            LoginError::Session(error) => error.into(),
+        }
+    }
+}
+
+/// The same where somebody is logged in and gives their password once more.
+pub(super) fn of_password_change(error: LoginError) -> Problem {
+    match error {
+        LoginError::WrongPassword => {
+            let rule = "must be the account's current password";
+            Problem::invalid(vec![FieldError::new("currentPassword", rule)])
+        }
+        other => other.into(),
+    }
+}
+
+impl From<RegistrationError> for Problem {
+    fn from(error: RegistrationError) -> Self {
+        match error {
+            RegistrationError::EmailTaken => {
+                let detail = "there is an account with this e-mail address";
+                Self::new(StatusCode::CONFLICT, detail)
+                    .field("email", "must not belong to an existing account")
+            }
+            RegistrationError::Busy => Self::busy(),
+            RegistrationError::Panicked => Self::internal(),
+            RegistrationError::Storage(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The routes of the service and what they share.
+
+use std::sync::Arc;
+
+use axum::routing::head;
+use tower_express_session::{AccountSessions, Error, Session};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{account, login, sessions};
+use crate::passwords::Passwords;
+use crate::storage::UserRepository;
+use crate::usecases::login::Login;
+use crate::usecases::password_change::PasswordChange;
+use crate::usecases::registration::Registration;
+use crate::usecases::tasks::Tasks;
+
+/// How the service is set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// `--max-sessions`: so many sessions an account may have at once. Default: any number.
+    pub max_sessions: Option<usize>,
+}
+
+/// What the service needs.
+#[derive(Clone)]
+pub(super) struct Auth {
+    pub(super) users: Arc<dyn UserRepository>,
+    /// Each account's sessions: other ones than the request's are ended here.
+    pub(super) account_sessions: AccountSessions,
+    pub(super) login: Login,
+    pub(super) registration: Registration,
+    pub(super) password_change: PasswordChange,
+}
+
+/// The session of a request, if it can be had.
+pub(super) type SessionResult = Result<Session, Error>;
+
+/// The routes of the service. What must not end with its request runs in `tasks`.
+pub fn router(
+    users: Arc<dyn UserRepository>,
+    account_sessions: AccountSessions,
+    passwords: Passwords,
+    tasks: Tasks,
+) -> OpenApiRouter {
+    let login = Login::new(users.clone(), passwords.clone(), tasks.clone());
+    let auth = Auth {
+        registration: Registration::new(users.clone(), passwords.clone(), tasks.clone()),
+        password_change: PasswordChange::new(
+            login.clone(),
+            users.clone(),
+            account_sessions.clone(),
+            passwords,
+            tasks,
+        ),
+        users,
+        account_sessions,
+        login,
+    };
+    let no_other_logout =
+        head(login::logout_by_another_method).fallback(login::logout_by_another_method);
+    OpenApiRouter::new()
+        .routes(routes!(login::login))
+        .routes(routes!(login::logout, login::logout_by_post))
+        .route("/logout", no_other_logout)
+        .routes(routes!(account::show))
+        .routes(routes!(account::register))
+        .routes(routes!(account::change_password))
+        .routes(routes!(sessions::list, sessions::end_others))
+        .routes(routes!(sessions::end))
+        .with_state(auth)
+}

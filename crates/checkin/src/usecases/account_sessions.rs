@@ -1,0 +1,49 @@
+//! An account's own sessions: look at them, end them. They are named by handles, never by their ids.
+
+use std::cmp::Reverse;
+
+use tower_express_session::accounts::AccountSession;
+use tower_express_session::{AccountSessions, Error, Session};
+
+use crate::domain::Email;
+
+/// The account's sessions, the newest first. If this session is not in the index, an Express service
+/// made it, and it may not be the only one: then all stored sessions are searched.
+pub(crate) async fn list(
+    sessions: &AccountSessions,
+    session: &Session,
+    account: &Email,
+) -> Result<Vec<AccountSession>, Error> {
+    let (account, current) = (account.canonical(), session.id().handle());
+    let indexed = sessions.list(&account).await?;
+    if indexed.iter().any(|session| session.handle == current) {
+        return Ok(indexed);
+    }
+    let mut found = sessions.scan(&account).await?;
+    found.sort_by_key(|session| Reverse(session.created_ms));
+    Ok(found)
+}
+
+/// Ends the account's session of this handle; false if there is none.
+pub(crate) async fn end(
+    sessions: &AccountSessions,
+    session: &Session,
+    account: &Email,
+    handle: &str,
+) -> Result<bool, Error> {
+    if session.id().handle() == handle {
+        // By itself, so that the browser's cookie goes as well.
+        session.log_out().await?;
+        return Ok(true);
+    }
+    sessions.revoke(&account.canonical(), handle).await
+}
+
+/// Ends every session of the account but this one. Returns how many have ended.
+pub(crate) async fn end_others(
+    sessions: &AccountSessions,
+    session: &Session,
+    account: &Email,
+) -> Result<usize, Error> {
+    sessions.revoke_others(&account.canonical(), &session.id()).await
+}

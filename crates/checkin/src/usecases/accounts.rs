@@ -1,0 +1,136 @@
+//! Whose session it is.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+use tower_express_session::accounts::AccountOptions;
+use tower_express_session::{Session, SessionId};
+
+use crate::domain::{Email, User, UserId};
+use crate::storage::{Account, StorageError, UserRepository};
+
+/// The attribute that says who is logged in: an e-mail address, all that an Express login stores.
+const USER: &str = "user";
+
+/// The maximum number of sessions whose account is remembered.
+const MAX_SESSIONS: usize = 100_000;
+
+/// How long the account of a session is remembered. A change of the password does not wait for it: it
+/// destroys the account's sessions, and one that was stored only after that was never looked up before.
+/// This is for the case that the process that changed the password was killed in between.
+const REMEMBERED: Duration = Duration::from_secs(15);
+
+/// Finds the account of a session, mostly without asking the store.
+#[derive(Clone)]
+pub struct Accounts {
+    users: Arc<dyn UserRepository>,
+    known: Arc<Cache<SessionId, Known>>,
+}
+
+/// A session that was opened in its account's epoch.
+#[derive(Clone)]
+struct Known {
+    /// An Express service may give a session to another account.
+    address: String,
+    user: UserId,
+    since: Instant,
+}
+
+/// Why the account of a session is not known.
+#[derive(Debug)]
+pub(crate) enum AccountError {
+    /// Nobody is logged in, the account is gone, or its password was changed since the login.
+    NotLoggedIn,
+    /// The store failed.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for AccountError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl Accounts {
+    /// Asks this repository for accounts that it does not remember.
+    #[must_use]
+    pub fn new(users: Arc<dyn UserRepository>) -> Self {
+        Self { users, known: Arc::new(Cache::new(MAX_SESSIONS)) }
+    }
+
+    /// The user who is logged in.
+    ///
+    /// # Errors
+    ///
+    /// As [`AccountError`] says.
+    pub(crate) async fn logged_in(&self, session: &Session) -> Result<UserId, AccountError> {
+        let (id, address) = (session.id(), email_of(session)?.canonical());
+        if let Some(known) = self.known.get(&id)
+            && known.address == address
+            && known.since.elapsed() < REMEMBERED
+        {
+            return Ok(known.user);
+        }
+        let since = Instant::now();
+        let user = account_of(session, &*self.users).await?.id;
+        self.known.insert(id, Known { address, user, since });
+        Ok(user)
+    }
+}
+
+/// The account of a session, as it is stored.
+///
+/// # Errors
+///
+/// As [`AccountError`] says.
+pub(crate) async fn account_of(
+    session: &Session,
+    users: &dyn UserRepository,
+) -> Result<Account, AccountError> {
+    let account = users.account_by_email(&email_of(session)?).await?;
+    let account = account.ok_or(AccountError::NotLoggedIn)?;
+    // A session that an Express service made has no epoch. What changes a password ends it.
+    if session.epoch().is_some_and(|epoch| epoch < account.epoch) {
+        // So that no Express service takes it either. It is over here whether this succeeds or not.
+        drop(session.log_out().await);
+        return Err(AccountError::NotLoggedIn);
+    }
+    Ok(account)
+}
+
+/// The user of a session.
+///
+/// # Errors
+///
+/// As [`AccountError`] says.
+pub(crate) async fn user_of(
+    session: &Session,
+    users: &dyn UserRepository,
+) -> Result<User, AccountError> {
+    let id = account_of(session, users).await?.id;
+    users.user(id).await?.ok_or(AccountError::NotLoggedIn)
+}
+
+/// The address in a session; whatever is not one, whoever wrote it, is no login.
+fn email_of(session: &Session) -> Result<Email, AccountError> {
+    let text = session.get::<String>(USER).ok().flatten();
+    text.and_then(|text| text.parse().ok()).ok_or(AccountError::NotLoggedIn)
+}
+
+/// How the session layer tells whose a session is: by the address in its canonical form, whichever
+/// service wrote it.
+#[must_use]
+pub(crate) fn account_options() -> AccountOptions {
+    AccountOptions::new(USER).named_by(|json| {
+        let text: String = serde_json::from_str(json).ok()?;
+        Email::known(&text).ok().map(|email| email.canonical())
+    })
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").field("remembered", &self.known.len()).finish()
+    }
+}

@@ -1,0 +1,127 @@
+//! To check in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+
+use super::throttle::RateLimit;
+use crate::domain::{CheckinId, LocationId, NewCheckin, UserId};
+use crate::storage::{
+    Accepted, Admission, CheckinLog, LocationRepository, StorageError, UserRepository, is_there,
+};
+
+/// So many places and users are remembered as existing. Neither is ever deleted.
+const MAX_KNOWN: usize = 1_000_000;
+
+/// Takes check-ins into the log; clones share what is known.
+#[derive(Clone)]
+pub(crate) struct CheckIn {
+    log: Arc<dyn CheckinLog>,
+    locations: Arc<dyn LocationRepository>,
+    users: Arc<dyn UserRepository>,
+    known_locations: Arc<Cache<LocationId, ()>>,
+    known_users: Arc<Cache<UserId, ()>>,
+    admission: Admission,
+    rate: RateLimit<UserId>,
+}
+
+/// Why a check-in was not stored.
+#[derive(Debug)]
+pub(crate) enum CheckInError {
+    /// It is of another user than the one who is logged in.
+    AnotherUser,
+    /// There is no such user.
+    UnknownUser,
+    /// There is no such place.
+    UnknownLocation,
+    /// The user made too many; the next may come after this time.
+    TooMany(Duration),
+    /// An identical one was stored a moment ago.
+    Duplicate,
+    /// The idempotency key came with another check-in before.
+    KeyReused,
+    /// The processors are too far behind the log.
+    Behind,
+    /// The store failed.
+    Storage(StorageError),
+}
+
+impl CheckIn {
+    /// Each user may make `rate_per_user` check-ins a second, and ten times as many in a burst; 0 limits
+    /// none.
+    pub(crate) fn new(
+        log: Arc<dyn CheckinLog>,
+        locations: Arc<dyn LocationRepository>,
+        users: Arc<dyn UserRepository>,
+        admission: Admission,
+        rate_per_user: u32,
+    ) -> Self {
+        Self {
+            log,
+            locations,
+            users,
+            known_locations: Arc::new(Cache::new(MAX_KNOWN)),
+            known_users: Arc::new(Cache::new(MAX_KNOWN)),
+            admission,
+            rate: RateLimit::new(rate_per_user),
+        }
+    }
+
+    /// Stores a check-in and returns its id; with an idempotency key that came with it before, that of
+    /// then. `owner` is who is logged in, if that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`CheckInError`] says; nothing is stored then.
+    ///
+    /// # Cancel safety
+    ///
+    /// The check-in may be stored all the same.
+    pub(crate) async fn check_in(
+        &self,
+        owner: Option<UserId>,
+        checkin: NewCheckin,
+        idempotency_key: Option<&str>,
+    ) -> Result<CheckinId, CheckInError> {
+        match owner {
+            Some(owner) if owner != checkin.user => return Err(CheckInError::AnotherUser),
+            Some(_) => {}
+            None => self.expect_user(checkin.user).await?,
+        }
+        self.rate.take(&checkin.user).map_err(CheckInError::TooMany)?;
+        self.expect_location(checkin.location).await?;
+        match self.log.append(checkin, idempotency_key, self.admission).await? {
+            Accepted::Stored(id) | Accepted::Replayed(id) => Ok(id),
+            Accepted::Duplicate => Err(CheckInError::Duplicate),
+            Accepted::KeyReused => Err(CheckInError::KeyReused),
+            Accepted::Behind => Err(CheckInError::Behind),
+        }
+    }
+
+    async fn expect_location(&self, id: LocationId) -> Result<(), CheckInError> {
+        if self.known_locations.get(&id).is_none() {
+            if !is_there(self.locations.location(id).await)? {
+                return Err(CheckInError::UnknownLocation);
+            }
+            self.known_locations.insert(id, ());
+        }
+        Ok(())
+    }
+
+    async fn expect_user(&self, id: UserId) -> Result<(), CheckInError> {
+        if self.known_users.get(&id).is_none() {
+            if !is_there(self.users.user(id).await)? {
+                return Err(CheckInError::UnknownUser);
+            }
+            self.known_users.insert(id, ());
+        }
+        Ok(())
+    }
+}
+
+impl From<StorageError> for CheckInError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}

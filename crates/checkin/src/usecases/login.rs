@@ -1,0 +1,191 @@
+//! To log in with an address and a password.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+use tower_express_session::{Error as SessionError, Session};
+
+use super::tasks::{TaskError, Tasks};
+use super::throttle::FailureThrottle;
+use crate::domain::{Email, PasswordHash, PasswordScheme, UserId};
+use crate::passwords::{Busy, Passwords, Verified};
+use crate::storage::{Account, StorageError, UserRepository};
+
+/// So many wrong passwords for one account are free; each further one makes the next wait longer.
+const FREE_ACCOUNT_FAILURES: u32 = 5;
+
+/// The same for one address, behind which there may be a whole office.
+const FREE_ADDRESS_FAILURES: u32 = 100;
+
+/// Of so many accounts the service remembers that it has warned of their passwords.
+const MAX_UNUSABLE: usize = 10_000;
+
+/// Logs people in; clones share the counts of failures.
+#[derive(Clone)]
+pub(crate) struct Login {
+    users: Arc<dyn UserRepository>,
+    passwords: Passwords,
+    tasks: Tasks,
+    // Per account, so that nobody's password can be guessed from many addresses; per address, so
+    // that nobody can try one password on many accounts.
+    account_failures: FailureThrottle<String>,
+    address_failures: FailureThrottle<IpAddr>,
+    /// Accounts with a password that no login can check, of which the log knows.
+    unusable: Arc<Cache<UserId, ()>>,
+}
+
+/// Why nobody is logged in.
+#[derive(Debug)]
+pub(crate) enum LoginError {
+    /// The password is wrong, or there is no such account.
+    WrongPassword,
+    /// Too many passwords were wrong before; the next may be tried after this time.
+    TooManyFailures(Duration),
+    /// Too many people log in at once.
+    Busy,
+    /// The work panicked.
+    Panicked,
+    /// The store failed.
+    Storage(StorageError),
+    /// The session failed.
+    Session(SessionError),
+}
+
+impl Login {
+    /// No password was wrong yet.
+    pub(crate) fn new(users: Arc<dyn UserRepository>, passwords: Passwords, tasks: Tasks) -> Self {
+        Self {
+            users,
+            passwords,
+            tasks,
+            account_failures: FailureThrottle::new(FREE_ACCOUNT_FAILURES),
+            address_failures: FailureThrottle::new(FREE_ADDRESS_FAILURES),
+            unusable: Arc::new(Cache::new(MAX_UNUSABLE)),
+        }
+    }
+
+    /// Gives the session a new id and the account that is logged in. `address` is the network that the
+    /// request came from. The session's own failure is told after the password's.
+    ///
+    /// # Cancel safety
+    ///
+    /// The password is checked and its outcome counted in any case; the session may not be logged in.
+    pub(crate) async fn log_in(
+        &self,
+        session: Result<Session, SessionError>,
+        email: Email,
+        password: String,
+        address: Option<IpAddr>,
+    ) -> Result<(), LoginError> {
+        let check = self.clone().check_password(email, password, address);
+        let Account { id, email, epoch, .. } = self.tasks.run(check).await?;
+        let session = session?;
+        session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
+        // What changes the password ends every session that is stored then. This one may be stored later.
+        session.save().await?;
+        if self.users.epoch(id).await? > epoch {
+            session.log_out().await?;
+            return Err(LoginError::WrongPassword);
+        }
+        Ok(())
+    }
+
+    /// The account, if the password is right. Counts whether it is. To be run in a task, so that a
+    /// client that hangs up is counted too.
+    pub(super) async fn check_password(
+        self,
+        email: Email,
+        password: String,
+        address: Option<IpAddr>,
+    ) -> Result<Account, LoginError> {
+        let account = email.canonical();
+        self.may_try(&account, address)?;
+        let turn = self.passwords.turn().await?;
+        // Of those that waited for their turn, others may have failed meanwhile.
+        self.may_try(&account, address)?;
+        let found = self.users.account_by_email(&email).await?;
+        if let Some(found) = &found {
+            self.warn_of_unusable(found);
+        }
+        let stored = found.as_ref().map(|found| found.password.clone());
+        let verified = turn.verify(password, stored).await?;
+        let (Some(found), Verified::Yes | Verified::YesRehashed(_)) = (found, &verified) else {
+            self.account_failures.failed(&account, Instant::now());
+            if let Some(address) = address {
+                self.address_failures.failed(&address, Instant::now());
+            }
+            return Err(LoginError::WrongPassword);
+        };
+        self.account_failures.succeeded(&account);
+        match verified {
+            Verified::YesRehashed(hash) => Ok(self.renew(found, hash).await),
+            Verified::Yes | Verified::No => Ok(found),
+        }
+    }
+
+    /// Whether there were not too many failures before.
+    fn may_try(&self, account: &String, address: Option<IpAddr>) -> Result<(), LoginError> {
+        let now = Instant::now();
+        let of_address = address.map(|address| self.address_failures.wait(&address, now));
+        match self.account_failures.wait(account, now).max(of_address.unwrap_or_default()) {
+            Duration::ZERO => Ok(()),
+            wait => Err(LoginError::TooManyFailures(wait)),
+        }
+    }
+
+    /// Logs that an account cannot log in, once and not with each attempt.
+    fn warn_of_unusable(&self, account: &Account) {
+        if account.password.scheme() == PasswordScheme::Unusable
+            && self.unusable.get(&account.id).is_none()
+        {
+            self.unusable.insert(account.id, ());
+            tracing::warn!(
+                user.id = account.id.get(),
+                "no password fits what is stored as the hash of one: it is of a kind that is not \
+                 known, or costs too much to check"
+            );
+        }
+    }
+
+    /// Replaces an old hash. The login does not depend on it.
+    async fn renew(&self, mut account: Account, hash: PasswordHash) -> Account {
+        match self.users.renew_password(account.id, &account.password, &hash).await {
+            Ok(true) => {
+                tracing::info!("renewed the hash of a password");
+                account.password = hash;
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "cannot renew the hash of a password"),
+        }
+        account
+    }
+}
+
+impl From<Busy> for LoginError {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<TaskError> for LoginError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::TooMany => Self::Busy,
+            TaskError::Panicked => Self::Panicked,
+        }
+    }
+}
+
+impl From<StorageError> for LoginError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<SessionError> for LoginError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}

@@ -1,0 +1,18 @@
+//! What people want of the services, without HTTP: each use case takes types of the domain, and has
+//! errors of its own. The services read a request, call one use case, and answer.
+
+pub(crate) mod account_sessions;
+pub(crate) mod accounts;
+pub(crate) mod check_in;
+pub(crate) mod feed;
+mod local_time;
+pub(crate) mod login;
+pub(crate) mod nearby;
+pub(crate) mod password_change;
+pub(crate) mod places;
+pub(crate) mod registration;
+pub(crate) mod statistics;
+pub(crate) mod tasks;
+mod throttle;
+pub(crate) mod upstream;
+pub(crate) mod weather;

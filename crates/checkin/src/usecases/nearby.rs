@@ -1,0 +1,90 @@
+//! Places near a point, all or those alone that are open.
+
+use std::sync::Arc;
+
+use super::local_time::LocalTime;
+use crate::domain::{Location, OpeningHours};
+use crate::storage::{Directory, Nearby, Page, Position, Ranked, StorageError};
+
+/// Candidates that a request looks at to find those that are open, before it answers with what it
+/// has found.
+const MAX_CANDIDATES: usize = 1000;
+
+/// Candidates whose opening hours are asked for at a time.
+const CANDIDATES: usize = 100;
+
+/// Finds places near a point.
+pub(crate) struct NearbyPlaces {
+    directory: Arc<dyn Directory>,
+    local_time: LocalTime,
+}
+
+/// A page of places, the nearest first, and the position behind which the list goes on, if it does.
+pub(crate) struct Found {
+    pub(crate) places: Vec<Ranked<Location>>,
+    pub(crate) next: Option<Position>,
+}
+
+impl NearbyPlaces {
+    pub(crate) fn new(directory: Arc<dyn Directory>) -> Self {
+        Self { directory, local_time: LocalTime::new() }
+    }
+
+    /// A page of all places.
+    pub(crate) async fn all(&self, near: Nearby, page: Page) -> Result<Found, StorageError> {
+        let one_more = Page { limit: page.limit + 1, ..page };
+        Ok(Found::cut(self.directory.nearby(near, one_more).await?, page.limit))
+    }
+
+    /// A page of those places that are open at `now_ms` (milliseconds since 1970) by their own clock. It
+    /// may have fewer places than its limit, or none, and still a next one.
+    pub(crate) async fn open(
+        &self,
+        near: Nearby,
+        page: Page,
+        now_ms: u64,
+    ) -> Result<Found, StorageError> {
+        let (mut open, mut looked_at, mut after) = (Vec::new(), 0, page.after);
+        loop {
+            let candidates = self.directory.nearby(near, Page { after, limit: CANDIDATES }).await?;
+            let is_last = candidates.len() < CANDIDATES;
+            looked_at += candidates.len();
+            after = candidates.last().map(position);
+            open.extend(self.open_of(candidates, now_ms).await?);
+            if open.len() > page.limit {
+                return Ok(Found::cut(open, page.limit));
+            }
+            if is_last || looked_at >= MAX_CANDIDATES {
+                return Ok(Found { places: open, next: after.filter(|_| !is_last) });
+            }
+        }
+    }
+
+    async fn open_of(
+        &self,
+        candidates: Vec<Ranked<Location>>,
+        now_ms: u64,
+    ) -> Result<Vec<Ranked<Location>>, StorageError> {
+        let ids: Vec<_> = candidates.iter().map(|candidate| candidate.item.id).collect();
+        let hours = self.directory.hours_of(&ids).await?;
+        let is_open = |(candidate, hours): (Ranked<Location>, Option<OpeningHours>)| {
+            let (day, minute) = self.local_time.at(candidate.item.coordinates, now_ms);
+            hours?.is_open(day, minute).then_some(candidate)
+        };
+        Ok(candidates.into_iter().zip(hours).filter_map(is_open).collect())
+    }
+}
+
+impl Found {
+    /// The first `limit` places; the list goes on if there are more.
+    fn cut(mut places: Vec<Ranked<Location>>, limit: usize) -> Self {
+        let has_more = places.len() > limit;
+        places.truncate(limit);
+        let next = places.last().filter(|_| has_more).map(position);
+        Self { places, next }
+    }
+}
+
+fn position(location: &Ranked<Location>) -> Position {
+    Position { rank: location.rank, id: location.item.id.get() }
+}

@@ -1,0 +1,129 @@
+//! To change one's password, which ends the account's other sessions.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tower_express_session::{AccountSessions, Session};
+
+use super::login::{Login, LoginError};
+use super::tasks::{TaskError, Tasks};
+use crate::domain::Email;
+use crate::passwords::Passwords;
+use crate::storage::{Account, UserRepository};
+
+/// How long a change of the password waits for the search for the account's sessions: less than a
+/// request may take.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// How often that search is tried, with a pause after each: for as long as a store is usually away.
+const MAX_ATTEMPTS: u32 = 300;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Changes passwords.
+#[derive(Clone)]
+pub(crate) struct PasswordChange {
+    login: Login,
+    users: Arc<dyn UserRepository>,
+    account_sessions: AccountSessions,
+    passwords: Passwords,
+    tasks: Tasks,
+}
+
+/// The password that an account has, and the one that it is to have.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    pub(crate) current: String,
+    pub(crate) new: String,
+}
+
+impl PasswordChange {
+    pub(crate) fn new(
+        login: Login,
+        users: Arc<dyn UserRepository>,
+        account_sessions: AccountSessions,
+        passwords: Passwords,
+        tasks: Tasks,
+    ) -> Self {
+        Self { login, users, account_sessions, passwords, tasks }
+    }
+
+    /// Replaces the password of the session's account, ends the account's other sessions, and gives
+    /// this one a fresh id. `address` is the network that the request came from.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::WrongPassword`] if `current` is not the account's password, or somebody else has
+    /// changed it meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// The change goes on, and so does the search for the other sessions.
+    pub(crate) async fn change(
+        &self,
+        session: &Session,
+        email: Email,
+        replacement: Replacement,
+        address: Option<IpAddr>,
+    ) -> Result<(), LoginError> {
+        let (changed, on_change) = oneshot::channel();
+        let task = self.clone().replace(email, replacement, address, changed);
+        let task = self.tasks.spawn(task)?;
+        let changed = on_change.await.map_err(|_| TaskError::Panicked)?;
+        let Account { email, epoch, .. } = changed?;
+        // The task goes on with the search for other sessions when this request has waited enough.
+        if timeout(MAX_WAIT, task).await.is_err() {
+            tracing::info!(
+                "a password is changed, and the search for the account's sessions goes on"
+            );
+        }
+        // This session goes on under a fresh id.
+        Ok(session.log_in_at_epoch(email.as_str(), &[], epoch).await?)
+    }
+
+    /// Changes a password, sends the account as it is then, and ends the sessions from before.
+    async fn replace(
+        self,
+        email: Email,
+        replacement: Replacement,
+        address: Option<IpAddr>,
+        changed: oneshot::Sender<Result<Account, LoginError>>,
+    ) {
+        let account = self.store(email, replacement, address).await;
+        let older = account.as_ref().ok().map(|now| (now.email.canonical(), now.epoch));
+        // Nobody waits for it any more where the client hung up.
+        drop(changed.send(account));
+        if let Some((account, epoch)) = older {
+            self.end_older_sessions(&account, epoch).await;
+        }
+    }
+
+    async fn store(
+        &self,
+        email: Email,
+        Replacement { current, new }: Replacement,
+        address: Option<IpAddr>,
+    ) -> Result<Account, LoginError> {
+        let account = self.login.clone().check_password(email, current, address).await?;
+        let new = self.passwords.turn().await?.hash(new).await?;
+        let Account { id, password, .. } = &account;
+        let changed = self.users.change_password(*id, Some(password), &new).await?;
+        // Somebody else may have changed it meanwhile: the current password is not the current one.
+        let epoch = changed.ok_or(LoginError::WrongPassword)?;
+        Ok(Account { epoch, ..account })
+    }
+
+    /// Ends the sessions from before `epoch`: somebody who knew the old password may hold one. Services
+    /// of ours refuse those that have an epoch by themselves.
+    async fn end_older_sessions(&self, account: &str, epoch: u64) {
+        for attempt in 1..=MAX_ATTEMPTS {
+            let Err(error) = self.account_sessions.revoke_before(account, epoch).await else {
+                return;
+            };
+            tracing::warn!(%error, attempt, "cannot end the sessions from before a new password");
+            sleep(PAUSE).await;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A place with all that is known of it, and the people there: what joins records of several kinds.
+
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+
+use crate::domain::{Checkin, DetailsSection, Location, LocationDetails, LocationId, Name, User};
+use crate::storage::{
+    Directory, History, HistoryPosition, LocationRepository, Page, Ranked, StorageError,
+    UserRepository, is_there, readable,
+};
+
+/// Reads places and who was there. What it returns is `None` if there is no such place.
+pub(crate) struct Places {
+    pub(crate) locations: Arc<dyn LocationRepository>,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) history: Arc<dyn History>,
+    pub(crate) users: Arc<dyn UserRepository>,
+}
+
+/// A place with its ratings and its details.
+pub(crate) struct Described {
+    pub(crate) location: Location,
+    /// Check-ins with no star, one star, and so on to five.
+    pub(crate) ratings: [u64; 6],
+    /// `None` if none are known, or none were asked for.
+    pub(crate) details: Option<LocationDetails>,
+}
+
+impl Places {
+    /// A place with these sections of its details.
+    pub(crate) async fn described(
+        &self,
+        id: LocationId,
+        sections: &[DetailsSection],
+    ) -> Result<Option<Described>, StorageError> {
+        let Some(location) = self.locations.location(id).await? else { return Ok(None) };
+        let ratings = self.locations.ratings(id).await?;
+        let details = match sections {
+            [] => None,
+            sections => self.locations.location_details(id, sections).await?,
+        };
+        Ok(Some(Described { location, ratings, details }))
+    }
+
+    /// The check-ins at a place, each with the name of its user; the name of one who is gone is not
+    /// known. In the order and from the position of [`History::of_location`].
+    pub(crate) async fn visitors(
+        &self,
+        id: LocationId,
+        after: Option<HistoryPosition>,
+        limit: usize,
+    ) -> Result<Option<Vec<(Checkin, Option<Name>)>>, StorageError> {
+        if !self.is_there(id).await? {
+            return Ok(None);
+        }
+        let checkins = self.history.of_location(id, after, limit).await?;
+        let read = async |id| readable(self.users.name(id).await);
+        let names = try_join_all(checkins.iter().map(|checkin| read(checkin.user))).await?;
+        Ok(Some(checkins.into_iter().zip(names).collect()))
+    }
+
+    /// The users who were last seen at a place.
+    pub(crate) async fn users_at(
+        &self,
+        id: LocationId,
+        page: Page,
+    ) -> Result<Option<Vec<Ranked<User>>>, StorageError> {
+        if !self.is_there(id).await? {
+            return Ok(None);
+        }
+        self.directory.users_at(id, page).await.map(Some)
+    }
+
+    /// For lists that say nothing of the place: they go on beside one that cannot be read.
+    async fn is_there(&self, id: LocationId) -> Result<bool, StorageError> {
+        is_there(self.locations.location(id).await)
+    }
+}

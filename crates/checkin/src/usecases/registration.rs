@@ -1,0 +1,84 @@
+//! To open an account.
+
+use std::sync::Arc;
+
+use super::tasks::{TaskError, Tasks};
+use crate::domain::{Email, User};
+use crate::passwords::{Busy, Passwords};
+use crate::storage::{NewUser, Registered, StorageError, UserRepository};
+
+/// Opens accounts.
+#[derive(Clone)]
+pub(crate) struct Registration {
+    users: Arc<dyn UserRepository>,
+    passwords: Passwords,
+    tasks: Tasks,
+}
+
+/// What is said of a new account.
+#[derive(Debug)]
+pub(crate) struct NewAccount {
+    pub(crate) first_name: String,
+    pub(crate) last_name: String,
+    pub(crate) email: Email,
+    /// The password itself.
+    pub(crate) password: String,
+}
+
+/// Why no account was opened.
+#[derive(Debug)]
+pub(crate) enum RegistrationError {
+    /// The address has an account.
+    EmailTaken,
+    /// Too many passwords are hashed at once.
+    Busy,
+    /// The work panicked.
+    Panicked,
+    /// The store failed.
+    Storage(StorageError),
+}
+
+impl Registration {
+    pub(crate) fn new(users: Arc<dyn UserRepository>, passwords: Passwords, tasks: Tasks) -> Self {
+        Self { users, passwords, tasks }
+    }
+
+    /// Opens an account, which is not logged in.
+    ///
+    /// # Cancel safety
+    ///
+    /// The account may be opened all the same.
+    pub(crate) async fn open(&self, new: NewAccount) -> Result<User, RegistrationError> {
+        match self.tasks.run(self.clone().store(new)).await? {
+            Registered::Opened(user) => Ok(user),
+            Registered::EmailTaken => Err(RegistrationError::EmailTaken),
+        }
+    }
+
+    async fn store(self, new: NewAccount) -> Result<Registered, RegistrationError> {
+        let NewAccount { first_name, last_name, email, password } = new;
+        let password = self.passwords.turn().await?.hash(password).await?;
+        Ok(self.users.register(NewUser { first_name, last_name, email, password }).await?)
+    }
+}
+
+impl From<Busy> for RegistrationError {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<TaskError> for RegistrationError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::TooMany => Self::Busy,
+            TaskError::Panicked => Self::Panicked,
+        }
+    }
+}
+
+impl From<StorageError> for RegistrationError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}

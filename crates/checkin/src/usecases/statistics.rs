@@ -1,0 +1,57 @@
+//! What a user's check-ins come to.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::domain::{Category, Checkin, LocationId, Statistics, Tally, UserId};
+use crate::storage::{History, HistoryPosition, LocationRepository, StorageError, readable};
+
+/// Check-ins read at a time.
+const PAGE: usize = 1000;
+
+/// Places asked for at a time.
+const LOOKUPS: usize = 16;
+
+/// A user's statistics at `now_ms` (milliseconds since 1970), from their whole history. A place that
+/// cannot be read has no category.
+pub(crate) async fn of_user(
+    history: &dyn History,
+    locations: &dyn LocationRepository,
+    user: UserId,
+    now_ms: u64,
+) -> Result<Statistics, StorageError> {
+    let (mut tally, mut categories, mut after) = (Tally::default(), HashMap::new(), None);
+    loop {
+        let page = history.of_user(user, after, PAGE).await?;
+        read_categories(locations, &page, &mut categories).await?;
+        after = page.last().map(HistoryPosition::from);
+        let is_last = page.len() < PAGE;
+        let category = |checkin: &Checkin| categories.get(&checkin.location).copied().flatten();
+        tally.extend(page.into_iter().map(|checkin| (checkin, category(&checkin))));
+        if is_last {
+            return Ok(tally.statistics(now_ms));
+        }
+    }
+}
+
+/// Reads the categories of the places of these check-ins that are not known yet.
+async fn read_categories(
+    locations: &dyn LocationRepository,
+    checkins: &[Checkin],
+    categories: &mut HashMap<LocationId, Option<Category>>,
+) -> Result<(), StorageError> {
+    let mut unknown: Vec<LocationId> = checkins
+        .iter()
+        .map(|checkin| checkin.location)
+        .filter(|id| !categories.contains_key(id))
+        .collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    let lookups = unknown
+        .into_iter()
+        .map(async |id| Ok::<_, StorageError>((id, readable(locations.category(id).await)?)));
+    let found = stream::iter(lookups).buffer_unordered(LOOKUPS).try_collect::<Vec<_>>();
+    categories.extend(found.await?);
+    Ok(())
+}

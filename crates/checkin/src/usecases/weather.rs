@@ -1,0 +1,97 @@
+//! The weather at a place: asked for once, and remembered for an hour.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+
+use super::upstream::{Failure, Upstream};
+use crate::domain::{Coordinates, LocationId};
+use crate::storage::{LocationRepository, StorageError, WeatherCache};
+
+/// How long an answer of the weather service is good for.
+const LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// For so long neither the store nor the weather service is asked again, whatever they said.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// Of so many places at a time.
+const MAX_REMEMBERED: usize = 1000;
+
+/// Knows the weather. Of requests for one place that come together, one asks and all get the answer.
+pub(crate) struct Weather {
+    locations: Arc<dyn LocationRepository>,
+    cache: Arc<dyn WeatherCache>,
+    upstream: Option<Upstream>,
+    remembered: Cache<LocationId, Remembered>,
+}
+
+#[derive(Clone)]
+struct Remembered {
+    since: Instant,
+    weather: Result<Arc<str>, Failure>,
+}
+
+/// Why there is no weather.
+#[derive(Debug)]
+pub(crate) enum WeatherError {
+    /// There is no such place.
+    UnknownLocation,
+    /// This process has no key for the weather service.
+    NoKey,
+    /// The weather service failed.
+    Upstream(Failure),
+    /// The store failed.
+    Storage(StorageError),
+}
+
+impl Weather {
+    /// Without a weather service there is no weather.
+    pub(crate) fn new(
+        locations: Arc<dyn LocationRepository>,
+        cache: Arc<dyn WeatherCache>,
+        upstream: Option<Upstream>,
+    ) -> Self {
+        Self { locations, cache, upstream, remembered: Cache::new(MAX_REMEMBERED) }
+    }
+
+    /// The weather at a place, as the weather service has it: a JSON object.
+    ///
+    /// # Cancel safety
+    ///
+    /// Of those that wait for one answer, another one asks for it.
+    pub(crate) async fn at(&self, id: LocationId) -> Result<Arc<str>, WeatherError> {
+        let coordinates = self.locations.coordinates(id).await?;
+        let coordinates = coordinates.ok_or(WeatherError::UnknownLocation)?;
+        let upstream = self.upstream.as_ref().ok_or(WeatherError::NoKey)?;
+        let is_over = |remembered: &Remembered| remembered.since.elapsed() >= REMEMBERED;
+        self.remembered.remove_if(&id, is_over);
+        // Who asks may be dropped; then the next who waits asks.
+        let ask = self.ask(upstream, id, coordinates);
+        let found = self.remembered.get_or_insert_async(&id, ask).await?;
+        found.weather.map_err(WeatherError::Upstream)
+    }
+
+    /// Asks the store, and if it does not know, the weather service.
+    async fn ask(
+        &self,
+        upstream: &Upstream,
+        id: LocationId,
+        place: Coordinates,
+    ) -> Result<Remembered, StorageError> {
+        let mut weather = self.cache.weather(id).await?.ok_or(Failure::Unavailable);
+        if weather.is_err() {
+            weather = upstream.weather(place).await;
+            if let Ok(json) = &weather {
+                self.cache.keep_weather(id, json, LIFE).await?;
+            }
+        }
+        Ok(Remembered { since: Instant::now(), weather: weather.map(Arc::from) })
+    }
+}
+
+impl From<StorageError> for WeatherError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
