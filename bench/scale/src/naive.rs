@@ -1,4 +1,5 @@
-//! A naive consumer: a consumer group, one entry at a time, with one script and one acknowledgement each.
+//! A naive consumer: a consumer group, one entry at a time, one script and one acknowledgement
+//! each.
 
 use std::collections::HashMap;
 use std::time::Instant;

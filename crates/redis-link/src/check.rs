@@ -222,7 +222,7 @@ async fn open(
     opened.map_err(|error| Obstacle::from(&error))
 }
 
-/// What a server answers to `PING` in plain text.
+/// The answer of a server to `PING` in plain text.
 enum Greeting {
     /// An answer of Redis.
     Redis,

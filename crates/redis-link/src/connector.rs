@@ -48,7 +48,9 @@ impl Connector {
             Deployment::Cluster(_) => return Err(Error::needs_feature("cluster")),
         };
         let _ = timeouts;
-        connector.map_err(|cause| rule(cause.category()))
+        connector.map_err(|cause| {
+            rule(&format!("must be an address that redis-rs accepts ({})", cause.category()))
+        })
     }
 
     pub(crate) fn name(&self) -> &'static str {

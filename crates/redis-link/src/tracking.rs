@@ -83,7 +83,8 @@ impl Client {
                 Ok(never) => match never {},
                 Err(cause) => {
                     failures = if was_up { 0 } else { failures + 1 };
-                    // The failing commands log an outage. This reports other errors, such as a missing permission for tracking.
+                    // An outage is logged by the commands that fail. This logs other errors, such
+                    // as a missing permission for tracking.
                     if failures <= 1 && kind(&cause) != ErrorKind::Unavailable {
                         tracing::warn!(%cause, "cannot track keys in Redis, so nothing is cached");
                     }

@@ -1,6 +1,6 @@
 //! The database file, its write-ahead log and its index on disk.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails if it cannot continue")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -61,42 +61,42 @@ fn is_secure(cookie: &Cookie) -> bool {
     cookie.secure.is_truthy()
 }
 
-fn domain(slot: &JsValue) -> Option<Flaw> {
+fn domain(value: &JsValue) -> Option<Flaw> {
     let is_host = |text: &str| text.is_empty() || text.len() <= 254 && header::is_domain(text);
-    text(slot, is_host).then_some(("cookie.domain", "must be a host name"))
+    text(value, is_host).then_some(("cookie.domain", "must be a host name"))
 }
 
-fn path(slot: &JsValue) -> Option<Flaw> {
+fn path(value: &JsValue) -> Option<Flaw> {
     let rule = "must begin with `/` and be printable ASCII without `;`, at most 1024 bytes long";
     let is_path = |text: &str| {
         let is_short = text.len() <= MAX_ATTRIBUTE_BYTES;
         text.is_empty() || text.starts_with('/') && is_short && header::is_path(text)
     };
-    text(slot, is_path).then_some(("cookie.path", rule))
+    text(value, is_path).then_some(("cookie.path", rule))
 }
 
-fn priority(slot: &JsValue) -> Option<Flaw> {
+fn priority(value: &JsValue) -> Option<Flaw> {
     let values = ["", "low", "medium", "high"];
     let is_known = |text: &str| values.iter().any(|known| text.eq_ignore_ascii_case(known));
-    text(slot, is_known).then_some(("cookie.priority", "must be low, medium or high"))
+    text(value, is_known).then_some(("cookie.priority", "must be low, medium or high"))
 }
 
-fn same_site(slot: &JsValue, is_secure: bool) -> Option<Flaw> {
+fn same_site(value: &JsValue, is_secure: bool) -> Option<Flaw> {
     let values = ["", "lax", "strict", "none"];
     let is_known = |text: &str| values.iter().any(|known| text.eq_ignore_ascii_case(known));
-    if *slot != JsValue::Bool(true) && text(slot, is_known) {
+    if *value != JsValue::Bool(true) && text(value, is_known) {
         return Some(("cookie.sameSite", "must be true, false, lax, strict, none or auto"));
     }
-    let is_none = matches!(slot, JsValue::Text(text) if text.eq_ignore_ascii_case("none"));
+    let is_none = matches!(value, JsValue::Text(text) if text.eq_ignore_ascii_case("none"));
     (is_none && !is_secure).then_some(("cookie.sameSite", "must not be none without secure"))
 }
 
-/// Returns whether a slot holds something other than a text of this form. A falsy value is
+/// Returns whether a value holds something other than a text of this form. A falsy value is
 /// accepted, because it is not sent.
-fn text(slot: &JsValue, rule: impl Fn(&str) -> bool) -> bool {
-    match slot {
+fn text(value: &JsValue, rule: impl Fn(&str) -> bool) -> bool {
+    match value {
         JsValue::Text(text) => !rule(text),
-        slot => slot.is_truthy(),
+        value => value.is_truthy(),
     }
 }
 

@@ -214,7 +214,7 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     }
 
     /// Sets whether a touch also writes the `expires` date in the stored value, for a cookie with a
-    /// lifetime. Default: no, as in Express. The date is then out of date, and a late
+    /// lifetime. Default: no, as in Express. The stored date is then outdated, and a late
     /// `req.session.save()` of an Express service, which computes the time to live from it, ends
     /// the session.
     pub fn refresh_expires(self, refresh: bool) -> Self {

@@ -122,7 +122,7 @@ impl Cookie {
             cookie.assign(name, value.clone(), now_ms)?;
         }
         if cookie.original_max_age.is_nullish() {
-            cookie.original_max_age = cookie.max_age_slot(now_ms);
+            cookie.original_max_age = cookie.max_age_value(now_ms);
         }
         Ok(cookie)
     }
@@ -137,7 +137,7 @@ impl Cookie {
             scalar if scalar.is_truthy() => return Err(ErrorKind::Corrupt.into()),
             _ => IndexMap::new(),
         };
-        let known = fields.iter().map(|(name, slot)| (name.as_str(), slot));
+        let known = fields.iter().map(|(name, value)| (name.as_str(), value));
         let mut cookie = Self::new(known, now_ms).map_err(|_| ErrorKind::Corrupt)?;
         if let Some(JsValue::Text(text)) = fields.get("expires") {
             cookie.expires = JsValue::Date(timestamp::parse(text).unwrap_or(f64::NAN));
@@ -178,10 +178,10 @@ impl Cookie {
 
     fn assign_expires(&mut self, value: JsValue, now_ms: f64) {
         self.expires = value;
-        self.original_max_age = self.max_age_slot(now_ms);
+        self.original_max_age = self.max_age_value(now_ms);
     }
 
-    fn max_age_slot(&self, now_ms: f64) -> JsValue {
+    fn max_age_value(&self, now_ms: f64) -> JsValue {
         match &self.expires {
             JsValue::Date(ms) => JsValue::Number(ms - now_ms),
             other => other.clone(),
@@ -223,12 +223,12 @@ impl Cookie {
             ("sameSite", &self.same_site),
         ];
         let mut separator = b'{';
-        for (name, slot) in fields.into_iter().filter(|(_, slot)| **slot != JsValue::Undefined) {
+        for (name, value) in fields.into_iter().filter(|(_, value)| **value != JsValue::Undefined) {
             out.push(std::mem::replace(&mut separator, b','));
             out.push(b'"');
             out.extend(name.bytes());
             out.extend(b"\":");
-            slot.write_json(out);
+            value.write_json(out);
         }
         out.extend(if separator == b'{' { &b"{}"[..] } else { b"}" });
     }

@@ -112,12 +112,12 @@ impl CookieOptions {
     /// [`secure_on_wire`](crate::SessionLayerBuilder::secure_on_wire).
     #[must_use]
     pub fn secure(self, secure: Secure) -> Self {
-        let slot = match secure {
+        let value = match secure {
             Secure::No => JsValue::Bool(false),
             Secure::Yes => JsValue::Bool(true),
             Secure::Auto => JsValue::Text("auto".to_owned()),
         };
-        self.with("secure", slot)
+        self.with("secure", value)
     }
 
     /// Sets whether requests from other sites carry the cookie. Default: nothing is stored; see
@@ -172,28 +172,29 @@ impl CookieOptions {
     ///
     /// [`ConfigError::Option`] if the text is not such an object, or its `maxAge` is not a number.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
-        let members: IndexMap<String, &RawValue> = serde_json::from_str(json)
-            .map_err(|cause| ConfigError::option("cookie", cause.to_string()))?;
-        let slots = members.into_iter().map(|(name, raw)| {
+        let members: IndexMap<String, &RawValue> = serde_json::from_str(json).map_err(|cause| {
+            ConfigError::option("cookie", format!("must be an object: {cause}"))
+        })?;
+        let values = members.into_iter().map(|(name, raw)| {
             match (name.as_str(), JsValue::from_json(raw.get())) {
                 ("expires", JsValue::Text(text)) => {
                     let ms = crate::timestamp::parse(&text).unwrap_or(f64::NAN);
                     Ok((name, JsValue::Date(ms)))
                 }
-                ("maxAge", slot) if slot.is_truthy() && !matches!(slot, JsValue::Number(_)) => {
+                ("maxAge", value) if value.is_truthy() && !matches!(value, JsValue::Number(_)) => {
                     Err(ConfigError::option("cookie.maxAge", "must be a number of milliseconds"))
                 }
-                (_, slot) => Ok((name, slot)),
+                (_, value) => Ok((name, value)),
             }
         });
-        slots.collect::<Result<_, _>>().map(Self)
+        values.collect::<Result<_, _>>().map(Self)
     }
 
     /// Returns the cookie of a session that is created now. `secure` tells whether the request came
     /// over TLS.
     pub(crate) fn make(&self, secure: bool, now_ms: f64) -> Result<Cookie, Error> {
         let mut cookie =
-            Cookie::new(self.0.iter().map(|(name, slot)| (name.as_str(), slot)), now_ms)?;
+            Cookie::new(self.0.iter().map(|(name, value)| (name.as_str(), value)), now_ms)?;
         if is_auto(&cookie.secure) {
             cookie.secure = JsValue::Bool(secure);
         }
@@ -218,8 +219,8 @@ impl CookieOptions {
     }
 }
 
-fn is_auto(slot: &JsValue) -> bool {
-    matches!(slot, JsValue::Text(text) if text == "auto")
+fn is_auto(value: &JsValue) -> bool {
+    matches!(value, JsValue::Text(text) if text == "auto")
 }
 
 impl SameSite {

@@ -12,9 +12,9 @@ use crate::key::{AttributeKey, AttributeName};
 
 /// A stored session outside of a request, for a WebSocket, a stream of server-sent events or a job.
 ///
-/// [`Session::detach`](crate::Session::detach) returns it. It returns attributes as they were when
-/// it was detached, updated or last [reloaded](Self::reload). Only [`update`](Self::update) changes
-/// the session, and stores the change at once.
+/// [`Session::detach`](crate::Session::detach) returns it. The attributes are those from when the
+/// session was detached, updated or last [reloaded](Self::reload). Only [`update`](Self::update)
+/// changes the session, and stores the change at once.
 ///
 /// Holding a `DetachedSession` does not keep the session alive; [`keep_alive`](Self::keep_alive)
 /// does.

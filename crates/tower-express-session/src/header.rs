@@ -95,12 +95,12 @@ pub(crate) fn set_cookie(name: &str, value: &str, cookie: &Cookie) -> Result<Hea
         line += "; Expires=";
         line += &timestamp::to_utc(ms).ok_or(ErrorKind::Cookie)?;
     }
-    for (slot, text) in [
+    for (value, text) in [
         (&cookie.http_only, "; HttpOnly"),
         (&cookie.secure, "; Secure"),
         (&cookie.partitioned, "; Partitioned"),
     ] {
-        if slot.is_truthy() {
+        if value.is_truthy() {
             line += text;
         }
     }
@@ -116,11 +116,11 @@ pub(crate) fn set_cookie(name: &str, value: &str, cookie: &Cookie) -> Result<Hea
     HeaderValue::try_from(line).map_err(|cause| Error::new(ErrorKind::Cookie, cause))
 }
 
-fn same_site(slot: &JsValue) -> Result<&'static str, Error> {
-    if *slot == JsValue::Bool(true) {
+fn same_site(value: &JsValue) -> Result<&'static str, Error> {
+    if *value == JsValue::Bool(true) {
         return Ok("; SameSite=Strict");
     }
-    let Some(text) = truthy_text(slot)? else { return Ok("") };
+    let Some(text) = truthy_text(value)? else { return Ok("") };
     match text.to_ascii_lowercase().as_str() {
         "lax" => Ok("; SameSite=Lax"),
         "strict" => Ok("; SameSite=Strict"),
@@ -129,10 +129,10 @@ fn same_site(slot: &JsValue) -> Result<&'static str, Error> {
     }
 }
 
-fn truthy_text(slot: &JsValue) -> Result<Option<&str>, Error> {
-    match slot {
+fn truthy_text(value: &JsValue) -> Result<Option<&str>, Error> {
+    match value {
         JsValue::Text(text) if !text.is_empty() => Ok(Some(text)),
-        slot if slot.is_truthy() => Err(ErrorKind::Cookie.into()),
+        value if value.is_truthy() => Err(ErrorKind::Cookie.into()),
         _ => Ok(None),
     }
 }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn cookie(options: &[(&str, JsValue)]) -> Cookie {
-        Cookie::new(options.iter().map(|(name, slot)| (*name, slot)), 0.0).unwrap()
+        Cookie::new(options.iter().map(|(name, value)| (*name, value)), 0.0).unwrap()
     }
 
     fn text(text: &str) -> JsValue {

@@ -47,8 +47,8 @@ impl Session {
         self.log_in_with(account, keep, None).await
     }
 
-    /// Logs an account in, as [`log_in`](Self::log_in) does, and stores a number beside the session that
-    /// never changes: its [`epoch`](Self::epoch).
+    /// Logs an account in, as [`log_in`](Self::log_in) does, and also stores the session's
+    /// [`epoch`](Self::epoch), a number that never changes and is not an attribute.
     ///
     /// Use it to revoke an account's sessions reliably. Give the account a counter, and raise the
     /// counter in the same transaction that changes the password. A login reads the counter

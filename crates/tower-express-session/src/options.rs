@@ -27,7 +27,7 @@ const VALUE_BYTES: usize = "s%3A".len() + 32 + ".".len() + 3 * 43;
 /// lifetime early.
 const DEFAULT_TOUCH_AFTER: f64 = 0.1;
 
-/// What happens to the stored session when a handler [unsets](crate::raw::RawSession::unset) it:
+/// The fate of the stored session when a handler [unsets](crate::raw::RawSession::unset) it:
 /// express-session's `'keep'` and `'destroy'`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,5 +1,5 @@
-//! When to write a session and when to send its cookie: the decisions of express-session's
-//! `shouldSave`, `shouldTouch` and `shouldSetCookie`, as pure functions.
+//! Decides when to write a session and when to send its cookie: express-session's `shouldSave`,
+//! `shouldTouch` and `shouldSetCookie`, as pure functions.
 
 use std::time::Duration;
 

@@ -125,7 +125,7 @@ impl RawSession<'_> {
             JsValue::Text(text) if name == "expires" => {
                 JsValue::Date(timestamp::parse(&text).unwrap_or(f64::NAN))
             }
-            slot => slot,
+            value => value,
         };
         self.0.change_cookie(name, value)
     }

@@ -274,8 +274,8 @@ impl Session {
     /// }
     /// ```
     pub fn set_max_age(&self, max_age: Option<Duration>) -> Result<(), Error> {
-        let slot = max_age.map_or(JsValue::Null, |age| JsValue::Number(age.as_millis() as f64));
-        self.0.change_cookie("maxAge", slot)
+        let value = max_age.map_or(JsValue::Null, |age| JsValue::Number(age.as_millis() as f64));
+        self.0.change_cookie("maxAge", value)
     }
 
     /// Stores the session now instead of at the end of the request. This is seldom needed, because

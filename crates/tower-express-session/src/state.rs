@@ -272,7 +272,7 @@ impl State {
     pub(crate) fn left_behind(&self) -> Option<&Cookie> {
         let (old, new) = (self.browser_cookie()?, &self.record.as_ref()?.cookie);
         let place = |cookie: &Cookie| {
-            let text = |slot: &JsValue| match slot {
+            let text = |value: &JsValue| match value {
                 JsValue::Text(text) => text.clone(),
                 _ => String::new(),
             };

@@ -15,7 +15,7 @@ fn sentinel(url: &str) -> SentinelAddress {
 }
 
 #[test]
-fn hosts_and_ports() {
+fn hosts_and_ports_are_parsed() {
     for (url, host, port) in [
         ("redis://localhost", "localhost", 6379),
         ("REDIS://localhost/", "localhost", 6379),
@@ -33,7 +33,7 @@ fn hosts_and_ports() {
 }
 
 #[test]
-fn databases() {
+fn databases_are_parsed() {
     for (url, db) in [
         ("redis://h", 0),
         ("redis://h/", 0),
@@ -55,7 +55,7 @@ fn databases() {
 }
 
 #[test]
-fn logins() {
+fn logins_are_parsed() {
     for (url, user, password) in [
         ("redis://h", None, None),
         ("redis://:@h", None, None),
@@ -73,7 +73,7 @@ fn logins() {
 }
 
 #[test]
-fn sentinels() {
+fn sentinel_addresses_are_parsed() {
     let address = sentinel("redis-sentinel://u:p@a:1,b,[::1]:3/my%20master/2");
     let tcp = |host: &str, port| ConnectionAddr::Tcp(host.into(), port);
     assert_eq!(address.sentinels, [tcp("a", 1), tcp("b", 26_379), tcp("::1", 3)]);

@@ -251,8 +251,8 @@ impl AccountSessions {
         Ok(found.values().map(HashSet::len).sum())
     }
 
-    /// Scans all stored sessions, indexes them, and returns the names of the accounts that have
-    /// sessions, in alphabetical order. It takes time in proportion to the number of all sessions.
+    /// Scans all stored sessions, indexes them, and returns the sorted names of the accounts that
+    /// have sessions. It takes time in proportion to the number of all sessions.
     ///
     /// # Errors
     ///

@@ -8,18 +8,18 @@ use tower_express_session::store::conformance::accounts::{self, AccountStoreUnde
 use crate::backend::{self, Backend};
 
 #[tokio::test]
-async fn memory() {
+async fn the_memory_store_passes_the_account_suite() {
     check(&backend::memory()).await;
 }
 
 #[tokio::test]
-async fn sqlite() {
+async fn the_sqlite_store_passes_the_account_suite() {
     check(&backend::sqlite().await).await;
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn redis() {
+async fn the_redis_store_passes_the_account_suite() {
     check(&backend::redis(RedisServer::start())).await;
 }
 

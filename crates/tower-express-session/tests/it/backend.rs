@@ -43,7 +43,7 @@ impl Backend {
     }
 }
 
-/// Each store; Redis only where tests may start other programs.
+/// Returns all stores; Redis only if tests may start other programs.
 pub(crate) async fn all() -> Vec<Backend> {
     vec![
         memory(),

@@ -272,7 +272,7 @@ async fn there_is_no_session_outside_the_cookies_path() {
 }
 
 #[tokio::test]
-async fn names_that_node_drops_and_numbers_that_it_rounds_are_refused() {
+async fn names_that_node_drops_and_numbers_that_it_rounds_are_rejected() {
     let layer = SessionLayer::builder(MemoryStore::new(), [SECRET]).build().unwrap();
     let router: Router = Router::new()
         .route(
@@ -295,7 +295,7 @@ async fn names_that_node_drops_and_numbers_that_it_rounds_are_refused() {
 }
 
 #[tokio::test]
-async fn options_that_no_browser_takes_are_refused_at_the_start() {
+async fn options_that_no_browser_accepts_are_rejected_by_build() {
     let layer = || SessionLayer::builder(MemoryStore::new(), [SECRET]);
     let now = SystemTime::now();
     for (layer, name) in [
@@ -345,7 +345,7 @@ async fn options_that_no_browser_takes_are_refused_at_the_start() {
         layer().cookie(CookieOptions::new().max_age(400 * DAY)),
         layer().cookie(CookieOptions::new().expires(now + DAY)),
         layer().cookie(everywhere.clone().secure(Secure::Auto)).name("__Host-Http-sid"),
-        // What Express takes.
+        // Values that Express accepts.
         layer().cookie(everywhere.path("app")).name("a b").strict(),
     ] {
         layer.build().unwrap();
@@ -353,7 +353,7 @@ async fn options_that_no_browser_takes_are_refused_at_the_start() {
 }
 
 #[tokio::test]
-async fn no_change_makes_a_cookie_that_no_browser_takes() {
+async fn a_change_to_a_cookie_that_no_browser_accepts_is_rejected() {
     let app = |strict: bool| {
         let layer = SessionLayer::builder(MemoryStore::new(), [SECRET]);
         let handler = async |session: Session| {
@@ -383,9 +383,9 @@ async fn no_change_makes_a_cookie_that_no_browser_takes() {
     }
 }
 
-/// A stored session brings its own attributes, whatever the layer's are now.
+/// A stored session has its own cookie attributes, even if those of the layer have changed.
 #[tokio::test]
-async fn the_end_of_a_session_clears_the_cookie_that_the_browser_has() {
+async fn the_end_of_a_session_clears_the_cookie_with_its_stored_attributes() {
     let own = "Domain=.example.com; Path=/shop; ";
     let flags = "HttpOnly; Secure; Partitioned; SameSite=None";
     let gone = format!("connect.sid=; {own}Expires=Thu, 01 Jan 1970 00:00:00 GMT; {flags}");
@@ -415,7 +415,7 @@ async fn the_end_of_a_session_clears_the_cookie_that_the_browser_has() {
             Some(cleared).filter(|line| !line.is_empty()).into_iter().collect();
         assert_eq!(lines, expected, "{path}");
     }
-    // One that could never be sent does not keep anybody logged in.
+    // A cookie that could never be sent does not prevent the logout.
     let app = app(|layer| layer);
     let cookie = app.cookie().await;
     let odd = Bytes::from_static(br#"{"cookie":{"originalMaxAge":null,"sameSite":"auto"},"a":1}"#);
@@ -424,9 +424,9 @@ async fn the_end_of_a_session_clears_the_cookie_that_the_browser_has() {
     assert!(app.stored(&cookie).await.is_none());
 }
 
-/// A handle that outlives its request, as a streaming body or a spawned task has it.
+/// A handle that outlives its request, as in a streaming body or a spawned task.
 #[tokio::test]
-async fn a_change_after_the_response_has_started_is_refused() {
+async fn a_change_after_the_response_has_started_is_rejected() {
     for (asked_for_before, strict) in [(true, false), (false, false), (true, true)] {
         let (give, mut given) = tokio::sync::mpsc::unbounded_channel();
         let layer = SessionLayer::builder(MemoryStore::new(), [SECRET]);

@@ -18,7 +18,7 @@ use tower_express_session::{ErrorKind, MemoryStore, SessionId, Store};
 const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(320);
 
 #[tokio::test]
-async fn memory() {
+async fn the_memory_store_passes_the_suite() {
     let now = Arc::new(Mutex::new(Instant::now()));
     let clock = Arc::clone(&now);
     let store = MemoryStore::with_clock(move || *clock.lock().unwrap());
@@ -30,7 +30,7 @@ async fn memory() {
 }
 
 #[tokio::test]
-async fn sqlite() {
+async fn the_sqlite_store_passes_the_suite() {
     let dir = tempfile::tempdir().unwrap();
     let now = Arc::new(Mutex::new(SystemTime::now()));
     let clock = Arc::clone(&now);
@@ -66,19 +66,19 @@ const PREFIX: &str = "app:sess:";
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn redis() {
+async fn the_redis_store_passes_the_suite() {
     let server = RedisServer::start();
-    on_redis(&server, &server.url()).await;
+    redis_store_passes_the_suite(&server, &server.url()).await;
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn a_redis_cluster() {
+async fn the_redis_store_on_a_cluster_passes_the_suite() {
     let cluster = RedisCluster::start(1);
-    on_redis(&cluster.servers()[0], &cluster.url()).await;
+    redis_store_passes_the_suite(&cluster.servers()[0], &cluster.url()).await;
 }
 
-async fn on_redis(server: &RedisServer, url: &str) {
+async fn redis_store_passes_the_suite(server: &RedisServer, url: &str) {
     let connection = Mutex::new(server.connection());
     let pass_time = |id: &str, time: Duration| {
         let key = format!("{PREFIX}{id}");

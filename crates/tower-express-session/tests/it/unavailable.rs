@@ -60,10 +60,10 @@ async fn a_request_without_a_cookie_never_waits_for_the_store() {
 
 #[tokio::test]
 async fn events_report_each_operation() {
-    let told = std::sync::Arc::<std::sync::Mutex<Vec<Event>>>::default();
-    let list = told.clone();
+    let events_seen = std::sync::Arc::<std::sync::Mutex<Vec<Event>>>::default();
+    let list = events_seen.clone();
     let app = app(|layer| layer.on_event(move |event| list.lock().unwrap().push(event)));
-    let events = || std::mem::take(&mut *told.lock().unwrap());
+    let events = || std::mem::take(&mut *events_seen.lock().unwrap());
     let cookie = app.cookie().await;
     assert_eq!(events(), [Event::Created]);
     app.get("/look", &cookie).await;

@@ -70,10 +70,10 @@ impl RedisStore {
         let keys = self.keys(id);
         let made = if self.tombstones || self.absolute_timeout.is_some() {
             let longest = self.absolute_timeout.unwrap_or(Duration::MAX);
-            let noted = self.absolute_timeout.map(|time| milliseconds(time + CREATION_OUTLIVES));
+            let kept = self.absolute_timeout.map(|time| milliseconds(time + CREATION_OUTLIVES));
             let arguments = [
                 milliseconds(whole_seconds(ttl).min(longest)),
-                noted.unwrap_or_default(),
+                kept.unwrap_or_default(),
                 epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
             ];
             let arguments: Vec<&[u8]> = [&value[..]].into_iter().chain(bytes(&arguments)).collect();

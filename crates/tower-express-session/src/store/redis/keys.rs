@@ -54,9 +54,9 @@ mod tests {
             if let Some(revoked) = revoked {
                 assert_eq!(keys.revoked, revoked);
             }
-            for beside in [&keys.revoked, &keys.created, &keys.epoch] {
-                assert_eq!(hash_slot(beside), hash_slot(&keys.session), "{beside}");
-                assert!(prefix.is_empty() || !beside.starts_with(prefix), "{beside}");
+            for companion in [&keys.revoked, &keys.created, &keys.epoch] {
+                assert_eq!(hash_slot(companion), hash_slot(&keys.session), "{companion}");
+                assert!(prefix.is_empty() || !companion.starts_with(prefix), "{companion}");
             }
             assert_eq!(keys.all().iter().collect::<std::collections::HashSet<_>>().len(), 4);
         }
