@@ -7,16 +7,19 @@
 //! asleep for longer than its marker lived finds at the end that the address has become another's,
 //! and takes its user back.
 
-use super::{RedisStorage, Reply, array, number, text};
-use checkin_domain::{Email, User, UserId};
+use checkin_domain::{Email, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
 use checkin_storage::{Result, StorageError};
+use redis_link::Reply;
+
+use crate::connection::Connection;
+use crate::reply::{array, indexed_id, number, text};
 
 /// How long an address is kept for a writer that says no more. Far longer than the commands in
 /// between take, short enough for a person to try again.
 const CLAIM_MS: &str = "10000";
 
 /// What became of an account that was to be written.
-pub(super) enum Opened {
+pub(crate) enum Opened {
     Stored,
     /// There is a user of this id, as it was.
     IdTaken,
@@ -26,11 +29,14 @@ pub(super) enum Opened {
     EmailTaken(UserId),
 }
 
-impl RedisStorage {
+/// The accounts as hashes, with the index of addresses.
+pub(crate) struct Accounts<'a>(pub(crate) &'a Connection);
+
+impl Accounts<'_> {
     /// Writes an account under the id that it has.
-    pub(super) async fn open_account(&self, user: &User) -> Result<Opened> {
-        let key = self.keys.user(user.id);
-        if self.exists(&key).await? {
+    pub(crate) async fn open(&self, user: &User) -> Result<Opened> {
+        let key = self.0.keys.user(user.id);
+        if self.0.exists(&key).await? {
             return Ok(Opened::IdTaken);
         }
         if let Some(owner) = self.claim_email(user).await? {
@@ -38,33 +44,64 @@ impl RedisStorage {
         }
         // Before the user, so that no user is missing from the list.
         let id = user.id.to_string();
-        self.call(&["ZADD", &self.keys.user_ids(), &id, &id]).await?;
-        if !self.create_hash(&key, &fields(user)).await? {
+        self.0.call(&["ZADD", &self.0.keys.user_ids(), &id, &id]).await?;
+        if !self.0.create_hash(&key, &fields(user)).await? {
             return Ok(Opened::IdTakenAfterClaim);
         }
         match self.settle_email(user).await? {
             None => Ok(Opened::Stored),
             Some(owner) => {
-                self.call(&["DEL", &key]).await?;
-                self.call(&["ZREM", &self.keys.user_ids(), &id]).await?;
+                self.0.call(&["DEL", &key]).await?;
+                self.0.call(&["ZREM", &self.0.keys.user_ids(), &id]).await?;
                 Ok(Opened::EmailTaken(owner))
             }
         }
     }
 
-    /// False, and nothing is changed, if there is a hash.
-    pub(super) async fn create_hash(&self, key: &str, fields: &[(&str, String)]) -> Result<bool> {
-        let words = fields.iter().flat_map(|(name, value)| [*name, value.as_str()]);
-        let words: Vec<&str> = words.collect();
-        number(self.run(&self.scripts.create_hash, &[key], &words).await?).map(|made| made == 1)
+    /// Gives up the claim on an account's address.
+    pub(crate) async fn release_email(&self, user: &User) -> Result<()> {
+        let (emails, claim, canonical, id) = self.claim_words(user);
+        let script = &self.0.scripts.release_email;
+        self.0.run(script, &[&emails, &claim], &[&canonical, &id]).await?;
+        Ok(())
     }
 
-    /// Gives up the claim on an account's address.
-    pub(super) async fn release_email(&self, user: &User) -> Result<()> {
-        let (emails, claim, canonical, id) = self.claim_words(user);
-        let script = &self.scripts.release_email;
-        self.run(script, &[&emails, &claim], &[&canonical, &id]).await?;
-        Ok(())
+    /// Whose address it is, according to the index.
+    pub(crate) async fn owner_of(&self, email: &Email) -> Result<Option<UserId>> {
+        match self.0.call(&["HGET", &self.0.keys.emails(), &email.canonical()]).await? {
+            Reply::Nil => Ok(None),
+            owner => indexed_id(&text(owner)?).map(Some),
+        }
+    }
+
+    /// Returns the epoch, raised by `raise`; nothing if the password was not replaced.
+    pub(crate) async fn replace_password(
+        &self,
+        id: UserId,
+        expected: Option<&PasswordHash>,
+        new: &PasswordHash,
+        raise: &str,
+    ) -> Result<Option<u64>> {
+        let (key, epoch) = (self.0.keys.user(id), self.0.keys.user_epoch(id));
+        let mut words = vec![new.as_str(), raise];
+        words.extend(expected.map(PasswordHash::as_str));
+        match self.0.run(&self.0.scripts.change_password, &[&key, &epoch], &words).await? {
+            Reply::Nil => Ok(None),
+            epoch => number(epoch).map(|epoch| Some(epoch.unsigned_abs())),
+        }
+    }
+
+    /// The id behind the last one; if another program has used up the ids, the highest free one.
+    pub(crate) async fn next_id(&self) -> Result<UserId> {
+        let id = number(self.0.call(&["INCR", &self.0.keys.last_user_id()]).await?)?;
+        let mut id = id.unsigned_abs();
+        if id > MAX_SAFE_INTEGER {
+            id = MAX_SAFE_INTEGER;
+            while self.0.exists(&self.0.keys.user(user_id(id)?)).await? {
+                id -= 1;
+            }
+        }
+        user_id(id)
     }
 
     /// Nothing if the address is this user's now, else whose it is.
@@ -86,7 +123,7 @@ impl RedisStorage {
     async fn try_claim(&self, user: &User, stale: &str) -> Result<Claim> {
         let (emails, claim, canonical, id) = self.claim_words(user);
         let words = [canonical.as_str(), &id, stale, CLAIM_MS];
-        match self.run(&self.scripts.claim_email, &[&emails, &claim], &words).await? {
+        match self.0.run(&self.0.scripts.claim_email, &[&emails, &claim], &words).await? {
             Reply::Int(1) => Ok(Claim::Made),
             refused => {
                 let mut refused = array(refused)?.into_iter();
@@ -100,15 +137,15 @@ impl RedisStorage {
     /// Nothing if the address is still this user's, else whose it became.
     async fn settle_email(&self, user: &User) -> Result<Option<UserId>> {
         let (emails, claim, canonical, id) = self.claim_words(user);
-        let script = &self.scripts.settle_email;
-        match self.run(script, &[&emails, &claim], &[&canonical, &id]).await? {
+        let script = &self.0.scripts.settle_email;
+        match self.0.run(script, &[&emails, &claim], &[&canonical, &id]).await? {
             Reply::Int(1) => Ok(None),
             other => owner(other).map(Some),
         }
     }
 
     async fn has_email(&self, id: UserId, email: &Email) -> Result<bool> {
-        let found = match self.call(&["HGET", &self.keys.user(id), "email"]).await? {
+        let found = match self.0.call(&["HGET", &self.0.keys.user(id), "email"]).await? {
             Reply::Nil => return Ok(false),
             found => text(found)?,
         };
@@ -118,9 +155,13 @@ impl RedisStorage {
     /// The two keys of the scripts about addresses, and their first two arguments.
     fn claim_words(&self, user: &User) -> (String, String, String, String) {
         let canonical = user.email.canonical();
-        let claim = self.keys.email_claim(&canonical);
-        (self.keys.emails(), claim, canonical, user.id.to_string())
+        let claim = self.0.keys.email_claim(&canonical);
+        (self.0.keys.emails(), claim, canonical, user.id.to_string())
     }
+}
+
+fn user_id(id: u64) -> Result<UserId> {
+    UserId::try_from(id).map_err(StorageError::new)
 }
 
 enum Claim {

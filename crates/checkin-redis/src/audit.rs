@@ -7,20 +7,22 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::entry::{self};
-use super::history::Member;
-use super::{RedisStorage, Reply, at_once, text, texts, unexpected};
+use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId, LocationId, StarRating, UserId};
-use checkin_storage::{Audit, Difference, Result, StorageError, Subject};
+use checkin_storage::{Audit, AuditReport, Audited, Figure, Result, StorageError, Unequal};
+use redis_link::{Reply, Script};
+
+use crate::connection::{Connection, at_once};
+use crate::history::{Histories, Member};
+use crate::partition::Partition;
+use crate::reply::{array, text, texts, unexpected};
+use crate::{RedisStorage, entry};
 
 /// Entries asked for at a time.
 const PAGE: usize = 1000;
 
 /// What differs is looked at so often: figures may have been read in the middle of a change.
 const LOOKS: usize = 3;
-
-/// Differences, and records that cannot be read, that are named one by one.
-const NAMED: usize = 100;
 
 /// What stands still of a partition.
 struct Window {
@@ -58,202 +60,211 @@ struct Sums {
     locations: BTreeMap<LocationId, Sum>,
 }
 
-impl RedisStorage {
-    pub(super) async fn recount(&self) -> Result<Audit> {
-        let (mut audit, mut windows, mut sums) = (Audit::default(), Vec::new(), Sums::default());
-        for partition in 0..self.keys.partitions() {
-            let window = self.window(partition).await?;
-            self.sum_up(partition, &window, &mut sums, &mut audit).await?;
+#[async_trait]
+impl Audit for RedisStorage {
+    async fn audit(&self) -> Result<AuditReport> {
+        let (mut report, mut windows, mut sums) =
+            (AuditReport::default(), Vec::new(), Sums::default());
+        for partition in self.partitions() {
+            let window = window(partition).await?;
+            sum_up(partition, &window, &mut sums, &mut report).await?;
             windows.push(window);
         }
-        let users = self.ids(&self.keys.user_ids(), sums.users.keys().map(|id| id.get())).await?;
+        let (redis, keys) = (&self.redis, &self.redis.keys);
+        let users = ids(redis, &keys.user_ids(), sums.users.keys().map(|id| id.get())).await?;
         let users = users.into_iter().filter_map(|id| UserId::try_from(id).ok());
-        let users: Vec<UserId> = users.collect();
-        let locations = self.keys.location_ids();
-        let locations = self.ids(&locations, sums.locations.keys().map(|id| id.get())).await?;
+        let named = sums.locations.keys().map(|id| id.get());
+        let locations = ids(redis, &keys.location_ids(), named).await?;
         let locations = locations.into_iter().filter_map(|id| LocationId::try_from(id).ok());
-        let locations: Vec<LocationId> = locations.collect();
-        audit.compared = (users.len() + locations.len()) as u64;
+        let all = users.map(Audited::User).chain(locations.map(Audited::Location));
+        let all: Vec<Audited> = all.collect();
+        report.compared = all.len() as u64;
 
-        for users in users.chunks(PAGE) {
-            let compare = users.iter().map(|id| self.compare(Subject::User(*id), &windows, &sums));
-            note(&mut audit, at_once(compare.collect()).await?);
-        }
-        for locations in locations.chunks(PAGE) {
-            let compare =
-                locations.iter().map(|id| self.compare(Subject::Location(*id), &windows, &sums));
-            note(&mut audit, at_once(compare.collect()).await?);
-        }
-        Ok(audit)
-    }
-
-    async fn window(&self, partition: usize) -> Result<Window> {
-        let checkpoint = self.keys.checkpoint(partition);
-        let mut fields =
-            texts_or_none(self.call(&["HMGET", &checkpoint, "id", "trimmed"]).await?)?.into_iter();
-        let id = fields.next().flatten();
-        let trimmed = fields.next().flatten().is_some_and(|trimmed| trimmed != "0");
-        let last = match id {
-            Some(id) => id.parse().map_err(|_| unexpected("the id of an entry"))?,
-            None => CheckinId::MIN,
-        };
-        let first = match trimmed {
-            true => self.first_entry(partition).await?,
-            false => CheckinId::MIN,
-        };
-        Ok(Window { first, last, dead: self.dead_ids(partition).await? })
-    }
-
-    async fn first_entry(&self, partition: usize) -> Result<CheckinId> {
-        let log = self.keys.log(partition);
-        let first = entry::read_all(self.call(&["XRANGE", &log, "-", "+", "COUNT", "1"]).await?)?;
-        Ok(first.first().map_or(CheckinId::MAX, |entry| entry.id))
-    }
-
-    async fn dead_ids(&self, partition: usize) -> Result<HashSet<CheckinId>> {
-        let (key, mut from, mut ids) =
-            (self.keys.dead_letters(partition), "-".to_owned(), HashSet::new());
-        loop {
-            let range = ["XRANGE", &key, &from, "+", "COUNT", &PAGE.to_string()];
-            let letters = entry::read_all(self.call(&range).await?)?;
-            let Some(last) = letters.last() else {
-                return Ok(ids);
-            };
-            from = format!("({}", last.id);
-            ids.extend(letters.iter().map(|letter| letter.id));
-        }
-    }
-
-    /// Reads a partition of the log from its first entry to its last.
-    async fn sum_up(
-        &self,
-        partition: usize,
-        window: &Window,
-        sums: &mut Sums,
-        audit: &mut Audit,
-    ) -> Result<()> {
-        audit.dead += window.dead.len() as u64;
-        let mut after = CheckinId::MIN;
-        loop {
-            let entries = self.entries_after(partition, after, PAGE).await?;
-            let Some(last) = entries.last() else {
-                return Ok(());
-            };
-            after = last.id;
-            for entry in entries {
-                audit.entries += 1;
-                if entry.id > window.last {
-                    audit.waiting += 1;
-                } else if window.holds(entry.id)
-                    && let Ok(Checkin { id, user, location, stars, .. }) = entry.checkin()
-                {
-                    audit.counted += 1;
-                    sums.users.entry(user).or_default().add(id, location.get(), stars);
-                    sums.locations.entry(location).or_default().add(id, user.get(), stars);
+        let recount = Recount { redis, windows: &windows, sums: &sums };
+        for some in all.chunks(PAGE) {
+            let compare = some.iter().map(|of| recount.compare(*of)).collect();
+            for (of, found) in some.iter().zip(at_once(compare).await?) {
+                match found {
+                    Some(unequal) => report.add(*of, &unequal),
+                    None => report.add_unreadable(*of),
                 }
             }
         }
+        Ok(report)
     }
+}
 
-    /// The ids in a list of all, and those that the log names besides.
-    async fn ids(&self, key: &str, named: impl Iterator<Item = u64>) -> Result<BTreeSet<u64>> {
-        let mut ids: BTreeSet<u64> = named.collect();
-        let mut cursor = "0".to_owned();
-        loop {
-            let step = self.call(&["ZSCAN", key, &cursor, "COUNT", "10000"]).await?;
-            let mut step = super::array(step)?.into_iter();
-            cursor = text(step.next().unwrap_or(Reply::Nil))?;
-            let members = texts(step.next().unwrap_or(Reply::Nil))?;
-            ids.extend(members.chunks(2).filter_map(|pair| pair[0].parse::<u64>().ok()));
-            if cursor == "0" {
-                return Ok(ids);
+async fn window(partition: Partition<'_>) -> Result<Window> {
+    let checkpoint = partition.checkpoint();
+    let fields = partition.redis.call(&["HMGET", &checkpoint, "id", "trimmed"]).await?;
+    let mut fields = texts_or_none(fields)?.into_iter();
+    let id = fields.next().flatten();
+    let trimmed = fields.next().flatten().is_some_and(|trimmed| trimmed != "0");
+    let last = match id {
+        Some(id) => id.parse().map_err(|_| unexpected("the id of an entry"))?,
+        None => CheckinId::MIN,
+    };
+    let first = match trimmed {
+        true => first_entry(partition).await?,
+        false => CheckinId::MIN,
+    };
+    Ok(Window { first, last, dead: dead_ids(partition).await? })
+}
+
+async fn first_entry(partition: Partition<'_>) -> Result<CheckinId> {
+    let range = ["XRANGE", &partition.log(), "-", "+", "COUNT", "1"];
+    let first = entry::read_all(partition.redis.call(&range).await?)?;
+    Ok(first.first().map_or(CheckinId::MAX, |entry| entry.id))
+}
+
+async fn dead_ids(partition: Partition<'_>) -> Result<HashSet<CheckinId>> {
+    let redis = partition.redis;
+    let (key, mut from) = (redis.keys.dead_letters(partition.number), "-".to_owned());
+    let mut ids = HashSet::new();
+    loop {
+        let range = ["XRANGE", &key, &from, "+", "COUNT", &PAGE.to_string()];
+        let letters = entry::read_all(redis.call(&range).await?)?;
+        let Some(last) = letters.last() else {
+            return Ok(ids);
+        };
+        from = format!("({}", last.id);
+        ids.extend(letters.iter().map(|letter| letter.id));
+    }
+}
+
+/// Reads a partition of the log from its first entry to its last.
+async fn sum_up(
+    partition: Partition<'_>,
+    window: &Window,
+    sums: &mut Sums,
+    report: &mut AuditReport,
+) -> Result<()> {
+    report.dead += window.dead.len() as u64;
+    let mut after = CheckinId::MIN;
+    loop {
+        let entries = partition.entries_after(after, PAGE).await?;
+        let Some(last) = entries.last() else {
+            return Ok(());
+        };
+        after = last.id;
+        for entry in entries {
+            report.entries += 1;
+            if entry.id > window.last {
+                report.waiting += 1;
+            } else if window.holds(entry.id)
+                && let Ok(Checkin { id, user, location, stars, .. }) = entry.checkin()
+            {
+                report.counted += 1;
+                sums.users.entry(user).or_default().add(id, location.get(), stars);
+                sums.locations.entry(location).or_default().add(id, user.get(), stars);
             }
         }
     }
+}
 
-    async fn compare(&self, of: Subject, windows: &[Window], sums: &Sums) -> Result<Found> {
+/// The ids in a list of all, and those that the log names besides.
+async fn ids(
+    redis: &Connection,
+    key: &str,
+    named: impl Iterator<Item = u64>,
+) -> Result<BTreeSet<u64>> {
+    let mut ids: BTreeSet<u64> = named.collect();
+    let mut cursor = "0".to_owned();
+    loop {
+        let step = array(redis.call(&["ZSCAN", key, &cursor, "COUNT", "10000"]).await?)?;
+        let mut step = step.into_iter();
+        cursor = text(step.next().unwrap_or(Reply::Nil))?;
+        let members = texts(step.next().unwrap_or(Reply::Nil))?;
+        ids.extend(members.chunks(2).filter_map(|pair| pair[0].parse::<u64>().ok()));
+        if cursor == "0" {
+            return Ok(ids);
+        }
+    }
+}
+
+/// What stands in the log, to compare users and places with.
+#[derive(Clone, Copy)]
+struct Recount<'a> {
+    redis: &'a Connection,
+    windows: &'a [Window],
+    sums: &'a Sums,
+}
+
+impl Recount<'_> {
+    /// Returns the figures that differ; `None` if what is stored cannot be read.
+    async fn compare(self, of: Audited) -> Result<Option<Vec<Unequal>>> {
         let mut found = Vec::new();
         for _ in 0..LOOKS {
             let compared = match of {
-                Subject::User(user) => self.compare_user(user, windows, sums).await,
-                Subject::Location(location) => self.compare_location(location, windows, sums).await,
+                Audited::User(user) => self.user(user).await,
+                Audited::Location(location) => self.location(location).await,
             };
             found = match compared {
-                Err(error) if error.is_unreadable() => return Ok(Found::Unreadable(of)),
+                Err(error) if error.is_unreadable() => return Ok(None),
                 compared => compared?,
             };
             if found.is_empty() {
                 break;
             }
         }
-        let difference = |(figure, stored, counted)| Difference { of, figure, stored, counted };
-        Ok(Found::Different(found.into_iter().map(difference).collect()))
+        Ok(Some(found))
     }
 
-    async fn compare_user(
-        &self,
-        user: UserId,
-        windows: &[Window],
-        sums: &Sums,
-    ) -> Result<Vec<Unequal>> {
-        let (key, base) = (self.keys.user_history(user), self.keys.user_base(user));
-        let keys = [self.keys.user(user), key.clone(), base];
-        let figures = self.figures(&self.scripts.figures_of_user, &keys).await?;
-        let [stored, last, base, base_last, length, latest] = figures;
-        let window = &windows[self.keys.partition_of(user)];
-        let history = self.sum_of(&key, |member| window.holds(member.id)).await?;
-        let sum = sums.users.get(&user).copied().unwrap_or_default();
-        let mut found = unequal_sums(history, sum);
+    async fn user(self, user: UserId) -> Result<Vec<Unequal>> {
+        let keys = &self.redis.keys;
+        let history = keys.user_history(user);
+        let of_user = [keys.user(user), history.clone(), keys.user_base(user)];
+        let script = &self.redis.scripts.figures_of_user;
+        let [stored, last, base, base_last, length, latest] =
+            self.figures(script, &of_user).await?;
+        let window = &self.windows[keys.partition_of(user)];
+        let history = self.sum_of(&history, |member| window.holds(member.id)).await?;
+        let log = self.sums.users.get(&user).copied().unwrap_or_default();
+        let mut found = Vec::from_iter(unequal_sums(history, log));
         // Without a history, the figures are the base.
         if length > 0 {
-            found.extend(unequal("numCheckins", stored, base + length));
-            found.extend(unequal("lastCheckin", last, base_last.max(latest)));
+            found.extend(Unequal::of(Figure::NumCheckins, stored, base + length));
+            found.extend(Unequal::of(Figure::LastCheckin, last, base_last.max(latest)));
         }
         Ok(found)
     }
 
-    async fn compare_location(
-        &self,
-        location: LocationId,
-        windows: &[Window],
-        sums: &Sums,
-    ) -> Result<Vec<Unequal>> {
-        let key = self.keys.location_history(location);
-        let (ratings, base) = (self.keys.ratings(location), self.keys.location_base(location));
-        let keys = [self.keys.location(location), key.clone(), ratings, base];
-        let figures = self.figures(&self.scripts.figures_of_location, &keys).await?;
-        let [stored, stars, base, base_stars, length, rated] = figures;
+    async fn location(self, location: LocationId) -> Result<Vec<Unequal>> {
+        let keys = &self.redis.keys;
+        let history = keys.location_history(location);
+        let (ratings, base) = (keys.ratings(location), keys.location_base(location));
+        let of_location = [keys.location(location), history.clone(), ratings, base];
+        let script = &self.redis.scripts.figures_of_location;
+        let [stored, stars, base, base_stars, length, rated, rated_stars] =
+            self.figures(script, &of_location).await?;
         let holds = |member: &Member| {
             let user = UserId::try_from(member.other);
-            user.is_ok_and(|user| windows[self.keys.partition_of(user)].holds(member.id))
+            user.is_ok_and(|user| self.windows[keys.partition_of(user)].holds(member.id))
         };
-        let history = self.sum_of(&key, holds).await?;
-        let sum = sums.locations.get(&location).copied().unwrap_or_default();
-        let mut found = unequal_sums(history, sum);
+        let history = self.sum_of(&history, holds).await?;
+        let log = self.sums.locations.get(&location).copied().unwrap_or_default();
+        let mut found = Vec::from_iter(unequal_sums(history, log));
         if length > 0 {
-            found.extend(unequal("numCheckins", stored, base + length));
-            found.extend(unequal("numStars", stars, base_stars + rated));
+            found.extend(Unequal::of(Figure::NumCheckins, stored, base + length));
+            found.extend(Unequal::of(Figure::NumStars, stars, base_stars + rated_stars));
+            found.extend(Unequal::of(Figure::Ratings, rated, length));
         }
         Ok(found)
     }
 
-    async fn figures<const N: usize>(
-        &self,
-        script: &redis_link::Script,
-        keys: &[String; N],
-    ) -> Result<[u64; 6]> {
-        let keys = keys.each_ref().map(String::as_str);
-        let numbers = texts(self.run(script, &keys, &[]).await?)?;
+    async fn figures<const N: usize>(self, script: &Script, keys: &[String]) -> Result<[u64; N]> {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let numbers = texts(self.redis.run(script, &keys, &[]).await?)?;
         let numbers = numbers.iter().map(|number| number.parse::<u64>());
         let numbers: Vec<u64> =
             numbers.collect::<std::result::Result<_, _>>().map_err(StorageError::new)?;
-        numbers.try_into().map_err(|_| unexpected("six figures"))
+        numbers.try_into().map_err(|_| unexpected("the figures of a record"))
     }
 
-    async fn sum_of(&self, key: &str, holds: impl Fn(&Member) -> bool) -> Result<Sum> {
+    async fn sum_of(self, key: &str, holds: impl Fn(&Member) -> bool) -> Result<Sum> {
         let (mut sum, mut from) = (Sum::default(), Some(0));
         while let Some(first) = from {
-            let (members, next) = self.history_page(key, first).await?;
+            let (members, next) = Histories(self.redis).page(key, first).await?;
             for member in members.iter().filter(|member| holds(member)) {
                 sum.add(member.id, member.other, member.stars);
             }
@@ -263,36 +274,10 @@ impl RedisStorage {
     }
 }
 
-/// What was found of one user or place.
-enum Found {
-    /// What differs; nothing if all is well.
-    Different(Vec<Difference>),
-    Unreadable(Subject),
-}
-
-/// The name of a figure, what is stored, and what it should be.
-type Unequal = (&'static str, u64, u64);
-
-fn unequal(figure: &'static str, stored: u64, counted: u64) -> Option<Unequal> {
-    (stored != counted).then_some((figure, stored, counted))
-}
-
-fn unequal_sums(history: Sum, log: Sum) -> Vec<Unequal> {
-    if history == log { Vec::new() } else { vec![("history", history.count, log.count)] }
-}
-
-fn note(audit: &mut Audit, found: Vec<Found>) {
-    for found in found {
-        match found {
-            Found::Different(differences) => {
-                audit.different += u64::from(!differences.is_empty());
-                audit.differences.extend(differences);
-            }
-            Found::Unreadable(of) => audit.unreadable.push(of),
-        }
-    }
-    audit.differences.truncate(NAMED);
-    audit.unreadable.truncate(NAMED);
+/// Equal numbers may stand for other check-ins.
+fn unequal_sums(history: Sum, log: Sum) -> Option<Unequal> {
+    let (stored, counted) = (history.count, log.count);
+    (history != log).then_some(Unequal { figure: Figure::History, stored, counted })
 }
 
 fn texts_or_none(reply: Reply) -> Result<Vec<Option<String>>> {
@@ -300,5 +285,5 @@ fn texts_or_none(reply: Reply) -> Result<Vec<Option<String>>> {
         Reply::Nil => Ok(None),
         reply => text(reply).map(Some),
     };
-    super::array(reply)?.into_iter().map(text_or_none).collect()
+    array(reply)?.into_iter().map(text_or_none).collect()
 }

@@ -4,12 +4,16 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 
-use super::accounts::Opened;
-use super::{
-    RedisStorage, Reply, array, at_once, locations, number, text, texts, times, unexpected,
-};
 use checkin_domain::{Checkin, Location, LocationDetails, LocationId, User, UserId};
 use checkin_storage::{BulkLoad, Loaded, Result, details};
+use redis_link::Reply;
+
+use crate::accounts::{Accounts, Opened};
+use crate::connection::{Connection, at_once};
+use crate::info::is_cluster;
+use crate::lists::Lists;
+use crate::reply::{array, number, text, texts, unexpected};
+use crate::{RedisStorage, locations, times};
 
 /// Check-ins that one run of the script appends: it takes about a millisecond, during which Redis
 /// does nothing else.
@@ -22,50 +26,61 @@ const SCAN_COUNT: &str = "10000";
 impl BulkLoad for RedisStorage {
     /// Finds also what others wrote without our lists; on a cluster, only what the lists name.
     async fn is_empty(&self) -> Result<bool> {
-        for ids in [self.keys.user_ids(), self.keys.location_ids()] {
-            if number(self.call(&["ZCARD", &ids]).await?)? > 0 {
+        for ids in [self.redis.keys.user_ids(), self.redis.keys.location_ids()] {
+            if number(self.redis.call(&["ZCARD", &ids]).await?)? > 0 {
                 return Ok(false);
             }
         }
-        if self.is_cluster().await {
+        if is_cluster(&self.redis).await {
             return Ok(true);
         }
-        let users = self.matches(&self.keys.any_user()).await?;
-        Ok(!users && !self.matches(&self.keys.any_location()).await?)
+        let users = Bulk(&self.redis).matches(&self.redis.keys.any_user()).await?;
+        Ok(!users && !Bulk(&self.redis).matches(&self.redis.keys.any_location()).await?)
     }
 
     async fn load_users(&self, users: &[User]) -> Result<Vec<Loaded>> {
         if let Some(highest) = users.iter().map(|user| user.id).max() {
-            let (key, id) = (self.keys.last_user_id(), highest.to_string());
-            self.run(&self.scripts.raise_last_id, &[&key], &[&id]).await?;
+            let (key, id) = (self.redis.keys.last_user_id(), highest.to_string());
+            self.redis.run(&self.redis.scripts.raise_last_id, &[&key], &[&id]).await?;
         }
-        let mut loaded = Vec::with_capacity(users.len());
+        let (bulk, mut loaded) = (Bulk(&self.redis), Vec::with_capacity(users.len()));
         for users in apart(users) {
-            loaded.extend(at_once(users.iter().map(|user| self.load_user(user)).collect()).await?);
+            loaded.extend(at_once(users.iter().map(|user| bulk.load_user(user)).collect()).await?);
         }
         Ok(loaded)
     }
 
     async fn load_locations(&self, locations: &[Location]) -> Result<Vec<Loaded>> {
-        at_once(locations.iter().map(|location| self.load_location(location)).collect()).await
+        let bulk = Bulk(&self.redis);
+        at_once(locations.iter().map(|location| bulk.load_location(location)).collect()).await
     }
 
     async fn load_details(&self, details: &[LocationDetails]) -> Result<Vec<Loaded>> {
-        at_once(details.iter().map(|details| self.load_one_details(details)).collect()).await
+        let bulk = Bulk(&self.redis);
+        at_once(details.iter().map(|details| bulk.load_details(details)).collect()).await
     }
 
     async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
+        Bulk(&self.redis).load_checkins(checkins).await
+    }
+}
+
+/// Bulk loads, record by record.
+pub(crate) struct Bulk<'a>(pub(crate) &'a Connection);
+
+impl Bulk<'_> {
+    pub(crate) async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
         let users: HashSet<UserId> = checkins.iter().map(|checkin| checkin.user).collect();
-        let users = self.existing(users, |id| self.keys.user(id)).await?;
+        let users = self.existing(users, |id| self.0.keys.user(id)).await?;
         let places: HashSet<LocationId> = checkins.iter().map(|checkin| checkin.location).collect();
-        let places = self.existing(places, |id| self.keys.location(id)).await?;
+        let places = self.existing(places, |id| self.0.keys.location(id)).await?;
         let known = |checkin: &&Checkin| {
             users.contains(&checkin.user) && places.contains(&checkin.location)
         };
         let mut answers = vec![Loaded::Dangling; checkins.len()];
-        for partition in 0..self.keys.partitions() {
+        for partition in 0..self.0.keys.partitions() {
             let of_partition = checkins.iter().enumerate().filter(|(_, checkin)| {
-                known(checkin) && self.keys.partition_of(checkin.user) == partition
+                known(checkin) && self.0.keys.partition_of(checkin.user) == partition
             });
             let (places, of_partition): (Vec<usize>, Vec<&Checkin>) = of_partition.unzip();
             let mut loaded = Vec::with_capacity(of_partition.len());
@@ -78,42 +93,40 @@ impl BulkLoad for RedisStorage {
         }
         Ok(answers)
     }
-}
 
-impl RedisStorage {
     async fn load_user(&self, user: &User) -> Result<Loaded> {
-        match self.open_account(user).await? {
+        match Accounts(self.0).open(user).await? {
             Opened::Stored => {
-                self.index_user(user).await?;
+                Lists(self.0).index_user(user).await?;
                 Ok(Loaded::Stored)
             }
             // Whoever was faster to write this id had most likely the same file: the claim is
             // theirs as well, and stays.
             Opened::IdTaken | Opened::IdTakenAfterClaim => {
-                self.reindex_user(user.id).await?;
+                Lists(self.0).reindex_user(user.id).await?;
                 Ok(Loaded::Unchanged)
             }
             Opened::EmailTaken(owner) => Ok(Loaded::EmailTaken(owner)),
         }
     }
 
-    pub(super) async fn load_location(&self, location: &Location) -> Result<Loaded> {
-        let (key, id) = (self.keys.location(location.id), location.id.to_string());
-        self.call(&["ZADD", &self.keys.location_ids(), &id, &id]).await?;
-        if self.create_hash(&key, &locations::fields(location)).await? {
-            self.index_location(location).await?;
+    pub(crate) async fn load_location(&self, location: &Location) -> Result<Loaded> {
+        let (key, id) = (self.0.keys.location(location.id), location.id.to_string());
+        self.0.call(&["ZADD", &self.0.keys.location_ids(), &id, &id]).await?;
+        if self.0.create_hash(&key, &locations::fields(location)).await? {
+            Lists(self.0).index_location(location).await?;
             return Ok(Loaded::Stored);
         }
-        self.reindex_location(location.id).await?;
+        Lists(self.0).reindex_location(location.id).await?;
         Ok(Loaded::Unchanged)
     }
 
-    async fn load_one_details(&self, details: &LocationDetails) -> Result<Loaded> {
-        if !self.exists(&self.keys.location(details.id)).await? {
+    async fn load_details(&self, details: &LocationDetails) -> Result<Loaded> {
+        if !self.0.exists(&self.0.keys.location(details.id)).await? {
             return Ok(Loaded::Dangling);
         }
-        let (key, json) = (self.keys.location_details(details.id), details::to_json(details));
-        match self.call(&["SET", &key, &json, "NX"]).await? {
+        let (key, json) = (self.0.keys.location_details(details.id), details::to_json(details));
+        match self.0.call(&["SET", &key, &json, "NX"]).await? {
             Reply::Nil => Ok(Loaded::Unchanged),
             _ => Ok(Loaded::Stored),
         }
@@ -138,13 +151,13 @@ impl RedisStorage {
                 stars.to_string(),
             ]
         });
-        let (count, turn) = (self.keys.partitions().to_string(), partition.to_string());
+        let (count, turn) = (self.0.keys.partitions().to_string(), partition.to_string());
         let words: Vec<String> =
             [count, turn, times::COMPLETE.to_owned()].into_iter().chain(words).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (log, imported) = (self.keys.log(partition), self.keys.imported(partition));
-        let keys = [log.as_str(), &imported, &self.keys.times(partition)];
-        let answers = self.run(&self.scripts.load_checkins, &keys, &words).await?;
+        let (log, imported) = (self.0.keys.log(partition), self.0.keys.imported(partition));
+        let keys = [log.as_str(), &imported, &self.0.keys.times(partition)];
+        let answers = self.0.run(&self.0.scripts.load_checkins, &keys, &words).await?;
         let mut answers = array(answers)?.into_iter().map(number);
         let loaded = |counted: bool| match counted {
             true => Ok(Loaded::Unchanged),
@@ -158,8 +171,8 @@ impl RedisStorage {
 
     /// Whether this check-in is counted already: it may have left the log.
     async fn is_in_history(&self, checkin: &Checkin) -> Result<bool> {
-        let (key, time) = (self.keys.user_history(checkin.user), checkin.time_ms.to_string());
-        let found = texts(self.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
+        let (key, time) = (self.0.keys.user_history(checkin.user), checkin.time_ms.to_string());
+        let found = texts(self.0.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
         let content = format!(" {} {}", checkin.location, checkin.stars);
         Ok(found.iter().any(|member| member.ends_with(&content)))
     }
@@ -172,7 +185,7 @@ impl RedisStorage {
     ) -> Result<HashSet<T>> {
         let ask = |id: T| {
             let key = key(id);
-            async move { Ok(self.exists(&key).await?.then_some(id)) }
+            async move { Ok(self.0.exists(&key).await?.then_some(id)) }
         };
         let found = at_once(ids.into_iter().map(ask).collect()).await?;
         Ok(found.into_iter().flatten().collect())
@@ -183,7 +196,7 @@ impl RedisStorage {
         let mut cursor = "0".to_owned();
         loop {
             let scan = ["SCAN", &cursor, "MATCH", pattern, "COUNT", SCAN_COUNT];
-            let mut step = array(self.call(&scan).await?)?.into_iter();
+            let mut step = array(self.0.call(&scan).await?)?.into_iter();
             cursor = text(step.next().unwrap_or(Reply::Nil))?;
             if !texts(step.next().unwrap_or(Reply::Nil))?.is_empty() {
                 return Ok(true);

@@ -42,9 +42,9 @@ async fn form_cluster(server: &RedisServer) {
     let slots: Vec<String> = (0..SLOTS).map(|slot| slot.to_string()).collect();
     let words: Vec<&str> =
         ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
-    node.call(&words).await.unwrap();
+    node.redis.call(&words).await.unwrap();
     let start = Instant::now();
-    while node.call(&["GET", "ncc:users:last-id"]).await.is_err() {
+    while node.redis.call(&["GET", "ncc:users:last-id"]).await.is_err() {
         assert!(start.elapsed() < START_TIMEOUT, "the cluster does not come up");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -2,55 +2,67 @@
 
 use async_trait::async_trait;
 
-use super::page::Order::{HighestFirst, LowestFirst};
-use super::{RedisStorage, at_once};
 use checkin_domain::{
     Category, DetailsSection, Location, LocationId, OpeningHours, User, UserId, monday_ms,
 };
 use checkin_storage::{
-    Directory, LocationRepository, Nearby, Page, Period, Position, Ranked, Result, UserRepository,
-    readable,
+    Directory, Locations, Nearby, Page, Period, Position, Ranked, Result, readable,
 };
+
+use crate::connection::{Connection, at_once};
+use crate::lists::Lists;
+use crate::lists::Order::{HighestFirst, LowestFirst};
+use crate::{RedisStorage, locations, nearby, search, users};
 
 #[async_trait]
 impl Directory for RedisStorage {
     async fn recent_users(&self, page: Page) -> Result<Vec<Ranked<User>>> {
-        let key = self.keys.recent_users();
-        self.page(&key, HighestFirst, page, |entry| self.listed_user(entry)).await
+        let key = self.redis.keys.recent_users();
+        Lists(&self.redis)
+            .page(&key, HighestFirst, page, |entry| listed_user(&self.redis, entry))
+            .await
     }
 
     async fn top_users(&self, period: Period, page: Page) -> Result<Vec<Ranked<User>>> {
         let key = match period {
-            Period::AllTime => self.keys.top_users(),
-            Period::WeekOf(ms) => self.keys.top_users_of_week(monday_ms(ms)),
+            Period::AllTime => self.redis.keys.top_users(),
+            Period::WeekOf(ms) => self.redis.keys.top_users_of_week(monday_ms(ms)),
         };
-        self.page(&key, HighestFirst, page, |entry| self.listed_user(entry)).await
+        Lists(&self.redis)
+            .page(&key, HighestFirst, page, |entry| listed_user(&self.redis, entry))
+            .await
     }
 
     async fn users_at(&self, location: LocationId, page: Page) -> Result<Vec<Ranked<User>>> {
-        let key = self.keys.users_at(location);
-        self.page(&key, HighestFirst, page, |entry| self.user_at(location, entry)).await
+        let key = self.redis.keys.users_at(location);
+        Lists(&self.redis)
+            .page(&key, HighestFirst, page, |entry| user_at(&self.redis, location, entry))
+            .await
     }
 
     async fn top_locations(&self, period: Period, page: Page) -> Result<Vec<Ranked<Location>>> {
         let key = match period {
-            Period::AllTime => self.keys.top_locations(),
-            Period::WeekOf(ms) => self.keys.top_locations_of_week(monday_ms(ms)),
+            Period::AllTime => self.redis.keys.top_locations(),
+            Period::WeekOf(ms) => self.redis.keys.top_locations_of_week(monday_ms(ms)),
         };
-        self.page(&key, HighestFirst, page, |entry| self.listed_location(entry)).await
+        Lists(&self.redis)
+            .page(&key, HighestFirst, page, |entry| listed_location(&self.redis, entry))
+            .await
     }
 
     async fn locations_in(&self, category: Category, page: Page) -> Result<Vec<Ranked<Location>>> {
-        let key = self.keys.locations_in(category);
-        self.page(&key, LowestFirst, page, |entry| self.listed_location(entry)).await
+        let key = self.redis.keys.locations_in(category);
+        Lists(&self.redis)
+            .page(&key, LowestFirst, page, |entry| listed_location(&self.redis, entry))
+            .await
     }
 
     async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>> {
-        self.places_near(near, page).await
+        nearby::places(&self.redis, near, page).await
     }
 
     async fn search_locations(&self, words: &str, page: Page) -> Result<Vec<Ranked<Location>>> {
-        self.places_named(words, page).await
+        search::places(&self.redis, words, page).await
     }
 
     async fn hours_of(&self, ids: &[LocationId]) -> Result<Vec<Option<OpeningHours>>> {
@@ -62,33 +74,35 @@ impl Directory for RedisStorage {
     }
 }
 
-impl RedisStorage {
-    async fn listed_user(&self, entry: Position) -> Result<Option<User>> {
-        let Ok(id) = UserId::try_from(entry.id) else { return Ok(None) };
-        readable(self.user(id).await)
-    }
+async fn listed_user(redis: &Connection, entry: Position) -> Result<Option<User>> {
+    let Ok(id) = UserId::try_from(entry.id) else { return Ok(None) };
+    readable(users::read(redis, id).await)
+}
 
-    async fn listed_location(&self, entry: Position) -> Result<Option<Location>> {
-        let Ok(id) = LocationId::try_from(entry.id) else { return Ok(None) };
-        readable(self.location(id).await)
-    }
+async fn listed_location(redis: &Connection, entry: Position) -> Result<Option<Location>> {
+    let Ok(id) = LocationId::try_from(entry.id) else { return Ok(None) };
+    readable(locations::read(redis, id).await)
+}
 
-    /// A user who is at the place still; the entry of one who moved on is removed.
-    async fn user_at(&self, location: LocationId, entry: Position) -> Result<Option<User>> {
-        let Some(user) = self.listed_user(entry).await? else {
-            return Ok(None);
-        };
-        if user.last_seen_at == Some(location) {
-            return Ok(Some(user));
-        }
-        // The entry and the user lie in different slots. One that is not older than what the user
-        // says may be about to come true; one that was written again meanwhile stays.
-        if user.last_checkin > Some(entry.rank) {
-            let (key, words) = (self.keys.users_at(location), [entry.id, entry.rank]);
-            let words = words.map(|word| word.to_string());
-            let words = words.each_ref().map(String::as_str);
-            self.run(&self.scripts.remove_unchanged, &[&key], &words).await?;
-        }
-        Ok(None)
+/// A user who is at the place still; the entry of one who moved on is removed.
+async fn user_at(
+    redis: &Connection,
+    location: LocationId,
+    entry: Position,
+) -> Result<Option<User>> {
+    let Some(user) = listed_user(redis, entry).await? else {
+        return Ok(None);
+    };
+    if user.last_seen_at == Some(location) {
+        return Ok(Some(user));
     }
+    // The entry and the user lie in different slots. One that is not older than what the user
+    // says may be about to come true; one that was written again meanwhile stays.
+    if user.last_checkin > Some(entry.rank) {
+        let (key, words) = (redis.keys.users_at(location), [entry.id, entry.rank]);
+        let words = words.map(|word| word.to_string());
+        let words = words.each_ref().map(String::as_str);
+        redis.run(&redis.scripts.remove_unchanged, &[&key], &words).await?;
+    }
+    Ok(None)
 }

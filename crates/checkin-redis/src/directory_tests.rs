@@ -79,6 +79,7 @@ async fn a_page_passes_over_entries_without_a_record() {
         ask(&storage, &format!("ZADD ncc:locations:category:cafe 1 {id}")).await;
         ask(&storage, &format!("GEOADD ncc:locations:geo -122.2711 37.8044 {id}")).await;
         storage
+            .redis
             .call(&["ZADD", "ncc:locations:words:2", "0", &format!("coffee\0{id}")])
             .await
             .unwrap();
@@ -128,14 +129,16 @@ async fn an_entry_that_was_written_again_is_not_removed() {
     ask(&storage, "ZADD ncc:set 7 1 9007199254740991 2").await;
     for (member, score) in [("1", "6"), ("2", "9007199254740990"), ("3", "1")] {
         storage
-            .run(&storage.scripts.remove_unchanged, &["ncc:set"], &[member, score])
+            .redis
+            .run(&storage.redis.scripts.remove_unchanged, &["ncc:set"], &[member, score])
             .await
             .unwrap();
     }
     assert_eq!(ask(&storage, "ZCARD ncc:set").await, ["2"]);
     for (member, score) in [("1", "7"), ("2", "9007199254740991")] {
         storage
-            .run(&storage.scripts.remove_unchanged, &["ncc:set"], &[member, score])
+            .redis
+            .run(&storage.redis.scripts.remove_unchanged, &["ncc:set"], &[member, score])
             .await
             .unwrap();
     }
@@ -168,8 +171,9 @@ async fn a_page_begins_behind_any_position_in_either_order() {
         ("desc", 0, 1, &[]),
     ] {
         let words = [order, "10", &rank.to_string(), &id.to_string()];
-        let page = storage.run(&storage.scripts.page, &["ncc:set"], &words).await.unwrap();
-        let page = super::texts(page).unwrap();
+        let page =
+            storage.redis.run(&storage.redis.scripts.page, &["ncc:set"], &words).await.unwrap();
+        let page = super::reply::texts(page).unwrap();
         let members: Vec<&String> = page.iter().step_by(2).collect();
         assert_eq!(members, expected.iter().collect::<Vec<_>>(), "{order} {rank} {id}");
     }

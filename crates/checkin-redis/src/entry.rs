@@ -2,25 +2,26 @@
 
 use redis_link::Reply;
 
-use super::{array, text, texts, unexpected};
 use checkin_domain::number::decimal;
 use checkin_domain::{Checkin, CheckinId, StarRating};
-use checkin_storage::{Entry, Result};
+use checkin_storage::{LogEntry, Result};
+
+use crate::reply::{array, text, texts, unexpected};
 
 /// The field of a check-in whose id is not its time: when it was made, in ms.
-pub(super) const TIME: &str = "time";
+pub(crate) const TIME: &str = "time";
 
 /// An entry of a stream: its id, and its names and values in turn.
 #[derive(Clone, Debug)]
-pub(super) struct RawEntry {
-    pub(super) id: CheckinId,
+pub(crate) struct RawEntry {
+    pub(crate) id: CheckinId,
     fields: Vec<String>,
     /// When it came in (ms), if its id is ahead of the clock and it does not say.
-    pub(super) arrived_ms: Option<u64>,
+    pub(crate) arrived_ms: Option<u64>,
 }
 
 /// The answer to `XRANGE`.
-pub(super) fn read_all(reply: Reply) -> Result<Vec<RawEntry>> {
+pub(crate) fn read_all(reply: Reply) -> Result<Vec<RawEntry>> {
     array(reply)?.into_iter().map(read).collect()
 }
 
@@ -34,13 +35,13 @@ fn read(reply: Reply) -> Result<RawEntry> {
 }
 
 /// An id of a stream.
-pub(super) fn id(reply: Reply) -> Result<CheckinId> {
+pub(crate) fn id(reply: Reply) -> Result<CheckinId> {
     text(reply)?.parse().map_err(|_| unexpected("the id of an entry"))
 }
 
 impl RawEntry {
     /// The value of a field; of twins the first one.
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         let mut pairs = self.fields.chunks_exact(2);
         pairs.find(|pair| pair[0] == name).map(|pair| pair[1].as_str())
     }
@@ -50,7 +51,7 @@ impl RawEntry {
     /// # Errors
     ///
     /// The rule that the entry breaks.
-    pub(super) fn checkin(&self) -> std::result::Result<Checkin, String> {
+    pub(crate) fn checkin(&self) -> std::result::Result<Checkin, String> {
         let value = |name: &str| self.value(name).ok_or_else(|| format!("{name} is missing"));
         let rule = |name: &str, rule: &dyn std::fmt::Display| format!("{name} {rule}");
         let stars = decimal(value("starRating")?).unwrap_or(u64::MAX);
@@ -70,10 +71,10 @@ impl RawEntry {
     }
 
     /// The same for who counts.
-    pub(super) fn entry(self) -> Entry {
+    pub(crate) fn entry(self) -> LogEntry {
         match self.checkin() {
-            Ok(checkin) => Entry::Checkin(checkin),
-            Err(reason) => Entry::Unreadable { id: self.id, reason, fields: self.fields_json() },
+            Ok(checkin) => LogEntry::Checkin(checkin),
+            Err(reason) => LogEntry::Unreadable { id: self.id, reason, fields: self.fields_json() },
         }
     }
 
@@ -82,7 +83,7 @@ impl RawEntry {
     /// # Errors
     ///
     /// The rule that the text breaks.
-    pub(super) fn from_json(id: CheckinId, fields: &str) -> std::result::Result<Self, String> {
+    pub(crate) fn from_json(id: CheckinId, fields: &str) -> std::result::Result<Self, String> {
         let rule = "the fields are not a JSON object of texts";
         let object: std::collections::BTreeMap<String, String> =
             serde_json::from_str(fields).map_err(|_| rule.to_owned())?;

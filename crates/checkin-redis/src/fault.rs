@@ -5,7 +5,7 @@ use redis_link::Obstacle;
 use checkin_storage::{Fault, StorageError};
 
 /// The storage's error for one of the link.
-pub(super) fn failed(cause: redis_link::Error) -> StorageError {
+pub(crate) fn failed(cause: redis_link::Error) -> StorageError {
     match cause.kind() {
         redis_link::ErrorKind::WrongType => StorageError::unreadable(cause),
         _ if cause.is_logged() => StorageError::logged(cause),
@@ -14,7 +14,7 @@ pub(super) fn failed(cause: redis_link::Error) -> StorageError {
 }
 
 /// The fault behind an obstacle, with the advice for whoever operates the service.
-pub(super) fn fault(obstacle: Obstacle) -> Fault {
+pub(crate) fn fault(obstacle: Obstacle) -> Fault {
     let what = obstacle.to_string();
     let advice = advice(obstacle);
     match obstacle.is_lasting() {
@@ -24,7 +24,7 @@ pub(super) fn fault(obstacle: Obstacle) -> Fault {
 }
 
 /// The fault behind an error of the storage.
-pub(super) fn of_error(error: &StorageError) -> Fault {
+pub(crate) fn of_error(error: &StorageError) -> Fault {
     match Obstacle::of(error) {
         Some(obstacle) => fault(obstacle),
         None => Fault::passing("the store failed", "look at its log"),

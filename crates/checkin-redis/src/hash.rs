@@ -6,19 +6,20 @@ use std::str::FromStr;
 
 use redis_link::Reply;
 
-use super::{Result, texts};
 use checkin_domain::number::decimal;
-use checkin_storage::StorageError;
+use checkin_storage::{Result, StorageError};
+
+use crate::reply::texts;
 
 /// The fields of one hash.
-pub(super) struct Hash {
+pub(crate) struct Hash {
     key: String,
     fields: HashMap<String, String>,
 }
 
 impl Hash {
     /// The answer to `HGETALL`; nothing if there is no such hash.
-    pub(super) fn read(key: String, reply: Reply) -> Result<Option<Self>> {
+    pub(crate) fn read(key: String, reply: Reply) -> Result<Option<Self>> {
         let mut texts = texts(reply)?.into_iter();
         let mut fields = HashMap::new();
         while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
@@ -32,7 +33,7 @@ impl Hash {
     /// # Errors
     ///
     /// Names the key, the field and the rule, never the value: it may be a password.
-    pub(super) fn required<T, E: Display>(
+    pub(crate) fn required<T, E: Display>(
         &self,
         name: &str,
         parse: impl FnOnce(&str) -> std::result::Result<T, E>,
@@ -48,7 +49,7 @@ impl Hash {
     /// # Errors
     ///
     /// As [`required`](Self::required).
-    pub(super) fn id<T: FromStr<Err: Display> + PartialEq>(&self, id: T) -> Result<T> {
+    pub(crate) fn id<T: FromStr<Err: Display> + PartialEq>(&self, id: T) -> Result<T> {
         if self.required("id", str::parse::<T>)? != id {
             return Err(StorageError::unreadable(format!(
                 "{}: id must be that of the key",
@@ -59,12 +60,12 @@ impl Hash {
     }
 
     /// A text; empty when it is not there.
-    pub(super) fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.fields.get(name).cloned().unwrap_or_default()
     }
 
     /// A counter or a moment; nothing when it is not there, or is no whole number.
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
         self.fields.get(name).and_then(|value| decimal(value))
     }
 }

@@ -2,11 +2,16 @@
 
 use async_trait::async_trait;
 
-use super::fault::{failed, fault, of_error};
-use super::info::Engine;
-use super::{RedisStorage, Reply, at_once, number, text};
 use checkin_storage::health::used_up_ids;
-use checkin_storage::{self, Fault, Finding, Health};
+use checkin_storage::{Fault, Finding, Health};
+use redis_link::Reply;
+
+use crate::connection::{Connection, at_once};
+use crate::fault::{failed, fault, of_error};
+use crate::info::{Engine, info, is_cluster};
+use crate::reply::{number, text};
+use crate::upgrade::upgrade_words;
+use crate::{RedisStorage, log_ids};
 
 /// The first release with all that we use.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
@@ -16,41 +21,41 @@ impl Health for RedisStorage {
     /// Tries to write: a node that lost its place in a cluster, or takes no writes, answers `PING` all
     /// the same.
     async fn ping(&self) -> Result<(), Fault> {
-        let tried = self.client.try_write(self.keys.last_user_id().as_bytes()).await;
+        let tried = self.redis.client.try_write(self.redis.keys.last_user_id().as_bytes()).await;
         tried.map_err(|error| of_error(&failed(error)))
     }
 
     async fn check(&self) -> Result<(), Fault> {
-        self.client.check().await.map_err(fault)?;
-        let found = self.partition_count().await.map_err(|error| of_error(&error))?;
-        found.map_or(Ok(()), |found| self.fits(&found))
+        self.redis.client.check().await.map_err(fault)?;
+        let found = partition_count(&self.redis).await.map_err(|error| of_error(&error))?;
+        found.map_or(Ok(()), |found| fits(&self.redis, &found))
     }
 
     async fn prepare(&self) -> Result<(), Fault> {
         self.check().await?;
-        let found = self.set_partition_count().await.map_err(|error| of_error(&error))?;
-        self.fits(&found)
+        let found = set_partition_count(&self.redis).await.map_err(|error| of_error(&error))?;
+        fits(&self.redis, &found)
     }
 
     async fn upgrade(&self) -> Result<(), Fault> {
-        self.upgrade_words().await.map_err(|error| of_error(&error))
+        upgrade_words(&self.redis).await.map_err(|error| of_error(&error))
     }
 
     async fn diagnose(&self) -> checkin_storage::Result<Vec<Finding>> {
-        let mut findings = vec![self.engine().await];
+        let mut findings = vec![engine_of(&self.redis).await];
         for (section, field, check) in [
             ("memory", "maxmemory_policy", eviction as Check),
             ("persistence", "aof_enabled", persistence),
         ] {
-            findings.push(self.inspect(section, field, check).await);
+            findings.push(inspect(&self.redis, section, field, check).await);
         }
         // Which node of a cluster is a master is the cluster's affair.
-        if !self.is_cluster().await {
-            findings.push(self.inspect("replication", "role", role).await);
+        if !is_cluster(&self.redis).await {
+            findings.push(inspect(&self.redis, "replication", "role", role).await);
         }
-        findings.push(self.counts().await);
-        findings.extend(self.id_findings().await?);
-        let (users, places) = self.used_up().await?;
+        findings.push(counts(&self.redis).await);
+        findings.extend(log_ids::findings(&self.redis).await?);
+        let (users, places) = log_ids::used_up(&self.redis).await?;
         findings.extend(used_up_ids(users, places));
         Ok(findings)
     }
@@ -59,79 +64,75 @@ impl Health for RedisStorage {
 /// Makes a finding of what each node says of a field.
 type Check = fn(&[&str]) -> Finding;
 
-impl RedisStorage {
-    /// The number of partitions that the log was made with; none before the first check-in.
-    async fn partition_count(&self) -> checkin_storage::Result<Option<String>> {
-        match self.call(&["GET", &self.keys.partition_count()]).await? {
-            Reply::Nil if self.exists(&self.keys.only_partition()).await? => {
-                Ok(Some("1".to_owned()))
-            }
-            Reply::Nil => Ok(None),
-            found => text(found).map(Some),
-        }
+/// The number of partitions that the log was made with; none before the first check-in.
+async fn partition_count(redis: &Connection) -> checkin_storage::Result<Option<String>> {
+    match redis.call(&["GET", &redis.keys.partition_count()]).await? {
+        Reply::Nil if redis.exists(&redis.keys.only_partition()).await? => Ok(Some("1".to_owned())),
+        Reply::Nil => Ok(None),
+        found => text(found).map(Some),
     }
+}
 
-    /// Settles the number of partitions, if nobody has yet, and gives it.
-    async fn set_partition_count(&self) -> checkin_storage::Result<String> {
-        if let Some(found) = self.partition_count().await? {
-            return Ok(found);
-        }
-        let wanted = self.keys.partitions().to_string();
-        // One partition is the default: no key says so.
-        if wanted == "1" {
-            return Ok(wanted);
-        }
-        let key = self.keys.partition_count();
-        self.call(&["SET", &key, &wanted, "NX"]).await?;
-        text(self.call(&["GET", &key]).await?)
+/// Settles the number of partitions, if nobody has yet, and gives it.
+async fn set_partition_count(redis: &Connection) -> checkin_storage::Result<String> {
+    if let Some(found) = partition_count(redis).await? {
+        return Ok(found);
     }
-
-    /// A log of another number of partitions would be read in part.
-    fn fits(&self, found: &str) -> Result<(), Fault> {
-        let wanted = self.keys.partitions();
-        if found == wanted.to_string() {
-            return Ok(());
-        }
-        Err(Fault::lasting(
-            format!("the log has {found} partitions and not {wanted}"),
-            format!("start every service with --partitions {found}"),
-        ))
+    let wanted = redis.keys.partitions().to_string();
+    // One partition is the default: no key says so.
+    if wanted == "1" {
+        return Ok(wanted);
     }
+    let key = redis.keys.partition_count();
+    redis.call(&["SET", &key, &wanted, "NX"]).await?;
+    text(redis.call(&["GET", &key]).await?)
+}
 
-    async fn engine(&self) -> Finding {
-        match self.info("server").await {
-            Some(info) if info.engines().next().is_some() => engine(info.engines()),
-            _ => untold("server", "redis_version"),
-        }
+/// A log of another number of partitions would be read in part.
+fn fits(redis: &Connection, found: &str) -> Result<(), Fault> {
+    let wanted = redis.keys.partitions();
+    if found == wanted.to_string() {
+        return Ok(());
     }
+    Err(Fault::lasting(
+        format!("the log has {found} partitions and not {wanted}"),
+        format!("start every service with --partitions {found}"),
+    ))
+}
 
-    async fn inspect(&self, section: &str, field: &str, check: Check) -> Finding {
-        let info = self.info(section).await;
-        let mut values: Vec<&str> = info.iter().flat_map(|info| info.values(field)).collect();
-        values.sort_unstable();
-        values.dedup();
-        if values.is_empty() {
-            return untold(section, field);
-        }
-        check(&values)
+async fn engine_of(redis: &Connection) -> Finding {
+    match info(redis, "server").await {
+        Some(info) if info.engines().next().is_some() => engine(info.engines()),
+        _ => untold("server", "redis_version"),
     }
+}
 
-    async fn counts(&self) -> Finding {
-        let count = async |command, key: String| number(self.call(&[command, &key]).await?);
-        let users = count("ZCARD", self.keys.user_ids()).await;
-        let locations = count("ZCARD", self.keys.location_ids()).await;
-        let partitions = (0..self.keys.partitions()).map(|partition| self.keys.log(partition));
-        let lengths = partitions.map(|log| count("XLEN", log));
-        let checkins = at_once(lengths.collect()).await.map(|lengths| lengths.iter().sum::<i64>());
-        match (users, locations, checkins) {
-            (Ok(users), Ok(locations), Ok(checkins)) => Finding::fine(format!(
-                "it holds {users} users, {locations} locations and {checkins} check-ins"
-            )),
-            _ => Finding::problem(
-                "users, locations or check-ins cannot be counted",
-                "allow ZCARD and XLEN to this login, and look for keys of another type under the prefix",
-            ),
-        }
+async fn inspect(redis: &Connection, section: &str, field: &str, check: Check) -> Finding {
+    let info = info(redis, section).await;
+    let mut values: Vec<&str> = info.iter().flat_map(|info| info.values(field)).collect();
+    values.sort_unstable();
+    values.dedup();
+    if values.is_empty() {
+        return untold(section, field);
+    }
+    check(&values)
+}
+
+async fn counts(redis: &Connection) -> Finding {
+    let count = async |command, key: String| number(redis.call(&[command, &key]).await?);
+    let users = count("ZCARD", redis.keys.user_ids()).await;
+    let locations = count("ZCARD", redis.keys.location_ids()).await;
+    let partitions = (0..redis.keys.partitions()).map(|partition| redis.keys.log(partition));
+    let lengths = partitions.map(|log| count("XLEN", log));
+    let checkins = at_once(lengths.collect()).await.map(|lengths| lengths.iter().sum::<i64>());
+    match (users, locations, checkins) {
+        (Ok(users), Ok(locations), Ok(checkins)) => Finding::fine(format!(
+            "it holds {users} users, {locations} locations and {checkins} check-ins"
+        )),
+        _ => Finding::problem(
+            "users, locations or check-ins cannot be counted",
+            "allow ZCARD and XLEN to this login, and look for keys of another type under the prefix",
+        ),
     }
 }
 

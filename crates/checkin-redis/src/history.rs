@@ -2,12 +2,16 @@
 
 use async_trait::async_trait;
 
-use super::{RedisStorage, Reply, text, texts, unexpected};
 use checkin_domain::{Checkin, CheckinId, LocationId, NewCheckin, StarRating, UserId};
 use checkin_storage::{History, HistoryPosition, Result};
+use redis_link::Reply;
+
+use crate::RedisStorage;
+use crate::connection::Connection;
+use crate::reply::{array, text, texts, unexpected};
 
 /// Members asked for at a time.
-pub(super) const PAGE: usize = 1000;
+pub(crate) const PAGE: usize = 1000;
 
 #[async_trait]
 impl History for RedisStorage {
@@ -21,7 +25,7 @@ impl History for RedisStorage {
             let location = LocationId::try_from(member.other).ok()?;
             Some(member.checkin(NewCheckin { user, location, stars: member.stars }))
         };
-        self.history(&self.keys.user_history(user), after, limit, read).await
+        Histories(&self.redis).read(&self.redis.keys.user_history(user), after, limit, read).await
     }
 
     async fn of_location(
@@ -34,17 +38,19 @@ impl History for RedisStorage {
             let user = UserId::try_from(member.other).ok()?;
             Some(member.checkin(NewCheckin { user, location, stars: member.stars }))
         };
-        self.history(&self.keys.location_history(location), after, limit, read).await
+        Histories(&self.redis)
+            .read(&self.redis.keys.location_history(location), after, limit, read)
+            .await
     }
 }
 
 /// A member of a history.
-pub(super) struct Member {
-    pub(super) time_ms: u64,
-    pub(super) id: CheckinId,
+pub(crate) struct Member {
+    pub(crate) time_ms: u64,
+    pub(crate) id: CheckinId,
     /// The place in a user's history, the user in a place's.
-    pub(super) other: u64,
-    pub(super) stars: StarRating,
+    pub(crate) other: u64,
+    pub(crate) stars: StarRating,
 }
 
 impl Member {
@@ -67,8 +73,11 @@ impl Member {
     }
 }
 
-impl RedisStorage {
-    async fn history(
+/// The histories: sorted sets of check-ins by their times.
+pub(crate) struct Histories<'a>(pub(crate) &'a Connection);
+
+impl Histories<'_> {
+    async fn read(
         &self,
         key: &str,
         after: Option<HistoryPosition>,
@@ -82,7 +91,7 @@ impl RedisStorage {
         if let Some(after) = after {
             let time = after.time_ms.to_string();
             let same = ["ZRANGEBYSCORE", key, &time, &time, "WITHSCORES"];
-            members = read_members(self.call(&same).await?)?;
+            members = read_members(self.0.call(&same).await?)?;
             members.retain(|member| member.position() < after);
             highest = format!("({time}");
         }
@@ -90,7 +99,7 @@ impl RedisStorage {
             let count = PAGE.min(limit - members.len()).to_string();
             let range =
                 ["ZREVRANGEBYSCORE", key, &highest, "-inf", "WITHSCORES", "LIMIT", "0", &count];
-            let page = read_members(self.call(&range).await?)?;
+            let page = read_members(self.0.call(&range).await?)?;
             let Some(last) = page.last().map(|member| member.time_ms) else {
                 break;
             };
@@ -98,7 +107,7 @@ impl RedisStorage {
             members.extend(page.into_iter().filter(|member| member.time_ms != last));
             let last = last.to_string();
             let same = ["ZRANGEBYSCORE", key, &last, &last, "WITHSCORES"];
-            members.extend(read_members(self.call(&same).await?)?);
+            members.extend(read_members(self.0.call(&same).await?)?);
             highest = format!("({last}");
         }
         members.sort_by_key(|member| std::cmp::Reverse(member.position()));
@@ -108,13 +117,13 @@ impl RedisStorage {
 
     /// A page of a whole history in an order of its own, and where the next one begins; for who
     /// reads all of it.
-    pub(super) async fn history_page(
+    pub(crate) async fn page(
         &self,
         key: &str,
         from: usize,
     ) -> Result<(Vec<Member>, Option<usize>)> {
         let (first, last) = (from.to_string(), (from + PAGE - 1).to_string());
-        let page = self.call(&["ZRANGE", key, &first, &last, "WITHSCORES"]).await?;
+        let page = self.0.call(&["ZRANGE", key, &first, &last, "WITHSCORES"]).await?;
         let members = read_members(page)?;
         let next = (members.len() == PAGE).then_some(from + PAGE);
         Ok((members, next))
@@ -124,7 +133,7 @@ impl RedisStorage {
 /// Members and their scores, in turn or in pairs, as the protocol's version has it. What is no
 /// member of ours is passed over.
 fn read_members(reply: Reply) -> Result<Vec<Member>> {
-    let replies = super::array(reply)?;
+    let replies = array(reply)?;
     let pairs: Vec<(String, String)> = match replies.first() {
         Some(Reply::Array(_)) => replies
             .into_iter()
@@ -142,7 +151,7 @@ fn read_members(reply: Reply) -> Result<Vec<Member>> {
 }
 
 /// A score that is a time: Redis writes large ones as `1.79e+12` at times.
-pub(super) fn milliseconds(score: &str) -> Option<u64> {
+pub(crate) fn milliseconds(score: &str) -> Option<u64> {
     let time: f64 = score.parse().ok()?;
     // Whole, and within what a double holds exactly.
     (0.0..=9_007_199_254_740_991.0).contains(&time).then_some(time as u64)

@@ -4,21 +4,22 @@ use std::fmt;
 
 use redis_link::Reply;
 
-use super::{RedisStorage, text};
+use crate::connection::Connection;
+use crate::reply::text;
 
 /// One section of `INFO`, of every node that answered.
-pub(super) struct Info {
+pub(crate) struct Info {
     nodes: Vec<String>,
 }
 
 impl Info {
     /// The program of each node; of the section `server`.
-    pub(super) fn engines(&self) -> impl Iterator<Item = Engine> {
+    pub(crate) fn engines(&self) -> impl Iterator<Item = Engine> {
         self.nodes.iter().filter_map(|node| Engine::read(node))
     }
 
     /// What each node says of a field.
-    pub(super) fn values<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn values<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a str> {
         self.nodes.iter().filter_map(move |node| {
             let mut fields = node.lines().filter_map(|line| line.split_once(':'));
             fields.find(|(name, _)| *name == field).map(|(_, value)| value.trim())
@@ -28,11 +29,11 @@ impl Info {
 
 /// A server's program, by its own name and version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Engine {
+pub(crate) struct Engine {
     name: String,
     version: String,
     /// The release of Redis whose commands it has.
-    pub(super) redis_version: String,
+    pub(crate) redis_version: String,
 }
 
 impl Engine {
@@ -76,24 +77,22 @@ impl fmt::Display for Engine {
     }
 }
 
-impl RedisStorage {
-    /// Nothing if Redis refuses: an access list may forbid it.
-    pub(super) async fn info(&self, section: &str) -> Option<Info> {
-        let nodes = match self.call(&["INFO", section]).await.ok()? {
-            // A cluster gives addresses and answers in turn.
-            Reply::Array(replies) => {
-                replies.chunks_exact(2).filter_map(|pair| text(pair[1].clone()).ok()).collect()
-            }
-            reply => vec![text(reply).ok()?],
-        };
-        Some(Info { nodes })
-    }
+/// Nothing if Redis refuses: an access list may forbid it.
+pub(crate) async fn info(redis: &Connection, section: &str) -> Option<Info> {
+    let nodes = match redis.call(&["INFO", section]).await.ok()? {
+        // A cluster gives addresses and answers in turn.
+        Reply::Array(replies) => {
+            replies.chunks_exact(2).filter_map(|pair| text(pair[1].clone()).ok()).collect()
+        }
+        reply => vec![text(reply).ok()?],
+    };
+    Some(Info { nodes })
+}
 
-    /// Whether this is a cluster, as far as Redis tells.
-    pub(super) async fn is_cluster(&self) -> bool {
-        let info = self.info("cluster").await;
-        info.is_some_and(|info| info.values("cluster_enabled").any(|value| value == "1"))
-    }
+/// Whether this is a cluster, as far as Redis tells.
+pub(crate) async fn is_cluster(redis: &Connection) -> bool {
+    let info = info(redis, "cluster").await;
+    info.is_some_and(|info| info.values("cluster_enabled").any(|value| value == "1"))
 }
 
 #[cfg(test)]

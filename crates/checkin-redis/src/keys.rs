@@ -13,93 +13,93 @@ use checkin_domain::{Category, LocationId, NewCheckin, UserId};
 /// On a cluster, a command touches keys of one slot only. The companions of a key carry it in
 /// braces, and so lie in its slot.
 #[derive(Clone, Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     prefix: Arc<str>,
     partitions: usize,
 }
 
 impl Keys {
-    pub(super) fn new(prefix: &str, partitions: usize) -> Self {
+    pub(crate) fn new(prefix: &str, partitions: usize) -> Self {
         Self { prefix: prefix.into(), partitions: partitions.max(1) }
     }
 
     /// Hash: one account.
-    pub(super) fn user(&self, id: UserId) -> String {
+    pub(crate) fn user(&self, id: UserId) -> String {
         self.key(&format!("user:{id}"))
     }
 
     /// What the keys of all accounts match.
-    pub(super) fn any_user(&self) -> String {
+    pub(crate) fn any_user(&self) -> String {
         self.pattern("user:*")
     }
 
     /// String: the highest id that an account was given.
-    pub(super) fn last_user_id(&self) -> String {
+    pub(crate) fn last_user_id(&self) -> String {
         self.key("users:last-id")
     }
 
     /// Sorted set: the ids of all accounts, by themselves.
-    pub(super) fn user_ids(&self) -> String {
+    pub(crate) fn user_ids(&self) -> String {
         self.key("users:ids")
     }
 
     /// Hash: canonical address to id.
-    pub(super) fn emails(&self) -> String {
+    pub(crate) fn emails(&self) -> String {
         self.key("users:email")
     }
 
     /// String with a life: somebody is about to write the user of this address.
-    pub(super) fn email_claim(&self, canonical: &str) -> String {
+    pub(crate) fn email_claim(&self, canonical: &str) -> String {
         companion(&self.emails(), &format!("claim:{canonical}"))
     }
 
     /// Hash: one place.
-    pub(super) fn location(&self, id: LocationId) -> String {
+    pub(crate) fn location(&self, id: LocationId) -> String {
         self.key(&format!("location:{id}"))
     }
 
     /// What the keys of all places match.
-    pub(super) fn any_location(&self) -> String {
+    pub(crate) fn any_location(&self) -> String {
         self.pattern("location:*")
     }
 
     /// Sorted set: the ids of all places, by themselves.
-    pub(super) fn location_ids(&self) -> String {
+    pub(crate) fn location_ids(&self) -> String {
         self.key("locations:ids")
     }
 
     /// String: what else is known of a place, as JSON.
-    pub(super) fn location_details(&self, id: LocationId) -> String {
+    pub(crate) fn location_details(&self, id: LocationId) -> String {
         self.key(&format!("locationdetails:{id}"))
     }
 
     /// String with a life: what the weather service said.
-    pub(super) fn weather(&self, id: LocationId) -> String {
+    pub(crate) fn weather(&self, id: LocationId) -> String {
         self.key(&format!("weather:{id}"))
     }
 
     /// How many partitions the log has.
-    pub(super) fn partitions(&self) -> usize {
+    pub(crate) fn partitions(&self) -> usize {
         self.partitions
     }
 
     /// String: how many partitions the log was made with.
-    pub(super) fn partition_count(&self) -> String {
+    pub(crate) fn partition_count(&self) -> String {
         self.key("checkins:partitions")
     }
 
     /// The partition of a user's check-ins.
-    pub(super) fn partition_of(&self, user: UserId) -> usize {
+    pub(crate) fn partition_of(&self, user: UserId) -> usize {
         (user.get() % self.partitions as u64) as usize
     }
 
     /// Stream: the log, where it has one partition.
-    pub(super) fn only_partition(&self) -> String {
+    pub(crate) fn only_partition(&self) -> String {
         self.key("checkins")
     }
 
     /// Stream: a partition of the log.
-    pub(super) fn log(&self, partition: usize) -> String {
+    pub(crate) fn log(&self, partition: usize) -> String {
         match self.partitions {
             1 => self.only_partition(),
             _ => self.key(&format!("checkins:{{{partition}}}")),
@@ -107,117 +107,117 @@ impl Keys {
     }
 
     /// Hash: how far a partition is counted.
-    pub(super) fn checkpoint(&self, partition: usize) -> String {
+    pub(crate) fn checkpoint(&self, partition: usize) -> String {
         companion(&self.log(partition), "checkpoint")
     }
 
     /// String with a life: who counts a partition.
-    pub(super) fn lease(&self, partition: usize) -> String {
+    pub(crate) fn lease(&self, partition: usize) -> String {
         companion(&self.log(partition), "lease")
     }
 
     /// Stream: entries of a partition that cannot be counted, under their ids in the log.
-    pub(super) fn dead_letters(&self, partition: usize) -> String {
+    pub(crate) fn dead_letters(&self, partition: usize) -> String {
         companion(&self.log(partition), "dead")
     }
 
     /// Set: what was imported into a partition behind later entries.
-    pub(super) fn imported(&self, partition: usize) -> String {
+    pub(crate) fn imported(&self, partition: usize) -> String {
         companion(&self.log(partition), "imported")
     }
 
     /// Set: the visits of Swarm that are in a partition, by their ids there and by their contents.
-    pub(super) fn swarm_visits(&self, partition: usize) -> String {
+    pub(crate) fn swarm_visits(&self, partition: usize) -> String {
         companion(&self.log(partition), "swarm")
     }
 
     /// Hash: venue of Swarm to the id of the place that it is.
-    pub(super) fn swarm_venues(&self) -> String {
+    pub(crate) fn swarm_venues(&self) -> String {
         self.key("swarm:venues")
     }
 
     /// Sorted set: the entries of a partition whose ids are not their times, by their times (ms).
-    pub(super) fn times(&self, partition: usize) -> String {
+    pub(crate) fn times(&self, partition: usize) -> String {
         companion(&self.log(partition), "times")
     }
 
     /// String: the highest id that a place of a venue was given.
-    pub(super) fn last_venue_place(&self) -> String {
+    pub(crate) fn last_venue_place(&self) -> String {
         companion(&self.swarm_venues(), "last-id")
     }
 
     /// Set: the ids of places of venues that a second import found while it was about to make them.
-    pub(super) fn shared_venue_places(&self) -> String {
+    pub(crate) fn shared_venue_places(&self) -> String {
         companion(&self.swarm_venues(), "shared")
     }
 
     /// Sorted set: the processors that live, by the time (ms) until which they surely do.
-    pub(super) fn processors(&self) -> String {
+    pub(crate) fn processors(&self) -> String {
         self.key("processors")
     }
 
     /// String: how often the password of an account was changed.
-    pub(super) fn user_epoch(&self, id: UserId) -> String {
+    pub(crate) fn user_epoch(&self, id: UserId) -> String {
         companion(&self.user(id), "epoch")
     }
 
     /// Sorted set: the history of a user, `<id> <location> <stars>` by time (ms).
-    pub(super) fn user_history(&self, id: UserId) -> String {
+    pub(crate) fn user_history(&self, id: UserId) -> String {
         companion(&self.user(id), "checkins")
     }
 
     /// Hash: the figures that a user had before the first entry of the history.
-    pub(super) fn user_base(&self, id: UserId) -> String {
+    pub(crate) fn user_base(&self, id: UserId) -> String {
         companion(&self.user(id), "base")
     }
 
     /// Sorted set: the history of a place, `<id> <user> <stars>` by time (ms).
-    pub(super) fn location_history(&self, id: LocationId) -> String {
+    pub(crate) fn location_history(&self, id: LocationId) -> String {
         companion(&self.location(id), "checkins")
     }
 
     /// Hash: the figures that a place had before the first entry of the history.
-    pub(super) fn location_base(&self, id: LocationId) -> String {
+    pub(crate) fn location_base(&self, id: LocationId) -> String {
         companion(&self.location(id), "base")
     }
 
     /// Hash: number of stars to number of check-ins.
-    pub(super) fn ratings(&self, id: LocationId) -> String {
+    pub(crate) fn ratings(&self, id: LocationId) -> String {
         companion(&self.location(id), "ratings")
     }
 
     /// Sorted set: users by their last check-in (ms).
-    pub(super) fn recent_users(&self) -> String {
+    pub(crate) fn recent_users(&self) -> String {
         self.key("users:recent")
     }
 
     /// Sorted set: users whose last check-in was at this place, by its time (ms).
-    pub(super) fn users_at(&self, id: LocationId) -> String {
+    pub(crate) fn users_at(&self, id: LocationId) -> String {
         self.key(&format!("users:at:{id}"))
     }
 
     /// Sorted set: users by their number of check-ins.
-    pub(super) fn top_users(&self) -> String {
+    pub(crate) fn top_users(&self) -> String {
         self.key("users:bycheckins")
     }
 
     /// Sorted set with a life: users by their number of check-ins in the week that began then (ms).
-    pub(super) fn top_users_of_week(&self, monday_ms: u64) -> String {
+    pub(crate) fn top_users_of_week(&self, monday_ms: u64) -> String {
         self.key(&format!("users:bycheckins:{monday_ms}"))
     }
 
     /// Sorted set: places by their number of check-ins.
-    pub(super) fn top_locations(&self) -> String {
+    pub(crate) fn top_locations(&self) -> String {
         self.key("locations:bycheckins")
     }
 
     /// Sorted set with a life: places by their number of check-ins in the week that began then (ms).
-    pub(super) fn top_locations_of_week(&self, monday_ms: u64) -> String {
+    pub(crate) fn top_locations_of_week(&self, monday_ms: u64) -> String {
         self.key(&format!("locations:bycheckins:{monday_ms}"))
     }
 
     /// Geographic set: where the places are, of all categories or of one.
-    pub(super) fn geo(&self, category: Option<Category>) -> String {
+    pub(crate) fn geo(&self, category: Option<Category>) -> String {
         match category {
             Some(category) => self.key(&format!("locations:geo:{category}")),
             None => self.key("locations:geo"),
@@ -225,34 +225,34 @@ impl Keys {
     }
 
     /// Sorted set: the ids of a category's places, by themselves.
-    pub(super) fn locations_in(&self, category: Category) -> String {
+    pub(crate) fn locations_in(&self, category: Category) -> String {
         self.key(&format!("locations:category:{category}"))
     }
 
     /// Sorted set, all of score 0: `<word>\0<id>` for each word under which a place is found.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         self.key("locations:words:2")
     }
 
     /// The same as older programs make it, who split and fold names in another way.
-    pub(super) fn old_words(&self) -> String {
+    pub(crate) fn old_words(&self) -> String {
         self.key("locations:words")
     }
 
     /// String with a life: how many entries the old index had when its places were indexed anew.
-    pub(super) fn old_words_seen(&self) -> String {
+    pub(crate) fn old_words_seen(&self) -> String {
         self.key("locations:words:2:from")
     }
 
     /// String with a life: when this check-in was last made.
-    pub(super) fn recent(&self, checkin: &NewCheckin) -> String {
+    pub(crate) fn recent(&self, checkin: &NewCheckin) -> String {
         let NewCheckin { user, location, stars } = checkin;
         companion(&self.log(self.partition_of(*user)), &format!("recent:{user}:{location}:{stars}"))
     }
 
     /// String with a life: the check-in that came with this user's idempotency key, and its id.
     /// Hashed, for the key is a stranger's text of any length.
-    pub(super) fn idempotency(&self, user: UserId, key: &str) -> String {
+    pub(crate) fn idempotency(&self, user: UserId, key: &str) -> String {
         let hash = Sha256::digest(format!("{user}\0{key}"));
         let hex = hash.iter().fold(String::new(), |mut hex, byte| {
             // Writing to a string cannot fail.

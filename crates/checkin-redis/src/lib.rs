@@ -35,24 +35,28 @@
 //! Every command and every script touches one slot, so that a cluster serves as well as one server.
 
 mod accounts;
-mod apply;
+mod applier;
 mod audit;
 mod bulk;
-mod checkins;
-mod consumer;
+mod connection;
+mod dead_letters;
 mod directory;
 mod entry;
 mod fault;
+mod figures;
 mod hash;
 mod health;
 mod history;
-mod indexes;
 mod info;
 mod keys;
+mod lists;
 mod locations;
+mod log;
 mod log_ids;
+mod membership;
 mod nearby;
-mod page;
+mod partition;
+mod reply;
 mod scripts;
 mod search;
 mod swarm;
@@ -71,169 +75,68 @@ mod directory_tests;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::{self, Display};
-use std::str::FromStr;
+use std::fmt;
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use checkin_domain::LocationId;
 use quick_cache::sync::Cache;
-use redis_link::{Client, Reply, Script};
+use redis_link::Client;
 use tokio::sync::OnceCell;
 
-use self::hash::Hash;
+use self::connection::Connection;
+use self::figures::Figures;
 use self::keys::Keys;
-use self::scripts::Scripts;
-use checkin_domain::LocationId;
-use checkin_storage::{Reports, Result, StorageError};
+use self::log::Replicas;
+use self::partition::Partition;
 
-/// Commands of one bulk load or page that wait for their answers at a time: enough to keep Redis
-/// busy, few enough that the last is answered well within the client's time-out.
-const IN_FLIGHT: usize = 128;
-
-/// Ids of users or places that are asked for at a time.
-const ID_PAGE: usize = 1000;
-
-/// So many places are remembered as existing.
+/// Maximum number of places that are remembered as existing.
 const MAX_KNOWN: usize = 1_000_000;
 
 /// Users, places and check-ins in Redis; clones share the connection.
 #[derive(Clone)]
 pub struct RedisStorage {
-    client: Client,
-    /// For appends that wait for replicas: the connection does nothing else meanwhile.
-    waiting: Client,
-    keys: Keys,
-    scripts: Arc<Scripts>,
-    /// Places that are there: they are never deleted.
+    redis: Connection,
+    replicas: Option<Replicas>,
+    /// Places that exist: they are never deleted.
     known_locations: Arc<Cache<LocationId, ()>>,
     /// Set when the index of times is complete.
     has_times: Arc<OnceCell<()>>,
-    reports: Reports,
 }
 
 impl RedisStorage {
-    /// Storage under keys that begin with `prefix` and a colon, with a log of so many partitions.
-    /// Nothing is asked of Redis yet.
+    /// Storage under keys that begin with `prefix` and a colon, with this number of partitions of the
+    /// log. Nothing is asked of Redis yet.
     #[must_use]
     pub fn new(client: Client, prefix: &str, partitions: usize) -> Self {
         Self {
-            waiting: client.clone(),
-            client,
-            keys: Keys::new(prefix, partitions),
-            scripts: Arc::default(),
+            redis: Connection::new(client, Keys::new(prefix, partitions)),
+            replicas: None,
             known_locations: Arc::new(Cache::new(MAX_KNOWN)),
             has_times: Arc::default(),
-            reports: Reports::default(),
         }
     }
 
-    /// Appends that wait for replicas go over this client; other commands need not wait with them.
+    /// Acknowledges an append only when this number of replicas has it; an error says that too few
+    /// have, and the entry stays. Such appends go over `client`, a connection of their own, so that
+    /// other commands need not wait with them.
     #[must_use]
-    pub fn waiting_over(mut self, client: Client) -> Self {
-        self.waiting = client;
+    pub fn wait_for_replicas(mut self, wanted: u32, client: Client) -> Self {
+        let redis = self.redis.over(client);
+        self.replicas = (wanted > 0).then_some(Replicas { wanted, redis });
         self
     }
 
-    async fn call(&self, words: &[&str]) -> Result<Reply> {
-        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-        self.client.call(&words).await.map_err(fault::failed)
+    fn partitions(&self) -> impl Iterator<Item = Partition<'_>> {
+        Partition::all(&self.redis)
     }
 
-    async fn run(&self, script: &Script, keys: &[&str], arguments: &[&str]) -> Result<Reply> {
-        run_over(&self.client, script, keys, arguments).await
+    fn figures(&self) -> Figures<'_> {
+        Figures { redis: &self.redis, known_locations: &self.known_locations }
     }
-
-    async fn exists(&self, key: &str) -> Result<bool> {
-        number(self.call(&["EXISTS", key]).await?).map(|found| found == 1)
-    }
-
-    /// What is read of a hash; nothing if there is no such hash.
-    async fn hash<T>(
-        &self,
-        key: String,
-        read: impl FnOnce(&Hash) -> Result<T>,
-    ) -> Result<Option<T>> {
-        let found = async {
-            let reply = self.call(&["HGETALL", &key]).await?;
-            Hash::read(key.clone(), reply)?.map(|hash| read(&hash)).transpose()
-        };
-        self.reports.told(&key, found.await)
-    }
-
-    /// The ids above `after` in a sorted set of ids by themselves, lowest first, at most `limit`.
-    async fn ids_after<T: FromStr<Err: Display>>(
-        &self,
-        key: &str,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<T>> {
-        let (above, limit) = (format!("({after}"), limit.to_string());
-        let page = ["ZRANGEBYSCORE", key, &above, "+inf", "LIMIT", "0", &limit];
-        let ids = texts(self.call(&page).await?)?;
-        Ok(ids.iter().filter_map(|id| self.listed(key, id)).collect())
-    }
-}
-
-impl RedisStorage {
-    /// The id in an index; nothing, and a line in the log, if it is none.
-    fn listed<T: FromStr<Err: Display>>(&self, key: &str, id: &str) -> Option<T> {
-        self.reports.told(key, indexed_id(id)).ok()
-    }
-}
-
-async fn run_over(
-    client: &Client,
-    script: &Script,
-    keys: &[&str],
-    arguments: &[&str],
-) -> Result<Reply> {
-    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-    let arguments: Vec<&[u8]> = arguments.iter().map(|word| word.as_bytes()).collect();
-    client.run(script, &keys, &arguments).await.map_err(fault::failed)
-}
-
-/// Lets many futures run at a time; answers in their order.
-async fn at_once<T>(work: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
-    stream::iter(work).buffered(IN_FLIGHT).try_collect().await
-}
-
-fn indexed_id<T: FromStr<Err: Display>>(id: &str) -> Result<T> {
-    id.parse().map_err(|rule| StorageError::unreadable(format!("an id in an index {rule}")))
-}
-
-fn number(reply: Reply) -> Result<i64> {
-    match reply {
-        Reply::Int(number) => Ok(number),
-        _ => Err(unexpected("a number")),
-    }
-}
-
-fn array(reply: Reply) -> Result<Vec<Reply>> {
-    match reply {
-        Reply::Array(replies) => Ok(replies),
-        Reply::Nil => Ok(Vec::new()),
-        _ => Err(unexpected("an array")),
-    }
-}
-
-fn text(reply: Reply) -> Result<String> {
-    match reply {
-        Reply::Bytes(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        _ => Err(unexpected("a string")),
-    }
-}
-
-fn texts(reply: Reply) -> Result<Vec<String>> {
-    array(reply)?.into_iter().map(text).collect()
-}
-
-fn unexpected(wanted: &str) -> StorageError {
-    StorageError::new(format!("Redis was expected to answer with {wanted}"))
 }
 
 impl fmt::Debug for RedisStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (client, keys) = (&self.client, &self.keys);
-        f.debug_struct("RedisStorage").field("client", client).field("keys", keys).finish()
+        f.debug_struct("RedisStorage").field("redis", &self.redis).finish_non_exhaustive()
     }
 }

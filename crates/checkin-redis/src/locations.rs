@@ -2,25 +2,29 @@
 
 use async_trait::async_trait;
 
-use super::hash::Hash;
-use super::{ID_PAGE, RedisStorage, Reply, at_once, text};
 use checkin_domain::{
     Category, Coordinates, DetailsSection, Location, LocationDetails, LocationId,
 };
-use checkin_storage::{LocationRepository, Result, details, readable};
+use checkin_storage::{Locations, Result, details, readable};
+use redis_link::Reply;
+
+use crate::RedisStorage;
+use crate::connection::{Connection, ID_PAGE, at_once};
+use crate::hash::Hash;
+use crate::reply::text;
 
 #[async_trait]
-impl LocationRepository for RedisStorage {
+impl Locations for RedisStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
-        self.hash(self.keys.location(id), |hash| location(id, hash)).await
+        read(&self.redis, id).await
     }
 
     async fn coordinates(&self, id: LocationId) -> Result<Option<Coordinates>> {
-        self.hash(self.keys.location(id), coordinates).await
+        self.redis.hash(self.redis.keys.location(id), coordinates).await
     }
 
     async fn category(&self, id: LocationId) -> Result<Option<Category>> {
-        self.hash(self.keys.location(id), category).await
+        self.redis.hash(self.redis.keys.location(id), category).await
     }
 
     async fn location_details(
@@ -28,14 +32,14 @@ impl LocationRepository for RedisStorage {
         id: LocationId,
         sections: &[DetailsSection],
     ) -> Result<Option<LocationDetails>> {
-        let key = self.keys.location_details(id);
+        let key = self.redis.keys.location_details(id);
         let read = async {
-            match self.call(&["GET", &key]).await? {
+            match self.redis.call(&["GET", &key]).await? {
                 Reply::Nil => Ok(None),
                 json => details::from_json(id, &text(json)?, sections).map(Some),
             }
         };
-        self.reports.told(&key, read.await)
+        self.redis.reports.told(&key, read.await)
     }
 
     async fn locations_after(
@@ -43,34 +47,47 @@ impl LocationRepository for RedisStorage {
         after: Option<LocationId>,
         limit: usize,
     ) -> Result<Vec<Location>> {
-        let (mut after, mut locations) = (after.map_or(0, LocationId::get), Vec::new());
-        while locations.len() < limit {
-            let page = ID_PAGE.min(limit - locations.len());
-            let ids: Vec<LocationId> =
-                self.ids_after(&self.keys.location_ids(), after, page).await?;
-            let Some(last) = ids.last() else {
-                break;
-            };
-            after = last.get();
-            let read = |id| async move { readable(self.location(id).await) };
-            let page = at_once(ids.into_iter().map(read).collect()).await?;
-            // An id may stand in the list before its place is written.
-            locations.extend(page.into_iter().flatten());
-        }
-        Ok(locations)
+        read_after(&self.redis, after, limit).await
     }
 
     async fn ratings(&self, id: LocationId) -> Result<[u64; 6]> {
-        let key = self.keys.ratings(id);
-        let reply = self.call(&["HGETALL", &key]).await?;
+        let key = self.redis.keys.ratings(id);
+        let reply = self.redis.call(&["HGETALL", &key]).await?;
         let counts = Hash::read(key, reply)?;
         let count = |stars: usize| counts.as_ref()?.number(&stars.to_string());
         Ok(std::array::from_fn(|stars| count(stars).unwrap_or(0)))
     }
 }
 
+/// Reads the place of this id.
+pub(crate) async fn read(redis: &Connection, id: LocationId) -> Result<Option<Location>> {
+    redis.hash(redis.keys.location(id), |hash| location(id, hash)).await
+}
+
+/// Reads the places with ids above `after`, in order of their ids, at most `limit`.
+pub(crate) async fn read_after(
+    redis: &Connection,
+    after: Option<LocationId>,
+    limit: usize,
+) -> Result<Vec<Location>> {
+    let (mut after, mut locations) = (after.map_or(0, LocationId::get), Vec::new());
+    while locations.len() < limit {
+        let page = ID_PAGE.min(limit - locations.len());
+        let ids: Vec<LocationId> = redis.ids_after(&redis.keys.location_ids(), after, page).await?;
+        let Some(last) = ids.last() else {
+            break;
+        };
+        after = last.get();
+        let one = |id| async move { readable(read(redis, id).await) };
+        let page = at_once(ids.into_iter().map(one).collect()).await?;
+        // An id may stand in the list before its place is written.
+        locations.extend(page.into_iter().flatten());
+    }
+    Ok(locations)
+}
+
 /// The place in a hash.
-pub(super) fn location(id: LocationId, hash: &Hash) -> Result<Location> {
+fn location(id: LocationId, hash: &Hash) -> Result<Location> {
     Ok(Location {
         id: hash.id(id)?,
         name: hash.text("name"),
@@ -90,7 +107,7 @@ fn coordinates(hash: &Hash) -> Result<Coordinates> {
 }
 
 /// The fields of a place's hash.
-pub(super) fn fields(location: &Location) -> Vec<(&'static str, String)> {
+pub(crate) fn fields(location: &Location) -> Vec<(&'static str, String)> {
     vec![
         ("id", location.id.to_string()),
         ("name", location.name.clone()),

@@ -7,10 +7,14 @@
 
 use std::collections::HashSet;
 
-use super::{IN_FLIGHT, RedisStorage, Reply, array, at_once, text, unexpected};
 use checkin_domain::{Coordinates, EARTH_RADIUS_M, Location, LocationId};
 use checkin_storage::nearby::{FAR_SIDE_M, Found, metres};
-use checkin_storage::{LocationRepository, Nearby, Page, Ranked, Result, readable};
+use checkin_storage::{Nearby, Page, Ranked, Result, readable};
+use redis_link::Reply;
+
+use crate::connection::{Connection, IN_FLIGHT, at_once};
+use crate::locations;
+use crate::reply::{array, text, unexpected};
 
 /// The edge of the map; Redis would take another thousandth of a degree.
 const EDGE: f64 = 85.05;
@@ -21,50 +25,53 @@ const BLUR_M: f64 = 1.0;
 /// The same where the place, the point or both lie beyond the edge: from there to the pole, twice.
 const SHIFT_M: f64 = 2.0 * (90.0 - EDGE) / 180.0 * FAR_SIDE_M + BLUR_M;
 
-impl RedisStorage {
-    pub(super) async fn places_near(
-        &self,
-        near: Nearby,
-        page: Page,
-    ) -> Result<Vec<Ranked<Location>>> {
-        let map = Map::around(near.center);
-        let begin_m = page.after.map_or(0.0, |after| metres(after.rank));
-        let (mut found, mut seen) = (Found::new(near, page), HashSet::new());
-        for circle_m in near.circles(page) {
-            let mut candidates = self.candidates(&near, map, circle_m).await?;
-            candidates.retain(|candidate| seen.insert(candidate.id));
-            candidates.retain(|candidate| map.at_most(candidate.distance_m) >= begin_m);
-            for chunk in candidates.chunks(IN_FLIGHT) {
-                let known_m = map.at_least(chunk[0].distance_m).min(circle_m);
-                if found.is_full(known_m) {
-                    return Ok(found.into_page());
-                }
-                let read = |id| async move { readable(self.location(id).await) };
-                let read = chunk.iter().map(|candidate| read(candidate.id)).collect();
-                at_once(read).await?.into_iter().flatten().for_each(|place| found.add(place));
+pub(crate) async fn places(
+    redis: &Connection,
+    near: Nearby,
+    page: Page,
+) -> Result<Vec<Ranked<Location>>> {
+    let map = Map::around(near.center);
+    let begin_m = page.after.map_or(0.0, |after| metres(after.rank));
+    let (mut found, mut seen) = (Found::new(near, page), HashSet::new());
+    for circle_m in near.circles(page) {
+        let mut candidates = candidates(redis, &near, map, circle_m).await?;
+        candidates.retain(|candidate| seen.insert(candidate.id));
+        candidates.retain(|candidate| map.at_most(candidate.distance_m) >= begin_m);
+        for chunk in candidates.chunks(IN_FLIGHT) {
+            let known_m = map.at_least(chunk[0].distance_m).min(circle_m);
+            if found.is_full(known_m) {
+                return Ok(found.into_page());
             }
-            if found.is_full(circle_m) {
-                break;
-            }
+            let read = |id| async move { readable(locations::read(redis, id).await) };
+            let read = chunk.iter().map(|candidate| read(candidate.id)).collect();
+            at_once(read).await?.into_iter().flatten().for_each(|place| found.add(place));
         }
-        Ok(found.into_page())
+        if found.is_full(circle_m) {
+            break;
+        }
     }
+    Ok(found.into_page())
+}
 
-    /// All places that may lie in the circle, nearest first as Redis sees it.
-    async fn candidates(&self, near: &Nearby, map: Map, circle_m: f64) -> Result<Vec<Candidate>> {
-        let key = self.keys.geo(near.category);
-        let (longitude, latitude) = position(near.center);
-        let radius_m = map.at_most(circle_m).min(FAR_SIDE_M).to_string();
-        let search =
-            ["GEOSEARCH", &key, "FROMLONLAT", &longitude, &latitude, "BYRADIUS", &radius_m, "m"];
-        let words: Vec<&str> = search.into_iter().chain(["ASC", "WITHDIST"]).collect();
-        let found = array(self.call(&words).await?)?.into_iter();
-        found.filter_map(|reply| self.candidate(&key, reply).transpose()).collect()
-    }
+/// All places that may lie in the circle, nearest first as Redis sees it.
+async fn candidates(
+    redis: &Connection,
+    near: &Nearby,
+    map: Map,
+    circle_m: f64,
+) -> Result<Vec<Candidate>> {
+    let key = redis.keys.geo(near.category);
+    let (longitude, latitude) = position(near.center);
+    let radius_m = map.at_most(circle_m).min(FAR_SIDE_M).to_string();
+    let search =
+        ["GEOSEARCH", &key, "FROMLONLAT", &longitude, &latitude, "BYRADIUS", &radius_m, "m"];
+    let words: Vec<&str> = search.into_iter().chain(["ASC", "WITHDIST"]).collect();
+    let found = array(redis.call(&words).await?)?.into_iter();
+    found.filter_map(|reply| candidate(redis, &key, reply).transpose()).collect()
 }
 
 /// Longitude and latitude for a geographic command.
-pub(super) fn position(coordinates: Coordinates) -> (String, String) {
+pub(crate) fn position(coordinates: Coordinates) -> (String, String) {
     let latitude = coordinates.latitude().clamp(-EDGE, EDGE);
     let longitude = coordinates.longitude();
     // The same meridian; at 180 itself, which it takes, Redis miscalculates.
@@ -79,14 +86,12 @@ struct Candidate {
     distance_m: f64,
 }
 
-impl RedisStorage {
-    fn candidate(&self, key: &str, reply: Reply) -> Result<Option<Candidate>> {
-        let mut pair = array(reply)?.into_iter();
-        let id = text(pair.next().unwrap_or(Reply::Nil))?;
-        let distance = text(pair.next().unwrap_or(Reply::Nil))?;
-        let distance_m = distance.parse().map_err(|_| unexpected("a distance"))?;
-        Ok(self.listed(key, &id).map(|id| Candidate { id, distance_m }))
-    }
+fn candidate(redis: &Connection, key: &str, reply: Reply) -> Result<Option<Candidate>> {
+    let mut pair = array(reply)?.into_iter();
+    let id = text(pair.next().unwrap_or(Reply::Nil))?;
+    let distance = text(pair.next().unwrap_or(Reply::Nil))?;
+    let distance_m = distance.parse().map_err(|_| unexpected("a distance"))?;
+    Ok(redis.listed(key, &id).map(|id| Candidate { id, distance_m }))
 }
 
 /// What distances on Redis's map, from one point, say of those on the earth.

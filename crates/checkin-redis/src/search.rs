@@ -3,83 +3,84 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::{IN_FLIGHT, RedisStorage, at_once, texts};
 use checkin_domain::words::words;
 use checkin_domain::{Location, LocationId};
-use checkin_storage::{LocationRepository, MAX_SEARCH_WORDS, Page, Ranked, Result, readable};
+use checkin_storage::{MAX_SEARCH_WORDS, Page, Ranked, Result, readable};
+
+use crate::connection::{Connection, IN_FLIGHT, at_once};
+use crate::locations;
+use crate::reply::texts;
 
 /// Entries of the index asked for at a time.
 const STEP: usize = 1000;
 
-impl RedisStorage {
-    pub(super) async fn places_named(
-        &self,
-        text: &str,
-        page: Page,
-    ) -> Result<Vec<Ranked<Location>>> {
-        let (ids, mut places) = (self.ids_named(text, page).await?, Vec::new());
-        let ids: Vec<LocationId> = ids.into_iter().collect();
-        for chunk in ids.chunks(page.limit.clamp(1, IN_FLIGHT)) {
-            if places.len() >= page.limit {
-                break;
-            }
-            let read = |id| async move { readable(self.location(id).await) };
-            let found = at_once(chunk.iter().copied().map(read).collect()).await?;
-            places.extend(found.into_iter().flatten());
+pub(crate) async fn places(
+    redis: &Connection,
+    text: &str,
+    page: Page,
+) -> Result<Vec<Ranked<Location>>> {
+    let (ids, mut places) = (ids_named(redis, text, page).await?, Vec::new());
+    let ids: Vec<LocationId> = ids.into_iter().collect();
+    for chunk in ids.chunks(page.limit.clamp(1, IN_FLIGHT)) {
+        if places.len() >= page.limit {
+            break;
         }
-        places.truncate(page.limit);
-        Ok(places.into_iter().map(|item| Ranked { rank: item.id.get(), item }).collect())
+        let read = |id| async move { readable(locations::read(redis, id).await) };
+        let found = at_once(chunk.iter().copied().map(read).collect()).await?;
+        places.extend(found.into_iter().flatten());
     }
+    places.truncate(page.limit);
+    Ok(places.into_iter().map(|item| Ranked { rank: item.id.get(), item }).collect())
+}
 
-    /// The places whose names have all of the words, behind the page's beginning.
-    async fn ids_named(&self, text: &str, page: Page) -> Result<BTreeSet<LocationId>> {
-        let mut words = words(text);
-        words.truncate(MAX_SEARCH_WORDS);
-        words.sort_unstable();
-        words.dedup();
-        // A long word is in few names, and of few ids soon none is left.
-        words.sort_by_key(|word| Reverse(word.len()));
-        let Some((longest, others)) = words.split_first() else {
-            return Ok(BTreeSet::new());
-        };
-        let mut ids = self.ids_of(longest).await?;
-        if let Some(after) = page.after {
-            let behind = |id: &LocationId| (id.get(), id.get()) > (after.rank, after.id);
-            ids.retain(behind);
-        }
-        for word in others {
-            if ids.is_empty() {
-                break;
-            }
-            let of_word = self.ids_of(word).await?;
-            ids.retain(|id| of_word.contains(id));
-        }
-        Ok(ids)
+/// The places whose names have all of the words, behind the page's beginning.
+async fn ids_named(redis: &Connection, text: &str, page: Page) -> Result<BTreeSet<LocationId>> {
+    let mut words = words(text);
+    words.truncate(MAX_SEARCH_WORDS);
+    words.sort_unstable();
+    words.dedup();
+    // A long word is in few names, and of few ids soon none is left.
+    words.sort_by_key(|word| Reverse(word.len()));
+    let Some((longest, others)) = words.split_first() else {
+        return Ok(BTreeSet::new());
+    };
+    let mut ids = ids_of(redis, longest).await?;
+    if let Some(after) = page.after {
+        let behind = |id: &LocationId| (id.get(), id.get()) > (after.rank, after.id);
+        ids.retain(behind);
     }
+    for word in others {
+        if ids.is_empty() {
+            break;
+        }
+        let of_word = ids_of(redis, word).await?;
+        ids.retain(|id| of_word.contains(id));
+    }
+    Ok(ids)
+}
 
-    /// The places in whose names a word begins with this one.
-    async fn ids_of(&self, word: &str) -> Result<BTreeSet<LocationId>> {
-        let (key, step) = (self.keys.words(), STEP.to_string());
-        // No byte of a text is 255.
-        let end = [b"[", word.as_bytes(), b"\xff"].concat();
-        let (mut begin, mut ids) = (format!("[{word}"), BTreeSet::new());
-        loop {
-            let range: [&[u8]; 7] = [
-                b"ZRANGEBYLEX",
-                key.as_bytes(),
-                begin.as_bytes(),
-                &end,
-                b"LIMIT",
-                b"0",
-                step.as_bytes(),
-            ];
-            let members = texts(self.client.call(&range).await.map_err(super::fault::failed)?)?;
-            let named = members.iter().map(|member| member.rsplit('\0').next().unwrap_or_default());
-            ids.extend(named.filter_map(|id| self.listed::<LocationId>(&key, id)));
-            match members.last() {
-                Some(last) if members.len() == STEP => begin = format!("({last}"),
-                _ => return Ok(ids),
-            }
+/// The places in whose names a word begins with this one.
+async fn ids_of(redis: &Connection, word: &str) -> Result<BTreeSet<LocationId>> {
+    let (key, step) = (redis.keys.words(), STEP.to_string());
+    // No byte of a text is 255.
+    let end = [b"[", word.as_bytes(), b"\xff"].concat();
+    let (mut begin, mut ids) = (format!("[{word}"), BTreeSet::new());
+    loop {
+        let range: [&[u8]; 7] = [
+            b"ZRANGEBYLEX",
+            key.as_bytes(),
+            begin.as_bytes(),
+            &end,
+            b"LIMIT",
+            b"0",
+            step.as_bytes(),
+        ];
+        let members = texts(redis.call_bytes(&range).await?)?;
+        let named = members.iter().map(|member| member.rsplit('\0').next().unwrap_or_default());
+        ids.extend(named.filter_map(|id| redis.listed::<LocationId>(&key, id)));
+        match members.last() {
+            Some(last) if members.len() == STEP => begin = format!("({last}"),
+            _ => return Ok(ids),
         }
     }
 }

@@ -7,10 +7,15 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 
-use super::{RedisStorage, Reply, array, at_once, indexed_id, number, text, texts, unexpected};
 use checkin_domain::{Checkin, Location, LocationId, Visit};
 use checkin_storage::swarm::VISITS_A_SECOND;
-use checkin_storage::{BulkLoad, Loaded, Result, StorageError, SwarmLoad, UsedUp, VenuePlace};
+use checkin_storage::{Loaded, Result, StorageError, SwarmLoad, UsedUp, VenuePlace};
+use redis_link::Reply;
+
+use crate::RedisStorage;
+use crate::bulk::Bulk;
+use crate::connection::{Connection, at_once};
+use crate::reply::{array, indexed_id, number, text, texts, unexpected};
 
 /// Venues or visits that are asked for in one step, during which Redis does nothing else.
 const PAGE: usize = 500;
@@ -18,12 +23,12 @@ const PAGE: usize = 500;
 #[async_trait]
 impl SwarmLoad for RedisStorage {
     async fn places_of(&self, venues: &[String]) -> Result<Vec<Option<LocationId>>> {
-        let key = self.keys.swarm_venues();
+        let key = self.redis.keys.swarm_venues();
         let mut places = Vec::with_capacity(venues.len());
         for page in venues.chunks(PAGE) {
             let page = page.iter().map(String::as_str);
             let words: Vec<&str> = ["HMGET", &key].into_iter().chain(page).collect();
-            for reply in array(self.call(&words).await?)? {
+            for reply in array(self.redis.call(&words).await?)? {
                 places.push(place_id(reply)?);
             }
         }
@@ -31,36 +36,40 @@ impl SwarmLoad for RedisStorage {
     }
 
     async fn remember_venues(&self, venues: &[(String, LocationId)]) -> Result<()> {
-        let key = self.keys.swarm_venues();
+        let key = self.redis.keys.swarm_venues();
         for page in venues.chunks(PAGE) {
             let page: Vec<_> = page.iter().map(|(venue, id)| (venue, id.to_string())).collect();
             let page = page.iter().flat_map(|(venue, id)| [venue.as_str(), id]);
-            self.call(&["HSET", &key].into_iter().chain(page).collect::<Vec<_>>()).await?;
+            self.redis.call(&["HSET", &key].into_iter().chain(page).collect::<Vec<_>>()).await?;
         }
         Ok(())
     }
 
     async fn make_places(&self, venues: &[(String, Location)]) -> Result<Vec<VenuePlace>> {
-        at_once(venues.iter().map(|(venue, place)| self.make_place(venue, place)).collect()).await
+        let swarm = Swarm(&self.redis);
+        at_once(venues.iter().map(|(venue, place)| swarm.make_place(venue, place)).collect()).await
     }
 
     async fn load_visits(&self, visits: &[Visit]) -> Result<Vec<Loaded>> {
         let mut loaded = Vec::with_capacity(visits.len());
         for run in apart(visits) {
-            loaded.extend(self.load_run(run).await?);
+            loaded.extend(Swarm(&self.redis).load_run(run).await?);
         }
         Ok(loaded)
     }
 }
 
-impl RedisStorage {
+/// What is known of Swarm's venues and visits.
+struct Swarm<'a>(&'a Connection);
+
+impl Swarm<'_> {
     /// Looks for the visits, appends those that are not there, and then keeps the ids of those: one
     /// whose id was not kept is found by its user, place and time the next time.
     async fn load_run(&self, visits: &[Visit]) -> Result<Vec<Loaded>> {
         let asked = visits.iter().map(|visit| self.new_checkin(visit)).collect();
         let new: Vec<Option<Checkin>> = at_once(asked).await?;
         let checkins: Vec<Checkin> = new.iter().copied().flatten().collect();
-        let mut answers = self.load_checkins(&checkins).await?.into_iter();
+        let mut answers = Bulk(self.0).load_checkins(&checkins).await?.into_iter();
         let mut loaded = Vec::with_capacity(visits.len());
         let mut known = Vec::new();
         for (visit, new) in visits.iter().zip(new) {
@@ -85,26 +94,26 @@ impl RedisStorage {
             true => "1",
             false => "0",
         };
-        let partition = self.keys.partition_of(checkin.user);
+        let partition = self.0.keys.partition_of(checkin.user);
         let keys = [
-            self.keys.log(partition),
-            self.keys.imported(partition),
-            self.keys.swarm_visits(partition),
+            self.0.keys.log(partition),
+            self.0.keys.imported(partition),
+            self.0.keys.swarm_visits(partition),
         ];
         let [user, location] = [checkin.user.to_string(), checkin.location.to_string()];
         let (time, limit) = (checkin.time_ms.to_string(), VISITS_A_SECOND.to_string());
         let keys = keys.each_ref().map(String::as_str);
         let mut words = vec![&*user, &location, &time, counted, &limit];
         words.extend(swarm_id.as_deref());
-        let later = self.run(&self.scripts.find_visit, &keys, &words).await?;
+        let later = self.0.run(&self.0.scripts.find_visit, &keys, &words).await?;
         let later = u64::try_from(number(later)?).ok();
         Ok(later.map(|ms| visit.later(ms)))
     }
 
     /// Whether the user's history has a check-in at this place and time, of any rating.
     async fn has_visited(&self, checkin: &Checkin) -> Result<bool> {
-        let (key, time) = (self.keys.user_history(checkin.user), checkin.time_ms.to_string());
-        let found = texts(self.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
+        let (key, time) = (self.0.keys.user_history(checkin.user), checkin.time_ms.to_string());
+        let found = texts(self.0.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
         let location = checkin.location.to_string();
         Ok(found.iter().any(|member| member.split(' ').nth(1) == Some(&location)))
     }
@@ -114,9 +123,9 @@ impl RedisStorage {
             return Ok(());
         };
         let Checkin { user, location, time_ms, .. } = checkin;
-        let key = self.keys.swarm_visits(self.keys.partition_of(user));
+        let key = self.0.keys.swarm_visits(self.0.keys.partition_of(user));
         let (id, visit) = (format!("id {user} {id}"), format!("at {time_ms} {user} {location}"));
-        self.call(&["SADD", &key, &id, &visit]).await.map(drop)
+        self.0.call(&["SADD", &key, &id, &visit]).await.map(drop)
     }
 
     async fn make_place(&self, venue: &str, place: &Location) -> Result<VenuePlace> {
@@ -124,7 +133,7 @@ impl RedisStorage {
         loop {
             let (id, first) = self.claim_venue(venue, place.id, taken).await?;
             let place = Location { id, ..place.clone() };
-            let made = self.load_location(&place).await? == Loaded::Stored;
+            let made = Bulk(self.0).load_location(&place).await? == Loaded::Stored;
             if made || !first {
                 return Ok(VenuePlace { id, made });
             }
@@ -140,15 +149,15 @@ impl RedisStorage {
         taken: Option<LocationId>,
     ) -> Result<(LocationId, bool)> {
         let keys = [
-            self.keys.swarm_venues(),
-            self.keys.last_venue_place(),
-            self.keys.shared_venue_places(),
+            self.0.keys.swarm_venues(),
+            self.0.keys.last_venue_place(),
+            self.0.keys.shared_venue_places(),
         ];
         let lowest = lowest.to_string();
         let taken = taken.map(|id| id.to_string()).unwrap_or_default();
         let (keys, words) = (keys.each_ref().map(String::as_str), [venue, &lowest, &taken]);
         let mut claimed =
-            array(self.run(&self.scripts.claim_venue, &keys, &words).await?)?.into_iter();
+            array(self.0.run(&self.0.scripts.claim_venue, &keys, &words).await?)?.into_iter();
         let (Some(id), Some(first)) = (claimed.next(), claimed.next()) else {
             return Err(unexpected("an id"));
         };

@@ -6,14 +6,18 @@ use std::time::{Duration, Instant};
 use redis_link::{Client, Timeouts};
 use testkit::RedisServer;
 
-use super::{RedisStorage, Reply, texts};
+use redis_link::Reply;
+
+use super::RedisStorage;
+use super::reply::texts;
 use checkin_domain::{CheckinId, PasswordScheme};
 use checkin_storage::conformance::{
-    Subject, checkin, checks, details, location, new_checkin, new_user, tests, user, window,
+    Subject, admission_cases, apply_all, checkin, checks, details, location, new_checkin, new_user,
+    tests, user, window,
 };
 use checkin_storage::{
-    Accepted, Admission, BulkLoad, CheckinConsumer, CheckinLog, Finding, Health, Loaded,
-    LocationRepository, Registered, Severity, SwarmLoad, UserRepository,
+    Accepted, Admission, Audit, BulkLoad, DeadLetters, Decision, Finding, Health, Loaded,
+    Locations, Log, Registered, Severity, SwarmLoad, Users,
 };
 
 pub(super) fn storage(server: &RedisServer) -> RedisStorage {
@@ -38,7 +42,7 @@ checks!(tests: subject());
 
 pub(super) async fn ask(storage: &RedisStorage, words: &str) -> Vec<String> {
     let words: Vec<&str> = words.split(' ').collect();
-    flat(storage.call(&words).await.unwrap())
+    flat(storage.redis.call(&words).await.unwrap())
 }
 
 /// All the texts and numbers of an answer, in their order.
@@ -273,7 +277,7 @@ async fn a_log_whose_ids_others_moved_goes_on() {
                 assert!(id > last && id > theirs.parse().unwrap(), "{theirs}: {id}");
                 last = id;
                 let newest = storage.latest_checkins(CheckinId::MAX, 1).await.unwrap()[0];
-                let now = super::consumer::now_ms();
+                let now = super::membership::now_ms();
                 assert!(newest.id == id && newest.time_ms.abs_diff(now) < 60_000, "{newest:?}");
             }
             let concerns = concerns(storage.diagnose().await.unwrap());
@@ -290,10 +294,7 @@ async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out()
     storage.load_users(&[user(1, "al@example.com")]).await.unwrap();
     storage.load_locations(&[location(1)]).await.unwrap();
     let append = async || storage.append(new_checkin(1, 1, 1), None, Admission::ALL).await;
-    let count = async || {
-        let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
-        storage.complete(&batch).await.unwrap().applied
-    };
+    let count = async || apply_all(&storage, 9).await.new;
     append().await.unwrap();
     let last = CheckinId::MAX;
     ask(&storage, &format!("XADD ncc:checkins {last} userId 1 locationId 1 starRating 1")).await;
@@ -343,8 +344,7 @@ async fn what_leaves_the_log_leaves_the_index_of_times() {
     for _ in 0..6 {
         let answer = storage.append(new_checkin(1, 1, 1), None, short).await.unwrap();
         assert!(matches!(answer, Accepted::Stored(_)), "{answer:?}");
-        let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
-        storage.complete(&batch).await.unwrap();
+        apply_all(&storage, 9).await;
     }
     assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["3"]);
     assert_eq!(ask(&storage, "ZCARD {ncc:checkins}:times").await, ["3"]);
@@ -375,9 +375,8 @@ async fn an_audit_finds_what_others_changed() {
         storage.append(new_checkin(77, 2, stars), None, Admission::ALL).await.unwrap();
     }
     ask(&storage, "XADD ncc:checkins * userId 77 id 9-9").await;
-    let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
-    let completed = storage.complete(&batch).await.unwrap();
-    assert_eq!((completed.applied, completed.dead), (2, 1));
+    let applied = apply_all(&storage, 9).await;
+    assert_eq!((applied.new, applied.dead), (2, 1));
     let letters = storage.dead_letters(None, 9).await.unwrap();
     assert_eq!(letters[0].reason, "starRating is missing");
     assert_eq!(letters[0].fields, r#"{"id":"9-9","userId":"77"}"#);
@@ -386,7 +385,7 @@ async fn an_audit_finds_what_others_changed() {
     assert_eq!(storage.audit().await.unwrap().different, 0);
 
     let history = ask(&storage, "ZRANGE {ncc:user:77}:checkins 0 -1").await;
-    storage.call(&["ZREM", "{ncc:location:2}:checkins", "nothing"]).await.unwrap();
+    storage.redis.call(&["ZREM", "{ncc:location:2}:checkins", "nothing"]).await.unwrap();
     for (break_it, mend_it, wanted) in [
         (
             "HINCRBY ncc:user:77 numCheckins 3",
@@ -403,6 +402,7 @@ async fn an_audit_finds_what_others_changed() {
             "HINCRBY {ncc:location:2}:ratings 5 -1",
             "numStars 15 20",
         ),
+        ("HSET {ncc:location:2}:ratings 0 7", "HDEL {ncc:location:2}:ratings 0", "ratings 9 2"),
     ] {
         ask(&storage, break_it).await;
         let audit = storage.audit().await.unwrap();
@@ -413,9 +413,10 @@ async fn an_audit_finds_what_others_changed() {
         assert_eq!(storage.audit().await.unwrap().different, 0, "{mend_it}");
     }
     // A visit that the log has, and the history has not.
-    storage.call(&["ZREM", "{ncc:user:77}:checkins", &history[0]]).await.unwrap();
+    storage.redis.call(&["ZREM", "{ncc:user:77}:checkins", &history[0]]).await.unwrap();
     let audit = storage.audit().await.unwrap();
-    let figures: Vec<&str> = audit.differences.iter().map(|found| found.figure).collect();
+    let figures: Vec<String> =
+        audit.differences.iter().map(|found| found.figure.to_string()).collect();
     assert_eq!(figures, ["history", "numCheckins"]);
 }
 
@@ -435,4 +436,42 @@ async fn a_log_of_other_partitions_is_refused() {
     of(1).append(new_checkin(1, 1, 1), None, Admission::ALL).await.unwrap();
     of(1).prepare().await.unwrap();
     assert!(of(2).prepare().await.is_err());
+}
+
+/// Whether the script that appends decides as [`Admission::decide`] does.
+#[tokio::test]
+async fn the_script_admits_what_the_rules_admit() {
+    let server = RedisServer::start();
+    let checkin = new_checkin(7, 2, 3);
+    let now_ms = super::membership::now_ms();
+    for (number, (admission, mut facts)) in admission_cases(checkin, now_ms).enumerate() {
+        let storage = RedisStorage::new(patient(&server.url()), &format!("case-{number}"), 1);
+        let keys = &storage.redis.keys;
+        for ms in 1..=facts.length {
+            ask(&storage, &format!("XADD {} {ms}-0 userId 1", keys.log(0))).await;
+        }
+        ask(&storage, &format!("HSET {} counted {}", keys.checkpoint(0), facts.counted)).await;
+        if let Some(last_ms) = facts.last_identical_ms {
+            ask(&storage, &format!("SET {} {last_ms}", keys.recent(&checkin))).await;
+        }
+        if let Some((first, id)) = facts.remembered {
+            let key = keys.idempotency(checkin.user, "key");
+            let value = format!("{} {} {} {id}", first.user, first.location, first.stars);
+            storage.redis.call(&["SET", &key, &value]).await.unwrap();
+        }
+        facts.now_ms = super::membership::now_ms();
+        let answer = storage.append(checkin, Some("key"), admission).await.unwrap();
+        let length = ask(&storage, &format!("XLEN {}", keys.log(0))).await[0].parse::<u64>();
+        let case = format!("{admission:?} {facts:?}");
+        match admission.decide(checkin, &facts) {
+            Decision::Answer(wanted) => {
+                assert_eq!(answer, wanted, "{case}");
+                assert_eq!(length, Ok(facts.length), "{case}");
+            }
+            Decision::Append { trim } => {
+                assert!(matches!(answer, Accepted::Stored(_)), "{answer:?} {case}");
+                assert_eq!(length, Ok(facts.length - trim + 1), "{case}");
+            }
+        }
+    }
 }

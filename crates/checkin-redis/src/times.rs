@@ -8,18 +8,22 @@
 
 use std::ops::RangeInclusive;
 
-use super::checkins::PAGE;
-use super::consumer::now_ms;
-use super::entry::{self, RawEntry, TIME};
-use super::{RedisStorage, Reply, array, at_once, text, texts, unexpected};
 use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId};
 use checkin_storage::{HistoryPosition, Result};
+use redis_link::Reply;
+
+use crate::connection::{Connection, at_once};
+use crate::entry::{self, RawEntry, TIME};
+use crate::history;
+use crate::membership::now_ms;
+use crate::partition::{PAGE, Partition};
+use crate::reply::{array, text, texts, unexpected};
 
 /// The member of an index that says that it is complete. It is before every time and every id.
-pub(super) const COMPLETE: &str = "00000000000000000000-00000000000000000000";
+pub(crate) const COMPLETE: &str = "00000000000000000000-00000000000000000000";
 
 /// Names an entry in the index: equal times are in the order of their ids.
-pub(super) fn member(id: CheckinId) -> String {
+pub(crate) fn member(id: CheckinId) -> String {
     format!("{:020}-{:020}", id.ms, id.seq)
 }
 
@@ -30,14 +34,14 @@ fn id(member: &str) -> Option<CheckinId> {
 
 /// Which check-ins are asked for: those of a time, from behind a position.
 #[derive(Clone, Copy)]
-pub(super) struct TimeRange {
+pub(crate) struct TimeRange {
     first_ms: u64,
     last_ms: u64,
     after: Option<HistoryPosition>,
 }
 
 impl TimeRange {
-    pub(super) fn new(times_ms: RangeInclusive<u64>, after: Option<HistoryPosition>) -> Self {
+    pub(crate) fn new(times_ms: RangeInclusive<u64>, after: Option<HistoryPosition>) -> Self {
         let (first_ms, last_ms) = times_ms.into_inner();
         let first_ms = after.map_or(first_ms, |after| after.time_ms.max(first_ms));
         Self { first_ms, last_ms, after }
@@ -49,21 +53,17 @@ impl TimeRange {
     }
 }
 
-impl RedisStorage {
+impl Partition<'_> {
     /// Gives entries whose ids are ahead of the clock, and that do not say their times, the times at
     /// which they came in.
-    pub(super) async fn dated(
-        &self,
-        partition: usize,
-        mut entries: Vec<RawEntry>,
-    ) -> Result<Vec<RawEntry>> {
+    pub(crate) async fn dated(&self, mut entries: Vec<RawEntry>) -> Result<Vec<RawEntry>> {
         let latest_ms = now_ms() + CLOCK_TOLERANCE_MS;
         let is_ahead = |entry: &RawEntry| entry.id.ms > latest_ms && entry.value(TIME).is_none();
         let mut ahead: Vec<&mut RawEntry> =
             entries.iter_mut().filter(|entry| is_ahead(entry)).collect();
         for ahead in ahead.chunks_mut(PAGE) {
             let ids: Vec<CheckinId> = ahead.iter().map(|entry| entry.id).collect();
-            let (now_ms, times) = self.arrivals(partition, &ids).await?;
+            let (now_ms, times) = self.arrivals(&ids).await?;
             for (entry, time) in ahead.iter_mut().zip(times) {
                 entry.arrived_ms = Some(time.unwrap_or(now_ms).min(entry.id.ms));
             }
@@ -72,55 +72,45 @@ impl RedisStorage {
     }
 
     /// The clock of Redis.
-    pub(super) async fn clock_ms(&self, partition: usize) -> Result<u64> {
-        Ok(self.arrivals(partition, &[]).await?.0)
+    pub(crate) async fn clock_ms(&self) -> Result<u64> {
+        Ok(self.arrivals(&[]).await?.0)
     }
 
     /// The clock of Redis, and the times of these entries as far as the index has them.
-    async fn arrivals(
-        &self,
-        partition: usize,
-        ids: &[CheckinId],
-    ) -> Result<(u64, Vec<Option<u64>>)> {
+    async fn arrivals(&self, ids: &[CheckinId]) -> Result<(u64, Vec<Option<u64>>)> {
         let members: Vec<String> = ids.iter().map(|id| member(*id)).collect();
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
-        let key = self.keys.times(partition);
-        let replies = array(self.run(&self.scripts.arrivals, &[&key], &members).await?)?;
+        let key = self.redis.keys.times(self.number);
+        let replies =
+            array(self.redis.run(&self.redis.scripts.arrivals, &[&key], &members).await?)?;
         let mut times = replies.into_iter().map(time);
         let now_ms = times.next().transpose()?.flatten().ok_or_else(|| unexpected("the time"))?;
         Ok((now_ms, times.collect::<Result<_>>()?))
     }
 
-    /// The check-ins of a time in one partition, in no order, those that come first and at most
-    /// `limit` of each kind.
-    pub(super) async fn between(
-        &self,
-        partition: usize,
-        range: TimeRange,
-        limit: usize,
-    ) -> Result<Vec<Checkin>> {
-        self.has_times.get_or_try_init(|| self.complete_times()).await?;
+    /// The check-ins of a time, in no order, those that come first and at most `limit` of each kind.
+    /// The index must be [complete](complete).
+    pub(crate) async fn between(&self, range: TimeRange, limit: usize) -> Result<Vec<Checkin>> {
         // What is further ahead does not have its id as its time.
-        let last_ms = range.last_ms.min(self.clock_ms(partition).await? + CLOCK_TOLERANCE_MS);
-        let mut checkins = self.timed_by_id(partition, range, last_ms, limit).await?;
-        checkins.extend(self.timed_by_index(partition, range, limit).await?);
+        let last_ms = range.last_ms.min(self.clock_ms().await? + CLOCK_TOLERANCE_MS);
+        let mut checkins = self.timed_by_id(range, last_ms, limit).await?;
+        checkins.extend(self.timed_by_index(range, limit).await?);
         Ok(checkins)
     }
 
     /// Entries that are no check-ins are passed over: nobody could get past them otherwise.
     async fn timed_by_id(
         &self,
-        partition: usize,
         range: TimeRange,
         last_ms: u64,
         limit: usize,
     ) -> Result<Vec<Checkin>> {
-        let (log, mut checkins) = (self.keys.log(partition), Vec::new());
+        let (log, mut checkins) = (self.log(), Vec::new());
         let (mut first, last) = (range.first_ms.to_string(), last_ms.to_string());
         while checkins.len() < limit && range.first_ms <= last_ms {
             let count = PAGE.min(limit - checkins.len());
             let words = ["XRANGE", &log, &first, &last, "COUNT", &count.to_string()];
-            let entries = entry::read_all(self.call(&words).await?)?;
+            let entries = entry::read_all(self.redis.call(&words).await?)?;
             let at_end = entries.len() < count;
             let behind = entries.last().map(|entry| format!("({}", entry.id));
             let own = entries.into_iter().filter(|entry| entry.value(TIME).is_none());
@@ -134,23 +124,18 @@ impl RedisStorage {
         Ok(checkins)
     }
 
-    async fn timed_by_index(
-        &self,
-        partition: usize,
-        range: TimeRange,
-        limit: usize,
-    ) -> Result<Vec<Checkin>> {
-        let (key, mut checkins, mut offset) = (self.keys.times(partition), Vec::new(), 0);
+    async fn timed_by_index(&self, range: TimeRange, limit: usize) -> Result<Vec<Checkin>> {
+        let (key, mut checkins, mut offset) = (self.redis.keys.times(self.number), Vec::new(), 0);
         let (first, last) = (range.first_ms.to_string(), range.last_ms.to_string());
         while checkins.len() < limit {
             let count = PAGE.min(limit - checkins.len());
             let (from, size) = (offset.to_string(), count.to_string());
             let words = ["ZRANGEBYSCORE", &key, &first, &last, "LIMIT", &from, &size];
-            let members = texts(self.call(&words).await?)?;
+            let members = texts(self.redis.call(&words).await?)?;
             let read = members.iter().filter_map(|member| id(member));
-            let read = read.map(|id| self.entry(partition, id)).collect();
+            let read = read.map(|id| self.entry(id)).collect();
             let entries = at_once(read).await?.into_iter().flatten().collect();
-            let entries = self.dated(partition, entries).await?;
+            let entries = self.dated(entries).await?;
             let found = entries.into_iter().filter_map(|entry| entry.checkin().ok());
             checkins.extend(found.filter(|checkin| range.holds(checkin)));
             offset += count;
@@ -162,42 +147,42 @@ impl RedisStorage {
     }
 
     /// The entry of this id, unless it left the log.
-    async fn entry(&self, partition: usize, id: CheckinId) -> Result<Option<RawEntry>> {
-        let (log, id) = (self.keys.log(partition), id.to_string());
-        Ok(entry::read_all(self.call(&["XRANGE", &log, &id, &id]).await?)?.pop())
+    async fn entry(&self, id: CheckinId) -> Result<Option<RawEntry>> {
+        let (log, id) = (self.log(), id.to_string());
+        Ok(entry::read_all(self.redis.call(&["XRANGE", &log, &id, &id]).await?)?.pop())
     }
+}
 
-    /// Indexes what earlier versions imported: they kept no index of times.
-    async fn complete_times(&self) -> Result<()> {
-        for partition in 0..self.keys.partitions() {
-            let key = self.keys.times(partition);
-            let is_complete = self.call(&["ZSCORE", &key, COMPLETE]).await? != Reply::Nil;
-            if is_complete || !self.exists(&self.keys.imported(partition)).await? {
-                continue;
-            }
-            let mut after = CheckinId::MIN;
-            loop {
-                let entries = self.entries_after(partition, after, PAGE).await?;
-                let Some(last) = entries.last() else { break };
-                after = last.id;
-                let timed = entries.iter().filter_map(|entry| Some((entry.value(TIME)?, entry.id)));
-                let add = timed.map(|(time, id)| {
-                    let (key, member, time) = (&key, member(id), time.to_owned());
-                    async move { self.call(&["ZADD", key, &time, &member]).await }
-                });
-                at_once(add.collect()).await?;
-            }
-            self.call(&["ZADD", &key, "-1", COMPLETE]).await?;
+/// Indexes what earlier versions imported: they kept no index of times.
+pub(crate) async fn complete(redis: &Connection) -> Result<()> {
+    for partition in Partition::all(redis) {
+        let key = redis.keys.times(partition.number);
+        let is_complete = redis.call(&["ZSCORE", &key, COMPLETE]).await? != Reply::Nil;
+        if is_complete || !redis.exists(&redis.keys.imported(partition.number)).await? {
+            continue;
         }
-        Ok(())
+        let mut after = CheckinId::MIN;
+        loop {
+            let entries = partition.entries_after(after, PAGE).await?;
+            let Some(last) = entries.last() else { break };
+            after = last.id;
+            let timed = entries.iter().filter_map(|entry| Some((entry.value(TIME)?, entry.id)));
+            let add = timed.map(|(time, id)| {
+                let (key, member, time) = (&key, member(id), time.to_owned());
+                async move { redis.call(&["ZADD", key, &time, &member]).await }
+            });
+            at_once(add.collect()).await?;
+        }
+        redis.call(&["ZADD", &key, "-1", COMPLETE]).await?;
     }
+    Ok(())
 }
 
 /// A time, or nothing.
 fn time(reply: Reply) -> Result<Option<u64>> {
     match reply {
         Reply::Nil => Ok(None),
-        reply => Ok(super::history::milliseconds(&text(reply)?)),
+        reply => Ok(history::milliseconds(&text(reply)?)),
     }
 }
 

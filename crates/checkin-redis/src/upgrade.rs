@@ -1,37 +1,40 @@
 //! What older programs left, brought into the form of this one.
 
-use super::{ID_PAGE, RedisStorage, Reply, at_once, number, text};
 use checkin_domain::LocationId;
-use checkin_storage::{LocationRepository, Result};
+use checkin_storage::Result;
+use redis_link::Reply;
+
+use crate::connection::{Connection, ID_PAGE, at_once};
+use crate::lists::Lists;
+use crate::locations;
+use crate::reply::{number, text};
 
 /// How long the old index of names stays for older programs that still run, in seconds: a week.
 const OLD_INDEX_LIFE: &str = "604800";
 
-impl RedisStorage {
-    /// Indexes the names of all places anew if an older program indexed names since this was last
-    /// done. Several processes may do so at once, and one that dies half-way leaves it to the next.
-    pub(super) async fn upgrade_words(&self) -> Result<()> {
-        let (old, seen) = (self.keys.old_words(), self.keys.old_words_seen());
-        let entries = number(self.call(&["ZCARD", &old]).await?)?.to_string();
-        let known = match self.call(&["GET", &seen]).await? {
-            Reply::Nil => "0".to_owned(),
-            known => text(known)?,
-        };
-        if entries == "0" || entries == known {
-            return Ok(());
-        }
-        tracing::info!("an older version indexed the names of places: they are indexed again");
-        let mut after: Option<LocationId> = None;
-        loop {
-            let places = self.locations_after(after, ID_PAGE).await?;
-            at_once(places.iter().map(|place| self.index_name(place)).collect()).await?;
-            match places.last() {
-                Some(last) => after = Some(last.id),
-                None => break,
-            }
-        }
-        self.call(&["EXPIRE", &old, OLD_INDEX_LIFE]).await?;
-        self.call(&["SET", &seen, &entries, "EX", OLD_INDEX_LIFE]).await?;
-        Ok(())
+/// Indexes the names of all places anew if an older program indexed names since this was last
+/// done. Several processes may do so at once, and one that dies half-way leaves it to the next.
+pub(crate) async fn upgrade_words(redis: &Connection) -> Result<()> {
+    let (old, seen) = (redis.keys.old_words(), redis.keys.old_words_seen());
+    let entries = number(redis.call(&["ZCARD", &old]).await?)?.to_string();
+    let known = match redis.call(&["GET", &seen]).await? {
+        Reply::Nil => "0".to_owned(),
+        known => text(known)?,
+    };
+    if entries == "0" || entries == known {
+        return Ok(());
     }
+    tracing::info!("an older version indexed the names of places: they are indexed again");
+    let (lists, mut after) = (Lists(redis), None::<LocationId>);
+    loop {
+        let places = locations::read_after(redis, after, ID_PAGE).await?;
+        at_once(places.iter().map(|place| lists.index_name(place)).collect()).await?;
+        match places.last() {
+            Some(last) => after = Some(last.id),
+            None => break,
+        }
+    }
+    redis.call(&["EXPIRE", &old, OLD_INDEX_LIFE]).await?;
+    redis.call(&["SET", &seen, &entries, "EX", OLD_INDEX_LIFE]).await?;
+    Ok(())
 }

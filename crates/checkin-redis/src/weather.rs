@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{RedisStorage, Reply, text};
 use checkin_domain::LocationId;
 use checkin_storage::{Result, WeatherCache};
+use redis_link::Reply;
+
+use crate::RedisStorage;
+use crate::reply::text;
 
 #[async_trait]
 impl WeatherCache for RedisStorage {
     async fn weather(&self, location: LocationId) -> Result<Option<String>> {
-        match self.call(&["GET", &self.keys.weather(location)]).await? {
+        match self.redis.call(&["GET", &self.redis.keys.weather(location)]).await? {
             Reply::Nil => Ok(None),
             json => text(json).map(Some),
         }
@@ -20,7 +23,7 @@ impl WeatherCache for RedisStorage {
     async fn keep_weather(&self, location: LocationId, json: &str, life: Duration) -> Result<()> {
         // Redis refuses a life of 0, and one that ends after the last of its milliseconds.
         let life_ms = life.as_millis().clamp(1, LONGEST_LIFE_MS).to_string();
-        self.call(&["SET", &self.keys.weather(location), json, "PX", &life_ms]).await?;
+        self.redis.call(&["SET", &self.redis.keys.weather(location), json, "PX", &life_ms]).await?;
         Ok(())
     }
 }

@@ -1,13 +1,20 @@
 //! Recounts everything from the log.
 
+use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, Row};
 
 use super::column;
 use checkin_domain::{LocationId, UserId};
-use checkin_storage::{Audit, Difference, Subject};
+use checkin_storage::{Audit, AuditReport, Audited, Figure, Result, Unequal};
 
-/// Differences, and records that cannot be read, that are named one by one.
-const NAMED: usize = 100;
+use crate::SqliteStorage;
+
+#[async_trait]
+impl Audit for SqliteStorage {
+    async fn audit(&self) -> Result<AuditReport> {
+        self.file.read(recount).await
+    }
+}
 
 /// What is counted.
 const COUNTED: &str = "
@@ -47,21 +54,21 @@ const LOCATIONS: &str = "
        OR coalesce(rated_stars, 0) <> coalesce(log.stars, 0)";
 
 /// In one transaction, so of one moment.
-pub(super) fn recount(connection: &Connection) -> rusqlite::Result<Audit> {
+fn recount(connection: &Connection) -> rusqlite::Result<AuditReport> {
     let moment = connection.unchecked_transaction()?;
     let number = |sql: &str| moment.query_row(sql, [], |row| column::whole(row, 0));
-    let mut audit = Audit {
+    let mut audit = AuditReport {
         entries: number("SELECT count(*) FROM checkins")?,
         counted: number(&format!("{COUNTED} SELECT count(*) FROM counted"))?,
         dead: number("SELECT count(*) FROM dead_letters")?,
         compared: number("SELECT (SELECT count(*) FROM users) + (SELECT count(*) FROM locations)")?,
-        ..Audit::default()
+        ..AuditReport::default()
     };
     audit.waiting = audit.entries.saturating_sub(audit.counted + audit.dead);
-    let of_user = |row: &Row<'_>| Ok(Subject::User(column::id::<UserId>(row, 0)?));
-    compare(&moment, USERS, &["numCheckins", "lastCheckin"], of_user, &mut audit)?;
-    let of_location = |row: &Row<'_>| Ok(Subject::Location(column::id::<LocationId>(row, 0)?));
-    let figures = ["numCheckins", "numStars", "ratings", "stars of the ratings"];
+    let of_user = |row: &Row<'_>| Ok(Audited::User(column::id::<UserId>(row, 0)?));
+    compare(&moment, USERS, &[Figure::NumCheckins, Figure::LastCheckin], of_user, &mut audit)?;
+    let of_location = |row: &Row<'_>| Ok(Audited::Location(column::id::<LocationId>(row, 0)?));
+    let figures = [Figure::NumCheckins, Figure::NumStars, Figure::Ratings, Figure::RatedStars];
     compare(&moment, LOCATIONS, &figures, of_location, &mut audit)?;
     Ok(audit)
 }
@@ -69,39 +76,28 @@ pub(super) fn recount(connection: &Connection) -> rusqlite::Result<Audit> {
 fn compare(
     connection: &Connection,
     query: &str,
-    figures: &[&'static str],
-    of: impl Fn(&Row<'_>) -> rusqlite::Result<Subject>,
-    audit: &mut Audit,
+    figures: &[Figure],
+    of: impl Fn(&Row<'_>) -> rusqlite::Result<Audited>,
+    audit: &mut AuditReport,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(&format!("{COUNTED} {query}"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        match differences(row, figures, of(row)?) {
-            Ok(differences) => {
-                audit.different += 1;
-                audit.differences.extend(differences);
-            }
-            Err(cause) if column::is_unreadable(&cause) => audit.unreadable.push(of(row)?),
+        match unequal(row, figures) {
+            Ok(unequal) => audit.add(of(row)?, &unequal),
+            Err(cause) if column::is_unreadable(&cause) => audit.add_unreadable(of(row)?),
             Err(cause) => return Err(cause),
         }
-        audit.differences.truncate(NAMED);
-        audit.unreadable.truncate(NAMED);
     }
     Ok(())
 }
 
-fn differences(
-    row: &Row<'_>,
-    figures: &[&'static str],
-    of: Subject,
-) -> rusqlite::Result<Vec<Difference>> {
-    let mut differences = Vec::new();
+fn unequal(row: &Row<'_>, figures: &[Figure]) -> rusqlite::Result<Vec<Unequal>> {
+    let mut found = Vec::new();
     for (position, figure) in figures.iter().enumerate() {
         let stored = column::whole(row, 1 + position * 2)?;
         let counted = column::whole(row, 2 + position * 2)?;
-        if stored != counted {
-            differences.push(Difference { of, figure, stored, counted });
-        }
+        found.extend(Unequal::of(*figure, stored, counted));
     }
-    Ok(differences)
+    Ok(found)
 }

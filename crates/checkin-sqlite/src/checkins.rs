@@ -10,8 +10,8 @@ use super::{SqliteStorage, column};
 use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, NewCheckin};
 use checkin_storage::Reports;
 use checkin_storage::{
-    Accepted, Admission, CheckinLog, Entry, Finding, HistoryPosition, IDEMPOTENCY_TTL, LogPosition,
-    Result,
+    Accepted, Admission, Decision, Facts, Finding, HistoryPosition, IDEMPOTENCY_TTL, Log, LogEntry,
+    LogPosition, Result,
 };
 
 /// So many idempotency keys that are over are deleted along with each append: more than are made,
@@ -22,7 +22,7 @@ const SWEEP: i64 = 4;
 pub(super) const LAST_NUMBER: u64 = i64::MAX.unsigned_abs();
 
 #[async_trait]
-impl CheckinLog for SqliteStorage {
+impl Log for SqliteStorage {
     async fn append(
         &self,
         checkin: NewCheckin,
@@ -90,8 +90,8 @@ impl CheckinLog for SqliteStorage {
             from.0[0] = last.id();
         }
         let checkins = entries.into_iter().filter_map(|entry| match entry {
-            Entry::Checkin(checkin) => Some((0, checkin)),
-            Entry::Unreadable { .. } => None,
+            LogEntry::Checkin(checkin) => Some((0, checkin)),
+            LogEntry::Unreadable { .. } => None,
         });
         Ok(checkins.collect())
     }
@@ -128,7 +128,7 @@ pub(super) fn entries_after(
     connection: &Connection,
     after: CheckinId,
     limit: usize,
-) -> rusqlite::Result<Vec<Entry>> {
+) -> rusqlite::Result<Vec<LogEntry>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM checkins WHERE (ms, seq) > (?1, ?2) ORDER BY ms, seq LIMIT ?3"
     );
@@ -138,17 +138,17 @@ pub(super) fn entries_after(
 }
 
 /// A row of [`COLUMNS`], whatever stands in it.
-pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LogEntry> {
     let cause = match checkin(row) {
         Err(cause) if column::is_unreadable(&cause) => cause,
-        read => return read.map(Entry::Checkin),
+        read => return read.map(LogEntry::Checkin),
     };
     let number = |column| row.get::<_, i64>(column).map(|number| number.to_string());
     let fields = serde_json::json!({
         "userId": number(3)?, "locationId": number(4)?, "starRating": number(5)?,
     });
     let reason = format!("the row cannot be read: {cause}");
-    Ok(Entry::Unreadable { id: checkin_id(row)?, reason, fields: fields.to_string() })
+    Ok(LogEntry::Unreadable { id: checkin_id(row)?, reason, fields: fields.to_string() })
 }
 
 struct Append {
@@ -160,17 +160,16 @@ struct Append {
 
 impl Append {
     fn run(&self, connection: &Connection) -> rusqlite::Result<Accepted> {
-        if let Some(first) = self.remembered(connection)? {
-            let same = first == self.checkin.with_id(first.id);
-            return Ok(if same { Accepted::Replayed(first.id) } else { Accepted::KeyReused });
-        }
-        if !self.admission.duplicate_window.is_zero() && self.is_recent(connection)? {
-            return Ok(Accepted::Duplicate);
-        }
-        // What is counted is history here, and no longer log: there is nothing to trim.
-        let most = self.admission.max_backlog.min(self.admission.max_length);
-        if waiting(connection)? >= most {
-            return Ok(Accepted::Behind);
+        let facts = Facts {
+            remembered: self.remembered(connection)?,
+            last_identical_ms: self.last_identical(connection)?,
+            now_ms: self.now_ms.unsigned_abs(),
+            // What is applied is history here, and no longer log: there is nothing to trim.
+            length: waiting(connection)?,
+            counted: 0,
+        };
+        if let Decision::Answer(answer) = self.admission.decide(self.checkin, &facts) {
+            return Ok(answer);
         }
         let id = next_id(connection, self.now_ms)?;
         let time_ms = self.now_ms.unsigned_abs();
@@ -180,8 +179,11 @@ impl Append {
         Ok(Accepted::Stored(id))
     }
 
-    /// The check-in that came with this key before.
-    fn remembered(&self, connection: &Connection) -> rusqlite::Result<Option<Checkin>> {
+    /// The check-in that came with this key before, and its id.
+    fn remembered(
+        &self,
+        connection: &Connection,
+    ) -> rusqlite::Result<Option<(NewCheckin, CheckinId)>> {
         let Some(key) = &self.key else {
             return Ok(None);
         };
@@ -189,23 +191,31 @@ impl Append {
                    WHERE user_id = ?1 AND key = ?2 AND expires_ms > ?3";
         let user = column::number(self.checkin.user.get());
         let values = params![user, key, self.now_ms];
-        connection.prepare_cached(sql)?.query_row(values, checkin).optional()
+        let first = connection.prepare_cached(sql)?.query_row(values, checkin).optional()?;
+        Ok(first.map(|Checkin { id, user, location, stars, .. }| {
+            (NewCheckin { user, location, stars }, id)
+        }))
     }
 
-    /// Whether an identical check-in is younger than the window.
-    fn is_recent(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let sql = "SELECT 1 FROM checkins
+    /// The time of the last identical check-in within the window.
+    fn last_identical(&self, connection: &Connection) -> rusqlite::Result<Option<u64>> {
+        if self.admission.duplicate_window.is_zero() {
+            return Ok(None);
+        }
+        let sql = "SELECT time_ms FROM checkins
                    WHERE user_id = ?1 AND location_id = ?2 AND stars = ?3
-                     AND time_ms > ?4 AND time_ms < ?5";
+                     AND time_ms > ?4 AND time_ms < ?5 LIMIT 1";
         let window = milliseconds(self.admission.duplicate_window);
-        connection.prepare_cached(sql)?.exists(params![
+        let values = params![
             column::number(self.checkin.user.get()),
             column::number(self.checkin.location.get()),
             self.checkin.stars.get(),
             self.now_ms.saturating_sub(window),
             // The clock may have gone back a little; what is further ahead was never appended then.
             self.now_ms.saturating_add(window),
-        ])
+        ];
+        let time = |row: &Row<'_>| column::whole(row, 0);
+        connection.prepare_cached(sql)?.query_row(values, time).optional()
     }
 
     fn remember(&self, connection: &Connection, id: CheckinId) -> rusqlite::Result<()> {

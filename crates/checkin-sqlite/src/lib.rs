@@ -1,20 +1,22 @@
 //! Everything in one SQLite file, which several processes of a machine may share.
 
-mod apply;
+mod applier;
 mod audit;
 mod backup;
 mod bulk;
 mod checkins;
 mod column;
-mod consumer;
+mod dead_letters;
 mod directory;
 mod examine;
 mod fault;
+mod figures;
 mod file;
 mod health;
 mod history;
 mod list;
 mod locations;
+mod membership;
 mod nearby;
 mod permissions;
 mod schema;

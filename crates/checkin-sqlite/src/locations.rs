@@ -8,12 +8,12 @@ use super::{SqliteStorage, column, search};
 use checkin_domain::{
     Category, Coordinates, DetailsSection, Location, LocationDetails, LocationId, StarRating,
 };
-use checkin_storage::{LocationRepository, Result, details};
+use checkin_storage::{Locations, Result, details};
 
 pub(super) const COLUMNS: &str = "id, name, category, longitude, latitude, num_checkins, num_stars";
 
 #[async_trait]
-impl LocationRepository for SqliteStorage {
+impl Locations for SqliteStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
         let number = column::number(id.get());
         let read = self.file.read(move |connection| by_id(connection, number)).await;

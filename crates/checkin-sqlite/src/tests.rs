@@ -12,11 +12,11 @@ use tempfile::TempDir;
 use super::SqliteStorage;
 use super::schema::SCHEMA_VERSION;
 use checkin_storage::conformance::{
-    Subject, checkin, checks, location, new_checkin, new_user, tests, user, window,
+    Subject, apply_all, checkin, checks, location, new_checkin, new_user, tests, user, window,
 };
 use checkin_storage::{
-    Accepted, Admission, BulkLoad, CheckinConsumer, CheckinLog, Health, LocationRepository,
-    Registered, Severity, UserRepository,
+    Accepted, Admission, Applier, Audit, BulkLoad, Health, Locations, Log, Registered, Severity,
+    Users,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -168,14 +168,13 @@ async fn an_audit_finds_what_others_changed() {
     storage.load_users(&[user(7, "al@example.com")]).await.unwrap();
     storage.load_locations(&[location(2)]).await.unwrap();
     storage.append(new_checkin(7, 2, 5), None, Admission::ALL).await.unwrap();
-    let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
-    storage.complete(&batch).await.unwrap();
+    apply_all(&storage, 9).await;
     assert_eq!(storage.audit().await.unwrap().different, 0);
     for (sql, wanted) in [
         ("UPDATE users SET num_checkins = num_checkins + 3", "numCheckins 7 4"),
         ("UPDATE users SET num_checkins = num_checkins - 3, last_checkin = 1", "lastCheckin 1"),
         ("UPDATE locations SET num_stars = 15", "numStars 15 14"),
-        ("UPDATE location_ratings SET stars = 4", "stars of the ratings 4 5"),
+        ("UPDATE location_ratings SET stars = 4", "ratedStars 4 5"),
     ] {
         storage.file.write(|connection| connection.execute(sql, [])).await.unwrap();
         let audit = storage.audit().await.unwrap();
@@ -200,8 +199,7 @@ async fn tables_of_version_1_are_taken_over() {
         assert_eq!(storage.backlog().await.unwrap(), 1);
     }
     let storage = SqliteStorage::open(database).await.unwrap();
-    let batch = storage.claim(0, "one", Duration::from_secs(9), 9).await.unwrap().unwrap();
-    assert_eq!(storage.complete(&batch).await.unwrap().applied, 1);
+    assert_eq!(apply_all(&storage, 9).await.new, 1);
     let user = storage.user(7.try_into().unwrap()).await.unwrap().unwrap();
     assert_eq!((user.num_checkins, user.last_checkin), (3, Some(1_609_602_085_397)));
     let location = storage.location(2.try_into().unwrap()).await.unwrap().unwrap();

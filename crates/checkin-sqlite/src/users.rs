@@ -5,13 +5,13 @@ use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, 
 
 use super::{SqliteStorage, column};
 use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
-use checkin_storage::{Account, NewUser, Registered, Result, UserRepository};
+use checkin_storage::{Account, NewUser, Registered, Result, Users};
 
 pub(super) const COLUMNS: &str =
     "id, first_name, last_name, email, password, num_checkins, last_checkin, last_seen_at";
 
 #[async_trait]
-impl UserRepository for SqliteStorage {
+impl Users for SqliteStorage {
     async fn user(&self, id: UserId) -> Result<Option<User>> {
         let number = column::number(id.get());
         let read = self.file.read(move |connection| by_id(connection, number)).await;

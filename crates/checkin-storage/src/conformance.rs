@@ -4,16 +4,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Admission, NewUser, Page, Position, Ranked, Storage};
+use crate::{Admission, Applied, Batch, Lease, NewUser, Page, Position, Ranked, Storage};
 use checkin_domain::{
     Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
     OpeningHours, PasswordHash, Social, StarRating, User, UserId,
 };
 
 mod accounts;
+mod admission;
+mod applier;
 mod bulk;
 mod clock;
-mod consumer;
 mod directory;
 mod log;
 mod nearby;
@@ -23,8 +24,8 @@ mod swarm;
 mod weather;
 
 pub use {
-    accounts::*, bulk::*, clock::*, consumer::*, directory::*, log::*, nearby::*, retries::*,
-    search::*, swarm::*, weather::*,
+    accounts::*, admission::*, applier::*, bulk::*, clock::*, directory::*, log::*, nearby::*,
+    retries::*, search::*, swarm::*, weather::*,
 };
 
 /// An empty store under test.
@@ -73,6 +74,7 @@ macro_rules! conformance_checks {
             what_comes_late_is_stored_with_its_time
             while_ids_are_ahead_check_ins_have_the_time_of_their_append
             while_ids_are_ahead_figures_go_by_the_times
+            while_ids_are_ahead_dead_letters_say_their_times
             while_ids_are_ahead_the_rules_are_the_same
             a_sound_store_is_diagnosed_as_such
             a_venue_is_the_place_that_was_remembered_last
@@ -83,9 +85,9 @@ macro_rules! conformance_checks {
             figures_are_the_sums_over_the_log
             a_large_batch_of_one_place_is_counted
             a_batch_that_comes_again_changes_nothing
-            a_partition_has_one_owner_at_a_time
-            owners_know_how_many_they_are
-            however_many_complete_each_counts_once
+            a_part_has_one_holder_at_a_time
+            processors_share_the_parts
+            however_many_apply_each_counts_once
             what_cannot_be_counted_waits_as_a_dead_letter
             what_comes_late_is_counted_and_is_not_the_last
             figures_from_before_the_log_stay
@@ -199,6 +201,43 @@ pub fn new_checkin(user: u64, location: u64, stars: u64) -> NewCheckin {
         location: location_id(location),
         stars: StarRating::try_from(stars).unwrap(),
     }
+}
+
+/// Longer than any check takes.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Acquires every lease that this processor can get.
+async fn acquire_all(storage: &dyn Storage, processor: &str, lifetime: Duration) -> Vec<Lease> {
+    let mut held = Vec::new();
+    while let Some(lease) = storage.acquire(processor, &held, lifetime).await.unwrap() {
+        held.push(lease);
+    }
+    held
+}
+
+/// Reads what comes next under a lease.
+async fn next_batch(storage: &dyn Storage, lease: &Lease, limit: usize) -> Batch {
+    let checkpoint = storage.renew(lease, LEASE).await.unwrap().unwrap();
+    storage.read(lease, checkpoint, limit).await.unwrap()
+}
+
+/// Applies everything that is not yet applied, in batches of this size.
+pub async fn apply_all(storage: &dyn Storage, limit: usize) -> Applied {
+    let mut sum = Applied::default();
+    for lease in acquire_all(storage, "apply all", LEASE).await {
+        loop {
+            let batch = next_batch(storage, &lease, limit).await;
+            if batch.entries.is_empty() {
+                break;
+            }
+            let applied = storage.apply(&batch).await.unwrap();
+            assert!(!applied.overtaken);
+            sum.new += applied.new;
+            sum.dead += applied.dead;
+        }
+        storage.release(&lease).await.unwrap();
+    }
+    sum
 }
 
 /// Takes everything but identical check-ins within this time.

@@ -1,12 +1,14 @@
 //! What the services keep, as traits: each with its contract, and with an implementation on SQLite
 //! and on Redis that passes one shared suite.
 
+mod admission;
+mod applier;
+mod audit;
 mod bulk;
-mod checkins;
 #[cfg(feature = "conformance")]
 #[expect(clippy::unwrap_used, reason = "a check that cannot go on fails")]
 pub mod conformance;
-mod consumer;
+mod dead_letters;
 pub mod details;
 mod directory;
 mod error;
@@ -14,54 +16,64 @@ mod fault;
 pub mod health;
 mod history;
 mod locations;
+mod log;
+mod membership;
 pub mod nearby;
 pub mod swarm;
 mod unreadable;
 mod users;
 mod weather;
+pub mod weeks;
 
+pub use admission::{Admission, Decision, Facts};
+pub use applier::{Applied, Applier, Batch, LogEntry};
+pub use audit::{Audit, AuditReport, Audited, Difference, Figure, Unequal};
 pub use bulk::{BulkLoad, Loaded};
-pub use checkins::{Accepted, Admission, CheckinLog, IDEMPOTENCY_TTL, LogPosition};
-pub use consumer::{
-    Audit, Batch, CheckinConsumer, Completed, DeadLetter, DeadLetterId, Difference, Entry, Replay,
-    Subject, Turn,
-};
+pub use dead_letters::{Dangling, DeadLetter, DeadLetterId, DeadLetters, Replay};
 pub use directory::{Directory, MAX_SEARCH_WORDS, Nearby, Page, Period, Position, Ranked};
 pub use error::{Result, StorageError, UsedUp};
 pub use fault::Fault;
 pub use health::{Finding, Health, Severity};
 pub use history::{History, HistoryPosition};
-pub use locations::LocationRepository;
+pub use locations::Locations;
+pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
+pub use membership::{Lease, Membership, Rank};
 pub use swarm::{SwarmLoad, VenuePlace};
 pub use unreadable::{Reports, is_there, readable};
-pub use users::{Account, NewUser, Registered, UserRepository};
+pub use users::{Account, NewUser, Registered, Users};
 pub use weather::WeatherCache;
 
 /// Everything that the services need of a store; each trait of it has a contract of its own.
 pub trait Storage:
-    UserRepository
-    + LocationRepository
-    + CheckinLog
-    + CheckinConsumer
+    Users
+    + Locations
+    + Log
+    + Membership
+    + Applier
+    + DeadLetters
+    + Audit
+    + Directory
     + History
+    + WeatherCache
     + BulkLoad
     + SwarmLoad
     + Health
-    + Directory
-    + WeatherCache
 {
 }
 
 impl<T> Storage for T where
-    T: UserRepository
-        + LocationRepository
-        + CheckinLog
-        + CheckinConsumer
+    T: Users
+        + Locations
+        + Log
+        + Membership
+        + Applier
+        + DeadLetters
+        + Audit
+        + Directory
         + History
+        + WeatherCache
         + BulkLoad
         + SwarmLoad
         + Health
-        + Directory
-        + WeatherCache
 {
 }

@@ -9,7 +9,7 @@ use checkin_domain::{
 
 /// The places where people check in.
 #[async_trait]
-pub trait LocationRepository: Send + Sync {
+pub trait Locations: Send + Sync {
     /// The place of this id.
     async fn location(&self, id: LocationId) -> Result<Option<Location>>;
 

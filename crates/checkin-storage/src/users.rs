@@ -13,7 +13,7 @@ use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 ///   writes at the same time.
 /// - A read sees every write that was answered before.
 #[async_trait]
-pub trait UserRepository: Send + Sync {
+pub trait Users: Send + Sync {
     /// The account of this id.
     async fn user(&self, id: UserId) -> Result<Option<User>>;
 
@@ -84,7 +84,7 @@ pub struct NewUser {
     pub password: PasswordHash,
 }
 
-/// The answer to [`UserRepository::register`].
+/// The answer to [`Users::register`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registered {
     /// The account, with its id.

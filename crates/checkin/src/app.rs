@@ -29,10 +29,7 @@ use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, Settings};
 use crate::services::{api, auth, receiver};
 use crate::session_secret;
-use crate::storage::{
-    BulkLoad, CheckinConsumer, CheckinLog, Directory, Fault, Finding, Health, History,
-    LocationRepository, SwarmLoad, UserRepository, WeatherCache,
-};
+use crate::storage::{Fault, Finding, Storage};
 use crate::usecases::accounts::{Accounts, account_options};
 use crate::usecases::tasks::Tasks;
 use crate::usecases::upstream::Upstream;
@@ -53,26 +50,8 @@ const FINISH: Duration = Duration::from_secs(5);
 /// The parts that the services are made of.
 #[derive(Clone)]
 pub struct App {
-    /// People's accounts.
-    pub users: Arc<dyn UserRepository>,
-    /// The places.
-    pub locations: Arc<dyn LocationRepository>,
-    /// The log of check-ins.
-    pub checkins: Arc<dyn CheckinLog>,
-    /// What counts them.
-    pub consumer: Arc<dyn CheckinConsumer>,
-    /// Who was where.
-    pub history: Arc<dyn History>,
-    /// Lists of users and places.
-    directory: Arc<dyn Directory>,
-    /// What the weather service said.
-    weather: Arc<dyn WeatherCache>,
-    /// For imports.
-    pub bulk: Arc<dyn BulkLoad>,
-    /// For imports of Swarm's histories.
-    pub swarm: Arc<dyn SwarmLoad>,
-    /// For probes and the doctor.
-    pub health: Arc<dyn Health>,
+    /// Where everything is kept.
+    pub storage: Arc<dyn Storage>,
     /// The sessions of each account.
     pub account_sessions: AccountSessions,
     sessions: Sessions,
@@ -97,9 +76,19 @@ impl App {
     ///
     /// When the store cannot be opened, or the session secret is missing.
     pub async fn open(config: &Common) -> anyhow::Result<Self> {
+        Self::open_waiting_for_replicas(config, 0).await
+    }
+
+    /// Opens the store that the settings name. In Redis, a check-in is accepted when this number of
+    /// replicas has it; an embedded store has none.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn open_waiting_for_replicas(config: &Common, replicas: u32) -> anyhow::Result<Self> {
         match &config.store {
             StoreUrl::Sqlite(path) => Self::on_sqlite(config, path).await,
-            StoreUrl::Redis(url) => Self::on_redis(config, url).await,
+            StoreUrl::Redis(url) => Self::on_redis(config, url, replicas).await,
         }
     }
 
@@ -117,10 +106,10 @@ impl App {
             None => session_secret::of_embedded_store(path)?,
         };
         let sessions = Arc::new(sessions);
-        Self::on(config, storage, sessions.clone(), sessions, secret.as_slice())
+        Self::on(config, Arc::new(storage), sessions.clone(), sessions, secret.as_slice())
     }
 
-    async fn on_redis(config: &Common, url: &str) -> anyhow::Result<Self> {
+    async fn on_redis(config: &Common, url: &str, replicas: u32) -> anyhow::Result<Self> {
         let Some(secrets) = &config.session_secret else {
             return Err(session_secret::missing().into());
         };
@@ -139,31 +128,17 @@ impl App {
         // A logout is answered when no receiver accepts the session any more.
         let sessions = Arc::new(sessions.destroy_waits(lease));
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
-            .waiting_over(client.dedicated()?);
-        Self::on(config, storage, sessions, Arc::new(cached), secrets.as_slice())
+            .wait_for_replicas(replicas, client.dedicated()?);
+        Self::on(config, Arc::new(storage), sessions, Arc::new(cached), secrets.as_slice())
     }
 
-    fn on<S>(
+    fn on(
         config: &Common,
-        storage: S,
+        storage: Arc<dyn Storage>,
         session_store: Arc<dyn AccountStore>,
         cached_store: Arc<dyn AccountStore>,
         secrets: &[String],
-    ) -> anyhow::Result<Self>
-    where
-        S: UserRepository
-            + LocationRepository
-            + CheckinLog
-            + CheckinConsumer
-            + Directory
-            + History
-            + WeatherCache
-            + BulkLoad
-            + SwarmLoad
-            + Health
-            + 'static,
-    {
-        let storage = Arc::new(storage);
+    ) -> anyhow::Result<Self> {
         let secrets = Secrets::new(secrets)?;
         let sessions = |store| {
             SessionLayer::builder(store, secrets.clone())
@@ -176,16 +151,7 @@ impl App {
         let account_sessions = sessions.clone().build()?.account_sessions();
         let account_sessions = account_sessions.context("the layer indexes accounts")?;
         Ok(Self {
-            users: storage.clone(),
-            locations: storage.clone(),
-            checkins: storage.clone(),
-            consumer: storage.clone(),
-            directory: storage.clone(),
-            history: storage.clone(),
-            weather: storage.clone(),
-            bulk: storage.clone(),
-            swarm: storage.clone(),
-            health: storage,
+            storage,
             account_sessions,
             sessions,
             cached_sessions,
@@ -212,8 +178,8 @@ impl App {
     /// When the store cannot be used; the cause is a [`Fault`].
     pub async fn reach(&self) -> anyhow::Result<()> {
         let made_ready = async {
-            self.health.prepare().await?;
-            self.health.upgrade().await
+            self.storage.prepare().await?;
+            self.storage.upgrade().await
         };
         made_ready.await.with_context(|| format!("cannot use {}", self.store))?;
         self.readiness.set(None);
@@ -323,7 +289,8 @@ impl App {
 
     /// The authentication service.
     pub fn auth(&self, settings: auth::Settings) -> Service {
-        let (users, passwords, tasks) = (self.users.clone(), Passwords::new(), self.tasks.clone());
+        let (users, passwords, tasks) =
+            (self.storage.clone(), Passwords::new(), self.tasks.clone());
         let routes = auth::router(users, self.account_sessions.clone(), passwords, tasks);
         // Only here people log in, so that only here there is something to limit.
         let sessions = match settings.max_sessions {
@@ -342,12 +309,12 @@ impl App {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Service {
         let stores = Stores {
-            users: self.users.clone(),
-            locations: self.locations.clone(),
-            directory: self.directory.clone(),
-            history: self.history.clone(),
-            log: self.checkins.clone(),
-            weather: self.weather.clone(),
+            users: self.storage.clone(),
+            locations: self.storage.clone(),
+            directory: self.storage.clone(),
+            history: self.storage.clone(),
+            log: self.storage.clone(),
+            weather: self.storage.clone(),
         };
         let routes = api::router(stores, upstream, stop);
         Service { routes, sessions: Some(self.cached_sessions.clone()) }
@@ -356,11 +323,11 @@ impl App {
     /// The check-in receiver; without `sessions` it believes every request.
     pub fn receiver(&self, sessions: bool, settings: Settings) -> Service {
         let identity = match sessions {
-            true => Identity::Session(Accounts::new(self.users.clone())),
+            true => Identity::Session(Accounts::new(self.storage.clone())),
             false => Identity::None,
         };
         let (log, locations, users) =
-            (self.checkins.clone(), self.locations.clone(), self.users.clone());
+            (self.storage.clone(), self.storage.clone(), self.storage.clone());
         let routes = receiver::router(log, locations, users, identity, settings);
         Service { routes, sessions: sessions.then(|| self.cached_sessions.clone()) }
     }
@@ -386,7 +353,7 @@ impl App {
     }
 
     fn stack(&self, metrics: Metrics) -> Stack {
-        let probes = Probes::new(self.health.clone(), self.readiness.clone());
+        let probes = Probes::new(self.storage.clone(), self.readiness.clone());
         Stack { proxy: self.proxy, metrics, probes }
     }
 }

@@ -23,7 +23,13 @@ pub mod export;
 pub mod import;
 
 pub use checkin_domain as domain;
-pub use checkin_storage as storage;
+pub mod storage {
+    //! The traits of the storage.
+    pub use checkin_storage::*;
+    pub use checkin_storage::{
+        Locations as LocationRepository, Log as CheckinLog, Users as UserRepository,
+    };
+}
 
 mod connection;
 mod random;

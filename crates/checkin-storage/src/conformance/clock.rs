@@ -1,7 +1,7 @@
 //! Entries whose ids are ahead of the clock, because somebody wrote them under ids of their own.
 
 use super::*;
-use crate::{Accepted, HistoryPosition, Loaded, LogPosition};
+use crate::{Accepted, HistoryPosition, Loaded, LogPosition, Replay};
 use checkin_domain::CheckinId;
 
 /// In the year 5138.
@@ -18,11 +18,7 @@ async fn append(storage: &dyn Storage, location: u64) -> CheckinId {
 }
 
 async fn count_all(storage: &dyn Storage) {
-    for partition in 0..storage.partitions() {
-        let batch = storage.claim(partition, "one", Duration::from_secs(60), 100).await.unwrap();
-        let completed = storage.complete(&batch.unwrap()).await.unwrap();
-        assert_eq!(completed.dead, 0);
-    }
+    assert_eq!(apply_all(storage, 100).await.dead, 0);
 }
 
 /// A check-in, an entry that is ahead, and a check-in after it. Gives the times that live ones have,
@@ -47,7 +43,7 @@ pub async fn while_ids_are_ahead_check_ins_have_the_time_of_their_append(subject
     let ids: Vec<CheckinId> = latest.iter().map(|checkin| checkin.id).collect();
     assert_eq!(ids, [after, ahead, before]);
     assert!(live.contains(&latest[0].time_ms), "{latest:?}");
-    let mut start = LogPosition(vec![CheckinId::MIN; storage.partitions()]);
+    let mut start = LogPosition::default();
     let followed = storage.follow(&mut start, 99).await.unwrap();
     let last = followed.last().unwrap().1;
     assert_eq!((last.id, last.time_ms), (after, latest[0].time_ms));
@@ -90,6 +86,21 @@ pub async fn while_ids_are_ahead_figures_go_by_the_times(subject: Subject) {
     let last = storage.of_user(user.id, None, 1).await.unwrap()[0];
     assert_eq!((last.id, Some(last.time_ms)), (next, user.last_checkin));
     assert_eq!(user.last_seen_at, Some(location_id(1)));
+}
+
+pub async fn while_ids_are_ahead_dead_letters_say_their_times(subject: Subject) {
+    let storage = &*subject.storage;
+    let (live, _) = a_log_that_is_ahead(storage).await;
+    append(storage, 9).await;
+    assert_eq!(apply_all(storage, 100).await.dead, 1);
+    let letters = storage.dead_letters(None, 9).await.unwrap();
+    let fields: serde_json::Value = serde_json::from_str(&letters[0].fields).unwrap();
+    let time = fields["time"].as_str().unwrap_or_default().parse().unwrap();
+    assert!(live.contains(&time), "{fields}");
+    storage.load_locations(&[location(9)]).await.unwrap();
+    assert_eq!(storage.replay(letters[0].id).await.unwrap(), Replay::Applied);
+    let history = storage.of_location(location_id(9), None, 9).await.unwrap();
+    assert_eq!(history[0].time_ms, time);
 }
 
 pub async fn while_ids_are_ahead_the_rules_are_the_same(subject: Subject) {

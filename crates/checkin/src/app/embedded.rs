@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::App;
 use crate::config::{Common, StoreUrl, secret_path};
-use crate::storage::{CheckinConsumer, Fault, Finding, Health};
+use crate::storage::{Fault, Finding, Storage};
 pub use checkin_sqlite::Copied;
 use checkin_sqlite::{self as sqlite, Place};
 
@@ -15,7 +15,7 @@ pub struct Examination {
     /// What was found before the store was asked.
     pub findings: Vec<Finding>,
     /// The store, if it can be asked.
-    pub store: Option<(Arc<dyn Health>, Arc<dyn CheckinConsumer>)>,
+    pub store: Option<Arc<dyn Storage>>,
 }
 
 /// Opens the store for the doctor, who changes nothing in it.
@@ -25,12 +25,11 @@ pub struct Examination {
 /// Why there is no store that could be looked at.
 pub async fn examine(config: &Common) -> anyhow::Result<Examination> {
     let StoreUrl::Sqlite(path) = &config.store else {
-        let App { health, consumer, .. } = App::open(config).await?;
-        return Ok(Examination { findings: Vec::new(), store: Some((health, consumer)) });
+        let App { storage, .. } = App::open(config).await?;
+        return Ok(Examination { findings: Vec::new(), store: Some(storage) });
     };
     let (findings, storage) = sqlite::examine(path).await?;
-    let storage = storage.map(Arc::new);
-    Ok(Examination { findings, store: storage.map(|storage| (storage.clone() as _, storage as _)) })
+    Ok(Examination { findings, store: storage.map(|storage| Arc::new(storage) as _) })
 }
 
 /// Checks that an embedded store is there: opening it would make one.

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::one_shot::on_store;
 use super::say;
 use crate::config::Common;
-use crate::storage::{CheckinConsumer, DeadLetter, DeadLetterId, Replay};
+use crate::storage::{DeadLetter, DeadLetterId, DeadLetters, Replay};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -63,7 +63,7 @@ impl FromStr for Id {
     fn from_str(text: &str) -> Result<Self, String> {
         let parse = || {
             let (partition, entry) = text.split_once('/')?;
-            Some(DeadLetterId { partition: partition.parse().ok()?, entry: entry.parse().ok()? })
+            Some(DeadLetterId { part: partition.parse().ok()?, entry: entry.parse().ok()? })
         };
         let rule = "a dead letter is PARTITION/MILLISECONDS-SEQUENCE, such as 0/1609602085397-0";
         parse().map(Self).ok_or_else(|| rule.to_owned())
@@ -72,33 +72,33 @@ impl FromStr for Id {
 
 impl std::fmt::Display for Id {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.0.partition, self.0.entry)
+        write!(f, "{}/{}", self.0.part, self.0.entry)
     }
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    on_store(config, async |app| act(&*app.consumer, options.action).await).await
+    on_store(config, async |app| act(&*app.storage, options.action).await).await
 }
 
-async fn act(consumer: &dyn CheckinConsumer, action: Action) -> anyhow::Result<ExitCode> {
+async fn act(letters: &dyn DeadLetters, action: Action) -> anyhow::Result<ExitCode> {
     match action {
-        Action::List => list(consumer).await,
-        Action::Replay { ids, all: false } => replay(consumer, ids).await,
+        Action::List => list(letters).await,
+        Action::Replay { ids, all: false } => replay(letters, ids).await,
         Action::Replay { .. } => {
             let mut ids = Vec::new();
-            each(consumer, |letter| {
+            each(letters, |letter| {
                 ids.push(Id(letter.id));
                 Ok(())
             })
             .await?;
-            replay(consumer, ids).await
+            replay(letters, ids).await
         }
     }
 }
 
-async fn list(consumer: &dyn CheckinConsumer) -> anyhow::Result<ExitCode> {
+async fn list(letters: &dyn DeadLetters) -> anyhow::Result<ExitCode> {
     let mut count = 0;
-    each(consumer, |DeadLetter { id, reason, fields }| {
+    each(letters, |DeadLetter { id, reason, fields }| {
         count += 1;
         Ok(say(format_args!("{}  {reason}  {fields}", Id(id)))?)
     })
@@ -108,12 +108,12 @@ async fn list(consumer: &dyn CheckinConsumer) -> anyhow::Result<ExitCode> {
 }
 
 async fn each(
-    consumer: &dyn CheckinConsumer,
+    letters: &dyn DeadLetters,
     mut take: impl FnMut(DeadLetter) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut after = None;
     loop {
-        let page = consumer.dead_letters(after, PAGE).await.context("cannot read dead letters")?;
+        let page = letters.dead_letters(after, PAGE).await.context("cannot read dead letters")?;
         let Some(last) = page.last() else {
             return Ok(());
         };
@@ -122,10 +122,10 @@ async fn each(
     }
 }
 
-async fn replay(consumer: &dyn CheckinConsumer, ids: Vec<Id>) -> anyhow::Result<ExitCode> {
+async fn replay(letters: &dyn DeadLetters, ids: Vec<Id>) -> anyhow::Result<ExitCode> {
     let (mut applied, mut left) = (0, 0);
     for id in ids {
-        let why = match consumer.replay(id.0).await.context("cannot replay a dead letter")? {
+        let why = match letters.replay(id.0).await.context("cannot replay a dead letter")? {
             Replay::Applied => {
                 applied += 1;
                 continue;

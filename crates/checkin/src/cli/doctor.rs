@@ -8,9 +8,7 @@ use super::say;
 use crate::app::{self, Examination};
 use crate::config::Common;
 use crate::session_secret;
-use crate::storage::{
-    Audit, CheckinConsumer, Difference, Fault, Finding, Health, Severity, Subject,
-};
+use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Severity, Storage};
 use crate::telemetry::chain;
 
 pub(super) const EXAMPLES: &str = "\
@@ -58,37 +56,41 @@ fn found(error: &anyhow::Error) -> Finding {
 
 async fn examine(config: &Common, verify: bool) -> anyhow::Result<Vec<Finding>> {
     let Examination { mut findings, store } = app::examine(config).await?;
-    if let Some((health, consumer)) = store {
-        let diagnosed = diagnose(&*health, &*consumer, verify).await;
+    if let Some(store) = store {
+        let diagnosed = diagnose(&*store, verify).await;
         findings.extend(diagnosed.unwrap_or_else(|error| vec![found(&error)]));
     }
     Ok(findings)
 }
 
-async fn diagnose(
-    health: &dyn Health,
-    consumer: &dyn CheckinConsumer,
-    verify: bool,
-) -> anyhow::Result<Vec<Finding>> {
-    health.check().await?;
-    let mut findings = health.diagnose().await?;
-    let waiting = consumer.backlog().await?;
+async fn diagnose(store: &dyn Storage, verify: bool) -> anyhow::Result<Vec<Finding>> {
+    store.check().await?;
+    let mut findings = store.diagnose().await?;
+    let waiting = store.backlog().await?;
     findings.push(Finding::fine(format!("{waiting} check-ins wait to be counted")));
-    if !consumer.dead_letters(None, 1).await?.is_empty() {
+    if !store.dead_letters(None, 1).await?.is_empty() {
         findings.push(Finding::warning(
             "there are dead letters: entries of the log that cannot be counted",
             "look at them with `checkin dead-letters list`, add what they lack, and replay them",
         ));
     }
     if verify {
-        findings.extend(audit_findings(&consumer.audit().await?));
+        findings.extend(audit_findings(&store.audit().await?));
     }
     Ok(findings)
 }
 
-fn audit_findings(audit: &Audit) -> Vec<Finding> {
-    let Audit { entries, counted, waiting, dead, compared, different, differences, unreadable } =
-        audit;
+fn audit_findings(audit: &AuditReport) -> Vec<Finding> {
+    let AuditReport {
+        entries,
+        counted,
+        waiting,
+        dead,
+        compared,
+        different,
+        differences,
+        unreadable,
+    } = audit;
     let mut findings = vec![Finding::fine(format!(
         "the log has {entries} entries: {counted} counted, {waiting} waiting, {dead} dead letters"
     ))];
@@ -118,10 +120,10 @@ fn audit_findings(audit: &Audit) -> Vec<Finding> {
     findings
 }
 
-fn name(of: Subject) -> String {
+fn name(of: Audited) -> String {
     match of {
-        Subject::User(id) => format!("user {id}"),
-        Subject::Location(id) => format!("location {id}"),
+        Audited::User(id) => format!("user {id}"),
+        Audited::Location(id) => format!("location {id}"),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 }
 
 async fn export(app: &App, options: &Options) -> anyhow::Result<ExitCode> {
-    let user = options.user.find_id(&*app.users).await.context("--user")?;
+    let user = options.user.find_id(&*app.storage).await.context("--user")?;
     match &options.output {
         None => {
             let out = BufWriter::new(Output);
@@ -63,7 +63,7 @@ async fn export(app: &App, options: &Options) -> anyhow::Result<ExitCode> {
 async fn write(app: &App, user: UserId, format: Format, out: impl Write) -> anyhow::Result<usize> {
     let cannot = "the export broke off";
     let mut writer = Writer::new(format, out).context(cannot)?;
-    let mut source = Source::new(app.history.clone(), app.locations.clone(), user, now_ms());
+    let mut source = Source::new(app.storage.clone(), app.storage.clone(), user, now_ms());
     let mut count = 0;
     loop {
         let page = source.next_page().await.context("cannot read the history")?;

@@ -139,7 +139,7 @@ fn service_url(text: &str) -> Result<Url, String> {
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let read =
-        async |app: &App| Ok((users(app, options.users).await?, places(&*app.locations).await?));
+        async |app: &App| Ok((users(app, options.users).await?, places(&*app.storage).await?));
     let (users, places) = on_store(config, read).await?;
     let stop = Stop::on_signal()?;
     let (seed, run) = drawn(options.seed)?;
@@ -202,7 +202,7 @@ fn drawn(seed: Option<u32>) -> anyhow::Result<(u64, String)> {
 
 async fn users(app: &App, count: u32) -> anyhow::Result<Vec<User>> {
     let wanted = count as usize;
-    let users = app.users.users_after(None, wanted).await.context("cannot read the users")?;
+    let users = app.storage.users_after(None, wanted).await.context("cannot read the users")?;
     if users.len() < wanted {
         bail!("the store has {} users, fewer than --users {count}", users.len());
     }

@@ -79,17 +79,13 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         None => None,
     };
     let settings = options.counting.settings(&options.name)?;
-    tracing::info!(
-        "Checkin processor {} started, {} partitions.",
-        settings.name,
-        app.consumer.partitions()
-    );
+    tracing::info!("Checkin processor {} started.", settings.name);
     let counting = async {
         tokio::select! {
             () = app.ready() => {}
             () = stop.clone().wait() => return,
         }
-        processor::run(app.consumer.clone(), settings, progress.clone(), stop.watch()).await;
+        processor::run(app.storage.clone(), settings, progress.clone(), stop.watch()).await;
     };
     let probes = async {
         if let Some(listener) = listener {

@@ -86,7 +86,7 @@ pub(super) struct Limits {
         default_value_t = 0,
         value_parser = integer::<u32>(0..=u32::MAX.into())
     )]
-    wait_replicas: u32,
+    pub(super) wait_replicas: u32,
 
     /// Check-ins a second that one user may make, ten times as many in a burst; 0 limits none
     #[arg(
@@ -106,7 +106,6 @@ impl Limits {
             duplicate_window: self.duplicate_window,
             max_backlog: bound(self.max_backlog),
             max_length: bound(self.max_log_length),
-            wait_replicas: self.wait_replicas,
         };
         Settings { admission, rate_per_user: self.checkin_rate }
     }
@@ -117,7 +116,7 @@ pub(super) async fn run(
     options: Options,
     source: Source,
 ) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
+    let app = App::open_waiting_for_replicas(config, options.limits.wait_replicas).await?;
     app.start().await?;
     let stop = Stop::on_signal()?;
     source.reload_on_hangup(&app)?;

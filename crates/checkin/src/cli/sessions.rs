@@ -160,7 +160,7 @@ async fn revoke_all(app: &App, user: Option<Account>) -> anyhow::Result<ExitCode
 async fn accounts(app: &App, user: Option<Account>) -> anyhow::Result<Vec<String>> {
     let found = app.account_sessions.accounts().await.context("cannot read the sessions")?;
     let Some(user) = user else { return Ok(found) };
-    let name = user.find(&*app.users).await.context("--user")?.email.canonical();
+    let name = user.find(&*app.storage).await.context("--user")?.email.canonical();
     Ok(found.into_iter().filter(|found| *found == name).collect())
 }
 

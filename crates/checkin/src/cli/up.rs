@@ -87,7 +87,7 @@ pub(super) async fn run(
     options: Options,
     source: Source,
 ) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
+    let app = App::open_waiting_for_replicas(config, options.checkins.wait_replicas).await?;
     app.start().await?;
     let upstream = options.weather.upstream()?;
     let stop = Stop::on_signal()?;
@@ -139,7 +139,7 @@ pub(super) async fn run(
                 say_login()?;
             }
         }
-        run_processor(app.consumer.clone(), settings, Progress::default(), stop.watch()).await;
+        run_processor(app.storage.clone(), settings, Progress::default(), stop.watch()).await;
         anyhow::Ok(())
     };
     let keep_alive = config.keep_alive_timeout;
@@ -184,7 +184,7 @@ impl Demo {
     async fn attempt(&mut self, app: &App) -> anyhow::Result<bool> {
         let is_wanted = match self.is_wanted {
             Some(is_wanted) => is_wanted,
-            None => app.bulk.is_empty().await?,
+            None => app.storage.is_empty().await?,
         };
         self.is_wanted = Some(is_wanted);
         if is_wanted {
@@ -209,7 +209,7 @@ fn say_login() -> io::Result<()> {
 async fn has_demo_login(app: &App) -> anyhow::Result<bool> {
     let login = demo::LOGIN.parse().context("the demo's address")?;
     let Some(account) =
-        app.users.account_by_email(&login).await.context("cannot read the accounts")?
+        app.storage.account_by_email(&login).await.context("cannot read the accounts")?
     else {
         return Ok(false);
     };

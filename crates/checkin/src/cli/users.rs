@@ -122,7 +122,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 }
 
 async fn add(app: &App, new: NewUser) -> anyhow::Result<ExitCode> {
-    match app.users.register(new).await.context("cannot add the account")? {
+    match app.storage.register(new).await.context("cannot add the account")? {
         Registered::Opened(user) => say(format_args!("user {} added", user.id))?,
         Registered::EmailTaken => bail!("EMAIL must not belong to an existing account"),
     }
@@ -132,8 +132,8 @@ async fn add(app: &App, new: NewUser) -> anyhow::Result<ExitCode> {
 /// The new password counts before the sessions end: one that is opened with the old password
 /// meanwhile is refused by its epoch.
 async fn passwd(app: &App, account: &Account, new: PasswordHash) -> anyhow::Result<ExitCode> {
-    let user = account.find(&*app.users).await?;
-    let changed = app.users.change_password(user.id, None, &new).await;
+    let user = account.find(&*app.storage).await?;
+    let changed = app.storage.change_password(user.id, None, &new).await;
     let Some(epoch) = changed.context("cannot change the password")? else {
         bail!("there is no user {} any more", user.id);
     };
@@ -148,7 +148,8 @@ async fn passwd(app: &App, account: &Account, new: PasswordHash) -> anyhow::Resu
 async fn list(app: &App, json: bool) -> anyhow::Result<ExitCode> {
     let mut after = None;
     loop {
-        let page = app.users.users_after(after, PAGE).await.context("cannot read the accounts")?;
+        let page =
+            app.storage.users_after(after, PAGE).await.context("cannot read the accounts")?;
         let Some(last) = page.last() else {
             return Ok(ExitCode::SUCCESS);
         };

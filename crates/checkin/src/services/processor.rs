@@ -1,17 +1,16 @@
 //! The check-in processor: counts what the log has, partition by partition.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
-use crate::storage::{Batch, CheckinConsumer, Completed, StorageError};
+use crate::storage::{Applied, Batch, Lease, Storage, StorageError};
 use crate::telemetry::chain;
 
 /// How often a partition without entries is looked at: so long a check-in takes to be seen.
@@ -51,102 +50,142 @@ impl Progress {
     }
 }
 
-/// Counts until `stop` says true; then finishes the batches in hand and gives up the leases.
+/// Applies the log until `stop` says true; then finishes the batches in progress and releases the
+/// leases.
 ///
 /// # Cancel safety
 ///
-/// A call that is dropped leaves a batch half applied, which the next owner applies in full, and
+/// A call that is dropped leaves a batch half applied, which the next processor applies in full, and
 /// leases that have to run out.
 pub async fn run(
-    consumer: Arc<dyn CheckinConsumer>,
+    storage: Arc<dyn Storage>,
     settings: Settings,
     progress: Progress,
     stop: watch::Receiver<bool>,
 ) {
-    let processor =
-        Arc::new(Processor { consumer, settings, progress, share: Mutex::default(), stop });
-    let mut tasks = JoinSet::new();
-    for partition in 0..processor.consumer.partitions() {
-        let processor = Arc::clone(&processor);
-        tasks.spawn(async move { processor.work(partition).await });
+    let processor = Arc::new(Processor { storage, settings, progress, stop });
+    let mut workers = Workers::default();
+    while !processor.stopping() {
+        processor.balance(&mut workers).await;
+        processor.measure_backlog().await;
+        processor.next_heartbeat(&mut workers).await;
     }
-    processor.keep_joined().await;
-    while tasks.join_next().await.is_some() {}
-    let left = processor.consumer.leave(&processor.settings.name).await;
+    workers.end_all().await;
+    let left = processor.storage.leave(&processor.settings.name).await;
     processor.log_failure(left.err());
 }
 
 struct Processor {
-    consumer: Arc<dyn CheckinConsumer>,
+    storage: Arc<dyn Storage>,
     settings: Settings,
     progress: Progress,
-    /// Short and never across an await: two numbers.
-    share: Mutex<Share>,
     stop: watch::Receiver<bool>,
 }
 
-/// How many partitions this processor may have, and has.
-#[derive(Debug, Default)]
-struct Share {
-    most: usize,
-    held: usize,
+/// The tasks that apply the log, one for each lease that this processor holds.
+#[derive(Default)]
+struct Workers {
+    /// The leases, each with what tells its worker to release it.
+    held: Vec<(Lease, watch::Sender<bool>)>,
+    /// Each returns its lease at its end.
+    tasks: JoinSet<Lease>,
+}
+
+impl Workers {
+    /// Takes out a worker that has ended.
+    fn ended(&mut self, ended: Result<Lease, JoinError>) {
+        match ended {
+            Ok(lease) => self.held.retain(|(held, _)| *held != lease),
+            // A worker panicked: its lease runs out, and any processor may acquire it then.
+            Err(_) => self.held.clear(),
+        }
+    }
+
+    /// Tells the worker of the last lease to release it, and waits until it has.
+    async fn end_one(&mut self) {
+        if let Some((_, release)) = self.held.last() {
+            release.send_replace(true);
+        }
+        if let Some(ended) = self.tasks.join_next().await {
+            self.ended(ended);
+        }
+    }
+
+    async fn end_all(&mut self) {
+        for (_, release) in &self.held {
+            release.send_replace(true);
+        }
+        while self.tasks.join_next().await.is_some() {}
+        self.held.clear();
+    }
 }
 
 impl Processor {
-    /// Says that this processor lives, and finds out its share, until it is told to stop.
-    async fn keep_joined(&self) {
-        while !self.stopping() {
-            let joined = self.consumer.join(&self.settings.name, self.settings.lease).await;
-            match joined {
-                Ok(turn) => self.share().most = turn.share(self.consumer.partitions()),
-                Err(error) => self.log_failure(Some(error)),
+    /// Renews the membership, and acquires or releases leases until this processor holds its share.
+    async fn balance(self: &Arc<Self>, workers: &mut Workers) {
+        let Settings { name, lease: lifetime, .. } = &self.settings;
+        let share = match self.storage.join(name, *lifetime).await {
+            Ok(share) => share,
+            Err(error) => return self.log_failure(Some(error)),
+        };
+        while workers.held.len() > share {
+            workers.end_one().await;
+        }
+        while workers.held.len() < share {
+            let held: Vec<Lease> = workers.held.iter().map(|(lease, _)| lease.clone()).collect();
+            match self.storage.acquire(name, &held, *lifetime).await {
+                Ok(Some(lease)) => self.start_worker(workers, lease),
+                // Another processor has yet to release it.
+                Ok(None) => break,
+                Err(error) => return self.log_failure(Some(error)),
             }
-            if let Ok(backlog) = self.consumer.backlog().await {
-                self.progress.backlog.set(i64::try_from(backlog).unwrap_or(i64::MAX));
-            }
-            self.pause(self.settings.lease / 4).await;
+        }
+        self.progress.partitions.set(workers.held.len() as i64);
+    }
+
+    async fn measure_backlog(&self) {
+        if let Ok(backlog) = self.storage.backlog().await {
+            self.progress.backlog.set(i64::try_from(backlog).unwrap_or(i64::MAX));
         }
     }
 
-    /// Counts one partition whenever it is this processor's.
-    async fn work(&self, partition: usize) {
-        let mut held = false;
-        while !self.stopping() {
-            if held && self.give_up_one() {
-                held = false;
-                self.release(partition).await;
-                // Whoever has too few is to have it.
-                self.pause(self.settings.lease).await;
-                continue;
-            }
-            if !held && !self.take_one() {
-                self.pause(self.settings.lease / 4).await;
-                continue;
-            }
-            held = true;
-            match self.step(partition).await {
+    /// Waits until the membership has to be renewed, a worker has lost its lease, or it is time to
+    /// stop.
+    async fn next_heartbeat(&self, workers: &mut Workers) {
+        tokio::select! {
+            () = self.pause(self.settings.lease / 4) => {}
+            Some(ended) = workers.tasks.join_next() => workers.ended(ended),
+        }
+    }
+
+    fn start_worker(self: &Arc<Self>, workers: &mut Workers, lease: Lease) {
+        let (release, released) = watch::channel(false);
+        let (processor, work) = (Arc::clone(self), lease.clone());
+        workers.tasks.spawn(async move {
+            processor.work(&work, released).await;
+            work
+        });
+        workers.held.push((lease, release));
+    }
+
+    /// Applies what comes under a lease, until the lease is lost or to be released.
+    async fn work(&self, lease: &Lease, released: watch::Receiver<bool>) {
+        while !self.stopping() && !*released.borrow() {
+            match self.step(lease).await {
                 Step::Busy => {}
                 Step::Idle => self.pause(IDLE).await,
-                Step::Elsewhere => {
-                    held = false;
-                    self.put_back();
-                    self.pause(self.settings.lease / 4).await;
-                }
+                Step::Lost => return,
             }
         }
-        if held {
-            self.put_back();
-            self.release(partition).await;
-        }
+        self.log_failure(self.storage.release(lease).await.err());
     }
 
-    async fn step(&self, partition: usize) -> Step {
-        let Settings { name, batch, lease } = &self.settings;
-        match self.consumer.claim(partition, name, *lease, *batch).await {
-            Ok(None) => Step::Elsewhere,
+    async fn step(&self, lease: &Lease) -> Step {
+        match self.next_batch(lease).await {
+            Ok(None) => Step::Lost,
             Ok(Some(batch)) if batch.entries.is_empty() => Step::Idle,
-            Ok(Some(batch)) => match self.complete(&batch).await {
-                Completed { overtaken: true, .. } => Step::Elsewhere,
+            Ok(Some(batch)) => match self.apply(&batch).await {
+                Applied { overtaken: true, .. } => Step::Lost,
                 _ => Step::Busy,
             },
             Err(error) => {
@@ -157,64 +196,41 @@ impl Processor {
         }
     }
 
-    /// Tries until it is done: a batch in hand is finished also when it is time to stop, unless the
-    /// store is away then.
-    async fn complete(&self, batch: &Batch) -> Completed {
+    /// Returns `None` if another processor holds the lease by now.
+    async fn next_batch(&self, lease: &Lease) -> Result<Option<Batch>, StorageError> {
+        let Some(checkpoint) = self.storage.renew(lease, self.settings.lease).await? else {
+            return Ok(None);
+        };
+        self.storage.read(lease, checkpoint, self.settings.batch).await.map(Some)
+    }
+
+    /// Tries until it is done: a batch in progress is finished also when it is time to stop, unless
+    /// the store is unavailable then.
+    async fn apply(&self, batch: &Batch) -> Applied {
         let mut pause = RETRY.0;
         loop {
-            match self.consumer.complete(batch).await {
-                Ok(completed) => {
-                    self.progress.applied.inc_by(completed.applied);
-                    self.progress.dead.inc_by(completed.dead);
-                    if completed.dead > 0 {
+            match self.storage.apply(batch).await {
+                Ok(applied) => {
+                    self.progress.applied.inc_by(applied.new);
+                    self.progress.dead.inc_by(applied.dead);
+                    if applied.dead > 0 {
                         tracing::warn!(
-                            checkin.dead_letters = completed.dead,
+                            checkin.dead_letters = applied.dead,
                             "entries of the log cannot be counted; see checkin dead-letters list"
                         );
                     }
-                    return completed;
+                    return applied;
                 }
                 Err(error) => {
                     self.log_failure(Some(error));
                     if self.stopping() {
-                        return Completed { overtaken: true, ..Completed::default() };
+                        return Applied { overtaken: true, ..Applied::default() };
                     }
                     self.pause(pause).await;
                     pause = (pause * 2).min(RETRY.1);
                 }
             }
         }
-    }
-
-    async fn release(&self, partition: usize) {
-        let released = self.consumer.release(partition, &self.settings.name).await;
-        self.log_failure(released.err());
-    }
-
-    fn take_one(&self) -> bool {
-        let mut share = self.share();
-        let may = share.held < share.most;
-        share.held += usize::from(may);
-        self.progress.partitions.set(share.held as i64);
-        may
-    }
-
-    fn put_back(&self) {
-        let mut share = self.share();
-        share.held -= 1;
-        self.progress.partitions.set(share.held as i64);
-    }
-
-    /// Whether this processor has more than its share; then it has one less.
-    fn give_up_one(&self) -> bool {
-        let mut share = self.share();
-        let must = share.held > share.most;
-        share.held -= usize::from(must);
-        must
-    }
-
-    fn share(&self) -> std::sync::MutexGuard<'_, Share> {
-        self.share.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stopping(&self) -> bool {
@@ -240,14 +256,8 @@ impl Processor {
 enum Step {
     /// There may be more.
     Busy,
-    /// Nothing waits.
+    /// Everything is applied.
     Idle,
-    /// The partition is another's.
-    Elsewhere,
-}
-
-impl fmt::Debug for Processor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Processor").field("settings", &self.settings).finish_non_exhaustive()
-    }
+    /// Another processor has the lease.
+    Lost,
 }

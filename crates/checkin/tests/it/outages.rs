@@ -157,7 +157,7 @@ fn what_turns_out_to_stay_wrong_ends_a_service() {
         }
     });
     assert_eq!(auth.wait(PATIENCE).code(), Some(2));
-    assert!(auth.text(Stream::Stderr).contains("another service"), "{auth:?}");
+    assert!(auth.text(Stream::Stderr).contains("is not Redis"), "{auth:?}");
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ pub(super) async fn load(
     checkins.sort_by_key(|checkin| (checkin.time_ms, checkin.id));
     visits.sort_by_key(|visit| visit.checkin.time_ms);
     let users = hash_passwords(users).await?;
-    let bulk = &app.bulk;
+    let bulk = &app.storage;
     let mut outcome = Outcome::default();
 
     let answers = in_batches("users", &users, async |batch| bulk.load_users(batch).await).await?;
@@ -97,7 +97,7 @@ pub(super) async fn load(
 
     let store = async |batch: &[Checkin]| bulk.load_checkins(batch).await;
     let of_files = in_batches("check-ins", &checkins, store).await?;
-    let store = async |batch: &[Visit]| app.swarm.load_visits(batch).await;
+    let store = async |batch: &[Visit]| app.storage.load_visits(batch).await;
     let of_swarm = in_batches("check-ins", &visits, store).await?;
     let checkins = checkins.iter().zip(of_files).map(|(checkin, it)| (checkin, &seen.checkins, it));
     let visits = visits.iter().zip(of_swarm).map(|(visit, it)| (&visit.checkin, &seen.visits, it));
@@ -134,10 +134,10 @@ impl Known {
     async fn refuse(&mut self, app: &App, tally: &mut Tally, place: &RecordPlace, it: &Checkin) {
         let (user, location) = (it.user, it.location);
         if let Entry::Vacant(entry) = self.users.entry(user) {
-            entry.insert(!matches!(app.users.user(user).await, Ok(None)));
+            entry.insert(!matches!(app.storage.user(user).await, Ok(None)));
         }
         if let Entry::Vacant(entry) = self.locations.entry(location) {
-            entry.insert(!matches!(app.locations.location(location).await, Ok(None)));
+            entry.insert(!matches!(app.storage.location(location).await, Ok(None)));
         }
         let (has_user, has_location) = (self.users[&user], self.locations[&location]);
         if !has_user {

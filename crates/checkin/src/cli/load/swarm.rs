@@ -67,7 +67,7 @@ async fn find_user(app: &App, importer: &Importer, account: &Account) -> anyhow:
     let loaded = importer.users().iter().find(|user| account.is(user.id, &user.email));
     match loaded {
         Some(user) => Ok(user.id),
-        None => account.find_id(&*app.users).await.context("--user"),
+        None => account.find_id(&*app.storage).await.context("--user"),
     }
 }
 
@@ -86,7 +86,7 @@ async fn places_of(
     let made = make_places(app, &venues).await?;
     venues.settle(&made);
     for batch in venues.found.chunks(BATCH) {
-        app.swarm.remember_venues(batch).await.context("cannot store venues")?;
+        app.storage.remember_venues(batch).await.context("cannot store venues")?;
     }
     Ok(venues)
 }
@@ -97,14 +97,14 @@ async fn known_venues(
 ) -> anyhow::Result<HashMap<String, LocationId>> {
     let keys: BTreeSet<String> = visits.iter().map(|visit| visit.venue.key()).collect();
     let keys: Vec<String> = keys.into_iter().collect();
-    let places = app.swarm.places_of(&keys).await.context("cannot read the venues")?;
+    let places = app.storage.places_of(&keys).await.context("cannot read the venues")?;
     Ok(keys.into_iter().zip(places).filter_map(|(key, place)| Some((key, place?))).collect())
 }
 
 async fn stored_places(app: &App) -> anyhow::Result<Places> {
     let (mut places, mut after) = (Places::default(), None);
     loop {
-        let page = app.locations.locations_after(after, PAGE).await;
+        let page = app.storage.locations_after(after, PAGE).await;
         let page = page.context("cannot read the places")?;
         let Some(last) = page.last() else {
             return Ok(places);
@@ -118,7 +118,7 @@ async fn make_places(app: &App, venues: &Venues) -> anyhow::Result<Vec<LocationI
     let bar = progress("new places", venues.missing.len());
     let mut places = Vec::with_capacity(venues.missing.len());
     for batch in venues.missing.chunks(BATCH) {
-        places.extend(app.swarm.make_places(batch).await.context("cannot store new places")?);
+        places.extend(app.storage.make_places(batch).await.context("cannot store new places")?);
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();

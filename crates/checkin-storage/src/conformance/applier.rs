@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    Accepted, Audit, Batch, Completed, DeadLetterId, HistoryPosition, Loaded, Replay, Turn,
+    Accepted, Applied, AuditReport, Batch, DeadLetterId, HistoryPosition, Lease, Loaded, Replay,
 };
 use checkin_domain::{Checkin, CheckinId};
-
-const LEASE: Duration = Duration::from_secs(60);
 
 /// Users and places with the ids from 1 on, without figures.
 async fn people_and_places(storage: &dyn Storage, users: u64, locations: u64) {
@@ -35,31 +33,15 @@ async fn append(storage: &dyn Storage, user: u64, location: u64, stars: u64) -> 
     }
 }
 
-/// Completes everything that waits, in batches of seven.
-async fn drain(storage: &dyn Storage) -> Completed {
-    let mut sum = Completed::default();
-    for partition in 0..storage.partitions() {
-        loop {
-            let batch = storage.claim(partition, "drain", LEASE, 7).await.unwrap().unwrap();
-            if batch.entries.is_empty() {
-                break;
-            }
-            let completed = storage.complete(&batch).await.unwrap();
-            assert!(!completed.overtaken);
-            sum.applied += completed.applied;
-            sum.dead += completed.dead;
-        }
-        storage.release(partition, "drain").await.unwrap();
-    }
-    sum
+async fn drain(storage: &dyn Storage) -> Applied {
+    apply_all(storage, 7).await
 }
 
-/// The next batch of whichever partition has one.
-async fn next(storage: &dyn Storage, owner: &str, limit: usize) -> Batch {
-    for partition in 0..storage.partitions() {
-        if let Some(batch) = storage.claim(partition, owner, LEASE, limit).await.unwrap()
-            && !batch.entries.is_empty()
-        {
+/// A lease under which something waits, among those that this processor holds or can get.
+async fn next(storage: &dyn Storage, held: &[Lease], limit: usize) -> Batch {
+    for lease in held {
+        let batch = next_batch(storage, lease, limit).await;
+        if !batch.entries.is_empty() {
             return batch;
         }
     }
@@ -70,7 +52,7 @@ async fn checkins_of(storage: &dyn Storage, user: u64) -> u64 {
     storage.user(user_id(user)).await.unwrap().unwrap().num_checkins
 }
 
-fn sound(audit: &Audit) {
+fn sound(audit: &AuditReport) {
     assert_eq!((audit.different, audit.differences.as_slice()), (0, &[][..]), "{audit:?}");
 }
 
@@ -82,7 +64,7 @@ pub async fn figures_are_the_sums_over_the_log(subject: Subject) {
         checkins.push(append(storage, number % 20 + 1, number % 7 % 5 + 1, number % 6).await);
     }
     assert_eq!(storage.backlog().await.unwrap(), 100);
-    assert_eq!(drain(storage).await, Completed { applied: 100, dead: 0, overtaken: false });
+    assert_eq!(drain(storage).await, Applied { new: 100, dead: 0, overtaken: false });
     assert_eq!(storage.backlog().await.unwrap(), 0);
 
     for id in 1..=20 {
@@ -119,10 +101,7 @@ pub async fn a_large_batch_of_one_place_is_counted(subject: Subject) {
     // They leave the first place, and one of them comes back.
     entries.extend([checkin("5000-0", 1, 2), checkin("5000-1", 2, 2), checkin("6000-0", 1, 1)]);
     storage.load_checkins(&entries).await.unwrap();
-    for partition in 0..storage.partitions() {
-        let batch = storage.claim(partition, "one", LEASE, 10_000).await.unwrap().unwrap();
-        storage.complete(&batch).await.unwrap();
-    }
+    apply_all(storage, 10_000).await;
     let place = storage.location(location_id(1)).await.unwrap().unwrap();
     assert_eq!((place.num_checkins, place.num_stars), (COUNT + 1, (COUNT + 1) * 4));
     assert_eq!(checkins_of(storage, 1).await, COUNT / 2 + 2);
@@ -142,61 +121,65 @@ pub async fn a_batch_that_comes_again_changes_nothing(subject: Subject) {
     for number in 0..20 {
         append(storage, 1, number % 2 + 1, 3).await;
     }
-    let batch = next(storage, "one", 10).await;
+    let held = acquire_all(storage, "one", LEASE).await;
+    let batch = next(storage, &held, 10).await;
     assert_eq!(batch.entries.len(), 10);
     // As far as somebody got before their end.
     let part = Batch { entries: batch.entries[..5].to_vec(), ..batch.clone() };
-    assert_eq!(storage.complete(&part).await.unwrap().applied, 5);
+    assert_eq!(storage.apply(&part).await.unwrap().new, 5);
     for late in [&batch, &part, &batch] {
-        assert!(storage.complete(late).await.unwrap().overtaken);
+        assert!(storage.apply(late).await.unwrap().overtaken);
     }
-    drain_after(storage, "one").await;
-    assert_eq!(checkins_of(storage, 1).await, 20);
-    sound(&storage.audit().await.unwrap());
-    assert!(storage.complete(&batch).await.unwrap().overtaken);
-    assert_eq!(checkins_of(storage, 1).await, 20);
-    sound(&storage.audit().await.unwrap());
-}
-
-/// Lets go of what an owner has, and completes the rest.
-async fn drain_after(storage: &dyn Storage, owner: &str) {
-    for partition in 0..storage.partitions() {
-        storage.release(partition, owner).await.unwrap();
+    for lease in &held {
+        storage.release(lease).await.unwrap();
     }
     drain(storage).await;
+    assert_eq!(checkins_of(storage, 1).await, 20);
+    sound(&storage.audit().await.unwrap());
+    assert!(storage.apply(&batch).await.unwrap().overtaken);
+    assert_eq!(checkins_of(storage, 1).await, 20);
+    sound(&storage.audit().await.unwrap());
 }
 
-pub async fn a_partition_has_one_owner_at_a_time(subject: Subject) {
+pub async fn a_part_has_one_holder_at_a_time(subject: Subject) {
     const SHORT: Duration = Duration::from_millis(300);
     let storage = &*subject.storage;
-    let claim =
-        async |owner: &str, lease| storage.claim(0, owner, lease, 1).await.unwrap().is_some();
-    assert!(claim("one", SHORT).await);
-    assert!(claim("one", SHORT).await);
-    assert!(!claim("two", SHORT).await);
-    storage.release(0, "two").await.unwrap();
-    assert!(!claim("two", SHORT).await);
+    let acquire = async |processor, lifetime| acquire_all(storage, processor, lifetime).await;
+    let held = acquire("one", SHORT).await;
+    assert!(!held.is_empty());
+    assert_eq!(storage.acquire("one", &held, SHORT).await.unwrap(), None);
+    // A processor that starts again has what it held.
+    assert_eq!(acquire("one", SHORT).await, held);
+    assert_eq!(acquire("two", SHORT).await, []);
+    let first = &held[0];
+    let stranger = Lease { processor: "two".to_owned(), ..first.clone() };
+    storage.release(&stranger).await.unwrap();
+    assert_eq!(storage.renew(&stranger, SHORT).await.unwrap(), None);
+    assert_eq!(storage.renew(first, SHORT).await.unwrap(), Some(CheckinId::MIN));
     (subject.advance)(SHORT + Duration::from_millis(1)).await;
-    assert!(claim("two", LEASE).await);
-    assert!(!claim("one", SHORT).await);
-    storage.release(0, "two").await.unwrap();
-    assert!(claim("one", SHORT).await);
+    let taken = acquire("two", LEASE).await;
+    assert_eq!(taken.len(), held.len());
+    assert_eq!(storage.renew(first, SHORT).await.unwrap(), None);
+    for lease in &taken {
+        storage.release(lease).await.unwrap();
+    }
+    assert_eq!(storage.renew(first, SHORT).await.unwrap(), Some(CheckinId::MIN));
 }
 
-pub async fn owners_know_how_many_they_are(subject: Subject) {
+pub async fn processors_share_the_parts(subject: Subject) {
     let storage = &*subject.storage;
-    let join = async |owner: &str| {
-        let Turn { position, of } = storage.join(owner, LEASE).await.unwrap();
-        (position, of)
-    };
-    assert_eq!(join("b").await, (0, 1));
-    assert_eq!(join("a").await, (0, 2));
-    assert_eq!(join("b").await, (1, 2));
+    let parts = acquire_all(storage, "b", LEASE).await.len();
+    let join = async |processor: &str| storage.join(processor, LEASE).await.unwrap();
+    assert_eq!(join("b").await, parts);
+    let a = join("a").await;
+    let b = join("b").await;
+    assert_eq!(a + b, parts);
+    assert!(a.abs_diff(b) <= 1, "{a} {b}");
     storage.leave("a").await.unwrap();
-    assert_eq!(join("b").await, (0, 1));
+    assert_eq!(join("b").await, parts);
 }
 
-pub async fn however_many_complete_each_counts_once(subject: Subject) {
+pub async fn however_many_apply_each_counts_once(subject: Subject) {
     let storage = &*subject.storage;
     people_and_places(storage, 30, 4).await;
     let mut counts = HashMap::<u64, u64>::new();
@@ -205,18 +188,18 @@ pub async fn however_many_complete_each_counts_once(subject: Subject) {
         append(storage, user, number % 4 + 1, number % 6).await;
         *counts.entry(user).or_default() += 1;
     }
-    // Leases that are over at once: everybody reads and completes the same.
+    // Leases that are over at once: everybody reads and applies the same.
     together(6, |number| {
         let storage = Arc::clone(&subject.storage);
         async move {
-            let owner = format!("owner {number}");
+            let processor = format!("processor {number}");
             while storage.backlog().await.unwrap() > 0 {
-                for partition in 0..storage.partitions() {
-                    let lease = Duration::from_millis(1);
-                    if let Some(batch) = storage.claim(partition, &owner, lease, 20).await.unwrap()
-                    {
-                        storage.complete(&batch).await.unwrap();
-                    }
+                let lifetime = Duration::from_millis(1);
+                for lease in acquire_all(&*storage, &processor, lifetime).await {
+                    let checkpoint = storage.renew(&lease, lifetime).await.unwrap();
+                    let Some(checkpoint) = checkpoint else { continue };
+                    let batch = storage.read(&lease, checkpoint, 20).await.unwrap();
+                    storage.apply(&batch).await.unwrap();
                 }
             }
         }
@@ -237,7 +220,7 @@ pub async fn what_cannot_be_counted_waits_as_a_dead_letter(subject: Subject) {
     let no_place = append(storage, 1, 9, 5).await;
     let no_user = append(storage, 8, 1, 4).await;
     append(storage, 2, 1, 5).await;
-    assert_eq!(drain(storage).await, Completed { applied: 2, dead: 2, overtaken: false });
+    assert_eq!(drain(storage).await, Applied { new: 2, dead: 2, overtaken: false });
     let audit = storage.audit().await.unwrap();
     sound(&audit);
     assert_eq!((audit.counted, audit.dead, audit.waiting), (2, 2, 0));
@@ -260,7 +243,7 @@ pub async fn what_cannot_be_counted_waits_as_a_dead_letter(subject: Subject) {
     assert_eq!(fields, serde_json::json!({"userId": "8", "locationId": "1", "starRating": "4"}));
 
     let letter = |entry| letters.iter().find(|letter| letter.id.entry == entry).unwrap().id;
-    let unknown = DeadLetterId { partition: 0, entry: "7-7".parse().unwrap() };
+    let unknown = DeadLetterId { part: 0, entry: "7-7".parse().unwrap() };
     assert_eq!(storage.replay(unknown).await.unwrap(), Replay::Unknown);
     let still = Replay::StillDead("there is no such user".to_owned());
     assert_eq!(storage.replay(letter(no_user.id)).await.unwrap(), still);

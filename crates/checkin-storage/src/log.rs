@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{HistoryPosition, Result};
+use crate::{Admission, HistoryPosition, Result};
 use checkin_domain::{Checkin, CheckinId, CheckinIdError, NewCheckin};
 
 /// The log of all check-ins: partitions, each in the order of its ids. A user's entries are all in
@@ -24,7 +24,7 @@ use checkin_domain::{Checkin, CheckinId, CheckinIdError, NewCheckin};
 /// - All that [`append`](Self::append) looks at, and the append, are one step: of equal check-ins
 ///   that arrive together one is stored.
 #[async_trait]
-pub trait CheckinLog: Send + Sync {
+pub trait Log: Send + Sync {
     /// Appends a check-in, unless an identical one (same user, place and rating) was appended less
     /// than the duplicate window ago, or the log is too long. A store need not remember a check-in
     /// for longer than the window that it was appended with, so callers agree on one.
@@ -65,32 +65,7 @@ pub trait CheckinLog: Send + Sync {
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which check-ins the log takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admission {
-    /// Identical check-ins closer together than this are refused; zero refuses none.
-    pub duplicate_window: Duration,
-    /// So many entries of a partition may wait to be counted.
-    pub max_backlog: u64,
-    /// So many entries a partition may hold. When it is full, the oldest entry that is counted
-    /// leaves it (and stays in the histories); while none is, nothing is taken.
-    pub max_length: u64,
-    /// So many replicas must have an entry before it is answered; an error says that too few have,
-    /// and the entry stays. An embedded store has none, and does not ask.
-    pub wait_replicas: u32,
-}
-
-impl Admission {
-    /// Takes everything.
-    pub const ALL: Self = Self {
-        duplicate_window: Duration::ZERO,
-        max_backlog: u64::MAX,
-        max_length: u64::MAX,
-        wait_replicas: 0,
-    };
-}
-
-/// The answer to [`CheckinLog::append`].
+/// The answer to [`Log::append`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// A new entry of this id.
@@ -107,7 +82,7 @@ pub enum Accepted {
 
 /// How far a reader of the log has read: the last id of each partition. It is written as these ids
 /// with commas between, so for one partition as an id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogPosition(pub Vec<CheckinId>);
 
 impl fmt::Display for LogPosition {

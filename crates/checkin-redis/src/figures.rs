@@ -1,27 +1,28 @@
 //! Check-ins into figures, histories and lists.
 
-use redis_link::Script;
 use std::collections::{BTreeMap, HashSet};
 
-use super::consumer::{Dead, now_ms};
-use super::{RedisStorage, Reply, array, at_once, number, text, unexpected};
-use checkin_domain::week::{WEEK_MS, monday_ms};
 use checkin_domain::{Checkin, LocationId, UserId};
-use checkin_storage::Result;
+use checkin_storage::weeks::{kept_until, kept_weeks};
+use checkin_storage::{Dangling, Result};
+use quick_cache::sync::Cache;
+use redis_link::{Reply, Script};
+
+use crate::connection::{Connection, at_once};
+use crate::lists::Lists;
+use crate::membership::now_ms;
+use crate::reply::{array, number, text, unexpected};
 
 /// Users or places that one run of a script takes: it takes about a millisecond, during which Redis
 /// does nothing else. On a cluster it is one, for each has a slot of its own.
 const KEYS_A_RUN: usize = 64;
 
-/// Leaderboards of weeks are kept for so long after their Monday.
-const WEEKS_KEPT: u64 = 5;
-
-/// What became of check-ins.
-pub(super) struct Applied {
-    /// How many were not applied before.
-    pub(super) new: u64,
-    /// Those that cannot be applied.
-    pub(super) dead: Vec<Dead>,
+/// The result of [`Figures::apply`].
+pub(crate) struct Outcome {
+    /// The number of check-ins that were not applied before.
+    pub(crate) new: u64,
+    /// Those that cannot be applied, and why.
+    pub(crate) dangling: Vec<(Checkin, Dangling)>,
 }
 
 /// What the figures of a user are now.
@@ -42,11 +43,17 @@ struct LocationFigures {
     weeks: Vec<u64>,
 }
 
-impl RedisStorage {
+/// The figures, histories and lists of users and places.
+pub(crate) struct Figures<'a> {
+    pub(crate) redis: &'a Connection,
+    /// Places that exist: they are never deleted.
+    pub(crate) known_locations: &'a Cache<LocationId, ()>,
+}
+
+impl Figures<'_> {
     /// Applies check-ins, those that are not applied yet; the rest changes nothing.
-    pub(super) async fn apply(&self, checkins: &[Checkin]) -> Result<Applied> {
-        let mut dead = Vec::new();
-        let weeks = weeks_of(checkins);
+    pub(crate) async fn apply(&self, checkins: &[Checkin]) -> Result<Outcome> {
+        let weeks = kept_weeks(checkins.iter().map(|checkin| checkin.time_ms), now_ms());
         // The places are looked at first and counted last: nothing of an entry is applied unless
         // both there are. Neither is ever deleted.
         let mut by_location = grouped(checkins, |checkin| checkin.location);
@@ -67,20 +74,18 @@ impl RedisStorage {
         };
         tokio::try_join!(of_locations, self.list_users(&users, &weeks))?;
 
-        for checkin in checkins {
-            if unknown.contains(&checkin.location) {
-                dead.push(Dead::of(checkin, "there is no such location"));
-            } else if !known.contains(&checkin.user) {
-                dead.push(Dead::of(checkin, "there is no such user"));
-            }
-        }
-        Ok(Applied { new: users.iter().map(|figures| figures.new).sum(), dead })
+        let missing = |checkin: &Checkin| {
+            Dangling::of(!unknown.contains(&checkin.location), known.contains(&checkin.user))
+        };
+        let dangling = checkins.iter().filter_map(|checkin| Some((*checkin, missing(checkin)?)));
+        let new = users.iter().map(|figures| figures.new).sum();
+        Ok(Outcome { new, dangling: dangling.collect() })
     }
 
     async fn unknown_locations(&self, ids: Vec<LocationId>) -> Result<HashSet<LocationId>> {
         let ids = ids.into_iter().filter(|id| self.known_locations.get(id).is_none());
         let look = |id: LocationId| async move {
-            let known = self.exists(&self.keys.location(id)).await?;
+            let known = self.redis.exists(&self.redis.keys.location(id)).await?;
             if known {
                 self.known_locations.insert(id, ());
             }
@@ -99,15 +104,15 @@ impl RedisStorage {
             .iter()
             .map(|(user, checkins)| Group {
                 keys: vec![
-                    self.keys.user(*user),
-                    self.keys.user_history(*user),
-                    self.keys.user_base(*user),
+                    self.redis.keys.user(*user),
+                    self.redis.keys.user_history(*user),
+                    self.redis.keys.user_base(*user),
                 ],
                 words: words(checkins, |checkin| checkin.location.to_string()),
             })
             .collect();
         let answers =
-            self.run_in_groups(&self.scripts.apply_to_users, &listed(weeks), &groups).await?;
+            self.run_in_groups(&self.redis.scripts.apply_to_users, &listed(weeks), &groups).await?;
         let figures = by_user.keys().zip(answers).map(|(user, answer)| user_figures(*user, answer));
         figures.filter_map(Result::transpose).collect()
     }
@@ -121,16 +126,17 @@ impl RedisStorage {
             .iter()
             .map(|(location, checkins)| Group {
                 keys: vec![
-                    self.keys.location(*location),
-                    self.keys.location_history(*location),
-                    self.keys.ratings(*location),
-                    self.keys.location_base(*location),
+                    self.redis.keys.location(*location),
+                    self.redis.keys.location_history(*location),
+                    self.redis.keys.ratings(*location),
+                    self.redis.keys.location_base(*location),
                 ],
                 words: words(checkins, |checkin| checkin.user.to_string()),
             })
             .collect();
-        let answers =
-            self.run_in_groups(&self.scripts.apply_to_locations, &listed(weeks), &groups).await?;
+        let answers = self
+            .run_in_groups(&self.redis.scripts.apply_to_locations, &listed(weeks), &groups)
+            .await?;
         let figures = by_location.keys().zip(answers);
         figures
             .map(|(location, answer)| location_figures(*location, answer))
@@ -145,7 +151,7 @@ impl RedisStorage {
         head: &[String],
         groups: &[Group],
     ) -> Result<Vec<Reply>> {
-        let a_run = if self.client.is_cluster() { 1 } else { KEYS_A_RUN };
+        let a_run = if self.redis.client.is_cluster() { 1 } else { KEYS_A_RUN };
         let run = |groups: &[Group]| {
             let keys: Vec<String> = groups.iter().flat_map(|group| group.keys.clone()).collect();
             let words = head.iter().chain(groups.iter().flat_map(|group| &group.words)).cloned();
@@ -153,7 +159,7 @@ impl RedisStorage {
             async move {
                 let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                array(self.run(script, &keys, &words).await?)
+                array(self.redis.run(script, &keys, &words).await?)
             }
         };
         let answers = at_once(groups.chunks(a_run).map(run).collect()).await?;
@@ -162,12 +168,12 @@ impl RedisStorage {
 
     async fn list_users(&self, users: &[UserFigures], weeks: &[u64]) -> Result<()> {
         let by_checkins = scores(users, |figures| (figures.num_checkins, figures.user.get()));
-        self.raise(&self.keys.top_users(), &by_checkins).await?;
+        Lists(self.redis).raise(&self.redis.keys.top_users(), &by_checkins).await?;
         let by_time = scores(users, |figures| (figures.last_checkin, figures.user.get()));
-        self.raise(&self.keys.recent_users(), &by_time).await?;
+        Lists(self.redis).raise(&self.redis.keys.recent_users(), &by_time).await?;
         for (position, monday) in weeks.iter().enumerate() {
             let of_week = scores(users, |figures| (figures.weeks[position], figures.user.get()));
-            self.raise_week(&self.keys.top_users_of_week(*monday), &of_week, *monday).await?;
+            self.raise_week(&self.redis.keys.top_users_of_week(*monday), &of_week, *monday).await?;
         }
         self.move_users(users).await
     }
@@ -175,11 +181,12 @@ impl RedisStorage {
     async fn list_locations(&self, locations: &[LocationFigures], weeks: &[u64]) -> Result<()> {
         let by_checkins =
             scores(locations, |figures| (figures.num_checkins, figures.location.get()));
-        self.raise(&self.keys.top_locations(), &by_checkins).await?;
+        Lists(self.redis).raise(&self.redis.keys.top_locations(), &by_checkins).await?;
         for (position, monday) in weeks.iter().enumerate() {
             let of_week =
                 scores(locations, |figures| (figures.weeks[position], figures.location.get()));
-            self.raise_week(&self.keys.top_locations_of_week(*monday), &of_week, *monday).await?;
+            self.raise_week(&self.redis.keys.top_locations_of_week(*monday), &of_week, *monday)
+                .await?;
         }
         Ok(())
     }
@@ -188,9 +195,9 @@ impl RedisStorage {
         if scores.is_empty() {
             return Ok(());
         }
-        self.raise(key, scores).await?;
-        let end = (monday + (WEEKS_KEPT + 1) * WEEK_MS).to_string();
-        self.call(&["PEXPIREAT", key, &end]).await?;
+        Lists(self.redis).raise(key, scores).await?;
+        let end = kept_until(monday).to_string();
+        self.redis.call(&["PEXPIREAT", key, &end]).await?;
         Ok(())
     }
 
@@ -212,10 +219,10 @@ impl RedisStorage {
             .map(|(location, moves)| {
                 let count = moves.len().to_string();
                 let words = std::iter::once(count).chain(moves.into_iter().flatten()).collect();
-                Group { keys: vec![self.keys.users_at(location)], words }
+                Group { keys: vec![self.redis.keys.users_at(location)], words }
             })
             .collect();
-        self.run_in_groups(&self.scripts.move_users, &[], &groups).await?;
+        self.run_in_groups(&self.redis.scripts.move_users, &[], &groups).await?;
         Ok(())
     }
 }
@@ -254,16 +261,6 @@ fn grouped<K: Ord>(
         groups.entry(key(checkin)).or_default().push(checkin);
     }
     groups
-}
-
-/// The Mondays of the weeks that these are in, as far as their leaderboards are kept.
-fn weeks_of(checkins: &[Checkin]) -> Vec<u64> {
-    let oldest = monday_ms(now_ms()).saturating_sub(WEEKS_KEPT * WEEK_MS);
-    let mut weeks: Vec<u64> = checkins.iter().map(|checkin| monday_ms(checkin.time_ms)).collect();
-    weeks.sort_unstable();
-    weeks.dedup();
-    weeks.retain(|monday| *monday > oldest);
-    weeks
 }
 
 fn user_figures(user: UserId, answer: Reply) -> Result<Option<UserFigures>> {

@@ -5,45 +5,33 @@ use std::collections::BTreeMap;
 use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::column;
-use checkin_domain::week::{WEEK_MS, monday_ms};
-use checkin_domain::{Checkin, LocationId, StarRating, UserId};
+use checkin_domain::{Checkin, LocationId, StarRating, UserId, monday_ms};
+use checkin_storage::Dangling;
+use checkin_storage::weeks::{is_kept, last_expired};
 
-/// Leaderboards of weeks are kept for so long after their Monday.
-const WEEKS_KEPT: u64 = 5;
-
-/// A check-in that cannot be applied.
-pub(super) struct Unapplied {
-    pub(super) checkin: Checkin,
-    pub(super) reason: &'static str,
-}
-
-/// Applies check-ins that were not applied before; gives those that cannot be.
+/// Applies check-ins that were not applied before; returns those that cannot be, and why.
 pub(super) fn apply(
     connection: &Connection,
     checkins: &[Checkin],
     now_ms: i64,
-) -> rusqlite::Result<Vec<Unapplied>> {
-    let (mut sums, mut unapplied) = (Sums::default(), Vec::new());
+) -> rusqlite::Result<Vec<(Checkin, Dangling)>> {
+    let (mut sums, mut dangling) = (Sums::default(), Vec::new());
     for checkin in checkins {
-        match obstacle(connection, checkin)? {
+        match missing(connection, checkin)? {
             None => sums.add(checkin),
-            Some(reason) => unapplied.push(Unapplied { checkin: *checkin, reason }),
+            Some(why) => dangling.push((*checkin, why)),
         }
     }
     sums.store(connection)?;
-    sums.store_weeks(connection, monday_ms(now_ms.unsigned_abs()))?;
-    Ok(unapplied)
+    sums.store_weeks(connection, now_ms.unsigned_abs())?;
+    Ok(dangling)
 }
 
-fn obstacle(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<Option<&'static str>> {
-    let there = |sql: &str, id: u64| connection.prepare_cached(sql)?.exists([column::number(id)]);
-    if !there("SELECT 1 FROM locations WHERE id = ?1", checkin.location.get())? {
-        return Ok(Some("there is no such location"));
-    }
-    if !there("SELECT 1 FROM users WHERE id = ?1", checkin.user.get())? {
-        return Ok(Some("there is no such user"));
-    }
-    Ok(None)
+fn missing(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<Option<Dangling>> {
+    let has = |sql: &str, id: u64| connection.prepare_cached(sql)?.exists([column::number(id)]);
+    let has_location = has("SELECT 1 FROM locations WHERE id = ?1", checkin.location.get())?;
+    let has_user = has("SELECT 1 FROM users WHERE id = ?1", checkin.user.get())?;
+    Ok(Dangling::of(has_location, has_user))
 }
 
 /// What a batch adds.
@@ -126,14 +114,13 @@ impl Sums {
     }
 
     /// Those of weeks that are kept; older ones go.
-    fn store_weeks(&self, connection: &Connection, this_monday: u64) -> rusqlite::Result<()> {
-        let oldest = this_monday.saturating_sub(WEEKS_KEPT * WEEK_MS);
+    fn store_weeks(&self, connection: &Connection, now_ms: u64) -> rusqlite::Result<()> {
         let mut users = connection.prepare_cached(
             "INSERT INTO user_weeks (monday_ms, user_id, num_checkins) VALUES (?1, ?2, ?3)
              ON CONFLICT DO UPDATE SET num_checkins = num_checkins + ?3",
         )?;
         for ((monday, user), count) in
-            self.user_weeks.iter().filter(|((week, _), _)| *week > oldest)
+            self.user_weeks.iter().filter(|((week, _), _)| is_kept(*week, now_ms))
         {
             let (monday, user) = (column::number(*monday), column::number(user.get()));
             users.execute(params![monday, user, column::number(*count)])?;
@@ -142,14 +129,14 @@ impl Sums {
             "INSERT INTO location_weeks (monday_ms, location_id, num_checkins) VALUES (?1, ?2, ?3)
              ON CONFLICT DO UPDATE SET num_checkins = num_checkins + ?3",
         )?;
-        let kept = self.location_weeks.iter().filter(|((week, _), _)| *week > oldest);
+        let kept = self.location_weeks.iter().filter(|((week, _), _)| is_kept(*week, now_ms));
         for ((monday, location), count) in kept {
             let (monday, location) = (column::number(*monday), column::number(location.get()));
             locations.execute(params![monday, location, column::number(*count)])?;
         }
         for table in ["user_weeks", "location_weeks"] {
             let sql = format!("DELETE FROM {table} WHERE monday_ms <= ?1");
-            connection.prepare_cached(&sql)?.execute([column::number(oldest)])?;
+            connection.prepare_cached(&sql)?.execute([column::number(last_expired(now_ms))])?;
         }
         Ok(())
     }

@@ -1,0 +1,44 @@
+//! From the log to the figures, in Redis.
+//!
+//! A partition is read in order under a lease, but nothing relies on that: a check-in is applied to a
+//! user or a place by a script that puts it into their history and counts it if it was not there.
+
+use async_trait::async_trait;
+use checkin_domain::CheckinId;
+use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, Result};
+
+use crate::RedisStorage;
+use crate::connection::at_once;
+use crate::entry::RawEntry;
+use crate::partition::Partition;
+
+#[async_trait]
+impl Applier for RedisStorage {
+    async fn read(&self, lease: &Lease, after: CheckinId, limit: usize) -> Result<Batch> {
+        let partition = Partition { redis: &self.redis, number: lease.part };
+        let entries = partition.dated(partition.entries_after(after, limit).await?).await?;
+        let entries = entries.into_iter().map(RawEntry::entry).collect();
+        Ok(Batch { part: lease.part, after, entries })
+    }
+
+    async fn apply(&self, batch: &Batch) -> Result<Applied> {
+        let Some(last) = batch.entries.last().map(LogEntry::id) else {
+            return Ok(Applied::default());
+        };
+        let applied = self.figures().apply(&batch.checkins()).await?;
+        let dangling = applied.dangling.iter();
+        let dangling = dangling.map(|(checkin, why)| DeadLetter::of(batch.part, checkin, *why));
+        let mut dead: Vec<DeadLetter> = DeadLetter::unreadable(batch).chain(dangling).collect();
+        dead.sort_unstable_by_key(|letter| letter.id);
+        let partition = Partition { redis: &self.redis, number: batch.part };
+        let moved = partition.move_checkpoint(batch, last, &dead).await?;
+        let dead = if moved { dead.len() as u64 } else { 0 };
+        Ok(Applied { new: applied.new, dead, overtaken: !moved })
+    }
+
+    async fn backlog(&self) -> Result<u64> {
+        let waiting = async |partition: Partition<'_>| partition.waiting().await;
+        let waiting = at_once(self.partitions().map(waiting).collect()).await?;
+        Ok(waiting.iter().sum())
+    }
+}

@@ -1,0 +1,116 @@
+//! The connection with the names of the keys and the scripts: what every part is built on.
+
+use std::fmt::{self, Display};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use checkin_storage::{Reports, Result};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use redis_link::{Client, Reply, Script};
+
+use crate::fault::failed;
+use crate::hash::Hash;
+use crate::keys::Keys;
+use crate::reply::{indexed_id, number, texts};
+use crate::scripts::Scripts;
+
+/// Commands of one bulk load or page that wait for their answers at a time: enough to keep Redis
+/// busy, few enough that the last is answered well within the client's time-out.
+pub(crate) const IN_FLIGHT: usize = 128;
+
+/// Ids of users or places that are asked for at a time.
+pub(crate) const ID_PAGE: usize = 1000;
+
+/// A connection with the keys, the scripts and the log of what cannot be read; clones share them.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) keys: Keys,
+    pub(crate) scripts: Arc<Scripts>,
+    pub(crate) reports: Reports,
+}
+
+impl Connection {
+    pub(crate) fn new(client: Client, keys: Keys) -> Self {
+        Self { client, keys, scripts: Arc::default(), reports: Reports::default() }
+    }
+
+    /// The same keys and scripts over another client.
+    pub(crate) fn over(&self, client: Client) -> Self {
+        Self { client, ..self.clone() }
+    }
+
+    pub(crate) async fn call(&self, words: &[&str]) -> Result<Reply> {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        self.call_bytes(&words).await
+    }
+
+    pub(crate) async fn call_bytes(&self, words: &[&[u8]]) -> Result<Reply> {
+        self.client.call(words).await.map_err(failed)
+    }
+
+    pub(crate) async fn run(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[&str],
+    ) -> Result<Reply> {
+        let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+        let arguments: Vec<&[u8]> = arguments.iter().map(|word| word.as_bytes()).collect();
+        self.client.run(script, &keys, &arguments).await.map_err(failed)
+    }
+
+    pub(crate) async fn exists(&self, key: &str) -> Result<bool> {
+        number(self.call(&["EXISTS", key]).await?).map(|found| found == 1)
+    }
+
+    /// Reads a hash; `None` if there is no such hash.
+    pub(crate) async fn hash<T>(
+        &self,
+        key: String,
+        read: impl FnOnce(&Hash) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let found = async {
+            let reply = self.call(&["HGETALL", &key]).await?;
+            Hash::read(key.clone(), reply)?.map(|hash| read(&hash)).transpose()
+        };
+        self.reports.told(&key, found.await)
+    }
+
+    /// Creates a hash. Returns false, and changes nothing, if there is one.
+    pub(crate) async fn create_hash(&self, key: &str, fields: &[(&str, String)]) -> Result<bool> {
+        let words = fields.iter().flat_map(|(name, value)| [*name, value.as_str()]);
+        let words: Vec<&str> = words.collect();
+        number(self.run(&self.scripts.create_hash, &[key], &words).await?).map(|made| made == 1)
+    }
+
+    /// The ids above `after` in a sorted set of ids by themselves, lowest first, at most `limit`.
+    pub(crate) async fn ids_after<T: FromStr<Err: Display>>(
+        &self,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<T>> {
+        let (above, limit) = (format!("({after}"), limit.to_string());
+        let page = ["ZRANGEBYSCORE", key, &above, "+inf", "LIMIT", "0", &limit];
+        let ids = texts(self.call(&page).await?)?;
+        Ok(ids.iter().filter_map(|id| self.listed(key, id)).collect())
+    }
+
+    /// The id in an index; `None`, and a line in the log, if it is no id.
+    pub(crate) fn listed<T: FromStr<Err: Display>>(&self, key: &str, id: &str) -> Option<T> {
+        self.reports.told(key, indexed_id(id)).ok()
+    }
+}
+
+/// Lets many futures run at a time; returns their results in order.
+pub(crate) async fn at_once<T>(work: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    stream::iter(work).buffered(IN_FLIGHT).try_collect().await
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (client, keys) = (&self.client, &self.keys);
+        f.debug_struct("Connection").field("client", client).field("keys", keys).finish()
+    }
+}

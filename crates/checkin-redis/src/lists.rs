@@ -1,0 +1,158 @@
+//! The entries of one record in the indexes.
+//!
+//! A record is written before its entries, so that none names a record that never was. A writer that
+//! dies in between leaves entries missing; loading the same record again adds them, as the record
+//! stands by then. Figures only ever grow (`GT`), so that whoever counts at the same time is not
+//! overtaken by what was read before.
+
+use checkin_domain::words::index_words;
+use checkin_domain::{Location, LocationId, User, UserId};
+use checkin_storage::{Page, Position, Ranked, Result, StorageError, readable};
+
+use crate::connection::{Connection, at_once};
+use crate::reply::texts;
+use crate::{locations, nearby, users};
+
+/// Records read at a time.
+const STEP: usize = 1000;
+
+/// How a list is ordered: by scores, and among equals by the bytes of the members.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    LowestFirst,
+    HighestFirst,
+}
+
+/// The lists and the other indexes.
+pub(crate) struct Lists<'a>(pub(crate) &'a Connection);
+
+impl Lists<'_> {
+    pub(crate) async fn reindex_user(&self, id: UserId) -> Result<()> {
+        match readable(users::read(self.0, id).await)? {
+            Some(user) => self.index_user(&user).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) async fn reindex_location(&self, id: LocationId) -> Result<()> {
+        match readable(locations::read(self.0, id).await)? {
+            Some(location) => self.index_location(&location).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Those without a check-in are in no index.
+    pub(crate) async fn index_user(&self, user: &User) -> Result<()> {
+        let id = user.id.get();
+        if user.num_checkins > 0 {
+            self.raise(&self.0.keys.top_users(), &[(user.num_checkins, id)]).await?;
+        }
+        if let Some(ms) = user.last_checkin {
+            self.raise(&self.0.keys.recent_users(), &[(ms, id)]).await?;
+            if let Some(place) = user.last_seen_at {
+                self.raise(&self.0.keys.users_at(place), &[(ms, id)]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn index_location(&self, location: &Location) -> Result<()> {
+        let (id, category) = (location.id.get(), location.category);
+        let (longitude, latitude) = nearby::position(location.coordinates);
+        for key in [self.0.keys.geo(None), self.0.keys.geo(Some(category))] {
+            self.0.call(&["GEOADD", &key, &longitude, &latitude, &id.to_string()]).await?;
+        }
+        self.raise(&self.0.keys.locations_in(category), &[(id, id)]).await?;
+        self.index_name(location).await?;
+        if location.num_checkins > 0 {
+            self.raise(&self.0.keys.top_locations(), &[(location.num_checkins, id)]).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn index_name(&self, location: &Location) -> Result<()> {
+        let (key, id) = (self.0.keys.words(), location.id);
+        let members: Vec<String> =
+            index_words(&location.name).iter().map(|word| format!("{word}\0{id}")).collect();
+        if !members.is_empty() {
+            let scored = members.iter().flat_map(|member| ["0", member]);
+            self.0.call(&["ZADD", &key].into_iter().chain(scored).collect::<Vec<_>>()).await?;
+        }
+        Ok(())
+    }
+
+    /// Raises the scores of a list's members, given before their ids; one that is higher already
+    /// stays.
+    pub(crate) async fn raise(&self, key: &str, scores: &[(u64, u64)]) -> Result<()> {
+        if scores.is_empty() {
+            return Ok(());
+        }
+        let words = scores.iter().flat_map(|(score, id)| [score.to_string(), id.to_string()]);
+        let words: Vec<String> = words.collect();
+        let mut command = vec!["ZADD", key, "GT"];
+        command.extend(words.iter().map(String::as_str));
+        self.0.call(&command).await?;
+        Ok(())
+    }
+
+    /// A page of a list. An entry for which `read` gives nothing is left out.
+    pub(crate) async fn page<T, F>(
+        &self,
+        key: &str,
+        order: Order,
+        page: Page,
+        read: impl Fn(Position) -> F,
+    ) -> Result<Vec<Ranked<T>>>
+    where
+        F: Future<Output = Result<Option<T>>>,
+    {
+        let (mut after, mut listed) = (page.after, Vec::new());
+        let step = page.limit.min(STEP);
+        while listed.len() < page.limit {
+            let (entries, is_last) = self.entries(key, order, after, step).await?;
+            let items = at_once(entries.iter().copied().map(&read).collect()).await?;
+            let ranks = entries.iter().map(|entry| entry.rank);
+            let records = ranks.zip(items).filter_map(|(rank, item)| Some((rank, item?)));
+            listed.extend(records.map(|(rank, item)| Ranked { rank, item }));
+            // What is no entry of ours does not say where to go on.
+            if is_last || entries.is_empty() {
+                break;
+            }
+            after = entries.last().copied();
+        }
+        listed.truncate(page.limit);
+        Ok(listed)
+    }
+
+    /// The next entries behind one that may have moved or gone, without those that name no record,
+    /// and whether there are no more.
+    async fn entries(
+        &self,
+        key: &str,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<(Vec<Position>, bool)> {
+        let direction = match order {
+            Order::LowestFirst => "asc",
+            Order::HighestFirst => "desc",
+        };
+        let mut words = vec![direction.to_owned(), limit.to_string()];
+        words.extend(
+            after.into_iter().flat_map(|after| [after.rank, after.id]).map(|n| n.to_string()),
+        );
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let flat = texts(self.0.run(&self.0.scripts.page, &[key], &words).await?)?;
+        let found = flat.chunks_exact(2).map(|pair| entry(&pair[0], &pair[1]));
+        let entries = found.filter_map(|entry| self.0.reports.told(key, entry).ok()).collect();
+        Ok((entries, flat.len() < 2 * limit))
+    }
+}
+
+fn entry(member: &str, score: &str) -> Result<Position> {
+    let wrong = |what| StorageError::unreadable(format!("a member of the index is not {what}"));
+    let id = member.parse().map_err(|_| wrong("the number of a record"))?;
+    // Redis has floating-point numbers, which hold all of ours exactly.
+    let score: f64 = score.parse().map_err(|_| wrong("with a score"))?;
+    Ok(Position { rank: score as u64, id })
+}

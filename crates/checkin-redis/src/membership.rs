@@ -1,0 +1,73 @@
+//! The live processors and the leases of the partitions, in Redis.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use checkin_domain::CheckinId;
+use checkin_storage::{Lease, Membership, Rank, Result};
+use redis_link::Reply;
+
+use crate::partition::Partition;
+use crate::reply::texts;
+use crate::{RedisStorage, entry};
+
+#[async_trait]
+impl Membership for RedisStorage {
+    async fn join(&self, processor: &str, lifetime: Duration) -> Result<usize> {
+        let key = self.redis.keys.processors();
+        let until = (now_ms() + milliseconds(lifetime)).to_string();
+        self.redis.call(&["ZADD", &key, &until, processor]).await?;
+        let now = now_ms().to_string();
+        self.redis.call(&["ZREMRANGEBYSCORE", &key, "-inf", &now]).await?;
+        let mut live = texts(self.redis.call(&["ZRANGE", &key, "0", "-1"]).await?)?;
+        live.sort_unstable();
+        let position = live.iter().position(|other| other == processor).unwrap_or(live.len());
+        Ok(Rank { position, of: live.len() }.share(self.redis.keys.partitions()))
+    }
+
+    async fn leave(&self, processor: &str) -> Result<()> {
+        self.redis.call(&["ZREM", &self.redis.keys.processors(), processor]).await.map(drop)
+    }
+
+    async fn acquire(
+        &self,
+        processor: &str,
+        held: &[Lease],
+        lifetime: Duration,
+    ) -> Result<Option<Lease>> {
+        let is_held = |part| held.iter().any(|lease| lease.part == part);
+        for Partition { number, .. } in self.partitions().filter(|part| !is_held(part.number)) {
+            let lease = Lease { part: number, processor: processor.to_owned() };
+            if self.renew(&lease, lifetime).await?.is_some() {
+                return Ok(Some(lease));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn renew(&self, lease: &Lease, lifetime: Duration) -> Result<Option<CheckinId>> {
+        let keys = &self.redis.keys;
+        let keys = [keys.log(lease.part), keys.checkpoint(lease.part), keys.lease(lease.part)];
+        let keys = keys.each_ref().map(String::as_str);
+        let words = [lease.processor.as_str(), &milliseconds(lifetime).to_string()];
+        match self.redis.run(&self.redis.scripts.claim, &keys, &words).await? {
+            Reply::Nil => Ok(None),
+            id => entry::id(id).map(Some),
+        }
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<()> {
+        let (key, words) = (self.redis.keys.lease(lease.part), [lease.processor.as_str()]);
+        self.redis.run(&self.redis.scripts.release, &[&key], &words).await.map(drop)
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    milliseconds(since)
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,131 @@
+//! One partition of the log: a stream with its companions, all in one slot.
+
+use checkin_domain::{Checkin, CheckinId, UserId};
+use checkin_storage::{Batch, DeadLetter, Result};
+use redis_link::Reply;
+
+use crate::connection::Connection;
+use crate::entry::{self, RawEntry};
+use crate::reply::{array, number, text};
+use crate::times;
+
+/// Entries asked for at a time.
+pub(crate) const PAGE: usize = 1000;
+
+/// One partition of the log.
+#[derive(Clone, Copy)]
+pub(crate) struct Partition<'a> {
+    pub(crate) redis: &'a Connection,
+    pub(crate) number: usize,
+}
+
+impl<'a> Partition<'a> {
+    /// All partitions, in order.
+    pub(crate) fn all(redis: &'a Connection) -> impl Iterator<Item = Self> + Clone {
+        (0..redis.keys.partitions()).map(move |number| Self { redis, number })
+    }
+
+    /// The partition of a user's check-ins.
+    pub(crate) fn of(redis: &'a Connection, user: UserId) -> Self {
+        Self { redis, number: redis.keys.partition_of(user) }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.redis.keys.log(self.number)
+    }
+
+    pub(crate) fn checkpoint(&self) -> String {
+        self.redis.keys.checkpoint(self.number)
+    }
+
+    /// The id of the last entry.
+    pub(crate) async fn end(&self) -> Result<CheckinId> {
+        let last = self.redis.call(&["XREVRANGE", &self.log(), "+", "-", "COUNT", "1"]).await?;
+        let last = entry::read_all(last)?;
+        Ok(last.first().map_or(CheckinId::MIN, |entry| entry.id))
+    }
+
+    pub(crate) async fn latest(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>> {
+        let (log, mut last, mut checkins) = (self.log(), format!("({before}"), Vec::new());
+        // No entry can come before this one, and Redis refuses to ask.
+        if before == CheckinId::MIN {
+            return Ok(checkins);
+        }
+        while checkins.len() < limit {
+            let count = PAGE.min(limit - checkins.len());
+            let range = ["XREVRANGE", &log, &last, "-", "COUNT", &count.to_string()];
+            let entries = entry::read_all(self.redis.call(&range).await?)?;
+            let at_end = entries.len() < count;
+            let before = entries.last().map(|entry| format!("({}", entry.id));
+            let entries = self.dated(entries).await?;
+            checkins.extend(entries.into_iter().filter_map(|entry| entry.checkin().ok()));
+            match before {
+                Some(before) if !at_end => last = before,
+                _ => break,
+            }
+        }
+        Ok(checkins)
+    }
+
+    /// Everything that stands in the log behind an id, check-in or not.
+    pub(crate) async fn entries_after(
+        &self,
+        after: CheckinId,
+        count: usize,
+    ) -> Result<Vec<RawEntry>> {
+        // No entry can come after this one, and Redis refuses to ask.
+        if after == CheckinId::MAX {
+            return Ok(Vec::new());
+        }
+        let (after, count) = (format!("({after}"), count.to_string());
+        let range = ["XRANGE", &self.log(), &after, "+", "COUNT", &count];
+        entry::read_all(self.redis.call(&range).await?)
+    }
+
+    /// Moves the checkpoint behind a batch and keeps the dead letters. Returns false, and changes
+    /// nothing, if the checkpoint is not where the batch begins.
+    pub(crate) async fn move_checkpoint(
+        &self,
+        batch: &Batch,
+        last: CheckinId,
+        dead: &[DeadLetter],
+    ) -> Result<bool> {
+        let mut words =
+            vec![batch.after.to_string(), last.to_string(), batch.entries.len().to_string()];
+        let mut checkins = batch.checkins();
+        checkins.retain(|checkin| checkin.time_ms != checkin.id.ms);
+        words.push(checkins.len().to_string());
+        let times = checkins.iter();
+        words.extend(times.flat_map(|c| [c.time_ms.to_string(), times::member(c.id)]));
+        for letter in dead {
+            words.extend([
+                letter.id.entry.to_string(),
+                letter.reason.clone(),
+                letter.fields.clone(),
+            ]);
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let keys = [
+            self.checkpoint(),
+            self.redis.keys.dead_letters(self.number),
+            self.redis.keys.times(self.number),
+        ];
+        let keys = keys.each_ref().map(String::as_str);
+        let moved = self.redis.run(&self.redis.scripts.move_checkpoint, &keys, &words).await?;
+        Ok(number(moved)? == 1)
+    }
+
+    /// Returns the number of entries that are not yet applied.
+    pub(crate) async fn waiting(&self) -> Result<u64> {
+        let length = number(self.redis.call(&["XLEN", &self.log()]).await?)?;
+        let key = self.checkpoint();
+        let counted = array(self.redis.call(&["HMGET", &key, "counted", "trimmed"]).await?)?;
+        let counted = counted.into_iter().map(|reply| match reply {
+            Reply::Nil => Ok(0),
+            number => Ok(text(number)?.parse::<i64>().unwrap_or(0)),
+        });
+        let counted: Vec<i64> = counted.collect::<Result<_>>()?;
+        let waiting = length - (counted[0] - counted[1]);
+        Ok(waiting.max(0).unsigned_abs())
+    }
+}

@@ -1,0 +1,42 @@
+//! What Redis answers, as the types that we expect.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use checkin_storage::{Result, StorageError};
+use redis_link::Reply;
+
+pub(crate) fn number(reply: Reply) -> Result<i64> {
+    match reply {
+        Reply::Int(number) => Ok(number),
+        _ => Err(unexpected("a number")),
+    }
+}
+
+pub(crate) fn array(reply: Reply) -> Result<Vec<Reply>> {
+    match reply {
+        Reply::Array(replies) => Ok(replies),
+        Reply::Nil => Ok(Vec::new()),
+        _ => Err(unexpected("an array")),
+    }
+}
+
+pub(crate) fn text(reply: Reply) -> Result<String> {
+    match reply {
+        Reply::Bytes(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        _ => Err(unexpected("a string")),
+    }
+}
+
+pub(crate) fn texts(reply: Reply) -> Result<Vec<String>> {
+    array(reply)?.into_iter().map(text).collect()
+}
+
+/// A member of an index of ids.
+pub(crate) fn indexed_id<T: FromStr<Err: Display>>(id: &str) -> Result<T> {
+    id.parse().map_err(|rule| StorageError::unreadable(format!("an id in an index {rule}")))
+}
+
+pub(crate) fn unexpected(wanted: &str) -> StorageError {
+    StorageError::new(format!("Redis was expected to answer with {wanted}"))
+}

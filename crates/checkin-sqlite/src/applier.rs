@@ -1,0 +1,76 @@
+//! From the log to the figures, in SQLite: a batch and its checkpoint are one transaction.
+
+use async_trait::async_trait;
+use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId};
+use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, Result};
+use sqlite_writer::rusqlite::{self, Connection, params};
+
+use crate::checkins::{entries_after, waiting};
+use crate::figures::apply;
+use crate::{SqliteStorage, column, dead_letters};
+
+#[async_trait]
+impl Applier for SqliteStorage {
+    async fn read(&self, lease: &Lease, after: CheckinId, limit: usize) -> Result<Batch> {
+        let read = move |connection: &Connection| entries_after(connection, after, limit);
+        let entries = self.file.read(read).await?;
+        Ok(Batch { part: lease.part, after, entries })
+    }
+
+    async fn apply(&self, batch: &Batch) -> Result<Applied> {
+        let Some(last) = batch.entries.last().map(LogEntry::id) else {
+            return Ok(Applied::default());
+        };
+        let (after, part, count) = (batch.after, batch.part, batch.entries.len() as u64);
+        let checkins: Vec<Checkin> = batch.checkins();
+        let unreadable: Vec<DeadLetter> = DeadLetter::unreadable(batch).collect();
+        let now = self.file.now_ms();
+        let write = move |connection: &Connection| {
+            if checkpoint(connection)? != after {
+                return Ok(Applied { overtaken: true, ..Applied::default() });
+            }
+            let checkins = dated(connection, checkins, now)?;
+            let dangling = apply(connection, &checkins, now)?;
+            let letter = |(checkin, why): &(Checkin, _)| DeadLetter::of(part, checkin, *why);
+            let letters = dangling.iter().map(letter).chain(unreadable.iter().cloned());
+            for letter in letters {
+                dead_letters::insert(connection, &letter)?;
+            }
+            let (ms, seq) = column::position(last);
+            let sql = "UPDATE checkpoint SET ms = ?1, seq = ?2, counted = counted + ?3";
+            connection.prepare_cached(sql)?.execute(params![ms, seq, column::number(count)])?;
+            let new = (checkins.len() - dangling.len()) as u64;
+            Ok(Applied { new, dead: count - new, overtaken: false })
+        };
+        self.file.write(write).await
+    }
+
+    async fn backlog(&self) -> Result<u64> {
+        self.file.read(waiting).await
+    }
+}
+
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<CheckinId> {
+    let id = |row: &rusqlite::Row<'_>| {
+        Ok(CheckinId { ms: column::whole(row, 0)?, seq: column::whole(row, 1)? })
+    };
+    connection.prepare_cached("SELECT ms, seq FROM checkpoint")?.query_row([], id)
+}
+
+/// Gives entries that are ahead of the clock the time at which they are counted: somebody wrote them
+/// under ids of their own, and did not say when they were made.
+pub(crate) fn dated(
+    connection: &Connection,
+    mut checkins: Vec<Checkin>,
+    now_ms: i64,
+) -> rusqlite::Result<Vec<Checkin>> {
+    let now_ms = now_ms.unsigned_abs();
+    let ahead = |checkin: &&mut Checkin| checkin.time_ms > now_ms + CLOCK_TOLERANCE_MS;
+    for checkin in checkins.iter_mut().filter(ahead) {
+        checkin.time_ms = now_ms;
+        let (ms, seq) = column::position(checkin.id);
+        let sql = "UPDATE checkins SET time_ms = ?3 WHERE ms = ?1 AND seq = ?2";
+        connection.prepare_cached(sql)?.execute(params![ms, seq, column::number(now_ms)])?;
+    }
+    Ok(checkins)
+}
