@@ -13,7 +13,7 @@ use crate::connection::{Connection, at_once};
 use crate::info::is_cluster;
 use crate::lists::Lists;
 use crate::reply::{array, number, text, texts, unexpected};
-use crate::{RedisStorage, locations, times};
+use crate::{RedisStorage, locations, time_index};
 
 /// Check-ins that one run of the script appends: it takes about a millisecond, during which Redis
 /// does nothing else.
@@ -153,7 +153,7 @@ impl Bulk<'_> {
         });
         let (count, turn) = (self.0.keys.partitions().to_string(), partition.to_string());
         let words: Vec<String> =
-            [count, turn, times::COMPLETE.to_owned()].into_iter().chain(words).collect();
+            [count, turn, time_index::COMPLETE.to_owned()].into_iter().chain(words).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (log, imported) = (self.0.keys.log(partition), self.0.keys.imported(partition));
         let keys = [log.as_str(), &imported, &self.0.keys.times(partition)];

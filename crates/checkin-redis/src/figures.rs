@@ -8,9 +8,9 @@ use checkin_storage::{Dangling, Result};
 use quick_cache::sync::Cache;
 use redis_link::{Reply, Script};
 
+use crate::clock::now_ms;
 use crate::connection::{Connection, at_once};
 use crate::lists::Lists;
-use crate::membership::now_ms;
 use crate::reply::{array, number, text, unexpected};
 
 /// Users or places that one run of a script takes: it takes about a millisecond, during which Redis

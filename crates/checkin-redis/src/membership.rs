@@ -1,23 +1,24 @@
 //! The live processors and the leases of the partitions, in Redis.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::CheckinId;
 use checkin_storage::{Lease, Membership, Rank, Result};
 use redis_link::Reply;
 
+use crate::clock::milliseconds;
 use crate::partition::Partition;
 use crate::reply::texts;
-use crate::{RedisStorage, entry};
+use crate::{RedisStorage, clock, entry};
 
 #[async_trait]
 impl Membership for RedisStorage {
     async fn join(&self, processor: &str, lifetime: Duration) -> Result<usize> {
         let key = self.redis.keys.processors();
-        let until = (now_ms() + milliseconds(lifetime)).to_string();
+        let until = (clock::now_ms() + milliseconds(lifetime)).to_string();
         self.redis.call(&["ZADD", &key, &until, processor]).await?;
-        let now = now_ms().to_string();
+        let now = clock::now_ms().to_string();
         self.redis.call(&["ZREMRANGEBYSCORE", &key, "-inf", &now]).await?;
         let mut live = texts(self.redis.call(&["ZRANGE", &key, "0", "-1"]).await?)?;
         live.sort_unstable();
@@ -60,14 +61,4 @@ impl Membership for RedisStorage {
         let (key, words) = (self.redis.keys.lease(lease.part), [lease.processor.as_str()]);
         self.redis.run(&self.redis.scripts.release, &[&key], &words).await.map(drop)
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    milliseconds(since)
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

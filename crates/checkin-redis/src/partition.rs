@@ -1,13 +1,13 @@
 //! One partition of the log: a stream with its companions, all in one slot.
 
-use checkin_domain::{Checkin, CheckinId, UserId};
+use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, UserId};
 use checkin_storage::{Batch, DeadLetter, Result};
 use redis_link::Reply;
 
 use crate::connection::Connection;
-use crate::entry::{self, RawEntry};
-use crate::reply::{array, number, text};
-use crate::times;
+use crate::entry::{self, RawEntry, TIME};
+use crate::reply::{array, number, text, unexpected};
+use crate::{clock, history, time_index};
 
 /// Entries asked for at a time.
 pub(crate) const PAGE: usize = 1000;
@@ -96,7 +96,7 @@ impl<'a> Partition<'a> {
         checkins.retain(|checkin| checkin.time_ms != checkin.id.ms);
         words.push(checkins.len().to_string());
         let times = checkins.iter();
-        words.extend(times.flat_map(|c| [c.time_ms.to_string(), times::member(c.id)]));
+        words.extend(times.flat_map(|c| [c.time_ms.to_string(), time_index::member(c.id)]));
         for letter in dead {
             words.extend([
                 letter.id.entry.to_string(),
@@ -127,5 +127,47 @@ impl<'a> Partition<'a> {
         let counted: Vec<i64> = counted.collect::<Result<_>>()?;
         let waiting = length - (counted[0] - counted[1]);
         Ok(waiting.max(0).unsigned_abs())
+    }
+
+    /// Gives entries whose ids are ahead of the clock, and that do not say their times, the times at
+    /// which they came in.
+    pub(crate) async fn dated(&self, mut entries: Vec<RawEntry>) -> Result<Vec<RawEntry>> {
+        let latest_ms = clock::now_ms() + CLOCK_TOLERANCE_MS;
+        let is_ahead = |entry: &RawEntry| entry.id.ms > latest_ms && entry.value(TIME).is_none();
+        let mut ahead: Vec<&mut RawEntry> =
+            entries.iter_mut().filter(|entry| is_ahead(entry)).collect();
+        for ahead in ahead.chunks_mut(PAGE) {
+            let ids: Vec<CheckinId> = ahead.iter().map(|entry| entry.id).collect();
+            let (now_ms, times) = self.arrivals(&ids).await?;
+            for (entry, time) in ahead.iter_mut().zip(times) {
+                entry.arrived_ms = Some(time.unwrap_or(now_ms).min(entry.id.ms));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The clock of Redis.
+    pub(crate) async fn clock_ms(&self) -> Result<u64> {
+        Ok(self.arrivals(&[]).await?.0)
+    }
+
+    /// The clock of Redis, and the times of these entries as far as the index has them.
+    async fn arrivals(&self, ids: &[CheckinId]) -> Result<(u64, Vec<Option<u64>>)> {
+        let members: Vec<String> = ids.iter().map(|id| time_index::member(*id)).collect();
+        let members: Vec<&str> = members.iter().map(String::as_str).collect();
+        let key = self.redis.keys.times(self.number);
+        let replies =
+            array(self.redis.run(&self.redis.scripts.arrivals, &[&key], &members).await?)?;
+        let mut times = replies.into_iter().map(time);
+        let now_ms = times.next().transpose()?.flatten().ok_or_else(|| unexpected("the time"))?;
+        Ok((now_ms, times.collect::<Result<_>>()?))
+    }
+}
+
+/// A time, or nothing.
+fn time(reply: Reply) -> Result<Option<u64>> {
+    match reply {
+        Reply::Nil => Ok(None),
+        reply => Ok(history::milliseconds(&text(reply)?)),
     }
 }

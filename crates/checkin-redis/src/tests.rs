@@ -277,7 +277,7 @@ async fn a_log_whose_ids_others_moved_goes_on() {
                 assert!(id > last && id > theirs.parse().unwrap(), "{theirs}: {id}");
                 last = id;
                 let newest = storage.latest_checkins(CheckinId::MAX, 1).await.unwrap()[0];
-                let now = super::membership::now_ms();
+                let now = super::clock::now_ms();
                 assert!(newest.id == id && newest.time_ms.abs_diff(now) < 60_000, "{newest:?}");
             }
             let concerns = concerns(storage.diagnose().await.unwrap());
@@ -443,7 +443,7 @@ async fn a_log_of_other_partitions_is_refused() {
 async fn the_script_admits_what_the_rules_admit() {
     let server = RedisServer::start();
     let checkin = new_checkin(7, 2, 3);
-    let now_ms = super::membership::now_ms();
+    let now_ms = super::clock::now_ms();
     for (number, (admission, mut facts)) in admission_cases(checkin, now_ms).enumerate() {
         let storage = RedisStorage::new(patient(&server.url()), &format!("case-{number}"), 1);
         let keys = &storage.redis.keys;
@@ -459,7 +459,7 @@ async fn the_script_admits_what_the_rules_admit() {
             let value = format!("{} {} {} {id}", first.user, first.location, first.stars);
             storage.redis.call(&["SET", &key, &value]).await.unwrap();
         }
-        facts.now_ms = super::membership::now_ms();
+        facts.now_ms = super::clock::now_ms();
         let answer = storage.append(checkin, Some("key"), admission).await.unwrap();
         let length = ask(&storage, &format!("XLEN {}", keys.log(0))).await[0].parse::<u64>();
         let case = format!("{admission:?} {facts:?}");

@@ -14,23 +14,9 @@ use redis_link::Reply;
 
 use crate::connection::{Connection, at_once};
 use crate::entry::{self, RawEntry, TIME};
-use crate::history;
-use crate::membership::now_ms;
 use crate::partition::{PAGE, Partition};
-use crate::reply::{array, text, texts, unexpected};
-
-/// The member of an index that says that it is complete. It is before every time and every id.
-pub(crate) const COMPLETE: &str = "00000000000000000000-00000000000000000000";
-
-/// Names an entry in the index: equal times are in the order of their ids.
-pub(crate) fn member(id: CheckinId) -> String {
-    format!("{:020}-{:020}", id.ms, id.seq)
-}
-
-fn id(member: &str) -> Option<CheckinId> {
-    let (ms, seq) = member.split_once('-')?;
-    Some(CheckinId { ms: ms.parse().ok()?, seq: seq.parse().ok()? })
-}
+use crate::reply::texts;
+use crate::time_index::{COMPLETE, id, member};
 
 /// Which check-ins are asked for: those of a time, from behind a position.
 #[derive(Clone, Copy)]
@@ -54,40 +40,6 @@ impl TimeRange {
 }
 
 impl Partition<'_> {
-    /// Gives entries whose ids are ahead of the clock, and that do not say their times, the times at
-    /// which they came in.
-    pub(crate) async fn dated(&self, mut entries: Vec<RawEntry>) -> Result<Vec<RawEntry>> {
-        let latest_ms = now_ms() + CLOCK_TOLERANCE_MS;
-        let is_ahead = |entry: &RawEntry| entry.id.ms > latest_ms && entry.value(TIME).is_none();
-        let mut ahead: Vec<&mut RawEntry> =
-            entries.iter_mut().filter(|entry| is_ahead(entry)).collect();
-        for ahead in ahead.chunks_mut(PAGE) {
-            let ids: Vec<CheckinId> = ahead.iter().map(|entry| entry.id).collect();
-            let (now_ms, times) = self.arrivals(&ids).await?;
-            for (entry, time) in ahead.iter_mut().zip(times) {
-                entry.arrived_ms = Some(time.unwrap_or(now_ms).min(entry.id.ms));
-            }
-        }
-        Ok(entries)
-    }
-
-    /// The clock of Redis.
-    pub(crate) async fn clock_ms(&self) -> Result<u64> {
-        Ok(self.arrivals(&[]).await?.0)
-    }
-
-    /// The clock of Redis, and the times of these entries as far as the index has them.
-    async fn arrivals(&self, ids: &[CheckinId]) -> Result<(u64, Vec<Option<u64>>)> {
-        let members: Vec<String> = ids.iter().map(|id| member(*id)).collect();
-        let members: Vec<&str> = members.iter().map(String::as_str).collect();
-        let key = self.redis.keys.times(self.number);
-        let replies =
-            array(self.redis.run(&self.redis.scripts.arrivals, &[&key], &members).await?)?;
-        let mut times = replies.into_iter().map(time);
-        let now_ms = times.next().transpose()?.flatten().ok_or_else(|| unexpected("the time"))?;
-        Ok((now_ms, times.collect::<Result<_>>()?))
-    }
-
     /// The check-ins of a time, in no order, those that come first and at most `limit` of each kind.
     /// The index must be [complete](complete).
     pub(crate) async fn between(&self, range: TimeRange, limit: usize) -> Result<Vec<Checkin>> {
@@ -176,26 +128,4 @@ pub(crate) async fn complete(redis: &Connection) -> Result<()> {
         redis.call(&["ZADD", &key, "-1", COMPLETE]).await?;
     }
     Ok(())
-}
-
-/// A time, or nothing.
-fn time(reply: Reply) -> Result<Option<u64>> {
-    match reply {
-        Reply::Nil => Ok(None),
-        reply => Ok(history::milliseconds(&text(reply)?)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_sort_as_their_ids() {
-        let ids = ["0-1", "9-10", "10-9", "10-10", "18446744073709551615-18446744073709551615"];
-        let ids: Vec<CheckinId> = ids.iter().map(|id| id.parse().unwrap()).collect();
-        let members: Vec<String> = ids.iter().map(|id| member(*id)).collect();
-        assert!(members.is_sorted() && COMPLETE < members[0].as_str());
-        assert!(members.iter().zip(ids).all(|(member, of)| id(member) == Some(of)));
-    }
 }

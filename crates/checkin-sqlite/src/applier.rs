@@ -1,12 +1,12 @@
 //! From the log to the figures, in SQLite: a batch and its checkpoint are one transaction.
 
 use async_trait::async_trait;
-use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId};
+use checkin_domain::{Checkin, CheckinId};
 use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, Result};
 use sqlite_writer::rusqlite::{self, Connection, params};
 
-use crate::checkins::{entries_after, waiting};
 use crate::figures::apply;
+use crate::log::{dated, entries_after, waiting};
 use crate::{SqliteStorage, column, dead_letters};
 
 #[async_trait]
@@ -55,22 +55,4 @@ pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<CheckinId>
         Ok(CheckinId { ms: column::whole(row, 0)?, seq: column::whole(row, 1)? })
     };
     connection.prepare_cached("SELECT ms, seq FROM checkpoint")?.query_row([], id)
-}
-
-/// Gives entries that are ahead of the clock the time at which they are counted: somebody wrote them
-/// under ids of their own, and did not say when they were made.
-pub(crate) fn dated(
-    connection: &Connection,
-    mut checkins: Vec<Checkin>,
-    now_ms: i64,
-) -> rusqlite::Result<Vec<Checkin>> {
-    let now_ms = now_ms.unsigned_abs();
-    let ahead = |checkin: &&mut Checkin| checkin.time_ms > now_ms + CLOCK_TOLERANCE_MS;
-    for checkin in checkins.iter_mut().filter(ahead) {
-        checkin.time_ms = now_ms;
-        let (ms, seq) = column::position(checkin.id);
-        let sql = "UPDATE checkins SET time_ms = ?3 WHERE ms = ?1 AND seq = ?2";
-        connection.prepare_cached(sql)?.execute(params![ms, seq, column::number(now_ms)])?;
-    }
-    Ok(checkins)
 }

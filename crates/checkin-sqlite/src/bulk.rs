@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};
 
-use super::{SqliteStorage, checkins, column, locations, users};
+use super::{SqliteStorage, column, locations, log, users};
 use checkin_domain::{Checkin, CheckinId, Location, LocationDetails, LocationId, User, UserId};
 use checkin_storage::{BulkLoad, Loaded, Result, StorageError};
 
@@ -106,13 +106,13 @@ pub(super) fn load_checkin(
     if is_there(connection, checkin)? {
         return Ok(Loaded::Unchanged);
     }
-    let own = checkin.id > checkins::last_id(connection)? && checkin.time_ms == checkin.id.ms;
+    let own = checkin.id > log::last_id(connection)? && checkin.time_ms == checkin.id.ms;
     let id = match own {
         true => checkin.id,
         // Nothing is appended before it was made.
-        false => checkins::next_id(connection, now_ms.max(column::number(checkin.time_ms)))?,
+        false => log::next_id(connection, now_ms.max(column::number(checkin.time_ms)))?,
     };
-    checkins::insert(connection, &Checkin { id, ..*checkin })?;
+    log::insert(connection, &Checkin { id, ..*checkin })?;
     Ok(Loaded::Stored)
 }
 

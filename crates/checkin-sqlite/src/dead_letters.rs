@@ -5,9 +5,8 @@ use checkin_domain::CheckinId;
 use checkin_storage::{DeadLetter, DeadLetterId, DeadLetters, LogEntry, Replay, Result};
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
-use crate::applier::dated;
-use crate::checkins::{COLUMNS, entry};
 use crate::figures::apply;
+use crate::log::{COLUMNS, dated, entry};
 use crate::{SqliteStorage, column};
 
 #[async_trait]

@@ -4,7 +4,7 @@ use crate::file::File;
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection};
 
-use super::checkins::id_finding;
+use super::log::id_finding;
 use super::{SqliteStorage, column};
 use checkin_domain::MAX_SAFE_INTEGER;
 use checkin_storage::health::used_up_ids;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};
 
-use super::checkins::{COLUMNS, checkin};
+use super::log::{COLUMNS, checkin};
 use super::{SqliteStorage, column};
 use checkin_domain::{Checkin, LocationId, UserId};
 use checkin_storage::Reports;

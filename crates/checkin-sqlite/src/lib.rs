@@ -4,7 +4,6 @@ mod applier;
 mod audit;
 mod backup;
 mod bulk;
-mod checkins;
 mod column;
 mod dead_letters;
 mod directory;
@@ -16,6 +15,7 @@ mod health;
 mod history;
 mod list;
 mod locations;
+mod log;
 mod membership;
 mod nearby;
 mod permissions;
@@ -24,6 +24,7 @@ mod search;
 mod swarm;
 mod users;
 mod weather;
+mod words;
 
 #[cfg(test)]
 mod directory_tests;

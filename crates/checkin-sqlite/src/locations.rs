@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlite_writer::rusqlite::types::Type;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, column, search};
+use super::{SqliteStorage, column, words};
 use checkin_domain::{
     Category, Coordinates, DetailsSection, Location, LocationDetails, LocationId, StarRating,
 };
@@ -119,7 +119,7 @@ pub(super) fn insert(connection: &Connection, location: &Location) -> rusqlite::
         location.coordinates.latitude(),
         column::number(location.num_checkins),
         column::number(location.num_stars),
-        search::indexed(&location.name),
+        words::indexed(&location.name),
     ])?;
     Ok(inserted == 1)
 }

@@ -3,9 +3,10 @@
 use crate::file::File;
 use sqlite_writer::rusqlite::{self, Connection, params};
 
+use super::words::{indexed, token};
 use super::{column, locations};
 use checkin_domain::Location;
-use checkin_domain::words::{index_words, words};
+use checkin_domain::words::words;
 use checkin_storage::Reports;
 use checkin_storage::{MAX_SEARCH_WORDS, Result};
 
@@ -34,22 +35,6 @@ fn index_batch(connection: &Connection) -> rusqlite::Result<usize> {
         update.execute(params![id, indexed(name)])?;
     }
     Ok(names.len())
-}
-
-/// The words of a name as their index takes them.
-pub(super) fn indexed(name: &str) -> String {
-    index_words(name).iter().map(|word| token(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as the tokenizer leaves it whole: it splits at punctuation of ASCII, which is there in a
-/// name without letters. Folded words have none of the characters that stand for it here.
-fn token(word: &str) -> String {
-    const FULL_WIDTH: u32 = 0xfee0;
-    let whole = |c: char| match c.is_ascii_punctuation() {
-        true => char::from_u32(u32::from(c) + FULL_WIDTH).unwrap_or(c),
-        false => c,
-    };
-    word.chars().map(whole).collect()
 }
 
 /// The words as a query of FTS5: names in which a word begins with each of them. Nothing else of the

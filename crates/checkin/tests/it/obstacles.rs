@@ -145,8 +145,8 @@ fn what_is_no_redis() {
                 let _ = stream.write_all(answer.as_bytes());
             }
         });
-        desk.stays_wrong(&format!("redis://{address}"), &["another service", "port"]);
-        desk.stays_wrong(&format!("rediss://{address}"), &["another service"]);
+        desk.stays_wrong(&format!("redis://{address}"), &["is not Redis", "port"]);
+        desk.stays_wrong(&format!("rediss://{address}"), &["is not Redis"]);
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
-use super::store::progress;
+use super::progress::progress;
 use crate::domain::{PasswordHash, User};
 use crate::import::{Password, UserRecord};
 use crate::passwords;

@@ -2,6 +2,7 @@
 
 mod errors;
 mod hash;
+mod progress;
 mod store;
 mod swarm;
 

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::hash::hash_passwords;
+use super::progress::progress;
 use super::say;
 use crate::app::App;
 use crate::domain::{Checkin, Location, LocationDetails, LocationId, UserId, Visit};
@@ -256,11 +256,4 @@ impl Drop for Running {
         // Those of the last batch may be stored all the same.
         drop(say(format_args!("{line}, {open} not finished")));
     }
-}
-
-/// Shown at a terminal only.
-pub(super) fn progress(what: &'static str, length: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {pos}/{len} {eta}")
-        .expect("the template is well-formed");
-    ProgressBar::new(length as u64).with_style(style).with_message(what)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Context;
 
-use super::store::progress;
+use super::progress::progress;
 use super::{Unsaid, say};
 use crate::app::App;
 use crate::cli::Usage;
