@@ -2,8 +2,9 @@
 //!
 //! Services meet only in storage, so they run in one process or each in its own, unchanged. Read
 //! from the outside in: `cli` parses a command and opens a port, `app` puts the parts together,
-//! `http` is what all services do alike, `services` is what each does, `usecases` is why, without HTTP,
-//! `storage` is where they meet, `domain` is what it is all about.
+//! `http` is what all services do alike, `services` is what each does, `input` reads what they are
+//! sent, `usecases` does what is asked, without HTTP, `storage` is where the services meet, `domain`
+//! is what it is all about.
 
 pub mod app;
 pub mod cli;
@@ -32,4 +33,5 @@ pub mod storage {
 }
 
 mod connection;
+mod input;
 mod random;

@@ -1,7 +1,6 @@
 //! Bodies: a JSON object of a few fields, each of them looked at.
 
 use std::fmt;
-use std::str::FromStr;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
@@ -9,10 +8,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Number, Value};
+use serde_json::Value;
 
+use super::Problem;
 use super::media_type::MediaType;
-use super::{FieldError, Problem};
+use crate::input::{Fields, Record};
 
 /// The longest body: many times what any of our requests needs.
 const MAX_BODY_BYTES: usize = 4096;
@@ -21,102 +21,27 @@ const MAX_BODY_BYTES: usize = 4096;
 /// that sends first and reads then gets to see the answer.
 const MAX_DISCARDED_BYTES: usize = 8 << 20;
 
-/// 2^63: floats from here on are integers.
-const LARGE: f64 = 9_223_372_036_854_775_808.0;
+/// The rule of a field that the request does not have.
+const UNKNOWN: &str = "must not be sent: this request has no such field";
 
-/// The fields of a body, to be taken one by one. What is wrong is gathered, and
-/// [`finish`](Self::finish) answers all of it at once.
+/// Reads a declared body, with all that is wrong in it.
 #[derive(Debug)]
-pub struct Fields {
-    fields: Vec<(String, Value)>,
-    errors: Vec<FieldError>,
-}
+pub struct JsonBody<T>(pub T);
 
-impl Fields {
-    /// A required text.
-    pub fn text(&mut self, name: &str) -> Option<String> {
-        self.take(name, "must be a text", |value| value.as_str().map(str::to_owned))
-    }
-
-    /// A required integer that the type takes, written as one: not as `"5"`, `5.0` or `1e2`.
-    pub fn integer<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
-        let text = self.take(name, "must be an integer", |value| value.as_number().map(spelled));
-        self.parse(name, text, |text| text.parse())
-    }
-
-    /// Turns a value that was taken into a type that cannot be wrong.
-    pub fn parse<T, V, E: fmt::Display>(
-        &mut self,
-        name: &str,
-        value: Option<V>,
-        parse: impl FnOnce(V) -> Result<T, E>,
-    ) -> Option<T> {
-        parse(value?).map_err(|rule| self.refuse(name, rule.to_string())).ok()
-    }
-
-    /// Notes that a field breaks a rule.
-    pub fn refuse(&mut self, name: &str, rule: impl Into<String>) {
-        self.errors.push(FieldError::new(name, rule));
-    }
-
-    /// Refuses what is left and what was noted.
-    ///
-    /// # Errors
-    ///
-    /// A problem that names each bad field.
-    pub fn finish(mut self) -> Result<(), Problem> {
-        for (name, _) in std::mem::take(&mut self.fields) {
-            self.refuse(&name, "must not be sent: this request has no such field");
-        }
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
-    }
-
-    fn take<T>(
-        &mut self,
-        name: &str,
-        rule: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Option<T> {
-        let Some(at) = self.fields.iter().position(|(field, _)| field == name) else {
-            self.refuse(name, "must be given");
-            return None;
-        };
-        let (_, value) = self.fields.swap_remove(at);
-        if self.fields.iter().any(|(field, _)| field == name) {
-            self.fields.retain(|(field, _)| field != name);
-            self.refuse(name, "must be given once");
-            return None;
-        }
-        let read = read(&value);
-        if read.is_none() {
-            self.refuse(name, rule);
-        }
-        read
-    }
-}
-
-impl<S: Sync> FromRequest<S> for Fields {
+impl<S: Sync, T: Record<Context = ()>> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let content_type = check_type(request.headers());
         let body = read(request.into_body()).await?;
         content_type?;
-        let object: Object = serde_json::from_slice(&body).map_err(|error| {
+        let Object(members) = serde_json::from_slice(&body).map_err(|error| {
             let what = if error.is_data() { "is not a JSON object" } else { "is not JSON" };
             let (line, column) = (error.line(), error.column());
             malformed(format!("the body {what} (line {line}, column {column})"))
         })?;
-        Ok(Self { fields: object.0, errors: Vec::new() })
-    }
-}
-
-/// An integer of any size in its digits; other numbers in some way that is no integer's.
-fn spelled(number: &Number) -> String {
-    match number.as_f64() {
-        // What does not fit into 64 bits is read as one of these.
-        Some(large) if number.is_f64() && large.abs() >= LARGE => format!("{large:.0}"),
-        _ => number.to_string(),
+        let fields = Fields::members(members.iter().map(|(name, value)| (name, value)));
+        fields.read(&(), UNKNOWN).map(Self).map_err(Problem::invalid)
     }
 }
 
@@ -207,73 +132,47 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::domain::StarRating;
+    use crate::input::{Integer, PersonName, body};
 
-    #[derive(Debug, PartialEq)]
-    struct Small(u8);
-
-    impl FromStr for Small {
-        type Err = &'static str;
-
-        fn from_str(text: &str) -> Result<Self, &'static str> {
-            text.parse().map(Self).map_err(|_| "must be small")
+    body! {
+        /// A few fields.
+        struct Few {
+            _a "a": Option<StarRating>;
+            _b "b": Option<StarRating>;
+            _c "c": Option<StarRating>;
+            _d "d": Option<PersonName>;
+            _e "e": Option<Integer<0, 7>>;
+            missing "missing": StarRating;
         }
     }
 
-    #[test]
-    fn integers_of_any_size_are_spelled_as_such() {
-        for (json, expected) in [
-            ("7", "7"),
-            ("-1", "-1"),
-            ("18446744073709551615", "18446744073709551615"),
-            ("18446744073709551616", "18446744073709551616"),
-            ("-18446744073709551616", "-18446744073709551616"),
-            ("1.0", "1.0"),
-            ("-0.0", "-0.0"),
-            ("1.5", "1.5"),
-        ] {
-            let number: Number = serde_json::from_str(json).unwrap();
-            assert_eq!(spelled(&number), expected);
-        }
-    }
-
-    async fn fields(content_type: &str, body: &str) -> Result<Fields, Problem> {
+    async fn few(content_type: &str, body: &str) -> Result<Few, Problem> {
         let mut request = Request::new(Body::from(body.to_owned()));
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
-        Fields::from_request(request, &()).await
+        JsonBody::from_request(request, &()).await.map(|JsonBody(few)| few)
     }
 
     #[tokio::test]
     async fn each_bad_field_is_named() {
-        let body = r#"{"a":"5","b":5.0,"c":1,"c":2,"d":"x","e":null,"f":7}"#;
-        let mut fields = fields("application/json", body).await.unwrap();
-        for name in ["a", "b", "c", "e", "missing"] {
-            assert_eq!(fields.integer::<Small>(name), None, "{name}");
-        }
-        assert_eq!(fields.integer("f"), Some(Small(7)));
-        assert_eq!(fields.text("d"), Some("x".to_owned()));
-        let errors = fields.finish().unwrap_err().errors;
-        let said: Vec<_> =
-            errors.iter().map(|error| format!("{} {}", error.field, error.rule)).collect();
+        let body = r#"{"a":"5","b":5.0,"c":1,"c":2,"d":7,"e":8,"f":7}"#;
+        let problem = few("application/json", body).await.err().unwrap();
+        let named = problem.errors().iter();
+        let said: Vec<_> = named.map(|error| format!("{} {}", error.field, error.rule)).collect();
         assert_eq!(
             said,
             [
                 "a must be an integer",
-                "b must be small",
+                "b must be an integer from 0 to 5",
                 "c must be given once",
-                "e must be an integer",
-                "missing must be given"
+                "d must be a text",
+                "e must be an integer from 0 to 7",
+                "missing must be given",
+                "f must not be sent: this request has no such field"
             ]
         );
-    }
-
-    #[tokio::test]
-    async fn unknown_fields_are_refused() {
-        let fields = fields("application/json; charset=UTF-8", r#"{"id":"9-9"}"#).await.unwrap();
-        let errors = fields.finish().unwrap_err().errors;
-        assert_eq!(
-            errors,
-            [FieldError::new("id", "must not be sent: this request has no such field")]
-        );
+        let right = few("application/json; charset=UTF-8", r#"{"missing":5,"a":null}"#).await;
+        assert_eq!(right.ok().map(|few| few.missing.get()), Some(5));
     }
 
     #[tokio::test]
@@ -281,11 +180,11 @@ mod tests {
         let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(1000), "]".repeat(1000));
         for body in ["", "null", "[]", "\"x\"", "{", "{}x", r#"{"a":1e400}"#, r#"{"a":NaN}"#, &deep]
         {
-            let error = fields("application/json", body).await.unwrap_err();
-            assert_eq!(error.status, 400, "{body}: {error:?}");
+            let problem = few("application/json", body).await.err().unwrap();
+            assert_eq!((problem.status.as_u16(), problem.errors().len()), (400, 0), "{body}");
         }
         let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(1 << 20));
-        assert_eq!(fields("application/json", &long).await.unwrap_err().status, 413);
+        assert_eq!(few("application/json", &long).await.err().unwrap().status, 413);
         for wrong in [
             "text/plain",
             "application/x-www-form-urlencoded",
@@ -294,15 +193,11 @@ mod tests {
             "application/jsonp",
             "text/json",
             "x",
-        ] {
-            assert_eq!(fields(wrong, "{}").await.unwrap_err().status, 415, "{wrong}");
-        }
-        for wrong in [
             "application/json; charset=utf-16",
             "application/json;charset=\"iso-8859-1\"",
             "application/json; charset=utf-8; charset=utf-16",
         ] {
-            assert_eq!(fields(wrong, "{}").await.unwrap_err().status, 415, "{wrong}");
+            assert_eq!(few(wrong, "{}").await.err().unwrap().status, 415, "{wrong}");
         }
         for right in [
             "application/json ; charset=utf-8",
@@ -313,7 +208,7 @@ mod tests {
             "application/json; profile=\"a; charset=utf-16\"",
             "application/problem+json",
         ] {
-            assert!(fields(right, "{}").await.is_ok(), "{right}");
+            assert!(few(right, r#"{"missing":1}"#).await.is_ok(), "{right}");
         }
     }
 }

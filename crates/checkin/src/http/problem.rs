@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::input::BrokenRule;
 use crate::telemetry::chain;
 
 /// Errors that one answer names. There may be thousands, as many as a client cares to send.
@@ -134,15 +135,21 @@ impl Problem {
     }
 
     /// 400: fields, parameters or headers of the request break a rule.
-    #[must_use]
-    pub fn invalid(mut errors: Vec<FieldError>) -> Self {
-        let named = errors.iter().take(MAX_NAMED).map(|error| error.field.as_str());
-        let names = named.collect::<Vec<_>>().join(", ");
-        let detail = match errors.len().saturating_sub(MAX_NAMED) {
+    pub(crate) fn invalid(broken: Vec<BrokenRule>) -> Self {
+        // A route without the part of the path that its parameters declare.
+        if broken.is_empty() {
+            return Self::internal();
+        }
+        let more = broken.len().saturating_sub(MAX_NAMED);
+        let named = broken.into_iter().take(MAX_NAMED);
+        let errors: Vec<_> =
+            named.map(|broken| FieldError::new(broken.field, broken.rule)).collect();
+        let names: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
+        let names = names.join(", ");
+        let detail = match more {
             0 => format!("not valid: {names}"),
             more => format!("not valid: {names} and {more} more"),
         };
-        errors.truncate(MAX_NAMED);
         Self { errors, ..Self::new(StatusCode::BAD_REQUEST, detail) }
     }
 
@@ -254,7 +261,8 @@ mod tests {
 
     #[test]
     fn an_answer_names_a_few_errors_and_counts_the_others() {
-        let error = |at| FieldError::new(format!("field{at}"), "must be known");
+        let error =
+            |at| BrokenRule { field: format!("field{at}"), rule: "must be known".to_owned() };
         for (count, end) in [(1, "field0"), (10, "field9"), (322, "field9 and 312 more")] {
             let problem = Problem::invalid((0..count).map(error).collect());
             assert_eq!(problem.errors.len(), count.min(MAX_NAMED));

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Import, UserRecord};
+use super::records::{Import, UserRecord};
 use crate::domain::{Location, LocationId, StarRating, UserId};
 
 /// Takes an import's check-ins out of the figures of its users and places.

@@ -7,20 +7,22 @@ use serde_json::value::RawValue;
 use super::decode::decode;
 use super::door::{self, Clock, HoursForm};
 use super::error::{Position, RecordError, RecordPlace, Rule, Section};
-use super::fields::{Entries, Fields};
+use super::intake::Intake;
+use super::json::{Entries, entries, list};
+use super::records::{Import, UserRecord};
 use super::seen::Seen;
 use super::swarm::{self, SwarmVisit, Visibility};
-use super::time::LATER_THAN_NOW;
-use super::{Import, UserRecord, records, table, value};
-use crate::domain::{CLOCK_TOLERANCE_MS, Location};
+use super::table;
+use super::time::{LATER_THAN_NOW, Latest};
+use super::value::Days;
+use crate::domain::{CLOCK_TOLERANCE_MS, Location, NewCheckin};
+use crate::input::{Fields, Given, Input};
 
 /// Reads one file after the other, and remembers what it saw, so that ids and addresses are told
 /// apart across all of them.
 #[derive(Debug, Default)]
 pub struct Importer {
-    pub(super) import: Import,
-    /// No time is later, in milliseconds since 1970.
-    latest_ms: u64,
+    intake: Intake,
     counts: Counts,
     visits: Vec<SwarmVisit>,
     unknown_venues: Vec<RecordError>,
@@ -29,11 +31,8 @@ pub struct Importer {
     not_public: NotPublic,
     /// The first file that is an export of Swarm.
     export: Option<Arc<str>>,
-    errors: Vec<RecordError>,
-    left_out_fields: Vec<RecordError>,
     hours: HoursForm,
     clocks: Vec<(Arc<str>, Clock)>,
-    pub(super) seen: Seen,
 }
 
 /// Check-ins of exports that are left out, because not everybody was to see them.
@@ -66,8 +65,8 @@ impl Importer {
     /// Nothing is read yet. What is said to have happened after `now_ms` (milliseconds since 1970) is
     /// wrong, but for what clocks may differ.
     pub fn new(now_ms: u64) -> Self {
-        let latest_ms = now_ms.saturating_add(CLOCK_TOLERANCE_MS);
-        Self { latest_ms, ..Self::default() }
+        let latest = Latest(now_ms.saturating_add(CLOCK_TOLERANCE_MS));
+        Self { intake: Intake { latest, ..Intake::default() }, ..Self::default() }
     }
 
     /// Reads opening hours without am and pm like this.
@@ -102,7 +101,7 @@ impl Importer {
 
     /// Where the right records stand, of the files so far; this forgets them.
     pub fn take_seen(&mut self) -> Seen {
-        std::mem::take(&mut self.seen)
+        std::mem::take(&mut self.intake.seen)
     }
 
     /// Check-ins that are left out because their venues are none of our places, so far.
@@ -128,7 +127,7 @@ impl Importer {
         // Some editors put a byte order mark first, which JSON does not know.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let of_file = RecordPlace { file: file.into(), position: Position::File };
-        let before = (self.counts.records, self.errors.len());
+        let before = (self.counts.records, self.intake.errors.len());
         if table::is_table(file, text) {
             self.add_table(&of_file, text);
         } else if let Some(items) = swarm::items(text) {
@@ -142,19 +141,19 @@ impl Importer {
         } else {
             self.add_sections(&of_file, text);
         }
-        if before == (self.counts.records, self.errors.len()) {
+        if before == (self.counts.records, self.intake.errors.len()) {
             self.empty_files.push(of_file.file);
         }
     }
 
     /// The accounts that were right so far.
     pub fn users(&self) -> &[UserRecord] {
-        &self.import.users
+        &self.intake.import.users
     }
 
     /// The places that were right so far.
     pub fn locations(&self) -> &[Location] {
-        &self.import.locations
+        &self.intake.import.locations
     }
 
     /// The first file that is an export of Swarm and holds a check-in.
@@ -179,7 +178,7 @@ impl Importer {
 
     /// Fields that are wrong, and were left out of records that are otherwise right, so far.
     pub fn left_out_fields(&self) -> &[RecordError] {
-        &self.left_out_fields
+        &self.intake.left_out_fields
     }
 
     /// The clocks that the opening hours of files were taken to be on.
@@ -189,13 +188,23 @@ impl Importer {
 
     /// Notes that something is wrong that only its caller could see.
     pub fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
-        let (place, field) = (place.clone(), field.map(str::to_owned));
-        self.errors.push(RecordError { place, field, rule });
+        self.intake.report(place, field, rule);
+    }
+
+    /// Adds a check-in that was made at Swarm, where it has this id.
+    pub(super) fn add_swarm_visit(
+        &mut self,
+        place: RecordPlace,
+        swarm_id: Option<String>,
+        time_ms: u64,
+        checkin: NewCheckin,
+    ) {
+        self.intake.add_swarm_visit(place, swarm_id, time_ms, checkin);
     }
 
     /// Everything that was right, and everything that was not.
     pub fn finish(self) -> (Import, Vec<RecordError>) {
-        (self.import, self.errors)
+        (self.intake.import, self.intake.errors)
     }
 
     fn add_sections(&mut self, of_file: &RecordPlace, text: &str) {
@@ -206,12 +215,11 @@ impl Importer {
                 return self.report(of_file, None, Rule::malformed(text, &error));
             }
         };
-        let mut fields = Fields::new(entries, self.latest_ms);
         for section in Section::ALL {
-            let Some(raw) = fields.take(section.as_str()) else {
+            let Some((_, raw)) = entries.iter().find(|(name, _)| name == section.as_str()) else {
                 continue;
             };
-            match value::list(raw) {
+            match list(raw.get()) {
                 Ok(raws) => self.add_section(of_file, section, raws),
                 Err(rule) => {
                     let position = Position::Section(section);
@@ -219,8 +227,16 @@ impl Importer {
                 }
             }
         }
-        for (field, rule) in fields.finish() {
-            self.report(of_file, Some(&field), rule);
+        let mut known: Vec<&str> = Section::ALL.map(Section::as_str).to_vec();
+        for (name, _) in &entries {
+            let is_first = known.iter().position(|section| section == name);
+            match is_first {
+                Some(position) => drop(known.swap_remove(position)),
+                None if Section::ALL.iter().any(|section| section.as_str() == name) => {
+                    self.report(of_file, Some(name), Rule::Twice);
+                }
+                None => self.report(of_file, Some(name), Rule::Unknown),
+            }
         }
     }
 
@@ -232,11 +248,18 @@ impl Importer {
         self.counts.records[section as usize] += raws.len();
         for (index, raw) in raws.into_iter().enumerate() {
             let place = of_file.at(Position::Record(section, index));
+            let fields = match entries(raw.get()) {
+                Ok(Entries(entries)) => Fields::members(entries),
+                Err(rule) => {
+                    self.report(&place, None, Rule::Value(rule));
+                    continue;
+                }
+            };
             match section {
-                Section::Users => self.add_user(place, raw),
-                Section::Locations => self.add_location(place, raw),
-                Section::LocationDetails => self.add_details(place, raw, clock),
-                Section::Checkins => self.add_checkin(place, raw),
+                Section::Users => self.intake.add_user(place, fields),
+                Section::Locations => self.intake.add_location(&place, fields),
+                Section::LocationDetails => self.intake.add_details(&place, fields, clock),
+                Section::Checkins => self.intake.add_checkin(&place, fields),
             }
         }
     }
@@ -246,11 +269,12 @@ impl Importer {
         if let HoursForm::Given(clock) = self.hours {
             return clock;
         }
-        let details = details.iter().filter_map(|raw| value::entries(raw).ok());
+        let details = details.iter().filter_map(|raw| entries(raw.get()).ok());
         let hours = details.flat_map(|Entries(entries)| {
             entries.into_iter().find(|(name, _)| name == "hours").map(|(_, raw)| raw)
         });
-        let days = hours.flat_map(|raw| value::days(raw).unwrap_or_default()).flatten();
+        let days = hours.filter_map(|raw| Days::read(&raw.into()).ok());
+        let days = days.flat_map(|days| days.0).flatten();
         let texts: Vec<String> = days.filter_map(|(_, text)| text.ok()).collect();
         match door::clock(texts.iter().map(String::as_str)) {
             Some(clock) => {
@@ -269,13 +293,8 @@ impl Importer {
             let place = of_file.at(Position::Line(row.line));
             match row.cells {
                 Ok(cells) => {
-                    let cells = cells.iter().map(|(name, cell)| (name.clone(), &**cell)).collect();
-                    let record = self.read_fields(
-                        &place,
-                        Fields::new(cells, self.latest_ms),
-                        records::checkin,
-                    );
-                    self.add_checkin_record(place, record);
+                    let cells = cells.iter().map(|(name, cell)| (name, Given::bare(cell)));
+                    self.intake.add_checkin(&place, Fields::members(cells));
                 }
                 Err((column, rule)) => self.report(&place, column.as_deref(), rule),
             }
@@ -290,7 +309,7 @@ impl Importer {
         for (index, raw) in items.into_iter().enumerate() {
             let place = of_file.at(Position::Item(index));
             match swarm::visit(raw, place.clone()) {
-                Ok(Some(visit)) if visit.time_ms > self.latest_ms => {
+                Ok(Some(visit)) if visit.time_ms > self.intake.latest.0 => {
                     let rule = Rule::Value(LATER_THAN_NOW.to_owned());
                     self.report(&place, Some("createdAt"), rule);
                 }
@@ -299,46 +318,5 @@ impl Importer {
                 Err((field, rule)) => self.report(&place, field, rule),
             }
         }
-    }
-
-    pub(super) fn leave_out(&mut self, place: &RecordPlace, field: &str, rule: Rule) {
-        let (place, field) = (place.clone(), Some(field.to_owned()));
-        self.left_out_fields.push(RecordError { place, field, rule });
-    }
-
-    pub(super) fn read<T>(
-        &mut self,
-        place: &RecordPlace,
-        raw: &RawValue,
-        record: fn(&mut Fields<'_>) -> Option<T>,
-    ) -> Option<T> {
-        match value::entries(raw) {
-            Ok(Entries(entries)) => {
-                self.read_fields(place, Fields::new(entries, self.latest_ms), record)
-            }
-            Err(rule) => {
-                self.report(place, None, Rule::Value(rule));
-                None
-            }
-        }
-    }
-
-    fn read_fields<T>(
-        &mut self,
-        place: &RecordPlace,
-        mut fields: Fields<'_>,
-        record: fn(&mut Fields<'_>) -> Option<T>,
-    ) -> Option<T> {
-        let record = record(&mut fields);
-        let left_out = fields.left_out();
-        let errors = fields.finish();
-        let right = errors.is_empty();
-        if right {
-            left_out.into_iter().for_each(|(field, rule)| self.leave_out(place, &field, rule));
-        }
-        for (field, rule) in errors {
-            self.report(place, Some(&field), rule);
-        }
-        record.filter(|_| right)
     }
 }

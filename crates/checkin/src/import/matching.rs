@@ -4,9 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::error::Rule;
 use super::importer::Importer;
-use super::swarm::{SwarmVisit, Venue};
+use super::swarm::{SwarmVisit, Venue, name_key};
 use crate::domain::text::{MAX_NAME_CHARS, check_line};
-use crate::domain::words::words;
 use crate::domain::{Category, Coordinates, Location, LocationId, NewCheckin, StarRating, UserId};
 
 /// How far two services may differ on where a place is: a large building, and a telephone's error.
@@ -189,11 +188,6 @@ impl Places {
 
 const NO_ID_LEFT: &str =
     "must be a place that exists: the ids of places are used up; see `checkin doctor`";
-
-/// What names are compared by: their words, as a search has them.
-pub(super) fn name_key(name: &str) -> String {
-    words(name).join(" ")
-}
 
 #[cfg(test)]
 mod tests {

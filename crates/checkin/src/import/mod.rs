@@ -55,9 +55,10 @@
 mod decode;
 mod door;
 mod error;
-mod fields;
 mod figures;
 mod importer;
+mod intake;
+mod json;
 mod matching;
 mod records;
 mod seen;
@@ -76,19 +77,6 @@ pub use error::{Position, RecordError, RecordPlace, Rule, Section, day_names};
 pub use figures::take_out_checkins;
 pub use importer::{Counts, Importer, NotPublic};
 pub use matching::{Places, Venues, add_visits};
-pub use records::{Password, UserRecord};
+pub use records::{Import, Password, UserRecord};
 pub use seen::Seen;
 pub use swarm::{SwarmVisit, Venue, Visibility};
-
-use crate::domain::{Checkin, Location, LocationDetails, Visit};
-
-/// Everything that was right in the files, in their order.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Import {
-    pub users: Vec<UserRecord>,
-    pub locations: Vec<Location>,
-    pub details: Vec<LocationDetails>,
-    pub checkins: Vec<Checkin>,
-    /// Check-ins of Swarm.
-    pub visits: Vec<Visit>,
-}

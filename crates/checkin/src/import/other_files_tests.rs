@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::domain::{Category, LocationId, StarRating, UserId};
+use crate::domain::{Category, Location, LocationId, StarRating, UserId, Visit};
 
 const CHECKIN: &str = r#"{"id":"1609602085397-0","userId":1,"locationId":2,"starRating":3}"#;
 

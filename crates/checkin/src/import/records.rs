@@ -2,17 +2,29 @@
 
 use std::fmt;
 
-use serde_json::value::RawValue;
-use unicode_normalization::UnicodeNormalization;
-
-use super::fields::Fields;
-use super::value::Day;
-use super::{time, value};
-use crate::domain::{
-    CheckinId, Email, Location, LocationDetails, LocationId, MAX_PASSWORD_BYTES,
-    MIN_PASSWORD_CHARS, NewCheckin, OpeningHours, PasswordHash, PasswordHashError, StarRating,
-    User, UserId,
+use super::time::{LastTime, Latest, MadeAt, TimedId};
+use super::value::{
+    Count, Day, Days, Description, Dispensable, Id, LastName, LastPlace, NewId, Optional, Phone,
+    Socials, Stars, UnusedNumber, UnusedText,
 };
+use crate::domain::{
+    Category, Checkin, CheckinId, Coordinates, Email, Location, LocationDetails, LocationId,
+    NewCheckin, OpeningHours, PasswordHash, PasswordHashError, StarRating, User, UserId, Visit,
+    Website,
+};
+use crate::input::{Given, Input, PersonName, record};
+use crate::passwords::acceptable;
+
+/// Everything that was right in the files, in their order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Import {
+    pub users: Vec<UserRecord>,
+    pub locations: Vec<Location>,
+    pub details: Vec<LocationDetails>,
+    pub checkins: Vec<Checkin>,
+    /// Check-ins of Swarm.
+    pub visits: Vec<Visit>,
+}
 
 /// A user whose password may still have to be hashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,93 +88,156 @@ impl fmt::Debug for Password {
     }
 }
 
-// Every field is taken before the first `?`, so that all errors of a record are found at once.
-
-pub(super) fn user(fields: &mut Fields<'_>) -> Option<UserRecord> {
-    let id = fields.required("id", value::new_id);
-    let first_name = fields.required("firstName", value::name);
-    let last_name = fields.required("lastName", value::name_or_empty);
-    let email = fields.required("email", value::parsed);
-    let password = fields.required("password", password);
-    let num_checkins = fields.optional("numCheckins", value::count);
-    let last_checkin = fields.optional("lastCheckin", time::last_time);
-    let last_seen_at = fields.optional("lastSeenAt", value::last_place);
-    fields.check_time("lastCheckin", last_checkin.flatten());
-    Some(UserRecord {
-        id: id?,
-        first_name: first_name?,
-        last_name: last_name?,
-        email: email?,
-        password: password?,
-        num_checkins: num_checkins?,
-        last_checkin: last_checkin?,
-        last_seen_at: last_seen_at?,
-    })
+record! {
+    pub(super) struct UserFields(Latest) {
+        id "id": NewId<UserId>;
+        first_name "firstName": PersonName;
+        last_name "lastName": LastName;
+        email "email": Email;
+        password "password": Password;
+        num_checkins "numCheckins": Option<Count>;
+        last_checkin "lastCheckin": Option<LastTime>;
+        last_seen_at "lastSeenAt": Option<LastPlace>;
+    }
+    check |fields, latest| {
+        latest.check(fields, "lastCheckin", last_checkin.flatten().and_then(|time| time.0));
+    }
 }
 
-fn password(raw: &RawValue) -> Result<Password, String> {
-    let text = value::text(raw)?;
-    if text.is_empty() {
-        return Err("must not be empty".to_owned());
+record! {
+    pub(super) struct LocationFields(Latest) {
+        id "id": NewId<LocationId>;
+        name "name": PersonName;
+        category "category": Category;
+        coordinates "location": Coordinates;
+        num_checkins "numCheckins": Option<Count>;
+        num_stars "numStars": Option<Count>;
+        _average "averageStars": Option<UnusedNumber<0, 5>>;
     }
-    let password = Password::try_from(text).map_err(|error| error.to_string())?;
-    if let Password::Plain(text) = &password {
-        let normal: String = text.nfc().collect();
-        if normal.len() > MAX_PASSWORD_BYTES {
-            return Err(format!("must have at most {MAX_PASSWORD_BYTES} bytes"));
-        }
-        if normal.chars().count() < MIN_PASSWORD_CHARS {
-            return Err(format!("must have at least {MIN_PASSWORD_CHARS} characters"));
+    check |fields, _latest| {
+        let figures = num_checkins.zip(num_stars);
+        if figures.is_some_and(|(checkins, stars)| number_of(stars) > most_stars(number_of(checkins))) {
+            fields.refuse("numStars", "must be at most five times numCheckins");
         }
     }
-    Ok(password)
 }
 
-pub(super) fn location(fields: &mut Fields<'_>) -> Option<Location> {
-    let id = fields.required("id", value::new_id);
-    let name = fields.required("name", value::name);
-    let category = fields.required("category", value::parsed);
-    let coordinates = fields.required("location", value::parsed);
-    let num_checkins = fields.optional("numCheckins", value::count);
-    let num_stars = fields.optional("numStars", value::count);
-    fields.optional("averageStars", value::average);
-    let location = Location {
-        id: id?,
-        name: name?,
-        category: category?,
-        coordinates: coordinates?,
-        num_checkins: num_checkins?,
-        num_stars: num_stars?,
-    };
-    let most = u64::from(StarRating::MAX).saturating_mul(location.num_checkins);
-    if location.num_stars > most {
-        fields.error("numStars", "must be at most five times numCheckins");
+record! {
+    pub(super) struct DetailsFields(Latest) {
+        id "id": NewId<LocationId>;
+        description "description": Description;
+        website "website": Dispensable<Website>;
+        phone "phone": Dispensable<Phone>;
+        socials "socials": Dispensable<Socials>;
+        days "hours": Days;
     }
-    Some(location)
 }
 
-/// Details whose hours are to be read on a clock.
+record! {
+    /// What our own exports say of the place beside its id is looked at and not used.
+    pub(super) struct CheckinFields(Latest) {
+        id "id": Optional<TimedId>;
+        time "time": Optional<MadeAt>;
+        user "userId": Id<UserId>;
+        location "locationId": Id<LocationId>;
+        stars "starRating": Stars;
+        _location_name "locationName": Option<UnusedText>;
+        _longitude "longitude": Option<UnusedNumber<-180, 180>>;
+        _latitude "latitude": Option<UnusedNumber<-90, 90>>;
+    }
+    check |fields, latest| {
+        latest.check(fields, "time", time.and_then(|time| time.0).map(|time| time.0));
+        latest.check(fields, "id", id.and_then(|id| id.0).map(|id| id.0.ms));
+        if id.is_some_and(|id| id.0.is_none()) && time.is_some_and(|time| time.0.is_none()) {
+            fields.refuse("id", "must be given where there is no time");
+        }
+    }
+}
+
+fn number_of(count: Option<Count>) -> u64 {
+    count.map_or(0, |count| count.0)
+}
+
+/// No average is above five stars.
+fn most_stars(num_checkins: u64) -> u64 {
+    u64::from(StarRating::MAX).saturating_mul(num_checkins)
+}
+
+impl Input for Password {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        let text = given.text()?.to_owned();
+        if text.is_empty() {
+            return Err("must not be empty".to_owned());
+        }
+        match Self::try_from(text).map_err(|error| error.to_string())? {
+            Self::Plain(text) => acceptable(text).map(Self::Plain),
+            hash @ Self::Hash(_) => Ok(hash),
+        }
+    }
+}
+
+impl From<UserFields> for UserRecord {
+    fn from(fields: UserFields) -> Self {
+        Self {
+            id: fields.id.0,
+            first_name: fields.first_name.0,
+            last_name: fields.last_name.0,
+            email: fields.email,
+            password: fields.password,
+            num_checkins: number_of(fields.num_checkins),
+            last_checkin: fields.last_checkin.and_then(|time| time.0),
+            last_seen_at: fields.last_seen_at.and_then(|place| place.0),
+        }
+    }
+}
+
+impl From<LocationFields> for Location {
+    fn from(fields: LocationFields) -> Self {
+        Self {
+            id: fields.id.0,
+            name: fields.name.0,
+            category: fields.category,
+            coordinates: fields.coordinates,
+            num_checkins: number_of(fields.num_checkins),
+            num_stars: number_of(fields.num_stars),
+        }
+    }
+}
+
+/// Details without their hours, which are to be read on a clock.
 pub(super) struct DetailsRecord {
     pub(super) details: LocationDetails,
     pub(super) days: Vec<Day>,
+    /// Fields that are wrong, which the details do without, and the rules that they break.
+    pub(super) left_out: Vec<(&'static str, String)>,
 }
 
-pub(super) fn details(fields: &mut Fields<'_>) -> Option<DetailsRecord> {
-    let id = fields.required("id", value::new_id);
-    let description = fields.required("description", value::description);
-    let website = fields.dispensable("website", value::optional);
-    let phone = fields.dispensable("phone", value::phone);
-    let socials = fields.dispensable("socials", value::socials);
-    let days = fields.required("hours", value::days);
-    let details = LocationDetails {
-        id: id?,
-        description: description?,
-        website,
-        phone,
-        socials,
-        hours: OpeningHours::default(),
-    };
-    Some(DetailsRecord { details, days: days? })
+impl From<DetailsFields> for DetailsRecord {
+    fn from(fields: DetailsFields) -> Self {
+        let DetailsFields { id, description, website, phone, socials, days } = fields;
+        let mut left_out = Vec::new();
+        let website = without_wrong("website", website, &mut left_out);
+        let phone = without_wrong("phone", phone, &mut left_out).map(|phone| phone.0);
+        let socials = without_wrong("socials", socials, &mut left_out);
+        let details = LocationDetails {
+            id: id.0,
+            description: description.0,
+            website,
+            phone,
+            socials: socials.map(|socials| socials.0).unwrap_or_default(),
+            hours: OpeningHours::default(),
+        };
+        Self { details, days: days.0, left_out }
+    }
+}
+
+/// The value, or nothing and a note that it is wrong.
+fn without_wrong<T>(
+    name: &'static str,
+    Dispensable(value): Dispensable<T>,
+    left_out: &mut Vec<(&'static str, String)>,
+) -> Option<T> {
+    value.map_err(|rule| left_out.push((name, rule))).ok()?.0
 }
 
 /// A check-in as a file has it: with an id, or a time, or both.
@@ -172,23 +247,13 @@ pub(super) struct CheckinRecord {
     pub(super) checkin: NewCheckin,
 }
 
-/// What our own exports say of the place beside its id is looked at and not used.
-pub(super) fn checkin(fields: &mut Fields<'_>) -> Option<CheckinRecord> {
-    let id = fields.optional("id", time::id);
-    let time_ms = fields.optional("time", time::time);
-    let user = fields.required("userId", value::id);
-    let location = fields.required("locationId", value::id);
-    let stars = fields.required("starRating", value::stars);
-    fields.optional("locationName", value::any_text);
-    fields.optional("longitude", value::longitude);
-    fields.optional("latitude", value::latitude);
-    fields.check_time("time", time_ms.flatten());
-    fields.check_time("id", id.flatten().map(|id| id.ms));
-    let (id, time_ms) = (id?, time_ms?);
-    let Some(time_ms) = time_ms.or(id.map(|id| id.ms)) else {
-        fields.error("id", "must be given where there is no time");
-        return None;
-    };
-    let checkin = NewCheckin { user: user?, location: location?, stars: stars? };
-    Some(CheckinRecord { id, time_ms, checkin })
+impl From<CheckinFields> for CheckinRecord {
+    fn from(fields: CheckinFields) -> Self {
+        let CheckinFields { id, time, user, location, stars, .. } = fields;
+        let id = id.0.map(|id| id.0);
+        // One of the two is there.
+        let time_ms = time.0.map(|time| time.0).or(id.map(|id| id.ms)).unwrap_or_default();
+        let checkin = NewCheckin { user: user.0, location: location.0, stars: stars.0 };
+        Self { id, time_ms, checkin }
+    }
 }

@@ -7,11 +7,12 @@
 use serde_json::value::RawValue;
 
 use super::error::{RecordPlace, Rule, Section};
-use super::fields::Entries;
-use super::matching::name_key;
-use super::value::Outcome;
-use super::{time, value};
+use super::json::{Entries, entries, list};
+use super::time::swarm_time;
+use super::value::{Outcome, number};
 use crate::domain::Coordinates;
+use crate::domain::words::words;
+use crate::input::Given;
 
 /// Several times as long as Swarm's are.
 const MAX_ID_CHARS: usize = 100;
@@ -64,13 +65,18 @@ impl Venue {
     }
 }
 
+/// What names are compared by: their words, as a search has them.
+pub(super) fn name_key(name: &str) -> String {
+    words(name).join(" ")
+}
+
 /// The check-ins of a file that is such an export: an object with `items` and no list of ours, or a
 /// list of check-ins.
 pub(super) fn items(text: &str) -> Option<Result<Vec<&RawValue>, Rule>> {
     if text.trim_start().starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
         let is_checkin = |item: &&RawValue| {
-            value::entries(item).is_ok_and(|item| item.get("createdAt").is_some())
+            entries(item.get()).is_ok_and(|item| item.get("createdAt").is_some())
         };
         return items.iter().any(is_checkin).then_some(Ok(items));
     }
@@ -82,7 +88,7 @@ pub(super) fn items(text: &str) -> Option<Result<Vec<&RawValue>, Rule>> {
     let mut items = entries.into_iter().filter(|(name, _)| name == "items");
     match (items.next(), items.next()) {
         (None, _) => None,
-        (Some((_, items)), None) => Some(value::list(items).map_err(Rule::Value)),
+        (Some((_, items)), None) => Some(list(items.get()).map_err(Rule::Value)),
         (Some(_), Some(_)) => Some(Err(Rule::Twice)),
     }
 }
@@ -98,9 +104,9 @@ pub(super) fn visit(raw: &RawValue, place: RecordPlace) -> Result<Option<SwarmVi
     if visibility == Visibility::Private {
         return Ok(None);
     }
-    let item = value::entries(raw).map_err(|rule| (None, Rule::Value(rule)))?;
-    let time_ms = needed(&item, "createdAt", "createdAt", time::swarm_time)?;
-    let venue = needed(&item, "venue", "venue", value::entries)?;
+    let item = entries(raw.get()).map_err(|rule| (None, Rule::Value(rule)))?;
+    let time_ms = needed(&item, "createdAt", "createdAt", |raw| swarm_time(&raw.into()))?;
+    let venue = needed(&item, "venue", "venue", |raw| entries(raw.get()))?;
     let name = needed(&venue, "name", "venue.name", name)?;
     let coordinates = match (coordinates_of_venue(&venue), coordinates(&item, ["lat", "lng"])) {
         (Ok(Some(point)), _) | (_, Ok(Some(point))) => point,
@@ -124,7 +130,7 @@ fn needed<'a, T>(
 }
 
 fn name(raw: &RawValue) -> Outcome<String> {
-    let name = value::text(raw)?.trim().to_owned();
+    let name = Given::from(raw).text()?.trim().to_owned();
     if name.is_empty() { Err("must not be empty or blank".to_owned()) } else { Ok(name) }
 }
 
@@ -133,21 +139,22 @@ fn id(object: &Entries<'_>, field: &'static str) -> Result<Option<String>, Wrong
     let Some(raw) = object.get("id") else {
         return Ok(None);
     };
-    let id = value::written(raw);
-    let is_id = raw.get().starts_with('"') || value::number(&id).is_some();
+    let given = Given::from(raw);
+    let id = given.written();
+    let is_id = matches!(given, Given::Text(_)) || number(id).is_some();
     let is_clean = !id.chars().any(|c| c.is_whitespace() || c.is_control());
     if !is_id || !is_clean || id.chars().count() > MAX_ID_CHARS {
         let rule = format!("must be a text of at most {MAX_ID_CHARS} characters without blanks");
         return Err((Some(field), Rule::Value(rule)));
     }
-    Ok(Some(id.into_owned()).filter(|id| !id.is_empty()))
+    Ok(Some(id.to_owned()).filter(|id| !id.is_empty()))
 }
 
 fn coordinates_of_venue(venue: &Entries<'_>) -> Result<Option<Coordinates>, Wrong> {
     if venue.get("location").is_none() {
         return Ok(None);
     }
-    let location = needed(venue, "location", "venue.location", value::entries)?;
+    let location = needed(venue, "location", "venue.location", |raw| entries(raw.get()))?;
     coordinates(&location, ["venue.location.lat", "venue.location.lng"])
 }
 
@@ -178,7 +185,7 @@ const NESTED: usize = 2;
 /// The narrowest that any field says. All of equal name count: one that is said to be private and
 /// then not is private.
 fn visibility(object: &RawValue, nested: usize) -> Visibility {
-    let Ok(Entries(entries)) = value::entries(object) else {
+    let Ok(Entries(entries)) = entries(object.get()) else {
         // What an object says that cannot be read is not known.
         let is_object = object.get().starts_with('{');
         return if is_object { Visibility::Private } else { Visibility::Public };
@@ -199,7 +206,7 @@ fn visibility(object: &RawValue, nested: usize) -> Visibility {
 
 /// Whether a value is false in any of the spellings that programs have for it. `null` says nothing.
 fn is_no(value: &RawValue) -> bool {
-    let text = value::written(value).to_lowercase();
+    let text = Given::from(value).written().to_lowercase();
     matches!(text.as_str(), "false" | "no" | "0" | "null")
 }
 

@@ -6,7 +6,6 @@
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord};
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::error::Rule;
 
@@ -21,8 +20,8 @@ pub(super) struct Row {
     pub(super) cells: Result<Cells, Wrong>,
 }
 
-/// The cells that are not empty, by their columns, each as a JSON text.
-pub(super) type Cells = Vec<(String, Box<RawValue>)>;
+/// The cells that are not empty, by their columns.
+pub(super) type Cells = Vec<(String, String)>;
 
 /// Which column is wrong, if one is, and the rule.
 pub(super) type Wrong = (Option<String>, Rule);
@@ -154,12 +153,7 @@ fn cells(columns: &StringRecord, record: &StringRecord) -> Result<Cells, Wrong> 
         return Err((None, Rule::Value(rule)));
     }
     let filled = columns.iter().zip(record).filter(|(_, cell)| !cell.is_empty());
-    filled
-        .map(|(column, cell)| match to_raw_value(cell) {
-            Ok(raw) => Ok((column.to_owned(), raw)),
-            Err(error) => Err((Some(column.to_owned()), Rule::Value(error.to_string()))),
-        })
-        .collect()
+    Ok(filled.map(|(column, cell)| (column.to_owned(), cell.to_owned())).collect())
 }
 
 fn unreadable(error: &csv::Error) -> Row {

@@ -8,13 +8,26 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
-use serde_json::value::RawValue;
 
-use super::value::{self, Outcome, digits, is_empty, number, written};
+use super::value::{Outcome, digits, number};
 use crate::domain::{CheckinId, CheckinIdError, EARLIEST_MS, MAX_SAFE_INTEGER};
+use crate::input::{Fields, Given, Input};
 
 /// The rule of everything that is said to have happened.
 pub(super) const LATER_THAN_NOW: &str = "must not be later than now";
+
+/// No time of a file is later, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Latest(pub(super) u64);
+
+impl Latest {
+    /// Refuses a field whose time is later.
+    pub(super) fn check(self, fields: &mut Fields<'_>, name: &str, time_ms: Option<u64>) {
+        if time_ms.is_some_and(|ms| ms > self.0) {
+            fields.refuse(name, LATER_THAN_NOW);
+        }
+    }
+}
 
 const BEFORE_2000: &str = "must not be before the year 2000";
 
@@ -22,60 +35,68 @@ const BEFORE_2000: &str = "must not be before the year 2000";
 const CENTURY_S: (f64, f64) = (946_684_800.0, 4_102_444_800.0);
 
 /// When a check-in was made, in milliseconds since 1970: a time with its offset (RFC 3339), or the
-/// number itself. Empty means that its id says it.
-pub(super) fn time(raw: &RawValue) -> Outcome<Option<u64>> {
-    let text = written(raw);
-    let time = if is_empty(raw) {
-        return Ok(None);
-    } else if let Some(number) = number(&text) {
+/// number itself.
+#[derive(Clone, Copy)]
+pub(super) struct MadeAt(pub(super) u64);
+
+impl Input for MadeAt {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        let text = given.written();
+        let Some(number) = number(text) else {
+            let form = "must be a time with its offset, like 2026-11-01T12:00:00Z, or milliseconds \
+                        since 1970";
+            return from_2000_on(instant(text, None).ok_or(form)?).map(Self);
+        };
         let early = "must be milliseconds since 1970, from the year 2000 on, or a time like \
                      2026-11-01T12:00:00Z";
-        milliseconds(&text, number, early)
-    } else {
-        let form = "must be a time with its offset, like 2026-11-01T12:00:00Z, or milliseconds \
-                    since 1970";
-        from_2000_on(instant(&text, None).ok_or(form)?)
-    };
-    time.map(Some)
+        milliseconds(text, number, early).map(Self)
+    }
 }
 
 /// When a user last checked in, in milliseconds since 1970. Empty and 0 mean "never": the hashes of
 /// new users hold either.
-pub(super) fn last_time(raw: &RawValue) -> Outcome<Option<u64>> {
-    let text = written(raw);
-    let rule = "must be milliseconds since 1970, from the year 2000 on, or 0 for never";
-    match number(&text) {
-        _ if is_empty(raw) || digits(&text) == Some(0) => Ok(None),
-        Some(number) => milliseconds(&text, number, rule).map(Some),
-        None => Err(rule.to_owned()),
+#[derive(Clone, Copy)]
+pub(super) struct LastTime(pub(super) Option<u64>);
+
+impl Input for LastTime {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        let text = given.written();
+        let rule = "must be milliseconds since 1970, from the year 2000 on, or 0 for never";
+        match number(text) {
+            _ if given.is_empty() || digits(text) == Some(0) => Ok(Self(None)),
+            Some(number) => milliseconds(text, number, rule).map(|ms| Self(Some(ms))),
+            None => Err(rule.to_owned()),
+        }
     }
 }
 
 /// The id of a check-in, whose first part is a time.
-pub(super) fn id(raw: &RawValue) -> Outcome<Option<CheckinId>> {
-    if is_empty(raw) {
-        return Ok(None);
+#[derive(Clone, Copy)]
+pub(super) struct TimedId(pub(super) CheckinId);
+
+impl Input for TimedId {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        let parts = given.text()?.split_once('-');
+        let parts = parts.and_then(|(ms, seq)| Some((ms, digits(ms)?, digits(seq)?)));
+        let Some((ms, number, seq)) = parts else {
+            return Err(CheckinIdError.to_string());
+        };
+        if seq > MAX_SAFE_INTEGER {
+            return Err(format!("must have a sequence number of at most {MAX_SAFE_INTEGER}"));
+        }
+        let early = "must begin with milliseconds since 1970, from the year 2000 on";
+        let ms = milliseconds(ms, number as f64, early)?;
+        Ok(Self(CheckinId { ms, seq }))
     }
-    let text = value::text(raw)?;
-    let parts = text.split_once('-').and_then(|(ms, seq)| Some((ms, digits(ms)?, digits(seq)?)));
-    let Some((ms, number, seq)) = parts else {
-        return Err(CheckinIdError.to_string());
-    };
-    if seq > MAX_SAFE_INTEGER {
-        return Err(format!("must have a sequence number of at most {MAX_SAFE_INTEGER}"));
-    }
-    let early = "must begin with milliseconds since 1970, from the year 2000 on";
-    let ms = milliseconds(ms, number as f64, early)?;
-    Ok(Some(CheckinId { ms, seq }))
 }
 
 /// When a check-in of Swarm was made, in milliseconds since 1970: a time, in UTC unless it has an
 /// offset, or the number of seconds.
-pub(super) fn swarm_time(raw: &RawValue) -> Outcome<u64> {
-    let text = written(raw);
-    let Some(seconds) = number(&text) else {
+pub(super) fn swarm_time(given: &Given<'_>) -> Outcome<u64> {
+    let text = given.written();
+    let Some(seconds) = number(text) else {
         let form = "must be a time like 2016-01-01 12:00:00, or seconds since 1970";
-        return from_2000_on(instant(&text, Some(Offset::UTC)).ok_or(form)?);
+        return from_2000_on(instant(text, Some(Offset::UTC)).ok_or(form)?);
     };
     let (first, end) = CENTURY_S;
     if (first * 1000.0..end * 1000.0).contains(&seconds) {

@@ -1,19 +1,18 @@
-//! Single values, out of the raw text they are written as.
+//! Single values of files.
 //!
-//! The raw text, and not a parsed number: `1`, `1.0` and `1e0` are three spellings, and only the
-//! first is an id in every program that shares the store.
+//! Numbers may stand as numbers or as strings of digits, since hashes hold strings. `1`, `1.0` and `1e0`
+//! are three spellings, and only the first is an id in every program that shares the store.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use serde_json::value::RawValue;
 
-use super::fields::Entries;
+use super::json::{Entries, entries, list};
 use crate::domain::number::{MAX_SAFE_INTEGER, decimal};
 use crate::domain::text::{MAX_NAME_CHARS, check_line, check_prose};
-use crate::domain::{LocationId, Social, StarRating, Weekday};
+use crate::domain::{LocationId, Social, StarRating, Website, Weekday};
+use crate::input::{Given, Input, PersonName};
 
 /// Longer than any number in any country, extension included.
 const MAX_PHONE_CHARS: usize = 40;
@@ -24,22 +23,11 @@ const MAX_DESCRIPTION_CHARS: usize = 4000;
 /// More networks than anybody keeps up with.
 const MAX_SOCIALS: usize = 20;
 
-/// JSON can name one half of a character that has two (a surrogate pair).
-const HALF_A_CHARACTER: &str = "must not contain half a character, such as \\ud83d alone";
+/// The highest id that a file may give a user or a place: new ones get the ids behind the highest,
+/// and half of all ids stay free for them.
+const MAX_NEW_ID: u64 = 1 << 52;
 
 pub(super) type Outcome<T> = Result<T, String>;
-
-pub(super) fn text(raw: &RawValue) -> Outcome<String> {
-    serde_json::from_str(raw.get()).map_err(|_| match raw.get().starts_with('"') {
-        true => HALF_A_CHARACTER.to_owned(),
-        false => "must be a text".to_owned(),
-    })
-}
-
-/// What a number or a text says, and anything else as JSON has it.
-pub(super) fn written(raw: &RawValue) -> Cow<'_, str> {
-    text(raw).map_or(Cow::Borrowed(raw.get()), Cow::Owned)
-}
 
 /// A number in any spelling.
 pub(super) fn number(text: &str) -> Option<f64> {
@@ -56,15 +44,15 @@ pub(super) fn digits(text: &str) -> Option<u64> {
 }
 
 /// A whole number, written as a number or as a string of digits.
-fn integer(raw: &RawValue, range: RangeInclusive<u64>) -> Outcome<u64> {
-    let (text, (least, most)) = (written(raw), (range.start(), range.end()));
-    match digits(&text) {
+fn integer(given: &Given<'_>, range: RangeInclusive<u64>) -> Outcome<u64> {
+    let (text, (least, most)) = (given.written(), (range.start(), range.end()));
+    match digits(text) {
         Some(integer) if range.contains(&integer) => return Ok(integer),
         Some(_) => {}
         // Such as `1.0` and `01`.
         None => {
             let bounds = *least as f64..=*most as f64;
-            if number(&text).is_some_and(|number| number.fract() == 0.0 && bounds.contains(&number))
+            if number(text).is_some_and(|number| number.fract() == 0.0 && bounds.contains(&number))
             {
                 return Err(format!(
                     "must be an integer from {least} to {most}, without a sign, a point, an \
@@ -76,145 +64,198 @@ fn integer(raw: &RawValue, range: RangeInclusive<u64>) -> Outcome<u64> {
     Err(format!("must be an integer from {least} to {most}"))
 }
 
-/// A number of things.
-pub(super) fn count(raw: &RawValue) -> Outcome<u64> {
-    integer(raw, 0..=MAX_SAFE_INTEGER)
+/// A value that is absent, `null` or empty if there is none.
+#[derive(Clone, Copy)]
+pub(super) struct Optional<T>(pub(super) Option<T>);
+
+impl<T: Input> Input for Optional<T> {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        match given {
+            Given::Null => Ok(Self(None)),
+            given if given.is_empty() => Ok(Self(None)),
+            given => T::read(given).map(|value| Self(Some(value))),
+        }
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self(None))
+    }
 }
 
-pub(super) fn id<T: TryFrom<u64, Error: Display>>(raw: &RawValue) -> Outcome<T> {
-    T::try_from(integer(raw, 1..=MAX_SAFE_INTEGER)?).map_err(|error| error.to_string())
+/// A value that its record can do without, or the rule that it breaks.
+pub(super) struct Dispensable<T>(pub(super) Outcome<Optional<T>>);
+
+impl<T: Input> Input for Dispensable<T> {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        Ok(Self(Optional::read(given)))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self(Ok(Optional(None))))
+    }
 }
 
-/// The highest id that a file may give a user or a place: new ones get the ids behind the highest,
-/// and half of all ids stay free for them.
-const MAX_NEW_ID: u64 = 1 << 52;
+/// An id of a user or a place.
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T: TryFrom<u64, Error: Display>> Input for Id<T> {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        let id = integer(given, 1..=MAX_SAFE_INTEGER)?;
+        T::try_from(id).map(Self).map_err(|error| error.to_string())
+    }
+}
 
 /// The id of a user or a place that a file brings along.
-pub(super) fn new_id<T: TryFrom<u64, Error: Display>>(raw: &RawValue) -> Outcome<T> {
-    integer(raw, 1..=MAX_NEW_ID).and_then(|_| id(raw))
-}
+pub(super) struct NewId<T>(pub(super) T);
 
-/// Any type of the domain that is written as text.
-pub(super) fn parsed<T: FromStr<Err: Display>>(raw: &RawValue) -> Outcome<T> {
-    text(raw)?.parse().map_err(|error: T::Err| error.to_string())
-}
-
-pub(super) fn name(raw: &RawValue) -> Outcome<String> {
-    let text = text(raw)?;
-    check_line(&text, MAX_NAME_CHARS).map_err(|error| error.to_string())?;
-    Ok(text)
-}
-
-pub(super) fn name_or_empty(raw: &RawValue) -> Outcome<String> {
-    if is_empty(raw) { Ok(String::new()) } else { name(raw) }
-}
-
-pub(super) fn description(raw: &RawValue) -> Outcome<String> {
-    let text = text(raw)?;
-    check_prose(&text, MAX_DESCRIPTION_CHARS).map_err(|error| error.to_string())?;
-    Ok(text)
-}
-
-pub(super) fn phone(raw: &RawValue) -> Outcome<Option<String>> {
-    if is_empty(raw) {
-        return Ok(None);
-    }
-    let text = text(raw)?;
-    check_line(&text, MAX_PHONE_CHARS).map_err(|error| error.to_string())?;
-    Ok(Some(text))
-}
-
-pub(super) fn stars(raw: &RawValue) -> Outcome<StarRating> {
-    let stars = integer(raw, 0..=StarRating::MAX.into())?;
-    StarRating::try_from(stars).map_err(|error| error.to_string())
-}
-
-/// A number that is checked and forgotten.
-fn checked_number(raw: &RawValue, range: RangeInclusive<f64>) -> Outcome<()> {
-    match number(&written(raw)) {
-        Some(number) if range.contains(&number) => Ok(()),
-        _ => Err(format!("must be a number from {} to {}", range.start(), range.end())),
+impl<T: TryFrom<u64, Error: Display>> Input for NewId<T> {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        integer(given, 1..=MAX_NEW_ID).and_then(|_| Id::read(given)).map(|Id(id)| Self(id))
     }
 }
 
-pub(super) fn average(raw: &RawValue) -> Outcome<()> {
-    checked_number(raw, 0.0..=5.0)
+/// A number of things.
+#[derive(Clone, Copy)]
+pub(super) struct Count(pub(super) u64);
+
+impl Input for Count {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        integer(given, 0..=MAX_SAFE_INTEGER).map(Self)
+    }
 }
 
-pub(super) fn longitude(raw: &RawValue) -> Outcome<()> {
-    checked_number(raw, -180.0..=180.0)
+/// A rating.
+pub(super) struct Stars(pub(super) StarRating);
+
+impl Input for Stars {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        let stars = integer(given, 0..=StarRating::MAX.into())?;
+        StarRating::try_from(stars).map(Self).map_err(|error| error.to_string())
+    }
 }
 
-pub(super) fn latitude(raw: &RawValue) -> Outcome<()> {
-    checked_number(raw, -90.0..=90.0)
+/// A last name, which may be empty.
+pub(super) struct LastName(pub(super) String);
+
+impl Input for LastName {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        if given.is_empty() {
+            return Ok(Self(String::new()));
+        }
+        PersonName::read(given).map(|PersonName(name)| Self(name))
+    }
 }
 
-/// A text that is not used.
-pub(super) fn any_text(raw: &RawValue) -> Outcome<()> {
-    text(raw).map(drop)
+/// What is said of a place.
+pub(super) struct Description(pub(super) String);
+
+impl Input for Description {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        let text = given.text()?;
+        check_prose(text, MAX_DESCRIPTION_CHARS).map_err(|error| error.to_string())?;
+        Ok(Self(text.to_owned()))
+    }
 }
 
-/// Empty and 0 mean "nowhere".
-pub(super) fn last_place(raw: &RawValue) -> Outcome<Option<LocationId>> {
-    if is_empty(raw) || digits(&written(raw)) == Some(0) { Ok(None) } else { id(raw).map(Some) }
+/// A phone number.
+pub(super) struct Phone(pub(super) String);
+
+impl Input for Phone {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        let text = given.text()?;
+        check_line(text, MAX_PHONE_CHARS).map_err(|error| error.to_string())?;
+        Ok(Self(text.to_owned()))
+    }
 }
 
-pub(super) fn optional<T: FromStr<Err: Display>>(raw: &RawValue) -> Outcome<Option<T>> {
-    if is_empty(raw) { Ok(None) } else { parsed(raw).map(Some) }
+impl Input for Website {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        given.text()?.parse().map_err(|rule| format!("{rule}"))
+    }
 }
 
-pub(super) fn is_empty(raw: &RawValue) -> bool {
-    raw.get() == "\"\""
+/// A number of a range that is looked at and not used.
+pub(super) struct UnusedNumber<const LEAST: i32, const MOST: i32>;
+
+impl<const LEAST: i32, const MOST: i32> Input for UnusedNumber<LEAST, MOST> {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        match number(given.written()) {
+            Some(number) if (f64::from(LEAST)..=f64::from(MOST)).contains(&number) => Ok(Self),
+            _ => Err(format!("must be a number from {LEAST} to {MOST}")),
+        }
+    }
+}
+
+/// A text that is looked at and not used.
+pub(super) struct UnusedText;
+
+impl Input for UnusedText {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        given.text().map(|_| Self)
+    }
+}
+
+/// Where somebody was last seen. Empty and 0 mean "nowhere".
+pub(super) struct LastPlace(pub(super) Option<LocationId>);
+
+impl Input for LastPlace {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        if given.is_empty() || digits(given.written()) == Some(0) {
+            return Ok(Self(None));
+        }
+        Id::read(given).map(|Id(id)| Self(Some(id)))
+    }
 }
 
 /// `{"network": "handle"}`, or a list of such objects.
-pub(super) fn socials(raw: &RawValue) -> Outcome<Vec<Social>> {
-    let objects = list(raw).unwrap_or_else(|_| vec![raw]);
-    let mut socials = Vec::new();
-    for object in objects {
-        let Entries(entries) = entries(object)
-            .map_err(|_| "must be an object of networks and handles, or a list of them")?;
-        for (network, handle) in entries {
-            let handle = name(handle).map_err(|rule| format!("handle {rule}"))?;
-            check_line(&network, MAX_NAME_CHARS).map_err(|rule| format!("network {rule}"))?;
-            if socials.len() == MAX_SOCIALS {
-                return Err(format!("must be at most {MAX_SOCIALS} accounts"));
+pub(super) struct Socials(pub(super) Vec<Social>);
+
+impl Input for Socials {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        let json = given.json();
+        let objects = list(json)
+            .map_or(vec![json], |objects| objects.into_iter().map(RawValue::get).collect());
+        let mut socials = Vec::new();
+        for object in objects {
+            let Entries(entries) = entries(object)
+                .map_err(|_| "must be an object of networks and handles, or a list of them")?;
+            for (network, handle) in entries {
+                let handle = PersonName::read(&handle.into());
+                let PersonName(handle) = handle.map_err(|rule| format!("handle {rule}"))?;
+                check_line(&network, MAX_NAME_CHARS).map_err(|rule| format!("network {rule}"))?;
+                if socials.len() == MAX_SOCIALS {
+                    return Err(format!("must be at most {MAX_SOCIALS} accounts"));
+                }
+                socials.push(Social { network, handle });
             }
-            socials.push(Social { network, handle });
         }
+        Ok(Self(socials))
     }
-    Ok(socials)
 }
 
 /// A day with its hours, or with the rule that these break; without a day, only the rule.
 pub(super) type Day = Result<(Weekday, Outcome<String>), String>;
 
 /// Objects like `{"day": "Monday", "hours": "8-19"}`.
-pub(super) fn days(raw: &RawValue) -> Outcome<Vec<Day>> {
-    Ok(list(raw)?.into_iter().map(day).collect())
+pub(super) struct Days(pub(super) Vec<Day>);
+
+impl Input for Days {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        Ok(Self(list(given.json())?.into_iter().map(|raw| day(raw.get())).collect()))
+    }
 }
 
-fn day(raw: &RawValue) -> Day {
+fn day(json: &str) -> Day {
     let wrong = || "must have only objects with a day and its hours".to_owned();
-    let Entries(mut entries) = entries(raw).map_err(|_| wrong())?;
+    let Entries(mut entries) = entries(json).map_err(|_| wrong())?;
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     match entries.as_slice() {
         [(first, day), (second, hours)] if first == "day" && second == "hours" => {
             let names = Weekday::ALL.map(Weekday::as_str).join(", ");
-            let day = parsed(day).map_err(|_| format!("must have days that are one of {names}"))?;
-            Ok((day, text(hours)))
+            let rule = format!("must have days that are one of {names}");
+            let day = Given::from(*day).text().ok().and_then(|day| day.parse().ok()).ok_or(rule)?;
+            Ok((day, Given::from(*hours).text().map(str::to_owned)))
         }
         _ => Err(wrong()),
     }
-}
-
-pub(super) fn list(raw: &RawValue) -> Outcome<Vec<&RawValue>> {
-    serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())
-}
-
-pub(super) fn entries(raw: &RawValue) -> Outcome<Entries<'_>> {
-    serde_json::from_str(raw.get()).map_err(|_| match raw.get().starts_with('{') {
-        true => HALF_A_CHARACTER.to_owned(),
-        false => "must be an object".to_owned(),
-    })
 }

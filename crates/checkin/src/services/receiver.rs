@@ -4,22 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use tower_express_session::{Error, Session};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
-use crate::http::{FieldError, Fields, Problem, ProblemDetails};
+use crate::http::{Headers, JsonBody, Problem, ProblemDetails};
+use crate::input::{Documented, Given, Input, body, parameters};
 use crate::storage::{Admission, CheckinLog, LocationRepository, UserRepository};
 use crate::usecases::accounts::{AccountError, Accounts};
 use crate::usecases::check_in::{CheckIn, CheckInError};
 
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The longest idempotency key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
@@ -65,18 +65,44 @@ pub fn router(
     OpenApiRouter::new().routes(routes!(checkin)).with_state(Receiver { identity, check_in })
 }
 
-/// A check-in, as it is sent.
-#[derive(ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "describes a body, which `parse` reads")]
-struct NewCheckinBody {
-    /// The session's own user.
-    #[schema(minimum = 1, maximum = 9007199254740991i64, example = 77)]
-    user_id: u64,
-    #[schema(minimum = 1, maximum = 9007199254740991i64, example = 2)]
-    location_id: u64,
-    #[schema(minimum = 0, maximum = 5)]
-    star_rating: u32,
+body! {
+    /// A check-in, as it is sent.
+    struct NewCheckinBody {
+        /// The session's own user.
+        user "userId": UserId, example 77;
+        location "locationId": LocationId, example 2;
+        stars "starRating": StarRating;
+    }
+}
+
+parameters! {
+    struct CheckinHeaders(()) {
+        /// Makes it safe to send the check-in again
+        idempotency_key "Idempotency-Key" in Header: Option<IdempotencyKey>;
+    }
+}
+
+/// What names a check-in among those of its user.
+struct IdempotencyKey(String);
+
+impl Input for IdempotencyKey {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        let text = given.text().map_err(|_| "must be printable ASCII")?;
+        if !(1..=MAX_KEY_BYTES).contains(&text.len()) {
+            return Err(format!("must have 1 to {MAX_KEY_BYTES} characters"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Documented for IdempotencyKey {
+    fn schema() -> ObjectBuilder {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(MAX_KEY_BYTES))
+            .pattern(Some("^[!-~]+$"))
+    }
 }
 
 /// Checks in at a place and rates it.
@@ -85,11 +111,7 @@ struct NewCheckinBody {
 #[utoipa::path(
     post, operation_id = "createCheckin", path = "/api/checkin", tag = "check-ins",
     security(("session" = [])),
-    params((
-        "Idempotency-Key" = Option<String>, Header,
-        description = "Makes it safe to send the check-in again",
-        min_length = 1, max_length = 255, pattern = "^[!-~]+$",
-    )),
+    params(CheckinHeaders),
     request_body = NewCheckinBody,
     responses(
         (
@@ -107,13 +129,15 @@ struct NewCheckinBody {
 async fn checkin(
     State(receiver): State<Receiver>,
     session: Result<Session, Error>,
-    headers: HeaderMap,
-    fields: Result<Fields, Problem>,
+    headers: Result<Headers<CheckinHeaders>, Problem>,
+    body: Result<JsonBody<NewCheckinBody>, Problem>,
 ) -> Result<impl IntoResponse, Problem> {
-    // Whoever is not logged in hears that first, whatever the body says.
+    // A request without a login is answered with 401, whatever else is wrong with it.
     let owner = receiver.owner(session).await?;
-    let key = idempotency_key(&headers)?;
-    let id = receiver.check_in.check_in(owner, parse(fields?)?, key).await?;
+    let Headers(CheckinHeaders { idempotency_key }) = headers?;
+    let JsonBody(NewCheckinBody { user, location, stars }) = body?;
+    let key = idempotency_key.as_ref().map(|key| key.0.as_str());
+    let id = receiver.check_in.check_in(owner, NewCheckin { user, location, stars }, key).await?;
     let id = HeaderValue::try_from(id.to_string()).map_err(|_| Problem::internal())?;
     Ok((StatusCode::ACCEPTED, [(CHECKIN_ID, id)]))
 }
@@ -127,31 +151,6 @@ impl Receiver {
             tracing::debug!("Rejecting checkin - no valid user session found.");
         }
         Ok(Some(owner?))
-    }
-}
-
-fn parse(mut fields: Fields) -> Result<NewCheckin, Problem> {
-    let user = fields.integer::<UserId>("userId");
-    let location = fields.integer::<LocationId>("locationId");
-    let stars = fields.integer::<StarRating>("starRating");
-    fields.finish()?;
-    match (user, location, stars) {
-        (Some(user), Some(location), Some(stars)) => Ok(NewCheckin { user, location, stars }),
-        _ => Err(Problem::internal()),
-    }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let invalid = |rule: &str| Problem::invalid(vec![FieldError::new("Idempotency-Key", rule)]);
-    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(key) = keys.next() else { return Ok(None) };
-    if keys.next().is_some() {
-        return Err(invalid("must be given once"));
-    }
-    match key.to_str() {
-        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY_BYTES => Ok(Some(key)),
-        Ok(_) => Err(invalid("must have 1 to 255 characters")),
-        Err(_) => Err(invalid("must be printable ASCII")),
     }
 }
 

@@ -8,28 +8,47 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::document::Id;
 use super::in_task::in_task;
-use super::parameters::{Parameters, user_id};
-use super::routes::{Api, now_ms};
+use super::state::{Api, now_ms};
 use super::visitor::Visitor;
+use crate::domain::UserId;
 use crate::export::{Format, Source, Writer};
-use crate::http::Problem;
 use crate::http::document::{Forbidden, LoginNeeded, Problems};
+use crate::http::{Address, Parameters, Problem};
+use crate::input::{Documented, Given, Input, parameters};
 use crate::telemetry::chain;
 
 /// Pages that wait for a client to read them.
 const AHEAD: usize = 1;
 
+parameters! {
+    pub(super) struct ExportQuery(Address) {
+        /// json unless given
+        format "format" in Query: Option<Format>;
+        id "id" in Path: UserId;
+    }
+}
+
+impl Input for Format {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        given.text()?.parse().map_err(|rule| format!("{rule}"))
+    }
+}
+
+impl Documented for Format {
+    fn schema() -> ObjectBuilder {
+        let names = Self::ALL.map(Self::as_str).join("|");
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^({names})$")))
+    }
+}
+
 /// One's own check-ins as a file, the latest first: `json` and `csv` can be loaded again, `gpx` is
 /// for maps.
 #[utoipa::path(
     get, operation_id = "exportUserCheckins", path = "/api/user/{id}/checkins/export", tag = "users", security(("session" = [])),
-    params(
-        Id,
-        ("format" = Option<String>, Query, description = "json unless given", pattern = "^(json|csv|gpx)$"),
-    ),
+    params(ExportQuery),
     responses(
         (
             status = 200,
@@ -45,13 +64,9 @@ const AHEAD: usize = 1;
 pub(super) async fn export(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    given: Parameters,
+    Parameters(ExportQuery { format, id }): Parameters<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let (id, format) = given.read(|given| {
-        let format = given.query("format", str::parse::<Format>).unwrap_or(Format::Json);
-        Some((user_id(given)?, format))
-    })?;
-    let id = visitor.is(id)?;
+    let (id, format) = (visitor.is(id)?, format.unwrap_or(Format::Json));
     let (history, locations) = (api.stores.history.clone(), api.stores.locations.clone());
     let source = Source::new(history, locations, id, now_ms());
     let writer = Writer::new(format, Vec::new()).map_err(|_| Problem::internal())?;

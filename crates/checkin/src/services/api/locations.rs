@@ -5,16 +5,21 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::document::{Id, PageQuery, PeriodQuery};
-use super::paging::{Limits, Paged, Paging};
-use super::parameters::{Parameters, boolean, location_id, period};
-use super::representation::{DayView, DetailsView, LocationView, RatedLocation, Visit, sections};
-use super::routes::Api;
+use super::paging::{Paged, Paging};
+use super::parameters::PeriodName;
+use super::representation::{
+    DayView, DetailsView, LocationView, RatedLocation, Visit, section_name,
+};
+use super::state::{Api, now_ms};
 use super::visitor::Visitor;
-use crate::domain::{Category, DetailsSection, Location, Weekday};
+use crate::domain::number::decimal;
+use crate::domain::words::words;
+use crate::domain::{Category, DetailsSection, Location, LocationId, Weekday};
 use crate::http::document::{LoginNeeded, Missing, Problems};
-use crate::http::{Cached, Problem};
+use crate::http::{Address, Cached, Parameters, Problem};
+use crate::input::{Documented, Given, Input, parameters};
 use crate::storage::{HistoryPosition, Position, Ranked};
 
 /// A place's figures change with each check-in.
@@ -27,23 +32,74 @@ const DETAILS: Cached = Cached::minutes(5);
 /// letters and their marks apart.
 const MAX_SEARCH_CHARS: usize = 500;
 
+parameters! {
+    pub(super) struct LocationQuery(Address) {
+        /// Its details too
+        with_details "withDetails" in Query: Option<bool>;
+        id "id" in Path: LocationId;
+    }
+}
+
+parameters! {
+    pub(super) struct DetailsQuery(Address) {
+        /// These alone, with commas between: description, website, phone, socials, hours
+        sections "sections" in Query: Option<Sections>;
+        id "id" in Path: LocationId;
+    }
+}
+
+parameters! {
+    pub(super) struct HoursQuery(Address) {
+        /// 0 for Monday to 6 for Sunday, or the day's name
+        day "day" in Path: DayOfWeek;
+        id "id" in Path: LocationId;
+    }
+}
+
+parameters! {
+    pub(super) struct VisitorsOf(Address) {
+        ..page: Paging<HistoryPosition>;
+        id "id" in Path: LocationId;
+    }
+}
+
+parameters! {
+    pub(super) struct LocationsIn(Address) {
+        ..page: Paging<Position>;
+        category "category" in Path: Category;
+    }
+}
+
+parameters! {
+    pub(super) struct TopLocations(Address) {
+        ..page: Paging<Position>;
+        /// From the beginning, or this week from Monday (UTC).
+        period "period" in Query: Option<PeriodName>;
+    }
+}
+
+parameters! {
+    pub(super) struct SearchQuery(Address) {
+        ..page: Paging<Position>;
+        /// Words, or the beginnings of words
+        words "q" in Query: Words;
+    }
+}
+
 /// A place.
 #[utoipa::path(
     get, operation_id = "getLocation", path = "/api/location/{id}", tag = "places", security(()),
-    params(Id, ("withDetails" = Option<bool>, Query, description = "Its details too")),
+    params(LocationQuery),
     responses((status = 200, body = RatedLocation), Missing, Problems),
 )]
 pub(super) async fn location(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
-    given: Parameters,
+    Parameters(query): Parameters<LocationQuery>,
 ) -> Result<Response, Problem> {
-    let (id, sections) = given.read(|given| {
-        let with_details = given.query("withDetails", boolean) == Some(true);
-        let sections = if with_details { &DetailsSection::ALL[..] } else { &[] };
-        Some((location_id(given)?, sections))
-    })?;
-    let found = api.places.described(id, sections).await?.ok_or_else(Problem::not_found)?;
+    let with_details = query.with_details == Some(true);
+    let sections = if with_details { &DetailsSection::ALL[..] } else { &[] };
+    let found = api.places.described(query.id, sections).await?.ok_or_else(Problem::not_found)?;
     let view = RatedLocation::new(found, sections);
     Ok(FIGURES.answer(&headers, &view))
 }
@@ -51,25 +107,15 @@ pub(super) async fn location(
 /// What else is known of a place.
 #[utoipa::path(
     get, operation_id = "getLocationDetails", path = "/api/location/{id}/details", tag = "places", security(()),
-    params(
-        Id,
-        (
-            "sections" = Option<String>, Query,
-            description = "These alone, with commas between: description, website, phone, socials, hours",
-            pattern = "^(description|website|phone|socials|hours)(,(description|website|phone|socials|hours)){0,4}$",
-        ),
-    ),
+    params(DetailsQuery),
     responses((status = 200, body = DetailsView), Missing, Problems),
 )]
 pub(super) async fn details(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
-    given: Parameters,
+    Parameters(DetailsQuery { sections, id }): Parameters<DetailsQuery>,
 ) -> Result<Response, Problem> {
-    let (id, sections) = given.read(|given| {
-        let sections = given.query("sections", sections);
-        Some((location_id(given)?, sections.unwrap_or(DetailsSection::ALL.to_vec())))
-    })?;
+    let sections = sections.map_or(DetailsSection::ALL.to_vec(), |sections| sections.0);
     let details = api.stores.locations.location_details(id, &sections).await?;
     let details = details.ok_or_else(Problem::not_found)?;
     Ok(DETAILS.answer(&headers, &DetailsView::of(Some(details), &sections)))
@@ -78,44 +124,30 @@ pub(super) async fn details(
 /// The opening hours of a day.
 #[utoipa::path(
     get, operation_id = "getLocationHours", path = "/api/location/{id}/hours/{day}", tag = "places", security(()),
-    params(
-        Id,
-        (
-            "day" = String, Path, description = "0 for Monday to 6 for Sunday, or the day's name",
-            pattern = "^([0-6]|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)$",
-        ),
-    ),
+    params(HoursQuery),
     responses((status = 200, body = DayView), Missing, Problems),
 )]
 pub(super) async fn hours(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
-    given: Parameters,
+    Parameters(HoursQuery { day, id }): Parameters<HoursQuery>,
 ) -> Result<Response, Problem> {
-    let (id, day) = given.read(|given| {
-        let day = given.path("day", weekday);
-        Some((location_id(given)?, day?))
-    })?;
     let details = api.stores.locations.location_details(id, &[DetailsSection::Hours]).await?;
-    let hours = details.and_then(|details| DayView::of(&details.hours, day));
+    let hours = details.and_then(|details| DayView::of(&details.hours, day.0));
     Ok(DETAILS.answer(&headers, &hours.ok_or_else(Problem::not_found)?))
 }
 
 /// Who was at a place, the latest first.
 #[utoipa::path(
     get, operation_id = "listLocationVisitors", path = "/api/location/{id}/visitors", tag = "places", security(("session" = [])),
-    params(Id, PageQuery),
+    params(VisitorsOf),
     responses((status = 200, body = Vec<Visit>), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn visitors(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
-    given: Parameters,
+    Parameters(VisitorsOf { page: paging, id }): Parameters<VisitorsOf>,
 ) -> Result<Paged<Visit>, Problem> {
-    let (paging, id) = given.read(|given| {
-        let paging = given.paging::<HistoryPosition>(Limits::USUAL);
-        Some((paging, location_id(given)?))
-    })?;
     let visits = api.places.visitors(id, paging.after, paging.one_more()).await?;
     let visits = visits.ok_or_else(Problem::not_found)?;
     let page: Paged<Option<Visit>> = paging.answer(
@@ -130,80 +162,117 @@ pub(super) async fn visitors(
 /// Places of a category.
 #[utoipa::path(
     get, operation_id = "listLocationsByCategory", path = "/api/locations/bycategory/{category}", tag = "places", security(()),
-    params(
-        ("category" = String, Path, pattern = "^(retail|cafe|restaurant|bar|hair|gym)$"),
-        PageQuery,
-    ),
+    params(LocationsIn),
     responses((status = 200, body = Vec<LocationView>), Problems),
 )]
 pub(super) async fn by_category(
     State(api): State<Arc<Api>>,
-    given: Parameters,
+    Parameters(LocationsIn { page, category }): Parameters<LocationsIn>,
 ) -> Result<Paged<LocationView>, Problem> {
-    let (paging, category) = given.read(|given| {
-        let paging = given.paging(Limits::USUAL);
-        Some((paging, given.path("category", str::parse::<Category>)?))
-    })?;
-    let found = api.stores.directory.locations_in(category, paging.to_page()).await?;
-    Ok(listed(&paging, found))
+    let found = api.stores.directory.locations_in(category, page.to_page()).await?;
+    Ok(listed(&page, found))
 }
 
 /// Places by their number of check-ins, most first.
 #[utoipa::path(
-    get, operation_id = "listLocationsByCheckins", path = "/api/locations/bycheckins", tag = "places", security(()), params(PeriodQuery, PageQuery),
+    get, operation_id = "listLocationsByCheckins", path = "/api/locations/bycheckins", tag = "places", security(()), params(TopLocations),
     responses((status = 200, body = Vec<LocationView>), Problems),
 )]
 pub(super) async fn by_checkins(
     State(api): State<Arc<Api>>,
-    given: Parameters,
+    Parameters(TopLocations { page, period }): Parameters<TopLocations>,
 ) -> Result<Paged<LocationView>, Problem> {
-    let (paging, period) =
-        given.read(|given| Some((given.paging(Limits::USUAL), period(given))))?;
-    let found = api.stores.directory.top_locations(period, paging.to_page()).await?;
-    Ok(listed(&paging, found))
+    let period = PeriodName::period(period, now_ms());
+    let found = api.stores.directory.top_locations(period, page.to_page()).await?;
+    Ok(listed(&page, found))
 }
 
 /// Places in whose name a word begins with each of these words.
 #[utoipa::path(
     get, operation_id = "searchLocations", path = "/api/locations/search", tag = "places", security(()),
-    params(
-        ("q" = String, Query, description = "Words, or the beginnings of words",
-            min_length = 1, max_length = 500),
-        PageQuery,
-    ),
+    params(SearchQuery),
     responses((status = 200, body = Vec<LocationView>), Problems),
 )]
 pub(super) async fn search(
     State(api): State<Arc<Api>>,
-    given: Parameters,
+    Parameters(SearchQuery { page, words }): Parameters<SearchQuery>,
 ) -> Result<Paged<LocationView>, Problem> {
-    let (paging, words) = given.read(|given| {
-        let paging = given.paging(Limits::USUAL);
-        Some((paging, given.required("q", words)?))
-    })?;
-    let found = api.stores.directory.search_locations(&words, paging.to_page()).await?;
-    Ok(listed(&paging, found))
+    let found = api.stores.directory.search_locations(&words.0, page.to_page()).await?;
+    Ok(listed(&page, found))
+}
+
+/// Sections of details, by their names with commas between them.
+pub(super) struct Sections(Vec<DetailsSection>);
+
+impl Input for Sections {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        let named = |name| DetailsSection::ALL.into_iter().find(|part| section_name(*part) == name);
+        let sections = given.text()?.split(',').map(named).collect::<Option<_>>();
+        let names = DetailsSection::ALL.map(section_name).join(", ");
+        sections
+            .map(Self)
+            .ok_or_else(|| format!("must be a list of sections with commas between: {names}"))
+    }
+}
+
+impl Documented for Sections {
+    fn schema() -> ObjectBuilder {
+        let names = DetailsSection::ALL.map(section_name).join("|");
+        texts(&format!("^({names})(,({names})){{0,4}}$"))
+    }
 }
 
 /// A day of the week: its number from Monday on, or its name.
-fn weekday(text: &str) -> Result<Weekday, &'static str> {
-    let rule = "must be 0 (Monday) to 6 (Sunday), or the name of a day";
-    let number =
-        crate::domain::number::decimal(text).and_then(|number| usize::try_from(number).ok());
-    match number {
-        Some(number) => Weekday::ALL.get(number).copied().ok_or(rule),
-        None => text.parse().map_err(|_| rule),
+#[derive(Debug, PartialEq)]
+pub(super) struct DayOfWeek(Weekday);
+
+impl Input for DayOfWeek {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        let text = given.text()?;
+        let day = match decimal(text).map(usize::try_from) {
+            Some(number) => number.ok().and_then(|number| Weekday::ALL.get(number).copied()),
+            None => text.parse().ok(),
+        };
+        let rule = "must be 0 (Monday) to 6 (Sunday), or the name of a day";
+        day.map(Self).ok_or_else(|| rule.to_owned())
     }
 }
 
-fn words(text: &str) -> Result<String, &'static str> {
-    if text.chars().count() > MAX_SEARCH_CHARS {
-        return Err("must be at most 500 characters long");
+impl Documented for DayOfWeek {
+    fn schema() -> ObjectBuilder {
+        texts(&format!("^([0-6]|{})$", Weekday::ALL.map(Weekday::as_str).join("|")))
     }
-    if crate::domain::words::words(text).is_empty() {
-        return Err("must have a visible character");
+}
+
+/// What to search for.
+#[derive(Debug)]
+pub(super) struct Words(String);
+
+impl Input for Words {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        let text = given.text()?;
+        if text.chars().count() > MAX_SEARCH_CHARS {
+            return Err(format!("must be at most {MAX_SEARCH_CHARS} characters long"));
+        }
+        if words(text).is_empty() {
+            return Err("must have a visible character".to_owned());
+        }
+        Ok(Self(text.to_owned()))
     }
-    Ok(text.to_owned())
+}
+
+impl Documented for Words {
+    fn schema() -> ObjectBuilder {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(MAX_SEARCH_CHARS))
+    }
+}
+
+/// The schema of texts of this form.
+fn texts(pattern: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))
 }
 
 fn listed(paging: &Paging<Position>, found: Vec<Ranked<Location>>) -> Paged<LocationView> {
@@ -223,15 +292,16 @@ mod tests {
         for (text, day) in
             [("0", Weekday::Monday), ("6", Weekday::Sunday), ("sunday", Weekday::Sunday)]
         {
-            assert_eq!(weekday(text), Ok(day));
+            assert_eq!(DayOfWeek::read(&Given::bare(text)), Ok(DayOfWeek(day)));
         }
         for text in ["", "-1", "7", "0.5", "00", "Mon", "99999999999999999999"] {
-            assert!(weekday(text).is_err(), "{text:?}");
+            assert!(DayOfWeek::read(&Given::bare(text)).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn words_say_something() {
+        let words = |text: &str| Words::read(&Given::bare(text));
         assert!(words("café 7").is_ok());
         assert!(words("!!!").is_ok());
         // The longest name, as some systems take it apart.

@@ -11,10 +11,12 @@ mod parameters;
 mod problems;
 mod representation;
 mod routes;
+mod state;
 mod statistics;
 mod stream;
 mod users;
 mod visitor;
 mod weather;
 
-pub use routes::{Stores, router};
+pub use routes::router;
+pub use state::Stores;

@@ -3,67 +3,96 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
-use super::document::PageQuery;
-use super::paging::{Limits, Paged};
-use super::parameters::{Parameters, boolean, number};
+use super::paging::{Paged, Paging};
 use super::representation::{METRES_PER_MILE, NearbyLocation};
-use super::routes::{Api, now_ms};
+use super::state::{Api, now_ms};
 use crate::domain::{Category, Coordinates, Location, StarRating};
-use crate::http::Problem;
 use crate::http::document::Problems;
-use crate::storage::{Nearby, Page, Ranked};
+use crate::http::{Address, Parameters, Problem};
+use crate::input::{Documented, Given, Input, number, parameters};
+use crate::storage::{Nearby, Page, Position, Ranked};
 
 /// No two places on earth are farther apart.
 const MAX_MILES: f64 = 12_500.0;
+
+parameters! {
+    pub(super) struct NearbyQuery(Address) {
+        ..page: Paging<Position>;
+        /// Of this category alone
+        category "category" in Query: Option<Category>;
+        /// With at least this average
+        min_stars "minStars" in Query: Option<StarRating>;
+        /// Those alone that are open, by their own clock
+        open_now "openNow" in Query: Option<bool>;
+        /// Degrees north
+        latitude "lat" in Path: Degrees<90>;
+        /// Degrees east
+        longitude "lng" in Path: Degrees<180>;
+        /// In miles
+        radius "radius" in Path: Miles;
+    }
+}
+
+/// Degrees up to this many in both directions.
+pub(super) struct Degrees<const MOST: u32>(f64);
+
+impl<const MOST: u32> Input for Degrees<MOST> {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        let degrees = number(given.text()?).filter(|degrees| degrees.abs() <= f64::from(MOST));
+        degrees.map(Self).ok_or_else(|| format!("must be a number from -{MOST} to {MOST}"))
+    }
+}
+
+impl<const MOST: u32> Documented for Degrees<MOST> {
+    fn schema() -> ObjectBuilder {
+        numbers().minimum(Some(-f64::from(MOST))).maximum(Some(f64::from(MOST)))
+    }
+}
+
+/// The radius of a circle.
+pub(super) struct Miles(f64);
+
+impl Input for Miles {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        let miles = number(given.text()?).filter(|&miles| miles > 0.0 && miles <= MAX_MILES);
+        miles.map(Self).ok_or_else(|| format!("must be a number above 0 and at most {MAX_MILES}"))
+    }
+}
+
+impl Documented for Miles {
+    fn schema() -> ObjectBuilder {
+        numbers().exclusive_minimum(Some(0.0)).maximum(Some(MAX_MILES))
+    }
+}
+
+fn numbers() -> ObjectBuilder {
+    let double = SchemaFormat::KnownFormat(KnownFormat::Double);
+    ObjectBuilder::new().schema_type(Type::Number).format(Some(double))
+}
 
 /// Places near a point, the nearest first.
 ///
 /// With `openNow=true` a page may have fewer places than its limit, or none, and still a next one.
 #[utoipa::path(
     get, operation_id = "listLocationsNearby", path = "/api/locations/{lat}/{lng}/{radius}", tag = "places", security(()),
-    params(
-        ("lat" = f64, Path, description = "Degrees north", minimum = -90, maximum = 90),
-        ("lng" = f64, Path, description = "Degrees east", minimum = -180, maximum = 180),
-        (
-            "radius" = f64, Path, description = "In miles",
-            exclusive_minimum = 0, maximum = 12500,
-        ),
-        (
-            "category" = Option<String>, Query, description = "Of this category alone",
-            pattern = "^(retail|cafe|restaurant|bar|hair|gym)$",
-        ),
-        (
-            "minStars" = Option<u32>, Query, description = "With at least this average",
-            minimum = 0, maximum = 5,
-        ),
-        (
-            "openNow" = Option<bool>, Query,
-            description = "Those alone that are open, by their own clock",
-        ),
-        PageQuery,
-    ),
+    params(NearbyQuery),
     responses((status = 200, body = Vec<NearbyLocation>), Problems),
 )]
 pub(super) async fn nearby(
     State(api): State<Arc<Api>>,
-    given: Parameters,
+    Parameters(query): Parameters<NearbyQuery>,
 ) -> Result<Paged<NearbyLocation>, Problem> {
-    let (paging, near, open_now) = given.read(|given| {
-        let paging = given.paging(Limits::USUAL);
-        let category = given.query("category", str::parse::<Category>);
-        let min_stars = given.query("minStars", str::parse::<StarRating>);
-        let open_now = given.query("openNow", boolean) == Some(true);
-        let (latitude, longitude) =
-            (given.path("lat", degrees(90.0)), given.path("lng", degrees(180.0)));
-        let radius_m = given.path("radius", miles)? * METRES_PER_MILE;
-        let center = Coordinates::new(longitude?, latitude?).ok()?;
-        Some((paging, Nearby { center, radius_m, category, min_stars }, open_now))
-    })?;
+    let NearbyQuery { page: paging, category, min_stars, .. } = query;
+    let center = Coordinates::new(query.longitude.0, query.latitude.0);
+    let center = center.map_err(|_| Problem::internal())?;
+    let radius_m = query.radius.0 * METRES_PER_MILE;
+    let near = Nearby { center, radius_m, category, min_stars };
     let page = Page { after: paging.after, limit: paging.limit };
-    let found = match open_now {
-        true => api.nearby.open(near, page, now_ms()).await?,
-        false => api.nearby.all(near, page).await?,
+    let found = match query.open_now {
+        Some(true) => api.nearby.open(near, page, now_ms()).await?,
+        Some(false) | None => api.nearby.all(near, page).await?,
     };
     Ok(paging.page(found.places.into_iter().map(shown).collect(), found.next))
 }
@@ -72,26 +101,14 @@ fn shown(location: Ranked<Location>) -> NearbyLocation {
     NearbyLocation::new(location.item, location.rank)
 }
 
-/// Degrees up to this many in both directions.
-fn degrees(most: f64) -> impl Fn(&str) -> Result<f64, String> {
-    move |text| {
-        let degrees = number(text).filter(|degrees| (-most..=most).contains(degrees));
-        degrees.ok_or_else(|| format!("must be a number from -{most} to {most}"))
-    }
-}
-
-fn miles(text: &str) -> Result<f64, String> {
-    let miles = number(text).filter(|&miles| miles > 0.0 && miles <= MAX_MILES);
-    miles.ok_or_else(|| format!("must be a number above 0 and at most {MAX_MILES}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_circle_is_on_the_earth() {
-        let latitude = degrees(90.0);
+        let latitude = |text| Degrees::<90>::read(&Given::bare(text)).map(|degrees| degrees.0);
+        let miles = |text| Miles::read(&Given::bare(text)).map(|miles| miles.0);
         assert_eq!(latitude("-90"), Ok(-90.0));
         assert_eq!(latitude("37.8044"), Ok(37.8044));
         for text in ["90.0001", "-122.2711", "NaN", "inf", "1e3", "", "+1"] {

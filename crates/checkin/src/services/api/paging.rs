@@ -9,35 +9,23 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::domain::{CheckinId, MAX_SAFE_INTEGER};
+use crate::http::Address;
+use crate::input::{At, Documented, Fields, Given, Input, Integer, Record, parameter};
 use crate::storage::{HistoryPosition, Page, Position};
+
+const LIMIT: &str = "limit";
+const CURSOR: &str = "cursor";
 
 /// How many bytes of a list's hash its cursors carry: enough to notice a cursor of another list.
 const LIST_BYTES: usize = 8;
 
 /// What may not stand in a `Link` header's address; the `%` of the path stays.
 const NOT_IN_LINKS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\');
-
-/// How many records a page has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Unless the request says otherwise.
-    pub(super) usual: usize,
-    pub(super) most: usize,
-}
-
-impl Limits {
-    /// Of most lists.
-    pub(super) const USUAL: Self = Self { usual: 20, most: 100 };
-
-    pub(super) fn parse(self, text: &str) -> Result<usize, String> {
-        let number = crate::domain::number::decimal(text).and_then(|n| usize::try_from(n).ok());
-        number
-            .filter(|number| (1..=self.most).contains(number))
-            .ok_or_else(|| format!("must be an integer from 1 to {}", self.most))
-    }
-}
 
 /// A place in a list, as numbers.
 pub(super) trait Cursor: Sized {
@@ -79,42 +67,101 @@ impl Cursor for HistoryPosition {
     }
 }
 
-/// Which page of which list is asked for.
+/// Which page of which list is asked for: at most `MOST` records, and `USUAL` unless the request says
+/// otherwise.
 #[derive(Debug)]
-pub(super) struct Paging<C> {
+pub(super) struct Paging<C, const USUAL: u64 = 20, const MOST: u64 = 100> {
     pub(super) limit: usize,
     pub(super) after: Option<C>,
     /// The list's address without `limit` and `cursor`: it says what the list is of.
     list: String,
 }
 
-impl<C: Cursor> Paging<C> {
-    /// The first page of the list at this path with these parameters besides.
-    pub(super) fn first<'a>(
-        path: &str,
-        parameters: impl Iterator<Item = &'a (String, String)>,
-        limits: Limits,
-    ) -> Self {
-        let mut list = utf8_percent_encode(path, NOT_IN_LINKS).to_string() + "?";
-        for (name, value) in parameters {
-            let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-            list += &format!("{}={}&", encode(name), encode(value));
-        }
-        Self { limit: limits.usual, after: None, list }
+impl<C: Cursor, const USUAL: u64, const MOST: u64> Record for Paging<C, USUAL, MOST> {
+    type Context = Address;
+
+    fn read(fields: &mut Fields<'_>, address: &Address) -> Option<Self> {
+        let limit = fields.take::<Limit<USUAL, MOST>>(At::Query, LIMIT);
+        let cursor = fields.take::<Option<CursorText>>(At::Query, CURSOR);
+        let list = list_at(address);
+        let after = cursor?.map(|text| cursor_of(&list, &text.0)).transpose();
+        let after = after.map_err(|rule| fields.refuse(CURSOR, rule)).ok();
+        Some(Self { limit: limit?.0, after: after?, list })
+    }
+}
+
+impl<C, const USUAL: u64, const MOST: u64> IntoParams for Paging<C, USUAL, MOST> {
+    fn into_params(_at: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let cursor = "Where the page begins, as the `Link` of the page before has it.";
+        vec![
+            parameter::<Limit<USUAL, MOST>>(At::Query, LIMIT, "Records at most.", None),
+            parameter::<Option<CursorText>>(At::Query, CURSOR, cursor, None),
+        ]
+    }
+}
+
+/// The number of records of a page.
+struct Limit<const USUAL: u64, const MOST: u64>(usize);
+
+impl<const USUAL: u64, const MOST: u64> Input for Limit<USUAL, MOST> {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        Integer::<1, MOST>::read(given).map(|limit| Self(limit.0 as usize))
     }
 
-    /// The place that a cursor of this list names.
-    pub(super) fn cursor(&self, text: &str) -> Result<C, &'static str> {
-        let read = || {
-            let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-            let numbers = bytes.strip_prefix(&self.list_hash()[..])?;
-            let (numbers, []) = numbers.as_chunks::<8>() else { return None };
-            let numbers: Vec<u64> = numbers.iter().copied().map(u64::from_be_bytes).collect();
-            C::from_numbers(&numbers)
-        };
-        read().ok_or("must be one that a page of this list gave")
+    fn absent() -> Option<Self> {
+        Some(Self(USUAL as usize))
     }
+}
 
+impl<const USUAL: u64, const MOST: u64> Documented for Limit<USUAL, MOST> {
+    fn schema() -> ObjectBuilder {
+        Integer::<1, MOST>::schema().default(Some(USUAL.into()))
+    }
+}
+
+/// The text of a cursor, of whichever list.
+struct CursorText(String);
+
+impl Input for CursorText {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        given.text().map(|text| Self(text.to_owned()))
+    }
+}
+
+impl Documented for CursorText {
+    fn schema() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]{32,43}$"))
+    }
+}
+
+/// What the list at this address is of: the address without `limit` and `cursor`.
+fn list_at(address: &Address) -> String {
+    let mut list = utf8_percent_encode(&address.path, NOT_IN_LINKS).to_string() + "?";
+    for (name, value) in address.query.iter().filter(|(name, _)| name != LIMIT && name != CURSOR) {
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        list += &format!("{}={}&", encode(name), encode(value));
+    }
+    list
+}
+
+/// The place that a cursor of this list names.
+fn cursor_of<C: Cursor>(list: &str, text: &str) -> Result<C, &'static str> {
+    let read = || {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let numbers = bytes.strip_prefix(&hash(list)[..])?;
+        let (numbers, []) = numbers.as_chunks::<8>() else { return None };
+        let numbers: Vec<u64> = numbers.iter().copied().map(u64::from_be_bytes).collect();
+        C::from_numbers(&numbers)
+    };
+    read().ok_or("must be one that a page of this list gave")
+}
+
+fn hash(list: &str) -> [u8; LIST_BYTES] {
+    let hash = Sha256::digest(list);
+    std::array::from_fn(|at| hash[at])
+}
+
+impl<C: Cursor, const USUAL: u64, const MOST: u64> Paging<C, USUAL, MOST> {
     /// The number of records to look for: one more, which tells whether there is a next page.
     pub(super) fn one_more(&self) -> usize {
         self.limit + 1
@@ -136,21 +183,16 @@ impl<C: Cursor> Paging<C> {
     /// These records, and the place behind which the list goes on, if it does.
     pub(super) fn page<T>(&self, items: Vec<T>, next: Option<C>) -> Paged<T> {
         let link = next.map(|cursor| {
-            let mut bytes = self.list_hash().to_vec();
+            let mut bytes = hash(&self.list).to_vec();
             bytes.extend(cursor.numbers().into_iter().flat_map(u64::to_be_bytes));
             let (list, limit) = (&self.list, self.limit);
             format!("<{list}limit={limit}&cursor={}>; rel=\"next\"", URL_SAFE_NO_PAD.encode(bytes))
         });
         Paged { items, link }
     }
-
-    fn list_hash(&self) -> [u8; LIST_BYTES] {
-        let hash = Sha256::digest(&self.list);
-        std::array::from_fn(|at| hash[at])
-    }
 }
 
-impl Paging<Position> {
+impl<const USUAL: u64, const MOST: u64> Paging<Position, USUAL, MOST> {
     /// As the store is asked for it.
     pub(super) fn to_page(&self) -> Page {
         Page { after: self.after, limit: self.one_more() }
@@ -185,9 +227,14 @@ impl<T: Serialize> IntoResponse for Paged<T> {
 mod tests {
     use super::*;
 
-    fn paging(path: &str, category: &str) -> Paging<Position> {
-        let parameters = [("category".to_owned(), category.to_owned())];
-        Paging::first(path, parameters.iter(), Limits { usual: 2, most: 5 })
+    fn paging(path: &str, category: &str) -> Paging<Position, 2, 5> {
+        let query = vec![("category".to_owned(), category.to_owned())];
+        let address = Address { path: path.to_owned(), query };
+        Paging { limit: 2, after: None, list: list_at(&address) }
+    }
+
+    fn cursor(paging: &Paging<Position, 2, 5>, text: &str) -> Result<Position, &'static str> {
+        cursor_of(&paging.list, text)
     }
 
     fn link(paged: &Paged<u64>) -> (&str, &str) {
@@ -208,7 +255,7 @@ mod tests {
         assert_eq!(page.items, [1, 2]);
         let (address, text) = link(&page);
         assert_eq!(address, "/api/x?category=a%20b%22&limit=2");
-        assert_eq!(paging.cursor(text), Ok(Position { rank: 1, id: 2 }));
+        assert_eq!(super::tests::cursor(&paging, text), Ok(Position { rank: 1, id: 2 }));
     }
 
     #[test]
@@ -216,24 +263,24 @@ mod tests {
         let bar = paging("/api/x", "bar");
         let page = bar.page(vec![1], Some(Position { rank: 7, id: 8 }));
         let (_, text) = link(&page);
-        assert!(bar.cursor(text).is_ok());
-        assert!(paging("/api/x", "gym").cursor(text).is_err());
-        assert!(paging("/api/y", "bar").cursor(text).is_err());
+        assert!(cursor(&bar, text).is_ok());
+        assert!(cursor(&paging("/api/x", "gym"), text).is_err());
+        assert!(cursor(&paging("/api/y", "bar"), text).is_err());
         let bent = text.replace(text.chars().last().unwrap(), "~");
         let (short, doubled) = (&text[..text.len() - 4], text.repeat(2));
         for text in ["", "AAAA", short, &doubled, &bent, "7-8", "\u{e9}"] {
-            assert!(bar.cursor(text).is_err(), "{text:?}");
+            assert!(cursor(&bar, text).is_err(), "{text:?}");
         }
         let far = bar.page(vec![1], Some(Position { rank: 7, id: u64::MAX }));
-        assert!(bar.cursor(link(&far).1).is_err());
+        assert!(cursor(&bar, link(&far).1).is_err());
     }
 
     #[test]
     fn limits_have_bounds() {
-        let limits = Limits { usual: 2, most: 5 };
-        assert_eq!((limits.parse("1"), limits.parse("5")), (Ok(1), Ok(5)));
+        let limit = |text| Limit::<2, 5>::read(&Given::bare(text)).map(|limit| limit.0);
+        assert_eq!((limit("1"), limit("5")), (Ok(1), Ok(5)));
         for text in ["", "0", "6", "-1", "05", "1.0", "18446744073709551616"] {
-            assert!(limits.parse(text).is_err(), "{text:?}");
+            assert_eq!(limit(text).unwrap_err(), "must be an integer from 1 to 5", "{text:?}");
         }
     }
 }

@@ -187,22 +187,15 @@ fn week(hours: &OpeningHours) -> Vec<DayView> {
     Weekday::ALL.into_iter().filter_map(|day| DayView::of(hours, day)).collect()
 }
 
-/// Sections of details, by their names with commas between them.
-pub(super) fn sections(text: &str) -> Result<Vec<DetailsSection>, &'static str> {
-    text.split(',').map(section).collect::<Option<_>>().ok_or(
-        "must be a list of sections with commas between: description, website, phone, socials, hours",
-    )
-}
-
-fn section(name: &str) -> Option<DetailsSection> {
-    Some(match name {
-        "description" => DetailsSection::Description,
-        "website" => DetailsSection::Website,
-        "phone" => DetailsSection::Phone,
-        "socials" => DetailsSection::Socials,
-        "hours" => DetailsSection::Hours,
-        _ => return None,
-    })
+/// A section's name, as requests and answers have it.
+pub(super) fn section_name(section: DetailsSection) -> &'static str {
+    match section {
+        DetailsSection::Description => "description",
+        DetailsSection::Website => "website",
+        DetailsSection::Phone => "phone",
+        DetailsSection::Socials => "socials",
+        DetailsSection::Hours => "hours",
+    }
 }
 
 /// The opening hours of a day.

@@ -13,11 +13,11 @@ use futures_util::future::{self, Either};
 use futures_util::{Stream, StreamExt, pin_mut, stream as streams};
 
 use super::in_task::in_task;
-use super::parameters::Parameters;
-use super::routes::Api;
+use super::state::Api;
 use super::visitor::Visitor;
-use crate::http::Problem;
 use crate::http::document::{LoginNeeded, Problems};
+use crate::http::{Address, Parameters, Problem};
+use crate::input::parameters;
 use crate::storage::LogPosition;
 use crate::usecases::feed::{Listener, News};
 
@@ -39,6 +39,13 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// Tells a proxy (nginx) not to collect events before it sends them.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+parameters! {
+    pub(super) struct StreamQuery(Address) {
+        /// Where to go on
+        after "lastEventId" in Query: Option<LogPosition>, example "1609602085397-0";
+    }
+}
+
 /// Check-ins as they happen: events named `checkin` with a check-in as `data`.
 ///
 /// With the `id` of the last event, in the header `Last-Event-ID` or as `lastEventId`, it goes on
@@ -47,7 +54,7 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 #[utoipa::path(
     get, operation_id = "streamCheckins", path = "/api/checkins/stream", tag = "check-ins", security(("session" = [])),
     params(
-        ("lastEventId" = Option<String>, Query, description = "Where to go on", example = "1609602085397-0"),
+        StreamQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "The same, as browsers send it"),
     ),
     responses(
@@ -59,12 +66,11 @@ pub(super) async fn stream(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
     headers: HeaderMap,
-    given: Parameters,
+    Parameters(query): Parameters<StreamQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let in_query = given.read(|given| Some(given.query("lastEventId", position)))?;
     let after = match last_event_id(&headers) {
         Some(in_header) => in_header,
-        None => in_query,
+        None => query.after,
     };
     let session = visitor.session.detach().await?;
     let listener = api.feed.listen(after).await?;
@@ -103,8 +109,4 @@ fn last_event_id(headers: &HeaderMap) -> Option<Option<LogPosition>> {
     let (first, more) = (values.next(), values.next());
     let value = first.filter(|value| !value.is_empty())?;
     Some(value.to_str().ok().filter(|_| more.is_none()).and_then(|text| text.parse().ok()))
-}
-
-fn position(text: &str) -> Result<LogPosition, &'static str> {
-    text.parse().map_err(|_| "must be the id of an event")
 }

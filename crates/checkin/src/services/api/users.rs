@@ -5,43 +5,77 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::document::{Id, PageQuery, PeriodQuery};
-use super::paging::{Limits, Paged};
-use super::parameters::{Parameters, period, user_id};
+use super::paging::{Paged, Paging};
+use super::parameters::{OfUser, PeriodName};
 use super::representation::{CheckinView, FullName, UserView};
-use super::routes::Api;
+use super::state::{Api, now_ms};
 use super::visitor::Visitor;
-use crate::domain::{Email, LocationId, User};
-use crate::http::Problem;
+use crate::domain::{LocationId, User, UserId};
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
+use crate::http::{Address, Parameters, Problem};
+use crate::input::{KnownEmail, parameters};
 use crate::storage::{HistoryPosition, Position, Ranked};
+
+parameters! {
+    pub(super) struct OfEmail(Address) {
+        email "email" in Path: KnownEmail;
+    }
+}
+
+parameters! {
+    pub(super) struct UserList(Address) {
+        ..page: Paging<Position>;
+    }
+}
+
+parameters! {
+    pub(super) struct TopUsers(Address) {
+        ..page: Paging<Position>;
+        /// From the beginning, or this week from Monday (UTC).
+        period "period" in Query: Option<PeriodName>;
+    }
+}
+
+parameters! {
+    pub(super) struct UsersAt(Address) {
+        ..page: Paging<Position>;
+        location "locationId" in Path: LocationId;
+    }
+}
+
+parameters! {
+    pub(super) struct HistoryOfUser(Address) {
+        ..page: Paging<HistoryPosition>;
+        id "id" in Path: UserId;
+    }
+}
 
 /// A user.
 #[utoipa::path(
-    get, operation_id = "getUser", path = "/api/user/{id}", tag = "users", security(("session" = [])), params(Id),
+    get, operation_id = "getUser", path = "/api/user/{id}", tag = "users", security(("session" = [])), params(OfUser),
     responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn user(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    given: Parameters,
+    Parameters(of): Parameters<OfUser>,
 ) -> Result<Json<UserView>, Problem> {
-    let user = api.stores.users.user(given.read(user_id)?).await?;
+    let user = api.stores.users.user(of.id).await?;
     let user = user.ok_or_else(Problem::not_found)?;
     Ok(Json(UserView::of(user, visitor.id)))
 }
 
 /// A user's name.
 #[utoipa::path(
-    get, operation_id = "getUserFullName", path = "/api/user/{id}/fullname", tag = "users", security(("session" = [])), params(Id),
+    get, operation_id = "getUserFullName", path = "/api/user/{id}/fullname", tag = "users", security(("session" = [])), params(OfUser),
     responses((status = 200, body = FullName), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn full_name(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
-    given: Parameters,
+    Parameters(of): Parameters<OfUser>,
 ) -> Result<Json<FullName>, Problem> {
-    let name = api.stores.users.name(given.read(user_id)?).await?;
+    let name = api.stores.users.name(of.id).await?;
     let name = name.ok_or_else(Problem::not_found)?;
     Ok(Json(FullName { full_name: name.full() }))
 }
@@ -49,90 +83,79 @@ pub(super) async fn full_name(
 /// The user of an address.
 #[utoipa::path(
     get, operation_id = "getUserByEmail", path = "/api/user/email/{email}", tag = "users", security(("session" = [])),
-    params(("email" = String, Path, max_length = 254, pattern = r"^[^@\s]+@[^@\s]+$")),
+    params(OfEmail),
     responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn by_email(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    given: Parameters,
+    Parameters(of): Parameters<OfEmail>,
 ) -> Result<Json<UserView>, Problem> {
-    let email = given.read(|given| given.path("email", Email::known))?;
-    let user = api.stores.users.user_by_email(&email).await?;
+    let user = api.stores.users.user_by_email(&of.email.0).await?;
     let user = user.ok_or_else(Problem::not_found)?;
     Ok(Json(UserView::of(user, visitor.id)))
 }
 
 /// Users by their last check-in, the latest first.
 #[utoipa::path(
-    get, operation_id = "listRecentUsers", path = "/api/users/recent", tag = "users", security(("session" = [])), params(PageQuery),
+    get, operation_id = "listRecentUsers", path = "/api/users/recent", tag = "users", security(("session" = [])), params(UserList),
     responses((status = 200, body = Vec<UserView>), LoginNeeded, Problems),
 )]
 pub(super) async fn recent(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    given: Parameters,
+    Parameters(UserList { page }): Parameters<UserList>,
 ) -> Result<Paged<UserView>, Problem> {
-    let paging = given.read(|given| Some(given.paging(Limits::USUAL)))?;
-    let users = api.stores.directory.recent_users(paging.to_page()).await?;
-    Ok(paging.answer(users, position, |user| UserView::of(user.item, visitor.id)))
+    let users = api.stores.directory.recent_users(page.to_page()).await?;
+    Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
 }
 
 /// Users by their number of check-ins, most first.
 #[utoipa::path(
     get, operation_id = "listUsersByCheckins", path = "/api/users/bycheckins", tag = "users", security(("session" = [])),
-    params(PeriodQuery, PageQuery),
+    params(TopUsers),
     responses((status = 200, body = Vec<UserView>), LoginNeeded, Problems),
 )]
 pub(super) async fn by_checkins(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    given: Parameters,
+    Parameters(TopUsers { page, period }): Parameters<TopUsers>,
 ) -> Result<Paged<UserView>, Problem> {
-    let (paging, period) =
-        given.read(|given| Some((given.paging(Limits::USUAL), period(given))))?;
-    let users = api.stores.directory.top_users(period, paging.to_page()).await?;
-    Ok(paging.answer(users, position, |user| UserView::of(user.item, visitor.id)))
+    let period = PeriodName::period(period, now_ms());
+    let users = api.stores.directory.top_users(period, page.to_page()).await?;
+    Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
 }
 
 /// Users who were last seen at a place, the latest first.
 #[utoipa::path(
     get, operation_id = "listUsersAtLocation", path = "/api/users/at/{locationId}", tag = "users", security(("session" = [])),
-    params(("locationId" = u64, Path, minimum = 1, maximum = 9007199254740991i64), PageQuery),
+    params(UsersAt),
     responses((status = 200, body = Vec<UserView>), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn at(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    given: Parameters,
+    Parameters(UsersAt { page, location }): Parameters<UsersAt>,
 ) -> Result<Paged<UserView>, Problem> {
-    let (paging, id) = given.read(|given| {
-        let paging = given.paging(Limits::USUAL);
-        Some((paging, given.path("locationId", str::parse::<LocationId>)?))
-    })?;
-    let users = api.places.users_at(id, paging.to_page()).await?;
+    let users = api.places.users_at(location, page.to_page()).await?;
     let users = users.ok_or_else(Problem::not_found)?;
-    Ok(paging.answer(users, position, |user| UserView::of(user.item, visitor.id)))
+    Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
 }
 
 /// One's own check-ins, the latest first.
 #[utoipa::path(
     get, operation_id = "listUserCheckins", path = "/api/user/{id}/checkins", tag = "users", security(("session" = [])),
-    params(Id, PageQuery),
+    params(HistoryOfUser),
     responses((status = 200, body = Vec<CheckinView>), LoginNeeded, Forbidden, Problems),
 )]
 pub(super) async fn history(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    given: Parameters,
+    Parameters(HistoryOfUser { page, id }): Parameters<HistoryOfUser>,
 ) -> Result<Paged<CheckinView>, Problem> {
-    let (paging, id) = given.read(|given| {
-        let paging = given.paging::<HistoryPosition>(Limits::USUAL);
-        Some((paging, user_id(given)?))
-    })?;
     let id = visitor.is(id)?;
-    let checkins = api.stores.history.of_user(id, paging.after, paging.one_more()).await?;
-    Ok(paging.answer(checkins, |checkin| checkin.into(), CheckinView::from))
+    let checkins = api.stores.history.of_user(id, page.after, page.one_more()).await?;
+    Ok(page.answer(checkins, |checkin| checkin.into(), CheckinView::from))
 }
 
 fn position(user: &Ranked<User>) -> Position {

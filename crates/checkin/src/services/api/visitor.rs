@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use tower_express_session::Session;
 
-use super::routes::Api;
+use super::state::Api;
 use crate::domain::UserId;
 use crate::http::Problem;
 

@@ -7,13 +7,12 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::document::{NewAccountBody, PasswordBody};
+use super::bodies::{NewAccountBody, PasswordBody};
 use super::problems::of_password_change;
-use super::routes::{Auth, SessionResult};
-use crate::domain::{Email, LocationId, User, text};
+use super::state::{Auth, SessionResult};
+use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
-use crate::http::{ClientAddress, Fields, Problem, ProblemDetails};
-use crate::passwords;
+use crate::http::{ClientAddress, JsonBody, Problem, ProblemDetails};
 use crate::usecases::accounts::{account_of, user_of};
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
@@ -47,9 +46,12 @@ pub(super) async fn show(
 )]
 pub(super) async fn register(
     State(auth): State<Auth>,
-    fields: Fields,
+    JsonBody(body): JsonBody<NewAccountBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = auth.registration.open(new_account(fields)?).await?;
+    let NewAccountBody { first_name, last_name, email, password } = body;
+    let (first_name, last_name, password) = (first_name.0, last_name.0, password.0);
+    let new = NewAccount { first_name, last_name, email, password };
+    let user = auth.registration.open(new).await?;
     Ok((StatusCode::CREATED, Json(OwnAccount { user: user.into() })))
 }
 
@@ -66,47 +68,16 @@ pub(super) async fn change_password(
     State(auth): State<Auth>,
     Extension(address): Extension<Option<ClientAddress>>,
     session: SessionResult,
-    fields: Result<Fields, Problem>,
+    body: Result<JsonBody<PasswordBody>, Problem>,
 ) -> Result<&'static str, Problem> {
     let session = session?;
     let account = account_of(&session, &*auth.users).await?;
-    let replacement = replacement(fields?)?;
+    let JsonBody(PasswordBody { current, new }) = body?;
+    let replacement = Replacement { current: current.0, new: new.0 };
     let address = address.map(ClientAddress::ip);
     let changed = auth.password_change.change(&session, account.email, replacement, address);
     changed.await.map_err(of_password_change)?;
     Ok("OK")
-}
-
-fn replacement(mut fields: Fields) -> Result<Replacement, Problem> {
-    let current = fields.text("currentPassword");
-    let current = fields.parse("currentPassword", current, passwords::plausible);
-    let new = fields.text("newPassword");
-    let new = fields.parse("newPassword", new, passwords::acceptable);
-    fields.finish()?;
-    let (Some(current), Some(new)) = (current, new) else { return Err(Problem::internal()) };
-    Ok(Replacement { current, new })
-}
-
-fn new_account(mut fields: Fields) -> Result<NewAccount, Problem> {
-    let mut name = |field| {
-        let text = fields.text(field);
-        fields.parse(field, text, |text| {
-            let max = text::MAX_NAME_CHARS;
-            text::check_line(&text, max).map(|()| text)
-        })
-    };
-    let (first_name, last_name) = (name("firstName"), name("lastName"));
-    let email = fields.text("email");
-    let email = fields.parse("email", email, |text| text.parse::<Email>());
-    let password = fields.text("password");
-    let password = fields.parse("password", password, passwords::acceptable);
-    fields.finish()?;
-    let (Some(first_name), Some(last_name), Some(email), Some(password)) =
-        (first_name, last_name, email, password)
-    else {
-        return Err(Problem::internal());
-    };
-    Ok(NewAccount { first_name, last_name, email, password })
 }
 
 /// An account, to its owner.

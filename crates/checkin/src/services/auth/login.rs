@@ -4,12 +4,10 @@ use axum::extract::{Extension, State};
 use axum::http::header::ALLOW;
 use axum::response::IntoResponse;
 
-use super::document::LoginBody;
-use super::routes::{Auth, SessionResult};
-use crate::domain::Email;
+use super::bodies::LoginBody;
+use super::state::{Auth, SessionResult};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
-use crate::http::{ClientAddress, Deliberate, Fields, Problem};
-use crate::passwords;
+use crate::http::{ClientAddress, Deliberate, JsonBody, Problem};
 
 /// Logs in: sets the session cookie, always under a fresh id.
 #[utoipa::path(
@@ -27,10 +25,11 @@ pub(super) async fn login(
     State(auth): State<Auth>,
     Extension(address): Extension<Option<ClientAddress>>,
     session: SessionResult,
-    fields: Fields,
+    JsonBody(body): JsonBody<LoginBody>,
 ) -> Result<&'static str, Problem> {
-    let Credentials { email, password } = Credentials::parse(fields)?;
-    auth.login.log_in(session, email, password, address.map(ClientAddress::ip)).await?;
+    let LoginBody { email, password } = body;
+    let address = address.map(ClientAddress::ip);
+    auth.login.log_in(session, email.0, password.0, address).await?;
     Ok("OK")
 }
 
@@ -72,23 +71,4 @@ async fn end(session: SessionResult) -> Result<&'static str, Problem> {
 /// A HEAD request must change nothing, and is a GET to the router unless it is told otherwise.
 pub(super) async fn logout_by_another_method() -> impl IntoResponse {
     ([(ALLOW, "GET, POST")], Problem::method_not_allowed())
-}
-
-struct Credentials {
-    email: Email,
-    password: String,
-}
-
-impl Credentials {
-    fn parse(mut fields: Fields) -> Result<Self, Problem> {
-        let email = fields.text("email");
-        let email = fields.parse("email", email, |text| Email::known(&text));
-        let password = fields.text("password");
-        let password = fields.parse("password", password, passwords::plausible);
-        fields.finish()?;
-        let (Some(email), Some(password)) = (email, password) else {
-            return Err(Problem::internal());
-        };
-        Ok(Self { email, password })
-    }
 }

@@ -1,10 +1,11 @@
 //! The authentication service: who logs in gets a session, who logs out loses it.
 
 mod account;
-mod document;
+mod bodies;
 mod login;
 mod problems;
 mod routes;
 mod sessions;
+mod state;
 
 pub use routes::{Settings, router};

@@ -2,7 +2,8 @@
 
 use axum::http::StatusCode;
 
-use crate::http::{FieldError, Problem};
+use crate::http::Problem;
+use crate::input::BrokenRule;
 use crate::usecases::login::LoginError;
 use crate::usecases::registration::RegistrationError;
 
@@ -23,8 +24,8 @@ impl From<LoginError> for Problem {
 pub(super) fn of_password_change(error: LoginError) -> Problem {
     match error {
         LoginError::WrongPassword => {
-            let rule = "must be the account's current password";
-            Problem::invalid(vec![FieldError::new("currentPassword", rule)])
+            let (field, rule) = ("currentPassword", "must be the account's current password");
+            Problem::invalid(vec![BrokenRule { field: field.to_owned(), rule: rule.to_owned() }])
         }
         other => other.into(),
     }

@@ -1,12 +1,13 @@
-//! The routes of the service and what they share.
+//! The routes of the service.
 
 use std::sync::Arc;
 
 use axum::routing::head;
-use tower_express_session::{AccountSessions, Error, Session};
+use tower_express_session::AccountSessions;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::state::Auth;
 use super::{account, login, sessions};
 use crate::passwords::Passwords;
 use crate::storage::UserRepository;
@@ -21,20 +22,6 @@ pub struct Settings {
     /// `--max-sessions`: so many sessions an account may have at once. Default: any number.
     pub max_sessions: Option<usize>,
 }
-
-/// What the service needs.
-#[derive(Clone)]
-pub(super) struct Auth {
-    pub(super) users: Arc<dyn UserRepository>,
-    /// Each account's sessions: other ones than the request's are ended here.
-    pub(super) account_sessions: AccountSessions,
-    pub(super) login: Login,
-    pub(super) registration: Registration,
-    pub(super) password_change: PasswordChange,
-}
-
-/// The session of a request, if it can be had.
-pub(super) type SessionResult = Result<Session, Error>;
 
 /// The routes of the service. What must not end with its request runs in `tasks`.
 pub fn router(

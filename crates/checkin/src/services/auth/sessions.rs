@@ -1,15 +1,17 @@
 //! An account's sessions: look at them, end them. They are named by handles, never by their ids.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use tower_express_session::accounts::AccountSession;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::routes::{Auth, SessionResult};
-use crate::http::Problem;
+use super::state::{Auth, SessionResult};
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
+use crate::http::{PathParameters, Problem};
+use crate::input::{Documented, Given, Input, parameters};
 use crate::usecases::account_sessions;
 use crate::usecases::accounts::account_of;
 
@@ -39,6 +41,28 @@ pub(super) struct Ended {
     ended: usize,
 }
 
+parameters! {
+    pub(super) struct OfHandle(()) {
+        /// As `GET /sessions` lists it
+        handle "handle" in Path: Handle;
+    }
+}
+
+/// What names a session here, if there is one.
+pub(super) struct Handle(String);
+
+impl Input for Handle {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        given.text().map(|text| Self(text.to_owned()))
+    }
+}
+
+impl Documented for Handle {
+    fn schema() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::String)
+    }
+}
+
 /// The account's sessions.
 #[utoipa::path(
     get, operation_id = "listSessions", path = "/sessions", tag = "account",
@@ -61,7 +85,7 @@ pub(super) async fn list(
 #[utoipa::path(
     delete, operation_id = "endSession", path = "/sessions/{handle}", tag = "account",
     security(("session" = [])),
-    params(("handle" = String, Path, description = "As `GET /sessions` lists it")),
+    params(OfHandle),
     responses(
         (status = 204, description = "It has ended"),
         LoginNeeded, Forbidden, Missing, Problems,
@@ -70,12 +94,12 @@ pub(super) async fn list(
 pub(super) async fn end(
     State(auth): State<Auth>,
     session: SessionResult,
-    Path(handle): Path<String>,
+    PathParameters(of): PathParameters<OfHandle>,
 ) -> Result<StatusCode, Problem> {
     let session = session?;
     let account = account_of(&session, &*auth.users).await?;
     let sessions = &auth.account_sessions;
-    let has_ended = account_sessions::end(sessions, &session, &account.email, &handle).await?;
+    let has_ended = account_sessions::end(sessions, &session, &account.email, &of.handle.0).await?;
     if has_ended { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }
 

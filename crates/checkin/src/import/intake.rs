@@ -1,0 +1,158 @@
+//! Records come in: one that is right in itself is taken unless another one has its id, address or
+//! visit, in this file or an earlier one.
+
+use sha2::{Digest, Sha256};
+
+use super::door::{self, Clock};
+use super::error::{RecordError, RecordPlace, Rule};
+use super::records::{
+    CheckinFields, CheckinRecord, DetailsFields, DetailsRecord, Import, LocationFields, UserFields,
+    UserRecord,
+};
+use super::seen::{Seen, claim};
+use super::time::Latest;
+use crate::domain::{
+    Checkin, CheckinId, Location, LocationDetails, MAX_SAFE_INTEGER, NewCheckin, Visit,
+};
+use crate::input::{Fields, Record};
+
+/// What was taken, and what was wrong.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    pub(super) import: Import,
+    pub(super) errors: Vec<RecordError>,
+    /// Fields that are wrong, and were left out of records that are otherwise right.
+    pub(super) left_out_fields: Vec<RecordError>,
+    pub(super) seen: Seen,
+    pub(super) latest: Latest,
+}
+
+impl Intake {
+    /// Notes that something is wrong.
+    pub(super) fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
+        let (place, field) = (place.clone(), field.map(str::to_owned));
+        self.errors.push(RecordError { place, field, rule });
+    }
+
+    pub(super) fn add_user(&mut self, place: RecordPlace, fields: Fields<'_>) {
+        let Some(user) = self.read::<UserFields>(&place, fields).map(UserRecord::from) else {
+            return;
+        };
+        let email = user.email.canonical();
+        match self.seen.emails.get(&email) {
+            Some((other_user, other)) if *other_user != user.id => {
+                let (other_user, other) = (*other_user, other.clone());
+                let rule = Rule::SameEmail { user: user.id, other_user, other };
+                self.report(&place, Some("email"), rule);
+            }
+            _ => match claim(&mut self.seen.users, user.id, &place) {
+                Ok(()) => {
+                    self.seen.emails.insert(email, (user.id, place));
+                    self.import.users.push(user);
+                }
+                Err(rule) => self.report(&place, Some("id"), rule),
+            },
+        }
+    }
+
+    pub(super) fn add_location(&mut self, place: &RecordPlace, fields: Fields<'_>) {
+        let Some(location) = self.read::<LocationFields>(place, fields).map(Location::from) else {
+            return;
+        };
+        match claim(&mut self.seen.locations, location.id, place) {
+            Ok(()) => self.import.locations.push(location),
+            Err(rule) => self.report(place, Some("id"), rule),
+        }
+    }
+
+    /// `clock` is the one that the hours are on.
+    pub(super) fn add_details(&mut self, place: &RecordPlace, fields: Fields<'_>, clock: Clock) {
+        let Some(record) = self.read::<DetailsFields>(place, fields).map(DetailsRecord::from)
+        else {
+            return;
+        };
+        let DetailsRecord { details, days, left_out } = record;
+        for (field, rule) in left_out {
+            self.leave_out(place, field, Rule::Value(rule));
+        }
+        if let Err(rule) = claim(&mut self.seen.details, details.id, place) {
+            return self.report(place, Some("id"), rule);
+        }
+        let (hours, wrong) = door::week(days, clock);
+        for (days, rule) in wrong {
+            self.leave_out(place, "hours", Rule::OfDays { days, rule });
+        }
+        self.import.details.push(LocationDetails { hours, ..details });
+    }
+
+    pub(super) fn add_checkin(&mut self, place: &RecordPlace, fields: Fields<'_>) {
+        let Some(record) = self.read::<CheckinFields>(place, fields).map(CheckinRecord::from)
+        else {
+            return;
+        };
+        let CheckinRecord { id, time_ms, checkin } = record;
+        let Some(id) = id else {
+            return self.add_visit(place, time_ms, checkin);
+        };
+        match claim(&mut self.seen.checkins, id, place) {
+            Ok(()) => self.import.checkins.push(Checkin { time_ms, ..checkin.with_id(id) }),
+            Err(rule) => self.report(place, Some("id"), rule),
+        }
+    }
+
+    /// Adds a check-in that was made at this time, under an id of its own.
+    fn add_visit(&mut self, place: &RecordPlace, time_ms: u64, checkin: NewCheckin) {
+        let checkin = checkin.with_id(visit_id(time_ms, checkin));
+        match claim(&mut self.seen.checkins, checkin.id, place) {
+            Ok(()) => self.import.checkins.push(checkin),
+            Err(Rule::SameId { other }) => self.report(place, None, Rule::SameVisit { other }),
+            Err(rule) => self.report(place, None, rule),
+        }
+    }
+
+    /// Adds a check-in that was made at Swarm, where it has this id. It may be there often: exports
+    /// overlap.
+    pub(super) fn add_swarm_visit(
+        &mut self,
+        place: RecordPlace,
+        swarm_id: Option<String>,
+        time_ms: u64,
+        checkin: NewCheckin,
+    ) {
+        let checkin = checkin.with_id(visit_id(time_ms, checkin));
+        self.seen.visits.entry(checkin.id).or_insert(place);
+        self.import.visits.push(Visit { checkin, swarm_id });
+    }
+
+    fn read<T: Record<Context = Latest>>(
+        &mut self,
+        place: &RecordPlace,
+        fields: Fields<'_>,
+    ) -> Option<T> {
+        let latest = self.latest;
+        match fields.read(&latest, &Rule::Unknown.to_string()) {
+            Ok(record) => Some(record),
+            Err(broken) => {
+                for broken in broken {
+                    self.report(place, Some(&broken.field), Rule::Value(broken.rule));
+                }
+                None
+            }
+        }
+    }
+
+    fn leave_out(&mut self, place: &RecordPlace, field: &str, rule: Rule) {
+        let (place, field) = (place.clone(), Some(field.to_owned()));
+        self.left_out_fields.push(RecordError { place, field, rule });
+    }
+}
+
+/// The id of a check-in that comes without one: the same one whenever it is loaded, and another for
+/// every other visit of that millisecond, whoever's and in whichever file.
+fn visit_id(time_ms: u64, checkin: NewCheckin) -> CheckinId {
+    let NewCheckin { user, location, stars } = checkin;
+    let hash = Sha256::digest(format!("{user} {location} {stars}"));
+    let seq = hash.iter().take(8).fold(0, |seq, byte| seq << 8 | u64::from(*byte));
+    // As large as JavaScript can hold.
+    CheckinId { ms: time_ms, seq: seq & MAX_SAFE_INTEGER }
+}

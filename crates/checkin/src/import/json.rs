@@ -1,0 +1,64 @@
+//! Lists and objects of a file, whose values stay the raw texts that they are written as.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::input::HALF_A_CHARACTER;
+
+/// The entries of an object, in their order, equal names included: a map would hide them.
+pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
+
+impl<'a> Entries<'a> {
+    /// The value of this name, the last one of several; none if that is `null`.
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.0.iter().rev().find(|(other, _)| other == name)?;
+        Some(*value).filter(|value| value.get() != "null")
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+/// The items of a list.
+///
+/// # Errors
+///
+/// The rule that it breaks.
+pub(super) fn list(json: &str) -> Result<Vec<&RawValue>, String> {
+    serde_json::from_str(json).map_err(|_| "must be a list".to_owned())
+}
+
+/// The entries of an object.
+///
+/// # Errors
+///
+/// The rule that it breaks.
+pub(super) fn entries(json: &str) -> Result<Entries<'_>, String> {
+    serde_json::from_str(json).map_err(|_| match json.starts_with('{') {
+        true => HALF_A_CHARACTER.to_owned(),
+        false => "must be an object".to_owned(),
+    })
+}

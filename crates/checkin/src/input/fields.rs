@@ -1,0 +1,202 @@
+//! The fields of one input, each taken once, with all that is wrong in them.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::given::{Given, Input};
+
+/// Where a field stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum At {
+    /// In the path of a request.
+    Path,
+    /// In its query.
+    Query,
+    /// Among its headers, whose names have no case.
+    Header,
+    /// In a JSON object, or a row of a table.
+    Member,
+}
+
+/// A field, and the rule that it breaks: "must …".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BrokenRule {
+    pub(crate) field: String,
+    pub(crate) rule: String,
+}
+
+/// An input of several fields.
+pub(crate) trait Record: Sized {
+    /// What its rules depend on beside the fields.
+    type Context;
+
+    /// Takes its fields. All of them are taken and all rules are tried, whatever is wrong, and what is
+    /// wrong is noted in `fields`; `None` if anything is.
+    fn read(fields: &mut Fields<'_>, context: &Self::Context) -> Option<Self>;
+}
+
+/// Fields in their order. What is wrong is gathered, so that all of it is said at once.
+#[derive(Debug, Default)]
+pub(crate) struct Fields<'a> {
+    given: Vec<(At, Cow<'a, str>, Given<'a>)>,
+    broken: Vec<BrokenRule>,
+}
+
+impl<'a> Fields<'a> {
+    /// The members of a JSON object or of a row, twins included.
+    pub(crate) fn members<N: Into<Cow<'a, str>>, G: Into<Given<'a>>>(
+        members: impl IntoIterator<Item = (N, G)>,
+    ) -> Self {
+        let mut fields = Self::default();
+        members.into_iter().for_each(|(name, given)| fields.add(At::Member, name, given));
+        fields
+    }
+
+    /// Adds a field.
+    pub(crate) fn add(
+        &mut self,
+        at: At,
+        name: impl Into<Cow<'a, str>>,
+        given: impl Into<Given<'a>>,
+    ) {
+        self.given.push((at, name.into(), given.into()));
+    }
+
+    /// Takes all that a record needs. `unknown` is the rule of members and parameters that it does not
+    /// know.
+    ///
+    /// # Errors
+    ///
+    /// Every rule that is broken, those of unknown fields last; an unknown parameter is named once.
+    pub(crate) fn read<T: Record>(
+        mut self,
+        context: &T::Context,
+        unknown: &str,
+    ) -> Result<T, Vec<BrokenRule>> {
+        let record = T::read(&mut self, context);
+        let mut named = HashSet::new();
+        for (at, name, _) in std::mem::take(&mut self.given) {
+            let is_wrong = match at {
+                At::Query => named.insert(name.clone()),
+                At::Member => true,
+                At::Path | At::Header => false,
+            };
+            if is_wrong {
+                self.refuse(&name, unknown);
+            }
+        }
+        record.filter(|_| self.broken.is_empty()).ok_or(self.broken)
+    }
+
+    /// Takes a field. Nothing comes of one that breaks a rule, which is noted.
+    pub(crate) fn take<T: Input>(&mut self, at: At, name: &str) -> Option<T> {
+        let Some(given) = self.remove(at, name) else {
+            let absent = T::absent();
+            // A part of the path is there, or the route would not fit. It is not known only where another
+            // part is not text.
+            if absent.is_none() && at != At::Path {
+                self.refuse(name, "must be given");
+            }
+            return absent;
+        };
+        let mut is_twin = false;
+        while self.remove(at, name).is_some() {
+            is_twin = true;
+        }
+        if is_twin {
+            self.refuse(name, "must be given once");
+            return None;
+        }
+        T::read(&given).map_err(|rule| self.refuse(name, rule)).ok()
+    }
+
+    /// Notes that a field breaks a rule.
+    pub(crate) fn refuse(&mut self, name: &str, rule: impl Into<String>) {
+        self.broken.push(BrokenRule { field: name.to_owned(), rule: rule.into() });
+    }
+
+    /// Whether this field breaks a rule already.
+    pub(crate) fn is_refused(&self, name: &str) -> bool {
+        self.broken.iter().any(|broken| broken.field == name)
+    }
+
+    fn remove(&mut self, at: At, name: &str) -> Option<Given<'a>> {
+        let is_it = |own: &str| match at {
+            At::Header => own.eq_ignore_ascii_case(name),
+            At::Path | At::Query | At::Member => own == name,
+        };
+        let position =
+            self.given.iter().position(|(own_at, own, _)| *own_at == at && is_it(own))?;
+        Some(self.given.remove(position).2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{LocationId, UserId};
+    use crate::input::record;
+
+    record! {
+        struct Visits(u64) {
+            user "user" in Path: UserId;
+            location "location" in Path: LocationId;
+            from "from" in Query: Option<UserId>;
+        }
+        check |fields, most| {
+            if user.is_some_and(|user| user.get() > *most) {
+                fields.refuse("user", "must be one that there is");
+            }
+        }
+    }
+
+    fn broken(given: &[(At, &'static str, &'static str)]) -> Vec<String> {
+        let mut fields = Fields::default();
+        for (at, name, text) in given {
+            let value = if *text == "%ff" { Given::NoText } else { Given::bare(text) };
+            fields.add(*at, *name, value);
+        }
+        match fields.read::<Visits>(&100, "must not be sent") {
+            Ok(Visits { user, location, from }) => {
+                vec![format!("{user} {location} {:?}", from.map(UserId::get))]
+            }
+            Err(broken) => {
+                broken.into_iter().map(|one| format!("{} {}", one.field, one.rule)).collect()
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_named() {
+        let (user, location) = ((At::Path, "user", "1"), (At::Path, "location", "2"));
+        let from = |text| (At::Query, "from", text);
+        assert_eq!(broken(&[user, location]), ["1 2 None"]);
+        assert_eq!(broken(&[user, location, from("3")]), ["1 2 Some(3)"]);
+        for (given, wrong) in [
+            (vec![user, location, from("0")], vec!["from must be at least 1"]),
+            (vec![user, location, from("1"), from("1")], vec!["from must be given once"]),
+            (vec![(At::Path, "user", "101"), location], vec!["user must be one that there is"]),
+            (
+                vec![(At::Path, "user", "101"), (At::Path, "location", "x")],
+                vec!["location must be an integer", "user must be one that there is"],
+            ),
+            // The same name elsewhere is another field.
+            (vec![user, location, (At::Query, "user", "1")], vec!["user must not be sent"]),
+            (
+                vec![
+                    (At::Query, "b", ""),
+                    user,
+                    (At::Query, "a", ""),
+                    (At::Query, "b", ""),
+                    location,
+                ],
+                vec!["b must not be sent", "a must not be sent"],
+            ),
+            // Where one part of a path is not text, the others are not known. They are not missing.
+            (vec![(At::Path, "user", "%ff")], vec!["user must be UTF-8"]),
+            (vec![user, location, (At::Header, "from", "x")], vec!["1 2 None"]),
+        ] {
+            assert_eq!(broken(&given), wrong, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A value as it was sent, and what is read out of it.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+use serde_json::{Number, Value};
+
+/// 2^63: floats from here on are integers.
+const LARGE: f64 = 9_223_372_036_854_775_808.0;
+
+/// The rule of texts in JSON, which can name one half of a character that has two (a surrogate pair).
+pub(crate) const HALF_A_CHARACTER: &str =
+    "must not contain half a character, such as \\ud83d alone";
+
+/// A value as it was sent, before anything is known of what it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Given<'a> {
+    /// A part of a path, a query, a header or a table, where a number is a text like any other.
+    Bare(Cow<'a, str>),
+    /// The same, but its bytes are not a text.
+    NoText,
+    /// A JSON string.
+    Text(Cow<'a, str>),
+    /// A JSON string with half a character in it.
+    HalfText,
+    /// A JSON number in its spelling: `1`, `1.0` and `1e0` are three.
+    Number(Cow<'a, str>),
+    /// JSON's `null`.
+    Null,
+    /// Other JSON: true or false, a list or an object.
+    Json(Cow<'a, str>),
+}
+
+impl<'a> Given<'a> {
+    /// A part of a path, a query, a header or a table.
+    pub(crate) fn bare(text: &'a str) -> Self {
+        Self::Bare(text.into())
+    }
+
+    /// The text, if it is one.
+    ///
+    /// # Errors
+    ///
+    /// The rule that it breaks.
+    pub(crate) fn text(&self) -> Result<&str, String> {
+        match self {
+            Self::Bare(text) | Self::Text(text) => Ok(text),
+            Self::NoText => Err("must be UTF-8".to_owned()),
+            Self::HalfText => Err(HALF_A_CHARACTER.to_owned()),
+            Self::Number(_) | Self::Null | Self::Json(_) => Err("must be a text".to_owned()),
+        }
+    }
+
+    /// The digits of an integer that is written as one; in JSON not as `"5"`.
+    ///
+    /// # Errors
+    ///
+    /// The rule that it breaks. What it returns need not be an integer.
+    pub(crate) fn integer(&self) -> Result<&str, String> {
+        match self {
+            Self::Bare(text) | Self::Number(text) => Ok(text),
+            Self::NoText => self.text(),
+            _ => Err("must be an integer".to_owned()),
+        }
+    }
+
+    /// What a number or a text says, and anything else as JSON has it.
+    pub(crate) fn written(&self) -> &str {
+        match self {
+            Self::Bare(text) | Self::Text(text) | Self::Number(text) | Self::Json(text) => text,
+            Self::Null => "null",
+            Self::NoText | Self::HalfText => "",
+        }
+    }
+
+    /// The JSON of a list or an object; of another value nothing that is one.
+    pub(crate) fn json(&self) -> &str {
+        if let Self::Json(json) = self { json } else { "" }
+    }
+
+    /// Whether it is an empty text.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Bare(text) | Self::Text(text) if text.is_empty())
+    }
+}
+
+/// A single value that cannot be wrong once it is read.
+pub(crate) trait Input: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// The rule that it breaks: "must …".
+    fn read(given: &Given<'_>) -> Result<Self, String>;
+
+    /// What stands for a value that is not given; `None` if it must be.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// A value that may be left out, in JSON also by `null`.
+impl<T: Input> Input for Option<T> {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        if *given == Given::Null { Ok(None) } else { T::read(given).map(Some) }
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<'a> From<&'a RawValue> for Given<'a> {
+    fn from(raw: &'a RawValue) -> Self {
+        let json = raw.get();
+        match json.as_bytes().first() {
+            Some(b'"') if !json.contains('\\') => Self::Text(json[1..json.len() - 1].into()),
+            Some(b'"') => serde_json::from_str::<String>(json)
+                .map_or(Self::HalfText, |text| Self::Text(text.into())),
+            Some(b'-' | b'0'..=b'9') => Self::Number(json.into()),
+            _ if json == "null" => Self::Null,
+            _ => Self::Json(json.into()),
+        }
+    }
+}
+
+impl<'a> From<&'a Value> for Given<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::String(text) => Self::Text(text.into()),
+            Value::Number(number) => Self::Number(spelled(number).into()),
+            other => Self::Json(other.to_string().into()),
+        }
+    }
+}
+
+/// An integer of any size in its digits; other numbers in some way that is no integer's.
+fn spelled(number: &Number) -> String {
+    match number.as_f64() {
+        // What does not fit into 64 bits is read as one of these.
+        Some(large) if number.is_f64() && large.abs() >= LARGE => format!("{large:.0}"),
+        _ => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_any_size_are_spelled_as_such() {
+        for (json, expected) in [
+            ("7", "7"),
+            ("-1", "-1"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("18446744073709551616", "18446744073709551616"),
+            ("-18446744073709551616", "-18446744073709551616"),
+            ("1.0", "1.0"),
+            ("-0.0", "-0.0"),
+            ("1.5", "1.5"),
+        ] {
+            let number: Number = serde_json::from_str(json).unwrap();
+            assert_eq!(spelled(&number), expected);
+        }
+    }
+
+    #[test]
+    fn json_is_told_apart_by_how_it_is_written() {
+        for (json, given) in [
+            ("\"\"", Given::Text("".into())),
+            ("\"a é\"", Given::Text("a é".into())),
+            (r#""a\n\u00e9""#, Given::Text("a\né".into())),
+            (r#""\ud83d""#, Given::HalfText),
+            ("1", Given::Number("1".into())),
+            ("-1.0e2", Given::Number("-1.0e2".into())),
+            ("null", Given::Null),
+            ("true", Given::Json("true".into())),
+            ("[1]", Given::Json("[1]".into())),
+        ] {
+            let raw: &RawValue = serde_json::from_str(json).unwrap();
+            assert_eq!(Given::from(raw), given, "{json}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the routes share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::{BoxFuture, Shared};
+
+use crate::storage::{
+    CheckinLog, Directory, History, LocationRepository, UserRepository, WeatherCache,
+};
+use crate::usecases::accounts::Accounts;
+use crate::usecases::feed::Feed;
+use crate::usecases::nearby::NearbyPlaces;
+use crate::usecases::places::Places;
+use crate::usecases::weather::Weather;
+
+/// What the service reads.
+#[derive(Clone)]
+pub struct Stores {
+    /// People's accounts.
+    pub users: Arc<dyn UserRepository>,
+    /// The places.
+    pub locations: Arc<dyn LocationRepository>,
+    /// Lists of both.
+    pub directory: Arc<dyn Directory>,
+    /// Who was where.
+    pub history: Arc<dyn History>,
+    /// All check-ins.
+    pub log: Arc<dyn CheckinLog>,
+    /// What the weather service said.
+    pub weather: Arc<dyn WeatherCache>,
+}
+
+/// What the service needs.
+pub(super) struct Api {
+    pub(super) stores: Stores,
+    pub(super) accounts: Accounts,
+    pub(super) places: Places,
+    pub(super) nearby: NearbyPlaces,
+    pub(super) weather: Weather,
+    pub(super) feed: Arc<Feed>,
+    pub(super) stopping: Stopping,
+}
+
+/// Is ready when the process is about to end.
+type Stopping = Shared<BoxFuture<'static, ()>>;
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stores")
+    }
+}

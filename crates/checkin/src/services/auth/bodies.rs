@@ -1,0 +1,70 @@
+//! The bodies that the service takes.
+
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use crate::domain::{Email, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS};
+use crate::input::{Documented, Given, Input, KnownEmail, PersonName, body};
+use crate::passwords;
+
+body! {
+    /// An account's address and password.
+    pub(super) struct LoginBody {
+        email "email": KnownEmail, example "al.appelhof@example.com";
+        password "password": GivenPassword, example "secret123";
+    }
+}
+
+body! {
+    /// A new account.
+    pub(super) struct NewAccountBody {
+        first_name "firstName": PersonName;
+        last_name "lastName": PersonName;
+        email "email": Email, example "new@example.com";
+        password "password": NewPassword;
+    }
+}
+
+body! {
+    /// The password that the account has, and the one that it gets.
+    pub(super) struct PasswordBody {
+        current "currentPassword": GivenPassword;
+        new "newPassword": NewPassword;
+    }
+}
+
+/// A password that is to be compared.
+pub(super) struct GivenPassword(pub(super) String);
+
+/// A password that is to be set.
+pub(super) struct NewPassword(pub(super) String);
+
+impl Input for GivenPassword {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        passwords::plausible(given.text()?.to_owned()).map(Self)
+    }
+}
+
+impl Input for NewPassword {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        passwords::acceptable(given.text()?.to_owned()).map(Self)
+    }
+}
+
+impl Documented for GivenPassword {
+    fn schema() -> ObjectBuilder {
+        texts(1)
+    }
+}
+
+impl Documented for NewPassword {
+    fn schema() -> ObjectBuilder {
+        texts(MIN_PASSWORD_CHARS)
+    }
+}
+
+fn texts(min_length: usize) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(min_length))
+        .max_length(Some(MAX_PASSWORD_BYTES))
+}
