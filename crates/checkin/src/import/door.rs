@@ -8,13 +8,11 @@
 
 use std::str::FromStr;
 
-use unicode_normalization::UnicodeNormalization;
-
+use super::door_text::{DayText, HALF_DAY_MIN, Half, Range};
 use super::error::Rule;
 use super::value::Day;
 use crate::domain::{DayHours, HoursError, OpenRange, OpeningHours, Weekday};
 
-const HALF_DAY_MIN: u16 = 12 * 60;
 const DAY_MIN: u16 = 24 * 60;
 
 /// How hours without am and pm are to be read.
@@ -126,7 +124,7 @@ fn hours(text: &str, clock: Clock) -> Result<DayHours, String> {
             let mut read = Vec::<OpenRange>::new();
             for range in ranges {
                 let after = read.last().map(|range| range.closes_min());
-                read.push(range.read(clock, after)?);
+                read.push(open_range(&range, clock, after)?);
             }
             read
         }
@@ -134,109 +132,49 @@ fn hours(text: &str, clock: Clock) -> Result<DayHours, String> {
     DayHours::new(ranges).map_err(|rule| rule.to_string())
 }
 
-/// What a text says of a day.
-enum DayText {
-    Closed,
-    Whole,
-    Ranges(Vec<Range>),
-}
-
-impl DayText {
-    fn parse(text: &str) -> Result<Self, String> {
-        let plain: String = text.nfkc().flat_map(char::to_lowercase).collect();
-        let plain: String = plain.chars().filter(|c| !c.is_whitespace()).map(hyphen).collect();
-        let plain = plain.replace("a.m.", "am").replace("p.m.", "pm");
-        match plain.as_str() {
-            "closed" => return Ok(Self::Closed),
-            "24hours" | "24hrs" | "24h" | "24/7" | "open24hours" | "allday" => {
-                return Ok(Self::Whole);
-            }
-            _ => {}
-        }
-        let plain = plain.replace("until", "-").replace("to", "-").replace("and", ",");
-        let ranges = plain.split([',', ';', '&', '/']).map(Range::parse);
-        let form = "must be hours like 9-17, 8:30-17:30 or 9am-5pm, 24 hours, or closed";
-        ranges.collect::<Option<_>>().map(Self::Ranges).ok_or_else(|| form.to_owned())
-    }
-}
-
-/// All dashes as one.
-fn hyphen(character: char) -> char {
-    match character {
-        '\u{2010}'..='\u{2015}' | '\u{2212}' | '~' | '\u{301c}' => '-',
-        other => other,
-    }
-}
-
-/// From one time to another, as they are written.
-struct Range {
-    opens: Time,
-    closes: Time,
-}
-
-#[derive(Clone, Copy)]
-struct Time {
-    hour: u16,
-    minute: u16,
-    half: Option<Half>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Half {
-    Am,
-    Pm,
-}
-
-impl Range {
-    fn parse(text: &str) -> Option<Self> {
-        let (opens, closes) = text.split_once('-')?;
-        Some(Self { opens: Time::parse(opens)?, closes: Time::parse(closes)? })
-    }
-
-    /// `after` is when the range before it ends.
-    fn read(&self, clock: Clock, after: Option<u16>) -> Result<OpenRange, String> {
-        let Self { opens, closes } = self;
-        let range = match (opens.half, closes.half, clock) {
-            (None, None, Clock::TwentyFourHours) => {
-                let (opens, closes) = (opens.minutes(), closes.minutes());
-                OpenRange::on_24_hour_clock(opens, closes).map_err(|rule| match rule {
-                    HoursError::Ambiguous | HoursError::SameTime => {
-                        format!("{rule} (--hours 12h reads twelve-hour times)")
-                    }
-                    rule => rule.to_string(),
-                })?
-            }
-            (None, None, Clock::TwelveHours) => {
-                if [opens, closes].iter().any(|time| !(1..=12).contains(&time.hour)) {
-                    return Err("must have hours from 1 to 12, or am and pm".to_owned());
+/// Reads a range on a clock; `after` is when the range before it ends.
+fn open_range(range: &Range, clock: Clock, after: Option<u16>) -> Result<OpenRange, String> {
+    let Range { opens, closes } = range;
+    let read = match (opens.half, closes.half, clock) {
+        (None, None, Clock::TwentyFourHours) => {
+            let (opens, closes) = (opens.minutes(), closes.minutes());
+            OpenRange::on_24_hour_clock(opens, closes).map_err(|rule| match rule {
+                HoursError::Ambiguous | HoursError::SameTime => {
+                    format!("{rule} (--hours 12h reads twelve-hour times)")
                 }
-                let opens = opens.in_half(if opens.hour < 5 { Half::Pm } else { Half::Am });
-                let opens = if self.opens.hour == 12 { opens + HALF_DAY_MIN } else { opens };
-                // What is no later in the afternoon either overlaps.
-                let opens = match after {
-                    Some(after) if opens <= after && opens < HALF_DAY_MIN => opens + HALF_DAY_MIN,
-                    _ => opens,
-                };
-                new_range(opens, later_than(opens, closes.in_half(Half::Pm)))?
+                rule => rule.to_string(),
+            })?
+        }
+        (None, None, Clock::TwelveHours) => {
+            if [opens, closes].iter().any(|time| !(1..=12).contains(&time.hour)) {
+                return Err("must have hours from 1 to 12, or am and pm".to_owned());
             }
-            (Some(half), None, _) => {
-                let opens = opens.in_half(half);
-                new_range(opens, later_than(opens, closes.minutes()))?
-            }
-            (None, Some(half), _) => {
-                let closes = closes.in_half(half);
-                let closes = if half == Half::Am { closes + DAY_MIN } else { closes };
-                let afternoon = opens.minutes() + HALF_DAY_MIN;
-                let is_am = opens.hour >= 12 || afternoon >= closes;
-                new_range(if is_am { opens.minutes() } else { afternoon }, closes)?
-            }
-            (Some(half), Some(other), _) => {
-                let (opens, closes) = (opens.in_half(half), closes.in_half(other));
-                new_range(opens, if closes < opens { closes + DAY_MIN } else { closes })?
-            }
-        };
-        Ok(range)
-    }
+            let opens = opens.in_half(if opens.hour < 5 { Half::Pm } else { Half::Am });
+            let opens = if range.opens.hour == 12 { opens + HALF_DAY_MIN } else { opens };
+            // What is no later in the afternoon either overlaps.
+            let opens = match after {
+                Some(after) if opens <= after && opens < HALF_DAY_MIN => opens + HALF_DAY_MIN,
+                _ => opens,
+            };
+            new_range(opens, later_than(opens, closes.in_half(Half::Pm)))?
+        }
+        (Some(half), None, _) => {
+            let opens = opens.in_half(half);
+            new_range(opens, later_than(opens, closes.minutes()))?
+        }
+        (None, Some(half), _) => {
+            let closes = closes.in_half(half);
+            let closes = if half == Half::Am { closes + DAY_MIN } else { closes };
+            let afternoon = opens.minutes() + HALF_DAY_MIN;
+            let is_am = opens.hour >= 12 || afternoon >= closes;
+            new_range(if is_am { opens.minutes() } else { afternoon }, closes)?
+        }
+        (Some(half), Some(other), _) => {
+            let (opens, closes) = (opens.in_half(half), closes.in_half(other));
+            new_range(opens, if closes < opens { closes + DAY_MIN } else { closes })?
+        }
+    };
+    Ok(read)
 }
 
 fn new_range(opens_min: u16, closes_min: u16) -> Result<OpenRange, String> {
@@ -250,52 +188,6 @@ fn later_than(opens: u16, closes: u16) -> u16 {
         closes += HALF_DAY_MIN;
     }
     closes
-}
-
-impl Time {
-    /// `9`, `09`, `9:30`, `9.30`, `9h30`, `0930`, each perhaps with am or pm; `noon`, `midnight`.
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "noon" => return Some(Self { hour: 12, minute: 0, half: Some(Half::Pm) }),
-            "midnight" => return Some(Self { hour: 12, minute: 0, half: Some(Half::Am) }),
-            _ => {}
-        }
-        let am = text.strip_suffix("am").or_else(|| text.strip_suffix('a'));
-        let pm = text.strip_suffix("pm").or_else(|| text.strip_suffix('p'));
-        let (digits, half) = match (am, pm) {
-            (Some(digits), _) => (digits, Some(Half::Am)),
-            (_, Some(digits)) => (digits, Some(Half::Pm)),
-            _ => (text, None),
-        };
-        let (hour, minute) = match digits.split_once([':', '.', 'h']) {
-            Some((hour, "")) if digits.ends_with('h') => (hour, "00"),
-            Some(parts) => parts,
-            None if matches!(digits.len(), 3 | 4) && digits.is_ascii() => {
-                digits.split_at(digits.len() - 2)
-            }
-            None => (digits, "00"),
-        };
-        let is_number = |text: &str, lengths: &[usize]| {
-            lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        if !is_number(hour, &[1, 2]) || !is_number(minute, &[2]) {
-            return None;
-        }
-        let (hour, minute) = (hour.parse().ok()?, minute.parse().ok()?);
-        let most = if half.is_some() { 1..13 } else { 0..48 };
-        (most.contains(&hour) && minute < 60).then_some(Self { hour, minute, half })
-    }
-
-    /// On a 24-hour clock.
-    fn minutes(self) -> u16 {
-        self.hour * 60 + self.minute
-    }
-
-    /// In this half of the day, on a twelve-hour clock.
-    fn in_half(self, half: Half) -> u16 {
-        let minutes = self.hour % 12 * 60 + self.minute;
-        if half == Half::Pm { minutes + HALF_DAY_MIN } else { minutes }
-    }
 }
 
 #[cfg(test)]

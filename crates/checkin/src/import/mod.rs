@@ -54,6 +54,7 @@
 
 mod decode;
 mod door;
+mod door_text;
 mod error;
 mod figures;
 mod importer;
