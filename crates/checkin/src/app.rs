@@ -163,7 +163,7 @@ impl App {
                     include_subdomains: config.hsts_include_subdomains,
                 },
             },
-            tasks: Tasks::new(),
+            tasks: Tasks::default(),
             layers: Arc::default(),
             store: config.store.clone(),
             readiness: Readiness::unchecked(),

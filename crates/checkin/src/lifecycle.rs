@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
 use crate::connection::{Socket, Waiting};
@@ -37,41 +37,24 @@ const MAX_CONNECTIONS: usize = 10_000;
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Tells tasks to stop; clones hear of it together.
-#[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<bool>);
-
-impl Stop {
-    /// Stops on SIGTERM and on SIGINT.
-    ///
-    /// # Errors
-    ///
-    /// When the signals cannot be listened to.
-    pub fn on_signal() -> io::Result<Self> {
-        let (sender, receiver) = watch::channel(false);
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            sender.send_replace(true);
-        });
-        Ok(Self(receiver))
-    }
-
-    /// For who looks now and then: true when it is time to stop.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<bool> {
-        self.0.clone()
-    }
-
-    /// Returns when it is time to stop.
-    pub async fn wait(mut self) {
-        // An error means that the sender is gone, which it is only after it said stop.
-        drop(self.0.wait_for(|stop| *stop).await);
-    }
+/// Returns a token that SIGTERM and SIGINT cancel.
+///
+/// # Errors
+///
+/// When the signals cannot be listened to.
+pub fn stop_on_signal() -> io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(stop)
 }
 
 /// Calls `reload` on each SIGHUP, as long as the process runs. Calls never overlap, and signals that
@@ -106,13 +89,17 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
 /// A connection is closed when its client sends the headers of a request too slowly, takes nothing
 /// of an answer for 15 seconds, or sends no further request for `keep_alive`. Of more than 10,000
 /// connections the later ones wait to be accepted.
-pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, stop: Stop) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    keep_alive: Duration,
+    stop: CancellationToken,
+) {
     let mut http = http1::Builder::new();
     // `Waiting` limits the time for headers, apart from the time between requests.
     http.max_buf_size(MAX_HEAD_BYTES).header_read_timeout(None);
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut stop = pin!(stop.wait());
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -120,7 +107,7 @@ pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, 
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
-            () = &mut stop => break,
+            () = stop.cancelled() => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,

@@ -8,7 +8,7 @@ use clap::Args;
 use super::reload::Source;
 use crate::app::App;
 use crate::config::{Common, listen_address};
-use crate::lifecycle::{Stop, bind, serve};
+use crate::lifecycle::{bind, serve, stop_on_signal};
 use crate::usecases::upstream::{Upstream, UpstreamError, WeatherKey};
 
 pub(super) const EXAMPLES: &str = "\
@@ -64,11 +64,11 @@ pub(super) async fn run(
     let app = App::open(config).await?;
     app.start().await?;
     let upstream = options.weather.upstream()?;
-    let stop = Stop::on_signal()?;
+    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
-    let router = app.port("api", &[&app.api(upstream, stop.clone().wait())]);
+    let router = app.port("api", &[&app.api(upstream, stop.clone().cancelled_owned())]);
     app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;
     Ok(ExitCode::SUCCESS)
 }

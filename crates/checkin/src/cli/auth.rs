@@ -8,7 +8,7 @@ use clap::Args;
 use super::reload::Source;
 use crate::app::App;
 use crate::config::{Common, integer, listen_address};
-use crate::lifecycle::{Stop, bind, serve};
+use crate::lifecycle::{bind, serve, stop_on_signal};
 use crate::services::auth::Settings;
 
 pub(super) const EXAMPLES: &str = "\
@@ -62,7 +62,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.start().await?;
-    let stop = Stop::on_signal()?;
+    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);

@@ -9,7 +9,7 @@ use super::reload::Source;
 use super::{api, auth, receiver};
 use crate::app::App;
 use crate::config::{Common, listen_address};
-use crate::lifecycle::{Stop, bind, serve};
+use crate::lifecycle::{bind, serve, stop_on_signal};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -46,12 +46,12 @@ pub(super) async fn run(
     let app = App::open(config).await?;
     app.start().await?;
     let upstream = options.weather.upstream()?;
-    let stop = Stop::on_signal()?;
+    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     let auth = app.auth(options.logins.settings());
     let receiver = app.receiver(true, options.checkins.settings());
-    let api = app.api(upstream, stop.clone().wait());
+    let api = app.api(upstream, stop.clone().cancelled_owned());
     announce(listener.local_addr()?);
     let router = app.console_port(&[&auth, &receiver, &api]);
     app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;

@@ -12,12 +12,14 @@ use reqwest::Url;
 
 use super::one_shot::on_store;
 use super::say;
+use tokio_util::sync::CancellationToken;
+
 use crate::app::App;
 use crate::config::{Common, integer, positive_time};
 use crate::demo;
 use crate::domain::{LocationId, User};
 use crate::generate::{self, HttpClient, LoggedIn, Pace, Plan, Sender, log_in_all, log_out_all};
-use crate::lifecycle::Stop;
+use crate::lifecycle::stop_on_signal;
 use crate::passwords;
 use crate::storage::LocationRepository;
 
@@ -141,7 +143,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let read =
         async |app: &App| Ok((users(app, options.users).await?, places(&*app.storage).await?));
     let (users, places) = on_store(config, read).await?;
-    let stop = Stop::on_signal()?;
+    let stop = stop_on_signal()?;
     let (seed, run) = drawn(options.seed)?;
     let place_count = places.len();
     let Some(plan) = Plan::new(seed, users.len(), places) else {
@@ -175,7 +177,7 @@ async fn send(
     pace: Pace,
     place_count: usize,
     seed: u64,
-    stop: Stop,
+    stop: CancellationToken,
 ) -> anyhow::Result<ExitCode> {
     let count = pace.count();
     say(format_args!(
@@ -184,7 +186,7 @@ async fn send(
         pace.rate,
     ))?;
     let took = tokio::select! {
-        took = generate::run(sender, plan, pace, stop.wait()) => took,
+        took = generate::run(sender, plan, pace, stop.cancelled()) => took,
         () = progress(sender, count) => bail!("the progress line ended"),
     };
     report(sender, took)
@@ -229,9 +231,14 @@ async fn client(url: &Url, flag: &str) -> anyhow::Result<HttpClient> {
     Ok(client)
 }
 
-async fn log_in(auth: &HttpClient, options: &Options, users: &[User], stop: &Stop) -> LoggedIn {
+async fn log_in(
+    auth: &HttpClient,
+    options: &Options,
+    users: &[User],
+    stop: &CancellationToken,
+) -> LoggedIn {
     let bar = ProgressBar::new(users.len() as u64);
-    let stop = stop.clone().wait();
+    let stop = stop.clone().cancelled_owned();
     let logged_in = log_in_all(auth, users, &options.password.0, stop, || bar.inc(1)).await;
     bar.finish_and_clear();
     logged_in

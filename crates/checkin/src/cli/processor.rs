@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::app::App;
 use crate::config::{Common, integer, listen_address, positive_time};
-use crate::lifecycle::{Stop, bind, serve};
+use crate::lifecycle::{bind, serve, stop_on_signal};
 use crate::services::processor::{self, Progress, Settings};
 
 pub(super) const EXAMPLES: &str = "\
@@ -72,7 +72,7 @@ impl Counting {
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.start().await?;
-    let stop = Stop::on_signal()?;
+    let stop = stop_on_signal()?;
     let progress = Progress::default();
     let listener = match options.listen {
         Some(address) => Some(bind(address, "--listen").await?),
@@ -83,9 +83,9 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let counting = async {
         tokio::select! {
             () = app.ready() => {}
-            () = stop.clone().wait() => return,
+            () = stop.cancelled() => return,
         }
-        processor::run(app.storage.clone(), settings, progress.clone(), stop.watch()).await;
+        processor::run(app.storage.clone(), settings, progress.clone(), stop.clone()).await;
     };
     let probes = async {
         if let Some(listener) = listener {

@@ -9,7 +9,7 @@ use clap::Args;
 use super::reload::Source;
 use crate::app::App;
 use crate::config::{Common, MAX_INTEGER, integer, listen_address, switch, time};
-use crate::lifecycle::{Stop, bind, serve};
+use crate::lifecycle::{bind, serve, stop_on_signal};
 use crate::services::receiver::Settings;
 use crate::storage::Admission;
 
@@ -118,7 +118,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let app = App::open_waiting_for_replicas(config, options.limits.wait_replicas).await?;
     app.start().await?;
-    let stop = Stop::on_signal()?;
+    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?, !options.no_auth);

@@ -13,7 +13,7 @@ use super::{api, auth, console, load, processor, receiver, say};
 use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::demo;
-use crate::lifecycle::{Stop, bind, serve};
+use crate::lifecycle::{bind, serve, stop_on_signal};
 use crate::passwords::{Passwords, Verified};
 use crate::services::processor::{Progress, run as run_processor};
 use crate::storage::StorageError;
@@ -90,7 +90,7 @@ pub(super) async fn run(
     let app = App::open_waiting_for_replicas(config, options.checkins.wait_replicas).await?;
     app.start().await?;
     let upstream = options.weather.upstream()?;
-    let stop = Stop::on_signal()?;
+    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     // Ports first: who has to choose another one should not wait for the data.
     let console_listener = bind(options.console_listen, "--console-listen").await?;
@@ -116,14 +116,14 @@ pub(super) async fn run(
         say_login()?;
     }
     say("")?;
-    let api = app.api(upstream, stop.clone().wait());
+    let api = app.api(upstream, stop.clone().cancelled_owned());
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings());
     let settings = options.counting.settings("up")?;
     let counting = async {
         tokio::select! {
             () = app.ready() => {}
-            () = stop.clone().wait() => return Ok(()),
+            () = stop.cancelled() => return Ok(()),
         }
         if has_login.is_none() {
             let has_login = loop {
@@ -132,14 +132,14 @@ pub(super) async fn run(
                 }
                 tokio::select! {
                     () = tokio::time::sleep(RETRY) => {}
-                    () = stop.clone().wait() => return Ok(()),
+                    () = stop.cancelled() => return Ok(()),
                 }
             };
             if has_login {
                 say_login()?;
             }
         }
-        run_processor(app.storage.clone(), settings, Progress::default(), stop.watch()).await;
+        run_processor(app.storage.clone(), settings, Progress::default(), stop.clone()).await;
         anyhow::Ok(())
     };
     let keep_alive = config.keep_alive_timeout;

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
+
 /// How often a request is sent at most. With the waits between, a service that is back within ten
 /// seconds is waited for.
 pub(super) const ATTEMPTS: u32 = 9;
 
-/// The wait after the first attempt; each further one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-
-/// The longest wait of our own.
-const LONGEST_WAIT: Duration = Duration::from_secs(4);
+/// The waits after an attempt: the first one, and each further one twice as long.
+const WAITS: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(50))
+    .with_max_delay(Duration::from_secs(4))
+    .without_max_times();
 
 /// The longest wait that a service may ask for; one that wants more has given up.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -23,7 +25,7 @@ pub(super) fn wait(attempts: u32, retry_after: Option<Duration>) -> Option<Durat
     }
     match retry_after {
         Some(asked) => (asked <= LONGEST_RETRY_AFTER).then_some(asked),
-        None => Some((FIRST_WAIT * (1 << (attempts - 1).min(16))).min(LONGEST_WAIT)),
+        None => WAITS.build().nth(attempts as usize - 1),
     }
 }
 

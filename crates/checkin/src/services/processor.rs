@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::storage::{Applied, Batch, Lease, Storage, StorageError};
 use crate::telemetry::chain;
@@ -16,8 +16,14 @@ use crate::telemetry::chain;
 /// How often a partition without entries is looked at: so long a check-in takes to be seen.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// How long to wait before a store that failed is asked again, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// The longest pause before a store that failed is asked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pauses before a batch is applied again.
+const RETRY: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(50))
+    .with_max_delay(LONGEST_PAUSE)
+    .without_max_times();
 
 /// Settings of the service.
 #[derive(Clone, Debug)]
@@ -50,7 +56,7 @@ impl Progress {
     }
 }
 
-/// Applies the log until `stop` says true; then finishes the batches in progress and releases the
+/// Applies the log until `stop` is cancelled; then finishes the batches in progress and releases the
 /// leases.
 ///
 /// # Cancel safety
@@ -61,11 +67,11 @@ pub async fn run(
     storage: Arc<dyn Storage>,
     settings: Settings,
     progress: Progress,
-    stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) {
     let processor = Arc::new(Processor { storage, settings, progress, stop });
     let mut workers = Workers::default();
-    while !processor.stopping() {
+    while !processor.stop.is_cancelled() {
         processor.balance(&mut workers).await;
         processor.measure_backlog().await;
         processor.next_heartbeat(&mut workers).await;
@@ -79,14 +85,14 @@ struct Processor {
     storage: Arc<dyn Storage>,
     settings: Settings,
     progress: Progress,
-    stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 }
 
 /// The tasks that apply the log, one for each lease that this processor holds.
 #[derive(Default)]
 struct Workers {
     /// The leases, each with what tells its worker to release it.
-    held: Vec<(Lease, watch::Sender<bool>)>,
+    held: Vec<(Lease, CancellationToken)>,
     /// Each returns its lease at its end.
     tasks: JoinSet<Lease>,
 }
@@ -104,7 +110,7 @@ impl Workers {
     /// Tells the worker of the last lease to release it, and waits until it has.
     async fn end_one(&mut self) {
         if let Some((_, release)) = self.held.last() {
-            release.send_replace(true);
+            release.cancel();
         }
         if let Some(ended) = self.tasks.join_next().await {
             self.ended(ended);
@@ -113,7 +119,7 @@ impl Workers {
 
     async fn end_all(&mut self) {
         for (_, release) in &self.held {
-            release.send_replace(true);
+            release.cancel();
         }
         while self.tasks.join_next().await.is_some() {}
         self.held.clear();
@@ -159,18 +165,18 @@ impl Processor {
     }
 
     fn start_worker(self: &Arc<Self>, workers: &mut Workers, lease: Lease) {
-        let (release, released) = watch::channel(false);
-        let (processor, work) = (Arc::clone(self), lease.clone());
+        let release = self.stop.child_token();
+        let (processor, work, released) = (Arc::clone(self), lease.clone(), release.clone());
         workers.tasks.spawn(async move {
-            processor.work(&work, released).await;
+            processor.work(&work, &released).await;
             work
         });
         workers.held.push((lease, release));
     }
 
     /// Applies what comes under a lease, until the lease is lost or to be released.
-    async fn work(&self, lease: &Lease, released: watch::Receiver<bool>) {
-        while !self.stopping() && !*released.borrow() {
+    async fn work(&self, lease: &Lease, released: &CancellationToken) {
+        while !released.is_cancelled() {
             match self.step(lease).await {
                 Step::Busy => {}
                 Step::Idle => self.pause(IDLE).await,
@@ -190,7 +196,7 @@ impl Processor {
             },
             Err(error) => {
                 self.log_failure(Some(error));
-                self.pause(RETRY.1).await;
+                self.pause(LONGEST_PAUSE).await;
                 Step::Idle
             }
         }
@@ -207,7 +213,7 @@ impl Processor {
     /// Tries until it is done: a batch in progress is finished also when it is time to stop, unless
     /// the store is unavailable then.
     async fn apply(&self, batch: &Batch) -> Applied {
-        let mut pause = RETRY.0;
+        let mut pauses = RETRY.build();
         loop {
             match self.storage.apply(batch).await {
                 Ok(applied) => {
@@ -223,27 +229,19 @@ impl Processor {
                 }
                 Err(error) => {
                     self.log_failure(Some(error));
-                    if self.stopping() {
+                    if self.stop.is_cancelled() {
                         return Applied { overtaken: true, ..Applied::default() };
                     }
-                    self.pause(pause).await;
-                    pause = (pause * 2).min(RETRY.1);
+                    self.pause(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
                 }
             }
         }
     }
 
-    fn stopping(&self) -> bool {
-        *self.stop.borrow()
-    }
-
     /// Waits, but not longer than until it is time to stop.
     async fn pause(&self, time: Duration) {
-        let mut stop = self.stop.clone();
-        tokio::select! {
-            () = sleep(time) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
+        // An error means that the time is up.
+        drop(tokio::time::timeout(time, self.stop.cancelled()).await);
     }
 
     fn log_failure(&self, error: Option<StorageError>) {

@@ -1,20 +1,19 @@
 //! Work that a request began and that its end must not stop.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 /// The maximum number of such tasks at a time: more than wait for a password to be checked, few enough
 /// to be kept in memory.
-const MAX_TASKS: u32 = 1024;
+const MAX_TASKS: usize = 1024;
 
 /// Runs work in tasks of its own, so that it is done, and its permits are kept and its outcome is
 /// counted, also when the client hangs up or the request takes too long. Clones share the limit.
-#[derive(Clone, Debug)]
-pub struct Tasks(Arc<Semaphore>);
+#[derive(Clone, Debug, Default)]
+pub struct Tasks(TaskTracker);
 
 /// Why work has no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +25,6 @@ pub(crate) enum TaskError {
 }
 
 impl Tasks {
-    /// No task runs.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_TASKS as usize)))
-    }
-
     /// Starts work in a task.
     ///
     /// # Errors
@@ -41,13 +34,10 @@ impl Tasks {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<JoinHandle<T>, TaskError> {
-        let place = Arc::clone(&self.0).try_acquire_owned().map_err(|_| TaskError::TooMany)?;
-        let work = async move {
-            let done = work.await;
-            drop(place);
-            done
-        };
-        Ok(tokio::spawn(work.in_current_span()))
+        if self.0.len() >= MAX_TASKS {
+            return Err(TaskError::TooMany);
+        }
+        Ok(self.0.spawn(work.in_current_span()))
     }
 
     /// Runs work in a task and waits for it.
@@ -72,14 +62,9 @@ impl Tasks {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn finish(&self, limit: Duration) {
-        if tokio::time::timeout(limit, self.0.acquire_many(MAX_TASKS)).await.is_err() {
+        self.0.close();
+        if tokio::time::timeout(limit, self.0.wait()).await.is_err() {
             tracing::warn!("stopped with work still under way");
         }
-    }
-}
-
-impl Default for Tasks {
-    fn default() -> Self {
-        Self::new()
     }
 }
