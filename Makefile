@@ -54,7 +54,7 @@ bench: ## our services beside their peers, in one run
 fuzz: ## a short run of each fuzz target; installs cargo-fuzz where it is missing
 	command -v cargo-fuzz >/dev/null || { echo "Installing cargo-fuzz"; cargo install --locked --quiet cargo-fuzz; }
 	cd crates/tower-express-session && ulimit -s 2048 && for target in cookie_header unsign record_json merge; do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=10 -verbosity=0 || exit 1; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=10 -verbosity=0 -seed=$${SEED:-0} || exit 1; \
 	done
 
 advisories: ## known vulnerabilities of the dependencies; downloads the list, so it needs the network

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sqlite_writer::rusqlite::Connection;
@@ -110,24 +110,6 @@ impl Load {
     }
 }
 
-/// When and whom; the seed is printed, so that a run can be repeated.
-struct Chance(u64);
-
-impl Chance {
-    fn new() -> Chance {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        eprintln!("seed {}", now.as_micros());
-        Chance(now.as_micros() as u64 | 1)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
-
 /// What the log comes to for a user or a place, and what its figures say.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 struct Figures {
@@ -195,7 +177,7 @@ fn verify(site: &Site) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_redis_with_processors_and_redis_itself_killed() {
-    let mut chance = Chance::new();
+    let mut chance = testkit::random();
     let mut site = Site::lasting_redis();
     let loaded = site.counts().0 as usize;
     let receivers = [site.receiver(&ANYBODY), site.receiver(&ANYBODY)];
@@ -207,13 +189,13 @@ async fn on_redis_with_processors_and_redis_itself_killed() {
     });
     let started = Instant::now();
     for kill in 0..KILLS {
-        load.reaches(kill * 100 / KILLS + chance.below(100 / KILLS)).await;
-        let victim = chance.below(3) as usize;
+        load.reaches(kill * 100 / KILLS + chance.u64(..100 / KILLS)).await;
+        let victim = chance.usize(..3);
         processors[victim].kill();
         processors[victim] = site.processor(&PROCESSOR);
         if kill % 10 == 6 {
             site.server_mut().kill();
-            tokio::time::sleep(Duration::from_millis(chance.below(500))).await;
+            tokio::time::sleep(Duration::from_millis(chance.u64(..500))).await;
             site.server_mut().restart();
         }
     }
@@ -260,7 +242,7 @@ fn redis_books(site: &Site) -> Books {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_sqlite_with_the_whole_process_killed() {
-    let mut chance = Chance::new();
+    let mut chance = testkit::random();
     let site = Site::sqlite();
     let loaded = sqlite_books(&site).log.len();
     // `up` asks for sessions: two receivers that do not, and the processor, are as much of it.
@@ -280,7 +262,7 @@ async fn on_sqlite_with_the_whole_process_killed() {
     });
     let started = Instant::now();
     for kill in 0..KILLS {
-        load.reaches(kill * 100 / KILLS + chance.below(100 / KILLS)).await;
+        load.reaches(kill * 100 / KILLS + chance.u64(..100 / KILLS)).await;
         for program in &mut programs {
             program.kill();
         }

@@ -28,10 +28,13 @@ fn stored(site: &Site) -> u64 {
 }
 
 fn generate(site: &Site, auth: &Service, receiver: &Service, args: &[&str]) -> Program {
-    let (url, auth_url) = (url(receiver), url(auth));
+    let (url, auth_url, seed) = (url(receiver), url(auth), testkit::seed().to_string());
     let mut program = [&["--url", &url, "--auth-url", &auth_url], args].concat();
     if !args.contains(&"--users") {
         program.extend(["--users", "5"]);
+    }
+    if !args.contains(&"--seed") {
+        program.extend(["--seed", &seed]);
     }
     site.start("generate", &program)
 }

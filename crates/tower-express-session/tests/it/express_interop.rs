@@ -2,10 +2,12 @@
 //! Redis, and nothing that is visible from outside may differ. The module `programs` explains what
 //! a program is.
 //!
-//! The environment variables `PROBE_PROGRAMS` and `PROBE_SEED` set the number of random programs
-//! and their seed.
+//! The environment variables `PROBE_PROGRAMS` and `SEED` set the number of random programs and their
+//! seed.
 
 use std::io::Write;
+
+use testkit::seed;
 
 use crate::programs::compare::compare;
 use crate::programs::pair::Kind;
@@ -25,8 +27,7 @@ const TABLES: [&str; 10] = [
     include_str!("programs/parallel.txt"),
 ];
 
-const DEFAULT_SEED: u64 = 20_240_517;
-const DEFAULT_PROGRAMS: u64 = 2000;
+const PROGRAMS: usize = 2000;
 
 #[test]
 fn written_programs_behave_as_in_express() {
@@ -35,10 +36,9 @@ fn written_programs_behave_as_in_express() {
 
 #[test]
 fn random_programs_behave_as_in_express() {
-    let seed = number("PROBE_SEED", DEFAULT_SEED);
-    let count = number("PROBE_PROGRAMS", DEFAULT_PROGRAMS);
-    write_line(&format!("PROBE_SEED={seed} PROBE_PROGRAMS={count}"));
-    check(random::programs(seed, count as usize), &[Kind::Express, Kind::Ours]);
+    let given = std::env::var("PROBE_PROGRAMS").ok();
+    let count = given.map_or(PROGRAMS, |text| text.parse().expect("a number"));
+    check(random::programs(seed(), count), &[Kind::Express, Kind::Ours]);
 }
 
 /// Shows that no program depends on chance or on the clock: otherwise Express would differ from
@@ -46,7 +46,7 @@ fn random_programs_behave_as_in_express() {
 #[test]
 fn express_does_not_differ_from_itself() {
     let mut programs = tables();
-    programs.extend(random::programs(DEFAULT_SEED, 160));
+    programs.extend(random::programs(seed(), 160));
     check(programs, &[Kind::Express, Kind::Express]);
 }
 
@@ -118,11 +118,6 @@ fn secure_and_same_site() -> ProgramSettings {
 
 fn tables() -> Vec<Program> {
     TABLES.iter().flat_map(|table| parse(table)).collect()
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    let given = std::env::var(variable).ok();
-    given.map_or(default, |text| text.parse().expect("a number"))
 }
 
 fn check(programs: Vec<Program>, kinds: &[Kind; 2]) {

@@ -1,5 +1,7 @@
 //! Random programs.
 
+use testkit::Rng;
+
 use super::random_post::{post, together};
 use super::requests::Requests;
 use super::{Program, ProgramSettings, Step};
@@ -26,39 +28,17 @@ const STORED: [&str; 8] = [
     "not JSON",
 ];
 
-/// The random number generator SplitMix64.
-#[derive(Debug)]
-pub(crate) struct Rng(u64);
+pub(super) fn pick<'a, T: ?Sized>(rng: &mut Rng, from: &[&'a T]) -> &'a T {
+    from[rng.usize(..from.len())]
+}
 
-impl Rng {
-    pub(crate) fn new(seed: u64) -> Rng {
-        Rng(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, count: usize) -> usize {
-        (self.next() % count as u64) as usize
-    }
-
-    pub(crate) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[self.below(from.len())]
-    }
-
-    pub(crate) fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
+pub(super) fn one_in(rng: &mut Rng, count: usize) -> bool {
+    rng.usize(..count) == 0
 }
 
 /// Returns `count` random programs, always the same ones for a seed.
-pub(crate) fn programs(seed: u64, count: usize) -> Vec<Program> {
-    let mut rng = Rng::new(seed);
+pub(crate) fn programs(seed: u32, count: usize) -> Vec<Program> {
+    let mut rng = Rng::with_seed(seed.into());
     let lasting: Vec<ProgramSettings> =
         (0..count.div_ceil(PROGRAMS_PER_SETTINGS)).map(|_| settings(&mut rng)).collect();
     let brief: Vec<(ProgramSettings, u64)> = (0..count
@@ -67,10 +47,10 @@ pub(crate) fn programs(seed: u64, count: usize) -> Vec<Program> {
         .collect();
     let program = |index| {
         let (settings, steps) = if index % BRIEF_EVERY == BRIEF_EVERY - 1 {
-            let (settings, lifetime_ms) = brief[rng.below(brief.len())].clone();
+            let (settings, lifetime_ms) = brief[rng.usize(..brief.len())].clone();
             (settings, brief_steps(&mut rng, lifetime_ms))
         } else {
-            (lasting[rng.below(lasting.len())].clone(), steps(&mut rng))
+            (lasting[rng.usize(..lasting.len())].clone(), steps(&mut rng))
         };
         Program { title: format!("random {index} of seed {seed}"), settings, steps }
     };
@@ -93,7 +73,7 @@ fn settings_with(rng: &mut Rng, max_ages: &[&str]) -> ProgramSettings {
         ("name", &["", "", "\"checkinapp\""]),
         ("secret", &["", "", "[\"new secret\",\"keyboard cat\"]"]),
     ] {
-        options.extend(option(name, rng.pick(values)));
+        options.extend(option(name, pick(rng, values)));
     }
     let mut cookie = Vec::new();
     for (name, values) in [
@@ -106,14 +86,14 @@ fn settings_with(rng: &mut Rng, max_ages: &[&str]) -> ProgramSettings {
         ("priority", &["", "", "\"high\""]),
         ("partitioned", &["", "", "true"]),
     ] {
-        cookie.extend(option(name, rng.pick(values)));
+        cookie.extend(option(name, pick(rng, values)));
     }
     if !cookie.is_empty() {
         options.push(format!("\"cookie\":{{{}}}", cookie.join(",")));
     }
     let mut settings = ProgramSettings::new(&format!("{{{}}}", options.join(",")));
-    settings.ttl = [None, None, Some(600)][rng.below(3)];
-    settings.prefix = [None, None, Some("app:s:".to_owned())][rng.below(3)].clone();
+    settings.ttl = [None, None, Some(600)][rng.usize(..3)];
+    settings.prefix = [None, None, Some("app:s:".to_owned())][rng.usize(..3)].clone();
     settings
 }
 
@@ -124,9 +104,9 @@ fn option(name: &str, value: &str) -> Option<String> {
 
 /// Returns settings with a lifetime of one or two seconds, and that lifetime.
 fn brief_settings(rng: &mut Rng) -> (ProgramSettings, u64) {
-    let lifetime_ms = [1000, 2000][rng.below(2)];
+    let lifetime_ms = [1000, 2000][rng.usize(..2)];
     let text = lifetime_ms.to_string();
-    if rng.one_in(4) {
+    if one_in(rng, 4) {
         let ttl = Some(lifetime_ms as u32 / 1000);
         return (ProgramSettings { ttl, ..settings_with(rng, &["", "null"]) }, lifetime_ms);
     }
@@ -134,9 +114,9 @@ fn brief_settings(rng: &mut Rng) -> (ProgramSettings, u64) {
 }
 
 fn steps(rng: &mut Rng) -> Vec<Step> {
-    let count = 2 + rng.below(7);
+    let count = 2 + rng.usize(..7);
     let mut steps = vec![Step::Requests(Requests::one(post(rng)))];
-    steps.extend((1..count).map(|_| match rng.below(24) {
+    steps.extend((1..count).map(|_| match rng.usize(..24) {
         0..=3 => redis(rng),
         4..=8 => Step::Requests(together(rng)),
         9..=10 => short_wait(rng),
@@ -150,8 +130,8 @@ fn steps(rng: &mut Rng) -> Vec<Step> {
 fn brief_steps(rng: &mut Rng, lifetime_ms: u64) -> Vec<Step> {
     let mut steps = Vec::new();
     for _ in 0..2 {
-        let count = 1 + rng.below(4);
-        steps.extend((0..count).map(|_| match rng.below(8) {
+        let count = 1 + rng.usize(..4);
+        steps.extend((0..count).map(|_| match rng.usize(..8) {
             0 => redis(rng),
             1 => short_wait(rng),
             _ => Step::Requests(Requests::one(post(rng))),
@@ -163,16 +143,16 @@ fn brief_steps(rng: &mut Rng, lifetime_ms: u64) -> Vec<Step> {
 }
 
 fn short_wait(rng: &mut Rng) -> Step {
-    Step::Wait(5 + rng.below(16) as u64)
+    Step::Wait(5 + rng.usize(..16) as u64)
 }
 
 fn redis(rng: &mut Rng) -> Step {
-    let key = rng.pick(&["<key:1>", "<key:1>", "<key:2>", "<key:3>"]);
-    let command = match rng.below(6) {
+    let key = pick(rng, &["<key:1>", "<key:1>", "<key:2>", "<key:3>"]);
+    let command = match rng.usize(..6) {
         0 => format!("DEL {key}"),
         1 => format!("PERSIST {key}"),
         2 => format!("EXPIRE {key} 300"),
-        _ => format!("SET {key} {}", rng.pick(&STORED)),
+        _ => format!("SET {key} {}", pick(rng, &STORED)),
     };
     Step::Redis(command.splitn(3, ' ').map(str::to_owned).collect())
 }

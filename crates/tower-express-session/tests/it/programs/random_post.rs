@@ -1,7 +1,9 @@
 //! Random requests.
 
+use testkit::Rng;
+
 use super::Post;
-use super::random::Rng;
+use super::random::{one_in, pick};
 use super::requests::Requests;
 
 const KEYS: [&str; 8] = ["a", "a", "b", "user", "10", "2", "é", "a.b c"];
@@ -52,34 +54,34 @@ const GAP_MS: u64 = 20;
 
 /// Returns a request from one of three browsers.
 pub(super) fn post(rng: &mut Rng) -> Post {
-    let path = rng.pick(&["/", "/", "/a", "/a/b?c=/d", "/ab"]).to_owned();
-    let jar = rng.pick(&["", "", "", "other", "third"]).to_owned();
-    let proto = rng.pick(&["", "", "https", "HTTPS , http", "http,https"]);
+    let path = pick(rng, &["/", "/", "/a", "/a/b?c=/d", "/ab"]).to_owned();
+    let jar = pick(rng, &["", "", "", "other", "third"]).to_owned();
+    let proto = pick(rng, &["", "", "https", "HTTPS , http", "http,https"]);
     let mut headers = Vec::new();
     if !proto.is_empty() {
         headers.push(("X-Forwarded-Proto".to_owned(), proto.to_owned()));
     }
-    if rng.one_in(10) {
+    if one_in(rng, 10) {
         let forms = [
             "connect.sid=<raw:1>",
             "connect.sid=<cookie:2>",
             "checkinapp=<cookie:1:keyboard cat>",
             "connect.sid=x",
         ];
-        headers.push(("Cookie".to_owned(), rng.pick(&forms).to_owned()));
+        headers.push(("Cookie".to_owned(), pick(rng, &forms).to_owned()));
     }
-    let count = rng.below(7);
+    let count = rng.usize(..7);
     Post { path, jar, headers, operations: (0..count).map(|_| operation(rng)).collect() }
 }
 
 /// Returns two or three parallel requests, usually of one browser.
 pub(super) fn together(rng: &mut Rng) -> Requests {
-    let count = [2, 2, 3][rng.below(3)];
+    let count = [2, 2, 3][rng.usize(..3)];
     // With sleeps that are multiples of this, no two requests act at the same time.
     let sleep_ms = count as u64 * GAP_MS;
     let posts: Vec<Post> = (0..count).map(|_| sleeping(post(rng), sleep_ms, rng)).collect();
     let mut requests = Requests { gap_ms: GAP_MS, posts };
-    if !rng.one_in(4) {
+    if !one_in(rng, 4) {
         let first = requests.posts[0].clone();
         for post in &mut requests.posts {
             (post.jar, post.path) = (first.jar.clone(), first.path.clone());
@@ -91,23 +93,23 @@ pub(super) fn together(rng: &mut Rng) -> Requests {
 /// Replaces the sleeps of a request by up to two sleeps between its operations.
 fn sleeping(mut post: Post, sleep_ms: u64, rng: &mut Rng) -> Post {
     post.operations.retain(|operation| !operation.starts_with("[\"sleep\""));
-    for _ in 0..[0, 1, 1, 2][rng.below(4)] {
-        let at = rng.below(post.operations.len() + 1);
-        let times = [1, 1, 2][rng.below(3)];
+    for _ in 0..[0, 1, 1, 2][rng.usize(..4)] {
+        let at = rng.usize(..post.operations.len() + 1);
+        let times = [1, 1, 2][rng.usize(..3)];
         post.operations.insert(at, format!("[\"sleep\",{}]", sleep_ms * times));
     }
     post
 }
 
 fn operation(rng: &mut Rng) -> String {
-    let key = rng.pick(&KEYS);
-    match rng.below(30) {
-        0..=9 => format!("[\"set\",\"{key}\",{}]", rng.pick(&VALUES)),
+    let key = pick(rng, &KEYS);
+    match rng.usize(..30) {
+        0..=9 => format!("[\"set\",\"{key}\",{}]", pick(rng, &VALUES)),
         10..=11 => format!("[\"get\",\"{key}\"]"),
         12..=13 => format!("[\"remove\",\"{key}\"]"),
         14..=16 => {
-            let (name, values) = COOKIE_VALUES[rng.below(COOKIE_VALUES.len())];
-            format!("[\"cookie.set\",\"{name}\",{}]", rng.pick(values))
+            let (name, values) = COOKIE_VALUES[rng.usize(..COOKIE_VALUES.len())];
+            format!("[\"cookie.set\",\"{name}\",{}]", pick(rng, values))
         }
         17..=18 => "[\"save\"]".to_owned(),
         19..=20 => "[\"reload\"]".to_owned(),
@@ -117,7 +119,7 @@ fn operation(rng: &mut Rng) -> String {
         24 => "[\"unset\"]".to_owned(),
         25 => "[\"id\"]".to_owned(),
         26 => "[\"cookie\"]".to_owned(),
-        27 => format!("[\"status\",{}]", rng.pick(&["201", "404", "500", "204"])),
+        27 => format!("[\"status\",{}]", pick(rng, &["201", "404", "500", "204"])),
         28 => "[\"sleep\",2]".to_owned(),
         _ => "[\"all\"]".to_owned(),
     }
