@@ -38,7 +38,7 @@ const TIERS = [
     has: (test) => test.package === 'checkin' && test.name === 'it',
     args: OUTSIDE_TOOLS
   },
-  { name: 'examples in the documentation', budget: 60, has: () => false, cargo: ['--doc'] }
+  { name: 'examples in the documentation', budget: 120, has: () => false, cargo: ['--doc'] }
 ]
 
 const sum = { passed: 0, failed: 0, ignored: 0 }

@@ -33,7 +33,7 @@ pub(super) fn patient(url: &str) -> Client {
 async fn subject() -> (RedisServer, Subject) {
     let server = RedisServer::start();
     let storage = Arc::new(storage(&server));
-    // The lives of keys are counted by the server.
+    // The server counts the lives of keys by its own clock, which nobody moves.
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
     (server, Subject { storage, advance })
 }

@@ -14,6 +14,7 @@ mod redis_cluster;
 mod redis_server;
 mod sentinel;
 pub mod signature;
+mod wait;
 
 pub use client::{Client, Request, Response};
 pub use express::{Express, ExpressProbes};
@@ -25,6 +26,7 @@ pub use random::{Rng, random, seed};
 pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use sentinel::Sentinel;
+pub use wait::{PATIENCE, until, wait_for, wait_until};
 
 pub use nix::sys::signal::Signal;
 pub use reqwest::Method;

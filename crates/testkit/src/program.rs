@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::wait::wait_for;
+
 /// How long a program may take to end after SIGTERM, on a slow machine.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -169,18 +171,13 @@ impl Program {
     ///
     /// When it is still running after `timeout`.
     pub fn wait(&mut self, timeout: Duration) -> ExitStatus {
-        let deadline = Instant::now() + timeout;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
-                self.wait_for_output();
-                return status;
-            }
-            if Instant::now() > deadline {
-                let lines = self.output.lock().to_string();
-                panic!("{} did not end within {timeout:?}; it wrote:\n{lines}", self.name);
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
+        let ended = || self.child.try_wait().expect("a child can be waited for");
+        let Some(status) = wait_for(timeout, ended) else {
+            let lines = self.output.lock().to_string();
+            panic!("{} did not end within {timeout:?}; it wrote:\n{lines}", self.name);
+        };
+        self.wait_for_output();
+        status
     }
 
     /// Ends the program at once (SIGKILL), as a crash would.

@@ -1,12 +1,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
-
-/// How long a frozen direction sleeps before it looks again.
-const LOOK: Duration = Duration::from_millis(1);
 
 /// A TCP connection in between, which a test can cut or freeze. Ends with the test's process.
 #[derive(Debug)]
@@ -17,7 +12,8 @@ pub struct Proxy {
 
 #[derive(Debug, Default)]
 struct State {
-    is_frozen: AtomicBool,
+    is_frozen: Mutex<bool>,
+    thawed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
 }
 
@@ -48,12 +44,12 @@ impl Proxy {
     /// Lets nothing through from now on, in either direction, and closes nothing: the other side
     /// cannot tell it from silence.
     pub fn freeze(&self) {
-        self.state.is_frozen.store(true, Ordering::SeqCst);
+        self.state.set_frozen(true);
     }
 
     /// Lets everything through again, also what came meanwhile.
     pub fn thaw(&self) {
-        self.state.is_frozen.store(false, Ordering::SeqCst);
+        self.state.set_frozen(false);
     }
 
     /// Closes all connections; new ones are forwarded.
@@ -66,6 +62,17 @@ impl Proxy {
 }
 
 impl State {
+    fn set_frozen(&self, is_frozen: bool) {
+        *self.is_frozen.lock().unwrap_or_else(PoisonError::into_inner) = is_frozen;
+        self.thawed.notify_all();
+    }
+
+    fn wait_for_thaw(&self) {
+        let is_frozen = self.is_frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        let thawed = self.thawed.wait_while(is_frozen, |is_frozen| *is_frozen);
+        drop(thawed.unwrap_or_else(PoisonError::into_inner));
+    }
+
     fn streams(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,9 +94,7 @@ impl State {
         thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
             while let Ok(length @ 1..) = from.read(&mut buffer) {
-                while state.is_frozen.load(Ordering::SeqCst) {
-                    thread::sleep(LOOK);
-                }
+                state.wait_for_thaw();
                 if to.write_all(&buffer[..length]).is_err() {
                     break;
                 }

@@ -1,9 +1,6 @@
-use std::thread;
-use std::time::{Duration, Instant};
-
 use crate::redis_server::RedisServer;
+use crate::wait::wait_until;
 
-const START_TIMEOUT: Duration = Duration::from_secs(30);
 const SLOTS: usize = 16_384;
 
 /// A Redis Cluster of primaries, each with its part of the slots. All end when this is dropped.
@@ -29,11 +26,9 @@ impl RedisCluster {
             let first = servers[0].port();
             run(server, redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(first));
         }
-        let deadline = Instant::now() + START_TIMEOUT;
-        while !servers.iter().all(|server| is_up(server, servers.len())) {
-            assert!(Instant::now() < deadline, "the cluster does not come up");
-            thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("the cluster is up", || {
+            servers.iter().all(|server| is_up(server, servers.len()))
+        });
         RedisCluster(servers)
     }
 

@@ -1,12 +1,12 @@
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::port::free_port;
+use crate::wait::wait_for;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 5;
@@ -152,20 +152,19 @@ fn spawn(port: u16, directory: &TempDir, args: &[String]) -> Child {
 /// Waits until this very server answers `INFO`, with this in its answer. Returns false if it ended, as
 /// it does when another process was faster to take the port.
 fn answers(child: &mut Child, port: u16, info: &str) -> bool {
-    let deadline = Instant::now() + START_TIMEOUT;
-    while Instant::now() < deadline {
+    let process_id = format!("process_id:{}\r\n", child.id());
+    let answers = wait_for(START_TIMEOUT, || {
         if child.try_wait().expect("a child can be waited for").is_some() {
-            return false;
+            return Some(false);
         }
-        let process_id = format!("process_id:{}\r\n", child.id());
-        if server_info(port).is_some_and(|text| text.contains(&process_id) && text.contains(info)) {
-            return true;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    false
+        let text = server_info(port)?;
+        (text.contains(&process_id) && text.contains(info)).then_some(true)
+    });
+    answers.unwrap_or_else(|| {
+        let _ = child.kill();
+        let _ = child.wait();
+        false
+    })
 }
 
 fn server_info(port: u16) -> Option<String> {

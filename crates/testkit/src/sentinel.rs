@@ -1,13 +1,10 @@
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::port::free_port;
 use crate::redis_server::RedisServer;
-
-const TIMEOUT: Duration = Duration::from_secs(30);
+use crate::wait::wait_until;
 
 /// A master, a replica, and a sentinel that fails over half a second after the master went silent.
 /// All end when this is dropped.
@@ -28,7 +25,7 @@ impl Sentinel {
         let master = RedisServer::start();
         let replica =
             RedisServer::start_with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
-        wait_for("the replica follows", || {
+        wait_until("the replica follows", || {
             info(&replica, "replication").contains("master_link_status:up")
         });
         let directory = tempfile::tempdir().expect("cannot make a directory for the sentinel");
@@ -50,7 +47,7 @@ impl Sentinel {
             .spawn()
             .unwrap_or_else(|error| panic!("redis-server is needed for this test: {error}"));
         let sentinel = Sentinel { port, child, master, replica, _directory: directory };
-        wait_for("the sentinel knows the replica", || sentinel.knows_replica());
+        wait_until("the sentinel knows the replica", || sentinel.knows_replica());
         sentinel
     }
 
@@ -86,7 +83,7 @@ impl Sentinel {
     ///
     /// When it does not.
     pub fn wait_for_failover(&self) {
-        wait_for("the replica takes over", || {
+        wait_until("the replica takes over", || {
             info(&self.replica, "replication").contains("role:master")
         });
     }
@@ -112,12 +109,4 @@ impl Drop for Sentinel {
 
 fn info(server: &RedisServer, section: &str) -> String {
     redis::cmd("INFO").arg(section).query(&mut server.connection()).unwrap_or_default()
-}
-
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < TIMEOUT, "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -1,10 +1,9 @@
 //! The receiver answers for sessions from memory, and never for one that has ended.
 
-use std::time::Duration;
-
 use testkit::{Client, Signal};
 
 use crate::harness::{CHECKIN, Site, accepted, at, expect_plain};
+use crate::under_way::UnderWay;
 
 const REFUSED: &str = "Authentication required.";
 
@@ -62,13 +61,10 @@ async fn a_receiver_that_was_stopped_takes_no_session_that_ended_meanwhile() {
         check_in(&mut client, place).await;
         receiver.program.signal(Signal::SIGSTOP);
         expect_plain(&at_auth.get("/logout").await, 200, "OK");
-        let body = at(100, 1);
-        let goes_on = async {
-            // The request is on its way before the process goes on.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            receiver.program.signal(Signal::SIGCONT);
-        };
-        let (refused, ()) = tokio::join!(client.post(CHECKIN, &body), goes_on);
-        expect_plain(&refused, 401, REFUSED);
+        // The request is there before the process goes on.
+        let request = UnderWay::unread(&client, receiver.port(), CHECKIN, &at(100, 1));
+        receiver.program.signal(Signal::SIGCONT);
+        let refused = tokio::task::spawn_blocking(|| request.finish()).await.unwrap();
+        assert!(refused.contains("HTTP/1.1 401") && refused.ends_with(REFUSED), "{refused}");
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 
 use sqlite_writer::rusqlite::Connection;
-use testkit::{Program, Signal};
+use testkit::{Program, Signal, wait_until};
 
 use crate::harness::{Ended, PATIENCE, Site, checkin};
 
@@ -116,11 +116,7 @@ fn a_load_that_a_signal_ends_leaves_a_whole_file() {
         let load = site.start("load", &["many.csv"]);
         let log = site.file().with_extension("db-wal");
         let has_begun = || fs::metadata(&log).is_ok_and(|log| log.len() > 1 << 20);
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while !has_begun() {
-            assert!(std::time::Instant::now() < deadline, "it does not begin to load");
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        wait_until("it begins to load", has_begun);
         load.signal(signal);
         let ended = Ended::of(load);
         assert_eq!((ended.code, &*ended.stderr), (code, &*format!("checkin: ended by {name}\n")));
@@ -150,6 +146,8 @@ fn a_command_that_waits_for_a_person_ends_at_once() {
         let mut command = checkin(site.directory.path());
         command.args(args).env("CHECKIN_STORE", &site.store);
         let mut program = Program::spawn_interactive(command);
+        // Nothing shows from outside that it waits for its input. Should it not wait yet, the signal ends it just as
+        // well.
         std::thread::sleep(std::time::Duration::from_millis(300));
         program.signal(Signal::SIGINT);
         assert!(!program.wait(PATIENCE).success(), "{args:?}");

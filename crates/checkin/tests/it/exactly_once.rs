@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sqlite_writer::rusqlite::Connection;
-use testkit::{Client, Method, Program};
+use testkit::{Client, Method, Program, wait_for};
+use tokio::sync::watch;
 
 use crate::harness::{CHECKIN, Service, Site};
 
@@ -33,7 +34,8 @@ struct Load {
     receivers: Arc<Mutex<Vec<Client>>>,
     next: Arc<AtomicU64>,
     retries: Arc<AtomicU64>,
-    accepted: Arc<Mutex<HashMap<u64, String>>>,
+    /// The id of each visit's check-in.
+    accepted: Arc<watch::Sender<HashMap<u64, String>>>,
 }
 
 impl Load {
@@ -60,7 +62,7 @@ impl Load {
                 return;
             }
             let id = self.check_in(visit).await;
-            self.accepted.lock().unwrap().insert(visit, id);
+            self.accepted.send_modify(|accepted| drop(accepted.insert(visit, id)));
         }
     }
 
@@ -88,21 +90,20 @@ impl Load {
                 Err(_) => {}
             }
             self.retries.fetch_add(1, Ordering::Relaxed);
+            // As a client does that is told to come again.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// Waits until so many parts of a hundred are accepted.
     async fn reaches(&self, percent: u64) {
-        let started = Instant::now();
-        while (self.accepted.lock().unwrap().len() as u64) < CHECKINS * percent / 100 {
-            assert!(started.elapsed() < LONG, "the load stands still");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let mut accepted = self.accepted.subscribe();
+        let reached = accepted.wait_for(|ids| ids.len() as u64 >= CHECKINS * percent / 100);
+        tokio::time::timeout(LONG, reached).await.expect("the load goes on").unwrap();
     }
 
     fn ids(&self) -> HashSet<String> {
-        let accepted = self.accepted.lock().unwrap();
+        let accepted = self.accepted.borrow();
         assert_eq!(accepted.len() as u64, CHECKINS);
         let ids: HashSet<String> = accepted.values().cloned().collect();
         assert_eq!(ids.len() as u64, CHECKINS, "two visits have one id");
@@ -163,10 +164,9 @@ impl Books {
 /// Waits until nothing waits to be counted, and asks the doctor for a recount.
 fn verify(site: &Site) {
     let started = Instant::now();
-    while !site.run("doctor", &[]).stdout.contains(" 0 check-ins wait to be counted") {
-        assert!(started.elapsed() < LONG, "the processors stand still");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let is_counted =
+        || site.run("doctor", &[]).stdout.contains(" 0 check-ins wait to be counted").then_some(());
+    wait_for(LONG, is_counted).expect("the processors go on");
     eprintln!("all counted {:?} later", started.elapsed());
     let doctor = site.run("doctor", &["--verify"]);
     assert!(doctor.stdout.contains("are the sums over the log"), "{}", doctor.stdout);
@@ -195,6 +195,7 @@ async fn on_redis_with_processors_and_redis_itself_killed() {
         processors[victim] = site.processor(&PROCESSOR);
         if kill % 10 == 6 {
             site.server_mut().kill();
+            // How long it is gone is up to chance.
             tokio::time::sleep(Duration::from_millis(chance.u64(..500))).await;
             site.server_mut().restart();
         }

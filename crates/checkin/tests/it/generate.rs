@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use testkit::{Program, Signal};
+use testkit::{Program, Signal, wait_until};
 
 use crate::harness::{Ended, PATIENCE, Service, Site};
 
@@ -89,10 +89,9 @@ fn a_receiver_that_was_killed_loses_nothing(site: &Site) {
     let program = generate(site, &auth, &receiver, &["--rate", "50", "--duration", "4s"]);
     program.wait_for_line("seed ", PATIENCE);
     let half = before + 60;
-    while stored(site) < half {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("half of them are stored", || stored(site) >= half);
     receiver.program.kill();
+    // An outage of half a second.
     std::thread::sleep(Duration::from_millis(500));
     let address = format!("127.0.0.1:{}", receiver.port());
     let _restarted = site.receiver(&["--listen", &address, "--duplicate-window", "0"]);
@@ -120,9 +119,9 @@ fn refused_check_ins_are_counted_by_their_status() {
 fn a_signal_ends_it_with_the_summary() {
     let site = Site::sqlite();
     let (auth, receiver) = (site.auth(&[]), site.receiver(&[]));
+    let before = stored(&site);
     let program = generate(&site, &auth, &receiver, &["--rate", "50", "--duration", "1h"]);
-    program.wait_for_line("seed ", PATIENCE);
-    std::thread::sleep(Duration::from_millis(500));
+    wait_until("some are stored", || stored(&site) > before);
     program.signal(Signal::SIGINT);
     let ended = Ended::of(program);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
@@ -159,9 +158,7 @@ fn no_session_of_a_run_is_left() {
 
     // While the logins are under way.
     let stopped = run(&["--users", "1000"]);
-    while sessions(&site) < 3 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("three have logged in", || sessions(&site) >= 3);
     stopped.signal(Signal::SIGINT);
     let ended = Ended::of(stopped);
     assert_eq!((ended.code, sessions(&site)), (1, 0), "{}{}", ended.stdout, ended.stderr);
@@ -174,6 +171,7 @@ fn a_service_that_stands_still_shows_in_the_latencies() {
     let program = generate(&site, &auth, &receiver, &["--rate", "50", "--duration", "3s"]);
     program.wait_for_line("seed ", PATIENCE);
     receiver.program.signal(Signal::SIGSTOP);
+    // For two of the three seconds.
     std::thread::sleep(Duration::from_secs(2));
     receiver.program.signal(Signal::SIGCONT);
     let ended = Ended::of(program);

@@ -5,11 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Client, Express, Program, RedisServer, Response, Stream, signature};
+pub(crate) use testkit::PATIENCE;
+use testkit::{
+    Client, Express, Program, RedisServer, Response, Stream, signature, wait_for, wait_until,
+};
 
 pub(crate) const EMAIL: &str = "al.appelhof@example.com";
 pub(crate) const PASSWORD: &str = "secret123";
@@ -17,9 +19,6 @@ pub(crate) const USER: u64 = 77;
 pub(crate) const SECRET: &str = "one secret for all of the services";
 pub(crate) const COOKIE: &str = "checkinapp";
 pub(crate) const CHECKIN: &str = "/api/checkin";
-
-/// Longer than anything takes that does not hang, on a slow machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of a Redis cluster.
 const SLOTS: u32 = 16_384;
@@ -93,11 +92,7 @@ impl Site {
         let mut node = site.server().connection();
         let slots = (0..SLOTS).collect::<Vec<u32>>();
         redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).exec(&mut node).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while redis::cmd("GET").arg("any").exec(&mut node).is_err() {
-            assert!(Instant::now() < deadline, "the cluster does not come up");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("the cluster is up", || redis::cmd("GET").arg("any").exec(&mut node).is_ok());
         site
     }
 
@@ -179,14 +174,19 @@ impl Site {
     /// Counts every check-in, with a processor of its own.
     pub(crate) fn count_all(&self) {
         let _processor = self.start("processor", &[]);
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let doctor = self.run("doctor", &[]);
-            if doctor.stdout.contains(" 0 check-ins wait to be counted") {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{}", doctor.stdout);
-        }
+        self.wait_for_doctor(&[], " 0 check-ins wait to be counted");
+    }
+
+    /// Runs the doctor until it says this, and gives all that it said.
+    #[track_caller]
+    pub(crate) fn wait_for_doctor(&self, args: &[&str], what: &str) -> String {
+        let mut said = String::new();
+        wait_for(PATIENCE, || {
+            said = self.run("doctor", args).stdout;
+            said.contains(what).then_some(())
+        })
+        .unwrap_or_else(|| panic!("never {what:?}:\n{said}"));
+        said
     }
 
     /// Settings come as variables, so that any flag may override them.
@@ -347,15 +347,15 @@ pub(crate) async fn until(
     mut ask: impl AsyncFnMut() -> Response,
     mut done: impl FnMut(&Response) -> bool,
 ) -> Response {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    let mut answer = None;
+    let is_done = async || {
         let response = ask().await;
-        if done(&response) {
-            return response;
-        }
-        assert!(Instant::now() < deadline, "{what}: still {}", response.status);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        let is_done = done(&response);
+        answer = Some(response);
+        is_done
+    };
+    testkit::until(what, is_done).await;
+    answer.unwrap()
 }
 
 fn port_in(line: &str) -> u16 {

@@ -218,6 +218,7 @@ async fn a_wait_ends_and_a_success_forgets_the_failures() {
     assert!(failures >= 3, "a few typing errors are free");
     let seconds = retry_after(&refused);
     assert!((1..=60).contains(&seconds), "{seconds}");
+    // The service keeps its own time: that the promise in Retry-After is kept shows only by waiting for it.
     tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
     expect_plain(&log_in(&mut client).await, 200, "OK");
 }

@@ -5,7 +5,9 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 use sqlite_writer::rusqlite::Connection;
-use testkit::{Client, Program, RedisCluster, RedisServer, Sentinel, Stream, free_port};
+use testkit::{
+    Client, Program, RedisCluster, RedisServer, Sentinel, Stream, free_port, wait_until,
+};
 
 use crate::harness::{
     PATIENCE, SECRET, Site, at, checkin, expect_plain, expect_problem, log_in, retry_after, until,
@@ -198,7 +200,7 @@ async fn refused_writes_are_one_outage() {
         is_ready(&auth.client()).await;
         refuse(reason, true);
         let log = || auth.program.text(Stream::Stdout);
-        // Reads work, for longer than an outage would last that they could end.
+        // Reads work, for longer than an outage would last that they could end: so time has to pass here.
         let end = std::time::Instant::now() + std::time::Duration::from_millis(3500);
         while std::time::Instant::now() < end {
             let login = log_in(&mut auth.client()).await;
@@ -243,6 +245,7 @@ async fn a_script_that_does_not_end_is_named_at_the_start() {
     redis::cmd("SCRIPT").arg("KILL").exec(&mut other).unwrap();
     script.join().unwrap();
     is_ready(&auth.client()).await;
+    auth.program.wait_for_line("BUSY", PATIENCE);
     let log = auth.program.text(Stream::Stdout);
     assert_eq!(
         (logged(&auth.program, &["WARN", "BUSY"]), logged(&auth.program, &["WARN"])),
@@ -260,16 +263,12 @@ async fn a_redis_that_cannot_save_is_named() {
     let save = |wanted: &str| {
         let mut connection = server.connection();
         redis::cmd("BGSAVE").exec(&mut connection).unwrap();
-        let deadline = std::time::Instant::now() + PATIENCE;
-        loop {
+        wait_until(&format!("the snapshot is {wanted}"), || {
             let info: String =
                 redis::cmd("INFO").arg("persistence").query(&mut connection).unwrap();
-            let is_over = info.contains("rdb_bgsave_in_progress:0");
-            if is_over && info.contains(&format!("rdb_last_bgsave_status:{wanted}\r")) {
-                return;
-            }
-            assert!(std::time::Instant::now() < deadline, "{info}");
-        }
+            info.contains("rdb_bgsave_in_progress:0")
+                && info.contains(&format!("rdb_last_bgsave_status:{wanted}\r"))
+        });
     };
     // What is to be replaced by the snapshot cannot be.
     let in_the_way = directory.path().join("dump.rdb");

@@ -37,6 +37,7 @@ async fn no_login_outlives_the_change(site: Site) {
     for offset in (0..40).step_by(2) {
         let mut thief = auth.client();
         let theft = async {
+            // At another moment of the change each time.
             tokio::time::sleep(Duration::from_millis(offset)).await;
             thief.post("/login", &login(old)).await
         };
@@ -78,6 +79,7 @@ async fn changed_in_haste(auth: &Service, browser: &Client) {
             request.hang_up(Duration::from_millis(hurry));
         };
         tokio::task::spawn_blocking(hasty).await.unwrap();
+        // A change that was given up cannot be told from one that is still being made, except by waiting.
         for _ in 0..20 {
             if auth.client().post("/login", &login(OTHER)).await.status == 200 {
                 return;

@@ -82,7 +82,7 @@ async fn a_hash_of_another_kind_is_never_a_password_on_redis() {
 #[tokio::test]
 async fn a_hash_that_nobody_can_check_costs_one_login_and_one_log_line() {
     let site = Site::redis();
-    let auth = site.auth(&[]);
+    let mut auth = site.auth(&[]);
     let mut client = auth.logged_in().await;
     for stored in UNUSABLE.into_iter().chain(["", "secret123"]) {
         let _: i64 = site.redis_cli(&["HSET", "ncc:user:77", "password", stored]);
@@ -91,6 +91,7 @@ async fn a_hash_that_nobody_can_check_costs_one_login_and_one_log_line() {
         let _: i64 = site.redis_cli(&["HSET", "ncc:user:77", "password", BCRYPT]);
         expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
     }
+    auth.program.stop();
     let log = auth.program.text(Stream::Stdout);
     assert_eq!(log.matches("no password fits what is stored").count(), 1, "{log}");
     assert!(!log.contains(" ERROR "), "{log}");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::{Client, Program};
+use testkit::{Client, Program, until, wait_until};
 
 use crate::harness::{
     CHECKIN, PATIENCE, Service, Site, USER, accepted, at, expect_problem, retry_after,
@@ -13,22 +13,9 @@ use crate::harness::{
 const SHORT_LEASE: [&str; 2] = ["--lease", "500ms"];
 const ANYBODY: [&str; 5] = ["--no-auth", "--checkin-rate", "0", "--duplicate-window", "0"];
 
-/// Asks the doctor until it says this.
-fn until_doctor_says(site: &Site, args: &[&str], what: &str) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let said = site.run("doctor", args).stdout;
-        if said.contains(what) {
-            return said;
-        }
-        assert!(Instant::now() < deadline, "never {what:?}:\n{said}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 fn counted(site: &Site) {
-    until_doctor_says(site, &[], " 0 check-ins wait to be counted");
-    until_doctor_says(site, &["--verify"], "are the sums over the log");
+    site.wait_for_doctor(&[], " 0 check-ins wait to be counted");
+    site.wait_for_doctor(&["--verify"], "are the sums over the log");
 }
 
 async fn many(receiver: &Service, users: std::ops::RangeInclusive<u64>) {
@@ -50,11 +37,7 @@ async fn a_check_in_counts(site: &Site) {
     counted(site);
     let before = number_of_checkins(&auth, &client).await;
     accepted(&receiver.client_like(&client).post(CHECKIN, &at(5, 1)).await);
-    let deadline = Instant::now() + PATIENCE;
-    while number_of_checkins(&auth, &client).await != before + 1 {
-        assert!(Instant::now() < deadline, "it does not count");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("it is counted", async || number_of_checkins(&auth, &client).await == before + 1).await;
     counted(site);
 }
 
@@ -99,18 +82,14 @@ async fn processors_share_partitions_and_take_over_those_of_the_dead() {
         holders.dedup();
         holders.len()
     };
-    let deadline = Instant::now() + PATIENCE;
-    while holders() != 3 {
-        assert!(Instant::now() < deadline, "{} of 3 have a partition", holders());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("each of the three has a partition", || holders() == 3);
     many(&receiver, 1..=50).await;
     processors[0].kill();
     processors[1].kill();
     many(&receiver, 51..=100).await;
     let counted = [&four[..], &["--verify"]].concat();
-    until_doctor_says(&site, &four, " 0 check-ins wait to be counted");
-    until_doctor_says(&site, &counted, "are the sums over the log");
+    site.wait_for_doctor(&four, " 0 check-ins wait to be counted");
+    site.wait_for_doctor(&counted, "are the sums over the log");
     assert_eq!(processors[2].stop().code(), Some(0));
     let leases: Vec<String> = site.redis_cli(&["KEYS", "ncc:checkins:{?}:lease"]);
     assert_eq!(leases, Vec::<String>::new(), "it gave them up");
@@ -156,7 +135,7 @@ async fn what_cannot_be_counted_is_set_aside_and_replayed() {
         let words = ["XADD", "ncc:checkins", "*"].into_iter().chain(fields.split(' '));
         site.redis_cli::<String>(&words.collect::<Vec<_>>());
     }
-    until_doctor_says(&site, &[], "there are dead letters");
+    site.wait_for_doctor(&[], "there are dead letters");
     let warned = processor.wait_for_line("entries of the log cannot be counted", PATIENCE);
     assert!(warned.contains("WARN"), "{warned}");
     let list = site.run("dead-letters", &["list"]).stdout;

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use testkit::{Program, Stream};
+use testkit::{Program, Stream, wait_for};
 
 use crate::harness::{PATIENCE, checkin};
 
@@ -51,7 +51,7 @@ fn every_command_of_the_readme_runs_as_printed() {
     for step in &steps {
         shell.write_line(&script(step));
         if step.shown.iter().any(|line| line == "^C") {
-            wait_for(&shell, step, seen);
+            wait_for_shown(&shell, step, seen);
             shell.write_line("kill -INT $!; wait $!");
         }
         shell.write_line(&format!("printf '%s %s\\n' '{DONE}' $?"));
@@ -131,36 +131,32 @@ fn shell(repository: &Path, directory: &Path) -> Program {
 
 /// Waits until the command is done, looks at what it printed, and gives how many lines there are now.
 fn finish(shell: &Program, step: &Step, seen: usize) -> usize {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    loop {
-        let lines = output(shell);
-        let done = lines.iter().skip(seen).position(|line| line.starts_with(DONE));
-        if let Some(done) = done {
-            assert_eq!(lines[seen + done], format!("{DONE} 0"), "{step:?}: {:?}", &lines[seen..]);
-            wait_for(shell, step, seen);
-            return seen + done + 1;
-        }
-        assert!(std::time::Instant::now() < deadline, "{step:?}: {:?}", &lines[seen..]);
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    let mut lines = Vec::new();
+    let done = wait_for(PATIENCE, || {
+        lines = output(shell);
+        lines.iter().skip(seen).position(|line| line.starts_with(DONE))
+    });
+    let Some(done) = done else { panic!("{step:?} is not done: {:?}", &lines[seen..]) };
+    assert_eq!(lines[seen + done], format!("{DONE} 0"), "{step:?}: {:?}", &lines[seen..]);
+    wait_for_shown(shell, step, seen);
+    seen + done + 1
 }
 
 /// Waits until the lines that the README shows were printed, in their order.
-fn wait_for(shell: &Program, step: &Step, seen: usize) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    loop {
-        let lines = output(shell);
+fn wait_for_shown(shell: &Program, step: &Step, seen: usize) {
+    let mut lines = Vec::new();
+    let mut missing = None;
+    wait_for(PATIENCE, || {
+        lines = output(shell);
         let mut printed = lines.iter().skip(seen);
-        let missing = step
+        missing = step
             .shown
             .iter()
             .filter(|shown| !matches!(shown.trim(), "" | "…" | "^C"))
             .find(|shown| !printed.any(|line| is_like(line, shown, &step.command)));
-        let Some(missing) = missing else { return };
-        let late = std::time::Instant::now() >= deadline;
-        assert!(!late, "{:?} did not print {missing:?} but {:#?}", step.command, &lines[seen..]);
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+        missing.is_none().then_some(())
+    });
+    assert_eq!(missing, None, "{:?} printed {:#?}", step.command, &lines[seen..]);
 }
 
 fn output(shell: &Program) -> Vec<String> {

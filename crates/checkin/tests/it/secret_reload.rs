@@ -1,9 +1,8 @@
 //! Session secrets that are replaced while services run.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
-use testkit::{Client, Program, Signal, Stream, signature};
+use testkit::{Client, Program, Signal, Stream, signature, wait_until};
 
 use crate::harness::{
     CHECKIN, COOKIE, PATIENCE, Site, accepted, at, checkin, expect_plain, log_in,
@@ -30,11 +29,7 @@ fn hang_up(program: &Program, says: &str) {
     let count = || program.text(Stream::Stdout).matches(says).count();
     let before = count();
     program.signal(Signal::SIGHUP);
-    let deadline = Instant::now() + PATIENCE;
-    while count() == before {
-        assert!(Instant::now() < deadline, "{says}: {}", program.text(Stream::Stdout));
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(says, || count() > before);
 }
 
 fn is_signed_with(client: &Client, secret: &str) -> bool {

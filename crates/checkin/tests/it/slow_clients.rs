@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
-use testkit::{Client, Program};
+use testkit::{Client, Program, until};
 
 use crate::harness::{CHECKIN, COOKIE, Site, at, log_in};
 
@@ -52,6 +52,7 @@ async fn headers_have_a_time_limit_and_idle_connections_another() {
     let idle = thread::spawn(move || {
         let mut connection = connect(port);
         let first = is_healthy(&mut connection);
+        // No less shows that the time limit for headers is not that of idle connections.
         thread::sleep(BEYOND_HEADERS);
         first && is_healthy(&mut connection)
     });
@@ -141,11 +142,8 @@ async fn unread_answers_hold_up_nobody(site: Site) {
     let memory_during = memory_kib(&program);
 
     // All of them are let go by and by, with their connections.
-    let started = Instant::now();
-    while open_files(&program) > files_before + UNREAD_STREAMS / 10 {
-        assert!(started.elapsed() < PATIENCE, "{} files are open", open_files(&program));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("they are let go", async || open_files(&program) <= files_before + UNREAD_STREAMS / 10)
+        .await;
     let after = others(&mut receiver, &mut api_client).await;
     let memory_after = memory_kib(&program);
     eprintln!(
@@ -174,6 +172,7 @@ fn read_slowly(mut connection: TcpStream) -> usize {
         let mut bytes = [0; SLOW_BYTES];
         connection.read_exact(&mut bytes).unwrap();
         text.extend(bytes);
+        // That it takes so long is what makes the client slow.
         thread::sleep(Duration::from_secs(1));
     }
     connection.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -237,6 +236,7 @@ fn dripped(mut connection: TcpStream) -> Duration {
     let started = Instant::now();
     connection.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: ").unwrap();
     while started.elapsed() < PATIENCE && connection.write_all(b"x").is_ok() {
+        // Slowly enough to be beyond the limit long before the buffers are full.
         thread::sleep(Duration::from_millis(200));
     }
     started.elapsed()

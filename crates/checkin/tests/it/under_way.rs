@@ -1,4 +1,4 @@
-//! A request whose body has not been sent yet, but is being waited for.
+//! A request whose body has not been sent yet.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -18,25 +18,34 @@ pub(crate) struct UnderWay {
 impl UnderWay {
     /// Returns when the handler begins to read the body.
     pub(crate) fn post(browser: &Client, port: u16, path: &str, body: &Value) -> UnderWay {
+        let mut request = UnderWay::head(browser, port, path, body, "Expect: 100-continue\r\n");
+        let mut line = String::new();
+        request.stream.read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 100"), "{line}");
+        request
+    }
+
+    /// Returns when the request lies with the operating system, whether or not the service reads it.
+    pub(crate) fn unread(browser: &Client, port: u16, path: &str, body: &Value) -> UnderWay {
+        UnderWay::head(browser, port, path, body, "")
+    }
+
+    fn head(browser: &Client, port: u16, path: &str, body: &Value, more: &str) -> UnderWay {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let body = body.to_string();
         let cookie = browser.jar().header().map(|cookies| format!("Cookie: {cookies}\r\n"));
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n{}Expect: 100-continue\r\nConnection: close\r\n\r\n",
+             Content-Length: {}\r\n{}{more}Connection: close\r\n\r\n",
             body.len(),
             cookie.unwrap_or_default()
         );
         stream.write_all(head.as_bytes()).unwrap();
-        let mut stream = BufReader::new(stream);
-        let mut line = String::new();
-        stream.read_line(&mut line).unwrap();
-        assert!(line.starts_with("HTTP/1.1 100"), "{line}");
-        UnderWay { stream, body }
+        UnderWay { stream: BufReader::new(stream), body }
     }
 
-    /// Sends the body, and hangs up a moment later.
+    /// Sends the body, and hangs up after this time: how far the server has come by then is what differs.
     pub(crate) fn hang_up(mut self, after: Duration) {
         self.stream.get_mut().write_all(self.body.as_bytes()).unwrap();
         thread::sleep(after);

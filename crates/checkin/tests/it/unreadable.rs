@@ -8,7 +8,7 @@ use sqlite_writer::rusqlite::Connection;
 use testkit::{Client, Response, Stream};
 use tokio::sync::Mutex;
 
-use crate::harness::{CHECKIN, Service, Site, accepted, at, expect_problem};
+use crate::harness::{CHECKIN, PATIENCE, Service, Site, accepted, at, expect_problem};
 
 struct Scene {
     site: Site,
@@ -56,6 +56,10 @@ impl Scene {
 
     /// One line for each of these, and no value.
     fn expect_logged(&self, records: &[String]) {
+        // The lines are on their way when the answer has come.
+        for record in records {
+            self.api.program.wait_for_line(record, PATIENCE);
+        }
         let log = self.api.program.text(Stream::Stdout);
         for record in records {
             let lines: Vec<&str> = log.lines().filter(|line| line.contains(record)).collect();

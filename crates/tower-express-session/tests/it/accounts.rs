@@ -1,23 +1,27 @@
 //! Listing and revoking the sessions of an account, on all stores.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
 use axum::http::Request;
 use axum::http::header::{COOKIE, USER_AGENT};
 use bytes::Bytes;
-use testkit::RedisServer;
+use testkit::{RedisServer, until};
 use tower_express_session::accounts::AccountOptions;
 use tower_express_session::request::ClientAddress;
 use tower_express_session::{AccountSessions, SessionId, SessionLayer, Store};
 
-use crate::app::{SECRET, cookie_pair, id_in, routes, send, text, until, visit};
+use crate::app::{SECRET, cookie_pair, id_in, routes, send, text, visit};
 use crate::backend::{self, Backend};
 
 const TTL: Duration = Duration::from_secs(1000);
 const AL: &str = "al";
 const ADDRESS: ClientAddress = ClientAddress(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+
+fn now_ms() -> u128 {
+    UNIX_EPOCH.elapsed().unwrap().as_millis()
+}
 
 /// An application with an index of its accounts' sessions.
 struct Site {
@@ -43,7 +47,8 @@ impl Site {
         let request = request.header(USER_AGENT, browser).extension(ADDRESS);
         let cookie = cookie_pair(&send(&self.router, request).await);
         // Sessions are sorted by the millisecond in which they were created.
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        let created_ms = now_ms();
+        until("the next millisecond begins", async || now_ms() > created_ms).await;
         cookie
     }
 

@@ -1,7 +1,6 @@
 //! An application with a route for each operation on a session, and a simple browser.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -129,17 +128,6 @@ pub(crate) async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
     }
-}
-
-/// Waits until a condition is true; `what` describes it.
-pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-    assert!(waited.is_ok(), "this did not happen in time: {what}");
 }
 
 pub(crate) fn set_cookie(response: &Response<Body>) -> Option<&str> {

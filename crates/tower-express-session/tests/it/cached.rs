@@ -5,13 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::{Client as Browser, Express, Proxy, RedisServer, Sentinel};
+use testkit::{Client as Browser, Express, Proxy, RedisServer, Sentinel, until, wait_until};
 use tower_express_session::store::Freshness;
 use tower_express_session::store::conformance::{self, StoreUnderTest};
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::{SessionId, Store};
 
-use crate::app::until;
 use crate::backend::patient;
 use crate::staleness::{History, Reader, STALL};
 
@@ -63,7 +62,7 @@ impl Writer {
         self.history.written();
     }
 
-    /// Writes a version every few milliseconds for this time.
+    /// Writes a version every few milliseconds for this time, so that readers are often outdated.
     fn write_for(&mut self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {
@@ -76,12 +75,16 @@ impl Writer {
 fn readers(urls: &[String], id: &SessionId) -> Vec<Reader> {
     let readers: Vec<_> =
         urls.iter().map(|url| Reader::start(url, PREFIX, id, options())).collect();
-    for reader in &readers {
-        while reader.count() < 10 {
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
+    wait_for_reads(&readers, 10);
     readers
+}
+
+/// Waits until each reader has read the session `times` more times.
+fn wait_for_reads(readers: &[Reader], times: usize) {
+    for reader in readers {
+        let before = reader.count();
+        wait_until("the readers have read", || reader.count() >= before + times);
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the test reports how outdated the cached reads were")]
@@ -113,7 +116,8 @@ async fn a_cached_store_passes_the_suite() {
         let left: i64 = redis::cmd("PTTL").arg(&key).query(&mut *connection).unwrap();
         let left = left - i64::try_from(time.as_millis()).unwrap();
         redis::cmd("PEXPIRE").arg(&key).arg(left).exec(&mut *connection).unwrap();
-        // Another client changed the session, so the cache may be outdated for one lease.
+        // Another client changed the session, so the cache may be outdated for one lease. What it
+        // answers until then depends on chance, so there is no event to wait for.
         thread::sleep(options.lease);
     };
     conformance::run(&StoreUnderTest { store: &store, pass_time: &pass_time }).await;
@@ -145,7 +149,8 @@ fn sessions_are_read_from_the_cache_and_a_write_of_express_is_seen_within_the_le
         let version = history.next();
         set(&mut browser, version);
         history.written();
-        thread::sleep(Duration::from_millis(10));
+        // Some answers from memory between two writes.
+        wait_for_reads(&readers, 10);
     }
     let answers: usize = readers.iter().map(Reader::count).sum();
     let asked = reads(&mut server.connection());
@@ -180,6 +185,7 @@ fn while_redis_is_suspended_no_read_is_older_than_the_lease() {
     for _ in 0..3 {
         writer.write_for(Duration::from_millis(300));
         server.pause();
+        // Longer than the lease.
         thread::sleep(Duration::from_millis(600));
         server.resume();
     }
@@ -277,7 +283,7 @@ fn after_destroy_waits_no_process_accepts_the_session() {
             let ended = Instant::now();
             let here = runtime.block_on(store.load(&id, Freshness::Cached)).unwrap();
             assert_eq!(here, None, "the process that ended it does not accept it");
-            thread::sleep(Duration::from_millis(50));
+            wait_for_reads(&readers, 20);
             for reader in readers {
                 let accepted = reader.accepted_after(ended);
                 assert!(accepted.iter().all(|late| *late < bound), "{accepted:?}");

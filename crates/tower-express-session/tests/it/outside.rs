@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use testkit::until;
 use tower_express_session::{
     DetachedSession, Error, ErrorKind, LazySession, Session, SessionLayer,
 };
@@ -108,11 +109,20 @@ async fn ended_returns_after_a_logout_a_new_id_or_expiry() {
     for end in ["/destroy", "/regenerate", "time"] {
         let (app, cookie, session) = detached().await;
         let ended = tokio::spawn(async move { session.ended(PERIOD).await });
-        settle().await;
-        tokio::time::sleep(PERIOD * 4).await;
+        let store_is_read_twice = async || {
+            app.store.calls();
+            let mut calls = 0;
+            until("the store is read twice more", async || {
+                calls += app.store.calls().len();
+                calls >= 2
+            })
+            .await;
+            settle().await;
+        };
+        store_is_read_twice().await;
         assert!(!ended.is_finished(), "the session has not ended");
         app.store.set_unavailable(true);
-        tokio::time::sleep(PERIOD * 4).await;
+        store_is_read_twice().await;
         assert!(!ended.is_finished(), "an unavailable store does not count as the end");
         app.store.set_unavailable(false);
         match end {

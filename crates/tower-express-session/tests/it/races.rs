@@ -60,7 +60,7 @@ async fn own_and_shared(session: Session, Path(number): Path<usize>) -> Result<(
     Ok(())
 }
 
-/// Waits between loading the session and changing it.
+/// Waits between loading the session and changing it: a race is about when things happen.
 async fn slow(session: Session, Path(ms): Path<u64>) -> Result<(), Error> {
     tokio::time::sleep(Duration::from_millis(ms)).await;
     session.insert("slow", &ms)

@@ -12,7 +12,7 @@ use tower_express_session::store::Freshness;
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::{SessionId, Store};
 
-/// The pause between two reads of a reader.
+/// The pause between two reads of a reader, which leaves the processor to the other threads.
 const PAUSE: Duration = Duration::from_micros(200);
 
 /// The result of one read: the version of the session, or that there is none.
@@ -103,6 +103,7 @@ async fn read(
 ) {
     while !control.stop.load(Ordering::SeqCst) {
         if control.stall.swap(false, Ordering::SeqCst) {
+            // The operating system takes the thread away for that long.
             thread::sleep(STALL);
         }
         let started = Instant::now();
