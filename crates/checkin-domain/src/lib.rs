@@ -1,6 +1,6 @@
 //! What a check-in service is about: users, locations and the check-ins between them.
 //!
-//! Only `std` here, and Unicode's tables: no I/O, no async, no JSON. Every type is parsed once, at the edge, and cannot
+//! Only `std` here, Unicode's tables and the form of PHC strings: no I/O, no async, no JSON. Every type is parsed once, at the edge, and cannot
 //! be wrong afterwards, so nobody further in checks again.
 
 pub mod checkin;

@@ -83,50 +83,28 @@ impl fmt::Debug for PasswordHash {
 
 type Recognised = Option<Result<PasswordScheme, PasswordHashError>>;
 
-/// `$argon2id$[v=N$]m=N,t=N,p=N$salt$hash`, the parameters in any order, the latter two in base64
-/// without padding. A `keyid` among the parameters asks for a key that nobody gave us.
+/// A PHC string of argon2 with all that a login needs. A `keyid` among the parameters asks for a key
+/// that nobody gave us; `data` says what else was hashed.
 fn argon2(text: &str) -> Recognised {
-    let kinds = ["$argon2id$", "$argon2i$", "$argon2d$"];
-    let rest = kinds.iter().find_map(|kind| text.strip_prefix(kind))?;
-    let parts: Vec<&str> = rest.split('$').collect();
-    let (version, parts) = match parts.as_slice() {
-        [version, parts @ ..] if parts.len() == 3 => (Some(*version), parts),
-        parts => (None, parts),
-    };
-    let &[costs, salt, hash] = parts else { return None };
-    let is_known = version.is_none_or(|version| matches!(version, "v=16" | "v=19"))
-        && is_base64(salt, 11..=64)
-        && is_base64(hash, 14..=86);
-    let costs = costs_of(costs).filter(|_| is_known)?;
-    Some(costs.check().map(|()| PasswordScheme::Argon2))
+    let hash = phc::PasswordHash::new(text).ok()?;
+    let number = |name: &str| decimal(hash.params.get_str(name)?);
+    let names: Vec<_> = hash.params.iter().map(|(name, _)| name).collect();
+    let is_known = matches!(hash.algorithm.as_str(), "argon2id" | "argon2i" | "argon2d")
+        && matches!(hash.version, None | Some(16 | 19))
+        && hash.salt.is_some()
+        && hash.hash.is_some()
+        && names.iter().all(|name| matches!(name.as_str(), "m" | "t" | "p" | "data"))
+        && !names.iter().enumerate().any(|(at, name)| names[..at].contains(name));
+    let (memory_kib, passes, lanes) = (number("m")?, number("t")?, number("p")?);
+    let is_possible = passes >= 1 && lanes >= 1 && memory_kib >= lanes.saturating_mul(8);
+    let costs = Argon2Costs { memory_kib, passes, lanes };
+    (is_known && is_possible).then(|| costs.check().map(|()| PasswordScheme::Argon2))
 }
 
 struct Argon2Costs {
     memory_kib: u64,
     passes: u64,
     lanes: u64,
-}
-
-/// Each parameter once, in any order. `data` says what else was hashed.
-fn costs_of(text: &str) -> Option<Argon2Costs> {
-    let (mut memory, mut passes, mut lanes, mut data) = (None, None, None, None);
-    for parameter in text.split(',') {
-        let (name, value) = parameter.split_once('=')?;
-        let former = match name {
-            "m" => memory.replace(decimal(value)?),
-            "t" => passes.replace(decimal(value)?),
-            "p" => lanes.replace(decimal(value)?),
-            "data" if is_base64(value, 0..=43) => data.replace(0),
-            _ => return None,
-        };
-        if former.is_some() {
-            return None;
-        }
-    }
-    let costs = Argon2Costs { memory_kib: memory?, passes: passes?, lanes: lanes? };
-    let is_possible =
-        costs.passes >= 1 && costs.lanes >= 1 && costs.memory_kib >= costs.lanes.saturating_mul(8);
-    is_possible.then_some(costs)
 }
 
 impl Argon2Costs {
@@ -137,11 +115,6 @@ impl Argon2Costs {
             && self.memory_kib * self.passes <= MAX_ARGON2_WORK_KIB;
         if is_cheap { Ok(()) } else { Err(PasswordHashError::CostlyArgon2) }
     }
-}
-
-fn is_base64(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
-    length.contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
 }
 
 /// `$2b$`, a cost from 04 to 31, `$`, then 53 characters of bcrypt's own base64.

@@ -372,23 +372,21 @@ fn log_level(text: &str) -> Result<tracing::Level, String> {
 ///
 /// The rule, when it is not one.
 pub fn time(text: &str) -> Result<Duration, String> {
-    let rule = || "must be a number and a unit, such as 250ms, 10s, 15m, 24h or 7d".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_| rule())?;
-    let unit_ms = match &text[digits..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        "" if number == 0 => 0,
-        _ => return Err(rule()),
+    let time = match text {
+        "0" => Duration::ZERO,
+        text => humantime::parse_duration(text).map_err(|_| {
+            "must be numbers with units, such as 250ms, 10s, 15m, 24h, 7d or 1h30m".to_owned()
+        })?,
     };
-    let ms = number.checked_mul(unit_ms).filter(|ms| *ms <= MAX_TIME_MS);
-    ms.map(Duration::from_millis).ok_or_else(|| "must be at most 3650d".to_owned())
+    match time {
+        time if time > MAX_TIME => Err("must be at most 3650d".to_owned()),
+        // The stores count in milliseconds.
+        time if time.subsec_nanos() % 1_000_000 > 0 => Err("must be whole milliseconds".to_owned()),
+        time => Ok(time),
+    }
 }
 
-const MAX_TIME_MS: u64 = 3650 * 86_400_000;
+const MAX_TIME: Duration = Duration::from_hours(3650 * 24);
 
 /// A [`time`] that is longer than nothing.
 ///
@@ -464,12 +462,23 @@ mod tests {
             ("10m", 600_000),
             ("1h", 3_600_000),
             ("2d", 172_800_000),
+            ("1h30m", 5_400_000),
+            ("3650d", 315_360_000_000),
         ] {
             assert_eq!(time(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for wrong in
-            ["", "5", "-1s", "1.5s", "s", "10 s", "1e9d", "99999999999d", "18446744073709551615s"]
-        {
+        for wrong in [
+            "",
+            "5",
+            "-1s",
+            "1,5s",
+            "s",
+            "10x",
+            "1e9d",
+            "99999999999d",
+            "18446744073709551615s",
+            "3651d",
+        ] {
             assert!(time(wrong).is_err(), "{wrong}");
         }
     }
