@@ -1,4 +1,4 @@
-//! What clients see when the store or the session fails.
+//! The answers to requests whose store or session fails.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -7,10 +7,10 @@ use tower_express_session::{Error as SessionError, ErrorKind};
 use super::Problem;
 use crate::storage::StorageError;
 
-/// What answers a request whose session failed, such as [`session_failed`].
+/// A function that answers a request whose session failed, such as [`session_failed`].
 pub type OnFailure = fn(&SessionError) -> Response;
 
-/// The answer to a request whose session cannot be read or stored, which is in the log already.
+/// Answers a request whose session cannot be read or stored. The failure is in the log already.
 pub fn session_failed(error: &SessionError) -> Response {
     match error.status() {
         StatusCode::SERVICE_UNAVAILABLE => Problem::store_unavailable(),

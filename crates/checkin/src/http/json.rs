@@ -1,4 +1,4 @@
-//! Bodies: a JSON object of a few fields, each of them looked at.
+//! The extractor of JSON bodies.
 
 use std::fmt;
 
@@ -21,10 +21,10 @@ const MAX_BODY_BYTES: usize = 4096;
 /// that sends first and reads then gets to see the answer.
 const MAX_DISCARDED_BYTES: usize = 8 << 20;
 
-/// The rule of a field that the request does not have.
+/// The rule that an unknown field breaks.
 const UNKNOWN: &str = "must not be sent: this request has no such field";
 
-/// Reads a declared body, with all that is wrong in it.
+/// A declared body. All broken rules are named at once.
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 

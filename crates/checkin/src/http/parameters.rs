@@ -1,4 +1,4 @@
-//! What a request says in its path, its query and its headers.
+//! Extractors of declared parameters: in the path, the query and the headers.
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -8,19 +8,19 @@ use percent_encoding::percent_decode_str;
 use super::Problem;
 use crate::input::{At, Fields, Given, Record};
 
-/// The rule of a parameter that the request does not have.
+/// The rule that an unknown parameter breaks.
 const UNKNOWN: &str = "must not be sent: this request has no such parameter";
 
-/// Reads the declared parameters of a request, with all that is wrong in them. A parameter of the
-/// query that is not declared is wrong, too.
+/// The declared parameters of a request. All broken rules are named at once; a parameter of the
+/// query that is not declared breaks one, too.
 #[derive(Debug)]
 pub struct Parameters<T>(pub T);
 
-/// Reads the declared parameters of a path. What else a request has is not looked at.
+/// The declared parameters of a path. The query is not read.
 #[derive(Debug)]
 pub struct PathParameters<T>(pub T);
 
-/// Reads the declared headers of a request. What else it has is not looked at.
+/// The declared headers of a request. Other headers are ignored.
 #[derive(Debug)]
 pub struct Headers<T>(pub T);
 
@@ -88,7 +88,7 @@ fn add_path<'a>(fields: &mut Fields<'a>, path: &'a Result<RawPathParams, RawPath
     }
 }
 
-/// The names and values of a query; nothing for one that is not UTF-8.
+/// The names and values of a query; `None` for one that is not UTF-8.
 type Pairs = Vec<(Option<String>, Option<String>)>;
 
 fn decoded_pairs(query: &str) -> Pairs {

@@ -1,4 +1,4 @@
-//! Every answer that is not a success.
+//! The answers to requests that fail.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use crate::input::BrokenRule;
 use crate::telemetry::chain;
 
-/// Errors that one answer names. There may be thousands, as many as a client cares to send.
+/// The maximum number of errors that one answer names: a client may send thousands.
 const MAX_NAMED: usize = 10;
 
 /// The longest name of a field that is sent back, in characters: the name may be the client's.
@@ -27,11 +27,11 @@ const MAX_NAME: usize = 64;
 /// `Basic`, and ignore a scheme that they do not know.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Cookie realm=\"checkin\"");
 
-/// What a service answers when it does not do what was asked: a plain text where the contract names
-/// one, `application/problem+json` (RFC 9457) otherwise. The client sees the rule; the log sees the
-/// cause, once, when the answer is made.
+/// The answer to a request that fails: a plain text where the contract fixes one, otherwise
+/// `application/problem+json` (RFC 9457). The client sees the rule. The cause is logged once, when the
+/// answer is made.
 ///
-/// The reasons of a service stand where that service is; here are those that all have in common.
+/// The reasons that only one service has are constructed in that service.
 #[derive(Debug)]
 pub struct Problem {
     pub(super) status: StatusCode,
@@ -49,7 +49,7 @@ enum Content {
     Detail(Cow<'static, str>),
 }
 
-/// What the log is told.
+/// An error to log, with the message of the log line.
 #[derive(Debug)]
 struct Cause {
     message: &'static str,
@@ -93,26 +93,26 @@ pub struct ProblemDetails<'a> {
 }
 
 impl Problem {
-    /// A problem document of this status, which says what is wrong this time.
+    /// Creates a problem document of this status; `detail` says what is wrong this time.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         let content = Content::Detail(detail.into());
         Self { status, content, errors: Vec::new(), retry_after: None, cause: None }
     }
 
-    /// A plain text, for the answers whose text the contract fixes.
+    /// Creates an answer whose text the contract fixes.
     #[must_use]
     pub fn text(status: StatusCode, text: &'static str) -> Self {
         Self { content: Content::Text(text), ..Self::new(status, "") }
     }
 
-    /// Names a field and the rule that it breaks.
+    /// Adds a field and the rule that it breaks.
     #[must_use]
     pub fn field(mut self, name: impl Into<String>, rule: impl Into<String>) -> Self {
         self.errors.push(FieldError::new(name, rule));
         self
     }
 
-    /// Says when to try again, in whole seconds, at least one.
+    /// Sets `Retry-After`, rounded up to whole seconds, at least one.
     #[must_use]
     pub fn retry_after(self, time: Duration) -> Self {
         Self { retry_after: Some(time), ..self }
@@ -240,7 +240,7 @@ fn document(status: StatusCode, detail: &str, errors: &[FieldError]) -> Response
     (status, [(CONTENT_TYPE, json)], Json(details)).into_response()
 }
 
-/// Gives a body to the errors that a layer further in answers without one, as the time-out does.
+/// Adds a body to errors that an inner layer answers without one, such as the time-out.
 pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();

@@ -1,10 +1,10 @@
-//! What a text on a door says of a day, before it is known which clock it is on.
+//! Parses opening hours as people write them on a door, before it is known which clock they are on.
 
 use unicode_normalization::UnicodeNormalization;
 
 pub(super) const HALF_DAY_MIN: u16 = 12 * 60;
 
-/// What a text says of a day.
+/// The hours of a day, as they are written.
 pub(super) enum DayText {
     Closed,
     Whole,

@@ -1,5 +1,5 @@
-//! Records come in: one that is right in itself is taken unless another one has its id, address or
-//! visit, in this file or an earlier one.
+//! Takes records in. A record that is valid by itself is taken unless another record, in this file
+//! or an earlier one, has the same id or address, or is the same check-in.
 
 use sha2::{Digest, Sha256};
 
@@ -16,7 +16,7 @@ use crate::domain::{
 };
 use crate::input::{Fields, Record};
 
-/// What was taken, and what was wrong.
+/// The records that were taken, and the errors in the others.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     pub(super) import: Import,
@@ -28,7 +28,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Notes that something is wrong.
+    /// Records an error.
     pub(super) fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
         let (place, field) = (place.clone(), field.map(str::to_owned));
         self.errors.push(RecordError { place, field, rule });

@@ -1,4 +1,4 @@
-//! Lists and objects of a file, whose values stay the raw texts that they are written as.
+//! Lists and objects of a file. Their values stay raw JSON.
 
 use std::fmt;
 

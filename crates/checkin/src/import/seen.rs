@@ -1,5 +1,4 @@
-//! What was in the files already, so that ids and addresses are told apart across all of them: a
-//! record that is right in itself is taken unless another one has its id, address or visit.
+//! The ids and addresses of the records that were taken so far, from all files.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

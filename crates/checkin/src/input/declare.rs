@@ -1,4 +1,4 @@
-//! How the shape of an input is declared.
+//! The macros that declare the shape of an input.
 
 /// Declares a record: a struct whose fields are read under the names in quotes.
 ///

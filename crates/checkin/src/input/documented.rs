@@ -1,4 +1,4 @@
-//! What the API's document says of an input.
+//! Describes inputs in the API's document.
 
 use serde_json::Value;
 use utoipa::openapi::Required;
@@ -10,7 +10,7 @@ use super::given::Input;
 
 /// A value that the document describes.
 pub(crate) trait Documented: Input {
-    /// Its schema: no more than its rule allows.
+    /// Returns the schema of the values that the rule allows.
     fn schema() -> ObjectBuilder;
 }
 
@@ -20,7 +20,7 @@ impl<T: Documented> Documented for Option<T> {
     }
 }
 
-/// The schema of a JSON object without any members yet.
+/// Returns the schema of a JSON object that has no members yet.
 pub(crate) fn object(about: &str) -> ObjectBuilder {
     ObjectBuilder::new()
         .description(said(about))
@@ -39,7 +39,7 @@ pub(crate) fn member<T: Documented>(
     if is_required::<T>() { object.required(name) } else { object }
 }
 
-/// A parameter of a request.
+/// Returns the description of a parameter.
 pub(crate) fn parameter<T: Documented>(
     at: At,
     name: &str,
@@ -62,7 +62,8 @@ pub(crate) fn parameter<T: Documented>(
         .build()
 }
 
-/// Parameters in the order in which people look for them: by where they stand, those of parts last.
+/// Sorts parameters: those of the path first, then the query and the headers, then those of nested
+/// records.
 pub(crate) fn in_order(
     mut own: Vec<(At, Parameter)>,
     parts: Vec<Vec<Parameter>>,
@@ -75,7 +76,7 @@ fn is_required<T: Input>() -> bool {
     T::absent().is_none()
 }
 
-/// A comment of the source as a text: without the blank that each line begins with.
+/// Returns the text of a doc comment, without the blank at the start of each line.
 fn said(comment: &str) -> Option<String> {
     let lines: Vec<&str> = comment.lines().map(str::trim).collect();
     Some(lines.join("\n").trim().to_owned()).filter(|text| !text.is_empty())

@@ -1,11 +1,11 @@
-//! The fields of one input, each taken once, with all that is wrong in them.
+//! The fields of one input, and everything that is wrong with them.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::given::{Given, Input};
 
-/// Where a field stands.
+/// The part of the input that a field is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum At {
     /// In the path of a request.
@@ -27,15 +27,15 @@ pub(crate) struct BrokenRule {
 
 /// An input of several fields.
 pub(crate) trait Record: Sized {
-    /// What its rules depend on beside the fields.
+    /// Other data that the rules depend on.
     type Context;
 
-    /// Takes its fields. All of them are taken and all rules are tried, whatever is wrong, and what is
-    /// wrong is noted in `fields`; `None` if anything is.
+    /// Takes its fields out of `fields`, checks every rule, and records those that are broken.
+    /// Returns `None` if a field could not be read.
     fn read(fields: &mut Fields<'_>, context: &Self::Context) -> Option<Self>;
 }
 
-/// Fields in their order. What is wrong is gathered, so that all of it is said at once.
+/// Fields in their order, and the broken rules so far.
 #[derive(Debug, Default)]
 pub(crate) struct Fields<'a> {
     given: Vec<(At, Cow<'a, str>, Given<'a>)>,
@@ -43,7 +43,7 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The members of a JSON object or of a row, twins included.
+    /// Creates the fields of a JSON object or of a row of a table. Names may repeat.
     pub(crate) fn members<N: Into<Cow<'a, str>>, G: Into<Given<'a>>>(
         members: impl IntoIterator<Item = (N, G)>,
     ) -> Self {
@@ -62,8 +62,7 @@ impl<'a> Fields<'a> {
         self.given.push((at, name.into(), given.into()));
     }
 
-    /// Takes all that a record needs. `unknown` is the rule of members and parameters that it does not
-    /// know.
+    /// Reads a record. `unknown` is the rule that unknown members and parameters break.
     ///
     /// # Errors
     ///
@@ -88,12 +87,12 @@ impl<'a> Fields<'a> {
         record.filter(|_| self.broken.is_empty()).ok_or(self.broken)
     }
 
-    /// Takes a field. Nothing comes of one that breaks a rule, which is noted.
+    /// Takes a field out and reads it. If it breaks a rule, records the rule and returns `None`.
     pub(crate) fn take<T: Input>(&mut self, at: At, name: &str) -> Option<T> {
         let Some(given) = self.remove(at, name) else {
             let absent = T::absent();
-            // A part of the path is there, or the route would not fit. It is not known only where another
-            // part is not text.
+            // A part of the path is there, or the route would not fit. It is not known only where
+            // another part is not text.
             if absent.is_none() && at != At::Path {
                 self.refuse(name, "must be given");
             }
@@ -110,7 +109,7 @@ impl<'a> Fields<'a> {
         T::read(&given).map_err(|rule| self.refuse(name, rule)).ok()
     }
 
-    /// Notes that a field breaks a rule.
+    /// Records that a field breaks a rule.
     pub(crate) fn refuse(&mut self, name: &str, rule: impl Into<String>) {
         self.broken.push(BrokenRule { field: name.to_owned(), rule: rule.into() });
     }

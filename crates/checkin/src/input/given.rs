@@ -1,4 +1,4 @@
-//! A value as it was sent, and what is read out of it.
+//! A value as it was sent, and the trait of what can be read from it.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use serde_json::{Number, Value};
 /// 2^63: floats from here on are integers.
 const LARGE: f64 = 9_223_372_036_854_775_808.0;
 
-/// The rule of texts in JSON, which can name one half of a character that has two (a surrogate pair).
+/// The rule that a JSON string breaks if it has half of a surrogate pair.
 pub(crate) const HALF_A_CHARACTER: &str =
     "must not contain half a character, such as \\ud83d alone";
 
-/// A value as it was sent, before anything is known of what it should be.
+/// A value as it was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Given<'a> {
     /// A part of a path, a query, a header or a table, where a number is a text like any other.
@@ -37,7 +37,7 @@ impl<'a> Given<'a> {
         Self::Bare(text.into())
     }
 
-    /// The text, if it is one.
+    /// Returns the text.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// The digits of an integer that is written as one; in JSON not as `"5"`.
+    /// Returns the digits of an integer. In JSON it must be a number: `"5"` is refused.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// What a number or a text says, and anything else as JSON has it.
+    /// Returns the content of a text or a number, and the JSON of any other value.
     pub(crate) fn written(&self) -> &str {
         match self {
             Self::Bare(text) | Self::Text(text) | Self::Number(text) | Self::Json(text) => text,
@@ -73,7 +73,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// The JSON of a list or an object; of another value nothing that is one.
+    /// Returns the JSON of a list, an object or a boolean; empty for any other value.
     pub(crate) fn json(&self) -> &str {
         if let Self::Json(json) = self { json } else { "" }
     }
@@ -93,7 +93,7 @@ pub(crate) trait Input: Sized {
     /// The rule that it breaks: "must …".
     fn read(given: &Given<'_>) -> Result<Self, String>;
 
-    /// What stands for a value that is not given; `None` if it must be.
+    /// Returns the value of a field that is not given, or `None` if the field is required.
     fn absent() -> Option<Self> {
         None
     }
@@ -135,7 +135,8 @@ impl<'a> From<&'a Value> for Given<'a> {
     }
 }
 
-/// An integer of any size in its digits; other numbers in some way that is no integer's.
+/// Returns the digits of an integer of any size; any other number as a text that is not an
+/// integer's.
 fn spelled(number: &Number) -> String {
     match number.as_f64() {
         // What does not fit into 64 bits is read as one of these.

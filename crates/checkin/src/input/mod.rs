@@ -1,9 +1,9 @@
-//! The one reader of what comes from outside: bodies, queries, paths, headers, and records of files.
+//! Reads untrusted input: bodies, queries, paths, headers, and records of files.
 //!
 //! The shape of an input is declared once, with [`record!`], [`body!`] or [`parameters!`]. The
-//! declaration is the struct, reads it with all errors at once, and is what the API's document says
-//! of it. The rule of a single value stands at its type, which implements [`Input`], and
-//! [`Documented`] if the document shows it.
+//! declaration makes the struct, reads it and gathers all errors, and describes it in the API's
+//! document. The rule of a single value stands at its type, which implements [`Input`], and also
+//! [`Documented`] if the document describes it.
 
 mod declare;
 mod documented;

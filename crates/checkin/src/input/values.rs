@@ -1,4 +1,4 @@
-//! The values of the domain, as requests and files have them.
+//! Reads the values of the domain.
 
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
@@ -11,10 +11,10 @@ use crate::domain::{
 };
 use crate::storage::LogPosition;
 
-/// What addresses look like; the rest of the rule is said where it is broken.
+/// The form of addresses. The error texts name the other rules.
 const EMAIL_PATTERN: &str = r"^[^@\s]+@[^@\s]+$";
 
-/// The schema of integers in a range, of so many bits.
+/// Returns the schema of integers in a range.
 fn integers(format: KnownFormat, least: u64, most: u64) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
@@ -77,7 +77,8 @@ impl Documented for Email {
     }
 }
 
-/// The address of an account that may have been opened while invisible characters were taken.
+/// The address of an account that may have been opened when invisible characters were still
+/// accepted.
 #[derive(Debug)]
 pub(crate) struct KnownEmail(pub(crate) Email);
 
@@ -126,7 +127,7 @@ impl Documented for bool {
     }
 }
 
-/// An integer of a range, in its one spelling.
+/// An integer in a range, without a sign or leading zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Integer<const LEAST: u64, const MOST: u64>(pub(crate) u64);
 
@@ -156,7 +157,7 @@ impl Documented for LogPosition {
     }
 }
 
-/// A number as JSON writes it: `inf`, `nan`, `+1` and `.5` are none.
+/// Reads a number in JSON's form: `inf`, `nan`, `+1` and `.5` are refused.
 pub(crate) fn number(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     if plain { serde_json::from_str(text).ok() } else { None }

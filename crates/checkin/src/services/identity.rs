@@ -1,4 +1,4 @@
-//! The answer to a request whose session is nobody's.
+//! The answer to a request without a login.
 
 use axum::http::StatusCode;
 

@@ -27,19 +27,19 @@ const MAX_KEY_BYTES: usize = 255;
 /// Processors that are at work get rid of some ten thousand check-ins a second.
 const BEHIND_RETRY: Duration = Duration::from_secs(5);
 
-/// What the service needs.
+/// The state of the service.
 #[derive(Clone)]
 struct Receiver {
     identity: Identity,
     check_in: CheckIn,
 }
 
-/// How the service tells who checks in.
+/// How the service finds out which user checks in.
 #[derive(Clone, Debug)]
 pub enum Identity {
     /// By the session, which must be a user's own.
     Session(Accounts),
-    /// It believes the request: `--no-auth`.
+    /// It trusts the request: `--no-auth`.
     None,
 }
 
@@ -82,7 +82,7 @@ parameters! {
     }
 }
 
-/// What names a check-in among those of its user.
+/// A key that identifies a check-in among those of its user.
 struct IdempotencyKey(String);
 
 impl Input for IdempotencyKey {

@@ -1,4 +1,4 @@
-//! An account's own sessions: look at them, end them. They are named by handles, never by their ids.
+//! Lists and ends the sessions of an account. They are identified by handles, never by their ids.
 
 use std::cmp::Reverse;
 
@@ -7,8 +7,8 @@ use tower_express_session::{AccountSessions, Error, Session};
 
 use crate::domain::Email;
 
-/// The account's sessions, the newest first. If this session is not in the index, an Express service
-/// made it, and it may not be the only one: then all stored sessions are searched.
+/// Returns the account's sessions, the newest first. If this session is not in the index, an
+/// Express service made it, and it may not be the only one: then all stored sessions are searched.
 pub(crate) async fn list(
     sessions: &AccountSessions,
     session: &Session,
@@ -24,7 +24,7 @@ pub(crate) async fn list(
     Ok(found)
 }
 
-/// Ends the account's session of this handle; false if there is none.
+/// Ends the account's session of this handle. Returns false if there is none.
 pub(crate) async fn end(
     sessions: &AccountSessions,
     session: &Session,
@@ -32,7 +32,7 @@ pub(crate) async fn end(
     handle: &str,
 ) -> Result<bool, Error> {
     if session.id().handle() == handle {
-        // By itself, so that the browser's cookie goes as well.
+        // Through the session itself, so that the cookie is cleared, too.
         session.log_out().await?;
         return Ok(true);
     }

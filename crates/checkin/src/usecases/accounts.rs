@@ -1,4 +1,4 @@
-//! Whose session it is.
+//! Finds the account of a session.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ const USER: &str = "user";
 /// The maximum number of sessions whose account is remembered.
 const MAX_SESSIONS: usize = 100_000;
 
-/// How long the account of a session is remembered. A change of the password does not wait for it: it
-/// destroys the account's sessions, and one that was stored only after that was never looked up before.
-/// This is for the case that the process that changed the password was killed in between.
+/// How long the account of a session is remembered. A change of the password does not wait for it:
+/// it destroys the account's sessions, and one that was stored only after that was never looked up
+/// before. This is for the case that the process that changed the password was killed in between.
 const REMEMBERED: Duration = Duration::from_secs(15);
 
 /// Finds the account of a session, mostly without asking the store.
@@ -54,13 +54,13 @@ impl From<StorageError> for AccountError {
 }
 
 impl Accounts {
-    /// Asks this repository for accounts that it does not remember.
+    /// Creates the cache; accounts that are not in it are read from `users`.
     #[must_use]
     pub fn new(users: Arc<dyn UserRepository>) -> Self {
         Self { users, known: Arc::new(Cache::new(MAX_SESSIONS)) }
     }
 
-    /// The user who is logged in.
+    /// Returns the user who is logged in.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl Accounts {
     }
 }
 
-/// The account of a session, as it is stored.
+/// Returns the account of a session, as it is stored.
 ///
 /// # Errors
 ///
@@ -93,14 +93,15 @@ pub(crate) async fn account_of(
     let account = account.ok_or(AccountError::NotLoggedIn)?;
     // A session that an Express service made has no epoch. What changes a password ends it.
     if session.epoch().is_some_and(|epoch| epoch < account.epoch) {
-        // So that no Express service takes it either. It is over here whether this succeeds or not.
+        // Express services must not accept it either. Here it has ended whether this succeeds or
+        // not.
         drop(session.log_out().await);
         return Err(AccountError::NotLoggedIn);
     }
     Ok(account)
 }
 
-/// The user of a session.
+/// Returns the user of a session.
 ///
 /// # Errors
 ///
@@ -113,14 +114,15 @@ pub(crate) async fn user_of(
     users.user(id).await?.ok_or(AccountError::NotLoggedIn)
 }
 
-/// The address in a session; whatever is not one, whoever wrote it, is no login.
+/// Returns the address in a session. A value that is not an address is not a login, whichever
+/// service wrote it.
 fn email_of(session: &Session) -> Result<Email, AccountError> {
     let text = session.get::<String>(USER).ok().flatten();
     text.and_then(|text| text.parse().ok()).ok_or(AccountError::NotLoggedIn)
 }
 
-/// How the session layer tells whose a session is: by the address in its canonical form, whichever
-/// service wrote it.
+/// Tells the session layer how to find the account of a session: by the address in its canonical
+/// form, whichever service wrote it.
 #[must_use]
 pub(crate) fn account_options() -> AccountOptions {
     AccountOptions::new(USER).named_by(|json| {

@@ -1,4 +1,4 @@
-//! To check in.
+//! Checks in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use crate::storage::{
     Accepted, Admission, CheckinLog, LocationRepository, StorageError, UserRepository, is_there,
 };
 
-/// So many places and users are remembered as existing. Neither is ever deleted.
+/// The maximum number of places, and of users, that are remembered as existing. Neither is ever
+/// deleted.
 const MAX_KNOWN: usize = 1_000_000;
 
-/// Takes check-ins into the log; clones share what is known.
+/// Validates check-ins and appends them to the log; clones share the caches and the limits.
 #[derive(Clone)]
 pub(crate) struct CheckIn {
     log: Arc<dyn CheckinLog>,
@@ -29,7 +30,7 @@ pub(crate) struct CheckIn {
 /// Why a check-in was not stored.
 #[derive(Debug)]
 pub(crate) enum CheckInError {
-    /// It is of another user than the one who is logged in.
+    /// It names another user than the one who is logged in.
     AnotherUser,
     /// There is no such user.
     UnknownUser,
@@ -48,8 +49,8 @@ pub(crate) enum CheckInError {
 }
 
 impl CheckIn {
-    /// Each user may make `rate_per_user` check-ins a second, and ten times as many in a burst; 0 limits
-    /// none.
+    /// Creates the use case. Each user may make `rate_per_user` check-ins a second, and ten times
+    /// as many in a burst; 0 means unlimited.
     pub(crate) fn new(
         log: Arc<dyn CheckinLog>,
         locations: Arc<dyn LocationRepository>,
@@ -68,8 +69,8 @@ impl CheckIn {
         }
     }
 
-    /// Stores a check-in and returns its id; with an idempotency key that came with it before, that of
-    /// then. `owner` is who is logged in, if that is asked for.
+    /// Stores a check-in and returns its id; with an idempotency key that came with it before, the
+    /// id from then. `owner` is the user who is logged in; `None` if no login is required.
     ///
     /// # Errors
     ///

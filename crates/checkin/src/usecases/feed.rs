@@ -1,4 +1,4 @@
-//! What happens right now, for many at once: one reader of the log, however many listen.
+//! Sends new check-ins to many listeners, with one reader of the log.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,35 +11,36 @@ use crate::domain::{Checkin, CheckinId};
 use crate::storage::{CheckinLog, LogPosition, StorageError};
 use crate::telemetry::chain;
 
-/// Who listens at a time in one process: as many as a service keeps connections open.
+/// The maximum number of listeners in one process: as many as a service keeps connections open.
 pub(crate) const MAX_CLIENTS: usize = 10_000;
 
-/// How long to wait after the log had nothing new, and after it had.
+/// How long the reader waits after it found no entries, and after it found some.
 const POLL: Duration = Duration::from_millis(200);
 const POLL_BUSY: Duration = Duration::from_millis(20);
 
-/// Check-ins read at a time for all.
+/// The number of check-ins that the shared reader reads at a time.
 const PAGE: usize = 1000;
 
-/// Check-ins read at a time for one listener who is behind. They are held, in some 30 KB, until the
-/// client has read them.
+/// The number of check-ins that are read at a time for one listener who is behind. They are held,
+/// in some 30 KB, until the client has read them.
 const OWN_PAGE: usize = 100;
 
-/// A client that is so many check-ins behind the others is too slow.
+/// A client that is more check-ins behind the others than this is too slow.
 const MAX_BEHIND: usize = 4096;
 
-/// Hands the check-ins of the log to who listens.
+/// Sends the check-ins of the log to the listeners.
 pub(crate) struct Feed {
     log: Arc<dyn CheckinLog>,
     write: Write,
     places: Arc<Semaphore>,
     sender: broadcast::Sender<Entry>,
-    /// How far the reader has sent the log; none while nobody listens and there is no reader. Held
-    /// for the moment of sending a page and of joining, so that who joins knows what will come.
+    /// How far the reader has sent the log; `None` while there are no listeners and no reader.
+    /// Locked only while a page is sent or a listener subscribes, so that a new listener knows what
+    /// will be sent.
     sent: Mutex<Option<LogPosition>>,
 }
 
-/// Writes a check-in as clients read it.
+/// Serializes a check-in for clients.
 type Write = fn(Checkin) -> String;
 
 /// An entry of the log, written once for all.
@@ -50,10 +51,10 @@ struct Entry {
     text: Arc<str>,
 }
 
-/// Why nobody can listen.
+/// Why a client cannot listen.
 #[derive(Debug)]
 pub(crate) enum ListenError {
-    /// As many as the process takes listen already.
+    /// The maximum number of clients listen already.
     Full,
     /// The store failed.
     Storage(StorageError),
@@ -68,7 +69,7 @@ impl From<StorageError> for ListenError {
 /// A check-in, as it is sent to one client.
 #[derive(Debug)]
 pub(crate) struct News {
-    /// Where that client has read to.
+    /// The position of the client after this check-in.
     pub(crate) position: String,
     pub(crate) text: Arc<str>,
 }
@@ -80,8 +81,8 @@ impl Feed {
         Arc::new(Self { log, write, places, sender, sent: Mutex::new(None) })
     }
 
-    /// Starts listening behind a position; without one, or with one of a log with another number of
-    /// partitions, at the end of the log.
+    /// Starts listening behind a position. Without one, or with one of a log with another number of
+    /// partitions, listening starts at the end of the log.
     pub(crate) async fn listen(
         self: &Arc<Self>,
         after: Option<LogPosition>,
@@ -99,14 +100,14 @@ impl Feed {
         Ok(Listener {
             feed,
             read: position.clone(),
-            told: position,
+            sent_to: position,
             waiting: VecDeque::new(),
             live: None,
             _place: place,
         })
     }
 
-    /// Joins who listens already. Answers how far the reader had sent: all behind that will come.
+    /// Subscribes to the shared reader.
     fn join(self: &Arc<Self>, at: &LogPosition) -> Live {
         let mut sent = self.sent();
         let receiver = self.sender.subscribe();
@@ -121,21 +122,21 @@ impl Feed {
         Live { receiver, from }
     }
 
-    /// Reads the log as long as somebody listens.
+    /// Reads the log while there are listeners.
     async fn read(self: Arc<Self>) {
-        let mut is_away = false;
+        let mut was_unavailable = false;
         while let Some(mut position) = self.wanted() {
             let before = position.clone();
             let pause = match self.log.follow(&mut position, PAGE).await {
                 Ok(page) => {
-                    is_away = false;
+                    was_unavailable = false;
                     let has_news = position != before;
                     self.send(page, position);
                     if has_news { POLL_BUSY } else { POLL }
                 }
                 Err(cause) => {
-                    // Once, and not five times a second.
-                    if !std::mem::replace(&mut is_away, true) && !cause.is_logged() {
+                    // Log it once, not five times a second.
+                    if !std::mem::replace(&mut was_unavailable, true) && !cause.is_logged() {
                         tracing::error!(cause = %chain(&cause), "cannot read the log");
                     }
                     POLL
@@ -145,7 +146,7 @@ impl Feed {
         }
     }
 
-    /// Where to read on; none if nobody listens any more.
+    /// Returns the position to read on from, or `None` if there are no listeners.
     fn wanted(&self) -> Option<LogPosition> {
         let mut sent = self.sent();
         if self.sender.receiver_count() == 0 {
@@ -157,7 +158,7 @@ impl Feed {
     fn send(&self, page: Vec<(usize, Checkin)>, position: LogPosition) {
         let mut sent = self.sent();
         for (partition, checkin) in page {
-            // Nobody may be listening any more.
+            // The last listener may be gone.
             drop(self.sender.send(self.entry(partition, checkin)));
         }
         *sent = Some(position);
@@ -173,34 +174,35 @@ impl Feed {
     }
 }
 
-/// One who listens: first to the log from their position on, and when they are nearly at its end,
-/// to what all are sent.
+/// A listener. It first reads the log from its own position. Near the end it subscribes to the
+/// shared reader.
 pub(crate) struct Listener {
     feed: Arc<Feed>,
-    /// How far the log was read for them.
+    /// How far the log was read for this listener.
     read: LogPosition,
-    /// How far they were told of it.
-    told: LogPosition,
-    /// Read, and not told yet.
+    /// How far entries were sent to this listener.
+    sent_to: LogPosition,
+    /// Entries that were read and not sent yet.
     waiting: VecDeque<Entry>,
     live: Option<Live>,
     _place: OwnedSemaphorePermit,
 }
 
-/// What all are sent.
+/// A subscription to the shared reader.
 struct Live {
     receiver: broadcast::Receiver<Entry>,
-    /// Everything behind this position comes.
+    /// Every entry behind this position is sent.
     from: LogPosition,
 }
 
 impl Listener {
-    /// Where they begin.
+    /// The position at which the listener begins.
     pub(crate) fn position(&self) -> String {
-        self.told.to_string()
+        self.sent_to.to_string()
     }
 
-    /// The next check-in; none when they were too slow, or the store is away: then they come again.
+    /// Returns the next check-in, or `None` if the client was too slow or the store is unavailable:
+    /// the client is to connect again.
     ///
     /// # Cancel safety
     ///
@@ -208,7 +210,7 @@ impl Listener {
     pub(crate) async fn next(&mut self) -> Option<News> {
         loop {
             if let Some(entry) = self.waiting.pop_front() {
-                if let Some(news) = self.tell(entry) {
+                if let Some(news) = self.next_of(entry) {
                     return Some(news);
                 }
                 continue;
@@ -227,7 +229,7 @@ impl Listener {
         }
     }
 
-    /// Reads a page of the log, and joins who listens when little is left of it.
+    /// Reads a page of the log, and subscribes to the shared reader when little is left of it.
     async fn read_on(&mut self) -> Option<()> {
         let mut read = self.read.clone();
         let page = self.feed.log.follow(&mut read, OWN_PAGE).await;
@@ -244,14 +246,14 @@ impl Listener {
         Some(())
     }
 
-    /// Unless they know it already.
-    fn tell(&mut self, entry: Entry) -> Option<News> {
-        let told = self.told.0.get_mut(entry.partition)?;
-        if entry.id <= *told {
+    /// Returns the entry for the client, unless it was sent before.
+    fn next_of(&mut self, entry: Entry) -> Option<News> {
+        let sent_to = self.sent_to.0.get_mut(entry.partition)?;
+        if entry.id <= *sent_to {
             return None;
         }
-        *told = entry.id;
-        Some(News { position: self.told.to_string(), text: entry.text })
+        *sent_to = entry.id;
+        Some(News { position: self.sent_to.to_string(), text: entry.text })
     }
 }
 

@@ -1,4 +1,4 @@
-//! To log in with an address and a password.
+//! Logs in with an address and a password.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,16 +13,17 @@ use crate::domain::{Email, PasswordHash, PasswordScheme, UserId};
 use crate::passwords::{Busy, Passwords, Verified};
 use crate::storage::{Account, StorageError, UserRepository};
 
-/// So many wrong passwords for one account are free; each further one makes the next wait longer.
+/// The number of wrong passwords for one account that cost nothing; each further one makes the next
+/// wait longer.
 const FREE_ACCOUNT_FAILURES: u32 = 5;
 
-/// The same for one address, behind which there may be a whole office.
+/// The same for one network address, which a whole office may share.
 const FREE_ADDRESS_FAILURES: u32 = 100;
 
-/// Of so many accounts the service remembers that it has warned of their passwords.
+/// The maximum number of accounts whose warning about an unusable password is remembered.
 const MAX_UNUSABLE: usize = 10_000;
 
-/// Logs people in; clones share the counts of failures.
+/// Checks passwords and logs sessions in; clones share the counts of failures.
 #[derive(Clone)]
 pub(crate) struct Login {
     users: Arc<dyn UserRepository>,
@@ -32,11 +33,11 @@ pub(crate) struct Login {
     // that nobody can try one password on many accounts.
     account_failures: FailureThrottle<String>,
     address_failures: FailureThrottle<IpAddr>,
-    /// Accounts with a password that no login can check, of which the log knows.
+    /// Accounts with a password that no login can check, for which a warning was logged.
     unusable: Arc<Cache<UserId, ()>>,
 }
 
-/// Why nobody is logged in.
+/// Why a login failed.
 #[derive(Debug)]
 pub(crate) enum LoginError {
     /// The password is wrong, or there is no such account.
@@ -54,7 +55,7 @@ pub(crate) enum LoginError {
 }
 
 impl Login {
-    /// No password was wrong yet.
+    /// Creates the use case, with no failures counted.
     pub(crate) fn new(users: Arc<dyn UserRepository>, passwords: Passwords, tasks: Tasks) -> Self {
         Self {
             users,
@@ -66,12 +67,14 @@ impl Login {
         }
     }
 
-    /// Gives the session a new id and the account that is logged in. `address` is the network that the
-    /// request came from. The session's own failure is told after the password's.
+    /// Checks the password, gives the session a new id, and logs it in. `address` is the network
+    /// that the request came from. A failure of the password is reported before a failure of the
+    /// session.
     ///
     /// # Cancel safety
     ///
-    /// The password is checked and its outcome counted in any case; the session may not be logged in.
+    /// The password is checked and its outcome counted in any case; the session may not be logged
+    /// in.
     pub(crate) async fn log_in(
         &self,
         session: Result<Session, SessionError>,
@@ -83,7 +86,8 @@ impl Login {
         let Account { id, email, epoch, .. } = self.tasks.run(check).await?;
         let session = session?;
         session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
-        // What changes the password ends every session that is stored then. This one may be stored later.
+        // What changes the password ends every session that is stored then. This one may be stored
+        // later.
         session.save().await?;
         if self.users.epoch(id).await? > epoch {
             session.log_out().await?;
@@ -92,8 +96,8 @@ impl Login {
         Ok(())
     }
 
-    /// The account, if the password is right. Counts whether it is. To be run in a task, so that a
-    /// client that hangs up is counted too.
+    /// Returns the account if the password is right, and counts the outcome. Run it in a task, so
+    /// that the outcome is also counted when the client hangs up.
     pub(super) async fn check_password(
         self,
         email: Email,
@@ -125,7 +129,7 @@ impl Login {
         }
     }
 
-    /// Whether there were not too many failures before.
+    /// Fails if there were too many failures before.
     fn may_try(&self, account: &String, address: Option<IpAddr>) -> Result<(), LoginError> {
         let now = Instant::now();
         let of_address = address.map(|address| self.address_failures.wait(&address, now));

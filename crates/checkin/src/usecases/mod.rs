@@ -1,5 +1,5 @@
-//! What people want of the services, without HTTP: each use case takes types of the domain, and has
-//! errors of its own. The services read a request, call one use case, and answer.
+//! The use cases, without HTTP: each takes types of the domain and has errors of its own. A service
+//! reads a request, calls one use case, and answers.
 
 pub(crate) mod account_sessions;
 pub(crate) mod accounts;

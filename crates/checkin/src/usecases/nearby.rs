@@ -1,4 +1,4 @@
-//! Places near a point, all or those alone that are open.
+//! Finds places near a point: all of them, or only those that are open.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::local_time::LocalTime;
 use crate::domain::{Location, OpeningHours};
 use crate::storage::{Directory, Nearby, Page, Position, Ranked, StorageError};
 
-/// Candidates that a request looks at to find those that are open, before it answers with what it
-/// has found.
+/// Candidates that a request looks at to find those that are open, before it answers with those
+/// that it has found.
 const MAX_CANDIDATES: usize = 1000;
 
 /// Candidates whose opening hours are asked for at a time.
@@ -30,14 +30,14 @@ impl NearbyPlaces {
         Self { directory, local_time: LocalTime::new() }
     }
 
-    /// A page of all places.
+    /// Returns a page of all places.
     pub(crate) async fn all(&self, near: Nearby, page: Page) -> Result<Found, StorageError> {
         let one_more = Page { limit: page.limit + 1, ..page };
         Ok(Found::cut(self.directory.nearby(near, one_more).await?, page.limit))
     }
 
-    /// A page of those places that are open at `now_ms` (milliseconds since 1970) by their own clock. It
-    /// may have fewer places than its limit, or none, and still a next one.
+    /// Returns a page of the places that are open at `now_ms` (milliseconds since 1970) by their
+    /// own clock. It may have fewer places than its limit, or none, and still a next one.
     pub(crate) async fn open(
         &self,
         near: Nearby,

@@ -1,4 +1,4 @@
-//! To change one's password, which ends the account's other sessions.
+//! Changes the password of an account, and ends the account's other sessions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::storage::{Account, UserRepository};
 /// request may take.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// How often that search is tried, with a pause after each: for as long as a store is usually away.
+/// How often that search is tried, with a pause after each: for longer than a store is usually
+/// unavailable.
 const MAX_ATTEMPTS: u32 = 300;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -32,7 +33,7 @@ pub(crate) struct PasswordChange {
     tasks: Tasks,
 }
 
-/// The password that an account has, and the one that it is to have.
+/// The current password of an account, and the new one.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) current: String,
@@ -55,8 +56,8 @@ impl PasswordChange {
     ///
     /// # Errors
     ///
-    /// [`LoginError::WrongPassword`] if `current` is not the account's password, or somebody else has
-    /// changed it meanwhile.
+    /// [`LoginError::WrongPassword`] if `current` is not the account's password, or somebody else
+    /// has changed it meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -115,8 +116,8 @@ impl PasswordChange {
         Ok(Account { epoch, ..account })
     }
 
-    /// Ends the sessions from before `epoch`: somebody who knew the old password may hold one. Services
-    /// of ours refuse those that have an epoch by themselves.
+    /// Ends the sessions from before `epoch`: somebody who knew the old password may hold one.
+    /// Services of ours refuse those that have an epoch by themselves.
     async fn end_older_sessions(&self, account: &str, epoch: u64) {
         for attempt in 1..=MAX_ATTEMPTS {
             let Err(error) = self.account_sessions.revoke_before(account, epoch).await else {

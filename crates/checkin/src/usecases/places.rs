@@ -1,4 +1,4 @@
-//! A place with all that is known of it, and the people there: what joins records of several kinds.
+//! Reads a place with its details, and the people there: joins records of several kinds.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::storage::{
     UserRepository, is_there, readable,
 };
 
-/// Reads places and who was there. What it returns is `None` if there is no such place.
+/// Reads places, and who was there. The results are `None` if there is no such place.
 pub(crate) struct Places {
     pub(crate) locations: Arc<dyn LocationRepository>,
     pub(crate) directory: Arc<dyn Directory>,
@@ -28,7 +28,7 @@ pub(crate) struct Described {
 }
 
 impl Places {
-    /// A place with these sections of its details.
+    /// Reads a place with these sections of its details.
     pub(crate) async fn described(
         &self,
         id: LocationId,
@@ -43,8 +43,8 @@ impl Places {
         Ok(Some(Described { location, ratings, details }))
     }
 
-    /// The check-ins at a place, each with the name of its user; the name of one who is gone is not
-    /// known. In the order and from the position of [`History::of_location`].
+    /// Reads the check-ins at a place, each with the name of its user, or `None` if the user is
+    /// gone. The order and the position are those of [`History::of_location`].
     pub(crate) async fn visitors(
         &self,
         id: LocationId,
@@ -60,7 +60,7 @@ impl Places {
         Ok(Some(checkins.into_iter().zip(names).collect()))
     }
 
-    /// The users who were last seen at a place.
+    /// Reads the users who were last seen at a place.
     pub(crate) async fn users_at(
         &self,
         id: LocationId,
@@ -72,7 +72,7 @@ impl Places {
         self.directory.users_at(id, page).await.map(Some)
     }
 
-    /// For lists that say nothing of the place: they go on beside one that cannot be read.
+    /// Whether the place is stored. A place that cannot be read counts: the lists do not show it.
     async fn is_there(&self, id: LocationId) -> Result<bool, StorageError> {
         is_there(self.locations.location(id).await)
     }

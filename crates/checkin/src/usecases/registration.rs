@@ -1,4 +1,4 @@
-//! To open an account.
+//! Opens an account.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) struct Registration {
     tasks: Tasks,
 }
 
-/// What is said of a new account.
+/// The data of a new account.
 #[derive(Debug)]
 pub(crate) struct NewAccount {
     pub(crate) first_name: String,
@@ -25,7 +25,7 @@ pub(crate) struct NewAccount {
     pub(crate) password: String,
 }
 
-/// Why no account was opened.
+/// Why a registration failed.
 #[derive(Debug)]
 pub(crate) enum RegistrationError {
     /// The address has an account.

@@ -1,4 +1,4 @@
-//! What a user's check-ins come to.
+//! Computes a user's statistics.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ const PAGE: usize = 1000;
 /// Places asked for at a time.
 const LOOKUPS: usize = 16;
 
-/// A user's statistics at `now_ms` (milliseconds since 1970), from their whole history. A place that
-/// cannot be read has no category.
+/// Computes a user's statistics at `now_ms` (milliseconds since 1970), from their whole history. A
+/// place that cannot be read has no category.
 pub(crate) async fn of_user(
     history: &dyn History,
     locations: &dyn LocationRepository,

@@ -1,4 +1,4 @@
-//! Work that a request began and that its end must not stop.
+//! Runs work that must go on when its request has ended.
 
 use std::time::Duration;
 

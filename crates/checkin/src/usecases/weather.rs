@@ -1,4 +1,4 @@
-//! The weather at a place: asked for once, and remembered for an hour.
+//! Reads the weather at a place, and remembers it for an hour.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,13 +12,14 @@ use crate::storage::{LocationRepository, StorageError, WeatherCache};
 /// How long an answer of the weather service is good for.
 const LIFE: Duration = Duration::from_secs(60 * 60);
 
-/// For so long neither the store nor the weather service is asked again, whatever they said.
+/// How long neither the store nor the weather service is asked again, whatever the answer was.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
-/// Of so many places at a time.
+/// The maximum number of places whose answer is remembered for that long.
 const MAX_REMEMBERED: usize = 1000;
 
-/// Knows the weather. Of requests for one place that come together, one asks and all get the answer.
+/// Reads the weather. If several requests for one place arrive together, one asks and all get the
+/// answer.
 pub(crate) struct Weather {
     locations: Arc<dyn LocationRepository>,
     cache: Arc<dyn WeatherCache>,
@@ -46,7 +47,7 @@ pub(crate) enum WeatherError {
 }
 
 impl Weather {
-    /// Without a weather service there is no weather.
+    /// Creates the use case. Without an `upstream`, every call fails with [`WeatherError::NoKey`].
     pub(crate) fn new(
         locations: Arc<dyn LocationRepository>,
         cache: Arc<dyn WeatherCache>,
@@ -55,24 +56,23 @@ impl Weather {
         Self { locations, cache, upstream, remembered: Cache::new(MAX_REMEMBERED) }
     }
 
-    /// The weather at a place, as the weather service has it: a JSON object.
+    /// Returns the weather at a place as the weather service describes it: a JSON object.
     ///
     /// # Cancel safety
     ///
-    /// Of those that wait for one answer, another one asks for it.
+    /// If the caller that asks is dropped, one of those that wait asks again.
     pub(crate) async fn at(&self, id: LocationId) -> Result<Arc<str>, WeatherError> {
         let coordinates = self.locations.coordinates(id).await?;
         let coordinates = coordinates.ok_or(WeatherError::UnknownLocation)?;
         let upstream = self.upstream.as_ref().ok_or(WeatherError::NoKey)?;
         let is_over = |remembered: &Remembered| remembered.since.elapsed() >= REMEMBERED;
         self.remembered.remove_if(&id, is_over);
-        // Who asks may be dropped; then the next who waits asks.
         let ask = self.ask(upstream, id, coordinates);
         let found = self.remembered.get_or_insert_async(&id, ask).await?;
         found.weather.map_err(WeatherError::Upstream)
     }
 
-    /// Asks the store, and if it does not know, the weather service.
+    /// Asks the store, then the weather service.
     async fn ask(
         &self,
         upstream: &Upstream,

@@ -1,7 +1,6 @@
 //! The read API: users, places and check-ins, and what happens right now.
 
 mod checkins;
-mod document;
 mod export;
 mod in_task;
 mod locations;

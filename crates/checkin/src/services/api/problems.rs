@@ -1,4 +1,4 @@
-//! Why the service did not do what was asked, as clients see it.
+//! The reasons of the service for not doing what was asked, as clients see them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the routes share.
+//! The state that the routes share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::usecases::nearby::NearbyPlaces;
 use crate::usecases::places::Places;
 use crate::usecases::weather::Weather;
 
-/// What the service reads.
+/// The parts of the store that the service reads.
 #[derive(Clone)]
 pub struct Stores {
     /// People's accounts.
@@ -32,7 +32,7 @@ pub struct Stores {
     pub weather: Arc<dyn WeatherCache>,
 }
 
-/// What the service needs.
+/// The state of the service.
 pub(super) struct Api {
     pub(super) stores: Stores,
     pub(super) accounts: Accounts,
@@ -43,10 +43,10 @@ pub(super) struct Api {
     pub(super) stopping: Stopping,
 }
 
-/// Is ready when the process is about to end.
+/// A future that completes when the process is about to end.
 type Stopping = Shared<BoxFuture<'static, ()>>;
 
-/// Milliseconds since 1970.
+/// Returns the time in milliseconds since 1970.
 pub(super) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)

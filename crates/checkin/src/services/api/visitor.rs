@@ -1,4 +1,4 @@
-//! Who is logged in.
+//! The extractor of routes that need a login.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::state::Api;
 use crate::domain::UserId;
 use crate::http::Problem;
 
-/// Who is logged in.
+/// The user who is logged in, with the session.
 pub(super) struct Visitor {
     pub(super) id: UserId,
     pub(super) session: Session,
@@ -28,10 +28,10 @@ impl FromRequestParts<Arc<Api>> for Visitor {
 }
 
 impl Visitor {
-    /// Makes sure that it is about themself.
+    /// Returns the id if it is the visitor's own.
     pub(super) fn is(&self, id: UserId) -> Result<UserId, Problem> {
-        let not_theirs =
+        let not_their_own =
             || Problem::new(StatusCode::FORBIDDEN, "this is for the user themself alone");
-        if self.id == id { Ok(id) } else { Err(not_theirs()) }
+        if self.id == id { Ok(id) } else { Err(not_their_own()) }
     }
 }

@@ -1,15 +1,17 @@
 //! The weather at a place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use utoipa::IntoResponses;
+use utoipa::openapi::{RefOr, Response as Described};
 
-use super::document::Weatherless;
 use super::parameters::OfLocation;
 use super::state::Api;
-use crate::http::document::{Missing, Problems};
+use crate::http::document::{Missing, Problems, problems};
 use crate::http::{Parameters, Problem};
 
 /// The weather at a place, as OpenWeatherMap describes it, at most an hour old.
@@ -23,4 +25,16 @@ pub(super) async fn weather(
 ) -> Result<Response, Problem> {
     let json = api.weather.at(of.id).await?;
     Ok(([(CONTENT_TYPE, "application/json")], json.to_string()).into_response())
+}
+
+/// The weather service has no answer.
+struct Weatherless;
+
+impl IntoResponses for Weatherless {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        problems(&[
+            (502, "The weather service did not answer with the weather"),
+            (503, "There is no key for it, or it or the store cannot be reached"),
+        ])
+    }
 }

@@ -8,12 +8,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::bodies::{NewAccountBody, PasswordBody};
+use super::logged_in::LoggedIn;
 use super::problems::of_password_change;
 use super::state::{Auth, SessionResult};
 use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ClientAddress, JsonBody, Problem, ProblemDetails};
-use crate::usecases::accounts::{account_of, user_of};
+use crate::usecases::accounts::user_of;
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
 
@@ -67,15 +68,16 @@ pub(super) async fn register(
 pub(super) async fn change_password(
     State(auth): State<Auth>,
     Extension(address): Extension<Option<ClientAddress>>,
-    session: SessionResult,
+    logged_in: Result<LoggedIn, Problem>,
     body: Result<JsonBody<PasswordBody>, Problem>,
 ) -> Result<&'static str, Problem> {
-    let session = session?;
-    let account = account_of(&session, &*auth.users).await?;
+    // A request without a login is answered with 401, whatever its body is. It is read all the
+    // same: a client that sends first and reads then is to see the answer.
+    let LoggedIn { session, email } = logged_in?;
     let JsonBody(PasswordBody { current, new }) = body?;
     let replacement = Replacement { current: current.0, new: new.0 };
     let address = address.map(ClientAddress::ip);
-    let changed = auth.password_change.change(&session, account.email, replacement, address);
+    let changed = auth.password_change.change(&session, email, replacement, address);
     changed.await.map_err(of_password_change)?;
     Ok("OK")
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod bodies;
+mod logged_in;
 mod login;
 mod problems;
 mod routes;

@@ -1,4 +1,4 @@
-//! Why the service did not do what was asked, as clients see it.
+//! The reasons of the service for not doing what was asked, as clients see them.
 
 use axum::http::StatusCode;
 
@@ -20,7 +20,7 @@ impl From<LoginError> for Problem {
     }
 }
 
-/// The same where somebody is logged in and gives their password once more.
+/// The same for a user who is logged in and repeats the password.
 pub(super) fn of_password_change(error: LoginError) -> Problem {
     match error {
         LoginError::WrongPassword => {

@@ -8,12 +8,12 @@ use tower_express_session::accounts::AccountSession;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::state::{Auth, SessionResult};
+use super::logged_in::LoggedIn;
+use super::state::Auth;
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
 use crate::http::{PathParameters, Problem};
 use crate::input::{Documented, Given, Input, parameters};
 use crate::usecases::account_sessions;
-use crate::usecases::accounts::account_of;
 
 /// An account's sessions, the newest first.
 #[derive(Serialize, ToSchema)]
@@ -48,7 +48,7 @@ parameters! {
     }
 }
 
-/// What names a session here, if there is one.
+/// The handle of a session. There may be no session of this handle.
 pub(super) struct Handle(String);
 
 impl Input for Handle {
@@ -71,11 +71,9 @@ impl Documented for Handle {
 )]
 pub(super) async fn list(
     State(auth): State<Auth>,
-    session: SessionResult,
+    LoggedIn { session, email }: LoggedIn,
 ) -> Result<Json<Sessions>, Problem> {
-    let session = session?;
-    let account = account_of(&session, &*auth.users).await?;
-    let sessions = account_sessions::list(&auth.account_sessions, &session, &account.email).await?;
+    let sessions = account_sessions::list(&auth.account_sessions, &session, &email).await?;
     let current = session.id().handle();
     let sessions = sessions.into_iter().map(|session| ListedSession::new(session, &current));
     Ok(Json(Sessions { sessions: sessions.collect() }))
@@ -93,13 +91,11 @@ pub(super) async fn list(
 )]
 pub(super) async fn end(
     State(auth): State<Auth>,
-    session: SessionResult,
+    LoggedIn { session, email }: LoggedIn,
     PathParameters(of): PathParameters<OfHandle>,
 ) -> Result<StatusCode, Problem> {
-    let session = session?;
-    let account = account_of(&session, &*auth.users).await?;
-    let sessions = &auth.account_sessions;
-    let has_ended = account_sessions::end(sessions, &session, &account.email, &of.handle.0).await?;
+    let (sessions, handle) = (&auth.account_sessions, &of.handle.0);
+    let has_ended = account_sessions::end(sessions, &session, &email, handle).await?;
     if has_ended { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }
 
@@ -111,12 +107,9 @@ pub(super) async fn end(
 )]
 pub(super) async fn end_others(
     State(auth): State<Auth>,
-    session: SessionResult,
+    LoggedIn { session, email }: LoggedIn,
 ) -> Result<Json<Ended>, Problem> {
-    let session = session?;
-    let account = account_of(&session, &*auth.users).await?;
-    let sessions = &auth.account_sessions;
-    let ended = account_sessions::end_others(sessions, &session, &account.email).await?;
+    let ended = account_sessions::end_others(&auth.account_sessions, &session, &email).await?;
     Ok(Json(Ended { ended }))
 }
 

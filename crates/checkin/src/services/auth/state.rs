@@ -1,4 +1,4 @@
-//! What the routes share.
+//! The state that the routes share.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
 
-/// What the service needs.
+/// The state of the service.
 #[derive(Clone)]
 pub(super) struct Auth {
     pub(super) users: Arc<dyn UserRepository>,
-    /// Each account's sessions: other ones than the request's are ended here.
+    /// Lists and ends the other sessions of an account.
     pub(super) account_sessions: AccountSessions,
     pub(super) login: Login,
     pub(super) registration: Registration,
     pub(super) password_change: PasswordChange,
 }
 
-/// The session of a request, if it can be had.
+/// The session of a request, or why it could not be loaded.
 pub(super) type SessionResult = Result<Session, Error>;
