@@ -386,7 +386,7 @@ pub fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-const MAX_TIME: Duration = Duration::from_hours(3650 * 24);
+const MAX_TIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// A [`time`] that is longer than nothing.
 ///
