@@ -35,7 +35,7 @@ pub use number::MAX_SAFE_INTEGER;
 pub use password::{
     MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordHash, PasswordHashError, PasswordScheme,
 };
-pub use statistics::{Statistics, Tally};
+pub use statistics::{Statistics, StatisticsSum};
 pub use text::TextError;
 pub use user::{Name, User};
 pub use visit::Visit;

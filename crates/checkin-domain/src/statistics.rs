@@ -10,7 +10,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Adds up check-ins, each with the category of its place, in any order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct StatisticsSum {
     num_checkins: u64,
     num_stars: u64,
     categories: BTreeMap<Category, u64>,
@@ -21,7 +21,7 @@ pub struct Tally {
     last_checkin: Option<u64>,
 }
 
-/// The sum of a [`Tally`].
+/// The sum of a [`StatisticsSum`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
     pub num_checkins: u64,
@@ -40,7 +40,7 @@ pub struct Statistics {
     pub average_stars: Option<f64>,
 }
 
-impl Extend<(Checkin, Option<Category>)> for Tally {
+impl Extend<(Checkin, Option<Category>)> for StatisticsSum {
     fn extend<T: IntoIterator<Item = (Checkin, Option<Category>)>>(&mut self, checkins: T) {
         for (checkin, category) in checkins {
             self.add(&checkin, category);
@@ -48,7 +48,7 @@ impl Extend<(Checkin, Option<Category>)> for Tally {
     }
 }
 
-impl Tally {
+impl StatisticsSum {
     fn add(&mut self, checkin: &Checkin, category: Option<Category>) {
         let time = checkin.time_ms;
         self.num_checkins += 1;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn of(checkins: &[Checkin], today: u64) -> Statistics {
-        let mut tally = Tally::default();
+        let mut tally = StatisticsSum::default();
         tally.extend(checkins.iter().map(|checkin| (*checkin, Some(Category::Bar))));
         tally.statistics(today * DAY_MS)
     }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn everything_is_added_up() {
-        let mut tally = Tally::default();
+        let mut tally = StatisticsSum::default();
         tally.extend([
             (checkin(3, 1, 5), Some(Category::Cafe)),
             (checkin(2, 2, 4), Some(Category::Bar)),

@@ -7,7 +7,7 @@ use testkit::{RedisServer, until};
 
 use super::RedisStorage;
 use super::tests::patient;
-use checkin_storage::conformance::{Subject, checks};
+use checkin_storage::conformance::{StoreUnderTest, checks};
 
 const SLOTS: u32 = 16_384;
 
@@ -28,11 +28,11 @@ async fn a_cluster_serves_as_well_as_one_server() {
     checks!(in_turn: cluster);
 }
 
-fn subject(cluster: &Client, prefix: &str) -> Subject {
+fn subject(cluster: &Client, prefix: &str) -> StoreUnderTest {
     let storage = Arc::new(RedisStorage::new(cluster.clone(), prefix, 3));
     // The server counts the lives of keys by its own clock, which nobody moves.
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
-    Subject { storage, advance }
+    StoreUnderTest { storage, advance }
 }
 
 /// Gives the node all slots, and waits until it takes up its work.

@@ -12,8 +12,8 @@ use super::RedisStorage;
 use super::reply::texts;
 use checkin_domain::{CheckinId, PasswordScheme};
 use checkin_storage::conformance::{
-    Subject, admission_cases, apply_all, checkin, checks, details, location, new_checkin, new_user,
-    tests, user, window,
+    StoreUnderTest, admission_cases, apply_all, checkin, checks, details, location, new_checkin,
+    new_user, tests, user, window,
 };
 use checkin_storage::{
     Accepted, Admission, Audit, BulkLoad, DeadLetters, Decision, Finding, Health, Loaded,
@@ -30,12 +30,12 @@ pub(super) fn patient(url: &str) -> Client {
     Client::with_timeouts(url, Timeouts { connect: patience, response: patience }).unwrap()
 }
 
-async fn subject() -> (RedisServer, Subject) {
+async fn subject() -> (RedisServer, StoreUnderTest) {
     let server = RedisServer::start();
     let storage = Arc::new(storage(&server));
     // The server counts the lives of keys by its own clock, which nobody moves.
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
-    (server, Subject { storage, advance })
+    (server, StoreUnderTest { storage, advance })
 }
 
 checks!(tests: subject());

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use checkin_domain::number::decimal;
 use checkin_domain::{Email, LocationId, Name, PasswordHash, User, UserId};
-use checkin_storage::{Account, NewUser, Registered, Result, Users, readable};
+use checkin_storage::{Credentials, NewUser, Registered, Result, Users, readable};
 use redis_link::Reply;
 
 use crate::RedisStorage;
@@ -34,7 +34,7 @@ impl Users for RedisStorage {
         Ok(user.filter(|user| user.email.canonical() == email.canonical()))
     }
 
-    async fn account(&self, id: UserId) -> Result<Option<Account>> {
+    async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
         let (key, epoch) = (self.redis.keys.user(id), self.redis.keys.user_epoch(id));
         let read = async {
             let found =
@@ -48,9 +48,9 @@ impl Users for RedisStorage {
         self.redis.reports.told(&key, read.await)
     }
 
-    async fn account_by_email(&self, email: &Email) -> Result<Option<Account>> {
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
         let Some(owner) = Accounts(&self.redis).owner_of(email).await? else { return Ok(None) };
-        let account = self.account(owner).await?;
+        let account = self.credentials(owner).await?;
         Ok(account.filter(|account| account.email.canonical() == email.canonical()))
     }
 
@@ -125,8 +125,8 @@ impl Users for RedisStorage {
 }
 
 /// What a login needs of a user's hash.
-fn account(id: UserId, hash: &Hash, epoch: u64) -> Result<Account> {
-    Ok(Account {
+fn account(id: UserId, hash: &Hash, epoch: u64) -> Result<Credentials> {
+    Ok(Credentials {
         id: hash.id(id)?,
         email: hash.required("email", Email::known)?,
         password: PasswordHash::stored(hash.text("password")),

@@ -10,8 +10,8 @@ use super::{SqliteStorage, column};
 use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, NewCheckin};
 use checkin_storage::Reports;
 use checkin_storage::{
-    Accepted, Admission, Decision, Facts, Finding, HistoryPosition, IDEMPOTENCY_TTL, Log, LogEntry,
-    LogPosition, Result,
+    Accepted, Admission, AdmissionFacts, Decision, Finding, HistoryPosition, IDEMPOTENCY_TTL, Log,
+    LogEntry, LogPosition, Result,
 };
 
 /// So many idempotency keys that are over are deleted along with each append: more than are made,
@@ -160,7 +160,7 @@ struct Append {
 
 impl Append {
     fn run(&self, connection: &Connection) -> rusqlite::Result<Accepted> {
-        let facts = Facts {
+        let facts = AdmissionFacts {
             remembered: self.remembered(connection)?,
             last_identical_ms: self.last_identical(connection)?,
             now_ms: self.now_ms.unsigned_abs(),

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 use super::SqliteStorage;
 use super::schema::SCHEMA_VERSION;
 use checkin_storage::conformance::{
-    Subject, apply_all, checkin, checks, location, new_checkin, new_user, tests, user, window,
+    StoreUnderTest, apply_all, checkin, checks, location, new_checkin, new_user, tests, user,
+    window,
 };
 use checkin_storage::{
     Accepted, Admission, Applier, Audit, BulkLoad, Health, Locations, Log, Registered, Severity,
@@ -30,7 +31,7 @@ fn file(directory: &TempDir) -> std::path::PathBuf {
 }
 
 /// A store whose clock goes only when it is told to.
-async fn subject() -> (TempDir, Subject) {
+async fn subject() -> (TempDir, StoreUnderTest) {
     let directory = tempfile::tempdir().unwrap();
     let ms = Arc::new(AtomicU64::new(NOW_MS));
     let time = Arc::clone(&ms);
@@ -40,7 +41,7 @@ async fn subject() -> (TempDir, Subject) {
         ms.fetch_add(time.as_millis().try_into().unwrap(), Ordering::Relaxed);
         Box::pin(std::future::ready(())) as _
     });
-    (directory, Subject { storage, advance })
+    (directory, StoreUnderTest { storage, advance })
 }
 
 checks!(tests: subject());

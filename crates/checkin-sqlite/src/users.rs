@@ -5,7 +5,7 @@ use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, 
 
 use super::{SqliteStorage, column};
 use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
-use checkin_storage::{Account, NewUser, Registered, Result, Users};
+use checkin_storage::{Credentials, NewUser, Registered, Result, Users};
 
 pub(super) const COLUMNS: &str =
     "id, first_name, last_name, email, password, num_checkins, last_checkin, last_seen_at";
@@ -40,14 +40,14 @@ impl Users for SqliteStorage {
         self.file.reports.told(format_args!("users {id}"), read)
     }
 
-    async fn account(&self, id: UserId) -> Result<Option<Account>> {
+    async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
         let number = column::number(id.get());
         let read = move |connection: &Connection| account(connection, "id = ?1", [number]);
         let read = self.file.read(read).await;
         self.file.reports.told(format_args!("users {id}"), read)
     }
 
-    async fn account_by_email(&self, email: &Email) -> Result<Option<Account>> {
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
         let email = email.canonical();
         let read =
             move |connection: &Connection| account(connection, "email_canonical = ?1", [email]);
@@ -192,13 +192,13 @@ fn account(
     connection: &Connection,
     condition: &str,
     params: impl Params,
-) -> rusqlite::Result<Option<Account>> {
+) -> rusqlite::Result<Option<Credentials>> {
     let sql = format!(
         "SELECT id, email, password, epoch FROM users
          LEFT JOIN account_epochs ON user_id = id WHERE {condition}"
     );
     let account = |row: &Row<'_>| {
-        Ok(Account {
+        Ok(Credentials {
             id: column::id(row, 0)?,
             email: column::text(row, 1, |text| Email::known(&text))?,
             // No password fits what is no text.

@@ -26,7 +26,7 @@ impl Admission {
 
 /// What a store has to know before it appends a check-in, all of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct AdmissionFacts {
     /// What this user's idempotency key came with before, and the entry that it made.
     pub remembered: Option<(NewCheckin, CheckinId)>,
     /// The time of the last identical check-in, in milliseconds since 1970.
@@ -55,7 +55,7 @@ impl Admission {
     /// Decides about a check-in. An answer that is remembered comes first, then the duplicate window,
     /// then the limits of the log.
     #[must_use]
-    pub fn decide(&self, checkin: NewCheckin, facts: &Facts) -> Decision {
+    pub fn decide(&self, checkin: NewCheckin, facts: &AdmissionFacts) -> Decision {
         if let Some((first, id)) = facts.remembered {
             let same = first == checkin;
             return Decision::Answer(if same {

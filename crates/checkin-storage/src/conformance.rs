@@ -30,7 +30,7 @@ pub use {
 
 /// An empty store under test.
 #[expect(missing_debug_implementations, reason = "a closure")]
-pub struct Subject {
+pub struct StoreUnderTest {
     pub storage: Arc<dyn Storage>,
     /// Lets so much time go by: of the clock, or of the world.
     pub advance: Box<dyn Fn(Duration) -> Passing>,

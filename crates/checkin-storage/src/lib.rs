@@ -25,7 +25,7 @@ mod users;
 mod weather;
 pub mod weeks;
 
-pub use admission::{Admission, Decision, Facts};
+pub use admission::{Admission, AdmissionFacts, Decision};
 pub use applier::{Applied, Applier, Batch, LogEntry};
 pub use audit::{Audit, AuditReport, Audited, Difference, Figure, Unequal};
 pub use bulk::{BulkLoad, Loaded};
@@ -40,7 +40,7 @@ pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
 pub use membership::{Lease, Membership, Rank};
 pub use swarm::{SwarmLoad, VenuePlace};
 pub use unreadable::{Reports, is_there, readable};
-pub use users::{Account, NewUser, Registered, Users};
+pub use users::{Credentials, NewUser, Registered, Users};
 pub use weather::WeatherCache;
 
 /// Everything that the services need of a store; each trait of it has a contract of its own.

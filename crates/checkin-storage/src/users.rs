@@ -27,10 +27,10 @@ pub trait Users: Send + Sync {
     async fn name(&self, id: UserId) -> Result<Option<Name>>;
 
     /// What a login needs of the account of this id.
-    async fn account(&self, id: UserId) -> Result<Option<Account>>;
+    async fn credentials(&self, id: UserId) -> Result<Option<Credentials>>;
 
     /// What a login needs of the account of this address.
-    async fn account_by_email(&self, email: &Email) -> Result<Option<Account>>;
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>>;
 
     /// The epoch of an account.
     async fn epoch(&self, id: UserId) -> Result<u64>;
@@ -60,7 +60,7 @@ pub trait Users: Send + Sync {
 
 /// What a login needs of an account, all of it of one moment. It can be read when the rest cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct Credentials {
     /// Whose it is.
     pub id: UserId,
     /// The address that the person logs in with.

@@ -26,7 +26,7 @@ use crate::http::{
 use crate::passwords::Passwords;
 use crate::services::api::Stores;
 use crate::services::processor::Progress;
-use crate::services::receiver::{Identity, Settings};
+use crate::services::receiver::{Identity, ReceiverSettings};
 use crate::services::{api, auth, receiver};
 use crate::session_secret;
 use crate::storage::{Fault, Finding, Storage};
@@ -288,7 +288,7 @@ impl App {
     }
 
     /// The authentication service.
-    pub fn auth(&self, settings: auth::Settings) -> Service {
+    pub fn auth(&self, settings: auth::AuthSettings) -> Service {
         let (users, passwords, tasks) =
             (self.storage.clone(), Passwords::new(), self.tasks.clone());
         let routes = auth::router(users, self.account_sessions.clone(), passwords, tasks);
@@ -321,7 +321,7 @@ impl App {
     }
 
     /// The check-in receiver; without `sessions` it believes every request.
-    pub fn receiver(&self, sessions: bool, settings: Settings) -> Service {
+    pub fn receiver(&self, sessions: bool, settings: ReceiverSettings) -> Service {
         let identity = match sessions {
             true => Identity::Session(Accounts::new(self.storage.clone())),
             false => Identity::None,

@@ -24,13 +24,7 @@ pub mod export;
 pub mod import;
 
 pub use checkin_domain as domain;
-pub mod storage {
-    //! The traits of the storage.
-    pub use checkin_storage::*;
-    pub use checkin_storage::{
-        Locations as LocationRepository, Log as CheckinLog, Users as UserRepository,
-    };
-}
+pub use checkin_storage as storage;
 
 mod connection;
 mod input;

@@ -71,7 +71,7 @@ struct Inner {
 
 /// The right to hash or check one password now. The work keeps it to its end, also when nobody waits
 /// for the answer any more.
-pub struct Turn {
+pub struct HashPermit {
     passwords: Passwords,
     _waiting: OwnedSemaphorePermit,
     _running: OwnedSemaphorePermit,
@@ -81,7 +81,7 @@ pub struct Turn {
 #[derive(Debug)]
 pub struct Busy;
 
-/// The answer to [`Turn::verify`].
+/// The answer to [`HashPermit::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verified {
     /// The password is wrong, or there is no such account.
@@ -113,14 +113,14 @@ impl Passwords {
     /// # Cancel safety
     ///
     /// Dropping the future gives the place in the queue back.
-    pub async fn turn(&self) -> Result<Turn, Busy> {
+    pub async fn turn(&self) -> Result<HashPermit, Busy> {
         let waiting = Arc::clone(&self.0.waiting).try_acquire_owned().map_err(|_| Busy)?;
         let running = Arc::clone(&self.0.running).acquire_owned().await.map_err(|_| Busy)?;
-        Ok(Turn { passwords: self.clone(), _waiting: waiting, _running: running })
+        Ok(HashPermit { passwords: self.clone(), _waiting: waiting, _running: running })
     }
 }
 
-impl Turn {
+impl HashPermit {
     /// The hash of a new password.
     ///
     /// # Errors
@@ -257,9 +257,9 @@ fn is_strong(hash: &phc::PasswordHash) -> bool {
             .is_ok_and(|params| params.m_cost() >= MEMORY_KIB && params.t_cost() >= PASSES)
 }
 
-impl fmt::Debug for Turn {
+impl fmt::Debug for HashPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Turn")
+        f.write_str("HashPermit")
     }
 }
 

@@ -13,7 +13,7 @@ async fn opened(storage: &dyn Storage, email: &str) -> User {
     }
 }
 
-pub async fn an_account_is_found_by_id_and_address(subject: Subject) {
+pub async fn an_account_is_found_by_id_and_address(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let user = opened(storage, "Zoë@Example.com").await;
     assert_eq!((user.first_name.as_str(), user.last_name.as_str()), ("Zoë", ""));
@@ -31,7 +31,7 @@ pub async fn an_account_is_found_by_id_and_address(subject: Subject) {
     assert_eq!(storage.user(user_id(user.id.get() + 1)).await.unwrap(), None);
 }
 
-pub async fn an_address_opens_one_account_however_many_want_it(subject: Subject) {
+pub async fn an_address_opens_one_account_however_many_want_it(subject: StoreUnderTest) {
     let answers = together(32, |number| {
         let storage = Arc::clone(&subject.storage);
         let email = if number % 2 == 0 { "al@example.com" } else { "AL@example.COM" };
@@ -45,7 +45,7 @@ pub async fn an_address_opens_one_account_however_many_want_it(subject: Subject)
     assert_eq!(again, Registered::EmailTaken);
 }
 
-pub async fn parallel_registrations_get_ids_of_their_own(subject: Subject) {
+pub async fn parallel_registrations_get_ids_of_their_own(subject: StoreUnderTest) {
     let ids = together(32, |number| {
         let storage = Arc::clone(&subject.storage);
         async move { opened(&*storage, &format!("user{number}@example.com")).await.id }
@@ -67,7 +67,7 @@ pub async fn parallel_registrations_get_ids_of_their_own(subject: Subject) {
     assert_eq!(ids.into_iter().collect::<HashSet<_>>(), (most - 4..most).collect());
 }
 
-pub async fn a_password_changes_only_from_the_expected_one(subject: Subject) {
+pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let user = opened(storage, "al@example.com").await;
     let id = user.id;
@@ -76,10 +76,10 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: Subject) {
         storage.change_password(id, expected.as_ref(), &password(new)).await.unwrap()
     };
     let account = async || {
-        let account = storage.account_by_email(&user.email).await.unwrap().unwrap();
+        let account = storage.credentials_by_email(&user.email).await.unwrap().unwrap();
         let user = storage.user(id).await.unwrap().unwrap();
         assert_eq!((&user.email, &user.password), (&account.email, &account.password));
-        assert_eq!(storage.account(id).await.unwrap().as_ref(), Some(&account));
+        assert_eq!(storage.credentials(id).await.unwrap().as_ref(), Some(&account));
         assert_eq!(storage.epoch(id).await.unwrap(), account.epoch);
         (account.password, account.epoch)
     };
@@ -106,13 +106,13 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: Subject) {
     }
     assert_eq!(storage.epoch(nobody).await.unwrap(), 0);
     assert_eq!(storage.user(nobody).await.unwrap(), None);
-    assert_eq!(storage.account(nobody).await.unwrap(), None);
+    assert_eq!(storage.credentials(nobody).await.unwrap(), None);
     assert_eq!(storage.name(nobody).await.unwrap(), None);
     let email = "nobody@example.com".parse().unwrap();
-    assert_eq!(storage.account_by_email(&email).await.unwrap(), None);
+    assert_eq!(storage.credentials_by_email(&email).await.unwrap(), None);
 }
 
-pub async fn accounts_are_listed_in_pages(subject: Subject) {
+pub async fn accounts_are_listed_in_pages(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let users: Vec<User> =
         [2, 9, 10, 77, 100].map(|id| user(id, &format!("u{id}@example.com"))).into();

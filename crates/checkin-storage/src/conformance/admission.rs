@@ -3,7 +3,7 @@
 use std::iter;
 
 use super::*;
-use crate::Facts;
+use crate::AdmissionFacts;
 use checkin_domain::CheckinId;
 
 /// A window in ms, and the time of an identical check-in before now that is within it or not, far
@@ -36,7 +36,7 @@ const LOGS: [[u64; 4]; 12] = [
 pub fn admission_cases(
     checkin: NewCheckin,
     now_ms: u64,
-) -> impl Iterator<Item = (Admission, Facts)> {
+) -> impl Iterator<Item = (Admission, AdmissionFacts)> {
     let id: CheckinId = "1-1".parse().unwrap();
     let other = NewCheckin { stars: StarRating::try_from(5_u64).unwrap(), ..checkin };
     let remembered = [None, Some((checkin, id)), Some((other, id))];
@@ -47,7 +47,7 @@ pub fn admission_cases(
             let last_identical_ms = since_ms.map(|since_ms| now_ms - since_ms);
             (
                 Admission { duplicate_window, max_backlog, max_length },
-                Facts { remembered, last_identical_ms, now_ms, length, counted },
+                AdmissionFacts { remembered, last_identical_ms, now_ms, length, counted },
             )
         })
     })

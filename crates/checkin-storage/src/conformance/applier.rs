@@ -56,7 +56,7 @@ fn sound(audit: &AuditReport) {
     assert_eq!((audit.different, audit.differences.as_slice()), (0, &[][..]), "{audit:?}");
 }
 
-pub async fn figures_are_the_sums_over_the_log(subject: Subject) {
+pub async fn figures_are_the_sums_over_the_log(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 20, 5).await;
     let mut checkins = Vec::new();
@@ -92,7 +92,7 @@ pub async fn figures_are_the_sums_over_the_log(subject: Subject) {
 }
 
 /// More of one place and of one user than a script hands on at a time.
-pub async fn a_large_batch_of_one_place_is_counted(subject: Subject) {
+pub async fn a_large_batch_of_one_place_is_counted(subject: StoreUnderTest) {
     const COUNT: u64 = 2500;
     let storage = &*subject.storage;
     people_and_places(storage, 2, 2).await;
@@ -115,7 +115,7 @@ pub async fn a_large_batch_of_one_place_is_counted(subject: Subject) {
     sound(&storage.audit().await.unwrap());
 }
 
-pub async fn a_batch_that_comes_again_changes_nothing(subject: Subject) {
+pub async fn a_batch_that_comes_again_changes_nothing(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 1, 2).await;
     for number in 0..20 {
@@ -141,7 +141,7 @@ pub async fn a_batch_that_comes_again_changes_nothing(subject: Subject) {
     sound(&storage.audit().await.unwrap());
 }
 
-pub async fn a_part_has_one_holder_at_a_time(subject: Subject) {
+pub async fn a_part_has_one_holder_at_a_time(subject: StoreUnderTest) {
     const SHORT: Duration = Duration::from_millis(300);
     let storage = &*subject.storage;
     let acquire = async |processor, lifetime| acquire_all(storage, processor, lifetime).await;
@@ -166,7 +166,7 @@ pub async fn a_part_has_one_holder_at_a_time(subject: Subject) {
     assert_eq!(storage.renew(first, SHORT).await.unwrap(), Some(CheckinId::MIN));
 }
 
-pub async fn processors_share_the_parts(subject: Subject) {
+pub async fn processors_share_the_parts(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let parts = acquire_all(storage, "b", LEASE).await.len();
     let join = async |processor: &str| storage.join(processor, LEASE).await.unwrap();
@@ -179,7 +179,7 @@ pub async fn processors_share_the_parts(subject: Subject) {
     assert_eq!(join("b").await, parts);
 }
 
-pub async fn however_many_apply_each_counts_once(subject: Subject) {
+pub async fn however_many_apply_each_counts_once(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 30, 4).await;
     let mut counts = HashMap::<u64, u64>::new();
@@ -213,7 +213,7 @@ pub async fn however_many_apply_each_counts_once(subject: Subject) {
     assert_eq!(audit.counted, 300);
 }
 
-pub async fn what_cannot_be_counted_waits_as_a_dead_letter(subject: Subject) {
+pub async fn what_cannot_be_counted_waits_as_a_dead_letter(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 2, 1).await;
     append(storage, 1, 1, 5).await;
@@ -259,7 +259,7 @@ pub async fn what_cannot_be_counted_waits_as_a_dead_letter(subject: Subject) {
     assert_eq!((audit.counted, audit.dead), (3, 1));
 }
 
-pub async fn what_comes_late_is_counted_and_is_not_the_last(subject: Subject) {
+pub async fn what_comes_late_is_counted_and_is_not_the_last(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 1, 3).await;
     let now = append(storage, 1, 2, 5).await;
@@ -277,7 +277,7 @@ pub async fn what_comes_late_is_counted_and_is_not_the_last(subject: Subject) {
     sound(&storage.audit().await.unwrap());
 }
 
-pub async fn figures_from_before_the_log_stay(subject: Subject) {
+pub async fn figures_from_before_the_log_stay(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let before = user(1, "one@example.com");
     storage.load_users(std::slice::from_ref(&before)).await.unwrap();
@@ -292,7 +292,7 @@ pub async fn figures_from_before_the_log_stay(subject: Subject) {
     sound(&storage.audit().await.unwrap());
 }
 
-pub async fn histories_are_read_in_pages(subject: Subject) {
+pub async fn histories_are_read_in_pages(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 3, 2).await;
     let mut entries = Vec::new();
@@ -324,7 +324,7 @@ pub async fn histories_are_read_in_pages(subject: Subject) {
     assert_eq!(storage.of_user(user_id(9), None, 50).await.unwrap(), []);
 }
 
-pub async fn too_long_a_backlog_refuses_more(subject: Subject) {
+pub async fn too_long_a_backlog_refuses_more(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 1, 1).await;
     let few = Admission { max_backlog: 3, ..Admission::ALL };
@@ -341,7 +341,7 @@ pub async fn too_long_a_backlog_refuses_more(subject: Subject) {
     assert!(matches!(append(Some("other")).await, Accepted::Stored(_)));
 }
 
-pub async fn a_full_log_takes_more_only_when_some_is_counted(subject: Subject) {
+pub async fn a_full_log_takes_more_only_when_some_is_counted(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 1, 1).await;
     let short = Admission { max_length: 4, ..Admission::ALL };

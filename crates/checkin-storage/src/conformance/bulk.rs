@@ -15,14 +15,14 @@ async fn log(storage: &dyn Storage) -> Vec<Checkin> {
     storage.checkins_between(0..=u64::MAX, None, usize::MAX).await.unwrap()
 }
 
-pub async fn a_store_is_empty_until_something_is_loaded(subject: Subject) {
+pub async fn a_store_is_empty_until_something_is_loaded(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     assert!(storage.is_empty().await.unwrap());
     storage.load_locations(&[location(1)]).await.unwrap();
     assert!(!storage.is_empty().await.unwrap());
 }
 
-pub async fn what_is_loaded_is_found(subject: Subject) {
+pub async fn what_is_loaded_is_found(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let never = User { last_checkin: None, last_seen_at: None, ..user(9, "nine@example.com") };
     for user in [user(7, "Seven@example.com"), never] {
@@ -42,7 +42,7 @@ pub async fn what_is_loaded_is_found(subject: Subject) {
     assert_eq!(storage.load_users(&[]).await.unwrap(), []);
 }
 
-pub async fn places_are_listed_in_pages(subject: Subject) {
+pub async fn places_are_listed_in_pages(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let places: Vec<Location> = [2, 9, 10, 77, 100].map(location).into();
     storage.load_locations(&places).await.unwrap();
@@ -57,7 +57,7 @@ pub async fn places_are_listed_in_pages(subject: Subject) {
     assert_eq!(after(None, 0).await, []);
 }
 
-pub async fn loading_twice_changes_nothing(subject: Subject) {
+pub async fn loading_twice_changes_nothing(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     load_a_user_and_a_place(storage).await;
     storage.load_details(&[details(1)]).await.unwrap();
@@ -84,7 +84,7 @@ pub async fn loading_twice_changes_nothing(subject: Subject) {
     assert_eq!(log(storage).await, entries);
 }
 
-pub async fn an_address_in_use_is_answered_with_its_owner(subject: Subject) {
+pub async fn an_address_in_use_is_answered_with_its_owner(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.load_users(&[user(7, "al@example.com")]).await.unwrap();
     let answer = storage.load_users(&[user(8, "AL@example.com")]).await.unwrap();
@@ -93,7 +93,7 @@ pub async fn an_address_in_use_is_answered_with_its_owner(subject: Subject) {
     assert_eq!(storage.users_after(None, 10).await.unwrap().len(), 1);
 }
 
-pub async fn of_two_in_one_batch_the_first_is_stored(subject: Subject) {
+pub async fn of_two_in_one_batch_the_first_is_stored(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let users = [
         user(1, "one@example.com"),
@@ -106,7 +106,7 @@ pub async fn of_two_in_one_batch_the_first_is_stored(subject: Subject) {
     assert_eq!(answers, [Loaded::Stored, taken, Loaded::Unchanged, Loaded::Stored]);
 }
 
-pub async fn new_accounts_come_after_the_loaded_ones(subject: Subject) {
+pub async fn new_accounts_come_after_the_loaded_ones(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.load_users(&[user(40, "a@example.com"), user(20, "b@example.com")]).await.unwrap();
     match storage.register(new_user("c@example.com")).await.unwrap() {
@@ -117,7 +117,7 @@ pub async fn new_accounts_come_after_the_loaded_ones(subject: Subject) {
     assert_eq!(taken, Registered::EmailTaken);
 }
 
-pub async fn checkins_of_unknowns_are_refused(subject: Subject) {
+pub async fn checkins_of_unknowns_are_refused(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     load_a_user_and_a_place(storage).await;
     assert_eq!(storage.load_details(&[details(2)]).await.unwrap(), [Loaded::Dangling]);
@@ -128,7 +128,7 @@ pub async fn checkins_of_unknowns_are_refused(subject: Subject) {
     assert_eq!(log(storage).await, entries[1..2]);
 }
 
-pub async fn what_comes_late_is_stored_with_its_time(subject: Subject) {
+pub async fn what_comes_late_is_stored_with_its_time(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     load_a_user_and_a_place(storage).await;
     let entries = [
@@ -150,7 +150,7 @@ pub async fn what_comes_late_is_stored_with_its_time(subject: Subject) {
     assert!(log.iter().all(|checkin| checkin.time_ms <= checkin.id.ms), "{log:?}");
 }
 
-pub async fn a_sound_store_is_diagnosed_as_such(subject: Subject) {
+pub async fn a_sound_store_is_diagnosed_as_such(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.ping().await.unwrap();
     load_a_user_and_a_place(storage).await;

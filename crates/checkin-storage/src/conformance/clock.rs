@@ -36,7 +36,7 @@ async fn a_log_that_is_ahead(
     (before.ms..=before.ms + MINUTE_MS, [before, ahead.id, after])
 }
 
-pub async fn while_ids_are_ahead_check_ins_have_the_time_of_their_append(subject: Subject) {
+pub async fn while_ids_are_ahead_check_ins_have_the_time_of_their_append(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let (live, [before, ahead, after]) = a_log_that_is_ahead(storage).await;
     let latest = storage.latest_checkins(CheckinId::MAX, 9).await.unwrap();
@@ -65,7 +65,7 @@ pub async fn while_ids_are_ahead_check_ins_have_the_time_of_their_append(subject
     assert_eq!(storage.latest_checkins(CheckinId::MAX, 1).await.unwrap()[0], latest[0]);
 }
 
-pub async fn while_ids_are_ahead_figures_go_by_the_times(subject: Subject) {
+pub async fn while_ids_are_ahead_figures_go_by_the_times(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let (live, _) = a_log_that_is_ahead(storage).await;
     count_all(storage).await;
@@ -88,7 +88,7 @@ pub async fn while_ids_are_ahead_figures_go_by_the_times(subject: Subject) {
     assert_eq!(user.last_seen_at, Some(location_id(1)));
 }
 
-pub async fn while_ids_are_ahead_dead_letters_say_their_times(subject: Subject) {
+pub async fn while_ids_are_ahead_dead_letters_say_their_times(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let (live, _) = a_log_that_is_ahead(storage).await;
     append(storage, 9).await;
@@ -103,7 +103,7 @@ pub async fn while_ids_are_ahead_dead_letters_say_their_times(subject: Subject) 
     assert_eq!(history[0].time_ms, time);
 }
 
-pub async fn while_ids_are_ahead_the_rules_are_the_same(subject: Subject) {
+pub async fn while_ids_are_ahead_the_rules_are_the_same(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let (live, [before, ..]) = a_log_that_is_ahead(storage).await;
     let window = window(Duration::from_secs(600));

@@ -12,7 +12,7 @@ fn somebody(id: u64, num_checkins: u64, last_checkin: Option<u64>) -> User {
     User { num_checkins, last_checkin, last_seen_at, ..user }
 }
 
-pub async fn users_are_listed_by_their_figures(subject: Subject) {
+pub async fn users_are_listed_by_their_figures(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let recent = async |page| storage.recent_users(page).await;
     let top = async |page| storage.top_users(Period::AllTime, page).await;
@@ -39,7 +39,7 @@ pub async fn users_are_listed_by_their_figures(subject: Subject) {
     assert_eq!(listed(7, week).await, []);
 }
 
-pub async fn equals_are_listed_once_each(subject: Subject) {
+pub async fn equals_are_listed_once_each(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let mut users: Vec<User> = (1..=50).map(|id| somebody(id, 3, Some(1000))).collect();
     users.extend([somebody(51, 4, Some(1001)), somebody(52, 2, Some(999))]);
@@ -65,7 +65,7 @@ pub async fn equals_are_listed_once_each(subject: Subject) {
     assert_eq!(list.into_iter().collect::<BTreeSet<_>>().len(), 50);
 }
 
-pub async fn a_page_begins_behind_a_record_that_moved_or_went(subject: Subject) {
+pub async fn a_page_begins_behind_a_record_that_moved_or_went(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let users: Vec<User> = [10, 20, 30, 40].map(|id| somebody(id, id, Some(id * 1000))).into();
     storage.load_users(&users).await.unwrap();
@@ -97,7 +97,7 @@ pub async fn a_page_begins_behind_a_record_that_moved_or_went(subject: Subject) 
     }
 }
 
-pub async fn users_are_listed_at_their_place(subject: Subject) {
+pub async fn users_are_listed_at_their_place(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let elsewhere = User { last_seen_at: Some(location_id(3)), ..somebody(4, 1, Some(6)) };
     let nowhere = User { last_seen_at: None, ..somebody(5, 1, Some(7)) };
@@ -117,7 +117,7 @@ pub async fn users_are_listed_at_their_place(subject: Subject) {
     }
 }
 
-pub async fn places_are_listed_by_their_figures(subject: Subject) {
+pub async fn places_are_listed_by_their_figures(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let counted = |id, num_checkins| Location { num_checkins, ..location(id) };
     let places = [counted(1, 5), counted(2, 0), counted(3, 50), counted(10, 7)];
@@ -131,7 +131,7 @@ pub async fn places_are_listed_by_their_figures(subject: Subject) {
     assert_eq!(listed(7, week).await, []);
 }
 
-pub async fn places_are_listed_by_category(subject: Subject) {
+pub async fn places_are_listed_by_category(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let places: Vec<Location> = (1..=20)
         .map(|id| Location { category: Category::ALL[id as usize % 6], ..location(id) })
@@ -147,7 +147,7 @@ pub async fn places_are_listed_by_category(subject: Subject) {
     }
 }
 
-pub async fn details_come_in_order_and_with_gaps(subject: Subject) {
+pub async fn details_come_in_order_and_with_gaps(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.load_locations(&[1, 2, 3].map(location)).await.unwrap();
     storage.load_details(&[details(1), details(3)]).await.unwrap();

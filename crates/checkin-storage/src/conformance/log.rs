@@ -21,7 +21,7 @@ async fn all(storage: &dyn Storage) -> Vec<Checkin> {
     storage.checkins_between(0..=u64::MAX, None, usize::MAX).await.unwrap()
 }
 
-pub async fn entries_come_back_in_order_and_in_pages(subject: Subject) {
+pub async fn entries_come_back_in_order_and_in_pages(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     assert_eq!(all(storage).await, []);
     let mut checkins = Vec::new();
@@ -56,7 +56,7 @@ pub async fn entries_come_back_in_order_and_in_pages(subject: Subject) {
     assert_eq!(before(CheckinId::MIN, 2).await, []);
 }
 
-pub async fn a_reader_follows_the_log(subject: Subject) {
+pub async fn a_reader_follows_the_log(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let mut early = storage.log_end().await.unwrap();
     assert_eq!(storage.follow(&mut early, 9).await.unwrap(), []);
@@ -91,7 +91,7 @@ pub async fn a_reader_follows_the_log(subject: Subject) {
     assert!(storage.follow(&mut foreign, 100).await.unwrap().len() <= 5);
 }
 
-pub async fn ids_grow_whoever_appends(subject: Subject) {
+pub async fn ids_grow_whoever_appends(subject: StoreUnderTest) {
     let ids = together(32, |number| {
         let storage = Arc::clone(&subject.storage);
         async move {
@@ -114,7 +114,7 @@ pub async fn ids_grow_whoever_appends(subject: Subject) {
     assert!(ids.is_sorted_by(|a, b| a < b));
 }
 
-pub async fn of_identical_checkins_that_arrive_together_one_is_stored(subject: Subject) {
+pub async fn of_identical_checkins_that_arrive_together_one_is_stored(subject: StoreUnderTest) {
     let answers = together(32, |_| {
         let storage = Arc::clone(&subject.storage);
         async move { storage.append(new_checkin(1, 2, 3), None, WINDOW).await.unwrap() }
@@ -126,7 +126,7 @@ pub async fn of_identical_checkins_that_arrive_together_one_is_stored(subject: S
     assert_eq!(all(&*subject.storage).await.len(), 1);
 }
 
-pub async fn only_the_same_user_place_and_rating_is_a_duplicate(subject: Subject) {
+pub async fn only_the_same_user_place_and_rating_is_a_duplicate(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     // 1 and 12, and 11 and 2, are told apart too.
     for checkin in [
@@ -144,7 +144,7 @@ pub async fn only_the_same_user_place_and_rating_is_a_duplicate(subject: Subject
     assert_eq!(all(storage).await.len(), 5);
 }
 
-pub async fn a_window_of_zero_refuses_nothing(subject: Subject) {
+pub async fn a_window_of_zero_refuses_nothing(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.append(new_checkin(1, 2, 3), None, WINDOW).await.unwrap();
     for _ in 0..3 {
@@ -153,7 +153,7 @@ pub async fn a_window_of_zero_refuses_nothing(subject: Subject) {
     assert_eq!(all(storage).await.len(), 4);
 }
 
-pub async fn a_window_ends(subject: Subject) {
+pub async fn a_window_ends(subject: StoreUnderTest) {
     const PERIOD: Duration = Duration::from_millis(300);
     const SHORT: Admission = window(PERIOD);
     let storage = &*subject.storage;
@@ -164,7 +164,7 @@ pub async fn a_window_ends(subject: Subject) {
     assert!(matches!(append(SHORT).await, Accepted::Stored(_)));
 }
 
-pub async fn a_shorter_window_looks_less_far_back(subject: Subject) {
+pub async fn a_shorter_window_looks_less_far_back(subject: StoreUnderTest) {
     const PERIOD: Duration = Duration::from_millis(300);
     const SHORT: Admission = window(PERIOD);
     let storage = &*subject.storage;

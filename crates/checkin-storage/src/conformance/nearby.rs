@@ -21,7 +21,7 @@ fn stars(number: u64) -> Option<StarRating> {
     Some(StarRating::try_from(number).unwrap())
 }
 
-pub async fn places_near_a_point_are_found_by_distance(subject: Subject) {
+pub async fn places_near_a_point_are_found_by_distance(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let rated = |place: Location, num_stars| Location { num_checkins: 20, num_stars, ..place };
     let places = [
@@ -65,7 +65,7 @@ pub async fn places_near_a_point_are_found_by_distance(subject: Subject) {
     assert_eq!(ids(storage, near(10.0, 50.002, 0.0)).await, [3]);
 }
 
-pub async fn places_are_near_across_the_antimeridian_and_the_poles(subject: Subject) {
+pub async fn places_are_near_across_the_antimeridian_and_the_poles(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let places = [
         place(1, "a", 179.999, 10.0),
@@ -95,7 +95,7 @@ pub async fn places_are_near_across_the_antimeridian_and_the_poles(subject: Subj
     assert_eq!((far.len(), *farthest), (8, 9));
 }
 
-pub async fn nearness_is_that_of_the_coordinates_anywhere(subject: Subject) {
+pub async fn nearness_is_that_of_the_coordinates_anywhere(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     // xorshift: the same numbers each time.

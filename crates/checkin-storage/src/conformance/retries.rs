@@ -20,7 +20,7 @@ async fn count(storage: &dyn Storage) -> usize {
     storage.checkins_between(0..=u64::MAX, None, 100).await.unwrap().len()
 }
 
-pub async fn a_retry_is_answered_as_the_first_time(subject: Subject) {
+pub async fn a_retry_is_answered_as_the_first_time(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let id = stored(storage, new_checkin(1, 2, 3), "key").await;
     for admission in [WINDOW, Admission::ALL] {
@@ -30,7 +30,7 @@ pub async fn a_retry_is_answered_as_the_first_time(subject: Subject) {
     assert_eq!(count(storage).await, 1);
 }
 
-pub async fn a_retry_with_another_checkin_is_refused(subject: Subject) {
+pub async fn a_retry_with_another_checkin_is_refused(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     stored(storage, new_checkin(1, 2, 3), "key").await;
     for other in [new_checkin(1, 2, 4), new_checkin(1, 3, 3)] {
@@ -40,7 +40,7 @@ pub async fn a_retry_with_another_checkin_is_refused(subject: Subject) {
     assert_eq!(count(storage).await, 1);
 }
 
-pub async fn a_key_belongs_to_one_user(subject: Subject) {
+pub async fn a_key_belongs_to_one_user(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     // Were user and key put together without a mark in between, these would be one.
     let first = stored(storage, new_checkin(1, 2, 3), "1key").await;
@@ -52,7 +52,7 @@ pub async fn a_key_belongs_to_one_user(subject: Subject) {
     assert_eq!(again, Accepted::Replayed(empty));
 }
 
-pub async fn a_refused_duplicate_is_not_remembered(subject: Subject) {
+pub async fn a_refused_duplicate_is_not_remembered(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.append(new_checkin(1, 2, 3), None, WINDOW).await.unwrap();
     let refused = storage.append(new_checkin(1, 2, 3), Some("key"), WINDOW).await.unwrap();
@@ -60,7 +60,7 @@ pub async fn a_refused_duplicate_is_not_remembered(subject: Subject) {
     stored(storage, new_checkin(1, 2, 4), "key").await;
 }
 
-pub async fn retries_that_arrive_together_store_one(subject: Subject) {
+pub async fn retries_that_arrive_together_store_one(subject: StoreUnderTest) {
     let answers = together(32, |_| {
         let storage = Arc::clone(&subject.storage);
         async move { storage.append(new_checkin(1, 2, 3), Some("key"), WINDOW).await.unwrap() }

@@ -18,7 +18,7 @@ async fn found(storage: &dyn Storage, words: &str) -> Vec<u64> {
     places.iter().map(|place| place.rank).collect()
 }
 
-pub async fn places_are_found_by_the_words_of_their_names(subject: Subject) {
+pub async fn places_are_found_by_the_words_of_their_names(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let names = [
         "Quillback Coffee",
@@ -185,7 +185,7 @@ const NAMES: &[&str] = &[
     "ﷺ",
 ];
 
-pub async fn a_name_in_any_script_is_found_by_typing_it(subject: Subject) {
+pub async fn a_name_in_any_script_is_found_by_typing_it(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     load(storage, NAMES).await;
     for (id, name) in (1..).zip(NAMES) {
@@ -218,7 +218,7 @@ fn has(name: &str, typed: &str) -> bool {
     words.iter().take(MAX_SEARCH_WORDS).all(|word| index.iter().any(|name| name.starts_with(word)))
 }
 
-pub async fn found_places_come_in_pages(subject: Subject) {
+pub async fn found_places_come_in_pages(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     // More than a store asks for at a time, and words that come twice in a name.
     let names: Vec<String> = (1..=1200).map(|id| format!("Bar Bar Bar{id}")).collect();
@@ -236,7 +236,7 @@ pub async fn found_places_come_in_pages(subject: Subject) {
     assert_eq!(ids, expected);
 }
 
-pub async fn a_search_takes_nothing_for_syntax(subject: Subject) {
+pub async fn a_search_takes_nothing_for_syntax(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     load(storage, &["Near and Not", "Or Name", "Coffee", "100% [Bar]*", "\"*-^'"]).await;
     for (words, ids) in [

@@ -19,7 +19,7 @@ fn visit(swarm_id: &str, second: u64, location: u64, stars: u64) -> Visit {
     Visit { checkin, swarm_id: Some(swarm_id.to_owned()).filter(|id| !id.is_empty()) }
 }
 
-async fn store(subject: Subject) -> Arc<dyn Storage> {
+async fn store(subject: StoreUnderTest) -> Arc<dyn Storage> {
     let storage = subject.storage;
     storage.load_users(&[user(1, "one@example.com"), user(2, "two@example.com")]).await.unwrap();
     storage.load_locations(&[location(1), location(2)]).await.unwrap();
@@ -30,7 +30,7 @@ async fn log(storage: &dyn Storage) -> Vec<Checkin> {
     storage.checkins_between(0..=u64::MAX, None, usize::MAX).await.unwrap()
 }
 
-pub async fn a_venue_is_the_place_that_was_remembered_last(subject: Subject) {
+pub async fn a_venue_is_the_place_that_was_remembered_last(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let venues = ["a".to_owned(), "b".to_owned()];
     assert_eq!(storage.places_of(&venues).await.unwrap(), [None, None]);
@@ -46,7 +46,7 @@ pub async fn a_venue_is_the_place_that_was_remembered_last(subject: Subject) {
     assert_eq!(made, [VenuePlace { id: location_id(2), made: false }]);
 }
 
-pub async fn a_venue_gets_one_place_however_many_want_it(subject: Subject) {
+pub async fn a_venue_gets_one_place_however_many_want_it(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let made = together(4, |_| {
         let storage = storage.clone();
@@ -65,7 +65,7 @@ pub async fn a_venue_gets_one_place_however_many_want_it(subject: Subject) {
     assert_eq!(names, ["a", "b"]);
 }
 
-pub async fn a_new_place_takes_nobodys_id(subject: Subject) {
+pub async fn a_new_place_takes_nobodys_id(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let make = async |name: &str, id: u64| {
         storage.make_places(&[venue(name, id)]).await.unwrap().swap_remove(0).id.get()
@@ -79,7 +79,7 @@ pub async fn a_new_place_takes_nobodys_id(subject: Subject) {
     assert_eq!(storage.location(location_id(50)).await.unwrap().unwrap().name, "d");
 }
 
-pub async fn a_visit_is_known_by_its_id_at_swarm(subject: Subject) {
+pub async fn a_visit_is_known_by_its_id_at_swarm(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let load = async |visits: &[Visit]| storage.load_visits(visits).await.unwrap();
     assert_eq!(load(&[]).await, []);
@@ -101,7 +101,7 @@ pub async fn a_visit_is_known_by_its_id_at_swarm(subject: Subject) {
     assert_eq!(times, [10_000, 10_000, 10_001, 10_002, 20_000, 30_000]);
 }
 
-pub async fn a_visit_is_known_by_what_was_loaded_without_its_id(subject: Subject) {
+pub async fn a_visit_is_known_by_what_was_loaded_without_its_id(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let load = async |visits: &[Visit]| storage.load_visits(visits).await.unwrap();
     // Under their own ids, and behind later ones; as a table has them, and as an old export.

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub async fn weather_is_kept_for_its_life(subject: Subject) {
+pub async fn weather_is_kept_for_its_life(subject: StoreUnderTest) {
     const LIFE: Duration = Duration::from_millis(300);
     const LONG: Duration = Duration::from_secs(600);
     let storage = &*subject.storage;

@@ -5,16 +5,16 @@ use std::str::FromStr;
 use anyhow::{Context, anyhow};
 
 use crate::domain::{Email, UserId};
-use crate::storage::{self, UserRepository, is_there};
+use crate::storage::{self, Users, is_there};
 
 /// The id of an account, or its address.
 #[derive(Clone, Debug)]
-pub(super) enum Account {
+pub(super) enum AccountArgument {
     Id(UserId),
     Email(Email),
 }
 
-impl Account {
+impl AccountArgument {
     /// Whether it is this one.
     pub(super) fn is(&self, id: UserId, email: &Email) -> bool {
         match self {
@@ -28,13 +28,10 @@ impl Account {
     /// # Errors
     ///
     /// When there is none, or it or the store cannot be read.
-    pub(super) async fn find(
-        &self,
-        users: &dyn UserRepository,
-    ) -> anyhow::Result<storage::Account> {
+    pub(super) async fn find(&self, users: &dyn Users) -> anyhow::Result<storage::Credentials> {
         let found = match self {
-            Self::Id(id) => users.account(*id).await,
-            Self::Email(email) => users.account_by_email(email).await,
+            Self::Id(id) => users.credentials(*id).await,
+            Self::Email(email) => users.credentials_by_email(email).await,
         };
         found.context("cannot read the account")?.ok_or_else(|| self.nobody())
     }
@@ -44,9 +41,9 @@ impl Account {
     /// # Errors
     ///
     /// When there is none, or the store cannot be read.
-    pub(super) async fn find_id(&self, users: &dyn UserRepository) -> anyhow::Result<UserId> {
+    pub(super) async fn find_id(&self, users: &dyn Users) -> anyhow::Result<UserId> {
         let Self::Id(id) = self else { return Ok(self.find(users).await?.id) };
-        let found = is_there(users.account(*id).await).context("cannot read the account")?;
+        let found = is_there(users.credentials(*id).await).context("cannot read the account")?;
         if found { Ok(*id) } else { Err(self.nobody()) }
     }
 
@@ -58,7 +55,7 @@ impl Account {
     }
 }
 
-impl FromStr for Account {
+impl FromStr for AccountArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::reload::Source;
+use super::reload::SettingsSource;
 use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::lifecycle::{bind, serve, stop_on_signal};
@@ -59,7 +59,7 @@ impl Weather {
 pub(super) async fn run(
     config: &Common,
     options: Options,
-    source: Source,
+    source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.start().await?;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::reload::Source;
+use super::reload::SettingsSource;
 use crate::app::App;
 use crate::config::{Common, integer, listen_address};
 use crate::lifecycle::{bind, serve, stop_on_signal};
-use crate::services::auth::Settings;
+use crate::services::auth::AuthSettings;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -50,15 +50,15 @@ pub(super) struct Logins {
 }
 
 impl Logins {
-    pub(super) fn settings(&self) -> Settings {
-        Settings { max_sessions: self.max_sessions.map(|max| max as usize) }
+    pub(super) fn settings(&self) -> AuthSettings {
+        AuthSettings { max_sessions: self.max_sessions.map(|max| max as usize) }
     }
 }
 
 pub(super) async fn run(
     config: &Common,
     options: Options,
-    source: Source,
+    source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.start().await?;

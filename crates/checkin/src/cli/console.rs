@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::reload::Source;
+use super::reload::SettingsSource;
 use super::{api, auth, receiver};
 use crate::app::App;
 use crate::config::{Common, listen_address};
@@ -41,7 +41,7 @@ pub(super) struct Options {
 pub(super) async fn run(
     config: &Common,
     options: Options,
-    source: Source,
+    source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open(config).await?;
     app.start().await?;

@@ -8,14 +8,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::account::Account;
+use super::account::AccountArgument;
 use super::one_shot::on_store;
 use super::output::Output;
 use super::{now_ms, say};
 use crate::app::App;
 use crate::config::Common;
 use crate::domain::UserId;
-use crate::export::{Format, Source, Writer};
+use crate::export::{Format, HistoryReader, Writer};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +26,7 @@ Examples:
 pub(super) struct Options {
     /// Whose check-ins
     #[arg(long, value_name = "ID|EMAIL")]
-    user: Account,
+    user: AccountArgument,
 
     /// json or csv, which can be loaded again; or gpx, for maps
     #[arg(long, value_name = "FORMAT", default_value = "json")]
@@ -63,7 +63,7 @@ async fn export(app: &App, options: &Options) -> anyhow::Result<ExitCode> {
 async fn write(app: &App, user: UserId, format: Format, out: impl Write) -> anyhow::Result<usize> {
     let cannot = "the export broke off";
     let mut writer = Writer::new(format, out).context(cannot)?;
-    let mut source = Source::new(app.storage.clone(), app.storage.clone(), user, now_ms());
+    let mut source = HistoryReader::new(app.storage.clone(), app.storage.clone(), user, now_ms());
     let mut count = 0;
     loop {
         let page = source.next_page().await.context("cannot read the history")?;

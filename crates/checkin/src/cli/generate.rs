@@ -21,7 +21,7 @@ use crate::domain::{LocationId, User};
 use crate::generate::{self, HttpClient, LoggedIn, Pace, Plan, Sender, log_in_all, log_out_all};
 use crate::lifecycle::stop_on_signal;
 use crate::passwords;
-use crate::storage::LocationRepository;
+use crate::storage::Locations;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -211,7 +211,7 @@ async fn users(app: &App, count: u32) -> anyhow::Result<Vec<User>> {
     Ok(users)
 }
 
-async fn places(locations: &dyn LocationRepository) -> anyhow::Result<Vec<LocationId>> {
+async fn places(locations: &dyn Locations) -> anyhow::Result<Vec<LocationId>> {
     let mut places = Vec::new();
     while places.len() < MAX_PLACES {
         let page = locations.locations_after(places.last().copied(), PAGE).await;

@@ -33,7 +33,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::arguments::{Refusal, parse};
 use self::one_shot::Interrupted;
 use self::output::Output;
-use self::reload::Source;
+use self::reload::SettingsSource;
 use crate::config::Common;
 use crate::storage::Fault;
 use crate::telemetry::chain;
@@ -196,7 +196,7 @@ impl Command {
 async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let config = cli.common;
     let has_file = config.config.is_some() || config.session_secret_file.is_some();
-    let source = Source { arguments, has_file };
+    let source = SettingsSource { arguments, has_file };
     match cli.command {
         Command::Up(options) => up::run(&config, options, source).await,
         Command::Auth(options) => auth::run(&config, options, source).await,

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::app::App;
 use crate::config::{Common, integer, listen_address, positive_time};
 use crate::lifecycle::{bind, serve, stop_on_signal};
-use crate::services::processor::{self, Progress, Settings};
+use crate::services::processor::{self, ProcessorSettings, Progress};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -61,11 +61,11 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    pub(super) fn settings(&self, name: &str) -> anyhow::Result<Settings> {
+    pub(super) fn settings(&self, name: &str) -> anyhow::Result<ProcessorSettings> {
         let mut random = [0; SUFFIX_BYTES];
         getrandom::fill(&mut random).context("the system gives no random numbers")?;
         let name = format!("{name}-{}", URL_SAFE_NO_PAD.encode(random));
-        Ok(Settings { name, batch: self.batch.into(), lease: self.lease })
+        Ok(ProcessorSettings { name, batch: self.batch.into(), lease: self.lease })
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::reload::Source;
+use super::reload::SettingsSource;
 use crate::app::App;
 use crate::config::{Common, MAX_INTEGER, integer, listen_address, switch, time};
 use crate::lifecycle::{bind, serve, stop_on_signal};
-use crate::services::receiver::Settings;
+use crate::services::receiver::ReceiverSettings;
 use crate::storage::Admission;
 
 pub(super) const EXAMPLES: &str = "\
@@ -100,21 +100,21 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> ReceiverSettings {
         let bound = |number| if number == 0 { u64::MAX } else { number };
         let admission = Admission {
             duplicate_window: self.duplicate_window,
             max_backlog: bound(self.max_backlog),
             max_length: bound(self.max_log_length),
         };
-        Settings { admission, rate_per_user: self.checkin_rate }
+        ReceiverSettings { admission, rate_per_user: self.checkin_rate }
     }
 }
 
 pub(super) async fn run(
     config: &Common,
     options: Options,
-    source: Source,
+    source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open_waiting_for_replicas(config, options.limits.wait_replicas).await?;
     app.start().await?;

@@ -12,12 +12,12 @@ use crate::lifecycle::on_hangup;
 use crate::session_secret;
 
 /// Where the settings came from: flags, which stay as they are, and by them the configuration file.
-pub(super) struct Source {
+pub(super) struct SettingsSource {
     pub(super) arguments: Vec<OsString>,
     pub(super) has_file: bool,
 }
 
-impl Source {
+impl SettingsSource {
     /// From now on, SIGHUP reads the settings again and gives the service the session secrets that
     /// they name.
     pub(super) fn reload_on_hangup(self, app: &App) -> io::Result<()> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tower_express_session::accounts::AccountSession;
 
-use super::account::Account;
+use super::account::AccountArgument;
 use super::one_shot::on_store;
 use super::say;
 use crate::app::App;
@@ -55,7 +55,7 @@ enum Action {
     List {
         /// Lists the sessions of this account only
         #[arg(long, value_name = "ID|EMAIL")]
-        user: Option<Account>,
+        user: Option<AccountArgument>,
 
         /// Prints one JSON object a line
         #[arg(long)]
@@ -78,7 +78,7 @@ enum Action {
 
         /// Ends all sessions of this account
         #[arg(long, value_name = "ID|EMAIL", conflicts_with = "handles")]
-        user: Option<Account>,
+        user: Option<AccountArgument>,
 
         /// Ends the sessions of all accounts: everybody has to log in again
         #[arg(long, conflicts_with_all = ["handles", "user"])]
@@ -96,7 +96,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     .await
 }
 
-async fn list(app: &App, user: Option<Account>, json: bool) -> anyhow::Result<ExitCode> {
+async fn list(app: &App, user: Option<AccountArgument>, json: bool) -> anyhow::Result<ExitCode> {
     for account in accounts(app, user).await? {
         for session in sessions_of(app, &account).await? {
             match json {
@@ -146,7 +146,7 @@ async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode>
     }
 }
 
-async fn revoke_all(app: &App, user: Option<Account>) -> anyhow::Result<ExitCode> {
+async fn revoke_all(app: &App, user: Option<AccountArgument>) -> anyhow::Result<ExitCode> {
     let mut ended = 0;
     for account in accounts(app, user).await? {
         let end = app.account_sessions.revoke_all(&account).await;
@@ -157,7 +157,7 @@ async fn revoke_all(app: &App, user: Option<Account>) -> anyhow::Result<ExitCode
 }
 
 /// The names of the accounts that have sessions, or of the one that is asked for.
-async fn accounts(app: &App, user: Option<Account>) -> anyhow::Result<Vec<String>> {
+async fn accounts(app: &App, user: Option<AccountArgument>) -> anyhow::Result<Vec<String>> {
     let found = app.account_sessions.accounts().await.context("cannot read the sessions")?;
     let Some(user) = user else { return Ok(found) };
     let name = user.find(&*app.storage).await.context("--user")?.email.canonical();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::reload::Source;
+use super::reload::SettingsSource;
 use super::{api, auth, console, load, processor, receiver, say};
 use crate::app::App;
 use crate::config::{Common, listen_address};
@@ -85,7 +85,7 @@ pub(super) struct Options {
 pub(super) async fn run(
     config: &Common,
     options: Options,
-    source: Source,
+    source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
     let app = App::open_waiting_for_replicas(config, options.checkins.wait_replicas).await?;
     app.start().await?;
@@ -209,7 +209,7 @@ fn say_login() -> io::Result<()> {
 async fn has_demo_login(app: &App) -> anyhow::Result<bool> {
     let login = demo::LOGIN.parse().context("the demo's address")?;
     let Some(account) =
-        app.storage.account_by_email(&login).await.context("cannot read the accounts")?
+        app.storage.credentials_by_email(&login).await.context("cannot read the accounts")?
     else {
         return Ok(false);
     };

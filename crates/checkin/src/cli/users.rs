@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::account::Account;
+use super::account::AccountArgument;
 use super::one_shot::{on_new_store, on_store};
 use super::say;
 use crate::app::App;
@@ -68,17 +68,17 @@ enum Action {
         last_name: String,
 
         #[command(flatten)]
-        source: Source,
+        source: PasswordSource,
     },
     /// Sets a new password and ends all sessions of the account
     #[command(after_help = PASSWD_EXAMPLES)]
     Passwd {
         /// The account
         #[arg(value_name = "ID|EMAIL")]
-        account: Account,
+        account: AccountArgument,
 
         #[command(flatten)]
-        source: Source,
+        source: PasswordSource,
     },
     /// Lists all accounts, in the order of their ids
     #[command(after_help = LIST_EXAMPLES)]
@@ -91,7 +91,7 @@ enum Action {
 
 /// Where a new password comes from. Never from an argument, which every user of the machine can see.
 #[derive(Args, Clone, Copy, Debug)]
-struct Source {
+struct PasswordSource {
     /// Reads the password from the first line of standard input instead of asking for it
     #[arg(long)]
     password_stdin: bool,
@@ -131,7 +131,11 @@ async fn add(app: &App, new: NewUser) -> anyhow::Result<ExitCode> {
 
 /// The new password counts before the sessions end: one that is opened with the old password
 /// meanwhile is refused by its epoch.
-async fn passwd(app: &App, account: &Account, new: PasswordHash) -> anyhow::Result<ExitCode> {
+async fn passwd(
+    app: &App,
+    account: &AccountArgument,
+    new: PasswordHash,
+) -> anyhow::Result<ExitCode> {
     let user = account.find(&*app.storage).await?;
     let changed = app.storage.change_password(user.id, None, &new).await;
     let Some(epoch) = changed.context("cannot change the password")? else {
@@ -169,7 +173,7 @@ async fn list(app: &App, json: bool) -> anyhow::Result<ExitCode> {
     }
 }
 
-impl Source {
+impl PasswordSource {
     /// The hash of the new password.
     fn password(self) -> anyhow::Result<PasswordHash> {
         let text = match self.password_stdin {

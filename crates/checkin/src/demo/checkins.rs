@@ -42,7 +42,7 @@ pub(super) fn checkins(
 }
 
 /// When, and the check-in.
-type Visit = (u64, NewCheckin);
+type TimedCheckin = (u64, NewCheckin);
 
 /// The habits of its people, and the reputation of its places.
 struct Town<'a> {
@@ -92,7 +92,7 @@ impl<'a> Town<'a> {
     }
 
     /// Somebody goes somewhere; `None` if it is closed, or the moment is not in the ninety days.
-    fn visit(&self, now_ms: u64, random: &mut Random) -> Option<Visit> {
+    fn visit(&self, now_ms: u64, random: &mut Random) -> Option<TimedCheckin> {
         let start_ms = now_ms.saturating_sub(PERIOD_DAYS * DAY_MS);
         // The local calendar is behind, and last night's hours reach into the first day.
         let day = Day((start_ms / DAY_MS).saturating_sub(1) + random.below(PERIOD_DAYS + 2));
@@ -146,7 +146,7 @@ fn stars(quality: u64, random: &mut Random) -> StarRating {
     StarRating::try_from(stars).expect("at most the maximum")
 }
 
-fn one_at_a_time(visits: Vec<Visit>) -> impl Iterator<Item = Visit> {
+fn one_at_a_time(visits: Vec<TimedCheckin>) -> impl Iterator<Item = TimedCheckin> {
     let mut last_seen = HashMap::new();
     visits.into_iter().filter(move |(ms, visit)| {
         let free = last_seen.get(&visit.user).is_none_or(|last| last + STAY_MS <= *ms);
@@ -158,7 +158,7 @@ fn one_at_a_time(visits: Vec<Visit>) -> impl Iterator<Item = Visit> {
 }
 
 /// Ids in the order of time; visits of one millisecond count on.
-fn numbered(visits: impl Iterator<Item = Visit>) -> Vec<Checkin> {
+fn numbered(visits: impl Iterator<Item = TimedCheckin>) -> Vec<Checkin> {
     let mut next = CheckinId::MIN;
     visits
         .map(|(ms, visit)| {

@@ -4,7 +4,7 @@ use crate::domain::Category;
 use crate::random::Random;
 
 /// What the sentences are about.
-pub(super) struct Subject<'a> {
+pub(super) struct DescribedPlace<'a> {
     pub(super) name: &'a str,
     pub(super) speciality: &'a str,
     pub(super) neighbourhood: &'a str,
@@ -13,7 +13,7 @@ pub(super) struct Subject<'a> {
 }
 
 /// One sentence that says what and where, and often a second one.
-pub(super) fn describe(subject: &Subject<'_>, random: &mut Random) -> String {
+pub(super) fn describe(subject: &DescribedPlace<'_>, random: &mut Random) -> String {
     let first = opening(subject, random);
     if random.percent(25) {
         return first;
@@ -21,8 +21,8 @@ pub(super) fn describe(subject: &Subject<'_>, random: &mut Random) -> String {
     format!("{first} {}", random.pick(remarks(subject.category)))
 }
 
-fn opening(subject: &Subject<'_>, random: &mut Random) -> String {
-    let Subject { name, speciality, .. } = subject;
+fn opening(subject: &DescribedPlace<'_>, random: &mut Random) -> String {
+    let DescribedPlace { name, speciality, .. } = subject;
     match random.below(4) {
         0 => capitalised(&format!("{speciality} in {}.", locality(subject, ", "))),
         1 => format!("Where {} goes for {speciality}.", locality(subject, " in ")),
@@ -32,8 +32,8 @@ fn opening(subject: &Subject<'_>, random: &mut Random) -> String {
 }
 
 /// Neighbourhood and city; the neighbourhood alone if it says which city it is in.
-fn locality(subject: &Subject<'_>, between: &str) -> String {
-    let Subject { neighbourhood, city, .. } = subject;
+fn locality(subject: &DescribedPlace<'_>, between: &str) -> String {
+    let DescribedPlace { neighbourhood, city, .. } = subject;
     if neighbourhood.ends_with(city) {
         return (*neighbourhood).to_owned();
     }

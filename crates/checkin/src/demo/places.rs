@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::descriptions::{Subject, describe};
+use super::descriptions::{DescribedPlace, describe};
 use super::neighbourhoods::{NEIGHBOURHOODS, Neighbourhood};
 use super::place_names::{KINDS, Kind};
 use super::weeks;
@@ -66,7 +66,7 @@ impl Place {
     fn details(&self, phone: String, random: &mut Random) -> LocationDetails {
         let slug = slug(self.name);
         let website = format!("https://{slug}.example.com");
-        let subject = Subject {
+        let subject = DescribedPlace {
             name: self.name,
             speciality: self.speciality,
             neighbourhood: self.neighbourhood.name,

@@ -5,7 +5,7 @@ use std::io::{Result, Write};
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
-use super::Visit;
+use super::ExportedCheckin;
 use crate::domain::Coordinates;
 
 const BEGINNING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -17,7 +17,7 @@ pub(super) fn begin(out: &mut impl Write) -> Result<()> {
     out.write_all(BEGINNING.as_bytes())
 }
 
-pub(super) fn write(out: &mut impl Write, visit: &Visit<'_>) -> Result<()> {
+pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result<()> {
     let Some(location) = visit.location else {
         return Ok(());
     };

@@ -4,7 +4,7 @@ use std::io::{Result, Write};
 
 use serde::Serialize;
 
-use super::Visit;
+use super::ExportedCheckin;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,8 +27,12 @@ pub(super) fn begin(out: &mut impl Write) -> Result<()> {
     out.write_all(b"{\"checkins\":[")
 }
 
-pub(super) fn write(out: &mut impl Write, separator: &str, visit: &Visit<'_>) -> Result<()> {
-    let Visit { id, checkin, location } = visit;
+pub(super) fn write(
+    out: &mut impl Write,
+    separator: &str,
+    visit: &ExportedCheckin<'_>,
+) -> Result<()> {
+    let ExportedCheckin { id, checkin, location } = visit;
     let record = Record {
         id: id.map(|id| id.to_string()),
         time: super::time(checkin.time_ms),

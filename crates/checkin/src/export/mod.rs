@@ -23,8 +23,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use source::Source;
-pub use writer::{Format, FormatError, Visit, Writer};
+pub use source::HistoryReader;
+pub use writer::{ExportedCheckin, Format, FormatError, Writer};
 
 use jiff::Timestamp;
 

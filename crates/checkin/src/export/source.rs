@@ -5,9 +5,9 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Visit;
+use super::ExportedCheckin;
 use crate::domain::{Checkin, Location, LocationId, UserId};
-use crate::storage::{History, HistoryPosition, LocationRepository, Result, readable};
+use crate::storage::{History, HistoryPosition, Locations, Result, readable};
 
 /// Check-ins that are read in one go. As a file they have some 60 KB, which wait for as long as a
 /// client is slow.
@@ -17,9 +17,9 @@ const PAGE: usize = 250;
 const MAX_PLACES: usize = 1000;
 
 /// A user's history page by page, the latest first, with the places.
-pub struct Source {
+pub struct HistoryReader {
     history: Arc<dyn History>,
-    locations: Arc<dyn LocationRepository>,
+    locations: Arc<dyn Locations>,
     user: UserId,
     now_ms: u64,
     after: Option<HistoryPosition>,
@@ -27,12 +27,12 @@ pub struct Source {
     places: HashMap<LocationId, Option<Location>>,
 }
 
-impl Source {
+impl HistoryReader {
     /// Nothing is read yet. `now_ms` is the time in milliseconds since 1970.
     #[must_use]
     pub fn new(
         history: Arc<dyn History>,
-        locations: Arc<dyn LocationRepository>,
+        locations: Arc<dyn Locations>,
         user: UserId,
         now_ms: u64,
     ) -> Self {
@@ -61,15 +61,15 @@ impl Source {
     /// A check-in of a page that was read, with its place. Ids may have run ahead of the clock: such
     /// a one is left out, as an import would refuse the check-in for it.
     #[must_use]
-    pub fn visit(&self, checkin: Checkin) -> Visit<'_> {
+    pub fn visit(&self, checkin: Checkin) -> ExportedCheckin<'_> {
         let id = Some(checkin.id).filter(|id| id.is_portable(self.now_ms));
         let location = self.places.get(&checkin.location).and_then(Option::as_ref);
-        Visit { id, checkin, location }
+        ExportedCheckin { id, checkin, location }
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for HistoryReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("HistoryReader").field("user", &self.user).finish_non_exhaustive()
     }
 }

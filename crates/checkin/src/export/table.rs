@@ -5,7 +5,7 @@ use std::io::{Result, Write};
 
 use csv::{Terminator, WriterBuilder};
 
-use super::Visit;
+use super::ExportedCheckin;
 use crate::domain::Coordinates;
 
 /// The columns, as an import knows them.
@@ -19,8 +19,8 @@ pub(super) fn begin(out: &mut impl Write) -> Result<()> {
     row(out, &COLUMNS)
 }
 
-pub(super) fn write(out: &mut impl Write, visit: &Visit<'_>) -> Result<()> {
-    let Visit { id, checkin, location } = visit;
+pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result<()> {
+    let ExportedCheckin { id, checkin, location } = visit;
     let name = location.map_or(Cow::default(), |location| harmless(&location.name));
     let degrees =
         |degrees: Option<f64>| degrees.map_or(String::new(), |degrees| degrees.to_string());

@@ -31,9 +31,11 @@ pub(super) fn written(format: Format, name: &str) -> String {
     let place = place(name);
     let mut writer = Writer::new(format, Vec::new()).unwrap();
     let checkin = checkin("1793491200000-0", 1_609_602_085_397);
-    writer.write(&Visit { id: Some(checkin.id), checkin, location: Some(&place) }).unwrap();
+    writer
+        .write(&ExportedCheckin { id: Some(checkin.id), checkin, location: Some(&place) })
+        .unwrap();
     let checkin = self::checkin("1609602085000-1", 1_609_602_085_000);
-    writer.write(&Visit { id: Some(checkin.id), checkin, location: None }).unwrap();
+    writer.write(&ExportedCheckin { id: Some(checkin.id), checkin, location: None }).unwrap();
     String::from_utf8(writer.finish().unwrap()).unwrap()
 }
 
@@ -68,7 +70,9 @@ fn each_check_in_is_written_through() {
         assert!(!writer.get_mut().is_empty());
         writer.get_mut().clear();
         let checkin = checkin("5-0", 5);
-        writer.write(&Visit { id: Some(checkin.id), checkin, location: Some(&place) }).unwrap();
+        writer
+            .write(&ExportedCheckin { id: Some(checkin.id), checkin, location: Some(&place) })
+            .unwrap();
         assert!(String::from_utf8_lossy(writer.get_mut()).contains("Quillback"));
     }
 }
@@ -78,7 +82,7 @@ fn times_beyond_the_calendar_are_numbers() {
     let far = checkin("999999999999999-0", 999_999_999_999_999);
     for (format, file) in [(Format::Json, "a.json"), (Format::Csv, "a.csv")] {
         let mut writer = Writer::new(format, Vec::new()).unwrap();
-        writer.write(&Visit { id: Some(far.id), checkin: far, location: None }).unwrap();
+        writer.write(&ExportedCheckin { id: Some(far.id), checkin: far, location: None }).unwrap();
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();
         let mut importer = Importer::new(u64::MAX);
         importer.add_file(file, &text);

@@ -9,7 +9,7 @@ use crate::domain::{Checkin, CheckinId, Location};
 
 /// A check-in, and where that is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Visit<'a> {
+pub struct ExportedCheckin<'a> {
     /// What it is known by elsewhere; `None` if no other store would take its id.
     pub id: Option<CheckinId>,
     /// What the store has.
@@ -102,7 +102,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn write(&mut self, visit: &Visit<'_>) -> Result<()> {
+    pub fn write(&mut self, visit: &ExportedCheckin<'_>) -> Result<()> {
         let is_first = std::mem::replace(&mut self.is_first, false);
         match self.format {
             Format::Json => {

@@ -22,4 +22,4 @@ pub use pace::Pace;
 pub use plan::Plan;
 pub use run::{MAX_IN_FLIGHT, Sender, run};
 pub use sessions::{LoggedIn, log_in_all, log_out_all};
-pub use tally::{Outcome, Tally};
+pub use tally::{Outcome, Report};

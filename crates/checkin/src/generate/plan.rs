@@ -19,7 +19,7 @@ pub struct Plan {
 
 /// A check-in without its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Visit {
+pub struct PlannedCheckin {
     /// The position of the user.
     pub user: usize,
     /// Where.
@@ -43,17 +43,17 @@ impl Plan {
     }
 
     /// The next one.
-    pub fn visit(&mut self) -> Visit {
+    pub fn visit(&mut self) -> PlannedCheckin {
         let user = self.next_user;
         self.next_user = (user + 1) % self.users;
         let location = self.places[self.popularity.pick(&mut self.random)];
         let stars = self.random.below(u64::from(StarRating::MAX) + 1);
         let stars = StarRating::try_from(stars).expect("below the maximum and one");
-        Visit { user, location, stars }
+        PlannedCheckin { user, location, stars }
     }
 }
 
-impl Visit {
+impl PlannedCheckin {
     /// The check-in, by this user.
     #[must_use]
     pub fn by(self, user: crate::domain::UserId) -> NewCheckin {
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    fn visits(seed: u64) -> Vec<Visit> {
+    fn visits(seed: u64) -> Vec<PlannedCheckin> {
         let places = (1..=200).map(|id| LocationId::try_from(id).unwrap()).collect();
         let mut plan = Plan::new(seed, 7, places).unwrap();
         (0..7000).map(|_| plan.visit()).collect()

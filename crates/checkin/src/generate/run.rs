@@ -10,9 +10,9 @@ use tokio::time::{sleep, timeout};
 
 use super::client::{Answer, Cookie, HttpClient};
 use super::pace::Pace;
-use super::plan::{Plan, Visit};
+use super::plan::{Plan, PlannedCheckin};
 use super::retry;
-use super::tally::{Outcome, Tally};
+use super::tally::{Outcome, Report};
 use crate::domain::{NewCheckin, UserId};
 
 /// Check-ins that may wait for their answers at a time, each on a connection of its own: more than a
@@ -30,7 +30,7 @@ pub struct Sender {
     /// What idempotency keys begin with: no two runs may have the same.
     run: Arc<str>,
     // Numbers that are added up, and never across an await.
-    tally: Arc<Mutex<Tally>>,
+    tally: Arc<Mutex<Report>>,
 }
 
 impl Sender {
@@ -48,16 +48,16 @@ impl Sender {
 
     /// The counts as they stand.
     #[must_use]
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> Report {
         self.count().clone()
     }
 
-    fn count(&self) -> MutexGuard<'_, Tally> {
+    fn count(&self) -> MutexGuard<'_, Report> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a check-in until it is answered or was sent often enough.
-    async fn send(self, visit: Visit, number: u64, due: Instant) {
+    async fn send(self, visit: PlannedCheckin, number: u64, due: Instant) {
         let (user, cookie) = &self.sessions[visit.user];
         let key = HeaderValue::try_from(format!("{}-{number}", self.run));
         let key = key.expect("letters, digits and a dash may stand in a header");

@@ -27,7 +27,7 @@ pub enum Outcome {
 
 /// The counts and latencies of a run, or of a run so far.
 #[derive(Clone)]
-pub struct Tally {
+pub struct Report {
     sent: u64,
     accepted: u64,
     duplicates: u64,
@@ -39,7 +39,7 @@ pub struct Tally {
     latencies: Histogram<u64>,
 }
 
-impl Default for Tally {
+impl Default for Report {
     fn default() -> Self {
         let longest = LONGEST.as_micros() as u64;
         let latencies = Histogram::new_with_bounds(1, longest, DIGITS)
@@ -57,7 +57,7 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
+impl Report {
     /// One is on its way.
     pub fn count_sent(&mut self) {
         self.sent += 1;
@@ -140,7 +140,7 @@ impl Tally {
     }
 }
 
-struct Summary(Tally, Duration);
+struct Summary(Report, Duration);
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -175,9 +175,9 @@ fn milliseconds(micros: u64) -> String {
     format!("{:.2} ms", micros as f64 / 1000.0)
 }
 
-impl fmt::Debug for Tally {
+impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tally").field("sent", &self.sent).finish_non_exhaustive()
+        f.debug_struct("Report").field("sent", &self.sent).finish_non_exhaustive()
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_summary_says_what_became_of_each() {
-        let mut tally = Tally::default();
+        let mut tally = Report::default();
         (0..7).for_each(|_| tally.count_sent());
         tally.count(Outcome::Accepted, ms(1));
         tally.count(Outcome::Accepted, ms(2));
@@ -213,6 +213,6 @@ mod tests {
 
     #[test]
     fn an_empty_run_has_a_summary() {
-        assert!(Tally::default().summary(Duration::ZERO).to_string().contains("max 0.00 ms"));
+        assert!(Report::default().summary(Duration::ZERO).to_string().contains("max 0.00 ms"));
     }
 }

@@ -25,9 +25,9 @@ const RETRY: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_delay(LONGEST_PAUSE)
     .without_max_times();
 
-/// Settings of the service.
+/// ProcessorSettings of the service.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ProcessorSettings {
     /// Names this processor among others.
     pub name: String,
     /// Entries that are applied in one go.
@@ -65,7 +65,7 @@ impl Progress {
 /// leases that have to run out.
 pub async fn run(
     storage: Arc<dyn Storage>,
-    settings: Settings,
+    settings: ProcessorSettings,
     progress: Progress,
     stop: CancellationToken,
 ) {
@@ -83,7 +83,7 @@ pub async fn run(
 
 struct Processor {
     storage: Arc<dyn Storage>,
-    settings: Settings,
+    settings: ProcessorSettings,
     progress: Progress,
     stop: CancellationToken,
 }
@@ -129,7 +129,7 @@ impl Workers {
 impl Processor {
     /// Renews the membership, and acquires or releases leases until this processor holds its share.
     async fn balance(self: &Arc<Self>, workers: &mut Workers) {
-        let Settings { name, lease: lifetime, .. } = &self.settings;
+        let ProcessorSettings { name, lease: lifetime, .. } = &self.settings;
         let share = match self.storage.join(name, *lifetime).await {
             Ok(share) => share,
             Err(error) => return self.log_failure(Some(error)),

@@ -15,7 +15,7 @@ use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{Headers, JsonBody, Problem, ProblemDetails};
 use crate::input::{Documented, Given, Input, body, parameters};
-use crate::storage::{Admission, CheckinLog, LocationRepository, UserRepository};
+use crate::storage::{Admission, Locations, Log, Users};
 use crate::usecases::accounts::{AccountError, Accounts};
 use crate::usecases::check_in::{CheckIn, CheckInError};
 
@@ -43,9 +43,9 @@ pub enum Identity {
     None,
 }
 
-/// Settings of the service.
+/// ReceiverSettings of the service.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct ReceiverSettings {
     /// What the log takes.
     pub admission: Admission,
     /// Check-ins a second that one user may make, with ten times as many in a burst; 0 limits none.
@@ -54,13 +54,13 @@ pub struct Settings {
 
 /// The routes of the service.
 pub fn router(
-    log: Arc<dyn CheckinLog>,
-    locations: Arc<dyn LocationRepository>,
-    users: Arc<dyn UserRepository>,
+    log: Arc<dyn Log>,
+    locations: Arc<dyn Locations>,
+    users: Arc<dyn Users>,
     identity: Identity,
-    settings: Settings,
+    settings: ReceiverSettings,
 ) -> OpenApiRouter {
-    let Settings { admission, rate_per_user } = settings;
+    let ReceiverSettings { admission, rate_per_user } = settings;
     let check_in = CheckIn::new(log, locations, users, admission, rate_per_user);
     OpenApiRouter::new().routes(routes!(checkin)).with_state(Receiver { identity, check_in })
 }

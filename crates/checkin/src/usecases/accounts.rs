@@ -9,7 +9,7 @@ use tower_express_session::accounts::AccountOptions;
 use tower_express_session::{Session, SessionId};
 
 use crate::domain::{Email, User, UserId};
-use crate::storage::{Account, StorageError, UserRepository};
+use crate::storage::{Credentials, StorageError, Users};
 
 /// The attribute that says who is logged in: an e-mail address, all that an Express login stores.
 const USER: &str = "user";
@@ -25,7 +25,7 @@ const REMEMBERED: Duration = Duration::from_secs(15);
 /// Finds the account of a session, mostly without asking the store.
 #[derive(Clone)]
 pub struct Accounts {
-    users: Arc<dyn UserRepository>,
+    users: Arc<dyn Users>,
     known: Arc<Cache<SessionId, Known>>,
 }
 
@@ -56,7 +56,7 @@ impl From<StorageError> for AccountError {
 impl Accounts {
     /// Creates the cache; accounts that are not in it are read from `users`.
     #[must_use]
-    pub fn new(users: Arc<dyn UserRepository>) -> Self {
+    pub fn new(users: Arc<dyn Users>) -> Self {
         Self { users, known: Arc::new(Cache::new(MAX_SESSIONS)) }
     }
 
@@ -87,9 +87,9 @@ impl Accounts {
 /// As [`AccountError`] says.
 pub(crate) async fn account_of(
     session: &Session,
-    users: &dyn UserRepository,
-) -> Result<Account, AccountError> {
-    let account = users.account_by_email(&email_of(session)?).await?;
+    users: &dyn Users,
+) -> Result<Credentials, AccountError> {
+    let account = users.credentials_by_email(&email_of(session)?).await?;
     let account = account.ok_or(AccountError::NotLoggedIn)?;
     // A session that an Express service made has no epoch. What changes a password ends it.
     if session.epoch().is_some_and(|epoch| epoch < account.epoch) {
@@ -106,10 +106,7 @@ pub(crate) async fn account_of(
 /// # Errors
 ///
 /// As [`AccountError`] says.
-pub(crate) async fn user_of(
-    session: &Session,
-    users: &dyn UserRepository,
-) -> Result<User, AccountError> {
+pub(crate) async fn user_of(session: &Session, users: &dyn Users) -> Result<User, AccountError> {
     let id = account_of(session, users).await?.id;
     users.user(id).await?.ok_or(AccountError::NotLoggedIn)
 }

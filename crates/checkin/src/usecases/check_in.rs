@@ -7,9 +7,7 @@ use quick_cache::sync::Cache;
 
 use super::throttle::RateLimit;
 use crate::domain::{CheckinId, LocationId, NewCheckin, UserId};
-use crate::storage::{
-    Accepted, Admission, CheckinLog, LocationRepository, StorageError, UserRepository, is_there,
-};
+use crate::storage::{Accepted, Admission, Locations, Log, StorageError, Users, is_there};
 
 /// The maximum number of places, and of users, that are remembered as existing. Neither is ever
 /// deleted.
@@ -18,9 +16,9 @@ const MAX_KNOWN: usize = 1_000_000;
 /// Validates check-ins and appends them to the log; clones share the caches and the limits.
 #[derive(Clone)]
 pub(crate) struct CheckIn {
-    log: Arc<dyn CheckinLog>,
-    locations: Arc<dyn LocationRepository>,
-    users: Arc<dyn UserRepository>,
+    log: Arc<dyn Log>,
+    locations: Arc<dyn Locations>,
+    users: Arc<dyn Users>,
     known_locations: Arc<Cache<LocationId, ()>>,
     known_users: Arc<Cache<UserId, ()>>,
     admission: Admission,
@@ -52,9 +50,9 @@ impl CheckIn {
     /// Creates the use case. Each user may make `rate_per_user` check-ins a second, and ten times
     /// as many in a burst; 0 means unlimited.
     pub(crate) fn new(
-        log: Arc<dyn CheckinLog>,
-        locations: Arc<dyn LocationRepository>,
-        users: Arc<dyn UserRepository>,
+        log: Arc<dyn Log>,
+        locations: Arc<dyn Locations>,
+        users: Arc<dyn Users>,
         admission: Admission,
         rate_per_user: u32,
     ) -> Self {

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::{Checkin, CheckinId};
-use crate::storage::{CheckinLog, LogPosition, StorageError};
+use crate::storage::{Log, LogPosition, StorageError};
 use crate::telemetry::chain;
 
 /// The maximum number of listeners in one process: as many as a service keeps connections open.
@@ -30,10 +30,10 @@ const MAX_BEHIND: usize = 4096;
 
 /// Sends the check-ins of the log to the listeners.
 pub(crate) struct Feed {
-    log: Arc<dyn CheckinLog>,
+    log: Arc<dyn Log>,
     write: Write,
     places: Arc<Semaphore>,
-    sender: broadcast::Sender<Entry>,
+    sender: broadcast::Sender<FeedEntry>,
     /// How far the reader has sent the log; `None` while there are no listeners and no reader.
     /// Locked only while a page is sent or a listener subscribes, so that a new listener knows what
     /// will be sent.
@@ -45,7 +45,7 @@ type Write = fn(Checkin) -> String;
 
 /// An entry of the log, written once for all.
 #[derive(Clone, Debug)]
-struct Entry {
+struct FeedEntry {
     partition: usize,
     id: CheckinId,
     text: Arc<str>,
@@ -75,7 +75,7 @@ pub(crate) struct News {
 }
 
 impl Feed {
-    pub(crate) fn new(log: Arc<dyn CheckinLog>, write: Write, max_clients: usize) -> Arc<Self> {
+    pub(crate) fn new(log: Arc<dyn Log>, write: Write, max_clients: usize) -> Arc<Self> {
         let (sender, _) = broadcast::channel(MAX_BEHIND);
         let places = Arc::new(Semaphore::new(max_clients));
         Arc::new(Self { log, write, places, sender, sent: Mutex::new(None) })
@@ -164,8 +164,8 @@ impl Feed {
         *sent = Some(position);
     }
 
-    fn entry(&self, partition: usize, checkin: Checkin) -> Entry {
-        Entry { partition, id: checkin.id, text: (self.write)(checkin).into() }
+    fn entry(&self, partition: usize, checkin: Checkin) -> FeedEntry {
+        FeedEntry { partition, id: checkin.id, text: (self.write)(checkin).into() }
     }
 
     fn sent(&self) -> std::sync::MutexGuard<'_, Option<LogPosition>> {
@@ -183,14 +183,14 @@ pub(crate) struct Listener {
     /// How far entries were sent to this listener.
     sent_to: LogPosition,
     /// Entries that were read and not sent yet.
-    waiting: VecDeque<Entry>,
+    waiting: VecDeque<FeedEntry>,
     live: Option<Live>,
     _place: OwnedSemaphorePermit,
 }
 
 /// A subscription to the shared reader.
 struct Live {
-    receiver: broadcast::Receiver<Entry>,
+    receiver: broadcast::Receiver<FeedEntry>,
     /// Every entry behind this position is sent.
     from: LogPosition,
 }
@@ -247,7 +247,7 @@ impl Listener {
     }
 
     /// Returns the entry for the client, unless it was sent before.
-    fn next_of(&mut self, entry: Entry) -> Option<News> {
+    fn next_of(&mut self, entry: FeedEntry) -> Option<News> {
         let sent_to = self.sent_to.0.get_mut(entry.partition)?;
         if entry.id <= *sent_to {
             return None;

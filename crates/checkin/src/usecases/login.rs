@@ -11,7 +11,7 @@ use super::tasks::{TaskError, Tasks};
 use super::throttle::FailureThrottle;
 use crate::domain::{Email, PasswordHash, PasswordScheme, UserId};
 use crate::passwords::{Busy, Passwords, Verified};
-use crate::storage::{Account, StorageError, UserRepository};
+use crate::storage::{Credentials, StorageError, Users};
 
 /// The number of wrong passwords for one account that cost nothing; each further one makes the next
 /// wait longer.
@@ -26,7 +26,7 @@ const MAX_UNUSABLE: usize = 10_000;
 /// Checks passwords and logs sessions in; clones share the counts of failures.
 #[derive(Clone)]
 pub(crate) struct Login {
-    users: Arc<dyn UserRepository>,
+    users: Arc<dyn Users>,
     passwords: Passwords,
     tasks: Tasks,
     // Per account, so that nobody's password can be guessed from many addresses; per address, so
@@ -56,7 +56,7 @@ pub(crate) enum LoginError {
 
 impl Login {
     /// Creates the use case, with no failures counted.
-    pub(crate) fn new(users: Arc<dyn UserRepository>, passwords: Passwords, tasks: Tasks) -> Self {
+    pub(crate) fn new(users: Arc<dyn Users>, passwords: Passwords, tasks: Tasks) -> Self {
         Self {
             users,
             passwords,
@@ -83,7 +83,7 @@ impl Login {
         address: Option<IpAddr>,
     ) -> Result<(), LoginError> {
         let check = self.clone().check_password(email, password, address);
-        let Account { id, email, epoch, .. } = self.tasks.run(check).await?;
+        let Credentials { id, email, epoch, .. } = self.tasks.run(check).await?;
         let session = session?;
         session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
         // What changes the password ends every session that is stored then. This one may be stored
@@ -103,13 +103,13 @@ impl Login {
         email: Email,
         password: String,
         address: Option<IpAddr>,
-    ) -> Result<Account, LoginError> {
+    ) -> Result<Credentials, LoginError> {
         let account = email.canonical();
         self.may_try(&account, address)?;
         let turn = self.passwords.turn().await?;
         // Of those that waited for their turn, others may have failed meanwhile.
         self.may_try(&account, address)?;
-        let found = self.users.account_by_email(&email).await?;
+        let found = self.users.credentials_by_email(&email).await?;
         if let Some(found) = &found {
             self.warn_of_unusable(found);
         }
@@ -140,7 +140,7 @@ impl Login {
     }
 
     /// Logs that an account cannot log in, once and not with each attempt.
-    fn warn_of_unusable(&self, account: &Account) {
+    fn warn_of_unusable(&self, account: &Credentials) {
         if account.password.scheme() == PasswordScheme::Unusable
             && self.unusable.get(&account.id).is_none()
         {
@@ -154,7 +154,7 @@ impl Login {
     }
 
     /// Replaces an old hash. The login does not depend on it.
-    async fn renew(&self, mut account: Account, hash: PasswordHash) -> Account {
+    async fn renew(&self, mut account: Credentials, hash: PasswordHash) -> Credentials {
         match self.users.renew_password(account.id, &account.password, &hash).await {
             Ok(true) => {
                 tracing::info!("renewed the hash of a password");

@@ -12,7 +12,7 @@ use super::login::{Login, LoginError};
 use super::tasks::{TaskError, Tasks};
 use crate::domain::Email;
 use crate::passwords::Passwords;
-use crate::storage::{Account, UserRepository};
+use crate::storage::{Credentials, Users};
 
 /// How long a change of the password waits for the search for the account's sessions: less than a
 /// request may take.
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct PasswordChange {
     login: Login,
-    users: Arc<dyn UserRepository>,
+    users: Arc<dyn Users>,
     account_sessions: AccountSessions,
     passwords: Passwords,
     tasks: Tasks,
@@ -43,7 +43,7 @@ pub(crate) struct Replacement {
 impl PasswordChange {
     pub(crate) fn new(
         login: Login,
-        users: Arc<dyn UserRepository>,
+        users: Arc<dyn Users>,
         account_sessions: AccountSessions,
         passwords: Passwords,
         tasks: Tasks,
@@ -73,7 +73,7 @@ impl PasswordChange {
         let task = self.clone().replace(email, replacement, address, changed);
         let task = self.tasks.spawn(task)?;
         let changed = on_change.await.map_err(|_| TaskError::Panicked)?;
-        let Account { email, epoch, .. } = changed?;
+        let Credentials { email, epoch, .. } = changed?;
         // The task goes on with the search for other sessions when this request has waited enough.
         if timeout(MAX_WAIT, task).await.is_err() {
             tracing::info!(
@@ -90,7 +90,7 @@ impl PasswordChange {
         email: Email,
         replacement: Replacement,
         address: Option<IpAddr>,
-        changed: oneshot::Sender<Result<Account, LoginError>>,
+        changed: oneshot::Sender<Result<Credentials, LoginError>>,
     ) {
         let account = self.store(email, replacement, address).await;
         let older = account.as_ref().ok().map(|now| (now.email.canonical(), now.epoch));
@@ -106,14 +106,14 @@ impl PasswordChange {
         email: Email,
         Replacement { current, new }: Replacement,
         address: Option<IpAddr>,
-    ) -> Result<Account, LoginError> {
+    ) -> Result<Credentials, LoginError> {
         let account = self.login.clone().check_password(email, current, address).await?;
         let new = self.passwords.turn().await?.hash(new).await?;
-        let Account { id, password, .. } = &account;
+        let Credentials { id, password, .. } = &account;
         let changed = self.users.change_password(*id, Some(password), &new).await?;
         // Somebody else may have changed it meanwhile: the current password is not the current one.
         let epoch = changed.ok_or(LoginError::WrongPassword)?;
-        Ok(Account { epoch, ..account })
+        Ok(Credentials { epoch, ..account })
     }
 
     /// Ends the sessions from before `epoch`: somebody who knew the old password may hold one.

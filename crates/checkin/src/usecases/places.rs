@@ -6,16 +6,16 @@ use futures_util::future::try_join_all;
 
 use crate::domain::{Checkin, DetailsSection, Location, LocationDetails, LocationId, Name, User};
 use crate::storage::{
-    Directory, History, HistoryPosition, LocationRepository, Page, Ranked, StorageError,
-    UserRepository, is_there, readable,
+    Directory, History, HistoryPosition, Locations, Page, Ranked, StorageError, Users, is_there,
+    readable,
 };
 
 /// Reads places, and who was there. The results are `None` if there is no such place.
 pub(crate) struct Places {
-    pub(crate) locations: Arc<dyn LocationRepository>,
+    pub(crate) locations: Arc<dyn Locations>,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) history: Arc<dyn History>,
-    pub(crate) users: Arc<dyn UserRepository>,
+    pub(crate) users: Arc<dyn Users>,
 }
 
 /// A place with its ratings and its details.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::tasks::{TaskError, Tasks};
 use crate::domain::{Email, User};
 use crate::passwords::{Busy, Passwords};
-use crate::storage::{NewUser, Registered, StorageError, UserRepository};
+use crate::storage::{NewUser, Registered, StorageError, Users};
 
 /// Opens accounts.
 #[derive(Clone)]
 pub(crate) struct Registration {
-    users: Arc<dyn UserRepository>,
+    users: Arc<dyn Users>,
     passwords: Passwords,
     tasks: Tasks,
 }
@@ -39,7 +39,7 @@ pub(crate) enum RegistrationError {
 }
 
 impl Registration {
-    pub(crate) fn new(users: Arc<dyn UserRepository>, passwords: Passwords, tasks: Tasks) -> Self {
+    pub(crate) fn new(users: Arc<dyn Users>, passwords: Passwords, tasks: Tasks) -> Self {
         Self { users, passwords, tasks }
     }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::domain::{Category, Checkin, LocationId, Statistics, Tally, UserId};
-use crate::storage::{History, HistoryPosition, LocationRepository, StorageError, readable};
+use crate::domain::{Category, Checkin, LocationId, Statistics, StatisticsSum, UserId};
+use crate::storage::{History, HistoryPosition, Locations, StorageError, readable};
 
 /// Check-ins read at a time.
 const PAGE: usize = 1000;
@@ -17,11 +17,11 @@ const LOOKUPS: usize = 16;
 /// place that cannot be read has no category.
 pub(crate) async fn of_user(
     history: &dyn History,
-    locations: &dyn LocationRepository,
+    locations: &dyn Locations,
     user: UserId,
     now_ms: u64,
 ) -> Result<Statistics, StorageError> {
-    let (mut tally, mut categories, mut after) = (Tally::default(), HashMap::new(), None);
+    let (mut tally, mut categories, mut after) = (StatisticsSum::default(), HashMap::new(), None);
     loop {
         let page = history.of_user(user, after, PAGE).await?;
         read_categories(locations, &page, &mut categories).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn of_user(
 
 /// Reads the categories of the places of these check-ins that are not known yet.
 async fn read_categories(
-    locations: &dyn LocationRepository,
+    locations: &dyn Locations,
     checkins: &[Checkin],
     categories: &mut HashMap<LocationId, Option<Category>>,
 ) -> Result<(), StorageError> {

@@ -7,7 +7,7 @@ use quick_cache::sync::Cache;
 
 use super::upstream::{Failure, Upstream};
 use crate::domain::{Coordinates, LocationId};
-use crate::storage::{LocationRepository, StorageError, WeatherCache};
+use crate::storage::{Locations, StorageError, WeatherCache};
 
 /// How long an answer of the weather service is good for.
 const LIFE: Duration = Duration::from_secs(60 * 60);
@@ -21,7 +21,7 @@ const MAX_REMEMBERED: usize = 1000;
 /// Reads the weather. If several requests for one place arrive together, one asks and all get the
 /// answer.
 pub(crate) struct Weather {
-    locations: Arc<dyn LocationRepository>,
+    locations: Arc<dyn Locations>,
     cache: Arc<dyn WeatherCache>,
     upstream: Option<Upstream>,
     remembered: Cache<LocationId, Remembered>,
@@ -49,7 +49,7 @@ pub(crate) enum WeatherError {
 impl Weather {
     /// Creates the use case. Without an `upstream`, every call fails with [`WeatherError::NoKey`].
     pub(crate) fn new(
-        locations: Arc<dyn LocationRepository>,
+        locations: Arc<dyn Locations>,
         cache: Arc<dyn WeatherCache>,
         upstream: Option<Upstream>,
     ) -> Self {

@@ -14,7 +14,7 @@ use anyhow::bail;
 use clap::Args;
 
 use self::store::{Files, load};
-use super::account::Account;
+use super::account::AccountArgument;
 use super::one_shot::on_new_store;
 use super::{now_ms, say};
 use crate::app::App;
@@ -65,7 +65,7 @@ pub(super) struct Options {
 struct Unsaid {
     /// Whose check-ins a Swarm export has
     #[arg(long, value_name = "ID|EMAIL", conflicts_with = "demo")]
-    user: Option<Account>,
+    user: Option<AccountArgument>,
 
     /// The rating of each check-in of a Swarm export, 0 to 5: the export has none
     #[arg(long, value_name = "NUMBER", conflicts_with = "demo", value_parser = stars)]

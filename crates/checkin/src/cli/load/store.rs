@@ -67,7 +67,7 @@ pub(super) async fn load(
     let mut outcome = Outcome::default();
 
     let answers = in_batches("users", &users, async |batch| bulk.load_users(batch).await).await?;
-    let mut tally = Tally::default();
+    let mut tally = LoadCounts::default();
     for (user, answer) in users.iter().zip(answers) {
         if !tally.takes(answer) {
             tally.refuse(place(&seen.users, user.id), Some("email"), EMAIL_TAKEN);
@@ -76,7 +76,7 @@ pub(super) async fn load(
     tally.show(("users", Section::Users), files, &mut outcome)?;
 
     let store = async |batch: &[Location]| bulk.load_locations(batch).await;
-    let mut tally = Tally::default();
+    let mut tally = LoadCounts::default();
     for answer in in_batches("locations", &locations, store).await? {
         tally.takes(answer);
     }
@@ -84,7 +84,7 @@ pub(super) async fn load(
 
     let store = async |batch: &[LocationDetails]| bulk.load_details(batch).await;
     let answers = in_batches("details", &details, store).await?;
-    let mut tally = Tally::default();
+    let mut tally = LoadCounts::default();
     for (details, answer) in details.iter().zip(answers) {
         let place = place(&seen.details, details.id);
         if !tally.takes(answer) {
@@ -101,7 +101,7 @@ pub(super) async fn load(
     let of_swarm = in_batches("check-ins", &visits, store).await?;
     let checkins = checkins.iter().zip(of_files).map(|(checkin, it)| (checkin, &seen.checkins, it));
     let visits = visits.iter().zip(of_swarm).map(|(visit, it)| (&visit.checkin, &seen.visits, it));
-    let (mut tally, mut known) = (Tally::default(), Known::default());
+    let (mut tally, mut known) = (LoadCounts::default(), Known::default());
     for (checkin, places, answer) in checkins.chain(visits) {
         if !tally.takes(answer) {
             let place = place(places, checkin.id);
@@ -131,7 +131,13 @@ struct Known {
 
 impl Known {
     /// Says which of the two is unknown.
-    async fn refuse(&mut self, app: &App, tally: &mut Tally, place: &RecordPlace, it: &Checkin) {
+    async fn refuse(
+        &mut self,
+        app: &App,
+        tally: &mut LoadCounts,
+        place: &RecordPlace,
+        it: &Checkin,
+    ) {
         let (user, location) = (it.user, it.location);
         if let Entry::Vacant(entry) = self.users.entry(user) {
             entry.insert(!matches!(app.storage.user(user).await, Ok(None)));
@@ -156,13 +162,13 @@ impl Known {
 
 /// What the store did with the records of a kind.
 #[derive(Default)]
-struct Tally {
+struct LoadCounts {
     stored: usize,
     unchanged: usize,
     errors: Vec<RecordError>,
 }
 
-impl Tally {
+impl LoadCounts {
     /// Counts a record, if it was taken.
     fn takes(&mut self, answer: Loaded) -> bool {
         match answer {
@@ -246,9 +252,9 @@ impl Drop for Running {
         let Some(open) = self.count.checked_sub(self.answers.len()).filter(|open| *open > 0) else {
             return;
         };
-        let mut tally = Tally::default();
+        let mut tally = LoadCounts::default();
         let taken = self.answers.iter().filter(|answer| tally.takes(**answer)).count();
-        let (what, Tally { stored, unchanged, .. }) = (self.what, &tally);
+        let (what, LoadCounts { stored, unchanged, .. }) = (self.what, &tally);
         let mut line = format!("{what}: {stored} loaded, {unchanged} there already");
         if taken < self.answers.len() {
             line += &format!(", {} refused", self.answers.len() - taken);

@@ -8,7 +8,7 @@ use super::progress::progress;
 use super::{Unsaid, say};
 use crate::app::App;
 use crate::cli::Usage;
-use crate::cli::account::Account;
+use crate::cli::account::AccountArgument;
 use crate::domain::{Category, LocationId, UserId};
 use crate::import::{self, Importer, NotPublic, Places, SwarmVisit, Venues};
 
@@ -63,7 +63,11 @@ pub(super) async fn add_visits(
 }
 
 /// The account may be in a file of the same run.
-async fn find_user(app: &App, importer: &Importer, account: &Account) -> anyhow::Result<UserId> {
+async fn find_user(
+    app: &App,
+    importer: &Importer,
+    account: &AccountArgument,
+) -> anyhow::Result<UserId> {
     let loaded = importer.users().iter().find(|user| account.is(user.id, &user.email));
     match loaded {
         Some(user) => Ok(user.id),

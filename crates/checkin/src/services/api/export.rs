@@ -14,7 +14,7 @@ use super::in_task::in_task;
 use super::state::{Api, now_ms};
 use super::visitor::Visitor;
 use crate::domain::UserId;
-use crate::export::{Format, Source, Writer};
+use crate::export::{Format, HistoryReader, Writer};
 use crate::http::document::{Forbidden, LoginNeeded, Problems};
 use crate::http::{Address, Parameters, Problem};
 use crate::input::{Documented, Given, Input, parameters};
@@ -68,7 +68,7 @@ pub(super) async fn export(
 ) -> Result<Response, Problem> {
     let (id, format) = (visitor.is(id)?, format.unwrap_or(Format::Json));
     let (history, locations) = (api.stores.history.clone(), api.stores.locations.clone());
-    let source = Source::new(history, locations, id, now_ms());
+    let source = HistoryReader::new(history, locations, id, now_ms());
     let writer = Writer::new(format, Vec::new()).map_err(|_| Problem::internal())?;
     let file = format!("attachment; filename=\"checkins.{}\"", format.as_str());
     let pages = stream::try_unfold((source, Some(writer)), |(source, writer)| page(source, writer));
@@ -77,11 +77,11 @@ pub(super) async fn export(
     Ok((headers, Body::from_stream(pages)).into_response())
 }
 
-type Pages = (Source, Option<Writer<Vec<u8>>>);
+type Pages = (HistoryReader, Option<Writer<Vec<u8>>>);
 
 /// The bytes of the next page; the last one has the end of the file.
 async fn page(
-    mut source: Source,
+    mut source: HistoryReader,
     writer: Option<Writer<Vec<u8>>>,
 ) -> io::Result<Option<(Vec<u8>, Pages)>> {
     let Some(mut writer) = writer else {

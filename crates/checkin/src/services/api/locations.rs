@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::paging::{Paged, Paging};
 use super::parameters::PeriodName;
 use super::representation::{
-    DayView, DetailsView, LocationView, RatedLocation, Visit, section_name,
+    DayView, DetailsView, LocationView, RatedLocation, VisitView, section_name,
 };
 use super::state::{Api, now_ms};
 use super::visitor::Visitor;
@@ -141,19 +141,19 @@ pub(super) async fn hours(
 #[utoipa::path(
     get, operation_id = "listLocationVisitors", path = "/api/location/{id}/visitors", tag = "places", security(("session" = [])),
     params(VisitorsOf),
-    responses((status = 200, body = Vec<Visit>), LoginNeeded, Missing, Problems),
+    responses((status = 200, body = Vec<VisitView>), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn visitors(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
     Parameters(VisitorsOf { page: paging, id }): Parameters<VisitorsOf>,
-) -> Result<Paged<Visit>, Problem> {
+) -> Result<Paged<VisitView>, Problem> {
     let visits = api.places.visitors(id, paging.after, paging.one_more()).await?;
     let visits = visits.ok_or_else(Problem::not_found)?;
-    let page: Paged<Option<Visit>> = paging.answer(
+    let page: Paged<Option<VisitView>> = paging.answer(
         visits,
         |(checkin, _)| HistoryPosition::from(checkin),
-        |(checkin, name)| name.map(|name| Visit::new(&checkin, name)),
+        |(checkin, name)| name.map(|name| VisitView::new(&checkin, name)),
     );
     // A user that is gone is left out.
     Ok(page.without_gaps())

@@ -256,7 +256,8 @@ pub(super) fn event_data(checkin: Checkin) -> String {
 /// Somebody who was at a place.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Visit {
+#[schema(as = Visit)]
+pub(super) struct VisitView {
     #[schema(minimum = 1)]
     user_id: u64,
     first_name: String,
@@ -267,7 +268,7 @@ pub(super) struct Visit {
     star_rating: u8,
 }
 
-impl Visit {
+impl VisitView {
     pub(super) fn new(checkin: &Checkin, name: Name) -> Self {
         Self {
             user_id: checkin.user.get(),

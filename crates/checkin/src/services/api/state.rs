@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::{BoxFuture, Shared};
 
-use crate::storage::{
-    CheckinLog, Directory, History, LocationRepository, UserRepository, WeatherCache,
-};
+use crate::storage::{Directory, History, Locations, Log, Users, WeatherCache};
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::Feed;
 use crate::usecases::nearby::NearbyPlaces;
@@ -19,15 +17,15 @@ use crate::usecases::weather::Weather;
 #[derive(Clone)]
 pub struct Stores {
     /// People's accounts.
-    pub users: Arc<dyn UserRepository>,
+    pub users: Arc<dyn Users>,
     /// The places.
-    pub locations: Arc<dyn LocationRepository>,
+    pub locations: Arc<dyn Locations>,
     /// Lists of both.
     pub directory: Arc<dyn Directory>,
     /// Who was where.
     pub history: Arc<dyn History>,
     /// All check-ins.
-    pub log: Arc<dyn CheckinLog>,
+    pub log: Arc<dyn Log>,
     /// What the weather service said.
     pub weather: Arc<dyn WeatherCache>,
 }

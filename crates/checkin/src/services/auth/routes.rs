@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::state::Auth;
 use super::{account, login, sessions};
 use crate::passwords::Passwords;
-use crate::storage::UserRepository;
+use crate::storage::Users;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
@@ -18,14 +18,14 @@ use crate::usecases::tasks::Tasks;
 
 /// How the service is set.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Settings {
+pub struct AuthSettings {
     /// `--max-sessions`: so many sessions an account may have at once. Default: any number.
     pub max_sessions: Option<usize>,
 }
 
 /// The routes of the service. What must not end with its request runs in `tasks`.
 pub fn router(
-    users: Arc<dyn UserRepository>,
+    users: Arc<dyn Users>,
     account_sessions: AccountSessions,
     passwords: Passwords,
     tasks: Tasks,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tower_express_session::{AccountSessions, Error, Session};
 
-use crate::storage::UserRepository;
+use crate::storage::Users;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
@@ -12,7 +12,7 @@ use crate::usecases::registration::Registration;
 /// The state of the service.
 #[derive(Clone)]
 pub(super) struct Auth {
-    pub(super) users: Arc<dyn UserRepository>,
+    pub(super) users: Arc<dyn Users>,
     /// Lists and ends the other sessions of an account.
     pub(super) account_sessions: AccountSessions,
     pub(super) login: Login,
