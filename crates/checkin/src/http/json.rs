@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::media_type::MediaType;
-use crate::input::{Fields, Record};
+use crate::input::{Fields, FromFields};
 
 /// The longest body: many times what any of our requests needs.
 const MAX_BODY_BYTES: usize = 4096;
@@ -28,7 +28,7 @@ const UNKNOWN: &str = "must not be sent: this request has no such field";
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
-impl<S: Sync, T: Record<Context = ()>> FromRequest<S> for JsonBody<T> {
+impl<S: Sync, T: FromFields<Context = ()>> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
@@ -133,7 +133,7 @@ mod tests {
 
     use super::*;
     use crate::domain::StarRating;
-    use crate::input::{Integer, PersonName, body};
+    use crate::input::{DisplayName, Integer, body};
 
     body! {
         /// A few fields.
@@ -141,7 +141,7 @@ mod tests {
             _a "a": Option<StarRating>;
             _b "b": Option<StarRating>;
             _c "c": Option<StarRating>;
-            _d "d": Option<PersonName>;
+            _d "d": Option<DisplayName>;
             _e "e": Option<Integer<0, 7>>;
             missing "missing": StarRating;
         }

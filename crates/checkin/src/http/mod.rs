@@ -22,7 +22,7 @@ pub use failure::{OnFailure, session_failed};
 pub use json::JsonBody;
 pub use metrics::Metrics;
 pub use origin::Deliberate;
-pub use parameters::{Address, Headers, Parameters, PathParameters};
+pub use parameters::{Headers, Parameters, PathParameters, RequestAddress};
 pub use probes::Probes;
 pub use problem::{FieldError, Problem, ProblemDetails};
 pub use readiness::Readiness;

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::Problem;
-use crate::input::{At, Fields, Given, Record};
+use crate::input::{At, Fields, FromFields, Given};
 
 /// The rule that an unknown parameter breaks.
 const UNKNOWN: &str = "must not be sent: this request has no such parameter";
@@ -26,14 +26,16 @@ pub struct Headers<T>(pub T);
 
 /// The address of a request.
 #[derive(Debug)]
-pub struct Address {
+pub struct RequestAddress {
     /// The path as it was sent.
     pub path: String,
     /// The parameters of the query, decoded, in their order.
     pub query: Vec<(String, String)>,
 }
 
-impl<S: Send + Sync, T: Record<Context = Address>> FromRequestParts<S> for Parameters<T> {
+impl<S: Send + Sync, T: FromFields<Context = RequestAddress>> FromRequestParts<S>
+    for Parameters<T>
+{
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -43,12 +45,13 @@ impl<S: Send + Sync, T: Record<Context = Address>> FromRequestParts<S> for Param
         add_query(&mut fields, &pairs);
         add_path(&mut fields, &path);
         let readable = pairs.iter().filter_map(|(name, value)| name.clone().zip(value.clone()));
-        let address = Address { path: parts.uri.path().to_owned(), query: readable.collect() };
+        let address =
+            RequestAddress { path: parts.uri.path().to_owned(), query: readable.collect() };
         fields.read(&address, UNKNOWN).map(Self).map_err(Problem::invalid)
     }
 }
 
-impl<S: Send + Sync, T: Record<Context = ()>> FromRequestParts<S> for PathParameters<T> {
+impl<S: Send + Sync, T: FromFields<Context = ()>> FromRequestParts<S> for PathParameters<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -59,7 +62,7 @@ impl<S: Send + Sync, T: Record<Context = ()>> FromRequestParts<S> for PathParame
     }
 }
 
-impl<S: Send + Sync, T: Record<Context = ()>> FromRequestParts<S> for Headers<T> {
+impl<S: Send + Sync, T: FromFields<Context = ()>> FromRequestParts<S> for Headers<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {

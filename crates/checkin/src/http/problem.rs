@@ -38,7 +38,7 @@ pub struct Problem {
     content: Content,
     pub(super) errors: Vec<FieldError>,
     retry_after: Option<Duration>,
-    cause: Option<Cause>,
+    cause: Option<LoggedCause>,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ enum Content {
 
 /// An error to log, with the message of the log line.
 #[derive(Debug)]
-struct Cause {
+struct LoggedCause {
     message: &'static str,
     error: Box<dyn Error + Send + Sync>,
 }
@@ -125,7 +125,7 @@ impl Problem {
         message: &'static str,
         error: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { cause: Some(Cause { message, error: error.into() }), ..self }
+        Self { cause: Some(LoggedCause { message, error: error.into() }), ..self }
     }
 
     /// The fields that are to blame, the first ten of them.
@@ -212,7 +212,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        if let Some(Cause { message, error }) = &self.cause {
+        if let Some(LoggedCause { message, error }) = &self.cause {
             tracing::error!(cause = %chain(&**error), "{message}");
         }
         let mut response = match self.content {

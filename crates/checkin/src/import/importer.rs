@@ -13,7 +13,7 @@ use super::records::{Import, UserRecord};
 use super::seen::Seen;
 use super::swarm::{self, SwarmVisit, Visibility};
 use super::table;
-use super::time::{LATER_THAN_NOW, Latest};
+use super::time::{LATER_THAN_NOW, TimeLimit};
 use super::value::Days;
 use crate::domain::{CLOCK_TOLERANCE_MS, Location, NewCheckin};
 use crate::input::{Fields, Given, Input};
@@ -65,7 +65,7 @@ impl Importer {
     /// Nothing is read yet. What is said to have happened after `now_ms` (milliseconds since 1970) is
     /// wrong, but for what clocks may differ.
     pub fn new(now_ms: u64) -> Self {
-        let latest = Latest(now_ms.saturating_add(CLOCK_TOLERANCE_MS));
+        let latest = TimeLimit(now_ms.saturating_add(CLOCK_TOLERANCE_MS));
         Self { intake: Intake { latest, ..Intake::default() }, ..Self::default() }
     }
 

@@ -10,11 +10,11 @@ use super::records::{
     UserRecord,
 };
 use super::seen::{Seen, claim};
-use super::time::Latest;
+use super::time::TimeLimit;
 use crate::domain::{
     Checkin, CheckinId, Location, LocationDetails, MAX_SAFE_INTEGER, NewCheckin, Visit,
 };
-use crate::input::{Fields, Record};
+use crate::input::{Fields, FromFields};
 
 /// The records that were taken, and the errors in the others.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Intake {
     /// Fields that are wrong, and were left out of records that are otherwise right.
     pub(super) left_out_fields: Vec<RecordError>,
     pub(super) seen: Seen,
-    pub(super) latest: Latest,
+    pub(super) latest: TimeLimit,
 }
 
 impl Intake {
@@ -124,7 +124,7 @@ impl Intake {
         self.import.visits.push(Visit { checkin, swarm_id });
     }
 
-    fn read<T: Record<Context = Latest>>(
+    fn read<T: FromFields<Context = TimeLimit>>(
         &mut self,
         place: &RecordPlace,
         fields: Fields<'_>,

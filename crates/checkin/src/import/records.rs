@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use super::time::{LastTime, Latest, MadeAt, TimedId};
+use super::time::{LastTime, MadeAt, TimeLimit, TimedId};
 use super::value::{
-    Count, Day, Days, Description, Dispensable, Id, LastName, LastPlace, NewId, Optional, Phone,
-    Socials, Stars, UnusedNumber, UnusedText,
+    Count, Day, Days, Description, Dispensable, FileId, LastName, LastPlace, NewId, Optional,
+    Phone, Socials, Stars, UnusedNumber, UnusedText,
 };
 use crate::domain::{
     Category, Checkin, CheckinId, Coordinates, Email, Location, LocationDetails, LocationId,
     NewCheckin, OpeningHours, PasswordHash, PasswordHashError, StarRating, User, UserId, Visit,
     Website,
 };
-use crate::input::{Given, Input, PersonName, record};
+use crate::input::{DisplayName, Given, Input, record};
 use crate::passwords::acceptable;
 
 /// Everything that was right in the files, in their order.
@@ -89,9 +89,9 @@ impl fmt::Debug for Password {
 }
 
 record! {
-    pub(super) struct UserFields(Latest) {
+    pub(super) struct UserFields(TimeLimit) {
         id "id": NewId<UserId>;
-        first_name "firstName": PersonName;
+        first_name "firstName": DisplayName;
         last_name "lastName": LastName;
         email "email": Email;
         password "password": Password;
@@ -105,9 +105,9 @@ record! {
 }
 
 record! {
-    pub(super) struct LocationFields(Latest) {
+    pub(super) struct LocationFields(TimeLimit) {
         id "id": NewId<LocationId>;
-        name "name": PersonName;
+        name "name": DisplayName;
         category "category": Category;
         coordinates "location": Coordinates;
         num_checkins "numCheckins": Option<Count>;
@@ -123,7 +123,7 @@ record! {
 }
 
 record! {
-    pub(super) struct DetailsFields(Latest) {
+    pub(super) struct DetailsFields(TimeLimit) {
         id "id": NewId<LocationId>;
         description "description": Description;
         website "website": Dispensable<Website>;
@@ -135,11 +135,11 @@ record! {
 
 record! {
     /// What our own exports say of the place beside its id is looked at and not used.
-    pub(super) struct CheckinFields(Latest) {
+    pub(super) struct CheckinFields(TimeLimit) {
         id "id": Optional<TimedId>;
         time "time": Optional<MadeAt>;
-        user "userId": Id<UserId>;
-        location "locationId": Id<LocationId>;
+        user "userId": FileId<UserId>;
+        location "locationId": FileId<LocationId>;
         stars "starRating": Stars;
         _location_name "locationName": Option<UnusedText>;
         _longitude "longitude": Option<UnusedNumber<-180, 180>>;

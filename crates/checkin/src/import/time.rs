@@ -18,9 +18,9 @@ pub(super) const LATER_THAN_NOW: &str = "must not be later than now";
 
 /// No time of a file is later, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Latest(pub(super) u64);
+pub(super) struct TimeLimit(pub(super) u64);
 
-impl Latest {
+impl TimeLimit {
     /// Refuses a field whose time is later.
     pub(super) fn check(self, fields: &mut Fields<'_>, name: &str, time_ms: Option<u64>) {
         if time_ms.is_some_and(|ms| ms > self.0) {

@@ -12,7 +12,7 @@ use super::json::{Entries, entries, list};
 use crate::domain::number::{MAX_SAFE_INTEGER, decimal};
 use crate::domain::text::{MAX_NAME_CHARS, check_line, check_prose};
 use crate::domain::{LocationId, Social, StarRating, Website, Weekday};
-use crate::input::{Given, Input, PersonName};
+use crate::input::{DisplayName, Given, Input};
 
 /// Longer than any number in any country, extension included.
 const MAX_PHONE_CHARS: usize = 40;
@@ -96,9 +96,9 @@ impl<T: Input> Input for Dispensable<T> {
 }
 
 /// An id of a user or a place.
-pub(super) struct Id<T>(pub(super) T);
+pub(super) struct FileId<T>(pub(super) T);
 
-impl<T: TryFrom<u64, Error: Display>> Input for Id<T> {
+impl<T: TryFrom<u64, Error: Display>> Input for FileId<T> {
     fn read(given: &Given<'_>) -> Outcome<Self> {
         let id = integer(given, 1..=MAX_SAFE_INTEGER)?;
         T::try_from(id).map(Self).map_err(|error| error.to_string())
@@ -110,7 +110,7 @@ pub(super) struct NewId<T>(pub(super) T);
 
 impl<T: TryFrom<u64, Error: Display>> Input for NewId<T> {
     fn read(given: &Given<'_>) -> Outcome<Self> {
-        integer(given, 1..=MAX_NEW_ID).and_then(|_| Id::read(given)).map(|Id(id)| Self(id))
+        integer(given, 1..=MAX_NEW_ID).and_then(|_| FileId::read(given)).map(|FileId(id)| Self(id))
     }
 }
 
@@ -142,7 +142,7 @@ impl Input for LastName {
         if given.is_empty() {
             return Ok(Self(String::new()));
         }
-        PersonName::read(given).map(|PersonName(name)| Self(name))
+        DisplayName::read(given).map(|DisplayName(name)| Self(name))
     }
 }
 
@@ -203,7 +203,7 @@ impl Input for LastPlace {
         if given.is_empty() || digits(given.written()) == Some(0) {
             return Ok(Self(None));
         }
-        Id::read(given).map(|Id(id)| Self(Some(id)))
+        FileId::read(given).map(|FileId(id)| Self(Some(id)))
     }
 }
 
@@ -220,8 +220,8 @@ impl Input for Socials {
             let Entries(entries) = entries(object)
                 .map_err(|_| "must be an object of networks and handles, or a list of them")?;
             for (network, handle) in entries {
-                let handle = PersonName::read(&handle.into());
-                let PersonName(handle) = handle.map_err(|rule| format!("handle {rule}"))?;
+                let handle = DisplayName::read(&handle.into());
+                let DisplayName(handle) = handle.map_err(|rule| format!("handle {rule}"))?;
                 check_line(&network, MAX_NAME_CHARS).map_err(|rule| format!("network {rule}"))?;
                 if socials.len() == MAX_SOCIALS {
                     return Err(format!("must be at most {MAX_SOCIALS} accounts"));

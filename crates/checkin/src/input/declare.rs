@@ -20,7 +20,7 @@ macro_rules! record {
             $($(#[doc = $doc])* $vis $field: $type,)*
         }
 
-        impl $crate::input::Record for $name {
+        impl $crate::input::FromFields for $name {
             type Context = $context;
 
             fn read(
@@ -29,7 +29,7 @@ macro_rules! record {
             ) -> Option<Self> {
                 // Not every record looks at it.
                 let _ = context;
-                $(let $part = <$part_type as $crate::input::Record>::read(fields, context);)*
+                $(let $part = <$part_type as $crate::input::FromFields>::read(fields, context);)*
                 $(let $field = fields.take::<$type>($crate::input::record!(@at $($at)?), $key);)*
                 $({
                     let ($fields, $with) = (&mut *fields, context);

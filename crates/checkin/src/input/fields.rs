@@ -26,7 +26,7 @@ pub(crate) struct BrokenRule {
 }
 
 /// An input of several fields.
-pub(crate) trait Record: Sized {
+pub(crate) trait FromFields: Sized {
     /// Other data that the rules depend on.
     type Context;
 
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     ///
     /// Every rule that is broken, those of unknown fields last; an unknown parameter is named once.
-    pub(crate) fn read<T: Record>(
+    pub(crate) fn read<T: FromFields>(
         mut self,
         context: &T::Context,
         unknown: &str,

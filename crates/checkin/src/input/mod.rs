@@ -13,6 +13,6 @@ mod values;
 
 pub(crate) use declare::{body, parameters, record};
 pub(crate) use documented::{Documented, in_order, member, object, parameter};
-pub(crate) use fields::{At, BrokenRule, Fields, Record};
+pub(crate) use fields::{At, BrokenRule, Fields, FromFields};
 pub(crate) use given::{Given, HALF_A_CHARACTER, Input};
-pub(crate) use values::{Integer, KnownEmail, PersonName, number};
+pub(crate) use values::{DisplayName, Integer, KnownEmail, number};

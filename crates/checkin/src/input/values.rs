@@ -96,9 +96,9 @@ impl Documented for KnownEmail {
 
 /// A name of a person or of a place.
 #[derive(Debug)]
-pub(crate) struct PersonName(pub(crate) String);
+pub(crate) struct DisplayName(pub(crate) String);
 
-impl Input for PersonName {
+impl Input for DisplayName {
     fn read(given: &Given<'_>) -> Result<Self, String> {
         let text = given.text()?;
         check_line(text, MAX_NAME_CHARS).map_err(|rule| rule.to_string())?;
@@ -106,7 +106,7 @@ impl Input for PersonName {
     }
 }
 
-impl Documented for PersonName {
+impl Documented for DisplayName {
     fn schema() -> ObjectBuilder {
         ObjectBuilder::new()
             .schema_type(Type::String)

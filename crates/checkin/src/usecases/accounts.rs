@@ -26,12 +26,12 @@ const REMEMBERED: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Accounts {
     users: Arc<dyn Users>,
-    known: Arc<Cache<SessionId, Known>>,
+    known: Arc<Cache<SessionId, RememberedAccount>>,
 }
 
 /// A session that was opened in its account's epoch.
 #[derive(Clone)]
-struct Known {
+struct RememberedAccount {
     /// An Express service may give a session to another account.
     address: String,
     user: UserId,
@@ -75,7 +75,7 @@ impl Accounts {
         }
         let since = Instant::now();
         let user = account_of(session, &*self.users).await?.id;
-        self.known.insert(id, Known { address, user, since });
+        self.known.insert(id, RememberedAccount { address, user, since });
         Ok(user)
     }
 }

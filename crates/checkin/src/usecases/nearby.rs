@@ -20,7 +20,7 @@ pub(crate) struct NearbyPlaces {
 }
 
 /// A page of places, the nearest first, and the position behind which the list goes on, if it does.
-pub(crate) struct Found {
+pub(crate) struct NearbyPage {
     pub(crate) places: Vec<Ranked<Location>>,
     pub(crate) next: Option<Position>,
 }
@@ -31,9 +31,9 @@ impl NearbyPlaces {
     }
 
     /// Returns a page of all places.
-    pub(crate) async fn all(&self, near: Nearby, page: Page) -> Result<Found, StorageError> {
+    pub(crate) async fn all(&self, near: Nearby, page: Page) -> Result<NearbyPage, StorageError> {
         let one_more = Page { limit: page.limit + 1, ..page };
-        Ok(Found::cut(self.directory.nearby(near, one_more).await?, page.limit))
+        Ok(NearbyPage::cut(self.directory.nearby(near, one_more).await?, page.limit))
     }
 
     /// Returns a page of the places that are open at `now_ms` (milliseconds since 1970) by their
@@ -43,7 +43,7 @@ impl NearbyPlaces {
         near: Nearby,
         page: Page,
         now_ms: u64,
-    ) -> Result<Found, StorageError> {
+    ) -> Result<NearbyPage, StorageError> {
         let (mut open, mut looked_at, mut after) = (Vec::new(), 0, page.after);
         loop {
             let candidates = self.directory.nearby(near, Page { after, limit: CANDIDATES }).await?;
@@ -52,10 +52,10 @@ impl NearbyPlaces {
             after = candidates.last().map(position);
             open.extend(self.open_of(candidates, now_ms).await?);
             if open.len() > page.limit {
-                return Ok(Found::cut(open, page.limit));
+                return Ok(NearbyPage::cut(open, page.limit));
             }
             if is_last || looked_at >= MAX_CANDIDATES {
-                return Ok(Found { places: open, next: after.filter(|_| !is_last) });
+                return Ok(NearbyPage { places: open, next: after.filter(|_| !is_last) });
             }
         }
     }
@@ -75,7 +75,7 @@ impl NearbyPlaces {
     }
 }
 
-impl Found {
+impl NearbyPage {
     /// The first `limit` places; the list goes on if there are more.
     fn cut(mut places: Vec<Ranked<Location>>, limit: usize) -> Self {
         let has_more = places.len() > limit;

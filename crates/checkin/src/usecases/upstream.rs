@@ -111,7 +111,7 @@ impl FromStr for WeatherKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.trim().is_empty() {
-            return Err("a key is not empty");
+            return Err("must not be empty");
         }
         Ok(Self(text.to_owned()))
     }

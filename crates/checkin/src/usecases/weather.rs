@@ -20,7 +20,7 @@ const MAX_REMEMBERED: usize = 1000;
 
 /// Reads the weather. If several requests for one place arrive together, one asks and all get the
 /// answer.
-pub(crate) struct Weather {
+pub(crate) struct WeatherLookup {
     locations: Arc<dyn Locations>,
     cache: Arc<dyn WeatherCache>,
     upstream: Option<Upstream>,
@@ -46,7 +46,7 @@ pub(crate) enum WeatherError {
     Storage(StorageError),
 }
 
-impl Weather {
+impl WeatherLookup {
     /// Creates the use case. Without an `upstream`, every call fails with [`WeatherError::NoKey`].
     pub(crate) fn new(
         locations: Arc<dyn Locations>,

@@ -11,13 +11,13 @@ use super::state::Api;
 use super::visitor::Visitor;
 use crate::domain::{Checkin, CheckinId};
 use crate::http::document::{LoginNeeded, Problems};
-use crate::http::{Address, Parameters, Problem};
+use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::parameters;
 use crate::storage::HistoryPosition;
 
 parameters! {
     /// A check-in is short, so a page may have many.
-    pub(super) struct Between(Address) {
+    pub(super) struct CheckinsBetween(RequestAddress) {
         ..page: Paging<HistoryPosition, 1000, 1000>;
         /// Milliseconds since 1970, included
         start "start" in Path: Milliseconds;
@@ -32,7 +32,7 @@ parameters! {
 }
 
 parameters! {
-    pub(super) struct Latest(Address) {
+    pub(super) struct LatestCheckins(RequestAddress) {
         ..page: Paging<CheckinId, 20, 1000>;
     }
 }
@@ -40,13 +40,13 @@ parameters! {
 /// The check-ins of a time, in the order in which they were made.
 #[utoipa::path(
     get, operation_id = "listCheckins", path = "/api/checkins/{start}/{end}", tag = "check-ins", security(("session" = [])),
-    params(Between),
+    params(CheckinsBetween),
     responses((status = 200, body = Vec<CheckinView>), LoginNeeded, Problems),
 )]
 pub(super) async fn between(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
-    Parameters(Between { page, start, end }): Parameters<Between>,
+    Parameters(CheckinsBetween { page, start, end }): Parameters<CheckinsBetween>,
 ) -> Result<Paged<CheckinView>, Problem> {
     let log = &api.stores.log;
     let found = log.checkins_between(start.0..=end.0, page.after, page.one_more()).await?;
@@ -56,13 +56,13 @@ pub(super) async fn between(
 /// The latest check-ins, those first, in the order in which they came into the log.
 #[utoipa::path(
     get, operation_id = "listLatestCheckins", path = "/api/checkins/latest", tag = "check-ins", security(("session" = [])),
-    params(Latest),
+    params(LatestCheckins),
     responses((status = 200, body = Vec<CheckinView>), LoginNeeded, Problems),
 )]
 pub(super) async fn latest(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
-    Parameters(Latest { page }): Parameters<Latest>,
+    Parameters(LatestCheckins { page }): Parameters<LatestCheckins>,
 ) -> Result<Paged<CheckinView>, Problem> {
     let before = page.after.unwrap_or(CheckinId::MAX);
     let found = api.stores.log.latest_checkins(before, page.one_more()).await?;

@@ -16,7 +16,7 @@ use super::visitor::Visitor;
 use crate::domain::UserId;
 use crate::export::{Format, HistoryReader, Writer};
 use crate::http::document::{Forbidden, LoginNeeded, Problems};
-use crate::http::{Address, Parameters, Problem};
+use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, parameters};
 use crate::telemetry::chain;
 
@@ -24,7 +24,7 @@ use crate::telemetry::chain;
 const AHEAD: usize = 1;
 
 parameters! {
-    pub(super) struct ExportQuery(Address) {
+    pub(super) struct ExportQuery(RequestAddress) {
         /// json unless given
         format "format" in Query: Option<Format>;
         id "id" in Path: UserId;

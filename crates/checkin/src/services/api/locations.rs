@@ -12,15 +12,16 @@ use super::parameters::PeriodName;
 use super::representation::{
     DayView, DetailsView, LocationView, RatedLocation, VisitView, section_name,
 };
-use super::state::{Api, now_ms};
+use super::state::{Api, Stores, now_ms};
 use super::visitor::Visitor;
 use crate::domain::number::decimal;
 use crate::domain::words::words;
 use crate::domain::{Category, DetailsSection, Location, LocationId, Weekday};
 use crate::http::document::{LoginNeeded, Missing, Problems};
-use crate::http::{Address, Cached, Parameters, Problem};
+use crate::http::{Cached, Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, parameters};
 use crate::storage::{HistoryPosition, Position, Ranked};
+use crate::usecases::places;
 
 /// A place's figures change with each check-in.
 const FIGURES: Cached = Cached::seconds(5);
@@ -33,7 +34,7 @@ const DETAILS: Cached = Cached::minutes(5);
 const MAX_SEARCH_CHARS: usize = 500;
 
 parameters! {
-    pub(super) struct LocationQuery(Address) {
+    pub(super) struct LocationQuery(RequestAddress) {
         /// Its details too
         with_details "withDetails" in Query: Option<bool>;
         id "id" in Path: LocationId;
@@ -41,7 +42,7 @@ parameters! {
 }
 
 parameters! {
-    pub(super) struct DetailsQuery(Address) {
+    pub(super) struct DetailsQuery(RequestAddress) {
         /// These alone, with commas between: description, website, phone, socials, hours
         sections "sections" in Query: Option<Sections>;
         id "id" in Path: LocationId;
@@ -49,7 +50,7 @@ parameters! {
 }
 
 parameters! {
-    pub(super) struct HoursQuery(Address) {
+    pub(super) struct HoursQuery(RequestAddress) {
         /// 0 for Monday to 6 for Sunday, or the day's name
         day "day" in Path: DayOfWeek;
         id "id" in Path: LocationId;
@@ -57,21 +58,21 @@ parameters! {
 }
 
 parameters! {
-    pub(super) struct VisitorsOf(Address) {
+    pub(super) struct VisitorsOf(RequestAddress) {
         ..page: Paging<HistoryPosition>;
         id "id" in Path: LocationId;
     }
 }
 
 parameters! {
-    pub(super) struct LocationsIn(Address) {
+    pub(super) struct LocationsIn(RequestAddress) {
         ..page: Paging<Position>;
         category "category" in Path: Category;
     }
 }
 
 parameters! {
-    pub(super) struct TopLocations(Address) {
+    pub(super) struct TopLocations(RequestAddress) {
         ..page: Paging<Position>;
         /// From the beginning, or this week from Monday (UTC).
         period "period" in Query: Option<PeriodName>;
@@ -79,7 +80,7 @@ parameters! {
 }
 
 parameters! {
-    pub(super) struct SearchQuery(Address) {
+    pub(super) struct SearchQuery(RequestAddress) {
         ..page: Paging<Position>;
         /// Words, or the beginnings of words
         words "q" in Query: Words;
@@ -99,7 +100,8 @@ pub(super) async fn location(
 ) -> Result<Response, Problem> {
     let with_details = query.with_details == Some(true);
     let sections = if with_details { &DetailsSection::ALL[..] } else { &[] };
-    let found = api.places.described(query.id, sections).await?.ok_or_else(Problem::not_found)?;
+    let found = places::described(&*api.stores.locations, query.id, sections).await?;
+    let found = found.ok_or_else(Problem::not_found)?;
     let view = RatedLocation::new(found, sections);
     Ok(FIGURES.answer(&headers, &view))
 }
@@ -148,7 +150,9 @@ pub(super) async fn visitors(
     _visitor: Visitor,
     Parameters(VisitorsOf { page: paging, id }): Parameters<VisitorsOf>,
 ) -> Result<Paged<VisitView>, Problem> {
-    let visits = api.places.visitors(id, paging.after, paging.one_more()).await?;
+    let Stores { locations, history, users, .. } = &api.stores;
+    let (after, limit) = (paging.after, paging.one_more());
+    let visits = places::visitors(&**locations, &**history, &**users, id, after, limit).await?;
     let visits = visits.ok_or_else(Problem::not_found)?;
     let page: Paged<Option<VisitView>> = paging.answer(
         visits,

@@ -10,7 +10,7 @@ use super::representation::{METRES_PER_MILE, NearbyLocation};
 use super::state::{Api, now_ms};
 use crate::domain::{Category, Coordinates, Location, StarRating};
 use crate::http::document::Problems;
-use crate::http::{Address, Parameters, Problem};
+use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, number, parameters};
 use crate::storage::{Nearby, Page, Position, Ranked};
 
@@ -18,7 +18,7 @@ use crate::storage::{Nearby, Page, Position, Ranked};
 const MAX_MILES: f64 = 12_500.0;
 
 parameters! {
-    pub(super) struct NearbyQuery(Address) {
+    pub(super) struct NearbyQuery(RequestAddress) {
         ..page: Paging<Position>;
         /// Of this category alone
         category "category" in Query: Option<Category>;

@@ -14,8 +14,8 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::domain::{CheckinId, MAX_SAFE_INTEGER};
-use crate::http::Address;
-use crate::input::{At, Documented, Fields, Given, Input, Integer, Record, parameter};
+use crate::http::RequestAddress;
+use crate::input::{At, Documented, Fields, FromFields, Given, Input, Integer, parameter};
 use crate::storage::{HistoryPosition, Page, Position};
 
 const LIMIT: &str = "limit";
@@ -77,10 +77,10 @@ pub(super) struct Paging<C, const USUAL: u64 = 20, const MOST: u64 = 100> {
     list: String,
 }
 
-impl<C: Cursor, const USUAL: u64, const MOST: u64> Record for Paging<C, USUAL, MOST> {
-    type Context = Address;
+impl<C: Cursor, const USUAL: u64, const MOST: u64> FromFields for Paging<C, USUAL, MOST> {
+    type Context = RequestAddress;
 
-    fn read(fields: &mut Fields<'_>, address: &Address) -> Option<Self> {
+    fn read(fields: &mut Fields<'_>, address: &RequestAddress) -> Option<Self> {
         let limit = fields.take::<Limit<USUAL, MOST>>(At::Query, LIMIT);
         let cursor = fields.take::<Option<CursorText>>(At::Query, CURSOR);
         let list = list_at(address);
@@ -135,7 +135,7 @@ impl Documented for CursorText {
 }
 
 /// What the list at this address is of: the address without `limit` and `cursor`.
-fn list_at(address: &Address) -> String {
+fn list_at(address: &RequestAddress) -> String {
     let mut list = utf8_percent_encode(&address.path, NOT_IN_LINKS).to_string() + "?";
     for (name, value) in address.query.iter().filter(|(name, _)| name != LIMIT && name != CURSOR) {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
@@ -229,7 +229,7 @@ mod tests {
 
     fn paging(path: &str, category: &str) -> Paging<Position, 2, 5> {
         let query = vec![("category".to_owned(), category.to_owned())];
-        let address = Address { path: path.to_owned(), query };
+        let address = RequestAddress { path: path.to_owned(), query };
         Paging { limit: 2, after: None, list: list_at(&address) }
     }
 

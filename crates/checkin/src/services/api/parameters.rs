@@ -3,7 +3,7 @@
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::domain::{LocationId, MAX_SAFE_INTEGER, UserId};
-use crate::http::Address;
+use crate::http::RequestAddress;
 use crate::input::{Documented, Given, Input, Integer, parameters};
 use crate::storage::Period;
 
@@ -12,14 +12,14 @@ pub(super) type Milliseconds = Integer<0, MAX_SAFE_INTEGER>;
 
 parameters! {
     /// The user of a route.
-    pub(super) struct OfUser(Address) {
+    pub(super) struct UserPath(RequestAddress) {
         id "id" in Path: UserId;
     }
 }
 
 parameters! {
     /// The place of a route.
-    pub(super) struct OfLocation(Address) {
+    pub(super) struct LocationPath(RequestAddress) {
         id "id" in Path: LocationId;
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::{
     Category, Checkin, DetailsSection, Location, LocationDetails, LocationId, Name, OpeningHours,
     Social, Statistics, User, UserId, Website, Weekday,
 };
-use crate::usecases::places::Described;
+use crate::usecases::places::DescribedLocation;
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -107,8 +107,8 @@ pub(super) struct RatedLocation {
 
 impl RatedLocation {
     /// A place with these sections of its details.
-    pub(super) fn new(place: Described, sections: &[DetailsSection]) -> Self {
-        let Described { location, ratings, details } = place;
+    pub(super) fn new(place: DescribedLocation, sections: &[DetailsSection]) -> Self {
+        let DescribedLocation { location, ratings, details } = place;
         let details = DetailsView::of(details, sections);
         Self { location: location.into(), ratings, details }
     }

@@ -13,9 +13,8 @@ use super::{
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::{Feed, MAX_CLIENTS};
 use crate::usecases::nearby::NearbyPlaces;
-use crate::usecases::places::Places;
 use crate::usecases::upstream::Upstream;
-use crate::usecases::weather::Weather;
+use crate::usecases::weather::WeatherLookup;
 
 /// The routes of the service. Streams end when `stop` does; without an `upstream` there is no
 /// weather.
@@ -24,17 +23,10 @@ pub fn router(
     upstream: Option<Upstream>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> OpenApiRouter {
-    let places = Places {
-        locations: stores.locations.clone(),
-        directory: stores.directory.clone(),
-        history: stores.history.clone(),
-        users: stores.users.clone(),
-    };
     let api = Api {
         accounts: Accounts::new(stores.users.clone()),
-        places,
         nearby: NearbyPlaces::new(stores.directory.clone()),
-        weather: Weather::new(stores.locations.clone(), stores.weather.clone(), upstream),
+        weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
         feed: Feed::new(stores.log.clone(), representation::event_data, MAX_CLIENTS),
         stopping: stop.boxed().shared(),
         stores,

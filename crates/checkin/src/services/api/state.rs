@@ -10,8 +10,7 @@ use crate::storage::{Directory, History, Locations, Log, Users, WeatherCache};
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::Feed;
 use crate::usecases::nearby::NearbyPlaces;
-use crate::usecases::places::Places;
-use crate::usecases::weather::Weather;
+use crate::usecases::weather::WeatherLookup;
 
 /// The parts of the store that the service reads.
 #[derive(Clone)]
@@ -34,9 +33,8 @@ pub struct Stores {
 pub(super) struct Api {
     pub(super) stores: Stores,
     pub(super) accounts: Accounts,
-    pub(super) places: Places,
     pub(super) nearby: NearbyPlaces,
-    pub(super) weather: Weather,
+    pub(super) weather: WeatherLookup,
     pub(super) feed: Arc<Feed>,
     pub(super) stopping: Stopping,
 }

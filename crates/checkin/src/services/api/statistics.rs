@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::parameters::OfUser;
+use super::parameters::UserPath;
 use super::representation::StatisticsView;
 use super::state::{Api, now_ms};
 use super::visitor::Visitor;
@@ -15,13 +15,13 @@ use crate::usecases::statistics::of_user;
 
 /// What one's own check-ins come to.
 #[utoipa::path(
-    get, operation_id = "getUserStatistics", path = "/api/user/{id}/statistics", tag = "users", security(("session" = [])), params(OfUser),
+    get, operation_id = "getUserStatistics", path = "/api/user/{id}/statistics", tag = "users", security(("session" = [])), params(UserPath),
     responses((status = 200, body = StatisticsView), LoginNeeded, Forbidden, Problems),
 )]
 pub(super) async fn statistics(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    Parameters(of): Parameters<OfUser>,
+    Parameters(of): Parameters<UserPath>,
 ) -> Result<Json<StatisticsView>, Problem> {
     let id = visitor.is(of.id)?;
     let stores = &api.stores;

@@ -16,7 +16,7 @@ use super::in_task::in_task;
 use super::state::Api;
 use super::visitor::Visitor;
 use crate::http::document::{LoginNeeded, Problems};
-use crate::http::{Address, Parameters, Problem};
+use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::parameters;
 use crate::storage::LogPosition;
 use crate::usecases::feed::{Listener, News};
@@ -40,7 +40,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 parameters! {
-    pub(super) struct StreamQuery(Address) {
+    pub(super) struct StreamQuery(RequestAddress) {
         /// Where to go on
         after "lastEventId" in Query: Option<LogPosition>, example "1609602085397-0";
     }

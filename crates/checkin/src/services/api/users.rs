@@ -6,30 +6,31 @@ use axum::Json;
 use axum::extract::State;
 
 use super::paging::{Paged, Paging};
-use super::parameters::{OfUser, PeriodName};
+use super::parameters::{PeriodName, UserPath};
 use super::representation::{CheckinView, FullName, UserView};
-use super::state::{Api, now_ms};
+use super::state::{Api, Stores, now_ms};
 use super::visitor::Visitor;
 use crate::domain::{LocationId, User, UserId};
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
-use crate::http::{Address, Parameters, Problem};
+use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::{KnownEmail, parameters};
 use crate::storage::{HistoryPosition, Position, Ranked};
+use crate::usecases::places::users_at;
 
 parameters! {
-    pub(super) struct OfEmail(Address) {
+    pub(super) struct EmailPath(RequestAddress) {
         email "email" in Path: KnownEmail;
     }
 }
 
 parameters! {
-    pub(super) struct UserList(Address) {
+    pub(super) struct UserList(RequestAddress) {
         ..page: Paging<Position>;
     }
 }
 
 parameters! {
-    pub(super) struct TopUsers(Address) {
+    pub(super) struct TopUsers(RequestAddress) {
         ..page: Paging<Position>;
         /// From the beginning, or this week from Monday (UTC).
         period "period" in Query: Option<PeriodName>;
@@ -37,14 +38,14 @@ parameters! {
 }
 
 parameters! {
-    pub(super) struct UsersAt(Address) {
+    pub(super) struct UsersAt(RequestAddress) {
         ..page: Paging<Position>;
         location "locationId" in Path: LocationId;
     }
 }
 
 parameters! {
-    pub(super) struct HistoryOfUser(Address) {
+    pub(super) struct HistoryOfUser(RequestAddress) {
         ..page: Paging<HistoryPosition>;
         id "id" in Path: UserId;
     }
@@ -52,13 +53,13 @@ parameters! {
 
 /// A user.
 #[utoipa::path(
-    get, operation_id = "getUser", path = "/api/user/{id}", tag = "users", security(("session" = [])), params(OfUser),
+    get, operation_id = "getUser", path = "/api/user/{id}", tag = "users", security(("session" = [])), params(UserPath),
     responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn user(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    Parameters(of): Parameters<OfUser>,
+    Parameters(of): Parameters<UserPath>,
 ) -> Result<Json<UserView>, Problem> {
     let user = api.stores.users.user(of.id).await?;
     let user = user.ok_or_else(Problem::not_found)?;
@@ -67,13 +68,13 @@ pub(super) async fn user(
 
 /// A user's name.
 #[utoipa::path(
-    get, operation_id = "getUserFullName", path = "/api/user/{id}/fullname", tag = "users", security(("session" = [])), params(OfUser),
+    get, operation_id = "getUserFullName", path = "/api/user/{id}/fullname", tag = "users", security(("session" = [])), params(UserPath),
     responses((status = 200, body = FullName), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn full_name(
     State(api): State<Arc<Api>>,
     _visitor: Visitor,
-    Parameters(of): Parameters<OfUser>,
+    Parameters(of): Parameters<UserPath>,
 ) -> Result<Json<FullName>, Problem> {
     let name = api.stores.users.name(of.id).await?;
     let name = name.ok_or_else(Problem::not_found)?;
@@ -83,13 +84,13 @@ pub(super) async fn full_name(
 /// The user of an address.
 #[utoipa::path(
     get, operation_id = "getUserByEmail", path = "/api/user/email/{email}", tag = "users", security(("session" = [])),
-    params(OfEmail),
+    params(EmailPath),
     responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
 )]
 pub(super) async fn by_email(
     State(api): State<Arc<Api>>,
     visitor: Visitor,
-    Parameters(of): Parameters<OfEmail>,
+    Parameters(of): Parameters<EmailPath>,
 ) -> Result<Json<UserView>, Problem> {
     let user = api.stores.users.user_by_email(&of.email.0).await?;
     let user = user.ok_or_else(Problem::not_found)?;
@@ -137,7 +138,8 @@ pub(super) async fn at(
     visitor: Visitor,
     Parameters(UsersAt { page, location }): Parameters<UsersAt>,
 ) -> Result<Paged<UserView>, Problem> {
-    let users = api.places.users_at(location, page.to_page()).await?;
+    let Stores { locations, directory, .. } = &api.stores;
+    let users = users_at(&**locations, &**directory, location, page.to_page()).await?;
     let users = users.ok_or_else(Problem::not_found)?;
     Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
 }

@@ -9,19 +9,19 @@ use axum::response::{IntoResponse, Response};
 use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response as Described};
 
-use super::parameters::OfLocation;
+use super::parameters::LocationPath;
 use super::state::Api;
 use crate::http::document::{Missing, Problems, problems};
 use crate::http::{Parameters, Problem};
 
 /// The weather at a place, as OpenWeatherMap describes it, at most an hour old.
 #[utoipa::path(
-    get, operation_id = "getLocationWeather", path = "/api/location/{id}/weather", tag = "places", security(()), params(OfLocation),
+    get, operation_id = "getLocationWeather", path = "/api/location/{id}/weather", tag = "places", security(()), params(LocationPath),
     responses((status = 200, body = Object), Missing, Problems, Weatherless),
 )]
 pub(super) async fn weather(
     State(api): State<Arc<Api>>,
-    Parameters(of): Parameters<OfLocation>,
+    Parameters(of): Parameters<LocationPath>,
 ) -> Result<Response, Problem> {
     let json = api.weather.at(of.id).await?;
     Ok(([(CONTENT_TYPE, "application/json")], json.to_string()).into_response())

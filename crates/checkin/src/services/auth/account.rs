@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::bodies::{NewAccountBody, PasswordBody};
-use super::logged_in::LoggedIn;
+use super::logged_in::LoggedInAccount;
 use super::problems::of_password_change;
 use super::state::{Auth, SessionResult};
 use crate::domain::{LocationId, User};
@@ -68,12 +68,12 @@ pub(super) async fn register(
 pub(super) async fn change_password(
     State(auth): State<Auth>,
     Extension(address): Extension<Option<ClientAddress>>,
-    logged_in: Result<LoggedIn, Problem>,
+    logged_in: Result<LoggedInAccount, Problem>,
     body: Result<JsonBody<PasswordBody>, Problem>,
 ) -> Result<&'static str, Problem> {
     // A request without a login is answered with 401, whatever its body is. It is read all the
     // same: a client that sends first and reads then is to see the answer.
-    let LoggedIn { session, email } = logged_in?;
+    let LoggedInAccount { session, email } = logged_in?;
     let JsonBody(PasswordBody { current, new }) = body?;
     let replacement = Replacement { current: current.0, new: new.0 };
     let address = address.map(ClientAddress::ip);

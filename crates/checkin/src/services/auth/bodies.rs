@@ -3,7 +3,7 @@
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::domain::{Email, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS};
-use crate::input::{Documented, Given, Input, KnownEmail, PersonName, body};
+use crate::input::{DisplayName, Documented, Given, Input, KnownEmail, body};
 use crate::passwords;
 
 body! {
@@ -17,8 +17,8 @@ body! {
 body! {
     /// A new account.
     pub(super) struct NewAccountBody {
-        first_name "firstName": PersonName;
-        last_name "lastName": PersonName;
+        first_name "firstName": DisplayName;
+        last_name "lastName": DisplayName;
         email "email": Email, example "new@example.com";
         password "password": NewPassword;
     }

@@ -10,12 +10,12 @@ use crate::http::Problem;
 use crate::usecases::accounts::account_of;
 
 /// The session of a request, and the address of the account that is logged in.
-pub(super) struct LoggedIn {
+pub(super) struct LoggedInAccount {
     pub(super) session: Session,
     pub(super) email: Email,
 }
 
-impl FromRequestParts<Auth> for LoggedIn {
+impl FromRequestParts<Auth> for LoggedInAccount {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Problem> {

@@ -8,7 +8,7 @@ use tower_express_session::accounts::AccountSession;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::logged_in::LoggedIn;
+use super::logged_in::LoggedInAccount;
 use super::state::Auth;
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
 use crate::http::{PathParameters, Problem};
@@ -42,7 +42,7 @@ pub(super) struct Ended {
 }
 
 parameters! {
-    pub(super) struct OfHandle(()) {
+    pub(super) struct HandlePath(()) {
         /// As `GET /sessions` lists it
         handle "handle" in Path: Handle;
     }
@@ -71,7 +71,7 @@ impl Documented for Handle {
 )]
 pub(super) async fn list(
     State(auth): State<Auth>,
-    LoggedIn { session, email }: LoggedIn,
+    LoggedInAccount { session, email }: LoggedInAccount,
 ) -> Result<Json<Sessions>, Problem> {
     let sessions = account_sessions::list(&auth.account_sessions, &session, &email).await?;
     let current = session.id().handle();
@@ -83,7 +83,7 @@ pub(super) async fn list(
 #[utoipa::path(
     delete, operation_id = "endSession", path = "/sessions/{handle}", tag = "account",
     security(("session" = [])),
-    params(OfHandle),
+    params(HandlePath),
     responses(
         (status = 204, description = "It has ended"),
         LoginNeeded, Forbidden, Missing, Problems,
@@ -91,8 +91,8 @@ pub(super) async fn list(
 )]
 pub(super) async fn end(
     State(auth): State<Auth>,
-    LoggedIn { session, email }: LoggedIn,
-    PathParameters(of): PathParameters<OfHandle>,
+    LoggedInAccount { session, email }: LoggedInAccount,
+    PathParameters(of): PathParameters<HandlePath>,
 ) -> Result<StatusCode, Problem> {
     let (sessions, handle) = (&auth.account_sessions, &of.handle.0);
     let has_ended = account_sessions::end(sessions, &session, &email, handle).await?;
@@ -107,7 +107,7 @@ pub(super) async fn end(
 )]
 pub(super) async fn end_others(
     State(auth): State<Auth>,
-    LoggedIn { session, email }: LoggedIn,
+    LoggedInAccount { session, email }: LoggedInAccount,
 ) -> Result<Json<Ended>, Problem> {
     let ended = account_sessions::end_others(&auth.account_sessions, &session, &email).await?;
     Ok(Json(Ended { ended }))
