@@ -16,7 +16,7 @@ const PARTS: u64 = 10;
 
 /// Writes entries with times in the last minutes, spread evenly over all users and locations.
 pub async fn fill(site: &Site, users: u64, entries: u64) -> Result<()> {
-    let (bulk, started) = (site.bulk().await?, Instant::now());
+    let (storage, started) = (site.storage().await?, Instant::now());
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as u64;
     for first in (0..entries).step_by(BATCH as usize) {
@@ -32,7 +32,7 @@ pub async fn fill(site: &Site, users: u64, entries: u64) -> Result<()> {
             Ok(checkin.with_id(CheckinId { ms, seq: number }))
         };
         let batch = batch.map(checkin).collect::<Result<Vec<_>>>()?;
-        bulk.load_checkins(&batch).await?;
+        storage.load_checkins(&batch).await?;
     }
     println!("{entries} entries of the log written in {:.1?}", started.elapsed());
     Ok(())
@@ -40,14 +40,14 @@ pub async fn fill(site: &Site, users: u64, entries: u64) -> Result<()> {
 
 /// Starts `checkin processor`, and measures its rate.
 pub async fn count(site: &Site, entries: u64) -> Result<()> {
-    let consumer = site.consumer().await?;
-    ensure!(consumer.backlog().await? == entries);
+    let storage = site.storage().await?;
+    ensure!(storage.backlog().await? == entries);
     let mut processor = site.run("processor", &[]);
     let (mut rates, mut left, mut since) = (Vec::new(), entries, Instant::now());
     let started = since;
     while left > 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let now = consumer.backlog().await?;
+        let now = storage.backlog().await?;
         if left - now >= entries / PARTS || now == 0 {
             rates.push((left - now) as f64 / since.elapsed().as_secs_f64());
             (left, since) = (now, Instant::now());
@@ -58,7 +58,7 @@ pub async fn count(site: &Site, entries: u64) -> Result<()> {
     println!("checkin processor: {rate:.0} entries per second; by parts {}", parts.join(" "));
     processor.stop();
     let started = Instant::now();
-    let audit = consumer.audit().await?;
+    let audit = storage.audit().await?;
     ensure!(audit.different == 0 && audit.counted == entries, "{audit:?}");
     println!("a recount agrees after {:.1?}: {} counted", started.elapsed(), audit.counted);
     Ok(())

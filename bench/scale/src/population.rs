@@ -20,20 +20,20 @@ pub fn address(user: u64) -> String {
 }
 
 pub async fn load(site: &Site, users: u64) -> Result<()> {
-    let (bulk, started) = (site.bulk().await?, Instant::now());
+    let (storage, started) = (site.storage().await?, Instant::now());
     let hash = passwords::hash(PASSWORD);
     for first in (1..=users).step_by(BATCH as usize) {
         let batch = first..=users.min(first + BATCH - 1);
         let batch: Vec<User> = batch.map(|id| user(id, &hash)).collect::<Result<_>>()?;
-        let loaded = bulk.load_users(&batch).await?;
+        let loaded = storage.load_users(&batch).await?;
         ensure!(loaded.iter().all(|loaded| *loaded == Loaded::Stored));
     }
     let data = demo::data(1_793_491_200_000);
     let nowhere =
         |location: &Location| Location { num_checkins: 0, num_stars: 0, ..location.clone() };
     let locations: Vec<Location> = data.locations.iter().map(nowhere).collect();
-    bulk.load_locations(&locations).await?;
-    bulk.load_details(&data.details).await?;
+    storage.load_locations(&locations).await?;
+    storage.load_details(&data.details).await?;
     println!("{users} users and {} locations stored in {:.1?}", locations.len(), started.elapsed());
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use checkin::storage::redis::RedisStorage;
-use checkin::storage::sqlite::SqliteStorage;
-use checkin::storage::{BulkLoad, CheckinConsumer};
+use checkin::storage::Storage;
+use checkin_redis::RedisStorage;
+use checkin_sqlite::SqliteStorage;
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
 use tempfile::TempDir;
@@ -37,14 +37,7 @@ impl Site {
         Ok(Site { store, redis, binary: binary.to_owned(), directory })
     }
 
-    pub async fn bulk(&self) -> Result<Arc<dyn BulkLoad>> {
-        match &self.redis {
-            Some(_) => Ok(Arc::new(self.on_redis()?)),
-            None => Ok(Arc::new(self.on_sqlite().await?)),
-        }
-    }
-
-    pub async fn consumer(&self) -> Result<Arc<dyn CheckinConsumer>> {
+    pub async fn storage(&self) -> Result<Arc<dyn Storage>> {
         match &self.redis {
             Some(_) => Ok(Arc::new(self.on_redis()?)),
             None => Ok(Arc::new(self.on_sqlite().await?)),
