@@ -49,9 +49,9 @@ impl BulkLoad for SqliteStorage {
                 "check-in {id}: SQLite holds no number so large"
             )));
         }
-        let file = self.file.clone();
+        let clock = self.file.clock.clone();
         self.load(checkins, move |connection, checkin| {
-            load_checkin(connection, checkin, file.now_ms())
+            load_checkin(connection, checkin, clock.now_ms())
         })
         .await
     }

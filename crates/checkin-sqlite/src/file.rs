@@ -15,19 +15,31 @@ use crate::fault::failed;
 #[derive(Clone)]
 pub(crate) struct File {
     database: Database,
-    clock: Clock,
+    pub(crate) clock: Clock,
     pub(crate) reports: Reports,
 }
 
-type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+/// Tells the time. A write that needs the time at its turn takes this along and not the [`File`]: a write
+/// that owns the last handle on the database would not be waited for when the database is closed.
+#[derive(Clone)]
+pub(crate) struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
+
+impl Clock {
+    /// Milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> i64 {
+        let since = (self.0)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+}
 
 impl File {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database, clock: Arc::new(SystemTime::now), reports: Reports::default() }
+        let clock = Clock(Arc::new(SystemTime::now));
+        Self { database, clock, reports: Reports::default() }
     }
 
     pub(crate) fn set_clock(&mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) {
-        self.clock = Arc::new(clock);
+        self.clock = Clock(Arc::new(clock));
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -36,8 +48,7 @@ impl File {
 
     /// Milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> i64 {
-        let since = (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        self.clock.now_ms()
     }
 
     /// Runs `work` in a write transaction, as [`Database::write`] does.

@@ -29,11 +29,11 @@ impl Log for SqliteStorage {
         idempotency_key: Option<&str>,
         admission: Admission,
     ) -> Result<Accepted> {
-        let file = self.file.clone();
+        let clock = self.file.clock.clone();
         let key = idempotency_key.map(str::to_owned);
         let write = move |connection: &Connection| {
             // The time of the write's turn, not of the call: so the log's times hardly ever wait.
-            let request = Append { checkin, key, admission, now_ms: file.now_ms() };
+            let request = Append { checkin, key, admission, now_ms: clock.now_ms() };
             request.run(connection)
         };
         self.file.write(write).await

@@ -33,9 +33,9 @@ impl SwarmLoad for SqliteStorage {
     }
 
     async fn load_visits(&self, visits: &[Visit]) -> Result<Vec<Loaded>> {
-        let file = self.file.clone();
+        let clock = self.file.clock.clone();
         let load = move |connection: &Connection, visit: &Visit| {
-            load_visit(connection, visit, file.now_ms())
+            load_visit(connection, visit, clock.now_ms())
         };
         self.load(visits, load).await
     }

@@ -212,3 +212,22 @@ async fn tables_of_version_1_are_taken_over() {
         |connection: &Connection| connection.query_row(boxes, [], |row| row.get::<_, i64>(0));
     assert_eq!(storage.file.read(count).await.unwrap(), 2);
 }
+
+/// Dropping the last handle returns when the file is closed, also when a write is left over that nobody
+/// waits for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_was_given_up_does_not_keep_the_file_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(&directory).await;
+    let other = Connection::open(file(&directory)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let checkins = [checkin("1-0", 1, 1)];
+    // Long enough for the write to be at its turn, where the other connection holds it up.
+    let load = tokio::time::timeout(Duration::from_millis(100), storage.load_checkins(&checkins));
+    assert!(load.await.is_err());
+    let closed = std::thread::spawn(move || drop(storage));
+    other.execute_batch("COMMIT").unwrap();
+    closed.join().unwrap();
+    let log = std::fs::metadata(directory.path().join("checkin.db-wal")).unwrap();
+    assert_eq!(log.len(), 0, "the write-ahead log is not in the file yet");
+}
