@@ -1,6 +1,6 @@
 # What CI runs is what a developer runs: `make ci` is `make check deny test fuzz`.
 
-.PHONY: help ci check format lint features doc deny test demo bench fuzz advisories semver package
+.PHONY: help ci check format lint features doc deny test demo bench soak fuzz advisories semver package
 
 # In the order in which they are published: each depends on the ones before it.
 PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
@@ -50,11 +50,20 @@ bench: ## our services beside their peers, in one run
 	cd express && npm ci --omit=dev
 	cargo run --release --manifest-path bench/Cargo.toml -p compare
 
+# With another seed each time, which it prints: SEED=… repeats a run.
+soak: export SEED := $(or $(SEED),$(shell date +%s))
+soak: ## ten times as many random programs beside Express, and ten times as much fuzzing; after `make test`
+	cargo test --workspace --features external-tests --no-run
+	PROBE_PROGRAMS=20000 cargo test --workspace --features external-tests --test it random_programs -- --nocapture
+	$(MAKE) fuzz FUZZ_SECONDS=100
+
+FUZZ_SECONDS = 10
+
 # Ten seconds for each target, on a stack as small as a worker thread's.
 fuzz: ## a short run of each fuzz target; installs cargo-fuzz where it is missing
 	command -v cargo-fuzz >/dev/null || { echo "Installing cargo-fuzz"; cargo install --locked --quiet cargo-fuzz; }
 	cd crates/tower-express-session && ulimit -s 2048 && for target in cookie_header unsign record_json merge; do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=10 -verbosity=0 -seed=$${SEED:-0} || exit 1; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -seed=$${SEED:-0} || exit 1; \
 	done
 
 advisories: ## known vulnerabilities of the dependencies; downloads the list, so it needs the network

@@ -33,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) store: String,
     pub(crate) directory: TempDir,
     redis: Option<RedisServer>,
+    /// What the programs find in their environment, beside the settings.
+    pub(crate) variables: Vec<(&'static str, &'static str)>,
 }
 
 /// A running service.
@@ -61,7 +63,7 @@ impl Site {
     pub(crate) fn empty_sqlite() -> Site {
         let directory = tempfile::tempdir().unwrap();
         let store = format!("sqlite:{}", directory.path().join("checkin.db").display());
-        Site { store, directory, redis: None }
+        Site { store, directory, redis: None, variables: Vec::new() }
     }
 
     /// A Redis with the demo data, which it forgets changes of when it ends.
@@ -98,7 +100,7 @@ impl Site {
 
     pub(crate) fn on(redis: RedisServer) -> Site {
         let directory = tempfile::tempdir().unwrap();
-        Site { store: redis.url(), directory, redis: Some(redis) }
+        Site { store: redis.url(), directory, redis: Some(redis), variables: Vec::new() }
     }
 
     pub(crate) fn server(&self) -> &RedisServer {
@@ -193,6 +195,7 @@ impl Site {
     pub(crate) fn start(&self, command: &str, args: &[&str]) -> Program {
         let mut program = checkin(self.directory.path());
         program
+            .envs(self.variables.iter().copied())
             .env("CHECKIN_STORE", &self.store)
             .env("CHECKIN_STORE_TIMEOUT", "5s")
             .env("CHECKIN_LISTEN", "127.0.0.1:0");
