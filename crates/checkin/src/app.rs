@@ -1,4 +1,4 @@
-//! The composition root: settings in, services out. Only here a backend has a name.
+//! The composition root: turns settings into services. The backends are named only here.
 
 mod embedded;
 
@@ -38,34 +38,34 @@ use checkin_sqlite::{self as sqlite, SqliteStorage};
 
 pub use self::embedded::{Copied, Examination, back_up, examine, must_exist, restore};
 
-/// How long a service that started without its store waits before it tries again.
+/// The time between two attempts to reach the store, for a service that started without it.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The session cookie's name.
+/// The name of the session cookie.
 const COOKIE: &str = "checkinapp";
 
-/// How long work that outlived its request may take after the services have stopped.
+/// The maximum time that work after a response may take when the services have stopped.
 const FINISH: Duration = Duration::from_secs(5);
 
-/// The parts that the services are made of.
+/// The parts that the services are built from.
 #[derive(Clone)]
 pub struct App {
-    /// Where everything is kept.
+    /// The store.
     pub storage: Arc<dyn Storage>,
     /// The sessions of each account.
     pub account_sessions: AccountSessions,
     sessions: Sessions,
-    /// The same for routes that are asked for much: a session may be as old as a lease.
+    /// The session layer of busy routes, which caches sessions for the time of a lease.
     cached_sessions: Sessions,
     secrets: Secrets,
     proxy: Proxy,
-    /// What goes on when its request has ended.
+    /// Tasks that continue after the response to their request.
     tasks: Tasks,
-    /// The session layers that are served, to be shut down at the end.
+    /// The session layers in use, which are shut down at the end.
     layers: Arc<Mutex<Vec<SessionLayer<OnFailure>>>>,
     store: StoreUrl,
     readiness: Readiness,
-    /// What a service logs when it starts.
+    /// The warnings that a service logs at its start.
     warnings: Vec<Finding>,
 }
 
@@ -74,13 +74,13 @@ impl App {
     ///
     /// # Errors
     ///
-    /// When the store cannot be opened, or the session secret is missing.
+    /// If the store cannot be opened, or the session secret is missing.
     pub async fn open(config: &Common) -> anyhow::Result<Self> {
         Self::open_waiting_for_replicas(config, 0).await
     }
 
     /// Opens the store that the settings name. In Redis, a check-in is accepted when this number of
-    /// replicas has it; an embedded store has none.
+    /// replicas has it; an embedded store has no replicas.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl App {
             true => sessions.clone(),
             false => sessions.clone().cached(CacheOptions::with_lease(lease)),
         };
-        // A logout is answered when no receiver accepts the session any more.
+        // A logout is answered only when no receiver accepts the session any more.
         let sessions = Arc::new(sessions.destroy_waits(lease));
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
             .wait_for_replicas(replicas, client.dedicated()?);
@@ -171,11 +171,11 @@ impl App {
         })
     }
 
-    /// Makes the store ready for a command that needs it now.
+    /// Prepares the store for a command that needs it at once.
     ///
     /// # Errors
     ///
-    /// When the store cannot be used; the cause is a [`Fault`].
+    /// If the store cannot be used. The cause is a [`Fault`].
     pub async fn reach(&self) -> anyhow::Result<()> {
         let made_ready = async {
             self.storage.prepare().await?;
@@ -186,12 +186,12 @@ impl App {
         Ok(())
     }
 
-    /// Makes the store ready for a service. If what is in the way may pass, the service starts
-    /// without its store, and [`alongside`](Self::alongside) goes on trying.
+    /// Prepares the store for a service. If the fault may pass, the service starts without its
+    /// store, and [`alongside`](Self::alongside) tries again.
     ///
     /// # Errors
     ///
-    /// When the store cannot be used, and this stays so until somebody changes something.
+    /// If the store cannot be used until somebody changes something.
     pub async fn start(&self) -> anyhow::Result<()> {
         for warning in &self.warnings {
             tracing::warn!("{}: {}", warning.what, warning.advice);
@@ -207,26 +207,26 @@ impl App {
         }
     }
 
-    /// Whether the store has been checked and prepared.
+    /// Returns whether the store has been checked and prepared.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.readiness.is_ready()
     }
 
-    /// Returns when the store has been checked and prepared.
+    /// Waits until the store has been checked and prepared.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn ready(&self) {
         self.readiness.wait().await;
     }
 
-    /// Runs a service to its end, and gets the store ready meanwhile if it was not at the start.
+    /// Runs a service to its end. If the store was unavailable at the start, prepares it meanwhile.
     ///
     /// # Errors
     ///
-    /// When the store turns out to be one that cannot be used; the service is dropped then.
+    /// If the store becomes available but cannot be used. The service is dropped then.
     pub async fn alongside<T>(&self, service: impl Future<Output = T>) -> anyhow::Result<T> {
         let mut service = pin!(service);
         tokio::select! {
@@ -252,13 +252,15 @@ impl App {
         Ok(())
     }
 
-    /// The secrets that sign session cookies, to be replaced in all services at once.
+    /// Returns the secrets that sign session cookies, through which they are replaced in all
+    /// services at once.
     #[must_use]
     pub fn secrets(&self) -> Secrets {
         self.secrets.clone()
     }
 
-    /// Waits a moment for work that outlived its request, after the services have stopped.
+    /// Waits for work that continues after its response, for a limited time. Call it when the
+    /// services have stopped.
     pub async fn finish(&self) {
         let layers = std::mem::take(&mut *self.layers());
         let shut_down = join_all(layers.iter().map(SessionLayer::shut_down));
@@ -273,7 +275,7 @@ impl App {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The routes of services, each behind its session layer.
+    /// Returns the routes of the services, each behind its session layer.
     fn routes(
         &self,
         metrics: &Metrics,
@@ -287,12 +289,12 @@ impl App {
         })
     }
 
-    /// The authentication service.
+    /// Returns the authentication service.
     pub fn auth(&self, settings: auth::AuthSettings) -> Service {
         let (users, passwords, tasks) =
             (self.storage.clone(), Passwords::new(), self.tasks.clone());
         let routes = auth::router(users, self.account_sessions.clone(), passwords, tasks);
-        // Only here people log in, so that only here there is something to limit.
+        // Only this service opens sessions, so only here their number is limited.
         let sessions = match settings.max_sessions {
             Some(max) => {
                 self.sessions.clone().account_sessions(account_options().max_sessions(max))
@@ -302,7 +304,8 @@ impl App {
         Service { routes, sessions: Some(sessions) }
     }
 
-    /// The read API. Its streams end when `stop` does; without an `upstream` there is no weather.
+    /// Returns the read API. Its streams end when `stop` does. Without an `upstream`, there is no
+    /// weather.
     pub fn api(
         &self,
         upstream: Option<Upstream>,
@@ -320,7 +323,7 @@ impl App {
         Service { routes, sessions: Some(self.cached_sessions.clone()) }
     }
 
-    /// The check-in receiver; without `sessions` it believes every request.
+    /// Returns the check-in receiver. Without `sessions`, it accepts check-ins from everybody.
     pub fn receiver(&self, sessions: bool, settings: ReceiverSettings) -> Service {
         let identity = match sessions {
             true => Identity::Session(Accounts::new(self.storage.clone())),
@@ -332,21 +335,21 @@ impl App {
         Service { routes, sessions: sessions.then(|| self.cached_sessions.clone()) }
     }
 
-    /// The routes of these services on one port, whose metrics have this name.
+    /// Returns the routes of the services on one port, whose metrics have this name.
     pub fn port(&self, name: &'static str, services: &[&Service]) -> Router {
         let stack = self.stack(Metrics::new(name));
         let routes = self.routes(&stack.metrics, services, OpenApiRouter::new());
         stack.around(routes)
     }
 
-    /// The console's port: the routes of these services, and `/` for people.
+    /// Returns the routes of the console's port: those of the services, and `/` for people.
     pub fn console_port(&self, services: &[&Service]) -> Router {
         let stack = self.stack(Metrics::new("console"));
         let routes = self.routes(&stack.metrics, services, front_door());
         stack.around(routes)
     }
 
-    /// The port of a processor, which has no routes but the probes and its own metrics.
+    /// Returns the routes of a processor's port: only the probes and its own metrics.
     pub fn processor_port(&self, progress: &Progress) -> Router {
         let metrics = Metrics::with("processor", |registry| progress.register(registry));
         self.stack(metrics).around(OpenApiRouter::new())
@@ -358,7 +361,7 @@ impl App {
     }
 }
 
-/// The fault behind an error, if it may pass.
+/// Returns the fault behind an error if it may pass, otherwise the error.
 fn passing(error: anyhow::Error) -> anyhow::Result<Fault> {
     match error.downcast_ref::<Fault>() {
         Some(fault) if !fault.is_lasting() => Ok(fault.clone()),
@@ -366,18 +369,18 @@ fn passing(error: anyhow::Error) -> anyhow::Result<Fault> {
     }
 }
 
-/// The routes of one service, and the sessions that they see. It may be served on several ports,
-/// which then share its limits and what it remembers.
+/// The routes of a service and its session layer. A service may be served on several ports, which
+/// then share its limits and caches.
 pub struct Service {
     routes: OpenApiRouter,
     sessions: Option<Sessions>,
 }
 
-/// The session layer of a service, before it is known where its events are counted.
+/// The session layer of a service, before it is known which metrics count its events.
 type Sessions = SessionLayerBuilder<Arc<dyn AccountStore>, OnFailure>;
 
 impl Service {
-    /// The routes behind their session layer, which counts what happens to sessions, and that layer.
+    /// Returns the routes behind their session layer, which counts session events, and that layer.
     fn counted_by(&self, metrics: &Metrics) -> (OpenApiRouter, Option<SessionLayer<OnFailure>>) {
         let (routes, metrics) = (self.routes.clone(), metrics.clone());
         let Some(sessions) = self.sessions.clone() else { return (routes, None) };

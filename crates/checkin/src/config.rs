@@ -1,4 +1,5 @@
-//! Settings: flag over environment over configuration file over default.
+//! The settings. A flag wins over the environment, the environment over the configuration file, and
+//! the file over the default.
 
 use std::fmt;
 use std::fs::File;
@@ -12,20 +13,20 @@ use std::time::Duration;
 use clap::builder::{BoolishValueParser, TypedValueParser};
 use clap::{Args, Command, ValueEnum};
 
-/// What every command takes.
+/// The settings of all commands.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Common {
-    /// A TOML file with settings, named as the flags are
+    /// A TOML file with settings. Each setting has the name of its flag
     #[arg(long, global = true, env = "CHECKIN_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where everything is kept.
+    /// The address of the store.
     #[arg(
         long,
-        help = "Where everything is kept: sqlite:PATH, redis://[user:password@]host:port[/db], \
+        help = "The store: sqlite:PATH, redis://[user:password@]host:port[/db], \
                 redis-sentinel://host:port,host:port/master, redis-cluster://host:port,host:port; \
-                rediss… for TLS",
+                rediss instead of redis for TLS",
         global = true,
         env = "CHECKIN_STORE",
         hide_env_values = true,
@@ -34,8 +35,8 @@ pub struct Common {
     )]
     pub store: StoreUrl,
 
-    /// Signs the session cookies; of several, separated by commas, the first one signs and all
-    /// verify. The embedded store makes its own; Redis needs one
+    /// The secrets of the session cookies, separated by commas. The first one signs, and all of
+    /// them verify. An embedded store creates its own secret; Redis requires one
     #[arg(
         long,
         global = true,
@@ -45,12 +46,12 @@ pub struct Common {
     )]
     pub session_secret: Option<SessionSecret>,
 
-    /// A file that holds the session secrets on one line, as --session-secret takes them. SIGHUP
-    /// reads it again
+    /// A file with the session secrets on one line, in the form of --session-secret. SIGHUP reads
+    /// it again
     #[arg(long, global = true, env = "CHECKIN_SESSION_SECRET_FILE", value_name = "FILE")]
     pub session_secret_file: Option<PathBuf>,
 
-    /// What the keys in Redis begin with
+    /// The prefix of all keys in Redis
     #[arg(
         long,
         global = true,
@@ -60,8 +61,9 @@ pub struct Common {
     )]
     pub key_prefix: KeyPrefix,
 
-    /// How many partitions the log in Redis has, as many as processors may share; the same for every
-    /// service, from the first check-in on. An embedded store has one
+    /// Number of partitions of the log in Redis, which is also the maximum number of processors at
+    /// work. It must be the same for all services and must not change after the first check-in. An
+    /// embedded store has one partition
     #[arg(
         long,
         global = true,
@@ -72,7 +74,7 @@ pub struct Common {
     )]
     pub partitions: u16,
 
-    /// How long to wait for an answer of the store, such as 250ms or 2s
+    /// How long to wait for a response of the store, such as 250ms or 2s
     #[arg(
         long,
         global = true,
@@ -83,8 +85,8 @@ pub struct Common {
     )]
     pub store_timeout: Duration,
 
-    /// How long the receiver may answer for a session from memory without word from Redis; a logout
-    /// takes as much longer. 0 asks Redis each time
+    /// How long the receiver may use a cached session before it reads Redis again. A logout takes
+    /// this much longer. 0 disables the cache
     #[arg(
         long,
         global = true,
@@ -95,13 +97,13 @@ pub struct Common {
     )]
     pub session_cache: Duration,
 
-    /// Believe X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host; only behind a proxy that
-    /// sets them itself
+    /// Trust X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Use it only behind a proxy
+    /// that sets these headers itself
     #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY", value_parser = switch)]
     pub trust_proxy: bool,
 
-    /// How long a browser that came over TLS, as a trusted proxy says, asks over TLS only
-    /// (Strict-Transport-Security). 0 takes back what it was told before
+    /// The max-age of Strict-Transport-Security: how long browsers use only TLS for this host. It
+    /// is sent if a trusted proxy reports TLS. 0 makes browsers drop the rule
     #[arg(
         long,
         global = true,
@@ -112,7 +114,8 @@ pub struct Common {
     )]
     pub hsts_max_age: Duration,
 
-    /// Strict-Transport-Security is for all hosts below this one, too
+    /// Add includeSubDomains to Strict-Transport-Security, which extends it to all hosts below this
+    /// one
     #[arg(
         long,
         global = true,
@@ -121,8 +124,8 @@ pub struct Common {
     )]
     pub hsts_include_subdomains: bool,
 
-    /// How long a service keeps an idle connection open between two requests, such as 75s or 10m. It
-    /// must be longer than the idle time-out of a load balancer in front of the service
+    /// How long a service keeps an idle connection open, such as 75s or 10m. It must be longer than
+    /// the idle timeout of a load balancer in front of the service
     #[arg(
         long,
         global = true,
@@ -133,7 +136,7 @@ pub struct Common {
     )]
     pub keep_alive_timeout: Duration,
 
-    /// How log lines look
+    /// The format of log lines
     #[arg(
         long,
         global = true,
@@ -143,7 +146,7 @@ pub struct Common {
     )]
     pub log_format: LogFormat,
 
-    /// What is logged: error, warn, info, debug, trace
+    /// The lowest level that is logged: error, warn, info, debug or trace
     #[arg(
         long,
         global = true,
@@ -160,7 +163,8 @@ impl Common {
     ///
     /// # Errors
     ///
-    /// The rule, when the secrets are set twice, or the file does not hold them.
+    /// If the secrets are set twice, or the file does not contain secrets. The error is the broken
+    /// rule.
     pub fn read_secret_file(&mut self) -> Result<(), String> {
         let Some(path) = &self.session_secret_file else { return Ok(()) };
         if self.session_secret.is_some() {
@@ -175,21 +179,21 @@ impl Common {
     }
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line, for programs.
+    /// One JSON object per line, for programs.
     Json,
 }
 
-/// Where everything is kept.
+/// The address of the store.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// The embedded store: an SQLite file.
     Sqlite(PathBuf),
-    /// The address of a Redis deployment; it may hold a password.
+    /// The URL of a Redis deployment. It may contain a password.
     Redis(String),
 }
 
@@ -199,7 +203,7 @@ impl FromStr for StoreUrl {
     fn from_str(url: &str) -> Result<Self, String> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            // SQLite would read a name that begins with `file:` as a URL of its own.
+            // SQLite would read a name that begins with `file:` as a URL.
             if path.is_empty() || path.starts_with(":memory:") || path.starts_with("file:") {
                 return Err(
                     "sqlite: must be followed by the path of a file, such as sqlite:checkin.db"
@@ -231,7 +235,7 @@ impl fmt::Debug for StoreUrl {
 }
 
 impl fmt::Display for StoreUrl {
-    /// Without users and passwords.
+    /// Writes the address without user names and passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
@@ -247,34 +251,34 @@ impl fmt::Display for StoreUrl {
     }
 }
 
-/// A session secret shorter than this could be guessed.
+/// The minimum length of a session secret. A shorter one could be guessed.
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// More than all secrets that anybody keeps.
+/// The maximum size of the file of secrets, larger than any real one.
 const MAX_SECRET_FILE_BYTES: u64 = 64 << 10;
 
-/// The secrets that sign session cookies, the first one first.
+/// The secrets that sign session cookies, in order. The first one signs new cookies.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionSecret(Vec<String>);
 
 impl SessionSecret {
-    /// The secrets in order.
+    /// Returns the secrets in order.
     #[must_use]
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
 
-    /// Whether one of them is so short that it could be guessed.
+    /// Returns whether one of the secrets is so short that it could be guessed.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.0.iter().any(|secret| secret.len() < MIN_SECRET_BYTES)
     }
 
-    /// Reads a file of one line; the line's end is not part of the secret.
+    /// Reads the secrets from a file of one line, without the end of the line.
     ///
     /// # Errors
     ///
-    /// The rule that the file breaks.
+    /// The broken rule.
     pub fn read(path: &Path) -> Result<Self, String> {
         let mut text = String::new();
         let read = File::open(path)
@@ -306,12 +310,12 @@ impl fmt::Debug for SessionSecret {
     }
 }
 
-/// What the keys in Redis begin with.
+/// The prefix of all keys in Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPrefix(String);
 
 impl KeyPrefix {
-    /// The prefix, without the colon that follows it.
+    /// Returns the prefix, without the colon that follows it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -323,7 +327,7 @@ impl FromStr for KeyPrefix {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let ordinary = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-        // Braces would put all keys into one slot of a cluster, stars would match foreign keys.
+        // Braces would put all keys into one slot of a cluster, and stars would match other keys.
         if text.is_empty() || text.len() > 64 || !text.chars().all(ordinary) {
             return Err("must have 1 to 64 letters, digits and - _ . :".to_owned());
         }
@@ -331,15 +335,15 @@ impl FromStr for KeyPrefix {
     }
 }
 
-/// The largest number that a setting without a limit of its own takes: the largest that JSON and
-/// TOML readers agree on.
+/// The maximum of settings without a limit of their own: the largest integer that JSON and TOML
+/// readers agree on.
 pub const MAX_INTEGER: u64 = 9_007_199_254_740_991;
 
-/// Makes a parser of whole numbers.
+/// Returns a parser of integers in `range`.
 ///
 /// # Errors
 ///
-/// Of the parser: the rule, for what is none or outside of `range`.
+/// The parser returns the rule if the text is not an integer in `range`.
 pub fn integer<T: TryFrom<u64>>(
     range: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<T, String> + Clone {
@@ -351,11 +355,11 @@ pub fn integer<T: TryFrom<u64>>(
     }
 }
 
-/// The value of a switch, where it comes from a variable or the file.
+/// Parses the value of a switch that comes from a variable or from the file.
 ///
 /// # Errors
 ///
-/// The rule, when it is not one.
+/// The rule, if the text is not a switch.
 pub fn switch(text: &str) -> Result<bool, String> {
     let rule = |_| "must be true or false".to_owned();
     BoolishValueParser::new().parse_ref(&Command::new("setting"), None, text.as_ref()).map_err(rule)
@@ -366,11 +370,11 @@ fn log_level(text: &str) -> Result<tracing::Level, String> {
     text.parse().map_err(rule)
 }
 
-/// A time such as `250ms`, `10s`, `15m`, `24h`, `7d`, or `0`.
+/// Parses a time such as `250ms`, `10s`, `15m`, `24h`, `7d`, or `0`.
 ///
 /// # Errors
 ///
-/// The rule, when it is not one.
+/// The rule, if the text is not a time.
 pub fn time(text: &str) -> Result<Duration, String> {
     let time = match text {
         "0" => Duration::ZERO,
@@ -380,7 +384,7 @@ pub fn time(text: &str) -> Result<Duration, String> {
     };
     match time {
         time if time > MAX_TIME => Err("must be at most 3650d".to_owned()),
-        // The stores count in milliseconds.
+        // The stores work in milliseconds.
         time if time.subsec_nanos() % 1_000_000 > 0 => Err("must be whole milliseconds".to_owned()),
         time => Ok(time),
     }
@@ -388,22 +392,22 @@ pub fn time(text: &str) -> Result<Duration, String> {
 
 const MAX_TIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
-/// A [`time`] that is longer than nothing.
+/// Parses a [`time`] that is longer than 0.
 ///
 /// # Errors
 ///
-/// The rule, when it is not one.
+/// The rule, if the text is not such a time.
 pub fn positive_time(text: &str) -> Result<Duration, String> {
     time(text).and_then(|time| {
         if time.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(time) }
     })
 }
 
-/// An address to listen on; a bare port is one of this machine.
+/// Parses an address to listen on. A port alone means 127.0.0.1.
 ///
 /// # Errors
 ///
-/// The rule, when it is not one.
+/// The rule, if the text is not an address.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let bare_port = text.strip_prefix(':').unwrap_or(text).parse().map(local);
@@ -412,7 +416,7 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "must be HOST:PORT, such as 127.0.0.1:8080 or [::]:8080".to_owned())
 }
 
-/// The secret file of an embedded store: beside the database.
+/// Returns the path of an embedded store's session secret, beside the database.
 #[must_use]
 pub fn secret_path(database: &Path) -> PathBuf {
     let mut name = database.file_name().unwrap_or_default().to_owned();
@@ -425,7 +429,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stores_are_told_apart_and_never_show_a_password() {
+    fn store_urls_are_parsed_and_shown_without_passwords() {
         let store = |url: &str| url.parse::<StoreUrl>();
         assert_eq!(store("sqlite:a.db"), Ok(StoreUrl::Sqlite("a.db".into())));
         assert_eq!(store("sqlite:///tmp/a.db"), Ok(StoreUrl::Sqlite("/tmp/a.db".into())));

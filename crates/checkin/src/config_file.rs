@@ -1,4 +1,4 @@
-//! The configuration file: its settings become the defaults of the flags.
+//! Makes the settings of the configuration file the defaults of the flags.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 use clap::builder::{OsStr, Resettable};
 use clap::{Arg, Command};
 
-/// Makes the settings of the configuration file, if one is named, the defaults of the flags.
+/// Returns the command with the settings of the configuration file, if one is named, as defaults.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is not TOML, has a key that is no setting, or a value that its
-/// setting does not take. No value is repeated: it may be a secret.
+/// If the file cannot be read or is not TOML, or if it has an unknown key or a value that its
+/// setting does not accept. The error contains no values, because they may be secrets.
 pub fn with_file_defaults(command: Command, arguments: &[OsString]) -> anyhow::Result<Command> {
     let Some(path) = config_path(arguments) else { return Ok(command) };
     let path_text = path.display();
@@ -31,7 +31,7 @@ pub fn with_file_defaults(command: Command, arguments: &[OsString]) -> anyhow::R
             .find(|arg| arg.get_id() == id.as_str() && id != "config");
         let Some(setting) = setting else { bail!("{path_text}: there is no setting named {key}") };
         let Some(value) = as_argument(&value) else {
-            bail!("{path_text}: {key} takes a text, a number, true or false, or a list of texts");
+            bail!("{path_text}: {key} must be a text, a number, true or false, or a list of texts");
         };
         if let Some(rule) = broken_rule(setting, &value) {
             bail!("{path_text}: {key}: {rule}");
@@ -40,7 +40,8 @@ pub fn with_file_defaults(command: Command, arguments: &[OsString]) -> anyhow::R
     })
 }
 
-/// What is wrong with a value, if something is: tries it on a command that has this setting only.
+/// Returns the rule that a value breaks, if it breaks one. The value is parsed by a command that
+/// has only this setting.
 fn broken_rule(setting: &Arg, value: &str) -> Option<String> {
     let alone = setting
         .clone()
@@ -50,11 +51,12 @@ fn broken_rule(setting: &Arg, value: &str) -> Option<String> {
     let command = Command::new("setting").no_binary_name(true).arg(alone);
     let error = command.try_get_matches_from([] as [&str; 0]).err()?;
     let rule = std::error::Error::source(&error).map(ToString::to_string);
-    Some(rule.unwrap_or_else(|| "is none of the values that it takes".to_owned()))
+    Some(rule.unwrap_or_else(|| "must be one of the values that it takes".to_owned()))
 }
 
 fn set_default(command: Command, id: &str, value: &str) -> Command {
-    // A help text shows defaults: what may not be shown as a variable may not be shown as one, either.
+    // Help texts show defaults. A value that may not be shown from a variable may not be shown from
+    // the file.
     let set = |arg: Arg| match arg.get_id() == id {
         true => {
             let is_secret = arg.is_hide_env_values_set();
@@ -78,7 +80,7 @@ fn as_argument(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// The configuration file, before the arguments are parsed: parsing needs its settings.
+/// Returns the path of the configuration file. It is needed before the arguments are parsed.
 fn config_path(arguments: &[OsString]) -> Option<PathBuf> {
     let flag = arguments.iter().enumerate().find_map(|(at, argument)| {
         let text = argument.to_str()?;
@@ -92,7 +94,7 @@ fn config_path(arguments: &[OsString]) -> Option<PathBuf> {
     })
 }
 
-/// What is wrong with the file and where, without the line itself: a secret may stand in it.
+/// Describes an error in the file and its place, without the line itself, which may hold a secret.
 fn without_source(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().lines().collect::<Vec<_>>().join(", ");
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };

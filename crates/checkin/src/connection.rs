@@ -1,4 +1,4 @@
-//! One connection of a client: what it waits for, and for how long.
+//! Limits the time that a connection waits for its client.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::{Pin, pin};
@@ -13,19 +13,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a client may take for the headers of a request, from their first byte on, and for that
-/// first byte on a new connection: a slow phone needs a second, an attacker would take for ever.
+/// The maximum time for the headers of a request, from their first byte on, and for the first byte
+/// on a new connection. A slow phone needs a second; an attacker would never finish.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take no byte of an answer. The answer may take as long as it needs.
+/// The maximum time that a client may read nothing of a response. The whole response may take any
+/// time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Bytes of answers that the system may hold for a client that does not read them. Without a limit
-/// it takes megabytes, and memory for all connections of the machine is short.
+/// The bytes of responses that the system buffers for a client that does not read them. Without a
+/// limit it buffers megabytes, and the buffers of all connections share the machine's memory.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 
-/// What a connection waits for. Its socket, its service and the bodies of its answers share this;
-/// they all run in the connection's own task, which looks at it after each step.
+/// The state of a connection. Its socket, its service and the bodies of its responses share it;
+/// they all run in the connection's own task, which checks the state after each step.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting(Arc<Shared>);
 
@@ -36,25 +37,25 @@ struct Shared {
     client: Mutex<Client>,
 }
 
-/// What the client has to do next.
+/// The next step of the client.
 #[derive(Clone, Copy, Debug)]
 enum Client {
-    /// To begin another request, if it likes.
+    /// It may send another request.
     Idle { until: Instant },
-    /// To send the headers of a request.
+    /// It must send the headers of a request.
     Headers { until: Instant },
-    /// Nothing: its request is under way.
+    /// Nothing, while its request is in progress.
     Request,
 }
 
 impl Waiting {
-    /// A new connection, which is kept for `keep_alive` between requests.
+    /// Returns the state of a new connection, which stays open for `keep_alive` between requests.
     pub(crate) fn new(keep_alive: Duration) -> Self {
         let client = Client::Headers { until: Instant::now() + HEADER_TIMEOUT };
         Self(Arc::new(Shared { keep_alive, client: Mutex::new(client) }))
     }
 
-    /// Runs a connection until it ends, or its client took too long.
+    /// Runs a connection until it ends or its client takes too long.
     ///
     /// # Cancel safety
     ///
@@ -75,7 +76,7 @@ impl Waiting {
                 let now = Instant::now();
                 match next {
                     Some(next) if next <= now => return Poll::Ready(()),
-                    // A later deadline sets the timer only here, and not with each request.
+                    // A later deadline sets the timer only here, not at each request.
                     _ => timer.as_mut().reset(next.unwrap_or(now + self.0.keep_alive)),
                 }
             }
@@ -83,12 +84,12 @@ impl Waiting {
         .await;
     }
 
-    /// A request has arrived.
+    /// Marks the arrival of a request.
     pub(crate) fn begin(&self) {
         *self.client() = Client::Request;
     }
 
-    /// The answer to a request, during which the client need not do anything.
+    /// Wraps the body of a response, until whose end the client has nothing to do.
     pub(crate) fn answer(&self, body: Body) -> Body {
         Body::new(Answer { body, waiting: self.clone() })
     }
@@ -104,7 +105,7 @@ impl Waiting {
         }
     }
 
-    /// The last bytes of an answer may leave long after its end.
+    /// Marks the end of a response. Its last bytes may be sent long after.
     fn sent(&self) {
         if matches!(*self.client(), Client::Idle { .. }) {
             self.end();
@@ -119,12 +120,12 @@ impl Waiting {
     }
 
     fn client(&self) -> std::sync::MutexGuard<'_, Client> {
-        // A plain value after any step.
+        // The value is valid after any step.
         self.0.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A body that says when it is sent, or dropped.
+/// A body that reports when it has been sent or dropped.
 struct Answer {
     body: Body,
     waiting: Waiting,
@@ -156,7 +157,7 @@ impl Drop for Answer {
     }
 }
 
-/// The socket of a connection. A write fails when the client took nothing for [`WRITE_TIMEOUT`].
+/// The socket of a connection. A write fails if the client reads nothing for [`WRITE_TIMEOUT`].
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
@@ -166,11 +167,11 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Takes over an accepted connection.
+    /// Wraps an accepted connection.
     pub(crate) fn new(stream: TcpStream, waiting: Waiting) -> Self {
-        // Answers are whole when they are written; waiting to fill a packet would only delay them.
+        // Responses are written whole, so waiting to fill a packet would only delay them.
         let set = stream.set_nodelay(true).and_then(|()| {
-            // The system doubles the number, for what it needs itself.
+            // The system doubles the number for its own overhead.
             SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES)
         });
         if let Err(cause) = set {
@@ -179,7 +180,7 @@ impl Socket {
         Self { stream, waiting, stuck: None }
     }
 
-    /// What became of a write of `bytes`: `Pending` for so long only.
+    /// Returns the result of a write of `bytes`, which may be `Pending` for [`WRITE_TIMEOUT`] only.
     fn limited(
         &mut self,
         cx: &mut Context<'_>,
@@ -194,12 +195,12 @@ impl Socket {
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
         ready!(stuck.as_mut().poll(cx));
         self.stuck = None;
-        // The system says that it takes bytes only when a third of its buffer is free. It has some
-        // room before, if the client reads slowly.
+        // The system reports that it takes bytes only when a third of its buffer is free. Before
+        // that, a client that reads slowly has made some room.
         let socket = SockRef::from(&self.stream);
         match socket.send(bytes) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                // What the client did not read is not kept for it any longer.
+                // Bytes that the client has not read are dropped.
                 drop(socket.set_linger(Some(Duration::ZERO)));
                 tracing::debug!("a connection ends: its client does not read");
                 Poll::Ready(Err(ErrorKind::TimedOut.into()))

@@ -1,10 +1,11 @@
-//! A check-in service: people check in at places and rate them; operators run, watch and scale it.
+//! A check-in service: people check in at locations and rate them; operators run, monitor and scale
+//! it.
 //!
-//! Services meet only in storage, so they run in one process or each in its own, unchanged. Read
-//! from the outside in: `cli` parses a command and opens a port, `app` puts the parts together,
-//! `http` is what all services do alike, `services` is what each does, `input` reads what they are
-//! sent, `usecases` does what is asked, without HTTP, `storage` is where the services meet, `domain`
-//! is what it is all about.
+//! The services share only the storage, so they run unchanged in one process or each in its own.
+//! Read from the outside in: `cli` parses a command and opens a port, `app` puts the parts
+//! together, `http` is common to all services, `services` contains the services, `input` reads
+//! requests, `usecases` are the operations without HTTP, `storage` keeps the data, and `domain`
+//! defines the terms.
 
 pub mod app;
 pub mod cli;

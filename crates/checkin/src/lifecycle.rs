@@ -1,4 +1,4 @@
-//! From an open port to a clean end.
+//! Opens ports, serves them, and stops after the requests in progress.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,24 +24,25 @@ use tower::{Service, ServiceExt};
 
 use crate::connection::{Socket, Waiting};
 
-/// How long requests that are under way may take after the service was told to stop.
+/// The maximum time that requests in progress may take after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The longest head of a request, address and headers together: four times what browsers and proxies
-/// send. Answers wait in as many bytes until the system takes them.
+/// The maximum size of a request's head, that is, its target and headers: four times what browsers
+/// and proxies send. Responses are buffered up to the same size.
 const MAX_HEAD_BYTES: usize = 128 << 10;
 
-/// Connections that are open at a time: more than a busy instance has, fewer than cost its memory.
+/// The maximum number of open connections: more than a busy instance has, and few enough for its
+/// memory.
 const MAX_CONNECTIONS: usize = 10_000;
 
-/// How long to wait after a connection could not be accepted.
+/// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Returns a token that SIGTERM and SIGINT cancel.
 ///
 /// # Errors
 ///
-/// When the signals cannot be listened to.
+/// If the signals cannot be handled.
 pub fn stop_on_signal() -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (mut terminate, mut interrupt) =
@@ -57,12 +58,12 @@ pub fn stop_on_signal() -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Calls `reload` on each SIGHUP, as long as the process runs. Calls never overlap, and signals that
-/// come during one make one more.
+/// Calls `reload` on each SIGHUP as long as the process runs. Calls never overlap: the signals that
+/// arrive during a call cause one more call.
 ///
 /// # Errors
 ///
-/// When the signal cannot be listened to.
+/// If the signal cannot be handled.
 pub fn on_hangup(reload: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
@@ -77,18 +78,18 @@ pub fn on_hangup(reload: impl Fn() + Send + 'static) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// When the port is taken or not allowed; the message names the flag that changes it.
+/// If the port is taken or not allowed. The message names the flag that changes it.
 pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}, choose another address with {flag}"))
 }
 
-/// Serves until told to stop, then finishes the requests that are under way.
+/// Serves until `stop`, then finishes the requests in progress.
 ///
-/// A connection is closed when its client sends the headers of a request too slowly, takes nothing
-/// of an answer for 15 seconds, or sends no further request for `keep_alive`. Of more than 10,000
-/// connections the later ones wait to be accepted.
+/// A connection is closed when its client sends the headers of a request too slowly, reads nothing
+/// of a response for 15 seconds, or sends no further request for `keep_alive`. Above 10,000
+/// connections, new ones wait until others close.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -96,7 +97,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let mut http = http1::Builder::new();
-    // `Waiting` limits the time for headers, apart from the time between requests.
+    // `Waiting` limits the time for headers separately from the time between requests.
     http.max_buf_size(MAX_HEAD_BYTES).header_read_timeout(None);
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -112,7 +113,7 @@ pub async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(cause) => {
-                // Mostly too many open files: it gets better when connections end, not sooner.
+                // The usual cause is too many open files, which passes only when connections close.
                 tracing::warn!(%cause, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -129,11 +130,11 @@ pub async fn serve(
     }
     drop(listener);
     if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
-        tracing::warn!("stopped with requests still under way");
+        tracing::warn!("stopped with requests still in progress");
     }
 }
 
-/// The router as one connection sees it.
+/// Returns the router as the service of one connection.
 fn service(
     router: Router,
     peer: SocketAddr,

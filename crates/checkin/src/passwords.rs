@@ -1,4 +1,4 @@
-//! Hashes passwords and checks them: on threads of their own, and a bounded number at a time.
+//! Hashes and checks passwords on threads of their own, a limited number at a time.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,16 +18,16 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// The maximum number of callers that wait for a thread; the next one is told to come back later. At
-/// about 35 ms a hash, the last one waits for about a second.
+/// The maximum number of callers that wait for a thread. Further callers get [`Busy`]. At about 35
+/// ms a hash, the last one waits for about a second.
 const QUEUE: usize = 64;
 
-/// Checks that a password may be compared: neither empty nor too long. Its length counts as it is
-/// hashed, in Unicode's normal form C.
+/// Checks that a password may be compared: that it is not empty and not too long. The length is
+/// that of its normal form, which is hashed.
 ///
 /// # Errors
 ///
-/// The rule that it breaks.
+/// The broken rule.
 pub fn plausible(text: String) -> Result<String, String> {
     match normal(&text).len() {
         0 => Err("must not be empty".to_owned()),
@@ -36,11 +36,11 @@ pub fn plausible(text: String) -> Result<String, String> {
     }
 }
 
-/// Checks that a password is long enough to be a new one.
+/// Checks that a password is long enough for a new one.
 ///
 /// # Errors
 ///
-/// The rule that it breaks.
+/// The broken rule.
 pub fn acceptable(text: String) -> Result<String, String> {
     if normal(&text).chars().count() < MIN_PASSWORD_CHARS {
         return Err(format!("must have at least {MIN_PASSWORD_CHARS} characters"));
@@ -48,8 +48,8 @@ pub fn acceptable(text: String) -> Result<String, String> {
     plausible(text)
 }
 
-/// A password as it is hashed: in Unicode's normal form C, as NIST SP 800-63B asks for, so that it is
-/// the same from each keyboard.
+/// Returns the form of a password that is hashed: Unicode's normal form C, as NIST SP 800-63B
+/// recommends, so that the same password has the same hash from each keyboard.
 pub fn normal(password: &str) -> Cow<'_, str> {
     match unicode_normalization::is_nfc(password) {
         true => password.into(),
@@ -57,43 +57,43 @@ pub fn normal(password: &str) -> Cow<'_, str> {
     }
 }
 
-/// Hashes and checks passwords; clones share the threads.
+/// Hashes and checks passwords. Clones share the threads.
 #[derive(Clone)]
 pub struct Passwords(Arc<Inner>);
 
 struct Inner {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    /// The hash of a password that nobody has: what is compared for an unknown address, so that it
-    /// takes as long as a known one.
+    /// The hash that is compared for an unknown address, so that it takes as long as for a known
+    /// one. No password matches it.
     nobody: PasswordHash,
 }
 
-/// The right to hash or check one password now. The work keeps it to its end, also when nobody waits
-/// for the answer any more.
+/// The right to hash or check one password now. The work keeps it to the end, even if nobody waits
+/// for the result any more.
 pub struct HashPermit {
     passwords: Passwords,
     _waiting: OwnedSemaphorePermit,
     _running: OwnedSemaphorePermit,
 }
 
-/// Too many people log in at once; come back later.
+/// Too many callers wait already; the caller should try again later.
 #[derive(Debug)]
 pub struct Busy;
 
-/// The answer to [`HashPermit::verify`].
+/// The result of [`HashPermit::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verified {
-    /// The password is wrong, or there is no such account.
+    /// The password is wrong, or the account does not exist.
     No,
     /// The password is right.
     Yes,
-    /// The password is right, and this is its hash as it should be stored today.
+    /// The password is right, and this is its new hash, which should replace the stored one.
     YesRehashed(PasswordHash),
 }
 
 impl Passwords {
-    /// As many threads as the machine has cores.
+    /// Uses as many threads as the machine has cores.
     #[must_use]
     pub fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -104,15 +104,15 @@ impl Passwords {
         }))
     }
 
-    /// Waits for a thread to be free.
+    /// Waits until a thread is free.
     ///
     /// # Errors
     ///
-    /// [`Busy`] when too many wait already.
+    /// [`Busy`] if too many callers wait already.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the place in the queue back.
+    /// Dropping the future frees its place in the queue.
     pub async fn turn(&self) -> Result<HashPermit, Busy> {
         let waiting = Arc::clone(&self.0.waiting).try_acquire_owned().map_err(|_| Busy)?;
         let running = Arc::clone(&self.0.running).acquire_owned().await.map_err(|_| Busy)?;
@@ -121,21 +121,21 @@ impl Passwords {
 }
 
 impl HashPermit {
-    /// The hash of a new password.
+    /// Returns the hash of a new password.
     ///
     /// # Errors
     ///
-    /// [`Busy`] when the system gives us no thread.
+    /// [`Busy`] if the system cannot start a thread.
     ///
     /// # Cancel safety
     ///
-    /// A hash that nobody waits for any more is computed all the same.
+    /// If the future is dropped, the hash is still computed to its end.
     pub async fn hash(self, password: String) -> Result<PasswordHash, Busy> {
         self.run(move || hash(&password)).await
     }
 
-    /// Whether the password is the account's; `stored` is `None` for an unknown account. That takes
-    /// the same time, and so does a hash that cannot be checked.
+    /// Checks a password against the account's hash; `stored` is `None` for an unknown account.
+    /// That takes the same time, and so does a hash that cannot be checked.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl HashPermit {
         Ok(if known { verified } else { Verified::No })
     }
 
-    /// Runs on a thread of its own and not among the runtime's, for whose end a process waits.
+    /// Runs on a thread of its own and not on one of the runtime, for whose end a process waits.
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -183,12 +183,12 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
-/// The argon2id hash of a password in its [normal] form, with a fresh salt. Takes about 35 ms of one
-/// core.
+/// Returns the argon2id hash of a password in its [normal] form, with a new salt. It takes about 35
+/// ms of one core.
 ///
 /// # Panics
 ///
-/// When the operating system has no random numbers to give.
+/// If the operating system returns no random numbers.
 #[must_use]
 pub fn hash(password: &str) -> PasswordHash {
     let hash = argon2()
@@ -197,8 +197,8 @@ pub fn hash(password: &str) -> PasswordHash {
     PasswordHash::parse(hash.to_string()).expect("argon2 writes PHC strings")
 }
 
-/// Checks a password in its normal form and, for hashes from before passwords were normalised, in one
-/// other: at most twice, and as often for an unknown account.
+/// Checks a password in its normal form and, for hashes from before passwords were normalised, in
+/// one other form: at most twice, and as often for an unknown account.
 fn verify(password: &str, stored: &PasswordHash) -> Verified {
     let normal = normal(password);
     match fits(&normal, stored) {
@@ -219,7 +219,7 @@ fn verify(password: &str, stored: &PasswordHash) -> Verified {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fit {
     No,
-    /// It fits a hash that should be renewed.
+    /// The password is right, and its hash should be replaced.
     Weak,
     Strong,
 }
@@ -227,7 +227,7 @@ enum Fit {
 fn fits(password: &str, stored: &PasswordHash) -> Fit {
     match stored.scheme() {
         PasswordScheme::Argon2 => fits_argon2(password, stored),
-        // Hashes that came from elsewhere, where bcrypt cut passwords off after 72 bytes.
+        // These hashes came from other systems, where bcrypt ignored passwords after 72 bytes.
         PasswordScheme::Bcrypt => match bcrypt::verify(password, stored.as_str()) {
             Ok(true) => Fit::Weak,
             _ => Fit::No,
@@ -240,16 +240,16 @@ fn fits_argon2(password: &str, stored: &PasswordHash) -> Fit {
     let Ok(mut parsed) = phc::PasswordHash::new(stored.as_str()) else {
         return Fit::No;
     };
-    // The first version of argon2 did not write which one it is.
+    // The first version of argon2 did not write its version.
     parsed.version.get_or_insert(Version::V0x10.into());
-    // The kind and the parameters of the check come out of the stored hash.
+    // The stored hash determines the algorithm and the parameters.
     if argon2().verify_password(password.as_bytes(), &parsed).is_err() {
         return Fit::No;
     }
     if is_strong(&parsed) { Fit::Strong } else { Fit::Weak }
 }
 
-/// Whether a hash need not be renewed.
+/// Returns whether a hash need not be replaced.
 fn is_strong(hash: &phc::PasswordHash) -> bool {
     hash.algorithm == Algorithm::Argon2id.ident()
         && hash.version == Some(Version::V0x13.into())
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_fits_its_own_hash_only() {
+    async fn a_password_matches_only_its_own_hash() {
         let hash = hash("secret123");
         assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_str());
         for (password, verified) in
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hashes_from_elsewhere_are_taken_and_renewed() {
+    async fn hashes_of_other_systems_are_accepted_and_replaced() {
         for stored in [
             bcrypt::hash("secret123", 5).unwrap(),
             bcrypt::hash("secret123", 5).unwrap().replace("$2b$", "$2a$"),
@@ -341,21 +341,21 @@ mod tests {
                 }
             }
         }
-        // Compatibility is no equality: a ligature is not its letters.
+        // A ligature is not equal to its letters.
         assert_eq!(checked("\u{fb01}re1234", Some(hash("fire1234"))).await, Verified::No);
     }
 
     #[test]
-    fn the_length_counts_in_the_normal_form() {
+    fn the_length_is_that_of_the_normal_form() {
         assert_eq!(plausible("e\u{301}".repeat(256)), Ok("e\u{301}".repeat(256)));
         assert!(plausible("e\u{301}".repeat(257)).is_err());
-        // Grows threefold.
+        // The normal form is three times as long.
         assert!(plausible("\u{1d160}".repeat(128)).is_err());
         assert!(plausible(String::new()).is_err());
     }
 
     #[tokio::test]
-    async fn work_that_nobody_waits_for_keeps_its_turn() {
+    async fn work_that_nobody_waits_for_keeps_its_permit() {
         let passwords = Passwords::new();
         let (started, begin) = oneshot::channel();
         let (end, ended) = std::sync::mpsc::channel::<()>();
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_the_queue_takes_are_refused() {
+    async fn callers_beyond_the_queue_are_refused() {
         let passwords = Passwords::new();
         let free = passwords.0.waiting.available_permits();
         let _all = passwords.0.waiting.acquire_many(u32::try_from(free).unwrap()).await.unwrap();
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_logs_in_without_an_account() {
+    async fn no_password_matches_an_unknown_account() {
         let nobody = "a password that nobody has";
         assert_eq!(checked(nobody, None).await, Verified::No);
         for stored in ["", "hunter2", "$1$salt$qjXMvbEw8oaL.CzflDtaK/"] {

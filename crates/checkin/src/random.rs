@@ -1,10 +1,10 @@
-//! Chance that is the same every time.
+//! A random generator whose sequence is the same every time.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): one word of state, and good enough for a demo and for
-/// the check-ins of a load. Unlike the generators of `rand`, it is the same in every version.
+/// SplitMix64 (Steele, Lea and Flood, 2014): one word of state, and good enough for the demo data
+/// and for generated check-ins. Unlike the generators of `rand`, it is the same in every version.
 ///
-/// Each part of the demo has a generator with a seed of its own, so that a change in one part
-/// leaves the others as they were.
+/// Each part of the demo data has a generator with its own seed, so that a change in one part does
+/// not change the others.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -20,9 +20,10 @@ impl Random {
         word ^ (word >> 31)
     }
 
-    /// From 0 to `end`, without it; 0 if there is nothing below `end`.
+    /// Returns a number from 0 up to, but not including, `end`; 0 if `end` is 0.
     ///
-    /// The high half of a product, and no remainder: `end` is far below 2^32, so the bias is too.
+    /// It is the high half of a product, without a remainder: `end` is far below 2^32, so the bias
+    /// is negligible.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((self.next() >> 32) * end) >> 32
     }
@@ -35,7 +36,7 @@ impl Random {
         &items[self.index(items.len())]
     }
 
-    /// True this many times in a hundred.
+    /// Returns true with a probability of `chance` percent.
     pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
@@ -47,9 +48,9 @@ impl Random {
     }
 }
 
-/// A choice among few favourites and many others.
+/// A choice among a few favourites and many others.
 pub(crate) struct Weighted {
-    /// Whole numbers: powers and logarithms differ from one machine's library to another's.
+    /// Whole numbers, because powers and logarithms differ between the libraries of machines.
     sums: Vec<u64>,
 }
 
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_kept() {
+    fn choices_follow_their_weights() {
         let weighted = Weighted::new([1, 0, 3].into_iter());
         let mut random = Random::new(1);
         let mut counts = [0; 3];

@@ -1,4 +1,4 @@
-//! The secret that signs session cookies: where it comes from, and whether it is kept well.
+//! The secret that signs session cookies: its source, and checks of its safety.
 
 use std::fs;
 use std::io::{self, Write};
@@ -12,10 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::config::{Common, MIN_SECRET_BYTES, SessionSecret, StoreUrl, secret_path};
 use crate::storage::{Fault, Finding};
 
-/// The random bytes of a session secret that we make ourselves.
+/// The length of a session secret that we create, in random bytes.
 const SECRET_BYTES: usize = 32;
 
-/// What is wrong when a store in Redis comes without a secret.
+/// Returns the fault of a store in Redis without a session secret.
 #[must_use]
 pub fn missing() -> Fault {
     Fault::lasting(
@@ -25,11 +25,12 @@ pub fn missing() -> Fault {
     )
 }
 
-/// The secret of an embedded store: made once, kept beside the database for its owner alone.
+/// Returns the secret of an embedded store. It is created once and kept beside the database,
+/// readable for the owner only.
 ///
 /// # Errors
 ///
-/// When its file cannot be read or made, or holds no secret.
+/// If its file cannot be read or created, or contains no secret.
 pub fn of_embedded_store(database: &Path) -> anyhow::Result<SessionSecret> {
     let path = secret_path(database);
     if !path.exists() {
@@ -43,14 +44,14 @@ pub fn of_embedded_store(database: &Path) -> anyhow::Result<SessionSecret> {
     Ok(secret)
 }
 
-/// Writes a secret elsewhere and links it into place whole: of several processes that start
-/// together one succeeds, and all read the same.
+/// Writes a secret to a temporary file and links it into place. If several processes start
+/// together, one of them succeeds, and all read the same secret.
 fn make(path: &Path) -> io::Result<()> {
     let mut random = [0; SECRET_BYTES];
     getrandom::fill(&mut random)?;
     let draft = path.with_extension(format!("{}.draft", std::process::id()));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    // The process may have a mask that takes even the owner's rights.
+    // The umask of the process may take away even the owner's rights.
     let written = file
         .set_permissions(fs::Permissions::from_mode(0o600))
         .and_then(|()| writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random)))
@@ -63,8 +64,8 @@ fn make(path: &Path) -> io::Result<()> {
     written
 }
 
-/// What is not as safe about the session secret as it could be. Reads the files of the secret, and
-/// makes none.
+/// Returns warnings about the safety of the session secret. It reads the files of the secret and
+/// creates none.
 #[must_use]
 pub fn warnings(config: &Common) -> Vec<Finding> {
     let file = file(config).filter(|path| path.exists());
@@ -92,7 +93,7 @@ pub fn warnings(config: &Common) -> Vec<Finding> {
     short.into_iter().chain(open).collect()
 }
 
-/// The file that holds the secret, if one does.
+/// Returns the file that holds the secret, if there is one.
 fn file(config: &Common) -> Option<PathBuf> {
     match (&config.session_secret_file, &config.store, &config.session_secret) {
         (Some(path), ..) => Some(path.clone()),

@@ -1,4 +1,4 @@
-//! Log lines.
+//! Sets up the log.
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
@@ -11,12 +11,12 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Common, LogFormat};
 
-/// Where log lines go.
+/// The stream for log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Standard output, as the lines of services in containers do.
+    /// Standard output, as usual for services in containers.
     Stdout,
-    /// Standard error: standard output is for what the command prints.
+    /// Standard error, because standard output is for the results of the command.
     Stderr,
 }
 
@@ -24,12 +24,12 @@ pub enum Stream {
 ///
 /// # Panics
 ///
-/// When called twice.
+/// If it is called twice.
 pub fn init(config: &Common, stream: Stream) {
     let level = LevelFilter::from_level(config.log_level);
-    // A command that prints ends with the reason itself.
+    // A command reports an outage itself, as its error.
     let outages = if stream == Stream::Stdout { level } else { LevelFilter::OFF };
-    // Libraries speak up only when something is wrong, whatever we say ourselves.
+    // Libraries log only warnings and errors, whatever our own level is.
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("checkin", level)
@@ -41,7 +41,7 @@ pub fn init(config: &Common, stream: Stream) {
         Stream::Stdout => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
         Stream::Stderr => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
     };
-    // A stream whose reader has gone takes no complaint about that, either.
+    // If the reader of the stream has gone, errors about that cannot be written, either.
     let lines = fmt::layer().log_internal_errors(false).with_target(false).with_writer(writer);
     let lines = match config.log_format {
         LogFormat::Text => lines.with_ansi(is_terminal).boxed(),
@@ -50,7 +50,8 @@ pub fn init(config: &Common, stream: Stream) {
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
-/// An error and what caused it, on one line; a cause that the line says already is not repeated.
+/// Returns an error and its causes on one line. A cause that the line already contains is not
+/// repeated.
 pub fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();

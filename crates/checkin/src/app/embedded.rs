@@ -1,4 +1,4 @@
-//! What the commands do with a store that they do not serve: look at it, copy it.
+//! The access to a store that is not served: to examine it, or to copy it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use crate::storage::{Fault, Finding, Storage};
 pub use checkin_sqlite::Copied;
 use checkin_sqlite::{self as sqlite, Place};
 
-/// What `checkin doctor` looks at.
+/// The store and the first findings of `checkin doctor`.
 #[expect(missing_debug_implementations, reason = "a store has nothing to show")]
 pub struct Examination {
-    /// What was found before the store was asked.
+    /// The findings from before the store was opened.
     pub findings: Vec<Finding>,
-    /// The store, if it can be asked.
+    /// The store, if it can be opened.
     pub store: Option<Arc<dyn Storage>>,
 }
 
-/// Opens the store for the doctor, who changes nothing in it.
+/// Opens the store read-only for `checkin doctor`.
 ///
 /// # Errors
 ///
-/// Why there is no store that could be looked at.
+/// If there is no store that could be examined.
 pub async fn examine(config: &Common) -> anyhow::Result<Examination> {
     let StoreUrl::Sqlite(path) = &config.store else {
         let App { storage, .. } = App::open(config).await?;
@@ -32,11 +32,11 @@ pub async fn examine(config: &Common) -> anyhow::Result<Examination> {
     Ok(Examination { findings, store: storage.map(|storage| Arc::new(storage) as _) })
 }
 
-/// Checks that an embedded store is there: opening it would make one.
+/// Checks that an embedded store exists, because opening it would create one.
 ///
 /// # Errors
 ///
-/// When there is none.
+/// If it does not exist.
 pub fn must_exist(config: &Common) -> Result<(), Fault> {
     match &config.store {
         StoreUrl::Sqlite(path) if !path.exists() => {
@@ -50,16 +50,16 @@ pub fn must_exist(config: &Common) -> Result<(), Fault> {
 ///
 /// # Errors
 ///
-/// When the store is not embedded or cannot be copied, or something is there already.
+/// If the store is not embedded, cannot be copied, or the file exists.
 pub async fn back_up(config: &Common, file: &Path) -> Result<Copied, Fault> {
     sqlite::back_up(&embedded(config)?, &place(file)).await
 }
 
-/// Copies a backup, and the secret beside it, to the place of the embedded store.
+/// Copies a backup, and the secret beside it, to the path of the embedded store.
 ///
 /// # Errors
 ///
-/// When the store is not embedded, the file is no backup, or something is there already.
+/// If the store is not embedded, the file is not a backup, or the path exists.
 pub async fn restore(config: &Common, file: &Path) -> Result<Copied, Fault> {
     sqlite::restore(&place(file), &embedded(config)?).await
 }

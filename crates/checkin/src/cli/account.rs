@@ -1,4 +1,4 @@
-//! An account as somebody at the terminal names it.
+//! An account as the user of the command line names it.
 
 use std::str::FromStr;
 
@@ -15,7 +15,7 @@ pub(super) enum AccountArgument {
 }
 
 impl AccountArgument {
-    /// Whether it is this one.
+    /// Returns whether it names this account.
     pub(super) fn is(&self, id: UserId, email: &Email) -> bool {
         match self {
             Self::Id(own) => *own == id,
@@ -23,11 +23,11 @@ impl AccountArgument {
         }
     }
 
-    /// The account in the store.
+    /// Returns the account from the store.
     ///
     /// # Errors
     ///
-    /// When there is none, or it or the store cannot be read.
+    /// If there is no such account, or it or the store cannot be read.
     pub(super) async fn find(&self, users: &dyn Users) -> anyhow::Result<storage::Credentials> {
         let found = match self {
             Self::Id(id) => users.credentials(*id).await,
@@ -36,11 +36,11 @@ impl AccountArgument {
         found.context("cannot read the account")?.ok_or_else(|| self.nobody())
     }
 
-    /// The id of the account, which needs not be readable otherwise.
+    /// Returns the id of the account. The rest of the record need not be readable.
     ///
     /// # Errors
     ///
-    /// When there is none, or the store cannot be read.
+    /// If there is no such account, or the store cannot be read.
     pub(super) async fn find_id(&self, users: &dyn Users) -> anyhow::Result<UserId> {
         let Self::Id(id) = self else { return Ok(self.find(users).await?.id) };
         let found = is_there(users.credentials(*id).await).context("cannot read the account")?;

@@ -18,7 +18,7 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The address to listen on; port 0 picks one
+    /// The address to listen on. Port 0 picks a free port
     #[arg(
         long,
         env = "CHECKIN_LISTEN",
@@ -32,10 +32,10 @@ pub(super) struct Options {
     weather: Weather,
 }
 
-/// Where the weather comes from, also inside `checkin up`.
+/// The settings of the weather service, also inside `checkin up`.
 #[derive(Args, Debug)]
 pub(super) struct Weather {
-    /// The weather service: OpenWeatherMap, or what speaks as it does
+    /// The address of the weather service: OpenWeatherMap, or a service with the same API
     #[arg(
         long,
         env = "CHECKIN_WEATHER_URL",
@@ -45,7 +45,7 @@ pub(super) struct Weather {
     )]
     weather_url: String,
 
-    /// The key that the weather service knows you by; without one there is no weather
+    /// The API key for the weather service. Without a key, the read API returns no weather
     #[arg(long, env = "CHECKIN_WEATHER_KEY", hide_env_values = true, value_name = "KEY")]
     weather_key: Option<WeatherKey>,
 }
@@ -73,13 +73,13 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The line that says that the service is ready.
+/// Logs that the service is ready.
 pub(super) fn announce(address: SocketAddr) {
     tracing::info!("API service listening on port {}.", address.port());
 }
 
 fn web_address(text: &str) -> Result<String, &'static str> {
-    let rule = "the address of the weather service begins with https:// or http://";
+    let rule = "must be an address that begins with https:// or http://";
     let url = reqwest::Url::parse(text).map_err(|_| rule)?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(rule);

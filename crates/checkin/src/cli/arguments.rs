@@ -1,4 +1,4 @@
-//! From arguments to a command, or to what is to be said instead.
+//! Turns the arguments into a command, or into a text to print instead.
 
 use std::ffi::OsString;
 
@@ -9,16 +9,16 @@ use super::Cli;
 use crate::config_file::with_file_defaults;
 use crate::telemetry::chain;
 
-/// Why there is nothing to run.
+/// The reason why there is no command to run.
 pub(super) enum Refusal {
-    /// A help text or the version was asked for.
+    /// The arguments ask for a help text or the version.
     Shown(String),
     /// A flag or a setting is wrong.
     Wrong(String),
 }
 
-/// Reads the arguments, the program's own name first, over the environment and the configuration
-/// file. Arguments that name a group of commands, or nothing, ask for its help.
+/// Reads the arguments (the first one is the program's name), the environment and the configuration
+/// file. If the arguments name a group of commands, or nothing, the result is the help text.
 pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
     let command = with_file_defaults(Cli::command(), arguments)
         .map_err(|error| Refusal::Wrong(chain(error.as_ref())))?;
@@ -41,9 +41,9 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
     Ok(cli)
 }
 
-/// Takes a number below 0 for an argument and not for a flag, so that its own rule refuses it. Other
-/// arguments that begin with a dash stand behind `--` when they are [`arranged`]: an argument that may
-/// stand several times and begin with a dash would take the flags behind it for its values.
+/// Makes clap read a negative number as a value and not as a flag, so that the rule of the argument
+/// refuses it. [`arranged`] moves other values that begin with a dash behind `--`: an argument that
+/// may be repeated and may begin with a dash would take the flags behind it as its values.
 fn with_negative_numbers(command: clap::Command) -> clap::Command {
     let allow = |arg: Arg| match arg.is_positional() {
         true => arg.allow_negative_numbers(true).allow_hyphen_values(false),
@@ -52,9 +52,9 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
     command.mut_args(allow).mut_subcommands(with_negative_numbers)
 }
 
-/// Joins a flag with a value that begins with a dash (`--rate -1` becomes `--rate=-1`), which would be
-/// taken for a flag, and moves arguments that may begin with a dash behind `--`. What begins with two
-/// dashes is a flag, so that a forgotten value is noticed.
+/// Joins a flag with a value that begins with a dash (`--rate -1` becomes `--rate=-1`), because
+/// clap would read the value as a flag, and moves positional values that begin with a dash behind
+/// `--`. An argument that begins with two dashes stays a flag, so that a missing value is noticed.
 fn arranged(command: &clap::Command, arguments: &[OsString]) -> Vec<OsString> {
     let takes_value = |flag: &OsString| {
         let long = flag.to_str().and_then(|flag| flag.strip_prefix("--"));
@@ -76,7 +76,7 @@ fn arranged(command: &clap::Command, arguments: &[OsString]) -> Vec<OsString> {
                 flag.push("=");
                 flag.push(argument);
             }
-            // Two characters are a short flag.
+            // An argument of two characters is a short flag.
             _ if has_dash && may_have_dashes && argument.len() > 2 => behind.push(argument.clone()),
             _ => arranged.push(argument.clone()),
         }
@@ -88,9 +88,10 @@ fn arranged(command: &clap::Command, arguments: &[OsString]) -> Vec<OsString> {
     arranged
 }
 
-/// The command that the arguments name, for its help, and whether they are names of commands only.
+/// Returns the command that the arguments name, for its help, and whether they contain only names
+/// of commands.
 fn named_command(mut command: clap::Command, arguments: &[OsString]) -> (clap::Command, bool) {
-    // Gives each subcommand its whole name, and the flags that all of them take.
+    // Adds to each subcommand its full name and the global flags.
     command.build();
     let mut arguments = arguments.iter().skip(1);
     let mut names_only = true;
@@ -104,7 +105,7 @@ fn named_command(mut command: clap::Command, arguments: &[OsString]) -> (clap::C
             .strip_prefix("--")
             .map(|flag| command.get_arguments().find(|known| known.get_long() == Some(flag)));
         match flag {
-            // Its value could be the name of a command.
+            // The value of the flag could be the name of a command.
             Some(Some(flag)) if flag.get_action().takes_values() => drop(arguments.next()),
             Some(_) => {}
             None => break,
@@ -113,8 +114,8 @@ fn named_command(mut command: clap::Command, arguments: &[OsString]) -> (clap::C
     (command, names_only)
 }
 
-/// What clap says in a paragraph, up to where it shows the usage. A value that broke a rule of ours
-/// is not repeated: it may hold a password.
+/// Returns clap's message as one line, without the usage. A value that broke one of our rules is
+/// not repeated, because it may hold a password.
 fn one_line(error: &clap::Error, command: &clap::Command, arguments: &[OsString]) -> String {
     let rule = match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(values)) if error.kind() == ErrorKind::InvalidValue => {
@@ -144,7 +145,8 @@ fn one_line(error: &clap::Error, command: &clap::Command, arguments: &[OsString]
     said.trim_start_matches("error: ").to_owned()
 }
 
-/// The environment variable that a value came from, unless the arguments have the flag.
+/// Returns the environment variable that a value came from, or `None` if the arguments contain the
+/// flag.
 fn variable(argument: &str, command: &clap::Command, arguments: &[OsString]) -> Option<String> {
     let known = command.get_arguments().find(|known| known.to_string() == argument)?;
     let flag = format!("--{}", known.get_long()?);

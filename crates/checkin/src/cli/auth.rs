@@ -16,12 +16,13 @@ Examples:
   checkin auth
   checkin auth --store redis://127.0.0.1:6379 --session-secret-file secret.txt --max-sessions 5";
 
-/// So many sessions of an account are noted at most: further ones could not be ended in their turn.
-const MAX_NOTED: u64 = 100;
+/// The maximum of `--max-sessions`. The index keeps this number of sessions for an account; a
+/// session that is not in the index could not be ended by a later login.
+const MAX_INDEXED: u64 = 100;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The address to listen on; port 0 picks one
+    /// The address to listen on. Port 0 picks a free port
     #[arg(
         long,
         env = "CHECKIN_LISTEN",
@@ -35,16 +36,16 @@ pub(super) struct Options {
     logins: Logins,
 }
 
-/// What the authentication service allows, also inside `checkin up`.
+/// The settings of the authentication service, also inside `checkin up`.
 #[derive(Args, Debug)]
 pub(super) struct Logins {
-    /// So many sessions an account may have at once; a login beyond it ends the oldest. Default: any
-    /// number
+    /// Maximum number of sessions of an account. A login above it ends the oldest session. Default:
+    /// unlimited
     #[arg(
         long,
         env = "CHECKIN_MAX_SESSIONS",
         value_name = "NUMBER",
-        value_parser = integer::<u32>(1..=MAX_NOTED)
+        value_parser = integer::<u32>(1..=MAX_INDEXED)
     )]
     max_sessions: Option<u32>,
 }
@@ -72,7 +73,7 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The line that says that the service is ready.
+/// Logs that the service is ready.
 pub(super) fn announce(address: SocketAddr) {
     tracing::info!("Authentication service listening on port {}.", address.port());
 }

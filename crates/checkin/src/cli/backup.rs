@@ -23,16 +23,15 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct BackUp {
-    /// The file to write, which must not exist. The session secret is copied to
-    /// FILE.session-secret
+    /// The file to write. It must not exist. The session secret is copied to FILE.session-secret
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct Restore {
-    /// A backup, with its session secret in FILE.session-secret. It is copied to the place that
-    /// --store names, where nothing may be
+    /// The backup to restore, with its session secret in FILE.session-secret. It is copied to the
+    /// path of --store, which must not exist
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }

@@ -18,7 +18,7 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The address to listen on; port 0 picks one
+    /// The address to listen on. Port 0 picks a free port
     #[arg(
         long,
         env = "CHECKIN_LISTEN",
@@ -59,7 +59,7 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The line that says that the service is ready.
+/// Logs that the service is ready.
 pub(super) fn announce(address: SocketAddr) {
     tracing::info!("Console listening on port {}.", address.port());
 }

@@ -26,7 +26,7 @@ Examples:
   checkin dead-letters replay --all
   checkin dead-letters replay 0/1609602085397-0";
 
-/// Dead letters that are read in one go.
+/// The number of dead letters that are read at once.
 const PAGE: usize = 500;
 
 #[derive(Args, Debug)]
@@ -37,23 +37,23 @@ pub(super) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Lists the entries of the log that cannot be counted, with the reasons
+    /// Lists the entries of the log that cannot be applied, with the reasons
     #[command(after_help = LIST_EXAMPLES)]
     List,
-    /// Tries to count them now, all or those that are named
+    /// Tries again to apply dead letters: the ones that are named, or all
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay {
-        /// As the list names them: PARTITION/MILLISECONDS-SEQUENCE
+        /// The dead letters, as `list` prints them: PARTITION/MILLISECONDS-SEQUENCE
         #[arg(value_name = "ID", required_unless_present = "all")]
         ids: Vec<Id>,
 
-        /// All of them
+        /// Replays all dead letters
         #[arg(long, conflicts_with = "ids")]
         all: bool,
     },
 }
 
-/// A dead letter as it is named on the command line.
+/// The id of a dead letter on the command line.
 #[derive(Clone, Copy, Debug)]
 struct Id(DeadLetterId);
 
@@ -65,7 +65,7 @@ impl FromStr for Id {
             let (partition, entry) = text.split_once('/')?;
             Some(DeadLetterId { part: partition.parse().ok()?, entry: entry.parse().ok()? })
         };
-        let rule = "a dead letter is PARTITION/MILLISECONDS-SEQUENCE, such as 0/1609602085397-0";
+        let rule = "must be PARTITION/MILLISECONDS-SEQUENCE, such as 0/1609602085397-0";
         parse().map(Self).ok_or_else(|| rule.to_owned())
     }
 }

@@ -18,12 +18,13 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// Counts every check-in again and compares with the figures of users and locations
+    /// Also counts all check-ins again and compares the result with the figures of users and
+    /// locations
     #[arg(long)]
     verify: bool,
 }
 
-/// Says what is wrong and how to repair it; fails if something has to be repaired.
+/// Prints what is wrong and how to repair it. Returns a failure if something must be repaired.
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let mut findings = secret_findings(config);
     findings.insert(0, Finding::fine(format!("the store is {}", config.store)));
@@ -44,13 +45,11 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     Ok(if worst == Some(Severity::Problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What stands in the way of any diagnosis.
+/// Returns the finding for an error that prevents the diagnosis.
 fn found(error: &anyhow::Error) -> Finding {
     match error.downcast_ref::<Fault>() {
         Some(fault) => Finding::problem(fault.what().to_owned(), fault.advice()),
-        None => {
-            Finding::problem(chain(error.as_ref()), "repair what it says and run the doctor again")
-        }
+        None => Finding::problem(chain(error.as_ref()), "repair it and run the doctor again"),
     }
 }
 
@@ -67,11 +66,11 @@ async fn diagnose(store: &dyn Storage, verify: bool) -> anyhow::Result<Vec<Findi
     store.check().await?;
     let mut findings = store.diagnose().await?;
     let waiting = store.backlog().await?;
-    findings.push(Finding::fine(format!("{waiting} check-ins wait to be counted")));
+    findings.push(Finding::fine(format!("{waiting} check-ins wait to be applied")));
     if !store.dead_letters(None, 1).await?.is_empty() {
         findings.push(Finding::warning(
-            "there are dead letters: entries of the log that cannot be counted",
-            "look at them with `checkin dead-letters list`, add what they lack, and replay them",
+            "there are dead letters: entries of the log that cannot be applied",
+            "look at them with `checkin dead-letters list`, load the missing records, and replay them",
         ));
     }
     if verify {
@@ -96,7 +95,7 @@ fn audit_findings(audit: &AuditReport) -> Vec<Finding> {
     ))];
     findings.extend(unreadable.iter().map(|of| {
         Finding::problem(
-            format!("{}: what is stored cannot be read", name(*of)),
+            format!("{}: the stored record cannot be read", name(*of)),
             "look at the record and repair it, or delete it and load it again",
         )
     }));
@@ -109,12 +108,12 @@ fn audit_findings(audit: &AuditReport) -> Vec<Finding> {
     }
     findings.push(Finding::problem(
         format!("of {compared} users and locations, {different} have other figures than the log"),
-        "find out who else writes them; restore a backup, or set them to what the log says",
+        "find out what else writes to them; restore a backup, or set them to the figures of the log",
     ));
     findings.extend(differences.iter().map(|Difference { of, figure, stored, counted }| {
         Finding::problem(
             format!("{}: {figure} is {stored}, counted {counted}", name(*of)),
-            "find out who else writes it",
+            "find out what else writes to it",
         )
     }));
     findings

@@ -1,4 +1,4 @@
-//! Environment variables that look like settings and are none.
+//! Environment variables that look like settings but are not.
 
 use std::ffi::OsString;
 
@@ -7,11 +7,11 @@ use clap::Command;
 /// The prefix of the variables that are settings.
 const PREFIX: &str = "CHECKIN_";
 
-/// A name that is less alike (Jaro-Winkler, 0 to 1) is no typing error.
+/// The lowest similarity (Jaro-Winkler, 0 to 1) at which a name is taken for a misspelt setting.
 const LIKENESS: f64 = 0.85;
 
-/// Logs one warning for each variable that looks like a setting, and is none. Its value is not
-/// logged: it may be a secret.
+/// Logs a warning for each variable that looks like a setting but is not. The value is not logged,
+/// because it may be a secret.
 pub(super) fn warn_of_unknown(
     command: &Command,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -22,15 +22,17 @@ pub(super) fn warn_of_unknown(
         if is_unknown(&name, &value, &known) {
             match nearest(&name, &known) {
                 Some(near) => {
-                    tracing::warn!("{name} is no setting and has no effect; did you mean {near}?");
+                    tracing::warn!(
+                        "{name} is not a setting and has no effect; did you mean {near}?"
+                    );
                 }
-                None => tracing::warn!("{name} is no setting and has no effect"),
+                None => tracing::warn!("{name} is not a setting and has no effect"),
             }
         }
     }
 }
 
-/// The variables of a command and of all its subcommands.
+/// Returns the variables of a command and of all its subcommands.
 fn settings(command: &Command) -> Vec<String> {
     let own = command.get_arguments().filter_map(|argument| argument.get_env());
     let own = own.map(|name| name.to_string_lossy().into_owned());
@@ -42,9 +44,9 @@ fn is_unknown(name: &str, value: &str, known: &[String]) -> bool {
     !known.iter().any(|known| known == name) && !is_service_link(rest, value)
 }
 
-/// Whether Kubernetes made this variable (the prefix is cut off) for a service called `checkin` or
-/// `checkin-…`. Only `…_PORT` could also be a person's mistake; Kubernetes gives it the value
-/// `tcp://…`.
+/// Returns whether Kubernetes made this variable (the prefix is cut off) for a service called
+/// `checkin` or `checkin-…`. A name that ends in `_PORT` could also be a mistake of a person;
+/// Kubernetes gives it the value `tcp://…`.
 fn is_service_link(rest: &str, value: &str) -> bool {
     let is_address =
         || ["tcp://", "udp://", "sctp://"].iter().any(|start| value.starts_with(start));
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_sets_is_not_taken_for_a_setting() {
+    fn variables_of_kubernetes_are_not_reported() {
         for (name, value) in [
             ("CHECKIN_STORE", "sqlite:a"),
             ("CHECKIN_SERVICE_HOST", "10.0.0.1"),
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_is() {
+    fn unknown_variables_are_reported() {
         for (name, value) in [
             ("CHECKIN_STOER", "sqlite:a"),
             ("CHECKIN_AUTH_PORT", "8083"),

@@ -24,15 +24,16 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// Whose check-ins
+    /// The user whose check-ins are exported
     #[arg(long, value_name = "ID|EMAIL")]
     user: AccountArgument,
 
-    /// json or csv, which can be loaded again; or gpx, for maps
+    /// The format: json or csv, which `checkin load` reads, or gpx, for maps
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     format: Format,
 
-    /// A file to write to, in place of what it holds; without one, the standard output
+    /// The file to write; an existing file is replaced. Without it, the export goes to standard
+    /// output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -59,9 +60,9 @@ async fn export(app: &App, options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gives the number of check-ins.
+/// Writes the export and returns the number of check-ins.
 async fn write(app: &App, user: UserId, format: Format, out: impl Write) -> anyhow::Result<usize> {
-    let cannot = "the export broke off";
+    let cannot = "the export was interrupted";
     let mut writer = Writer::new(format, out).context(cannot)?;
     let mut source = HistoryReader::new(app.storage.clone(), app.storage.clone(), user, now_ms());
     let mut count = 0;

@@ -28,19 +28,19 @@ Examples:
   checkin generate --rate 50 --duration 10s
   checkin generate --users 100 --url http://127.0.0.1:8082 --auth-url http://127.0.0.1:8083";
 
-/// Places that check-ins are drawn from, those with the lowest ids: the popularity of more would
-/// hardly differ.
+/// The maximum number of locations that check-ins are drawn from, those with the lowest ids. More
+/// locations would hardly change their popularity.
 const MAX_PLACES: usize = 100_000;
 
-/// Places that are read in one go.
+/// The number of locations that are read at once.
 const PAGE: usize = 1000;
 
-/// How often the line at the terminal is drawn.
+/// The time between two updates of the progress line.
 const REDRAW: Duration = Duration::from_millis(200);
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// Check-ins a second
+    /// Check-ins per second
     #[arg(
         long,
         env = "CHECKIN_GENERATE_RATE",
@@ -50,7 +50,7 @@ pub(super) struct Options {
     )]
     rate: u32,
 
-    /// For how long
+    /// How long to send check-ins
     #[arg(
         long,
         env = "CHECKIN_GENERATE_DURATION",
@@ -60,7 +60,7 @@ pub(super) struct Options {
     )]
     duration: Duration,
 
-    /// So many users of the store check in, those with the lowest ids, in turn
+    /// The number of users of the store that check in, in turn; those with the lowest ids
     #[arg(
         long,
         env = "CHECKIN_GENERATE_USERS",
@@ -90,7 +90,7 @@ pub(super) struct Options {
     )]
     auth_url: Url,
 
-    /// The password of all these users; without it, that of the demo users
+    /// The password of these users. Without it, the password of the demo users
     #[arg(
         long,
         env = "CHECKIN_GENERATE_PASSWORD",
@@ -101,8 +101,8 @@ pub(super) struct Options {
     )]
     password: Password,
 
-    /// Draws places and ratings: the same seed and places give the same check-ins. Without it by
-    /// chance
+    /// Seed of the random generator that draws locations and ratings. The same seed and locations
+    /// give the same check-ins. Without it, the seed is random
     #[arg(
         long,
         env = "CHECKIN_GENERATE_SEED",
@@ -112,7 +112,7 @@ pub(super) struct Options {
     seed: Option<u32>,
 }
 
-/// A password that is not shown.
+/// A password that is never shown.
 #[derive(Clone)]
 struct Password(String);
 
@@ -131,7 +131,7 @@ impl fmt::Debug for Password {
 }
 
 fn service_url(text: &str) -> Result<Url, String> {
-    let rule = || "must be http://HOST:PORT or https://HOST, perhaps with a path".to_owned();
+    let rule = || "must be http://HOST:PORT or https://HOST, optionally with a path".to_owned();
     let url: Url = text.parse().map_err(|_| rule())?;
     let plain = url.username().is_empty() && url.password().is_none();
     let short = url.query().is_none() && url.fragment().is_none();
@@ -163,10 +163,10 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
             send(&sender, plan, pace, place_count, seed, stop).await
         }
     };
-    // Also after a failure: nobody else would end them.
+    // Also after a failure: nothing else would end them.
     let left = log_out_all(&auth, &sessions).await;
     if left > 0 {
-        tracing::warn!("{left} sessions could not be ended; they expire by themselves");
+        tracing::warn!("{left} sessions could not be ended; they end with their idle timeout");
     }
     sent
 }
@@ -192,13 +192,13 @@ async fn send(
     report(sender, took)
 }
 
-/// The seed, and a name that no other run has.
+/// Returns the seed, and a name that no other run has.
 fn drawn(seed: Option<u32>) -> anyhow::Result<(u64, String)> {
     let seed = match seed {
         Some(seed) => seed,
-        None => getrandom::u32().context("no random numbers")?,
+        None => getrandom::u32().context("cannot read random numbers")?,
     };
-    let run = getrandom::u64().context("no random numbers")?;
+    let run = getrandom::u64().context("cannot read random numbers")?;
     Ok((seed.into(), format!("generate-{run:016x}")))
 }
 
@@ -244,13 +244,13 @@ async fn log_in(
     logged_in
 }
 
-/// A line that is redrawn for ever, at a terminal only.
+/// Redraws a progress line until it is dropped; only at a terminal.
 async fn progress(sender: &Sender, count: u64) {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}")
         .expect("the template is well-formed");
     let bar = ProgressBar::new(count).with_style(style);
     let (start, mut redraw) = (Instant::now(), tokio::time::interval(REDRAW));
-    // Clears the line when the run is over, which drops this future.
+    // Clears the line at the end of the run, which drops this future.
     let _cleared = Cleared(&bar);
     loop {
         redraw.tick().await;
@@ -276,7 +276,7 @@ fn report(sender: &Sender, took: Duration) -> anyhow::Result<ExitCode> {
     say(tally.summary(took))?;
     if tally.met_a_limit() {
         say(
-            "the receiver takes only so many check-ins of a user (its --checkin-rate): more --users may send more",
+            "the receiver limits the check-ins of a user (its --checkin-rate): use more --users for a higher rate",
         )?;
     }
     match tally.failed() {

@@ -59,7 +59,7 @@ Every option is also an environment variable and a key of the file that --config
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs every service in one process; an empty store gets the demo data
+    /// Runs all services in one process. An empty store is filled with the demo data
     #[command(after_help = up::EXAMPLES)]
     Up(up::Options),
     /// Runs the authentication service: logins, logouts, sessions, accounts
@@ -74,25 +74,25 @@ enum Command {
     /// Runs the authentication service, the receiver and the read API on one origin
     #[command(after_help = console::EXAMPLES)]
     Console(console::Options),
-    /// Runs a processor, which counts the check-ins of the log
+    /// Runs a processor, which applies the check-ins of the log
     #[command(after_help = processor::EXAMPLES)]
     Processor(processor::Options),
-    /// Lists and replays entries of the log that cannot be counted
+    /// Lists and replays entries of the log that cannot be applied
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::Options),
     /// Loads users, locations, location details and check-ins from files
     #[command(after_help = load::EXAMPLES)]
     Load(load::Options),
-    /// Writes a user's check-ins to standard output, for other programs
+    /// Exports the check-ins of a user as JSON, CSV or GPX
     #[command(after_help = export::EXAMPLES)]
     Export(export::Options),
-    /// Sends check-ins at a steady rate to a running receiver, logged in as users of the store
+    /// Sends check-ins to a running receiver at a steady rate, logged in as users of the store
     #[command(after_help = generate::EXAMPLES)]
     Generate(generate::Options),
     /// Copies an embedded store, which may be in use, and its session secret
     #[command(after_help = backup::BACKUP_EXAMPLES)]
     Backup(backup::BackUp),
-    /// Makes an embedded store from a backup
+    /// Restores an embedded store from a backup
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(backup::Restore),
     /// Lists, shows and ends sessions
@@ -101,7 +101,7 @@ enum Command {
     /// Adds and lists accounts, and sets passwords
     #[command(after_help = users::EXAMPLES)]
     Users(users::Options),
-    /// Checks the settings and the store, and says how to repair what is wrong
+    /// Checks the settings and the store, and prints how to repair problems
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Options),
 }
@@ -109,16 +109,16 @@ enum Command {
 /// The exit code of a wrong flag or setting.
 const USAGE: u8 = 2;
 
-/// How long the process waits, before it ends, for work that cannot be interrupted.
+/// How long the process waits at its end for work that cannot be interrupted.
 const LEFT_TASKS: Duration = Duration::from_secs(5);
 
-/// Runs the program with these arguments, its own name first.
+/// Runs the program with these arguments. The first one is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(Refusal::Shown(text)) => {
-            // A reader that has seen enough is no failure.
+            // It is not an error if the reader closes the output early.
             drop(write!(Output, "{text}"));
             return ExitCode::SUCCESS;
         }
@@ -126,8 +126,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     telemetry::init(&cli.common, cli.command.log_stream());
     environment::warn_of_unknown(&Cli::command(), std::env::vars_os());
-    // The cryptography of TLS, to Redis and to HTTP services: no library chooses one. An error means
-    // that it is chosen already.
+    // Selects the TLS implementation for Redis and HTTP clients, because no library selects one. An
+    // error means that one is selected already.
     drop(rustls::crypto::ring::default_provider().install_default());
     let ran = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -135,15 +135,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .context("cannot start the runtime")
         .and_then(|runtime| {
             let ran = runtime.block_on(run(cli, arguments));
-            // Ends the tasks that are left, such as those of clients that are still connected. They
-            // hold handles on the store, and the last handle closes it.
+            // Ends the remaining tasks, such as those of clients that are still connected. They
+            // hold handles of the store, and the last handle closes it.
             runtime.shutdown_timeout(LEFT_TASKS);
             ran
         });
     ran.unwrap_or_else(|error| fail(chain(error.as_ref()), exit_code(&error)))
 }
 
-/// Flags that do not fit what the command finds.
+/// An error of flags that do not fit the contents of the store or the files.
 #[derive(Debug)]
 struct Usage(String);
 
@@ -155,8 +155,8 @@ impl Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// 2 for what stays wrong until somebody changes a setting, 1 for what may pass; that of the signal, if
-/// one ended the command.
+/// Returns 2 for errors that stay until somebody changes a setting, 1 for errors that may pass, and
+/// the code of the signal if a signal ended the command.
 fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
         return interrupted.code;
@@ -171,7 +171,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 impl Command {
-    /// Services write their log to standard output; other commands print their results there.
+    /// Returns the stream for log lines. Services log to standard output; other commands print
+    /// their results there and log to standard error.
     fn log_stream(&self) -> Stream {
         match self {
             Self::Up(_)
@@ -217,12 +218,12 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
 }
 
 fn fail(what: impl Display, code: u8) -> ExitCode {
-    // Nothing is left to be done when even this cannot be written.
+    // Nothing can be done if even this cannot be written.
     drop(writeln!(io::stderr(), "checkin: {what}"));
     ExitCode::from(code)
 }
 
-/// Milliseconds since 1970.
+/// Returns the current time in milliseconds since 1970.
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! Commands that do their work on the store and end: by themselves, or by a signal.
+//! Commands that work on the store and end by themselves or by a signal.
 
 use std::fmt;
 use std::future::Future;
@@ -13,14 +13,14 @@ use tokio::time::timeout;
 use crate::app::{self, App};
 use crate::config::Common;
 
-/// How long a command that a signal ends may take to close its store.
+/// The maximum time that a command takes to close its store after a signal.
 const CLOSING: Duration = Duration::from_secs(10);
 
 /// A signal ended the command.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Interrupted {
     name: &'static str,
-    /// 128 and the number of the signal, as shells have it.
+    /// 128 plus the number of the signal, as in shells.
     pub(super) code: u8,
 }
 
@@ -32,12 +32,12 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Runs a command [on a store](on_new_store) that must be there: nobody who reads or changes data means
-/// a store that this would make, an empty one.
+/// Runs a command [on a store](on_new_store) that must exist. A command that reads or changes data
+/// would not be of use on a store that it has just created.
 ///
 /// # Errors
 ///
-/// Those of the command; when there is no store, or it cannot be used; [`Interrupted`].
+/// The errors of the command; if the store does not exist or cannot be used; [`Interrupted`].
 pub(super) async fn on_store<T>(
     config: &Common,
     command: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
@@ -46,12 +46,12 @@ pub(super) async fn on_store<T>(
     on_new_store(config, command).await
 }
 
-/// Opens the store, makes it ready, and runs a command on it [until a signal](until_signal) comes. An
-/// embedded store that is not there is made.
+/// Opens the store, prepares it and runs a command on it [until a signal](until_signal) arrives. An
+/// embedded store that does not exist is created.
 ///
 /// # Errors
 ///
-/// Those of the command; when the store cannot be used; [`Interrupted`].
+/// The errors of the command; if the store cannot be used; [`Interrupted`].
 pub(super) async fn on_new_store<T>(
     config: &Common,
     command: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
@@ -64,16 +64,16 @@ pub(super) async fn on_new_store<T>(
     .await
 }
 
-/// Runs a command to its end, or until SIGTERM or SIGINT: then its future is dropped where it waits,
-/// and with it the last handle on the store, which closes as after any other command. A command that
-/// does not come to a wait (somebody does not read what it prints) is ended after a while, and at
-/// once by a second signal.
+/// Runs a command to its end, or until SIGTERM or SIGINT. After a signal the future of the command
+/// is dropped at its next `.await`, and with it the last handle of the store, which is closed as
+/// after any other command. A command that does not reach an `.await` (for example because nobody
+/// reads its output) is ended after [`CLOSING`], or at once by a second signal.
 ///
-/// What waits for a person must come before: from here on Ctrl-C does not end the process by itself.
+/// Prompts must come before this call: from here on, Ctrl-C does not end the process by itself.
 ///
 /// # Errors
 ///
-/// Those of the command, and [`Interrupted`].
+/// The errors of the command, and [`Interrupted`].
 pub(super) async fn until_signal<T>(
     command: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
@@ -82,7 +82,7 @@ pub(super) async fn until_signal<T>(
     let mut watch = JoinSet::new();
     watch.spawn(async move {
         let interrupted = signals.next().await;
-        // Nobody listens any more when the command has just ended.
+        // The receiver is gone if the command has just ended.
         let _ = tell.send(interrupted);
         drop(timeout(CLOSING, signals.next()).await);
         std::process::exit(interrupted.code.into());

@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind, Result, Write};
 
-/// Standard output. What is written after its reader has gone (`checkin export | head`) is dropped,
-/// and is no error: the command goes on with its work.
+/// Standard output. If its reader has gone (`checkin export | head`), further output is dropped
+/// without an error, and the command continues.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output;
 

@@ -19,16 +19,16 @@ Examples:
   checkin processor
   checkin processor --name east --listen 127.0.0.1:9100    with /metrics on port 9100";
 
-/// Tells processors of one name apart.
+/// The length of the random suffix that makes the name of a processor unique.
 const SUFFIX_BYTES: usize = 6;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The name of this processor
+    /// The name of the processor in the store and in log lines
     #[arg(long, env = "CHECKIN_PROCESSOR_NAME", value_name = "NAME", default_value = "processor")]
     name: String,
 
-    /// An address for /healthz, /readyz and /metrics; without one, the processor opens no port
+    /// The address for /healthz, /readyz and /metrics. Without it, the processor opens no port
     #[arg(long, env = "CHECKIN_PROCESSOR_LISTEN", value_name = "ADDR", value_parser = listen_address)]
     listen: Option<SocketAddr>,
 
@@ -36,10 +36,10 @@ pub(super) struct Options {
     counting: Counting,
 }
 
-/// How check-ins are counted, also inside `checkin up`.
+/// The settings of a processor, also inside `checkin up`.
 #[derive(Args, Debug)]
 pub(super) struct Counting {
-    /// Check-ins that are counted in one go
+    /// Maximum number of check-ins that are applied at once
     #[arg(
         long,
         env = "CHECKIN_BATCH",
@@ -49,7 +49,8 @@ pub(super) struct Counting {
     )]
     batch: u16,
 
-    /// How long after its end a processor's partitions are taken over
+    /// How long the lease of a partition lasts. If a processor ends, others take over its
+    /// partitions after this time
     #[arg(
         long,
         env = "CHECKIN_LEASE",
@@ -63,7 +64,7 @@ pub(super) struct Counting {
 impl Counting {
     pub(super) fn settings(&self, name: &str) -> anyhow::Result<ProcessorSettings> {
         let mut random = [0; SUFFIX_BYTES];
-        getrandom::fill(&mut random).context("the system gives no random numbers")?;
+        getrandom::fill(&mut random).context("cannot read random numbers")?;
         let name = format!("{name}-{}", URL_SAFE_NO_PAD.encode(random));
         Ok(ProcessorSettings { name, batch: self.batch.into(), lease: self.lease })
     }

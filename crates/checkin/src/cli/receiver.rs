@@ -21,7 +21,7 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The address to listen on; port 0 picks one
+    /// The address to listen on. Port 0 picks a free port
     #[arg(
         long,
         env = "CHECKIN_LISTEN",
@@ -31,11 +31,11 @@ pub(super) struct Options {
     )]
     listen: SocketAddr,
 
-    /// Takes check-ins from anybody, without a session
+    /// Accepts check-ins without a session, from everybody
     #[arg(long, env = "CHECKIN_NO_AUTH", value_parser = switch)]
     no_auth: bool,
 
-    // What the first version of the walk-through calls it; sessions are required without it, too.
+    // An argument of the walk-through's first version. Sessions are required without it, too.
     #[arg(value_name = "auth", value_parser = ["auth"], conflicts_with = "no_auth", hide = true)]
     auth: Option<String>,
 
@@ -43,10 +43,10 @@ pub(super) struct Options {
     limits: Limits,
 }
 
-/// What the receiver refuses, also inside `checkin up`.
+/// The limits of the receiver, also inside `checkin up`.
 #[derive(Args, Debug)]
 pub(super) struct Limits {
-    /// Identical check-ins closer together than this are refused; 0 refuses none
+    /// Refuses a check-in that repeats one of the same user within this time. 0 refuses none
     #[arg(
         long,
         env = "CHECKIN_DUPLICATE_WINDOW",
@@ -56,7 +56,8 @@ pub(super) struct Limits {
     )]
     duplicate_window: Duration,
 
-    /// So many check-ins of a partition may wait to be counted; more get 503. 0 sets no bound
+    /// Maximum number of check-ins of a partition that wait to be applied. Above it, new ones get
+    /// 503. 0 means unlimited
     #[arg(
         long,
         env = "CHECKIN_MAX_BACKLOG",
@@ -66,8 +67,8 @@ pub(super) struct Limits {
     )]
     max_backlog: u64,
 
-    /// So many check-ins a partition of the log may hold: the oldest that are counted leave it, and
-    /// stay in the histories; while none is counted, new ones get 503. 0 keeps all
+    /// Maximum length of each log partition. The oldest applied check-ins are trimmed (they stay in
+    /// the histories); if none has been applied yet, new check-ins get 503. 0 means unlimited
     #[arg(
         long,
         env = "CHECKIN_MAX_LOG_LENGTH",
@@ -77,8 +78,8 @@ pub(super) struct Limits {
     )]
     max_log_length: u64,
 
-    /// So many replicas of Redis must have a check-in before it is accepted; with fewer it gets 503,
-    /// and is to be sent again under its Idempotency-Key
+    /// Number of Redis replicas that must have a check-in before it is accepted. With fewer, it
+    /// gets 503 and must be sent again with its Idempotency-Key. 0 waits for none
     #[arg(
         long,
         env = "CHECKIN_WAIT_REPLICAS",
@@ -88,7 +89,8 @@ pub(super) struct Limits {
     )]
     pub(super) wait_replicas: u32,
 
-    /// Check-ins a second that one user may make, ten times as many in a burst; 0 limits none
+    /// Maximum number of check-ins per second of one user, with bursts of ten times as many. 0
+    /// means unlimited
     #[arg(
         long,
         env = "CHECKIN_CHECKIN_RATE",
@@ -128,7 +130,7 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The lines that say that the service is ready, and whether it asks for sessions.
+/// Logs that the service is ready, and whether it requires sessions.
 pub(super) fn announce(address: SocketAddr, sessions: bool) {
     tracing::info!("Checkin receiver listening on port {}.", address.port());
     if sessions {

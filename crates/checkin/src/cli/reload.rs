@@ -1,4 +1,4 @@
-//! Session secrets that are replaced while a service runs.
+//! Replaces the session secrets of a running service.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -11,32 +11,33 @@ use crate::config::StoreUrl;
 use crate::lifecycle::on_hangup;
 use crate::session_secret;
 
-/// Where the settings came from: flags, which stay as they are, and by them the configuration file.
+/// The sources of the settings: the arguments, which stay as they are, and the files that they
+/// name.
 pub(super) struct SettingsSource {
     pub(super) arguments: Vec<OsString>,
     pub(super) has_file: bool,
 }
 
 impl SettingsSource {
-    /// From now on, SIGHUP reads the settings again and gives the service the session secrets that
-    /// they name.
+    /// Makes SIGHUP read the settings again and replace the session secrets of the service.
     pub(super) fn reload_on_hangup(self, app: &App) -> io::Result<()> {
-        // Without a file there is nothing new to read, and the signal is mostly the terminal's that
-        // is being closed: it ends the service as it does any program.
+        // Without a file there is nothing new to read. The signal then mostly means that the
+        // terminal is closed, and it ends the service as it ends other programs.
         if !self.has_file && io::stdout().is_terminal() {
             return Ok(());
         }
         let secrets = app.secrets();
         on_hangup(move || match self.replace(&secrets) {
             Ok(true) => tracing::info!("Session secrets reloaded."),
-            Ok(false) => tracing::info!("No session secret is set, going on with the one in use."),
+            Ok(false) => tracing::info!("No session secret is set, the one in use is kept."),
             Err(problem) => tracing::error!(
-                "cannot reload the session secrets, going on with the ones in use: {problem}"
+                "cannot reload the session secrets, the ones in use are kept: {problem}"
             ),
         })
     }
 
-    /// False if the settings name no secret: the embedded store has one of its own.
+    /// Replaces the secrets. Returns false if the settings contain none, because the embedded store
+    /// has its own.
     fn replace(&self, secrets: &Secrets) -> Result<bool, String> {
         let cli = parse(&self.arguments).map_err(|refusal| match refusal {
             Refusal::Wrong(what) | Refusal::Shown(what) => what,

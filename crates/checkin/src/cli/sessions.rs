@@ -39,7 +39,7 @@ Examples:
   checkin sessions revoke --user 77
   checkin sessions revoke --all";
 
-/// The number of characters of a browser's name that a line of the list has room for.
+/// The maximum length of a browser's name in the list.
 const DEVICE_CHARS: usize = 40;
 
 #[derive(Args, Debug)]
@@ -61,18 +61,18 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Shows what is known of one session
+    /// Shows one session
     #[command(after_help = SHOW_EXAMPLES)]
     Show {
-        /// The session, by the handle that the list shows
-        // One in 64 begins with a dash.
+        /// The handle of the session, as `list` prints it
+        // One handle in 64 begins with a dash.
         #[arg(value_name = "HANDLE", allow_hyphen_values = true)]
         handle: String,
     },
     /// Ends sessions
     #[command(after_help = REVOKE_EXAMPLES)]
     Revoke {
-        /// The sessions to end, by the handles that the list shows
+        /// The handles of the sessions to end, as `list` prints them
         #[arg(value_name = "HANDLE", allow_hyphen_values = true, required_unless_present_any = ["user", "all"])]
         handles: Vec<String>,
 
@@ -80,7 +80,7 @@ enum Action {
         #[arg(long, value_name = "ID|EMAIL", conflicts_with = "handles")]
         user: Option<AccountArgument>,
 
-        /// Ends the sessions of all accounts: everybody has to log in again
+        /// Ends the sessions of all accounts. All users must log in again
         #[arg(long, conflicts_with_all = ["handles", "user"])]
         all: bool,
     },
@@ -156,7 +156,7 @@ async fn revoke_all(app: &App, user: Option<AccountArgument>) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// The names of the accounts that have sessions, or of the one that is asked for.
+/// Returns the accounts that have sessions, or only the one that is asked for.
 async fn accounts(app: &App, user: Option<AccountArgument>) -> anyhow::Result<Vec<String>> {
     let found = app.account_sessions.accounts().await.context("cannot read the sessions")?;
     let Some(user) = user else { return Ok(found) };
@@ -175,18 +175,18 @@ fn line(account: &str, session: &AccountSession) -> String {
     format!("{handle}  {account}  since {since}  last seen {last_seen}  {address}  {device}")
 }
 
-/// A time as a person reads it, to the second, in UTC.
+/// Formats a time to the second, in UTC.
 fn time(ms: u64) -> String {
     let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     time.map_or_else(|| ms.to_string(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// What a browser calls itself, without what could change the terminal.
+/// Returns the browser's name without control characters, which could change the terminal.
 fn printable(device: &str) -> String {
     device.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// A session as a line of JSON; nothing in it opens the session.
+/// A session as a line of JSON. Nothing in it gives access to the session.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Listed<'a> {

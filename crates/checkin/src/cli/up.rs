@@ -18,7 +18,7 @@ use crate::passwords::{Passwords, Verified};
 use crate::services::processor::{Progress, run as run_processor};
 use crate::storage::StorageError;
 
-/// How long to wait until the demo data is loaded on after an outage.
+/// The time between two attempts to load the demo data after an outage.
 const RETRY: Duration = Duration::from_millis(500);
 
 pub(super) const EXAMPLES: &str = "\
@@ -29,7 +29,7 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The address of the console; port 0 picks one
+    /// The address of the console. Port 0 picks a free port
     #[arg(
         long,
         env = "CHECKIN_CONSOLE_LISTEN",
@@ -39,7 +39,7 @@ pub(super) struct Options {
     )]
     console_listen: SocketAddr,
 
-    /// The address of the check-in receiver; port 0 picks one
+    /// The address of the check-in receiver. Port 0 picks a free port
     #[arg(
         long,
         env = "CHECKIN_RECEIVER_LISTEN",
@@ -49,7 +49,7 @@ pub(super) struct Options {
     )]
     receiver_listen: SocketAddr,
 
-    /// The address of the authentication service; port 0 picks one
+    /// The address of the authentication service. Port 0 picks a free port
     #[arg(
         long,
         env = "CHECKIN_AUTH_LISTEN",
@@ -59,7 +59,7 @@ pub(super) struct Options {
     )]
     auth_listen: SocketAddr,
 
-    /// The address of the read API; port 0 picks one
+    /// The address of the read API. Port 0 picks a free port
     #[arg(
         long,
         env = "CHECKIN_API_LISTEN",
@@ -92,7 +92,7 @@ pub(super) async fn run(
     let upstream = options.weather.upstream()?;
     let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
-    // Ports first: who has to choose another one should not wait for the data.
+    // The ports come first, so that an error about them appears before the data is loaded.
     let console_listener = bind(options.console_listen, "--console-listen").await?;
     let api_listener = bind(options.api_listen, "--api-listen").await?;
     let receiver_listener = bind(options.receiver_listen, "--receiver-listen").await?;
@@ -157,17 +157,17 @@ pub(super) async fn run(
         );
         Ok(())
     };
-    // Boxed, as it is large.
+    // Boxed because it is large.
     let services = Box::pin(async { tokio::try_join!(counting, serving) });
     app.alongside(services).await??;
     app.finish().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The demo data, which an outage of the store may interrupt.
+/// The demo data. An outage of the store may interrupt its loading.
 #[derive(Default)]
 struct Demo {
-    /// Whether there is something to load: the store was empty when it was first looked at.
+    /// Whether the demo data must be loaded: the store was empty at the first look.
     is_wanted: Option<bool>,
 }
 
@@ -204,8 +204,8 @@ fn say_login() -> io::Result<()> {
     say(format_args!("  demo login         {login} with password {password}"))
 }
 
-/// Whether somebody can log in with the demo's address and password. A store of one's own may have
-/// no such account, or one whose password was changed.
+/// Returns whether the demo's address and password work. A store with other data may have no such
+/// account, or its password was changed.
 async fn has_demo_login(app: &App) -> anyhow::Result<bool> {
     let login = demo::LOGIN.parse().context("the demo's address")?;
     let Some(account) =

@@ -38,10 +38,11 @@ Examples:
   checkin users list
   checkin users list --json";
 
-/// Accounts that are read at a time.
+/// The number of accounts that are read at once.
 const PAGE: usize = 500;
 
-/// The longest line that is read as a password: more than any password that is taken.
+/// The maximum length of a line that is read as a password. It is longer than any password that is
+/// accepted.
 const MAX_LINE_BYTES: u64 = 16 * 1024;
 
 #[derive(Args, Debug)]
@@ -73,7 +74,7 @@ enum Action {
     /// Sets a new password and ends all sessions of the account
     #[command(after_help = PASSWD_EXAMPLES)]
     Passwd {
-        /// The account
+        /// The id or the e-mail address of the account
         #[arg(value_name = "ID|EMAIL")]
         account: AccountArgument,
 
@@ -89,7 +90,8 @@ enum Action {
     },
 }
 
-/// Where a new password comes from. Never from an argument, which every user of the machine can see.
+/// The source of a new password. It is never an argument, because all users of the machine can see
+/// arguments.
 #[derive(Args, Clone, Copy, Debug)]
 struct PasswordSource {
     /// Reads the password from the first line of standard input instead of asking for it
@@ -129,8 +131,8 @@ async fn add(app: &App, new: NewUser) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The new password counts before the sessions end: one that is opened with the old password
-/// meanwhile is refused by its epoch.
+/// Changes the password before it ends the sessions: a session that is opened with the old password
+/// in the meantime is refused because of its epoch.
 async fn passwd(
     app: &App,
     account: &AccountArgument,
@@ -139,7 +141,7 @@ async fn passwd(
     let user = account.find(&*app.storage).await?;
     let changed = app.storage.change_password(user.id, None, &new).await;
     let Some(epoch) = changed.context("cannot change the password")? else {
-        bail!("there is no user {} any more", user.id);
+        bail!("user {} no longer exists", user.id);
     };
     let ended = app.account_sessions.revoke_before(&user.email.canonical(), epoch).await;
     let ended = ended.context(
@@ -174,7 +176,7 @@ async fn list(app: &App, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 impl PasswordSource {
-    /// The hash of the new password.
+    /// Returns the hash of the new password.
     fn password(self) -> anyhow::Result<PasswordHash> {
         let text = match self.password_stdin {
             true => first_line()?,
@@ -196,11 +198,11 @@ fn first_line() -> anyhow::Result<String> {
 
 fn typed_twice() -> anyhow::Result<String> {
     if !io::stdin().is_terminal() {
-        bail!("there is no terminal to ask for the password; give it with --password-stdin");
+        bail!("there is no terminal to ask for the password; use --password-stdin");
     }
     let ask = |prompt| rpassword::prompt_password(prompt).context("cannot read the password");
     let password = ask("New password: ")?;
-    if ask("The same again: ")? != password {
+    if ask("Repeat the new password: ")? != password {
         bail!("the two passwords must be the same");
     }
     Ok(password)

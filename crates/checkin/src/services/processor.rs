@@ -51,7 +51,7 @@ impl Progress {
         let Self { applied, dead, backlog, partitions } = self;
         registry.register("checkin_applied", "Check-ins that were counted", applied.clone());
         registry.register("checkin_dead_letters", "Entries set aside", dead.clone());
-        registry.register("checkin_backlog", "Entries that wait to be counted", backlog.clone());
+        registry.register("checkin_backlog", "Entries that wait to be applied", backlog.clone());
         registry.register("checkin_partitions", "Partitions counted here", partitions.clone());
     }
 }

@@ -177,7 +177,7 @@ impl From<CheckInError> for Problem {
                     .field("Idempotency-Key", "must be a new one for each check-in")
             }
             CheckInError::Behind => {
-                let detail = "too many check-ins wait to be counted; try again later";
+                let detail = "too many check-ins wait to be applied; try again later";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(BEHIND_RETRY)
             }
             CheckInError::Storage(error) => error.into(),

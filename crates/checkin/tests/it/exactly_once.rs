@@ -165,7 +165,7 @@ impl Books {
 fn verify(site: &Site) {
     let started = Instant::now();
     let is_counted =
-        || site.run("doctor", &[]).stdout.contains(" 0 check-ins wait to be counted").then_some(());
+        || site.run("doctor", &[]).stdout.contains(" 0 check-ins wait to be applied").then_some(());
     wait_for(LONG, is_counted).expect("the processors go on");
     eprintln!("all counted {:?} later", started.elapsed());
     let doctor = site.run("doctor", &["--verify"]);

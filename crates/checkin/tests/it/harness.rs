@@ -176,7 +176,7 @@ impl Site {
     /// Counts every check-in, with a processor of its own.
     pub(crate) fn count_all(&self) {
         let _processor = self.start("processor", &[]);
-        self.wait_for_doctor(&[], " 0 check-ins wait to be counted");
+        self.wait_for_doctor(&[], " 0 check-ins wait to be applied");
     }
 
     /// Runs the doctor until it says this, and gives all that it said.

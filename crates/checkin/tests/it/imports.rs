@@ -330,7 +330,7 @@ async fn hours_on_a_door_are_loaded(site: &Site) {
     let loaded = load(site, "details.json", &file.to_string(), &[]);
     assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
     says(&loaded, "details: 215 loaded");
-    says(&loaded, "details.json: hours are taken for twelve-hour times, 9-6 for 9-18");
+    says(&loaded, "details.json: opening hours are read as 12-hour times (9-6 is 9-18)");
 
     // One wrong day, and hours that show the other clock.
     let mut wrong = details(216);

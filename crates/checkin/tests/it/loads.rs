@@ -240,7 +240,7 @@ fn the_numbers_add_up(site: &Site) {
     );
     let table = load(site, "rows.csv", rows.as_bytes(), &[]);
     assert_eq!(numbers(&table, "check-ins"), [1, 0, 1, 2], "{}", table.stdout);
-    assert!(table.stdout.contains("empty rows: 3 passed over"), "{}", table.stdout);
+    assert!(table.stdout.contains("empty rows: 3 skipped"), "{}", table.stdout);
 }
 
 #[test]

@@ -14,7 +14,7 @@ const SHORT_LEASE: [&str; 2] = ["--lease", "500ms"];
 const ANYBODY: [&str; 5] = ["--no-auth", "--checkin-rate", "0", "--duplicate-window", "0"];
 
 fn counted(site: &Site) {
-    site.wait_for_doctor(&[], " 0 check-ins wait to be counted");
+    site.wait_for_doctor(&[], " 0 check-ins wait to be applied");
     site.wait_for_doctor(&["--verify"], "are the sums over the log");
 }
 
@@ -88,7 +88,7 @@ async fn processors_share_partitions_and_take_over_those_of_the_dead() {
     processors[1].kill();
     many(&receiver, 51..=100).await;
     let counted = [&four[..], &["--verify"]].concat();
-    site.wait_for_doctor(&four, " 0 check-ins wait to be counted");
+    site.wait_for_doctor(&four, " 0 check-ins wait to be applied");
     site.wait_for_doctor(&counted, "are the sums over the log");
     assert_eq!(processors[2].stop().code(), Some(0));
     let leases: Vec<String> = site.redis_cli(&["KEYS", "ncc:checkins:{?}:lease"]);

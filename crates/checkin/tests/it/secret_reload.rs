@@ -9,7 +9,7 @@ use crate::harness::{
 };
 
 const RELOADED: &str = "Session secrets reloaded.";
-const REFUSED: &str = "cannot reload the session secrets, going on with the ones in use: ";
+const REFUSED: &str = "cannot reload the session secrets, the ones in use are kept: ";
 const FIRST: &str = "the secret of the last quarter";
 const SECOND: &str = "the secret of this quarter";
 
@@ -129,7 +129,7 @@ async fn a_service_without_a_secret_of_its_own_keeps_what_it_has() {
     let (auth, receiver) = (site.auth(&[]), site.receiver(&["--no-auth"]));
     let mut al = auth.logged_in().await;
     for program in [&auth.program, &receiver.program] {
-        hang_up(program, "No session secret is set, going on with the one in use.");
+        hang_up(program, "No session secret is set, the one in use is kept.");
     }
     assert_eq!(al.get("/session").await.status, 200);
 }

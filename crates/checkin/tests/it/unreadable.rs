@@ -78,7 +78,7 @@ impl Scene {
     /// The doctor names this user, and compares all others.
     fn expect_verified_but(&self, user: u64) {
         let doctor = self.site.run("doctor", &["--verify"]);
-        let named = format!("PROBLEM  user {user}: what is stored cannot be read");
+        let named = format!("PROBLEM  user {user}: the stored record cannot be read");
         let problems = doctor.stdout.lines().filter(|line| line.starts_with("PROBLEM"));
         assert_eq!(problems.collect::<Vec<_>>(), [named], "{}", doctor.stdout);
         assert!(doctor.code == 1 && doctor.stdout.contains("are the sums over the log"));

@@ -1,18 +1,18 @@
-//! What is wrong in the files, each kind of error once.
+//! Prints the errors of the files, each kind of error once.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::Weekday;
 use crate::import::{Position, RecordError, Rule, day_names};
 
-/// Kinds of errors that are shown; the rest is counted.
+/// The maximum number of kinds of errors that are printed. The rest is only counted.
 const KINDS: usize = 100;
 
-/// Places of one kind of error that are shown.
+/// The maximum number of places that are printed for a kind of error.
 const PLACES: usize = 5;
 
-/// The lines that name the errors: those of one kind in one line, with their number and the first
-/// places. Whether they say less than the errors do.
+/// Returns one line for each kind of error, with the number of errors and the first places, and
+/// whether the lines leave out some of them.
 pub(super) fn grouped(errors: &[RecordError]) -> (Vec<String>, bool) {
     let mut kinds: HashMap<Kind, usize> = HashMap::new();
     let mut groups: Vec<Vec<&RecordError>> = Vec::new();
@@ -52,7 +52,7 @@ fn line(group: &[&RecordError]) -> String {
     format!("{file}: {what}{rule} ({} times: {at}{}{more}{days})", group.len(), places.join(", "))
 }
 
-/// The days of which these errors are, each once.
+/// Returns the weekdays of these errors, each once.
 fn days(group: &[&RecordError]) -> String {
     let days = group.iter().flat_map(|error| match &error.rule {
         Rule::OfDays { days, .. } => days.as_slice(),
@@ -62,7 +62,7 @@ fn days(group: &[&RecordError]) -> String {
     day_names(&Vec::from_iter(days))
 }
 
-/// What errors have in common that are one.
+/// The part that errors of one kind have in common.
 #[derive(PartialEq, Eq, Hash)]
 struct Kind {
     file: String,
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_error_two_hundred_times_is_one() {
+    fn equal_errors_are_grouped_into_one_line() {
         let users = vec![
             r#"{"id":0,"firstName":"A","lastName":"","email":"x","password":"secret123"}"#;
             200

@@ -1,4 +1,4 @@
-//! Passwords of accounts that are loaded.
+//! Hashes the passwords of accounts that are loaded.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -13,9 +13,9 @@ use crate::domain::{PasswordHash, User};
 use crate::import::{Password, UserRecord};
 use crate::passwords;
 
-/// Hashes plain passwords, on all cores; equal ones once, so that the demo's thousand accounts with
-/// one password load at once. (They share a salt then, which tells that their passwords are equal.
-/// Of the passwords in one import file that is no secret.)
+/// Hashes plain passwords on all cores. Equal passwords are hashed once, so that the thousand demo
+/// accounts with one password load quickly. (They then share a salt, which shows that their
+/// passwords are equal. Within one import file that is no secret.)
 pub(super) async fn hash_passwords(records: Vec<UserRecord>) -> anyhow::Result<Vec<User>> {
     let mut hashes = HashMap::<String, Option<PasswordHash>>::new();
     for record in &records {

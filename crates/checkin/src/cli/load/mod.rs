@@ -29,30 +29,30 @@ Examples:
   checkin load users.json locations.json
   checkin load swarm.json --user al@example.com --stars 4 --new-places cafe";
 
-/// The file name that stands for the standard input.
+/// The file name of the standard input.
 const STDIN: &str = "-";
 
-/// The demo's check-ins lie in the ninety days before the first of November 2026. A fixed day, so
-/// that loading the demo again, whenever, changes nothing.
+/// The end of the demo check-ins, which lie in the ninety days before 1 November 2026. The day is
+/// fixed, so that loading the demo data again never changes anything.
 const DEMO_NOW_MS: u64 = 1_793_491_200_000;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// JSON files with users, locations, locationDetails and checkins; CSV files with check-ins; the
-    /// check-ins of a Swarm (Foursquare) export; - is the standard input
+    /// The files to load: JSON with users, locations, locationDetails and checkins; CSV with
+    /// check-ins; JSON of a Swarm (Foursquare) export; - is the standard input
     #[arg(value_name = "FILE", required_unless_present = "demo")]
     files: Vec<PathBuf>,
 
-    /// The demo data set: 1,000 users, 220 places and their past check-ins
+    /// Loads the demo data: 1,000 users, 220 locations and their past check-ins
     #[arg(long, conflicts_with = "files")]
     demo: bool,
 
-    /// The clock of opening hours without am and pm: 12h, 24h or auto, which takes a file's hours for
-    /// twelve-hour times if none is above 12 and some close before they open
+    /// How to read opening hours without am and pm: 12h, 24h or auto. auto reads the hours of a
+    /// file as 12-hour times if none is above 12 and some close before they open
     #[arg(long, value_name = "FORM", default_value = "auto", conflicts_with = "demo")]
     hours: HoursForm,
 
-    /// Prints every error, and not each kind of error once with the number of times
+    /// Prints every error. Without it, each kind of error is printed once with its number
     #[arg(long)]
     all_errors: bool,
 
@@ -60,24 +60,24 @@ pub(super) struct Options {
     export: Unsaid,
 }
 
-/// What a Swarm export does not say.
+/// The settings of a Swarm export that the file does not contain.
 #[derive(Args, Debug)]
 struct Unsaid {
-    /// Whose check-ins a Swarm export has
+    /// The user of a Swarm export
     #[arg(long, value_name = "ID|EMAIL", conflicts_with = "demo")]
     user: Option<AccountArgument>,
 
-    /// The rating of each check-in of a Swarm export, 0 to 5: the export has none
+    /// The rating of each check-in of a Swarm export, 0 to 5. The export has no ratings
     #[arg(long, value_name = "NUMBER", conflicts_with = "demo", value_parser = stars)]
     stars: Option<StarRating>,
 
-    /// Makes places of this category of those in a Swarm export that are not there; without it,
-    /// check-ins at them are left out
+    /// Creates a location of this category for each place of a Swarm export that the store does not
+    /// have. Without it, check-ins at such places are left out
     #[arg(long, value_name = "CATEGORY", conflicts_with = "demo")]
     new_places: Option<Category>,
 
-    /// Loads check-ins that only friends could see, too: here everybody who is logged in sees them.
-    /// Private ones are always left out
+    /// Also loads check-ins that only friends could see. Every logged-in user sees them here.
+    /// Private check-ins are always left out
     #[arg(long, conflicts_with = "demo")]
     friends_too: bool,
 }
@@ -110,7 +110,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     on_new_store(config, async |app| store_all(app, importer, printer, &options).await).await
 }
 
-/// Stores what was read, and prints what became of it.
+/// Stores the records and prints the result.
 async fn store_all(
     app: &App,
     mut importer: Importer,
@@ -137,10 +137,10 @@ async fn store_all(
     let files = Files { name: "the files", counts, left_out };
     let outcome = load(app, import, &seen, files).await?;
     if counts.empty_rows > 0 {
-        say(format_args!("empty rows: {} passed over", counts.empty_rows))?;
+        say(format_args!("empty rows: {} skipped", counts.empty_rows))?;
     }
     printer.show(&outcome.errors)?;
-    // What was there already stays as it is, whatever the file says.
+    // Records that the store already had stay as they are.
     left_out_fields.retain(|error| outcome.stored_details.contains(&error.place));
     printer.show(&left_out_fields)?;
     printer.hint()?;
@@ -162,7 +162,7 @@ async fn store_all(
     bail!("{}; {rest}", what.join(", "))
 }
 
-/// Prints errors, all of them or each kind once.
+/// Prints all errors, or each kind of error once.
 struct Printer {
     all: bool,
     /// Whether there are more errors than were printed.
@@ -188,16 +188,18 @@ fn taken_for(file: &str, clock: Clock) -> String {
     match clock {
         Clock::TwelveHours => {
             format!(
-                "{file}: hours are taken for twelve-hour times, 9-6 for 9-18; or use --hours 24h"
+                "{file}: opening hours are read as 12-hour times (9-6 is 9-18); use --hours 24h to change this"
             )
         }
         Clock::TwentyFourHours => {
-            format!("{file}: hours are taken for 24-hour times; or use --hours 12h")
+            format!(
+                "{file}: opening hours are read as 24-hour times; use --hours 12h to change this"
+            )
         }
     }
 }
 
-/// The name of a file in messages.
+/// Returns the name of a file for messages.
 fn name(path: &Path) -> String {
     match path == Path::new(STDIN) {
         true => "standard input".to_owned(),
@@ -221,7 +223,7 @@ fn unreadable(files: usize) -> String {
     }
 }
 
-/// What was refused, if anything was.
+/// Returns the line about refused records, if there are any.
 fn refusal(refused: usize, records: usize, damaged: usize, errors: usize) -> Option<String> {
     let files = (damaged > 0).then(|| unreadable(damaged));
     let records = (refused > 0).then(|| format!("{refused} of {records} records refused"));
@@ -229,7 +231,7 @@ fn refusal(refused: usize, records: usize, damaged: usize, errors: usize) -> Opt
     match (parts.is_empty(), errors) {
         (false, _) => Some(parts.join(", ")),
         (true, 0) => None,
-        // Of a record that was taken, or of a list as a whole.
+        // Errors of parts of records that were stored, or of a list as a whole.
         (true, 1) => Some("1 part of the files refused".to_owned()),
         (true, _) => Some(format!("{errors} parts of the files refused")),
     }
@@ -251,8 +253,8 @@ async fn show_demo(app: &App, all_errors: bool) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Stores the demo data; what is there already stays as it is. Gives the number of records that are
-/// refused.
+/// Stores the demo data. Records that the store already has stay as they are. Returns the number of
+/// refused records.
 async fn store_demo(app: &App, printer: &mut Printer) -> anyhow::Result<usize> {
     let data = demo::data(DEMO_NOW_MS);
     let seen = Seen::of("demo data", &data);

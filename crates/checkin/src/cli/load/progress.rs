@@ -1,8 +1,8 @@
-//! How far a load is.
+//! The progress bar of a load.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Returns a bar that is shown only at a terminal.
+/// Returns a progress bar that is shown only at a terminal.
 pub(super) fn progress(what: &'static str, length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {pos}/{len} {eta}")
         .expect("the template is well-formed");

@@ -1,4 +1,4 @@
-//! Records into the store, in batches and with a progress bar.
+//! Stores records in batches, with a progress bar.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -16,41 +16,41 @@ use crate::import::{
 };
 use crate::storage::{Loaded, Result as StorageResult};
 
-/// Records that are stored in one go.
+/// The number of records in a batch.
 const BATCH: usize = 500;
 
-/// What the files had.
+/// The contents of the files, in numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Files {
-    /// What the records are in, as it is printed.
+    /// The name of the source, as it is printed.
     pub(super) name: &'static str,
-    /// Nothing of data that are in no file.
+    /// The number of records of each kind; 0 for data that did not come from a file.
     pub(super) counts: Counts,
-    /// Check-ins that are left out by design.
+    /// The number of check-ins that are left out on purpose.
     pub(super) left_out: usize,
 }
 
 impl Files {
-    /// The number of records of every kind.
+    /// Returns the number of records of all kinds.
     pub(super) fn records(&self) -> usize {
         Section::ALL.iter().map(|section| self.counts.of(*section)).sum()
     }
 }
 
-/// What became of all records.
+/// The result for all records.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) stored: usize,
     pub(super) unchanged: usize,
-    /// In the files or by the store.
+    /// Refused while reading the files, or by the store.
     pub(super) refused: usize,
-    /// What the store refused, and why.
+    /// The records that the store refused, with the reasons.
     pub(super) errors: Vec<RecordError>,
-    /// Where the details stand that are stored now.
+    /// The places of the details that were stored.
     pub(super) stored_details: HashSet<RecordPlace>,
 }
 
-/// Stores everything, and prints what became of each kind of records.
+/// Stores everything and prints the result for each kind of record.
 pub(super) async fn load(
     app: &App,
     mut import: Import,
@@ -59,7 +59,7 @@ pub(super) async fn load(
 ) -> anyhow::Result<Outcome> {
     take_out_checkins(&mut import);
     let Import { users, locations, details, mut checkins, mut visits } = import;
-    // As far as the log is not past them, they keep the order of their times, whatever the files'.
+    // They are stored in the order of their times, not in the order of the files.
     checkins.sort_by_key(|checkin| (checkin.time_ms, checkin.id));
     visits.sort_by_key(|visit| visit.checkin.time_ms);
     let users = hash_passwords(users).await?;
@@ -116,13 +116,13 @@ const EMAIL_TAKEN: &str = "must not belong to another account";
 const NO_USER: &str = "must be the id of a user that exists";
 const NO_LOCATION: &str = "must be the id of a location that exists";
 
-/// Where the record of this id stands.
+/// Returns the place of the record with this id.
 fn place<K: Eq + Hash>(places: &HashMap<K, RecordPlace>, id: K) -> RecordPlace {
     let nowhere = || RecordPlace { file: "a record".into(), position: Position::File };
     places.get(&id).cloned().unwrap_or_else(nowhere)
 }
 
-/// Users and locations that check-ins name, and whether they are in the store.
+/// Whether the users and locations that check-ins name are in the store.
 #[derive(Default)]
 struct Known {
     users: HashMap<UserId, bool>,
@@ -130,7 +130,7 @@ struct Known {
 }
 
 impl Known {
-    /// Says which of the two is unknown.
+    /// Adds an error that names the unknown user or location.
     async fn refuse(
         &mut self,
         app: &App,
@@ -153,14 +153,14 @@ impl Known {
             tally.refuse(place.clone(), Some("locationId"), NO_LOCATION);
         }
         if has_user && has_location {
-            // It is there since.
+            // It was added in the meantime.
             let rule = "must name a user and a location that exist";
             tally.refuse(place.clone(), None, rule);
         }
     }
 }
 
-/// What the store did with the records of a kind.
+/// The results for the records of one kind.
 #[derive(Default)]
 struct LoadCounts {
     stored: usize,
@@ -169,7 +169,7 @@ struct LoadCounts {
 }
 
 impl LoadCounts {
-    /// Counts a record, if it was taken.
+    /// Counts a record and returns whether the store took it.
     fn takes(&mut self, answer: Loaded) -> bool {
         match answer {
             Loaded::Stored => self.stored += 1,
@@ -221,7 +221,7 @@ impl LoadCounts {
     }
 }
 
-/// What became of each record, in their order.
+/// Stores the records in batches and returns the result of each, in order.
 async fn in_batches<T>(
     what: &'static str,
     records: &[T],
@@ -239,10 +239,10 @@ async fn in_batches<T>(
     Ok(std::mem::take(&mut running.answers))
 }
 
-/// Prints the numbers so far when it is dropped early: by an error or by a signal.
+/// Prints the numbers so far if it is dropped early, by an error or by a signal.
 struct Running {
     what: &'static str,
-    /// The number of records; 0 when it is over.
+    /// The number of records; 0 at the end.
     count: usize,
     answers: Vec<Loaded>,
 }
@@ -259,7 +259,7 @@ impl Drop for Running {
         if taken < self.answers.len() {
             line += &format!(", {} refused", self.answers.len() - taken);
         }
-        // Those of the last batch may be stored all the same.
+        // Some records of the last batch may be stored.
         drop(say(format_args!("{line}, {open} not finished")));
     }
 }

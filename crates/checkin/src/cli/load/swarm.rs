@@ -1,4 +1,4 @@
-//! Exports of Swarm: whose they are, and where our places are.
+//! Swarm exports: finds their user, and the locations of their venues.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,10 +12,10 @@ use crate::cli::account::AccountArgument;
 use crate::domain::{Category, LocationId, UserId};
 use crate::import::{self, Importer, NotPublic, Places, SwarmVisit, Venues};
 
-/// Places that are read in one go.
+/// The number of locations that are read at once.
 const PAGE: usize = 1000;
 
-/// Venues that are stored in one go.
+/// The number of venues that are stored at once.
 const BATCH: usize = 500;
 
 /// Checks the flags against what the files hold.
@@ -23,29 +23,29 @@ pub(super) fn check(importer: &Importer, unsaid: &Unsaid) -> Result<(), Usage> {
     let Unsaid { user, stars, new_places, friends_too } = unsaid;
     let wrong = match importer.export() {
         Some(file) if user.is_none() => {
-            format!("{file} is a Swarm export, name the user whose it is with --user")
+            format!("{file} is a Swarm export: its user must be named with --user")
         }
         Some(file) if stars.is_none() => {
-            format!("{file} is a Swarm export and has no ratings, give one for all with --stars")
+            format!("{file} is a Swarm export without ratings: a rating must be given with --stars")
         }
         Some(_) => return Ok(()),
         None => {
             let has_flags =
                 user.is_some() || stars.is_some() || new_places.is_some() || *friends_too;
-            // A file that is damaged or empty may be the export that is meant.
+            // A damaged or empty file may be the Swarm export.
             let may_be = importer.counts().damaged_files > 0 || !importer.empty_files().is_empty();
             if may_be || !has_flags {
                 return Ok(());
             }
-            "--user, --stars, --new-places and --friends-too are for Swarm exports, and no file \
-             holds one"
+            "--user, --stars, --new-places and --friends-too need a Swarm export, and no file \
+             is one"
                 .to_owned()
         }
     };
     Err(Usage(wrong))
 }
 
-/// Turns the visits of exports into check-ins, after making the places that they need.
+/// Turns the visits of the exports into check-ins, after creating the missing locations.
 pub(super) async fn add_visits(
     app: &App,
     importer: &mut Importer,
@@ -62,7 +62,7 @@ pub(super) async fn add_visits(
     Ok(())
 }
 
-/// The account may be in a file of the same run.
+/// Returns the id of the user, who may be in a file of the same run.
 async fn find_user(
     app: &App,
     importer: &Importer,
@@ -75,8 +75,8 @@ async fn find_user(
     }
 }
 
-/// The places of the visits' venues. They are remembered before any check-in is stored, so that a
-/// run that is interrupted leaves nothing that the next one would do again.
+/// Returns the locations of the visits' venues. They are stored before any check-in, so that a run
+/// that is interrupted leaves nothing that the next run would create again.
 async fn places_of(
     app: &App,
     importer: &Importer,
@@ -133,8 +133,8 @@ async fn make_places(app: &App, venues: &Venues) -> anyhow::Result<Vec<LocationI
     Ok(places.into_iter().map(|place| place.id).collect())
 }
 
-/// Says how many check-ins are left out, because not everybody was to see them or nobody knows where
-/// they were.
+/// Prints the number of check-ins that are left out because they were not public or their place is
+/// unknown.
 pub(super) fn say_left_out(left_out: NotPublic, unknown_venues: usize) -> std::io::Result<()> {
     let NotPublic { private, for_friends } = left_out;
     if private > 0 {
