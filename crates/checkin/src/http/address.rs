@@ -5,30 +5,32 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::HeaderMap;
 
-/// The network that a request came from, as throttles count it: an IPv4 address, or the /64 of an
-/// IPv6 address, since one household has all the others of it.
+/// The network that a request came from, as throttles count it: an IPv4 address, or the /64 network
+/// of an IPv6 address, because a household usually has a whole /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {
-    /// The other end of the connection, or with `trust_proxy` what the proxy says.
+    /// Returns the network of the connection's other end or, with `trust_proxy`, of the client that
+    /// the proxy names.
     ///
-    /// `None` if the proxy says nothing that can be read. The address of the proxy does not take its
-    /// place: throttles would count all clients as one, and one of them could lock out the others.
+    /// Returns `None` if the proxy names no readable address. The proxy's own address is not used
+    /// instead: throttles would count all clients as one, and one of them could lock out the
+    /// others.
     pub(super) fn of(request: &Request, trust_proxy: bool) -> Option<Self> {
         let peer = || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let address = if trust_proxy { forwarded_for(request.headers()) } else { peer() };
         address.map(|address| Self(network(address)))
     }
 
-    /// The address, or the first one of the network.
+    /// Returns the address, or the first address of the network.
     #[must_use]
     pub fn ip(self) -> IpAddr {
         self.0
     }
 }
 
-/// The last item of `X-Forwarded-For`, the only one that the proxy wrote itself.
+/// Returns the last item of `X-Forwarded-For`, the only one that the proxy wrote itself.
 fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let lines = headers.get_all("x-forwarded-for").iter();
     let mut items = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
@@ -37,8 +39,8 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     str::from_utf8(last).ok().and_then(parse)
 }
 
-/// An address in one of the forms that proxies write: bare, with a port, in brackets, with a zone,
-/// in quotes. Nothing for `unknown` and for `_hidden` (RFC 7239).
+/// Parses an address in one of the forms that proxies write: bare, with a port, in brackets, with a
+/// zone, in quotes. Returns `None` for `unknown` and for `_hidden` (RFC 7239).
 fn parse(item: &str) -> Option<IpAddr> {
     let item = item.trim();
     let item = item.strip_prefix('"').and_then(|item| item.strip_suffix('"')).unwrap_or(item);
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_that_proxies_write() {
+    fn every_form_that_proxies_write_is_parsed() {
         for (line, expected) in [
             ("203.0.113.7", "203.0.113.7"),
             ("203.0.113.7:51234", "203.0.113.7"),
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_proxy_does_not_tell_is_not_guessed() {
+    fn an_address_that_the_proxy_does_not_name_is_unknown() {
         let nothing = [
             "",
             " , ,",
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_trusted_proxy_the_header_says_nothing() {
+    fn without_a_trusted_proxy_the_header_is_ignored() {
         for line in ["203.0.113.7", "nonsense", ""] {
             assert_eq!(of(&[line], false), Some(PROXY.into()), "{line}");
         }

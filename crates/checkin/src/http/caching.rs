@@ -1,4 +1,4 @@
-//! Answers that anybody may keep for a while, and ask whether they are still right.
+//! Responses that clients may cache and revalidate.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use sha2::{Digest, Sha256};
 
 use super::Problem;
 
-/// How many bytes of the body's hash make its tag.
+/// The number of bytes of the body's hash in an entity tag.
 const TAG_BYTES: usize = 16;
 
-/// How long an answer may be kept.
+/// The time that a response may be cached.
 #[derive(Clone, Copy, Debug)]
 pub struct Cached(Duration);
 
 impl Cached {
-    /// This many seconds.
+    /// Creates a time in seconds.
     #[must_use]
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// This many minutes.
+    /// Creates a time in minutes.
     #[must_use]
     pub const fn minutes(minutes: u64) -> Self {
         Self::seconds(minutes * 60)
     }
 
-    /// The value as JSON, or 304 if the client has it already.
+    /// Returns the value as JSON, or 304 if the client has it already.
     pub fn answer(self, headers: &HeaderMap, value: &impl Serialize) -> Response {
         let Ok(body) = serde_json::to_vec(value) else {
             return Problem::internal().into_response();
@@ -58,8 +58,8 @@ fn tag(body: &[u8]) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..TAG_BYTES]))
 }
 
-/// Whether `If-None-Match` names the tag. Our tags have no comma in them; a weak one is as good
-/// (RFC 9110, 13.1.2).
+/// Returns whether `If-None-Match` contains the tag. Our tags contain no commas, and a weak tag
+/// matches, too (RFC 9110, 13.1.2).
 fn matches(headers: &HeaderMap, tag: &str) -> bool {
     let lists = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_it_already_is_told_so() {
+    fn a_client_that_has_the_value_gets_304() {
         let ask = |condition: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(IF_NONE_MATCH, condition.parse().unwrap());

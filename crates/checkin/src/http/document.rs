@@ -1,4 +1,4 @@
-//! The API described by itself: `/openapi.json`, and `/docs/` to read and try it.
+//! Serves the API's document `/openapi.json`, and `/docs/` to read and try it.
 
 use std::collections::BTreeMap;
 
@@ -20,26 +20,27 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use super::ProblemDetails;
 use super::caching::Cached;
 
-/// What the page needs: its own scripts, styles and answers. It sets styles in its markup.
+/// The Content-Security-Policy of the page: only its own scripts, styles and responses. It sets
+/// styles in its markup.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-/// What the documents of all ports have in common.
+/// The parts of the document that all ports have in common.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "checkin",
-        description = "People check in at places and rate them. Log in with `POST /login`, which \
+        description = "Users check in at locations and rate them. Log in with `POST /login`, which \
                        sets the session cookie. Lists come in pages: a `Link` header with \
-                       `rel=\"next\"` leads to the next one. This document describes the routes of \
+                       `rel=\"next\"` is the address of the next one. This document describes the routes of \
                        the port that it was read from; the console serves all of them."
     ),
     tags(
-        (name = "account", description = "Sessions and one's own account"),
-        (name = "users", description = "People, their histories and figures"),
-        (name = "places", description = "Places, their details and ratings"),
-        (name = "check-ins", description = "To check in, and to see who does"),
+        (name = "account", description = "Sessions and your own account"),
+        (name = "users", description = "Users, their histories and figures"),
+        (name = "places", description = "Locations, their details and ratings"),
+        (name = "check-ins", description = "Check-ins, and the stream of new ones"),
         (name = "operation", description = "Probes and metrics"),
     ),
     components(schemas(ProblemDetails<'static>)),
@@ -47,7 +48,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 )]
 pub(super) struct Base;
 
-/// How one logs in: at the authentication service, which sets the cookie.
+/// The security scheme: the session cookie, which the authentication service sets.
 struct CookieLogin;
 
 impl Modify for CookieLogin {
@@ -58,7 +59,7 @@ impl Modify for CookieLogin {
     }
 }
 
-/// Every port serves the routes that its own document describes.
+/// The server of the document: the port that it was read from.
 struct ThisOrigin;
 
 impl Modify for ThisOrigin {
@@ -67,7 +68,7 @@ impl Modify for ThisOrigin {
     }
 }
 
-/// `/openapi.json` and `/docs/`.
+/// Returns the routes `/openapi.json` and `/docs/`.
 pub(super) fn routes(document: Document) -> Router {
     let document = serde_json::to_value(document).unwrap_or_default();
     let show = async move |headers: HeaderMap| Cached::minutes(5).answer(&headers, &document);
@@ -82,7 +83,7 @@ pub(super) fn routes(document: Document) -> Router {
     Router::new().route("/openapi.json", get(show)).merge(page)
 }
 
-/// `/`, for a port that people visit: it leads to `/docs/`.
+/// Returns the route `/` of the console, which redirects to `/docs/`.
 #[must_use]
 pub fn front_door() -> OpenApiRouter {
     OpenApiRouter::new().route("/", get(async || Redirect::to("/docs/")))
@@ -90,27 +91,27 @@ pub fn front_door() -> OpenApiRouter {
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// The problems of every route.
+/// The problems that every route may return.
 #[derive(Debug)]
 pub struct Problems;
 
-/// The problems of a route that takes a body.
+/// The problems that a route with a body may return.
 #[derive(Debug)]
 pub struct BodyProblems;
 
-/// There is no record of this id.
+/// The problem of a record that does not exist.
 #[derive(Debug)]
 pub struct Missing;
 
-/// Nobody is logged in.
+/// The response if nobody is logged in.
 #[derive(Debug)]
 pub struct LoginNeeded;
 
-/// A page of another site sent it, or it is another user's.
+/// The problem of a request from a page of another site, or about another user.
 #[derive(Debug)]
 pub struct Forbidden;
 
-/// It was asked for too often.
+/// The problem of too many requests.
 #[derive(Debug)]
 pub struct TooOften;
 
@@ -119,33 +120,36 @@ impl IntoResponses for Problems {
         problems(&[
             (400, "The request breaks a rule; `errors` names the parameter or field"),
             (408, "The request took too long"),
-            (500, "Something went wrong"),
-            (503, "The store is not available"),
+            (500, "An internal error, which has been logged"),
+            (503, "The store is unavailable"),
         ])
     }
 }
 
 impl IntoResponses for BodyProblems {
     fn responses() -> Responses {
-        problems(&[(413, "The body is too long"), (415, "The body does not say that it is JSON")])
+        problems(&[
+            (413, "The body is too long"),
+            (415, "The content type of the body is not JSON"),
+        ])
     }
 }
 
 impl IntoResponses for Missing {
     fn responses() -> Responses {
-        problems(&[(404, "There is none")])
+        problems(&[(404, "It does not exist")])
     }
 }
 
 impl IntoResponses for Forbidden {
     fn responses() -> Responses {
-        problems(&[(403, "It is not for this user, or a page of another site sent the request")])
+        problems(&[(403, "The user may not do this, or a page of another site sent the request")])
     }
 }
 
 impl IntoResponses for TooOften {
     fn responses() -> Responses {
-        problems(&[(429, "Too often; `Retry-After` says in how many seconds to come again")])
+        problems(&[(429, "Too many requests; `Retry-After` is the number of seconds to wait")])
     }
 }
 
@@ -158,13 +162,13 @@ impl IntoResponses for LoginNeeded {
     }
 }
 
-/// A response that is a text.
+/// Returns a response with a plain text.
 fn plain_text(description: &str) -> ResponseBuilder {
     let text = ContentBuilder::new().schema(Some(String::schema())).build();
     ResponseBuilder::new().description(description).content("text/plain", text)
 }
 
-/// The responses of these statuses, each a problem (RFC 9457).
+/// Returns the responses with these statuses, each a problem (RFC 9457).
 #[must_use]
 pub fn problems(statuses: &[(u16, &str)]) -> Responses {
     let response = |&(status, description): &(u16, &str)| {

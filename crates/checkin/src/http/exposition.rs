@@ -1,4 +1,4 @@
-//! The two formats of `/metrics`, and which one a client asks for.
+//! The two formats of `/metrics`, and the choice between them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,17 +10,18 @@ use prometheus_client::registry::Registry;
 
 use super::media_type::MediaType;
 
-/// How metrics are written.
+/// The format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Prometheus text 0.0.4, which everything reads that reads metrics.
+    /// Prometheus text 0.0.4, which all readers of metrics accept.
     Text,
-    /// OpenMetrics 1.0.0, for clients that name it.
+    /// OpenMetrics 1.0.0, for clients that ask for it.
     OpenMetrics,
 }
 
 impl Format {
-    /// The format that `Accept` asks for: text unless OpenMetrics is named, and is wanted as much.
+    /// Returns the format that `Accept` asks for: OpenMetrics if it is named and preferred at least
+    /// as much as text, otherwise text.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
         let ranges: Vec<_> = lines.flat_map(MediaType::list).collect();
@@ -36,11 +37,11 @@ impl Format {
         }
     }
 
-    /// Writes all metrics.
+    /// Writes all metrics in this format.
     ///
     /// # Errors
     ///
-    /// When a metric cannot write itself.
+    /// If a metric cannot be written.
     pub(super) fn write(self, registry: &Registry) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, registry)?;
@@ -51,8 +52,8 @@ impl Format {
     }
 }
 
-/// How much a client wants a media type of this version: the `q` of the most specific range that
-/// fits it. The names go from the most specific one on.
+/// Returns how much a client prefers a media type of this version: the `q` of the most specific
+/// range that matches. `names` begin with the most specific one.
 fn quality(ranges: &[MediaType], names: &[&str], version: &str) -> f32 {
     let fits = |range: &&MediaType| range.parameter("version").all(|given| given == version);
     let found = names.iter().find_map(|name| {
@@ -67,10 +68,10 @@ fn q(range: &MediaType) -> f32 {
     given.ok().filter(|q| (0.0..=1.0).contains(q)).unwrap_or(0.0)
 }
 
-/// OpenMetrics as Prometheus text 0.0.4: a counter's `HELP` and `TYPE` name it as its samples do,
-/// units have no line of their own, and nothing marks the end.
+/// Converts OpenMetrics to Prometheus text 0.0.4: a counter has the same name in `HELP` and `TYPE`
+/// as in its samples, units have no line, and there is no end marker.
 fn to_text(open_metrics: &str) -> String {
-    // `HELP` comes first, and does not say what it is about.
+    // `HELP` comes before `TYPE`, so the counters must be known first.
     let counters: HashSet<&str> = open_metrics
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_unless_open_metrics_is_asked_for() {
+    fn text_is_the_default_format() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0,\
             application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn both_formats_name_a_counter_as_they_should() {
+    fn both_formats_name_counters_correctly() {
         let mut registry = Registry::default();
         registry.register("sent", "What was sent", Counter::<u64>::default());
         registry.register_with_unit("waits", "Time", Unit::Seconds, Gauge::<i64>::default());

@@ -1,4 +1,4 @@
-//! The answers to requests whose store or session fails.
+//! Responses to requests whose store or session fails.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -7,10 +7,12 @@ use tower_express_session::{Error as SessionError, ErrorKind};
 use super::Problem;
 use crate::storage::StorageError;
 
-/// A function that answers a request whose session failed, such as [`session_failed`].
+/// A function that returns the response to a request whose session failed, such as
+/// [`session_failed`].
 pub type OnFailure = fn(&SessionError) -> Response;
 
-/// Answers a request whose session cannot be read or stored. The failure is in the log already.
+/// Returns the response to a request whose session cannot be read or stored. The failure has been
+/// logged already.
 pub fn session_failed(error: &SessionError) -> Response {
     match error.status() {
         StatusCode::SERVICE_UNAVAILABLE => Problem::store_unavailable(),
@@ -21,7 +23,7 @@ pub fn session_failed(error: &SessionError) -> Response {
 
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
-        // The store has logged it, once.
+        // The store has logged the failure once.
         if error.is_unreadable() {
             return Self::internal();
         }

@@ -14,17 +14,17 @@ use super::Problem;
 use super::media_type::MediaType;
 use crate::input::{Fields, FromFields};
 
-/// The longest body: many times what any of our requests needs.
+/// The maximum size of a body, many times what any request needs.
 const MAX_BODY_BYTES: usize = 4096;
 
-/// A body that is too long is read to the end up to here before it is refused, so that a client
-/// that sends first and reads then gets to see the answer.
+/// A body that is too long is read up to this size before it is refused, so that a client that
+/// reads only after it has sent the whole body receives the response.
 const MAX_DISCARDED_BYTES: usize = 8 << 20;
 
-/// The rule that an unknown field breaks.
+/// The rule for fields that the request does not have.
 const UNKNOWN: &str = "must not be sent: this request has no such field";
 
-/// A declared body. All broken rules are named at once.
+/// The extractor of a declared body. All broken rules are reported at once.
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
@@ -45,7 +45,7 @@ impl<S: Sync, T: FromFields<Context = ()>> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// `application/json`, and `application/*+json`, in UTF-8.
+/// Accepts `application/json` and `application/*+json` in UTF-8.
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else { return Err(not_json()) };
@@ -77,30 +77,30 @@ async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     if discarded > 0 { Err(too_large()) } else { Ok(bytes) }
 }
 
-/// 400: the body is not a JSON object.
+/// Returns 400: the body is not a JSON object.
 fn malformed(detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
-/// 413.
+/// Returns 413: the body is too long.
 fn too_large() -> Problem {
     let detail = format!("the body must have at most {MAX_BODY_BYTES} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
-/// 415: the body does not say that it is JSON.
+/// Returns 415: the content type is not JSON.
 fn not_json() -> Problem {
     let detail = "the body must be JSON, with one content type: application/json";
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
-/// 415: the body is in another charset than UTF-8.
+/// Returns 415: the charset is not UTF-8.
 fn not_utf8() -> Problem {
     let detail = "the charset of the body must be UTF-8";
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
-/// A JSON object with its members in order, twins included.
+/// A JSON object with its members in order. Names may repeat.
 struct Object(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -136,7 +136,7 @@ mod tests {
     use crate::input::{DisplayName, Integer, body};
 
     body! {
-        /// A few fields.
+        /// A body with fields of several types.
         struct Few {
             _a "a": Option<StarRating>;
             _b "b": Option<StarRating>;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_bad_field_is_named() {
+    async fn all_wrong_fields_are_named() {
         let body = r#"{"a":"5","b":5.0,"c":1,"c":2,"d":7,"e":8,"f":7}"#;
         let problem = few("application/json", body).await.err().unwrap();
         let named = problem.errors().iter();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_one_json_object_of_moderate_size() {
+    async fn a_body_must_be_one_json_object_of_limited_size() {
         let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(1000), "]".repeat(1000));
         for body in ["", "null", "[]", "\"x\"", "{", "{}x", r#"{"a":1e400}"#, r#"{"a":NaN}"#, &deep]
         {

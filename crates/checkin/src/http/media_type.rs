@@ -1,4 +1,4 @@
-//! Media types and ranges of them, as headers name them.
+//! Media types and media ranges in headers.
 
 /// The optional white space of RFC 9110.
 const WHITE_SPACE: [char; 2] = [' ', '\t'];
@@ -6,14 +6,14 @@ const WHITE_SPACE: [char; 2] = [' ', '\t'];
 /// A media type or range with its parameters (RFC 9110, 8.3.1 and 12.5.1).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MediaType {
-    /// Type and subtype, in lower case.
+    /// The type and the subtype, in lower case.
     pub(super) essence: String,
-    /// Names in lower case, values without their quotes.
+    /// The parameters: names in lower case, values without quotes.
     parameters: Vec<(String, String)>,
 }
 
 impl MediaType {
-    /// Reads one media type; nothing if it is not written as the standard says.
+    /// Parses a media type. Returns `None` if it does not follow the standard.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = split(text, ';').into_iter().map(|part| part.trim_matches(WHITE_SPACE));
         let essence = parts.next()?.to_ascii_lowercase();
@@ -26,12 +26,12 @@ impl MediaType {
         Some(Self { parameters: parts.map(parameter).collect::<Option<_>>()?, essence })
     }
 
-    /// Reads a list of them; items that cannot be read are left out.
+    /// Parses a list of media types. Items that do not follow the standard are left out.
     pub(super) fn list(text: &str) -> Vec<Self> {
         split(text, ',').into_iter().filter_map(Self::parse).collect()
     }
 
-    /// The values of a parameter, which should stand once.
+    /// Returns the values of a parameter, which should appear once.
     pub(super) fn parameter(&self, name: &str) -> impl Iterator<Item = &str> {
         self.parameters.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
     }
@@ -46,7 +46,7 @@ fn parameter(text: &str) -> Option<(String, String)> {
     is_token(name).then(|| (name.to_ascii_lowercase(), value))
 }
 
-/// What stands between the quotes; nothing if a quote or a single backslash does.
+/// Returns the text between the quotes, or `None` if it contains a quote or a single backslash.
 fn unquoted(text: &str) -> Option<String> {
     let mut chars = text.chars();
     let mut plain = String::new();
@@ -60,7 +60,7 @@ fn unquoted(text: &str) -> Option<String> {
     Some(plain)
 }
 
-/// Splits where the separator is not in quotes.
+/// Splits a text at separators that are not in quotes.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let at_separator = |c: char| {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_media_type_as_the_standard_writes_it() {
+    fn media_types_follow_the_standard() {
         for (text, essence, charset) in [
             ("application/json", "application/json", None),
             (" Application/JSON\t", "application/json", None),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_what_can_be_read() {
+    fn a_list_contains_the_items_that_can_be_parsed() {
         let list = MediaType::list("a/b;q=0.5, , nonsense, c/d;v=\"1,2\",*/*");
         let read: Vec<_> = list.iter().map(|one| one.essence.as_str()).collect();
         assert_eq!(read, ["a/b", "c/d", "*/*"]);

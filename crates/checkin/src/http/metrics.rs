@@ -1,4 +1,4 @@
-//! Numbers for Prometheus.
+//! Metrics for Prometheus.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,10 +21,11 @@ use super::Problem;
 use super::document::Problems;
 use super::exposition::Format;
 
-/// From what a cache answers to what a person gives up on, in seconds.
+/// The bounds of the latency buckets in seconds: from a response of a cache to the patience of a
+/// person.
 const BUCKETS_SECONDS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
 
-/// What may happen to a session, as the label `event` names it.
+/// The events of a session, as the label `event` names them.
 const SESSION_EVENTS: [&str; 9] = [
     "loaded",
     "unknown",
@@ -37,7 +38,7 @@ const SESSION_EVENTS: [&str; 9] = [
     "failed",
 ];
 
-/// The numbers of one service.
+/// The metrics of one service.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
@@ -68,13 +69,13 @@ struct SessionEvent {
 }
 
 impl Metrics {
-    /// No request yet.
+    /// Creates the metrics of a service that has none of its own.
     #[must_use]
     pub fn new(service: &'static str) -> Self {
         Self::with(service, |_| {})
     }
 
-    /// The same, with numbers of the service's own.
+    /// Creates the metrics of a service with further metrics of its own.
     #[must_use]
     pub fn with(service: &'static str, register: impl FnOnce(&mut Registry)) -> Self {
         let mut inner = Inner {
@@ -84,7 +85,8 @@ impl Metrics {
             session_events: Family::default(),
             session_merges: Counter::default(),
         };
-        // From the start, or the first failure would not be seen as a change.
+        // All counters exist from the start: otherwise the first failure would not be visible as a
+        // change.
         for event in SESSION_EVENTS {
             drop(inner.session_events.get_or_create(&SessionEvent { event }));
         }
@@ -93,7 +95,7 @@ impl Metrics {
         Self(Arc::new(inner))
     }
 
-    /// Counts what happened to a session.
+    /// Counts an event of a session.
     pub fn count_session_event(&self, event: Event) {
         let name = match event {
             Event::Loaded => "loaded",
@@ -140,7 +142,7 @@ impl Inner {
     }
 }
 
-/// Metrics for Prometheus: text 0.0.4, or OpenMetrics 1.0.0 where `Accept` names it.
+/// Returns metrics for Prometheus: text 0.0.4, or OpenMetrics 1.0.0 if `Accept` names it.
 #[utoipa::path(
     get, operation_id = "getMetrics", path = "/metrics", tag = "operation", security(()),
     responses(
@@ -155,8 +157,8 @@ async fn show(State(metrics): State<Metrics>, headers: HeaderMap) -> Result<Resp
     Ok((headers, text).into_response())
 }
 
-/// Counts a request by the route that it matched: a path that matches none is the client's to
-/// choose, and there is no end of them.
+/// Counts a request under the route that it matched. A path that matches none is not used as a
+/// label, because clients could create any number of labels.
 pub(super) async fn count(
     State(metrics): State<Metrics>,
     request: Request,

@@ -1,4 +1,4 @@
-//! What all services do alike with HTTP: the middleware stack, errors, bodies, limits.
+//! The HTTP parts that all services share: the middleware stack, errors, bodies, limits.
 
 mod address;
 mod caching;

@@ -1,5 +1,5 @@
-//! Where a request came from: over TLS or not, from a page of ours or of another site, from a user
-//! or from a browser that is ahead of its user.
+//! Finds out where a request came from: over TLS or not, from our own page or from another site,
+//! from a user or from a prefetching browser.
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{HOST, ORIGIN};
@@ -10,16 +10,17 @@ use reqwest::Url;
 
 use super::Problem;
 
-/// The headers by which browsers mark a request that they send ahead of their user, the newest
+/// The headers with which browsers mark requests that the user did not make (prefetch), the newest
 /// first.
 const PREFETCH_HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-/// Whether a page of another site sent a request, as the middleware stack has found out.
+/// Whether a page of another site sent the request, as the middleware stack found out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CrossSite(pub(super) bool);
 
-/// Makes sure that a request is its user's own wish, for a GET that changes something: the
-/// cross-site guard lets every safe method pass.
+/// The extractor of a GET route that changes something. It refuses requests from pages of other
+/// sites, which the cross-site guard lets pass for safe methods, and requests that a browser
+/// prefetches.
 #[derive(Clone, Copy, Debug)]
 pub struct Deliberate;
 
@@ -28,10 +29,7 @@ impl<S: Sync> FromRequestParts<S> for Deliberate {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         if is_prefetch(&parts.headers) {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "a browser may not do this ahead of its user",
-            ));
+            return Err(Problem::new(StatusCode::FORBIDDEN, "a browser must not prefetch this"));
         }
         match parts.extensions.get() {
             Some(CrossSite(false)) => Ok(Self),
@@ -40,13 +38,13 @@ impl<S: Sync> FromRequestParts<S> for Deliberate {
     }
 }
 
-/// Methods that change nothing (RFC 9110, 9.2.1).
+/// Returns whether a method changes nothing (RFC 9110, 9.2.1).
 pub(super) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Whether a page of another site sent this request. A program that sends neither of the two
-/// headers is no page.
+/// Returns whether a page of another site sent this request. A client that sends neither of the two
+/// headers is not a page.
 pub(super) fn is_cross_site(request: &Request, trust_proxy: bool) -> bool {
     let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
     match site.filter(|site| !site.is_empty()) {
@@ -58,17 +56,17 @@ pub(super) fn is_cross_site(request: &Request, trust_proxy: bool) -> bool {
     }
 }
 
-/// Whether a trusted proxy says that the client's connection has TLS. The first item counts, as it
-/// does for Express: it is about the first connection.
+/// Returns whether a trusted proxy reports TLS for the client's connection. The first item counts,
+/// as in Express, because it is about the first connection.
 pub(super) fn came_over_tls(headers: &HeaderMap, trust_proxy: bool) -> bool {
     trust_proxy && forwarded(headers, "x-forwarded-proto").is_some_and(is("https"))
 }
 
-/// Compares the `Origin` with the address that the request was sent to; nothing if one of them
-/// cannot be read.
+/// Returns whether the `Origin` differs from the address that the request was sent to, or `None` if
+/// one of them cannot be read.
 ///
-/// Whether TLS ended at a proxy is not known unless a trusted one says so; then the scheme is taken
-/// to be that of the `Origin`.
+/// Unless a trusted proxy reports it, it is unknown whether TLS ended at a proxy. The scheme of the
+/// `Origin` is used then.
 fn is_other_origin(request: &Request, trust_proxy: bool) -> Option<bool> {
     let headers = request.headers();
     let origin = http_url(only(headers, ORIGIN.as_str())?)?;
@@ -80,7 +78,7 @@ fn is_other_origin(request: &Request, trust_proxy: bool) -> Option<bool> {
     Some(origin.origin() != own.origin())
 }
 
-/// The URL of an origin, which has no path and no user.
+/// Parses the URL of an origin, which has no path and no user.
 fn http_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_http = matches!(url.scheme(), "http" | "https");
@@ -94,13 +92,13 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
     words.any(|word| ["prefetch", "prerender", "preview"].iter().any(|ahead| is(ahead)(word)))
 }
 
-/// The first item of a list that proxies write.
+/// Returns the first item of a list that proxies write.
 fn forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.next()?.split(',').next().map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// The value of a header that stands once.
+/// Returns the value of a header that appears once.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut lines = headers.get_all(name).iter();
     let line = lines.next().filter(|_| lines.next().is_none());
@@ -126,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_browser_says_of_the_site_comes_first() {
+    fn sec_fetch_site_is_used_before_the_origin() {
         for (site, origin, expected) in [
             (None, None, false),
             (Some("same-origin"), None, false),
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_what_a_trusted_proxy_says() {
+    fn tls_is_reported_by_a_trusted_proxy() {
         for (value, expected) in
             [("https", true), (" HTTPS ", true), ("https, http", true), ("http, https", false)]
         {
@@ -231,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn browsers_say_when_they_are_ahead_of_their_user() {
+    fn prefetches_are_recognised() {
         for (name, value, expected) in [
             ("sec-purpose", "prefetch", true),
             ("sec-purpose", "prefetch;prerender", true),

@@ -8,19 +8,19 @@ use percent_encoding::percent_decode_str;
 use super::Problem;
 use crate::input::{At, Fields, FromFields, Given};
 
-/// The rule that an unknown parameter breaks.
+/// The rule for parameters that the request does not have.
 const UNKNOWN: &str = "must not be sent: this request has no such parameter";
 
-/// The declared parameters of a request. All broken rules are named at once; a parameter of the
-/// query that is not declared breaks one, too.
+/// The extractor of the declared parameters of a request. All broken rules are reported at once; a
+/// parameter of the query that is not declared also breaks a rule.
 #[derive(Debug)]
 pub struct Parameters<T>(pub T);
 
-/// The declared parameters of a path. The query is not read.
+/// The extractor of the declared parameters of a path. The query is not read.
 #[derive(Debug)]
 pub struct PathParameters<T>(pub T);
 
-/// The declared headers of a request. Other headers are ignored.
+/// The extractor of the declared headers of a request. Other headers are ignored.
 #[derive(Debug)]
 pub struct Headers<T>(pub T);
 
@@ -29,7 +29,7 @@ pub struct Headers<T>(pub T);
 pub struct RequestAddress {
     /// The path as it was sent.
     pub path: String,
-    /// The parameters of the query, decoded, in their order.
+    /// The parameters of the query, decoded and in order.
     pub query: Vec<(String, String)>,
 }
 
@@ -81,12 +81,12 @@ fn add_path<'a>(fields: &mut Fields<'a>, path: &'a Result<RawPathParams, RawPath
             path.iter().for_each(|(name, text)| fields.add(At::Path, name, Given::bare(text)));
         }
         Err(RawPathParamsRejection::InvalidUtf8InPathParam(which)) => {
-            // Invalid UTF-8 in `id`
+            // The error text of axum for invalid UTF-8 is "Invalid UTF-8 in `id`".
             let text = which.body_text();
             let name = text.split('`').nth(1).unwrap_or_default().to_owned();
             fields.add(At::Path, name, Given::NoText);
         }
-        // A route without any.
+        // The route has no parameters.
         Err(_) => {}
     }
 }
@@ -111,7 +111,7 @@ fn add_query<'a>(fields: &mut Fields<'a>, pairs: &'a Pairs) {
     }
 }
 
-/// A name or a value of a query, as forms write them.
+/// Decodes a name or a value of a query, in the encoding of forms.
 fn decoded(text: &str) -> Option<String> {
     let text = text.replace('+', " ");
     Some(percent_decode_str(&text).decode_utf8().ok()?.into_owned())
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_parameter_is_named() {
+    fn all_wrong_parameters_are_named() {
         assert_eq!(refused("flag=true&number=7"), [""; 0]);
         assert_eq!(refused("number=%37&fl%61g=true&&"), [""; 0]);
         let whole = "number must be an integer from 0 to 9007199254740991";

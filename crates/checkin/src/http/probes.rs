@@ -1,4 +1,4 @@
-//! Is it alive, is it ready.
+//! The probes `/healthz` and `/readyz`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::document::Problems;
 use super::{Problem, Readiness};
 use crate::storage::Health;
 
-/// Answers `/healthz` (the process is alive) and `/readyz` (the store can be used).
+/// Answers `/healthz` (the process lives) and `/readyz` (the store is available).
 #[derive(Clone)]
 pub struct Probes {
     health: Arc<dyn Health>,
@@ -19,7 +19,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Probes that ask this store, once the service is ready to use it.
+    /// Creates probes that check this store when the service is ready.
     #[must_use]
     pub fn new(health: Arc<dyn Health>, readiness: Readiness) -> Self {
         Self { health, readiness }
@@ -34,7 +34,7 @@ impl Probes {
     }
 }
 
-/// Is the process alive?
+/// Reports that the process lives.
 #[utoipa::path(
     get, operation_id = "getHealth", path = "/healthz", tag = "operation", security(()),
     responses((status = 200, content_type = "text/plain", body = String), Problems),
@@ -43,7 +43,7 @@ async fn alive() -> &'static str {
     "OK"
 }
 
-/// Can the store be reached?
+/// Reports whether the store is available.
 #[utoipa::path(
     get, operation_id = "getReadiness", path = "/readyz", tag = "operation", security(()),
     responses((status = 200, content_type = "text/plain", body = String), Problems),

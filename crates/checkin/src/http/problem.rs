@@ -1,4 +1,4 @@
-//! The answers to requests that fail.
+//! The responses to requests that fail.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -17,21 +17,22 @@ use utoipa::ToSchema;
 use crate::input::BrokenRule;
 use crate::telemetry::chain;
 
-/// The maximum number of errors that one answer names: a client may send thousands.
+/// The maximum number of errors in one response. A request may contain thousands.
 const MAX_NAMED: usize = 10;
 
-/// The longest name of a field that is sent back, in characters: the name may be the client's.
+/// The maximum length of a field's name that is sent back, in characters. The name may come from
+/// the client.
 const MAX_NAME: usize = 64;
 
-/// Each 401 must name a way to log in (RFC 9110, 11.6.1). Browsers ask for a password when they see
-/// `Basic`, and ignore a scheme that they do not know.
+/// Each 401 must name an authentication scheme (RFC 9110, 11.6.1). Browsers ask for a password when
+/// they see `Basic`, and ignore schemes that they do not know.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Cookie realm=\"checkin\"");
 
-/// The answer to a request that fails: a plain text where the contract fixes one, otherwise
-/// `application/problem+json` (RFC 9457). The client sees the rule. The cause is logged once, when the
-/// answer is made.
+/// The response to a request that fails: a plain text where the contract fixes one, otherwise
+/// `application/problem+json` (RFC 9457). The client sees the broken rule. The cause is logged
+/// once, when the response is created.
 ///
-/// The reasons that only one service has are constructed in that service.
+/// Reasons that only one service has are constructed in that service.
 #[derive(Debug)]
 pub struct Problem {
     pub(super) status: StatusCode,
@@ -43,13 +44,13 @@ pub struct Problem {
 
 #[derive(Debug)]
 enum Content {
-    /// One of the texts that the contract fixes.
+    /// A text that the contract fixes.
     Text(&'static str),
-    /// What is wrong, for a problem document.
+    /// The description of the error in a problem document.
     Detail(Cow<'static, str>),
 }
 
-/// An error to log, with the message of the log line.
+/// The error to log, with the message of the log line.
 #[derive(Debug)]
 struct LoggedCause {
     message: &'static str,
@@ -61,12 +62,12 @@ struct LoggedCause {
 pub struct FieldError {
     /// The field's name as it was sent, cut after 64 characters, without control characters.
     pub field: String,
-    /// The rule, as what the field must be: "must …".
+    /// The rule that the field must follow: "must …".
     pub rule: String,
 }
 
 impl FieldError {
-    /// Names a field and the rule that it breaks.
+    /// Creates an error with the name of a field and the rule that it breaks.
     pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
         let field: String = field.into();
         let field = field.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
@@ -74,32 +75,32 @@ impl FieldError {
     }
 }
 
-/// What is wrong (RFC 9457).
+/// An error (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemDetails<'a> {
     /// Always `about:blank`.
     r#type: &'static str,
-    /// What the status means.
+    /// The meaning of the status.
     title: &'static str,
     /// The status.
     status: u16,
-    /// What is wrong this time.
+    /// A description of this error.
     detail: &'a str,
-    /// The parameters or fields that are to blame, the first ten of them.
+    /// The parameters or fields that break a rule, the first ten of them.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [FieldError],
 }
 
 impl Problem {
-    /// Creates a problem document of this status; `detail` says what is wrong this time.
+    /// Creates a problem document of this status. `detail` describes this error.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         let content = Content::Detail(detail.into());
         Self { status, content, errors: Vec::new(), retry_after: None, cause: None }
     }
 
-    /// Creates an answer whose text the contract fixes.
+    /// Creates a response whose text the contract fixes.
     #[must_use]
     pub fn text(status: StatusCode, text: &'static str) -> Self {
         Self { content: Content::Text(text), ..Self::new(status, "") }
@@ -118,7 +119,7 @@ impl Problem {
         Self { retry_after: Some(time), ..self }
     }
 
-    /// Logs this error under this message when the answer is made.
+    /// Logs this error with this message when the response is created.
     #[must_use]
     pub fn caused_by(
         self,
@@ -128,15 +129,15 @@ impl Problem {
         Self { cause: Some(LoggedCause { message, error: error.into() }), ..self }
     }
 
-    /// The fields that are to blame, the first ten of them.
+    /// Returns the fields that break a rule, the first ten of them.
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
     }
 
-    /// 400: fields, parameters or headers of the request break a rule.
+    /// Returns 400: fields, parameters or headers of the request break a rule.
     pub(crate) fn invalid(broken: Vec<BrokenRule>) -> Self {
-        // A route without the part of the path that its parameters declare.
+        // The route lacks a part of the path that its parameters declare.
         if broken.is_empty() {
             return Self::internal();
         }
@@ -153,56 +154,56 @@ impl Problem {
         Self { errors, ..Self::new(StatusCode::BAD_REQUEST, detail) }
     }
 
-    /// 403: a page of another site sent the request.
+    /// Returns 403: a page of another site sent the request.
     #[must_use]
     pub fn cross_site() -> Self {
         Self::new(StatusCode::FORBIDDEN, "a page of another site may not do this")
     }
 
-    /// 404.
+    /// Returns 404: there is no such route.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "there is nothing at this address")
+        Self::new(StatusCode::NOT_FOUND, "there is no resource at this path")
     }
 
-    /// 405.
+    /// Returns 405: the route exists, but not with this method.
     #[must_use]
     pub fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take this method")
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not support this method")
     }
 
-    /// 429: try again after this time.
+    /// Returns 429: the client must try again after this time.
     #[must_use]
     pub fn too_many(wait: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too many attempts; try again later")
             .retry_after(wait)
     }
 
-    /// 500.
+    /// Returns 500.
     #[must_use]
     pub fn internal() -> Self {
-        let detail = "something went wrong here; it has been logged";
+        let detail = "an internal error occurred and has been logged";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 
-    /// 503: too much work of this kind at once.
+    /// Returns 503: too many requests of this kind run at the same time.
     #[must_use]
     pub fn busy() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "too many requests of this kind at once; try again later",
+            "too many requests of this kind run at the same time; try again later",
         )
         .retry_after(Duration::from_secs(1))
     }
 
-    /// 503: the store does not answer.
+    /// Returns 503: the store does not respond.
     #[must_use]
     pub fn store_unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store is not available; try again later")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store is unavailable; try again later")
             .retry_after(Duration::from_secs(1))
     }
 
-    /// 503: the service cannot use its store yet, or now, for this reason.
+    /// Returns 503: the service cannot use its store yet, or not at the moment, for this reason.
     #[must_use]
     pub fn not_ready(reason: impl fmt::Display) -> Self {
         let detail = format!("the store is unavailable: {reason}");
@@ -240,7 +241,7 @@ fn document(status: StatusCode, detail: &str, errors: &[FieldError]) -> Response
     (status, [(CONTENT_TYPE, json)], Json(details)).into_response()
 }
 
-/// Adds a body to errors that an inner layer answers without one, such as the time-out.
+/// Adds a body to responses of inner layers that have none, such as the timeout.
 pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
@@ -260,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_names_a_few_errors_and_counts_the_others() {
+    fn a_response_names_a_few_errors_and_counts_the_others() {
         let error =
             |at| BrokenRule { field: format!("field{at}"), rule: "must be known".to_owned() };
         for (count, end) in [(1, "field0"), (10, "field9"), (322, "field9 and 312 more")] {
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_cut() {
+    fn long_names_are_cut() {
         for (name, shown) in [
             ("", String::new()),
             ("a\u{0}\n\u{85}b", "ab".to_owned()),

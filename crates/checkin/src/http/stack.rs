@@ -25,39 +25,39 @@ use super::{
     readiness, strict_transport,
 };
 
-/// The longest that a request may take, its body included: long enough for a slow phone, and short
-/// enough that slow clients cannot pile up.
+/// The maximum time of a request, its body included: long enough for a slow phone, and short enough
+/// that slow clients cannot pile up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest request id that is taken from a client: it is sent back and logged.
+/// The maximum length of a client's request id, which is sent back and logged.
 const MAX_REQUEST_ID: usize = 128;
 
-/// What stands between the services and their clients.
+/// The proxy between the services and their clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Proxy {
-    /// `--trust-proxy`: the headers by which a proxy speaks of its client are believed.
+    /// `--trust-proxy`: the headers that describe the client are trusted.
     pub is_trusted: bool,
-    /// What browsers are told that come over TLS.
+    /// The `Strict-Transport-Security` header for browsers that use TLS.
     pub strict_transport: StrictTransport,
 }
 
 /// The middleware stack of one port.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// What is known of a proxy.
+    /// The settings about a proxy.
     pub proxy: Proxy,
-    /// Numbers for `/metrics`.
+    /// The metrics of `/metrics`.
     pub metrics: Metrics,
-    /// Answers for `/healthz` and `/readyz`.
+    /// The probes `/healthz` and `/readyz`.
     pub probes: Probes,
 }
 
 impl Stack {
-    /// Puts the stack around the routes of a port, which have their session layers already. A
-    /// request meets it from the outermost layer in: request id, log span, security headers,
-    /// numbers, panic guard, time-out, cross-site guard, session, route.
+    /// Wraps the routes of a port, which already have their session layers. A request passes from
+    /// the outermost layer in: request id, log span, security headers, metrics, panic guard,
+    /// timeout, cross-site guard, session, route.
     pub fn around(&self, routes: OpenApiRouter) -> Router {
         let ready = self.probes.readiness().clone();
         let routes = routes.layer(middleware::from_fn_with_state(ready, readiness::gate));
@@ -77,10 +77,12 @@ impl Stack {
             ServiceBuilder::new()
                 .map_request(without_odd_id)
                 .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-                // Without a line for each failure: whoever answers with one has logged its cause.
+                // Failures are not logged here: their cause has been logged where the response was
+                // created.
                 .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
                 .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-                // Answers are for one person at one moment; a route whose answers may be kept says so.
+                // Responses are for one user at one moment. Routes whose responses may be cached
+                // set the header themselves.
                 .layer(fixed(CACHE_CONTROL, "no-store"))
                 .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
                 .layer(fixed(REFERRER_POLICY, "same-origin"))
@@ -95,8 +97,8 @@ impl Stack {
     }
 }
 
-/// Finds out once where a request came from, for throttles further in and for the lists of an
-/// account's sessions, and refuses what a page of another site would change.
+/// Finds out once where a request came from, for throttles and for the lists of an account's
+/// sessions, and refuses changes that a page of another site sent.
 async fn receive(
     State(proxy): State<Proxy>,
     mut request: Request,
@@ -116,7 +118,7 @@ async fn receive(
     next.run(request).await
 }
 
-/// Removes a request id of the client's that is too long, or is not plain text.
+/// Removes a request id of the client that is too long or not plain text.
 fn without_odd_id(mut request: Request) -> Request {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(byte);
     let id = request.headers().get(&REQUEST_ID).map(HeaderValue::as_bytes);
@@ -126,8 +128,8 @@ fn without_odd_id(mut request: Request) -> Request {
     request
 }
 
-/// The span of a request: its method and the route that it matched, never the path or the query,
-/// which may hold an address or an id.
+/// Creates the span of a request: its method and the route that it matched. The path and the query
+/// are left out, because they may contain an address or an id.
 fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
     let route =
         request.extensions().get::<axum::extract::MatchedPath>().map_or("", |path| path.as_str());
@@ -135,7 +137,7 @@ fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
     tracing::info_span!("request", http.method = %request.method(), http.route = route, request.id = id)
 }
 
-/// The last resort: the process lives on, the client gets a 500, the panic hook has logged it.
+/// Answers 500 after a panic. The process continues, and the panic hook has logged the panic.
 fn panicked(_panic: Box<dyn Any + Send>) -> Response<axum::body::Body> {
     Problem::internal().into_response()
 }

@@ -1,4 +1,4 @@
-//! `Strict-Transport-Security`: a browser that came over TLS comes over TLS only.
+//! `Strict-Transport-Security`: makes browsers that used TLS once use only TLS.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use axum::response::Response;
 
 use super::{Proxy, origin};
 
-/// For how long a browser asks over TLS only (RFC 6797).
+/// The settings of the header (RFC 6797).
 #[derive(Clone, Copy, Debug)]
 pub struct StrictTransport {
-    /// `--hsts-max-age`, in whole seconds. 0 takes back what was said before.
+    /// `--hsts-max-age`, in whole seconds. 0 makes browsers drop the rule.
     pub max_age: Duration,
-    /// `--hsts-include-subdomains`: all hosts below this one are meant, too.
+    /// `--hsts-include-subdomains`: the rule includes all hosts below this one.
     pub include_subdomains: bool,
 }
 
@@ -26,8 +26,8 @@ impl StrictTransport {
     }
 }
 
-/// Adds the header to answers that go out over TLS: over plain HTTP anybody could write it, and
-/// browsers ignore it there.
+/// Adds the header to responses over TLS. Over plain HTTP anybody could write it, and browsers
+/// ignore it there.
 pub(super) async fn tell(State(proxy): State<Proxy>, request: Request, next: Next) -> Response {
     let over_tls = origin::came_over_tls(request.headers(), proxy.is_trusted);
     let mut response = next.run(request).await;

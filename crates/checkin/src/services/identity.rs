@@ -1,11 +1,11 @@
-//! The answer to a request without a login.
+//! The response to a request without a login.
 
 use axum::http::StatusCode;
 
 use crate::http::Problem;
 use crate::usecases::accounts::AccountError;
 
-/// 401, in the words of the contract.
+/// Returns 401 with the text of the contract.
 pub(super) fn authentication_required() -> Problem {
     Problem::text(StatusCode::UNAUTHORIZED, "Authentication required.")
 }

@@ -1,4 +1,4 @@
-//! The check-in processor: counts what the log has, partition by partition.
+//! The check-in processor: applies the log, partition by partition.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,30 +13,31 @@ use tokio_util::sync::CancellationToken;
 use crate::storage::{Applied, Batch, Lease, Storage, StorageError};
 use crate::telemetry::chain;
 
-/// How often a partition without entries is looked at: so long a check-in takes to be seen.
+/// The pause before an empty partition is read again. It is the delay until a check-in appears.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// The longest pause before a store that failed is asked again.
+/// The maximum pause before a failed call of the store is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The pauses before a batch is applied again.
+/// The pauses between attempts to apply a batch.
 const RETRY: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(50))
     .with_max_delay(LONGEST_PAUSE)
     .without_max_times();
 
-/// ProcessorSettings of the service.
+/// The settings of the service.
 #[derive(Clone, Debug)]
 pub struct ProcessorSettings {
-    /// Names this processor among others.
+    /// The name of this processor.
     pub name: String,
-    /// Entries that are applied in one go.
+    /// The maximum number of entries in a batch.
     pub batch: usize,
-    /// A partition of a processor that died is taken over after so long.
+    /// The lease of partitions. The partitions of a processor that died are taken over after this
+    /// time.
     pub lease: Duration,
 }
 
-/// What a processor has done, for `/metrics`.
+/// The metrics of a processor.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     applied: Counter,
@@ -46,7 +47,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Puts the numbers into a registry.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         let Self { applied, dead, backlog, partitions } = self;
         registry.register("checkin_applied", "Check-ins that were counted", applied.clone());
@@ -91,23 +92,23 @@ struct Processor {
 /// The tasks that apply the log, one for each lease that this processor holds.
 #[derive(Default)]
 struct Workers {
-    /// The leases, each with what tells its worker to release it.
+    /// The leases, each with the token that makes its worker release it.
     held: Vec<(Lease, CancellationToken)>,
-    /// Each returns its lease at its end.
+    /// The workers. Each returns its lease at its end.
     tasks: JoinSet<Lease>,
 }
 
 impl Workers {
-    /// Takes out a worker that has ended.
+    /// Removes a worker that has ended.
     fn ended(&mut self, ended: Result<Lease, JoinError>) {
         match ended {
             Ok(lease) => self.held.retain(|(held, _)| *held != lease),
-            // A worker panicked: its lease runs out, and any processor may acquire it then.
+            // A worker panicked. Its lease expires, and any processor may acquire it then.
             Err(_) => self.held.clear(),
         }
     }
 
-    /// Tells the worker of the last lease to release it, and waits until it has.
+    /// Makes the worker of the last lease release it, and waits until it has.
     async fn end_one(&mut self) {
         if let Some((_, release)) = self.held.last() {
             release.cancel();
@@ -141,7 +142,7 @@ impl Processor {
             let held: Vec<Lease> = workers.held.iter().map(|(lease, _)| lease.clone()).collect();
             match self.storage.acquire(name, &held, *lifetime).await {
                 Ok(Some(lease)) => self.start_worker(workers, lease),
-                // Another processor has yet to release it.
+                // Another processor has not released it yet.
                 Ok(None) => break,
                 Err(error) => return self.log_failure(Some(error)),
             }
@@ -174,7 +175,7 @@ impl Processor {
         workers.held.push((lease, release));
     }
 
-    /// Applies what comes under a lease, until the lease is lost or to be released.
+    /// Applies the entries of a partition until its lease is lost or released.
     async fn work(&self, lease: &Lease, released: &CancellationToken) {
         while !released.is_cancelled() {
             match self.step(lease).await {
@@ -202,7 +203,7 @@ impl Processor {
         }
     }
 
-    /// Returns `None` if another processor holds the lease by now.
+    /// Reads the next batch. Returns `None` if another processor holds the lease.
     async fn next_batch(&self, lease: &Lease) -> Result<Option<Batch>, StorageError> {
         let Some(checkpoint) = self.storage.renew(lease, self.settings.lease).await? else {
             return Ok(None);
@@ -210,8 +211,8 @@ impl Processor {
         self.storage.read(lease, checkpoint, self.settings.batch).await.map(Some)
     }
 
-    /// Tries until it is done: a batch in progress is finished also when it is time to stop, unless
-    /// the store is unavailable then.
+    /// Applies a batch, with further attempts if the store fails. A batch in progress is finished
+    /// even after the signal to stop, unless the store is unavailable then.
     async fn apply(&self, batch: &Batch) -> Applied {
         let mut pauses = RETRY.build();
         loop {
@@ -222,7 +223,7 @@ impl Processor {
                     if applied.dead > 0 {
                         tracing::warn!(
                             checkin.dead_letters = applied.dead,
-                            "entries of the log cannot be counted; see checkin dead-letters list"
+                            "entries of the log cannot be applied; see checkin dead-letters list"
                         );
                     }
                     return applied;
@@ -238,7 +239,7 @@ impl Processor {
         }
     }
 
-    /// Waits, but not longer than until it is time to stop.
+    /// Waits for a time, or until the signal to stop.
     async fn pause(&self, time: Duration) {
         // An error means that the time is up.
         drop(tokio::time::timeout(time, self.stop.cancelled()).await);
@@ -252,10 +253,10 @@ impl Processor {
 }
 
 enum Step {
-    /// There may be more.
+    /// There may be more entries.
     Busy,
-    /// Everything is applied.
+    /// All entries are applied.
     Idle,
-    /// Another processor has the lease.
+    /// Another processor holds the lease.
     Lost,
 }

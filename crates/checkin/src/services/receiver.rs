@@ -1,4 +1,4 @@
-//! The check-in receiver: takes check-ins into the log.
+//! The check-in receiver: appends check-ins to the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,11 @@ use crate::usecases::check_in::{CheckIn, CheckInError};
 
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
 
-/// The longest idempotency key, in bytes.
+/// The maximum length of an idempotency key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
-/// Processors that are at work get rid of some ten thousand check-ins a second.
+/// The time after which clients may try again when too many check-ins wait. Processors apply about
+/// ten thousand check-ins per second.
 const BEHIND_RETRY: Duration = Duration::from_secs(5);
 
 /// The state of the service.
@@ -34,25 +35,26 @@ struct Receiver {
     check_in: CheckIn,
 }
 
-/// How the service finds out which user checks in.
+/// The way to find the user who checks in.
 #[derive(Clone, Debug)]
 pub enum Identity {
-    /// By the session, which must be a user's own.
+    /// The session, which must belong to the user.
     Session(Accounts),
-    /// It trusts the request: `--no-auth`.
+    /// The request itself, which is trusted: `--no-auth`.
     None,
 }
 
-/// ReceiverSettings of the service.
+/// The settings of the service.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceiverSettings {
-    /// What the log takes.
+    /// The limits of the log.
     pub admission: Admission,
-    /// Check-ins a second that one user may make, with ten times as many in a burst; 0 limits none.
+    /// The maximum number of check-ins per second of one user, with bursts of ten times as many. 0
+    /// means unlimited.
     pub rate_per_user: u32,
 }
 
-/// The routes of the service.
+/// Returns the routes of the service.
 pub fn router(
     log: Arc<dyn Log>,
     locations: Arc<dyn Locations>,
@@ -66,9 +68,9 @@ pub fn router(
 }
 
 body! {
-    /// A check-in, as it is sent.
+    /// A new check-in.
     struct NewCheckinBody {
-        /// The session's own user.
+        /// The user of the session.
         user "userId": UserId, example 77;
         location "locationId": LocationId, example 2;
         stars "starRating": StarRating;
@@ -77,7 +79,7 @@ body! {
 
 parameters! {
     struct CheckinHeaders(()) {
-        /// Makes it safe to send the check-in again
+        /// A key that makes it safe to send the check-in again
         idempotency_key "Idempotency-Key" in Header: Option<IdempotencyKey>;
     }
 }
@@ -105,9 +107,9 @@ impl Documented for IdempotencyKey {
     }
 }
 
-/// Checks in at a place and rates it.
+/// Checks in at a location and rates it.
 ///
-/// 202 says that the check-in is stored; it is counted a moment later.
+/// 202 means that the check-in is stored. It is applied a moment later.
 #[utoipa::path(
     post, operation_id = "createCheckin", path = "/api/checkin", tag = "check-ins",
     security(("session" = [])),
@@ -120,7 +122,7 @@ impl Documented for IdempotencyKey {
         ),
         (
             status = 422,
-            description = "There is no such place, or an identical check-in was accepted a moment ago",
+            description = "There is no such location, or an identical check-in was accepted a moment ago",
             content((ProblemDetails<'static> = "application/problem+json"), (String = "text/plain")),
         ),
         LoginNeeded, Forbidden, TooOften, BodyProblems, Problems,
@@ -132,7 +134,7 @@ async fn checkin(
     headers: Result<Headers<CheckinHeaders>, Problem>,
     body: Result<JsonBody<NewCheckinBody>, Problem>,
 ) -> Result<impl IntoResponse, Problem> {
-    // A request without a login is answered with 401, whatever else is wrong with it.
+    // A request without a login is answered with 401, whatever else is wrong.
     let owner = receiver.owner(session).await?;
     let Headers(CheckinHeaders { idempotency_key }) = headers?;
     let JsonBody(NewCheckinBody { user, location, stars }) = body?;
@@ -143,7 +145,7 @@ async fn checkin(
 }
 
 impl Receiver {
-    /// The user of the session; `None` when sessions are not asked for.
+    /// Returns the user of the session, or `None` if no login is required.
     async fn owner(&self, session: Result<Session, Error>) -> Result<Option<UserId>, Problem> {
         let Identity::Session(accounts) = &self.identity else { return Ok(None) };
         let owner = accounts.logged_in(&session?).await;
@@ -159,22 +161,22 @@ impl From<CheckInError> for Problem {
         let unprocessable = |detail| Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
         match error {
             CheckInError::AnotherUser => {
-                let detail = "the session belongs to another user than userId names";
+                let detail = "userId is not the user of the session";
                 Self::new(StatusCode::FORBIDDEN, detail)
                     .field("userId", "must be the user of the session")
             }
             CheckInError::UnknownUser => unprocessable("there is no such user")
                 .field("userId", "must be the id of an account"),
             CheckInError::UnknownLocation => unprocessable("there is no such location")
-                .field("locationId", "must be the id of a place"),
+                .field("locationId", "must be the id of a location"),
             CheckInError::TooMany(wait) => Self::too_many(wait),
             CheckInError::Duplicate => Self::text(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Multiple identical checkins are not permitted.",
             ),
             CheckInError::KeyReused => {
-                unprocessable("the Idempotency-Key came with another check-in before")
-                    .field("Idempotency-Key", "must be a new one for each check-in")
+                unprocessable("the Idempotency-Key was used for another check-in")
+                    .field("Idempotency-Key", "must be a new key for each check-in")
             }
             CheckInError::Behind => {
                 let detail = "too many check-ins wait to be applied; try again later";

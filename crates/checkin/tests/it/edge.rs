@@ -170,7 +170,7 @@ async fn rules_say_what_must_be() {
         (CHECKIN, place(json!(-1)), "locationId", "must be at least 1"),
         (CHECKIN, place(json!(u64::MAX)), "locationId", "must be at most 9007199254740991"),
         (CHECKIN, place(json!(1e30)), "locationId", "must be at most 9007199254740991"),
-        (CHECKIN, at(9999, 5), "locationId", "must be the id of a place"),
+        (CHECKIN, at(9999, 5), "locationId", "must be the id of a location"),
     ] {
         let refused = al.post(path, &body).await;
         assert_eq!(refused.json()["errors"], json!([{"field": field, "rule": rule}]), "{path}");

@@ -136,7 +136,7 @@ async fn what_cannot_be_counted_is_set_aside_and_replayed() {
         site.redis_cli::<String>(&words.collect::<Vec<_>>());
     }
     site.wait_for_doctor(&[], "there are dead letters");
-    let warned = processor.wait_for_line("entries of the log cannot be counted", PATIENCE);
+    let warned = processor.wait_for_line("entries of the log cannot be applied", PATIENCE);
     assert!(warned.contains("WARN"), "{warned}");
     let list = site.run("dead-letters", &["list"]).stdout;
     let lines: Vec<&str> = list.lines().collect();

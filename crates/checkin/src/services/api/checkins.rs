@@ -16,12 +16,12 @@ use crate::input::parameters;
 use crate::storage::HistoryPosition;
 
 parameters! {
-    /// A check-in is short, so a page may have many.
+    /// Check-ins are short, so a page may have many.
     pub(super) struct CheckinsBetween(RequestAddress) {
         ..page: Paging<HistoryPosition, 1000, 1000>;
-        /// Milliseconds since 1970, included
+        /// The first time, in milliseconds since 1970
         start "start" in Path: Milliseconds;
-        /// The same, included; not before `start`
+        /// The last time, in milliseconds since 1970; it must not be before `start`
         end "end" in Path: Milliseconds;
     }
     check |fields, _address| {
@@ -37,7 +37,7 @@ parameters! {
     }
 }
 
-/// The check-ins of a time, in the order in which they were made.
+/// Lists the check-ins between two times, in the order in which they were made.
 #[utoipa::path(
     get, operation_id = "listCheckins", path = "/api/checkins/{start}/{end}", tag = "check-ins", security(("session" = [])),
     params(CheckinsBetween),
@@ -53,7 +53,7 @@ pub(super) async fn between(
     Ok(page.answer(found, |checkin: &Checkin| checkin.into(), CheckinView::from))
 }
 
-/// The latest check-ins, those first, in the order in which they came into the log.
+/// Lists the latest check-ins of the log, the latest first.
 #[utoipa::path(
     get, operation_id = "listLatestCheckins", path = "/api/checkins/latest", tag = "check-ins", security(("session" = [])),
     params(LatestCheckins),

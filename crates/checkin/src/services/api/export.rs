@@ -1,4 +1,4 @@
-//! `GET /api/user/{id}/checkins/export`: one's own history as a file.
+//! `GET /api/user/{id}/checkins/export`: a user's own history as a file.
 
 use std::io;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, parameters};
 use crate::telemetry::chain;
 
-/// Pages that wait for a client to read them.
+/// The number of pages that wait for the client to read them.
 const AHEAD: usize = 1;
 
 parameters! {
     pub(super) struct ExportQuery(RequestAddress) {
-        /// json unless given
+        /// The format of the file; json by default
         format "format" in Query: Option<Format>;
         id "id" in Path: UserId;
     }
@@ -44,8 +44,8 @@ impl Documented for Format {
     }
 }
 
-/// One's own check-ins as a file, the latest first: `json` and `csv` can be loaded again, `gpx` is
-/// for maps.
+/// Returns your own check-ins as a file, the latest first. `json` and `csv` can be loaded again;
+/// `gpx` is for maps.
 #[utoipa::path(
     get, operation_id = "exportUserCheckins", path = "/api/user/{id}/checkins/export", tag = "users", security(("session" = [])),
     params(ExportQuery),
@@ -79,7 +79,7 @@ pub(super) async fn export(
 
 type Pages = (HistoryReader, Option<Writer<Vec<u8>>>);
 
-/// The bytes of the next page; the last one has the end of the file.
+/// Returns the bytes of the next page. The last page includes the end of the file.
 async fn page(
     mut source: HistoryReader,
     writer: Option<Writer<Vec<u8>>>,
@@ -87,7 +87,8 @@ async fn page(
     let Some(mut writer) = writer else {
         return Ok(None);
     };
-    // The status is sent already: the client is to see that the file broke off.
+    // The status has been sent already. The error ends the response early, so that the client
+    // notices.
     let page = source.next_page().await.map_err(|error| {
         if !error.is_logged() {
             tracing::error!(cause = %chain(&error), "the store failed in the middle of an export");

@@ -1,20 +1,20 @@
-//! Answers that are made while they are sent.
+//! Response bodies that are produced while they are sent.
 
 use futures_util::{Stream, StreamExt, stream as streams};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Runs `source` in a task of its own and gives its items; at most `ahead` of them wait for whoever
-/// reads. The task ends when the stream is dropped.
+/// Runs `source` in a task of its own and returns its items as a stream. At most `ahead` items wait
+/// for the reader. The task ends when the stream is dropped.
 ///
-/// The body of a response is polled only while its client reads. A source in a body could be given
-/// a connection to the store, or a lock, and keep it for as long as the client likes.
+/// The body of a response is polled only while its client reads. A source inside the body could
+/// hold a connection or a lock of the store for as long as the client delays.
 pub(super) fn in_task<T: Send + 'static>(
     ahead: usize,
     source: impl Stream<Item = T> + Send + 'static,
 ) -> impl Stream<Item = T> + Send + 'static {
     let (sender, receiver) = mpsc::channel(ahead);
-    // A set ends its tasks when it is dropped.
+    // A `JoinSet` ends its tasks when it is dropped.
     let mut task = JoinSet::new();
     task.spawn(async move {
         let mut source = std::pin::pin!(source);
@@ -37,7 +37,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts up, and says how far it has counted.
+    /// Returns a stream of numbers, and the count of those that it has produced.
     fn counting() -> (Arc<AtomicUsize>, impl Stream<Item = usize> + Send + 'static) {
         let made = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&made);
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_is_a_few_items_ahead_and_no_more() {
+    async fn a_source_is_a_limited_number_of_items_ahead() {
         let (made, source) = counting();
         let mut items = std::pin::pin!(in_task(3, source));
         for expected in 0..10 {
@@ -54,7 +54,7 @@ mod tests {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        // Three wait in the channel, and the task holds one more.
+        // Three items wait in the channel, and the task holds one more.
         assert_eq!(made.load(Ordering::Relaxed), 14);
     }
 
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_a_source_is_the_end_of_the_stream() {
+    async fn a_stream_ends_with_its_source() {
         let items: Vec<_> = in_task(1, streams::iter(0..5)).collect().await;
         assert_eq!(items, [0, 1, 2, 3, 4]);
     }

@@ -1,4 +1,4 @@
-//! Places: one with all that is known of it, and lists of them.
+//! Locations: one with all its data, and lists of them.
 
 use std::sync::Arc;
 
@@ -23,19 +23,19 @@ use crate::input::{Documented, Given, Input, parameters};
 use crate::storage::{HistoryPosition, Position, Ranked};
 use crate::usecases::places;
 
-/// A place's figures change with each check-in.
+/// The figures of a location change with each check-in.
 const FIGURES: Cached = Cached::seconds(5);
 
-/// What else is known of it hardly ever does.
+/// The details of a location rarely change.
 const DETAILS: Cached = Cached::minutes(5);
 
-/// The longest text to search for: a name of 100 characters as a system may type it that takes
-/// letters and their marks apart.
+/// The maximum length of a search text: a name of 100 characters in a form where letters and their
+/// marks are separate characters.
 const MAX_SEARCH_CHARS: usize = 500;
 
 parameters! {
     pub(super) struct LocationQuery(RequestAddress) {
-        /// Its details too
+        /// Whether the details are included
         with_details "withDetails" in Query: Option<bool>;
         id "id" in Path: LocationId;
     }
@@ -43,7 +43,8 @@ parameters! {
 
 parameters! {
     pub(super) struct DetailsQuery(RequestAddress) {
-        /// These alone, with commas between: description, website, phone, socials, hours
+        /// The sections to return, separated by commas: description, website, phone, socials,
+        /// hours. Default: all
         sections "sections" in Query: Option<Sections>;
         id "id" in Path: LocationId;
     }
@@ -51,7 +52,7 @@ parameters! {
 
 parameters! {
     pub(super) struct HoursQuery(RequestAddress) {
-        /// 0 for Monday to 6 for Sunday, or the day's name
+        /// The day: 0 (Monday) to 6 (Sunday), or its name
         day "day" in Path: DayOfWeek;
         id "id" in Path: LocationId;
     }
@@ -74,7 +75,7 @@ parameters! {
 parameters! {
     pub(super) struct TopLocations(RequestAddress) {
         ..page: Paging<Position>;
-        /// From the beginning, or this week from Monday (UTC).
+        /// all (the default), or week: since Monday (UTC)
         period "period" in Query: Option<PeriodName>;
     }
 }
@@ -82,12 +83,12 @@ parameters! {
 parameters! {
     pub(super) struct SearchQuery(RequestAddress) {
         ..page: Paging<Position>;
-        /// Words, or the beginnings of words
+        /// Words, or beginnings of words
         words "q" in Query: Words;
     }
 }
 
-/// A place.
+/// Returns a location.
 #[utoipa::path(
     get, operation_id = "getLocation", path = "/api/location/{id}", tag = "places", security(()),
     params(LocationQuery),
@@ -106,7 +107,7 @@ pub(super) async fn location(
     Ok(FIGURES.answer(&headers, &view))
 }
 
-/// What else is known of a place.
+/// Returns the details of a location.
 #[utoipa::path(
     get, operation_id = "getLocationDetails", path = "/api/location/{id}/details", tag = "places", security(()),
     params(DetailsQuery),
@@ -123,7 +124,7 @@ pub(super) async fn details(
     Ok(DETAILS.answer(&headers, &DetailsView::of(Some(details), &sections)))
 }
 
-/// The opening hours of a day.
+/// Returns the opening hours of a day.
 #[utoipa::path(
     get, operation_id = "getLocationHours", path = "/api/location/{id}/hours/{day}", tag = "places", security(()),
     params(HoursQuery),
@@ -139,7 +140,7 @@ pub(super) async fn hours(
     Ok(DETAILS.answer(&headers, &hours.ok_or_else(Problem::not_found)?))
 }
 
-/// Who was at a place, the latest first.
+/// Lists the visitors of a location, the latest first.
 #[utoipa::path(
     get, operation_id = "listLocationVisitors", path = "/api/location/{id}/visitors", tag = "places", security(("session" = [])),
     params(VisitorsOf),
@@ -159,11 +160,11 @@ pub(super) async fn visitors(
         |(checkin, _)| HistoryPosition::from(checkin),
         |(checkin, name)| name.map(|name| VisitView::new(&checkin, name)),
     );
-    // A user that is gone is left out.
+    // Users that no longer exist are left out.
     Ok(page.without_gaps())
 }
 
-/// Places of a category.
+/// Lists the locations of a category.
 #[utoipa::path(
     get, operation_id = "listLocationsByCategory", path = "/api/locations/bycategory/{category}", tag = "places", security(()),
     params(LocationsIn),
@@ -177,7 +178,7 @@ pub(super) async fn by_category(
     Ok(listed(&page, found))
 }
 
-/// Places by their number of check-ins, most first.
+/// Lists locations by their number of check-ins, the largest first.
 #[utoipa::path(
     get, operation_id = "listLocationsByCheckins", path = "/api/locations/bycheckins", tag = "places", security(()), params(TopLocations),
     responses((status = 200, body = Vec<LocationView>), Problems),
@@ -191,7 +192,7 @@ pub(super) async fn by_checkins(
     Ok(listed(&page, found))
 }
 
-/// Places in whose name a word begins with each of these words.
+/// Finds locations whose names contain, for each word, a word that begins with it.
 #[utoipa::path(
     get, operation_id = "searchLocations", path = "/api/locations/search", tag = "places", security(()),
     params(SearchQuery),
@@ -205,7 +206,7 @@ pub(super) async fn search(
     Ok(listed(&page, found))
 }
 
-/// Sections of details, by their names with commas between them.
+/// Sections of details, as names separated by commas.
 pub(super) struct Sections(Vec<DetailsSection>);
 
 impl Input for Sections {
@@ -215,7 +216,7 @@ impl Input for Sections {
         let names = DetailsSection::ALL.map(section_name).join(", ");
         sections
             .map(Self)
-            .ok_or_else(|| format!("must be a list of sections with commas between: {names}"))
+            .ok_or_else(|| format!("must be a list of sections separated by commas: {names}"))
     }
 }
 
@@ -226,7 +227,7 @@ impl Documented for Sections {
     }
 }
 
-/// A day of the week: its number from Monday on, or its name.
+/// A day of the week: its number (0 is Monday), or its name.
 #[derive(Debug, PartialEq)]
 pub(super) struct DayOfWeek(Weekday);
 
@@ -248,7 +249,7 @@ impl Documented for DayOfWeek {
     }
 }
 
-/// What to search for.
+/// The words to search for.
 #[derive(Debug)]
 pub(super) struct Words(String);
 
@@ -274,7 +275,7 @@ impl Documented for Words {
     }
 }
 
-/// The schema of texts of this form.
+/// Returns the schema of texts of this form.
 fn texts(pattern: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))
 }
@@ -304,11 +305,11 @@ mod tests {
     }
 
     #[test]
-    fn words_say_something() {
+    fn words_must_be_visible() {
         let words = |text: &str| Words::read(&Given::bare(text));
         assert!(words("café 7").is_ok());
         assert!(words("!!!").is_ok());
-        // The longest name, as some systems take it apart.
+        // The longest name, with separate marks.
         assert!(words(&"\u{1112}\u{1161}\u{11ab}".repeat(100)).is_ok());
         for text in ["", " ", "\u{0}", "\u{200b}\u{ad}", &"x".repeat(501)] {
             assert!(words(text).is_err(), "{text:?}");

@@ -1,4 +1,4 @@
-//! The read API: users, places and check-ins, and what happens right now.
+//! The read API: users, locations and check-ins, and the stream of new check-ins.
 
 mod checkins;
 mod export;

@@ -1,4 +1,4 @@
-//! Places near a point.
+//! Locations near a point.
 
 use std::sync::Arc;
 
@@ -14,28 +14,28 @@ use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, number, parameters};
 use crate::storage::{Nearby, Page, Position, Ranked};
 
-/// No two places on earth are farther apart.
+/// The largest distance between two points of the earth, in miles.
 const MAX_MILES: f64 = 12_500.0;
 
 parameters! {
     pub(super) struct NearbyQuery(RequestAddress) {
         ..page: Paging<Position>;
-        /// Of this category alone
+        /// Only locations of this category
         category "category" in Query: Option<Category>;
-        /// With at least this average
+        /// Only locations with at least this average rating
         min_stars "minStars" in Query: Option<StarRating>;
-        /// Those alone that are open, by their own clock
+        /// Only locations that are open now, by their local time
         open_now "openNow" in Query: Option<bool>;
-        /// Degrees north
+        /// The latitude in degrees north
         latitude "lat" in Path: Degrees<90>;
-        /// Degrees east
+        /// The longitude in degrees east
         longitude "lng" in Path: Degrees<180>;
-        /// In miles
+        /// The radius in miles
         radius "radius" in Path: Miles;
     }
 }
 
-/// Degrees up to this many in both directions.
+/// An angle from `-MOST` to `MOST` degrees.
 pub(super) struct Degrees<const MOST: u32>(f64);
 
 impl<const MOST: u32> Input for Degrees<MOST> {
@@ -51,7 +51,7 @@ impl<const MOST: u32> Documented for Degrees<MOST> {
     }
 }
 
-/// The radius of a circle.
+/// The radius of a circle in miles.
 pub(super) struct Miles(f64);
 
 impl Input for Miles {
@@ -72,9 +72,10 @@ fn numbers() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Number).format(Some(double))
 }
 
-/// Places near a point, the nearest first.
+/// Lists locations near a point, the nearest first.
 ///
-/// With `openNow=true` a page may have fewer places than its limit, or none, and still a next one.
+/// With `openNow=true`, a page may have fewer locations than its limit, or none, although there is
+/// a next page.
 #[utoipa::path(
     get, operation_id = "listLocationsNearby", path = "/api/locations/{lat}/{lng}/{radius}", tag = "places", security(()),
     params(NearbyQuery),
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_circle_is_on_the_earth() {
+    fn circles_must_fit_on_the_earth() {
         let latitude = |text| Degrees::<90>::read(&Given::bare(text)).map(|degrees| degrees.0);
         let miles = |text| Miles::read(&Given::bare(text)).map(|miles| miles.0);
         assert_eq!(latitude("-90"), Ok(-90.0));

@@ -1,4 +1,4 @@
-//! Lists in pages: how many, from where on, and where the next page is.
+//! Lists in pages: the limit, the cursor, and the link to the next page.
 
 use axum::Json;
 use axum::http::HeaderValue;
@@ -21,13 +21,13 @@ use crate::storage::{HistoryPosition, Page, Position};
 const LIMIT: &str = "limit";
 const CURSOR: &str = "cursor";
 
-/// How many bytes of a list's hash its cursors carry: enough to notice a cursor of another list.
+/// The number of bytes of a list's hash in its cursors: enough to notice a cursor of another list.
 const LIST_BYTES: usize = 8;
 
-/// What may not stand in a `Link` header's address; the `%` of the path stays.
+/// Characters that must be encoded in the address of a `Link` header. The `%` of the path stays.
 const NOT_IN_LINKS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\');
 
-/// A place in a list, as numbers.
+/// A position in a list, as numbers.
 pub(super) trait Cursor: Sized {
     fn numbers(&self) -> Vec<u64>;
 
@@ -67,13 +67,12 @@ impl Cursor for HistoryPosition {
     }
 }
 
-/// Which page of which list is asked for: at most `MOST` records, and `USUAL` unless the request says
-/// otherwise.
+/// The page of a list that a request asks for: at most `MOST` records, and `USUAL` by default.
 #[derive(Debug)]
 pub(super) struct Paging<C, const USUAL: u64 = 20, const MOST: u64 = 100> {
     pub(super) limit: usize,
     pub(super) after: Option<C>,
-    /// The list's address without `limit` and `cursor`: it says what the list is of.
+    /// The list's address without `limit` and `cursor`, which identifies the list.
     list: String,
 }
 
@@ -92,15 +91,20 @@ impl<C: Cursor, const USUAL: u64, const MOST: u64> FromFields for Paging<C, USUA
 
 impl<C, const USUAL: u64, const MOST: u64> IntoParams for Paging<C, USUAL, MOST> {
     fn into_params(_at: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let cursor = "Where the page begins, as the `Link` of the page before has it.";
+        let cursor = "The beginning of the page, from the `Link` of the page before.";
         vec![
-            parameter::<Limit<USUAL, MOST>>(At::Query, LIMIT, "Records at most.", None),
+            parameter::<Limit<USUAL, MOST>>(
+                At::Query,
+                LIMIT,
+                "The maximum number of records.",
+                None,
+            ),
             parameter::<Option<CursorText>>(At::Query, CURSOR, cursor, None),
         ]
     }
 }
 
-/// The number of records of a page.
+/// The maximum number of records of a page.
 struct Limit<const USUAL: u64, const MOST: u64>(usize);
 
 impl<const USUAL: u64, const MOST: u64> Input for Limit<USUAL, MOST> {
@@ -119,7 +123,7 @@ impl<const USUAL: u64, const MOST: u64> Documented for Limit<USUAL, MOST> {
     }
 }
 
-/// The text of a cursor, of whichever list.
+/// The text of a cursor, which may be of another list.
 struct CursorText(String);
 
 impl Input for CursorText {
@@ -134,7 +138,7 @@ impl Documented for CursorText {
     }
 }
 
-/// What the list at this address is of: the address without `limit` and `cursor`.
+/// Returns the address without `limit` and `cursor`, which identifies the list.
 fn list_at(address: &RequestAddress) -> String {
     let mut list = utf8_percent_encode(&address.path, NOT_IN_LINKS).to_string() + "?";
     for (name, value) in address.query.iter().filter(|(name, _)| name != LIMIT && name != CURSOR) {
@@ -144,7 +148,7 @@ fn list_at(address: &RequestAddress) -> String {
     list
 }
 
-/// The place that a cursor of this list names.
+/// Returns the position of a cursor of this list.
 fn cursor_of<C: Cursor>(list: &str, text: &str) -> Result<C, &'static str> {
     let read = || {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -153,7 +157,7 @@ fn cursor_of<C: Cursor>(list: &str, text: &str) -> Result<C, &'static str> {
         let numbers: Vec<u64> = numbers.iter().copied().map(u64::from_be_bytes).collect();
         C::from_numbers(&numbers)
     };
-    read().ok_or("must be one that a page of this list gave")
+    read().ok_or("must be a cursor from the `Link` header of this list")
 }
 
 fn hash(list: &str) -> [u8; LIST_BYTES] {
@@ -162,12 +166,14 @@ fn hash(list: &str) -> [u8; LIST_BYTES] {
 }
 
 impl<C: Cursor, const USUAL: u64, const MOST: u64> Paging<C, USUAL, MOST> {
-    /// The number of records to look for: one more, which tells whether there is a next page.
+    /// Returns the number of records to read: one more than the limit, which shows whether there is
+    /// a next page.
     pub(super) fn one_more(&self) -> usize {
         self.limit + 1
     }
 
-    /// The page out of the records that were found, [one more](Self::one_more) if there are.
+    /// Returns the page with the records that were found, of which there may be [one
+    /// more](Self::one_more) than the limit.
     pub(super) fn answer<R, T>(
         &self,
         mut found: Vec<R>,
@@ -180,7 +186,7 @@ impl<C: Cursor, const USUAL: u64, const MOST: u64> Paging<C, USUAL, MOST> {
         self.page(found.into_iter().map(show).collect(), last)
     }
 
-    /// These records, and the place behind which the list goes on, if it does.
+    /// Returns the page with these items, and the position of the next page if there is one.
     pub(super) fn page<T>(&self, items: Vec<T>, next: Option<C>) -> Paged<T> {
         let link = next.map(|cursor| {
             let mut bytes = hash(&self.list).to_vec();
@@ -193,7 +199,7 @@ impl<C: Cursor, const USUAL: u64, const MOST: u64> Paging<C, USUAL, MOST> {
 }
 
 impl<const USUAL: u64, const MOST: u64> Paging<Position, USUAL, MOST> {
-    /// As the store is asked for it.
+    /// Returns the page in the form of the storage traits.
     pub(super) fn to_page(&self) -> Page {
         Page { after: self.after, limit: self.one_more() }
     }
@@ -207,7 +213,7 @@ pub(super) struct Paged<T> {
 }
 
 impl<T> Paged<Option<T>> {
-    /// Leaves out what is gone.
+    /// Leaves out missing items.
     pub(super) fn without_gaps(self) -> Paged<T> {
         Paged { items: self.items.into_iter().flatten().collect(), link: self.link }
     }
@@ -244,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_an_end() {
+    fn the_last_page_has_no_link() {
         let paging = paging("/api/x", "a b\"");
         let cursor = |id: &u64| Position { rank: 1, id: *id };
         for found in [vec![], vec![1], vec![1, 2]] {
@@ -259,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_of_one_list() {
+    fn a_cursor_belongs_to_one_list() {
         let bar = paging("/api/x", "bar");
         let page = bar.page(vec![1], Some(Position { rank: 7, id: 8 }));
         let (_, text) = link(&page);
@@ -276,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_have_bounds() {
+    fn limits_must_be_in_range() {
         let limit = |text| Limit::<2, 5>::read(&Given::bare(text)).map(|limit| limit.0);
         assert_eq!((limit("1"), limit("5")), (Ok(1), Ok(5)));
         for text in ["", "0", "6", "-1", "05", "1.0", "18446744073709551616"] {

@@ -11,20 +11,20 @@ use crate::storage::Period;
 pub(super) type Milliseconds = Integer<0, MAX_SAFE_INTEGER>;
 
 parameters! {
-    /// The user of a route.
+    /// The user in the path of a route.
     pub(super) struct UserPath(RequestAddress) {
         id "id" in Path: UserId;
     }
 }
 
 parameters! {
-    /// The place of a route.
+    /// The location in the path of a route.
     pub(super) struct LocationPath(RequestAddress) {
         id "id" in Path: LocationId;
     }
 }
 
-/// Of which time a leaderboard is.
+/// The period of a leaderboard.
 #[derive(Clone, Copy)]
 pub(super) enum PeriodName {
     All,
@@ -32,7 +32,7 @@ pub(super) enum PeriodName {
 }
 
 impl PeriodName {
-    /// The period at `now_ms` (milliseconds since 1970); without a name all time.
+    /// Returns the period at `now_ms` (milliseconds since 1970). Without a name, it is all time.
     pub(super) fn period(name: Option<Self>, now_ms: u64) -> Period {
         match name {
             Some(Self::Week) => Period::WeekOf(now_ms),

@@ -1,4 +1,4 @@
-//! The reasons of the service for not doing what was asked, as clients see them.
+//! The errors of the service as problems.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::usecases::feed::ListenError;
 use crate::usecases::upstream::Failure;
 use crate::usecases::weather::WeatherError;
 
-/// When to ask again after the weather service failed.
+/// The time after which clients may try again when the weather service failed.
 const WEATHER_RETRY: Duration = Duration::from_secs(10);
 
 impl From<ListenError> for Problem {
@@ -26,7 +26,7 @@ impl From<WeatherError> for Problem {
         match error {
             WeatherError::UnknownLocation => Self::not_found(),
             WeatherError::NoKey => {
-                let detail = "there is no weather: no key for the weather service is set";
+                let detail = "the weather is unavailable: no key for the weather service is set";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             }
             WeatherError::Upstream(Failure::Unavailable) => {
@@ -34,7 +34,7 @@ impl From<WeatherError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(WEATHER_RETRY)
             }
             WeatherError::Upstream(Failure::Unknown) => {
-                let detail = "the weather service did not answer with the weather";
+                let detail = "the response of the weather service did not contain the weather";
                 Self::new(StatusCode::BAD_GATEWAY, detail).retry_after(WEATHER_RETRY)
             }
             WeatherError::Storage(error) => error.into(),

@@ -1,4 +1,4 @@
-//! What the answers show: each a list of the fields that may be seen, never of those that may not.
+//! The bodies of responses. Each lists the fields that may be shown, never those that may not.
 
 use std::collections::BTreeMap;
 
@@ -20,18 +20,18 @@ pub(super) struct UserView {
     id: u64,
     first_name: String,
     last_name: String,
-    /// Shown to the user themself alone.
+    /// Shown only to the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
     num_checkins: u64,
-    /// When they last checked in, in milliseconds since 1970.
+    /// The time of the last check-in, in milliseconds since 1970.
     last_checkin: Option<u64>,
-    /// The id of the place where that was.
+    /// The id of the location of the last check-in.
     last_seen_at: Option<u64>,
 }
 
 impl UserView {
-    /// A user as this reader may see them.
+    /// Returns a user as this reader may see the user.
     pub(super) fn of(user: User, reader: UserId) -> Self {
         Self {
             id: user.id.get(),
@@ -45,15 +45,15 @@ impl UserView {
     }
 }
 
-/// A user's name.
+/// The name of a user.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FullName {
-    /// The first name and the last name.
+    /// The first and the last name.
     pub(super) full_name: String,
 }
 
-/// A place.
+/// A location.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Location)]
@@ -71,9 +71,9 @@ pub(super) struct LocationView {
     #[schema(minimum = -90, maximum = 90)]
     latitude: f64,
     num_checkins: u64,
-    /// All stars of all check-ins, added up.
+    /// The sum of the stars of all check-ins.
     num_stars: u64,
-    /// To one decimal; 0 before the first check-in.
+    /// The mean of the stars, to one decimal; 0 before the first check-in.
     average_stars: f64,
 }
 
@@ -93,20 +93,20 @@ impl From<Location> for LocationView {
     }
 }
 
-/// A place, with how often it got no star, one star, and so on to five.
+/// A location, with the number of check-ins for each number of stars.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RatedLocation {
     #[serde(flatten)]
     location: LocationView,
-    /// Check-ins with no star, one star, and so on to five.
+    /// The numbers of check-ins with no star, one star, and so on to five.
     ratings: [u64; 6],
-    /// With `withDetails=true`.
+    /// Only with `withDetails=true`.
     #[serde(flatten)]
     details: DetailsView,
 }
 
 impl RatedLocation {
-    /// A place with these sections of its details.
+    /// Returns a location with these sections of its details.
     pub(super) fn new(place: DescribedLocation, sections: &[DetailsSection]) -> Self {
         let DescribedLocation { location, ratings, details } = place;
         let details = DetailsView::of(details, sections);
@@ -114,12 +114,12 @@ impl RatedLocation {
     }
 }
 
-/// A place near a point.
+/// A location near a point.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NearbyLocation {
     #[serde(flatten)]
     location: LocationView,
-    /// From the point, in miles.
+    /// The distance from the point, in miles.
     distance: f64,
 }
 
@@ -131,11 +131,12 @@ impl NearbyLocation {
     }
 }
 
-/// Of the international mile.
+/// The length of the international mile in metres.
 pub(super) const METRES_PER_MILE: f64 = 1609.344;
 
-/// What else is known of a place: those sections that were asked for, `null` where there is nothing.
-// Two `Option`s around a value: whether it was asked for, and whether there is one.
+/// The details of a location: the sections that were asked for, with `null` for those that are not
+/// known.
+// The outer `Option` says whether a section was asked for, the inner one whether it is known.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = Details)]
 pub(super) struct DetailsView {
@@ -148,17 +149,17 @@ pub(super) struct DetailsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     phone: Option<Option<String>>,
-    /// Objects of a network's name and the place's name there.
+    /// Objects with the name of a network and the location's name there.
     #[serde(skip_serializing_if = "Option::is_none")]
     socials: Option<Vec<BTreeMap<String, String>>>,
-    /// The week from Monday on, in the local time of the place, without the days whose hours are not
-    /// known.
+    /// The opening hours from Monday on, in the local time of the location, without the days whose
+    /// hours are not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<Vec<DayView>>,
 }
 
 impl DetailsView {
-    /// These sections of the details; `null` and nothing of a place that has none.
+    /// Returns these sections of the details. They are `null` if the location has no details.
     pub(super) fn of(details: Option<LocationDetails>, sections: &[DetailsSection]) -> Self {
         let wanted = |section| sections.contains(&section);
         let details = details.as_ref();
@@ -187,7 +188,7 @@ fn week(hours: &OpeningHours) -> Vec<DayView> {
     Weekday::ALL.into_iter().filter_map(|day| DayView::of(hours, day)).collect()
 }
 
-/// A section's name, as requests and answers have it.
+/// Returns the name of a section in requests and responses.
 pub(super) fn section_name(section: DetailsSection) -> &'static str {
     match section {
         DetailsSection::Description => "description",
@@ -204,14 +205,14 @@ pub(super) fn section_name(section: DetailsSection) -> &'static str {
 pub(super) struct DayView {
     #[schema(example = "Monday")]
     day: &'static str,
-    /// `closed`, or ranges on the 24-hour clock with commas between them; a range may end on the
-    /// next day.
+    /// `closed`, or ranges on the 24-hour clock, separated by commas. A range may end on the next
+    /// day.
     #[schema(example = "11:30-14,17:30-22")]
     hours: String,
 }
 
 impl DayView {
-    /// Nothing if the hours of that day are not known.
+    /// Returns `None` if the hours of that day are not known.
     pub(super) fn of(hours: &OpeningHours, day: Weekday) -> Option<Self> {
         Some(Self { day: day.as_str(), hours: hours.day(day)?.to_string() })
     }
@@ -222,7 +223,7 @@ impl DayView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Checkin)]
 pub(super) struct CheckinView {
-    /// Its place in the log.
+    /// Its position in the log.
     #[schema(example = "1609602085397-0")]
     id: String,
     #[schema(minimum = 1)]
@@ -231,7 +232,7 @@ pub(super) struct CheckinView {
     location_id: u64,
     #[schema(minimum = 0, maximum = 5)]
     star_rating: u8,
-    /// When it was made, in milliseconds since 1970.
+    /// The time of the check-in, in milliseconds since 1970.
     timestamp: u64,
 }
 
@@ -247,13 +248,13 @@ impl From<Checkin> for CheckinView {
     }
 }
 
-/// A check-in as the data of an event.
+/// Returns a check-in as the data of an event.
 pub(super) fn event_data(checkin: Checkin) -> String {
-    // A few numbers and texts can always be written.
+    // A few numbers and texts can always be serialized.
     serde_json::to_string(&CheckinView::from(checkin)).unwrap_or_default()
 }
 
-/// Somebody who was at a place.
+/// A visitor of a location.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Visit)]
@@ -262,7 +263,7 @@ pub(super) struct VisitView {
     user_id: u64,
     first_name: String,
     last_name: String,
-    /// When, in milliseconds since 1970.
+    /// The time of the check-in, in milliseconds since 1970.
     timestamp: u64,
     #[schema(minimum = 0, maximum = 5)]
     star_rating: u8,
@@ -280,24 +281,24 @@ impl VisitView {
     }
 }
 
-/// What a user's check-ins come to.
+/// The statistics of a user.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Statistics)]
 pub(super) struct StatisticsView {
     num_checkins: u64,
-    /// Days in a row with a check-in (UTC), up to today or yesterday.
+    /// The number of days in a row with a check-in (UTC), up to today or yesterday.
     current_streak: u64,
-    /// The most days in a row.
+    /// The largest number of days in a row.
     longest_streak: u64,
-    /// Check-ins by the category of their place.
+    /// The number of check-ins in each category.
     categories: BTreeMap<&'static str, u64>,
-    /// Different places.
+    /// The number of different locations.
     num_locations: u64,
-    /// Milliseconds since 1970, as is the next.
+    /// The time of the first check-in, in milliseconds since 1970.
     first_checkin: Option<u64>,
     last_checkin: Option<u64>,
-    /// The mean of the stars given, to one decimal.
+    /// The mean of the stars, to one decimal.
     average_stars: Option<f64>,
 }
 

@@ -16,8 +16,8 @@ use crate::usecases::nearby::NearbyPlaces;
 use crate::usecases::upstream::Upstream;
 use crate::usecases::weather::WeatherLookup;
 
-/// The routes of the service. Streams end when `stop` does; without an `upstream` there is no
-/// weather.
+/// Returns the routes of the service. Streams end when `stop` does. Without an `upstream`, there is
+/// no weather.
 pub fn router(
     stores: Stores,
     upstream: Option<Upstream>,

@@ -12,20 +12,20 @@ use crate::usecases::feed::Feed;
 use crate::usecases::nearby::NearbyPlaces;
 use crate::usecases::weather::WeatherLookup;
 
-/// The parts of the store that the service reads.
+/// The parts of the storage that the service reads.
 #[derive(Clone)]
 pub struct Stores {
-    /// People's accounts.
+    /// The accounts.
     pub users: Arc<dyn Users>,
-    /// The places.
+    /// The locations.
     pub locations: Arc<dyn Locations>,
-    /// Lists of both.
+    /// The lists of users and locations.
     pub directory: Arc<dyn Directory>,
-    /// Who was where.
+    /// The histories of users and locations.
     pub history: Arc<dyn History>,
-    /// All check-ins.
+    /// The log of all check-ins.
     pub log: Arc<dyn Log>,
-    /// What the weather service said.
+    /// The cache of weather reports.
     pub weather: Arc<dyn WeatherCache>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Api {
     pub(super) stopping: Stopping,
 }
 
-/// A future that completes when the process is about to end.
+/// A future that completes when the process stops.
 type Stopping = Shared<BoxFuture<'static, ()>>;
 
 /// Returns the time in milliseconds since 1970.

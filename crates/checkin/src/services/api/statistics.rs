@@ -1,4 +1,4 @@
-//! What a user's check-ins come to.
+//! The statistics of a user.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::http::document::{Forbidden, LoginNeeded, Problems};
 use crate::http::{Parameters, Problem};
 use crate::usecases::statistics::of_user;
 
-/// What one's own check-ins come to.
+/// Returns your own statistics.
 #[utoipa::path(
     get, operation_id = "getUserStatistics", path = "/api/user/{id}/statistics", tag = "users", security(("session" = [])), params(UserPath),
     responses((status = 200, body = StatisticsView), LoginNeeded, Forbidden, Problems),

@@ -1,4 +1,4 @@
-//! Check-ins as they happen, as server-sent events.
+//! The stream of new check-ins, as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,36 +21,36 @@ use crate::input::parameters;
 use crate::storage::LogPosition;
 use crate::usecases::feed::{Listener, News};
 
-/// How often something is sent when nothing happens, so that nobody in between takes the connection
-/// for dead.
+/// The interval of keep-alive messages. Without them, proxies could close the connection as idle.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How long a client waits before it comes again.
+/// The time that a client waits before it connects again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often to look whether the session still stands.
+/// The interval at which the session is checked.
 const SESSION_CHECK: Duration = Duration::from_secs(1);
 
-/// Events that wait for a client to read them; those of one page of the log wait besides.
+/// The number of events that wait for a client to read them, in addition to those of one page of
+/// the log.
 const AHEAD: usize = 16;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Tells a proxy (nginx) not to collect events before it sends them.
+/// Makes a proxy (nginx) send events at once instead of buffering them.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 parameters! {
     pub(super) struct StreamQuery(RequestAddress) {
-        /// Where to go on
+        /// The id of the last event; the stream continues after it
         after "lastEventId" in Query: Option<LogPosition>, example "1609602085397-0";
     }
 }
 
-/// Check-ins as they happen: events named `checkin` with a check-in as `data`.
+/// Streams new check-ins as server-sent events named `checkin`, each with a check-in as `data`.
 ///
-/// With the `id` of the last event, in the header `Last-Event-ID` or as `lastEventId`, it goes on
-/// behind that one; with an id of another log it begins at the end of this one. The stream ends with
-/// the session.
+/// With the `id` of the last event, in the header `Last-Event-ID` or as `lastEventId`, the stream
+/// continues after that event. With an id of another log, it begins at the end of this log. The
+/// stream ends with the session.
 #[utoipa::path(
     get, operation_id = "streamCheckins", path = "/api/checkins/stream", tag = "check-ins", security(("session" = [])),
     params(
@@ -89,7 +89,8 @@ pub(super) async fn stream(
 }
 
 fn events(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
-    // An id without data is no event, and yet remembered: who is cut off now misses nothing.
+    // An id without data is not an event, but clients remember it: a client that loses the
+    // connection now misses nothing.
     let first = Event::default().id(listener.position()).retry(RETRY);
     let news = streams::unfold(listener, async |mut listener| {
         let news = listener.next().await?;
@@ -102,8 +103,9 @@ fn event(news: &News) -> Event {
     Event::default().id(&news.position).event("checkin").data(&news.text)
 }
 
-/// What the header says, if it is there: a position, or nothing that can be read as one. A browser
-/// sends the header by itself and gives up for good when it is refused, so it never is.
+/// Returns the position in the header, if the header is there, or `Some(None)` if its value is not
+/// a position. Browsers send the header by themselves and would give up for good after an error, so
+/// an unreadable value is not refused.
 fn last_event_id(headers: &HeaderMap) -> Option<Option<LogPosition>> {
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
     let (first, more) = (values.next(), values.next());

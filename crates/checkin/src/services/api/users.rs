@@ -32,7 +32,7 @@ parameters! {
 parameters! {
     pub(super) struct TopUsers(RequestAddress) {
         ..page: Paging<Position>;
-        /// From the beginning, or this week from Monday (UTC).
+        /// all (the default), or week: since Monday (UTC)
         period "period" in Query: Option<PeriodName>;
     }
 }
@@ -51,7 +51,7 @@ parameters! {
     }
 }
 
-/// A user.
+/// Returns a user.
 #[utoipa::path(
     get, operation_id = "getUser", path = "/api/user/{id}", tag = "users", security(("session" = [])), params(UserPath),
     responses((status = 200, body = UserView), LoginNeeded, Missing, Problems),
@@ -66,7 +66,7 @@ pub(super) async fn user(
     Ok(Json(UserView::of(user, visitor.id)))
 }
 
-/// A user's name.
+/// Returns the name of a user.
 #[utoipa::path(
     get, operation_id = "getUserFullName", path = "/api/user/{id}/fullname", tag = "users", security(("session" = [])), params(UserPath),
     responses((status = 200, body = FullName), LoginNeeded, Missing, Problems),
@@ -81,7 +81,7 @@ pub(super) async fn full_name(
     Ok(Json(FullName { full_name: name.full() }))
 }
 
-/// The user of an address.
+/// Returns the user with an e-mail address.
 #[utoipa::path(
     get, operation_id = "getUserByEmail", path = "/api/user/email/{email}", tag = "users", security(("session" = [])),
     params(EmailPath),
@@ -97,7 +97,7 @@ pub(super) async fn by_email(
     Ok(Json(UserView::of(user, visitor.id)))
 }
 
-/// Users by their last check-in, the latest first.
+/// Lists users by their last check-in, the latest first.
 #[utoipa::path(
     get, operation_id = "listRecentUsers", path = "/api/users/recent", tag = "users", security(("session" = [])), params(UserList),
     responses((status = 200, body = Vec<UserView>), LoginNeeded, Problems),
@@ -111,7 +111,7 @@ pub(super) async fn recent(
     Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
 }
 
-/// Users by their number of check-ins, most first.
+/// Lists users by their number of check-ins, the largest first.
 #[utoipa::path(
     get, operation_id = "listUsersByCheckins", path = "/api/users/bycheckins", tag = "users", security(("session" = [])),
     params(TopUsers),
@@ -127,7 +127,7 @@ pub(super) async fn by_checkins(
     Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
 }
 
-/// Users who were last seen at a place, the latest first.
+/// Lists the users who were last seen at a location, the latest first.
 #[utoipa::path(
     get, operation_id = "listUsersAtLocation", path = "/api/users/at/{locationId}", tag = "users", security(("session" = [])),
     params(UsersAt),
@@ -144,7 +144,7 @@ pub(super) async fn at(
     Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
 }
 
-/// One's own check-ins, the latest first.
+/// Lists your own check-ins, the latest first.
 #[utoipa::path(
     get, operation_id = "listUserCheckins", path = "/api/user/{id}/checkins", tag = "users", security(("session" = [])),
     params(HistoryOfUser),

@@ -11,7 +11,7 @@ use super::state::Api;
 use crate::domain::UserId;
 use crate::http::Problem;
 
-/// The user who is logged in, with the session.
+/// The logged-in user, with the session.
 pub(super) struct Visitor {
     pub(super) id: UserId,
     pub(super) session: Session,
@@ -28,10 +28,9 @@ impl FromRequestParts<Arc<Api>> for Visitor {
 }
 
 impl Visitor {
-    /// Returns the id if it is the visitor's own.
+    /// Returns the id if it is the visitor's own id.
     pub(super) fn is(&self, id: UserId) -> Result<UserId, Problem> {
-        let not_their_own =
-            || Problem::new(StatusCode::FORBIDDEN, "this is for the user themself alone");
+        let not_their_own = || Problem::new(StatusCode::FORBIDDEN, "only the user may see this");
         if self.id == id { Ok(id) } else { Err(not_their_own()) }
     }
 }

@@ -1,4 +1,4 @@
-//! The weather at a place.
+//! The weather at a location.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::state::Api;
 use crate::http::document::{Missing, Problems, problems};
 use crate::http::{Parameters, Problem};
 
-/// The weather at a place, as OpenWeatherMap describes it, at most an hour old.
+/// Returns the weather at a location, at most an hour old, as OpenWeatherMap describes it.
 #[utoipa::path(
     get, operation_id = "getLocationWeather", path = "/api/location/{id}/weather", tag = "places", security(()), params(LocationPath),
     responses((status = 200, body = Object), Missing, Problems, Weatherless),
@@ -27,14 +27,17 @@ pub(super) async fn weather(
     Ok(([(CONTENT_TYPE, "application/json")], json.to_string()).into_response())
 }
 
-/// The weather service has no answer.
+/// The problems of the weather service.
 struct Weatherless;
 
 impl IntoResponses for Weatherless {
     fn responses() -> BTreeMap<String, RefOr<Described>> {
         problems(&[
-            (502, "The weather service did not answer with the weather"),
-            (503, "There is no key for it, or it or the store cannot be reached"),
+            (502, "The response of the weather service did not contain the weather"),
+            (
+                503,
+                "No key for the weather service is set, or the weather service or the store is unavailable",
+            ),
         ])
     }
 }

@@ -1,4 +1,4 @@
-//! One's own account: open it, look at it, change its password.
+//! A user's own account: open it, show it, change its password.
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -18,7 +18,7 @@ use crate::usecases::accounts::user_of;
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
 
-/// The account that is logged in.
+/// Returns the logged-in account.
 #[utoipa::path(
     get, operation_id = "getSession", path = "/session", tag = "account",
     security(("session" = [])),
@@ -32,14 +32,14 @@ pub(super) async fn show(
     Ok(Json(OwnAccount { user: user.into() }))
 }
 
-/// Opens an account. It does not log in.
+/// Opens an account. The session is not logged in.
 #[utoipa::path(
     post, operation_id = "registerAccount", path = "/register", tag = "account", security(()),
     request_body = NewAccountBody,
     responses(
         (status = 201, body = OwnAccount),
         (
-            status = 409, description = "The address has an account",
+            status = 409, description = "The e-mail address belongs to an existing account",
             body = ProblemDetails<'static>, content_type = "application/problem+json",
         ),
         Forbidden, BodyProblems, Problems,
@@ -56,7 +56,7 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(OwnAccount { user: user.into() })))
 }
 
-/// Changes the password, which ends the account's other sessions. This one gets a fresh id.
+/// Changes the password and ends the other sessions of the account. This session gets a new id.
 #[utoipa::path(
     post, operation_id = "changePassword", path = "/password", tag = "account",
     security(("session" = [])), request_body = PasswordBody,
@@ -71,8 +71,8 @@ pub(super) async fn change_password(
     logged_in: Result<LoggedInAccount, Problem>,
     body: Result<JsonBody<PasswordBody>, Problem>,
 ) -> Result<&'static str, Problem> {
-    // A request without a login is answered with 401, whatever its body is. It is read all the
-    // same: a client that sends first and reads then is to see the answer.
+    // A request without a login is answered with 401, whatever its body is. The body is still read,
+    // so that a client that reads only after it has sent the body receives the response.
     let LoggedInAccount { session, email } = logged_in?;
     let JsonBody(PasswordBody { current, new }) = body?;
     let replacement = Replacement { current: current.0, new: new.0 };
@@ -82,14 +82,14 @@ pub(super) async fn change_password(
     Ok("OK")
 }
 
-/// An account, to its owner.
+/// An account, as its owner sees it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]
 pub(super) struct OwnAccount {
     user: PublicUser,
 }
 
-/// What an account's owner gets to see: these fields, and never the password.
+/// Returns the fields that the owner of an account may see, never the password.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PublicUser {

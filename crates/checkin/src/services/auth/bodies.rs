@@ -1,4 +1,4 @@
-//! The bodies that the service takes.
+//! The bodies of requests to the service.
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
@@ -7,7 +7,7 @@ use crate::input::{DisplayName, Documented, Given, Input, KnownEmail, body};
 use crate::passwords;
 
 body! {
-    /// An account's address and password.
+    /// The e-mail address and the password of an account.
     pub(super) struct LoginBody {
         email "email": KnownEmail, example "al.appelhof@example.com";
         password "password": GivenPassword, example "secret123";
@@ -25,17 +25,17 @@ body! {
 }
 
 body! {
-    /// The password that the account has, and the one that it gets.
+    /// The current password of the account, and the new one.
     pub(super) struct PasswordBody {
         current "currentPassword": GivenPassword;
         new "newPassword": NewPassword;
     }
 }
 
-/// A password that is to be compared.
+/// A password to compare.
 pub(super) struct GivenPassword(pub(super) String);
 
-/// A password that is to be set.
+/// A password to set.
 pub(super) struct NewPassword(pub(super) String);
 
 impl Input for GivenPassword {

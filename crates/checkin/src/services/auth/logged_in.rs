@@ -9,7 +9,7 @@ use crate::domain::Email;
 use crate::http::Problem;
 use crate::usecases::accounts::account_of;
 
-/// The session of a request, and the address of the account that is logged in.
+/// The session of a request, and the e-mail address of the logged-in account.
 pub(super) struct LoggedInAccount {
     pub(super) session: Session,
     pub(super) email: Email,

@@ -1,4 +1,4 @@
-//! Logging in and out.
+//! Logs in and out.
 
 use axum::extract::{Extension, State};
 use axum::http::header::ALLOW;
@@ -9,7 +9,7 @@ use super::state::{Auth, SessionResult};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ClientAddress, Deliberate, JsonBody, Problem};
 
-/// Logs in: sets the session cookie, always under a fresh id.
+/// Logs in. Sets the session cookie, always with a new session id.
 #[utoipa::path(
     post, operation_id = "logIn", path = "/login", tag = "account", security(()),
     request_body = LoginBody,
@@ -33,9 +33,9 @@ pub(super) async fn login(
     Ok("OK")
 }
 
-/// Logs out: destroys the session and clears the cookie, also when there was none.
+/// Logs out. Destroys the session and clears the cookie, even if there was no session.
 ///
-/// A browser that is ahead of its user (`Sec-Purpose: prefetch`) is refused.
+/// A prefetch of a browser (`Sec-Purpose: prefetch`) is refused.
 #[utoipa::path(
     get, operation_id = "logOut", path = "/logout", tag = "account", security(()),
     responses(
@@ -44,14 +44,14 @@ pub(super) async fn login(
     ),
 )]
 pub(super) async fn logout(
-    // This is the one GET that changes something.
+    // This is the only GET route that changes something.
     _deliberate: Deliberate,
     session: SessionResult,
 ) -> Result<&'static str, Problem> {
     end(session).await
 }
 
-/// Logs out, as a GET does.
+/// Logs out, like `GET /logout`.
 #[utoipa::path(
     post, operation_id = "logOutByPost", path = "/logout", tag = "account", security(()),
     responses(
@@ -68,7 +68,7 @@ async fn end(session: SessionResult) -> Result<&'static str, Problem> {
     Ok("OK")
 }
 
-/// A HEAD request must change nothing, and is a GET to the router unless it is told otherwise.
+/// Refuses HEAD, which must change nothing. The router would handle it as GET otherwise.
 pub(super) async fn logout_by_another_method() -> impl IntoResponse {
     ([(ALLOW, "GET, POST")], Problem::method_not_allowed())
 }

@@ -1,4 +1,4 @@
-//! The authentication service: who logs in gets a session, who logs out loses it.
+//! The authentication service: a login opens a session, a logout ends it.
 
 mod account;
 mod bodies;

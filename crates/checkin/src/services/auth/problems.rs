@@ -1,4 +1,4 @@
-//! The reasons of the service for not doing what was asked, as clients see them.
+//! The errors of the service as problems.
 
 use axum::http::StatusCode;
 
@@ -20,7 +20,7 @@ impl From<LoginError> for Problem {
     }
 }
 
-/// The same for a user who is logged in and repeats the password.
+/// Returns the problem of a logged-in user who enters the current password.
 pub(super) fn of_password_change(error: LoginError) -> Problem {
     match error {
         LoginError::WrongPassword => {
@@ -35,7 +35,7 @@ impl From<RegistrationError> for Problem {
     fn from(error: RegistrationError) -> Self {
         match error {
             RegistrationError::EmailTaken => {
-                let detail = "there is an account with this e-mail address";
+                let detail = "the e-mail address belongs to an existing account";
                 Self::new(StatusCode::CONFLICT, detail)
                     .field("email", "must not belong to an existing account")
             }

@@ -16,14 +16,14 @@ use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
 use crate::usecases::tasks::Tasks;
 
-/// How the service is set.
+/// The settings of the service.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuthSettings {
-    /// `--max-sessions`: so many sessions an account may have at once. Default: any number.
+    /// `--max-sessions`: the maximum number of sessions of an account. `None` means unlimited.
     pub max_sessions: Option<usize>,
 }
 
-/// The routes of the service. What must not end with its request runs in `tasks`.
+/// Returns the routes of the service. Work that must not end with its request runs in `tasks`.
 pub fn router(
     users: Arc<dyn Users>,
     account_sessions: AccountSessions,

@@ -1,4 +1,4 @@
-//! An account's sessions: look at them, end them. They are named by handles, never by their ids.
+//! Lists and ends the sessions of an account. They are identified by handles, never by their ids.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use crate::http::{PathParameters, Problem};
 use crate::input::{Documented, Given, Input, parameters};
 use crate::usecases::account_sessions;
 
-/// An account's sessions, the newest first.
+/// The sessions of an account, the newest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Sessions {
     sessions: Vec<ListedSession>,
@@ -25,9 +25,9 @@ pub(super) struct Sessions {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ListedSession {
-    /// Names the session here; never its id.
+    /// The handle of the session, which is not its id.
     handle: String,
-    /// Milliseconds since 1970, as is the next.
+    /// The time of the login, in milliseconds since 1970.
     since: u64,
     last_seen: u64,
     device: String,
@@ -35,7 +35,7 @@ struct ListedSession {
     current: bool,
 }
 
-/// How many sessions have ended.
+/// The number of sessions that were ended.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ended {
     ended: usize,
@@ -43,12 +43,12 @@ pub(super) struct Ended {
 
 parameters! {
     pub(super) struct HandlePath(()) {
-        /// As `GET /sessions` lists it
+        /// The handle that `GET /sessions` lists
         handle "handle" in Path: Handle;
     }
 }
 
-/// The handle of a session. There may be no session of this handle.
+/// The handle of a session, which may not exist.
 pub(super) struct Handle(String);
 
 impl Input for Handle {
@@ -63,7 +63,7 @@ impl Documented for Handle {
     }
 }
 
-/// The account's sessions.
+/// Lists the sessions of the account.
 #[utoipa::path(
     get, operation_id = "listSessions", path = "/sessions", tag = "account",
     security(("session" = [])),
@@ -85,7 +85,7 @@ pub(super) async fn list(
     security(("session" = [])),
     params(HandlePath),
     responses(
-        (status = 204, description = "It has ended"),
+        (status = 204, description = "The session has ended"),
         LoginNeeded, Forbidden, Missing, Problems,
     ),
 )]
@@ -99,7 +99,7 @@ pub(super) async fn end(
     if has_ended { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }
 
-/// Ends every session of the account but this one.
+/// Ends all other sessions of the account.
 #[utoipa::path(
     delete, operation_id = "endOtherSessions", path = "/sessions", tag = "account",
     security(("session" = [])),

@@ -20,5 +20,5 @@ pub(super) struct Auth {
     pub(super) password_change: PasswordChange,
 }
 
-/// The session of a request, or why it could not be loaded.
+/// The session of a request, or the error of loading it.
 pub(super) type SessionResult = Result<Session, Error>;
