@@ -1,6 +1,6 @@
-//! The wall clock of San Francisco, for check-ins that fit opening hours.
+//! The local time of San Francisco, for check-ins that fit opening hours.
 //!
-//! The rule in force since 2007 is enough: the data lies in the ninety days before now.
+//! It knows only the rule since 2007, because the data lie in the ninety days before now.
 
 use crate::domain::Weekday;
 
@@ -11,12 +11,12 @@ const DAY_MIN: u64 = 24 * 60;
 pub(super) struct Day(pub(super) u64);
 
 impl Day {
-    /// 1970 began on a Thursday.
+    /// Returns the weekday. 1970 began on a Thursday.
     pub(super) fn weekday(self) -> Weekday {
         Weekday::ALL[((self.0 + 3) % 7) as usize]
     }
 
-    /// The moment in milliseconds since 1970; the minute may lie beyond midnight.
+    /// Returns the time in milliseconds since 1970. The minute may lie after midnight.
     pub(super) fn utc_ms(self, minute: u64) -> u64 {
         let local = self.0 * DAY_MIN + minute;
         let behind = if is_summer(local) { 7 } else { 8 };
@@ -24,7 +24,8 @@ impl Day {
     }
 }
 
-/// From the second Sunday of March to the first of November, at two o'clock.
+/// Returns whether it is summer time: from the second Sunday of March to the first Sunday of
+/// November, at two o'clock.
 fn is_summer(local_min: u64) -> bool {
     let march = first_of_march(local_min / DAY_MIN);
     let start = sunday_from(march + 7);
@@ -36,7 +37,7 @@ fn sunday_from(day: u64) -> u64 {
     day + 6 - Day(day).weekday().index() as u64
 }
 
-/// Of the year in which the day lies.
+/// Returns the first of March in the year of this day.
 fn first_of_march(day: u64) -> u64 {
     // 146,097 days are 400 years; the estimate is off by one at most.
     let estimate = 1970 + day * 400 / 146_097;

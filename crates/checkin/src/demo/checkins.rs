@@ -1,4 +1,4 @@
-//! Ninety days of coming and going.
+//! The check-ins of ninety days.
 
 use std::collections::HashMap;
 
@@ -16,16 +16,18 @@ use crate::random::{Random, Weighted};
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const PERIOD_DAYS: u64 = 90;
 
-/// About as many as the data set will have; some are dropped for being in two places at once.
+/// The approximate number of check-ins. Some are dropped because their user would be at two places
+/// at once.
 const COUNT: usize = 20_500;
 
-/// A bound for a clock that stands near 1970, where nothing fits into the ninety days before.
+/// The maximum number of draws, for a clock near 1970, where nothing fits into the ninety days
+/// before.
 const MAX_DRAWS: usize = 2 * COUNT;
 
-/// Nobody is at two places within half an hour.
+/// The minimum time between two check-ins of a user.
 const STAY_MS: u64 = 30 * 60 * 1000;
 
-/// How many in a hundred go out, from Monday to Sunday.
+/// The percentage of users who go out, from Monday to Sunday.
 const GOING_OUT: [u64; 7] = [70, 68, 72, 76, 95, 100, 90];
 
 pub(super) fn checkins(
@@ -41,29 +43,29 @@ pub(super) fn checkins(
     numbered(one_at_a_time(visits))
 }
 
-/// When, and the check-in.
+/// The time in milliseconds since 1970, and the check-in.
 type TimedCheckin = (u64, NewCheckin);
 
-/// The habits of its people, and the reputation of its places.
+/// The habits of the users, and the reputation of the locations.
 struct Town<'a> {
     people: Vec<Person>,
     places: Vec<Place<'a>>,
     activity: Weighted,
     popularity: Weighted,
-    /// The same popularity, among the places of one neighbourhood.
+    /// The same popularity, among the locations of one neighbourhood.
     nearby: Vec<Weighted>,
 }
 
 struct Person {
     id: UserId,
-    /// Position of the neighbourhood.
+    /// The index of the neighbourhood.
     home: usize,
 }
 
 struct Place<'a> {
     id: LocationId,
     hours: &'a OpeningHours,
-    /// In tenths of a star.
+    /// The quality in tenths of a star.
     quality: u64,
 }
 
@@ -77,7 +79,7 @@ impl<'a> Town<'a> {
         let places = |details: &'a LocationDetails| Place {
             id: details.id,
             hours: &details.hours,
-            // The better of two draws: bad places close.
+            // The better of two draws, because bad places close.
             quality: 20 + random.below(28).max(random.below(28)),
         };
         let nearby =
@@ -91,10 +93,12 @@ impl<'a> Town<'a> {
         }
     }
 
-    /// Somebody goes somewhere; `None` if it is closed, or the moment is not in the ninety days.
+    /// Draws a visit. Returns `None` if the location is closed, or the time is not in the ninety
+    /// days.
     fn visit(&self, now_ms: u64, random: &mut Random) -> Option<TimedCheckin> {
         let start_ms = now_ms.saturating_sub(PERIOD_DAYS * DAY_MS);
-        // The local calendar is behind, and last night's hours reach into the first day.
+        // The local calendar is behind UTC, and the hours of the night before reach into the first
+        // day.
         let day = Day((start_ms / DAY_MS).saturating_sub(1) + random.below(PERIOD_DAYS + 2));
         if !random.percent(GOING_OUT[day.weekday().index()]) {
             return None;
@@ -104,7 +108,7 @@ impl<'a> Town<'a> {
         let ranges = place.hours.day(day.weekday()).map_or(&[][..], DayHours::ranges);
         let range = ranges.get(random.index(ranges.len()))?;
         let length = u64::from(range.closes_min() - range.opens_min());
-        // The mean of two draws: most come in the middle of the opening hours.
+        // The mean of two draws: most visits are in the middle of the opening hours.
         let minute = (random.below(length) + random.below(length)) / 2;
         let ms = day.utc_ms(u64::from(range.opens_min()) + minute) + random.below(60_000);
         let stars = stars(place.quality, random);
@@ -113,7 +117,7 @@ impl<'a> Town<'a> {
             .then_some((ms, NewCheckin { user: person.id, location: place.id, stars }))
     }
 
-    /// Two times in five around the corner.
+    /// Draws a location; in two of five cases one in the neighbourhood.
     fn place(&self, person: &Person, random: &mut Random) -> &Place<'a> {
         let position = if random.percent(40) {
             person.home + NEIGHBOURHOODS.len() * self.nearby[person.home].pick(random)
@@ -124,8 +128,8 @@ impl<'a> Town<'a> {
     }
 }
 
-/// Weights that fall off with the rank: few favourites and a long tail. Ranks are dealt out by
-/// chance, except that `regular` gets one near the top.
+/// Returns weights that fall with the rank: a few favourites and a long tail. The ranks are random,
+/// except that `regular` gets one near the top.
 fn ranks(count: usize, head: u64, random: &mut Random, regular: Option<usize>) -> Vec<u64> {
     const REGULAR_RANK: u64 = 40;
 
@@ -139,7 +143,7 @@ fn ranks(count: usize, head: u64, random: &mut Random, regular: Option<usize>) -
     ranks.into_iter().map(|rank| 1_000_000 / (rank + head)).collect()
 }
 
-/// Around the quality of the place, a star more or less.
+/// Draws a rating around the quality of the location, at most one star away.
 fn stars(quality: u64, random: &mut Random) -> StarRating {
     let tenths = (quality + random.below(15) + random.below(15)).saturating_sub(14);
     let stars = ((tenths + 5) / 10).min(StarRating::MAX.into());
@@ -157,7 +161,8 @@ fn one_at_a_time(visits: Vec<TimedCheckin>) -> impl Iterator<Item = TimedCheckin
     })
 }
 
-/// Ids in the order of time; visits of one millisecond count on.
+/// Gives the check-ins ids in the order of time. Check-ins of one millisecond get consecutive
+/// sequence numbers.
 fn numbered(visits: impl Iterator<Item = TimedCheckin>) -> Vec<Checkin> {
     let mut next = CheckinId::MIN;
     visits

@@ -1,9 +1,9 @@
-//! Sentences about places.
+//! Sentences about locations.
 
 use crate::domain::Category;
 use crate::random::Random;
 
-/// What the sentences are about.
+/// The data for the sentences.
 pub(super) struct DescribedPlace<'a> {
     pub(super) name: &'a str,
     pub(super) speciality: &'a str,
@@ -12,7 +12,7 @@ pub(super) struct DescribedPlace<'a> {
     pub(super) category: Category,
 }
 
-/// One sentence that says what and where, and often a second one.
+/// Returns a sentence about the location and its speciality, and often a second one.
 pub(super) fn describe(subject: &DescribedPlace<'_>, random: &mut Random) -> String {
     let first = opening(subject, random);
     if random.percent(25) {
@@ -31,7 +31,7 @@ fn opening(subject: &DescribedPlace<'_>, random: &mut Random) -> String {
     }
 }
 
-/// Neighbourhood and city; the neighbourhood alone if it says which city it is in.
+/// Returns the neighbourhood and the city; only the neighbourhood if its name contains the city.
 fn locality(subject: &DescribedPlace<'_>, between: &str) -> String {
     let DescribedPlace { neighbourhood, city, .. } = subject;
     if neighbourhood.ends_with(city) {

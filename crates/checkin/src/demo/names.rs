@@ -1,7 +1,7 @@
 //! Names by language, so that first and last names belong together.
 //!
-//! A name is written as people write it, then after `=` as it goes into an address; without `=`
-//! it is plain ASCII already. `_` stands for a space. Where last names follow the gender of the
+//! A name is written as people write it, followed by `=` and its form in an e-mail address; without
+//! `=`, the name is plain ASCII. `_` stands for a space. If last names depend on the gender of the
 //! first name, a language has two entries.
 
 /// First and last names of one language.
@@ -11,7 +11,7 @@ pub(super) struct Names {
 }
 
 pub(super) const LANGUAGES: &[Names] = &[
-    // English, twice, since most of the neighbours speak it.
+    // English has two entries, because most users speak it.
     Names {
         first: "Grace Owen Ruby Miles Hazel Theo Ivy Felix Nora Silas June Wesley Daphne Elliot",
         last: "Hartwell O'Brien Pembroke Lockhart Ashby O'Neill Winslow Carver Thornbury Dunmore \
@@ -61,7 +61,7 @@ pub(super) const LANGUAGES: &[Names] = &[
         last: "D'Angelo Cantù=cantu Bevilacqua Dell'Acqua Scognamiglio Nicolò=nicolo Passalacqua \
                Buonarroti Dall'Oglio Mezzanotte Zanetti Vivaldi",
     },
-    // Polish; these last names are the same for everybody
+    // Polish; these last names are the same for all genders.
     Names {
         first: "Małgorzata=malgorzata Łukasz=lukasz Agnieszka Paweł=pawel Żaneta=zaneta \
                 Stanisław=stanislaw Zofia Grzegorz Bożena=bozena Przemysław=przemyslaw",
@@ -122,7 +122,7 @@ pub(super) const LANGUAGES: &[Names] = &[
         last: "Соколова=sokolova Журавлёва=zhuravlyova Орлова=orlova Кузнецова=kuznetsova \
                Щукина=shchukina Лебедева=lebedeva Цветкова=tsvetkova Яковлева=yakovleva",
     },
-    // Ukrainian; these last names are the same for everybody
+    // Ukrainian; these last names are the same for all genders.
     Names {
         first: "Олександр=oleksandr Оксана=oksana Богдан=bohdan Соломія=solomiia Тарас=taras \
                 Іванна=ivanna Євген=yevhen Ганна=hanna",
@@ -175,7 +175,8 @@ pub(super) const LANGUAGES: &[Names] = &[
         last: "சுப்பிரமணியன்=subramanian நடராஜன்=natarajan கிருஷ்ணன்=krishnan பாண்டியன்=pandian \
                சுந்தரம்=sundaram வேலு=velu",
     },
-    // Chinese, twice: once in the script, once as many write it in California
+    // Chinese has two entries: one in Chinese characters, one as many people write it in
+    // California.
     Names {
         first: "伟=wei 秀英=xiuying 芳=fang 子涵=zihan 志强=zhiqiang 雨桐=yutong 建国=jianguo 美玲=meiling \
                 浩然=haoran 晓明=xiaoming 静怡=jingyi 文博=wenbo",
@@ -225,7 +226,7 @@ pub(super) const LANGUAGES: &[Names] = &[
         last: "Adéyẹmí=adeyemi Okonkwo Ògúnlẹ́yẹ=ogunleye Nwosu Bámgbóṣé=bamgbose Ezeani \
                Akíntọ́lá=akintola Obi",
     },
-    // Amharic; the last name is the father's first name
+    // Amharic; the last name is the father's first name.
     Names {
         first: "አበበ=abebe ሰላም=selam ዳዊት=dawit ሕይወት=hiwot ሙሉጌታ=mulugeta ትዕግስት=tigist",
         last: "ተስፋዬ=tesfaye ገብረ=gebre ወልደ=wolde ኃይሉ=hailu በቀለ=bekele መኮንን=mekonnen",

@@ -1,17 +1,17 @@
-//! Where the places are: neighbourhoods around the San Francisco Bay.
+//! The neighbourhoods around the San Francisco Bay in which the locations lie.
 //!
-//! Places are strewn around the centre; `spread` is small where the water is near, so that no
-//! place gets wet.
+//! Locations are scattered around the centre. `spread` is small near the water, so that no location
+//! lies in it.
 
 pub(super) struct Neighbourhood {
     pub(super) name: &'static str,
     pub(super) city: &'static str,
     pub(super) area_code: u16,
-    /// Of the centre, in degrees.
+    /// The latitude of the centre, in degrees.
     pub(super) latitude: f64,
     pub(super) longitude: f64,
-    /// Farthest from the centre, north-south and east-west, in hundred-thousandths of a degree
-    /// (about a metre).
+    /// The maximum distance from the centre, north-south and east-west, in hundred-thousandths of a
+    /// degree (about a metre).
     pub(super) spread: u64,
 }
 
@@ -28,7 +28,7 @@ const fn at(
 
 const SF: &str = "San Francisco";
 
-/// The fictional numbers of an area code are a hundred, so at most 25 neighbourhoods share one.
+/// An area code has a hundred fictional numbers, so at most 25 neighbourhoods share one.
 pub(super) const NEIGHBOURHOODS: &[Neighbourhood] = &[
     at(SF, 415, "the Mission", 37.7599, -122.4148, 350),
     at(SF, 415, "the Castro", 37.7609, -122.4350, 250),

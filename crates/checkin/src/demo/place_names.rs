@@ -1,14 +1,14 @@
-//! What the places are called, and what each is known for; all of them made up.
+//! The fictional names and specialities of the locations.
 
 use super::weeks::{self, Week};
 use crate::domain::Category;
 
-/// Places of one kind.
+/// Locations of one kind.
 pub(super) struct Kind {
     pub(super) category: Category,
-    /// The hours that they may have.
+    /// The possible opening hours.
     pub(super) weeks: &'static [Week],
-    /// Name, `|`, speciality; one place a line.
+    /// One location per line: the name, `|`, the speciality.
     pub(super) lines: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! The places: names, points on the map, hours and details.
+//! The locations: names, coordinates, hours and details.
 
 use std::collections::HashMap;
 
@@ -26,12 +26,12 @@ pub(super) fn places() -> (Vec<Location>, Vec<LocationDetails>) {
         .unzip()
 }
 
-/// The places of one neighbourhood, as positions in the list: every so many-th.
+/// Returns the indexes of the locations of one neighbourhood.
 pub(super) fn neighbours(home: usize, places: usize) -> impl Iterator<Item = usize> {
     (home..places).step_by(NEIGHBOURHOODS.len())
 }
 
-/// What the tables say about a place.
+/// The data of a location from the tables.
 struct Place {
     id: LocationId,
     name: &'static str,
@@ -84,7 +84,7 @@ impl Place {
     }
 }
 
-/// Somewhere around the centre, on a grid of about a metre.
+/// Draws a point around the centre, on a grid of about a metre.
 fn point(neighbourhood: &Neighbourhood, random: &mut Random) -> Coordinates {
     let Neighbourhood { latitude, longitude, spread, .. } = neighbourhood;
     let mut strewn = |centre: f64| {
@@ -95,7 +95,7 @@ fn point(neighbourhood: &Neighbourhood, random: &mut Random) -> Coordinates {
         .expect("the centres are far from the poles")
 }
 
-/// The next number of each area code among those set aside for fiction, 555-0100 to 555-0199.
+/// Returns the next number of the area code among the fictional ones, 555-0100 to 555-0199.
 #[derive(Default)]
 struct Phones(HashMap<u16, u16>);
 
@@ -123,7 +123,7 @@ fn socials(slug: &str, random: &mut Random) -> Vec<Social> {
     socials
 }
 
-/// The name in lower-case ASCII letters, with hyphens between the words.
+/// Returns the name in lower-case ASCII letters, with hyphens between the words.
 fn slug(name: &str) -> String {
     let mut slug = String::new();
     for letter in name.to_lowercase().chars() {

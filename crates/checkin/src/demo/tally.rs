@@ -1,9 +1,10 @@
-//! The figures of users and places, counted from the check-ins and never made up beside them.
+//! Computes the figures of users and locations from the check-ins.
 
 use crate::domain::{Checkin, Location};
 use crate::import::UserRecord;
 
-/// The check-ins are in the order of time; users and places have the ids from 1 on, in order.
+/// Adds the check-ins to the figures. The check-ins are in the order of time; users and locations
+/// have the ids from 1 on, in order.
 pub(super) fn count(checkins: &[Checkin], users: &mut [UserRecord], locations: &mut [Location]) {
     for checkin in checkins {
         let user = &mut users[checkin.user.get() as usize - 1];

@@ -1,4 +1,4 @@
-//! What must hold of the demo data, whatever the tables say.
+//! Tests of what must hold for the demo data.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,7 +22,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 fn hash(now_ms: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
-    // The debug form leaves out the passwords, which are all the same, and nothing else.
+    // The debug form contains everything except the passwords, which are all the same.
     format!("{:?}", data(now_ms)).hash(&mut hasher);
     hasher.finish()
 }
@@ -36,7 +36,7 @@ fn the_same_moment_gives_the_same_data() {
 }
 
 #[test]
-fn sizes_are_as_announced() {
+fn sizes_are_as_documented() {
     let data = data(NOW_MS);
     assert_eq!((data.users.len(), data.locations.len(), data.details.len()), (1000, 220, 220));
     assert!((19_000..=21_000).contains(&data.checkins.len()), "{}", data.checkins.len());
@@ -86,7 +86,7 @@ fn checkins_are_in_order_within_ninety_days_and_opening_hours() {
 }
 
 #[test]
-fn al_is_a_regular_and_popularity_has_a_long_tail() {
+fn al_checks_in_often_and_popularity_has_a_long_tail() {
     let data = data(NOW_MS);
     let al = &data.users[AL as usize - 1];
     assert_eq!((al.first_name.as_str(), al.last_name.as_str()), ("Al", "Appelhof"));
@@ -155,7 +155,7 @@ fn places_differ_in_name_website_and_phone() {
 }
 
 #[test]
-fn places_are_near_the_bay_and_of_every_category() {
+fn locations_are_near_the_bay_and_of_every_category() {
     let data = data(NOW_MS);
     for (place, neighbourhood) in data.locations.iter().zip(NEIGHBOURHOODS.iter().cycle()) {
         let point = place.coordinates;
@@ -175,14 +175,14 @@ fn places_are_near_the_bay_and_of_every_category() {
 }
 
 #[test]
-fn a_clock_that_stands_anywhere_does_no_harm() {
+fn data_are_valid_for_any_clock() {
     for now_ms in [0, 1, DAY_MS, 1_709_200_000_000, crate::domain::MAX_SAFE_INTEGER] {
         let data = data(now_ms);
         assert!(data.checkins.iter().all(|checkin| checkin.id.ms < now_ms.max(1)));
     }
 }
 
-/// Loads everything twice, and reads it back each time.
+/// Loads everything twice, and reads it after each load.
 async fn fits(storage: impl Storage) {
     let data = data(NOW_MS);
     let password = PasswordHash::parse(format!("$2b$05${}", "a".repeat(53))).unwrap();
@@ -208,19 +208,19 @@ async fn fits(storage: impl Storage) {
 }
 
 #[tokio::test]
-async fn it_fits_into_sqlite() {
+async fn sqlite_stores_the_demo_data() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(directory.path().join("checkin.db")).unwrap();
     fits(SqliteStorage::open(database).await.unwrap()).await;
 }
 
 #[tokio::test]
-async fn it_fits_into_redis() {
+async fn redis_stores_the_demo_data() {
     let server = testkit::RedisServer::start();
     fits(RedisStorage::new(Client::open(&server.url()).unwrap(), "demo", 2)).await;
 }
 
-/// What a backend stores of a place is what an import reads.
+/// The details that a backend stores can be imported.
 #[test]
 fn stored_details_can_be_imported() {
     for details in data(NOW_MS).details {

@@ -1,4 +1,4 @@
-//! A thousand people.
+//! The thousand users.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use crate::random::Random;
 
 pub(super) const COUNT: u64 = 1000;
 
-/// Al, whom every example logs in as.
+/// Al, who is the login of every example.
 pub(super) const AL: u64 = 77;
 
-/// Names set aside for documentation (RFC 2606): nobody gets mail from a demo.
+/// Domains that are reserved for documentation (RFC 2606), so that nobody gets mail from the demo.
 const DOMAINS: [&str; 3] = ["example.com", "example.org", "example.net"];
 
 pub(super) fn users() -> Vec<UserRecord> {
@@ -27,7 +27,7 @@ pub(super) fn users() -> Vec<UserRecord> {
         .collect()
 }
 
-/// Draws until the address is free; there are far more addresses than people.
+/// Draws a user. It repeats until the address is free; there are far more addresses than users.
 fn stranger(id: u64, random: &mut Random, addresses: &mut HashSet<String>) -> UserRecord {
     loop {
         let language = random.pick(LANGUAGES);
@@ -54,7 +54,7 @@ fn user(id: u64, first: &str, last: &str, address: &str) -> UserRecord {
     }
 }
 
-/// A name as it is written, and as it goes into an address.
+/// A name as it is written, and its form in an e-mail address.
 struct Name {
     native: String,
     ascii: String,
@@ -80,7 +80,7 @@ impl Name {
     }
 }
 
-/// What stands before the `@`: most people are first.last, some had other ideas.
+/// Draws the part before the `@`: for most users first.last.
 fn mailbox(first: &Name, last: &Name, random: &mut Random) -> String {
     let (f, l) = (&first.ascii, &last.ascii);
     let initial = f.get(..1).unwrap_or_default();

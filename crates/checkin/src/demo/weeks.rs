@@ -1,9 +1,9 @@
-//! Opening hours that fit what a place is.
+//! Opening hours that fit the kind of location.
 
 use crate::domain::{DayHours, HoursError, OpeningHours};
 use crate::random::Random;
 
-/// Monday to Sunday.
+/// The hours from Monday to Sunday.
 pub(super) type Week = [&'static str; 7];
 
 pub(super) const RESTAURANT: &[Week] = &[
@@ -31,7 +31,7 @@ pub(super) const RESTAURANT: &[Week] = &[
     ["17-22", "17-22", "17-22", "17-22", "17-23:30", "17-23:30", "17-21"],
     // All day.
     ["11-21", "11-21", "11-21", "11-21", "11-22", "11-22", "11-21"],
-    // For the hungry after midnight.
+    // Late dinner.
     ["17-23", "17-23", "17-23", "17-0:30", "17-2", "17-2", "17-23"],
 ];
 
@@ -102,7 +102,7 @@ mod tests {
         for week in KINDS.iter().flat_map(|kind| kind.weeks) {
             let hours = parse(week).unwrap();
             for (day, text) in Weekday::ALL.into_iter().zip(week) {
-                // Midnight has two spellings, of which 24 is the one we write.
+                // Midnight has two spellings. We write it as 24.
                 let text =
                     if text.ends_with("-0") { text.replace("-0", "-24") } else { (*text).into() };
                 assert_eq!(hours.day(day).unwrap().to_string(), text);

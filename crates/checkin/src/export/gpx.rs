@@ -1,4 +1,5 @@
-//! Waypoints, for maps (GPX 1.1): the point, the time, the name of the place and the rating.
+//! Writes waypoints for maps (GPX 1.1): the point, the time, the name of the location and the
+//! rating.
 
 use std::io::{Result, Write};
 
@@ -31,7 +32,7 @@ pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result
         .create_element("wpt")
         .with_attribute(("lat", coordinates.latitude().to_string().as_str()))
         .with_attribute(("lon", longitude(coordinates).to_string().as_str()))
-        // The schema has them in this order.
+        // The schema requires this order.
         .write_inner_content(|writer| {
             if let Some(time) = super::rfc3339(visit.checkin.time_ms) {
                 element(writer, "time", &time)?;
@@ -47,7 +48,7 @@ pub(super) fn end(out: &mut impl Write) -> Result<()> {
     out.write_all(END.as_bytes())
 }
 
-/// The schema ends before 180 degrees east, which is 180 degrees west.
+/// The schema excludes 180 degrees east, which is the same as 180 degrees west.
 fn longitude(coordinates: Coordinates) -> f64 {
     let longitude = coordinates.longitude();
     if longitude >= 180.0 { -180.0 } else { longitude }
@@ -57,7 +58,7 @@ fn element(writer: &mut Writer<impl Write>, name: &str, text: &str) -> Result<()
     writer.create_element(name).write_text_content(BytesText::new(text)).map(drop)
 }
 
-/// Without what XML cannot say at all, not even escaped.
+/// Removes the characters that XML cannot contain, not even escaped.
 fn allowed(text: &str) -> String {
     let refused = |c: &char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
     text.chars().filter(|c| !refused(c)).collect()
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_check_in_at_a_known_place_is_a_waypoint() {
+    fn each_check_in_at_a_known_location_is_a_waypoint() {
         let expected = format!(
             "{BEGINNING}<wpt lat=\"37.8044\" lon=\"-122.2711\"><time>2021-01-02T15:41:25.397Z</time>\
              <name>Bits &amp; &lt;Bobs&gt;</name><desc>5 stars</desc><type>cafe</type></wpt>\n{END}"

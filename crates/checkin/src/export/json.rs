@@ -1,4 +1,5 @@
-//! One object with the list `checkins`, as an import has it; a check-in stands on a line.
+//! Writes an object with the list `checkins`, which can be imported. Each check-in is on a line of
+//! its own.
 
 use std::io::{Result, Write};
 
@@ -57,7 +58,7 @@ mod tests {
     use super::super::tests::written;
 
     #[test]
-    fn each_check_in_is_an_object_on_its_line() {
+    fn each_check_in_is_an_object_on_a_line() {
         assert_eq!(
             written(Format::Json, "Zoë's \"Two\""),
             r#"{"checkins":[

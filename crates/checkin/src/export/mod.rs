@@ -1,8 +1,8 @@
-//! A person's check-ins for other programs: as JSON, as a table, as waypoints.
+//! Exports a user's check-ins: as JSON, as a table, or as waypoints.
 //!
-//! A [`Writer`] takes one check-in after the other and writes it through at once, so that whoever
-//! has pages of them, and a file or the body of an answer, needs no more memory than for a page.
-//! What the JSON and the table say is what [`import`](crate::import) reads.
+//! A [`Writer`] writes each check-in at once, so that a caller who reads pages of check-ins needs
+//! only the memory of one page for a file or the body of a response. [`import`](crate::import)
+//! reads the JSON and the table.
 //!
 //! ```
 //! use checkin::export::{Format, Writer};
@@ -28,13 +28,13 @@ pub use writer::{ExportedCheckin, Format, FormatError, Writer};
 
 use jiff::Timestamp;
 
-/// A time as RFC 3339 has it, in UTC; `None` beyond the year 9999.
+/// Formats a time as RFC 3339 in UTC. Returns `None` after the year 9999.
 fn rfc3339(ms: u64) -> Option<String> {
     let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())?;
     Some(time.to_string())
 }
 
-/// The same where there must be one: later times stand as milliseconds since 1970.
+/// Formats a time as RFC 3339; after the year 9999 as milliseconds since 1970.
 fn time(ms: u64) -> String {
     rfc3339(ms).unwrap_or_else(|| ms.to_string())
 }

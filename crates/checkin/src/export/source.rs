@@ -1,4 +1,4 @@
-//! Where the check-ins come from.
+//! Reads the check-ins to export.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,26 +9,26 @@ use super::ExportedCheckin;
 use crate::domain::{Checkin, Location, LocationId, UserId};
 use crate::storage::{History, HistoryPosition, Locations, Result, readable};
 
-/// Check-ins that are read in one go. As a file they have some 60 KB, which wait for as long as a
-/// client is slow.
+/// The number of check-ins that are read at once. They take about 60 KB in a file, which wait as
+/// long as a client is slow.
 const PAGE: usize = 250;
 
-/// Places that are remembered from page to page.
+/// The maximum number of locations that are cached between pages.
 const MAX_PLACES: usize = 1000;
 
-/// A user's history page by page, the latest first, with the places.
+/// Reads a user's history page by page, the latest check-in first, with the locations.
 pub struct HistoryReader {
     history: Arc<dyn History>,
     locations: Arc<dyn Locations>,
     user: UserId,
     now_ms: u64,
     after: Option<HistoryPosition>,
-    /// Each place once: who goes out goes to the same ones.
+    /// Cached locations, because users often return to the same ones.
     places: HashMap<LocationId, Option<Location>>,
 }
 
 impl HistoryReader {
-    /// Nothing is read yet. `now_ms` is the time in milliseconds since 1970.
+    /// Creates a reader at the start. `now_ms` is the time in milliseconds since 1970.
     #[must_use]
     pub fn new(
         history: Arc<dyn History>,
@@ -39,11 +39,11 @@ impl HistoryReader {
         Self { history, locations, user, now_ms, after: None, places: HashMap::new() }
     }
 
-    /// The next page; empty at the end.
+    /// Returns the next page, which is empty at the end.
     ///
     /// # Errors
     ///
-    /// When the store fails; the page can be read again.
+    /// If the store fails. The page can be read again.
     pub async fn next_page(&mut self) -> Result<Vec<Checkin>> {
         let page = self.history.of_user(self.user, self.after, PAGE).await?;
         if self.places.len() > MAX_PLACES {
@@ -58,8 +58,8 @@ impl HistoryReader {
         Ok(page)
     }
 
-    /// A check-in of a page that was read, with its place. Ids may have run ahead of the clock: such
-    /// a one is left out, as an import would refuse the check-in for it.
+    /// Returns a check-in of a page with its location. An id that is ahead of the clock is left
+    /// out, because an import would refuse the check-in.
     #[must_use]
     pub fn visit(&self, checkin: Checkin) -> ExportedCheckin<'_> {
         let id = Some(checkin.id).filter(|id| id.is_portable(self.now_ms));

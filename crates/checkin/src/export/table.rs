@@ -1,4 +1,4 @@
-//! Comma-separated values (RFC 4180), which people open in a spreadsheet.
+//! Writes comma-separated values (RFC 4180), which spreadsheets open.
 
 use std::borrow::Cow;
 use std::io::{Result, Write};
@@ -8,11 +8,11 @@ use csv::{Terminator, WriterBuilder};
 use super::ExportedCheckin;
 use crate::domain::Coordinates;
 
-/// The columns, as an import knows them.
+/// The columns, with the names that an import expects.
 const COLUMNS: [&str; 8] =
     ["id", "time", "userId", "locationId", "locationName", "longitude", "latitude", "starRating"];
 
-/// A row is not longer, mostly.
+/// The initial size of a row. Most rows are shorter.
 const ROW_BYTES: usize = 256;
 
 pub(super) fn begin(out: &mut impl Write) -> Result<()> {
@@ -40,8 +40,8 @@ pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result
     )
 }
 
-/// A text that no spreadsheet takes for a formula: whoever names a place would run it on the
-/// computers of its visitors.
+/// Returns a text that no spreadsheet reads as a formula. Otherwise a user who names a location
+/// could run a formula on the computers of its visitors.
 fn harmless(text: &str) -> Cow<'_, str> {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         true => Cow::Owned(format!("'{text}")),
@@ -49,7 +49,7 @@ fn harmless(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A writer for each row, as it would keep back what it has otherwise.
+/// Creates a writer for each row, because a writer would buffer rows.
 fn row(out: &mut impl Write, cells: &[&str]) -> Result<()> {
     let mut builder = WriterBuilder::new();
     builder.terminator(Terminator::CRLF).buffer_capacity(ROW_BYTES);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_no_formula() {
+    fn names_are_never_formulas() {
         for name in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"] {
             assert_eq!(harmless(name), format!("'{name}"));
             assert!(written(Format::Csv, name).contains(&format!("'{}", &name[..1])));

@@ -1,4 +1,4 @@
-//! What is written, and read again.
+//! Tests that exports can be imported again.
 
 use super::*;
 use crate::domain::{
@@ -26,7 +26,7 @@ fn place(name: &str) -> Location {
     }
 }
 
-/// What becomes of one check-in at a place of this name and one at no place.
+/// Returns the export of one check-in at a location of this name and one without a location.
 pub(super) fn written(format: Format, name: &str) -> String {
     let place = place(name);
     let mut writer = Writer::new(format, Vec::new()).unwrap();
@@ -40,7 +40,7 @@ pub(super) fn written(format: Format, name: &str) -> String {
 }
 
 #[test]
-fn formats_are_known_by_their_names() {
+fn formats_are_parsed_by_name() {
     for format in Format::ALL {
         assert_eq!(format.as_str().parse(), Ok(format));
     }
@@ -48,7 +48,7 @@ fn formats_are_known_by_their_names() {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn exports_can_be_imported() {
     for (format, file) in [(Format::Json, "a.json"), (Format::Csv, "a.csv")] {
         for name in ["Quillback", "=1+1", "a,\"b\"\nc", ""] {
             let mut importer = Importer::new(u64::MAX);
@@ -63,7 +63,7 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
-fn each_check_in_is_written_through() {
+fn each_check_in_is_written_at_once() {
     for format in Format::ALL {
         let place = place("Quillback");
         let mut writer = Writer::new(format, Vec::new()).unwrap();

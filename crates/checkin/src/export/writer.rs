@@ -1,4 +1,4 @@
-//! The formats, and the one way to write all of them.
+//! Writes check-ins in each of the formats.
 
 use std::fmt;
 use std::io::{Result, Write};
@@ -7,33 +7,33 @@ use std::str::FromStr;
 use super::{gpx, json, table};
 use crate::domain::{Checkin, CheckinId, Location};
 
-/// A check-in, and where that is.
+/// A check-in with its location.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportedCheckin<'a> {
-    /// What it is known by elsewhere; `None` if no other store would take its id.
+    /// The id in the export; `None` if other stores would refuse it.
     pub id: Option<CheckinId>,
-    /// What the store has.
+    /// The stored check-in.
     pub checkin: Checkin,
-    /// Its place; `None` if the store has it no more.
+    /// The location; `None` if the store no longer has it.
     pub location: Option<&'a Location>,
 }
 
-/// How an export looks.
+/// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One object with the list `checkins`.
+    /// A JSON object with the list `checkins`.
     Json,
     /// A table of comma-separated values.
     Csv,
-    /// Waypoints, GPX 1.1. A check-in at a place that there is no more has no point, and is left out.
+    /// Waypoints, GPX 1.1. A check-in whose location no longer exists has no point and is left out.
     Gpx,
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Gpx];
 
-    /// Its name, which files have as their extension, too.
+    /// Returns the name, which is also the file extension.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Format {
         }
     }
 
-    /// For a `Content-Type`.
+    /// Returns the media type for `Content-Type`.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl FromStr for Format {
     }
 }
 
-/// There is no such format.
+/// The format does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormatError;
 
@@ -74,7 +74,7 @@ impl fmt::Display for FormatError {
 
 impl std::error::Error for FormatError {}
 
-/// Writes check-ins in one format, each at once and whole.
+/// Writes check-ins in one format. Each one is written at once and complete.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
     format: Format,
@@ -83,11 +83,11 @@ pub struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes what stands before the first check-in.
+    /// Writes the beginning of the file.
     ///
     /// # Errors
     ///
-    /// When it cannot be written; so do the other ones.
+    /// If it cannot be written, like the other methods.
     pub fn new(format: Format, mut out: W) -> Result<Self> {
         match format {
             Format::Json => json::begin(&mut out)?,
@@ -101,7 +101,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     ///
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&mut self, visit: &ExportedCheckin<'_>) -> Result<()> {
         let is_first = std::mem::replace(&mut self.is_first, false);
         match self.format {
@@ -114,16 +114,16 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Where it is written to, such as a buffer that is to be sent and emptied between two pages.
+    /// Returns the output, such as a buffer that is sent and emptied between two pages.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.out
     }
 
-    /// Writes what stands behind the last check-in, and gives back where it is written to.
+    /// Writes the end of the file and returns the output.
     ///
     /// # Errors
     ///
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn finish(mut self) -> Result<W> {
         match self.format {
             Format::Json => json::end(&mut self.out)?,

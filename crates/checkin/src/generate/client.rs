@@ -1,4 +1,4 @@
-//! One service of ours, asked over HTTP.
+//! An HTTP client for one of our services.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,17 +11,16 @@ use tokio::time::sleep;
 use super::retry;
 use crate::domain::{Email, NewCheckin};
 
-/// How long one attempt may take: longer than any answer that a service gives, which ends a request
-/// itself before that.
+/// The maximum time of one attempt. It is longer than the services' own limit for a request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The name of the session cookie.
 const SESSION: &str = "checkinapp";
 
-/// What the receiver says to an identical check-in; other reasons have the same status.
+/// The receiver's response to an identical check-in. Other errors have the same status.
 const IDENTICAL: &str = "Multiple identical checkins are not permitted.";
 
-/// The connections to a service; clones share them.
+/// The connections to a service. Clones share them.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     http: reqwest::Client,
@@ -32,36 +31,36 @@ pub struct HttpClient {
 #[derive(Clone)]
 pub struct Cookie(HeaderValue);
 
-/// Why somebody could not be logged in.
+/// The reason why a login failed.
 #[derive(Debug)]
 pub enum LoginError {
-    /// There is no such account, or its password is another.
+    /// The account does not exist, or the password is wrong.
     Wrong,
-    /// It answered something else.
+    /// The service responded with another status.
     Refused(StatusCode),
-    /// There is a 200, and no session cookie with it.
+    /// The service responded with 200 but without a session cookie.
     NoCookie,
-    /// There was no answer.
+    /// The service did not respond.
     Unreachable(reqwest::Error),
 }
 
-/// What came of sending a check-in once.
+/// The result of one attempt to send a check-in.
 pub(super) enum Answer {
     Accepted,
     Duplicate,
     Refused(u16),
-    /// 503, and what it asks for.
+    /// 503, with the value of `Retry-After`.
     Away(Option<Duration>),
     Nothing,
 }
 
 impl HttpClient {
-    /// A client for a service at this address. It speaks HTTP/1.1, follows nothing, and uses no
-    /// proxy: the service is to be measured.
+    /// Creates a client for the service at this address. It speaks HTTP/1.1, follows no redirects
+    /// and uses no proxy, because the service itself is measured.
     ///
     /// # Errors
     ///
-    /// When the roots of trust of this machine cannot be read.
+    /// If the root certificates of this machine cannot be read.
     pub fn new(base: &Url) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .redirect(Policy::none())
@@ -72,21 +71,21 @@ impl HttpClient {
         Ok(Self { http, base: base.as_str().trim_end_matches('/').to_owned() })
     }
 
-    /// Makes sure that somebody answers there.
+    /// Checks that the service responds.
     ///
     /// # Errors
     ///
-    /// When nobody does, or nobody who is well.
+    /// If it does not respond, or is not healthy.
     pub async fn reach(&self) -> Result<(), reqwest::Error> {
         let asked = self.http.get(format!("{}/healthz", self.base)).send().await;
         asked.and_then(Response::error_for_status).map(drop).map_err(reqwest::Error::without_url)
     }
 
-    /// Logs somebody in. Waits and asks again where the service is busy, as long as it says.
+    /// Logs a user in. If the service is busy, waits as long as it asks and tries again.
     ///
     /// # Errors
     ///
-    /// When it does not succeed.
+    /// If the login fails.
     pub async fn log_in(&self, email: &Email, password: &str) -> Result<Cookie, LoginError> {
         let body = serde_json::json!({"email": email.as_str(), "password": password}).to_string();
         let mut attempts = 1;
@@ -106,7 +105,7 @@ impl HttpClient {
         }
     }
 
-    /// Ends a session. False if it may still be there.
+    /// Ends a session. Returns false if the session may still exist.
     pub(super) async fn log_out(&self, cookie: &Cookie) -> bool {
         let mut attempts = 1;
         loop {
@@ -154,7 +153,7 @@ impl HttpClient {
     }
 }
 
-/// Reads the answer to its end, for only then is the connection free for the next one.
+/// Reads the response to its end. Only then is the connection free for the next request.
 async fn answer(response: Response) -> Answer {
     let (status, asked) = (response.status(), retry_after(&response));
     let Ok(body) = response.bytes().await else {

@@ -1,13 +1,13 @@
-//! Check-ins at a steady rate, sent to a running receiver by real users.
+//! Sends check-ins at a steady rate to a running receiver, as real users.
 //!
-//! The load is open: when each check-in is due is fixed before the first one is sent, and its
-//! latency counts from then. A service that stands still so shows in the latencies of all that came
-//! due meanwhile, where a client that waits for each answer would send less and measure nothing
-//! (coordinated omission). What cannot be sent because too many wait for their answers already is
-//! counted as missed.
+//! The load is open: the time of each check-in is fixed before the first one is sent, and latencies
+//! are measured from that time. If the service stops responding for a while, the latencies of all
+//! check-ins of that time show it. A client that waits for each response would send fewer requests
+//! and not measure the delay (coordinated omission). A check-in that cannot be sent because too
+//! many wait for their responses is counted as missed.
 //!
-//! Each check-in has an idempotency key and is sent again under it when there was no answer, or a
-//! 503: it is stored once.
+//! Each check-in has an idempotency key. It is sent again with the same key if there was no
+//! response, or a 503, and is stored once.
 
 mod client;
 mod pace;

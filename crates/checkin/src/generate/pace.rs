@@ -1,32 +1,32 @@
-//! When each check-in is due.
+//! Computes when each check-in is due.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-/// Numbers that are due and not yet looked at: as many as a stalled process may come late for
-/// before the clock itself waits. They stay due from their own times.
+/// The number of due check-ins that wait in the channel, in case the process stalls, before the
+/// clock thread itself waits. They stay due from their own times.
 const WAITING: usize = 4096;
 
-/// So many a second, for so long.
+/// The rate and the duration of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Check-ins a second; at least one.
+    /// Check-ins per second, at least 1.
     pub rate: u32,
-    /// From the first one to when the one after the last would be due.
+    /// The time from the first check-in to the end of the last one's interval.
     pub duration: Duration,
 }
 
 impl Pace {
-    /// How many there are; one at least.
+    /// Returns the number of check-ins, at least 1.
     #[must_use]
     pub fn count(self) -> u64 {
         let count = self.duration.as_millis() * u128::from(self.rate) / 1000;
         u64::try_from(count).unwrap_or(u64::MAX).max(1)
     }
 
-    /// When one is due, from the start.
+    /// Returns when a check-in is due, from the start.
     #[must_use]
     pub fn due(self, number: u64) -> Duration {
         let rate = u64::from(self.rate.max(1));
@@ -34,10 +34,11 @@ impl Pace {
         Duration::from_secs(number / rate) + Duration::from_nanos(nanos)
     }
 
-    /// Tells each number when it is due, until the last one, or until nobody listens.
+    /// Sends the number of each check-in when it is due, until the last one or until the receiver
+    /// is dropped.
     ///
-    /// From a thread of its own: the timers of the runtime are exact to a millisecond, which is
-    /// longer than many an answer takes.
+    /// It runs on a thread of its own, because the timers of the runtime are exact to a
+    /// millisecond, which is longer than many responses take.
     pub(super) fn ticks(self, start: Instant) -> mpsc::Receiver<u64> {
         let (sender, receiver) = mpsc::channel(WAITING);
         thread::spawn(move || {

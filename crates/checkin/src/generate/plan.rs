@@ -1,14 +1,16 @@
-//! Who checks in where, with how many stars.
+//! Draws the user, the location and the stars of each check-in.
 
 use crate::domain::{LocationId, NewCheckin, StarRating};
 use crate::random::{Random, Weighted};
 
-/// The first places are as popular as one another; without that, one would have a sixth of all.
+/// Evens out the popularity of the first locations. Otherwise one location would get a sixth of all
+/// check-ins.
 const HEAD: u64 = 6;
 
-/// The check-ins of a run, one after the other: the same ones for the same seed and places.
+/// The check-ins of a run, one after the other. The same seed and locations give the same
+/// check-ins.
 ///
-/// Users take turns, for a receiver takes only so many check-ins of one user in a second.
+/// Users take turns, because the receiver limits the check-ins of a user per second.
 pub struct Plan {
     random: Random,
     users: usize,
@@ -17,19 +19,20 @@ pub struct Plan {
     popularity: Weighted,
 }
 
-/// A check-in without its user.
+/// A check-in before it has a user id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedCheckin {
     /// The position of the user.
     pub user: usize,
-    /// Where.
+    /// The location.
     pub location: LocationId,
     /// The rating.
     pub stars: StarRating,
 }
 
 impl Plan {
-    /// Check-ins of so many users at these places; `None` without a user or a place.
+    /// Creates a plan for this number of users and these locations. Returns `None` without a user
+    /// or a location.
     #[must_use]
     pub fn new(seed: u64, users: usize, mut places: Vec<LocationId>) -> Option<Self> {
         if users == 0 || places.is_empty() {
@@ -42,7 +45,7 @@ impl Plan {
         Some(Self { random, users, next_user: 0, places, popularity })
     }
 
-    /// The next one.
+    /// Returns the next check-in.
     pub fn visit(&mut self) -> PlannedCheckin {
         let user = self.next_user;
         self.next_user = (user + 1) % self.users;
@@ -54,7 +57,7 @@ impl Plan {
 }
 
 impl PlannedCheckin {
-    /// The check-in, by this user.
+    /// Returns the check-in of this user.
     #[must_use]
     pub fn by(self, user: crate::domain::UserId) -> NewCheckin {
         NewCheckin { user, location: self.location, stars: self.stars }
@@ -86,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn users_take_turns_and_places_have_their_popularity() {
+    fn users_take_turns_and_locations_differ_in_popularity() {
         let visits = visits(3);
         assert!(visits.iter().enumerate().all(|(number, visit)| visit.user == number % 7));
         let mut places = HashMap::new();
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_and_nowhere_are_no_plan() {
+    fn a_plan_needs_a_user_and_a_location() {
         assert!(Plan::new(1, 1, Vec::new()).is_none());
         assert!(Plan::new(1, 0, vec![LocationId::try_from(1).unwrap()]).is_none());
     }

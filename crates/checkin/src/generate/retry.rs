@@ -1,24 +1,24 @@
-//! Whether to send once more, and when.
+//! Decides whether and when to send a request again.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-/// How often a request is sent at most. With the waits between, a service that is back within ten
-/// seconds is waited for.
+/// The maximum number of attempts. With the waits between them, the client outlasts an outage of
+/// ten seconds.
 pub(super) const ATTEMPTS: u32 = 9;
 
-/// The waits after an attempt: the first one, and each further one twice as long.
+/// The waits between attempts. Each one is twice as long as the one before.
 const WAITS: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(50))
     .with_max_delay(Duration::from_secs(4))
     .without_max_times();
 
-/// The longest wait that a service may ask for; one that wants more has given up.
+/// The maximum wait that a service may ask for. The client gives up if it asks for more.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// How long to wait after so many attempts, the service having asked for this; `None` if there have
-/// been enough.
+/// Returns the wait after this number of attempts, where the service may have asked for
+/// `retry_after`, or `None` if there have been enough attempts.
 pub(super) fn wait(attempts: u32, retry_after: Option<Duration>) -> Option<Duration> {
     if attempts >= ATTEMPTS {
         return None;
@@ -29,7 +29,7 @@ pub(super) fn wait(attempts: u32, retry_after: Option<Duration>) -> Option<Durat
     }
 }
 
-/// The value of a `Retry-After`, if it is a number of seconds. (Our services send no dates.)
+/// Returns the value of `Retry-After` if it is a number of seconds. Our services send no dates.
 pub(super) fn retry_after(value: Option<&str>) -> Option<Duration> {
     value?.trim().parse().ok().map(Duration::from_secs)
 }
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_asks_for_is_honoured() {
+    fn retry_after_is_honoured() {
         let asked = retry_after(Some("2"));
         assert_eq!(wait(1, asked), Some(Duration::from_secs(2)));
         assert_eq!(wait(ATTEMPTS, asked), None);

@@ -1,4 +1,4 @@
-//! From the first check-in that is due to the last answer.
+//! Sends the check-ins of a run and waits for the responses.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,38 +15,38 @@ use super::retry;
 use super::tally::{Outcome, Report};
 use crate::domain::{NewCheckin, UserId};
 
-/// Check-ins that may wait for their answers at a time, each on a connection of its own: more than a
-/// receiver that is well ever lets wait, fewer than the files that a process may open.
+/// The maximum number of check-ins in flight, each on a connection of its own: more than a healthy
+/// receiver keeps waiting, and fewer than the files that a process may open.
 pub const MAX_IN_FLIGHT: usize = 900;
 
-/// How long to wait for the last answers when somebody ends the run.
+/// How long to wait for the last responses when the run is stopped.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Who sends, and what is counted; clones share it.
+/// Sends check-ins and counts the results. Clones share the state.
 #[derive(Clone, Debug)]
 pub struct Sender {
     client: HttpClient,
     sessions: Arc<[(UserId, Cookie)]>,
-    /// What idempotency keys begin with: no two runs may have the same.
+    /// The prefix of the idempotency keys, which must differ between runs.
     run: Arc<str>,
-    // Numbers that are added up, and never across an await.
+    // Locked for single additions, never across an await.
     tally: Arc<Mutex<Report>>,
 }
 
 impl Sender {
-    /// Sends for these users.
+    /// Creates a sender for these users.
     #[must_use]
     pub fn new(client: HttpClient, sessions: Vec<(UserId, Cookie)>, run: &str) -> Self {
         Self { client, sessions: sessions.into(), run: run.into(), tally: Arc::default() }
     }
 
-    /// The number of users that it sends for.
+    /// Returns the number of users.
     #[must_use]
     pub fn users(&self) -> usize {
         self.sessions.len()
     }
 
-    /// The counts as they stand.
+    /// Returns the results so far.
     #[must_use]
     pub fn tally(&self) -> Report {
         self.count().clone()
@@ -56,7 +56,7 @@ impl Sender {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a check-in until it is answered or was sent often enough.
+    /// Sends a check-in until there is a response or no attempt is left.
     async fn send(self, visit: PlannedCheckin, number: u64, due: Instant) {
         let (user, cookie) = &self.sessions[visit.user];
         let key = HeaderValue::try_from(format!("{}-{number}", self.run));
@@ -85,12 +85,12 @@ impl Sender {
     }
 }
 
-/// Sends all check-ins when they are due, and waits for the answers; `stop` ends it early. Gives the
-/// time that it took.
+/// Sends each check-in when it is due and waits for the responses. `stop` ends the run early.
+/// Returns the time that the run took.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends everything that is on its way.
+/// Dropping the future ends all requests in flight.
 pub async fn run(
     sender: &Sender,
     plan: Plan,
@@ -126,7 +126,7 @@ async fn send_when_due(
     let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
     let mut ticks = pace.ticks(start);
     while let Some(number) = ticks.recv().await {
-        // One that is missed is drawn, too, so that the others are the same in every run.
+        // A missed check-in is drawn, too, so that the others are the same in every run.
         let visit = plan.visit();
         let Ok(place) = Arc::clone(&in_flight).try_acquire_owned() else {
             sender.count().count_missed();
@@ -142,7 +142,7 @@ async fn send_when_due(
     }
 }
 
-/// A send that panics has no outcome, and counts as given up.
+/// A task that panics has no outcome, and its check-in counts as unanswered.
 async fn end_of(sends: &mut JoinSet<()>) {
     while sends.join_next().await.is_some() {}
 }

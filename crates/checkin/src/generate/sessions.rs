@@ -1,4 +1,4 @@
-//! The sessions that a run makes, and ends when it is over.
+//! The sessions of a run, which end with it.
 
 use std::cell::Cell;
 use std::future;
@@ -10,28 +10,29 @@ use tokio::time::timeout;
 use super::client::{Cookie, HttpClient, LoginError};
 use crate::domain::{User, UserId};
 
-/// Logins that wait for their answers at a time: the service compares as many passwords as it has
-/// cores, and others want to log in, too.
+/// The number of logins in flight: the service checks as many passwords as it has cores, and other
+/// users must still be able to log in.
 const LOGINS_AT_A_TIME: usize = 4;
 
-/// Logouts at a time. Each may wait for a cache lease of the service, so there are many.
+/// The number of logouts in flight. Each may wait for a cache lease of the service, so there are
+/// many.
 const LOGOUTS_AT_A_TIME: usize = 256;
 
-/// How long the logouts may take together. A session that is left expires by itself.
+/// The maximum time of all logouts together. A session that is left ends with its idle timeout.
 const LOGOUT_LIMIT: Duration = Duration::from_secs(30);
 
-/// What came of logging in.
+/// The result of the logins.
 #[derive(Debug)]
 pub struct LoggedIn {
-    /// The sessions that were made, in the order of the users.
+    /// The new sessions, in the order of the users.
     pub sessions: Vec<(UserId, Cookie)>,
-    /// The first login that failed. No further ones were begun after it.
+    /// The first login that failed. No further login was started after it.
     pub failure: Option<(UserId, LoginError)>,
 }
 
-/// Logs in these users until one login fails or `stop` ends it. Logins that are under way are
-/// waited for, so that every session that the service made is in the answer. Calls `logged_in`
-/// after each.
+/// Logs in these users until one login fails or `stop` ends it. It waits for logins in progress, so
+/// that the result contains every session that the service created. Calls `logged_in` after each
+/// login.
 ///
 /// # Cancel safety
 ///
@@ -67,7 +68,7 @@ pub async fn log_in_all(
     LoggedIn { sessions, failure }
 }
 
-/// Ends these sessions, and returns how many could not be ended within half a minute.
+/// Ends these sessions and returns how many could not be ended within half a minute.
 ///
 /// # Cancel safety
 ///
@@ -82,7 +83,7 @@ pub async fn log_out_all(client: &HttpClient, sessions: &[(UserId, Cookie)]) -> 
             }
         }
     });
-    // What is left is told by the count.
+    // The count shows the sessions that are left.
     drop(timeout(LOGOUT_LIMIT, logouts).await);
     sessions.len() - ended.get()
 }

@@ -1,4 +1,4 @@
-//! What came of it all.
+//! The results of a run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// The longest latency that is told from longer ones: more than all attempts with their waits take.
+/// The maximum latency that is recorded: more than all attempts with their waits take.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// Digits of a latency that are kept.
+/// The number of significant digits of a latency.
 const DIGITS: u8 = 3;
 
-/// What became of one check-in in the end.
+/// The final result of one check-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// 202: it is stored.
+    /// 202: the check-in is stored.
     Accepted,
-    /// 422: an identical one was.
+    /// 422: an identical check-in was stored.
     Duplicate,
     /// Another status.
     Refused(u16),
-    /// There was no answer, however often it was sent.
+    /// There was no response to any attempt.
     Unanswered,
 }
 
-/// The counts and latencies of a run, or of a run so far.
+/// The counts and latencies of a run so far.
 #[derive(Clone)]
 pub struct Report {
     sent: u64,
@@ -35,7 +35,7 @@ pub struct Report {
     unanswered: u64,
     missed: u64,
     retries: u64,
-    /// From when a check-in was due to its answer, in microseconds.
+    /// The times from when a check-in was due to its response, in microseconds.
     latencies: Histogram<u64>,
 }
 
@@ -58,22 +58,22 @@ impl Default for Report {
 }
 
 impl Report {
-    /// One is on its way.
+    /// Counts a check-in that is sent.
     pub fn count_sent(&mut self) {
         self.sent += 1;
     }
 
-    /// One was due and could not be sent.
+    /// Counts a check-in that was due but could not be sent.
     pub fn count_missed(&mut self) {
         self.missed += 1;
     }
 
-    /// One is sent once more.
+    /// Counts a further attempt.
     pub fn count_retry(&mut self) {
         self.retries += 1;
     }
 
-    /// One is answered, or given up.
+    /// Counts a check-in with a response, or without one at the end.
     pub fn count(&mut self, outcome: Outcome, latency: Duration) {
         match outcome {
             Outcome::Accepted => self.accepted += 1,
@@ -88,41 +88,41 @@ impl Report {
         self.latencies.saturating_record(micros);
     }
 
-    /// What is on its way now will not be waited for.
+    /// Counts the check-ins in flight as unanswered.
     pub fn give_up_the_rest(&mut self) {
         self.unanswered = self.sent - self.answered();
     }
 
-    /// How many were sent.
+    /// Returns the number of check-ins that were sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// How many were answered, whatever was said.
+    /// Returns the number of check-ins with any response.
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.accepted + self.duplicates + self.refused.values().sum::<u64>()
     }
 
-    /// How many were neither accepted nor duplicates.
+    /// Returns the number of check-ins that were neither accepted nor duplicates.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.refused.values().sum::<u64>() + self.unanswered + self.missed
     }
 
-    /// Whether the receiver found a user too fast.
+    /// Returns whether the receiver limited a user.
     #[must_use]
     pub fn met_a_limit(&self) -> bool {
         self.refused.contains_key(&429)
     }
 
-    /// The summary of a run that took so long.
+    /// Returns the summary of a run of this duration.
     pub fn summary(&self, took: Duration) -> impl fmt::Display {
         Summary(self.clone(), took)
     }
 
-    /// The state of a run that has taken so long, in one line.
+    /// Returns the progress of a run of this duration in one line.
     #[must_use]
     pub fn line(&self, took: Duration) -> String {
         format!(
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_says_what_became_of_each() {
+    fn a_summary_contains_every_outcome() {
         let mut tally = Report::default();
         (0..7).for_each(|_| tally.count_sent());
         tally.count(Outcome::Accepted, ms(1));

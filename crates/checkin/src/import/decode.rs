@@ -1,6 +1,6 @@
-//! The bytes of a file as text.
+//! Decodes the bytes of a file as text.
 
-/// What files begin with that are no text, and what to do with them.
+/// The first bytes of files that are not text, and what to do with such a file.
 const OTHER_FILES: [(&[u8], &str); 8] = [
     (b"\x1f\x8b", "it is a gzip file, unpack it first"),
     (b"PK\x03\x04", "it is a zip archive or a spreadsheet, unpack it or save it as CSV"),
@@ -12,7 +12,7 @@ const OTHER_FILES: [(&[u8], &str); 8] = [
     (b"\xfe\xff", "it is UTF-16, save it as UTF-8"),
 ];
 
-/// The text, or the line at which it is none (from 1) and the rule.
+/// Returns the text, or the first line that is not text (from 1) and the rule.
 pub(super) fn decode(bytes: &[u8]) -> Result<&str, (u64, String)> {
     if let Some((_, what)) = OTHER_FILES.iter().find(|(start, _)| bytes.starts_with(start)) {
         return Err((1, format!("must be a text in UTF-8; {what}")));
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_is_told_by_its_line() {
+    fn bytes_that_are_not_text_are_reported_with_their_line() {
         for (bytes, line, named) in [
             (&b""[..], 1, "empty"),
             (b" \r\n\n", 1, "empty"),

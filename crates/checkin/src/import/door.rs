@@ -1,10 +1,11 @@
 //! Opening hours as people write them on a door: `9-6`, `8:30am – 5pm`, `11-2, 5-10`, `24 hours`.
 //!
-//! Hours without am and pm are on the 24-hour clock, as the domain reads them, or on the twelve-hour
-//! clock. There, 12 is noon; a place opens in the morning, from 5 on, and closes in the afternoon or
-//! the evening. Of 1 to 4 it opens in the afternoon, and what would be before the time that stands
-//! in front of it is twelve hours later. So `9-6` is 9-18, `7-9` 7-21, `11-2,5-10` 11-14,17-22, and
-//! `10-12` 10-12. To close after midnight, a place that opens in the morning needs am and pm.
+//! Hours without am and pm are on the 24-hour clock, as in the domain, or on the 12-hour clock. On
+//! the 12-hour clock, 12 is noon. A location that opens from 5 to 11 opens in the morning, and one
+//! that opens from 1 to 4 opens in the afternoon; it closes in the afternoon or in the evening. A
+//! time that would be before the previous one is twelve hours later. So `9-6` is 9-18, `7-9` is
+//! 7-21, `11-2,5-10` is 11-14,17-22, and `10-12` is 10-12. A location that opens in the morning and
+//! closes after midnight needs am and pm.
 
 use std::str::FromStr;
 
@@ -15,13 +16,13 @@ use crate::domain::{DayHours, HoursError, OpenRange, OpeningHours, Weekday};
 
 const DAY_MIN: u16 = 24 * 60;
 
-/// How hours without am and pm are to be read.
+/// How to read hours without am and pm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HoursForm {
-    /// As the hours of the file show.
+    /// The clock is found from the hours of the file.
     #[default]
     Auto,
-    /// On this clock.
+    /// The hours are on this clock.
     Given(Clock),
 }
 
@@ -38,18 +39,18 @@ impl FromStr for HoursForm {
     }
 }
 
-/// What hours without am and pm count.
+/// The clock of hours without am and pm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// From noon or midnight.
+    /// Counted from noon or midnight.
     TwelveHours,
-    /// From midnight.
+    /// Counted from midnight.
     TwentyFourHours,
 }
 
-/// The clock that all these hours of days are on; none if none of them depends on it. It is the
-/// twelve-hour clock if no hour is 0 or above 12, and some day closes before it opens, opens a second
-/// time before it closed, or has am or pm.
+/// Returns the clock of all these hours, or `None` if none of them depends on it. It is the 12-hour
+/// clock if no hour is 0 or above 12 and some day closes before it opens, opens a second time
+/// before it closed, or has am or pm.
 pub(super) fn clock<'a>(days: impl Iterator<Item = &'a str>) -> Option<Clock> {
     let (mut plain, mut above_12, mut twelve) = (false, false, false);
     for text in days {
@@ -69,10 +70,10 @@ pub(super) fn clock<'a>(days: impl Iterator<Item = &'a str>) -> Option<Clock> {
     plain.then_some(clock)
 }
 
-/// A rule, and the days whose hours break it: none if it cannot be told which.
+/// A rule, and the days whose hours break it. The list is empty if the day is not known.
 pub(super) type WrongDays = (Vec<Weekday>, String);
 
-/// The week, without the days whose hours are wrong, and what is wrong with these.
+/// Returns the week without the days whose hours are wrong, and the rules that these days break.
 pub(super) fn week(days: Vec<Day>, clock: Clock) -> (OpeningHours, Vec<WrongDays>) {
     let mut week = [const { None }; 7];
     let mut unnamed = Weekday::ALL.to_vec();
@@ -115,7 +116,7 @@ pub(super) fn week(days: Vec<Day>, clock: Clock) -> (OpeningHours, Vec<WrongDays
     (OpeningHours::known(week).unwrap_or_default(), wrong)
 }
 
-/// The hours of one day.
+/// Parses the hours of one day.
 fn hours(text: &str, clock: Clock) -> Result<DayHours, String> {
     let ranges = match DayText::parse(text)? {
         DayText::Closed => return Ok(DayHours::CLOSED),
@@ -132,7 +133,7 @@ fn hours(text: &str, clock: Clock) -> Result<DayHours, String> {
     DayHours::new(ranges).map_err(|rule| rule.to_string())
 }
 
-/// Reads a range on a clock; `after` is when the range before it ends.
+/// Reads a range on a clock. `after` is the end of the previous range.
 fn open_range(range: &Range, clock: Clock, after: Option<u16>) -> Result<OpenRange, String> {
     let Range { opens, closes } = range;
     let read = match (opens.half, closes.half, clock) {
@@ -140,7 +141,7 @@ fn open_range(range: &Range, clock: Clock, after: Option<u16>) -> Result<OpenRan
             let (opens, closes) = (opens.minutes(), closes.minutes());
             OpenRange::on_24_hour_clock(opens, closes).map_err(|rule| match rule {
                 HoursError::Ambiguous | HoursError::SameTime => {
-                    format!("{rule} (--hours 12h reads twelve-hour times)")
+                    format!("{rule} (--hours 12h reads 12-hour times)")
                 }
                 rule => rule.to_string(),
             })?
@@ -151,7 +152,7 @@ fn open_range(range: &Range, clock: Clock, after: Option<u16>) -> Result<OpenRan
             }
             let opens = opens.in_half(if opens.hour < 5 { Half::Pm } else { Half::Am });
             let opens = if range.opens.hour == 12 { opens + HALF_DAY_MIN } else { opens };
-            // What is no later in the afternoon either overlaps.
+            // A time that is not later even in the afternoon overlaps.
             let opens = match after {
                 Some(after) if opens <= after && opens < HALF_DAY_MIN => opens + HALF_DAY_MIN,
                 _ => opens,
@@ -181,7 +182,7 @@ fn new_range(opens_min: u16, closes_min: u16) -> Result<OpenRange, String> {
     OpenRange::new(opens_min, closes_min).map_err(|rule| rule.to_string())
 }
 
-/// The first such time on a twelve-hour clock after this one.
+/// Returns the first time after `opens` at which a 12-hour clock shows `closes`.
 fn later_than(opens: u16, closes: u16) -> u16 {
     let mut closes = closes;
     while closes <= opens {
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_on_a_door_are_those_of_the_day() {
+    fn hours_on_a_door_are_parsed() {
         let read = read(Clock::TwelveHours);
         for (text, hours) in [
             ("9-6", "9-18"),
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn some_forms_are_the_same_on_either_clock() {
+    fn some_forms_are_the_same_on_both_clocks() {
         for (text, hours) in [
             ("closed", "closed"),
             (" CLOSED ", "closed"),
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_24_hour_clock_is_the_domains() {
+    fn the_24_hour_clock_is_that_of_the_domain() {
         let read = read(Clock::TwentyFourHours);
         for (text, hours) in [
             ("8:30-17", "8:30-17"),
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hours_is_refused() {
+    fn texts_that_are_not_hours_are_refused() {
         for clock in [Clock::TwelveHours, Clock::TwentyFourHours] {
             for text in [
                 "",
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hours_of_a_file_show_their_clock() {
+    fn the_clock_is_found_from_the_hours_of_a_file() {
         let clock = |days: &[&str]| clock(days.iter().copied());
         let (twelve, twenty_four) = (Some(Clock::TwelveHours), Some(Clock::TwentyFourHours));
         for (days, expected) in [
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_day_costs_that_day() {
+    fn only_wrong_days_are_left_out() {
         let days = |texts: &[(Weekday, &str)]| {
             texts.iter().map(|(day, text)| Ok((*day, Ok((*text).to_owned())))).collect()
         };
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_names_the_days_that_break_it_once() {
+    fn a_rule_names_each_day_that_breaks_it_once() {
         let days = Weekday::ALL.into_iter().rev().map(|day| Ok((day, Ok("x".to_owned()))));
         let (_, wrong) = week(days.collect(), Clock::TwentyFourHours);
         assert_eq!(wrong.len(), 1);
@@ -372,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_that_overlap_are_told_so() {
+    fn overlapping_hours_have_a_rule_of_their_own() {
         let overlap = "must not have hours that overlap";
         for text in ["10-4, 3-6", "9-5,1-3", "12-12, 1-5", "10am-4pm, 3pm-6pm", "6-11,5-9"] {
             assert_eq!(read(Clock::TwelveHours)(text), overlap, "{text:?}");

@@ -1,10 +1,10 @@
-//! Parses opening hours as people write them on a door, before it is known which clock they are on.
+//! Parses opening hours in the forms that people write on a door, before the clock is known.
 
 use unicode_normalization::UnicodeNormalization;
 
 pub(super) const HALF_DAY_MIN: u16 = 12 * 60;
 
-/// The hours of a day, as they are written.
+/// The parsed text of the hours of a day.
 pub(super) enum DayText {
     Closed,
     Whole,
@@ -30,7 +30,7 @@ impl DayText {
     }
 }
 
-/// All dashes as one.
+/// Replaces all kinds of dashes with a hyphen.
 fn hyphen(character: char) -> char {
     match character {
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '~' | '\u{301c}' => '-',
@@ -38,7 +38,7 @@ fn hyphen(character: char) -> char {
     }
 }
 
-/// From one time to another, as they are written.
+/// A range of two times as they are written.
 pub(super) struct Range {
     pub(super) opens: Time,
     pub(super) closes: Time,
@@ -65,7 +65,8 @@ impl Range {
 }
 
 impl Time {
-    /// `9`, `09`, `9:30`, `9.30`, `9h30`, `0930`, each perhaps with am or pm; `noon`, `midnight`.
+    /// Parses `9`, `09`, `9:30`, `9.30`, `9h30` or `0930`, optionally with am or pm; also `noon`
+    /// and `midnight`.
     fn parse(text: &str) -> Option<Self> {
         match text {
             "noon" => return Some(Self { hour: 12, minute: 0, half: Some(Half::Pm) }),
@@ -98,12 +99,12 @@ impl Time {
         (most.contains(&hour) && minute < 60).then_some(Self { hour, minute, half })
     }
 
-    /// On a 24-hour clock.
+    /// Returns the minute of the day on the 24-hour clock.
     pub(super) fn minutes(self) -> u16 {
         self.hour * 60 + self.minute
     }
 
-    /// In this half of the day, on a twelve-hour clock.
+    /// Returns the minute of the day in this half of the day, on the 12-hour clock.
     pub(super) fn in_half(self, half: Half) -> u16 {
         let minutes = self.hour % 12 * 60 + self.minute;
         if half == Half::Pm { minutes + HALF_DAY_MIN } else { minutes }

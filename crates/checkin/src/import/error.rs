@@ -1,4 +1,4 @@
-//! What is wrong in a file, and where.
+//! The errors of a file, and their places.
 
 use std::error::Error;
 use std::fmt;
@@ -11,11 +11,11 @@ use crate::domain::{UserId, Weekday};
 
 /// One broken rule: `people.json: users[3].email: must contain exactly one @`.
 ///
-/// The value itself is never shown; it may be a password.
+/// The value itself is never shown, because it may be a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordError {
     pub place: RecordPlace,
-    /// `None` if the record, the section or the file as a whole is wrong.
+    /// `None` if the error is in the record, the section or the file as a whole.
     pub field: Option<String>,
     pub rule: Rule,
 }
@@ -55,7 +55,7 @@ impl Section {
     pub const ALL: [Self; 4] =
         [Self::Users, Self::Locations, Self::LocationDetails, Self::Checkins];
 
-    /// The key in the file.
+    /// Returns the key of the list in the file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Users => "users",
@@ -72,7 +72,7 @@ impl fmt::Display for Section {
     }
 }
 
-/// Where a record stands.
+/// The place of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecordPlace {
     pub file: Arc<str>,
@@ -80,7 +80,7 @@ pub struct RecordPlace {
 }
 
 impl RecordPlace {
-    /// Another place in the same file.
+    /// Returns another place in the same file.
     pub(super) fn at(&self, position: Position) -> Self {
         Self { file: self.file.clone(), position }
     }
@@ -92,18 +92,18 @@ impl fmt::Display for RecordPlace {
     }
 }
 
-/// Where something stands in its file.
+/// A position in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Position {
-    /// It is the file as a whole.
+    /// The file as a whole.
     File,
-    /// It is a list as a whole.
+    /// A list as a whole.
     Section(Section),
-    /// A record of a list, from 0.
+    /// A record of a list, counted from 0.
     Record(Section, usize),
-    /// A line of a table, from 1.
+    /// A line of a table, counted from 1.
     Line(u64),
-    /// A check-in of another service's export, from 0.
+    /// A check-in of another service's export, counted from 0.
     Item(usize),
 }
 
@@ -122,32 +122,34 @@ impl fmt::Display for Position {
 /// The rule that is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rule {
-    /// The file is not JSON, or not an object; nothing of it is taken. Line and column from 1.
+    /// The file is not JSON or not an object, and none of its records is read. Line and column
+    /// start at 1.
     Malformed {
         line: usize,
         column: usize,
         rule: &'static str,
     },
-    /// A field, or a section, that nobody knows.
+    /// The field or the section is unknown.
     Unknown,
-    /// A field, or a section, that stands there twice: readers differ in which one they take.
+    /// The field or the section appears twice. Readers would differ in which one they use.
     Twice,
     Missing,
     /// Another record of the section, in this file or an earlier one, has the same id.
     SameId {
         other: RecordPlace,
     },
-    /// Another record is of the same user, place, rating and time.
+    /// Another record has the same user, location, rating and time.
     SameVisit {
         other: RecordPlace,
     },
-    /// Neither could be told apart at login, so neither could log in.
+    /// Another user has the same address. A login could not tell the two apart, so neither could
+    /// log in.
     SameEmail {
         user: UserId,
         other_user: UserId,
         other: RecordPlace,
     },
-    /// The opening hours of these days break a rule; none if it cannot be told of which.
+    /// The opening hours of these days break a rule. The list is empty if the day is not known.
     OfDays {
         days: Vec<Weekday>,
         rule: String,
@@ -157,7 +159,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Where a text is not the object that it must be.
+    /// Returns the error of a text that is not the expected object.
     pub(super) fn malformed(text: &str, error: &serde_json::Error) -> Self {
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
         let begins_with_a_value = values.next().is_some_and(|value| value.is_ok());
@@ -165,11 +167,11 @@ impl Rule {
             Category::Data => {
                 "must be an object with the lists users, locations, locationDetails or checkins"
             }
-            Category::Eof => "must go on: the JSON is cut off here",
+            Category::Eof => "must not end here: the JSON is incomplete",
             _ if begins_with_a_value => "must end here: a file holds one JSON value",
-            _ => "must be JSON, and is none from here on",
+            _ => "must be JSON, which it is not from here on",
         };
-        // A line that has not begun is in its column 0.
+        // An empty line has only the column 0.
         Self::Malformed { line: error.line().max(1), column: error.column().max(1), rule }
     }
 }
@@ -180,7 +182,7 @@ impl fmt::Display for Rule {
             Self::Malformed { line, column, rule } => {
                 write!(f, "line {line}, column {column}: {rule}")
             }
-            Self::Unknown => f.write_str("must not be there: records have no such field"),
+            Self::Unknown => f.write_str("must not be given: records have no such field"),
             Self::Twice => f.write_str("must be given once"),
             Self::Missing => f.write_str("must be given"),
             Self::SameId { other } => write!(f, "must not be the id of {other}, too"),
@@ -198,7 +200,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// The days in one text.
+/// Returns the names of the days in one text.
 pub fn day_names(days: &[Weekday]) -> String {
     let names: Vec<&str> = days.iter().map(|day| day.as_str()).collect();
     names.join(", ")

@@ -1,15 +1,15 @@
-//! Figures that leave out what is about to be counted.
+//! Figures without the check-ins that are about to be applied.
 
 use std::collections::{HashMap, HashSet};
 
 use super::records::{Import, UserRecord};
 use crate::domain::{Location, LocationId, StarRating, UserId};
 
-/// Takes an import's check-ins out of the figures of its users and places.
+/// Subtracts an import's check-ins from the figures of its users and locations.
 ///
-/// A file gives the figures with its check-ins in them. The processor counts every entry of the log
-/// on top of what is stored, so that what is stored first must be without them. Nothing goes below
-/// zero: a file may hold more check-ins than its figures know of.
+/// The figures of a file include its check-ins. The processor adds every entry of the log to the
+/// stored figures, so the stored figures must not include them. No figure becomes negative: a file
+/// may have more check-ins than its figures show.
 pub fn take_out_checkins(import: &mut Import) {
     let mut of_users: HashMap<UserId, u64> = HashMap::new();
     let mut of_places: HashMap<LocationId, (u64, u64)> = HashMap::new();
@@ -41,7 +41,7 @@ fn take_out_of_user(user: &mut UserRecord, checkins: u64) {
     }
 }
 
-/// No average is above five stars afterwards, whatever the file says.
+/// The average never exceeds five stars afterwards, whatever the file contains.
 fn take_out_of_place(location: &mut Location, checkins: u64, stars: u64) {
     location.num_checkins = location.num_checkins.saturating_sub(checkins);
     let most = location.num_checkins.saturating_mul(StarRating::MAX.into());
@@ -71,11 +71,11 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_without_the_check_ins_of_the_file() {
+    fn check_ins_of_the_file_are_subtracted_from_the_figures() {
         for (figures, checkins, left) in [
             ((3, 4, 15), &[5, 2][..], (1, 2, 8)),
             ((2, 2, 7), &[5, 2], (0, 0, 0)),
-            // Files that know less than they hold.
+            // Files whose figures are lower than their check-ins.
             ((1, 0, 0), &[5, 2], (0, 0, 0)),
             ((9, 3, 15), &[0, 0], (7, 1, 5)),
             ((0, 0, 0), &[], (0, 0, 0)),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_demo_nothing_is_left() {
+    fn the_figures_of_the_demo_data_become_zero() {
         let mut data = crate::demo::data(1_788_220_800_000);
         take_out_checkins(&mut data);
         let counted = |user: &UserRecord| user.num_checkins > 0 || user.last_checkin.is_some();

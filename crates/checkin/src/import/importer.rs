@@ -1,4 +1,4 @@
-//! Files in, records and errors out.
+//! Reads files, and returns records and errors.
 
 use std::sync::Arc;
 
@@ -18,64 +18,65 @@ use super::value::Days;
 use crate::domain::{CLOCK_TOLERANCE_MS, Location, NewCheckin};
 use crate::input::{Fields, Given, Input};
 
-/// Reads one file after the other, and remembers what it saw, so that ids and addresses are told
-/// apart across all of them.
+/// Reads one file after the other and remembers the ids and addresses, so that duplicates are found
+/// across all files.
 #[derive(Debug, Default)]
 pub struct Importer {
     intake: Intake,
     counts: Counts,
     visits: Vec<SwarmVisit>,
     unknown_venues: Vec<RecordError>,
-    /// Files in which nothing is wrong, and nothing is.
+    /// Files that contain no records and no errors.
     empty_files: Vec<Arc<str>>,
     not_public: NotPublic,
-    /// The first file that is an export of Swarm.
+    /// The first file that is a Swarm export.
     export: Option<Arc<str>>,
     hours: HoursForm,
     clocks: Vec<(Arc<str>, Clock)>,
 }
 
-/// Check-ins of exports that are left out, because not everybody was to see them.
+/// The numbers of check-ins of exports that are left out because they were not public.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NotPublic {
     pub private: usize,
-    /// Those that friends could see, unless they are wanted.
+    /// Check-ins that friends could see, unless the caller wants them.
     pub for_friends: usize,
 }
 
-/// What the files had.
+/// The contents of the files, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Records by their section; check-ins of tables and of other services' exports among them.
+    /// The number of records in each section, including check-ins of tables and of other services'
+    /// exports.
     records: [usize; Section::ALL.len()],
-    /// Rows of tables in which nothing stands; they are no records.
+    /// The number of empty rows of tables. They are not records.
     pub empty_rows: usize,
-    /// Files of which nobody can say what records they have.
+    /// The number of files whose records cannot be counted.
     pub damaged_files: usize,
 }
 
 impl Counts {
-    /// The number of records of a kind, right or wrong.
+    /// Returns the number of records of a kind, with and without errors.
     pub fn of(&self, section: Section) -> usize {
         self.records[section as usize]
     }
 }
 
 impl Importer {
-    /// Nothing is read yet. What is said to have happened after `now_ms` (milliseconds since 1970) is
-    /// wrong, but for what clocks may differ.
+    /// Creates an importer. Times later than `now_ms` (milliseconds since 1970) are errors, with a
+    /// tolerance for clocks that differ.
     pub fn new(now_ms: u64) -> Self {
         let latest = TimeLimit(now_ms.saturating_add(CLOCK_TOLERANCE_MS));
         Self { intake: Intake { latest, ..Intake::default() }, ..Self::default() }
     }
 
-    /// Reads opening hours without am and pm like this.
+    /// Sets how opening hours without am and pm are read.
     #[must_use]
     pub fn hours(self, hours: HoursForm) -> Self {
         Self { hours, ..self }
     }
 
-    /// Reads one file, if it is a text; see [`add_file`](Self::add_file).
+    /// Reads one file if it is text; see [`add_file`](Self::add_file).
     pub fn add_bytes(&mut self, file: &str, bytes: &[u8]) {
         match decode(bytes) {
             Ok(text) => self.add_file(file, text),
@@ -87,44 +88,44 @@ impl Importer {
         }
     }
 
-    /// Notes that a file cannot be read.
+    /// Records an error for a file that cannot be read.
     pub fn add_unreadable(&mut self, file: &str, error: &std::io::Error) {
         self.counts.damaged_files += 1;
         let place = RecordPlace { file: file.into(), position: Position::File };
         self.report(&place, None, Rule::Value(format!("must be a file that can be read: {error}")));
     }
 
-    /// The files so far that hold no records.
+    /// Returns the files so far that contain no records.
     pub fn empty_files(&self) -> &[Arc<str>] {
         &self.empty_files
     }
 
-    /// Where the right records stand, of the files so far; this forgets them.
+    /// Returns the places of the accepted records so far, and clears them.
     pub fn take_seen(&mut self) -> Seen {
         std::mem::take(&mut self.intake.seen)
     }
 
-    /// Check-ins that are left out because their venues are none of our places, so far.
+    /// Returns the check-ins so far that are left out because no location matches their venue.
     pub fn unknown_venues(&self) -> &[RecordError] {
         &self.unknown_venues
     }
 
-    /// Leaves out a check-in whose venue is none of our places.
+    /// Leaves out a check-in whose venue matches no location.
     pub(super) fn leave_out_visit(&mut self, place: RecordPlace, field: &str, rule: Rule) {
         self.unknown_venues.push(RecordError { place, field: Some(field.to_owned()), rule });
     }
 
-    /// What the files had so far.
+    /// Returns the contents of the files so far, in numbers.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Reads one file; `file` is the name that errors give it. A table is known by its name, or if
-    /// that says nothing by not beginning as JSON does.
+    /// Reads one file; `file` is its name in errors. The file name shows whether it is a table. If
+    /// the name does not, a file that does not begin like JSON is a table.
     ///
     /// Time and memory grow with the length of the text: each section is a list of slices of it.
     pub fn add_file(&mut self, file: &str, text: &str) {
-        // Some editors put a byte order mark first, which JSON does not know.
+        // Some editors write a byte order mark at the start, which JSON does not allow.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let of_file = RecordPlace { file: file.into(), position: Position::File };
         let before = (self.counts.records, self.intake.errors.len());
@@ -146,23 +147,23 @@ impl Importer {
         }
     }
 
-    /// The accounts that were right so far.
+    /// Returns the accounts without errors so far.
     pub fn users(&self) -> &[UserRecord] {
         &self.intake.import.users
     }
 
-    /// The places that were right so far.
+    /// Returns the locations without errors so far.
     pub fn locations(&self) -> &[Location] {
         &self.intake.import.locations
     }
 
-    /// The first file that is an export of Swarm and holds a check-in.
+    /// Returns the first file that is a Swarm export and contains a check-in.
     pub fn export(&self) -> Option<&Arc<str>> {
         self.export.as_ref()
     }
 
-    /// The visits that were in exports of Swarm, once; those that only friends could see are left out
-    /// unless they are wanted.
+    /// Takes the visits of Swarm exports out of the importer. Those that only friends could see are
+    /// left out unless `friends_too` is set.
     pub fn take_visits(&mut self, friends_too: bool) -> Vec<SwarmVisit> {
         let mut visits = std::mem::take(&mut self.visits);
         let all = visits.len();
@@ -171,27 +172,27 @@ impl Importer {
         visits
     }
 
-    /// The check-ins that are left out so far.
+    /// Returns the numbers of check-ins that are left out so far.
     pub fn not_public(&self) -> NotPublic {
         self.not_public
     }
 
-    /// Fields that are wrong, and were left out of records that are otherwise right, so far.
+    /// Returns the errors so far of fields that were left out of otherwise valid records.
     pub fn left_out_fields(&self) -> &[RecordError] {
         &self.intake.left_out_fields
     }
 
-    /// The clocks that the opening hours of files were taken to be on.
+    /// Returns the clocks on which the opening hours of files were read.
     pub fn clocks(&self) -> &[(Arc<str>, Clock)] {
         &self.clocks
     }
 
-    /// Notes that something is wrong that only its caller could see.
+    /// Records an error that only the caller can find.
     pub fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
         self.intake.report(place, field, rule);
     }
 
-    /// Adds a check-in that was made at Swarm, where it has this id.
+    /// Adds a Swarm check-in with this id.
     pub(super) fn add_swarm_visit(
         &mut self,
         place: RecordPlace,
@@ -202,7 +203,7 @@ impl Importer {
         self.intake.add_swarm_visit(place, swarm_id, time_ms, checkin);
     }
 
-    /// Everything that was right, and everything that was not.
+    /// Returns all valid records, and all errors.
     pub fn finish(self) -> (Import, Vec<RecordError>) {
         (self.intake.import, self.intake.errors)
     }
@@ -264,7 +265,7 @@ impl Importer {
         }
     }
 
-    /// The clock that the hours of these details are on.
+    /// Returns the clock of the opening hours in these details.
     fn clock_of(&mut self, file: &Arc<str>, details: &[&RawValue]) -> Clock {
         if let HoursForm::Given(clock) = self.hours {
             return clock;

@@ -1,5 +1,5 @@
-//! Takes records in. A record that is valid by itself is taken unless another record, in this file
-//! or an earlier one, has the same id or address, or is the same check-in.
+//! Accepts records. A record that is valid by itself is accepted unless another record, in this
+//! file or an earlier one, has the same id or address, or is the same check-in.
 
 use sha2::{Digest, Sha256};
 
@@ -16,12 +16,12 @@ use crate::domain::{
 };
 use crate::input::{Fields, FromFields};
 
-/// The records that were taken, and the errors in the others.
+/// The accepted records, and the errors of the others.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     pub(super) import: Import,
     pub(super) errors: Vec<RecordError>,
-    /// Fields that are wrong, and were left out of records that are otherwise right.
+    /// The errors of fields that were left out of otherwise valid records.
     pub(super) left_out_fields: Vec<RecordError>,
     pub(super) seen: Seen,
     pub(super) latest: TimeLimit,
@@ -65,7 +65,7 @@ impl Intake {
         }
     }
 
-    /// `clock` is the one that the hours are on.
+    /// Adds details whose opening hours are on `clock`.
     pub(super) fn add_details(&mut self, place: &RecordPlace, fields: Fields<'_>, clock: Clock) {
         let Some(record) = self.read::<DetailsFields>(place, fields).map(DetailsRecord::from)
         else {
@@ -100,7 +100,7 @@ impl Intake {
         }
     }
 
-    /// Adds a check-in that was made at this time, under an id of its own.
+    /// Adds a check-in without an id, under an id that follows from its content.
     fn add_visit(&mut self, place: &RecordPlace, time_ms: u64, checkin: NewCheckin) {
         let checkin = checkin.with_id(visit_id(time_ms, checkin));
         match claim(&mut self.seen.checkins, checkin.id, place) {
@@ -110,8 +110,7 @@ impl Intake {
         }
     }
 
-    /// Adds a check-in that was made at Swarm, where it has this id. It may be there often: exports
-    /// overlap.
+    /// Adds a Swarm check-in with this id. It may be added several times, because exports overlap.
     pub(super) fn add_swarm_visit(
         &mut self,
         place: RecordPlace,
@@ -147,12 +146,12 @@ impl Intake {
     }
 }
 
-/// The id of a check-in that comes without one: the same one whenever it is loaded, and another for
-/// every other visit of that millisecond, whoever's and in whichever file.
+/// Returns the id of a check-in that has none. It is the same each time the check-in is loaded, and
+/// differs between all visits of one millisecond, also of different users and files.
 fn visit_id(time_ms: u64, checkin: NewCheckin) -> CheckinId {
     let NewCheckin { user, location, stars } = checkin;
     let hash = Sha256::digest(format!("{user} {location} {stars}"));
     let seq = hash.iter().take(8).fold(0, |seq, byte| seq << 8 | u64::from(*byte));
-    // As large as JavaScript can hold.
+    // The largest integer that JavaScript can represent.
     CheckinId { ms: time_ms, seq: seq & MAX_SAFE_INTEGER }
 }

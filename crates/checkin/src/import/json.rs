@@ -1,4 +1,4 @@
-//! Lists and objects of a file. Their values stay raw JSON.
+//! Lists and objects of a file, with their values as raw JSON.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use crate::input::HALF_A_CHARACTER;
 
-/// The entries of an object, in their order, equal names included: a map would hide them.
+/// The members of an object in order. Names may repeat, which a map would hide.
 pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'a> Entries<'a> {
-    /// The value of this name, the last one of several; none if that is `null`.
+    /// Returns the value of this name, the last one if the name repeats, or `None` if it is `null`.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         let (_, value) = self.0.iter().rev().find(|(other, _)| other == name)?;
         Some(*value).filter(|value| value.get() != "null")
@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-/// The items of a list.
+/// Returns the items of a list.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub(super) fn list(json: &str) -> Result<Vec<&RawValue>, String> {
     serde_json::from_str(json).map_err(|_| "must be a list".to_owned())
 }
 
-/// The entries of an object.
+/// Returns the members of an object.
 ///
 /// # Errors
 ///

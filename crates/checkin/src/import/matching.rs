@@ -1,4 +1,4 @@
-//! Which of our places a venue of another service is.
+//! Finds the locations that venues of another service correspond to.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,11 +8,12 @@ use super::swarm::{SwarmVisit, Venue, name_key};
 use crate::domain::text::{MAX_NAME_CHARS, check_line};
 use crate::domain::{Category, Coordinates, Location, LocationId, NewCheckin, StarRating, UserId};
 
-/// How far two services may differ on where a place is: a large building, and a telephone's error.
+/// The maximum distance between the positions of one place in two services: the size of a large
+/// building, and the error of a telephone's position.
 const NEAR_M: f64 = 250.0;
 
-/// Adds the visits to the import as check-ins of this user with this rating, at the places of their
-/// venues.
+/// Adds the visits to the import as check-ins of this user with this rating, at the locations of
+/// their venues.
 pub fn add_visits(
     importer: &mut Importer,
     visits: Vec<SwarmVisit>,
@@ -35,33 +36,32 @@ pub fn add_visits(
     }
 }
 
-/// What the venues of an import are.
+/// The locations of the venues of an import.
 #[derive(Debug, Default)]
 pub struct Venues {
     places: HashMap<String, Result<LocationId, Wrong>>,
-    /// Venues that were found to be places, to be remembered as these. They may be places that are
-    /// yet to be made.
+    /// Venues with their locations, to be stored. The locations may not exist yet.
     pub found: Vec<(String, LocationId)>,
-    /// Venues with the places that are to be made for them. Each place's id stands for it until it
-    /// is made, and may become another one.
+    /// Venues with the locations to create for them. The id of each location is provisional and may
+    /// change when it is created.
     pub missing: Vec<(String, Location)>,
 }
 
-/// Why a venue is no place.
+/// The reason why a venue has no location.
 #[derive(Debug, Clone, PartialEq)]
 enum Wrong {
-    /// It is none of ours.
+    /// No location matches it.
     Unknown(String),
     /// A field of a check-in, and the rule that it breaks.
     Field(&'static str, String),
 }
 
 impl Venues {
-    /// Finds out what the visits' venues are: what is `known` of them, or else the nearest place of
-    /// the same name, or else a new place of the category, if one is given.
+    /// Finds the locations of the visits' venues: the `known` location of the venue, or else the
+    /// nearest location of the same name, or else a new location of the category, if one is given.
     ///
-    /// A venue is looked at as a whole, with the name and the coordinates of each visit, so that the
-    /// order of the visits changes nothing. A new place has those of the last visit.
+    /// A venue is compared with the names and coordinates of all its visits, so that the order of
+    /// the visits does not matter. A new location has those of the last visit.
     pub fn of(
         visits: &[SwarmVisit],
         known: &HashMap<String, LocationId>,
@@ -104,7 +104,8 @@ impl Venues {
         Ok(id)
     }
 
-    /// Puts the ids under which the missing places were made, in their order, for those they had.
+    /// Replaces the provisional ids of the missing locations with the ids under which they were
+    /// created, in the same order.
     pub fn settle(&mut self, made: &[LocationId]) {
         let planned = self.missing.iter().map(|(_, location)| location.id);
         let ids: HashMap<LocationId, LocationId> = planned.zip(made.iter().copied()).collect();
@@ -120,7 +121,7 @@ impl Venues {
     }
 }
 
-/// The venues in the order of their first visits, each as its visits have it, in theirs.
+/// Groups the visits by venue, in the order of the first visits.
 fn by_venue(visits: &[SwarmVisit]) -> Vec<(String, Vec<&Venue>)> {
     let mut visits: Vec<&SwarmVisit> = visits.iter().collect();
     visits.sort_by_key(|visit| visit.time_ms);
@@ -139,17 +140,17 @@ fn by_venue(visits: &[SwarmVisit]) -> Vec<(String, Vec<&Venue>)> {
     venues
 }
 
-/// The places that there are, by name.
+/// The existing locations, by name.
 #[derive(Debug, Default)]
 pub struct Places {
-    /// Folded names.
+    /// The keys are folded names.
     by_name: HashMap<String, Vec<(LocationId, Coordinates)>>,
     ids: HashSet<LocationId>,
     last_id: u64,
 }
 
 impl Places {
-    /// One more place; of several with one id the first counts.
+    /// Adds a location. If several have one id, the first one counts.
     pub fn add(&mut self, location: &Location) {
         if self.ids.insert(location.id) {
             let same_name = self.by_name.entry(name_key(&location.name)).or_default();
@@ -158,7 +159,7 @@ impl Places {
         }
     }
 
-    /// The nearest place that has one of the names.
+    /// Returns the nearest location that has one of the names.
     fn find(&self, seen: &[&Venue]) -> Option<LocationId> {
         let candidates = seen.iter().flat_map(|venue| {
             let same_name = self.by_name.get(&name_key(&venue.name)).into_iter().flatten();
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_place_of_the_name_is_found_within_250_metres() {
+    fn the_nearest_location_of_the_name_is_found_within_250_metres() {
         let places = places();
         let found =
             |name, latitude| places.find(&[&venue("v", name, latitude)]).map(LocationId::get);
@@ -258,7 +259,7 @@ mod tests {
         }
     }
 
-    /// What the venues of visits become, in the order of the visits, and the new places' names.
+    /// Returns the location of each visit in order, and the names of the new locations.
     fn resolve(
         venues: &[Venue],
         known: &[(&str, u64)],
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_venue_is_one_place_wherever_its_visits_were() {
+    fn a_venue_is_one_location_wherever_its_visits_were() {
         let gym = Some(Category::Gym);
         let (here, far) = (venue("a", "Iron", 37.0), venue("a", "Iron Gym", 37.1));
         for order in [[&here, &far], [&far, &here]] {
@@ -281,7 +282,7 @@ mod tests {
             assert_eq!(found, [Ok(8), Ok(8)]);
             assert_eq!(made, [order[1].name.clone()]);
         }
-        // One of its visits was at a place that we have.
+        // One visit was near an existing location.
         let (near, away) = (venue("a", "Quillback Café", 37.8), venue("a", "Moved", 38.0));
         for order in [[&near, &away], [&away, &near]] {
             let (found, made) = resolve(&order.map(Clone::clone), &[], gym);
@@ -290,12 +291,12 @@ mod tests {
     }
 
     #[test]
-    fn a_new_place_is_made_once_under_the_next_free_id() {
+    fn a_new_location_is_created_once_under_the_next_free_id() {
         let gym = Some(Category::Gym);
         let (found, made) = resolve(
             &[
                 venue("a", "Iron", 37.0),
-                // Another venue of the name nearby; one without an id; one further away.
+                // Another venue of this name nearby; one without an id; one at a distance.
                 venue("b", "iron", 37.0),
                 venue("", "IRON", 37.001),
                 venue("c", "Iron", 37.5),
@@ -316,15 +317,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_a_venue_comes_first() {
+    fn a_known_venue_keeps_its_location() {
         let there = venue("a", "Quillback Café", 37.8);
         assert_eq!(resolve(from_ref(&there), &[("a", 7)], None).0, [Ok(7)]);
-        // Unless that place is gone.
+        // The known location no longer exists.
         assert_eq!(resolve(&[there], &[("a", 5)], None).0, [Ok(2)]);
     }
 
     #[test]
-    fn a_place_may_be_made_under_another_id_than_was_planned() {
+    fn a_location_may_be_created_under_another_id_than_planned() {
         let visits = visits(&[venue("a", "Iron", 37.0), venue("b", "Iron", 37.0)]);
         let mut venues = Venues::of(&visits, &HashMap::new(), places(), Some(Category::Gym));
         venues.settle(&[id(50)]);

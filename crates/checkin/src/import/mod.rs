@@ -1,8 +1,9 @@
-//! Users, locations, location details and check-ins out of files.
+//! Imports users, locations, location details and check-ins from files.
 //!
-//! A file is a table of check-ins (by its name, `.csv`), the check-ins of a Swarm export (a list, or
-//! an object with `items`), or our own JSON: one object with any of these lists; what a record may hold has the names of the
-//! stored hashes. Numbers may stand as numbers or as strings of digits, since hashes hold strings.
+//! A file is a table of check-ins (by its name, `.csv`), a Swarm export (a list of check-ins, or an
+//! object with `items`), or our own JSON: an object with any of the lists below. The fields of a
+//! record have the names of the stored hashes. Numbers may be JSON numbers or strings of digits,
+//! because hashes contain strings.
 //!
 //! ```json
 //! {
@@ -31,26 +32,27 @@
 //!
 //! | field | rule |
 //! | --- | --- |
-//! | `id` of a user or a place | at most 2^52: new accounts and places get the ids behind the highest |
-//! | `id` of a check-in | may be absent where there is a `time` |
-//! | `time` | RFC 3339, or milliseconds since 1970; when it is not given, the id says it. Neither is before the year 2000 or later than now |
-//! | `locationName` `longitude` `latitude` of a check-in | may be there, as our exports have them, and are not used |
+//! | `id` of a user or a location | at most 2^52: new accounts and locations get the ids after the highest |
+//! | `id` of a check-in | may be absent if there is a `time` |
+//! | `time` | RFC 3339, or milliseconds since 1970; without it, the time is that of the id. It must not be before the year 2000 or later than now |
+//! | `locationName` `longitude` `latitude` of a check-in | optional and ignored; our exports contain them |
 //! | `lastName` | may be empty |
-//! | `password` | an argon2 PHC string or a bcrypt hash is kept; what looks like a hash of another kind or like the mark of a locked account, or costs too much to check, is refused; anything else is the password itself, of at least 8 characters |
-//! | `numCheckins` `numStars` | 0 unless given; at most five stars a check-in |
-//! | `lastCheckin` `lastSeenAt` | absent, `null`, empty or 0 before the first check-in; `lastCheckin` is from the year 2000 on |
-//! | `averageStars` | may be there, from 0 to 5, and is not used: it follows from the other two |
-//! | `website` `phone` `socials` | absent, `null` or empty when there is none |
+//! | `password` | an argon2 PHC string or a bcrypt hash is stored; a text that looks like a hash of another kind or like the mark of a locked account, or a hash that costs too much to check, is refused; anything else is the password itself, of at least 8 characters |
+//! | `numCheckins` `numStars` | default 0; at most five stars per check-in |
+//! | `lastCheckin` `lastSeenAt` | absent, `null`, empty or 0 before the first check-in; `lastCheckin` must not be before the year 2000 |
+//! | `averageStars` | optional, from 0 to 5, and ignored: it follows from the other two |
+//! | `website` `phone` `socials` | absent, `null` or empty if there is none |
 //! | `socials` | network and handle, as one object or as a list of objects |
-//! | `hours` | every day once, in any order, as `import::door` describes; a wrong day is left out and reported |
+//! | `hours` | every day once, in any order, in the forms of `import::door`; a wrong day is left out and reported |
 //!
-//! Every other field is required, and fields that are not known are an error, because a misspelt
-//! one would otherwise be lost without a word. A wrong record is reported and left out; the rest
-//! of the file loads. A table has the fields of a check-in as its columns, and the same rules. Whether a check-in's user and location exist is for the store to say.
+//! All other fields are required, and unknown fields are errors, because a misspelt field would
+//! otherwise be lost unnoticed. A record with an error is reported and left out; the rest of the
+//! file is loaded. The columns of a table are the fields of a check-in, with the same rules. The
+//! store checks whether a check-in's user and location exist.
 //!
-//! The figures of users and places (`numCheckins`, `numStars`, `lastCheckin`, `lastSeenAt`) are those
-//! with the check-ins of the same run in them. What is stored are the figures without these, see
-//! [`take_out_checkins`]: the processor adds them when it counts the log.
+//! The figures of users and locations (`numCheckins`, `numStars`, `lastCheckin`, `lastSeenAt`)
+//! include the check-ins of the same run. The stored figures do not, see [`take_out_checkins`]: the
+//! processor adds them when it applies the log.
 
 mod decode;
 mod door;

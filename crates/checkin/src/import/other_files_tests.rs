@@ -1,4 +1,4 @@
-//! Tables, and exports of another service.
+//! Tests of tables, and of another service's exports.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ fn import(file: &str, text: &str) -> (Import, Vec<String>) {
 }
 
 #[test]
-fn columns_stand_in_any_order() {
+fn columns_may_be_in_any_order() {
     let text = "\u{feff}starRating,userId,id,locationId\r\n3,1,1609602085397-0,2\r\n";
     let json = import("a.json", &format!(r#"{{"checkins":[{CHECKIN}]}}"#));
     assert_eq!(import("A.CSV", text), json);
@@ -45,7 +45,7 @@ fn a_visit_has_the_same_id_whenever_it_is_loaded() {
 }
 
 #[test]
-fn an_id_and_a_time_may_stand_together() {
+fn a_check_in_may_have_an_id_and_a_time() {
     let text = "id,time,userId,locationId,starRating\n\
         1609602085009-4,1609602085005,1,2,3\n1609602085008-1,,1,2,3\n";
     let (import, errors) = import("a.csv", text);
@@ -56,11 +56,11 @@ fn an_id_and_a_time_may_stand_together() {
 }
 
 #[test]
-fn wrong_columns_are_named_and_nothing_is_taken() {
+fn wrong_columns_are_named_and_nothing_is_loaded() {
     for (header, expected) in [
         (
             "userId,locationId,starRating,id,colour",
-            &["colour: must not be there: records have no such field"][..],
+            &["colour: must not be given: records have no such field"][..],
         ),
         ("userId,userId,locationId,starRating,id", &["userId: must be given once"]),
         ("userId,locationId,starRating", &["id: must be given"]),
@@ -78,7 +78,7 @@ fn wrong_columns_are_named_and_nothing_is_taken() {
 }
 
 #[test]
-fn wrong_rows_have_their_line_and_the_rest_is_taken() {
+fn wrong_rows_are_reported_and_the_rest_is_loaded() {
     let text = "id,userId,locationId,starRating\n1-0,1,2,3\n\"2-0\",1,2,6\n3-0,1,2\n,1,2,3\n\
         4-0,x,2,3\n1-0,1,2,3\n5-0,1,2,\"\n6\"\n7-0,1,2,3\n"
         .replace("-0", "609602085397-0");
@@ -90,7 +90,7 @@ fn wrong_rows_have_their_line_and_the_rest_is_taken() {
         [
             "a.csv: line 3, starRating: must be an integer from 0 to 5",
             "a.csv: line 4: must have 4 cells, as many as there are columns",
-            "a.csv: line 5, id: must be given where there is no time",
+            "a.csv: line 5, id: must be given if there is no time",
             "a.csv: line 6, userId: must be an integer from 1 to 9007199254740991",
             "a.csv: line 7, id: must not be the id of a.csv: line 2, too",
             "a.csv: line 8, starRating: must be an integer from 0 to 5",
@@ -117,7 +117,7 @@ fn visits(text: &str, new_places: Option<Category>) -> (Import, Vec<Location>, V
     (import, made, errors.iter().map(ToString::to_string).collect())
 }
 
-/// Puts the visits to their places, of which there are none before. Gives the new ones.
+/// Finds the locations of the visits, without any existing location. Returns the new ones.
 fn resolve(importer: &mut Importer, new_places: Option<Category>) -> Vec<Location> {
     let visits = importer.take_visits(false);
     let venues = Venues::of(&visits, &HashMap::new(), Places::default(), new_places);
@@ -127,7 +127,7 @@ fn resolve(importer: &mut Importer, new_places: Option<Category>) -> Vec<Locatio
 }
 
 #[test]
-fn an_export_is_read_as_far_as_it_says_enough() {
+fn check_ins_of_an_export_are_read_if_they_are_complete() {
     let (import, made, errors) = visits(VISITS, Some(Category::Cafe));
     assert_eq!(
         errors,
@@ -152,7 +152,7 @@ fn an_export_is_read_as_far_as_it_says_enough() {
 }
 
 #[test]
-fn check_ins_at_unknown_places_are_left_out() {
+fn check_ins_at_unknown_locations_are_left_out() {
     let mut importer = Importer::new(u64::MAX);
     importer.add_file("checkins1.json", VISITS);
     let made = resolve(&mut importer, None);
@@ -170,14 +170,14 @@ fn an_export_may_be_a_list() {
     let (import, ..) = visits(list, Some(Category::Bar));
     assert_eq!(import.visits.len(), 1);
     assert_eq!(visits(r#"{"items": []}"#, None).2, [""; 0]);
-    // What is a list of anything else, or no JSON, is told as it always was.
+    // A list of anything else, or a text that is not JSON, is reported like other files.
     assert!(visits("[]", None).2[0].contains("line 1"));
     assert!(visits("[{\"id\": 1}]", None).2[0].contains("line 1"));
     assert!(visits("{\"items\": [", None).2[0].contains("line 1"));
 }
 
 #[test]
-fn what_is_not_for_everybody_is_left_out() {
+fn check_ins_that_are_not_public_are_left_out() {
     let left_out = |fields: &str| {
         let item = format!(
             r#"[{{"createdAt": 1451649601, "lat": 1, "lng": 2{fields},
@@ -196,7 +196,7 @@ fn what_is_not_for_everybody_is_left_out() {
     for public in [
         "",
         r#", "private": false"#,
-        // As programs write it that save an export again.
+        // Some programs write this when they save an export again.
         r#", "private": null, "visibility": null"#,
         r#", "private": 0"#,
         r#", "private": "false""#,
@@ -220,12 +220,12 @@ fn what_is_not_for_everybody_is_left_out() {
         r#", "visibility": """#,
         r#", "visibility": ["public"]"#,
         r#", "private": true, "visibility": "closeFriends""#,
-        // Somebody's home.
+        // A person's home.
         r#", "venue": {"name": "Home", "private": true}"#,
         r#", "venue": {"name": "Home", "location": {"lat": 1, "lng": 2, "isFuzzed": true}}"#,
-        // It cannot be told who may see it.
+        // The visibility cannot be read.
         r#", "venue": {"name": "Q", "location": {"\ud83d": 1}}"#,
-        // Whatever else is wrong: nothing is said about it.
+        // No other error is reported for a private check-in.
         r#", "private": true, "createdAt": "x""#,
     ] {
         assert_eq!(left_out(private), (1, 0), "{private}");
@@ -255,7 +255,7 @@ fn ids_of_swarm_are_short_texts() {
 }
 
 #[test]
-fn a_wrong_field_of_an_export_is_told_what_it_must_be() {
+fn wrong_fields_of_an_export_have_a_rule() {
     let form = "must be a time like 2016-01-01 12:00:00, or seconds since 1970";
     let early = "must be seconds since 1970, from the year 2000 on, or a time like";
     let past = "must not be before the year 2000";
@@ -292,7 +292,7 @@ fn a_wrong_field_of_an_export_is_told_what_it_must_be() {
             .chain([("venue", "{\"name\": \"Q\"}")])
             .map(|(name, right)| format!("{name:?}: {}", if name == field { value } else { right }))
             .collect();
-        // A second check-in, so that it is one of Swarm's whatever the first says.
+        // The second check-in makes it a Swarm export, whatever the first contains.
         let list = format!("[{{{}}}, {{\"createdAt\": 1, \"private\": true}}]", item.join(", "));
         let (import, _, errors) = visits(&list, Some(Category::Bar));
         let start = format!("checkins1.json: items[0]{place}: {rule}");
@@ -316,7 +316,7 @@ fn a_wrong_field_of_an_export_is_told_what_it_must_be() {
 }
 
 #[test]
-fn what_an_export_says_beside_what_is_needed_may_be_anything() {
+fn other_fields_of_an_export_may_have_any_value() {
     let deep = "[".repeat(500) + &"]".repeat(500);
     for (field, time) in [
         ("\"shout\": \"cut in the middle \\ud83d\"", "1451649601"),
@@ -333,9 +333,9 @@ fn what_an_export_says_beside_what_is_needed_may_be_anything() {
 }
 
 #[test]
-fn an_export_is_told_from_our_own_files() {
+fn exports_and_our_own_files_are_distinguished() {
     let item = r#"{"createdAt": 1451649601, "lat": 1, "lng": 2, "venue": {"name": "Q"}}"#;
-    // One check-in that is broken does not hide the others.
+    // A damaged check-in does not hide the others.
     let (import, _, errors) = visits(&format!("[7, {item}]"), Some(Category::Bar));
     assert_eq!((import.visits.len(), errors.len()), (1, 1));
     for (text, error) in [

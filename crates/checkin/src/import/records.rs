@@ -1,4 +1,4 @@
-//! One record of each section, field by field.
+//! The records of each section, field by field.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use crate::domain::{
 use crate::input::{DisplayName, Given, Input, record};
 use crate::passwords::acceptable;
 
-/// Everything that was right in the files, in their order.
+/// All valid records of the files, in order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Import {
     pub users: Vec<UserRecord>,
     pub locations: Vec<Location>,
     pub details: Vec<LocationDetails>,
     pub checkins: Vec<Checkin>,
-    /// Check-ins of Swarm.
+    /// The check-ins of Swarm.
     pub visits: Vec<Visit>,
 }
 
@@ -35,13 +35,13 @@ pub struct UserRecord {
     pub email: Email,
     pub password: Password,
     pub num_checkins: u64,
-    /// In milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     pub last_checkin: Option<u64>,
     pub last_seen_at: Option<LocationId>,
 }
 
 impl UserRecord {
-    /// The user, with this hash in place of whatever password the record held.
+    /// Returns the user with this hash instead of the record's password.
     pub fn with_password(self, password: PasswordHash) -> User {
         User {
             id: self.id,
@@ -56,20 +56,20 @@ impl UserRecord {
     }
 }
 
-/// A password as a file may hold it. `Debug` shows neither.
+/// A password in a file. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Password {
-    /// To be hashed before it is stored.
+    /// A password that must be hashed before it is stored.
     Plain(String),
-    /// To be stored as it is.
+    /// A hash that is stored as it is.
     Hash(PasswordHash),
 }
 
 impl TryFrom<String> for Password {
     type Error = PasswordHashError;
 
-    /// What looks like a hash and cannot be checked is no password: whoever read the hash could log in
-    /// with it.
+    /// Refuses a text that looks like a hash but cannot be checked. If it were stored as a
+    /// password, people who have read the hash could log in with it.
     fn try_from(text: String) -> Result<Self, PasswordHashError> {
         match PasswordHash::parse(text.as_str()) {
             Ok(hash) => Ok(Self::Hash(hash)),
@@ -134,7 +134,7 @@ record! {
 }
 
 record! {
-    /// What our own exports say of the place beside its id is looked at and not used.
+    /// The location's data that our own exports add to its id are checked and ignored.
     pub(super) struct CheckinFields(TimeLimit) {
         id "id": Optional<TimedId>;
         time "time": Optional<MadeAt>;
@@ -149,7 +149,7 @@ record! {
         latest.check(fields, "time", time.and_then(|time| time.0).map(|time| time.0));
         latest.check(fields, "id", id.and_then(|id| id.0).map(|id| id.0.ms));
         if id.is_some_and(|id| id.0.is_none()) && time.is_some_and(|time| time.0.is_none()) {
-            fields.refuse("id", "must be given where there is no time");
+            fields.refuse("id", "must be given if there is no time");
         }
     }
 }
@@ -158,7 +158,7 @@ fn number_of(count: Option<Count>) -> u64 {
     count.map_or(0, |count| count.0)
 }
 
-/// No average is above five stars.
+/// Returns the maximum of `numStars`, since no average is above five stars.
 fn most_stars(num_checkins: u64) -> u64 {
     u64::from(StarRating::MAX).saturating_mul(num_checkins)
 }
@@ -204,11 +204,11 @@ impl From<LocationFields> for Location {
     }
 }
 
-/// Details without their hours, which are to be read on a clock.
+/// Details without their hours, whose clock must be known first.
 pub(super) struct DetailsRecord {
     pub(super) details: LocationDetails,
     pub(super) days: Vec<Day>,
-    /// Fields that are wrong, which the details do without, and the rules that they break.
+    /// The wrong fields, which are left out, and the rules that they break.
     pub(super) left_out: Vec<(&'static str, String)>,
 }
 
@@ -231,7 +231,7 @@ impl From<DetailsFields> for DetailsRecord {
     }
 }
 
-/// The value, or nothing and a note that it is wrong.
+/// Returns the value, or adds the error and returns the default.
 fn without_wrong<T>(
     name: &'static str,
     Dispensable(value): Dispensable<T>,
@@ -240,7 +240,7 @@ fn without_wrong<T>(
     value.map_err(|rule| left_out.push((name, rule))).ok()?.0
 }
 
-/// A check-in as a file has it: with an id, or a time, or both.
+/// A check-in in a file: with an id, or a time, or both.
 pub(super) struct CheckinRecord {
     pub(super) id: Option<CheckinId>,
     pub(super) time_ms: u64,
@@ -251,7 +251,7 @@ impl From<CheckinFields> for CheckinRecord {
     fn from(fields: CheckinFields) -> Self {
         let CheckinFields { id, time, user, location, stars, .. } = fields;
         let id = id.0.map(|id| id.0);
-        // One of the two is there.
+        // At least one of the two is given.
         let time_ms = time.0.map(|time| time.0).or(id.map(|id| id.ms)).unwrap_or_default();
         let checkin = NewCheckin { user: user.0, location: location.0, stars: stars.0 };
         Self { id, time_ms, checkin }

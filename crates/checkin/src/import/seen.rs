@@ -1,4 +1,4 @@
-//! The ids and addresses of the records that were taken so far, from all files.
+//! The ids and addresses of the records that were accepted so far, from all files.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,21 +9,22 @@ use super::error::{Position, RecordPlace, Rule, Section};
 use super::records::Import;
 use crate::domain::{CheckinId, LocationId, UserId};
 
-/// Only records that were taken are here: a refused one takes nobody's place.
+/// Contains only accepted records: a refused record does not reserve its id or address.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub users: HashMap<UserId, RecordPlace>,
-    /// By canonical form.
+    /// The keys are the canonical forms of the addresses.
     pub emails: HashMap<String, (UserId, RecordPlace)>,
     pub locations: HashMap<LocationId, RecordPlace>,
     pub details: HashMap<LocationId, RecordPlace>,
     pub checkins: HashMap<CheckinId, RecordPlace>,
-    /// Check-ins of Swarm; where the first of several stands.
+    /// The check-ins of Swarm, with the place of the first one of each id.
     pub visits: HashMap<CheckinId, RecordPlace>,
 }
 
 impl Seen {
-    /// Data that are in no file: each record stands at its index in its list, under this name.
+    /// Creates the places of data that are not in a file: each record has its index in its list,
+    /// under this name.
     pub fn of(name: &str, import: &Import) -> Self {
         let file: Arc<str> = name.into();
         let mut seen = Self::default();
@@ -42,7 +43,7 @@ impl Seen {
     }
 }
 
-/// Takes an id for the record at this place, or says which record has it.
+/// Reserves an id for the record at this place, or returns the record that has it already.
 pub(super) fn claim<K: Eq + Hash>(
     seen: &mut HashMap<K, RecordPlace>,
     id: K,

@@ -1,7 +1,7 @@
-//! The export of Swarm (Foursquare): who was where, without ratings.
+//! Reads the export of Swarm (Foursquare): the check-ins of a user, without ratings.
 //!
-//! It is another's format, which changed over the years: what is missing or unknown is not an error
-//! unless it is needed. Needed are the time (`createdAt`, UTC, as a text or in seconds) and a venue
+//! The format is not ours and changed over the years, so missing or unknown fields are errors only
+//! if they are needed. Needed are the time (`createdAt`, UTC, as a text or in seconds) and a venue
 //! with its name and its coordinates.
 
 use serde_json::value::RawValue;
@@ -14,49 +14,49 @@ use crate::domain::Coordinates;
 use crate::domain::words::words;
 use crate::input::Given;
 
-/// Several times as long as Swarm's are.
+/// The maximum length of an id, several times as long as those of Swarm.
 const MAX_ID_CHARS: usize = 100;
 
-/// A check-in of an export, before it is known which of our places it was at.
+/// A check-in of an export, before its location is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SwarmVisit {
-    /// Where it stands.
+    /// The place of the check-in in the file.
     pub place: RecordPlace,
-    /// The other service's id; old exports have none.
+    /// The id at Swarm; old exports have none.
     pub id: Option<String>,
-    /// In milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     pub time_ms: u64,
-    /// Where it was.
+    /// The venue of the check-in.
     pub venue: Venue,
-    /// Who could see it there.
+    /// The people who could see it at Swarm.
     pub visibility: Visibility,
 }
 
-/// Who can see a check-in at the other service.
+/// The people who can see a check-in at Swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Visibility {
-    /// Nothing says that anybody may not.
+    /// Everybody: no field restricts it.
     Public,
-    /// Friends: what Swarm says of every check-in that is not private, since 2014.
+    /// Friends. Since 2014, Swarm marks every check-in that is not private like this.
     Friends,
-    /// Its owner alone, or it cannot be told who.
+    /// Only its owner, or the visibility cannot be read.
     Private,
 }
 
-/// A place as the export has it.
+/// A venue of the export.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Venue {
-    /// The other service's id; old exports have none.
+    /// The id at Swarm; old exports have none.
     pub id: Option<String>,
-    /// Without blanks around it.
+    /// The name, without surrounding blanks.
     pub name: String,
-    /// Of the venue, or else of the telephone.
+    /// The coordinates of the venue, or else those of the telephone.
     pub coordinates: Coordinates,
 }
 
 impl Venue {
-    /// What it is remembered by: its id; without one, its name and coordinates, with a blank between
-    /// that no id has.
+    /// Returns the key under which the venue's location is stored: its id or, without an id, its
+    /// name and coordinates, separated by a blank, which no id contains.
     pub fn key(&self) -> String {
         match &self.id {
             Some(id) => id.clone(),
@@ -65,13 +65,13 @@ impl Venue {
     }
 }
 
-/// What names are compared by: their words, as a search has them.
+/// Returns the form in which names are compared: the words of the name, as in the search.
 pub(super) fn name_key(name: &str) -> String {
     words(name).join(" ")
 }
 
-/// The check-ins of a file that is such an export: an object with `items` and no list of ours, or a
-/// list of check-ins.
+/// Returns the check-ins of a file if it is such an export: an object with `items` and none of our
+/// lists, or a list of check-ins.
 pub(super) fn items(text: &str) -> Option<Result<Vec<&RawValue>, Rule>> {
     if text.trim_start().starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
@@ -93,12 +93,12 @@ pub(super) fn items(text: &str) -> Option<Result<Vec<&RawValue>, Rule>> {
     }
 }
 
-/// A field that is wrong, or nothing if the item is, and the rule.
+/// A wrong field, or `None` if the whole item is wrong, and the rule.
 type Wrong = (Option<&'static str>, Rule);
 
-/// One check-in, or what is wrong with it; nothing if it is private, whatever else it says.
+/// Reads one check-in. Returns `None` if it is private, whatever else it contains.
 ///
-/// Only the fields that are needed are read: in the others anything may stand.
+/// Only the needed fields are read. Other fields may have any value.
 pub(super) fn visit(raw: &RawValue, place: RecordPlace) -> Result<Option<SwarmVisit>, Wrong> {
     let visibility = visibility(raw, NESTED);
     if visibility == Visibility::Private {
@@ -118,7 +118,7 @@ pub(super) fn visit(raw: &RawValue, place: RecordPlace) -> Result<Option<SwarmVi
     Ok(Some(SwarmVisit { place, id, time_ms, venue, visibility }))
 }
 
-/// Reads a value that must be there; errors call it `field`.
+/// Reads a value that is required. Errors name it `field`.
 fn needed<'a, T>(
     object: &Entries<'a>,
     name: &str,
@@ -134,7 +134,7 @@ fn name(raw: &RawValue) -> Outcome<String> {
     if name.is_empty() { Err("must not be empty or blank".to_owned()) } else { Ok(name) }
 }
 
-/// An id of the other service; absent, `null` and empty mean that there is none.
+/// Reads a Swarm id. Absent, `null` and empty mean that there is none.
 fn id(object: &Entries<'_>, field: &'static str) -> Result<Option<String>, Wrong> {
     let Some(raw) = object.get("id") else {
         return Ok(None);
@@ -158,7 +158,7 @@ fn coordinates_of_venue(venue: &Entries<'_>) -> Result<Option<Coordinates>, Wron
     coordinates(&location, ["venue.location.lat", "venue.location.lng"])
 }
 
-/// The point that an object has as `lat` and `lng`; none if it has neither.
+/// Reads the point of an object with `lat` and `lng`. Returns `None` if it has neither.
 fn coordinates(
     of: &Entries<'_>,
     [latitude, longitude]: [&'static str; 2],
@@ -179,21 +179,21 @@ fn degrees(raw: &RawValue, most: f64) -> Outcome<f64> {
         .ok_or_else(|| format!("must be a number from -{most} to {most}"))
 }
 
-/// How deep an item says who can see it: in itself, in its venue, and in the venue's location.
+/// The depth to which the visibility is searched: the item, its venue, and the venue's location.
 const NESTED: usize = 2;
 
-/// The narrowest that any field says. All of equal name count: one that is said to be private and
-/// then not is private.
+/// Returns the narrowest visibility of all fields. If a name repeats, all its values count: a
+/// check-in that is marked as private once is private.
 fn visibility(object: &RawValue, nested: usize) -> Visibility {
     let Ok(Entries(entries)) = entries(object.get()) else {
-        // What an object says that cannot be read is not known.
+        // The visibility of an object that cannot be read is unknown.
         let is_object = object.get().starts_with('{');
         return if is_object { Visibility::Private } else { Visibility::Public };
     };
     let of_field = |(name, value): (String, &RawValue)| {
         match name.to_lowercase().replace(['_', '-'], "").as_str() {
             "venue" | "location" if nested > 0 => visibility(value, nested - 1),
-            // A fuzzed location is that of somebody's home.
+            // Swarm fuzzes the location of a person's home.
             "private" | "isprivate" | "offthegrid" | "isfuzzed" if !is_no(value) => {
                 Visibility::Private
             }
@@ -204,7 +204,7 @@ fn visibility(object: &RawValue, nested: usize) -> Visibility {
     entries.into_iter().map(of_field).max().unwrap_or(Visibility::Public)
 }
 
-/// Whether a value is false in any of the spellings that programs have for it. `null` says nothing.
+/// Returns whether a value is false in any spelling that programs use. `null` has no meaning.
 fn is_no(value: &RawValue) -> bool {
     let text = Given::from(value).written().to_lowercase();
     matches!(text.as_str(), "false" | "no" | "0" | "null")

@@ -1,7 +1,7 @@
-//! Check-ins as a table of comma-separated values.
+//! Reads tables of check-ins (comma-separated values).
 //!
-//! The first line names the columns, in any order; what they may be is what a check-in in JSON may
-//! have.
+//! The first line names the columns, in any order. The columns are the fields of a check-in in
+//! JSON.
 
 use std::path::Path;
 
@@ -9,47 +9,47 @@ use csv::{ReaderBuilder, StringRecord};
 
 use super::error::Rule;
 
-/// The columns that a table may have.
+/// The possible columns of a table.
 const COLUMNS: [&str; 8] =
     ["id", "time", "userId", "locationId", "locationName", "longitude", "latitude", "starRating"];
 
-/// One row, or what is wrong with it as a whole.
+/// A row, or an error of the row as a whole.
 pub(super) struct Row {
-    /// From 1.
+    /// The line, counted from 1.
     pub(super) line: u64,
     pub(super) cells: Result<Cells, Wrong>,
 }
 
-/// The cells that are not empty, by their columns.
+/// The cells that are not empty, with their columns.
 pub(super) type Cells = Vec<(String, String)>;
 
-/// Which column is wrong, if one is, and the rule.
+/// The wrong column, if there is one, and the rule.
 pub(super) type Wrong = (Option<String>, Rule);
 
-/// What a text has as a table.
+/// The contents of a table.
 pub(super) struct Table {
-    /// Of a table whose columns are wrong, only what is wrong with them.
+    /// The rows. If the columns are wrong, it contains only the errors of the columns.
     pub(super) rows: Vec<Row>,
-    /// The number of rows with anything in them, the line of the columns aside.
+    /// The number of rows that are not empty, without the line of the columns.
     pub(super) count: usize,
-    /// The number of the other ones.
+    /// The number of empty rows.
     pub(super) empty: usize,
 }
 
-/// Whether a file is a table: by its name, or else by its first character.
+/// Returns whether a file is a table, by its name, or else by its first character.
 pub(super) fn is_table(file: &str, text: &str) -> bool {
     let extension = Path::new(file).extension().unwrap_or_default();
     let is = |name| extension.eq_ignore_ascii_case(name);
     is("csv") || (!is("json") && !text.trim_start().starts_with(['{', '[']))
 }
 
-/// Reads as far as the quotes are right.
+/// Reads a table up to the first wrong quote.
 pub(super) fn read(text: &str) -> Table {
     let damage = damage(text);
     let whole = damage.as_ref().map_or(text, |damage| &text[..damage.start]);
     let mut table = read_whole(whole);
     if let Some(Damage { line, rule, .. }) = damage {
-        let rule = format!("{rule}; nothing from here on can be read");
+        let rule = format!("{rule}; the rest of the file is not read");
         table.rows.push(Row { line, cells: Err((None, Rule::Value(rule))) });
         table.count += 1;
     }
@@ -84,17 +84,17 @@ fn read_whole(text: &str) -> Table {
     Table { rows, count, empty }
 }
 
-/// Where the quotes of a table are wrong.
+/// The place of a wrong quote in a table.
 struct Damage {
     /// The line of the quote, from 1.
     line: u64,
-    /// Where its row begins.
+    /// The start of its row.
     start: usize,
     rule: &'static str,
 }
 
-/// Finds the first quote that is never closed, or is closed in the middle of a cell: everything behind
-/// it may be in the wrong cell. The reader of tables takes both.
+/// Finds the first quote that is never closed, or that is closed in the middle of a cell: all later
+/// text could be in the wrong cell. The CSV reader accepts both.
 fn damage(text: &str) -> Option<Damage> {
     let (mut line, mut start, mut at_cell) = (1, 0, true);
     let mut characters = text.char_indices().peekable();
@@ -112,7 +112,7 @@ fn damage(text: &str) -> Option<Damage> {
                     }
                 }
                 if !matches!(characters.peek(), None | Some((_, ',' | '\r' | '\n'))) {
-                    return damage("must have a comma or the end of the line behind a quoted cell");
+                    return damage("must have a comma or the end of the line after a quoted cell");
                 }
                 line += lines;
                 at_cell = false;
@@ -126,7 +126,7 @@ fn damage(text: &str) -> Option<Damage> {
 
 fn wrong_columns(columns: &StringRecord) -> Vec<Wrong> {
     if !columns.iter().any(|column| COLUMNS.contains(&column)) {
-        let rule = "must name the columns, with commas between them: userId, locationId, starRating, and id or time";
+        let rule = "must name the columns, separated by commas: userId, locationId, starRating, and id or time";
         return vec![(None, Rule::Value(rule.to_owned()))];
     }
     let mut wrong = Vec::new();

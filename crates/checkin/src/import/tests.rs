@@ -1,4 +1,4 @@
-//! Files as people write them, and what becomes of them.
+//! Tests of files as people write them.
 
 use super::*;
 use crate::domain::{Email, Weekday};
@@ -29,7 +29,7 @@ fn errors(files: &[&str]) -> Vec<String> {
     import(files).1.iter().map(ToString::to_string).collect()
 }
 
-/// The record with one field set to another raw value, or taken out.
+/// Returns the record with one field set to another raw value, or removed.
 fn with(record: &str, field: &str, value: Option<&str>) -> String {
     let mut object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(record).unwrap();
@@ -41,7 +41,7 @@ fn with(record: &str, field: &str, value: Option<&str>) -> String {
 }
 
 #[test]
-fn one_file_may_hold_every_section() {
+fn a_file_may_contain_every_section() {
     let details = details();
     let text = format!(
         r#"{{"users":[{USER}],"locations":[{LOCATION}],"locationDetails":[{details}],"checkins":[{CHECKIN}]}}"#
@@ -73,7 +73,7 @@ fn the_example_of_the_documentation_is_right() {
 }
 
 #[test]
-fn numbers_may_stand_as_strings() {
+fn numbers_may_be_strings() {
     let user = [("id", "\"9\""), ("numCheckins", "\"4\""), ("lastCheckin", "\"1609602085397\"")]
         .iter()
         .fold(USER.to_owned(), |user, (field, value)| with(&user, field, Some(value)));
@@ -86,7 +86,7 @@ fn numbers_may_stand_as_strings() {
 }
 
 #[test]
-fn never_and_nowhere_have_several_spellings() {
+fn a_user_without_check_ins_has_several_spellings() {
     for value in ["null", "0", "\"0\"", "\"\""] {
         let user = with(USER, "lastCheckin", Some(value));
         let (import, errors) = one(Section::Users, &with(&user, "lastSeenAt", Some(value)));
@@ -152,7 +152,7 @@ fn each_field_names_its_rule() {
         user("lastCheckin", Some("\"soon\""), last),
         user("lastCheckin", Some("1609602085"), seconds),
         user("lastSeenAt", Some("-2"), "must be an integer from 1 to 9007199254740991"),
-        user("shoeSize", Some("44"), "must not be there: records have no such field"),
+        user("shoeSize", Some("44"), "must not be given: records have no such field"),
         location("category", Some("\"pub\""), "must be one of retail"),
         location("location", Some("\"37.8,-122.27\""), "must have a latitude"),
         location("numStars", Some("1"), "must be at most five times"),
@@ -190,7 +190,7 @@ fn each_field_names_its_rule() {
         checkin("userId", Some("\"x\""), "must be an integer"),
         checkin("locationId", Some("null"), "must be an integer"),
         checkin("starRating", Some("6"), "must be an integer from 0 to 5"),
-        checkin("timestamp", Some("1"), "must not be there: records have no such field"),
+        checkin("timestamp", Some("1"), "must not be given: records have no such field"),
     ] {
         let (import, errors) = one(section, &with(record, field, value));
         assert_eq!(import, Import::default(), "{field}: {value:?}");
@@ -201,7 +201,7 @@ fn each_field_names_its_rule() {
 }
 
 #[test]
-fn one_wrong_record_does_not_spoil_the_file() {
+fn other_records_of_a_file_with_an_error_are_loaded() {
     let text = format!(r#"{{"checkins":[7,{{"id":"x","stars":1}},{CHECKIN}]}}"#);
     let (import, errors) = import(&[&text]);
     assert_eq!(import.checkins.len(), 1);
@@ -211,7 +211,7 @@ fn one_wrong_record_does_not_spoil_the_file() {
     assert_eq!(errors[2], "a.json: checkins[1].userId: must be given");
     assert_eq!(
         errors[5],
-        "a.json: checkins[1].stars: must not be there: records have no such field"
+        "a.json: checkins[1].stars: must not be given: records have no such field"
     );
     assert_eq!(errors.len(), 6);
 }
@@ -246,7 +246,7 @@ fn equal_addresses_name_both_users() {
 }
 
 #[test]
-fn a_refused_record_takes_nobodys_place() {
+fn a_refused_record_does_not_reserve_its_id() {
     let broken = with(USER, "lastSeenAt", Some("\"x\""));
     let (import, errors) = import(&[&format!(r#"{{"users":[{broken},{USER}]}}"#)]);
     assert_eq!((import.users.len(), errors.len()), (1, 1));
@@ -267,7 +267,8 @@ fn malformed_files_are_one_error_with_line_and_column() {
         assert_eq!((&**file, *l, *c), ("a.json", line, column), "{text:?}");
         assert!(rule.starts_with("must "), "{rule}");
     }
-    let (none, cut) = ("must be JSON, and is none from here on", "must go on: the JSON is cut off");
+    let (none, cut) =
+        ("must be JSON, which it is not from here on", "must not end here: the JSON is incomplete");
     let object = "must be an object with the lists users, locations";
     for (text, place, rule) in [
         ("{\"users\":[\n  {]}", "line 2, column 4", none),
@@ -289,12 +290,12 @@ fn malformed_files_are_one_error_with_line_and_column() {
 }
 
 #[test]
-fn sections_are_known_lists_and_stand_there_once() {
+fn sections_are_known_lists_and_given_once() {
     assert_eq!(
         errors(&[r#"{"user":[],"users":{},"checkins":[],"checkins":[]}"#]),
         [
             "a.json: users: must be a list",
-            "a.json: user: must not be there: records have no such field",
+            "a.json: user: must not be given: records have no such field",
             "a.json: checkins: must be given once"
         ]
     );
@@ -324,7 +325,7 @@ fn a_large_file_takes_time_in_proportion() {
 }
 
 #[test]
-fn details_do_without_a_field_that_is_wrong() {
+fn wrong_fields_of_details_are_left_out() {
     for (field, value, rule) in [
         ("website", "\"javascript:alert(1)\"", "must be a web address"),
         ("website", "\"www.new,york.com\"", "must be a web address"),
@@ -346,7 +347,7 @@ fn details_do_without_a_field_that_is_wrong() {
 }
 
 #[test]
-fn wrong_hours_cost_their_day() {
+fn only_days_with_wrong_hours_are_left_out() {
     let friday = "[{\"day\":\"Friday\",\"hours\":\"9-18\"}";
     for (hours, rule) in [
         ("[]", "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday must be given"),

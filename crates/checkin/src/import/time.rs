@@ -1,8 +1,8 @@
-//! Times as files have them: a text, or a number since 1970, of milliseconds in our own files and of
+//! Parses the times of files: texts, or numbers since 1970, in milliseconds in our own files and in
 //! seconds in those of Swarm.
 //!
-//! Nobody checked in before the year 2000. A smaller number counts something else, such as seconds,
-//! or the days of a spreadsheet.
+//! Times before the year 2000 are refused: a smaller number is in another unit, such as seconds, or
+//! the days of a spreadsheet.
 
 use jiff::Timestamp;
 use jiff::civil::Time;
@@ -13,10 +13,10 @@ use super::value::{Outcome, digits, number};
 use crate::domain::{CheckinId, CheckinIdError, EARLIEST_MS, MAX_SAFE_INTEGER};
 use crate::input::{Fields, Given, Input};
 
-/// The rule of everything that is said to have happened.
+/// The rule for times in the future.
 pub(super) const LATER_THAN_NOW: &str = "must not be later than now";
 
-/// No time of a file is later, in milliseconds since 1970.
+/// The latest time that is accepted, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TimeLimit(pub(super) u64);
 
@@ -31,10 +31,10 @@ impl TimeLimit {
 
 const BEFORE_2000: &str = "must not be before the year 2000";
 
-/// The year 2000 and the year 2100, in seconds since 1970.
+/// The years 2000 and 2100, in seconds since 1970.
 const CENTURY_S: (f64, f64) = (946_684_800.0, 4_102_444_800.0);
 
-/// When a check-in was made, in milliseconds since 1970: a time with its offset (RFC 3339), or the
+/// The time of a check-in in milliseconds since 1970: a time with its offset (RFC 3339), or the
 /// number itself.
 #[derive(Clone, Copy)]
 pub(super) struct MadeAt(pub(super) u64);
@@ -53,8 +53,8 @@ impl Input for MadeAt {
     }
 }
 
-/// When a user last checked in, in milliseconds since 1970. Empty and 0 mean "never": the hashes of
-/// new users hold either.
+/// The time of a user's last check-in in milliseconds since 1970. Empty and 0 mean "never", because
+/// the hashes of new users contain either.
 #[derive(Clone, Copy)]
 pub(super) struct LastTime(pub(super) Option<u64>);
 
@@ -70,7 +70,7 @@ impl Input for LastTime {
     }
 }
 
-/// The id of a check-in, whose first part is a time.
+/// The id of a check-in, which begins with a time.
 #[derive(Clone, Copy)]
 pub(super) struct TimedId(pub(super) CheckinId);
 
@@ -90,8 +90,8 @@ impl Input for TimedId {
     }
 }
 
-/// When a check-in of Swarm was made, in milliseconds since 1970: a time, in UTC unless it has an
-/// offset, or the number of seconds.
+/// Parses the time of a Swarm check-in to milliseconds since 1970: a time, in UTC unless it has an
+/// offset, or a number of seconds.
 pub(super) fn swarm_time(given: &Given<'_>) -> Outcome<u64> {
     let text = given.written();
     let Some(seconds) = number(text) else {
@@ -110,7 +110,7 @@ pub(super) fn swarm_time(given: &Given<'_>) -> Outcome<u64> {
     Ok((seconds * 1000.0).round() as u64)
 }
 
-/// A number of milliseconds; the largest there is for one that is larger.
+/// Returns a number of milliseconds; the maximum if the number is larger.
 fn milliseconds(text: &str, number: f64, early: &str) -> Outcome<u64> {
     let (first, end) = CENTURY_S;
     if (first..end).contains(&number) {
@@ -122,8 +122,8 @@ fn milliseconds(text: &str, number: f64, early: &str) -> Outcome<u64> {
     digits(text).ok_or_else(|| "must be a whole number of milliseconds, in digits alone".to_owned())
 }
 
-/// The milliseconds since 1970 of a text that is a time, beyond the calendar the most or the least.
-/// Without an offset it is at this one, and may be a day alone.
+/// Parses a time to milliseconds since 1970; times beyond the calendar become the maximum or the
+/// minimum. A time without an offset is in `offset`, and may be only a date.
 fn instant(text: &str, offset: Option<Offset>) -> Option<i64> {
     let pieces = Pieces::parse(text).ok()?;
     let time = pieces.time().or(offset.map(|_| Time::midnight()))?;

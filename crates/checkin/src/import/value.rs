@@ -1,7 +1,8 @@
-//! Single values of files.
+//! Parses single values of files.
 //!
-//! Numbers may stand as numbers or as strings of digits, since hashes hold strings. `1`, `1.0` and `1e0`
-//! are three spellings, and only the first is an id in every program that shares the store.
+//! Numbers may be JSON numbers or strings of digits, because hashes contain strings. `1`, `1.0` and
+//! `1e0` are three spellings, and only the first one is an id in every program that shares the
+//! store.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -14,42 +15,42 @@ use crate::domain::text::{MAX_NAME_CHARS, check_line, check_prose};
 use crate::domain::{LocationId, Social, StarRating, Website, Weekday};
 use crate::input::{DisplayName, Given, Input};
 
-/// Longer than any number in any country, extension included.
+/// The maximum length of a phone number, longer than any number of any country, extension included.
 const MAX_PHONE_CHARS: usize = 40;
 
-/// A page of text.
+/// The maximum length of a description, about a page of text.
 const MAX_DESCRIPTION_CHARS: usize = 4000;
 
-/// More networks than anybody keeps up with.
+/// The maximum number of social network accounts.
 const MAX_SOCIALS: usize = 20;
 
-/// The highest id that a file may give a user or a place: new ones get the ids behind the highest,
-/// and half of all ids stay free for them.
+/// The maximum id of a user or a location in a file. New records get the ids after the highest, so
+/// half of all ids stay free for them.
 const MAX_NEW_ID: u64 = 1 << 52;
 
 pub(super) type Outcome<T> = Result<T, String>;
 
-/// A number in any spelling.
+/// Parses a number in any spelling.
 pub(super) fn number(text: &str) -> Option<f64> {
-    // The parser also takes words, such as `inf`.
+    // The parser also accepts words, such as `inf`.
     let is_numeric = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
     text.trim().parse().ok().filter(|_| text.trim().chars().all(is_numeric))
 }
 
-/// A whole number in its one spelling, as [`decimal`] has it; the largest there is for one that is
+/// Parses an integer in its canonical spelling, like [`decimal`]; the maximum if the number is
 /// larger.
 pub(super) fn digits(text: &str) -> Option<u64> {
     let is_long = text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() > 19;
     decimal(text).or_else(|| (is_long && !text.starts_with('0')).then_some(u64::MAX))
 }
 
-/// A whole number, written as a number or as a string of digits.
+/// Reads an integer, written as a number or as a string of digits.
 fn integer(given: &Given<'_>, range: RangeInclusive<u64>) -> Outcome<u64> {
     let (text, (least, most)) = (given.written(), (range.start(), range.end()));
     match digits(text) {
         Some(integer) if range.contains(&integer) => return Ok(integer),
         Some(_) => {}
-        // Such as `1.0` and `01`.
+        // A spelling such as `1.0` or `01`.
         None => {
             let bounds = *least as f64..=*most as f64;
             if number(text).is_some_and(|number| number.fract() == 0.0 && bounds.contains(&number))
@@ -82,7 +83,7 @@ impl<T: Input> Input for Optional<T> {
     }
 }
 
-/// A value that its record can do without, or the rule that it breaks.
+/// An optional value, or the rule that it breaks. The record is valid without it.
 pub(super) struct Dispensable<T>(pub(super) Outcome<Optional<T>>);
 
 impl<T: Input> Input for Dispensable<T> {
@@ -95,7 +96,7 @@ impl<T: Input> Input for Dispensable<T> {
     }
 }
 
-/// An id of a user or a place.
+/// The id of a user or a location.
 pub(super) struct FileId<T>(pub(super) T);
 
 impl<T: TryFrom<u64, Error: Display>> Input for FileId<T> {
@@ -105,7 +106,7 @@ impl<T: TryFrom<u64, Error: Display>> Input for FileId<T> {
     }
 }
 
-/// The id of a user or a place that a file brings along.
+/// The id of a user or a location that the file creates.
 pub(super) struct NewId<T>(pub(super) T);
 
 impl<T: TryFrom<u64, Error: Display>> Input for NewId<T> {
@@ -114,7 +115,7 @@ impl<T: TryFrom<u64, Error: Display>> Input for NewId<T> {
     }
 }
 
-/// A number of things.
+/// A count.
 #[derive(Clone, Copy)]
 pub(super) struct Count(pub(super) u64);
 
@@ -146,7 +147,7 @@ impl Input for LastName {
     }
 }
 
-/// What is said of a place.
+/// The description of a location.
 pub(super) struct Description(pub(super) String);
 
 impl Input for Description {
@@ -174,7 +175,7 @@ impl Input for Website {
     }
 }
 
-/// A number of a range that is looked at and not used.
+/// A number in a range, which is checked and ignored.
 pub(super) struct UnusedNumber<const LEAST: i32, const MOST: i32>;
 
 impl<const LEAST: i32, const MOST: i32> Input for UnusedNumber<LEAST, MOST> {
@@ -186,7 +187,7 @@ impl<const LEAST: i32, const MOST: i32> Input for UnusedNumber<LEAST, MOST> {
     }
 }
 
-/// A text that is looked at and not used.
+/// A text, which is checked and ignored.
 pub(super) struct UnusedText;
 
 impl Input for UnusedText {
@@ -195,7 +196,7 @@ impl Input for UnusedText {
     }
 }
 
-/// Where somebody was last seen. Empty and 0 mean "nowhere".
+/// The location of a user's last check-in. Empty and 0 mean "nowhere".
 pub(super) struct LastPlace(pub(super) Option<LocationId>);
 
 impl Input for LastPlace {
@@ -233,7 +234,8 @@ impl Input for Socials {
     }
 }
 
-/// A day with its hours, or with the rule that these break; without a day, only the rule.
+/// A day with its hours, or with the rule that the hours break; only the rule if the day is
+/// unknown.
 pub(super) type Day = Result<(Weekday, Outcome<String>), String>;
 
 /// Objects like `{"day": "Monday", "hours": "8-19"}`.

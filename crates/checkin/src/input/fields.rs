@@ -114,7 +114,7 @@ impl<'a> Fields<'a> {
         self.broken.push(BrokenRule { field: name.to_owned(), rule: rule.into() });
     }
 
-    /// Whether this field breaks a rule already.
+    /// Returns whether this field breaks a rule already.
     pub(crate) fn is_refused(&self, name: &str) -> bool {
         self.broken.iter().any(|broken| broken.field == name)
     }
@@ -191,7 +191,7 @@ mod tests {
                 ],
                 vec!["b must not be sent", "a must not be sent"],
             ),
-            // Where one part of a path is not text, the others are not known. They are not missing.
+            // If one part of a path is not text, the others are unknown, but not missing.
             (vec![(At::Path, "user", "%ff")], vec!["user must be UTF-8"]),
             (vec![user, location, (At::Header, "from", "x")], vec!["1 2 None"]),
         ] {

@@ -17,7 +17,7 @@ pub(crate) const HALF_A_CHARACTER: &str =
 pub(crate) enum Given<'a> {
     /// A part of a path, a query, a header or a table, where a number is a text like any other.
     Bare(Cow<'a, str>),
-    /// The same, but its bytes are not a text.
+    /// A bare value whose bytes are not a text.
     NoText,
     /// A JSON string.
     Text(Cow<'a, str>),
@@ -78,7 +78,7 @@ impl<'a> Given<'a> {
         if let Self::Json(json) = self { json } else { "" }
     }
 
-    /// Whether it is an empty text.
+    /// Returns whether it is an empty text.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Bare(text) | Self::Text(text) if text.is_empty())
     }
@@ -139,7 +139,7 @@ impl<'a> From<&'a Value> for Given<'a> {
 /// integer's.
 fn spelled(number: &Number) -> String {
     match number.as_f64() {
-        // What does not fit into 64 bits is read as one of these.
+        // A number that does not fit into 64 bits is read as a float.
         Some(large) if number.is_f64() && large.abs() >= LARGE => format!("{large:.0}"),
         _ => number.to_string(),
     }

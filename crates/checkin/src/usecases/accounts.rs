@@ -11,15 +11,16 @@ use tower_express_session::{Session, SessionId};
 use crate::domain::{Email, User, UserId};
 use crate::storage::{Credentials, StorageError, Users};
 
-/// The attribute that says who is logged in: an e-mail address, all that an Express login stores.
+/// The session attribute with the e-mail address of the logged-in account, all that an Express
+/// login stores.
 const USER: &str = "user";
 
-/// The maximum number of sessions whose account is remembered.
+/// The maximum number of sessions whose account is cached.
 const MAX_SESSIONS: usize = 100_000;
 
-/// How long the account of a session is remembered. A change of the password does not wait for it:
-/// it destroys the account's sessions, and one that was stored only after that was never looked up
-/// before. This is for the case that the process that changed the password was killed in between.
+/// How long the account of a session is cached. A change of the password does not wait for it: it
+/// destroys the account's sessions, and a session that was stored later was never cached. The limit
+/// matters only if the process that changed the password was killed in between.
 const REMEMBERED: Duration = Duration::from_secs(15);
 
 /// Finds the account of a session, mostly without asking the store.
@@ -91,7 +92,7 @@ pub(crate) async fn account_of(
 ) -> Result<Credentials, AccountError> {
     let account = users.credentials_by_email(&email_of(session)?).await?;
     let account = account.ok_or(AccountError::NotLoggedIn)?;
-    // A session that an Express service made has no epoch. What changes a password ends it.
+    // A session of an Express service has no epoch. A change of the password ends it.
     if session.epoch().is_some_and(|epoch| epoch < account.epoch) {
         // Express services must not accept it either. Here it has ended whether this succeeds or
         // not.

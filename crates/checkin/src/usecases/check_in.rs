@@ -9,7 +9,7 @@ use super::throttle::RateLimit;
 use crate::domain::{CheckinId, LocationId, NewCheckin, UserId};
 use crate::storage::{Accepted, Admission, Locations, Log, StorageError, Users, is_there};
 
-/// The maximum number of places, and of users, that are remembered as existing. Neither is ever
+/// The maximum number of locations, and of users, that are cached as existing. Neither is ever
 /// deleted.
 const MAX_KNOWN: usize = 1_000_000;
 
@@ -28,17 +28,17 @@ pub(crate) struct CheckIn {
 /// Why a check-in was not stored.
 #[derive(Debug)]
 pub(crate) enum CheckInError {
-    /// It names another user than the one who is logged in.
+    /// The check-in names another user than the one who is logged in.
     AnotherUser,
-    /// There is no such user.
+    /// The user does not exist.
     UnknownUser,
-    /// There is no such place.
+    /// The location does not exist.
     UnknownLocation,
-    /// The user made too many; the next may come after this time.
+    /// The user made too many check-ins. The next one may come after this time.
     TooMany(Duration),
-    /// An identical one was stored a moment ago.
+    /// An identical check-in was stored a moment ago.
     Duplicate,
-    /// The idempotency key came with another check-in before.
+    /// The idempotency key was used for another check-in before.
     KeyReused,
     /// The processors are too far behind the log.
     Behind,
@@ -67,8 +67,9 @@ impl CheckIn {
         }
     }
 
-    /// Stores a check-in and returns its id; with an idempotency key that came with it before, the
-    /// id from then. `owner` is the user who is logged in; `None` if no login is required.
+    /// Stores a check-in and returns its id. If the same check-in was stored with this idempotency
+    /// key before, returns the earlier id. `owner` is the user who is logged in; `None` if no login
+    /// is required.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ impl CheckIn {
     ///
     /// # Cancel safety
     ///
-    /// The check-in may be stored all the same.
+    /// The check-in may be stored even if the future is dropped.
     pub(crate) async fn check_in(
         &self,
         owner: Option<UserId>,

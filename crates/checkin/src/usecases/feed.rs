@@ -14,18 +14,18 @@ use crate::telemetry::chain;
 /// The maximum number of listeners in one process: as many as a service keeps connections open.
 pub(crate) const MAX_CLIENTS: usize = 10_000;
 
-/// How long the reader waits after it found no entries, and after it found some.
+/// The pauses of the reader after it found no entries, and after it found some.
 const POLL: Duration = Duration::from_millis(200);
 const POLL_BUSY: Duration = Duration::from_millis(20);
 
 /// The number of check-ins that the shared reader reads at a time.
 const PAGE: usize = 1000;
 
-/// The number of check-ins that are read at a time for one listener who is behind. They are held,
-/// in some 30 KB, until the client has read them.
+/// The number of check-ins that are read at once for one listener who is behind. They take about 30
+/// KB until the client has read them.
 const OWN_PAGE: usize = 100;
 
-/// A client that is more check-ins behind the others than this is too slow.
+/// The maximum number of check-ins that a client may be behind the others before it is too slow.
 const MAX_BEHIND: usize = 4096;
 
 /// Sends the check-ins of the log to the listeners.
@@ -34,7 +34,8 @@ pub(crate) struct Feed {
     write: Write,
     places: Arc<Semaphore>,
     sender: broadcast::Sender<FeedEntry>,
-    /// How far the reader has sent the log; `None` while there are no listeners and no reader.
+    /// The position up to which the log was sent; `None` while there are no listeners and no
+    /// reader.
     /// Locked only while a page is sent or a listener subscribes, so that a new listener knows what
     /// will be sent.
     sent: Mutex<Option<LogPosition>>,
@@ -51,10 +52,10 @@ struct FeedEntry {
     text: Arc<str>,
 }
 
-/// Why a client cannot listen.
+/// The reason why a client cannot listen.
 #[derive(Debug)]
 pub(crate) enum ListenError {
-    /// The maximum number of clients listen already.
+    /// The maximum number of clients is reached.
     Full,
     /// The store failed.
     Storage(StorageError),
@@ -90,7 +91,7 @@ impl Feed {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ListenError::Full)?;
         let end = self.log.log_end().await?;
         let position = match after {
-            // A log that lost its end goes on where it ends now.
+            // A log that lost its last entries continues from its current end.
             Some(after) if after.0.len() == end.0.len() => LogPosition(
                 after.0.into_iter().zip(end.0).map(|(after, end)| after.min(end)).collect(),
             ),
@@ -135,7 +136,7 @@ impl Feed {
                     if has_news { POLL_BUSY } else { POLL }
                 }
                 Err(cause) => {
-                    // Log it once, not five times a second.
+                    // Logged once, not five times a second.
                     if !std::mem::replace(&mut was_unavailable, true) && !cause.is_logged() {
                         tracing::error!(cause = %chain(&cause), "cannot read the log");
                     }
@@ -158,7 +159,7 @@ impl Feed {
     fn send(&self, page: Vec<(usize, Checkin)>, position: LogPosition) {
         let mut sent = self.sent();
         for (partition, checkin) in page {
-            // The last listener may be gone.
+            // There may be no listener any more.
             drop(self.sender.send(self.entry(partition, checkin)));
         }
         *sent = Some(position);
@@ -169,7 +170,7 @@ impl Feed {
     }
 
     fn sent(&self) -> std::sync::MutexGuard<'_, Option<LogPosition>> {
-        // A whole position after any step.
+        // The position is valid after any step.
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -178,9 +179,9 @@ impl Feed {
 /// shared reader.
 pub(crate) struct Listener {
     feed: Arc<Feed>,
-    /// How far the log was read for this listener.
+    /// The position up to which the log was read for this listener.
     read: LogPosition,
-    /// How far entries were sent to this listener.
+    /// The position up to which entries were sent to this listener.
     sent_to: LogPosition,
     /// Entries that were read and not sent yet.
     waiting: VecDeque<FeedEntry>,
@@ -191,7 +192,7 @@ pub(crate) struct Listener {
 /// A subscription to the shared reader.
 struct Live {
     receiver: broadcast::Receiver<FeedEntry>,
-    /// Every entry behind this position is sent.
+    /// Entries after this position are sent by the shared reader.
     from: LogPosition,
 }
 
@@ -206,7 +207,7 @@ impl Listener {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped loses nothing.
+    /// No check-in is lost if the call is dropped.
     pub(crate) async fn next(&mut self) -> Option<News> {
         loop {
             if let Some(entry) = self.waiting.pop_front() {
@@ -218,7 +219,7 @@ impl Listener {
             match &mut self.live {
                 Some(live) if is_behind(&live.from, &self.read) => {
                     let entry = live.receiver.recv().await;
-                    // Too far behind, and no page of the log would help.
+                    // Too far behind; reading the log would not help.
                     let Ok(entry) = entry.inspect_err(too_slow) else {
                         return None;
                     };
@@ -257,7 +258,7 @@ impl Listener {
     }
 }
 
-/// Whether a position is nowhere ahead of another one.
+/// Returns whether a position is not ahead of another one in any partition.
 fn is_behind(position: &LogPosition, other: &LogPosition) -> bool {
     position.0.iter().zip(&other.0).all(|(one, other)| one <= other)
 }

@@ -1,4 +1,4 @@
-//! What time it is at a place.
+//! Computes the local time of a location.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -6,7 +6,7 @@ use tzf_rs::EmbeddedFinder;
 
 use crate::domain::{Coordinates, Weekday};
 
-/// Knows the time zones of the earth. The zones' borders and rules are part of the program.
+/// The time zones of the earth. Their borders and rules are part of the program.
 pub(crate) struct LocalTime {
     zones: EmbeddedFinder,
 }
@@ -16,11 +16,11 @@ impl LocalTime {
         Self { zones: EmbeddedFinder::new() }
     }
 
-    /// The day of the week at a place at a moment (milliseconds since 1970), and the minute of the
-    /// day.
+    /// Returns the day of the week and the minute of the day at a location at a time (milliseconds
+    /// since 1970).
     pub(crate) fn at(&self, place: Coordinates, now_ms: u64) -> (Weekday, u16) {
         let name = self.zones.get_tz_name(place.longitude(), place.latitude());
-        // A zone that the rules do not know yet, or none: ships keep universal time, too.
+        // The rules do not know the zone yet, or there is none. Ships use universal time, too.
         let zone = TimeZone::get(name).unwrap_or(TimeZone::UTC);
         let now = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let now = now.unwrap_or_default().to_zoned_datetime(zone);
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_have_their_own_clocks() {
+    fn locations_have_their_local_time() {
         let times = LocalTime::new();
         // 2026-07-05T23:30:00Z, a Sunday, in the northern summer.
         let now_ms = 1_783_294_200_000;
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn no_point_of_the_earth_is_too_much() {
+    fn every_point_of_the_earth_has_a_local_time() {
         let times = LocalTime::new();
         for longitude in [-180.0, -179.99, 0.0, 180.0] {
             for latitude in [-90.0, -60.0, 0.0, 90.0] {

@@ -17,7 +17,8 @@ use crate::storage::{Credentials, StorageError, Users};
 /// wait longer.
 const FREE_ACCOUNT_FAILURES: u32 = 5;
 
-/// The same for one network address, which a whole office may share.
+/// The number of wrong passwords from one network address that cost nothing. A whole office may
+/// share the address.
 const FREE_ADDRESS_FAILURES: u32 = 100;
 
 /// The maximum number of accounts whose warning about an unusable password is remembered.
@@ -29,8 +30,8 @@ pub(crate) struct Login {
     users: Arc<dyn Users>,
     passwords: Passwords,
     tasks: Tasks,
-    // Per account, so that nobody's password can be guessed from many addresses; per address, so
-    // that nobody can try one password on many accounts.
+    // The failures are counted per account, so that the password of an account cannot be guessed
+    // from many addresses, and per address, so that one password cannot be tried on many accounts.
     account_failures: FailureThrottle<String>,
     address_failures: FailureThrottle<IpAddr>,
     /// Accounts with a password that no login can check, for which a warning was logged.
@@ -86,8 +87,8 @@ impl Login {
         let Credentials { id, email, epoch, .. } = self.tasks.run(check).await?;
         let session = session?;
         session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
-        // What changes the password ends every session that is stored then. This one may be stored
-        // later.
+        // A change of the password ends every session that is stored at that time. This session may
+        // be stored later.
         session.save().await?;
         if self.users.epoch(id).await? > epoch {
             session.log_out().await?;
@@ -107,7 +108,7 @@ impl Login {
         let account = email.canonical();
         self.may_try(&account, address)?;
         let turn = self.passwords.turn().await?;
-        // Of those that waited for their turn, others may have failed meanwhile.
+        // While this attempt waited for its turn, others may have failed.
         self.may_try(&account, address)?;
         let found = self.users.credentials_by_email(&email).await?;
         if let Some(found) = &found {
@@ -147,8 +148,8 @@ impl Login {
             self.unusable.insert(account.id, ());
             tracing::warn!(
                 user.id = account.id.get(),
-                "no password fits what is stored as the hash of one: it is of a kind that is not \
-                 known, or costs too much to check"
+                "the stored password hash cannot be checked: its kind is unknown, or it costs \
+                 too much to check"
             );
         }
     }
@@ -157,11 +158,11 @@ impl Login {
     async fn renew(&self, mut account: Credentials, hash: PasswordHash) -> Credentials {
         match self.users.renew_password(account.id, &account.password, &hash).await {
             Ok(true) => {
-                tracing::info!("renewed the hash of a password");
+                tracing::info!("replaced the hash of a password");
                 account.password = hash;
             }
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "cannot renew the hash of a password"),
+            Err(error) => tracing::warn!(%error, "cannot replace the hash of a password"),
         }
         account
     }

@@ -14,12 +14,12 @@ use crate::domain::Email;
 use crate::passwords::Passwords;
 use crate::storage::{Credentials, Users};
 
-/// How long a change of the password waits for the search for the account's sessions: less than a
-/// request may take.
+/// The maximum time that a change of the password waits for the search for the account's sessions.
+/// It is less than the limit of a request.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// How often that search is tried, with a pause after each: for longer than a store is usually
-/// unavailable.
+/// The maximum number of attempts of that search, with a pause after each: for longer than a store is
+/// usually unavailable.
 const MAX_ATTEMPTS: u32 = 300;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -61,7 +61,7 @@ impl PasswordChange {
     ///
     /// # Cancel safety
     ///
-    /// The change goes on, and so does the search for the other sessions.
+    /// The change and the search for the other sessions continue.
     pub(crate) async fn change(
         &self,
         session: &Session,
@@ -74,13 +74,14 @@ impl PasswordChange {
         let task = self.tasks.spawn(task)?;
         let changed = on_change.await.map_err(|_| TaskError::Panicked)?;
         let Credentials { email, epoch, .. } = changed?;
-        // The task goes on with the search for other sessions when this request has waited enough.
+        // The task continues the search for other sessions when this request has waited long
+        // enough.
         if timeout(MAX_WAIT, task).await.is_err() {
             tracing::info!(
-                "a password is changed, and the search for the account's sessions goes on"
+                "a password is changed, and the search for the account's sessions continues"
             );
         }
-        // This session goes on under a fresh id.
+        // This session continues under a new id.
         Ok(session.log_in_at_epoch(email.as_str(), &[], epoch).await?)
     }
 
@@ -94,7 +95,7 @@ impl PasswordChange {
     ) {
         let account = self.store(email, replacement, address).await;
         let older = account.as_ref().ok().map(|now| (now.email.canonical(), now.epoch));
-        // Nobody waits for it any more where the client hung up.
+        // Nobody waits for it if the client hung up.
         drop(changed.send(account));
         if let Some((account, epoch)) = older {
             self.end_older_sessions(&account, epoch).await;
@@ -111,13 +112,13 @@ impl PasswordChange {
         let new = self.passwords.turn().await?.hash(new).await?;
         let Credentials { id, password, .. } = &account;
         let changed = self.users.change_password(*id, Some(password), &new).await?;
-        // Somebody else may have changed it meanwhile: the current password is not the current one.
+        // The password was changed in the meantime, so `current` is not the current one any more.
         let epoch = changed.ok_or(LoginError::WrongPassword)?;
         Ok(Credentials { epoch, ..account })
     }
 
-    /// Ends the sessions from before `epoch`: somebody who knew the old password may hold one.
-    /// Services of ours refuse those that have an epoch by themselves.
+    /// Ends the sessions from before `epoch`, because people who know the old password may have
+    /// one. Our services refuse older sessions with an epoch by themselves.
     async fn end_older_sessions(&self, account: &str, epoch: u64) {
         for attempt in 1..=MAX_ATTEMPTS {
             let Err(error) = self.account_sessions.revoke_before(account, epoch).await else {

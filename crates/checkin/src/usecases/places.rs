@@ -65,7 +65,8 @@ pub(crate) async fn users_at(
     directory.users_at(id, page).await.map(Some)
 }
 
-/// Whether the place is stored. A place that cannot be read counts: the lists do not show it.
+/// Returns whether the location is stored. An unreadable location counts as stored, because the
+/// lists do not show it.
 async fn is_stored(locations: &dyn Locations, id: LocationId) -> Result<bool, StorageError> {
     is_there(locations.location(id).await)
 }

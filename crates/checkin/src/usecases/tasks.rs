@@ -1,4 +1,4 @@
-//! Runs work that must go on when its request has ended.
+//! Runs work that must continue after its request has ended.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use tracing::Instrument;
 /// to be kept in memory.
 const MAX_TASKS: usize = 1024;
 
-/// Runs work in tasks of its own, so that it is done, and its permits are kept and its outcome is
-/// counted, also when the client hangs up or the request takes too long. Clones share the limit.
+/// Runs work in tasks of its own, so that it is finished, with its permits and its result, even if
+/// the client hangs up or the request times out. Clones share the limit.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks(TaskTracker);
 
-/// Why work has no outcome.
+/// The reason why work has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TaskError {
-    /// Too many tasks run already; it was not started.
+    /// Too many tasks run already. The work was not started.
     TooMany,
     /// It panicked.
     Panicked,
@@ -48,7 +48,7 @@ impl Tasks {
     ///
     /// # Cancel safety
     ///
-    /// Work that nobody waits for any more goes on.
+    /// Work continues if nobody waits for it any more.
     pub(crate) async fn run<T: Send + 'static, E: From<TaskError> + Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -60,11 +60,11 @@ impl Tasks {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn finish(&self, limit: Duration) {
         self.0.close();
         if tokio::time::timeout(limit, self.0.wait()).await.is_err() {
-            tracing::warn!("stopped with work still under way");
+            tracing::warn!("stopped with work still in progress");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Limits on how often.
+//! Limits the rate of attempts.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -9,17 +9,17 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use quick_cache::sync::Cache;
 
-/// So many keys are remembered; the ones least used make room.
+/// The maximum number of keys. The least recently used ones are dropped.
 const MAX_KEYS: usize = 100_000;
 
-/// The wait after the first failure that is not free; each further one doubles it.
+/// The wait after the first failure that is not free. Each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest wait.
+/// The maximum wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
-/// Slows down who guesses: after some failures each further attempt has to wait, longer each time.
-/// A success forgets the failures. Counts in this process alone.
+/// Slows down guessing: after some failures each further attempt has to wait, longer each time. A
+/// success clears the failures. The counts are those of this process only.
 #[derive(Clone, Debug)]
 pub(crate) struct FailureThrottle<K: Hash + Eq> {
     failures: Arc<Cache<K, Arc<Mutex<Failures>>>>,
@@ -33,26 +33,26 @@ struct Failures {
 }
 
 impl<K: Hash + Eq + Clone> FailureThrottle<K> {
-    /// Nobody has failed yet; the first `free` failures of a key cost nothing.
+    /// Creates a throttle without failures. The first `free` failures of a key cost nothing.
     #[must_use]
     pub(crate) fn new(free: u32) -> Self {
         Self { failures: Arc::new(Cache::new(MAX_KEYS)), free }
     }
 
-    /// How long this key still has to wait at `now`; zero if it need not.
+    /// Returns how long this key still has to wait at `now`, or zero.
     pub(crate) fn wait(&self, key: &K, now: Instant) -> Duration {
         let until = self.failures.get(key).and_then(|failures| lock(&failures).until);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// Notes a failure of this key at `now`.
+    /// Counts a failure of this key at `now`.
     pub(crate) fn failed(&self, key: &K, now: Instant) {
         let entry = self
             .failures
             .get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Arc::default()));
         let Ok(entry) = entry;
         let mut failures = lock(&entry);
-        // Who waited out the longest wait starts anew.
+        // After the maximum wait has passed, the count starts anew.
         if failures.until.is_some_and(|until| now > until + LONGEST_WAIT) {
             *failures = Failures::default();
         }
@@ -63,18 +63,18 @@ impl<K: Hash + Eq + Clone> FailureThrottle<K> {
         }
     }
 
-    /// Forgets the failures of this key.
+    /// Clears the failures of this key.
     pub(crate) fn succeeded(&self, key: &K) {
         self.failures.remove(key);
     }
 }
 
 fn lock(failures: &Mutex<Failures>) -> std::sync::MutexGuard<'_, Failures> {
-    // Plain numbers, whole after any step.
+    // Plain numbers, which are valid after any step.
     failures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// At most so many a second for each key, after a burst. Counts in this process alone.
+/// Limits the rate of each key, with a burst. The counts are those of this process only.
 #[derive(Clone, Debug)]
 pub(crate) struct RateLimit<K: Hash + Eq + Clone>(Option<Arc<Limiter<K>>>);
 
@@ -85,7 +85,7 @@ struct Limiter<K: Hash + Eq + Clone> {
 }
 
 impl<K: Hash + Eq + Clone> RateLimit<K> {
-    /// `per_second` for each key, and ten times as many in a burst; 0 limits nothing.
+    /// Allows `per_second` for each key, and ten times as many in a burst. 0 means unlimited.
     #[must_use]
     pub(crate) fn new(per_second: u32) -> Self {
         let quota = NonZeroU32::new(per_second).map(|rate| {
@@ -97,11 +97,11 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
         }))
     }
 
-    /// Takes one from this key's share.
+    /// Takes one from the share of this key.
     ///
     /// # Errors
     ///
-    /// The time to wait, when the share is used up.
+    /// The time to wait, if the share is used up.
     pub(crate) fn take(&self, key: &K) -> Result<(), Duration> {
         let Some(limiter) = &self.0 else { return Ok(()) };
         if limiter.keys.len() > MAX_KEYS {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_wait_longer_each_time_and_a_success_forgets_them() {
+    fn waits_grow_with_failures_and_a_success_clears_them() {
         let throttle = FailureThrottle::new(5);
         let now = Instant::now();
         for _ in 1..5 {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_has_a_burst_and_then_an_end() {
+    fn a_rate_allows_a_burst_and_then_refuses() {
         let limit = RateLimit::new(1);
         let allowed = (0..100).filter(|_| limit.take(&1).is_ok()).count();
         assert_eq!(allowed, 10);

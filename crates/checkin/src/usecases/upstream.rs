@@ -1,4 +1,5 @@
-//! The weather service: OpenWeatherMap's current weather, or what speaks as it does.
+//! A client of the weather service: OpenWeatherMap's current weather, or a service with the same
+//! API.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,16 +12,16 @@ use serde_json::Value;
 use crate::domain::Coordinates;
 use crate::telemetry::chain;
 
-/// How long connecting may take, which is a part of the next.
+/// The maximum time to connect, which is part of the next limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the whole answer may take: a person is waiting for it.
+/// The maximum time of a whole request, for which a person waits.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest answer; a usual one has less than a hundredth of it.
+/// The maximum size of a response, more than a hundred times the usual size.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
-/// Asks the weather service.
+/// Sends requests to the weather service.
 #[derive(Clone)]
 pub struct Upstream {
     client: Client,
@@ -28,29 +29,29 @@ pub struct Upstream {
     key: WeatherKey,
 }
 
-/// The key that the weather service knows its customers by. It is never shown.
+/// The API key of the weather service. It is never shown.
 #[derive(Clone)]
 pub struct WeatherKey(String);
 
-/// The weather service cannot be asked.
+/// The weather service cannot be used.
 #[derive(Debug)]
 pub struct UpstreamError(Box<dyn std::error::Error + Send + Sync>);
 
-/// Why there is no weather.
+/// The reason why there is no weather.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// It cannot be reached, or takes too long.
+    /// The service cannot be reached, or is too slow.
     Unavailable,
-    /// It answered, but not with the weather.
+    /// The response does not contain the weather.
     Unknown,
 }
 
 impl Upstream {
-    /// A weather service at this address.
+    /// Creates a client of the weather service at this address.
     ///
     /// # Errors
     ///
-    /// When the address is none, or this machine knows no certificate authority.
+    /// If the address is not a URL, or this machine has no root certificates.
     pub fn new(url: &str, key: WeatherKey) -> Result<Self, UpstreamError> {
         let url = Url::parse(url).map_err(|error| UpstreamError(error.into()))?;
         let client = Client::builder()
@@ -62,7 +63,7 @@ impl Upstream {
         Ok(Self { client, url, key })
     }
 
-    /// The weather at a place, as the service has it: a JSON object.
+    /// Returns the weather at a location as the service describes it: a JSON object.
     pub(crate) async fn weather(&self, place: Coordinates) -> Result<String, Failure> {
         let mut url = self.url.clone();
         url.query_pairs_mut()
@@ -73,14 +74,14 @@ impl Upstream {
         let response = self.client.get(url).send().await.map_err(unavailable)?;
         if !response.status().is_success() {
             let status = response.status().as_u16();
-            tracing::warn!(http.status = status, "the weather service refuses to answer");
+            tracing::warn!(http.status = status, "the weather service responded with an error");
             return Err(Failure::Unknown);
         }
         let body = read(response).await?;
         match serde_json::from_slice::<Value>(&body) {
             Ok(Value::Object(weather)) => Ok(Value::Object(weather).to_string()),
             _ => {
-                tracing::warn!("the weather service did not answer with a JSON object");
+                tracing::warn!("the response of the weather service is not a JSON object");
                 Err(Failure::Unknown)
             }
         }
@@ -91,7 +92,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            tracing::warn!("the answer of the weather service is too long");
+            tracing::warn!("the response of the weather service is too long");
             return Err(Failure::Unknown);
         }
         body.extend_from_slice(&chunk);
@@ -100,7 +101,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
 }
 
 fn unavailable(error: reqwest::Error) -> Failure {
-    // The address has the key in it.
+    // The address contains the key.
     let cause = error.without_url();
     tracing::warn!(cause = %chain(&cause), "the weather service cannot be reached");
     Failure::Unavailable
@@ -131,7 +132,7 @@ impl fmt::Debug for Upstream {
 
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the weather service cannot be asked")
+        f.write_str("the weather service cannot be used")
     }
 }
 

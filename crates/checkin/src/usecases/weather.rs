@@ -1,4 +1,4 @@
-//! Reads the weather at a place, and remembers it for an hour.
+//! Reads the weather at a location, and caches it for an hour.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,17 +9,18 @@ use super::upstream::{Failure, Upstream};
 use crate::domain::{Coordinates, LocationId};
 use crate::storage::{Locations, StorageError, WeatherCache};
 
-/// How long an answer of the weather service is good for.
+/// How long a response of the weather service is valid.
 const LIFE: Duration = Duration::from_secs(60 * 60);
 
-/// How long neither the store nor the weather service is asked again, whatever the answer was.
+/// How long a result is reused, whatever it was, before the store or the weather service is asked
+/// again.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
-/// The maximum number of places whose answer is remembered for that long.
+/// The maximum number of locations whose result is cached for that long.
 const MAX_REMEMBERED: usize = 1000;
 
-/// Reads the weather. If several requests for one place arrive together, one asks and all get the
-/// answer.
+/// Reads the weather. If several requests for one location arrive together, one asks the service
+/// and all get the result.
 pub(crate) struct WeatherLookup {
     locations: Arc<dyn Locations>,
     cache: Arc<dyn WeatherCache>,
@@ -36,7 +37,7 @@ struct Remembered {
 /// Why there is no weather.
 #[derive(Debug)]
 pub(crate) enum WeatherError {
-    /// There is no such place.
+    /// The location does not exist.
     UnknownLocation,
     /// This process has no key for the weather service.
     NoKey,
@@ -56,7 +57,7 @@ impl WeatherLookup {
         Self { locations, cache, upstream, remembered: Cache::new(MAX_REMEMBERED) }
     }
 
-    /// Returns the weather at a place as the weather service describes it: a JSON object.
+    /// Returns the weather at a location as the weather service describes it: a JSON object.
     ///
     /// # Cancel safety
     ///

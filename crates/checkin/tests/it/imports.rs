@@ -90,7 +90,7 @@ fn wrong_rows_are_named_and_the_rest_is_loaded() {
     says(&rows, "3 loaded, 0 there already, 2 refused (5 in the files)");
     fails(&rows, &["2 of 5 records refused; the rest is loaded"]);
     let columns = load(&site, "columns.csv", &format!("colour,{TABLE}"), &[]);
-    says(&columns, "columns.csv: line 1, colour: must not be there: records have no such field");
+    says(&columns, "columns.csv: line 1, colour: must not be given: records have no such field");
     fails(&columns, &["3 of 3 records refused"]);
 }
 

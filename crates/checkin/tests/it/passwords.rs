@@ -93,7 +93,7 @@ async fn a_hash_that_nobody_can_check_costs_one_login_and_one_log_line() {
     }
     auth.program.stop();
     let log = auth.program.text(Stream::Stdout);
-    assert_eq!(log.matches("no password fits what is stored").count(), 1, "{log}");
+    assert_eq!(log.matches("the stored password hash cannot be checked").count(), 1, "{log}");
     assert!(!log.contains(" ERROR "), "{log}");
 }
 
