@@ -119,16 +119,16 @@ async fn inspect(redis: &Connection, section: &str, field: &str, check: Check) -
 }
 
 async fn counts(redis: &Connection) -> Finding {
-    let count = async |command, key: String| number(redis.call(&[command, &key]).await?);
+    let count = async |command, key: String| {
+        number(redis.call(&[command, &key]).await?).map(i64::unsigned_abs)
+    };
     let users = count("ZCARD", redis.keys.user_ids()).await;
     let locations = count("ZCARD", redis.keys.location_ids()).await;
     let partitions = (0..redis.keys.partitions()).map(|partition| redis.keys.log(partition));
     let lengths = partitions.map(|log| count("XLEN", log));
-    let checkins = at_once(lengths.collect()).await.map(|lengths| lengths.iter().sum::<i64>());
+    let checkins = at_once(lengths.collect()).await.map(|lengths| lengths.iter().sum());
     match (users, locations, checkins) {
-        (Ok(users), Ok(locations), Ok(checkins)) => Finding::fine(format!(
-            "it holds {users} users, {locations} locations and {checkins} check-ins"
-        )),
+        (Ok(users), Ok(locations), Ok(checkins)) => Finding::content(users, locations, checkins),
         _ => Finding::problem(
             "users, locations or check-ins cannot be counted",
             "allow ZCARD and XLEN to this login, and look for keys of another type under the prefix",

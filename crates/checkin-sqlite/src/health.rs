@@ -11,7 +11,7 @@ use checkin_storage::health::used_up_ids;
 use checkin_storage::{Fault, Finding, Health, Result};
 
 /// `PRAGMA synchronous` as a number; 3 (EXTRA) is stricter still.
-const SYNCHRONOUS_FULL: i64 = 2;
+const SYNCHRONOUS_FULL: u64 = 2;
 
 #[async_trait]
 impl Health for SqliteStorage {
@@ -47,17 +47,17 @@ impl Health for SqliteStorage {
 }
 
 struct Facts {
-    synchronous: i64,
-    users: i64,
-    locations: i64,
-    checkins: i64,
+    synchronous: u64,
+    users: u64,
+    locations: u64,
+    checkins: u64,
     has_last_user: bool,
     has_last_location: bool,
 }
 
 impl Facts {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let number = |sql: &str| connection.query_row(sql, [], |row| column::whole(row, 0));
         let has_last = |table: &str| {
             let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE id = ?1)");
             connection.query_row(&sql, [column::number(MAX_SAFE_INTEGER)], |row| row.get(0))
@@ -74,13 +74,10 @@ impl Facts {
 
     fn findings(&self, file: &File) -> Vec<Finding> {
         let (path, version) = (file.path().display(), rusqlite::version());
-        let Self { users, locations, checkins, .. } = self;
         vec![
             Finding::fine(format!("the store is the file {path}, with SQLite {version}")),
             self.sync(),
-            Finding::fine(format!(
-                "it holds {users} users, {locations} locations and {checkins} check-ins"
-            )),
+            Finding::content(self.users, self.locations, self.checkins),
         ]
     }
 

@@ -73,6 +73,13 @@ impl Finding {
         Self { severity: Severity::Fine, what: what.into(), advice: String::new() }
     }
 
+    /// What the store holds.
+    pub fn content(users: u64, locations: u64, checkins: u64) -> Self {
+        Self::fine(format!(
+            "it holds {users} users, {locations} locations and {checkins} check-ins"
+        ))
+    }
+
     /// Something that works, but not as safely as it could.
     pub fn warning(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, what: what.into(), advice: advice.into() }
