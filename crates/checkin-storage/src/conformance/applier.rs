@@ -189,22 +189,29 @@ pub async fn however_many_apply_each_counts_once(subject: StoreUnderTest) {
         *counts.entry(user).or_default() += 1;
     }
     // Leases that are over at once: everybody reads and applies the same.
-    together(6, |number| {
+    const LIFETIME: Duration = Duration::from_millis(1);
+    let processors = together(6, |number| {
         let storage = Arc::clone(&subject.storage);
         async move {
             let processor = format!("processor {number}");
             while storage.backlog().await.unwrap() > 0 {
-                let lifetime = Duration::from_millis(1);
-                for lease in acquire_all(&*storage, &processor, lifetime).await {
-                    let checkpoint = storage.renew(&lease, lifetime).await.unwrap();
+                for lease in acquire_all(&*storage, &processor, LIFETIME).await {
+                    let checkpoint = storage.renew(&lease, LIFETIME).await.unwrap();
                     let Some(checkpoint) = checkpoint else { continue };
                     let batch = storage.read(&lease, checkpoint, 20).await.unwrap();
                     storage.apply(&batch).await.unwrap();
                 }
             }
         }
-    })
-    .await;
+    });
+    // A clock that goes only when it is told to would leave all leases to the first processor.
+    let clock = async {
+        while storage.backlog().await.unwrap() > 0 {
+            (subject.advance)(LIFETIME).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(processors, clock);
     for (user, count) in counts {
         assert_eq!(checkins_of(storage, user).await, count);
     }
