@@ -99,6 +99,7 @@ macro_rules! conformance_checks {
             a_page_begins_behind_a_record_that_moved_or_went
             users_are_listed_at_their_place
             places_are_listed_by_their_figures
+            a_week_has_leaderboards_of_its_own
             places_are_listed_by_category
             details_come_in_order_and_with_gaps
             places_near_a_point_are_found_by_distance

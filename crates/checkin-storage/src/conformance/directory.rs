@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::Period;
+use crate::{Accepted, Period};
+use checkin_domain::monday_ms;
+use checkin_domain::week::WEEK_MS;
 
 /// Somebody with these figures, who was seen at place 2.
 fn somebody(id: u64, num_checkins: u64, last_checkin: Option<u64>) -> User {
@@ -129,6 +131,35 @@ pub async fn places_are_listed_by_their_figures(subject: StoreUnderTest) {
     assert_eq!(top(first(1)).await.unwrap()[0].item, places[2]);
     let week = async |page| storage.top_locations(Period::WeekOf(0), page).await;
     assert_eq!(listed(7, week).await, []);
+}
+
+pub async fn a_week_has_leaderboards_of_its_own(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    storage.load_users(&[1, 2].map(|id| somebody(id, 9, Some(7)))).await.unwrap();
+    storage.load_locations(&[1, 2].map(location)).await.unwrap();
+    let answer = storage.append(new_checkin(1, 1, 3), None, Admission::ALL).await.unwrap();
+    let Accepted::Stored(now) = answer else { panic!("{answer:?}") };
+    let monday = monday_ms(now.ms);
+    let checkin = |ms, user, place| checkin(&format!("{ms}-7{user}"), user, place);
+    let entries = [
+        checkin(monday, 1, 1),
+        checkin(monday, 2, 2),
+        checkin(monday - 1, 2, 1),
+        checkin(1000, 2, 2),
+    ];
+    storage.load_checkins(&entries).await.unwrap();
+    apply_all(storage, 3).await;
+    for (ms, users, places) in [
+        (now.ms, &[(2, 1), (1, 2)][..], &[(2, 1), (1, 2)][..]),
+        (monday - 1, &[(1, 2)], &[(1, 1)]),
+        // Its leaderboard is no longer kept.
+        (1000, &[], &[]),
+        (now.ms + WEEK_MS, &[], &[]),
+    ] {
+        let week = Period::WeekOf(ms);
+        assert_eq!(listed(1, async |page| storage.top_users(week, page).await).await, users);
+        assert_eq!(listed(1, async |page| storage.top_locations(week, page).await).await, places);
+    }
 }
 
 pub async fn places_are_listed_by_category(subject: StoreUnderTest) {
