@@ -19,7 +19,7 @@ const TIERS = [
   {
     name: 'unit and storage tests',
     budget: 120,
-    has: (test) => !test.isIntegration
+    has: (test) => !test.isIntegration || test.name === 'memory'
   },
   {
     name: 'engines and sessions',
@@ -29,7 +29,7 @@ const TIERS = [
   {
     name: 'checkin from outside',
     budget: 600,
-    has: (test) => test.isIntegration && test.package === 'checkin',
+    has: (test) => test.isIntegration && test.package === 'checkin' && test.name !== 'memory',
     args: OUTSIDE_TOOLS.flatMap((name) => ['--skip', name])
   },
   {

@@ -1,0 +1,93 @@
+//! Data in bulk.
+
+use async_trait::async_trait;
+use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, Location, LocationDetails, User};
+use checkin_storage::{BulkLoad, Loaded, Result, details};
+
+use crate::store::{Contents, MemoryStorage};
+
+#[async_trait]
+impl BulkLoad for MemoryStorage {
+    async fn is_empty(&self) -> Result<bool> {
+        let contents = self.contents();
+        Ok(contents.users.is_empty() && contents.places.is_empty())
+    }
+
+    async fn load_users(&self, users: &[User]) -> Result<Vec<Loaded>> {
+        let mut contents = self.contents();
+        Ok(users.iter().map(|user| contents.load_user(user)).collect())
+    }
+
+    async fn load_locations(&self, locations: &[Location]) -> Result<Vec<Loaded>> {
+        let mut contents = self.contents();
+        Ok(locations.iter().map(|place| loaded(contents.insert_place(place))).collect())
+    }
+
+    async fn load_details(&self, details: &[LocationDetails]) -> Result<Vec<Loaded>> {
+        let mut contents = self.contents();
+        Ok(details.iter().map(|details| contents.load_details(details)).collect())
+    }
+
+    async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
+        let mut contents = self.contents();
+        checkins.iter().map(|checkin| contents.load_checkin(checkin)).collect()
+    }
+}
+
+fn loaded(is_new: bool) -> Loaded {
+    if is_new { Loaded::Stored } else { Loaded::Unchanged }
+}
+
+impl Contents {
+    fn load_user(&mut self, user: &User) -> Loaded {
+        if self.users.contains_key(&user.id) {
+            return Loaded::Unchanged;
+        }
+        if let Some(owner) = self.user_of(&user.email) {
+            return Loaded::EmailTaken(owner.user.id);
+        }
+        self.insert_user(user);
+        Loaded::Stored
+    }
+
+    fn load_details(&mut self, new: &LocationDetails) -> Loaded {
+        let Some(stored) = self.places.get_mut(&new.id) else {
+            return Loaded::Dangling;
+        };
+        let is_new = stored.details.is_none();
+        stored.details.get_or_insert_with(|| details::to_json(new));
+        loaded(is_new)
+    }
+
+    pub(crate) fn load_checkin(&mut self, checkin: &Checkin) -> Result<Loaded> {
+        let has_user = self.users.contains_key(&checkin.user);
+        if !has_user || !self.places.contains_key(&checkin.location) {
+            return Ok(Loaded::Dangling);
+        }
+        if self.known().any(|known| is_same(known, checkin)) {
+            return Ok(Loaded::Unchanged);
+        }
+        let id = match checkin.id > self.last_id && checkin.time_ms == checkin.id.ms {
+            true => checkin.id,
+            // Nothing is appended before it was made.
+            false => self.next_id(self.now_ms.max(checkin.time_ms))?,
+        };
+        // An id that is ahead of the clock does not say when the check-in was made.
+        let is_ahead = checkin.time_ms > self.now_ms + CLOCK_TOLERANCE_MS;
+        let time_ms = if is_ahead { self.now_ms } else { checkin.time_ms };
+        self.insert_entry(Checkin { id, time_ms, ..*checkin });
+        Ok(Loaded::Stored)
+    }
+
+    /// All check-ins, also those that left the log.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &Checkin> {
+        self.entries().chain(self.history.values())
+    }
+}
+
+/// Whether a check-in has the id of a known one, or the user, place, rating and time of one that was
+/// stored behind later ones.
+fn is_same(known: &Checkin, checkin: &Checkin) -> bool {
+    let Checkin { id, time_ms, .. } = *known;
+    id == checkin.id || (time_ms < id.ms && Checkin { id, ..*checkin } == *known)
+}

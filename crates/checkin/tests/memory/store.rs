@@ -1,0 +1,108 @@
+//! The maps, the lock around them, and the time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use checkin_domain::{Checkin, CheckinId, Location, LocationId, NewCheckin, User, UserId};
+use checkin_storage::{DeadLetterId, HistoryPosition};
+
+use crate::dead_letters::Dead;
+use crate::log::{IdempotentAnswer, PARTS, Part};
+
+/// Users, places and check-ins in memory. Its time goes only when it is told to.
+///
+/// Lists are sorted for each page: that a page takes hardly longer with more records is the one part
+/// of the contracts that it does not keep.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryStorage(Mutex<Contents>);
+
+/// All that is stored, and the time. Each method of a trait takes the lock once, so each is one step.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// Milliseconds since 1970.
+    pub(crate) now_ms: u64,
+    pub(crate) users: BTreeMap<UserId, StoredUser>,
+    pub(crate) places: BTreeMap<LocationId, StoredPlace>,
+    pub(crate) parts: [Part; PARTS],
+    /// The last id that the log gave out or took.
+    pub(crate) last_id: CheckinId,
+    /// When each check-in was appended last, in milliseconds since 1970.
+    pub(crate) appended_ms: HashMap<NewCheckin, u64>,
+    pub(crate) idempotency_keys: HashMap<(UserId, String), IdempotentAnswer>,
+    /// The live processors, each with the end of its membership in milliseconds since 1970.
+    pub(crate) processors: BTreeMap<String, u64>,
+    pub(crate) history: BTreeMap<HistoryPosition, Checkin>,
+    pub(crate) dead: BTreeMap<DeadLetterId, Dead>,
+    /// Check-ins of a user in the week that began at a Monday.
+    pub(crate) user_weeks: BTreeMap<(u64, UserId), u64>,
+    /// Check-ins at a place in the week that began at a Monday.
+    pub(crate) place_weeks: BTreeMap<(u64, LocationId), u64>,
+    /// The place of each of Swarm's venues.
+    pub(crate) venues: HashMap<String, LocationId>,
+    /// The time and place of each visit that is known by Swarm's id.
+    pub(crate) visits: HashMap<(UserId, String), (u64, LocationId)>,
+    /// JSON, and the end of its life in milliseconds since 1970.
+    pub(crate) weather: HashMap<LocationId, (String, u64)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct StoredUser {
+    pub(crate) user: User,
+    /// As it was before the first check-in of the log was applied.
+    pub(crate) first: User,
+    pub(crate) epoch: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct StoredPlace {
+    pub(crate) place: Location,
+    /// As it was before the first check-in of the log was applied.
+    pub(crate) first: Location,
+    pub(crate) words: Vec<String>,
+    /// JSON.
+    pub(crate) details: Option<String>,
+    /// Check-ins with no star, with one star, and so on.
+    pub(crate) ratings: [u64; 6],
+}
+
+impl MemoryStorage {
+    pub(crate) fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn advance(&self, time: Duration) {
+        let mut contents = self.contents();
+        contents.now_ms = contents.until(time);
+    }
+}
+
+impl Contents {
+    /// The end of a time that begins now.
+    pub(crate) fn until(&self, time: Duration) -> u64 {
+        self.now_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Default for Contents {
+    fn default() -> Self {
+        Self {
+            // 2026-09-01.
+            now_ms: 1_788_220_800_000,
+            users: BTreeMap::new(),
+            places: BTreeMap::new(),
+            parts: Default::default(),
+            last_id: CheckinId::MIN,
+            appended_ms: HashMap::new(),
+            idempotency_keys: HashMap::new(),
+            processors: BTreeMap::new(),
+            history: BTreeMap::new(),
+            dead: BTreeMap::new(),
+            user_weeks: BTreeMap::new(),
+            place_weeks: BTreeMap::new(),
+            venues: HashMap::new(),
+            visits: HashMap::new(),
+            weather: HashMap::new(),
+        }
+    }
+}

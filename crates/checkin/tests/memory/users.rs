@@ -1,0 +1,130 @@
+//! Accounts.
+
+use std::ops::Bound::{Excluded, Unbounded};
+
+use async_trait::async_trait;
+use checkin_domain::{Email, Name, PasswordHash, User, UserId};
+use checkin_storage::{Credentials, NewUser, Registered, Result, StorageError, UsedUp, Users};
+
+use crate::store::{Contents, MemoryStorage, StoredUser};
+
+#[async_trait]
+impl Users for MemoryStorage {
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        Ok(self.contents().users.get(&id).map(|stored| stored.user.clone()))
+    }
+
+    async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
+        Ok(self.contents().user_of(email).map(|stored| stored.user.clone()))
+    }
+
+    async fn register(&self, new: NewUser) -> Result<Registered> {
+        let mut contents = self.contents();
+        if contents.user_of(&new.email).is_some() {
+            return Ok(Registered::EmailTaken);
+        }
+        let NewUser { first_name, last_name, email, password } = new;
+        let (id, num_checkins) = (contents.free_id()?, 0);
+        let (last_checkin, last_seen_at) = (None, None);
+        let user = User {
+            id,
+            first_name,
+            last_name,
+            email,
+            password,
+            num_checkins,
+            last_checkin,
+            last_seen_at,
+        };
+        contents.insert_user(&user);
+        Ok(Registered::Opened(user))
+    }
+
+    async fn name(&self, id: UserId) -> Result<Option<Name>> {
+        let user = self.user(id).await?;
+        Ok(user.map(|user| Name { first: user.first_name, last: user.last_name }))
+    }
+
+    async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
+        Ok(self.contents().users.get(&id).map(StoredUser::credentials))
+    }
+
+    async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
+        Ok(self.contents().user_of(email).map(StoredUser::credentials))
+    }
+
+    async fn epoch(&self, id: UserId) -> Result<u64> {
+        Ok(self.contents().users.get(&id).map_or(0, |stored| stored.epoch))
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        expected: Option<&PasswordHash>,
+        new: &PasswordHash,
+    ) -> Result<Option<u64>> {
+        let mut contents = self.contents();
+        let changed = contents.replace_password(id, expected, new);
+        Ok(changed.map(|stored| {
+            stored.epoch += 1;
+            stored.epoch
+        }))
+    }
+
+    async fn renew_password(
+        &self,
+        id: UserId,
+        expected: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<bool> {
+        Ok(self.contents().replace_password(id, Some(expected), new).is_some())
+    }
+
+    async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
+        let contents = self.contents();
+        let behind = (after.map_or(Unbounded, Excluded), Unbounded);
+        let users = contents.users.range(behind).take(limit);
+        Ok(users.map(|(_, stored)| stored.user.clone()).collect())
+    }
+}
+
+impl StoredUser {
+    fn credentials(&self) -> Credentials {
+        let User { id, email, password, .. } = self.user.clone();
+        Credentials { id, email, password, epoch: self.epoch }
+    }
+}
+
+impl Contents {
+    pub(crate) fn user_of(&self, email: &Email) -> Option<&StoredUser> {
+        let canonical = email.canonical();
+        self.users.values().find(|stored| stored.user.email.canonical() == canonical)
+    }
+
+    /// The id behind the highest one; if the ids are used up, the highest free one.
+    fn free_id(&self) -> Result<UserId> {
+        let last = self.users.last_key_value().map_or(0, |(id, _)| id.get());
+        let mut ids = (1..=last + 1).rev().filter_map(|id| UserId::try_from(id).ok());
+        let free = ids.find(|id| !self.users.contains_key(id));
+        free.ok_or_else(|| StorageError::new(UsedUp("accounts")))
+    }
+
+    pub(crate) fn insert_user(&mut self, user: &User) {
+        let stored = StoredUser { user: user.clone(), first: user.clone(), epoch: 0 };
+        self.users.insert(user.id, stored);
+    }
+
+    fn replace_password(
+        &mut self,
+        id: UserId,
+        expected: Option<&PasswordHash>,
+        new: &PasswordHash,
+    ) -> Option<&mut StoredUser> {
+        let stored = self.users.get_mut(&id)?;
+        if expected.is_some_and(|expected| *expected != stored.user.password) {
+            return None;
+        }
+        stored.user.password = new.clone();
+        Some(stored)
+    }
+}
