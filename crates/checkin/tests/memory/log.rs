@@ -1,5 +1,6 @@
 //! The log: two parts, so that two processors can share it, with ids that grow across both.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::RangeInclusive;
@@ -83,7 +84,7 @@ impl Log for MemoryStorage {
         let contents = self.contents();
         let mut checkins: Vec<Checkin> =
             contents.entries().filter(|checkin| checkin.id < before).copied().collect();
-        checkins.sort_unstable_by(|one, other| other.id.cmp(&one.id));
+        checkins.sort_unstable_by_key(|checkin| Reverse(checkin.id));
         checkins.truncate(limit);
         Ok(checkins)
     }
