@@ -1,11 +1,11 @@
-//! How an account is written, so that no two have one id or one address.
+//! Writing accounts, so that no two have the same id or the same address.
 //!
-//! An account and the index of addresses lie in different slots, so no script can write both. An
-//! address is claimed first; a marker, which ends by itself, says that its user is about to be
-//! written. Then the user is written, and the claim is settled. A writer that dies in between
-//! leaves a claim without a user, which the next one to want the address takes over; one that was
-//! asleep for longer than its marker lived finds at the end that the address has become another's,
-//! and takes its user back.
+//! An account and the index of addresses lie in different slots, so no script can write both. First
+//! the address is claimed. A marker with a time to live says that its user will be written. Then the
+//! user is written, and the claim is settled. If a writer dies in between, it leaves a claim without a
+//! user, and the next writer of this address takes the claim over. If a writer was suspended for longer
+//! than its marker lived, it finds at the end that the address belongs to another user, and deletes its
+//! own user again.
 
 use checkin_domain::{Email, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
 use checkin_storage::{Result, StorageError};
@@ -14,18 +14,18 @@ use redis_link::Reply;
 use crate::connection::Connection;
 use crate::reply::{array, indexed_id, number, text};
 
-/// How long an address is kept for a writer that says no more. Far longer than the commands in
-/// between take, short enough for a person to try again.
+/// How long an address stays claimed by a writer that does not settle the claim. This is far longer
+/// than the commands in between take, and short enough for a person to try again.
 const CLAIM_MS: &str = "10000";
 
-/// What became of an account that was to be written.
+/// The result of writing an account.
 pub(crate) enum Opened {
     Stored,
-    /// There is a user of this id, as it was.
+    /// A user with this id exists and was not changed.
     IdTaken,
-    /// The same, found out only after the address was claimed.
+    /// The same, but found only after the address was claimed.
     IdTakenAfterClaim,
-    /// This other user has the address.
+    /// Another user, with this id, has the address.
     EmailTaken(UserId),
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Opened {
 pub(crate) struct Accounts<'a>(pub(crate) &'a Connection);
 
 impl Accounts<'_> {
-    /// Writes an account under the id that it has.
+    /// Writes an account with the id that it has.
     pub(crate) async fn open(&self, user: &User) -> Result<Opened> {
         let key = self.0.keys.user(user.id);
         if self.0.exists(&key).await? {
@@ -42,7 +42,7 @@ impl Accounts<'_> {
         if let Some(owner) = self.claim_email(user).await? {
             return Ok(Opened::EmailTaken(owner));
         }
-        // Before the user, so that no user is missing from the list.
+        // Added before the user is written, so that no user is missing from the list.
         let id = user.id.to_string();
         self.0.call(&["ZADD", &self.0.keys.user_ids(), &id, &id]).await?;
         if !self.0.create_hash(&key, &fields(user)).await? {
@@ -58,7 +58,7 @@ impl Accounts<'_> {
         }
     }
 
-    /// Gives up the claim on an account's address.
+    /// Releases the claim on an account's address.
     pub(crate) async fn release_email(&self, user: &User) -> Result<()> {
         let (emails, claim, canonical, id) = self.claim_words(user);
         let script = &self.0.scripts.release_email;
@@ -66,7 +66,7 @@ impl Accounts<'_> {
         Ok(())
     }
 
-    /// Whose address it is, according to the index.
+    /// Returns the user who has the address according to the index.
     pub(crate) async fn owner_of(&self, email: &Email) -> Result<Option<UserId>> {
         match self.0.call(&["HGET", &self.0.keys.emails(), &email.canonical()]).await? {
             Reply::Nil => Ok(None),
@@ -74,7 +74,8 @@ impl Accounts<'_> {
         }
     }
 
-    /// Returns the epoch, raised by `raise`; nothing if the password was not replaced.
+    /// Replaces a password and returns the epoch, which `raise` increases. Returns `None` if the password
+    /// was not replaced.
     pub(crate) async fn replace_password(
         &self,
         id: UserId,
@@ -91,7 +92,7 @@ impl Accounts<'_> {
         }
     }
 
-    /// The id behind the last one; if another program has used up the ids, the highest free one.
+    /// Returns the id after the last one, or the highest free one if another program has used up the ids.
     pub(crate) async fn next_id(&self) -> Result<UserId> {
         let id = number(self.0.call(&["INCR", &self.0.keys.last_user_id()]).await?)?;
         let mut id = id.unsigned_abs();
@@ -104,7 +105,7 @@ impl Accounts<'_> {
         user_id(id)
     }
 
-    /// Nothing if the address is this user's now, else whose it is.
+    /// Claims the address for this user. Returns the other user if another one has it.
     async fn claim_email(&self, user: &User) -> Result<Option<UserId>> {
         let owner = match self.try_claim(user, "").await? {
             Claim::Made => return Ok(None),
@@ -134,7 +135,7 @@ impl Accounts<'_> {
         }
     }
 
-    /// Nothing if the address is still this user's, else whose it became.
+    /// Settles the claim of this user. Returns the other user if another one has the address by now.
     async fn settle_email(&self, user: &User) -> Result<Option<UserId>> {
         let (emails, claim, canonical, id) = self.claim_words(user);
         let script = &self.0.scripts.settle_email;
@@ -152,7 +153,7 @@ impl Accounts<'_> {
         Ok(Email::known(&found).is_ok_and(|found| found.canonical() == email.canonical()))
     }
 
-    /// The two keys of the scripts about addresses, and their first two arguments.
+    /// Returns the two keys of the scripts about addresses, and their first two arguments.
     fn claim_words(&self, user: &User) -> (String, String, String, String) {
         let canonical = user.email.canonical();
         let claim = self.0.keys.email_claim(&canonical);
@@ -166,9 +167,9 @@ fn user_id(id: u64) -> Result<UserId> {
 
 enum Claim {
     Made,
-    /// This user has the address, or had it.
+    /// This user has or had the address.
     Settled(UserId),
-    /// This user is about to be written.
+    /// The user with the address will be written.
     Unsettled(UserId),
 }
 

@@ -1,7 +1,7 @@
-//! From the log to the figures, in Redis.
+//! Applying the entries of the log, in Redis.
 //!
-//! A partition is read in order under a lease, but nothing relies on that: a check-in is applied to a
-//! user or a place by a script that puts it into their history and counts it if it was not there.
+//! A partition is read in order under a lease, but correctness does not depend on it: a script adds a
+//! check-in to the history of a user or place, and counts it only if it was not in the history.
 
 use async_trait::async_trait;
 use checkin_domain::CheckinId;

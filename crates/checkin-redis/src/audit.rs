@@ -1,8 +1,8 @@
-//! Recounts everything from the log and the histories.
+//! Counts everything again from the log and the histories.
 //!
-//! It works beside running processors: a user's or place's figures are compared with the length of
-//! the history in one step, and histories with the log only where both stand still, from the first
-//! entry that the log still has to the checkpoint.
+//! Processors may run meanwhile: the figures of a user or place are compared with the length of the
+//! history in one step. Histories are compared with the log only in the range that does not change,
+//! from the first entry of the log to the checkpoint.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,13 +18,13 @@ use crate::partition::Partition;
 use crate::reply::{array, text, texts, unexpected};
 use crate::{RedisStorage, entry};
 
-/// Entries asked for at a time.
+/// Maximum number of entries in one request.
 const PAGE: usize = 1000;
 
-/// What differs is looked at so often: figures may have been read in the middle of a change.
+/// Maximum number of comparisons of figures that differ. They may have been read during a change.
 const LOOKS: usize = 3;
 
-/// What stands still of a partition.
+/// The range of a partition that does not change.
 struct Window {
     first: CheckinId,
     last: CheckinId,
@@ -37,7 +37,7 @@ impl Window {
     }
 }
 
-/// A set of check-ins: how many, and a sum that tells two sets of one size apart.
+/// A set of check-ins: their number, and a sum that distinguishes two sets of the same size.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Sum {
     count: u64,
@@ -53,7 +53,7 @@ impl Sum {
     }
 }
 
-/// What the log says.
+/// The sums over the log.
 #[derive(Default)]
 struct Sums {
     users: BTreeMap<UserId, Sum>,
@@ -162,7 +162,7 @@ async fn sum_up(
     }
 }
 
-/// The ids in a list of all, and those that the log names besides.
+/// Returns the ids in a list of all ids, and those that only the log names.
 async fn ids(
     redis: &Connection,
     key: &str,
@@ -182,7 +182,7 @@ async fn ids(
     }
 }
 
-/// What stands in the log, to compare users and places with.
+/// The content of the log, with which users and places are compared.
 #[derive(Clone, Copy)]
 struct Recount<'a> {
     redis: &'a Connection,
@@ -274,7 +274,7 @@ impl Recount<'_> {
     }
 }
 
-/// Equal numbers may stand for other check-ins.
+/// Compares two sets of check-ins. Sets of the same size may have different check-ins.
 fn unequal_sums(history: Sum, log: Sum) -> Option<Unequal> {
     let (stored, counted) = (history.count, log.count);
     (history != log).then_some(Unequal { figure: Figure::History, stored, counted })

@@ -1,4 +1,4 @@
-//! Bulk loads into Redis.
+//! Loading data in bulk into Redis.
 
 use std::collections::HashSet;
 
@@ -15,16 +15,17 @@ use crate::lists::Lists;
 use crate::reply::{array, number, text, texts, unexpected};
 use crate::{RedisStorage, locations, time_index};
 
-/// Check-ins that one run of the script appends: it takes about a millisecond, during which Redis
-/// does nothing else.
+/// Maximum number of check-ins that one run of the script appends. A run takes about a millisecond,
+/// during which Redis does nothing else.
 const CHECKINS_A_RUN: usize = 500;
 
-/// Keys that one step of a scan looks at.
+/// The number of keys that one step of a scan reads.
 const SCAN_COUNT: &str = "10000";
 
 #[async_trait]
 impl BulkLoad for RedisStorage {
-    /// Finds also what others wrote without our lists; on a cluster, only what the lists name.
+    /// Also finds records that other programs wrote without our lists; on a cluster, only those in the
+    /// lists.
     async fn is_empty(&self) -> Result<bool> {
         for ids in [self.redis.keys.user_ids(), self.redis.keys.location_ids()] {
             if number(self.redis.call(&["ZCARD", &ids]).await?)? > 0 {
@@ -100,8 +101,8 @@ impl Bulk<'_> {
                 Lists(self.0).index_user(user).await?;
                 Ok(Loaded::Stored)
             }
-            // Whoever was faster to write this id had most likely the same file: the claim is
-            // theirs as well, and stays.
+            // Another process wrote this id first, most likely from the same file: the claim belongs
+            // to it, too, and is kept.
             Opened::IdTaken | Opened::IdTakenAfterClaim => {
                 Lists(self.0).reindex_user(user.id).await?;
                 Ok(Loaded::Unchanged)
@@ -169,7 +170,7 @@ impl Bulk<'_> {
         counted.into_iter().map(loaded).collect()
     }
 
-    /// Whether this check-in is counted already: it may have left the log.
+    /// Returns whether this check-in is already applied. It may have left the log.
     async fn is_in_history(&self, checkin: &Checkin) -> Result<bool> {
         let (key, time) = (self.0.keys.user_history(checkin.user), checkin.time_ms.to_string());
         let found = texts(self.0.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
@@ -177,7 +178,7 @@ impl Bulk<'_> {
         Ok(found.iter().any(|member| member.ends_with(&content)))
     }
 
-    /// Those of the ids whose key there is.
+    /// Returns those of the ids whose keys exist.
     async fn existing<T: Copy + Eq + std::hash::Hash>(
         &self,
         ids: HashSet<T>,
@@ -191,7 +192,7 @@ impl Bulk<'_> {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Whether any key matches the pattern.
+    /// Returns whether any key matches the pattern.
     async fn matches(&self, pattern: &str) -> Result<bool> {
         let mut cursor = "0".to_owned();
         loop {
@@ -208,8 +209,8 @@ impl Bulk<'_> {
     }
 }
 
-/// Cuts the users into runs in which no id and no address comes twice: those of a run are written
-/// at the same time, and of two that collide the first is to be stored.
+/// Splits the users into runs in which each id and each address occurs once. The users of a run are
+/// written at the same time; if two users collide, the first must be stored.
 fn apart(users: &[User]) -> Vec<&[User]> {
     let (mut runs, mut start) = (Vec::new(), 0);
     let (mut ids, mut emails) = (HashSet::new(), HashSet::new());

@@ -1,8 +1,8 @@
-//! The clock of this process; that of Redis is asked by a [`Partition`](crate::partition::Partition).
+//! The clock of this process. A [`Partition`](crate::partition::Partition) reads the clock of Redis.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970.
+/// Returns the time in milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     milliseconds(since)

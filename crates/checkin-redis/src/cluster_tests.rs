@@ -1,4 +1,5 @@
-//! The shared suite on a cluster of one node: it refuses a command across slots as any other does.
+//! The conformance suite on a cluster of one node, which refuses commands across slots as every
+//! cluster does.
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use checkin_storage::conformance::{StoreUnderTest, checks};
 
 const SLOTS: u32 = 16_384;
 
-/// Runs the checks one after the other: a node takes two seconds to come up. Each has a prefix of
-/// its own.
+/// Runs the checks one after the other on one node, because a node takes two seconds to start. Each
+/// check has its own prefix.
 macro_rules! in_turn {
     ($cluster:expr; $($check:ident)*) => {
         $(checkin_storage::conformance::$check(subject(&$cluster, stringify!($check))).await;)*
@@ -30,12 +31,12 @@ async fn a_cluster_serves_as_well_as_one_server() {
 
 fn subject(cluster: &Client, prefix: &str) -> StoreUnderTest {
     let storage = Arc::new(RedisStorage::new(cluster.clone(), prefix, 3));
-    // The server counts the lives of keys by its own clock, which nobody moves.
+    // The server uses its own clock for the times to live, and a test cannot change that clock.
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
     StoreUnderTest { storage, advance }
 }
 
-/// Gives the node all slots, and waits until it takes up its work.
+/// Assigns all slots to the node, and waits until the cluster is ready.
 async fn form_cluster(server: &RedisServer) {
     let node = RedisStorage::new(patient(&server.url()), "ncc", 1);
     let slots: Vec<String> = (0..SLOTS).map(|slot| slot.to_string()).collect();

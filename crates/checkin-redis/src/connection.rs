@@ -1,4 +1,4 @@
-//! The connection with the names of the keys and the scripts: what every part is built on.
+//! The connection with the names of the keys and the scripts, which every part uses.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -14,14 +14,15 @@ use crate::keys::Keys;
 use crate::reply::{indexed_id, number, texts};
 use crate::scripts::Scripts;
 
-/// Commands of one bulk load or page that wait for their answers at a time: enough to keep Redis
-/// busy, few enough that the last is answered well within the client's time-out.
+/// Maximum number of commands of one bulk load or page that wait for their replies at the same time:
+/// enough to keep Redis busy, and few enough that the last reply arrives well within the client's
+/// time-out.
 pub(crate) const IN_FLIGHT: usize = 128;
 
-/// Ids of users or places that are asked for at a time.
+/// Maximum number of ids of users or places in one request.
 pub(crate) const ID_PAGE: usize = 1000;
 
-/// A connection with the keys, the scripts and the log of what cannot be read; clones share them.
+/// A connection with the keys, the scripts and the reports of unreadable records; clones share them.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
@@ -35,7 +36,7 @@ impl Connection {
         Self { client, keys, scripts: Arc::default(), reports: Reports::default() }
     }
 
-    /// The same keys and scripts over another client.
+    /// Returns a connection with the same keys and scripts over another client.
     pub(crate) fn over(&self, client: Client) -> Self {
         Self { client, ..self.clone() }
     }
@@ -64,7 +65,7 @@ impl Connection {
         number(self.call(&["EXISTS", key]).await?).map(|found| found == 1)
     }
 
-    /// Reads a hash; `None` if there is no such hash.
+    /// Reads a hash. Returns `None` if it does not exist.
     pub(crate) async fn hash<T>(
         &self,
         key: String,
@@ -74,17 +75,18 @@ impl Connection {
             let reply = self.call(&["HGETALL", &key]).await?;
             Hash::read(key.clone(), reply)?.map(|hash| read(&hash)).transpose()
         };
-        self.reports.told(&key, found.await)
+        self.reports.logged(&key, found.await)
     }
 
-    /// Creates a hash. Returns false, and changes nothing, if there is one.
+    /// Creates a hash. Returns false and changes nothing if it exists.
     pub(crate) async fn create_hash(&self, key: &str, fields: &[(&str, String)]) -> Result<bool> {
         let words = fields.iter().flat_map(|(name, value)| [*name, value.as_str()]);
         let words: Vec<&str> = words.collect();
         number(self.run(&self.scripts.create_hash, &[key], &words).await?).map(|made| made == 1)
     }
 
-    /// The ids above `after` in a sorted set of ids by themselves, lowest first, at most `limit`.
+    /// Returns the ids above `after` in a sorted set whose scores are the ids, lowest first, at most
+    /// `limit`.
     pub(crate) async fn ids_after<T: FromStr<Err: Display>>(
         &self,
         key: &str,
@@ -97,13 +99,13 @@ impl Connection {
         Ok(ids.iter().filter_map(|id| self.listed(key, id)).collect())
     }
 
-    /// The id in an index; `None`, and a line in the log, if it is no id.
+    /// Returns the id in an index. Returns `None` and logs the member if it is not an id.
     pub(crate) fn listed<T: FromStr<Err: Display>>(&self, key: &str, id: &str) -> Option<T> {
-        self.reports.told(key, indexed_id(id)).ok()
+        self.reports.logged(key, indexed_id(id)).ok()
     }
 }
 
-/// Lets many futures run at a time; returns their results in order.
+/// Runs many futures at the same time and returns their results in order.
 pub(crate) async fn at_once<T>(work: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
     stream::iter(work).buffered(IN_FLIGHT).try_collect().await
 }

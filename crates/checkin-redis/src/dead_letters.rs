@@ -1,4 +1,4 @@
-//! Dead letters in Redis: streams, under the ids that the entries have in the log.
+//! Dead letters in Redis: streams whose entries have the ids that they had in the log.
 
 use async_trait::async_trait;
 use checkin_storage::{DeadLetter, DeadLetterId, DeadLetters, Replay, Result};

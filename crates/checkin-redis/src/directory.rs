@@ -84,7 +84,7 @@ async fn listed_location(redis: &Connection, entry: Position) -> Result<Option<L
     readable(locations::read(redis, id).await)
 }
 
-/// A user who is at the place still; the entry of one who moved on is removed.
+/// Returns the user if they are still at the place. If not, their entry is removed.
 async fn user_at(
     redis: &Connection,
     location: LocationId,
@@ -96,8 +96,9 @@ async fn user_at(
     if user.last_seen_at == Some(location) {
         return Ok(Some(user));
     }
-    // The entry and the user lie in different slots. One that is not older than what the user
-    // says may be about to come true; one that was written again meanwhile stays.
+    // The entry and the user lie in different slots. If the entry is not older than the user's last
+    // check-in, the user may be about to be updated. If the entry was written again meanwhile, it
+    // stays.
     if user.last_checkin > Some(entry.rank) {
         let (key, words) = (redis.keys.users_at(location), [entry.id, entry.rank]);
         let words = words.map(|word| word.to_string());

@@ -1,4 +1,4 @@
-//! Lists in Redis: the entries of indexes that others share, and entries that are stale.
+//! Lists in Redis: index entries that other programs read, and stale entries.
 
 use testkit::RedisServer;
 
@@ -36,7 +36,7 @@ async fn indexes(storage: &RedisStorage) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn loaded_records_are_in_the_indexes_and_a_second_load_mends_them() {
+async fn loaded_records_are_in_the_indexes_and_a_second_load_repairs_them() {
     let server = RedisServer::start();
     let storage = storage(&server);
     let entries = [
@@ -58,7 +58,7 @@ async fn loaded_records_are_in_the_indexes_and_a_second_load_mends_them() {
         ask(&storage, &format!("DEL ncc:{key}")).await;
     }
     ask(&storage, "DEL ncc:locations:geo ncc:locations:geo:cafe ncc:locations:category:cafe").await;
-    // Counted since: not set back.
+    // A check-in was applied since then: the score is not decreased.
     ask(&storage, "ZADD ncc:locations:bycheckins 9 2").await;
     load_users(&storage, 77..=77).await;
     let renamed = Location { name: "Elsewhere".to_owned(), ..location(2) };
@@ -68,7 +68,7 @@ async fn loaded_records_are_in_the_indexes_and_a_second_load_mends_them() {
 }
 
 #[tokio::test]
-async fn a_page_passes_over_entries_without_a_record() {
+async fn a_page_skips_entries_without_a_record() {
     let server = RedisServer::start();
     let storage = storage(&server);
     load_users(&storage, 1..=3).await;
@@ -105,7 +105,7 @@ async fn a_page_passes_over_entries_without_a_record() {
 }
 
 #[tokio::test]
-async fn a_user_who_moved_on_is_not_listed_and_leaves_the_index() {
+async fn a_user_who_is_elsewhere_is_not_listed_and_is_removed_from_the_index() {
     let server = RedisServer::start();
     let storage = storage(&server);
     load_users(&storage, 1..=20).await;
@@ -113,7 +113,7 @@ async fn a_user_who_moved_on_is_not_listed_and_leaves_the_index() {
         let later = NOW_MS + 1;
         ask(&storage, &format!("HSET ncc:user:{id} lastSeenAt 3 lastCheckin {later}")).await;
     }
-    // The index is ahead of this user.
+    // The index is newer than this user's hash.
     ask(&storage, "HSET ncc:user:19 lastSeenAt 3").await;
     let users = async |page| storage.users_at(place(), page).await;
     assert_eq!(listed(7, users).await, [(NOW_MS, 20)]);
@@ -146,14 +146,14 @@ async fn an_entry_that_was_written_again_is_not_removed() {
 }
 
 #[tokio::test]
-async fn a_page_begins_behind_any_position_in_either_order() {
+async fn a_page_begins_after_any_position_in_both_orders() {
     let server = RedisServer::start();
     let storage = storage(&server);
     let scores = [1_u64, 5, 5, 5, 5, 9, 9_007_199_254_740_991];
     for (id, score) in [7, 1, 10, 2, 100, 3, 4].into_iter().zip(scores) {
         ask(&storage, &format!("ZADD ncc:set {score} {id}")).await;
     }
-    // Members of one score are in the order of their digits: 1, 10, 100, 2.
+    // Members of the same score are in the order of their digits: 1, 10, 100, 2.
     for (order, rank, id, expected) in [
         ("asc", 0, 9, &["7", "1", "10", "100", "2", "3", "4"][..]),
         ("asc", 5, 1, &["10", "100", "2", "3", "4"]),
@@ -180,7 +180,7 @@ async fn a_page_begins_behind_any_position_in_either_order() {
 }
 
 #[tokio::test]
-async fn leaderboards_of_a_week_are_lists_of_their_own() {
+async fn leaderboards_of_a_week_are_separate_lists() {
     let server = RedisServer::start();
     let storage = storage(&server);
     load_users(&storage, 1..=3).await;
@@ -198,7 +198,7 @@ async fn leaderboards_of_a_week_are_lists_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_thousand_places_in_one_spot_come_in_pages() {
+async fn a_thousand_places_at_one_point_are_listed_in_pages() {
     let server = RedisServer::start();
     let storage = storage(&server);
     let places: Vec<Location> = (1..=1000).map(location).collect();
@@ -213,7 +213,7 @@ async fn a_thousand_places_in_one_spot_come_in_pages() {
     assert_eq!(page[0].item.id.get(), 501);
 }
 
-/// An older program indexes names in its own way, before and beside this one.
+/// An older program indexes names differently, before and while this version runs.
 #[tokio::test]
 async fn names_that_an_older_program_indexed_are_indexed_again() {
     let server = RedisServer::start();
@@ -229,7 +229,7 @@ async fn names_that_an_older_program_indexed_are_indexed_again() {
         assert_eq!(found().await, 1);
         assert_ne!(ask(&storage, "TTL ncc:locations:words").await, ["-1"]);
     }
-    // Nothing is new, and nothing is done.
+    // There are no new names, so nothing is indexed.
     ask(&storage, "DEL ncc:locations:words:2").await;
     storage.upgrade().await.unwrap();
     assert_eq!(found().await, 0);

@@ -1,4 +1,4 @@
-//! An entry of the log, as Redis gives it and whoever wrote it.
+//! An entry of the log as Redis returns it, whichever program wrote it.
 
 use redis_link::Reply;
 
@@ -8,19 +8,19 @@ use checkin_storage::{LogEntry, Result};
 
 use crate::reply::{array, text, texts, unexpected};
 
-/// The field of a check-in whose id is not its time: when it was made, in ms.
+/// The field with the time (ms) of a check-in, if its id is not its time.
 pub(crate) const TIME: &str = "time";
 
-/// An entry of a stream: its id, and its names and values in turn.
+/// An entry of a stream: its id, and its field names and values alternately.
 #[derive(Clone, Debug)]
 pub(crate) struct RawEntry {
     pub(crate) id: CheckinId,
     fields: Vec<String>,
-    /// When it came in (ms), if its id is ahead of the clock and it does not say.
+    /// The time of arrival (ms), if the id is ahead of the clock and the entry has no time.
     pub(crate) arrived_ms: Option<u64>,
 }
 
-/// The answer to `XRANGE`.
+/// Reads the reply to `XRANGE`.
 pub(crate) fn read_all(reply: Reply) -> Result<Vec<RawEntry>> {
     array(reply)?.into_iter().map(read).collect()
 }
@@ -34,23 +34,23 @@ fn read(reply: Reply) -> Result<RawEntry> {
     }
 }
 
-/// An id of a stream.
+/// Reads an id of a stream.
 pub(crate) fn id(reply: Reply) -> Result<CheckinId> {
     text(reply)?.parse().map_err(|_| unexpected("the id of an entry"))
 }
 
 impl RawEntry {
-    /// The value of a field; of twins the first one.
+    /// Returns the value of a field; the first one if the field is repeated.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         let mut pairs = self.fields.chunks_exact(2);
         pairs.find(|pair| pair[0] == name).map(|pair| pair[1].as_str())
     }
 
-    /// The check-in.
+    /// Returns the check-in.
     ///
     /// # Errors
     ///
-    /// The rule that the entry breaks.
+    /// The rule that the entry violates.
     pub(crate) fn checkin(&self) -> std::result::Result<Checkin, String> {
         let value = |name: &str| self.value(name).ok_or_else(|| format!("{name} is missing"));
         let rule = |name: &str, rule: &dyn std::fmt::Display| format!("{name} {rule}");
@@ -70,7 +70,7 @@ impl RawEntry {
         })
     }
 
-    /// The same for who counts.
+    /// Returns the entry for a processor.
     pub(crate) fn entry(self) -> LogEntry {
         match self.checkin() {
             Ok(checkin) => LogEntry::Checkin(checkin),
@@ -78,11 +78,11 @@ impl RawEntry {
         }
     }
 
-    /// The entry of a dead letter.
+    /// Reads the entry of a dead letter.
     ///
     /// # Errors
     ///
-    /// The rule that the text breaks.
+    /// The rule that the text violates.
     pub(crate) fn from_json(id: CheckinId, fields: &str) -> std::result::Result<Self, String> {
         let rule = "the fields are not a JSON object of texts";
         let object: std::collections::BTreeMap<String, String> =

@@ -1,10 +1,10 @@
-//! What is in the way of using Redis, and what to do about it.
+//! Why Redis cannot be used, and what to do about it.
 
 use redis_link::Obstacle;
 
 use checkin_storage::{Fault, StorageError};
 
-/// The storage's error for one of the link.
+/// Returns the storage error for an error of the connection.
 pub(crate) fn failed(cause: redis_link::Error) -> StorageError {
     match cause.kind() {
         redis_link::ErrorKind::WrongType => StorageError::unreadable(cause),
@@ -13,7 +13,7 @@ pub(crate) fn failed(cause: redis_link::Error) -> StorageError {
     }
 }
 
-/// The fault behind an obstacle, with the advice for whoever operates the service.
+/// Returns the fault for an obstacle, with advice for the operator.
 pub(crate) fn fault(obstacle: Obstacle) -> Fault {
     let what = obstacle.to_string();
     let advice = advice(obstacle);
@@ -23,7 +23,7 @@ pub(crate) fn fault(obstacle: Obstacle) -> Fault {
     }
 }
 
-/// The fault behind an error of the storage.
+/// Returns the fault for a storage error.
 pub(crate) fn of_error(error: &StorageError) -> Fault {
     match Obstacle::of(error) {
         Some(obstacle) => fault(obstacle),

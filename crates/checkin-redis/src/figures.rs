@@ -1,4 +1,4 @@
-//! Check-ins into figures, histories and lists.
+//! Applying check-ins to figures, histories and leaderboards.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,19 +13,19 @@ use crate::connection::{Connection, at_once};
 use crate::lists::Lists;
 use crate::reply::{array, number, text, unexpected};
 
-/// Users or places that one run of a script takes: it takes about a millisecond, during which Redis
-/// does nothing else. On a cluster it is one, for each has a slot of its own.
+/// Maximum number of users or places in one run of a script. A run takes about a millisecond, during
+/// which Redis does nothing else. On a cluster the number is one, because each has its own slot.
 const KEYS_A_RUN: usize = 64;
 
 /// The result of [`Figures::apply`].
 pub(crate) struct Outcome {
     /// The number of check-ins that were not applied before.
     pub(crate) new: u64,
-    /// Those that cannot be applied, and why.
+    /// The check-ins that cannot be applied, and why.
     pub(crate) dangling: Vec<(Checkin, Dangling)>,
 }
 
-/// What the figures of a user are now.
+/// The current figures of a user.
 struct UserFigures {
     user: UserId,
     new: u64,
@@ -36,26 +36,26 @@ struct UserFigures {
     weeks: Vec<u64>,
 }
 
-/// What the figures of a place are now.
+/// The current figures of a place.
 struct LocationFigures {
     location: LocationId,
     num_checkins: u64,
     weeks: Vec<u64>,
 }
 
-/// The figures, histories and lists of users and places.
+/// The figures, histories and leaderboards of users and places.
 pub(crate) struct Figures<'a> {
     pub(crate) redis: &'a Connection,
-    /// Places that exist: they are never deleted.
+    /// Places that are known to exist. Places are never deleted.
     pub(crate) known_locations: &'a Cache<LocationId, ()>,
 }
 
 impl Figures<'_> {
-    /// Applies check-ins, those that are not applied yet; the rest changes nothing.
+    /// Applies the check-ins that are not applied yet. The others change nothing.
     pub(crate) async fn apply(&self, checkins: &[Checkin]) -> Result<Outcome> {
         let weeks = kept_weeks(checkins.iter().map(|checkin| checkin.time_ms), now_ms());
-        // The places are looked at first and counted last: nothing of an entry is applied unless
-        // both there are. Neither is ever deleted.
+        // The places are checked first and updated last: an entry is applied only if its user and its
+        // place exist. Users and places are never deleted.
         let mut by_location = grouped(checkins, |checkin| checkin.location);
         let unknown = self.unknown_locations(by_location.keys().copied().collect()).await?;
         let placed = checkins.iter().filter(|checkin| !unknown.contains(&checkin.location));
@@ -144,7 +144,7 @@ impl Figures<'_> {
             .collect()
     }
 
-    /// Runs a script on all groups, with these words before theirs; gives the answers of all.
+    /// Runs a script on all groups, with these arguments before theirs. Returns all replies.
     async fn run_in_groups(
         &self,
         script: &Script,
@@ -227,23 +227,23 @@ impl Figures<'_> {
     }
 }
 
-/// What a list is ordered by, and ids; those with nothing are in no list.
+/// Returns the scores of a list with their ids. A record with a score of 0 is in no list.
 fn scores<T>(figures: &[T], score: impl Fn(&T) -> (u64, u64)) -> Vec<(u64, u64)> {
     figures.iter().map(score).filter(|(score, _)| *score > 0).collect()
 }
 
-/// What a script needs to know of one user or place.
+/// The arguments of a script for one user or place.
 struct Group {
     keys: Vec<String>,
     words: Vec<String>,
 }
 
-/// The number of weeks, and their Mondays.
+/// Returns the number of weeks, and their Mondays, as arguments.
 fn listed(weeks: &[u64]) -> Vec<String> {
     [weeks.len() as u64].iter().chain(weeks).map(u64::to_string).collect()
 }
 
-/// The number of check-ins, and each with what it is of besides.
+/// Returns the number of check-ins, and each check-in with `other`, as arguments.
 fn words(checkins: &[&Checkin], other: impl Fn(&Checkin) -> String) -> Vec<String> {
     let each = checkins.iter().flat_map(|checkin| {
         let (id, time) = (checkin.id.to_string(), checkin.time_ms.to_string());

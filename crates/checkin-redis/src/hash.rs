@@ -1,4 +1,4 @@
-//! A hash as Redis gives it, read as leniently as others write it.
+//! A hash of Redis, read leniently, because other programs write hashes, too.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -18,7 +18,7 @@ pub(crate) struct Hash {
 }
 
 impl Hash {
-    /// The answer to `HGETALL`; nothing if there is no such hash.
+    /// Reads the reply to `HGETALL`. Returns `None` if the hash does not exist.
     pub(crate) fn read(key: String, reply: Reply) -> Result<Option<Self>> {
         let mut texts = texts(reply)?.into_iter();
         let mut fields = HashMap::new();
@@ -28,11 +28,11 @@ impl Hash {
         Ok(if fields.is_empty() { None } else { Some(Self { key, fields }) })
     }
 
-    /// A field that must be there and right.
+    /// Returns a field that must exist and be valid.
     ///
     /// # Errors
     ///
-    /// Names the key, the field and the rule, never the value: it may be a password.
+    /// The error names the key, the field and the rule, but never the value, which may be a password.
     pub(crate) fn required<T, E: Display>(
         &self,
         name: &str,
@@ -44,7 +44,8 @@ impl Hash {
         parse(value).map_err(|rule| wrong(&rule))
     }
 
-    /// The id, which must be the one in the key: a copied hash would be another's account.
+    /// Returns the id, which must be the one in the key: a copied hash would be the account of another
+    /// user.
     ///
     /// # Errors
     ///
@@ -59,12 +60,12 @@ impl Hash {
         Ok(id)
     }
 
-    /// A text; empty when it is not there.
+    /// Returns a text; empty if the field does not exist.
     pub(crate) fn text(&self, name: &str) -> String {
         self.fields.get(name).cloned().unwrap_or_default()
     }
 
-    /// A counter or a moment; nothing when it is not there, or is no whole number.
+    /// Returns a counter or a time; `None` if the field does not exist or is not an integer.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         self.fields.get(name).and_then(|value| decimal(value))
     }

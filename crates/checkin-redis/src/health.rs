@@ -1,4 +1,4 @@
-//! What `checkin doctor` asks Redis. All of it is in `INFO`: `CONFIG` is often forbidden.
+//! The checks of `checkin doctor` on Redis. They use `INFO`, because `CONFIG` is often forbidden.
 
 use async_trait::async_trait;
 
@@ -13,13 +13,13 @@ use crate::reply::{number, text};
 use crate::upgrade::upgrade_words;
 use crate::{RedisStorage, log_ids};
 
-/// The first release with all that we use.
+/// The first release with all commands that we use.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
 
 #[async_trait]
 impl Health for RedisStorage {
-    /// Tries to write: a node that lost its place in a cluster, or takes no writes, answers `PING` all
-    /// the same.
+    /// Tries to write, because a node that was removed from a cluster, or refuses writes, still responds
+    /// to `PING`.
     async fn ping(&self) -> Result<(), Fault> {
         let tried = self.redis.client.try_write(self.redis.keys.last_user_id().as_bytes()).await;
         tried.map_err(|error| of_error(&failed(error)))
@@ -49,7 +49,7 @@ impl Health for RedisStorage {
         ] {
             findings.push(inspect(&self.redis, section, field, check).await);
         }
-        // Which node of a cluster is a master is the cluster's affair.
+        // In a cluster, the cluster decides which node is a master.
         if !is_cluster(&self.redis).await {
             findings.push(inspect(&self.redis, "replication", "role", role).await);
         }
@@ -61,10 +61,10 @@ impl Health for RedisStorage {
     }
 }
 
-/// Makes a finding of what each node says of a field.
+/// A function that makes a finding from the values of a field on all nodes.
 type Check = fn(&[&str]) -> Finding;
 
-/// The number of partitions that the log was made with; none before the first check-in.
+/// Returns the number of partitions of the log; `None` before the first check-in.
 async fn partition_count(redis: &Connection) -> checkin_storage::Result<Option<String>> {
     match redis.call(&["GET", &redis.keys.partition_count()]).await? {
         Reply::Nil if redis.exists(&redis.keys.only_partition()).await? => Ok(Some("1".to_owned())),
@@ -73,13 +73,13 @@ async fn partition_count(redis: &Connection) -> checkin_storage::Result<Option<S
     }
 }
 
-/// Settles the number of partitions, if nobody has yet, and gives it.
+/// Sets the number of partitions if it is not set yet, and returns the stored number.
 async fn set_partition_count(redis: &Connection) -> checkin_storage::Result<String> {
     if let Some(found) = partition_count(redis).await? {
         return Ok(found);
     }
     let wanted = redis.keys.partitions().to_string();
-    // One partition is the default: no key says so.
+    // One partition is the default and needs no key.
     if wanted == "1" {
         return Ok(wanted);
     }
@@ -88,7 +88,7 @@ async fn set_partition_count(redis: &Connection) -> checkin_storage::Result<Stri
     text(redis.call(&["GET", &key]).await?)
 }
 
-/// A log of another number of partitions would be read in part.
+/// Checks the number of partitions. With another number, only a part of the log would be read.
 fn fits(redis: &Connection, found: &str) -> Result<(), Fault> {
     let wanted = redis.keys.partitions();
     if found == wanted.to_string() {
@@ -103,7 +103,7 @@ fn fits(redis: &Connection, found: &str) -> Result<(), Fault> {
 async fn engine_of(redis: &Connection) -> Finding {
     match info(redis, "server").await {
         Some(info) if info.engines().next().is_some() => engine(info.engines()),
-        _ => untold("server", "redis_version"),
+        _ => not_reported("server", "redis_version"),
     }
 }
 
@@ -113,7 +113,7 @@ async fn inspect(redis: &Connection, section: &str, field: &str, check: Check) -
     values.sort_unstable();
     values.dedup();
     if values.is_empty() {
-        return untold(section, field);
+        return not_reported(section, field);
     }
     check(&values)
 }
@@ -136,9 +136,9 @@ async fn counts(redis: &Connection) -> Finding {
     }
 }
 
-fn untold(section: &str, field: &str) -> Finding {
+fn not_reported(section: &str, field: &str) -> Finding {
     Finding::warning(
-        format!("Redis does not tell its {field} (INFO {section})"),
+        format!("Redis does not report its {field} (INFO {section})"),
         "allow the command INFO to this login, or check by hand",
     )
 }
@@ -164,18 +164,18 @@ fn is_new_enough(version: &str) -> bool {
 }
 
 fn eviction(policies: &[&str]) -> Finding {
-    const MEND: &str =
+    const ADVICE: &str =
         "set maxmemory-policy to noeviction, and maxmemory so that it is never reached";
     let policy = policies.iter().find(|policy| **policy != "noeviction");
     match policy {
         None => Finding::fine("Redis evicts nothing when its memory is full (noeviction)"),
         Some(policy) if policy.starts_with("volatile") => Finding::warning(
-            format!("with {policy}, a full Redis ends sessions and forgets idempotency keys"),
-            MEND,
+            format!("with {policy}, a full Redis deletes sessions and idempotency keys"),
+            ADVICE,
         ),
         Some(policy) => Finding::problem(
             format!("with {policy}, a full Redis deletes check-ins, users and locations"),
-            MEND,
+            ADVICE,
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Who was where, in Redis: sorted sets of `<id> <location or user> <stars>` by time.
+//! Histories in Redis: sorted sets of `<id> <location or user> <stars>` by time.
 
 use async_trait::async_trait;
 
@@ -10,7 +10,7 @@ use crate::RedisStorage;
 use crate::connection::Connection;
 use crate::reply::{array, text, texts, unexpected};
 
-/// Members asked for at a time.
+/// Maximum number of members in one request.
 pub(crate) const PAGE: usize = 1000;
 
 #[async_trait]
@@ -48,7 +48,7 @@ impl History for RedisStorage {
 pub(crate) struct Member {
     pub(crate) time_ms: u64,
     pub(crate) id: CheckinId,
-    /// The place in a user's history, the user in a place's.
+    /// The id of the place in a user's history, and of the user in a place's history.
     pub(crate) other: u64,
     pub(crate) stars: StarRating,
 }
@@ -84,8 +84,8 @@ impl Histories<'_> {
         limit: usize,
         read: impl Fn(Member) -> Option<Checkin> + Send,
     ) -> Result<Vec<Checkin>> {
-        // Those of one millisecond are sorted as text: the few that share the cursor's are read
-        // apart, and put into their order here.
+        // Redis sorts members of the same millisecond as text. The few that have the cursor's time are
+        // read separately and sorted here.
         let mut members = Vec::new();
         let mut highest = "+inf".to_owned();
         if let Some(after) = after {
@@ -103,7 +103,7 @@ impl Histories<'_> {
             let Some(last) = page.last().map(|member| member.time_ms) else {
                 break;
             };
-            // All of the last millisecond, or the next page would miss some.
+            // Reads all of the last millisecond; otherwise the next page would miss some.
             members.extend(page.into_iter().filter(|member| member.time_ms != last));
             let last = last.to_string();
             let same = ["ZRANGEBYSCORE", key, &last, &last, "WITHSCORES"];
@@ -115,8 +115,8 @@ impl Histories<'_> {
         Ok(members.into_iter().filter_map(read).collect())
     }
 
-    /// A page of a whole history in an order of its own, and where the next one begins; for who
-    /// reads all of it.
+    /// Returns a page of a complete history, in the order of the set, and where the next page begins.
+    /// It is for callers that read the complete history.
     pub(crate) async fn page(
         &self,
         key: &str,
@@ -130,8 +130,8 @@ impl Histories<'_> {
     }
 }
 
-/// Members and their scores, in turn or in pairs, as the protocol's version has it. What is no
-/// member of ours is passed over.
+/// Reads members and their scores, alternating or in pairs, depending on the version of the protocol.
+/// Members that we did not write are skipped.
 fn read_members(reply: Reply) -> Result<Vec<Member>> {
     let replies = array(reply)?;
     let pairs: Vec<(String, String)> = match replies.first() {
@@ -150,9 +150,9 @@ fn read_members(reply: Reply) -> Result<Vec<Member>> {
     Ok(pairs.iter().filter_map(|(member, score)| Member::read(member, score)).collect())
 }
 
-/// A score that is a time: Redis writes large ones as `1.79e+12` at times.
+/// Reads a score that is a time. Redis sometimes writes large scores as `1.79e+12`.
 pub(crate) fn milliseconds(score: &str) -> Option<u64> {
     let time: f64 = score.parse().ok()?;
-    // Whole, and within what a double holds exactly.
+    // It must be an integer that a double represents exactly.
     (0.0..=9_007_199_254_740_991.0).contains(&time).then_some(time as u64)
 }

@@ -1,4 +1,4 @@
-//! What `INFO` says.
+//! The reply to `INFO`.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use redis_link::Reply;
 use crate::connection::Connection;
 use crate::reply::text;
 
-/// One section of `INFO`, of every node that answered.
+/// One section of `INFO`, of every node that responded.
 pub(crate) struct Info {
     nodes: Vec<String>,
 }
 
 impl Info {
-    /// The program of each node; of the section `server`.
+    /// Returns the program of each node, from the section `server`.
     pub(crate) fn engines(&self) -> impl Iterator<Item = Engine> {
         self.nodes.iter().filter_map(|node| Engine::read(node))
     }
 
-    /// What each node says of a field.
+    /// Returns the value of a field on each node.
     pub(crate) fn values<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a str> {
         self.nodes.iter().filter_map(move |node| {
             let mut fields = node.lines().filter_map(|line| line.split_once(':'));
@@ -32,13 +32,13 @@ impl Info {
 pub(crate) struct Engine {
     name: String,
     version: String,
-    /// The release of Redis whose commands it has.
+    /// The release of Redis whose commands it supports.
     pub(crate) redis_version: String,
 }
 
 impl Engine {
-    /// Reads the section `server`. Programs that are no Redis tell in `redis_version` which one they
-    /// are like, and have a version of their own in a field that begins with their name.
+    /// Reads the section `server`. Programs other than Redis have the compatible release of Redis in
+    /// `redis_version`, and their own version in a field that begins with their name.
     fn read(section: &str) -> Option<Self> {
         let field = |wanted: &str| {
             let mut fields = section.lines().filter_map(|line| line.split_once(':'));
@@ -77,10 +77,10 @@ impl fmt::Display for Engine {
     }
 }
 
-/// Nothing if Redis refuses: an access list may forbid it.
+/// Returns a section of `INFO`, or `None` if Redis refuses it: an access list may forbid it.
 pub(crate) async fn info(redis: &Connection, section: &str) -> Option<Info> {
     let nodes = match redis.call(&["INFO", section]).await.ok()? {
-        // A cluster gives addresses and answers in turn.
+        // A cluster returns addresses and replies alternately.
         Reply::Array(replies) => {
             replies.chunks_exact(2).filter_map(|pair| text(pair[1].clone()).ok()).collect()
         }
@@ -89,7 +89,7 @@ pub(crate) async fn info(redis: &Connection, section: &str) -> Option<Info> {
     Some(Info { nodes })
 }
 
-/// Whether this is a cluster, as far as Redis tells.
+/// Returns whether `INFO` reports a cluster.
 pub(crate) async fn is_cluster(redis: &Connection) -> bool {
     let info = info(redis, "cluster").await;
     info.is_some_and(|info| info.values("cluster_enabled").any(|value| value == "1"))

@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 use checkin_domain::{Category, LocationId, NewCheckin, UserId};
 
-/// Makes the names of keys; all of them begin with the prefix, perhaps after a brace.
+/// Makes the names of keys. All of them begin with the prefix, some after a brace.
 ///
-/// On a cluster, a command touches keys of one slot only. The companions of a key carry it in
-/// braces, and so lie in its slot.
+/// On a cluster, a command may only use keys of one slot. A companion of a key has that key in braces
+/// and therefore lies in its slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: Arc<str>,
@@ -28,17 +28,17 @@ impl Keys {
         self.key(&format!("user:{id}"))
     }
 
-    /// What the keys of all accounts match.
+    /// The pattern of the keys of all accounts.
     pub(crate) fn any_user(&self) -> String {
         self.pattern("user:*")
     }
 
-    /// String: the highest id that an account was given.
+    /// String: the highest id of an account so far.
     pub(crate) fn last_user_id(&self) -> String {
         self.key("users:last-id")
     }
 
-    /// Sorted set: the ids of all accounts, by themselves.
+    /// Sorted set: the ids of all accounts; the scores are the ids.
     pub(crate) fn user_ids(&self) -> String {
         self.key("users:ids")
     }
@@ -48,7 +48,7 @@ impl Keys {
         self.key("users:email")
     }
 
-    /// String with a life: somebody is about to write the user of this address.
+    /// String with a time to live: a process is about to write the user with this address.
     pub(crate) fn email_claim(&self, canonical: &str) -> String {
         companion(&self.emails(), &format!("claim:{canonical}"))
     }
@@ -58,42 +58,42 @@ impl Keys {
         self.key(&format!("location:{id}"))
     }
 
-    /// What the keys of all places match.
+    /// The pattern of the keys of all places.
     pub(crate) fn any_location(&self) -> String {
         self.pattern("location:*")
     }
 
-    /// Sorted set: the ids of all places, by themselves.
+    /// Sorted set: the ids of all places; the scores are the ids.
     pub(crate) fn location_ids(&self) -> String {
         self.key("locations:ids")
     }
 
-    /// String: what else is known of a place, as JSON.
+    /// String: the details of a place, as JSON.
     pub(crate) fn location_details(&self, id: LocationId) -> String {
         self.key(&format!("locationdetails:{id}"))
     }
 
-    /// String with a life: what the weather service said.
+    /// String with a time to live: the response of the weather service.
     pub(crate) fn weather(&self, id: LocationId) -> String {
         self.key(&format!("weather:{id}"))
     }
 
-    /// How many partitions the log has.
+    /// Returns the number of partitions of the log.
     pub(crate) fn partitions(&self) -> usize {
         self.partitions
     }
 
-    /// String: how many partitions the log was made with.
+    /// String: the number of partitions of the stored log.
     pub(crate) fn partition_count(&self) -> String {
         self.key("checkins:partitions")
     }
 
-    /// The partition of a user's check-ins.
+    /// Returns the partition of a user's check-ins.
     pub(crate) fn partition_of(&self, user: UserId) -> usize {
         (user.get() % self.partitions as u64) as usize
     }
 
-    /// Stream: the log, where it has one partition.
+    /// Stream: the log, if it has one partition.
     pub(crate) fn only_partition(&self) -> String {
         self.key("checkins")
     }
@@ -106,32 +106,32 @@ impl Keys {
         }
     }
 
-    /// Hash: how far a partition is counted.
+    /// Hash: the checkpoint of a partition.
     pub(crate) fn checkpoint(&self, partition: usize) -> String {
         companion(&self.log(partition), "checkpoint")
     }
 
-    /// String with a life: who counts a partition.
+    /// String with a time to live: the processor that holds a partition.
     pub(crate) fn lease(&self, partition: usize) -> String {
         companion(&self.log(partition), "lease")
     }
 
-    /// Stream: entries of a partition that cannot be counted, under their ids in the log.
+    /// Stream: entries of a partition that cannot be applied, with their ids in the log.
     pub(crate) fn dead_letters(&self, partition: usize) -> String {
         companion(&self.log(partition), "dead")
     }
 
-    /// Set: what was imported into a partition behind later entries.
+    /// Set: the check-ins that were imported into a partition behind later entries.
     pub(crate) fn imported(&self, partition: usize) -> String {
         companion(&self.log(partition), "imported")
     }
 
-    /// Set: the visits of Swarm that are in a partition, by their ids there and by their contents.
+    /// Set: the Swarm visits in a partition, by their ids at Swarm and by their contents.
     pub(crate) fn swarm_visits(&self, partition: usize) -> String {
         companion(&self.log(partition), "swarm")
     }
 
-    /// Hash: venue of Swarm to the id of the place that it is.
+    /// Hash: from a venue of Swarm to the id of its place.
     pub(crate) fn swarm_venues(&self) -> String {
         self.key("swarm:venues")
     }
@@ -141,22 +141,22 @@ impl Keys {
         companion(&self.log(partition), "times")
     }
 
-    /// String: the highest id that a place of a venue was given.
+    /// String: the highest id of a place that was created for a venue.
     pub(crate) fn last_venue_place(&self) -> String {
         companion(&self.swarm_venues(), "last-id")
     }
 
-    /// Set: the ids of places of venues that a second import found while it was about to make them.
+    /// Set: the ids of places of venues that two imports were about to create.
     pub(crate) fn shared_venue_places(&self) -> String {
         companion(&self.swarm_venues(), "shared")
     }
 
-    /// Sorted set: the processors that live, by the time (ms) until which they surely do.
+    /// Sorted set: the live processors, by the time (ms) at which their registration expires.
     pub(crate) fn processors(&self) -> String {
         self.key("processors")
     }
 
-    /// String: how often the password of an account was changed.
+    /// String: the epoch of an account.
     pub(crate) fn user_epoch(&self, id: UserId) -> String {
         companion(&self.user(id), "epoch")
     }
@@ -181,7 +181,7 @@ impl Keys {
         companion(&self.location(id), "base")
     }
 
-    /// Hash: number of stars to number of check-ins.
+    /// Hash: from the number of stars to the number of check-ins.
     pub(crate) fn ratings(&self, id: LocationId) -> String {
         companion(&self.location(id), "ratings")
     }
@@ -201,7 +201,8 @@ impl Keys {
         self.key("users:bycheckins")
     }
 
-    /// Sorted set with a life: users by their number of check-ins in the week that began then (ms).
+    /// Sorted set with a time to live: users by their number of check-ins in the week that began at
+    /// `monday_ms`.
     pub(crate) fn top_users_of_week(&self, monday_ms: u64) -> String {
         self.key(&format!("users:bycheckins:{monday_ms}"))
     }
@@ -211,12 +212,13 @@ impl Keys {
         self.key("locations:bycheckins")
     }
 
-    /// Sorted set with a life: places by their number of check-ins in the week that began then (ms).
+    /// Sorted set with a time to live: places by their number of check-ins in the week that began at
+    /// `monday_ms`.
     pub(crate) fn top_locations_of_week(&self, monday_ms: u64) -> String {
         self.key(&format!("locations:bycheckins:{monday_ms}"))
     }
 
-    /// Geographic set: where the places are, of all categories or of one.
+    /// Geographic set: the coordinates of the places of all categories or of one.
     pub(crate) fn geo(&self, category: Option<Category>) -> String {
         match category {
             Some(category) => self.key(&format!("locations:geo:{category}")),
@@ -224,34 +226,35 @@ impl Keys {
         }
     }
 
-    /// Sorted set: the ids of a category's places, by themselves.
+    /// Sorted set: the ids of a category's places; the scores are the ids.
     pub(crate) fn locations_in(&self, category: Category) -> String {
         self.key(&format!("locations:category:{category}"))
     }
 
-    /// Sorted set, all of score 0: `<word>\0<id>` for each word under which a place is found.
+    /// Sorted set with scores of 0: `<word>\0<id>` for each word by which a place is found.
     pub(crate) fn words(&self) -> String {
         self.key("locations:words:2")
     }
 
-    /// The same as older programs make it, who split and fold names in another way.
+    /// The same set of older programs, which split and fold names in another way.
     pub(crate) fn old_words(&self) -> String {
         self.key("locations:words")
     }
 
-    /// String with a life: how many entries the old index had when its places were indexed anew.
+    /// String with a time to live: the number of entries in the old index when its places were last
+    /// indexed again.
     pub(crate) fn old_words_seen(&self) -> String {
         self.key("locations:words:2:from")
     }
 
-    /// String with a life: when this check-in was last made.
+    /// String with a time to live: the time of the last identical check-in.
     pub(crate) fn recent(&self, checkin: &NewCheckin) -> String {
         let NewCheckin { user, location, stars } = checkin;
         companion(&self.log(self.partition_of(*user)), &format!("recent:{user}:{location}:{stars}"))
     }
 
-    /// String with a life: the check-in that came with this user's idempotency key, and its id.
-    /// Hashed, for the key is a stranger's text of any length.
+    /// String with a time to live: the check-in that came with this user's idempotency key, and its id.
+    /// The idempotency key is hashed, because a client chooses its text.
     pub(crate) fn idempotency(&self, user: UserId, key: &str) -> String {
         let hash = Sha256::digest(format!("{user}\0{key}"));
         let hex = hash.iter().fold(String::new(), |mut hex, byte| {
@@ -271,11 +274,11 @@ impl Keys {
     }
 }
 
-/// A key in the slot of another.
+/// Makes a key in the slot of another key.
 fn companion(key: &str, name: &str) -> String {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
     match tag {
-        // What stands in the first braces decides on the slot already.
+        // The first braces already decide on the slot.
         Some((tag, _)) if !tag.is_empty() => format!("{key}:{name}"),
         _ => format!("{{{key}}}:{name}"),
     }

@@ -1,38 +1,38 @@
-//! Everything in Redis, in the hashes and the stream that the Express services share.
+//! The storage in Redis, with the hashes and the stream that Express services share.
 //!
-//! | key | type | what |
+//! | key | type | content |
 //! | --- | --- | --- |
 //! | `P:user:<id>` `P:location:<id>` | hash | an account, a place |
-//! | `P:locationdetails:<id>` | string | what else is known of a place, as JSON |
+//! | `P:locationdetails:<id>` | string | the details of a place, as JSON |
 //! | `P:checkins`; of several partitions `P:checkins:{0}` … | stream | the log |
-//! | `{P:checkins}:recent:<user>:<location>:<stars>` | string with a life | the last identical check-in |
-//! | `{P:checkins}:key:<hash>` | string with a life | what an idempotency key made |
-//! | `{P:checkins}:checkpoint` | hash | `id`: the last entry that is counted; `counted` `trimmed`: how many entries are counted, how many left the log |
-//! | `{P:checkins}:lease` | string with a life | the processor that counts the partition |
-//! | `{P:checkins}:dead` | stream | entries that cannot be counted, under their ids |
-//! | `{P:checkins}:imported` | set | what was imported behind later entries |
+//! | `{P:checkins}:recent:<user>:<location>:<stars>` | string with a time to live | the time of the last identical check-in |
+//! | `{P:checkins}:key:<hash>` | string with a time to live | the check-in of an idempotency key, and its id |
+//! | `{P:checkins}:checkpoint` | hash | `id`: the last entry that is applied; `counted` `trimmed`: the number of entries that are applied, and that left the log |
+//! | `{P:checkins}:lease` | string with a time to live | the processor that holds the partition |
+//! | `{P:checkins}:dead` | stream | entries that cannot be applied, with their ids |
+//! | `{P:checkins}:imported` | set | the check-ins that were imported behind later entries |
 //! | `{P:checkins}:times` | sorted set | the entries whose ids are not their times, by their times |
-//! | `P:checkins:partitions` | string | how many partitions the log was made with |
-//! | `P:processors` | sorted set | the processors that live |
+//! | `P:checkins:partitions` | string | the number of partitions |
+//! | `P:processors` | sorted set | the live processors |
 //! | `{P:user:<id>}:checkins` `{P:location:<id>}:checkins` | sorted set | the history, `<id> <location or user> <stars>` by time |
-//! | `{P:user:<id>}:epoch` | string | how often the password was changed |
-//! | `{P:location:<id>}:ratings` | hash | number of stars to number of check-ins |
-//! | `{P:user:<id>}:base` `{P:location:<id>}:base` | hash | the figures from before the history |
+//! | `{P:user:<id>}:epoch` | string | the epoch of an account |
+//! | `{P:location:<id>}:ratings` | hash | from the number of stars to the number of check-ins |
+//! | `{P:user:<id>}:base` `{P:location:<id>}:base` | hash | the figures that were imported without a history |
 //! | `P:users:email` | hash | canonical address to id |
-//! | `{P:users:email}:claim:<address>` | string with a life | an account that is being written |
+//! | `{P:users:email}:claim:<address>` | string with a time to live | an account that is being written |
 //! | `P:users:last-id` | string | the highest id given to an account |
-//! | `P:users:ids` `P:locations:ids` | sorted set | all ids, by themselves |
+//! | `P:users:ids` `P:locations:ids` | sorted set | all ids; the scores are the ids |
 //! | `P:users:recent` `P:users:at:<location>` | sorted set | users by their last check-in |
 //! | `P:users:bycheckins` `P:locations:bycheckins`, with `:<monday>` of one week | sorted set | by number of check-ins |
-//! | `P:locations:geo` `P:locations:geo:<category>` | geographic set | where places are |
-//! | `P:locations:category:<category>` | sorted set | ids of places, by themselves |
-//! | `P:locations:words:2` | sorted set | `<word>\0<id>` for each word under which a place is found |
-//! | `P:locations:words` `P:locations:words:2:from` | with a life | the index of older programs, and how much of it is taken over |
-//! | `P:weather:<location>` | string with a life | what the weather service said |
+//! | `P:locations:geo` `P:locations:geo:<category>` | geographic set | the coordinates of places |
+//! | `P:locations:category:<category>` | sorted set | ids of places; the scores are the ids |
+//! | `P:locations:words:2` | sorted set | `<word>\0<id>` for each word by which a place is found |
+//! | `P:locations:words` `P:locations:words:2:from` | with a time to live | the index of older programs, and how much of it was copied |
+//! | `P:weather:<location>` | string with a time to live | the response of the weather service |
 //!
-//! Beside them the session store has `P:session:…` and `P:account-sessions:…`.
+//! The session store has the keys `P:session:…` and `P:account-sessions:…`.
 //!
-//! Every command and every script touches one slot, so that a cluster serves as well as one server.
+//! Every command and every script uses one slot, so that a cluster can be used like one server.
 
 mod accounts;
 mod applier;
@@ -91,7 +91,7 @@ use self::keys::Keys;
 use self::log::Replicas;
 use self::partition::Partition;
 
-/// Maximum number of places that are remembered as existing.
+/// Maximum number of places that are cached as existing.
 const MAX_KNOWN: usize = 1_000_000;
 
 /// Users, places and check-ins in Redis; clones share the connection.
@@ -99,15 +99,15 @@ const MAX_KNOWN: usize = 1_000_000;
 pub struct RedisStorage {
     redis: Connection,
     replicas: Option<Replicas>,
-    /// Places that exist: they are never deleted.
+    /// Places that are known to exist. Places are never deleted.
     known_locations: Arc<Cache<LocationId, ()>>,
-    /// Set when the index of times is complete.
+    /// Is set when the index of times is complete.
     has_times: Arc<OnceCell<()>>,
 }
 
 impl RedisStorage {
-    /// Storage under keys that begin with `prefix` and a colon, with this number of partitions of the
-    /// log. Nothing is asked of Redis yet.
+    /// Creates a storage whose keys begin with `prefix` and a colon, and whose log has this number of
+    /// partitions. Sends no command yet.
     #[must_use]
     pub fn new(client: Client, prefix: &str, partitions: usize) -> Self {
         Self {
@@ -118,9 +118,9 @@ impl RedisStorage {
         }
     }
 
-    /// Acknowledges an append only when this number of replicas has it; an error says that too few
-    /// have, and the entry stays. Such appends go over `client`, a connection of their own, so that
-    /// other commands need not wait with them.
+    /// Acknowledges an append only when this number of replicas has it. If too few replicas have it, the
+    /// append returns an error, and the entry stays in the log. Such appends use `client`, a separate
+    /// connection, so that other commands need not wait with them.
     #[must_use]
     pub fn wait_for_replicas(mut self, wanted: u32, client: Client) -> Self {
         let redis = self.redis.over(client);

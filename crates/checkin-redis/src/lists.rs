@@ -1,9 +1,9 @@
 //! The entries of one record in the indexes.
 //!
-//! A record is written before its entries, so that none names a record that never was. A writer that
-//! dies in between leaves entries missing; loading the same record again adds them, as the record
-//! stands by then. Figures only ever grow (`GT`), so that whoever counts at the same time is not
-//! overtaken by what was read before.
+//! A record is written before its entries, so that no entry names a record that does not exist. If a
+//! writer dies in between, entries are missing; loading the same record again adds them with the
+//! current values. Scores of figures only increase (`GT`), so that an older value does not overwrite
+//! that of a processor.
 
 use checkin_domain::words::index_words;
 use checkin_domain::{Location, LocationId, User, UserId};
@@ -13,10 +13,10 @@ use crate::connection::{Connection, at_once};
 use crate::reply::texts;
 use crate::{locations, nearby, users};
 
-/// Records read at a time.
+/// Maximum number of records in one request.
 const STEP: usize = 1000;
 
-/// How a list is ordered: by scores, and among equals by the bytes of the members.
+/// The order of a list: by scores; members of the same score by their bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
     LowestFirst,
@@ -41,7 +41,7 @@ impl Lists<'_> {
         }
     }
 
-    /// Those without a check-in are in no index.
+    /// Adds a user to the indexes. A user without a check-in is in no index.
     pub(crate) async fn index_user(&self, user: &User) -> Result<()> {
         let id = user.id.get();
         if user.num_checkins > 0 {
@@ -81,8 +81,8 @@ impl Lists<'_> {
         Ok(())
     }
 
-    /// Raises the scores of a list's members, given before their ids; one that is higher already
-    /// stays.
+    /// Increases scores of a list, which are given with their ids. A score that is already higher does
+    /// not change.
     pub(crate) async fn raise(&self, key: &str, scores: &[(u64, u64)]) -> Result<()> {
         if scores.is_empty() {
             return Ok(());
@@ -95,7 +95,7 @@ impl Lists<'_> {
         Ok(())
     }
 
-    /// A page of a list. An entry for which `read` gives nothing is left out.
+    /// Returns a page of a list. An entry for which `read` returns `None` is left out.
     pub(crate) async fn page<T, F>(
         &self,
         key: &str,
@@ -114,7 +114,7 @@ impl Lists<'_> {
             let ranks = entries.iter().map(|entry| entry.rank);
             let records = ranks.zip(items).filter_map(|(rank, item)| Some((rank, item?)));
             listed.extend(records.map(|(rank, item)| Ranked { rank, item }));
-            // What is no entry of ours does not say where to go on.
+            // An entry that we did not write cannot be used as a position.
             if is_last || entries.is_empty() {
                 break;
             }
@@ -124,8 +124,8 @@ impl Lists<'_> {
         Ok(listed)
     }
 
-    /// The next entries behind one that may have moved or gone, without those that name no record,
-    /// and whether there are no more.
+    /// Returns the entries after a position, whose own entry may have moved or been removed, without
+    /// those that name no record, and whether the list ends there.
     async fn entries(
         &self,
         key: &str,
@@ -144,7 +144,7 @@ impl Lists<'_> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let flat = texts(self.0.run(&self.0.scripts.page, &[key], &words).await?)?;
         let found = flat.chunks_exact(2).map(|pair| entry(&pair[0], &pair[1]));
-        let entries = found.filter_map(|entry| self.0.reports.told(key, entry).ok()).collect();
+        let entries = found.filter_map(|entry| self.0.reports.logged(key, entry).ok()).collect();
         Ok((entries, flat.len() < 2 * limit))
     }
 }
@@ -152,7 +152,7 @@ impl Lists<'_> {
 fn entry(member: &str, score: &str) -> Result<Position> {
     let wrong = |what| StorageError::unreadable(format!("a member of the index is not {what}"));
     let id = member.parse().map_err(|_| wrong("the number of a record"))?;
-    // Redis has floating-point numbers, which hold all of ours exactly.
+    // Scores are floating-point numbers, which represent all our numbers exactly.
     let score: f64 = score.parse().map_err(|_| wrong("with a score"))?;
     Ok(Position { rank: score as u64, id })
 }

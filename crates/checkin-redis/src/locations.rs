@@ -39,7 +39,7 @@ impl Locations for RedisStorage {
                 json => details::from_json(id, &text(json)?, sections).map(Some),
             }
         };
-        self.redis.reports.told(&key, read.await)
+        self.redis.reports.logged(&key, read.await)
     }
 
     async fn locations_after(
@@ -80,13 +80,13 @@ pub(crate) async fn read_after(
         after = last.get();
         let one = |id| async move { readable(read(redis, id).await) };
         let page = at_once(ids.into_iter().map(one).collect()).await?;
-        // An id may stand in the list before its place is written.
+        // An id may be in the list before its place is written.
         locations.extend(page.into_iter().flatten());
     }
     Ok(locations)
 }
 
-/// The place in a hash.
+/// Reads a place from its hash.
 fn location(id: LocationId, hash: &Hash) -> Result<Location> {
     Ok(Location {
         id: hash.id(id)?,
@@ -106,7 +106,7 @@ fn coordinates(hash: &Hash) -> Result<Coordinates> {
     hash.required("location", str::parse)
 }
 
-/// The fields of a place's hash.
+/// Returns the fields of a place's hash.
 pub(crate) fn fields(location: &Location) -> Vec<(&'static str, String)> {
     vec![
         ("id", location.id.to_string()),
@@ -115,7 +115,7 @@ pub(crate) fn fields(location: &Location) -> Vec<(&'static str, String)> {
         ("location", location.coordinates.to_string()),
         ("numCheckins", location.num_checkins.to_string()),
         ("numStars", location.num_stars.to_string()),
-        // As JavaScript writes numbers: 4.5, and 4.
+        // Written as JavaScript writes numbers: 4.5, and 4.
         ("averageStars", location.average_stars().to_string()),
     ]
 }

@@ -17,10 +17,10 @@ use crate::reply::{array, number, text, unexpected};
 use crate::times::{self, TimeRange};
 use crate::{RedisStorage, entry};
 
-/// How long replicas may take: less than the time in which Redis has to answer.
+/// How long replicas may take: less than the time-out of a command.
 const REPLICAS_MS: &str = "150";
 
-/// How many replicas must have an append, and the connection that waits for them.
+/// The number of replicas that must have an append, and the connection that waits for them.
 #[derive(Clone)]
 pub(crate) struct Replicas {
     pub(crate) wanted: u32,
@@ -28,7 +28,7 @@ pub(crate) struct Replicas {
 }
 
 impl Replicas {
-    /// Redis counts the replicas that have all that this connection wrote before.
+    /// Waits until enough replicas have everything that this connection wrote before.
     async fn wait(&self) -> Result<()> {
         let wanted = self.wanted;
         let found = self.redis.call(&["WAIT", &wanted.to_string(), REPLICAS_MS]).await?;
@@ -70,7 +70,7 @@ impl Log for RedisStorage {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let redis = self.replicas.as_ref().map_or(&self.redis, |replicas| &replicas.redis);
         let answer = accepted(redis.run(&redis.scripts.append, &keys, &arguments).await?)?;
-        // A retry asks again whether the replicas have by now what it made the first time.
+        // A retry waits again for the replicas: they may have the first entry by now.
         if let (Some(replicas), Accepted::Stored(_) | Accepted::Replayed(_)) =
             (&self.replicas, answer)
         {
@@ -109,7 +109,7 @@ impl Log for RedisStorage {
 
     async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>> {
         let partitions = self.redis.keys.partitions();
-        // A position of another number of partitions is not one of this log.
+        // A position with another number of partitions does not belong to this log.
         from.0.resize(partitions, CheckinId::MIN);
         let share = limit.div_ceil(partitions);
         let read = self.partitions().zip(&from.0).map(|(partition, after)| async move {
@@ -140,11 +140,11 @@ fn accepted(reply: Reply) -> Result<Accepted> {
         "reused" => Ok(Accepted::KeyReused),
         "behind" => Ok(Accepted::Behind),
         "used up" => Err(StorageError::new(UsedUp("the log"))),
-        _ => Err(unexpected("what became of a check-in")),
+        _ => Err(unexpected("the result of an append")),
     }
 }
 
-/// The longest life that Redis takes is far beyond a century.
+/// Converts a duration. Redis accepts times to live of far more than a century.
 fn milliseconds(duration: std::time::Duration) -> String {
     const CENTURY_MS: u128 = 100 * 365 * 24 * 60 * 60 * 1000;
     duration.as_millis().min(CENTURY_MS).to_string()

@@ -1,4 +1,4 @@
-//! What `checkin doctor` has to say about ids: those of the log, of accounts and of places.
+//! The findings of `checkin doctor` about ids: those of the log, of accounts and of places.
 
 use checkin_domain::number::decimal;
 use checkin_domain::{CLOCK_TOLERANCE_MS, CheckinId, LocationId, MAX_SAFE_INTEGER, UserId};
@@ -10,7 +10,7 @@ use crate::entry;
 use crate::partition::Partition;
 use crate::reply::{array, text, unexpected};
 
-/// A finding for each partition whose ids are ahead of the clock.
+/// Returns a finding for each partition whose ids are ahead of the clock.
 pub(crate) async fn findings(redis: &Connection) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for partition in Partition::all(redis) {
@@ -21,20 +21,20 @@ pub(crate) async fn findings(redis: &Connection) -> Result<Vec<Finding>> {
         let log = partition.log();
         findings.push(match is_last_of_all(redis, last) {
             true => Finding::problem(
-                format!("the ids of {log} are used up: nobody can add a check-in behind {last}"),
+                format!("the ids of {log} are used up: no check-in can be added after {last}"),
                 way_out(partition, last).await?,
             ),
             false => Finding::warning(
                 format!("the ids of {log} are ahead of the clock: the last one is {last}"),
                 "nothing is lost, each check-in has the time at which it arrives; find the program \
-                 that adds entries under ids of its own, and let it use XADD with *",
+                 that adds entries with ids that it chooses, and let it use XADD with *",
             ),
         });
     }
     Ok(findings)
 }
 
-/// Whether the highest id of accounts is in use or was given out, and that of places.
+/// Returns whether the highest id of accounts is in use or was assigned, and the same for places.
 pub(crate) async fn used_up(redis: &Connection) -> Result<(bool, bool)> {
     let user = UserId::try_from(MAX_SAFE_INTEGER).map_err(StorageError::new)?;
     let place = LocationId::try_from(MAX_SAFE_INTEGER).map_err(StorageError::new)?;
@@ -52,7 +52,7 @@ async fn is_last(redis: &Connection, record: &str, counter: &str) -> Result<bool
     Ok(given >= Some(MAX_SAFE_INTEGER) || redis.exists(record).await?)
 }
 
-/// The last id that a partition gave out.
+/// Returns the last id that was assigned in a partition.
 async fn last_id(partition: Partition<'_>) -> Result<Option<CheckinId>> {
     let log = partition.log();
     if !partition.redis.exists(&log).await? {
@@ -67,13 +67,13 @@ async fn last_id(partition: Partition<'_>) -> Result<Option<CheckinId>> {
     Err(unexpected("the last id of a stream"))
 }
 
-/// Whether the script that appends finds no id behind this one; see `scripts/log_ids.lua`.
+/// Returns whether the append script finds no id after this one; see `scripts/log_ids.lua`.
 fn is_last_of_all(redis: &Connection, id: CheckinId) -> bool {
     let room = 2 * redis.keys.partitions() as u64;
     id.ms >= MAX_SAFE_INTEGER && id.seq > MAX_SAFE_INTEGER - room
 }
 
-/// The commands that give the log its ids back.
+/// Returns the commands after which the log has free ids again.
 async fn way_out(partition: Partition<'_>, last: CheckinId) -> Result<String> {
     let (log, checkpoint) = (partition.log(), partition.checkpoint());
     let newest = partition.redis.call(&["XREVRANGE", &log, "+", "-", "COUNT", "2"]).await?;

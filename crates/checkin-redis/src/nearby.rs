@@ -1,8 +1,8 @@
 //! Places near a point, from the geographic sets.
 //!
-//! Redis knows a place to within half a metre, and none beyond 85° of latitude: those stand at the
-//! edge of its map, on their own meridian. So it is asked for a little more than is wanted, and for
-//! much more only where a circle reaches over the edge; what counts is the distance from the
+//! Redis stores a place to within half a metre, and none beyond 85° of latitude: such places are stored
+//! at the edge of its map, on their own meridian. So we ask for slightly more places than we need, and
+//! for many more only if a circle crosses the edge. The result is decided by the distance to the
 //! coordinates in the hash.
 
 use std::collections::HashSet;
@@ -16,13 +16,14 @@ use crate::connection::{Connection, IN_FLIGHT, at_once};
 use crate::locations;
 use crate::reply::{array, text, unexpected};
 
-/// The edge of the map; Redis would take another thousandth of a degree.
+/// The edge of the map; Redis would accept another thousandth of a degree.
 const EDGE: f64 = 85.05;
 
-/// How far a distance from Redis is off, at most.
+/// Maximum error of a distance from Redis.
 const BLUR_M: f64 = 1.0;
 
-/// The same where the place, the point or both lie beyond the edge: from there to the pole, twice.
+/// The same if the place, the point or both are beyond the edge: twice the distance from there to the
+/// pole.
 const SHIFT_M: f64 = 2.0 * (90.0 - EDGE) / 180.0 * FAR_SIDE_M + BLUR_M;
 
 pub(crate) async fn places(
@@ -53,7 +54,7 @@ pub(crate) async fn places(
     Ok(found.into_page())
 }
 
-/// All places that may lie in the circle, nearest first as Redis sees it.
+/// Returns all places that may be in the circle, nearest first according to Redis.
 async fn candidates(
     redis: &Connection,
     near: &Nearby,
@@ -70,11 +71,11 @@ async fn candidates(
     found.filter_map(|reply| candidate(redis, &key, reply).transpose()).collect()
 }
 
-/// Longitude and latitude for a geographic command.
+/// Returns longitude and latitude for a geographic command.
 pub(crate) fn position(coordinates: Coordinates) -> (String, String) {
     let latitude = coordinates.latitude().clamp(-EDGE, EDGE);
     let longitude = coordinates.longitude();
-    // The same meridian; at 180 itself, which it takes, Redis miscalculates.
+    // The same meridian. Redis accepts 180, but calculates wrong distances for it.
     let longitude = if longitude >= 180.0 { -180.0 } else { longitude };
     (longitude.to_string(), latitude.to_string())
 }
@@ -82,7 +83,7 @@ pub(crate) fn position(coordinates: Coordinates) -> (String, String) {
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     id: LocationId,
-    /// As Redis sees it.
+    /// The distance according to Redis.
     distance_m: f64,
 }
 
@@ -94,7 +95,7 @@ fn candidate(redis: &Connection, key: &str, reply: Reply) -> Result<Option<Candi
     Ok(redis.listed(key, &id).map(|id| Candidate { id, distance_m }))
 }
 
-/// What distances on Redis's map, from one point, say of those on the earth.
+/// The relation between distances on Redis's map and those on the earth, for one point.
 #[derive(Clone, Copy, Debug)]
 struct Map {
     /// No place beyond the edge is nearer.
@@ -107,12 +108,14 @@ impl Map {
         Self { edge_m: (degrees.to_radians() * EARTH_RADIUS_M - BLUR_M).max(0.0) }
     }
 
-    /// A place at so many metres on the map is at least this far away, as are all behind it.
+    /// Returns the minimum distance of a place that is `map_m` metres away on the map, and of all places
+    /// after it.
     fn at_least(self, map_m: f64) -> f64 {
         (map_m - BLUR_M).min(self.edge_m.max(map_m - SHIFT_M))
     }
 
-    /// A place at so many metres on the map is at most this far away; and the other way round.
+    /// Returns the maximum distance of a place that is `map_m` metres away on the map; and the other way
+    /// round.
     fn at_most(self, map_m: f64) -> f64 {
         if map_m + BLUR_M < self.edge_m { map_m + BLUR_M } else { map_m + SHIFT_M }
     }

@@ -9,7 +9,7 @@ use crate::entry::{self, RawEntry, TIME};
 use crate::reply::{array, number, text, unexpected};
 use crate::{clock, history, time_index};
 
-/// Entries asked for at a time.
+/// Maximum number of entries in one request.
 pub(crate) const PAGE: usize = 1000;
 
 /// One partition of the log.
@@ -20,12 +20,12 @@ pub(crate) struct Partition<'a> {
 }
 
 impl<'a> Partition<'a> {
-    /// All partitions, in order.
+    /// Returns all partitions, in order.
     pub(crate) fn all(redis: &'a Connection) -> impl Iterator<Item = Self> + Clone {
         (0..redis.keys.partitions()).map(move |number| Self { redis, number })
     }
 
-    /// The partition of a user's check-ins.
+    /// Returns the partition of a user's check-ins.
     pub(crate) fn of(redis: &'a Connection, user: UserId) -> Self {
         Self { redis, number: redis.keys.partition_of(user) }
     }
@@ -38,7 +38,7 @@ impl<'a> Partition<'a> {
         self.redis.keys.checkpoint(self.number)
     }
 
-    /// The id of the last entry.
+    /// Returns the id of the last entry.
     pub(crate) async fn end(&self) -> Result<CheckinId> {
         let last = self.redis.call(&["XREVRANGE", &self.log(), "+", "-", "COUNT", "1"]).await?;
         let last = entry::read_all(last)?;
@@ -47,7 +47,7 @@ impl<'a> Partition<'a> {
 
     pub(crate) async fn latest(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>> {
         let (log, mut last, mut checkins) = (self.log(), format!("({before}"), Vec::new());
-        // No entry can come before this one, and Redis refuses to ask.
+        // No entry can be before this one, and Redis refuses such a range.
         if before == CheckinId::MIN {
             return Ok(checkins);
         }
@@ -67,13 +67,13 @@ impl<'a> Partition<'a> {
         Ok(checkins)
     }
 
-    /// Everything that stands in the log behind an id, check-in or not.
+    /// Returns all entries of the log after an id, check-ins or not.
     pub(crate) async fn entries_after(
         &self,
         after: CheckinId,
         count: usize,
     ) -> Result<Vec<RawEntry>> {
-        // No entry can come after this one, and Redis refuses to ask.
+        // No entry can be after this one, and Redis refuses such a range.
         if after == CheckinId::MAX {
             return Ok(Vec::new());
         }
@@ -82,8 +82,8 @@ impl<'a> Partition<'a> {
         entry::read_all(self.redis.call(&range).await?)
     }
 
-    /// Moves the checkpoint behind a batch and keeps the dead letters. Returns false, and changes
-    /// nothing, if the checkpoint is not where the batch begins.
+    /// Moves the checkpoint to the end of a batch and stores its dead letters. Returns false and changes
+    /// nothing if the checkpoint is not at the beginning of the batch.
     pub(crate) async fn move_checkpoint(
         &self,
         batch: &Batch,
@@ -129,8 +129,8 @@ impl<'a> Partition<'a> {
         Ok(waiting.max(0).unsigned_abs())
     }
 
-    /// Gives entries whose ids are ahead of the clock, and that do not say their times, the times at
-    /// which they came in.
+    /// Sets the time of arrival of entries whose ids are ahead of the clock and that have no time of
+    /// their own.
     pub(crate) async fn dated(&self, mut entries: Vec<RawEntry>) -> Result<Vec<RawEntry>> {
         let latest_ms = clock::now_ms() + CLOCK_TOLERANCE_MS;
         let is_ahead = |entry: &RawEntry| entry.id.ms > latest_ms && entry.value(TIME).is_none();
@@ -146,12 +146,12 @@ impl<'a> Partition<'a> {
         Ok(entries)
     }
 
-    /// The clock of Redis.
+    /// Returns the time of Redis.
     pub(crate) async fn clock_ms(&self) -> Result<u64> {
         Ok(self.arrivals(&[]).await?.0)
     }
 
-    /// The clock of Redis, and the times of these entries as far as the index has them.
+    /// Returns the time of Redis, and the times of those entries that are in the index of times.
     async fn arrivals(&self, ids: &[CheckinId]) -> Result<(u64, Vec<Option<u64>>)> {
         let members: Vec<String> = ids.iter().map(|id| time_index::member(*id)).collect();
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
@@ -164,7 +164,7 @@ impl<'a> Partition<'a> {
     }
 }
 
-/// A time, or nothing.
+/// Reads a time, or `None`.
 fn time(reply: Reply) -> Result<Option<u64>> {
     match reply {
         Reply::Nil => Ok(None),

@@ -1,4 +1,4 @@
-//! What Redis answers, as the types that we expect.
+//! The replies of Redis, converted to the expected types.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -32,7 +32,7 @@ pub(crate) fn texts(reply: Reply) -> Result<Vec<String>> {
     array(reply)?.into_iter().map(text).collect()
 }
 
-/// A member of an index of ids.
+/// Reads a member of an index of ids.
 pub(crate) fn indexed_id<T: FromStr<Err: Display>>(id: &str) -> Result<T> {
     id.parse().map_err(|rule| StorageError::unreadable(format!("an id in an index {rule}")))
 }

@@ -1,4 +1,4 @@
-//! The scripts: each one step inside Redis, on keys of one slot.
+//! The scripts. Each runs as one step inside Redis, on keys of one slot.
 
 use redis_link::Script;
 

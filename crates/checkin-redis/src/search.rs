@@ -11,7 +11,7 @@ use crate::connection::{Connection, IN_FLIGHT, at_once};
 use crate::locations;
 use crate::reply::texts;
 
-/// Entries of the index asked for at a time.
+/// Maximum number of index entries in one request.
 const STEP: usize = 1000;
 
 pub(crate) async fn places(
@@ -33,13 +33,13 @@ pub(crate) async fn places(
     Ok(places.into_iter().map(|item| Ranked { rank: item.id.get(), item }).collect())
 }
 
-/// The places whose names have all of the words, behind the page's beginning.
+/// Returns the places whose names have all words, after the beginning of the page.
 async fn ids_named(redis: &Connection, text: &str, page: Page) -> Result<BTreeSet<LocationId>> {
     let mut words = words(text);
     words.truncate(MAX_SEARCH_WORDS);
     words.sort_unstable();
     words.dedup();
-    // A long word is in few names, and of few ids soon none is left.
+    // Long words first: they are in few names, so that few ids remain.
     words.sort_by_key(|word| Reverse(word.len()));
     let Some((longest, others)) = words.split_first() else {
         return Ok(BTreeSet::new());
@@ -59,10 +59,10 @@ async fn ids_named(redis: &Connection, text: &str, page: Page) -> Result<BTreeSe
     Ok(ids)
 }
 
-/// The places in whose names a word begins with this one.
+/// Returns the places whose names have a word that begins with this one.
 async fn ids_of(redis: &Connection, word: &str) -> Result<BTreeSet<LocationId>> {
     let (key, step) = (redis.keys.words(), STEP.to_string());
-    // No byte of a text is 255.
+    // No UTF-8 text has the byte 255.
     let end = [b"[", word.as_bytes(), b"\xff"].concat();
     let (mut begin, mut ids) = (format!("[{word}"), BTreeSet::new());
     loop {

@@ -1,7 +1,7 @@
 //! Histories of Swarm in Redis.
 //!
-//! A venue gets its place's id before the place is written: whoever finds the id writes the place
-//! under it, so that imports that run at the same time, or end in between, make one place.
+//! The id of a venue's place is stored before the place is written. An import that finds the id writes
+//! the place with it. So imports that run at the same time, or are interrupted, create one place.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use crate::bulk::Bulk;
 use crate::connection::{Connection, at_once};
 use crate::reply::{array, indexed_id, number, text, texts, unexpected};
 
-/// Venues or visits that are asked for in one step, during which Redis does nothing else.
+/// Maximum number of venues or visits in one command, during which Redis does nothing else.
 const PAGE: usize = 500;
 
 #[async_trait]
@@ -59,12 +59,12 @@ impl SwarmLoad for RedisStorage {
     }
 }
 
-/// What is known of Swarm's venues and visits.
+/// The records about Swarm's venues and visits.
 struct Swarm<'a>(&'a Connection);
 
 impl Swarm<'_> {
-    /// Looks for the visits, appends those that are not there, and then keeps the ids of those: one
-    /// whose id was not kept is found by its user, place and time the next time.
+    /// Looks for the visits, appends those that are not stored, and then stores their Swarm ids. If a
+    /// Swarm id was not stored, the visit is found by its user, place and time the next time.
     async fn load_run(&self, visits: &[Visit]) -> Result<Vec<Loaded>> {
         let asked = visits.iter().map(|visit| self.new_checkin(visit)).collect();
         let new: Vec<Option<Checkin>> = at_once(asked).await?;
@@ -87,7 +87,7 @@ impl Swarm<'_> {
         Ok(loaded)
     }
 
-    /// The check-in that the visit becomes; none if it is there.
+    /// Returns the check-in for the visit, or `None` if it is already stored.
     async fn new_checkin(&self, visit: &Visit) -> Result<Option<Checkin>> {
         let Visit { checkin, swarm_id } = visit;
         let counted = match self.has_visited(checkin).await? {
@@ -110,7 +110,7 @@ impl Swarm<'_> {
         Ok(later.map(|ms| visit.later(ms)))
     }
 
-    /// Whether the user's history has a check-in at this place and time, of any rating.
+    /// Returns whether the user's history has a check-in at this place and time, of any rating.
     async fn has_visited(&self, checkin: &Checkin) -> Result<bool> {
         let (key, time) = (self.0.keys.user_history(checkin.user), checkin.time_ms.to_string());
         let found = texts(self.0.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
@@ -141,7 +141,7 @@ impl Swarm<'_> {
         }
     }
 
-    /// The id of the venue's place, and whether it was given to it now.
+    /// Returns the id of the venue's place, and whether this call assigned it.
     async fn claim_venue(
         &self,
         venue: &str,
@@ -176,8 +176,8 @@ fn place_id(reply: Reply) -> Result<Option<LocationId>> {
     }
 }
 
-/// Cuts the visits into runs in which no user is twice at one place at a time: those of a run are
-/// looked for before any of them is stored.
+/// Splits the visits into runs in which no user is twice at the same place at the same time. The visits
+/// of a run are looked for before any of them is stored.
 fn apart(visits: &[Visit]) -> Vec<&[Visit]> {
     let (mut runs, mut start, mut seen) = (Vec::new(), 0, HashSet::new());
     for (position, Visit { checkin, .. }) in visits.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The shared suite on Redis, and what only Redis has: the exact shapes that others read.
+//! The conformance suite on Redis, and tests of the exact formats that other programs read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub(super) fn patient(url: &str) -> Client {
 async fn subject() -> (RedisServer, StoreUnderTest) {
     let server = RedisServer::start();
     let storage = Arc::new(storage(&server));
-    // The server counts the lives of keys by its own clock, which nobody moves.
+    // The server uses its own clock for the times to live, and a test cannot change that clock.
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
     (server, StoreUnderTest { storage, advance })
 }
@@ -45,7 +45,7 @@ pub(super) async fn ask(storage: &RedisStorage, words: &str) -> Vec<String> {
     flat(storage.redis.call(&words).await.unwrap())
 }
 
-/// All the texts and numbers of an answer, in their order.
+/// Returns all texts and numbers of a reply, in their order.
 fn flat(reply: Reply) -> Vec<String> {
     match reply {
         Reply::Nil => vec![],
@@ -56,7 +56,7 @@ fn flat(reply: Reply) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn hashes_and_entries_have_the_shape_that_others_read() {
+async fn hashes_and_entries_have_the_fields_that_other_programs_read() {
     let server = RedisServer::start();
     let storage = storage(&server);
     let al = user(77, "al.appelhof@example.com");
@@ -134,7 +134,7 @@ async fn a_new_account_has_no_last_checkin_and_leaves_no_claim() {
 }
 
 #[tokio::test]
-async fn hashes_of_others_are_read_leniently_but_not_blindly() {
+async fn hashes_of_other_programs_are_read_leniently_and_checked() {
     let server = RedisServer::start();
     let storage = storage(&server);
     let password = user(1, "a@example.com").password;
@@ -146,7 +146,7 @@ async fn hashes_of_others_are_read_leniently_but_not_blindly() {
     assert_eq!((found.first_name.as_str(), found.num_checkins, found.last_seen_at), ("", 0, None));
     assert!(!storage.is_empty().await.unwrap());
 
-    // What reads an account does not need its password.
+    // Reading an account does not need its password.
     for command in ["HSET ncc:user:5 password hunter2", "HDEL ncc:user:5 password"] {
         ask(&storage, command).await;
         let found = storage.user(id).await.unwrap().unwrap();
@@ -173,7 +173,7 @@ async fn a_stale_address_in_the_index_is_not_trusted() {
     let server = RedisServer::start();
     let storage = storage(&server);
     storage.load_users(&[user(3, "three@example.com")]).await.unwrap();
-    // Of a writer that died, and of a user whose address somebody changed.
+    // Entries of a writer that died, and of a user whose address was changed.
     ask(&storage, "HSET ncc:users:email dead@example.com 99 old@example.com 3").await;
     for email in ["dead@example.com", "old@example.com"] {
         assert_eq!(storage.user_by_email(&email.parse().unwrap()).await.unwrap(), None);
@@ -182,7 +182,7 @@ async fn a_stale_address_in_the_index_is_not_trusted() {
         };
         assert_eq!(storage.user_by_email(&user.email).await.unwrap(), Some(user));
     }
-    // Somebody is about to write user 98.
+    // Another process is about to write user 98.
     ask(&storage, "HSET ncc:users:email busy@example.com 98").await;
     ask(&storage, "SET {ncc:users:email}:claim:busy@example.com 98").await;
     let busy = storage.register(new_user("busy@example.com")).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_stale_address_in_the_index_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn an_id_that_others_took_is_passed_over() {
+async fn an_id_that_another_program_used_is_skipped() {
     let server = RedisServer::start();
     let storage = storage(&server);
     ask(&storage, "HSET ncc:user:1 id 1 firstName Al").await;
@@ -203,7 +203,7 @@ async fn an_id_that_others_took_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_place_of_a_venue_takes_no_id_of_another_program() {
+async fn a_place_of_a_venue_gets_no_id_that_another_program_used() {
     let server = RedisServer::start();
     let storage = storage(&server);
     for id in [4, 5] {
@@ -236,7 +236,7 @@ async fn twenty_thousand_checkins_load_in_a_moment() {
 }
 
 #[tokio::test]
-async fn a_diagnosis_finds_what_may_lose_data() {
+async fn a_diagnosis_finds_settings_that_may_lose_data() {
     let server = RedisServer::start_with(&["--maxmemory-policy", "allkeys-lru"]);
     let storage = storage(&server);
     let mut findings = storage.diagnose().await.unwrap();
@@ -253,9 +253,9 @@ async fn a_diagnosis_finds_what_may_lose_data() {
     assert_eq!(refused.count(), 4, "{findings:?}");
 }
 
-/// A program that writes entries under ids of its own.
+/// A program that writes entries with ids that it chooses.
 #[tokio::test]
-async fn a_log_whose_ids_others_moved_goes_on() {
+async fn a_log_accepts_check_ins_after_another_program_moved_its_ids() {
     let server = RedisServer::start();
     let storage = storage(&server);
     let many = RedisStorage::new(patient(&server.url()), "many", 4);

@@ -2,10 +2,10 @@
 
 use checkin_domain::CheckinId;
 
-/// The member of an index that says that it is complete. It is before every time and every id.
+/// The member that marks an index as complete. It is before every time and every id.
 pub(crate) const COMPLETE: &str = "00000000000000000000-00000000000000000000";
 
-/// Names an entry in the index: equal times are in the order of their ids.
+/// Returns the member of an entry in the index: equal times are in the order of their ids.
 pub(crate) fn member(id: CheckinId) -> String {
     format!("{:020}-{:020}", id.ms, id.seq)
 }

@@ -1,10 +1,10 @@
-//! The times of check-ins whose ids do not say them.
+//! The times of check-ins whose ids are not their times.
 //!
-//! The id of an entry is the time at which it was made, with two exceptions: a check-in that was
-//! imported behind later ones, and one that came in while the ids are ahead of the clock, because
-//! somebody wrote an entry under an id of their own. Such an entry has its time in a field, and is in
-//! an index by time. An Express service writes no such field: then the time at which the processor
-//! counts the entry is its time, and until then it is now.
+//! The id of an entry is its time, with two exceptions: a check-in that was imported behind later ones,
+//! and a check-in that arrived while the ids were ahead of the clock, because another program wrote an
+//! entry with an id that it chose. Such an entry has its time in a field, and is in an index by time. An
+//! Express service does not write this field. In that case the time of the entry is the time at which
+//! the processor applies it; before that, it is the current time.
 
 use std::ops::RangeInclusive;
 
@@ -18,7 +18,7 @@ use crate::partition::{PAGE, Partition};
 use crate::reply::texts;
 use crate::time_index::{COMPLETE, id, member};
 
-/// Which check-ins are asked for: those of a time, from behind a position.
+/// A range of times of check-ins, after a position.
 #[derive(Clone, Copy)]
 pub(crate) struct TimeRange {
     first_ms: u64,
@@ -40,17 +40,17 @@ impl TimeRange {
 }
 
 impl Partition<'_> {
-    /// The check-ins of a time, in no order, those that come first and at most `limit` of each kind.
+    /// Returns the first check-ins of a range, unordered, at most `limit` of each kind.
     /// The index must be [complete](complete).
     pub(crate) async fn between(&self, range: TimeRange, limit: usize) -> Result<Vec<Checkin>> {
-        // What is further ahead does not have its id as its time.
+        // The id of an entry that is further ahead is not its time.
         let last_ms = range.last_ms.min(self.clock_ms().await? + CLOCK_TOLERANCE_MS);
         let mut checkins = self.timed_by_id(range, last_ms, limit).await?;
         checkins.extend(self.timed_by_index(range, limit).await?);
         Ok(checkins)
     }
 
-    /// Entries that are no check-ins are passed over: nobody could get past them otherwise.
+    /// Skips entries that are not check-ins; otherwise a reader could not continue after them.
     async fn timed_by_id(
         &self,
         range: TimeRange,
@@ -98,14 +98,14 @@ impl Partition<'_> {
         Ok(checkins)
     }
 
-    /// The entry of this id, unless it left the log.
+    /// Returns the entry with this id, unless it has left the log.
     async fn entry(&self, id: CheckinId) -> Result<Option<RawEntry>> {
         let (log, id) = (self.log(), id.to_string());
         Ok(entry::read_all(self.redis.call(&["XRANGE", &log, &id, &id]).await?)?.pop())
     }
 }
 
-/// Indexes what earlier versions imported: they kept no index of times.
+/// Indexes the check-ins that earlier versions imported without an index of times.
 pub(crate) async fn complete(redis: &Connection) -> Result<()> {
     for partition in Partition::all(redis) {
         let key = redis.keys.times(partition.number);

@@ -1,4 +1,4 @@
-//! What older programs left, brought into the form of this one.
+//! Upgrading the data of older versions.
 
 use checkin_domain::LocationId;
 use checkin_storage::Result;
@@ -9,11 +9,11 @@ use crate::lists::Lists;
 use crate::locations;
 use crate::reply::{number, text};
 
-/// How long the old index of names stays for older programs that still run, in seconds: a week.
+/// How long the old index of names is kept for older programs that still run: a week, in seconds.
 const OLD_INDEX_LIFE: &str = "604800";
 
-/// Indexes the names of all places anew if an older program indexed names since this was last
-/// done. Several processes may do so at once, and one that dies half-way leaves it to the next.
+/// Indexes the names of all places again if an older program has indexed names since the last time.
+/// Several processes may do so at the same time. If one is interrupted, the next one repeats it.
 pub(crate) async fn upgrade_words(redis: &Connection) -> Result<()> {
     let (old, seen) = (redis.keys.old_words(), redis.keys.old_words_seen());
     let entries = number(redis.call(&["ZCARD", &old]).await?)?.to_string();

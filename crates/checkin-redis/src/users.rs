@@ -29,7 +29,7 @@ impl Users for RedisStorage {
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
         let Some(owner) = Accounts(&self.redis).owner_of(email).await? else { return Ok(None) };
-        // The index is a hint: its user may not be written yet, or have another address since.
+        // The index is a hint: its user may not be written yet, or may have another address by now.
         let user = read(&self.redis, owner).await?;
         Ok(user.filter(|user| user.email.canonical() == email.canonical()))
     }
@@ -45,7 +45,7 @@ impl Users for RedisStorage {
             let account = |hash: Hash| account(id, &hash, epoch);
             Hash::read(key.clone(), hash)?.map(account).transpose()
         };
-        self.redis.reports.told(&key, read.await)
+        self.redis.reports.logged(&key, read.await)
     }
 
     async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
@@ -82,7 +82,7 @@ impl Users for RedisStorage {
                 Opened::IdTaken => {}
                 Opened::IdTakenAfterClaim => Accounts(&self.redis).release_email(&user).await?,
             }
-            // A hash that others made, or loaded, without our counter's knowing.
+            // Another program, or an import, created a hash with this id without the counter.
             user.id = Accounts(&self.redis).next_id().await?;
         }
     }
@@ -117,14 +117,14 @@ impl Users for RedisStorage {
             after = last.get();
             let one = |id| async move { readable(read(&self.redis, id).await) };
             let page = at_once(ids.into_iter().map(one).collect()).await?;
-            // An id may stand in the list before its user is written.
+            // An id may be in the list before its user is written.
             users.extend(page.into_iter().flatten());
         }
         Ok(users)
     }
 }
 
-/// What a login needs of a user's hash.
+/// Reads the part of a user's hash that a login needs.
 fn account(id: UserId, hash: &Hash, epoch: u64) -> Result<Credentials> {
     Ok(Credentials {
         id: hash.id(id)?,
@@ -139,7 +139,7 @@ pub(crate) async fn read(redis: &Connection, id: UserId) -> Result<Option<User>>
     redis.hash(redis.keys.user(id), |hash| user(id, hash)).await
 }
 
-/// The account in a hash.
+/// Reads the account from its hash.
 fn user(id: UserId, hash: &Hash) -> Result<User> {
     let place = hash.number("lastSeenAt");
     Ok(User {
@@ -150,7 +150,7 @@ fn user(id: UserId, hash: &Hash) -> Result<User> {
         password: PasswordHash::stored(hash.text("password")),
         num_checkins: hash.number("numCheckins").unwrap_or(0),
         last_checkin: hash.number("lastCheckin").filter(|&ms| ms > 0),
-        // Others write 0 for nowhere.
+        // Other programs write 0 if there is no place.
         last_seen_at: place.and_then(|place| LocationId::try_from(place).ok()),
     })
 }

@@ -1,4 +1,4 @@
-//! What the weather service said, in Redis.
+//! The responses of the weather service, in Redis.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl WeatherCache for RedisStorage {
     }
 
     async fn keep_weather(&self, location: LocationId, json: &str, life: Duration) -> Result<()> {
-        // Redis refuses a life of 0, and one that ends after the last of its milliseconds.
+        // Redis refuses a time to live of 0, and one that ends after its last millisecond.
         let life_ms = life.as_millis().clamp(1, LONGEST_LIFE_MS).to_string();
         self.redis.call(&["SET", &self.redis.keys.weather(location), json, "PX", &life_ms]).await?;
         Ok(())

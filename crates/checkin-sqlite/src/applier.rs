@@ -1,4 +1,4 @@
-//! From the log to the figures, in SQLite: a batch and its checkpoint are one transaction.
+//! Applying the entries of the log, in SQLite: a batch and its checkpoint are one transaction.
 
 use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId};

@@ -1,4 +1,4 @@
-//! Recounts everything from the log.
+//! Counts everything again from the log.
 
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, Row};
@@ -16,7 +16,7 @@ impl Audit for SqliteStorage {
     }
 }
 
-/// What is counted.
+/// The applied check-ins.
 const COUNTED: &str = "
     WITH counted AS (
         SELECT * FROM checkins
@@ -25,7 +25,7 @@ const COUNTED: &str = "
                           WHERE dead_letters.ms = checkins.ms AND dead_letters.seq = checkins.seq)
     )";
 
-/// Each row is a user or a place that differs: id, then stored and counted in turn.
+/// Each row is a user or a place that differs: its id, then stored and counted values alternately.
 const USERS: &str = "
     SELECT id, num_checkins, base_checkins + coalesce(number, 0),
            coalesce(last_checkin, 0), max(coalesce(base_last_checkin, 0), coalesce(latest, 0))
@@ -53,7 +53,7 @@ const LOCATIONS: &str = "
        OR coalesce(rated, 0) <> coalesce(number, 0)
        OR coalesce(rated_stars, 0) <> coalesce(log.stars, 0)";
 
-/// In one transaction, so of one moment.
+/// Counts everything in one transaction, so that all numbers are of the same moment.
 fn recount(connection: &Connection) -> rusqlite::Result<AuditReport> {
     let moment = connection.unchecked_transaction()?;
     let number = |sql: &str| moment.query_row(sql, [], |row| column::whole(row, 0));

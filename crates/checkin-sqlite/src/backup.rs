@@ -15,10 +15,10 @@ use super::permissions::beside;
 use super::{SCHEMA_VERSION, Tables};
 use checkin_storage::Fault;
 
-/// Pages that are copied in one go.
+/// The number of pages that are copied in one step.
 const STEP_PAGES: i32 = 1024;
 
-/// Where a store is, or a copy of one.
+/// The files of a store, or of a copy of one.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The database.
@@ -27,7 +27,7 @@ pub struct Place {
     pub secret: PathBuf,
 }
 
-/// What was copied.
+/// The contents of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
     /// Whether there was a file with a session secret.
@@ -40,20 +40,20 @@ pub struct Copied {
     pub checkins: u64,
 }
 
-/// Copies a store that may be in use: the copy is the store at one moment. The write-ahead log
-/// grows meanwhile, and nobody waits.
+/// Copies a store that may be in use. The copy contains the store as it was at one moment. Other
+/// processes do not wait, and the write-ahead log grows meanwhile.
 ///
 /// # Errors
 ///
-/// When there is no sound store of this or an earlier version, or something is there already at the
-/// copy's place. Nothing is left there then.
+/// If there is no valid store of this or an earlier version, or if a file of the copy already exists.
+/// Then no file of the copy is left over.
 pub async fn back_up(from: &Place, to: &Place) -> Result<Copied, Fault> {
     is_there(&from.database, || absent(&from.database))?;
     let database = Database::open(&from.database);
     copy(database.map_err(|error| fault(&from.database, &error))?, from, to, |fault| fault).await
 }
 
-/// Makes a store from a backup, which stays as it is. A store of an earlier version is upgraded when
+/// Makes a store from a backup, which is not changed. A store of an earlier version is upgraded when
 /// it is first opened.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ pub async fn restore(from: &Place, to: &Place) -> Result<Copied, Fault> {
     copy(database, from, to, |fault| of_argument(&fault)).await
 }
 
-/// A fault of a file that an argument names: advice for a store does not fit it.
+/// Returns the fault of a file that an argument names. The advice for a store does not apply to it.
 fn of_argument(fault: &Fault) -> Fault {
     Fault::lasting(fault.what(), "name another file")
 }
@@ -88,7 +88,7 @@ async fn copy(
     of_source: fn(Fault) -> Fault,
 ) -> Result<Copied, Fault> {
     let (source, from, to) = (from.database.clone(), from.clone(), to.clone());
-    // The copy runs on a thread, which hears in this way that nobody waits for it any more.
+    // The copy runs on a thread. It stops when `awaited` is dropped, because then nobody waits for it.
     let awaited = Arc::new(());
     let copy = {
         let awaited = Arc::downgrade(&awaited);
@@ -99,9 +99,9 @@ async fn copy(
     database.read(copy).await.map_err(|error| of_source(fault(&source, &error)))?
 }
 
-/// A copy that is being made.
+/// A running copy.
 struct Copying {
-    /// What a fault of the source means.
+    /// Converts a fault of the source.
     of_source: fn(Fault) -> Fault,
     awaited: Weak<()>,
 }
@@ -149,8 +149,7 @@ fn copy_database(
 ) -> Result<Copied, Fault> {
     let cannot_read = |error: rusqlite::Error| of_source(fault(source, &error));
     let of_copy = |error: rusqlite::Error| fault(&draft.0, &error);
-    // Holds one moment of the store: otherwise each write of another process would start the copy
-    // anew.
+    // Keeps one moment of the store: otherwise each write of another process would restart the copy.
     let moment = from.unchecked_transaction().map_err(cannot_read)?;
     match Tables::of(&moment).map_err(cannot_read)? {
         Tables::Ours(found) if found > SCHEMA_VERSION => {
@@ -167,12 +166,12 @@ fn copy_database(
             match backup.step(STEP_PAGES).map_err(of_copy)? {
                 StepResult::Done => break,
                 StepResult::More if awaited.strong_count() > 0 => {}
-                StepResult::More => return Err(Fault::passing("nobody waits for the copy", "")),
+                StepResult::More => return Err(Fault::passing("the copy was cancelled", "")),
                 _ => return Err(locked(source)),
             }
         }
     }
-    // One file, which can be read from a medium that cannot be written.
+    // The copy is one file, which can be read from a read-only medium.
     to.pragma_update(None, "journal_mode", "DELETE").map_err(of_copy)?;
     if let Some(flaw) = flaw(&to).map_err(cannot_read)? {
         return Err(of_source(damaged(source, &flaw)));
@@ -190,7 +189,7 @@ fn copy_database(
     })
 }
 
-/// What is wrong inside a database, if anything: the first of it.
+/// Returns the first error inside a database, if there is one.
 pub(super) fn flaw(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let first: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if first != "ok" {
@@ -199,10 +198,10 @@ pub(super) fn flaw(connection: &Connection) -> rusqlite::Result<Option<String>> 
     }
     let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
     let broken = statement.exists([])?;
-    Ok(broken.then(|| "a row names another one that is not there".to_owned()))
+    Ok(broken.then(|| "a row names another row that does not exist".to_owned()))
 }
 
-/// A file under a name of its own until it is complete; removed when it is dropped.
+/// A file with a temporary name until it is complete. It is removed when it is dropped.
 struct Draft(PathBuf);
 
 impl Draft {
@@ -211,7 +210,7 @@ impl Draft {
         name.push(format!(".{}.draft", std::process::id()));
         let draft = PathBuf::from(name);
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-        // The process may have a mask that takes even the owner's rights.
+        // The umask of the process may remove even the owner's rights.
         let made = made.and_then(|file| file.set_permissions(Permissions::from_mode(0o600)));
         let made = made.map_err(|error| {
             unusable(place)
@@ -220,12 +219,12 @@ impl Draft {
         made.map(|()| Self(draft))
     }
 
-    /// Gives the file its name, unless something has it.
+    /// Gives the file its final name, unless a file with this name exists.
     fn publish(self, place: &Path) -> Result<(), Fault> {
         let synced = File::open(&self.0).and_then(|file| file.sync_all());
         synced.map_err(|error| cannot("write", place, &error))?;
         let named = match fs::hard_link(&self.0, place) {
-            // Some file systems of other systems have no links.
+            // Some file systems have no hard links.
             Err(_) if !exists(place) => fs::rename(&self.0, place),
             linked => linked,
         };
@@ -234,7 +233,7 @@ impl Draft {
             _ => cannot("make", place, &error),
         })?;
         let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty());
-        // Not every file system can sync a directory.
+        // Some file systems cannot sync a directory.
         drop(File::open(directory.unwrap_or(Path::new("."))).and_then(|d| d.sync_all()));
         Ok(())
     }
@@ -248,7 +247,7 @@ impl Drop for Draft {
     }
 }
 
-/// Also a link that leads nowhere.
+/// Returns whether a file exists, including a link to a file that does not exist.
 fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }

@@ -1,4 +1,4 @@
-//! Bulk loads into SQLite.
+//! Loading data in bulk into SQLite.
 
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};
@@ -7,7 +7,7 @@ use super::{SqliteStorage, column, locations, log, users};
 use checkin_domain::{Checkin, CheckinId, Location, LocationDetails, LocationId, User, UserId};
 use checkin_storage::{BulkLoad, Loaded, Result, StorageError};
 
-/// Records that share one write, so that others get their turn during a long load.
+/// Maximum number of records in one write, so that other writers need not wait for a long load.
 const CHUNK: usize = 1000;
 
 #[async_trait]
@@ -46,7 +46,7 @@ impl BulkLoad for SqliteStorage {
         if let Some(checkin) = checkins.iter().find(|checkin| !fits(checkin.id)) {
             let id = checkin.id;
             return Err(StorageError::new(format!(
-                "check-in {id}: SQLite holds no number so large"
+                "check-in {id}: SQLite cannot store so large a number"
             )));
         }
         let clock = self.file.clock.clone();
@@ -58,7 +58,7 @@ impl BulkLoad for SqliteStorage {
 }
 
 impl SqliteStorage {
-    /// Stores the records in chunks, each in one transaction. One answer for each, in order.
+    /// Stores the records in chunks, each in one transaction. Returns one result for each, in order.
     pub(super) async fn load<T: Clone + Send + Sync + 'static, A: Send + 'static>(
         &self,
         records: &[T],
@@ -109,14 +109,14 @@ pub(super) fn load_checkin(
     let own = checkin.id > log::last_id(connection)? && checkin.time_ms == checkin.id.ms;
     let id = match own {
         true => checkin.id,
-        // Nothing is appended before it was made.
+        // The id of an entry is not before its time.
         false => log::next_id(connection, now_ms.max(column::number(checkin.time_ms)))?,
     };
     log::insert(connection, &Checkin { id, ..*checkin })?;
     Ok(Loaded::Stored)
 }
 
-/// Whether there is an entry of this id, or the same visit.
+/// Returns whether there is an entry with this id, or the same visit.
 fn is_there(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM checkins WHERE ms = ?1 AND seq = ?2
                UNION ALL

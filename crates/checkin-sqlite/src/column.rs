@@ -6,8 +6,8 @@ use checkin_storage::UsedUp;
 use sqlite_writer::rusqlite::types::{Type, ValueRef};
 use sqlite_writer::rusqlite::{self, Params, Row, Statement};
 
-/// Reads the rows of a statement in their order, `limit` at most. A row that cannot be read is logged
-/// by its table and first column, and left out: the statement has no limit of its own.
+/// Reads the rows of a statement in their order, at most `limit`. A row that cannot be read is logged
+/// with its table and first column, and left out; therefore the statement itself has no limit.
 pub(super) fn readable_rows<T>(
     reports: &Reports,
     table: &str,
@@ -28,7 +28,7 @@ pub(super) fn readable_rows<T>(
     Ok(found)
 }
 
-/// What was read of a row; nothing, and a line in the log, if it cannot be read.
+/// Returns the value of a row, or `None` if it cannot be read, which is logged.
 pub(super) fn readable<T>(
     reports: &Reports,
     label: impl FnOnce() -> String,
@@ -36,14 +36,14 @@ pub(super) fn readable<T>(
 ) -> rusqlite::Result<Option<T>> {
     match read {
         Err(cause) if is_unreadable(&cause) => {
-            reports.tell(label(), &cause);
+            reports.log(label(), &cause);
             Ok(None)
         }
         read => read.map(Some),
     }
 }
 
-/// Whether the row is what is wrong, and not the database.
+/// Returns whether the error is about the row and not about the database.
 pub(super) fn is_unreadable(cause: &rusqlite::Error) -> bool {
     matches!(
         cause,
@@ -54,23 +54,23 @@ pub(super) fn is_unreadable(cause: &rusqlite::Error) -> bool {
     )
 }
 
-/// A number as SQLite holds it. Ids and counters fit; a cursor beyond is beyond every row.
+/// Converts a number for SQLite. Ids and counters fit; a larger cursor is beyond every row.
 pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The columns of an id in the log.
+/// Returns the columns of an id in the log.
 pub(super) fn position(id: CheckinId) -> (i64, i64) {
     (number(id.ms), number(id.seq))
 }
 
-/// A number that is not negative.
+/// Reads a number that is not negative.
 pub(super) fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number = row.get::<_, i64>(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-/// A number of the domain.
+/// Reads a number as a type of the domain.
 pub(super) fn id<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: TryFrom<u64, Error: std::error::Error + Send + Sync + 'static>,
@@ -78,7 +78,7 @@ where
     T::try_from(whole(row, column)?).map_err(|cause| wrong(column, Type::Integer, cause))
 }
 
-/// A number of the domain, or NULL.
+/// Reads a number as a type of the domain, or NULL.
 pub(super) fn optional_id<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
 where
     T: TryFrom<u64, Error: std::error::Error + Send + Sync + 'static>,
@@ -89,7 +89,7 @@ where
     }
 }
 
-/// A text of the domain.
+/// Reads a text as a type of the domain.
 pub(super) fn text<T, E>(
     row: &Row<'_>,
     column: usize,
@@ -101,7 +101,7 @@ where
     parse(row.get(column)?).map_err(|cause| wrong(column, Type::Text, cause))
 }
 
-/// The column holds nothing of its type. The causes name rules, never values.
+/// Returns the error of a column with a wrong value. Its cause names the rule, never the value.
 pub(super) fn wrong(
     column: usize,
     found: Type,
@@ -110,12 +110,12 @@ pub(super) fn wrong(
     rusqlite::Error::FromSqlConversionFailure(column, found, Box::new(cause))
 }
 
-/// There is no id behind the last one of this.
+/// Returns the error that all ids of these records are used up.
 pub(super) fn used_up(what: &'static str) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(UsedUp(what)))
 }
 
-/// The limit of a page as SQLite takes it.
+/// Converts the limit of a page for SQLite.
 pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -72,7 +72,7 @@ impl Directory for SqliteStorage {
         let texts = self.file.read(read).await?;
         let hours = ids.iter().zip(texts).map(|(id, text)| {
             let read = |text: String| details::from_json(*id, &text, &[DetailsSection::Hours]);
-            let details = self.file.reports.told(details_label(*id), text.map(read).transpose());
+            let details = self.file.reports.logged(details_label(*id), text.map(read).transpose());
             Ok(readable(details)?.map(|details| details.hours))
         });
         hours.collect()
@@ -139,7 +139,7 @@ fn details_label(id: LocationId) -> String {
     format!("location_details {id}")
 }
 
-/// The id behind which a page begins, in a list by ids.
+/// Returns the id after which a page begins, in a list by ids.
 fn begin(page: Page) -> u64 {
     page.after.map_or(0, |after| after.rank)
 }

@@ -1,4 +1,4 @@
-//! Lists in SQLite: what the processors write, and that pages come from indexes.
+//! Lists in SQLite: the rows that processors write, and the indexes from which pages are read.
 
 use sqlite_writer::Database;
 use sqlite_writer::rusqlite::types::Null;
@@ -19,7 +19,7 @@ async fn storage(directory: &tempfile::TempDir) -> SqliteStorage {
     SqliteStorage::open(database).await.unwrap()
 }
 
-/// What SQLite says that it will do.
+/// Returns the query plan of SQLite.
 fn plan(connection: &Connection, sql: &str) -> String {
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let values = vec![Null; statement.parameter_count()];
@@ -28,7 +28,7 @@ fn plan(connection: &Connection, sql: &str) -> String {
 }
 
 #[tokio::test]
-async fn pages_come_from_indexes() {
+async fn pages_are_read_from_indexes() {
     let directory = tempfile::tempdir().unwrap();
     let storage = storage(&directory).await;
     let place = LocationId::try_from(2).unwrap();
@@ -50,7 +50,7 @@ async fn pages_come_from_indexes() {
                 assert!(plan.starts_with(&search_index(index)), "{sql}: {plan}");
                 assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{sql}: {plan}");
             }
-            // The stretch of equals is entered behind the position.
+            // The range of equal ranks is read from the position on.
             let plan = plan(connection, &list.equals());
             assert!(plan.contains(&format!("{}=? AND {}>?", list.rank, list.id)), "{plan}");
         }
@@ -69,7 +69,7 @@ async fn pages_come_from_indexes() {
 }
 
 #[tokio::test]
-async fn leaderboards_of_a_week_leave_out_who_is_gone() {
+async fn leaderboards_of_a_week_leave_out_deleted_records() {
     let directory = tempfile::tempdir().unwrap();
     let storage = storage(&directory).await;
     let users: Vec<_> = (1..=3).map(|id| user(id, &format!("u{id}@example.com"))).collect();

@@ -1,4 +1,4 @@
-//! What `checkin doctor` finds out about a file before it asks the store in it. Nothing is changed.
+//! The checks of `checkin doctor` on a file before it opens the store. Nothing is changed.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,18 +14,18 @@ use super::permissions::{beside, is_open_to_others};
 use super::{SCHEMA_VERSION, SqliteStorage, Tables};
 use checkin_storage::{Fault, Finding};
 
-/// What a file of SQLite begins with.
+/// The first bytes of an SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// Where the file says whether it has a write-ahead log, and the value that says so.
+/// The offset of the byte that says whether the file has a write-ahead log, and its value if so.
 const JOURNAL_OFFSET: usize = 18;
 const JOURNAL_WAL: u8 = 2;
 
-/// Looks at the file, and opens the store in it for reading if this version can read it.
+/// Checks the file, and opens the store in it for reading if this version can read it.
 ///
 /// # Errors
 ///
-/// Why there is no store that could be looked at.
+/// Why there is no store to check.
 pub async fn examine(path: &Path) -> Result<(Vec<Finding>, Option<SqliteStorage>), Fault> {
     let mut findings = of_the_file(path)?;
     let file = path.display();
@@ -62,7 +62,7 @@ pub async fn examine(path: &Path) -> Result<(Vec<Finding>, Option<SqliteStorage>
     Ok((findings, Some(SqliteStorage::read_only(database))))
 }
 
-/// What the operating system and the bytes of the file say. The file is opened and closed here, so
+/// Checks the file with the operating system and reads its header. This opens and closes the file, so
 /// no connection of this process may have it open.
 fn of_the_file(path: &Path) -> Result<Vec<Finding>, Fault> {
     let name = path.display();
@@ -133,8 +133,8 @@ fn of_the_log(path: &Path, file: &File) -> io::Result<Option<Finding>> {
     }))
 }
 
-/// The number of pages whose last committed state is in the write-ahead log only. The form of the
-/// log is described in the section "The Write-Ahead Log" of SQLite's file format.
+/// Returns the number of pages whose last committed state is only in the write-ahead log. The format of
+/// the log is described in the section "The Write-Ahead Log" of SQLite's file format.
 fn lacking_pages(file: &File, log: &File) -> io::Result<usize> {
     const HEADER_BYTES: u64 = 32;
     const FRAME_HEADER_BYTES: usize = 24;

@@ -11,7 +11,7 @@ use checkin_storage::{Fault, StorageError};
 
 const OTHER: &str = "name another file with --store";
 
-/// The storage's error for one of the database.
+/// Returns the storage error for an error of the database.
 pub(super) fn failed(cause: sqlite_writer::Error) -> StorageError {
     match cause.kind() {
         sqlite_writer::ErrorKind::Unreadable => StorageError::unreadable(cause),
@@ -20,7 +20,7 @@ pub(super) fn failed(cause: sqlite_writer::Error) -> StorageError {
     }
 }
 
-/// What an error means for the store in this file, and what to do about it.
+/// Returns the fault for an error of the store in this file, with advice.
 pub fn fault(path: &Path, error: &(dyn Error + 'static)) -> Fault {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -32,7 +32,7 @@ pub fn fault(path: &Path, error: &(dyn Error + 'static)) -> Fault {
         }
         cause = error.source();
     }
-    // Nothing else makes the writer, or a reader, wait in vain.
+    // This is the only reason why a writer or a reader waits without success.
     locked(path)
 }
 
@@ -44,7 +44,7 @@ fn of_sqlite(path: &Path, cause: &rusqlite::Error) -> Fault {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => locked(path),
         Some(ErrorCode::DiskFull) => Fault::passing(
             format!("the disk that holds {file} is full"),
-            "free some space; nothing that was answered is lost",
+            "free some space; no accepted check-in is lost",
         ),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             unusable(path).unwrap_or_else(|| no_files_beside(path))
@@ -57,8 +57,8 @@ fn of_sqlite(path: &Path, cause: &rusqlite::Error) -> Fault {
     }
 }
 
-/// What the operating system has against a store in this file, if anything. The file is opened and
-/// closed: no connection of this process may have it open.
+/// Returns the reason why the operating system does not allow a store in this file, if there is one.
+/// This opens and closes the file, so no connection of this process may have it open.
 pub fn unusable(path: &Path) -> Option<Fault> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -167,7 +167,7 @@ pub(super) fn damaged(path: &Path, how: &str) -> Fault {
     )
 }
 
-/// There is nothing in this place.
+/// Returns the fault that there is no file at this path.
 pub fn absent(path: &Path) -> Fault {
     Fault::lasting(
         format!("there is no store at {}", path.display()),

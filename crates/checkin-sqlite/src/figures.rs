@@ -1,4 +1,4 @@
-//! Check-ins into figures and lists.
+//! Applying check-ins to figures and leaderboards.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use checkin_domain::{Checkin, LocationId, StarRating, UserId, monday_ms};
 use checkin_storage::Dangling;
 use checkin_storage::weeks::{is_kept, last_expired};
 
-/// Applies check-ins that were not applied before; returns those that cannot be, and why.
+/// Applies check-ins that were not applied before. Returns those that cannot be applied, and why.
 pub(super) fn apply(
     connection: &Connection,
     checkins: &[Checkin],
@@ -34,7 +34,7 @@ fn missing(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<Optio
     Ok(Dangling::of(has_location, has_user))
 }
 
-/// What a batch adds.
+/// The sums that a batch adds.
 #[derive(Default)]
 struct Sums {
     users: BTreeMap<UserId, OfUser>,
@@ -113,7 +113,7 @@ impl Sums {
         Ok(())
     }
 
-    /// Those of weeks that are kept; older ones go.
+    /// Stores the sums of the weeks that are kept, and deletes older weeks.
     fn store_weeks(&self, connection: &Connection, now_ms: u64) -> rusqlite::Result<()> {
         let mut users = connection.prepare_cached(
             "INSERT INTO user_weeks (monday_ms, user_id, num_checkins) VALUES (?1, ?2, ?3)

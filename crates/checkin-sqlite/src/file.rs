@@ -1,4 +1,4 @@
-//! The store's file: reads, writes and the time.
+//! The store's file: read and write transactions, and the clock.
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use sqlite_writer::rusqlite::{self, Connection};
 
 use crate::fault::failed;
 
-/// The database, the clock and the log of what cannot be read; clones share them.
+/// The database, the clock and the reports of unreadable records; clones share them.
 #[derive(Clone)]
 pub(crate) struct File {
     database: Database,
@@ -25,7 +25,7 @@ pub(crate) struct File {
 pub(crate) struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
 impl Clock {
-    /// Milliseconds since 1970.
+    /// Returns the time in milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> i64 {
         let since = (self.0)().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -46,7 +46,7 @@ impl File {
         self.database.path()
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the time in milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> i64 {
         self.clock.now_ms()
     }

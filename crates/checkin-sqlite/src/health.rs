@@ -1,4 +1,4 @@
-//! What `checkin doctor` asks an SQLite file.
+//! The checks of `checkin doctor` on an SQLite file.
 
 use crate::file::File;
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use checkin_domain::MAX_SAFE_INTEGER;
 use checkin_storage::health::used_up_ids;
 use checkin_storage::{Fault, Finding, Health, Result};
 
-/// `PRAGMA synchronous` as a number; 3 (EXTRA) is stricter still.
+/// `PRAGMA synchronous` as a number; 3 (EXTRA) is even stricter.
 const SYNCHRONOUS_FULL: u64 = 2;
 
 #[async_trait]
@@ -21,7 +21,7 @@ impl Health for SqliteStorage {
         answered.map_err(|_| Fault::passing("the database file cannot be read", ""))
     }
 
-    /// The tables were checked and made when the file was opened.
+    /// Does nothing: the tables were checked and made when the file was opened.
     async fn check(&self) -> Result<(), Fault> {
         self.ping().await
     }
@@ -30,7 +30,7 @@ impl Health for SqliteStorage {
         self.check().await
     }
 
-    /// Likewise.
+    /// Does nothing: the file was upgraded when it was opened.
     async fn upgrade(&self) -> Result<(), Fault> {
         Ok(())
     }
@@ -83,10 +83,10 @@ impl Facts {
 
     fn sync(&self) -> Finding {
         if self.synchronous >= SYNCHRONOUS_FULL {
-            return Finding::fine("each commit is synced to the disk before it is answered");
+            return Finding::fine("each commit is synced to the disk before the response");
         }
         Finding::problem(
-            "commits are not synced to the disk: a loss of power loses answered check-ins",
+            "commits are not synced to the disk: a loss of power loses accepted check-ins",
             "set PRAGMA synchronous to FULL",
         )
     }

@@ -1,4 +1,4 @@
-//! Who was where, in SQLite: the log by user and by place.
+//! Histories in SQLite: the log by user and by place.
 
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};
@@ -39,7 +39,7 @@ impl History for SqliteStorage {
     }
 }
 
-/// What is counted, and no dead letter.
+/// Returns a page of the applied check-ins, without dead letters.
 fn page(
     connection: &Connection,
     reports: &Reports,

@@ -1,4 +1,4 @@
-//! Everything in one SQLite file, which several processes of a machine may share.
+//! The storage in one SQLite file, which several processes on one machine may share.
 
 mod applier;
 mod audit;
@@ -50,12 +50,12 @@ pub struct SqliteStorage {
 }
 
 impl SqliteStorage {
-    /// Storage in this database; makes the tables that are missing. Several processes may do so at
-    /// once.
+    /// Opens the storage in this database and creates missing tables. Several processes may do so at the
+    /// same time.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written, or was made by a later version of this program.
+    /// If the file cannot be written, or was made by a later version of this program.
     pub async fn open(database: Database) -> Result<Self> {
         let file = File::new(database);
         match file.write(make_tables).await? {
@@ -70,12 +70,12 @@ impl SqliteStorage {
         Ok(Self { file })
     }
 
-    /// Storage that reads only, in a database with tables of this version.
+    /// Opens a storage that only reads, in a database with tables of this version.
     fn read_only(database: Database) -> Self {
         Self { file: File::new(database) }
     }
 
-    /// Asks `clock` for the time, so that a test need not wait.
+    /// Reads the time from `clock`, so that a test need not wait.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.file.set_clock(clock);

@@ -1,4 +1,4 @@
-//! Pages of lists by a rank, the highest first.
+//! Pages of lists by a rank, highest first.
 
 use sqlite_writer::rusqlite::{self, Connection, params_from_iter};
 
@@ -6,19 +6,19 @@ use super::column;
 use checkin_storage::Reports;
 use checkin_storage::{Page, Position, Ranked};
 
-/// A list that an index has in its order: by the rank, the highest first, and by the id.
+/// A list in the order of an index: by the rank, highest first, then by the id.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     pub(super) table: &'static str,
     pub(super) rank: &'static str,
     pub(super) id: &'static str,
-    /// Which rows are listed; where it says `?3`, it is the list of something.
+    /// The condition for the listed rows. `?3` stands for the value of `of`.
     pub(super) condition: &'static str,
     pub(super) of: Option<i64>,
 }
 
 impl List {
-    /// A page, its records read with `read`.
+    /// Returns a page, whose records are read with `read`.
     pub(super) fn page<T>(
         self,
         connection: &Connection,
@@ -44,8 +44,8 @@ impl List {
         Ok(listed)
     }
 
-    /// First the equals of where the page begins, then all below: each is one stretch of the index,
-    /// which a single condition with `OR` would not be.
+    /// Reads first the rows with the rank at which the page begins, then the rows with lower ranks. Each
+    /// is one range of the index; a single condition with `OR` would not be.
     fn positions(
         self,
         connection: &Connection,
@@ -73,7 +73,8 @@ impl List {
 
     pub(super) fn below(self) -> String {
         let Self { table, rank, id, condition, .. } = self;
-        // The second parameter is there that both statements have the same.
+        // The condition with the second parameter is there so that both statements have the same
+        // parameters.
         format!(
             "SELECT {rank}, {id} FROM {table} WHERE {condition} AND {rank} < ?1 AND ?2 IS NOT NULL
              ORDER BY {rank} DESC, {id}"

@@ -17,7 +17,7 @@ impl Locations for SqliteStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
         let number = column::number(id.get());
         let read = self.file.read(move |connection| by_id(connection, number)).await;
-        self.file.reports.told(format_args!("locations {id}"), read)
+        self.file.reports.logged(format_args!("locations {id}"), read)
     }
 
     async fn coordinates(&self, id: LocationId) -> Result<Option<Coordinates>> {
@@ -38,7 +38,7 @@ impl Locations for SqliteStorage {
         let read = text;
         let read = read
             .and_then(|text| text.map(|text| details::from_json(id, &text, sections)).transpose());
-        self.file.reports.told(format_args!("location_details {id}"), read)
+        self.file.reports.logged(format_args!("location_details {id}"), read)
     }
 
     async fn locations_after(
@@ -73,7 +73,7 @@ impl Locations for SqliteStorage {
 }
 
 impl SqliteStorage {
-    /// Some columns of a place.
+    /// Reads some columns of a place.
     async fn part<T: Send + 'static>(
         &self,
         columns: &'static str,
@@ -86,7 +86,7 @@ impl SqliteStorage {
             connection.prepare_cached(&sql)?.query_row([number], read).optional()
         };
         let read = self.file.read(read).await;
-        self.file.reports.told(format_args!("locations {id}"), read)
+        self.file.reports.logged(format_args!("locations {id}"), read)
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option
     connection.prepare_cached(&sql)?.query_row([id], location).optional()
 }
 
-/// The details of a place as JSON.
+/// Reads the details of a place as JSON.
 pub(super) fn details_text(
     connection: &Connection,
     id: LocationId,
@@ -105,7 +105,7 @@ pub(super) fn details_text(
     connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()
 }
 
-/// False if the id is taken.
+/// Inserts a place. Returns false if the id is taken.
 pub(super) fn insert(connection: &Connection, location: &Location) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO locations
                    (id, name, category, longitude, latitude, num_checkins, num_stars,
@@ -124,7 +124,7 @@ pub(super) fn insert(connection: &Connection, location: &Location) -> rusqlite::
     Ok(inserted == 1)
 }
 
-/// False if there are details of this place.
+/// Inserts details. Returns false if the place already has details.
 pub(super) fn insert_details(
     connection: &Connection,
     details: &LocationDetails,
@@ -135,7 +135,7 @@ pub(super) fn insert_details(
     Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
 }
 
-/// A row of [`COLUMNS`].
+/// Reads a row of [`COLUMNS`].
 pub(super) fn location(row: &Row<'_>) -> rusqlite::Result<Location> {
     Ok(Location {
         id: column::id(row, 0)?,
@@ -151,7 +151,7 @@ fn category(row: &Row<'_>, column: usize) -> rusqlite::Result<Category> {
     column::text(row, column, |text| text.parse())
 }
 
-/// Of a column with the longitude, and the next one with the latitude.
+/// Reads a column with the longitude, and the next one with the latitude.
 fn coordinates(row: &Row<'_>, column: usize) -> rusqlite::Result<Coordinates> {
     let coordinates = Coordinates::new(row.get(column)?, row.get(column + 1)?);
     coordinates.map_err(|cause| column::wrong(column, Type::Real, cause))

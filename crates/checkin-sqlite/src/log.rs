@@ -14,11 +14,11 @@ use checkin_storage::{
     LogEntry, LogPosition, Result,
 };
 
-/// So many idempotency keys that are over are deleted along with each append: more than are made,
-/// so that they never pile up.
+/// Maximum number of expired idempotency keys that each append deletes. It is more than an append
+/// makes, so that their number does not grow.
 const SWEEP: i64 = 4;
 
-/// The last number that a column holds.
+/// The largest number that a column can store.
 pub(super) const LAST_NUMBER: u64 = i64::MAX.unsigned_abs();
 
 #[async_trait]
@@ -32,7 +32,7 @@ impl Log for SqliteStorage {
         let clock = self.file.clock.clone();
         let key = idempotency_key.map(str::to_owned);
         let write = move |connection: &Connection| {
-            // The time of the write's turn, not of the call: so the log's times hardly ever wait.
+            // The time at which the write runs, not that of the call, so that the times of the log are rarely out of order.
             let request = Append { checkin, key, admission, now_ms: clock.now_ms() };
             request.run(connection)
         };
@@ -48,7 +48,7 @@ impl Log for SqliteStorage {
         let reports = self.file.reports.clone();
         let read = move |connection: &Connection| {
             let mut checkins = Vec::new();
-            // Each of the two is in the order of an index.
+            // Each of the two queries is in the order of an index.
             for (kind, time) in [("time_ms = ms", "ms"), ("time_ms <> ms", "time_ms")] {
                 let found = between(connection, &reports, kind, time, &times_ms, after, limit)?;
                 checkins.extend(found);
@@ -81,7 +81,7 @@ impl Log for SqliteStorage {
     }
 
     async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>> {
-        // A position of another number of partitions is not one of this log.
+        // A position with another number of partitions does not belong to this log.
         from.0.resize(1, CheckinId::MIN);
         let after = from.0[0];
         let read = move |connection: &Connection| entries_after(connection, after, limit);
@@ -99,7 +99,7 @@ impl Log for SqliteStorage {
 
 pub(super) const COLUMNS: &str = "ms, seq, time_ms, user_id, location_id, stars";
 
-/// Check-ins of a time, those whose id is that time or those whose id is not.
+/// Returns check-ins in a range of times: those whose id is their time, or those whose id is not.
 fn between(
     connection: &Connection,
     reports: &Reports,
@@ -123,7 +123,7 @@ fn between(
     column::readable_rows(reports, "checkins", &mut statement, values, limit, checkin)
 }
 
-/// The entries behind an id, in order, whatever stands in them.
+/// Returns the entries after an id, in order, including those that are not check-ins.
 pub(super) fn entries_after(
     connection: &Connection,
     after: CheckinId,
@@ -137,7 +137,7 @@ pub(super) fn entries_after(
     connection.prepare_cached(&sql)?.query_map(values, entry)?.collect()
 }
 
-/// A row of [`COLUMNS`], whatever stands in it.
+/// Reads a row of [`COLUMNS`], even if it is not a check-in.
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LogEntry> {
     let cause = match checkin(row) {
         Err(cause) if column::is_unreadable(&cause) => cause,
@@ -164,7 +164,8 @@ impl Append {
             remembered: self.remembered(connection)?,
             last_identical_ms: self.last_identical(connection)?,
             now_ms: self.now_ms.unsigned_abs(),
-            // What is applied is history here, and no longer log: there is nothing to trim.
+            // In SQLite the applied entries are the history and not part of the log's length, so there
+            // is nothing to trim.
             length: waiting(connection)?,
             counted: 0,
         };
@@ -179,7 +180,7 @@ impl Append {
         Ok(Accepted::Stored(id))
     }
 
-    /// The check-in that came with this key before, and its id.
+    /// Returns the check-in that came with this key before, and its id.
     fn remembered(
         &self,
         connection: &Connection,
@@ -197,7 +198,7 @@ impl Append {
         }))
     }
 
-    /// The time of the last identical check-in within the window.
+    /// Returns the time of the last identical check-in within the window.
     fn last_identical(&self, connection: &Connection) -> rusqlite::Result<Option<u64>> {
         if self.admission.duplicate_window.is_zero() {
             return Ok(None);
@@ -211,7 +212,7 @@ impl Append {
             column::number(self.checkin.location.get()),
             self.checkin.stars.get(),
             self.now_ms.saturating_sub(window),
-            // The clock may have gone back a little; what is further ahead was never appended then.
+            // The clock may have been set back slightly. A time further ahead is not a time of arrival.
             self.now_ms.saturating_add(window),
         ];
         let time = |row: &Row<'_>| column::whole(row, 0);
@@ -222,7 +223,7 @@ impl Append {
         let Some(key) = &self.key else {
             return Ok(());
         };
-        // Replaces a key that is over and not yet swept.
+        // Replaces a key that has expired and is not yet deleted.
         let sql = "INSERT OR REPLACE INTO idempotency_keys
                        (user_id, key, location_id, stars, ms, seq, expires_ms)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -239,15 +240,15 @@ impl Append {
     }
 }
 
-/// The highest id, or the one before all.
+/// Returns the highest id, or the one before all ids.
 pub(super) fn last_id(connection: &Connection) -> rusqlite::Result<CheckinId> {
     let sql = "SELECT ms, seq FROM checkins ORDER BY ms DESC, seq DESC LIMIT 1";
     let last = connection.prepare_cached(sql)?.query_row([], checkin_id).optional()?;
     Ok(last.unwrap_or(CheckinId::MIN))
 }
 
-/// Now, or if the clock went back, or the log has entries of this millisecond: right after the
-/// last entry.
+/// Returns an id for the current time. If the clock was set back, or the log has entries of this
+/// millisecond, the id is directly after the last entry.
 pub(super) fn next_id(connection: &Connection, now_ms: i64) -> rusqlite::Result<CheckinId> {
     let last = last_id(connection)?;
     let now = CheckinId { ms: now_ms.unsigned_abs(), seq: 0 };
@@ -260,7 +261,7 @@ pub(super) fn next_id(connection: &Connection, now_ms: i64) -> rusqlite::Result<
     next.ok_or_else(|| column::used_up("the log"))
 }
 
-/// What `checkin doctor` has to say about ids that are ahead of the clock.
+/// Returns the finding of `checkin doctor` about ids that are ahead of the clock.
 pub(super) fn id_finding(
     connection: &Connection,
     now_ms: i64,
@@ -283,7 +284,7 @@ pub(super) fn id_finding(
     let CheckinId { ms: new_ms, seq: before } = before.unwrap_or(CheckinId::MIN);
     let new_seq = before + 1;
     Ok(Some(Finding::problem(
-        format!("the ids of the log are used up: nobody can add a check-in behind {last}"),
+        format!("the ids of the log are used up: no check-in can be added after {last}"),
         format!(
             "stop every service, and give the entry another id with sqlite3: \
              `UPDATE checkins SET ms = {new_ms}, seq = {new_seq} WHERE ms = {ms} AND seq = {seq}; \
@@ -308,14 +309,14 @@ pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Re
     Ok(())
 }
 
-/// How many entries wait to be counted.
+/// Returns the number of entries that wait to be applied.
 pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT max(appended - counted, 0) FROM checkpoint";
     connection.prepare_cached(sql)?.query_row([], |row| column::whole(row, 0))
 }
 
-/// Gives entries that are ahead of the clock the time at which they are counted: somebody wrote them
-/// under ids of their own, and did not say when they were made.
+/// Sets the time of entries that are ahead of the clock to the time at which they are applied, because
+/// another program wrote them with ids that it chose, and without a time.
 pub(crate) fn dated(
     connection: &Connection,
     mut checkins: Vec<Checkin>,
@@ -339,7 +340,7 @@ fn sweep(connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// A row of [`COLUMNS`].
+/// Reads a row of [`COLUMNS`].
 pub(super) fn checkin(row: &Row<'_>) -> rusqlite::Result<Checkin> {
     Ok(Checkin {
         id: checkin_id(row)?,

@@ -9,7 +9,7 @@ use sqlite_writer::rusqlite::{self, Connection, params};
 
 use crate::{SqliteStorage, applier, column};
 
-/// One writer at a time makes more of them useless.
+/// The log has one partition, because SQLite has one writer at a time.
 const PARTS: usize = 1;
 
 #[async_trait]
@@ -56,8 +56,8 @@ impl Membership for SqliteStorage {
     async fn renew(&self, lease: &Lease, lifetime: Duration) -> Result<Option<CheckinId>> {
         let (name, now) = (lease.processor.clone(), self.file.now_ms());
         let (held, checkpoint) = self.file.read(look).await?;
-        // Most of the time there is nothing to do: a lease that has half its lifetime left is not
-        // renewed, and nothing is written.
+        // A lease with more than half of its lifetime left is not renewed, so that most calls write
+        // nothing.
         let lifetime = milliseconds(lifetime);
         match held {
             Held { by: Some(other), until_ms } if other != name && until_ms > now => Ok(None),
@@ -94,7 +94,7 @@ fn look(connection: &Connection) -> rusqlite::Result<(Held, CheckinId)> {
     Ok((held, applier::checkpoint(connection)?))
 }
 
-/// Returns the checkpoint, or `None` if another processor was faster.
+/// Takes the lease and returns the checkpoint, or `None` if another processor was faster.
 fn take(
     connection: &Connection,
     processor: &str,

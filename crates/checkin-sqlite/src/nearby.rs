@@ -8,7 +8,7 @@ use checkin_storage::Reports;
 use checkin_storage::nearby::Found;
 use checkin_storage::{Nearby, Page, Ranked};
 
-/// By how much a box is larger than its circle, in metres: more than rounding can come to.
+/// The margin of a box around its circle, in metres. It is larger than all rounding errors.
 const MARGIN_M: f64 = 1.0;
 
 pub(super) fn page(
@@ -55,7 +55,7 @@ pub(super) fn sql() -> String {
     )
 }
 
-/// Between two meridians and two parallels, in degrees.
+/// An area between two meridians and two parallels, in degrees.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Area {
     west: f64,
@@ -64,18 +64,18 @@ struct Area {
     north: f64,
 }
 
-/// What a circle lies in: one box, or two where it lies across the meridian of 180°. They do not
-/// overlap.
+/// Returns the box that contains a circle, or two boxes if the circle crosses the meridian of 180°.
+/// They do not overlap.
 fn boxes(center: Coordinates, radius_m: f64) -> Vec<Area> {
     let angle = (radius_m + MARGIN_M) / EARTH_RADIUS_M;
     let (longitude, latitude) = (center.longitude(), center.latitude());
     let (south, north) = (latitude - angle.to_degrees(), latitude + angle.to_degrees());
     let area = |west, east| Area { west, east, south, north };
     if south <= -90.0 || north >= 90.0 {
-        // A pole lies in it, and so do all meridians.
+        // The circle contains a pole and therefore all meridians.
         return vec![area(-180.0, 180.0)];
     }
-    // Meridians touch a circle where it is a little nearer to the pole than its centre.
+    // The outermost meridians touch a circle at a point slightly nearer to the pole than its centre.
     let width = (angle.sin() / latitude.to_radians().cos()).min(1.0).asin().to_degrees();
     let (west, east) = (longitude - width, longitude + width);
     if west < -180.0 {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_box_may_go_round_the_earth() {
+    fn a_box_may_extend_around_the_earth() {
         let boxes = |longitude, latitude, radius_m| {
             boxes(Coordinates::new(longitude, latitude).unwrap(), radius_m)
         };

@@ -1,11 +1,11 @@
-//! The tables, and how a file of an earlier version becomes one of this version.
+//! The tables, and the upgrade of files of earlier versions.
 
 use sqlite_writer::rusqlite::{self, Connection};
 
 const SCHEMA: &str = include_str!("schema/schema.sql");
 
-/// What each version needs to become the next one, from version 1 on: this list only grows. A
-/// version is kept in the file as its `user_version`; 0 is a file without tables.
+/// The statements that upgrade each version to the next one, from version 1 on. This list only grows.
+/// The file keeps its version as `user_version`; 0 is a file without tables.
 const UPGRADES: [&str; 3] = [
     include_str!("schema/from_version_1.sql"),
     include_str!("schema/from_version_2.sql"),
@@ -15,14 +15,14 @@ const UPGRADES: [&str; 3] = [
 /// The version of the tables.
 pub(super) const SCHEMA_VERSION: i64 = UPGRADES.len() as i64 + 1;
 
-/// Whose tables a database has.
+/// The program that made the tables of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tables {
-    /// None, or those of sessions alone.
+    /// There are no tables, or only those of sessions.
     None,
-    /// Those of some version of this program.
+    /// A version of this program.
     Ours(i64),
-    /// Those of another program.
+    /// Another program.
     Foreign,
 }
 
@@ -48,7 +48,8 @@ impl Tables {
     }
 }
 
-/// Gives whose tables there were; leaves those of a later version and of other programs alone.
+/// Upgrades the tables, and returns which program made them. It does not change tables of a later version
+/// or of another program.
 pub(super) fn make_tables(connection: &Connection) -> rusqlite::Result<Tables> {
     let tables = Tables::of(connection)?;
     let found = match tables {

@@ -10,11 +10,11 @@ use checkin_domain::words::words;
 use checkin_storage::Reports;
 use checkin_storage::{MAX_SEARCH_WORDS, Result};
 
-/// Names that are indexed in one write, so that others get their turn.
+/// Maximum number of names that one write indexes, so that other writers need not wait.
 const BATCH: usize = 1000;
 
-/// Indexes the names that are not: those of older versions of the file, and of rows that other
-/// programs wrote.
+/// Indexes the names that are not indexed yet: those of older versions of the file, and of rows that
+/// other programs wrote.
 pub(super) async fn index_names(file: &File) -> Result<()> {
     while file.write(index_batch).await? == BATCH {}
     Ok(())
@@ -37,9 +37,9 @@ fn index_batch(connection: &Connection) -> rusqlite::Result<usize> {
     Ok(names.len())
 }
 
-/// The words as a query of FTS5: names in which a word begins with each of them. Nothing else of the
-/// text comes into it, so that none of it is taken for the syntax of a query. Nothing if there is no
-/// word.
+/// Returns an FTS5 query for the names that have, for each word, a word that begins with it. It contains
+/// nothing else from the text, so that no part of the text is query syntax. Returns `None` if there is
+/// no word.
 pub(super) fn query(text: &str) -> Option<String> {
     let words = words(text).into_iter().take(MAX_SEARCH_WORDS);
     let query =
@@ -47,7 +47,7 @@ pub(super) fn query(text: &str) -> Option<String> {
     Some(query).filter(|query| !query.is_empty())
 }
 
-/// A page by ids.
+/// Returns a page by ids.
 pub(super) fn page(
     connection: &Connection,
     reports: &Reports,
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_has_words_and_nothing_else_of_the_text() {
+    fn a_query_contains_only_the_words_of_the_text() {
         assert_eq!(query("Café \"bar"), Some("\"cafe\"* AND \"bar\"*".to_owned()));
         assert_eq!(query("name:NEAR(a^ b)"), query("name near a b"));
         assert_eq!(query("\"*-"), Some("\"\u{ff02}\u{ff0a}\u{ff0d}\"*".to_owned()));

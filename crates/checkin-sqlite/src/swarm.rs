@@ -102,7 +102,7 @@ fn is_known(connection: &Connection, user: UserId, swarm_id: &str) -> rusqlite::
     connection.prepare_cached(sql)?.exists(params![column::number(user.get()), swarm_id])
 }
 
-/// The check-in, at the first millisecond at which no visit of its user at its place is known.
+/// Returns the check-in at the first millisecond at which no visit of its user at its place is stored.
 fn first_unknown(connection: &Connection, visit: &Visit) -> rusqlite::Result<Option<Checkin>> {
     let sql = "SELECT 1 FROM swarm_visits
                WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
@@ -115,7 +115,7 @@ fn first_unknown(connection: &Connection, visit: &Visit) -> rusqlite::Result<Opt
     Ok(None)
 }
 
-/// Whether there is a check-in of this user at this place and time, of any rating.
+/// Returns whether the user has a check-in at this place and time, of any rating.
 fn is_visited(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM checkins WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
     connection.prepare_cached(sql)?.exists(content(checkin))

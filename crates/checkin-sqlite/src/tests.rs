@@ -1,4 +1,4 @@
-//! The shared suite on SQLite, and what only SQLite has.
+//! The conformance suite on SQLite, and tests of SQLite itself.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn file(directory: &TempDir) -> std::path::PathBuf {
     directory.path().join("checkin.db")
 }
 
-/// A store whose clock goes only when it is told to.
+/// A store whose clock only the test moves.
 async fn subject() -> (TempDir, StoreUnderTest) {
     let directory = tempfile::tempdir().unwrap();
     let ms = Arc::new(AtomicU64::new(NOW_MS));
@@ -49,7 +49,7 @@ checks!(tests: subject());
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_handles_share_a_file() {
     let directory = tempfile::tempdir().unwrap();
-    // Both make the tables, at the same time.
+    // Both create the tables at the same time.
     let (one, two) = tokio::join!(open(&directory), open(&directory));
     let opened = one.register(new_user("al@example.com")).await.unwrap();
     assert!(matches!(opened, Registered::Opened(_)));
@@ -76,7 +76,7 @@ async fn two_handles_share_a_file() {
 }
 
 #[tokio::test]
-async fn a_key_is_forgotten_after_a_day() {
+async fn an_idempotency_key_is_deleted_after_a_day() {
     let (_directory, subject) = subject().await;
     let append = async |key| {
         subject.storage.append(new_checkin(1, 2, 3), Some(key), Admission::ALL).await.unwrap()
@@ -90,7 +90,7 @@ async fn a_key_is_forgotten_after_a_day() {
 }
 
 #[tokio::test]
-async fn tables_of_a_later_version_are_left_alone() {
+async fn tables_of_a_later_version_are_not_changed() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(file(&directory)).unwrap();
     database.write(|connection| connection.pragma_update(None, "user_version", 99)).await.unwrap();
@@ -105,7 +105,7 @@ async fn tables_of_a_later_version_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_table_that_nobody_uses_any_more_goes() {
+async fn an_unused_table_of_an_older_version_is_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(file(&directory)).unwrap();
     let old = "CREATE TABLE account_sessions (user_id INTEGER PRIMARY KEY) STRICT";
@@ -127,7 +127,7 @@ async fn a_diagnosis_names_the_file() {
 }
 
 #[tokio::test]
-async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out() {
+async fn if_the_ids_are_used_up_check_ins_are_refused_and_the_doctor_prints_the_repair() {
     let (directory, subject) = subject().await;
     let storage = &*subject.storage;
     storage.load_users(&[user(7, "al@example.com")]).await.unwrap();
@@ -163,7 +163,7 @@ async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out()
 }
 
 #[tokio::test]
-async fn an_audit_finds_what_others_changed() {
+async fn an_audit_finds_figures_that_other_programs_changed() {
     let directory = tempfile::tempdir().unwrap();
     let storage = open(&directory).await;
     storage.load_users(&[user(7, "al@example.com")]).await.unwrap();
@@ -186,9 +186,9 @@ async fn an_audit_finds_what_others_changed() {
     }
 }
 
-/// A file that version 1 made, with a user and a place whose figures hold the log's one check-in.
+/// A file of version 1, with a user and a place whose figures contain the one check-in of the log.
 #[tokio::test]
-async fn tables_of_version_1_are_taken_over() {
+async fn tables_of_version_1_are_upgraded() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(file(&directory)).unwrap();
     database
@@ -213,8 +213,8 @@ async fn tables_of_version_1_are_taken_over() {
     assert_eq!(storage.file.read(count).await.unwrap(), 2);
 }
 
-/// Dropping the last handle returns when the file is closed, also when a write is left over that nobody
-/// waits for.
+/// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not
+/// run yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_was_given_up_does_not_keep_the_file_open() {
     let directory = tempfile::tempdir().unwrap();
@@ -222,7 +222,7 @@ async fn a_write_that_was_given_up_does_not_keep_the_file_open() {
     let other = Connection::open(file(&directory)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let checkins = [checkin("1-0", 1, 1)];
-    // Long enough for the write to be at its turn, where the other connection holds it up.
+    // Long enough for the write to start and to wait for the other connection.
     let load = tokio::time::timeout(Duration::from_millis(100), storage.load_checkins(&checkins));
     assert!(load.await.is_err());
     let closed = std::thread::spawn(move || drop(storage));

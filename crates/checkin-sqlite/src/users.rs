@@ -15,14 +15,14 @@ impl Users for SqliteStorage {
     async fn user(&self, id: UserId) -> Result<Option<User>> {
         let number = column::number(id.get());
         let read = self.file.read(move |connection| by_id(connection, number)).await;
-        self.file.reports.told(format_args!("users {id}"), read)
+        self.file.reports.logged(format_args!("users {id}"), read)
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
         let email = email.canonical();
         let read = move |connection: &Connection| one(connection, "email_canonical = ?1", [email]);
         let read = self.file.read(read).await;
-        self.file.reports.told("a user, by email", read)
+        self.file.reports.logged("a user, by email", read)
     }
 
     async fn register(&self, new: NewUser) -> Result<Registered> {
@@ -37,14 +37,14 @@ impl Users for SqliteStorage {
             connection.prepare_cached(sql)?.query_row([number], name).optional()
         };
         let read = self.file.read(read).await;
-        self.file.reports.told(format_args!("users {id}"), read)
+        self.file.reports.logged(format_args!("users {id}"), read)
     }
 
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
         let number = column::number(id.get());
         let read = move |connection: &Connection| account(connection, "id = ?1", [number]);
         let read = self.file.read(read).await;
-        self.file.reports.told(format_args!("users {id}"), read)
+        self.file.reports.logged(format_args!("users {id}"), read)
     }
 
     async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
@@ -52,7 +52,7 @@ impl Users for SqliteStorage {
         let read =
             move |connection: &Connection| account(connection, "email_canonical = ?1", [email]);
         let read = self.file.read(read).await;
-        self.file.reports.told("a user, by email", read)
+        self.file.reports.logged("a user, by email", read)
     }
 
     async fn epoch(&self, id: UserId) -> Result<u64> {
@@ -112,7 +112,8 @@ impl Users for SqliteStorage {
     }
 }
 
-/// False if there is no such account, or its password is not the expected one.
+/// Replaces a password. Returns false if there is no such account, or its password is not the expected
+/// one.
 fn replace_password(
     connection: &Connection,
     id: UserId,
@@ -143,7 +144,7 @@ fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registere
     Ok(Registered::Opened(user))
 }
 
-/// The id behind the highest one; if another program has used up the ids, the highest free one.
+/// Returns the id after the highest one, or the highest free one if another program has used up the ids.
 fn free_id(connection: &Connection) -> rusqlite::Result<UserId> {
     let next = "SELECT coalesce(max(id), 0) + 1 FROM users WHERE id <= ?1";
     let free = "SELECT id - 1 FROM users AS taken WHERE id <= ?1
@@ -155,7 +156,7 @@ fn free_id(connection: &Connection) -> rusqlite::Result<UserId> {
     connection.query_row(&sql, [most], |row| column::id(row, 0))
 }
 
-/// False if the id or the address is taken.
+/// Inserts an account. Returns false if the id or the address is taken.
 pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO users (id, first_name, last_name, email, email_canonical, password,
                                   num_checkins, last_checkin, last_seen_at,
@@ -201,7 +202,7 @@ fn account(
         Ok(Credentials {
             id: column::id(row, 0)?,
             email: column::text(row, 1, |text| Email::known(&text))?,
-            // No password fits what is no text.
+            // No password matches a value that is not a text.
             password: PasswordHash::stored(row.get::<_, String>(2).unwrap_or_default()),
             epoch: row.get::<_, Option<i64>>(3)?.unwrap_or(0).unsigned_abs(),
         })
@@ -209,7 +210,7 @@ fn account(
     connection.prepare_cached(&sql)?.query_row(params, account).optional()
 }
 
-/// A row of [`COLUMNS`].
+/// Reads a row of [`COLUMNS`].
 pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: column::id(row, 0)?,

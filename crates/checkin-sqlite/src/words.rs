@@ -1,14 +1,14 @@
-//! The words of names, as the full-text index takes them.
+//! The words of names in the form of the full-text index.
 
 use checkin_domain::words::index_words;
 
-/// The words of a name as their index takes them.
+/// Returns the words of a name in the form of their index.
 pub(crate) fn indexed(name: &str) -> String {
     index_words(name).iter().map(|word| token(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as the tokenizer leaves it whole: it splits at punctuation of ASCII, which is there in a
-/// name without letters. Folded words have none of the characters that stand for it here.
+/// Returns a word in a form that the tokenizer does not split. It splits at ASCII punctuation, which
+/// occurs in names without letters. Folded words do not contain the characters that replace it here.
 pub(crate) fn token(word: &str) -> String {
     const FULL_WIDTH: u32 = 0xfee0;
     let whole = |c: char| match c.is_ascii_punctuation() {

@@ -1,4 +1,4 @@
-//! Which check-ins the log takes: one decision, whichever store makes it.
+//! Which check-ins the log accepts: one decision for all stores.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use checkin_domain::{CheckinId, NewCheckin};
 
 use crate::Accepted;
 
-/// Which check-ins the log takes.
+/// The limits by which the log accepts check-ins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// Identical check-ins closer together than this are refused; zero refuses none.
+    /// Identical check-ins within this time are refused; zero refuses none.
     pub duplicate_window: Duration,
     /// Maximum number of entries of one part of the log that are not yet applied.
     pub max_backlog: u64,
     /// Maximum number of entries in one part of the log. When it is full, the oldest applied entry
-    /// leaves it (and stays in the histories); while none is applied, nothing is taken.
+    /// is removed (it stays in the histories). If no entry is applied yet, check-ins are refused.
     pub max_length: u64,
 }
 
 impl Admission {
-    /// Takes everything.
+    /// Accepts every check-in.
     pub const ALL: Self =
         Self { duplicate_window: Duration::ZERO, max_backlog: u64::MAX, max_length: u64::MAX };
 }
 
-/// What a store has to know before it appends a check-in, all of one moment.
+/// The facts that a store reads in one step before it appends a check-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdmissionFacts {
-    /// What this user's idempotency key came with before, and the entry that it made.
+    /// The check-in that came first with this user's idempotency key, and the id of its entry.
     pub remembered: Option<(NewCheckin, CheckinId)>,
     /// The time of the last identical check-in, in milliseconds since 1970.
     pub last_identical_ms: Option<u64>,
@@ -39,7 +39,7 @@ pub struct AdmissionFacts {
     pub counted: u64,
 }
 
-/// What to do with a check-in.
+/// The decision about a check-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Remove this number of the oldest entries and append it.
@@ -52,7 +52,7 @@ pub enum Decision {
 }
 
 impl Admission {
-    /// Decides about a check-in. An answer that is remembered comes first, then the duplicate window,
+    /// Decides about a check-in. The idempotency key is checked first, then the duplicate window,
     /// then the limits of the log.
     #[must_use]
     pub fn decide(&self, checkin: NewCheckin, facts: &AdmissionFacts) -> Decision {
@@ -64,7 +64,7 @@ impl Admission {
                 Accepted::KeyReused
             });
         }
-        // The clock may have gone back: then the last one seems to be younger than nothing.
+        // If the clock was set back, the last check-in may be in the future.
         let is_recent = |last_ms: u64| {
             u128::from(facts.now_ms.saturating_sub(last_ms)) < self.duplicate_window.as_millis()
         };

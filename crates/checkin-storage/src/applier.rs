@@ -1,11 +1,11 @@
-//! From the log to the figures.
+//! Applying the entries of the log.
 
 use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId};
 
 use crate::{Lease, Result};
 
-/// Reads the log and applies it: to the figures of users and places, their histories and their lists.
+/// Reads the log and applies its entries to figures, histories and leaderboards.
 ///
 /// # Contract
 ///
@@ -17,7 +17,7 @@ use crate::{Lease, Result};
 /// - The checkpoint of a part moves when every entry up to it is applied or is a dead letter, and
 ///   never back.
 /// - An entry that can never be applied (it is no check-in; its user or place is unknown) becomes a
-///   dead letter, and the entries behind it go on.
+///   dead letter, and the entries after it are applied.
 #[async_trait]
 pub trait Applier: Send + Sync {
     /// Reads the entries behind `after`, in order, at most `limit`, of the part that the lease is for.

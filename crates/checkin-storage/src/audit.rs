@@ -7,10 +7,11 @@ use checkin_domain::{LocationId, UserId};
 
 use crate::Result;
 
-/// Counts everything again from the log and the histories.
+/// Verifies the stored figures.
 #[async_trait]
 pub trait Audit: Send + Sync {
-    /// Counts everything again and compares. Works beside running processors.
+    /// Counts all check-ins again, from the log and the histories, and compares the result with the
+    /// stored figures. Processors may run meanwhile.
     async fn audit(&self) -> Result<AuditReport>;
 }
 
@@ -40,7 +41,7 @@ impl AuditReport {
     /// The number of differences, and of unreadable records, that a report names one by one.
     pub const NAMED: usize = 100;
 
-    /// Adds the differences of one user or place; none if all its figures are right.
+    /// Adds the differences of one user or place; `unequal` is empty if all its figures are right.
     pub fn add(&mut self, of: Audited, unequal: &[Unequal]) {
         self.different += u64::from(!unequal.is_empty());
         for Unequal { figure, stored, counted } in unequal.iter().copied() {
@@ -58,39 +59,39 @@ impl AuditReport {
     }
 }
 
-/// A figure that is not what the log says.
+/// A stored figure that differs from the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The user or place.
     pub of: Audited,
     /// Which figure.
     pub figure: Figure,
-    /// What is stored.
+    /// The stored value.
     pub stored: u64,
-    /// What the log says.
+    /// The value that was counted.
     pub counted: u64,
 }
 
-/// A figure of which the stored value is not the counted one.
+/// A figure whose stored value differs from the counted one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unequal {
     /// Which figure.
     pub figure: Figure,
-    /// What is stored.
+    /// The stored value.
     pub stored: u64,
-    /// What the log says.
+    /// The value that was counted.
     pub counted: u64,
 }
 
 impl Unequal {
-    /// Compares a figure; `None` if it is right.
+    /// Compares a figure. Returns `None` if it is right.
     #[must_use]
     pub fn of(figure: Figure, stored: u64, counted: u64) -> Option<Self> {
         (stored != counted).then_some(Self { figure, stored, counted })
     }
 }
 
-/// What an audit compares.
+/// A figure that an audit compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figure {
     /// The number of check-ins.
@@ -103,11 +104,12 @@ pub enum Figure {
     Ratings,
     /// The sum of the stars of the ratings.
     RatedStars,
-    /// The number of check-ins in the history; equal numbers may stand for other check-ins.
+    /// The number of check-ins in the history. If both numbers are equal, the histories differ in
+    /// their check-ins.
     History,
 }
 
-/// The name of its field, where a stored record has the figure.
+/// Writes the name of the field that a stored record has for the figure.
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,47 +1,48 @@
-//! Data in bulk.
+//! Loading data in bulk.
 
 use async_trait::async_trait;
 
 use crate::Result;
 use checkin_domain::{Checkin, Location, LocationDetails, User, UserId};
 
-/// Takes data in bulk: demo data, imports.
+/// Loads data in bulk: demo data, imports.
 ///
 /// # Contract
 ///
-/// What is there already (the same id) stays as it is, so that loading twice changes nothing.
-/// Records go in in the order given. A batch may be any size; callers send some hundreds at a time
-/// and show progress in between.
+/// A record whose id is already stored is not changed, so that loading twice changes nothing.
+/// Records are stored in the given order. A batch may have any size; callers send some hundreds at a
+/// time and show progress in between.
 #[async_trait]
 pub trait BulkLoad: Send + Sync {
-    /// Whether there is neither a user nor a place.
+    /// Returns whether there is neither a user nor a place.
     async fn is_empty(&self) -> Result<bool>;
 
-    /// Stores accounts. One answer for each, in order.
+    /// Stores accounts. Returns one result for each, in order.
     async fn load_users(&self, users: &[User]) -> Result<Vec<Loaded>>;
 
-    /// Stores places. One answer for each, in order.
+    /// Stores places. Returns one result for each, in order.
     async fn load_locations(&self, locations: &[Location]) -> Result<Vec<Loaded>>;
 
-    /// Stores what else is known of places. One answer for each, in order.
+    /// Stores details of places. Returns one result for each, in order.
     async fn load_details(&self, details: &[LocationDetails]) -> Result<Vec<Loaded>>;
 
-    /// Appends check-ins under the ids that they have; one that the log is past, under an id of its
-    /// own, with its time beside it. One answer for each, in order. What has the id of an entry, or
-    /// the user, place, rating and time of one that was loaded like this, is there already.
+    /// Appends check-ins with the ids that they have. If the log has a later entry already, the
+    /// check-in gets a new id, and its time is stored in a field. Returns one result for each, in
+    /// order. A check-in is unchanged if an entry has its id, or if a loaded check-in has its user,
+    /// place, rating and time.
     async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>>;
 }
 
-/// What became of one record of a bulk load.
+/// The result of loading one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loaded {
     /// It is stored now.
     Stored,
-    /// A record of its id was there; that one is as it was.
+    /// A record with this id was already stored and was not changed.
     Unchanged,
-    /// This other user has the address; the record is not stored.
+    /// The record is not stored, because this other user has the address.
     EmailTaken(UserId),
-    /// The place that the details are of, or the user or place that the check-in names, is unknown;
-    /// the record is not stored.
+    /// The record is not stored, because the place of the details, or the user or the place of the
+    /// check-in, is unknown.
     Dangling,
 }

@@ -1,4 +1,4 @@
-//! What every storage must do: one suite, which each implementation runs in full.
+//! The conformance suite, which every implementation of the storage traits must pass.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,91 +32,91 @@ pub use {
 #[expect(missing_debug_implementations, reason = "a closure")]
 pub struct StoreUnderTest {
     pub storage: Arc<dyn Storage>,
-    /// Lets so much time go by: of the clock, or of the world.
+    /// Advances the store's clock by this time, or waits for it.
     pub advance: Box<dyn Fn(Duration) -> Passing>,
 }
 
-/// Time that goes by.
+/// A future that is ready when the time has passed.
 type Passing = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Hands the names of all checks to the macro `$run`, after what else it needs.
+/// Passes the names of all checks to the macro `$run`, after its other arguments.
 #[macro_export]
 macro_rules! conformance_checks {
     ($run:ident: $($given:tt)*) => {
         $run! {
             $($given)*;
             an_account_is_found_by_id_and_address
-            an_address_opens_one_account_however_many_want_it
+            parallel_registrations_of_an_address_open_one_account
             parallel_registrations_get_ids_of_their_own
             a_password_changes_only_from_the_expected_one
             accounts_are_listed_in_pages
             places_are_listed_in_pages
             entries_come_back_in_order_and_in_pages
             a_reader_follows_the_log
-            ids_grow_whoever_appends
-            of_identical_checkins_that_arrive_together_one_is_stored
+            ids_increase_with_parallel_appends
+            parallel_identical_checkins_are_stored_once
             only_the_same_user_place_and_rating_is_a_duplicate
             a_window_of_zero_refuses_nothing
             a_window_ends
-            a_shorter_window_looks_less_far_back
-            a_retry_is_answered_as_the_first_time
+            a_shorter_window_finds_fewer_duplicates
+            a_retry_gets_the_first_result
             a_retry_with_another_checkin_is_refused
             a_key_belongs_to_one_user
-            a_refused_duplicate_is_not_remembered
-            retries_that_arrive_together_store_one
+            the_key_of_a_refused_duplicate_is_not_kept
+            parallel_retries_store_one_checkin
             a_store_is_empty_until_something_is_loaded
-            what_is_loaded_is_found
+            loaded_records_are_found
             loading_twice_changes_nothing
-            an_address_in_use_is_answered_with_its_owner
-            of_two_in_one_batch_the_first_is_stored
-            new_accounts_come_after_the_loaded_ones
-            checkins_of_unknowns_are_refused
-            what_comes_late_is_stored_with_its_time
+            loading_an_address_in_use_returns_its_owner
+            the_first_of_two_equal_records_in_a_batch_is_stored
+            new_accounts_get_ids_after_the_loaded_ones
+            checkins_of_unknown_users_and_places_are_refused
+            a_late_checkin_is_stored_with_its_time
             while_ids_are_ahead_check_ins_have_the_time_of_their_append
-            while_ids_are_ahead_figures_go_by_the_times
-            while_ids_are_ahead_dead_letters_say_their_times
+            while_ids_are_ahead_figures_use_the_times
+            while_ids_are_ahead_dead_letters_have_their_times
             while_ids_are_ahead_the_rules_are_the_same
-            a_sound_store_is_diagnosed_as_such
-            a_venue_is_the_place_that_was_remembered_last
-            a_venue_gets_one_place_however_many_want_it
-            a_new_place_takes_nobodys_id
-            a_visit_is_known_by_its_id_at_swarm
-            a_visit_is_known_by_what_was_loaded_without_its_id
+            the_diagnosis_of_a_sound_store_has_no_problems
+            a_venue_has_the_place_that_was_recorded_last
+            parallel_imports_create_one_place_for_a_venue
+            a_new_place_gets_an_unused_id
+            a_visit_is_identified_by_its_swarm_id
+            a_visit_loaded_without_its_swarm_id_is_recognized
             figures_are_the_sums_over_the_log
-            a_large_batch_of_one_place_is_counted
-            a_batch_that_comes_again_changes_nothing
+            a_large_batch_of_one_place_is_applied
+            applying_a_batch_again_changes_nothing
             a_part_has_one_holder_at_a_time
             processors_share_the_parts
-            however_many_apply_each_counts_once
-            what_cannot_be_counted_waits_as_a_dead_letter
-            what_comes_late_is_counted_and_is_not_the_last
-            figures_from_before_the_log_stay
+            parallel_processors_apply_each_entry_once
+            an_entry_that_cannot_be_applied_becomes_a_dead_letter
+            a_late_checkin_is_applied_and_is_not_the_last
+            imported_figures_are_kept
             histories_are_read_in_pages
-            too_long_a_backlog_refuses_more
-            a_full_log_takes_more_only_when_some_is_counted
+            a_full_backlog_refuses_checkins
+            a_full_log_accepts_checkins_only_when_entries_are_applied
             users_are_listed_by_their_figures
-            equals_are_listed_once_each
-            a_page_begins_behind_a_record_that_moved_or_went
+            records_of_equal_rank_are_listed_once_each
+            a_page_begins_after_a_record_that_moved_or_was_deleted
             users_are_listed_at_their_place
             places_are_listed_by_their_figures
             a_week_has_leaderboards_of_its_own
             places_are_listed_by_category
-            details_come_in_order_and_with_gaps
+            details_are_returned_in_order_with_gaps
             places_near_a_point_are_found_by_distance
             places_are_near_across_the_antimeridian_and_the_poles
-            nearness_is_that_of_the_coordinates_anywhere
+            distances_use_the_exact_coordinates_everywhere
             places_are_found_by_the_words_of_their_names
             a_name_in_any_script_is_found_by_typing_it
-            found_places_come_in_pages
-            a_search_takes_nothing_for_syntax
-            weather_is_kept_for_its_life
+            search_results_are_returned_in_pages
+            a_search_has_no_query_syntax
+            weather_is_kept_for_its_lifetime
         }
     };
 }
 pub use conformance_checks as checks;
 
-/// Turns each check into a test of what `$subject` makes: the thing that keeps the store alive, and
-/// the subject.
+/// Makes a test of each check. `$subject` returns a value that keeps the store alive, and the store
+/// under test.
 #[macro_export]
 macro_rules! conformance_tests {
     ($subject:expr; $($check:ident)*) => {
@@ -216,7 +216,7 @@ async fn acquire_all(storage: &dyn Storage, processor: &str, lifetime: Duration)
     held
 }
 
-/// Reads what comes next under a lease.
+/// Reads the next batch under a lease.
 async fn next_batch(storage: &dyn Storage, lease: &Lease, limit: usize) -> Batch {
     let checkpoint = storage.renew(lease, LEASE).await.unwrap().unwrap();
     storage.read(lease, checkpoint, limit).await.unwrap()
@@ -241,7 +241,7 @@ pub async fn apply_all(storage: &dyn Storage, limit: usize) -> Applied {
     sum
 }
 
-/// Takes everything but identical check-ins within this time.
+/// Accepts every check-in except identical ones within this time.
 pub const fn window(duplicate_window: Duration) -> Admission {
     Admission { duplicate_window, ..Admission::ALL }
 }
@@ -254,7 +254,7 @@ pub const fn first(limit: usize) -> Page {
     Page { after: None, limit }
 }
 
-/// A whole list, read in pages of so many, as rank and id of each record.
+/// Reads a complete list in pages of `limit` records, and returns the rank and id of each record.
 pub async fn listed<T: Record>(
     limit: usize,
     page: impl AsyncFn(Page) -> crate::Result<Vec<Ranked<T>>>,
@@ -287,7 +287,7 @@ impl Record for Location {
     }
 }
 
-/// Runs `count` copies at a time, on several threads.
+/// Runs `count` futures at the same time, on several threads.
 async fn together<T, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,

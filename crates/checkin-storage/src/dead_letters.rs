@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::{Batch, LogEntry, Result};
 
-/// The dead letters: entries that cannot be applied, kept until somebody has repaired what is wrong.
+/// The dead letters: entries that cannot be applied, kept until somebody has repaired the cause.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// Returns the dead letters behind `after`, in order, at most `limit`.
+    /// Returns the dead letters after `after`, in order, at most `limit`.
     async fn dead_letters(
         &self,
         after: Option<DeadLetterId>,
@@ -74,7 +74,7 @@ pub struct DeadLetterId {
 /// The result of [`DeadLetters::replay`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replay {
-    /// It is applied, and no dead letter any more.
+    /// It is applied and is no longer a dead letter.
     Applied,
     /// There is no such dead letter.
     Unknown,
@@ -82,7 +82,7 @@ pub enum Replay {
     StillDead(String),
 }
 
-/// Which record a check-in names that does not exist.
+/// The record that a check-in refers to and that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dangling {
     /// The place, and perhaps the user as well.

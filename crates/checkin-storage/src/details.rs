@@ -7,7 +7,7 @@ use checkin_domain::{
     DayHours, DetailsSection, LocationDetails, LocationId, OpeningHours, Social, Website, Weekday,
 };
 
-/// The JSON text of `details`.
+/// Returns the JSON text of `details`.
 pub fn to_json(details: &LocationDetails) -> String {
     let socials = details.socials.iter().map(|social| {
         Value::Object(Map::from_iter([(social.network.clone(), json!(social.handle))]))
@@ -27,13 +27,13 @@ pub fn to_json(details: &LocationDetails) -> String {
     .to_string()
 }
 
-/// These sections of the details of the place `id` out of their JSON text; the others are empty. What
-/// may be absent in an import file may be absent here; the hours of a day that is not named are not
-/// known.
+/// Reads these sections of the details of the place `id` from their JSON text; the other sections are
+/// empty. A field that is optional in an import file is optional here. If a day is not named, its
+/// hours are unknown.
 ///
 /// # Errors
 ///
-/// Names the place and the field, never the value.
+/// The error names the place and the field, never the value.
 pub fn from_json(
     id: LocationId,
     text: &str,
@@ -73,12 +73,12 @@ pub fn from_json(
     Ok(details)
 }
 
-/// A text that says something.
+/// Returns the text if it is not empty.
 fn text_of(value: &Value) -> Option<&str> {
     value.as_str().filter(|text| !text.is_empty())
 }
 
-/// One object, or a list of objects.
+/// Reads one object, or a list of objects.
 fn socials(value: &Value) -> Vec<Social> {
     let objects = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     let entries = objects.iter().filter_map(Value::as_object).flatten();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_leave_out_is_none() {
+    fn missing_sections_are_empty() {
         let text = r#"{"description":"Coffee.","phone":"","socials":{"a":"b","c":"d"},"hours":[]}"#;
         let details = from_json(id(1), text, &DetailsSection::ALL).unwrap();
         assert_eq!((details.website, details.phone), (None, None));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_is_read_beside_one_that_cannot_be() {
+    fn a_section_is_read_if_another_one_cannot_be() {
         let text = r#"{"description":7,"website":"javascript:x","phone":"1","hours":[]}"#;
         let read = |section| from_json(id(1), text, &[section]);
         assert_eq!(read(DetailsSection::Phone).unwrap().phone.as_deref(), Some("1"));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_place_and_field_and_no_value() {
+    fn an_error_names_the_place_and_the_field_and_not_the_value() {
         for (text, field) in [
             ("hunter2", "the JSON text"),
             (r#"{"description":7,"hours":[]}"#, "description"),

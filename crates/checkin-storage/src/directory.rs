@@ -9,87 +9,90 @@ use checkin_domain::{Category, Coordinates, Location, LocationId, OpeningHours, 
 ///
 /// # Contract
 ///
-/// - Each list has an order: by the rank that is named, and among equals by an order of the store's
-///   own that does not change. A page begins after its [`Position`], wherever that record is now.
-/// - The time for a page grows with the page and hardly with the number of users or places.
-/// - What the processors write into the indexes is there once the batch is complete; a user or a
-///   place that is gone is left out.
+/// - Each list is ordered by the rank that its method names. Records of equal rank are in an order that
+///   the store chooses and does not change. A page begins after its [`Position`], even if that record
+///   is elsewhere now.
+/// - The time for a page depends on the page, and hardly on the number of users or places.
+/// - The lists contain the changes of a batch as soon as the batch is applied. A user or a place that
+///   no longer exists is left out.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// Users by their last check-in (milliseconds since 1970), the latest first.
+    /// Returns users by their last check-in (milliseconds since 1970), latest first.
     async fn recent_users(&self, page: Page) -> Result<Vec<Ranked<User>>>;
 
-    /// Users by their number of check-ins, most first. Those without any are left out.
+    /// Returns users by their number of check-ins, most first. Users without a check-in are left out.
     async fn top_users(&self, period: Period, page: Page) -> Result<Vec<Ranked<User>>>;
 
-    /// Users whose last check-in was at this place, by its time, the latest first.
+    /// Returns users whose last check-in was at this place, by its time, latest first.
     async fn users_at(&self, location: LocationId, page: Page) -> Result<Vec<Ranked<User>>>;
 
-    /// Places by their number of check-ins, most first. Those without any are left out.
+    /// Returns places by their number of check-ins, most first. Places without a check-in are left out.
     async fn top_locations(&self, period: Period, page: Page) -> Result<Vec<Ranked<Location>>>;
 
-    /// Places of a category by their id (the rank), lowest first.
+    /// Returns the places of a category by their id (the rank), lowest first.
     async fn locations_in(&self, category: Category, page: Page) -> Result<Vec<Ranked<Location>>>;
 
-    /// Places within a circle by their distance (in millimetres), nearest first.
+    /// Returns places within a circle by their distance (in millimetres), nearest first.
     async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>>;
 
-    /// Places in whose name a word begins with each of these words, by their id (the rank), lowest
-    /// first. Case does not matter. At most [`MAX_SEARCH_WORDS`] words count.
+    /// Returns the places whose names have, for each of these words, a word that begins with it, by
+    /// their id (the rank), lowest first. Case does not matter. Only the first [`MAX_SEARCH_WORDS`]
+    /// words are used.
     async fn search_locations(&self, words: &str, page: Page) -> Result<Vec<Ranked<Location>>>;
 
-    /// The opening hours of these places, one for each, in order; nothing where none are known.
+    /// Returns the opening hours of these places, one for each, in order; `None` where they are
+    /// unknown.
     async fn hours_of(&self, ids: &[LocationId]) -> Result<Vec<Option<OpeningHours>>>;
 }
 
-/// More words than a name has.
+/// Maximum number of words in a search. Names have fewer words.
 pub const MAX_SEARCH_WORDS: usize = 8;
 
-/// Which part of a list is asked for.
+/// The part of a list that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The page begins behind this record; with none, at the first one.
+    /// The page begins after this record; with `None`, at the first one.
     pub after: Option<Position>,
-    /// Records at most. Fewer come only at the end of the list.
+    /// Maximum number of records. There are fewer only at the end of the list.
     pub limit: usize,
 }
 
-/// The place of a record in a list: what it is ordered by, and its id.
+/// The position of a record in a list: its rank and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// As the list says.
+    /// The rank, by which the list is ordered.
     pub rank: u64,
-    /// Of the user or the place.
+    /// The id of the user or the place.
     pub id: u64,
 }
 
-/// A record, and what its list is ordered by.
+/// A record with its rank.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked<T> {
-    /// As the list says.
+    /// The rank, by which the list is ordered.
     pub rank: u64,
     /// The record.
     pub item: T,
 }
 
-/// Of which time a leaderboard tells.
+/// The time that a leaderboard covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
-    /// From the beginning.
+    /// All check-ins.
     AllTime,
-    /// The week with this moment in it (milliseconds since 1970), from Monday 00:00 UTC.
+    /// The week that contains this time (milliseconds since 1970); it begins on Monday 00:00 UTC.
     WeekOf(u64),
 }
 
-/// Places near a point.
+/// A search for places near a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nearby {
     /// The point.
     pub center: Coordinates,
-    /// In metres.
+    /// The radius in metres.
     pub radius_m: f64,
-    /// Of this category alone.
+    /// Finds only places of this category.
     pub category: Option<Category>,
-    /// With at least this average (to one decimal, as it is shown).
+    /// Finds only places with at least this average rating (rounded to one decimal, as displayed).
     pub min_stars: Option<StarRating>,
 }

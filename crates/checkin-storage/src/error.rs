@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-/// A storage operation failed: the store cannot be reached, or refused, or one record
-/// [cannot be read](StorageError::is_unreadable). Nothing may be concluded about the data; above all
-/// not that something is missing.
+/// The error of a storage operation: the store is unavailable or refused the operation, or one record
+/// [cannot be read](StorageError::is_unreadable). It says nothing about the data; in particular, it
+/// does not mean that a record is missing.
 #[derive(Debug)]
 pub struct StorageError {
     cause: Cause,
@@ -25,28 +25,29 @@ enum Kind {
 pub type Result<T, E = StorageError> = std::result::Result<T, E>;
 
 impl StorageError {
-    /// An error with its cause.
+    /// Creates an error with its cause.
     pub fn new(cause: impl Into<Cause>) -> Self {
         Self { cause: cause.into(), kind: Kind::Failed }
     }
 
-    /// An error that is part of an outage, which the store itself logs.
+    /// Creates an error that is part of an outage, which the store itself logs.
     pub fn logged(cause: impl Into<Cause>) -> Self {
         Self { cause: cause.into(), kind: Kind::Logged }
     }
 
-    /// A record that is there and cannot be read; `cause` names it and the rule that it breaks.
+    /// Creates the error of a record that exists and cannot be read; `cause` names the record and the
+    /// rule that it violates.
     pub fn unreadable(cause: impl Into<Cause>) -> Self {
         Self { cause: cause.into(), kind: Kind::Unreadable }
     }
 
-    /// Whether one record is there and cannot be read, while the store itself is well.
+    /// Returns whether one record exists and cannot be read, while the store itself is available.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         self.kind == Kind::Unreadable
     }
 
-    /// Whether there are no ids left: nothing can be added until an operator repairs the store.
+    /// Returns whether all ids are used up: nothing can be added until an operator repairs the store.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         let mut cause: Option<&(dyn Error + 'static)> = Some(&*self.cause);
@@ -59,8 +60,8 @@ impl StorageError {
         false
     }
 
-    /// Whether the error is part of an outage that the store itself logs, once when it begins and once
-    /// when it ends: there is nothing left to log.
+    /// Returns whether the error is part of an outage. The store itself logs an outage, once when it
+    /// begins and once when it ends, so the caller need not log the error.
     #[must_use]
     pub fn is_logged(&self) -> bool {
         self.kind == Kind::Logged
@@ -79,7 +80,7 @@ impl Error for StorageError {
     }
 }
 
-/// There is no id behind the last one of this.
+/// The error that all ids of these records are used up.
 #[derive(Debug)]
 pub struct UsedUp(pub &'static str);
 

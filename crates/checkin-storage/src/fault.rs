@@ -4,8 +4,8 @@ use std::fmt;
 
 /// Why a store or a setting cannot be used, and what to do about it.
 ///
-/// A command that meets one ends with exit code 2 if it is lasting, and with 1 otherwise. A service
-/// starts in spite of one that is not lasting, answers 503, and tries again.
+/// A fault ends a command with exit code 2 if it is lasting, and with 1 otherwise. If the fault is not
+/// lasting, a service starts anyway, responds with 503, and tries again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     what: String,
@@ -14,29 +14,29 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault that stays until somebody changes a setting or the store.
+    /// Creates a fault that stays until somebody changes a setting or the store.
     pub fn lasting(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { what: what.into(), advice: advice.into(), is_lasting: true }
     }
 
-    /// A fault that may pass by itself, such as a server that is starting.
+    /// Creates a fault that may pass by itself, such as a server that is starting.
     pub fn passing(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { what: what.into(), advice: advice.into(), is_lasting: false }
     }
 
-    /// Whether it stays until somebody changes something.
+    /// Returns whether it stays until somebody changes a setting or the store.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
         self.is_lasting
     }
 
-    /// What is wrong, without addresses and secrets.
+    /// Returns what is wrong, without addresses and secrets.
     #[must_use]
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// What to do about it; may be empty.
+    /// Returns what to do about it; may be empty.
     #[must_use]
     pub fn advice(&self) -> &str {
         &self.advice

@@ -1,47 +1,47 @@
-//! How the store is.
+//! The state of the store.
 
 use async_trait::async_trait;
 
 use crate::{Fault, Result};
 use checkin_domain::MAX_SAFE_INTEGER;
 
-/// Whether the store can be reached and is fit for its work.
+/// Checks whether the store is available and suitable.
 #[async_trait]
 pub trait Health: Send + Sync {
-    /// Asks the store for a sign of life, writing nothing.
+    /// Checks whether the store is available. Changes no data.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// Why the store is unavailable.
     async fn ping(&self) -> Result<(), Fault>;
 
-    /// Looks whether the store can be used with these settings, writing nothing.
+    /// Checks whether the store can be used with these settings. Writes nothing.
     ///
     /// # Errors
     ///
-    /// What is in the way, and what to do about it.
+    /// Why the store cannot be used, and what to do about it.
     async fn check(&self) -> Result<(), Fault>;
 
-    /// Checks the store and writes what must be in it before anything else is.
+    /// Checks the store and writes the data that it must have before any other data.
     ///
     /// # Errors
     ///
     /// As [`check`](Self::check).
     async fn prepare(&self) -> Result<(), Fault>;
 
-    /// Brings what an older version of this program stored into the form of this one; nothing if
-    /// there is nothing to do. Several processes may do so at once, also beside older ones.
+    /// Upgrades the data of older versions of this program, if there are any. Several processes may do
+    /// so at the same time, even while processes of older versions run.
     ///
     /// # Errors
     ///
-    /// What is in the way.
+    /// Why the data cannot be upgraded.
     ///
     /// # Cancel safety
     ///
-    /// The next call goes on with what is left.
+    /// The next call continues with the data that is not yet upgraded.
     async fn upgrade(&self) -> Result<(), Fault>;
 
-    /// What `checkin doctor` has to say about the store.
+    /// Returns the findings of `checkin doctor` about the store.
     async fn diagnose(&self) -> Result<Vec<Finding>>;
 }
 
@@ -50,7 +50,7 @@ pub trait Health: Send + Sync {
 pub struct Finding {
     /// Whether something has to be repaired.
     pub severity: Severity,
-    /// What is the matter, in one sentence.
+    /// The finding, in one sentence.
     pub what: String,
     /// What to do about it; empty if there is nothing to do.
     pub advice: String,
@@ -68,43 +68,44 @@ pub enum Severity {
 }
 
 impl Finding {
-    /// Something that is as it should be.
+    /// Creates a finding that everything is as it should be.
     pub fn fine(what: impl Into<String>) -> Self {
         Self { severity: Severity::Fine, what: what.into(), advice: String::new() }
     }
 
-    /// What the store holds.
+    /// Creates a finding that states the numbers of users, locations and check-ins.
     pub fn content(users: u64, locations: u64, checkins: u64) -> Self {
         Self::fine(format!(
             "it holds {users} users, {locations} locations and {checkins} check-ins"
         ))
     }
 
-    /// Something that works, but not as safely as it could.
+    /// Creates a finding that something works, but not as safely as it could.
     pub fn warning(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, what: what.into(), advice: advice.into() }
     }
 
-    /// Something that does not work, or will lose data.
+    /// Creates a finding that something does not work, or will lose data.
     pub fn problem(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { severity: Severity::Problem, what: what.into(), advice: advice.into() }
     }
 }
 
-/// What to say if the highest id of accounts or of places is in use: the next one is the id behind it.
+/// Returns findings if the highest id of accounts or of places is in use, because new records get the
+/// next higher id.
 pub fn used_up_ids(accounts: bool, places: bool) -> impl Iterator<Item = Finding> {
     let accounts = accounts.then(|| {
         Finding::warning(
             format!("the ids of accounts are used up: {MAX_SAFE_INTEGER} is in use"),
-            "nothing is lost, a new account gets the highest id that is free; find the program that \
-             opened an account under that id",
+            "nothing is lost, a new account gets the highest free id; find the program that created an \
+             account with that id",
         )
     });
     let places = places.then(|| {
         Finding::warning(
             format!("the ids of places are used up: {MAX_SAFE_INTEGER} is in use"),
-            "nothing is lost, but an import of a Swarm history makes no new places: load those with ids of \
-             their own (`checkin load FILE.json`) first; find the program that made a place under that id",
+            "nothing is lost, but an import of a Swarm history creates no new places: first load them with ids of \
+             their own (`checkin load FILE.json`); find the program that created a place with that id",
         )
     });
     accounts.into_iter().chain(places)

@@ -1,15 +1,15 @@
-//! Who was where, by user and by place.
+//! The check-ins of each user and of each place.
 
 use async_trait::async_trait;
 
 use crate::Result;
 use checkin_domain::{Checkin, CheckinId, LocationId, UserId};
 
-/// The check-ins of each user and of each place, as far as they are counted. They stay when the log
-/// is trimmed.
+/// The histories: the applied check-ins of each user and of each place. They are kept when the log is
+/// trimmed.
 #[async_trait]
 pub trait History: Send + Sync {
-    /// A user's check-ins, the latest first, from behind `after`, at most `limit`.
+    /// Returns a user's check-ins after `after`, latest first, at most `limit`.
     async fn of_user(
         &self,
         user: UserId,
@@ -17,7 +17,7 @@ pub trait History: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Checkin>>;
 
-    /// A place's check-ins, the latest first, from behind `after`, at most `limit`.
+    /// Returns a place's check-ins after `after`, latest first, at most `limit`.
     async fn of_location(
         &self,
         location: LocationId,
@@ -26,12 +26,12 @@ pub trait History: Send + Sync {
     ) -> Result<Vec<Checkin>>;
 }
 
-/// A place in a history: that of the check-in with this time and id. Later ones come first.
+/// A position in a history: that of the check-in with this time and id. Later check-ins come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HistoryPosition {
     /// Milliseconds since 1970.
     pub time_ms: u64,
-    /// Of those of one time.
+    /// Orders check-ins of the same time.
     pub id: CheckinId,
 }
 

@@ -1,12 +1,12 @@
-//! What the services keep, as traits: each with its contract, and with an implementation on SQLite
-//! and on Redis that passes one shared suite.
+//! The storage of the services, as traits. Each trait has a contract. The implementations for SQLite
+//! and for Redis pass the same conformance suite.
 
 mod admission;
 mod applier;
 mod audit;
 mod bulk;
 #[cfg(feature = "conformance")]
-#[expect(clippy::unwrap_used, reason = "a check that cannot go on fails")]
+#[expect(clippy::unwrap_used, reason = "a check that cannot continue fails")]
 pub mod conformance;
 mod dead_letters;
 pub mod details;
@@ -43,7 +43,7 @@ pub use unreadable::{Reports, is_there, readable};
 pub use users::{Credentials, NewUser, Registered, Users};
 pub use weather::WeatherCache;
 
-/// Everything that the services need of a store; each trait of it has a contract of its own.
+/// All storage operations of the services. Each supertrait has its own contract.
 pub trait Storage:
     Users
     + Locations

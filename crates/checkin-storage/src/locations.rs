@@ -10,30 +10,30 @@ use checkin_domain::{
 /// The places where people check in.
 #[async_trait]
 pub trait Locations: Send + Sync {
-    /// The place of this id.
+    /// Returns the place with this id.
     async fn location(&self, id: LocationId) -> Result<Option<Location>>;
 
-    /// Where a place is. Reads nothing else of it.
+    /// Returns the coordinates of a place. Reads nothing else of it.
     async fn coordinates(&self, id: LocationId) -> Result<Option<Coordinates>>;
 
-    /// The category of a place. Reads nothing else of it.
+    /// Returns the category of a place. Reads nothing else of it.
     async fn category(&self, id: LocationId) -> Result<Option<Category>>;
 
-    /// These sections of what else is known of a place; the others are not read, and empty.
+    /// Returns these sections of a place's details. The other sections are not read and are empty.
     async fn location_details(
         &self,
         id: LocationId,
         sections: &[DetailsSection],
     ) -> Result<Option<LocationDetails>>;
 
-    /// The places with ids above `after`, in order of their ids, at most `limit`.
+    /// Returns the places with ids above `after`, in order of their ids, at most `limit`.
     async fn locations_after(
         &self,
         after: Option<LocationId>,
         limit: usize,
     ) -> Result<Vec<Location>>;
 
-    /// How many check-ins gave a place no star, one star, and so on to five; zeros for one that is
-    /// unknown. Only check-ins that are in its history count.
+    /// Returns the number of check-ins that gave a place 0, 1, 2, 3, 4 and 5 stars; zeros if the place
+    /// is unknown. Only check-ins in its history count.
     async fn ratings(&self, id: LocationId) -> Result<[u64; 6]>;
 }

@@ -15,24 +15,25 @@ use checkin_domain::{Checkin, CheckinId, CheckinIdError, NewCheckin};
 ///
 /// # Contract
 ///
-/// - Within a partition ids grow: an entry that is appended later has a higher one, whoever appends.
-///   No two entries have the same id.
-/// - A check-in that is appended has the time of its append, also while the ids are ahead of the
-///   clock because somebody else wrote an entry under an id of their own.
-/// - What was answered with [`Accepted::Stored`] is kept: on SQLite committed and synced to disk,
-///   on Redis acknowledged.
-/// - All that [`append`](Self::append) looks at, and the append, are one step: of equal check-ins
-///   that arrive together one is stored.
+/// - Within a partition ids increase: an entry that is appended later has a higher id, whichever
+///   program appends it. No two entries have the same id.
+/// - An appended check-in has the time of its append. This is so even while the ids are ahead of the
+///   clock, because another program wrote an entry with an id that it chose.
+/// - A check-in for which [`Accepted::Stored`] was returned is kept: on SQLite it is committed and
+///   synced to disk, on Redis it is acknowledged.
+/// - [`append`](Self::append) checks all conditions and appends in one atomic step: if equal check-ins
+///   arrive at the same time, one is stored.
 #[async_trait]
 pub trait Log: Send + Sync {
     /// Appends a check-in, unless an identical one (same user, place and rating) was appended less
-    /// than the duplicate window ago, or the log is too long. A store need not remember a check-in
-    /// for longer than the window that it was appended with, so callers agree on one.
+    /// than the duplicate window ago, or the log is too long. A store need not keep a check-in's
+    /// marker for longer than the window with which it was appended, so all callers must use the same
+    /// window.
     ///
-    /// With an idempotency key the answer is remembered for [`IDEMPOTENCY_TTL`]: the same user's
-    /// same key and check-in is [`Accepted::Replayed`] with the first answer's id, also within the
-    /// duplicate window and when the log is too long. A key is never looked up across users. A
-    /// refusal is not remembered.
+    /// With an idempotency key the result is kept for [`IDEMPOTENCY_TTL`]: if the same user sends the
+    /// same key with the same check-in, the result is [`Accepted::Replayed`] with the first id, even
+    /// within the duplicate window and when the log is too long. Keys of different users are
+    /// independent. A refusal is not kept.
     async fn append(
         &self,
         checkin: NewCheckin,
@@ -40,9 +41,9 @@ pub trait Log: Send + Sync {
         admission: Admission,
     ) -> Result<Accepted>;
 
-    /// The check-ins that were made from the first to the last of these milliseconds, both included,
-    /// in the order of their times and then of their ids, from behind `after`, at most `limit`.
-    /// Entries that are no check-ins are passed over.
+    /// Returns the check-ins whose times are in this range, in milliseconds since 1970, in the order of
+    /// their times and then of their ids, after `after`, at most `limit`. Entries that are not
+    /// check-ins are skipped.
     async fn checkins_between(
         &self,
         times_ms: RangeInclusive<u64>,
@@ -50,38 +51,39 @@ pub trait Log: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Checkin>>;
 
-    /// The entries with the highest ids below `before`, those first, at most `limit`. Entries that
-    /// are no check-ins are passed over.
+    /// Returns the entries with the highest ids below `before`, highest first, at most `limit`.
+    /// Entries that are not check-ins are skipped.
     async fn latest_checkins(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>>;
 
-    /// Where the log ends now.
+    /// Returns the position of the last entries.
     async fn log_end(&self) -> Result<LogPosition>;
 
-    /// Reads on from a position, in the order of each partition, about `limit` entries, and moves
-    /// the position behind them. Each check-in comes with its partition, an index into the position.
+    /// Reads about `limit` entries after a position, in the order of each partition, and moves the
+    /// position to the last of them. Each check-in comes with its partition, an index into the
+    /// position.
     async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>>;
 }
 
-/// How long an idempotency key is remembered.
+/// How long an idempotency key is kept.
 pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The answer to [`Log::append`].
+/// The result of [`Log::append`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// A new entry of this id.
+    /// A new entry with this id was stored.
     Stored(CheckinId),
-    /// An identical check-in was appended too short a time ago; nothing was stored.
+    /// Nothing was stored, because an identical check-in was appended within the duplicate window.
     Duplicate,
-    /// The entry that this idempotency key made before; nothing was stored.
+    /// Nothing was stored, because this idempotency key has already made this entry.
     Replayed(CheckinId),
-    /// This idempotency key came with another check-in before; nothing was stored.
+    /// Nothing was stored, because this idempotency key came with another check-in before.
     KeyReused,
-    /// Too many entries wait to be counted; nothing was stored.
+    /// Nothing was stored, because too many entries wait to be applied.
     Behind,
 }
 
-/// How far a reader of the log has read: the last id of each partition. It is written as these ids
-/// with commas between, so for one partition as an id.
+/// The position of a reader in the log: the last id that it read of each partition. As text it is
+/// these ids, separated by commas; for one partition it is the id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogPosition(pub Vec<CheckinId>);
 

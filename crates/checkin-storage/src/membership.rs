@@ -1,4 +1,4 @@
-//! The live processors, and who reads which part of the log.
+//! The live processors and the parts of the log that they read.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::Result;
 
 /// The live processors and the leases under which they read the log.
 ///
-/// A store may divide its log into parts that several processors read at the same time; how many is a
-/// matter of the store. A processor reads a part while it holds the part's lease.
+/// A store may divide its log into parts that several processors read at the same time; the
+/// store decides how many. A processor reads a part while it holds the part's lease.
 ///
 /// # Contract
 ///
 /// - The shares of all live processors add up to the number of parts and differ by at most one.
-/// - At most one processor holds the lease of a part. A lease that is not renewed in time ends by
-///   itself, and so does the membership of a processor.
+/// - At most one processor holds the lease of a part. A lease that is not renewed in time
+///   expires, and so does the membership of a processor.
 #[async_trait]
 pub trait Membership: Send + Sync {
     /// Registers or renews this processor for `lifetime` and returns its share: the number of leases

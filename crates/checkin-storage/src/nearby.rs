@@ -1,22 +1,22 @@
-//! What both stores do alike to find the places near a point.
+//! The search for places near a point, as far as all stores share it.
 
 use std::iter;
 
 use crate::directory::{Nearby, Page, Position, Ranked};
 use checkin_domain::{EARTH_RADIUS_M, Location};
 
-/// Where the search begins: in a town, a page of places lies within.
+/// The radius of the first circle. In a town it contains a page of places.
 const FIRST_CIRCLE_M: f64 = 250.0;
 
-/// How much wider each circle is than the one before: its area is about twice as large.
+/// The factor between the radii of two circles: the area about doubles.
 const GROWTH: f64 = 1.5;
 
-/// From a point to the far side of the earth: no place is further away.
+/// The distance from a point to the far side of the earth; no place is further away.
 pub const FAR_SIDE_M: f64 = std::f64::consts::PI * EARTH_RADIUS_M;
 
 impl Nearby {
-    /// Radii in metres within which to look, one after the other until a page is full. The last is
-    /// the whole circle.
+    /// Returns the radii in metres to search, one after the other until a page is full. The last is
+    /// the complete circle.
     pub fn circles(&self, page: Page) -> impl Iterator<Item = f64> + use<> {
         let whole = self.radius_m.clamp(0.0, FAR_SIDE_M);
         let behind = page.after.map_or(0.0, |after| metres(after.rank));
@@ -25,7 +25,7 @@ impl Nearby {
         circles.skip_while(move |circle| *circle < behind)
     }
 
-    /// The distance of a place in whole millimetres, if it is one of those that are looked for.
+    /// Returns the distance of a place in whole millimetres if it matches the search.
     fn rank(&self, location: &Location) -> Option<u64> {
         let rank = (self.center.distance_m(location.coordinates) * 1000.0) as u64;
         let wanted = metres(rank) <= self.radius_m
@@ -37,7 +37,7 @@ impl Nearby {
     }
 }
 
-/// The places that were found for a page so far.
+/// The places found so far for a page.
 #[derive(Debug)]
 pub struct Found {
     near: Nearby,
@@ -50,7 +50,7 @@ impl Found {
         Self { near, page, places: Vec::new() }
     }
 
-    /// Adds a place, if it is one of those that are looked for and is behind the page's beginning.
+    /// Adds a place if it matches the search and is after the beginning of the page.
     pub fn add(&mut self, location: Location) {
         let Some(rank) = self.near.rank(&location) else {
             return;
@@ -61,7 +61,7 @@ impl Found {
         }
     }
 
-    /// Whether the page is known, now that all places within so many metres were added.
+    /// Returns whether the page is complete, given that all places within `within_m` metres were added.
     pub fn is_full(&self, within_m: f64) -> bool {
         // The next place may have the same number of whole millimetres.
         let certain = self.places.iter().filter(|place| metres(place.rank + 1) < within_m);
@@ -75,7 +75,7 @@ impl Found {
     }
 }
 
-/// Of a rank.
+/// Converts a rank to metres.
 pub fn metres(rank: u64) -> f64 {
     rank as f64 / 1000.0
 }

@@ -1,36 +1,37 @@
-//! The histories of Swarm's users.
+//! Importing the histories of Swarm's users.
 
 use async_trait::async_trait;
 
 use crate::{Loaded, Result};
 use checkin_domain::{Location, LocationId, Visit};
 
-/// Takes histories of Swarm, and remembers what of them is here, so that importing any part of one
+/// Loads histories of Swarm, and records what was loaded, so that importing any part of a history
 /// again, in any order, duplicates nothing.
 ///
 /// # Contract
 ///
-/// - A venue is at most one place: the one that was remembered last.
-/// - However many imports want a place for a venue at the same time, one is made.
-/// - What an import did before it was interrupted is found by the next one.
+/// - A venue has at most one place: the one that was recorded last.
+/// - If several imports need a place for a venue at the same time, one is created.
+/// - The next import finds what an interrupted import has done.
 #[async_trait]
 pub trait SwarmLoad: Send + Sync {
-    /// Returns the places of these venues, one answer for each, in order.
+    /// Returns the places of these venues, one result for each, in order.
     async fn places_of(&self, venues: &[String]) -> Result<Vec<Option<LocationId>>>;
 
-    /// Remembers these venues as these places.
+    /// Records the places of these venues.
     async fn remember_venues(&self, venues: &[(String, LocationId)]) -> Result<()>;
 
-    /// Makes a place for each of these venues, each named once, under the id of the given place or
-    /// a higher one that is free; none for a venue whose place is there. One answer for each, in
-    /// order.
+    /// Creates a place for each of these venues that has none. Each venue must be named once. The
+    /// place gets the id of the given place, or a higher one that is free. Returns one result for each,
+    /// in order.
     async fn make_places(&self, venues: &[(String, Location)]) -> Result<Vec<VenuePlace>>;
 
     /// Appends visits as [`BulkLoad::load_checkins`](super::BulkLoad::load_checkins) appends
-    /// check-ins. One answer for each, in order. A visit is there already if one of its user and
-    /// Swarm's id is, whatever else that one says. If none is, it is there already if there is a
-    /// check-in of its user at its place and time, of any rating, that is not known as another visit.
-    /// Beside one that is, it is stored a millisecond later: Swarm's times are whole seconds.
+    /// check-ins. Returns one result for each, in order. A visit is unchanged if a visit of its user
+    /// with its Swarm id was loaded, even if their other fields differ. Otherwise it is unchanged if
+    /// its user has a check-in at its place and time, of any rating, that does not belong to another
+    /// visit. If that check-in belongs to another visit, the new one is stored a millisecond later,
+    /// because Swarm's times are whole seconds.
     async fn load_visits(&self, visits: &[Visit]) -> Result<Vec<Loaded>>;
 }
 
@@ -39,9 +40,10 @@ pub trait SwarmLoad: Send + Sync {
 pub struct VenuePlace {
     /// Its id.
     pub id: LocationId,
-    /// Whether it was made just now.
+    /// Whether this call created it.
     pub made: bool,
 }
 
-/// Visits of one user at one place in one second that are told apart, by their milliseconds.
+/// Maximum number of visits of one user at one place in one second. They differ in their
+/// milliseconds.
 pub const VISITS_A_SECOND: u64 = 1000;

@@ -1,4 +1,4 @@
-//! What the weather service said.
+//! The responses of the weather service.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use crate::Result;
 use checkin_domain::LocationId;
 
-/// Remembers answers of the weather service.
+/// Caches responses of the weather service.
 #[async_trait]
 pub trait WeatherCache: Send + Sync {
-    /// The answer that is remembered for a place.
+    /// Returns the cached response for a place.
     async fn weather(&self, location: LocationId) -> Result<Option<String>>;
 
-    /// Remembers an answer (JSON) for so long.
+    /// Stores a response (JSON) for the time `life`.
     async fn keep_weather(&self, location: LocationId, json: &str, life: Duration) -> Result<()>;
 }

@@ -3,7 +3,7 @@
 use checkin_domain::monday_ms;
 use checkin_domain::week::WEEK_MS;
 
-/// How many weeks the leaderboard of a week is kept after it began.
+/// The number of weeks for which the leaderboard of a week is kept after the week began.
 const WEEKS_KEPT: u64 = 5;
 
 /// Returns the Mondays of the weeks that these times are in, in order, if a leaderboard of theirs is

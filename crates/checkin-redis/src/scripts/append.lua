@@ -1,12 +1,12 @@
 -- Appends a check-in, unless it is a retry or a duplicate, or the log is too long: one step, one
 -- round trip.
 --
--- KEYS: the log, its checkpoint, its index of times, the marker of an identical check-in, and with
--- an idempotency key what it made.
--- ARGV: user, location, stars, duplicate window in ms, life of an idempotency key in ms, the
--- longest backlog, the longest log, the number of partitions and which one this is.
+-- KEYS: the log, its checkpoint, its index of times, the marker of an identical check-in, and, with
+-- an idempotency key, the key of its first check-in.
+-- ARGV: user, location, stars, duplicate window in ms, time to live of an idempotency key in ms, the
+-- maximum backlog, the maximum length of the log, the number of partitions and of this partition.
 
--- Entries that are looked up in the index of times when they leave the log, at most.
+-- Maximum number of entries that are removed from the index of times when they leave the log.
 local AT_ONCE = 1000
 
 local checkin = ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
@@ -23,7 +23,7 @@ end
 
 local now = now_ms()
 
--- The marker holds the time of the check-in and not only a life, for windows may differ.
+-- The marker holds the time of the check-in, and not only a time to live, because windows may differ.
 if window > 0 then
   local last = tonumber(redis.call('GET', KEYS[4]) or '')
   if last and tonumber(now) - last < window then return {'duplicate'} end
@@ -43,7 +43,7 @@ end
 local length = redis.call('XLEN', KEYS[1])
 local checkpoint = redis.call('HMGET', KEYS[2], 'counted', 'trimmed')
 local trimmed = tonumber(checkpoint[2] or '0')
--- Entries in the log that are counted. Others may have trimmed it too.
+-- Applied entries in the log. Other programs may have trimmed it, too.
 local counted = tonumber(checkpoint[1] or '0') - trimmed
 if length - counted >= tonumber(ARGV[6]) then return {'behind'} end
 if length >= tonumber(ARGV[7]) then
@@ -57,7 +57,7 @@ local ms, seq = next_id(now, last_ms, last_seq, tonumber(ARGV[8]), tonumber(ARGV
 if not ms then return {'used up'} end
 local id = ms .. '-' .. seq
 if less(now, ms) then
-  -- Somebody wrote an entry under an id of their own, or the clock went back.
+  -- Another program wrote an entry with an id that it chose, or the clock was set back.
   redis.call('XADD', KEYS[1], id,
     'userId', ARGV[1], 'locationId', ARGV[2], 'starRating', ARGV[3], 'time', now)
   redis.call('ZADD', KEYS[3], now, member(ms, seq))

@@ -1,14 +1,14 @@
--- Applies check-ins to places: each once, in whatever order and however often they come. What a
--- history holds is applied.
+-- Applies check-ins to places: each once, in any order, even if it is passed several times. A check-in
+-- in the history is applied.
 --
 -- KEYS: for each place the hash, the history, the ratings and the base.
 -- ARGV: the number of weeks and their Mondays (ms); for each place the number of check-ins, and of
 -- each the id, time (ms), user and stars.
--- Answers for each place with the number of check-ins, and the number of check-ins in each week;
--- with nothing if there is no such place.
+-- Returns, for each place, the number of check-ins, and the number of check-ins in each week; false if
+-- the place does not exist.
 
 local WEEK_MS = 604800000
--- Lua has room for some thousand arguments.
+-- Lua can pass some thousand arguments.
 local AT_ONCE = 1000
 local weeks = tonumber(ARGV[1])
 local at = weeks + 2
@@ -17,7 +17,7 @@ local answers = {}
 for key = 1, #KEYS, 4 do
   local location, history, ratings, base = KEYS[key], KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
   local count = tonumber(ARGV[at])
-  -- An error if the key is of another type.
+  -- Returns an error if the key has another type.
   local figures = redis.pcall('HMGET', location, 'id', 'numCheckins', 'numStars')
   local answer = false
   if figures[1] then
@@ -25,7 +25,7 @@ for key = 1, #KEYS, 4 do
     if number > 0 and redis.call('EXISTS', history) == 0 then
       redis.call('HSET', base, 'numCheckins', number, 'numStars', stars)
     end
-    -- All at once: a busy place has hundreds in a batch.
+    -- Adds them together, because a busy place has hundreds in a batch.
     local new, new_stars, by_stars, members = 0, 0, {}, {}
     for checkin = at + 1, at + count * 4, 4 do
       members[#members + 1] =
@@ -49,7 +49,7 @@ for key = 1, #KEYS, 4 do
     for stars, times in pairs(by_stars) do redis.call('HINCRBY', ratings, stars, times) end
     if new > 0 then
       number, stars = number + new, stars + new_stars
-      -- One decimal, half a tenth rounded up; as JavaScript writes numbers: 4.5, and 4.
+      -- One decimal, half a tenth rounded up, written as JavaScript writes numbers: 4.5, and 4.
       local tenths = math.floor((stars * 20 + number) / (number * 2))
       local average = string.format('%d', math.floor(tenths / 10))
       if tenths % 10 > 0 then average = average .. '.' .. tenths % 10 end

@@ -1,12 +1,12 @@
--- Applies check-ins to users: each once, in whatever order and however often they come. What a
--- history holds is applied.
+-- Applies check-ins to users: each once, in any order, even if it is passed several times. A check-in
+-- in the history is applied.
 --
 -- KEYS: for each user the hash, the history and the base.
 -- ARGV: the number of weeks and their Mondays (ms); for each user the number of check-ins, and of
 -- each the id, time (ms), place and stars.
--- Answers for each user with how many were new, the number of check-ins, the last one's time and
--- place, the last one's place before, and the number of check-ins in each week; with nothing if
--- there is no such user.
+-- Returns, for each user, how many check-ins were new, the number of check-ins, the time and place of
+-- the last one, the place of the last one before, and the number of check-ins in each week; false if
+-- the user does not exist.
 
 local WEEK_MS = 604800000
 local weeks = tonumber(ARGV[1])
@@ -16,7 +16,7 @@ local answers = {}
 for key = 1, #KEYS, 3 do
   local user, history, base = KEYS[key], KEYS[key + 1], KEYS[key + 2]
   local count = tonumber(ARGV[at])
-  -- An error if the key is of another type.
+  -- Returns an error if the key has another type.
   local figures = redis.pcall('HMGET', user, 'id', 'numCheckins', 'lastCheckin', 'lastSeenAt')
   local answer = false
   if figures[1] then
@@ -38,7 +38,7 @@ for key = 1, #KEYS, 3 do
       number = number + new
       redis.call('HSET', user, 'numCheckins', string.format('%.0f', number))
       if latest >= last then
-        -- Of several at one time the same one is the last, in whatever order they came.
+        -- If several have the same time, the last one does not depend on the order of their arrival.
         last = latest
         place = string.match(redis.call('ZREVRANGE', history, 0, 0)[1], ' (%d+) ')
         redis.call('HSET', user, 'lastCheckin', string.format('%.0f', last), 'lastSeenAt', place)

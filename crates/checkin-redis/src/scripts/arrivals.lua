@@ -1,7 +1,7 @@
--- Says when entries came in whose ids are ahead of the clock.
+-- Returns the times of arrival of entries whose ids are ahead of the clock.
 --
 -- KEYS: the index of times. ARGV: members of the index.
--- Answers with now (ms), and for each member with its time, or with nothing if it is not there.
+-- Returns now (ms), and for each member its time, or false if it is not in the index.
 
 local time = redis.call('TIME')
 local answers = {string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}

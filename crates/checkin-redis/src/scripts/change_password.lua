@@ -1,8 +1,8 @@
--- Replaces a password. Answers the account's epoch afterwards, or nothing if the password is not the
--- expected one or there is no account.
+-- Replaces a password. Returns the account's new epoch, or false if the password is not the expected
+-- one or the account does not exist.
 --
--- KEYS: the user's hash, the epoch. ARGV: the new password, 1 to raise the epoch, and the expected
--- password unless any is replaced.
+-- KEYS: the user's hash, the epoch. ARGV: the new password, 1 to increase the epoch, and the
+-- expected password; without it, any password is replaced.
 
 local stored = redis.call('HGET', KEYS[1], 'password')
 if ARGV[3] and stored ~= ARGV[3] then return false end

@@ -1,10 +1,10 @@
 -- Claims an address for a user before the user is written.
 --
 -- KEYS: the index of addresses, and the marker of a claim that is not settled.
--- ARGV: address, id, a user who is known not to have the address (or nothing), life of the marker.
--- Answers 1, or else whose address it is and whether that claim is settled (1) or not (0).
+-- ARGV: address, id, a user who is known not to have the address (or empty), lifetime of the marker.
+-- Returns 1, or the user who has the address and whether that claim is settled (1) or not (0).
 --
--- Only a settled claim can be known to be stale: before, its user may be about to be written.
+-- Only a settled claim can be stale: before that, its user may be about to be written.
 
 if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then
   local owner = redis.call('HGET', KEYS[1], ARGV[1])

@@ -1,9 +1,9 @@
--- Gives a venue the id of a place that is to be made for it, unless it has one.
+-- Assigns to a venue the id of a place that will be created for it, unless it has one.
 --
--- KEYS: the places of venues, the highest id that was given, those that a second import found.
--- ARGV: the venue, the lowest id that it may get, and one under which a place is that its import did
--- not write. If a second import found that id, that one may have; if none did, another program has.
--- Answers with the id, and 1 if it was given now; with `used up` if there is none left.
+-- KEYS: the places of venues, the highest assigned id, the ids that a second import found.
+-- ARGV: the venue, the lowest id that it may get, and an id whose place this import did not write. If a
+-- second import found that id, that import may have written the place; otherwise another program has.
+-- Returns the id, and 1 if it was assigned now; `used up` if no id is left.
 
 local id = redis.call('HGET', KEYS[1], ARGV[1])
 if id and id ~= ARGV[3] then redis.call('SADD', KEYS[3], id) end

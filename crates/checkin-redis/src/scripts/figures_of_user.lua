@@ -1,4 +1,4 @@
--- The figures of a user beside what they should come from, at one moment.
+-- The figures of a user and the data from which they are computed, in one step.
 --
 -- KEYS: the hash, the history, the base.
 

@@ -1,14 +1,14 @@
--- Looks for a visit of Swarm, by Swarm's id, or else by its user, place and time. A check-in that is
--- no other visit gets the id.
+-- Looks for a visit of Swarm, by its Swarm id, or otherwise by its user, place and time. A check-in
+-- that belongs to no other visit gets the Swarm id.
 --
--- KEYS: the log, the set of what was imported behind later entries, the set of Swarm's visits.
--- ARGV: the user, the place and the time, whether the user's history has it (1 or 0), the most
--- milliseconds, and Swarm's id, if it has one.
--- Answers with -1 if it is there, or else with how many milliseconds later it is to be stored.
+-- KEYS: the log, the set of check-ins that were imported behind later entries, the set of Swarm visits.
+-- ARGV: the user, the place and the time, whether the user's history has it (1 or 0), the
+-- maximum number of milliseconds, and the Swarm id, if it has one.
+-- Returns -1 if it is stored, or by how many milliseconds later it must be stored.
 
 local user, place, id = ARGV[1], ARGV[2], ARGV[6]
 
--- Whether there is a check-in of this user at this place and time, of any rating.
+-- Returns whether the user has a check-in at this place and time, of any rating.
 local function is_visited(time)
   for stars = 0, 5 do
     local content = table.concat({time, user, place, stars}, ' ')

@@ -1,10 +1,10 @@
--- Appends check-ins under the ids that they have, or where the log is past it, under an id of its
--- own with the time beside it.
+-- Appends check-ins with the ids that they have. If the log has a later entry already, the check-in
+-- gets a new id, and its time is stored in a field.
 --
--- KEYS: the log, the set of what was imported behind later entries, the index of times.
--- ARGV: the number of partitions, which one this is, the member of the index that says that it is
+-- KEYS: the log, the set of check-ins that were imported behind later entries, the index of times.
+-- ARGV: the number of partitions, the number of this one, the member of the index that marks it as
 -- complete, and for each check-in its id, time, user, location and stars.
--- Answers for each: 1 stored, 0 was there.
+-- Returns for each: 1 if it was stored, 0 if it was already there.
 
 local partitions, partition = tonumber(ARGV[1]), tonumber(ARGV[2])
 local answers = {}
@@ -33,7 +33,7 @@ for at = 4, #ARGV, 5 do
     if redis.call('SADD', KEYS[2], content) == 0 then
       answers[#answers + 1] = 0
     else
-      -- Nothing is appended before it was made.
+      -- The id of an entry is not before its time.
       local first = now_ms()
       if less(first, time) then first = time end
       ms, seq = next_id(first, last_ms, last_seq, partitions, partition)

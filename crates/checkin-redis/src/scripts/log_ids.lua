@@ -1,4 +1,4 @@
--- The ids of a log. Their parts are text here: Lua's own numbers are exact up to 2^53 only.
+-- The ids of a log. Their parts are text here, because numbers in Lua are exact only up to 2^53.
 
 local MAX_EXACT = 9007199254740991
 
@@ -12,7 +12,7 @@ local function less(one, other)
   return one < other
 end
 
--- The last id that the log gave out, also if its entry is gone.
+-- Returns the last id of the log, even if its entry was removed.
 local function last_id(log)
   if redis.call('EXISTS', log) == 0 then return '0', '0' end
   local stream = redis.call('XINFO', 'STREAM', log)
@@ -23,8 +23,8 @@ local function last_id(log)
   end
 end
 
--- The first id at `ms` or later that is behind the last one; nothing if there is none. Of several
--- partitions each has its own sequence numbers: no two entries of the log have the same id.
+-- Returns the first id at `ms` or later that is after the last one; nil if there is none. Each
+-- partition has its own sequence numbers, so that no two entries of the log have the same id.
 local function next_id(ms, last_ms, last_seq, partitions, partition)
   local seq = -1
   if not less(last_ms, ms) then
@@ -38,7 +38,7 @@ local function next_id(ms, last_ms, last_seq, partitions, partition)
   return ms, string.format('%.0f', seq)
 end
 
--- Names an entry in the index of times: equal times are in the order of their ids.
+-- Returns the member of an entry in the index of times: equal times are in the order of their ids.
 local function member(ms, seq)
   return string.rep('0', 20 - #ms) .. ms .. '-' .. string.rep('0', 20 - #seq) .. seq
 end

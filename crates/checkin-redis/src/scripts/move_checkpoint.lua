@@ -1,9 +1,9 @@
--- Moves a checkpoint behind a batch that is applied, and keeps what could not be. Answers 0 if the
--- checkpoint is not where the batch begins: somebody else moved it.
+-- Moves a checkpoint to the end of an applied batch, and stores its dead letters. Returns 0 if the
+-- checkpoint is not at the beginning of the batch, because another processor has moved it.
 --
 -- KEYS: the checkpoint, the dead letters, the index of times.
--- ARGV: where the batch begins and ends, how many entries it has, how many of these have another
--- time than their id, for each of them the time and the member of the index, and for each dead
+-- ARGV: the ids at the beginning and end of the batch, the number of its entries, the number of these
+-- whose time is not that of their id, for each of these the time and the member of the index, and for each dead
 -- letter its id, reason and fields.
 
 if (redis.call('HGET', KEYS[1], 'id') or '0-0') ~= ARGV[1] then return 0 end

@@ -1,9 +1,9 @@
--- Puts users into the lists of where they were last, and out of those of before.
+-- Adds users to the lists of the places where they were last, and removes them from the lists before.
 --
 -- KEYS: for each place the list of its users. ARGV: for each place the number of users, and of each
--- the id, the time of the last check-in (ms), and 1 if it was here, 0 if elsewhere.
+-- the id, the time of the last check-in (ms), and 1 if it was here, 0 if it was elsewhere.
 
--- Lua has room for some thousand arguments.
+-- Lua can pass some thousand arguments.
 local AT_ONCE = 1000
 
 local at = 1
@@ -22,7 +22,7 @@ for key = 1, #KEYS do
     if #gone > 0 then
       local left = {}
       for position, since in ipairs(redis.call('ZMSCORE', KEYS[key], unpack(gone))) do
-        -- Who came back since stays.
+        -- A user who has come back since then stays.
         if since and tonumber(since) < times[position] then left[#left + 1] = gone[position] end
       end
       if #left > 0 then redis.call('ZREM', KEYS[key], unpack(left)) end

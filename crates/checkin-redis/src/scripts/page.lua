@@ -1,12 +1,12 @@
--- Answers a page of a sorted set, members and scores in turn: from behind a position, wherever its
--- member is now.
+-- Returns a page of a sorted set, members and scores alternately. It begins after a position, even if
+-- the member of the position is elsewhere now.
 --
--- KEYS: the sorted set. ARGV: asc or desc, the most members, and of the position score and member.
+-- KEYS: the sorted set. ARGV: asc or desc, the maximum number of members, and the position's score and member.
 
 local descending = ARGV[1] == 'desc'
 local range = descending and 'ZREVRANGE' or 'ZRANGE'
 
--- Redis orders members of one score by their bytes; `<` in Lua may follow a locale.
+-- Redis orders members of the same score by their bytes; `<` in Lua may follow a locale.
 local function less(one, other)
   for at = 1, math.min(#one, #other) do
     local byte, its = string.byte(one, at), string.byte(other, at)
@@ -28,7 +28,7 @@ if ARGV[3] then
   else
     first = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. score)
   end
-  -- Among those of this score, the first behind the position.
+  -- Finds the first member after the position among those of this score.
   local over = first + redis.call('ZCOUNT', KEYS[1], score, score)
   while first < over do
     local middle = math.floor((first + over) / 2)

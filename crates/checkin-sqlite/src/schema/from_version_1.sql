@@ -1,5 +1,5 @@
--- Tables of version 1 get the columns of version 2. Their figures held the entries that were loaded
--- with them; from now on the entries of the log are counted on top of the base.
+-- Tables of version 1 get the columns of version 2. Their figures contained the entries that were
+-- loaded with them. From now on, the entries of the log are added to the base.
 
 ALTER TABLE users ADD COLUMN base_checkins INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN base_last_checkin INTEGER;

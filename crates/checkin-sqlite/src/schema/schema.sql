@@ -1,11 +1,11 @@
--- Everything but the sessions, which have a table of their own in the same file.
+-- All data except the sessions, which have their own table in the same file.
 
 CREATE TABLE IF NOT EXISTS users (
     id INTEGER PRIMARY KEY,
     first_name TEXT NOT NULL,
     last_name TEXT NOT NULL,
     email TEXT NOT NULL,
-    -- What addresses are compared by.
+    -- The form in which addresses are compared.
     email_canonical TEXT NOT NULL UNIQUE,
     password TEXT NOT NULL,
     num_checkins INTEGER NOT NULL DEFAULT 0,
@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS users (
     base_last_checkin INTEGER
 ) STRICT;
 
--- How often the password of an account was changed; none if it never was.
+-- The epochs of accounts: the number of changes of the password. No row means 0.
 CREATE TABLE IF NOT EXISTS account_epochs (
     user_id INTEGER PRIMARY KEY,
     epoch INTEGER NOT NULL
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS locations (
     -- Figures from before the first entry of the log.
     base_checkins INTEGER NOT NULL DEFAULT 0,
     base_stars INTEGER NOT NULL DEFAULT 0,
-    -- The words under which the name is found, with blanks between; NULL: not indexed yet.
+    -- The words by which the name is found, separated by blanks. NULL means: not indexed yet.
     words TEXT
 ) STRICT;
 
@@ -49,11 +49,11 @@ CREATE INDEX IF NOT EXISTS locations_by_category ON locations (category, id);
 CREATE INDEX IF NOT EXISTS locations_by_checkins
     ON locations (num_checkins DESC, id) WHERE num_checkins > 0;
 
--- Where the places are. Its numbers are of 32 bits: it finds candidates, a little outside too.
+-- The coordinates of the places. Its numbers have 32 bits, so it also finds places slightly outside.
 CREATE VIRTUAL TABLE IF NOT EXISTS location_boxes
     USING rtree (id, west, east, south, north);
 
--- The words of the names. They are folded already: this tokenizer splits at blanks, and no more.
+-- The words of the names. They are already folded: this tokenizer only splits at blanks.
 CREATE VIRTUAL TABLE IF NOT EXISTS location_words
     USING fts5 (words, content = 'locations', content_rowid = 'id',
                 tokenize = 'ascii', prefix = '2 3');
@@ -72,18 +72,18 @@ CREATE TRIGGER IF NOT EXISTS location_words_are_indexed AFTER UPDATE OF words ON
         SELECT new.id, new.words WHERE new.words IS NOT NULL;
 END;
 
--- Somebody else's change of a name: the next start indexes it.
+-- If another program changes a name, the next start indexes it.
 CREATE TRIGGER IF NOT EXISTS renamed_locations_have_no_words AFTER UPDATE OF name ON locations BEGIN
     UPDATE locations SET words = NULL WHERE id = new.id;
 END;
 
--- JSON in the form of an import file.
+-- Details as JSON, in the format of an import file.
 CREATE TABLE IF NOT EXISTS location_details (
     location_id INTEGER PRIMARY KEY,
     details TEXT NOT NULL
 ) STRICT;
 
--- How many check-ins gave a place so many stars.
+-- The number of check-ins by place and number of stars.
 CREATE TABLE IF NOT EXISTS location_ratings (
     location_id INTEGER NOT NULL,
     stars INTEGER NOT NULL,
@@ -95,8 +95,8 @@ CREATE TABLE IF NOT EXISTS location_ratings (
 CREATE TABLE IF NOT EXISTS checkins (
     ms INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    -- When it was made: ms, but for one that was imported behind later ones, or came in while the
-    -- ids are ahead of the clock.
+    -- The time of the check-in: that of the id, unless it was imported behind later ones, or arrived
+    -- while the ids were ahead of the clock.
     time_ms INTEGER NOT NULL,
     user_id INTEGER NOT NULL,
     location_id INTEGER NOT NULL,
@@ -108,18 +108,18 @@ CREATE TABLE IF NOT EXISTS checkins (
 DROP INDEX IF EXISTS checkins_by_content;
 CREATE INDEX IF NOT EXISTS identical_checkins
     ON checkins (user_id, location_id, stars, time_ms);
--- Finds those of a time whose ids do not say it.
+-- Finds check-ins by time if their ids are not their times.
 CREATE INDEX IF NOT EXISTS checkins_by_time ON checkins (time_ms, ms, seq) WHERE time_ms <> ms;
 CREATE INDEX IF NOT EXISTS checkins_by_user ON checkins (user_id, time_ms, ms, seq);
 CREATE INDEX IF NOT EXISTS checkins_by_location ON checkins (location_id, time_ms, ms, seq);
 
--- Which place a venue of Swarm is.
+-- The places of Swarm venues.
 CREATE TABLE IF NOT EXISTS swarm_venues (
     venue TEXT PRIMARY KEY,
     location_id INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The visits of Swarm that are in the log, by Swarm's ids.
+-- The Swarm visits in the log, by their ids at Swarm.
 CREATE TABLE IF NOT EXISTS swarm_visits (
     user_id INTEGER NOT NULL,
     swarm_id TEXT NOT NULL,
@@ -131,14 +131,14 @@ CREATE TABLE IF NOT EXISTS swarm_visits (
 CREATE INDEX IF NOT EXISTS swarm_visits_by_content
     ON swarm_visits (user_id, time_ms, location_id);
 
--- One row: how far the log is counted, and how many entries it has.
+-- One row: the checkpoint, the number of entries, and the lease.
 CREATE TABLE IF NOT EXISTS checkpoint (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     ms INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     appended INTEGER NOT NULL,
     counted INTEGER NOT NULL,
-    -- Who counts, and until when (ms).
+    -- The processor that holds the lease, and until when (ms).
     owner TEXT,
     lease_until_ms INTEGER NOT NULL DEFAULT 0
 ) STRICT;
@@ -148,7 +148,7 @@ CREATE TABLE IF NOT EXISTS processors (
     until_ms INTEGER NOT NULL
 ) STRICT;
 
--- Entries that cannot be counted.
+-- Entries that cannot be applied.
 CREATE TABLE IF NOT EXISTS dead_letters (
     ms INTEGER NOT NULL,
     seq INTEGER NOT NULL,

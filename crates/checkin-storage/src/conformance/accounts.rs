@@ -31,7 +31,7 @@ pub async fn an_account_is_found_by_id_and_address(subject: StoreUnderTest) {
     assert_eq!(storage.user(user_id(user.id.get() + 1)).await.unwrap(), None);
 }
 
-pub async fn an_address_opens_one_account_however_many_want_it(subject: StoreUnderTest) {
+pub async fn parallel_registrations_of_an_address_open_one_account(subject: StoreUnderTest) {
     let answers = together(32, |number| {
         let storage = Arc::clone(&subject.storage);
         let email = if number % 2 == 0 { "al@example.com" } else { "AL@example.COM" };
@@ -56,7 +56,7 @@ pub async fn parallel_registrations_get_ids_of_their_own(subject: StoreUnderTest
         let user = subject.storage.user(id).await.unwrap().unwrap();
         assert_eq!(user.email.as_str(), format!("user{number}@example.com"));
     }
-    // Another program takes the last id of all.
+    // Another program uses the highest possible id.
     let most = checkin_domain::MAX_SAFE_INTEGER;
     subject.storage.load_users(&[user(most, "last@example.com")]).await.unwrap();
     let ids = together(4, |number| {
@@ -91,7 +91,7 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTe
     assert_eq!(account().await, (password(2), 1));
     assert_eq!(change(None, 3).await, Some(2));
     assert_eq!(account().await, (password(3), 2));
-    // Another hash of the same password is no change.
+    // Another hash of the same password is not a change of the password.
     let renew = async |expected, new| {
         storage.renew_password(id, &password(expected), &password(new)).await.unwrap()
     };

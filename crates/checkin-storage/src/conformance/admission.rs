@@ -6,8 +6,8 @@ use super::*;
 use crate::AdmissionFacts;
 use checkin_domain::CheckinId;
 
-/// A window in ms, and the time of an identical check-in before now that is within it or not, far
-/// enough from its end that the time of the test does not matter.
+/// A window in ms, and the time before now of an identical check-in inside or outside of it, far enough
+/// from its end that the duration of the test does not matter.
 const WINDOWS: [(u64, Option<u64>); 5] = [
     (0, None),
     (0, Some(1_000)),
@@ -16,7 +16,7 @@ const WINDOWS: [(u64, Option<u64>); 5] = [
     (600_000, Some(1_200_000)),
 ];
 
-/// Length of the log, entries that are applied, longest backlog, longest log.
+/// Length of the log, number of applied entries, maximum backlog, maximum length.
 const LOGS: [[u64; 4]; 12] = [
     [0, 0, u64::MAX, u64::MAX],
     [0, 0, 0, 9],
@@ -32,7 +32,7 @@ const LOGS: [[u64; 4]; 12] = [
     [5, 5, 9, 1],
 ];
 
-/// Admissions, and what is the case when this check-in comes at `now_ms`.
+/// Returns admissions, with the facts when this check-in arrives at `now_ms`.
 pub fn admission_cases(
     checkin: NewCheckin,
     now_ms: u64,

@@ -1,4 +1,4 @@
-//! From the log to the figures: once each, whatever happens.
+//! Applying the entries of the log, each exactly once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::{
 };
 use checkin_domain::{Checkin, CheckinId};
 
-/// Users and places with the ids from 1 on, without figures.
+/// Loads users and places with the ids from 1 on, without figures.
 async fn people_and_places(storage: &dyn Storage, users: u64, locations: u64) {
     let nobody = |id| User {
         num_checkins: 0,
@@ -37,7 +37,7 @@ async fn drain(storage: &dyn Storage) -> Applied {
     apply_all(storage, 7).await
 }
 
-/// A lease under which something waits, among those that this processor holds or can get.
+/// Returns the next batch that is not empty, under a lease that this processor holds or can acquire.
 async fn next(storage: &dyn Storage, held: &[Lease], limit: usize) -> Batch {
     for lease in held {
         let batch = next_batch(storage, lease, limit).await;
@@ -91,14 +91,14 @@ pub async fn figures_are_the_sums_over_the_log(subject: StoreUnderTest) {
     assert_eq!(audit.compared, 25);
 }
 
-/// More of one place and of one user than a script hands on at a time.
-pub async fn a_large_batch_of_one_place_is_counted(subject: StoreUnderTest) {
+/// The batch has more check-ins of one place and of one user than one command of a script can pass.
+pub async fn a_large_batch_of_one_place_is_applied(subject: StoreUnderTest) {
     const COUNT: u64 = 2500;
     let storage = &*subject.storage;
     people_and_places(storage, 2, 2).await;
     let visit = |number| checkin(&format!("{}-{number}", 1000 + number), 1 + number % 2, 1);
     let mut entries: Vec<Checkin> = (0..COUNT).map(visit).collect();
-    // They leave the first place, and one of them comes back.
+    // The users leave the first place, and one of them comes back.
     entries.extend([checkin("5000-0", 1, 2), checkin("5000-1", 2, 2), checkin("6000-0", 1, 1)]);
     storage.load_checkins(&entries).await.unwrap();
     apply_all(storage, 10_000).await;
@@ -115,7 +115,7 @@ pub async fn a_large_batch_of_one_place_is_counted(subject: StoreUnderTest) {
     sound(&storage.audit().await.unwrap());
 }
 
-pub async fn a_batch_that_comes_again_changes_nothing(subject: StoreUnderTest) {
+pub async fn applying_a_batch_again_changes_nothing(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 1, 2).await;
     for number in 0..20 {
@@ -124,7 +124,7 @@ pub async fn a_batch_that_comes_again_changes_nothing(subject: StoreUnderTest) {
     let held = acquire_all(storage, "one", LEASE).await;
     let batch = next(storage, &held, 10).await;
     assert_eq!(batch.entries.len(), 10);
-    // As far as somebody got before their end.
+    // Applies a part of the batch, like a processor that was killed.
     let part = Batch { entries: batch.entries[..5].to_vec(), ..batch.clone() };
     assert_eq!(storage.apply(&part).await.unwrap().new, 5);
     for late in [&batch, &part, &batch] {
@@ -148,7 +148,7 @@ pub async fn a_part_has_one_holder_at_a_time(subject: StoreUnderTest) {
     let held = acquire("one", SHORT).await;
     assert!(!held.is_empty());
     assert_eq!(storage.acquire("one", &held, SHORT).await.unwrap(), None);
-    // A processor that starts again has what it held.
+    // A processor that starts again gets the leases that it held.
     assert_eq!(acquire("one", SHORT).await, held);
     assert_eq!(acquire("two", SHORT).await, []);
     let first = &held[0];
@@ -179,7 +179,7 @@ pub async fn processors_share_the_parts(subject: StoreUnderTest) {
     assert_eq!(join("b").await, parts);
 }
 
-pub async fn however_many_apply_each_counts_once(subject: StoreUnderTest) {
+pub async fn parallel_processors_apply_each_entry_once(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 30, 4).await;
     let mut counts = HashMap::<u64, u64>::new();
@@ -188,7 +188,7 @@ pub async fn however_many_apply_each_counts_once(subject: StoreUnderTest) {
         append(storage, user, number % 4 + 1, number % 6).await;
         *counts.entry(user).or_default() += 1;
     }
-    // Leases that are over at once: everybody reads and applies the same.
+    // The leases expire at once, so that all processors read and apply the same entries.
     const LIFETIME: Duration = Duration::from_millis(1);
     let processors = together(6, |number| {
         let storage = Arc::clone(&subject.storage);
@@ -220,7 +220,7 @@ pub async fn however_many_apply_each_counts_once(subject: StoreUnderTest) {
     assert_eq!(audit.counted, 300);
 }
 
-pub async fn what_cannot_be_counted_waits_as_a_dead_letter(subject: StoreUnderTest) {
+pub async fn an_entry_that_cannot_be_applied_becomes_a_dead_letter(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 2, 1).await;
     append(storage, 1, 1, 5).await;
@@ -266,7 +266,7 @@ pub async fn what_cannot_be_counted_waits_as_a_dead_letter(subject: StoreUnderTe
     assert_eq!((audit.counted, audit.dead), (3, 1));
 }
 
-pub async fn what_comes_late_is_counted_and_is_not_the_last(subject: StoreUnderTest) {
+pub async fn a_late_checkin_is_applied_and_is_not_the_last(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 1, 3).await;
     let now = append(storage, 1, 2, 5).await;
@@ -284,7 +284,7 @@ pub async fn what_comes_late_is_counted_and_is_not_the_last(subject: StoreUnderT
     sound(&storage.audit().await.unwrap());
 }
 
-pub async fn figures_from_before_the_log_stay(subject: StoreUnderTest) {
+pub async fn imported_figures_are_kept(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let before = user(1, "one@example.com");
     storage.load_users(std::slice::from_ref(&before)).await.unwrap();
@@ -304,7 +304,7 @@ pub async fn histories_are_read_in_pages(subject: StoreUnderTest) {
     people_and_places(storage, 3, 2).await;
     let mut entries = Vec::new();
     for number in 0..25_u64 {
-        // Several of one millisecond.
+        // Several check-ins in the same millisecond.
         let id = format!("{}-{}", 1000 + number / 10, number % 10 * 7);
         entries.push(checkin(&id, number % 3 + 1, number % 2 + 1));
     }
@@ -331,7 +331,7 @@ pub async fn histories_are_read_in_pages(subject: StoreUnderTest) {
     assert_eq!(storage.of_user(user_id(9), None, 50).await.unwrap(), []);
 }
 
-pub async fn too_long_a_backlog_refuses_more(subject: StoreUnderTest) {
+pub async fn a_full_backlog_refuses_checkins(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 1, 1).await;
     let few = Admission { max_backlog: 3, ..Admission::ALL };
@@ -348,7 +348,7 @@ pub async fn too_long_a_backlog_refuses_more(subject: StoreUnderTest) {
     assert!(matches!(append(Some("other")).await, Accepted::Stored(_)));
 }
 
-pub async fn a_full_log_takes_more_only_when_some_is_counted(subject: StoreUnderTest) {
+pub async fn a_full_log_accepts_checkins_only_when_entries_are_applied(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_places(storage, 1, 1).await;
     let short = Admission { max_length: 4, ..Admission::ALL };
@@ -363,6 +363,6 @@ pub async fn a_full_log_takes_more_only_when_some_is_counted(subject: StoreUnder
         assert_eq!(checkins_of(storage, 1).await, 4 * round);
         sound(&storage.audit().await.unwrap());
     }
-    // What left the log is in the histories.
+    // The check-ins that left the log are in the histories.
     assert_eq!(storage.of_user(user_id(1), None, 50).await.unwrap().len(), 12);
 }

@@ -1,4 +1,4 @@
-//! Bulk loads, and the state of the store after them.
+//! Loading data in bulk, and the state of the store afterwards.
 
 use std::slice::from_ref;
 
@@ -22,7 +22,7 @@ pub async fn a_store_is_empty_until_something_is_loaded(subject: StoreUnderTest)
     assert!(!storage.is_empty().await.unwrap());
 }
 
-pub async fn what_is_loaded_is_found(subject: StoreUnderTest) {
+pub async fn loaded_records_are_found(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let never = User { last_checkin: None, last_seen_at: None, ..user(9, "nine@example.com") };
     for user in [user(7, "Seven@example.com"), never] {
@@ -84,7 +84,7 @@ pub async fn loading_twice_changes_nothing(subject: StoreUnderTest) {
     assert_eq!(log(storage).await, entries);
 }
 
-pub async fn an_address_in_use_is_answered_with_its_owner(subject: StoreUnderTest) {
+pub async fn loading_an_address_in_use_returns_its_owner(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.load_users(&[user(7, "al@example.com")]).await.unwrap();
     let answer = storage.load_users(&[user(8, "AL@example.com")]).await.unwrap();
@@ -93,7 +93,7 @@ pub async fn an_address_in_use_is_answered_with_its_owner(subject: StoreUnderTes
     assert_eq!(storage.users_after(None, 10).await.unwrap().len(), 1);
 }
 
-pub async fn of_two_in_one_batch_the_first_is_stored(subject: StoreUnderTest) {
+pub async fn the_first_of_two_equal_records_in_a_batch_is_stored(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let users = [
         user(1, "one@example.com"),
@@ -106,7 +106,7 @@ pub async fn of_two_in_one_batch_the_first_is_stored(subject: StoreUnderTest) {
     assert_eq!(answers, [Loaded::Stored, taken, Loaded::Unchanged, Loaded::Stored]);
 }
 
-pub async fn new_accounts_come_after_the_loaded_ones(subject: StoreUnderTest) {
+pub async fn new_accounts_get_ids_after_the_loaded_ones(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.load_users(&[user(40, "a@example.com"), user(20, "b@example.com")]).await.unwrap();
     match storage.register(new_user("c@example.com")).await.unwrap() {
@@ -117,7 +117,7 @@ pub async fn new_accounts_come_after_the_loaded_ones(subject: StoreUnderTest) {
     assert_eq!(taken, Registered::EmailTaken);
 }
 
-pub async fn checkins_of_unknowns_are_refused(subject: StoreUnderTest) {
+pub async fn checkins_of_unknown_users_and_places_are_refused(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     load_a_user_and_a_place(storage).await;
     assert_eq!(storage.load_details(&[details(2)]).await.unwrap(), [Loaded::Dangling]);
@@ -128,13 +128,13 @@ pub async fn checkins_of_unknowns_are_refused(subject: StoreUnderTest) {
     assert_eq!(log(storage).await, entries[1..2]);
 }
 
-pub async fn what_comes_late_is_stored_with_its_time(subject: StoreUnderTest) {
+pub async fn a_late_checkin_is_stored_with_its_time(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     load_a_user_and_a_place(storage).await;
     let entries = [
         checkin("0-0", 1, 1),
         checkin("9-1", 1, 1),
-        // Older than the last entry, and the same visit as an entry before.
+        // Older than the last entry, and the same visit as an earlier entry.
         Checkin { id: "9-0".parse().unwrap(), ..checkin("8-5", 1, 1) },
         checkin("8-5", 1, 1),
         checkin("10-0", 1, 1),
@@ -150,7 +150,7 @@ pub async fn what_comes_late_is_stored_with_its_time(subject: StoreUnderTest) {
     assert!(log.iter().all(|checkin| checkin.time_ms <= checkin.id.ms), "{log:?}");
 }
 
-pub async fn a_sound_store_is_diagnosed_as_such(subject: StoreUnderTest) {
+pub async fn the_diagnosis_of_a_sound_store_has_no_problems(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.ping().await.unwrap();
     load_a_user_and_a_place(storage).await;

@@ -1,10 +1,11 @@
-//! Entries whose ids are ahead of the clock, because somebody wrote them under ids of their own.
+//! Entries whose ids are ahead of the clock, because another program wrote an entry with an id that it
+//! chose.
 
 use super::*;
 use crate::{Accepted, HistoryPosition, Loaded, LogPosition, Replay};
 use checkin_domain::CheckinId;
 
-/// In the year 5138.
+/// A time in the year 5138.
 const AHEAD: &str = "99999999999999-7";
 
 /// Longer than any of these tests takes.
@@ -21,8 +22,8 @@ async fn count_all(storage: &dyn Storage) {
     assert_eq!(apply_all(storage, 100).await.dead, 0);
 }
 
-/// A check-in, an entry that is ahead, and a check-in after it. Gives the times that live ones have,
-/// and the ids.
+/// Appends a check-in, an entry that is ahead of the clock, and another check-in. Returns the range of
+/// times of the appended check-ins, and the ids.
 async fn a_log_that_is_ahead(
     storage: &dyn Storage,
 ) -> (std::ops::RangeInclusive<u64>, [CheckinId; 3]) {
@@ -65,7 +66,7 @@ pub async fn while_ids_are_ahead_check_ins_have_the_time_of_their_append(subject
     assert_eq!(storage.latest_checkins(CheckinId::MAX, 1).await.unwrap()[0], latest[0]);
 }
 
-pub async fn while_ids_are_ahead_figures_go_by_the_times(subject: StoreUnderTest) {
+pub async fn while_ids_are_ahead_figures_use_the_times(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let (live, _) = a_log_that_is_ahead(storage).await;
     count_all(storage).await;
@@ -78,7 +79,7 @@ pub async fn while_ids_are_ahead_figures_go_by_the_times(subject: StoreUnderTest
     assert_eq!(storage.of_location(location_id(2), None, 9).await.unwrap().len(), 1);
     assert_eq!(storage.audit().await.unwrap().different, 0);
 
-    // The next one is the last.
+    // The next check-in is the last one.
     (subject.advance)(Duration::from_millis(2)).await;
     let next = append(storage, 1).await;
     count_all(storage).await;
@@ -88,7 +89,7 @@ pub async fn while_ids_are_ahead_figures_go_by_the_times(subject: StoreUnderTest
     assert_eq!(user.last_seen_at, Some(location_id(1)));
 }
 
-pub async fn while_ids_are_ahead_dead_letters_say_their_times(subject: StoreUnderTest) {
+pub async fn while_ids_are_ahead_dead_letters_have_their_times(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let (live, _) = a_log_that_is_ahead(storage).await;
     append(storage, 9).await;
@@ -114,7 +115,7 @@ pub async fn while_ids_are_ahead_the_rules_are_the_same(subject: StoreUnderTest)
     let Accepted::Stored(id) = first else { panic!("{first:?}") };
     assert_eq!(append(1, Some("key")).await, Accepted::Replayed(id));
     assert_eq!(append(1, None).await, Accepted::Duplicate);
-    // The entry that is ahead is no duplicate for ever.
+    // The entry that is ahead does not count as a duplicate for ever.
     (subject.advance)(Duration::from_millis(2)).await;
     let short = super::window(Duration::from_millis(1));
     let again = storage.append(new_checkin(1, 1, 2), None, short).await.unwrap();
@@ -125,7 +126,7 @@ pub async fn while_ids_are_ahead_the_rules_are_the_same(subject: StoreUnderTest)
     assert_eq!(storage.load_checkins(&[old]).await.unwrap(), [Loaded::Unchanged]);
     let found = storage.checkins_between(5..=5, None, 9).await.unwrap();
     assert!(matches!(found[..], [Checkin { time_ms: 5, .. }]), "{found:?}");
-    // What was appended is known by its time, place and rating, whatever its id.
+    // An appended check-in is recognized by its time, place and rating, whatever its id is.
     let live = storage.checkins_between(live, None, 9).await.unwrap();
     count_all(storage).await;
     let without_ids = live

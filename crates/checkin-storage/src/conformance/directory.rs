@@ -7,7 +7,7 @@ use crate::{Accepted, Period};
 use checkin_domain::monday_ms;
 use checkin_domain::week::WEEK_MS;
 
-/// Somebody with these figures, who was seen at place 2.
+/// Returns a user with these figures, who was last at place 2.
 fn somebody(id: u64, num_checkins: u64, last_checkin: Option<u64>) -> User {
     let last_seen_at = last_checkin.map(|_| location_id(2));
     let user = user(id, &format!("u{id}@example.com"));
@@ -41,7 +41,7 @@ pub async fn users_are_listed_by_their_figures(subject: StoreUnderTest) {
     assert_eq!(listed(7, week).await, []);
 }
 
-pub async fn equals_are_listed_once_each(subject: StoreUnderTest) {
+pub async fn records_of_equal_rank_are_listed_once_each(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let mut users: Vec<User> = (1..=50).map(|id| somebody(id, 3, Some(1000))).collect();
     users.extend([somebody(51, 4, Some(1001)), somebody(52, 2, Some(999))]);
@@ -67,11 +67,11 @@ pub async fn equals_are_listed_once_each(subject: StoreUnderTest) {
     assert_eq!(list.into_iter().collect::<BTreeSet<_>>().len(), 50);
 }
 
-pub async fn a_page_begins_behind_a_record_that_moved_or_went(subject: StoreUnderTest) {
+pub async fn a_page_begins_after_a_record_that_moved_or_was_deleted(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let users: Vec<User> = [10, 20, 30, 40].map(|id| somebody(id, id, Some(id * 1000))).into();
     storage.load_users(&users).await.unwrap();
-    // Of users who have other figures by now, and of one who is gone.
+    // Positions of users who have other figures by now, and of a user who no longer exists.
     for (rank, id, expected) in [
         (u64::MAX, 1, &[40, 30, 20, 10][..]),
         (41, 10, &[40, 30, 20, 10]),
@@ -87,7 +87,7 @@ pub async fn a_page_begins_behind_a_record_that_moved_or_went(subject: StoreUnde
         let ids: Vec<u64> = page.iter().map(|user| user.item.id.get()).collect();
         assert_eq!(ids, expected, "behind {rank}, {id}");
     }
-    // In a list by ids.
+    // The same in a list by ids.
     storage.load_locations(&[2, 4, 6].map(location)).await.unwrap();
     for (id, expected) in [(1, &[2, 4, 6][..]), (3, &[4, 6]), (4, &[6]), (u64::MAX, &[])] {
         let page = Page { after: Some(Position { rank: id, id }), limit: 9 };
@@ -178,7 +178,7 @@ pub async fn places_are_listed_by_category(subject: StoreUnderTest) {
     }
 }
 
-pub async fn details_come_in_order_and_with_gaps(subject: StoreUnderTest) {
+pub async fn details_are_returned_in_order_with_gaps(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.load_locations(&[1, 2, 3].map(location)).await.unwrap();
     storage.load_details(&[details(1), details(3)]).await.unwrap();

@@ -1,4 +1,4 @@
-//! The log of check-ins, and its duplicates.
+//! The log of check-ins, and duplicates.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub async fn entries_come_back_in_order_and_in_pages(subject: StoreUnderTest) {
         let checkin = new_checkin(number, 8 - number, number % 6);
         checkins.push(checkin.with_id(stored(storage, checkin).await));
     }
-    // Across partitions the order of ids is not quite that of time.
+    // Across partitions, the order of ids may differ slightly from the order of times.
     checkins.sort_unstable_by_key(|checkin| checkin.id);
     assert_eq!(all(storage).await, checkins);
     let between = async |times_ms, after: Option<usize>, limit| {
@@ -85,13 +85,13 @@ pub async fn a_reader_follows_the_log(subject: StoreUnderTest) {
     assert_eq!(read, checkins);
     assert_eq!(early, late);
     assert_eq!(storage.follow(&mut late, 2).await.unwrap(), []);
-    // Of a log with more partitions.
+    // A position of a log with more partitions.
     let mut foreign: LogPosition =
         format!("{}{}", checkins[4].id, ",7-7".repeat(70)).parse().unwrap();
     assert!(storage.follow(&mut foreign, 100).await.unwrap().len() <= 5);
 }
 
-pub async fn ids_grow_whoever_appends(subject: StoreUnderTest) {
+pub async fn ids_increase_with_parallel_appends(subject: StoreUnderTest) {
     let ids = together(32, |number| {
         let storage = Arc::clone(&subject.storage);
         async move {
@@ -114,7 +114,7 @@ pub async fn ids_grow_whoever_appends(subject: StoreUnderTest) {
     assert!(ids.is_sorted_by(|a, b| a < b));
 }
 
-pub async fn of_identical_checkins_that_arrive_together_one_is_stored(subject: StoreUnderTest) {
+pub async fn parallel_identical_checkins_are_stored_once(subject: StoreUnderTest) {
     let answers = together(32, |_| {
         let storage = Arc::clone(&subject.storage);
         async move { storage.append(new_checkin(1, 2, 3), None, WINDOW).await.unwrap() }
@@ -128,7 +128,7 @@ pub async fn of_identical_checkins_that_arrive_together_one_is_stored(subject: S
 
 pub async fn only_the_same_user_place_and_rating_is_a_duplicate(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    // 1 and 12, and 11 and 2, are told apart too.
+    // 1 and 12 are distinguished from 11 and 2.
     for checkin in [
         new_checkin(1, 12, 3),
         new_checkin(11, 2, 3),
@@ -164,7 +164,7 @@ pub async fn a_window_ends(subject: StoreUnderTest) {
     assert!(matches!(append(SHORT).await, Accepted::Stored(_)));
 }
 
-pub async fn a_shorter_window_looks_less_far_back(subject: StoreUnderTest) {
+pub async fn a_shorter_window_finds_fewer_duplicates(subject: StoreUnderTest) {
     const PERIOD: Duration = Duration::from_millis(300);
     const SHORT: Admission = window(PERIOD);
     let storage = &*subject.storage;

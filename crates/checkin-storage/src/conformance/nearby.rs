@@ -29,7 +29,7 @@ pub async fn places_near_a_point_are_found_by_distance(subject: StoreUnderTest) 
         rated(place(2, "b", 10.0, 50.0011), 79),
         Location { category: Category::Bar, ..rated(place(3, "c", 10.0, 50.002), 80) },
         rated(place(4, "d", 10.0, 50.5), 80),
-        // At one point, and a hand's breadth apart: Redis alone would not tell them.
+        // At one point, and a few centimetres apart: the distances of Redis would be equal.
         Location { num_checkins: 0, num_stars: 0, ..place(6, "e", 10.0, 49.999) },
         rated(place(5, "f", 10.0, 49.999), 69),
         rated(place(7, "g", 10.0, 49.998_999_9), 99),
@@ -45,7 +45,7 @@ pub async fn places_near_a_point_are_found_by_distance(subject: StoreUnderTest) 
         (Some(Category::Bar), None, &[3]),
         (Some(Category::Gym), None, &[]),
         (None, stars(0), &[5, 6, 7, 2, 3, 1]),
-        // An average of 3.95 is shown as 4.0.
+        // An average of 3.95 is displayed as 4.0.
         (None, stars(4), &[7, 2, 3, 1]),
         (None, stars(5), &[7, 1]),
         (Some(Category::Bar), stars(4), &[3]),
@@ -95,7 +95,7 @@ pub async fn places_are_near_across_the_antimeridian_and_the_poles(subject: Stor
     assert_eq!((far.len(), *farthest), (8, 9));
 }
 
-pub async fn nearness_is_that_of_the_coordinates_anywhere(subject: StoreUnderTest) {
+pub async fn distances_use_the_exact_coordinates_everywhere(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     // xorshift: the same numbers each time.

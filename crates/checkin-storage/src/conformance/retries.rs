@@ -20,7 +20,7 @@ async fn count(storage: &dyn Storage) -> usize {
     storage.checkins_between(0..=u64::MAX, None, 100).await.unwrap().len()
 }
 
-pub async fn a_retry_is_answered_as_the_first_time(subject: StoreUnderTest) {
+pub async fn a_retry_gets_the_first_result(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let id = stored(storage, new_checkin(1, 2, 3), "key").await;
     for admission in [WINDOW, Admission::ALL] {
@@ -42,7 +42,7 @@ pub async fn a_retry_with_another_checkin_is_refused(subject: StoreUnderTest) {
 
 pub async fn a_key_belongs_to_one_user(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    // Were user and key put together without a mark in between, these would be one.
+    // If user and key were joined without a separator, these two would be equal.
     let first = stored(storage, new_checkin(1, 2, 3), "1key").await;
     let second = stored(storage, new_checkin(11, 2, 3), "key").await;
     let third = stored(storage, new_checkin(2, 2, 3), "1key").await;
@@ -52,7 +52,7 @@ pub async fn a_key_belongs_to_one_user(subject: StoreUnderTest) {
     assert_eq!(again, Accepted::Replayed(empty));
 }
 
-pub async fn a_refused_duplicate_is_not_remembered(subject: StoreUnderTest) {
+pub async fn the_key_of_a_refused_duplicate_is_not_kept(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.append(new_checkin(1, 2, 3), None, WINDOW).await.unwrap();
     let refused = storage.append(new_checkin(1, 2, 3), Some("key"), WINDOW).await.unwrap();
@@ -60,7 +60,7 @@ pub async fn a_refused_duplicate_is_not_remembered(subject: StoreUnderTest) {
     stored(storage, new_checkin(1, 2, 4), "key").await;
 }
 
-pub async fn retries_that_arrive_together_store_one(subject: StoreUnderTest) {
+pub async fn parallel_retries_store_one_checkin(subject: StoreUnderTest) {
     let answers = together(32, |_| {
         let storage = Arc::clone(&subject.storage);
         async move { storage.append(new_checkin(1, 2, 3), Some("key"), WINDOW).await.unwrap() }

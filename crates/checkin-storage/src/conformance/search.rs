@@ -63,7 +63,7 @@ pub async fn places_are_found_by_the_words_of_their_names(subject: StoreUnderTes
         ("!!", &[13]),
         ("☕", &[14]),
         ("strasse ☕", &[14]),
-        // The words beyond those that count.
+        // Words after the first eight are ignored.
         ("co co co co co co co co nowhere", &[1, 2, 4]),
     ] {
         assert_eq!(found(storage, words).await, ids, "{words:?}");
@@ -72,7 +72,7 @@ pub async fn places_are_found_by_the_words_of_their_names(subject: StoreUnderTes
     assert_eq!(storage.location(location_id(1)).await.unwrap(), Some(place));
 }
 
-/// Names as people write them in many scripts.
+/// Names in many scripts, as people write them.
 const NAMES: &[&str] = &[
     "Καφές",
     "ΟΔΟΣ",
@@ -211,16 +211,16 @@ fn first_of((id, _): (u64, &&str)) -> u64 {
     id
 }
 
-/// What every store means by a word of a name.
+/// Returns whether a name has, for each typed word, a word that begins with it.
 fn has(name: &str, typed: &str) -> bool {
     let words = words(typed);
     let index = index_words(name);
     words.iter().take(MAX_SEARCH_WORDS).all(|word| index.iter().any(|name| name.starts_with(word)))
 }
 
-pub async fn found_places_come_in_pages(subject: StoreUnderTest) {
+pub async fn search_results_are_returned_in_pages(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    // More than a store asks for at a time, and words that come twice in a name.
+    // More places than a store reads at a time, and names that contain a word twice.
     let names: Vec<String> = (1..=1200).map(|id| format!("Bar Bar Bar{id}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     load(storage, &names).await;
@@ -236,7 +236,7 @@ pub async fn found_places_come_in_pages(subject: StoreUnderTest) {
     assert_eq!(ids, expected);
 }
 
-pub async fn a_search_takes_nothing_for_syntax(subject: StoreUnderTest) {
+pub async fn a_search_has_no_query_syntax(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     load(storage, &["Near and Not", "Or Name", "Coffee", "100% [Bar]*", "\"*-^'"]).await;
     for (words, ids) in [

@@ -1,4 +1,4 @@
-//! Histories of Swarm, whole and in parts.
+//! Histories of Swarm, complete and in parts.
 
 use super::*;
 use crate::{Loaded, VenuePlace};
@@ -11,9 +11,9 @@ fn venue(name: &str, id: u64) -> (String, Location) {
     (name.to_owned(), place(id, name, 4.89, 52.37))
 }
 
-/// A visit of user 1 at this second, with Swarm's id if it has one.
+/// Returns a visit of user 1 at this second, with its Swarm id if it has one.
 fn visit(swarm_id: &str, second: u64, location: u64, stars: u64) -> Visit {
-    // As an import makes the ids of check-ins that come without one.
+    // An import makes the ids of check-ins without one in the same way.
     let id = CheckinId { ms: second * 1000, seq: 10 * location + stars };
     let checkin = new_checkin(1, location, stars).with_id(id);
     Visit { checkin, swarm_id: Some(swarm_id.to_owned()).filter(|id| !id.is_empty()) }
@@ -30,7 +30,7 @@ async fn log(storage: &dyn Storage) -> Vec<Checkin> {
     storage.checkins_between(0..=u64::MAX, None, usize::MAX).await.unwrap()
 }
 
-pub async fn a_venue_is_the_place_that_was_remembered_last(subject: StoreUnderTest) {
+pub async fn a_venue_has_the_place_that_was_recorded_last(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let venues = ["a".to_owned(), "b".to_owned()];
     assert_eq!(storage.places_of(&venues).await.unwrap(), [None, None]);
@@ -46,7 +46,7 @@ pub async fn a_venue_is_the_place_that_was_remembered_last(subject: StoreUnderTe
     assert_eq!(made, [VenuePlace { id: location_id(2), made: false }]);
 }
 
-pub async fn a_venue_gets_one_place_however_many_want_it(subject: StoreUnderTest) {
+pub async fn parallel_imports_create_one_place_for_a_venue(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let made = together(4, |_| {
         let storage = storage.clone();
@@ -65,7 +65,7 @@ pub async fn a_venue_gets_one_place_however_many_want_it(subject: StoreUnderTest
     assert_eq!(names, ["a", "b"]);
 }
 
-pub async fn a_new_place_takes_nobodys_id(subject: StoreUnderTest) {
+pub async fn a_new_place_gets_an_unused_id(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let make = async |name: &str, id: u64| {
         storage.make_places(&[venue(name, id)]).await.unwrap().swap_remove(0).id.get()
@@ -73,21 +73,21 @@ pub async fn a_new_place_takes_nobodys_id(subject: StoreUnderTest) {
     assert_eq!(make("a", 1).await, 3);
     assert_eq!(make("b", 40).await, 40);
     assert_eq!(make("c", 41).await, 41);
-    // What an import leaves that ended before its place was written.
+    // The state that an import leaves if it ends before the place is written.
     storage.remember_venues(&[("d".to_owned(), location_id(50))]).await.unwrap();
     assert_eq!(make("d", 42).await, 50);
     assert_eq!(storage.location(location_id(50)).await.unwrap().unwrap().name, "d");
 }
 
-pub async fn a_visit_is_known_by_its_id_at_swarm(subject: StoreUnderTest) {
+pub async fn a_visit_is_identified_by_its_swarm_id(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let load = async |visits: &[Visit]| storage.load_visits(visits).await.unwrap();
     assert_eq!(load(&[]).await, []);
     let first = visit("c2", 20, 1, 4);
     assert_eq!(load(&[first.clone(), first]).await, [STORED, THERE]);
-    // An earlier one; and the known one with another rating, place and time.
+    // An earlier visit, and the stored visit with another rating, place and time.
     assert_eq!(load(&[visit("c1", 10, 1, 4), visit("c2", 21, 2, 5)]).await, [STORED, THERE]);
-    // Two in one second are two; and so they are the next time.
+    // Two visits in one second are both stored, and recognized the next time.
     let twins = [visit("c3", 10, 1, 4), visit("c4", 10, 1, 3), visit("c1", 10, 1, 3)];
     assert_eq!(load(&twins).await, [STORED, STORED, THERE]);
     assert_eq!(load(&twins).await, [THERE; 3]);
@@ -101,10 +101,10 @@ pub async fn a_visit_is_known_by_its_id_at_swarm(subject: StoreUnderTest) {
     assert_eq!(times, [10_000, 10_000, 10_001, 10_002, 20_000, 30_000]);
 }
 
-pub async fn a_visit_is_known_by_what_was_loaded_without_its_id(subject: StoreUnderTest) {
+pub async fn a_visit_loaded_without_its_swarm_id_is_recognized(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let load = async |visits: &[Visit]| storage.load_visits(visits).await.unwrap();
-    // Under their own ids, and behind later ones; as a table has them, and as an old export.
+    // With their own ids, and behind later ones; as in a table, and as in an old export.
     let table = [visit("", 20, 1, 4).checkin, visit("", 10, 1, 4).checkin];
     assert_eq!(storage.load_checkins(&table).await.unwrap(), [STORED; 2]);
     assert_eq!(load(&[visit("", 30, 1, 4), visit("", 5, 1, 4)]).await, [STORED; 2]);
@@ -117,7 +117,7 @@ pub async fn a_visit_is_known_by_what_was_loaded_without_its_id(subject: StoreUn
     assert_eq!(load(&all(["a", "b", "c", "d"], 2)).await, [THERE; 4]);
     assert_eq!(load(&all(["a", "b", "c", "d"], 2)).await, [THERE; 4]);
     assert_eq!(load(&all([""; 4], 4)).await, [THERE; 4]);
-    // Each of them is one visit.
+    // Each of them belongs to one visit only.
     assert_eq!(load(&[visit("e", 20, 1, 4)]).await, [STORED]);
     assert_eq!(log(&*storage).await.len(), 5);
 }

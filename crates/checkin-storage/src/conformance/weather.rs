@@ -1,8 +1,8 @@
-//! What the weather service said.
+//! The cached responses of the weather service.
 
 use super::*;
 
-pub async fn weather_is_kept_for_its_life(subject: StoreUnderTest) {
+pub async fn weather_is_kept_for_its_lifetime(subject: StoreUnderTest) {
     const LIFE: Duration = Duration::from_millis(300);
     const LONG: Duration = Duration::from_secs(600);
     let storage = &*subject.storage;
