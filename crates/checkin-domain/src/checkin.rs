@@ -7,11 +7,11 @@ use std::str::FromStr;
 use crate::id::{LocationId, UserId};
 use crate::number::{MAX_SAFE_INTEGER, decimal};
 
-/// How far the clocks of two machines may differ, in milliseconds: what is further ahead of ours is
-/// no time at which anything was made.
+/// Maximum difference between the clocks of two machines, in milliseconds. A time that is further ahead
+/// of our clock is not the time of an event.
 pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
 
-/// The year 2000, in milliseconds since 1970: nobody checked in before. A number that is smaller is in
+/// The year 2000, in milliseconds since 1970: there are no earlier check-ins. A smaller number has
 /// another unit.
 pub const EARLIEST_MS: u64 = 946_684_800_000;
 
@@ -19,15 +19,15 @@ pub const EARLIEST_MS: u64 = 946_684_800_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Checkin {
     pub id: CheckinId,
-    /// When it was made, in milliseconds since 1970: that of the id, but for one that was imported
-    /// behind later ones, or came in while the ids are ahead of the clock.
+    /// The time of the check-in, in milliseconds since 1970. It is the time of the id, unless the
+    /// check-in was imported behind later ones or arrived while the ids were ahead of the clock.
     pub time_ms: u64,
     pub user: UserId,
     pub location: LocationId,
     pub stars: StarRating,
 }
 
-/// A check-in that asks to be put into the log, which gives it its id.
+/// A check-in that is not yet in the log, which assigns its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NewCheckin {
     pub user: UserId,
@@ -42,9 +42,10 @@ impl NewCheckin {
     }
 }
 
-/// Position in the log: milliseconds since 1970, and a sequence number within the millisecond.
+/// The id of a check-in, which is its position in the log: milliseconds since 1970, and a sequence
+/// number within the millisecond.
 ///
-/// It is written `ms-seq`, as a Redis stream writes it, on every store.
+/// Its text form is `ms-seq`, as in a Redis stream, on every store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckinId {
     // The order of these two fields is the order of the log.
@@ -53,14 +54,15 @@ pub struct CheckinId {
 }
 
 impl CheckinId {
-    /// Before every check-in: a cursor, never the id of an entry.
+    /// The position before every check-in. It is a cursor and never the id of an entry.
     pub const MIN: Self = Self { ms: 0, seq: 0 };
 
-    /// Behind every check-in.
+    /// The position after every check-in.
     pub const MAX: Self = Self { ms: u64::MAX, seq: u64::MAX };
 
-    /// Whether other stores take it at `now_ms` (milliseconds since 1970). They refuse one that is
-    /// ahead of the clock, or before the year 2000, or has more digits than JavaScript holds.
+    /// Returns whether other stores accept this id at `now_ms` (milliseconds since 1970). They refuse an
+    /// id that is ahead of the clock, is before the year 2000, or has a number that JavaScript cannot
+    /// represent exactly.
     pub fn is_portable(self, now_ms: u64) -> bool {
         (EARLIEST_MS..=now_ms).contains(&self.ms) && self.seq <= MAX_SAFE_INTEGER
     }
@@ -83,7 +85,7 @@ impl FromStr for CheckinId {
     }
 }
 
-/// The text is not `milliseconds-sequence`.
+/// The error of a text that is not `milliseconds-sequence`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckinIdError;
 
@@ -95,7 +97,7 @@ impl fmt::Display for CheckinIdError {
 
 impl Error for CheckinIdError {}
 
-/// From 0 to 5 stars.
+/// A rating of 0 to 5 stars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StarRating(u8);
 
@@ -132,7 +134,7 @@ impl fmt::Display for StarRating {
     }
 }
 
-/// There are no more than five stars.
+/// The error of a number that is not a rating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StarRatingError;
 

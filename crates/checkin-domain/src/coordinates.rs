@@ -4,13 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
-/// The radius of the earth in metres, as the geographic commands of Redis have it.
+/// The radius of the earth in metres, as in the geographic commands of Redis.
 pub const EARTH_RADIUS_M: f64 = 6_372_797.560856;
 
-/// Degrees, east and north positive (WGS 84).
+/// A point on the earth, in degrees; east and north are positive (WGS 84).
 ///
-/// Longitude comes first, in the text as in the arguments, because that is how the stored form
-/// and the geographic commands of Redis have it.
+/// Longitude comes first, in the text and in the arguments, as in the stored form and in the
+/// geographic commands of Redis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Coordinates {
     longitude: f64,
@@ -39,14 +39,15 @@ impl Coordinates {
         self.latitude
     }
 
-    /// The way to another point in metres, along the surface of a sphere (the haversine formula).
+    /// Returns the distance to another point in metres, along the surface of a sphere (the haversine
+    /// formula).
     #[must_use]
     pub fn distance_m(self, other: Self) -> f64 {
         let haversine = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
         let parallels = self.latitude.to_radians().cos() * other.latitude.to_radians().cos();
         let of_the_way = haversine(other.latitude - self.latitude)
             + parallels * haversine(other.longitude - self.longitude);
-        // Rounding may lead beyond 1 at the far side of the earth.
+        // Rounding errors may exceed 1 at the far side of the earth.
         2.0 * EARTH_RADIUS_M * of_the_way.sqrt().min(1.0).asin()
     }
 }
@@ -66,14 +67,14 @@ impl FromStr for Coordinates {
     }
 }
 
-/// A decimal number: `str::parse` alone would also take `inf`, `nan` and `1e2`.
+/// Reads a decimal number. `str::parse` alone would also accept `inf`, `nan` and `1e2`.
 fn degrees(text: &str) -> Result<f64, CoordinatesError> {
     let decimal = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.'));
     let number = if decimal { text.parse().ok() } else { None };
     number.ok_or(CoordinatesError::Form)
 }
 
-/// Why this is no point on the earth.
+/// The reason why a value is not a point on the earth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CoordinatesError {
     Form,

@@ -1,4 +1,4 @@
-//! What one may want to know about a location before going there.
+//! The details of a location.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::hours::OpeningHours;
 use crate::id::LocationId;
 
-/// The longer description of a location; kept apart, since lists of locations do without it.
+/// The details of a location. They are stored separately, because lists of locations do not need them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocationDetails {
     pub id: LocationId,
@@ -41,22 +41,22 @@ pub struct Social {
     pub handle: String,
 }
 
-/// A web address that is safe to link to: `http`, `https`, or a host name with no scheme.
+/// A web address to which a page can link safely: `http`, `https`, or a host name with no scheme.
 ///
-/// Everything else is refused, because a link to `javascript:…` would run in the reader's session.
+/// All other addresses are refused, because a link to `javascript:…` would run in the reader's session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Website(String);
 
 impl Website {
-    /// Browsers and proxies differ above this, and a database column likes a bound.
+    /// Maximum length. Browsers and proxies handle longer addresses differently.
     pub const MAX_BYTES: usize = 2000;
 
-    /// As it was written.
+    /// Returns the address as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As a link: `https://` before an address that names no scheme.
+    /// Returns the address as a link, with `https://` if it has no scheme.
     pub fn href(&self) -> String {
         match without_scheme(&self.0) {
             Some(_) => self.0.clone(),
@@ -84,8 +84,8 @@ fn without_scheme(text: &str) -> Option<&str> {
     text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))
 }
 
-/// A host name with perhaps a port, and without a user: `https://bank.example@evil.example` is
-/// a link that lies.
+/// Returns whether the text is a host name with an optional port, and without a user:
+/// `https://bank.example@evil.example` would be a misleading link.
 fn is_host(text: &str) -> bool {
     let (name, port) = text.split_once(':').unwrap_or((text, "80"));
     name.starts_with(char::is_alphanumeric)
@@ -99,7 +99,7 @@ impl fmt::Display for Website {
     }
 }
 
-/// The text is no web address to link to.
+/// The error of a text that is not a safe web address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebsiteError;
 

@@ -1,4 +1,4 @@
-//! E-mail addresses: what an account is known by.
+//! E-mail addresses, which identify accounts.
 
 use std::error::Error;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use crate::text;
 
-/// An address exactly as its owner wrote it; internationalised addresses are welcome.
+/// An e-mail address exactly as its owner wrote it; it may be internationalised.
 ///
-/// Two addresses are the same account when their [`canonical`](Self::canonical) forms are equal,
-/// so compare and index those.
+/// Two addresses belong to the same account if their [`canonical`](Self::canonical) forms are equal,
+/// so compare and index these forms.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
@@ -21,10 +21,10 @@ impl Email {
         &self.0
     }
 
-    /// The form to compare by.
+    /// Returns the form in which addresses are compared.
     ///
-    /// Lower-cased whole: in theory the part before the `@` tells cases apart, in practice two
-    /// accounts that differ in case only are one person and a support request.
+    /// It is in lower case. In theory, the part before the `@` is case-sensitive; in practice, two
+    /// accounts that differ only in case belong to the same person.
     pub fn canonical(&self) -> String {
         self.0.to_lowercase()
     }
@@ -33,8 +33,8 @@ impl Email {
 impl FromStr for Email {
     type Err = EmailError;
 
-    /// Takes the text as it is: blanks around it are an error and not cut off, or the address
-    /// that is stored would not be the one that was given.
+    /// Reads the text without changing it. Blanks around it are an error and are not removed, because
+    /// the stored address would then differ from the given one.
     fn from_str(text: &str) -> Result<Self, EmailError> {
         let email = Self::known(text)?;
         let is_unseen = |c| text::is_invisible(c) || text::is_bidi_control(c);
@@ -43,11 +43,12 @@ impl FromStr for Email {
 }
 
 impl Email {
-    /// The address of an account that may have been opened while invisible characters were taken.
+    /// Reads the address of an account that may have been created when invisible characters were still
+    /// accepted.
     ///
     /// # Errors
     ///
-    /// The first of the other rules that is broken.
+    /// The first of the other rules that the text violates.
     pub fn known(text: &str) -> Result<Self, EmailError> {
         if text.len() > Self::MAX_BYTES {
             return Err(EmailError::TooLong);
@@ -72,7 +73,7 @@ impl fmt::Display for Email {
     }
 }
 
-/// Why a text is not an e-mail address.
+/// The reason why a text is not an e-mail address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmailError {
     TooLong,
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_older_accounts_are_known() {
+    fn addresses_of_older_accounts_are_accepted() {
         assert_eq!(
             Email::known("a\u{200d}l@example.com").unwrap().as_str(),
             "a\u{200d}l@example.com"
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn case_does_not_make_another_account() {
+    fn addresses_that_differ_in_case_are_the_same_account() {
         let canonical = |text: &str| text.parse::<Email>().unwrap().canonical();
         assert_eq!(canonical("Al.Appelhof@Example.COM"), "al.appelhof@example.com");
         assert_eq!(canonical("ДМИТРИЙ@example.org"), canonical("дмитрий@example.org"));

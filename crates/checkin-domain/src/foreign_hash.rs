@@ -1,4 +1,4 @@
-//! What looks like the hash of a password, of whatever kind.
+//! Recognizes texts that look like the hash of a password, of any kind.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -26,15 +26,15 @@ const ALGORITHMS: [&str; 18] = [
     "yescrypt",
 ];
 
-/// The fewest hexadecimal digits in a row that make a digest, of 128 bits.
+/// Minimum number of consecutive hexadecimal digits of a digest (128 bits).
 const SHORTEST_HEX: usize = 32;
 
-/// The shortest digest, of 128 bits, in base64 without padding.
+/// Minimum length of a digest (128 bits) in base64 without padding.
 const SHORTEST_BASE64: usize = 22;
 
-/// Whether a text looks like the hash of a password, or like the mark that locks an account. It also
-/// takes some passwords for hashes: to load a hash as a password lets in everybody who can read the
-/// hash, so that the caller is to ask.
+/// Returns whether a text looks like the hash of a password, or like the mark of a locked account. It
+/// is also true for some passwords. If a hash were loaded as a password, everybody who can read the hash
+/// could log in, so the caller must ask.
 pub(super) fn looks_like_hash(text: &str) -> bool {
     let text = visible(text);
     let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'));
@@ -50,30 +50,30 @@ pub(super) fn looks_like_hash(text: &str) -> bool {
             || is_bsdi(text))
 }
 
-/// What a text shows: a hash stays one behind a byte order mark, with its line end, and in characters
-/// of another width.
+/// Returns the visible text. A hash is still a hash after a byte order mark, with a line end, and in
+/// characters of another width.
 fn visible(text: &str) -> String {
     let is_shown = |c: &char| *c == ' ' || !(is_invisible(*c) || c.is_control());
     text.nfkc().filter(is_shown).collect()
 }
 
-/// `!`, `*`, `*LK*`, `!$6$salt$…`, `!` before random letters: nobody logs in.
+/// `!`, `*`, `*LK*`, `!$6$salt$…`, `!` before random letters: the mark of a locked account.
 fn is_lock(text: &str) -> bool {
     text.starts_with(['!', '*'])
 }
 
-/// A known hash, also behind something else.
+/// A known hash, also after other text.
 fn holds_modular(text: &str) -> bool {
     let marks = ["$2$", "$2a$", "$2b$", "$2x$", "$2y$", "$argon2", "$scrypt$", "$pbkdf2"];
     marks.iter().any(|mark| text.contains(mark))
 }
 
-/// A digest alone, or behind or before whatever else: a salt, a name, MySQL's star, `0x`.
+/// A digest alone, or after or before other text: a salt, a name, MySQL's star, `0x`.
 fn holds_digest(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= SHORTEST_HEX)
 }
 
-/// `$1$…`, `$P$…`, and the same without the first dollar or behind a name: `rounds=5000$salt$hash`,
+/// `$1$…`, `$P$…`, and the same without the first dollar or after a name: `rounds=5000$salt$hash`,
 /// `name:abc$def`.
 fn is_modular(text: &str) -> bool {
     let begins = text.strip_prefix('$').is_some_and(|rest| rest.contains('$'));
@@ -83,7 +83,7 @@ fn is_modular(text: &str) -> bool {
     begins || given >= if is_named { 2 } else { 3 }
 }
 
-/// `{SSHA}…`, as LDAP and Spring write it.
+/// `{SSHA}…`, as in LDAP and Spring.
 fn is_ldap(text: &str) -> bool {
     let scheme = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
     scheme.is_some_and(|(name, digest)| {
@@ -95,7 +95,7 @@ fn is_ldap(text: &str) -> bool {
 /// `pbkdf2_sha256$…`, `scrypt:32768:8:1$…`, `SCRAM-SHA-256$…`, `sha1:64000:18:…`, `grub.pbkdf2.sha512.…`.
 fn is_named(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    // What ends a name, and what is inside of it: `sha256` and `sha-256` are of the family `sha`.
+    // The characters that end a name, and those inside a name: `sha256` and `sha-256` are of the family `sha`.
     let Some((name, _)) = lower.split_once(['$', ':', '|', ';', ',']).or(lower.rsplit_once('.'))
     else {
         return false;
@@ -106,7 +106,7 @@ fn is_named(text: &str) -> bool {
     })
 }
 
-/// A salt, or whatever name, before a digest in base64: `salt$digest`.
+/// A salt, or any name, before a digest in base64: `salt$digest`.
 fn is_salted(text: &str) -> bool {
     let is_digest = |part: &str| {
         let part = part.trim_end_matches('=');
@@ -117,7 +117,7 @@ fn is_salted(text: &str) -> bool {
     text.contains('$') && last.split(':').any(is_digest)
 }
 
-/// Base64 whose padding gives it away, of 128 bits or more.
+/// Base64 with padding, of 128 bits or more.
 fn is_padded_base64(text: &str) -> bool {
     let digits = text.trim_end_matches('=');
     digits.len() < text.len()
@@ -126,7 +126,7 @@ fn is_padded_base64(text: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
-/// BSD's extended DES: `_`, then 19 characters of its own base64.
+/// The extended DES of BSD: `_`, then 19 characters of its own base64.
 fn is_bsdi(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
     text.len() == 20 && text.strip_prefix('_').is_some_and(|rest| rest.bytes().all(is_digit))
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_no_hashes() {
+    fn passwords_are_not_recognised_as_hashes() {
         for text in [
             "",
             "secret123",

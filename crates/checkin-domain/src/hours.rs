@@ -1,8 +1,8 @@
-//! Opening hours: a week of days, each closed or open from one minute to another, once or often.
+//! Opening hours: the days of a week, each closed or open in one or several ranges of minutes.
 //!
 //! One day is written `closed`, or as ranges on the 24-hour clock with commas between them:
 //!
-//! | text | means |
+//! | text | meaning |
 //! | --- | --- |
 //! | `8:30-17` | from 08:30 to 17:00 |
 //! | `11:30-14,17:30-22` | lunch and dinner |
@@ -10,10 +10,10 @@
 //! | `11-26` | from 11:00 to 02:00 of the next day |
 //! | `0-24` | the whole day |
 //!
-//! `9-5` and `12-2` are refused: whoever writes them thinks of a 12-hour clock. So a closing time
-//! before the opening time means the next day only if the opening time, 13:00 or later, shows which
-//! clock is meant; otherwise the hours go on counting after 24. `8-8` is refused too: it may
-//! mean the whole day, or a slip.
+//! `9-5` and `12-2` are refused, because they are probably times of a 12-hour clock. A closing time
+//! before the opening time is on the next day only if the place opens at 13:00 or later, which cannot
+//! be a time of a 12-hour clock. Otherwise, hours of the next day are counted on after 24. `8-8` is
+//! refused, too: it could be the whole day or a mistake.
 
 use std::error::Error;
 use std::fmt;
@@ -23,22 +23,23 @@ use crate::weekday::Weekday;
 
 const DAY_MIN: u16 = 24 * 60;
 
-/// The first opening time that cannot be meant on a 12-hour clock.
+/// The first opening time that cannot be a time of a 12-hour clock.
 const AFTERNOON_MIN: u16 = 13 * 60;
 
-/// The week from Monday on, in the local time of the place. The hours of a day may be unknown.
+/// The opening hours of a week from Monday on, in the local time of the place. The hours of a day may
+/// be unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OpeningHours([Option<DayHours>; 7]);
 
 impl OpeningHours {
     /// # Errors
     ///
-    /// If a day that goes past midnight runs into the hours of the next one.
+    /// If the hours of a day continue past midnight and overlap those of the next day.
     pub fn new(days: [DayHours; 7]) -> Result<Self, HoursError> {
         Self::known(days.map(Some))
     }
 
-    /// The hours as far as they are known.
+    /// Creates the opening hours of a week, in which hours of days may be unknown.
     ///
     /// # Errors
     ///
@@ -55,13 +56,13 @@ impl OpeningHours {
         Ok(Self(days))
     }
 
-    /// The hours of the day; none if they are not known.
+    /// Returns the hours of the day; `None` if they are unknown.
     pub fn day(&self, day: Weekday) -> Option<&DayHours> {
         self.0[day.index()].as_ref()
     }
 
-    /// Whether the place is known to be open at that minute of the day; last night's late hours
-    /// count.
+    /// Returns whether the place is known to be open at this minute of the day, which includes hours that
+    /// began on the previous day.
     pub fn is_open(&self, day: Weekday, minute: u16) -> bool {
         let contains = |hours: Option<&DayHours>, minute| {
             let mut ranges = hours.map_or(&[][..], DayHours::ranges).iter();
@@ -71,7 +72,7 @@ impl OpeningHours {
     }
 }
 
-/// The hours of one day: in order, apart from each other, none when closed.
+/// The hours of one day: ranges in order, with gaps between them; no range if the place is closed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DayHours(Vec<OpenRange>);
 
@@ -126,11 +127,11 @@ impl fmt::Display for DayHours {
     }
 }
 
-/// From one minute to another, both counted from the midnight at which the day began.
+/// A range of minutes, counted from the midnight at which the day began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenRange {
     opens_min: u16,
-    /// After `opens_min` by a day at most, so possibly in the next day.
+    /// At most a day after `opens_min`, so possibly on the next day.
     closes_min: u16,
 }
 
@@ -154,8 +155,8 @@ impl OpenRange {
         Ok(Self { opens_min, closes_min })
     }
 
-    /// Times as they are written on a 24-hour clock, in minutes; one that opens at 13:00 or later may
-    /// close before, on the next day.
+    /// Creates a range from times of a 24-hour clock, in minutes. If it opens at 13:00 or later, the
+    /// closing time may be smaller: it is then on the next day.
     ///
     /// # Errors
     ///
@@ -165,12 +166,12 @@ impl OpenRange {
         Self::new(opens_min, if next_day { closes_min + DAY_MIN } else { closes_min })
     }
 
-    /// Minutes after midnight, below 1440.
+    /// Returns the opening time in minutes after midnight, below 1440.
     pub fn opens_min(self) -> u16 {
         self.opens_min
     }
 
-    /// Minutes after the same midnight; above 1440 on the next day.
+    /// Returns the closing time in minutes after the same midnight; above 1440 on the next day.
     pub fn closes_min(self) -> u16 {
         self.closes_min
     }
@@ -185,7 +186,7 @@ impl FromStr for OpenRange {
     }
 }
 
-/// `8`, `08`, `8:30`: minutes after midnight. Blanks around it do no harm.
+/// Reads `8`, `08` or `8:30` as minutes after midnight. Blanks around it are ignored.
 fn clock(text: &str) -> Result<u16, HoursError> {
     let text = text.trim_matches(' ');
     let (hour, minute) = text.split_once(':').unwrap_or((text, "00"));
@@ -200,7 +201,7 @@ fn clock(text: &str) -> Result<u16, HoursError> {
 }
 
 impl fmt::Display for OpenRange {
-    /// In a form that reads back as the same range.
+    /// Writes a text that is read as the same range.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let next_day = self.closes_min.checked_sub(DAY_MIN).filter(|&closes| {
             closes > 0 && closes < self.opens_min && self.opens_min >= AFTERNOON_MIN
@@ -218,7 +219,7 @@ fn write_clock(f: &mut fmt::Formatter<'_>, minutes: u16) -> fmt::Result {
     }
 }
 
-/// Why a text is not opening hours.
+/// The reason why a text is not opening hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoursError {
     Form,
@@ -238,13 +239,13 @@ impl fmt::Display for HoursError {
         f.write_str(match self {
             Self::Form => "must be closed, or 24-hour times like 8:30-17 or 11:30-14,17:30-22",
             Self::OpensLate => "must open before 24:00",
-            Self::SameTime => "must not open and close at one time; the whole day is 0-24",
+            Self::SameTime => "must not open and close at the same time; the whole day is 0-24",
             Self::Ambiguous => {
                 "must not close before it opens; for the afternoon write 17, for 2 at night 26"
             }
             Self::ClosesLate => "must close within 24 hours",
             Self::OutOfOrder => "must have its hours in order",
-            Self::Touching => "must not have hours that touch; write 8-17 in place of 8-12,12-17",
+            Self::Touching => "must not have hours that touch; write 8-17 instead of 8-12,12-17",
             Self::Overlapping => "must not have hours that overlap",
             Self::IntoNextDay(_) => "must close before the next day opens",
         })
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_clear_is_read() {
+    fn unambiguous_hours_are_read() {
         for (text, ranges) in [
             ("closed", vec![]),
             ("8-19", vec![(480, 1140)]),
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clear_is_refused() {
+    fn ambiguous_hours_are_refused() {
         for (text, error) in [
             ("", HoursError::Form),
             ("Closed", HoursError::Form),
@@ -320,7 +321,7 @@ mod tests {
         for opens in (0..DAY_MIN).step_by(5) {
             for closes in (opens + 1..=opens + DAY_MIN).step_by(7) {
                 let range = OpenRange::new(opens, closes).unwrap();
-                // The clock ends at 47:59; nothing opens so late that this matters.
+                // Times end at 47:59; no place opens so late that this matters.
                 assert_eq!(range.to_string().parse(), Ok(range), "{range}");
             }
         }
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_week_knows_its_nights() {
+    fn hours_after_midnight_belong_to_the_day_before() {
         let mut days = [const { DayHours::CLOSED }; 7];
         days[6] = "18-2".parse().unwrap();
         let week = OpeningHours::new(days.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! Identities of users and of locations: whole numbers from 1 to 2^53-1, and never mixed up.
+//! The ids of users and of locations: integers from 1 to 2^53-1, each of its own type.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::number::{MAX_SAFE_INTEGER, decimal};
 
-/// Why a number or a text is not an id.
+/// The reason why a number or a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdError {
     NotANumber,
@@ -36,7 +36,8 @@ fn checked(number: u64) -> Result<u64, IdError> {
     }
 }
 
-/// Reads an id of one spelling. Says of a text that is an integer what else is wrong with it.
+/// Reads an id, which has only one spelling. If the text is another integer, the error names the rule
+/// that it violates.
 fn read(text: &str) -> Result<u64, IdError> {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
     match decimal(text) {
@@ -85,11 +86,11 @@ macro_rules! id {
 }
 
 id! {
-    /// Who checks in.
+    /// The id of a user.
     UserId
 }
 id! {
-    /// Where they check in.
+    /// The id of a location.
     LocationId
 }
 

@@ -1,7 +1,8 @@
-//! What a check-in service is about: users, locations and the check-ins between them.
+//! The domain of a check-in service: users, locations and check-ins.
 //!
-//! Only `std` here, Unicode's tables and the form of PHC strings: no I/O, no async, no JSON. Every type is parsed once, at the edge, and cannot
-//! be wrong afterwards, so nobody further in checks again.
+//! This crate uses only `std`, Unicode's tables and the format of PHC strings: no I/O, no async, no JSON.
+//! Every value is parsed once, at the edge, and is valid afterwards, so that no other code checks it
+//! again.
 
 pub mod checkin;
 pub mod coordinates;

@@ -1,4 +1,4 @@
-//! A location: what it is, where it is, and what its check-ins come to.
+//! A location: its category, its coordinates, and its figures.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::coordinates::Coordinates;
 use crate::id::LocationId;
 
-/// A place to check in, with its figures, as a store keeps it.
+/// A place where users check in, with its figures, as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Location {
     pub id: LocationId,
@@ -15,20 +15,22 @@ pub struct Location {
     pub category: Category,
     pub coordinates: Coordinates,
     pub num_checkins: u64,
-    /// All stars of all check-ins, added up.
+    /// The sum of the stars of all check-ins.
     pub num_stars: u64,
 }
 
 impl Location {
-    /// Derived and never stored beside its parts, so that the three cannot disagree.
+    /// Returns the average rating. It is computed and not stored as a field, so that the three figures
+    /// always agree.
     pub fn average_stars(&self) -> f64 {
         average_stars(self.num_stars, self.num_checkins)
     }
 }
 
-/// The mean rating to one decimal, half a tenth rounded up; 0 before the first check-in.
+/// Returns the average rating to one decimal, half a tenth rounded up; 0 before the first check-in.
 ///
-/// Whole numbers up to the last step: 3.45 has no exact binary form, and would round down.
+/// It uses integers up to the last step, because 3.45 has no exact binary form and would be rounded
+/// down.
 pub fn average_stars(num_stars: u64, num_checkins: u64) -> f64 {
     let (stars, checkins) = (u128::from(num_stars), u128::from(num_checkins));
     match (stars * 20 + checkins).checked_div(checkins * 2) {
@@ -37,7 +39,7 @@ pub fn average_stars(num_stars: u64, num_checkins: u64) -> f64 {
     }
 }
 
-/// What kind of place it is.
+/// The category of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Category {
     Retail,
@@ -78,7 +80,7 @@ impl FromStr for Category {
     }
 }
 
-/// There is no such category.
+/// The error of a text that is not a category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CategoryError;
 

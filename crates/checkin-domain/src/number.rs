@@ -1,12 +1,12 @@
-//! Whole numbers as text, with one spelling each.
+//! Integers as text, each with one spelling.
 
-/// The largest whole number that JavaScript holds exactly: ids and counters are shared with
-/// services written in it.
+/// The largest integer that JavaScript represents exactly. Ids and counters are shared with services
+/// that are written in JavaScript.
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// Reads ASCII digits without sign, blanks or leading zeros.
 ///
-/// `str::parse` alone would also take `+1` and `01`, and one number would have several spellings.
+/// `str::parse` alone would also accept `+1` and `01`, and a number would have several spellings.
 pub fn decimal(text: &str) -> Option<u64> {
     let canonical = text == "0" || !text.starts_with('0');
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! A stored password: only ever its hash.
+//! A stored password, which is always a hash.
 
 use std::error::Error;
 use std::fmt;
@@ -6,35 +6,34 @@ use std::fmt;
 use crate::foreign_hash::looks_like_hash;
 use crate::number::decimal;
 
-/// The hash of a password, as a store keeps it.
+/// The hash of a password, as it is stored.
 ///
-/// `Debug` names the scheme and nothing else, so that no hash gets into a log; there is no
-/// `Display` on purpose.
+/// `Debug` prints only the scheme, so that no hash is logged. There is no `Display` on purpose.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash {
     text: String,
     scheme: PasswordScheme,
 }
 
-/// How a password was hashed.
+/// The scheme with which a password was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordScheme {
     /// A PHC string of argon2id, argon2i or argon2d.
     Argon2,
     /// Written by the Express services; `$2a$`, `$2b$` and `$2y$` are checked alike.
     Bcrypt,
-    /// Nothing that a login can check, or nothing that it may cost: no password fits.
+    /// A value that a login cannot verify, or that costs too much to verify: no password matches it.
     Unusable,
 }
 
-/// The fewest characters of a new password, as OWASP asks for.
+/// Minimum number of characters of a new password, as OWASP recommends.
 pub const MIN_PASSWORD_CHARS: usize = 8;
 
-/// The longest password that is hashed, in bytes of Unicode's normal form C.
+/// Maximum length of a password, in bytes of Unicode's normal form C.
 pub const MAX_PASSWORD_BYTES: usize = 512;
 
-// What checking a password may cost: some seconds of one core, and memory for as many at a time as
-// there are cores. RFC 9106 recommends 64 MiB and three passes where memory is short.
+// The maximum cost of verifying a password: some seconds of one core, and memory for as many at the
+// same time as there are cores. RFC 9106 recommends 64 MiB and three passes where memory is short.
 const MAX_ARGON2_KIB: u64 = 256 << 10;
 const MAX_ARGON2_PASSES: u64 = 16;
 const MAX_ARGON2_LANES: u64 = 16;
@@ -42,12 +41,12 @@ const MAX_ARGON2_WORK_KIB: u64 = 1 << 20;
 const MAX_BCRYPT_COST: u64 = 14;
 
 impl PasswordHash {
-    /// Recognises a hash by its whole form, not by its first letters only: a password may well
-    /// begin with a dollar sign.
+    /// Reads a hash. It is recognised by its complete form, not only by its first letters, because a
+    /// password may begin with a dollar sign.
     ///
     /// # Errors
     ///
-    /// [`PasswordHashError`] says what the text is instead.
+    /// [`PasswordHashError`] names the kind of the text.
     pub fn parse(text: impl Into<String>) -> Result<Self, PasswordHashError> {
         let text = text.into();
         let found = argon2(&text).or_else(|| bcrypt(&text));
@@ -59,8 +58,8 @@ impl PasswordHash {
         }
     }
 
-    /// What a store holds, whoever wrote it. Where [`parse`](Self::parse) would refuse it, no
-    /// password fits it.
+    /// Reads a stored value, whichever program wrote it. If [`parse`](Self::parse) would refuse it, no
+    /// password matches it.
     pub fn stored(text: impl Into<String>) -> Self {
         let text = text.into();
         Self::parse(text.as_str()).unwrap_or(Self { text, scheme: PasswordScheme::Unusable })
@@ -83,8 +82,8 @@ impl fmt::Debug for PasswordHash {
 
 type Recognised = Option<Result<PasswordScheme, PasswordHashError>>;
 
-/// A PHC string of argon2 with all that a login needs. A `keyid` among the parameters asks for a key
-/// that nobody gave us; `data` says what else was hashed.
+/// Reads a PHC string of argon2 with everything that a login needs. A `keyid` among the parameters
+/// refers to a key that we do not have; `data` is additional data of the hash.
 fn argon2(text: &str) -> Recognised {
     let hash = phc::PasswordHash::new(text).ok()?;
     let number = |name: &str| decimal(hash.params.get_str(name)?);
@@ -133,16 +132,16 @@ fn bcrypt(text: &str) -> Recognised {
     })
 }
 
-/// The text is no hash that a login can check.
+/// The error of a text that is not a hash that a login can verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordHashError {
     /// It does not look like a hash; it may be a password.
     NoHash,
-    /// It looks like a hash of a kind that is not known here, or like the mark of a locked account.
+    /// It looks like a hash of an unsupported kind, or like the mark of a locked account.
     Unknown,
-    /// It is a hash by argon2 that costs too much to check.
+    /// It is an argon2 hash that costs too much to verify.
     CostlyArgon2,
-    /// It is a hash by bcrypt that costs too much to check.
+    /// It is a bcrypt hash that costs too much to verify.
     CostlyBcrypt,
 }
 
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_known_hash_is_never_one_to_check() {
+    fn unknown_hashes_are_never_verified() {
         use PasswordHashError::{CostlyArgon2, CostlyBcrypt, NoHash, Unknown};
         let id = |middle: &str| argon2("id", middle);
         for (text, error) in [

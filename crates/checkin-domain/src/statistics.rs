@@ -1,4 +1,4 @@
-//! What a user's check-ins come to, taken together.
+//! Statistics of a user's check-ins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::location::{Category, average_stars};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Adds up check-ins, each with the category of its place, in any order.
+/// Computes statistics from check-ins, each with the category of its place, in any order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatisticsSum {
     num_checkins: u64,
@@ -21,22 +21,22 @@ pub struct StatisticsSum {
     last_checkin: Option<u64>,
 }
 
-/// The sum of a [`StatisticsSum`].
+/// The result of a [`StatisticsSum`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
     pub num_checkins: u64,
-    /// Days in a row with a check-in each (UTC), up to today or yesterday.
+    /// The number of consecutive days (UTC) with a check-in, up to today or yesterday.
     pub current_streak: u64,
-    /// The most days in a row.
+    /// The maximum number of consecutive days.
     pub longest_streak: u64,
     /// Check-ins by the category of their place; categories without any are left out.
     pub categories: BTreeMap<Category, u64>,
-    /// Different places.
+    /// The number of different places.
     pub num_locations: u64,
-    /// Milliseconds since 1970, as is the next.
+    /// Milliseconds since 1970, as in the next field.
     pub first_checkin: Option<u64>,
     pub last_checkin: Option<u64>,
-    /// The mean of the stars given, to one decimal; none before the first check-in.
+    /// The average of the given stars, to one decimal; `None` before the first check-in.
     pub average_stars: Option<f64>,
 }
 
@@ -62,7 +62,7 @@ impl StatisticsSum {
         self.last_checkin = self.last_checkin.max(Some(time));
     }
 
-    /// The sum, as it is at this moment (milliseconds since 1970).
+    /// Returns the statistics at this time (milliseconds since 1970).
     pub fn statistics(self, now_ms: u64) -> Statistics {
         let (current_streak, longest_streak) = streaks(&self.days, now_ms / DAY_MS);
         let average = average_stars(self.num_stars, self.num_checkins);
@@ -79,7 +79,7 @@ impl StatisticsSum {
     }
 }
 
-/// Days in a row: those up to today, which is not over yet, or yesterday; and the most.
+/// Returns the consecutive days up to yesterday or today, which is not over yet; and the maximum.
 fn streaks(days: &BTreeSet<u64>, today: u64) -> (u64, u64) {
     let (mut current, mut longest, mut run, mut before) = (0, 0, 0, None);
     for &day in days {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_been_anywhere() {
+    fn statistics_without_check_ins_are_empty() {
         let none = of(&[], 20_000);
         assert_eq!((none.num_checkins, none.average_stars), (0, None));
         assert_eq!((none.first_checkin, none.last_checkin), (None, None));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn streaks_are_days_in_a_row() {
+    fn streaks_are_consecutive_days() {
         for (days, today, streaks) in [
             (vec![10], 10, (1, 1)),
             (vec![10], 11, (1, 1)),
@@ -132,7 +132,7 @@ mod tests {
             (vec![1, 2, 3, 7, 8], 9, (2, 3)),
             (vec![1, 2, 3, 7], 7, (1, 3)),
             (vec![0], 0, (1, 1)),
-            // A clock that is behind.
+            // The clock is behind.
             (vec![10, 11], 5, (0, 2)),
         ] {
             let checkins: Vec<Checkin> = days.iter().map(|&day| checkin(day, 1, 3)).collect();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_added_up() {
+    fn all_check_ins_are_added_up() {
         let mut tally = StatisticsSum::default();
         tally.extend([
             (checkin(3, 1, 5), Some(Category::Cafe)),

@@ -3,16 +3,16 @@
 use std::error::Error;
 use std::fmt;
 
-/// Most characters of a first name, a last name, or the name of a location.
+/// Maximum number of characters of a first name, a last name, or the name of a location.
 pub const MAX_NAME_CHARS: usize = 100;
 
-/// Checks a text of one line: something to see in it, no blanks around it, no control characters,
-/// none that changes the direction of text, and none that nobody sees and no script needs: two names
-/// that look the same are the same.
+/// Checks a text of one line. It must have a visible character, and must not have blanks around it,
+/// control characters, characters that change the direction of text, or invisible characters that no
+/// script needs, so that two names that look the same are the same.
 ///
 /// # Errors
 ///
-/// The first rule that is broken.
+/// The first rule that the text violates.
 pub fn check_line(text: &str, max_chars: usize) -> Result<(), TextError> {
     check(text, max_chars, is_line_break)?;
     if text.chars().any(is_bidi_control) {
@@ -21,12 +21,12 @@ pub fn check_line(text: &str, max_chars: usize) -> Result<(), TextError> {
     if has_hidden(text) { Err(TextError::Hidden) } else { Ok(()) }
 }
 
-/// Like [`check_line`], but line breaks, marks of direction and invisible characters may stand
-/// inside: nobody is known by a description.
+/// Checks like [`check_line`], but accepts line breaks, marks of direction and invisible characters
+/// inside the text, because a description identifies nobody.
 ///
 /// # Errors
 ///
-/// The first rule that is broken.
+/// The first rule that the text violates.
 pub fn check_prose(text: &str, max_chars: usize) -> Result<(), TextError> {
     check(text, max_chars, |_| false)
 }
@@ -58,18 +58,20 @@ fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\u{2028}' | '\u{2029}')
 }
 
-/// Embeddings, overrides and isolates: one that is not closed turns round what comes after the text.
+/// Returns whether this is an embedding, override or isolate. If it is not closed, it changes the
+/// direction of the text that follows.
 fn changes_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The characters with the Unicode property `Bidi_Control`: the above, and marks of direction.
+/// Returns whether the character has the Unicode property `Bidi_Control`: the characters above, and
+/// marks of direction.
 pub(super) fn is_bidi_control(c: char) -> bool {
     changes_direction(c) || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
 }
 
-/// Whether there is a character that is not seen and has no use inside a name. Joiners and variation
-/// selectors have one, and so have tags behind a black flag: they make it that of a region.
+/// Returns whether the text has an invisible character that is not needed inside a name. Joiners and
+/// variation selectors are needed, and so are tags after a black flag, which make it that of a region.
 fn has_hidden(text: &str) -> bool {
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
@@ -94,8 +96,8 @@ fn is_hidden(c: char) -> bool {
         | '\u{e0000}'..='\u{e007f}')
 }
 
-/// What has no shape of its own: blanks, and characters that Unicode calls default ignorable (joiners,
-/// which words and emoji need, are of them), and the empty Braille cell.
+/// Returns whether the character is invisible by itself: blanks, characters that Unicode calls default
+/// ignorable (including joiners, which words and emoji need), and the empty Braille cell.
 pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(c,
@@ -106,7 +108,7 @@ pub(super) fn is_invisible(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Why a text is not fit to be shown.
+/// The reason why a text cannot be displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextError {
     Empty,
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn something_is_to_be_seen() {
+    fn a_text_must_have_a_visible_character() {
         for text in [
             "\u{200b}\u{200d}\u{feff}",
             "\u{200c}\u{200d}",
@@ -203,9 +205,9 @@ mod tests {
         }
     }
 
-    /// Joiners and selectors stand inside of words and emoji.
+    /// Words and emoji contain joiners and selectors.
     #[test]
-    fn names_of_every_script_are_taken() {
+    fn names_of_every_script_are_accepted() {
         for text in [
             "می\u{200c}خواهم",
             "ශ්\u{200d}රී ලංකා",

@@ -1,26 +1,26 @@
-//! A user: who they are, and what their check-ins come to.
+//! A user, with name, address and figures.
 
 use crate::email::Email;
 use crate::id::{LocationId, UserId};
 use crate::password::PasswordHash;
 
-/// An account with its figures, as a store keeps it.
+/// An account with its figures, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
     pub first_name: String,
-    /// May be empty: not everybody has one.
+    /// The last name; may be empty, because some people have none.
     pub last_name: String,
     pub email: Email,
     pub password: PasswordHash,
     pub num_checkins: u64,
-    /// When they last checked in, in milliseconds since 1970; `None` before the first time.
+    /// The time of the last check-in, in milliseconds since 1970; `None` before the first one.
     pub last_checkin: Option<u64>,
-    /// Where that was.
+    /// The place of the last check-in.
     pub last_seen_at: Option<LocationId>,
 }
 
-/// What somebody is called.
+/// The name of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     pub first: String,
@@ -29,7 +29,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// First and last name, as they are shown together.
+    /// Returns the first and last name, as they are displayed together.
     pub fn full(&self) -> String {
         format!("{} {}", self.first, self.last).trim_end().to_owned()
     }

@@ -1,14 +1,14 @@
-//! Weeks, as the leaderboards count them.
+//! The weeks of the leaderboards.
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// Milliseconds of a week.
+/// The number of milliseconds in a week.
 pub const WEEK_MS: u64 = 7 * DAY_MS;
 
 /// The first Monday after 1970 began: 1970-01-01 was a Thursday.
 const FIRST_MONDAY_MS: u64 = 4 * DAY_MS;
 
-/// When the week with this moment in it began: Monday 00:00 UTC. All in milliseconds since 1970;
-/// the days before its first Monday count from 0.
+/// Returns when the week that contains this time began: Monday 00:00 UTC. Both are milliseconds since
+/// 1970; for the days before the first Monday of 1970, it returns 0.
 #[must_use]
 pub const fn monday_ms(time_ms: u64) -> u64 {
     match time_ms.checked_sub(FIRST_MONDAY_MS) {
@@ -33,7 +33,7 @@ mod tests {
             (1_609_602_085_397, 1_609_113_600_000),
             // 2024-02-29, a Thursday, and 2024-02-26.
             (1_709_164_800_000, 1_708_905_600_000),
-            // 2026-08-31 00:00 UTC is a Monday; the moment before is of the week of 2026-08-24.
+            // 2026-08-31 00:00 UTC is a Monday; the moment before is in the week of 2026-08-24.
             (1_788_134_400_000, 1_788_134_400_000),
             (1_788_134_399_999, 1_787_529_600_000),
         ] {

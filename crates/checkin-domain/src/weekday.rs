@@ -27,7 +27,7 @@ impl Weekday {
         Self::Sunday,
     ];
 
-    /// 0 for Monday, 6 for Sunday.
+    /// Returns 0 for Monday to 6 for Sunday.
     pub fn index(self) -> usize {
         self as usize
     }
@@ -58,7 +58,7 @@ impl fmt::Display for Weekday {
 impl FromStr for Weekday {
     type Err = WeekdayError;
 
-    /// In either case: people type it into addresses.
+    /// Reads a name in upper or lower case, because people type it into addresses.
     fn from_str(text: &str) -> Result<Self, WeekdayError> {
         Self::ALL
             .into_iter()
@@ -67,7 +67,7 @@ impl FromStr for Weekday {
     }
 }
 
-/// There is no such day.
+/// The error of a text that is not a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WeekdayError;
 

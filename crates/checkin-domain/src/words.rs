@@ -1,7 +1,7 @@
 //! The words of a name, and the one form in which names are compared.
 //!
 //! A name is found by typing it: in upper or lower case, in any Unicode normal form, with or without
-//! accents. Whatever compares names uses [`folded`], or the words below, which are made of it.
+//! accents. All code that compares names uses [`folded`], or the words below, which are made of it.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
@@ -27,14 +27,15 @@ pub fn folded(text: &str) -> String {
 }
 
 /// Returns the words that a search looks for: runs of letters and digits, and each emoji or other
-/// symbol by itself. All that can be seen of a text without any of them (`!!!`) is one word.
+/// symbol by itself. If a text has none of them (`!!!`), all its visible characters
+/// are one word.
 pub fn words(text: &str) -> Vec<String> {
     let folded = folded(text);
     let words = folded.split_whitespace().flat_map(words_of_chunk).collect();
     or_all_that_is_seen(words, &folded)
 }
 
-/// Returns the words under which a name is found, each once: its [`words`], and what stands between
+/// Returns the words under which a name is found, each once: its [`words`], and the text between
 /// two blanks as one word, so that `ohara` finds O'Hara and `coop` finds Co-op.
 pub fn index_words(name: &str) -> Vec<String> {
     let folded = folded(name);
@@ -74,29 +75,31 @@ fn or_all_that_is_seen(words: Vec<String>, folded: &str) -> Vec<String> {
     if words.is_empty() && !all.is_empty() { vec![all] } else { words }
 }
 
-/// Marks count, since they belong to the letter before them; letters that are used as apostrophes
-/// (Hawaiʻi) do not, since people type an apostrophe or nothing.
+/// Returns whether the character is part of a word. Marks are, because they belong to the letter before
+/// them. Letters that are used as apostrophes (Hawaiʻi) are not, because people type an apostrophe or
+/// nothing.
 fn is_letter_or_digit(character: char) -> bool {
     let apostrophe = matches!(character, '\u{2b9}'..='\u{2bf}');
     (character.is_alphanumeric() || is_combining_mark(character)) && !apostrophe
 }
 
-/// Full case folding: there are letters of which only the way over upper case finds the other forms
-/// (`ς` and `σ`, `ı` and `i`), and others of which only lower case does (`ẞ`, the Kelvin sign).
+/// Returns the full case folding. For some letters, only the conversion to upper case finds the other
+/// forms (`ς` and `σ`, `ı` and `i`), for others only that to lower case (`ẞ`, the Kelvin sign).
 fn without_case(character: char) -> impl Iterator<Item = char> {
     let lower = character.to_lowercase();
     lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
-/// A mark above, below or through a letter, by its canonical combining class. The classes of nuktas,
-/// voicing marks, viramas and of the vowels and tones of Telugu, Thai, Lao and Tibetan stay.
+/// Returns whether this is a mark above, below or through a letter, by its canonical combining class.
+/// Nuktas, voicing marks, viramas, and the vowels and tones of Telugu, Thai, Lao and Tibetan are not
+/// accents.
 fn is_accent(character: char) -> bool {
     is_combining_mark(character)
         && !matches!(canonical_combining_class(character), 0 | 6..=9 | 84..=132)
 }
 
-/// What is not seen by itself: formatting, joiners, variation selectors, fillers, the stroke that
-/// lengthens Arabic words, and frames around other characters.
+/// Returns whether the character is not visible by itself: formatting, joiners, variation selectors,
+/// fillers, the stroke that lengthens Arabic words, and frames around other characters.
 fn is_unseen(character: char) -> bool {
     matches!(
         character,
@@ -168,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Each between two letters; those of private use have no other forms.
+    /// Each character is tested between two letters. Those of private use have no other forms.
     #[test]
     fn every_character_is_the_same_in_each_case_and_each_normal_form() {
         use GeneralCategory::{PrivateUse, Unassigned};

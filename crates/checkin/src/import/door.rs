@@ -380,7 +380,7 @@ mod tests {
         }
         assert_eq!(read(Clock::TwentyFourHours)("10-16,15-18"), overlap);
         assert_eq!(read(Clock::TwentyFourHours)("10-16,9-18"), overlap);
-        let touch = "must not have hours that touch; write 8-17 in place of 8-12,12-17";
+        let touch = "must not have hours that touch; write 8-17 instead of 8-12,12-17";
         assert_eq!(read(Clock::TwelveHours)("8-12,12-5"), touch);
         let order = "must have its hours in order";
         assert_eq!(read(Clock::TwentyFourHours)("17-22,11-14"), order);
