@@ -1,7 +1,7 @@
-//! Says which tests of a package were left out. Each package that has such tests builds this as a test
+//! Prints which tests of a package were left out. Each package that has such tests builds this as a test
 //! target without a harness, so that `cargo test` shows it.
 
-#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![expect(clippy::print_stdout, reason = "printing is its purpose")]
 
 const PACKAGE: &str = env!("CARGO_PKG_NAME");
 

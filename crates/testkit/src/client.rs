@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::jar::Jar;
 
-/// Longer than anything a test asks for: a server that hangs fails the test.
+/// The time-out of a request. It is longer than any request of a test, so that only a server that hangs
+/// fails the test.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An HTTP client with the cookies of one browser. It follows no redirect, so that every
@@ -19,7 +20,7 @@ pub struct Client {
     jar: Jar,
 }
 
-/// A request being put together.
+/// A request that is not sent yet.
 #[derive(Debug)]
 #[must_use = "a request is made by `send`"]
 pub struct Request<'a> {
@@ -27,21 +28,21 @@ pub struct Request<'a> {
     jar: Option<&'a mut Jar>,
 }
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// False where the connection broke before the body's end.
+    /// False if the connection broke before the end of the body.
     pub is_complete: bool,
 }
 
 impl Client {
-    /// A client for a server such as `http://127.0.0.1:8080`.
+    /// Creates a client for a server such as `http://127.0.0.1:8080`.
     pub fn new(base: impl Into<String>) -> Client {
-        // Without TLS, and yet: where the program under test has it, so has this client, and would
-        // read all the roots of trust of the machine, each time, and find nobody to do the sums.
+        // The tests use no TLS. If the program under test enables it, this client would also have it: it
+        // would read all root certificates each time, and fail without a crypto provider.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
             .tls_certs_only([])
@@ -62,7 +63,7 @@ impl Client {
         &mut self.jar
     }
 
-    /// A request to a path, with the jar's cookies unless told otherwise.
+    /// Creates a request to a path, with the cookies of the jar by default.
     pub fn request(&mut self, method: Method, path: &str) -> Request<'_> {
         let builder = self.http.request(method, format!("{}{path}", self.base));
         Request { builder, jar: Some(&mut self.jar) }
@@ -82,11 +83,11 @@ impl Client {
 }
 
 impl Request<'_> {
-    /// Adds a header; one of that name may be there already.
+    /// Adds a header, even if the request already has one with this name.
     ///
     /// # Panics
     ///
-    /// When it could not stand in a request.
+    /// If the header is not valid.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
         let value = HeaderValue::from_bytes(value.as_ref()).expect("a header value");
@@ -104,26 +105,26 @@ impl Request<'_> {
         self
     }
 
-    /// Neither sends the jar's cookies nor keeps what the answer sets.
+    /// Does not send the cookies of the jar, and does not store those of the response.
     pub fn without_jar(mut self) -> Self {
         self.jar = None;
         self
     }
 
-    /// Sends the request and reads the answer.
+    /// Sends the request and reads the response.
     ///
     /// # Panics
     ///
-    /// When no answer comes.
+    /// If there is no response.
     pub async fn send(self) -> Response {
-        self.try_send().await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
+        self.try_send().await.unwrap_or_else(|error| panic!("no response: {error:?}"))
     }
 
-    /// Sends the request and reads the answer.
+    /// Sends the request and reads the response.
     ///
     /// # Errors
     ///
-    /// When there is no answer; a body that breaks off is told by [`Response::is_complete`].
+    /// If there is no response. If the body is incomplete, [`Response::is_complete`] returns false.
     pub async fn try_send(self) -> Result<Response, reqwest::Error> {
         let Request { mut builder, jar } = self;
         if let Some(cookies) = jar.as_ref().and_then(|jar| jar.header()) {
@@ -153,31 +154,31 @@ impl Response {
         Response { status, headers, body, is_complete }
     }
 
-    /// A header as text, if it is there.
+    /// Returns a header as text, if the response has it.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The values of all `Set-Cookie` lines as they came, in their order.
+    /// Returns the values of all `Set-Cookie` lines in their order.
     pub fn set_cookies(&self) -> Vec<String> {
         let lines = self.headers.get_all(SET_COOKIE).iter();
         lines.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned()).collect()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Panics
     ///
-    /// When it is not UTF-8.
+    /// If it is not UTF-8.
     pub fn text(&self) -> &str {
         str::from_utf8(&self.body).expect("the body is text")
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Panics
     ///
-    /// When it is not JSON; the message shows what it is.
+    /// If it is not JSON; the message contains the body.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))

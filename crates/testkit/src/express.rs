@@ -24,7 +24,7 @@ impl Express {
     ///
     /// # Panics
     ///
-    /// When `node` or `npm` is not installed, or the program does not come up.
+    /// If `node` or `npm` is not installed, or the program does not start.
     pub fn start(script: &str, env: &[(&str, &str)]) -> Express {
         let directory = directory();
         install(&directory);
@@ -40,7 +40,7 @@ impl Express {
         self.port
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// Returns `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -50,17 +50,18 @@ impl Express {
     }
 }
 
-/// Any number of `probe.js` in one process: starting Node is most of the time a comparison takes.
+/// Several instances of `probe.js` in one process, because starting Node takes most of the time of a
+/// comparison.
 #[derive(Debug)]
 pub struct ExpressProbes {
-    /// With the number of probes started; held while one is being started.
+    /// The process and the number of its probes; locked while a probe is started.
     running: Mutex<(Program, usize)>,
 }
 
 impl ExpressProbes {
     /// # Panics
     ///
-    /// When `node` or `npm` is not installed.
+    /// If `node` or `npm` is not installed.
     pub fn start() -> ExpressProbes {
         let directory = directory();
         install(&directory);
@@ -69,12 +70,11 @@ impl ExpressProbes {
         ExpressProbes { running: Mutex::new((Program::spawn_interactive(command), 0)) }
     }
 
-    /// Starts one more, with the variables that `probe.js` takes, and gives its URL. It stays
-    /// until all end.
+    /// Starts another probe with these variables, and returns its URL. It runs until the process ends.
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// If it does not start.
     pub fn probe(&self, env: &[(&str, &str)]) -> String {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let (program, number) = &mut *running;
@@ -93,8 +93,8 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../express")
 }
 
-/// Brings `node_modules` to what the lock file says. Test processes that start together take
-/// turns: the first installs, the others find it done.
+/// Installs into `node_modules` what the lock file names. If several test processes start at the same
+/// time, the first one installs, and the others wait and find it done.
 fn install(directory: &Path) {
     let lock = directory.join("package-lock.json");
     let turn = File::open(&lock).expect("express/package-lock.json can be read");

@@ -1,15 +1,15 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-/// The cookies a browser would hold, reduced to what the tests need: one value per name, sent to
-/// every path and over plain HTTP.
+/// The cookies of a browser, as far as the tests need them: one value per name, sent to every path and
+/// over plain HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Jar {
     values: BTreeMap<String, String>,
 }
 
 impl Jar {
-    /// The value of a cookie, as it was set (percent escapes and all).
+    /// Returns the value of a cookie as it was set, with its percent escapes.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
@@ -26,14 +26,14 @@ impl Jar {
         self.values.clear();
     }
 
-    /// The text of the `Cookie` header, if there is a cookie to send.
+    /// Returns the text of the `Cookie` header, if there is a cookie to send.
     pub fn header(&self) -> Option<String> {
         let pairs: Vec<String> =
             self.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
-    /// Does what a `Set-Cookie` value asks: keeps the cookie, or drops it when it has expired.
+    /// Applies a `Set-Cookie` value: stores the cookie, or removes it if it has expired.
     pub fn take(&mut self, set_cookie: &str, now: SystemTime) {
         let mut parts = set_cookie.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {

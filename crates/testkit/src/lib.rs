@@ -1,6 +1,6 @@
-//! Starts the real servers that the tests talk to, and talks to them.
+//! Starts the real servers that the tests use, and sends requests to them.
 //!
-//! Nothing here skips a test: a missing `redis-server` or `node` is a panic that names it. Every
+//! This crate never skips a test: if `redis-server` or `node` is missing, it panics with its name. Every
 //! server listens on 127.0.0.1, and is killed when its handle is dropped.
 
 mod client;

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// A port nobody listens on. Another process may take it before the caller does, so callers try
-/// again with another one when their server does not come up.
+/// Returns a port on which no program listens. Another process may take it before the caller does, so
+/// callers try again with another port if their server does not start.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes run side by side: each begins somewhere else.
+    // Test processes run at the same time, so each begins with a different port.
     let start = (std::process::id().wrapping_mul(2_654_435_761) >> 8) as u16;
     for _ in 0..COUNT {
         let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;

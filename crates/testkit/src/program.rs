@@ -11,14 +11,14 @@ use nix::unistd::Pid;
 
 use crate::wait::wait_for;
 
-/// How long a program may take to end after SIGTERM, on a slow machine.
+/// Maximum time for a program to end after SIGTERM, on a slow machine.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Variables of this prefix configure our own programs: a test sets what it needs, and must not
-/// depend on what the developer's shell holds.
+/// The prefix of the variables that configure our own programs. A test sets those that it needs, and
+/// must not depend on those of the developer's shell.
 const OWN_VARIABLES: &str = "CHECKIN_";
 
-/// Where a line was written.
+/// The stream to which a line was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     Stdout,
@@ -41,7 +41,7 @@ pub struct Program {
     output: Arc<Output>,
 }
 
-/// Everything the program wrote so far, in the order in which it arrived.
+/// All output of the program so far, in the order in which it arrived.
 #[derive(Debug, Default)]
 struct Output {
     written: Mutex<Written>,
@@ -73,12 +73,12 @@ impl Program {
         Program::spawn(command)
     }
 
-    /// Starts a command prepared by the caller (another directory, say).
+    /// Starts a command that the caller prepared, for example with another directory.
     pub fn spawn(command: Command) -> Program {
         Program::spawn_reading(command, Stdio::null())
     }
 
-    /// The same, for a program that reads what [`Program::write_line`] writes.
+    /// Starts a command that reads what [`Program::write_line`] writes.
     pub fn spawn_interactive(command: Command) -> Program {
         Program::spawn_reading(command, Stdio::piped())
     }
@@ -102,7 +102,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// When it was not started to read one, or has ended.
+    /// If the program was started without stdin, or has ended.
     pub fn write_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("the program was started to read its stdin");
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the program reads");
@@ -112,12 +112,12 @@ impl Program {
         self.child.id()
     }
 
-    /// Everything written so far.
+    /// Returns all lines written so far.
     pub fn lines(&self) -> Vec<Line> {
         self.output.lock().lines.clone()
     }
 
-    /// Everything written so far to one stream, as one text.
+    /// Returns all output to one stream so far, as one text.
     pub fn text(&self, stream: Stream) -> String {
         let written = self.output.lock();
         let lines = written.lines.iter().filter(|line| line.stream == stream);
@@ -128,7 +128,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// When the program has ended or `timeout` has passed without it.
+    /// If the program ends or `timeout` passes without such a line.
     pub fn wait_for_line(&self, needle: &str, timeout: Duration) -> String {
         let deadline = Instant::now() + timeout;
         let mut written = self.output.lock();
@@ -158,9 +158,9 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// When the program is still there after half a minute.
+    /// If the program is still running after half a minute.
     pub fn stop(&mut self) -> ExitStatus {
-        // It may have ended by itself: then its status is what the caller gets.
+        // It may have ended by itself; then the caller gets its status.
         let _ = kill(self.nix_pid(), Signal::SIGTERM);
         self.wait(STOP_TIMEOUT)
     }
@@ -169,7 +169,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// When it is still running after `timeout`.
+    /// If it is still running after `timeout`.
     pub fn wait(&mut self, timeout: Duration) -> ExitStatus {
         let ended = || self.child.try_wait().expect("a child can be waited for");
         let Some(status) = wait_for(timeout, ended) else {
@@ -182,13 +182,13 @@ impl Program {
 
     /// Ends the program at once (SIGKILL), as a crash would.
     pub fn kill(&mut self) {
-        // Both fail only where the program has ended already.
+        // Both fail only if the program has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// What was written last is still in the pipes when the process is gone. A grandchild may
-    /// hold them open, so this does not wait for ever.
+    /// Reads the last output, which may still be in the pipes after the end of the process. A grandchild
+    /// may keep them open, so this waits only for a limited time.
     fn wait_for_output(&self) {
         let deadline = Instant::now() + Duration::from_secs(1);
         let mut written = self.output.lock();
@@ -209,7 +209,7 @@ impl Drop for Program {
 }
 
 impl Output {
-    /// A panic elsewhere does not make the lines wrong.
+    /// Ignores a poisoned lock: a panic elsewhere does not make the lines wrong.
     fn lock(&self) -> MutexGuard<'_, Written> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,7 +3,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
-/// A TCP connection in between, which a test can cut or freeze. Ends with the test's process.
+/// A TCP proxy that a test can cut or freeze. It ends with the process of the test.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -22,7 +22,7 @@ impl Proxy {
     ///
     /// # Panics
     ///
-    /// When there is no free port.
+    /// If there is no free port.
     pub fn start(port: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -41,13 +41,13 @@ impl Proxy {
         self.address.port()
     }
 
-    /// Lets nothing through from now on, in either direction, and closes nothing: the other side
-    /// cannot tell it from silence.
+    /// Stops forwarding in both directions and closes nothing: to the other side it looks as if no data
+    /// was sent.
     pub fn freeze(&self) {
         self.state.set_frozen(true);
     }
 
-    /// Lets everything through again, also what came meanwhile.
+    /// Forwards everything again, including the data that arrived meanwhile.
     pub fn thaw(&self) {
         self.state.set_frozen(false);
     }
@@ -55,7 +55,7 @@ impl Proxy {
     /// Closes all connections; new ones are forwarded.
     pub fn cut(&self) {
         for stream in self.state.streams().drain(..) {
-            // It may have been closed by its peer.
+            // The peer may have closed it.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }

@@ -1,4 +1,4 @@
-//! Chance that can be repeated.
+//! Random numbers that can be repeated.
 
 /// The variable that chooses the seed.
 const VARIABLE: &str = "SEED";
@@ -6,19 +6,19 @@ const VARIABLE: &str = "SEED";
 /// Used without a variable, so that a run does not fail by chance alone.
 const DEFAULT: u32 = 20_240_517;
 
-/// The seed of the tests that depend on chance: the variable `SEED`, or always the same one. Prints it,
-/// for the report of a failure.
+/// Returns the seed of tests with random numbers: the variable `SEED`, or a fixed default. Prints it for
+/// the report of a failure.
 ///
 /// # Panics
 ///
-/// When `SEED` is not a number from 0 to 2^32 - 1: the programs that take a seed take no greater one.
+/// If `SEED` is not a number from 0 to 2^32 - 1: the programs that take a seed accept no greater one.
 pub fn seed() -> u32 {
     let seed = std::env::var(VARIABLE).map_or(DEFAULT, |text| parse(&text));
     eprintln!("{VARIABLE}={seed}");
     seed
 }
 
-/// A generator that begins with [`seed`].
+/// Returns a generator that begins with [`seed`].
 ///
 /// # Panics
 ///

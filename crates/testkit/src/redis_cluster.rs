@@ -3,16 +3,16 @@ use crate::wait::wait_until;
 
 const SLOTS: usize = 16_384;
 
-/// A Redis Cluster of primaries, each with its part of the slots. All end when this is dropped.
+/// A Redis Cluster of primaries, each with a part of the slots. All of them end when this is dropped.
 #[derive(Debug)]
 pub struct RedisCluster(Vec<RedisServer>);
 
 impl RedisCluster {
-    /// Starts a cluster of so many servers. Even one refuses commands across slots as any other does.
+    /// Starts a cluster of `servers` servers. Even a cluster of one server refuses commands across slots.
     ///
     /// # Panics
     ///
-    /// When `redis-server` is not installed, or the cluster does not come up.
+    /// If `redis-server` is not installed, or the cluster does not start.
     pub fn start(servers: usize) -> RedisCluster {
         let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
         let servers: Vec<_> = (0..servers).map(|_| RedisServer::start_with(&settings)).collect();
@@ -32,7 +32,7 @@ impl RedisCluster {
         RedisCluster(servers)
     }
 
-    /// `redis-cluster://127.0.0.1:PORT,…`
+    /// Returns `redis-cluster://127.0.0.1:PORT,…`.
     pub fn url(&self) -> String {
         let hosts: Vec<_> =
             self.0.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
@@ -43,7 +43,7 @@ impl RedisCluster {
         &self.0
     }
 
-    /// One of the servers, to kill and restart it.
+    /// Returns one of the servers, to kill and restart it.
     pub fn server_mut(&mut self, number: usize) -> &mut RedisServer {
         &mut self.0[number]
     }

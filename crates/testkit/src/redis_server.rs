@@ -11,11 +11,12 @@ use crate::wait::wait_for;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 5;
 
-/// A server answers `INFO` while it still refuses everything else with `LOADING`.
+/// The field of `INFO` for loading. A server replies to `INFO` while it refuses all other commands with
+/// `LOADING`.
 const HAS_LOADED: &str = "\r\nloading:0\r\n";
 
-/// A real `redis-server` on a free port, with a directory of its own. On drop it is killed and
-/// its directory removed.
+/// A real `redis-server` on a free port, with its own directory. When this is dropped, the server is
+/// killed and the directory is removed.
 #[derive(Debug)]
 pub struct RedisServer {
     port: u16,
@@ -25,7 +26,7 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts a server that keeps nothing on disk.
+    /// Starts a server without persistence.
     pub fn start() -> RedisServer {
         RedisServer::start_with(&[])
     }
@@ -34,7 +35,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When `redis-server` is not installed, or does not answer.
+    /// If `redis-server` is not installed, or does not respond.
     pub fn start_with(args: &[&str]) -> RedisServer {
         let directory = tempfile::tempdir().expect("cannot make a directory for redis-server");
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
@@ -56,29 +57,29 @@ impl RedisServer {
         self.child.id()
     }
 
-    /// `redis://127.0.0.1:PORT`
+    /// Returns `redis://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// `redis://127.0.0.1:PORT/N`
+    /// Returns `redis://127.0.0.1:PORT/N`.
     pub fn url_db(&self, database: u8) -> String {
         format!("{}/{database}", self.url())
     }
 
-    /// A blocking connection to database 0, for looking at what lies there.
+    /// Opens a blocking connection to database 0, to read its data.
     pub fn connection(&self) -> redis::Connection {
         self.connection_db(0)
     }
 
-    /// A blocking connection to another database.
+    /// Opens a blocking connection to another database.
     pub fn connection_db(&self, database: u8) -> redis::Connection {
         connect(&self.url_db(database)).expect("redis-server accepts connections")
     }
 
-    /// Ends the server at once (SIGKILL), as a crash would. Its port and directory stay its own.
+    /// Ends the server at once (SIGKILL), as a crash would. It keeps its port and its directory.
     pub fn kill(&mut self) {
-        // Both fail only where the server has ended already.
+        // Both fail only if the server has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -87,7 +88,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When it does not come up again.
+    /// If it does not start again.
     pub fn restart(&mut self) {
         self.restart_until(HAS_LOADED);
     }
@@ -113,12 +114,12 @@ impl RedisServer {
         panic!("redis-server does not come up again on port {}", self.port);
     }
 
-    /// Stops the server's clock (SIGSTOP): connections stay open and nothing is answered.
+    /// Pauses the server (SIGSTOP): connections stay open, and the server does not respond.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// Lets a paused server go on (SIGCONT).
+    /// Resumes a paused server (SIGCONT).
     pub fn resume(&self) {
         self.signal(Signal::SIGCONT);
     }
@@ -149,8 +150,8 @@ fn spawn(port: u16, directory: &TempDir, args: &[String]) -> Child {
         .unwrap_or_else(|error| panic!("redis-server is needed for this test: {error}"))
 }
 
-/// Waits until this very server answers `INFO`, with this in its answer. Returns false if it ended, as
-/// it does when another process was faster to take the port.
+/// Waits until this server replies to `INFO` with this text. Returns false if the server ended, for
+/// example because another process took the port first.
 fn answers(child: &mut Child, port: u16, info: &str) -> bool {
     let process_id = format!("process_id:{}\r\n", child.id());
     let answers = wait_for(START_TIMEOUT, || {

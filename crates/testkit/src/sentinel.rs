@@ -6,8 +6,8 @@ use crate::port::free_port;
 use crate::redis_server::RedisServer;
 use crate::wait::wait_until;
 
-/// A master, a replica, and a sentinel that fails over half a second after the master went silent.
-/// All end when this is dropped.
+/// A master, a replica, and a sentinel that fails over half a second after the master stopped
+/// responding. All of them end when this is dropped.
 #[derive(Debug)]
 pub struct Sentinel {
     port: u16,
@@ -20,7 +20,7 @@ pub struct Sentinel {
 impl Sentinel {
     /// # Panics
     ///
-    /// When `redis-server` is not installed, or the three do not find each other.
+    /// If `redis-server` is not installed, or the three do not find each other.
     pub fn start() -> Sentinel {
         let master = RedisServer::start();
         let replica =
@@ -51,28 +51,28 @@ impl Sentinel {
         sentinel
     }
 
-    /// `redis-sentinel://127.0.0.1:PORT/m`
+    /// Returns `redis-sentinel://127.0.0.1:PORT/m`.
     pub fn url(&self) -> String {
         format!("redis-sentinel://127.0.0.1:{}/m", self.port)
     }
 
-    /// A blocking connection to the sentinel itself.
+    /// Opens a blocking connection to the sentinel itself.
     ///
     /// # Panics
     ///
-    /// When the sentinel does not answer.
+    /// If the sentinel does not respond.
     pub fn connection(&self) -> redis::Connection {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port));
         let connected = client.and_then(|client| client.get_connection());
         connected.expect("the sentinel accepts connections")
     }
 
-    /// The server that was the master at first.
+    /// Returns the server that was the master at first.
     pub fn master(&mut self) -> &mut RedisServer {
         &mut self.master
     }
 
-    /// The server that is the master after the fail-over.
+    /// Returns the server that is the master after the fail-over.
     pub fn replica(&self) -> &RedisServer {
         &self.replica
     }
@@ -81,7 +81,7 @@ impl Sentinel {
     ///
     /// # Panics
     ///
-    /// When it does not.
+    /// If it does not become the master.
     pub fn wait_for_failover(&self) {
         wait_until("the replica takes over", || {
             info(&self.replica, "replication").contains("role:master")
@@ -101,7 +101,7 @@ impl Sentinel {
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
-        // Both fail only where the sentinel has ended already.
+        // Both fail only if the sentinel has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

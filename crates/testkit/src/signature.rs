@@ -1,11 +1,12 @@
-//! express-session's signed cookie values, made independently of the crate under test.
+//! The signed cookie values of express-session, made independently of the crate under test.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Unpadded base64 of the HMAC-SHA256 of an id: what follows the last dot.
+/// Returns the signature of an id, which follows the last dot: the HMAC-SHA256 in base64 without
+/// padding.
 pub fn signature(id: &str, secret: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
         .expect("a key for an HMAC may have any length");
@@ -13,18 +14,18 @@ pub fn signature(id: &str, secret: &str) -> String {
     STANDARD_NO_PAD.encode(mac.finalize().into_bytes())
 }
 
-/// `s:ID.SIGNATURE`
+/// Returns `s:ID.SIGNATURE`.
 pub fn sign(id: &str, secret: &str) -> String {
     format!("s:{id}.{}", signature(id, secret))
 }
 
-/// The id in a signed value, if this secret signed it.
+/// Returns the id in a signed value, if it was signed with this secret.
 pub fn unsign<'a>(value: &'a str, secret: &str) -> Option<&'a str> {
     let (id, found) = value.strip_prefix("s:")?.rsplit_once('.')?;
     (found == signature(id, secret)).then_some(id)
 }
 
-/// What JavaScript's `encodeURIComponent` makes of a text.
+/// Encodes a text like JavaScript's `encodeURIComponent`.
 pub fn encode(text: &str) -> String {
     text.bytes().map(encode_byte).collect()
 }
@@ -37,7 +38,7 @@ fn encode_byte(byte: u8) -> String {
     }
 }
 
-/// A text with its percent escapes resolved; `None` where one is malformed.
+/// Decodes the percent escapes of a text. Returns `None` if one is malformed.
 pub fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -1,14 +1,14 @@
-//! Waits for what other processes do, which gives no event.
+//! Waits for other processes, which send no events to the test.
 
 use std::time::{Duration, Instant};
 
-/// Longer than anything takes that does not hang, on a busy machine.
+/// The time-out: longer than anything takes on a busy machine, unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The pause between two looks. This is the only sleep in what waits for a condition.
+/// The pause between two checks. This is the only sleep of code that waits for a condition.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Looks until there is something, and at most for this time.
+/// Calls `look` until it returns a value, for at most this time.
 pub fn wait_for<T>(time: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + time;
     loop {
@@ -24,7 +24,7 @@ pub fn wait_for<T>(time: Duration, mut look: impl FnMut() -> Option<T>) -> Optio
 ///
 /// # Panics
 ///
-/// When it does not hold within [`PATIENCE`]; the message says what was waited for.
+/// If it does not hold within [`PATIENCE`]; the message names the condition.
 #[track_caller]
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let held = wait_for(PATIENCE, || holds().then_some(()));
