@@ -361,7 +361,7 @@ impl App {
     }
 }
 
-/// Returns the fault behind an error if it may pass, otherwise the error.
+/// Returns the fault that caused an error if it may pass, otherwise the error.
 fn passing(error: anyhow::Error) -> anyhow::Result<Fault> {
     match error.downcast_ref::<Fault>() {
         Some(fault) if !fault.is_lasting() => Ok(fault.clone()),

@@ -366,7 +366,7 @@ mod tests {
             let _ = ended.recv();
         }));
         tokio::select! {
-            _ = &mut work => panic!("it ends when it is told to"),
+            _ = &mut work => panic!("it ends only on request"),
             _ = begin => {}
         }
         drop(work);

@@ -19,7 +19,7 @@ const SECRET_BYTES: usize = 32;
 #[must_use]
 pub fn missing() -> Fault {
     Fault::lasting(
-        "a store in Redis needs a session secret, with which all services, Express ones too, sign \
+        "a store in Redis needs a session secret, with which all services, including Express, sign \
          session cookies",
         "set --session-secret (CHECKIN_SESSION_SECRET) or --session-secret-file",
     )

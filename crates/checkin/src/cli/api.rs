@@ -1,4 +1,4 @@
-//! `checkin api`
+//! The command `checkin api`.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

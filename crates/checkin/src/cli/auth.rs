@@ -1,4 +1,4 @@
-//! `checkin auth`
+//! The command `checkin auth`.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

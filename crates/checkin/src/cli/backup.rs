@@ -39,12 +39,12 @@ pub(super) struct Restore {
 pub(super) async fn back_up(config: &Common, options: BackUp) -> anyhow::Result<ExitCode> {
     let copied = until_signal(async { Ok(app::back_up(config, &options.file).await?) }).await?;
     let file = options.file.display();
-    tell(&copied, format_args!("backup of {} written to {file}", config.store))?;
+    report(&copied, format_args!("backup of {} written to {file}", config.store))?;
     if copied.has_secret {
         say(format_args!("session secret written to {}", secret_path(&options.file).display()))?;
     }
     if config.session_secret.is_some() {
-        say("the session secret that the settings name is not in the backup: keep it elsewhere")?;
+        say("the session secret of the settings is not in the backup: keep a copy of it")?;
     } else if !copied.has_secret {
         say("the store has no session secret yet")?;
     }
@@ -53,17 +53,17 @@ pub(super) async fn back_up(config: &Common, options: BackUp) -> anyhow::Result<
 
 pub(super) async fn restore(config: &Common, options: Restore) -> anyhow::Result<ExitCode> {
     let copied = until_signal(async { Ok(app::restore(config, &options.file).await?) }).await?;
-    tell(&copied, format_args!("{} restored from {}", config.store, options.file.display()))?;
+    report(&copied, format_args!("{} restored from {}", config.store, options.file.display()))?;
     if !copied.has_secret && config.session_secret.is_none() {
         say(
-            "the backup has no session secret: set the one that was in use with --session-secret, or the next \
-             start makes one, and everybody has to log in again",
+            "the backup has no session secret: set the previous one with --session-secret. Otherwise the next \
+             start creates a new one, and all users must log in again",
         )?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(copied: &Copied, what: impl Display) -> anyhow::Result<()> {
+fn report(copied: &Copied, what: impl Display) -> anyhow::Result<()> {
     let Copied { users, locations, checkins, .. } = copied;
     Ok(say(format_args!("{what}: {users} users, {locations} locations, {checkins} check-ins"))?)
 }

@@ -1,4 +1,4 @@
-//! `checkin console`
+//! The command `checkin console`.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `checkin dead-letters`
+//! The command `checkin dead-letters`.
 
 use std::process::ExitCode;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! `checkin doctor`
+//! The command `checkin doctor`.
 
 use std::process::ExitCode;
 
@@ -107,7 +107,7 @@ fn audit_findings(audit: &AuditReport) -> Vec<Finding> {
         return findings;
     }
     findings.push(Finding::problem(
-        format!("of {compared} users and locations, {different} have other figures than the log"),
+        format!("{different} of {compared} users and locations have other figures than the log"),
         "find out what else writes to them; restore a backup, or set them to the figures of the log",
     ));
     findings.extend(differences.iter().map(|Difference { of, figure, stored, counted }| {

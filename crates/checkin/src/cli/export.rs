@@ -1,4 +1,4 @@
-//! `checkin export`
+//! The command `checkin export`.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -1,4 +1,4 @@
-//! `checkin generate`
+//! The command `checkin generate`.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -147,14 +147,14 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let (seed, run) = drawn(options.seed)?;
     let place_count = places.len();
     let Some(plan) = Plan::new(seed, users.len(), places) else {
-        bail!("the store has no places, load some with checkin load");
+        bail!("the store must contain locations: load some with checkin load");
     };
     let receiver = client(&options.url, "--url").await?;
     let auth = client(&options.auth_url, "--auth-url").await?;
     let LoggedIn { sessions, failure } = log_in(&auth, &options, &users, &stop).await;
     let sent = match failure {
         Some((user, error)) => Err(anyhow::Error::new(error).context(format!(
-            "cannot log in user {user}, name the users' password with --password"
+            "cannot log in user {user}; --password must be the password of these users"
         ))),
         None if sessions.len() < users.len() => Err(anyhow!("ended before the first check-in")),
         None => {
@@ -206,7 +206,7 @@ async fn users(app: &App, count: u32) -> anyhow::Result<Vec<User>> {
     let wanted = count as usize;
     let users = app.storage.users_after(None, wanted).await.context("cannot read the users")?;
     if users.len() < wanted {
-        bail!("the store has {} users, fewer than --users {count}", users.len());
+        bail!("--users must be at most {}, the number of users in the store", users.len());
     }
     Ok(users)
 }
@@ -215,7 +215,7 @@ async fn places(locations: &dyn Locations) -> anyhow::Result<Vec<LocationId>> {
     let mut places = Vec::new();
     while places.len() < MAX_PLACES {
         let page = locations.locations_after(places.last().copied(), PAGE).await;
-        let page = page.context("cannot read the places")?;
+        let page = page.context("cannot read the locations")?;
         if page.is_empty() {
             break;
         }
@@ -226,7 +226,8 @@ async fn places(locations: &dyn Locations) -> anyhow::Result<Vec<LocationId>> {
 
 async fn client(url: &Url, flag: &str) -> anyhow::Result<HttpClient> {
     let client = HttpClient::new(url).context("cannot use TLS")?;
-    let cannot = || format!("cannot reach {url}, start the service or name another with {flag}");
+    let cannot =
+        || format!("cannot reach {url}; start the service, or set another address with {flag}");
     client.reach().await.with_context(cannot)?;
     Ok(client)
 }

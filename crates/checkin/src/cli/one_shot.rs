@@ -78,12 +78,12 @@ pub(super) async fn until_signal<T>(
     command: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     let mut signals = Signals::new()?;
-    let (tell, told) = oneshot::channel();
+    let (sender, interruption) = oneshot::channel();
     let mut watch = JoinSet::new();
     watch.spawn(async move {
         let interrupted = signals.next().await;
         // The receiver is gone if the command has just ended.
-        let _ = tell.send(interrupted);
+        let _ = sender.send(interrupted);
         drop(timeout(CLOSING, signals.next()).await);
         std::process::exit(interrupted.code.into());
     });
@@ -92,7 +92,7 @@ pub(super) async fn until_signal<T>(
     tokio::select! {
         biased;
         ended = command => ended,
-        Ok(interrupted) = told => Err(interrupted.into()),
+        Ok(interrupted) = interruption => Err(interrupted.into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `checkin processor`
+//! The command `checkin processor`.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `checkin receiver`
+//! The command `checkin receiver`.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `checkin sessions`
+//! The command `checkin sessions`.
 
 use std::process::ExitCode;
 

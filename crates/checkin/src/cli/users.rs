@@ -1,4 +1,4 @@
-//! `checkin users`
+//! The command `checkin users`.
 
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::process::ExitCode;

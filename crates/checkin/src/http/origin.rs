@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_says_scheme_and_host() {
+    fn a_trusted_proxy_names_scheme_and_host() {
         let of_proxy = [
             ("https://shop.example", "https", "", true),
             ("https://shop.example", " HTTPS , http", "", true),

@@ -87,7 +87,7 @@ impl Stack {
                 .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
                 .layer(fixed(REFERRER_POLICY, "same-origin"))
                 .layer(fixed(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-                .layer(middleware::from_fn_with_state(self.proxy, strict_transport::tell))
+                .layer(middleware::from_fn_with_state(self.proxy, strict_transport::add_header))
                 .layer(middleware::from_fn_with_state(self.metrics.clone(), metrics::count))
                 .layer(CatchPanicLayer::custom(panicked))
                 .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))

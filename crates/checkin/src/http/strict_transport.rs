@@ -28,7 +28,11 @@ impl StrictTransport {
 
 /// Adds the header to responses over TLS. Over plain HTTP anybody could write it, and browsers
 /// ignore it there.
-pub(super) async fn tell(State(proxy): State<Proxy>, request: Request, next: Next) -> Response {
+pub(super) async fn add_header(
+    State(proxy): State<Proxy>,
+    request: Request,
+    next: Next,
+) -> Response {
     let over_tls = origin::came_over_tls(request.headers(), proxy.is_trusted);
     let mut response = next.run(request).await;
     if let Some(value) = proxy.strict_transport.value().filter(|_| over_tls) {

@@ -2,8 +2,9 @@
 
 /// Declares a record: a struct whose fields are read under the names in quotes.
 ///
-/// `..field` is a record in the record. `in` says where a field stands, if not in an object. `check`
-/// tries rules of several fields: it sees each as an `Option`, empty if its own rule is broken.
+/// `..field` is a nested record. `in` is the place of a field that is not in a JSON object. `check`
+/// checks rules of several fields. It gets each field as an `Option`, which is `None` if the field
+/// breaks its own rule.
 macro_rules! record {
     (
         $(#[$attribute:meta])*
@@ -27,7 +28,7 @@ macro_rules! record {
                 fields: &mut $crate::input::Fields<'_>,
                 context: &Self::Context,
             ) -> Option<Self> {
-                // Not every record looks at it.
+                // Not every record uses it.
                 let _ = context;
                 $(let $part = <$part_type as $crate::input::FromFields>::read(fields, context);)*
                 $(let $field = fields.take::<$type>($crate::input::record!(@at $($at)?), $key);)*
@@ -112,7 +113,7 @@ macro_rules! parameters {
                     ),
                 )),*];
                 let parts = vec![$(<$part_type as utoipa::IntoParams>::into_params(&at)),*];
-                // A part says itself where it stands.
+                // A nested record knows the place of its fields.
                 let _ = at;
                 $crate::input::in_order(own, parts)
             }

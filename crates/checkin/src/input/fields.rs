@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_named() {
+    fn all_errors_are_reported() {
         let (user, location) = ((At::Path, "user", "1"), (At::Path, "location", "2"));
         let from = |text| (At::Query, "from", text);
         assert_eq!(broken(&[user, location]), ["1 2 None"]);

@@ -23,7 +23,7 @@ pub(crate) enum Given<'a> {
     Text(Cow<'a, str>),
     /// A JSON string with half a character in it.
     HalfText,
-    /// A JSON number in its spelling: `1`, `1.0` and `1e0` are three.
+    /// A JSON number in its spelling: `1`, `1.0` and `1e0` are three different spellings.
     Number(Cow<'a, str>),
     /// JSON's `null`.
     Null,
@@ -135,8 +135,8 @@ impl<'a> From<&'a Value> for Given<'a> {
     }
 }
 
-/// Returns the digits of an integer of any size; any other number as a text that is not an
-/// integer's.
+/// Returns the digits of an integer of any size, and any other number as a text that is not an
+/// integer.
 fn spelled(number: &Number) -> String {
     match number.as_f64() {
         // A number that does not fit into 64 bits is read as a float.
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn integers_of_any_size_are_spelled_as_such() {
+    fn integers_of_any_size_keep_their_digits() {
         for (json, expected) in [
             ("7", "7"),
             ("-1", "-1"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_told_apart_by_how_it_is_written() {
+    fn json_values_are_distinguished_by_their_spelling() {
         for (json, given) in [
             ("\"\"", Given::Text("".into())),
             ("\"a é\"", Given::Text("a é".into())),

@@ -2,7 +2,7 @@
 //!
 //! The shape of an input is declared once, with [`record!`], [`body!`] or [`parameters!`]. The
 //! declaration makes the struct, reads it and gathers all errors, and describes it in the API's
-//! document. The rule of a single value stands at its type, which implements [`Input`], and also
+//! document. The rule of a single value is in its type, which implements [`Input`], and also
 //! [`Documented`] if the document describes it.
 
 mod declare;

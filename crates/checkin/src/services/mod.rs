@@ -1,4 +1,4 @@
-//! The services. They know the use cases, the storage traits and the session, and never each other.
+//! The services. They depend on the use cases, the storage traits and the session, and never on each other.
 
 pub mod api;
 pub mod auth;

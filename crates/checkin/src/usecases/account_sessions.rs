@@ -7,8 +7,8 @@ use tower_express_session::{AccountSessions, Error, Session};
 
 use crate::domain::Email;
 
-/// Returns the account's sessions, the newest first. If this session is not in the index, an
-/// Express service made it, and it may not be the only one: then all stored sessions are searched.
+/// Returns the account's sessions, the newest first. If this session is not in the index, an Express
+/// service created it and possibly others. In that case all stored sessions are searched.
 pub(crate) async fn list(
     sessions: &AccountSessions,
     session: &Session,
@@ -24,7 +24,7 @@ pub(crate) async fn list(
     Ok(found)
 }
 
-/// Ends the account's session of this handle. Returns false if there is none.
+/// Ends the account's session with this handle. Returns false if there is none.
 pub(crate) async fn end(
     sessions: &AccountSessions,
     session: &Session,
@@ -39,7 +39,7 @@ pub(crate) async fn end(
     sessions.revoke(&account.canonical(), handle).await
 }
 
-/// Ends every session of the account but this one. Returns how many have ended.
+/// Ends all other sessions of the account and returns their number.
 pub(crate) async fn end_others(
     sessions: &AccountSessions,
     session: &Session,

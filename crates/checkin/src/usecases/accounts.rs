@@ -119,7 +119,7 @@ fn email_of(session: &Session) -> Result<Email, AccountError> {
     text.and_then(|text| text.parse().ok()).ok_or(AccountError::NotLoggedIn)
 }
 
-/// Tells the session layer how to find the account of a session: by the address in its canonical
+/// Returns how the session layer finds the account of a session: by the address in its canonical
 /// form, whichever service wrote it.
 #[must_use]
 pub(crate) fn account_options() -> AccountOptions {

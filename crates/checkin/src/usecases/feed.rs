@@ -82,7 +82,7 @@ impl Feed {
         Arc::new(Self { log, write, places, sender, sent: Mutex::new(None) })
     }
 
-    /// Starts listening behind a position. Without one, or with one of a log with another number of
+    /// Starts listening after a position. Without one, or with one of a log with another number of
     /// partitions, listening starts at the end of the log.
     pub(crate) async fn listen(
         self: &Arc<Self>,

@@ -1,4 +1,4 @@
-//! Finds places near a point: all of them, or only those that are open.
+//! Finds locations near a point: all of them, or only those that are open.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use super::local_time::LocalTime;
 use crate::domain::{Location, OpeningHours};
 use crate::storage::{Directory, Nearby, Page, Position, Ranked, StorageError};
 
-/// Candidates that a request looks at to find those that are open, before it answers with those
-/// that it has found.
+/// The maximum number of candidates that a request checks. After that it returns the open ones among
+/// them.
 const MAX_CANDIDATES: usize = 1000;
 
-/// Candidates whose opening hours are asked for at a time.
+/// The number of candidates whose opening hours are read at once.
 const CANDIDATES: usize = 100;
 
-/// Finds places near a point.
+/// Finds locations near a point.
 pub(crate) struct NearbyPlaces {
     directory: Arc<dyn Directory>,
     local_time: LocalTime,
 }
 
-/// A page of places, the nearest first, and the position behind which the list goes on, if it does.
+/// A page of locations, the nearest first, and the position of the next page if there is one.
 pub(crate) struct NearbyPage {
     pub(crate) places: Vec<Ranked<Location>>,
     pub(crate) next: Option<Position>,
@@ -30,14 +30,15 @@ impl NearbyPlaces {
         Self { directory, local_time: LocalTime::new() }
     }
 
-    /// Returns a page of all places.
+    /// Returns a page of all locations.
     pub(crate) async fn all(&self, near: Nearby, page: Page) -> Result<NearbyPage, StorageError> {
         let one_more = Page { limit: page.limit + 1, ..page };
         Ok(NearbyPage::cut(self.directory.nearby(near, one_more).await?, page.limit))
     }
 
-    /// Returns a page of the places that are open at `now_ms` (milliseconds since 1970) by their
-    /// own clock. It may have fewer places than its limit, or none, and still a next one.
+    /// Returns a page of the locations that are open at `now_ms` (milliseconds since 1970) in their
+    /// local time. It may have fewer locations than its limit, or none, although there is a next
+    /// page.
     pub(crate) async fn open(
         &self,
         near: Nearby,
@@ -76,7 +77,7 @@ impl NearbyPlaces {
 }
 
 impl NearbyPage {
-    /// The first `limit` places; the list goes on if there are more.
+    /// Returns a page with the first `limit` places. There is a next page if there are more.
     fn cut(mut places: Vec<Ranked<Location>>, limit: usize) -> Self {
         let has_more = places.len() > limit;
         places.truncate(limit);

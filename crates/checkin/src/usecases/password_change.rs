@@ -78,7 +78,7 @@ impl PasswordChange {
         // enough.
         if timeout(MAX_WAIT, task).await.is_err() {
             tracing::info!(
-                "a password is changed, and the search for the account's sessions continues"
+                "a password was changed; the search for the account's sessions continues"
             );
         }
         // This session continues under a new id.

@@ -1,4 +1,4 @@
-//! Reads a place with its details, and the people there: joins records of several kinds.
+//! Reads a location with its details, and its visitors: joins records of several kinds.
 
 use futures_util::future::try_join_all;
 
@@ -8,16 +8,16 @@ use crate::storage::{
     readable,
 };
 
-/// A place with its ratings and its details.
+/// A location with its ratings and its details.
 pub(crate) struct DescribedLocation {
     pub(crate) location: Location,
-    /// Check-ins with no star, one star, and so on to five.
+    /// The numbers of check-ins with no star, one star, and so on to five.
     pub(crate) ratings: [u64; 6],
     /// `None` if none are known, or none were asked for.
     pub(crate) details: Option<LocationDetails>,
 }
 
-/// Reads a place with these sections of its details. Returns `None` if there is no such place.
+/// Returns a location with these sections of its details, or `None` if it does not exist.
 pub(crate) async fn described(
     locations: &dyn Locations,
     id: LocationId,
@@ -32,9 +32,9 @@ pub(crate) async fn described(
     Ok(Some(DescribedLocation { location, ratings, details }))
 }
 
-/// Reads the check-ins at a place, each with the name of its user, or `None` if the user is gone.
-/// The order and the position are those of [`History::of_location`]. Returns `None` if there is no
-/// such place.
+/// Returns the check-ins at a location, or `None` if it does not exist. Each check-in has the name of
+/// its user, or `None` if the user no longer exists. The order and the position are those of
+/// [`History::of_location`].
 pub(crate) async fn visitors(
     locations: &dyn Locations,
     history: &dyn History,
@@ -52,7 +52,7 @@ pub(crate) async fn visitors(
     Ok(Some(checkins.into_iter().zip(names).collect()))
 }
 
-/// Reads the users who were last seen at a place. Returns `None` if there is no such place.
+/// Returns the users who were last seen at a location, or `None` if it does not exist.
 pub(crate) async fn users_at(
     locations: &dyn Locations,
     directory: &dyn Directory,

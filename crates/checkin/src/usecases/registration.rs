@@ -21,14 +21,14 @@ pub(crate) struct NewAccount {
     pub(crate) first_name: String,
     pub(crate) last_name: String,
     pub(crate) email: Email,
-    /// The password itself.
+    /// The plain password.
     pub(crate) password: String,
 }
 
 /// Why a registration failed.
 #[derive(Debug)]
 pub(crate) enum RegistrationError {
-    /// The address has an account.
+    /// The e-mail address belongs to an existing account.
     EmailTaken,
     /// Too many passwords are hashed at once.
     Busy,
@@ -43,11 +43,11 @@ impl Registration {
         Self { users, passwords, tasks }
     }
 
-    /// Opens an account, which is not logged in.
+    /// Opens an account. It does not log in.
     ///
     /// # Cancel safety
     ///
-    /// The account may be opened all the same.
+    /// The account may be opened even if the future is dropped.
     pub(crate) async fn open(&self, new: NewAccount) -> Result<User, RegistrationError> {
         match self.tasks.run(self.clone().store(new)).await? {
             Registered::Opened(user) => Ok(user),

@@ -7,14 +7,14 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::domain::{Category, Checkin, LocationId, Statistics, StatisticsSum, UserId};
 use crate::storage::{History, HistoryPosition, Locations, StorageError, readable};
 
-/// Check-ins read at a time.
+/// The number of check-ins that are read at once.
 const PAGE: usize = 1000;
 
-/// Places asked for at a time.
+/// The number of locations that are read at the same time.
 const LOOKUPS: usize = 16;
 
-/// Computes a user's statistics at `now_ms` (milliseconds since 1970), from their whole history. A
-/// place that cannot be read has no category.
+/// Computes a user's statistics at `now_ms` (milliseconds since 1970), from their whole history. An
+/// unreadable location has no category.
 pub(crate) async fn of_user(
     history: &dyn History,
     locations: &dyn Locations,
@@ -35,7 +35,7 @@ pub(crate) async fn of_user(
     }
 }
 
-/// Reads the categories of the places of these check-ins that are not known yet.
+/// Reads the categories of those locations of these check-ins that are not known yet.
 async fn read_categories(
     locations: &dyn Locations,
     checkins: &[Checkin],

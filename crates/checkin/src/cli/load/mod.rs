@@ -1,4 +1,4 @@
-//! `checkin load`
+//! The command `checkin load`.
 
 mod errors;
 mod hash;
@@ -248,8 +248,8 @@ async fn show_demo(app: &App, all_errors: bool) -> anyhow::Result<ExitCode> {
     printer.hint()?;
     match refused {
         0 => Ok(ExitCode::SUCCESS),
-        1 => bail!("1 record of the demo data does not fit what is there already"),
-        _ => bail!("{refused} records of the demo data do not fit what is there already"),
+        1 => bail!("1 record of the demo data conflicts with the data in the store"),
+        _ => bail!("{refused} records of the demo data conflict with the data in the store"),
     }
 }
 
