@@ -174,7 +174,7 @@ async fn a_backup_of_an_earlier_version_is_restored_and_upgraded() {
     succeeded(&backup);
     let said = &backup.stdout;
     assert!(said.contains("2 users, 2 locations, 7 check-ins"), "{said}");
-    assert!(said.contains("secret that the settings name is not in the backup"), "{said}");
+    assert!(said.contains("secret of the settings is not in the backup"), "{said}");
     assert_eq!(names(old.directory.path()), ["checkin.db", "copy.db"]);
     assert_eq!(fs::read(old.path("checkin.db")).unwrap(), before, "a backup upgrades nothing");
 
