@@ -206,7 +206,7 @@ async fn users(app: &App, count: u32) -> anyhow::Result<Vec<User>> {
     let wanted = count as usize;
     let users = app.storage.users_after(None, wanted).await.context("cannot read the users")?;
     if users.len() < wanted {
-        bail!("--users must be at most {}, the number of users in the store", users.len());
+        bail!("the store has {} users: --users must be at most this number", users.len());
     }
     Ok(users)
 }
