@@ -3,9 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use checkin_redis::RedisStorage;
 use checkin_sqlite::SqliteStorage;
-use redis_link::Client;
 use sqlite_writer::Database;
 
 use super::neighbourhoods::NEIGHBOURHOODS;
@@ -214,10 +212,12 @@ async fn sqlite_stores_the_demo_data() {
     fits(SqliteStorage::open(database).await.unwrap()).await;
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn redis_stores_the_demo_data() {
     let server = testkit::RedisServer::start();
-    fits(RedisStorage::new(Client::open(&server.url()).unwrap(), "demo", 2)).await;
+    let client = redis_link::Client::open(&server.url()).unwrap();
+    fits(checkin_redis::RedisStorage::new(client, "demo", 2)).await;
 }
 
 /// The details that a backend stores can be imported.
