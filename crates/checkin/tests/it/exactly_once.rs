@@ -175,6 +175,7 @@ fn verify(site: &Site) {
     eprintln!("{}", log.trim());
 }
 
+#[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_redis_with_processors_and_redis_itself_killed() {
     let mut chance = testkit::random();
