@@ -7,10 +7,10 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::storage::{Applied, Batch, Lease, Storage, StorageError};
+use crate::storage::{Batch, Lease, Storage, StorageError};
 use crate::telemetry::chain;
 
 /// The pause before an empty partition is read again. It is the delay until a check-in appears.
@@ -74,10 +74,12 @@ pub async fn run(
     let mut workers = Workers::default();
     while !processor.stop.is_cancelled() {
         processor.balance(&mut workers).await;
+        processor.progress.partitions.set(workers.held.len() as i64);
         processor.measure_backlog().await;
         processor.next_heartbeat(&mut workers).await;
     }
-    workers.end_all().await;
+    // Their tokens are children of `stop`.
+    while workers.ended().await {}
     let left = processor.storage.leave(&processor.settings.name).await;
     processor.log_failure(left.err());
 }
@@ -92,38 +94,35 @@ struct Processor {
 /// The tasks that apply the log, one for each lease that this processor holds.
 #[derive(Default)]
 struct Workers {
-    /// The leases, each with the token that makes its worker release it.
-    held: Vec<(Lease, CancellationToken)>,
-    /// The workers. Each returns its lease at its end.
-    tasks: JoinSet<Lease>,
+    /// For each running task its lease, and the token that makes it release the lease.
+    held: Vec<(task::Id, Lease, CancellationToken)>,
+    tasks: JoinSet<()>,
 }
 
 impl Workers {
-    /// Removes a worker that has ended.
-    fn ended(&mut self, ended: Result<Lease, JoinError>) {
-        match ended {
-            Ok(lease) => self.held.retain(|(held, _)| *held != lease),
-            // A worker panicked. Its lease expires, and any processor may acquire it then.
-            Err(_) => self.held.clear(),
+    fn leases(&self) -> Vec<Lease> {
+        self.held.iter().map(|(_, lease, _)| lease.clone()).collect()
+    }
+
+    /// Makes all workers but this number release their leases. Each does so when its batch is
+    /// applied or cannot be applied at the moment, and nobody waits for it.
+    fn release_all_but(&self, count: usize) {
+        for (_, _, release) in self.held.iter().skip(count) {
+            release.cancel();
         }
     }
 
-    /// Makes the worker of the last lease release it, and waits until it has.
-    async fn end_one(&mut self) {
-        if let Some((_, release)) = self.held.last() {
-            release.cancel();
-        }
-        if let Some(ended) = self.tasks.join_next().await {
-            self.ended(ended);
-        }
-    }
-
-    async fn end_all(&mut self) {
-        for (_, release) in &self.held {
-            release.cancel();
-        }
-        while self.tasks.join_next().await.is_some() {}
-        self.held.clear();
+    /// Waits until a worker has ended, and removes it. Returns false if there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no worker.
+    async fn ended(&mut self) -> bool {
+        let Some(ended) = self.tasks.join_next_with_id().await else { return false };
+        // The lease of a worker that panicked expires, and is acquired again before or after.
+        let ended = ended.map_or_else(|panicked| panicked.id(), |(id, ())| id);
+        self.held.retain(|(id, ..)| *id != ended);
+        true
     }
 }
 
@@ -135,19 +134,15 @@ impl Processor {
             Ok(share) => share,
             Err(error) => return self.log_failure(Some(error)),
         };
-        while workers.held.len() > share {
-            workers.end_one().await;
-        }
+        workers.release_all_but(share);
         while workers.held.len() < share {
-            let held: Vec<Lease> = workers.held.iter().map(|(lease, _)| lease.clone()).collect();
-            match self.storage.acquire(name, &held, *lifetime).await {
+            match self.storage.acquire(name, &workers.leases(), *lifetime).await {
                 Ok(Some(lease)) => self.start_worker(workers, lease),
                 // Another processor has not released it yet.
                 Ok(None) => break,
                 Err(error) => return self.log_failure(Some(error)),
             }
         }
-        self.progress.partitions.set(workers.held.len() as i64);
     }
 
     async fn measure_backlog(&self) {
@@ -160,45 +155,39 @@ impl Processor {
     /// stop.
     async fn next_heartbeat(&self, workers: &mut Workers) {
         tokio::select! {
-            () = self.pause(self.settings.lease / 4) => {}
-            Some(ended) = workers.tasks.join_next() => workers.ended(ended),
+            () = pause(self.settings.lease / 4, &self.stop) => {}
+            true = workers.ended() => {}
         }
     }
 
     fn start_worker(self: &Arc<Self>, workers: &mut Workers, lease: Lease) {
         let release = self.stop.child_token();
-        let (processor, work, released) = (Arc::clone(self), lease.clone(), release.clone());
-        workers.tasks.spawn(async move {
-            processor.work(&work, &released).await;
-            work
-        });
-        workers.held.push((lease, release));
+        let (processor, held, released) = (Arc::clone(self), lease.clone(), release.clone());
+        let work = async move { processor.work(&held, &released).await };
+        workers.held.push((workers.tasks.spawn(work).id(), lease, release));
     }
 
     /// Applies the entries of a partition until its lease is lost or released.
     async fn work(&self, lease: &Lease, released: &CancellationToken) {
         while !released.is_cancelled() {
-            match self.step(lease).await {
+            match self.step(lease, released).await {
                 Step::Busy => {}
-                Step::Idle => self.pause(IDLE).await,
+                Step::Idle => pause(IDLE, released).await,
                 Step::Lost => return,
             }
         }
         self.log_failure(self.storage.release(lease).await.err());
     }
 
-    async fn step(&self, lease: &Lease) -> Step {
+    async fn step(&self, lease: &Lease, released: &CancellationToken) -> Step {
         match self.next_batch(lease).await {
             Ok(None) => Step::Lost,
             Ok(Some(batch)) if batch.entries.is_empty() => Step::Idle,
-            Ok(Some(batch)) => match self.apply(&batch).await {
-                Applied { overtaken: true, .. } => Step::Lost,
-                _ => Step::Busy,
-            },
+            Ok(Some(batch)) => self.apply(&batch, released).await,
             Err(error) => {
                 self.log_failure(Some(error));
-                self.pause(LONGEST_PAUSE).await;
-                Step::Idle
+                pause(LONGEST_PAUSE, released).await;
+                Step::Busy
             }
         }
     }
@@ -211,9 +200,9 @@ impl Processor {
         self.storage.read(lease, checkpoint, self.settings.batch).await.map(Some)
     }
 
-    /// Applies a batch, with further attempts if the store fails. A batch in progress is finished
-    /// even after the signal to stop, unless the store is unavailable then.
-    async fn apply(&self, batch: &Batch) -> Applied {
+    /// Applies a batch, with further attempts if the store fails, until the lease is to be released.
+    /// The attempt in progress is finished in any case.
+    async fn apply(&self, batch: &Batch, released: &CancellationToken) -> Step {
         let mut pauses = RETRY.build();
         loop {
             match self.storage.apply(batch).await {
@@ -226,23 +215,17 @@ impl Processor {
                             "entries of the log cannot be applied; see checkin dead-letters list"
                         );
                     }
-                    return applied;
+                    return if applied.overtaken { Step::Lost } else { Step::Busy };
                 }
                 Err(error) => {
                     self.log_failure(Some(error));
-                    if self.stop.is_cancelled() {
-                        return Applied { overtaken: true, ..Applied::default() };
+                    if released.is_cancelled() {
+                        return Step::Idle;
                     }
-                    self.pause(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                    pause(pauses.next().unwrap_or(LONGEST_PAUSE), released).await;
                 }
             }
         }
-    }
-
-    /// Waits for a time, or until the signal to stop.
-    async fn pause(&self, time: Duration) {
-        // An error means that the time is up.
-        drop(tokio::time::timeout(time, self.stop.cancelled()).await);
     }
 
     fn log_failure(&self, error: Option<StorageError>) {
@@ -252,10 +235,16 @@ impl Processor {
     }
 }
 
+/// Waits for a time, or until the token is cancelled.
+async fn pause(time: Duration, until: &CancellationToken) {
+    // An error means that the time is up.
+    drop(tokio::time::timeout(time, until.cancelled()).await);
+}
+
 enum Step {
     /// There may be more entries.
     Busy,
-    /// All entries are applied.
+    /// All entries are applied, or none can be applied at the moment.
     Idle,
     /// Another processor holds the lease.
     Lost,

@@ -5,6 +5,7 @@ use checkin_domain::{Checkin, CheckinId, monday_ms};
 use checkin_storage::weeks::is_kept;
 use checkin_storage::{
     Applied, Applier, Batch, Dangling, DeadLetter, HistoryPosition, Lease, LogEntry, Result,
+    StorageError,
 };
 
 use crate::dead_letters::Dead;
@@ -24,6 +25,9 @@ impl Applier for MemoryStorage {
         let Some(last) = batch.entries.last() else {
             return Ok(Applied::default());
         };
+        if contents.failing_part == Some(batch.part) {
+            return Err(StorageError::new("this part fails"));
+        }
         if contents.parts[batch.part].checkpoint != batch.after {
             return Ok(Applied { overtaken: true, ..Applied::default() });
         }

@@ -10,11 +10,15 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
 use checkin::services::{processor, receiver};
 use checkin_storage::conformance::{first, listed, location, new_user, window};
-use checkin_storage::{Period, Storage};
+use checkin_storage::{Lease, Period, Storage};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::log::PARTS;
 use crate::store::MemoryStorage;
+
+/// The processors look at their share four times in this time.
+const LEASE: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_check_in_goes_from_the_receiver_into_the_lists() {
@@ -64,16 +68,58 @@ async fn check_in(receiver: &Router, user: u64, place: u64) -> StatusCode {
 /// Runs two processors, which share the parts, until everything is applied.
 async fn process_all(storage: &Arc<dyn Storage>) {
     let stop = CancellationToken::new();
-    let run = |name: &str| {
-        let lease = Duration::from_secs(10);
-        let settings = processor::ProcessorSettings { name: name.to_owned(), batch: 1, lease };
-        processor::run(storage.clone(), settings, processor::Progress::default(), stop.clone())
-    };
     let stop_when_done = async {
         while storage.backlog().await.unwrap() > 0 {
             tokio::task::yield_now().await;
         }
         stop.cancel();
     };
-    tokio::join!(run("one"), run("two"), stop_when_done);
+    let (one, two) = (run_processor(storage, "one", &stop), run_processor(storage, "two", &stop));
+    tokio::join!(one, two, stop_when_done);
+}
+
+async fn run_processor(storage: &Arc<dyn Storage>, name: &str, stop: &CancellationToken) {
+    let settings = processor::ProcessorSettings { name: name.to_owned(), batch: 1, lease: LEASE };
+    processor::run(storage.clone(), settings, processor::Progress::default(), stop.clone()).await;
+}
+
+/// Its worker retries its batch, and must not keep the lease from a processor that has too few.
+#[tokio::test]
+async fn a_part_that_fails_is_released_to_another_processor() {
+    let memory = Arc::new(MemoryStorage::default());
+    let storage: Arc<dyn Storage> = memory.clone();
+    for number in 1..=PARTS {
+        storage.register(new_user(&format!("{number}@example.com"))).await.unwrap();
+    }
+    storage.load_locations(&[location(1)]).await.unwrap();
+    let receiver = receiver(&storage);
+    for user in 1..=PARTS as u64 {
+        assert_eq!(check_in(&receiver, user, 1).await, StatusCode::ACCEPTED);
+    }
+    memory.contents().failing_part = Some(PARTS - 1);
+
+    let stop = CancellationToken::new();
+    let first = run_processor(&storage, "first", &stop);
+    let others = async {
+        until(async || storage.backlog().await.unwrap() == 1).await;
+        // The clock stands still, so no lease and no membership ends by itself.
+        let share = storage.join("second", LEASE).await.unwrap();
+        let mut held: Vec<Lease> = Vec::new();
+        until(async || {
+            held.extend(storage.acquire("second", &held, LEASE).await.unwrap());
+            held.len() == share
+        })
+        .await;
+        stop.cancel();
+    };
+    tokio::join!(first, others);
+}
+
+async fn until(mut condition: impl AsyncFnMut() -> bool) {
+    let looks = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looks).await.expect("it comes true in time");
 }

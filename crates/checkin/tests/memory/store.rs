@@ -25,6 +25,8 @@ pub(crate) struct Contents {
     pub(crate) users: BTreeMap<UserId, StoredUser>,
     pub(crate) places: BTreeMap<LocationId, StoredPlace>,
     pub(crate) parts: [Part; PARTS],
+    /// The part whose entries cannot be applied, because the store fails.
+    pub(crate) failing_part: Option<usize>,
     /// The last id that the log gave out or took.
     pub(crate) last_id: CheckinId,
     /// When each check-in was appended last, in milliseconds since 1970.
@@ -92,6 +94,7 @@ impl Default for Contents {
             users: BTreeMap::new(),
             places: BTreeMap::new(),
             parts: Default::default(),
+            failing_part: None,
             last_id: CheckinId::MIN,
             appended_ms: HashMap::new(),
             idempotency_keys: HashMap::new(),
