@@ -10,7 +10,6 @@
 pub mod app;
 pub mod cli;
 pub mod config;
-pub mod config_file;
 pub mod generate;
 pub mod http;
 pub mod lifecycle;

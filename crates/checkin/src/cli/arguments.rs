@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, CommandFactory, FromArgMatches};
 
 use super::Cli;
-use crate::config_file::with_file_defaults;
+use crate::config::with_file_defaults;
 use crate::telemetry::chain;
 
 /// The reason why there is no command to run.

@@ -1,0 +1,185 @@
+//! The settings of all commands.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::secret::SessionSecret;
+use super::store_url::StoreUrl;
+use super::values::{KeyPrefix, integer, log_level, positive_time, switch, time};
+
+/// The settings of all commands.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Common {
+    /// A TOML file with settings. Each setting has the name of its flag
+    #[arg(long, global = true, env = "CHECKIN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The address of the store.
+    #[arg(
+        long,
+        help = "The store: sqlite:PATH, redis://[user:password@]host:port[/db], \
+                redis-sentinel://host:port,host:port/master, redis-cluster://host:port,host:port; \
+                rediss instead of redis for TLS",
+        global = true,
+        env = "CHECKIN_STORE",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "sqlite:checkin.db"
+    )]
+    pub store: StoreUrl,
+
+    /// The secrets of the session cookies, separated by commas. The first one signs, and all of
+    /// them verify. An embedded store creates its own secret; Redis requires one
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_SESSION_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub session_secret: Option<SessionSecret>,
+
+    /// A file with the session secrets on one line, in the form of --session-secret. SIGHUP reads
+    /// it again
+    #[arg(long, global = true, env = "CHECKIN_SESSION_SECRET_FILE", value_name = "FILE")]
+    pub session_secret_file: Option<PathBuf>,
+
+    /// The prefix of all keys in Redis
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_KEY_PREFIX",
+        value_name = "PREFIX",
+        default_value = "ncc"
+    )]
+    pub key_prefix: KeyPrefix,
+
+    /// Number of partitions of the log in Redis, which is also the maximum number of processors at
+    /// work. It must be the same for all services and must not change after the first check-in. An
+    /// embedded store has one partition
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_PARTITIONS",
+        value_name = "NUMBER",
+        default_value_t = 1,
+        value_parser = integer::<u16>(1..=64)
+    )]
+    pub partitions: u16,
+
+    /// How long to wait for a response of the store, such as 250ms or 2s
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_STORE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "250ms",
+        value_parser = positive_time
+    )]
+    pub store_timeout: Duration,
+
+    /// How long the receiver may use a cached session before it reads Redis again. A logout takes
+    /// this much longer. 0 disables the cache
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_SESSION_CACHE",
+        value_name = "TIME",
+        default_value = "250ms",
+        value_parser = time
+    )]
+    pub session_cache: Duration,
+
+    /// Trust X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Use it only behind a proxy
+    /// that sets these headers itself
+    #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY", value_parser = switch)]
+    pub trust_proxy: bool,
+
+    /// The max-age of Strict-Transport-Security: how long browsers use only TLS for this host. It
+    /// is sent if a trusted proxy reports TLS. 0 makes browsers drop the rule
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_HSTS_MAX_AGE",
+        value_name = "TIME",
+        default_value = "365d",
+        value_parser = time
+    )]
+    pub hsts_max_age: Duration,
+
+    /// Add includeSubDomains to Strict-Transport-Security, which extends it to all hosts below this
+    /// one
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_HSTS_INCLUDE_SUBDOMAINS",
+        value_parser = switch
+    )]
+    pub hsts_include_subdomains: bool,
+
+    /// How long a service keeps an idle connection open, such as 75s or 10m. It must be longer than
+    /// the idle timeout of a load balancer in front of the service
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_KEEP_ALIVE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "75s",
+        value_parser = positive_time
+    )]
+    pub keep_alive_timeout: Duration,
+
+    /// The format of log lines
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// The lowest level that is logged: error, warn, info, debug or trace
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        value_parser = log_level
+    )]
+    pub log_level: tracing::Level,
+}
+
+impl Common {
+    /// Reads the session secrets from their file, if one is named.
+    ///
+    /// # Errors
+    ///
+    /// If the secrets are set twice, or the file does not contain secrets. The error is the broken
+    /// rule.
+    pub fn read_secret_file(&mut self) -> Result<(), String> {
+        let Some(path) = &self.session_secret_file else { return Ok(()) };
+        if self.session_secret.is_some() {
+            return Err("--session-secret and --session-secret-file (CHECKIN_SESSION_SECRET and \
+                        CHECKIN_SESSION_SECRET_FILE) must not both be set"
+                .to_owned());
+        }
+        let read = SessionSecret::read(path);
+        let named = |rule| format!("--session-secret-file {}: {rule}", path.display());
+        self.session_secret = Some(read.map_err(named)?);
+        Ok(())
+    }
+}
+
+/// The format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text for people.
+    Text,
+    /// One JSON object per line, for programs.
+    Json,
+}

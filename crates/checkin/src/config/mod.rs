@@ -1,0 +1,14 @@
+//! The settings. A flag wins over the environment, the environment over the configuration file, and
+//! the file over the default.
+
+mod common;
+mod file;
+mod secret;
+mod store_url;
+mod values;
+
+pub use common::{Common, LogFormat};
+pub use file::with_file_defaults;
+pub use secret::{MIN_SECRET_BYTES, SessionSecret};
+pub use store_url::{StoreUrl, secret_path};
+pub use values::{KeyPrefix, MAX_INTEGER, integer, listen_address, positive_time, switch, time};
