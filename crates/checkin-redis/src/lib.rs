@@ -75,6 +75,9 @@ mod cluster_tests;
 mod directory_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
+mod log_tests;
+#[cfg(feature = "external-tests")]
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

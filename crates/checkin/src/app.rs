@@ -1,6 +1,7 @@
 //! The composition root: turns settings into services. The backends are named only here.
 
 mod embedded;
+mod ports;
 
 use std::path::Path;
 use std::pin::pin;
@@ -8,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use axum::Router;
 use futures_util::future::join_all;
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
@@ -16,27 +16,18 @@ use tower_express_session::store::AccountStore;
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{AccountSessions, Secrets, SessionLayer, SessionLayerBuilder};
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Common, StoreUrl};
-use crate::http::document::front_door;
-use crate::http::{
-    Metrics, OnFailure, Probes, Proxy, Readiness, Stack, StrictTransport, session_failed,
-};
-use crate::passwords::Passwords;
-use crate::services::api::Stores;
-use crate::services::processor::Progress;
-use crate::services::receiver::{Identity, ReceiverSettings};
-use crate::services::{api, auth, receiver};
+use crate::http::{OnFailure, Proxy, Readiness, StrictTransport, session_failed};
 use crate::session_secret;
 use crate::storage::{Fault, Finding, Storage};
-use crate::usecases::accounts::{Accounts, account_options};
+use crate::usecases::accounts::account_options;
 use crate::usecases::tasks::Tasks;
-use crate::usecases::upstream::Upstream;
 use checkin_redis::RedisStorage;
 use checkin_sqlite::{self as sqlite, SqliteStorage};
 
 pub use self::embedded::{Copied, Examination, back_up, examine, must_exist, restore};
+pub use self::ports::Service;
 
 /// The time between two attempts to reach the store, for a service that started without it.
 const RETRY: Duration = Duration::from_millis(500);
@@ -46,6 +37,9 @@ const COOKIE: &str = "checkinapp";
 
 /// The maximum time that work after a response may take when the services have stopped.
 const FINISH: Duration = Duration::from_secs(5);
+
+/// The session layer of a service, before it is known which metrics count its events.
+type Sessions = SessionLayerBuilder<Arc<dyn AccountStore>, OnFailure>;
 
 /// The parts that the services are built from.
 #[derive(Clone)]
@@ -274,91 +268,6 @@ impl App {
     fn layers(&self) -> MutexGuard<'_, Vec<SessionLayer<OnFailure>>> {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Returns the routes of the services, each behind its session layer.
-    fn routes(
-        &self,
-        metrics: &Metrics,
-        services: &[&Service],
-        first: OpenApiRouter,
-    ) -> OpenApiRouter {
-        services.iter().fold(first, |routes, service| {
-            let (added, layer) = service.counted_by(metrics);
-            self.layers().extend(layer);
-            routes.merge(added)
-        })
-    }
-
-    /// Returns the authentication service.
-    pub fn auth(&self, settings: auth::AuthSettings) -> Service {
-        let (users, passwords, tasks) =
-            (self.storage.clone(), Passwords::new(), self.tasks.clone());
-        let routes = auth::router(users, self.account_sessions.clone(), passwords, tasks);
-        // Only this service opens sessions, so only here their number is limited.
-        let sessions = match settings.max_sessions {
-            Some(max) => {
-                self.sessions.clone().account_sessions(account_options().max_sessions(max))
-            }
-            None => self.sessions.clone(),
-        };
-        Service { routes, sessions: Some(sessions) }
-    }
-
-    /// Returns the read API. Its streams end when `stop` does. Without an `upstream`, there is no
-    /// weather.
-    pub fn api(
-        &self,
-        upstream: Option<Upstream>,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> Service {
-        let stores = Stores {
-            users: self.storage.clone(),
-            locations: self.storage.clone(),
-            directory: self.storage.clone(),
-            history: self.storage.clone(),
-            log: self.storage.clone(),
-            weather: self.storage.clone(),
-        };
-        let routes = api::router(stores, upstream, stop);
-        Service { routes, sessions: Some(self.cached_sessions.clone()) }
-    }
-
-    /// Returns the check-in receiver. Without `sessions`, it accepts check-ins from everybody.
-    pub fn receiver(&self, sessions: bool, settings: ReceiverSettings) -> Service {
-        let identity = match sessions {
-            true => Identity::Session(Accounts::new(self.storage.clone())),
-            false => Identity::None,
-        };
-        let (log, locations, users) =
-            (self.storage.clone(), self.storage.clone(), self.storage.clone());
-        let routes = receiver::router(log, locations, users, identity, settings);
-        Service { routes, sessions: sessions.then(|| self.cached_sessions.clone()) }
-    }
-
-    /// Returns the routes of the services on one port, whose metrics have this name.
-    pub fn port(&self, name: &'static str, services: &[&Service]) -> Router {
-        let stack = self.stack(Metrics::new(name));
-        let routes = self.routes(&stack.metrics, services, OpenApiRouter::new());
-        stack.around(routes)
-    }
-
-    /// Returns the routes of the console's port: those of the services, and `/` for people.
-    pub fn console_port(&self, services: &[&Service]) -> Router {
-        let stack = self.stack(Metrics::new("console"));
-        let routes = self.routes(&stack.metrics, services, front_door());
-        stack.around(routes)
-    }
-
-    /// Returns the routes of a processor's port: only the probes and its own metrics.
-    pub fn processor_port(&self, progress: &Progress) -> Router {
-        let metrics = Metrics::with("processor", |registry| progress.register(registry));
-        self.stack(metrics).around(OpenApiRouter::new())
-    }
-
-    fn stack(&self, metrics: Metrics) -> Stack {
-        let probes = Probes::new(self.storage.clone(), self.readiness.clone());
-        Stack { proxy: self.proxy, metrics, probes }
-    }
 }
 
 /// Returns the fault that caused an error if it may pass, otherwise the error.
@@ -366,33 +275,6 @@ fn passing(error: anyhow::Error) -> anyhow::Result<Fault> {
     match error.downcast_ref::<Fault>() {
         Some(fault) if !fault.is_lasting() => Ok(fault.clone()),
         _ => Err(error),
-    }
-}
-
-/// The routes of a service and its session layer. A service may be served on several ports, which
-/// then share its limits and caches.
-pub struct Service {
-    routes: OpenApiRouter,
-    sessions: Option<Sessions>,
-}
-
-/// The session layer of a service, before it is known which metrics count its events.
-type Sessions = SessionLayerBuilder<Arc<dyn AccountStore>, OnFailure>;
-
-impl Service {
-    /// Returns the routes behind their session layer, which counts session events, and that layer.
-    fn counted_by(&self, metrics: &Metrics) -> (OpenApiRouter, Option<SessionLayer<OnFailure>>) {
-        let (routes, metrics) = (self.routes.clone(), metrics.clone());
-        let Some(sessions) = self.sessions.clone() else { return (routes, None) };
-        let sessions = sessions.on_event(move |event| metrics.count_session_event(event));
-        let layer = sessions.build().expect("the options were checked when the store was opened");
-        (routes.layer(layer.clone()), Some(layer))
-    }
-}
-
-impl std::fmt::Debug for Service {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service").field("sessions", &self.sessions).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,162 @@
+//! The log in Redis: its ids, times and partitions, and the script that appends.
+
+use checkin_domain::CheckinId;
+use checkin_storage::conformance::{admission_cases, apply_all, location, new_checkin, user};
+use checkin_storage::{Accepted, Admission, BulkLoad, Decision, Finding, Health, Log, Severity};
+use testkit::RedisServer;
+
+use super::RedisStorage;
+use super::tests::{ask, patient, storage};
+
+/// A program that writes entries with ids that it chooses.
+#[tokio::test]
+async fn a_log_accepts_check_ins_after_another_program_moved_its_ids() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let many = RedisStorage::new(patient(&server.url()), "many", 4);
+    let concerns = |findings: Vec<Finding>| {
+        let wrong = |f: &Finding| f.what.contains("ids of") && f.severity != Severity::Fine;
+        findings.into_iter().filter(wrong).collect::<Vec<_>>()
+    };
+    assert_eq!(concerns(storage.diagnose().await.unwrap()), []);
+    for (storage, log) in [(&storage, "ncc:checkins"), (&many, "many:checkins:{1}")] {
+        let mut last = CheckinId::MIN;
+        for theirs in
+            ["2893456000000-0", "2893456000000-18446744073709551615", "18446744073709551615-0"]
+        {
+            ask(storage, &format!("XADD {log} {theirs} userId 1 locationId 1 starRating 1")).await;
+            for _ in 0..2 {
+                let answer =
+                    storage.append(new_checkin(1, 1, 1), None, Admission::ALL).await.unwrap();
+                let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
+                assert!(id > last && id > theirs.parse().unwrap(), "{theirs}: {id}");
+                last = id;
+                let newest = storage.latest_checkins(CheckinId::MAX, 1).await.unwrap()[0];
+                let now = crate::clock::now_ms();
+                assert!(newest.id == id && newest.time_ms.abs_diff(now) < 60_000, "{newest:?}");
+            }
+            let concerns = concerns(storage.diagnose().await.unwrap());
+            assert_eq!(concerns.len(), 1, "{concerns:?}");
+            assert!(concerns[0].what.contains("ahead of the clock"), "{concerns:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_users(&[user(1, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(1)]).await.unwrap();
+    let append = async || storage.append(new_checkin(1, 1, 1), None, Admission::ALL).await;
+    let count = async || apply_all(&storage, 9).await.new;
+    append().await.unwrap();
+    let last = CheckinId::MAX;
+    ask(&storage, &format!("XADD ncc:checkins {last} userId 1 locationId 1 starRating 1")).await;
+    assert_eq!(count().await, 2);
+    assert!(append().await.unwrap_err().is_used_up());
+    let findings = storage.diagnose().await.unwrap();
+    let finding = findings.iter().find(|finding| finding.what.contains("used up")).unwrap();
+    assert_eq!(finding.severity, Severity::Problem);
+    let commands: Vec<&str> = finding.advice.split('`').skip(1).step_by(2).collect();
+    assert_eq!(commands.len(), 3, "{}", finding.advice);
+    for command in commands {
+        ask(&storage, command).await;
+    }
+    append().await.unwrap();
+    assert_eq!(count().await, 1);
+    let findings = storage.diagnose().await.unwrap();
+    assert!(findings.iter().all(|finding| finding.severity != Severity::Problem), "{findings:?}");
+}
+
+/// What an earlier version imported behind later entries is found by its time.
+#[tokio::test]
+async fn an_index_of_times_is_made_of_what_is_there() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    ask(&storage, "SADD {ncc:checkins}:imported any").await;
+    for id in 1..=3 {
+        let entry =
+            format!("XADD ncc:checkins 9000-{id} userId 1 locationId 1 starRating 4 time {id}");
+        ask(&storage, &entry).await;
+    }
+    for _ in 0..2 {
+        let found = storage.checkins_between(2..=3, None, 9).await.unwrap();
+        let times: Vec<u64> = found.iter().map(|checkin| checkin.time_ms).collect();
+        assert_eq!(times, [2, 3]);
+        assert_eq!(ask(&storage, "ZCARD {ncc:checkins}:times").await, ["4"]);
+    }
+}
+
+#[tokio::test]
+async fn what_leaves_the_log_leaves_the_index_of_times() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_users(&[user(1, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(1)]).await.unwrap();
+    ask(&storage, "XADD ncc:checkins 2893456000000-0 userId 1 locationId 1 starRating 1").await;
+    let short = Admission { max_length: 3, ..Admission::ALL };
+    for _ in 0..6 {
+        let answer = storage.append(new_checkin(1, 1, 1), None, short).await.unwrap();
+        assert!(matches!(answer, Accepted::Stored(_)), "{answer:?}");
+        apply_all(&storage, 9).await;
+    }
+    assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["3"]);
+    assert_eq!(ask(&storage, "ZCARD {ncc:checkins}:times").await, ["3"]);
+}
+
+#[tokio::test]
+async fn a_log_of_other_partitions_is_refused() {
+    let server = RedisServer::start();
+    let of = |partitions| RedisStorage::new(patient(&server.url()), "ncc", partitions);
+    of(1).prepare().await.unwrap();
+    of(4).prepare().await.unwrap();
+    of(4).prepare().await.unwrap();
+    for wrong in [1, 5] {
+        let error = of(wrong).prepare().await.unwrap_err();
+        assert!(error.is_lasting() && error.advice().ends_with("--partitions 4"), "{error}");
+    }
+    let server = RedisServer::start();
+    let of = |partitions| RedisStorage::new(patient(&server.url()), "ncc", partitions);
+    of(1).append(new_checkin(1, 1, 1), None, Admission::ALL).await.unwrap();
+    of(1).prepare().await.unwrap();
+    assert!(of(2).prepare().await.is_err());
+}
+
+/// Whether the script that appends decides as [`Admission::decide`] does.
+#[tokio::test]
+async fn the_script_admits_what_the_rules_admit() {
+    let server = RedisServer::start();
+    let checkin = new_checkin(7, 2, 3);
+    let now_ms = crate::clock::now_ms();
+    for (number, (admission, mut facts)) in admission_cases(checkin, now_ms).enumerate() {
+        let storage = RedisStorage::new(patient(&server.url()), &format!("case-{number}"), 1);
+        let keys = &storage.redis.keys;
+        for ms in 1..=facts.length {
+            ask(&storage, &format!("XADD {} {ms}-0 userId 1", keys.log(0))).await;
+        }
+        ask(&storage, &format!("HSET {} counted {}", keys.checkpoint(0), facts.counted)).await;
+        if let Some(last_ms) = facts.last_identical_ms {
+            ask(&storage, &format!("SET {} {last_ms}", keys.recent(&checkin))).await;
+        }
+        if let Some((first, id)) = facts.remembered {
+            let key = keys.idempotency(checkin.user, "key");
+            let value = format!("{} {} {} {id}", first.user, first.location, first.stars);
+            storage.redis.call(&["SET", &key, &value]).await.unwrap();
+        }
+        facts.now_ms = crate::clock::now_ms();
+        let answer = storage.append(checkin, Some("key"), admission).await.unwrap();
+        let length = ask(&storage, &format!("XLEN {}", keys.log(0))).await[0].parse::<u64>();
+        let case = format!("{admission:?} {facts:?}");
+        match admission.decide(checkin, &facts) {
+            Decision::Answer(wanted) => {
+                assert_eq!(answer, wanted, "{case}");
+                assert_eq!(length, Ok(facts.length), "{case}");
+            }
+            Decision::Append { trim } => {
+                assert!(matches!(answer, Accepted::Stored(_)), "{answer:?} {case}");
+                assert_eq!(length, Ok(facts.length - trim + 1), "{case}");
+            }
+        }
+    }
+}
