@@ -64,7 +64,7 @@ on_both_stores! {
     lists_come_to_an_end
     nearness
     ones_own_history
-    who_may_see_what
+    each_visitor_sees_only_what_is_allowed
     what_is_not_there
     hostile_inputs
     what_is_still_right_is_not_sent_again
@@ -266,7 +266,7 @@ const PRIVATE: [&str; 11] = [
     "/api/user/77/statistics",
 ];
 
-async fn who_may_see_what(mut scene: Scene) {
+async fn each_visitor_sees_only_what_is_allowed(mut scene: Scene) {
     let mut anybody = scene.api.client();
     for path in PRIVATE {
         // Whoever is not logged in hears that first, whatever else is wrong.

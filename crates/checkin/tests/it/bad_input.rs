@@ -206,7 +206,7 @@ async fn password_changes() {
 }
 
 #[tokio::test]
-async fn who_is_not_logged_in_hears_that_first() {
+async fn a_request_without_a_login_gets_401_before_anything_else() {
     let scene = Scene::new().await;
     let before = scene.site.counts();
     for (service, method, path) in [

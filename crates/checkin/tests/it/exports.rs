@@ -234,7 +234,7 @@ fn xmllint(path: &Path) -> Output {
 
 #[cfg(feature = "external-tests")]
 #[test]
-fn who_has_no_check_ins_has_an_empty_export() {
+fn a_user_without_check_ins_has_an_empty_export() {
     let site = Site::empty_sqlite();
     assert_eq!(load(&site, "people.json", &people_and_places()).code, 0);
     assert_eq!(export(&site, &[]), "{\"checkins\":[\n]}\n");

@@ -169,7 +169,7 @@ fn expect_wait(response: &Response) {
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
-async fn who_guesses_has_to_wait() {
+async fn repeated_guesses_have_to_wait() {
     let site = Site::redis();
     let auth = site.auth(&["--trust-proxy"]);
     let mut client = auth.client();
