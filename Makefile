@@ -1,6 +1,6 @@
 # What CI runs is what a developer runs: `make ci` is `make check deny test fuzz`.
 
-.PHONY: help ci check format lint features doc deny test demo bench soak fuzz advisories semver package
+.PHONY: help ci check format lint features doc deny test demo bench instructions soak fuzz advisories semver package
 
 # In the order in which they are published: each depends on the ones before it.
 PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
@@ -48,7 +48,12 @@ demo: ## every service in one process, with demo data
 bench: ## our services beside their peers, in one run
 	cargo build --release
 	cd express && npm ci --omit=dev
-	cargo run --release --manifest-path bench/Cargo.toml -p compare
+	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin compare
+
+# ARGS=--record writes the new figures to bench/figures.json.
+instructions: ## what a request costs in instructions, beside the recorded figures; needs valgrind
+	cargo build --release -p checkin
+	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin instructions -- $(ARGS)
 
 # With another seed each time, which it prints: SEED=… repeats a run.
 soak: export SEED := $(or $(SEED),$(shell date +%s))

@@ -19,52 +19,96 @@ pub const LOG: &str = "ncc:checkins";
 
 /// So short that no check-in of the workload is rejected: a check-in is repeated after 1,200
 /// others. The commands are the same as with any window.
-const SHORT_WINDOW: &str = "5ms";
+pub const SHORT_WINDOW: &str = "5ms";
 
 /// Other load on the machine may delay Redis for longer than the default time-out of the check-in
 /// services. The peers have no time-out.
 const STORE_TIMEOUT: &str = "10s";
 
-/// The paths of the programs.
-pub struct Paths {
-    checkin: PathBuf,
-    express: PathBuf,
+/// The paths of our programs.
+pub struct Ours {
+    pub checkin: PathBuf,
     layer: PathBuf,
-    tower_sessions: PathBuf,
 }
 
-impl Paths {
-    /// Finds all programs, and builds the peers in Rust.
-    pub fn find(checkin: &Path, express: &Path) -> Result<Self> {
+impl Ours {
+    /// Finds `checkin`, and builds the peer with only the session layer.
+    pub fn find(checkin: &Path) -> Result<Self> {
         let Ok(checkin) = checkin.canonicalize() else {
             bail!(
                 "{} does not exist: run cargo build --release, or use --binary FILE",
                 checkin.display()
             );
         };
+        Ok(Self { checkin, layer: build("peer-tower-express-session")? })
+    }
+
+    /// Returns the command of a check-in service or a tool, without its arguments.
+    pub fn checkin(&self, redis: &RedisServer) -> Command {
+        let mut command = Command::new(&self.checkin);
+        command.env("CHECKIN_STORE", &redis.url).env("CHECKIN_SESSION_SECRET", SECRET);
+        command.env("CHECKIN_KEY_PREFIX", PREFIX).env("CHECKIN_STORE_TIMEOUT", STORE_TIMEOUT);
+        command
+    }
+
+    /// Returns the command of a check-in service that listens on a free port.
+    pub fn service(&self, redis: &RedisServer, arguments: &[&str]) -> Command {
+        let mut command = self.checkin(redis);
+        command.args(arguments).args(["--listen", "127.0.0.1:0"]);
+        command
+    }
+
+    /// Returns the command of the receiver. A user may check in any number of times.
+    pub fn receiver(&self, redis: &RedisServer, window: &str) -> Command {
+        let limits = ["--checkin-rate", "1000000", "--duplicate-window", window];
+        self.service(redis, &[&["receiver"], &limits[..]].concat())
+    }
+
+    /// Returns the command of the peer with only the session layer.
+    pub fn layer(&self, redis: &RedisServer) -> Command {
+        peer(&self.layer, redis)
+    }
+
+    pub fn load_demo(&self, redis: &RedisServer) -> Result<()> {
+        let output = self.checkin(redis).args(["load", "--demo"]).output();
+        let output = output.context("cannot run checkin")?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "cannot load the demo data: {errors}");
+        Ok(())
+    }
+}
+
+/// The paths of all programs.
+pub struct Paths {
+    ours: Ours,
+    express: PathBuf,
+    tower_sessions: PathBuf,
+}
+
+impl Paths {
+    /// Finds all programs, and builds the peers in Rust.
+    pub fn find(checkin: &Path, express: &Path) -> Result<Self> {
         if !express.join("node_modules/express-session").is_dir() {
             bail!("the packages of Express are missing: run cd express && npm ci");
         }
-        let built = build(&["peer-tower-express-session", "peer-tower-sessions"])?;
         Ok(Self {
-            checkin,
+            ours: Ours::find(checkin)?,
             express: express.join("service.js"),
-            layer: built.join("peer-tower-express-session"),
-            tower_sessions: built.join("peer-tower-sessions"),
+            tower_sessions: build("peer-tower-sessions")?,
         })
     }
 }
 
-/// Builds these packages in the target directory of this program, and returns the directory.
-fn build(packages: &[&str]) -> Result<PathBuf> {
+/// Builds a package in the target directory of this program, and returns its program.
+fn build(package: &str) -> Result<PathBuf> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let directory = env::current_exe()?.parent().context("a program has a directory")?.to_owned();
     let target = directory.parent().context("a profile has a directory")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--release", "--manifest-path", manifest, "--target-dir"]).arg(target);
-    cargo.args(packages.iter().flat_map(|package| ["-p", *package]));
-    ensure!(cargo.status().context("cannot run cargo")?.success(), "cannot build the peers");
-    Ok(target.join("release"))
+    cargo.args(["-p", package]);
+    ensure!(cargo.status().context("cannot run cargo")?.success(), "cannot build {package}");
+    Ok(target.join("release").join(package))
 }
 
 /// A running program.
@@ -84,27 +128,23 @@ impl Program {
 
 /// Loads the demo data and starts all programs. The check-in services are the first.
 pub async fn start(paths: &Paths, redis: &RedisServer, core: usize) -> Result<Vec<Program>> {
-    load_demo(paths, redis)?;
-    let mut programs = ours(paths, redis, core).await?;
-    let tower_sessions = || Command::new(&paths.tower_sessions);
-    let mut always_saving = tower_sessions();
-    always_saving.env("ALWAYS_SAVE", "true");
-    let layer = |name: &str, value: &str| {
-        let mut layer = Command::new(&paths.layer);
-        layer.env(name, value);
-        layer
+    paths.ours.load_demo(redis)?;
+    let mut programs = ours(&paths.ours, redis, core).await?;
+    let with = |mut command: Command, name: &str, value: &str| {
+        command.env(name, value);
+        command
     };
+    let layer = || paths.ours.layer(redis);
+    let tower_sessions = || peer(&paths.tower_sessions, redis);
     let peers = [
-        ("axum + tower-express-session", Command::new(&paths.layer)),
-        ("axum + tower-express-session, always touching", layer("TOUCH_AFTER", "0")),
-        ("axum + tower-express-session, cached", layer("CACHED", "true")),
+        ("axum + tower-express-session", layer()),
+        ("axum + tower-express-session, always touching", with(layer(), "TOUCH_AFTER", "0")),
+        ("axum + tower-express-session, cached", with(layer(), "CACHED", "true")),
         ("axum + tower-sessions", tower_sessions()),
-        ("axum + tower-sessions, always saving", always_saving),
-        ("Express", express(&paths.express)),
+        ("axum + tower-sessions, always saving", with(tower_sessions(), "ALWAYS_SAVE", "true")),
+        ("Express", express(&paths.express, redis)),
     ];
     for (name, mut command) in peers {
-        command.env("STORE", &redis.url).env("SECRET", SECRET).env("PREFIX", PREFIX);
-        command.env("PASSWORD", workload::PASSWORD);
         let server = Server::start(core, &mut command)?;
         let cookie = log_in(&server).await.with_context(|| format!("cannot log in at {name}"))?;
         let workloads = &Workload::ALL;
@@ -113,20 +153,14 @@ pub async fn start(paths: &Paths, redis: &RedisServer, core: usize) -> Result<Ve
     Ok(programs)
 }
 
-async fn ours(paths: &Paths, redis: &RedisServer, core: usize) -> Result<Vec<Program>> {
-    let service = |arguments: &[&str]| {
-        Server::start(core, checkin(paths, redis).args(arguments).args(["--listen", "127.0.0.1:0"]))
-    };
-    let receiver = |window| {
-        let limits = ["--checkin-rate", "0", "--duplicate-window", window];
-        service(&[&["receiver"], &limits[..]].concat())
-    };
-    let auth = service(&["auth"])?;
+async fn ours(paths: &Ours, redis: &RedisServer, core: usize) -> Result<Vec<Program>> {
+    let auth = Server::start(core, &mut paths.service(redis, &["auth"]))?;
     let cookie = log_in(&auth).await.context("cannot log in at checkin auth")?;
     let program = |name, server, workloads| {
         let cookie = cookie.clone();
         Program { name, server, plain_path: "/healthz", cookie, workloads }
     };
+    let receiver = |window| Server::start(core, &mut paths.receiver(redis, window));
     let checkins = &[Workload::Checkin];
     Ok(vec![
         program("checkin auth", auth, &[Workload::Plain, Workload::Read]),
@@ -135,29 +169,22 @@ async fn ours(paths: &Paths, redis: &RedisServer, core: usize) -> Result<Vec<Pro
     ])
 }
 
-fn load_demo(paths: &Paths, redis: &RedisServer) -> Result<()> {
-    let mut command = checkin(paths, redis);
-    let output = command.args(["load", "--demo"]).output().context("cannot run checkin")?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cannot load the demo data: {errors}");
-    Ok(())
-}
-
-fn checkin(paths: &Paths, redis: &RedisServer) -> Command {
-    let mut command = Command::new(&paths.checkin);
-    command.env("CHECKIN_STORE", &redis.url).env("CHECKIN_SESSION_SECRET", SECRET);
-    command.env("CHECKIN_KEY_PREFIX", PREFIX).env("CHECKIN_STORE_TIMEOUT", STORE_TIMEOUT);
+/// Returns the command of a peer, with the settings that all of them read.
+fn peer(program: &Path, redis: &RedisServer) -> Command {
+    let mut command = Command::new(program);
+    command.env("STORE", &redis.url).env("SECRET", SECRET).env("PREFIX", PREFIX);
+    command.env("PASSWORD", workload::PASSWORD);
     command
 }
 
-fn express(service: &Path) -> Command {
-    let mut command = Command::new("node");
+fn express(service: &Path, redis: &RedisServer) -> Command {
+    let mut command = peer(Path::new("node"), redis);
     command.arg(service).env("NODE_ENV", "production").env("PORT", "0");
     command
 }
 
 /// Logs in and returns the cookie of the new session.
-async fn log_in(server: &Server) -> Result<String> {
+pub async fn log_in(server: &Server) -> Result<String> {
     let mut connection = Connection::open(server.address).await?;
     let answer = connection.exchange(&workload::login()).await?;
     ensure!(answer.status == 200, "the login returned status {}", answer.status);

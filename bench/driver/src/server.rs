@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 const START: Duration = Duration::from_secs(20);
 
 /// The time limit for a program to stop, after which it is killed.
-const STOP: Duration = Duration::from_secs(3);
+const STOP: Duration = Duration::from_secs(10);
 
 /// A process that is stopped when this value is dropped.
 pub struct Process(Child);
@@ -64,7 +64,12 @@ impl Server {
                 pinned.env(name, value);
             }
         }
-        let mut process = Process::start(pinned.stdout(Stdio::piped()))?;
+        Self::start_any(&mut pinned)
+    }
+
+    /// Starts the program where this one runs, and waits for the line that names its port.
+    pub fn start_any(program: &mut Command) -> Result<Self> {
+        let mut process = Process::start(program.stdout(Stdio::piped()))?;
         let output = process.0.stdout.take().context("the output is piped")?;
         let (sender, port) = channel();
         thread::spawn(move || read(BufReader::new(output), &sender));

@@ -42,7 +42,7 @@ impl Workload {
             Self::Read => vec![get("/session", &format!("Cookie: {cookie}\r\n"))],
             Self::Checkin => STARS
                 .flat_map(|stars| LOCATIONS.map(move |location| (location, stars)))
-                .map(|(location, stars)| checkin(location, stars, cookie))
+                .map(|(location, stars)| checkin(location, stars, cookie, ""))
                 .collect(),
         }
     }
@@ -63,10 +63,20 @@ pub fn login() -> Vec<u8> {
     post("/login", "", &body.to_string())
 }
 
-fn checkin(location: u32, stars: u32, cookie: &str) -> Vec<u8> {
+/// Returns as many check-ins as those of the workload, each with an idempotency key.
+pub fn keyed_checkins(cookie: &str, run: usize) -> Vec<Vec<u8>> {
+    let all = STARS.flat_map(|stars| LOCATIONS.map(move |location| (location, stars)));
+    all.map(|(location, stars)| {
+        let key = format!("Idempotency-Key: {run:04}-{location:04}-{stars}-of-the-count\r\n");
+        checkin(location, stars, cookie, &key)
+    })
+    .collect()
+}
+
+fn checkin(location: u32, stars: u32, cookie: &str, headers: &str) -> Vec<u8> {
     let body =
         serde_json::json!({ "userId": USER_ID, "locationId": location, "starRating": stars });
-    post("/api/checkin", &format!("Cookie: {cookie}\r\n"), &body.to_string())
+    post("/api/checkin", &format!("Cookie: {cookie}\r\n{headers}"), &body.to_string())
 }
 
 fn get(path: &str, headers: &str) -> Vec<u8> {

@@ -1,16 +1,6 @@
 //! Compares the check-in services with their peers, with the same work on the same Redis. See the
 //! README.
 
-mod http;
-mod load;
-mod measure;
-mod processor;
-mod programs;
-mod redis_server;
-mod report;
-mod server;
-mod workload;
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,10 +10,11 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use tokio::runtime::Builder;
 
-use crate::measure::{Measured, Plan};
-use crate::programs::Paths;
-use crate::redis_server::RedisServer;
-use crate::workload::Workload;
+use driver::measure::{self, Measured, Plan};
+use driver::programs::{self, Paths};
+use driver::redis_server::RedisServer;
+use driver::workload::Workload;
+use driver::{processor, report};
 
 /// Compares the check-in services with Express and axum peers.
 #[derive(Debug, Parser)]
