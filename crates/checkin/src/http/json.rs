@@ -1,18 +1,14 @@
 //! The extractor of JSON bodies.
 
-use std::fmt;
-
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 
 use super::Problem;
 use super::media_type::MediaType;
-use crate::input::{Fields, FromFields};
+use crate::input::{Fields, FromFields, Members};
 
 /// The maximum size of a body, many times what any request needs.
 const MAX_BODY_BYTES: usize = 4096;
@@ -35,13 +31,12 @@ impl<S: Sync, T: FromFields<Context = ()>> FromRequest<S> for JsonBody<T> {
         let content_type = check_type(request.headers());
         let body = read(request.into_body()).await?;
         content_type?;
-        let Object(members) = serde_json::from_slice(&body).map_err(|error| {
+        let Members(members) = serde_json::from_slice(&body).map_err(|error| {
             let what = if error.is_data() { "is not a JSON object" } else { "is not JSON" };
             let (line, column) = (error.line(), error.column());
             malformed(format!("the body {what} (line {line}, column {column})"))
         })?;
-        let fields = Fields::members(members.iter().map(|(name, value)| (name, value)));
-        fields.read(&(), UNKNOWN).map(Self).map_err(Problem::invalid)
+        Fields::members(members).read(&(), UNKNOWN).map(Self).map_err(Problem::invalid)
     }
 }
 
@@ -100,33 +95,6 @@ fn not_utf8() -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
-/// A JSON object with its members in order. Names may repeat.
-struct Object(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members)
-    }
-}
-
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Object;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Object, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = access.next_entry()? {
-            members.push(member);
-        }
-        Ok(Object(members))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -176,10 +144,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_value_that_cannot_be_read_is_named_by_its_field() {
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        for (name, value, rule) in [
+            ("d", r#""\ud83d""#, "must not contain half a character, such as \\ud83d alone"),
+            ("d", &deep, "must be a text"),
+            ("a", &deep, "must be an integer"),
+            ("a", "1e400", "must be an integer from 0 to 5"),
+            ("x", "-1e400", "must not be sent: this request has no such field"),
+        ] {
+            let body = format!(r#"{{"missing":1,"{name}":{value}}}"#);
+            let problem = few("application/json", &body).await.err().unwrap();
+            let [error] = problem.errors() else { panic!("{body}") };
+            assert_eq!((error.field.as_str(), error.rule.as_str()), (name, rule));
+        }
+    }
+
+    #[tokio::test]
     async fn a_body_must_be_one_json_object_of_limited_size() {
-        let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(1000), "]".repeat(1000));
-        for body in ["", "null", "[]", "\"x\"", "{", "{}x", r#"{"a":1e400}"#, r#"{"a":NaN}"#, &deep]
-        {
+        for body in ["", "null", "[]", "\"x\"", "{", "{}x", r#"{"a":NaN}"#, r#"{"\ud83d":1}"#] {
             let problem = few("application/json", body).await.err().unwrap();
             assert_eq!((problem.status.as_u16(), problem.errors().len()), (400, 0), "{body}");
         }

@@ -8,7 +8,7 @@ use super::decode::decode;
 use super::door::{self, Clock, HoursForm};
 use super::error::{Position, RecordError, RecordPlace, Rule, Section};
 use super::intake::Intake;
-use super::json::{Entries, entries, list};
+use super::json::{list, members};
 use super::records::{Import, UserRecord};
 use super::seen::Seen;
 use super::swarm::{self, SwarmVisit, Visibility};
@@ -16,7 +16,7 @@ use super::table;
 use super::time::{LATER_THAN_NOW, TimeLimit};
 use super::value::Days;
 use crate::domain::{CLOCK_TOLERANCE_MS, Location, NewCheckin};
-use crate::input::{Fields, Given, Input};
+use crate::input::{Fields, Given, Input, Members};
 
 /// Reads one file after the other and remembers the ids and addresses, so that duplicates are found
 /// across all files.
@@ -209,15 +209,15 @@ impl Importer {
     }
 
     fn add_sections(&mut self, of_file: &RecordPlace, text: &str) {
-        let entries = match serde_json::from_str(text) {
-            Ok(Entries(entries)) => entries,
+        let members = match serde_json::from_str(text) {
+            Ok(Members(members)) => members,
             Err(error) => {
                 self.counts.damaged_files += 1;
                 return self.report(of_file, None, Rule::malformed(text, &error));
             }
         };
         for section in Section::ALL {
-            let Some((_, raw)) = entries.iter().find(|(name, _)| name == section.as_str()) else {
+            let Some((_, raw)) = members.iter().find(|(name, _)| name == section.as_str()) else {
                 continue;
             };
             match list(raw.get()) {
@@ -229,7 +229,7 @@ impl Importer {
             }
         }
         let mut known: Vec<&str> = Section::ALL.map(Section::as_str).to_vec();
-        for (name, _) in &entries {
+        for (name, _) in &members {
             let is_first = known.iter().position(|section| section == name);
             match is_first {
                 Some(position) => drop(known.swap_remove(position)),
@@ -249,8 +249,8 @@ impl Importer {
         self.counts.records[section as usize] += raws.len();
         for (index, raw) in raws.into_iter().enumerate() {
             let place = of_file.at(Position::Record(section, index));
-            let fields = match entries(raw.get()) {
-                Ok(Entries(entries)) => Fields::members(entries),
+            let fields = match members(raw.get()) {
+                Ok(Members(members)) => Fields::members(members),
                 Err(rule) => {
                     self.report(&place, None, Rule::Value(rule));
                     continue;
@@ -270,9 +270,9 @@ impl Importer {
         if let HoursForm::Given(clock) = self.hours {
             return clock;
         }
-        let details = details.iter().filter_map(|raw| entries(raw.get()).ok());
-        let hours = details.flat_map(|Entries(entries)| {
-            entries.into_iter().find(|(name, _)| name == "hours").map(|(_, raw)| raw)
+        let details = details.iter().filter_map(|raw| members(raw.get()).ok());
+        let hours = details.flat_map(|Members(members)| {
+            members.into_iter().find(|(name, _)| name == "hours").map(|(_, raw)| raw)
         });
         let days = hours.filter_map(|raw| Days::read(&raw.into()).ok());
         let days = days.flat_map(|days| days.0).flatten();

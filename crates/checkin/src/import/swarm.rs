@@ -7,12 +7,13 @@
 use serde_json::value::RawValue;
 
 use super::error::{RecordPlace, Rule, Section};
-use super::json::{Entries, entries, list};
+use super::json::{list, members};
 use super::time::swarm_time;
 use super::value::{Outcome, number};
 use crate::domain::Coordinates;
 use crate::domain::words::words;
 use crate::input::Given;
+use crate::input::Members;
 
 /// The maximum length of an id, several times as long as those of Swarm.
 const MAX_ID_CHARS: usize = 100;
@@ -76,16 +77,16 @@ pub(super) fn items(text: &str) -> Option<Result<Vec<&RawValue>, Rule>> {
     if text.trim_start().starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
         let is_checkin = |item: &&RawValue| {
-            entries(item.get()).is_ok_and(|item| item.get("createdAt").is_some())
+            members(item.get()).is_ok_and(|item| item.get("createdAt").is_some())
         };
         return items.iter().any(is_checkin).then_some(Ok(items));
     }
-    let Entries(entries) = serde_json::from_str(text).ok()?;
+    let Members(members) = serde_json::from_str(text).ok()?;
     let is_ours = |name: &str| Section::ALL.iter().any(|section| section.as_str() == name);
-    if entries.iter().any(|(name, _)| is_ours(name)) {
+    if members.iter().any(|(name, _)| is_ours(name)) {
         return None;
     }
-    let mut items = entries.into_iter().filter(|(name, _)| name == "items");
+    let mut items = members.into_iter().filter(|(name, _)| name == "items");
     match (items.next(), items.next()) {
         (None, _) => None,
         (Some((_, items)), None) => Some(list(items.get()).map_err(Rule::Value)),
@@ -104,9 +105,9 @@ pub(super) fn visit(raw: &RawValue, place: RecordPlace) -> Result<Option<SwarmVi
     if visibility == Visibility::Private {
         return Ok(None);
     }
-    let item = entries(raw.get()).map_err(|rule| (None, Rule::Value(rule)))?;
+    let item = members(raw.get()).map_err(|rule| (None, Rule::Value(rule)))?;
     let time_ms = needed(&item, "createdAt", "createdAt", |raw| swarm_time(&raw.into()))?;
-    let venue = needed(&item, "venue", "venue", |raw| entries(raw.get()))?;
+    let venue = needed(&item, "venue", "venue", |raw| members(raw.get()))?;
     let name = needed(&venue, "name", "venue.name", name)?;
     let coordinates = match (coordinates_of_venue(&venue), coordinates(&item, ["lat", "lng"])) {
         (Ok(Some(point)), _) | (_, Ok(Some(point))) => point,
@@ -120,7 +121,7 @@ pub(super) fn visit(raw: &RawValue, place: RecordPlace) -> Result<Option<SwarmVi
 
 /// Reads a value that is required. Errors name it `field`.
 fn needed<'a, T>(
-    object: &Entries<'a>,
+    object: &Members<'a>,
     name: &str,
     field: &'static str,
     read: fn(&'a RawValue) -> Outcome<T>,
@@ -135,7 +136,7 @@ fn name(raw: &RawValue) -> Outcome<String> {
 }
 
 /// Reads a Swarm id. Absent, `null` and empty mean that there is none.
-fn id(object: &Entries<'_>, field: &'static str) -> Result<Option<String>, Wrong> {
+fn id(object: &Members<'_>, field: &'static str) -> Result<Option<String>, Wrong> {
     let Some(raw) = object.get("id") else {
         return Ok(None);
     };
@@ -150,17 +151,17 @@ fn id(object: &Entries<'_>, field: &'static str) -> Result<Option<String>, Wrong
     Ok(Some(id.to_owned()).filter(|id| !id.is_empty()))
 }
 
-fn coordinates_of_venue(venue: &Entries<'_>) -> Result<Option<Coordinates>, Wrong> {
+fn coordinates_of_venue(venue: &Members<'_>) -> Result<Option<Coordinates>, Wrong> {
     if venue.get("location").is_none() {
         return Ok(None);
     }
-    let location = needed(venue, "location", "venue.location", |raw| entries(raw.get()))?;
+    let location = needed(venue, "location", "venue.location", |raw| members(raw.get()))?;
     coordinates(&location, ["venue.location.lat", "venue.location.lng"])
 }
 
 /// Reads the point of an object with `lat` and `lng`. Returns `None` if it has neither.
 fn coordinates(
-    of: &Entries<'_>,
+    of: &Members<'_>,
     [latitude, longitude]: [&'static str; 2],
 ) -> Result<Option<Coordinates>, Wrong> {
     if of.get("lat").is_none() && of.get("lng").is_none() {
@@ -185,7 +186,7 @@ const NESTED: usize = 2;
 /// Returns the narrowest visibility of all fields. If a name repeats, all its values count: a
 /// check-in that is marked as private once is private.
 fn visibility(object: &RawValue, nested: usize) -> Visibility {
-    let Ok(Entries(entries)) = entries(object.get()) else {
+    let Ok(Members(members)) = members(object.get()) else {
         // The visibility of an object that cannot be read is unknown.
         let is_object = object.get().starts_with('{');
         return if is_object { Visibility::Private } else { Visibility::Public };
@@ -201,7 +202,7 @@ fn visibility(object: &RawValue, nested: usize) -> Visibility {
             _ => Visibility::Public,
         }
     };
-    entries.into_iter().map(of_field).max().unwrap_or(Visibility::Public)
+    members.into_iter().map(of_field).max().unwrap_or(Visibility::Public)
 }
 
 /// Returns whether a value is false in any spelling that programs use. `null` has no meaning.

@@ -9,11 +9,11 @@ use std::ops::RangeInclusive;
 
 use serde_json::value::RawValue;
 
-use super::json::{Entries, entries, list};
+use super::json::{list, members};
 use crate::domain::number::{MAX_SAFE_INTEGER, decimal};
 use crate::domain::text::{MAX_NAME_CHARS, check_line, check_prose};
 use crate::domain::{LocationId, Social, StarRating, Website, Weekday};
-use crate::input::{DisplayName, Given, Input};
+use crate::input::{DisplayName, Given, Input, Members};
 
 /// The maximum length of a phone number, longer than any number of any country, extension included.
 const MAX_PHONE_CHARS: usize = 40;
@@ -218,9 +218,9 @@ impl Input for Socials {
             .map_or(vec![json], |objects| objects.into_iter().map(RawValue::get).collect());
         let mut socials = Vec::new();
         for object in objects {
-            let Entries(entries) = entries(object)
+            let Members(members) = members(object)
                 .map_err(|_| "must be an object of networks and handles, or a list of them")?;
-            for (network, handle) in entries {
+            for (network, handle) in members {
                 let handle = DisplayName::read(&handle.into());
                 let DisplayName(handle) = handle.map_err(|rule| format!("handle {rule}"))?;
                 check_line(&network, MAX_NAME_CHARS).map_err(|rule| format!("network {rule}"))?;
@@ -249,9 +249,9 @@ impl Input for Days {
 
 fn day(json: &str) -> Day {
     let wrong = || "must have only objects with a day and its hours".to_owned();
-    let Entries(mut entries) = entries(json).map_err(|_| wrong())?;
-    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    match entries.as_slice() {
+    let Members(mut members) = members(json).map_err(|_| wrong())?;
+    members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    match members.as_slice() {
         [(first, day), (second, hours)] if first == "day" && second == "hours" => {
             let names = Weekday::ALL.map(Weekday::as_str).join(", ");
             let rule = format!("must have days that are one of {names}");

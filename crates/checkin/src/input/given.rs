@@ -3,10 +3,6 @@
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
-use serde_json::{Number, Value};
-
-/// 2^63: floats from here on are integers.
-const LARGE: f64 = 9_223_372_036_854_775_808.0;
 
 /// The rule that a JSON string breaks if it has half of a surrogate pair.
 pub(crate) const HALF_A_CHARACTER: &str =
@@ -124,47 +120,9 @@ impl<'a> From<&'a RawValue> for Given<'a> {
     }
 }
 
-impl<'a> From<&'a Value> for Given<'a> {
-    fn from(value: &'a Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::String(text) => Self::Text(text.into()),
-            Value::Number(number) => Self::Number(spelled(number).into()),
-            other => Self::Json(other.to_string().into()),
-        }
-    }
-}
-
-/// Returns the digits of an integer of any size, and any other number as a text that is not an
-/// integer.
-fn spelled(number: &Number) -> String {
-    match number.as_f64() {
-        // A number that does not fit into 64 bits is read as a float.
-        Some(large) if number.is_f64() && large.abs() >= LARGE => format!("{large:.0}"),
-        _ => number.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn integers_of_any_size_keep_their_digits() {
-        for (json, expected) in [
-            ("7", "7"),
-            ("-1", "-1"),
-            ("18446744073709551615", "18446744073709551615"),
-            ("18446744073709551616", "18446744073709551616"),
-            ("-18446744073709551616", "-18446744073709551616"),
-            ("1.0", "1.0"),
-            ("-0.0", "-0.0"),
-            ("1.5", "1.5"),
-        ] {
-            let number: Number = serde_json::from_str(json).unwrap();
-            assert_eq!(spelled(&number), expected);
-        }
-    }
 
     #[test]
     fn json_values_are_distinguished_by_their_spelling() {

@@ -9,10 +9,12 @@ mod declare;
 mod documented;
 mod fields;
 mod given;
+mod members;
 mod values;
 
 pub(crate) use declare::{body, parameters, record};
 pub(crate) use documented::{Documented, in_order, member, object, parameter};
 pub(crate) use fields::{At, BrokenRule, Fields, FromFields};
 pub(crate) use given::{Given, HALF_A_CHARACTER, Input};
+pub(crate) use members::Members;
 pub(crate) use values::{DisplayName, Integer, KnownEmail, number};
