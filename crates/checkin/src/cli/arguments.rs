@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, CommandFactory, FromArgMatches};
 
 use super::Cli;
-use crate::config::with_file_defaults;
+use crate::config::{rule_of, with_file_defaults};
 use crate::telemetry::chain;
 
 /// The reason why there is no command to run.
@@ -117,17 +117,7 @@ fn named_command(mut command: clap::Command, arguments: &[OsString]) -> (clap::C
 /// Returns clap's message as one line, without the usage. A value that broke one of our rules is
 /// not repeated, because it may hold a password.
 fn one_line(error: &clap::Error, command: &clap::Command, arguments: &[OsString]) -> String {
-    let rule = match error.get(ContextKind::ValidValue) {
-        Some(ContextValue::Strings(values)) if error.kind() == ErrorKind::InvalidValue => {
-            match values.as_slice() {
-                [] => None,
-                [value] => Some(format!("must be {value}")),
-                values => Some(format!("must be one of {}", values.join(", "))),
-            }
-        }
-        _ => std::error::Error::source(error).map(ToString::to_string),
-    };
-    if let (Some(argument), Some(rule)) = (error.get(ContextKind::InvalidArg), rule) {
+    if let (Some(argument), Some(rule)) = (error.get(ContextKind::InvalidArg), rule_of(error)) {
         let argument = argument.to_string();
         return match variable(&argument, command, arguments) {
             Some(name) => format!("{argument} (from {name}): {rule}"),

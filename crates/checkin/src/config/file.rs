@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::builder::{OsStr, Resettable};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
 /// Returns the command with the settings of the configuration file, if one is named, as defaults.
@@ -31,7 +32,8 @@ pub fn with_file_defaults(command: Command, arguments: &[OsString]) -> anyhow::R
             .find(|arg| arg.get_id() == id.as_str() && id != "config");
         let Some(setting) = setting else { bail!("{path_text}: there is no setting named {key}") };
         let Some(value) = as_argument(&value) else {
-            bail!("{path_text}: {key} must be a text, a number, true or false, or a list of texts");
+            let rule = "must be a text, an integer, true or false, or a list of texts";
+            bail!("{path_text}: {key}: {rule}");
         };
         if let Some(rule) = broken_rule(setting, &value) {
             bail!("{path_text}: {key}: {rule}");
@@ -50,8 +52,22 @@ fn broken_rule(setting: &Arg, value: &str) -> Option<String> {
         .default_value(value.to_owned());
     let command = Command::new("setting").no_binary_name(true).arg(alone);
     let error = command.try_get_matches_from([] as [&str; 0]).err()?;
-    let rule = std::error::Error::source(&error).map(ToString::to_string);
-    Some(rule.unwrap_or_else(|| "must be one of the values that it takes".to_owned()))
+    Some(rule_of(&error).unwrap_or_else(|| "must be a value of this setting".to_owned()))
+}
+
+/// Returns the rule that a value breaks, or `None` if the error is about something else.
+#[must_use]
+pub fn rule_of(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if error.kind() == ErrorKind::InvalidValue => {
+            match values.as_slice() {
+                [] => None,
+                [value] => Some(format!("must be {value}")),
+                values => Some(format!("must be one of {}", values.join(", "))),
+            }
+        }
+        _ => std::error::Error::source(error).map(ToString::to_string),
+    }
 }
 
 fn set_default(command: Command, id: &str, value: &str) -> Command {

@@ -8,7 +8,7 @@ mod store_url;
 mod values;
 
 pub use common::{Common, LogFormat};
-pub use file::with_file_defaults;
+pub use file::{rule_of, with_file_defaults};
 pub use secret::{MIN_SECRET_BYTES, SessionSecret};
 pub use store_url::{StoreUrl, secret_path};
 pub use values::{KeyPrefix, MAX_INTEGER, integer, listen_address, positive_time, switch, time};

@@ -53,7 +53,7 @@ impl FromStr for SessionSecret {
     fn from_str(text: &str) -> Result<Self, String> {
         let secrets: Vec<String> = text.split(',').map(str::to_owned).collect();
         if secrets.iter().any(|secret| secret.trim().is_empty()) {
-            return Err("must not be empty, nor any of several secrets".to_owned());
+            return Err("must not be empty, and must not contain an empty secret".to_owned());
         }
         Ok(Self(secrets))
     }
