@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     ///
-    /// Every rule that is broken, those of unknown fields last. An unknown field is named once.
+    /// Every rule that is broken, those of unknown fields last; an unknown parameter is named once.
     pub(crate) fn read<T: FromFields>(
         mut self,
         context: &T::Context,
@@ -76,7 +76,8 @@ impl<'a> Fields<'a> {
         let mut named = HashSet::new();
         for (at, name, _) in std::mem::take(&mut self.given) {
             let is_wrong = match at {
-                At::Query | At::Member => named.insert(name.clone()),
+                At::Query => named.insert(name.clone()),
+                At::Member => true,
                 At::Path | At::Header => false,
             };
             if is_wrong {

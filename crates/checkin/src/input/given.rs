@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+/// 2^63: numbers from here on are integers, whatever their spelling.
+const LARGE: f64 = 9_223_372_036_854_775_808.0;
+
 /// The rule that a JSON string breaks if it has half of a surrogate pair.
 pub(crate) const HALF_A_CHARACTER: &str =
     "must not contain half a character, such as \\ud83d alone";
@@ -19,7 +22,8 @@ pub(crate) enum Given<'a> {
     Text(Cow<'a, str>),
     /// A JSON string with half a character in it.
     HalfText,
-    /// A JSON number in its spelling: `1`, `1.0` and `1e0` are three different spellings.
+    /// A JSON number in its spelling: `1`, `1.0` and `1e0` are three different spellings. From 2^63
+    /// on, it is the digits of an integer, because JavaScript writes such an integer as `1e+30`.
     Number(Cow<'a, str>),
     /// JSON's `null`.
     Null,
@@ -113,10 +117,22 @@ impl<'a> From<&'a RawValue> for Given<'a> {
             Some(b'"') if !json.contains('\\') => Self::Text(json[1..json.len() - 1].into()),
             Some(b'"') => serde_json::from_str::<String>(json)
                 .map_or(Self::HalfText, |text| Self::Text(text.into())),
-            Some(b'-' | b'0'..=b'9') => Self::Number(json.into()),
+            Some(b'-' | b'0'..=b'9') => Self::Number(spelled(json)),
             _ if json == "null" => Self::Null,
             _ => Self::Json(json.into()),
         }
+    }
+}
+
+/// Returns the digits of a large integer, and any other number as it was sent.
+fn spelled(number: &str) -> Cow<'_, str> {
+    match number.parse::<f64>() {
+        Ok(large)
+            if large.abs() >= LARGE && large.is_finite() && number.contains(['.', 'e', 'E']) =>
+        {
+            format!("{large:.0}").into()
+        }
+        _ => number.into(),
     }
 }
 
@@ -133,6 +149,10 @@ mod tests {
             (r#""\ud83d""#, Given::HalfText),
             ("1", Given::Number("1".into())),
             ("-1.0e2", Given::Number("-1.0e2".into())),
+            ("18446744073709551616", Given::Number("18446744073709551616".into())),
+            ("1e+20", Given::Number("100000000000000000000".into())),
+            ("-1E20", Given::Number("-100000000000000000000".into())),
+            ("1e400", Given::Number("1e400".into())),
             ("null", Given::Null),
             ("true", Given::Json("true".into())),
             ("[1]", Given::Json("[1]".into())),
