@@ -59,7 +59,7 @@ async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     let mut stream: BodyDataStream = body.into_data_stream();
     let (mut bytes, mut discarded) = (Vec::new(), 0);
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| malformed("the body ended before its end".to_owned()))?;
+        let chunk = chunk.map_err(|_| malformed("the body is incomplete".to_owned()))?;
         if discarded > 0 || bytes.len() + chunk.len() > MAX_BODY_BYTES {
             discarded += chunk.len();
         } else {

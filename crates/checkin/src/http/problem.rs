@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -249,11 +249,12 @@ pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
     if !is_error || response.headers().contains_key(CONTENT_TYPE) {
         return response;
     }
-    let mut filled = document(status, "", &[]);
-    for (name, value) in response.headers() {
-        filled.headers_mut().append(name, value.clone());
-    }
-    filled
+    let (mut parts, _) = response.into_parts();
+    let (filled, body) = document(status, "", &[]).into_parts();
+    // The length of the empty body.
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.extend(filled.headers);
+    Response::from_parts(parts, body)
 }
 
 #[cfg(test)]

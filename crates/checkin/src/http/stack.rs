@@ -90,8 +90,8 @@ impl Stack {
                 .layer(middleware::from_fn_with_state(self.proxy, strict_transport::add_header))
                 .layer(middleware::from_fn_with_state(self.metrics.clone(), metrics::count))
                 .layer(CatchPanicLayer::custom(panicked))
-                .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
                 .layer(middleware::from_fn(problem::fill_empty))
+                .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
                 .layer(middleware::from_fn_with_state(self.proxy, receive)),
         )
     }

@@ -57,6 +57,7 @@ async fn headers_have_a_time_limit_and_idle_connections_another() {
         thread::sleep(BEYOND_HEADERS);
         first && is_healthy(&mut connection)
     });
+    let half_sent = thread::spawn(move || half_a_body(connect(port)));
     let mut brief = connect(impatient.port());
     assert!(is_healthy(&mut brief));
     let brief = tokio::task::spawn_blocking(move || closed_after(brief)).await.unwrap();
@@ -69,6 +70,12 @@ async fn headers_have_a_time_limit_and_idle_connections_another() {
         assert!(dripping.join().unwrap() < PATIENCE, "a slow connection stays open");
         assert!(dripping_later.join().unwrap() < PATIENCE, "a slow second request stays open");
         assert!(idle.join().unwrap(), "an idle connection is closed");
+        let answer = half_sent.join().unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(head.contains("content-type: application/problem+json"), "{answer}");
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(problem["status"], 408);
     })
     .await
     .unwrap();
@@ -243,6 +250,16 @@ fn dripped(mut connection: TcpStream) -> Duration {
         thread::sleep(Duration::from_millis(200));
     }
     started.elapsed()
+}
+
+/// The answer to a request whose body never ends.
+fn half_a_body(mut connection: TcpStream) -> String {
+    let head = "POST /login HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                content-type: application/json\r\ncontent-length: 50\r\n\r\n{";
+    connection.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// How long the other side keeps a connection open.
