@@ -10,13 +10,21 @@ use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, Resu
 use crate::RedisStorage;
 use crate::connection::at_once;
 use crate::entry::RawEntry;
-use crate::partition::Partition;
+use crate::partition::{PAGE, Partition};
 
 #[async_trait]
 impl Applier for RedisStorage {
     async fn read(&self, lease: &Lease, after: CheckinId, limit: usize) -> Result<Batch> {
         let partition = Partition { redis: &self.redis, number: lease.part };
-        let entries = partition.dated(partition.entries_after(after, limit).await?).await?;
+        let (mut entries, mut last, mut is_end) = (Vec::new(), after, false);
+        while entries.len() < limit && !is_end {
+            let count = PAGE.min(limit - entries.len());
+            let page = partition.entries_after(last, count).await?;
+            is_end = page.len() < count;
+            last = page.last().map_or(last, |entry| entry.id);
+            entries.extend(page);
+        }
+        let entries = partition.dated(entries).await?;
         let entries = entries.into_iter().map(RawEntry::entry).collect();
         Ok(Batch { part: lease.part, after, entries })
     }

@@ -19,6 +19,10 @@ use crate::scripts::Scripts;
 /// time-out.
 pub(crate) const IN_FLIGHT: usize = 128;
 
+/// Maximum number of commands that take Redis about a millisecond each and wait for their replies at the
+/// same time, for the same reason.
+const LONG_IN_FLIGHT: usize = 8;
+
 /// Maximum number of ids of users or places in one request.
 pub(crate) const ID_PAGE: usize = 1000;
 
@@ -108,6 +112,11 @@ impl Connection {
 /// Runs many futures at the same time and returns their results in order.
 pub(crate) async fn at_once<T>(work: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
     stream::iter(work).buffered(IN_FLIGHT).try_collect().await
+}
+
+/// Does the same with commands that take Redis about a millisecond each.
+pub(crate) async fn few_at_once<T>(work: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    stream::iter(work).buffered(LONG_IN_FLIGHT).try_collect().await
 }
 
 impl fmt::Debug for Connection {

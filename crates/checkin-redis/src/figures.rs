@@ -9,13 +9,10 @@ use quick_cache::sync::Cache;
 use redis_link::{Reply, Script};
 
 use crate::clock::now_ms;
-use crate::connection::{Connection, at_once};
-use crate::lists::Lists;
+use crate::connection::{Connection, at_once, few_at_once};
+use crate::groups::{Applicable, Run, by_location, by_user, runs};
+use crate::lists::{Lists, Scores};
 use crate::reply::{array, number, text, unexpected};
-
-/// Maximum number of users or places in one run of a script. A run takes about a millisecond, during
-/// which Redis does nothing else. On a cluster the number is one, because each has its own slot.
-const KEYS_A_RUN: usize = 64;
 
 /// The result of [`Figures::apply`].
 pub(crate) struct Outcome {
@@ -43,6 +40,13 @@ struct LocationFigures {
     weeks: Vec<u64>,
 }
 
+/// A user who was last at another place before the check-in at this time.
+struct Departure {
+    location: LocationId,
+    user: UserId,
+    time_ms: u64,
+}
+
 /// The figures, histories and leaderboards of users and places.
 pub(crate) struct Figures<'a> {
     pub(crate) redis: &'a Connection,
@@ -56,33 +60,28 @@ impl Figures<'_> {
         let weeks = kept_weeks(checkins.iter().map(|checkin| checkin.time_ms), now_ms());
         // The places are checked first and updated last: an entry is applied only if its user and its
         // place exist. Users and places are never deleted.
-        let mut by_location = grouped(checkins, |checkin| checkin.location);
-        let unknown = self.unknown_locations(by_location.keys().copied().collect()).await?;
-        let placed = checkins.iter().filter(|checkin| !unknown.contains(&checkin.location));
-        let placed: Vec<Checkin> = placed.copied().collect();
+        let locations = checkins.iter().map(|checkin| checkin.location).collect();
+        let unknown = self.unknown_locations(locations).await?;
+        let is_placed = |checkin: &&Checkin| !unknown.contains(&checkin.location);
 
-        let by_user = grouped(&placed, |checkin| checkin.user);
-        let users = self.apply_to_users(&by_user, &weeks).await?;
+        let placed = by_user(checkins.iter().filter(is_placed));
+        let users = self.apply_to_users(&placed, &weeks).await?;
         let known: HashSet<UserId> = users.iter().map(|figures| figures.user).collect();
-        by_location.retain(|location, of_location| {
-            of_location.retain(|checkin| known.contains(&checkin.user));
-            !unknown.contains(location) && !of_location.is_empty()
-        });
+        let is_known = |checkin: &&Checkin| known.contains(&checkin.user);
         let of_locations = async {
-            let locations = self.apply_to_locations(&by_location, &weeks).await?;
+            let known = by_location(checkins.iter().filter(is_placed).filter(is_known));
+            let locations = self.apply_to_locations(&known, &weeks).await?;
             self.list_locations(&locations, &weeks).await
         };
         tokio::try_join!(of_locations, self.list_users(&users, &weeks))?;
 
-        let missing = |checkin: &Checkin| {
-            Dangling::of(!unknown.contains(&checkin.location), known.contains(&checkin.user))
-        };
+        let missing = |checkin: &Checkin| Dangling::of(is_placed(&checkin), is_known(&checkin));
         let dangling = checkins.iter().filter_map(|checkin| Some((*checkin, missing(checkin)?)));
         let new = users.iter().map(|figures| figures.new).sum();
         Ok(Outcome { new, dangling: dangling.collect() })
     }
 
-    async fn unknown_locations(&self, ids: Vec<LocationId>) -> Result<HashSet<LocationId>> {
+    async fn unknown_locations(&self, ids: HashSet<LocationId>) -> Result<HashSet<LocationId>> {
         let ids = ids.into_iter().filter(|id| self.known_locations.get(id).is_none());
         let look = |id: LocationId| async move {
             let known = self.redis.exists(&self.redis.keys.location(id)).await?;
@@ -97,145 +96,165 @@ impl Figures<'_> {
 
     async fn apply_to_users(
         &self,
-        by_user: &BTreeMap<UserId, Vec<&Checkin>>,
+        checkins: &[Applicable<UserId>],
         weeks: &[u64],
     ) -> Result<Vec<UserFigures>> {
-        let groups: Vec<Group> = by_user
-            .iter()
-            .map(|(user, checkins)| Group {
-                keys: vec![
-                    self.redis.keys.user(*user),
-                    self.redis.keys.user_history(*user),
-                    self.redis.keys.user_base(*user),
-                ],
-                words: words(checkins, |checkin| checkin.location.to_string()),
-            })
-            .collect();
-        let answers =
-            self.run_in_groups(&self.redis.scripts.apply_to_users, &listed(weeks), &groups).await?;
-        let figures = by_user.keys().zip(answers).map(|(user, answer)| user_figures(*user, answer));
+        let keys = &self.redis.keys;
+        let arguments = |user: UserId, checkins: &[Applicable<UserId>]| {
+            let mut words = vec![checkins.len().to_string()];
+            words.extend(checkins.last().map(|last| last.location.to_string()));
+            words.extend(checkins.iter().flat_map(history_words));
+            Arguments {
+                keys: vec![keys.user(user), keys.user_history(user), keys.user_base(user)],
+                words,
+            }
+        };
+        let runs = runs(checkins, |checkin| checkin.of, self.redis.client.is_cluster());
+        let script = &self.redis.scripts.apply_to_users;
+        let answers = self.run_all(script, &listed(weeks), runs, arguments).await?;
+        let figures = answers.into_iter().map(|(user, answer)| user_figures(user, answer));
         figures.filter_map(Result::transpose).collect()
     }
 
     async fn apply_to_locations(
         &self,
-        by_location: &BTreeMap<LocationId, Vec<&Checkin>>,
+        checkins: &[Applicable<LocationId>],
         weeks: &[u64],
     ) -> Result<Vec<LocationFigures>> {
-        let groups: Vec<Group> = by_location
-            .iter()
-            .map(|(location, checkins)| Group {
+        let keys = &self.redis.keys;
+        let arguments = |location: LocationId, checkins: &[Applicable<LocationId>]| {
+            let count = std::iter::once(checkins.len().to_string());
+            Arguments {
                 keys: vec![
-                    self.redis.keys.location(*location),
-                    self.redis.keys.location_history(*location),
-                    self.redis.keys.ratings(*location),
-                    self.redis.keys.location_base(*location),
+                    keys.location(location),
+                    keys.location_history(location),
+                    keys.ratings(location),
+                    keys.location_base(location),
                 ],
-                words: words(checkins, |checkin| checkin.user.to_string()),
-            })
-            .collect();
-        let answers = self
-            .run_in_groups(&self.redis.scripts.apply_to_locations, &listed(weeks), &groups)
-            .await?;
-        let figures = by_location.keys().zip(answers);
-        figures
-            .map(|(location, answer)| location_figures(*location, answer))
-            .filter_map(Result::transpose)
-            .collect()
+                words: count.chain(checkins.iter().flat_map(history_words)).collect(),
+            }
+        };
+        let runs = runs(checkins, |checkin| checkin.of, self.redis.client.is_cluster());
+        let script = &self.redis.scripts.apply_to_locations;
+        let answers = self.run_all(script, &listed(weeks), runs, arguments).await?;
+        let figures = answers.into_iter().map(|(place, answer)| location_figures(place, answer));
+        figures.filter_map(Result::transpose).collect()
     }
 
-    /// Runs a script on all groups, with these arguments before theirs. Returns all replies.
-    async fn run_in_groups(
+    /// Runs a script on all groups, with these arguments before theirs. Returns the reply for each group.
+    async fn run_all<K: Copy, T>(
         &self,
         script: &Script,
         head: &[String],
-        groups: &[Group],
-    ) -> Result<Vec<Reply>> {
-        let a_run = if self.redis.client.is_cluster() { 1 } else { KEYS_A_RUN };
-        let run = |groups: &[Group]| {
-            let keys: Vec<String> = groups.iter().flat_map(|group| group.keys.clone()).collect();
-            let words = head.iter().chain(groups.iter().flat_map(|group| &group.words)).cloned();
-            let words: Vec<String> = words.collect();
-            async move {
-                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                array(self.redis.run(script, &keys, &words).await?)
-            }
+        runs: Vec<Run<'_, K, T>>,
+        arguments: impl Fn(K, &[T]) -> Arguments,
+    ) -> Result<Vec<(K, Reply)>> {
+        // The arguments of a run are made while Redis is busy with the runs before it.
+        let run = async |run: &Run<'_, K, T>| {
+            let each = run.iter().map(|(key, items)| arguments(*key, items)).collect::<Vec<_>>();
+            let keys = each.iter().flat_map(|one| &one.keys).map(String::as_str);
+            let words = head.iter().chain(each.iter().flat_map(|one| &one.words));
+            let (keys, words): (Vec<_>, Vec<_>) =
+                (keys.collect(), words.map(String::as_str).collect());
+            array(self.redis.run(script, &keys, &words).await?)
         };
-        let answers = at_once(groups.chunks(a_run).map(run).collect()).await?;
-        Ok(answers.into_iter().flatten().collect())
+        let answers = few_at_once(runs.iter().map(run).collect()).await?;
+        let keys = runs.iter().flatten().map(|(key, _)| *key);
+        Ok(keys.zip(answers.into_iter().flatten()).collect())
     }
 
     async fn list_users(&self, users: &[UserFigures], weeks: &[u64]) -> Result<()> {
-        let by_checkins = scores(users, |figures| (figures.num_checkins, figures.user.get()));
-        Lists(self.redis).raise(&self.redis.keys.top_users(), &by_checkins).await?;
-        let by_time = scores(users, |figures| (figures.last_checkin, figures.user.get()));
-        Lists(self.redis).raise(&self.redis.keys.recent_users(), &by_time).await?;
-        for (position, monday) in weeks.iter().enumerate() {
+        let (lists, keys) = (Lists(self.redis), &self.redis.keys);
+        let of_weeks = weeks.iter().enumerate().map(|(position, monday)| {
             let of_week = scores(users, |figures| (figures.weeks[position], figures.user.get()));
-            self.raise_week(&self.redis.keys.top_users_of_week(*monday), &of_week, *monday).await?;
-        }
-        self.move_users(users).await
+            self.raise_week(keys.top_users_of_week(*monday), of_week, *monday)
+        });
+        tokio::try_join!(
+            lists.raise(
+                keys.top_users(),
+                scores(users, |figures| (figures.num_checkins, figures.user.get())),
+            ),
+            lists.raise(
+                keys.recent_users(),
+                scores(users, |figures| (figures.last_checkin, figures.user.get())),
+            ),
+            at_once(of_weeks.collect()),
+            self.move_users(users),
+        )?;
+        Ok(())
     }
 
     async fn list_locations(&self, locations: &[LocationFigures], weeks: &[u64]) -> Result<()> {
-        let by_checkins =
-            scores(locations, |figures| (figures.num_checkins, figures.location.get()));
-        Lists(self.redis).raise(&self.redis.keys.top_locations(), &by_checkins).await?;
-        for (position, monday) in weeks.iter().enumerate() {
+        let (lists, keys) = (Lists(self.redis), &self.redis.keys);
+        let of_weeks = weeks.iter().enumerate().map(|(position, monday)| {
             let of_week =
                 scores(locations, |figures| (figures.weeks[position], figures.location.get()));
-            self.raise_week(&self.redis.keys.top_locations_of_week(*monday), &of_week, *monday)
-                .await?;
-        }
+            self.raise_week(keys.top_locations_of_week(*monday), of_week, *monday)
+        });
+        tokio::try_join!(
+            lists.raise(
+                keys.top_locations(),
+                scores(locations, |figures| (figures.num_checkins, figures.location.get())),
+            ),
+            at_once(of_weeks.collect()),
+        )?;
         Ok(())
     }
 
-    async fn raise_week(&self, key: &str, scores: &[(u64, u64)], monday: u64) -> Result<()> {
+    async fn raise_week(&self, key: String, scores: Scores, monday: u64) -> Result<()> {
         if scores.is_empty() {
             return Ok(());
         }
-        Lists(self.redis).raise(key, scores).await?;
+        Lists(self.redis).raise(key.clone(), scores).await?;
         let end = kept_until(monday).to_string();
-        self.redis.call(&["PEXPIREAT", key, &end]).await?;
+        self.redis.call(&["PEXPIREAT", &key, &end]).await?;
         Ok(())
     }
 
+    /// Moves users to the lists of the places where they are now.
     async fn move_users(&self, users: &[UserFigures]) -> Result<()> {
-        let mut moves = BTreeMap::<LocationId, Vec<[String; 3]>>::new();
-        for figures in users {
-            let mut list = |location, here: &str| {
-                let words =
-                    [figures.user.to_string(), figures.last_checkin.to_string(), here.to_owned()];
-                moves.entry(location).or_default().push(words);
-            };
-            list(figures.last_seen_at, "1");
-            if let Some(before) = figures.before.filter(|before| *before != figures.last_seen_at) {
-                list(before, "0");
-            }
-        }
-        let groups: Vec<Group> = moves
-            .into_iter()
-            .map(|(location, moves)| {
-                let count = moves.len().to_string();
-                let words = std::iter::once(count).chain(moves.into_iter().flatten()).collect();
-                Group { keys: vec![self.redis.keys.users_at(location)], words }
-            })
-            .collect();
-        self.run_in_groups(&self.redis.scripts.move_users, &[], &groups).await?;
-        Ok(())
+        let (lists, keys) = (Lists(self.redis), &self.redis.keys);
+        let (arrivals, departures) = moves(users);
+        let arrive = |(location, users)| lists.raise(keys.users_at(location), users);
+        few_at_once(arrivals.into_iter().map(arrive).collect()).await?;
+        let arguments = |location: LocationId, departures: &[Departure]| {
+            let each = departures
+                .iter()
+                .flat_map(|gone| [gone.user.to_string(), gone.time_ms.to_string()]);
+            let count = std::iter::once(departures.len().to_string());
+            Arguments { keys: vec![keys.users_at(location)], words: count.chain(each).collect() }
+        };
+        let runs = runs(&departures, |gone| gone.location, self.redis.client.is_cluster());
+        let script = &self.redis.scripts.leave_locations;
+        self.run_all(script, &[], runs, arguments).await.map(drop)
     }
+}
+
+/// The arguments of a script for one group.
+struct Arguments {
+    keys: Vec<String>,
+    words: Vec<String>,
+}
+
+/// Returns, for each place, the users who are there now and since when, and the users who have left their
+/// places, by place.
+fn moves(users: &[UserFigures]) -> (BTreeMap<LocationId, Scores>, Vec<Departure>) {
+    let (mut arrivals, mut departures) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
+    // The figures of a user with very many check-ins are there several times.
+    for of_user in users.chunk_by(|a, b| a.user == b.user) {
+        let Some(now) = of_user.iter().max_by_key(|figures| figures.last_checkin) else { continue };
+        let (here, user, time_ms) = (now.last_seen_at, now.user, now.last_checkin);
+        arrivals.entry(here).or_default().push((time_ms, user.get()));
+        let left = of_user.iter().filter_map(|figures| figures.before).filter(|at| *at != here);
+        departures.extend(left.map(|location| Departure { location, user, time_ms }));
+    }
+    departures.sort_by_key(|departure| departure.location);
+    (arrivals, departures)
 }
 
 /// Returns the scores of a list with their ids. A record with a score of 0 is in no list.
-fn scores<T>(figures: &[T], score: impl Fn(&T) -> (u64, u64)) -> Vec<(u64, u64)> {
+fn scores<T>(figures: &[T], score: impl Fn(&T) -> (u64, u64)) -> Scores {
     figures.iter().map(score).filter(|(score, _)| *score > 0).collect()
-}
-
-/// The arguments of a script for one user or place.
-struct Group {
-    keys: Vec<String>,
-    words: Vec<String>,
 }
 
 /// Returns the number of weeks, and their Mondays, as arguments.
@@ -243,24 +262,9 @@ fn listed(weeks: &[u64]) -> Vec<String> {
     [weeks.len() as u64].iter().chain(weeks).map(u64::to_string).collect()
 }
 
-/// Returns the number of check-ins, and each check-in with `other`, as arguments.
-fn words(checkins: &[&Checkin], other: impl Fn(&Checkin) -> String) -> Vec<String> {
-    let each = checkins.iter().flat_map(|checkin| {
-        let (id, time) = (checkin.id.to_string(), checkin.time_ms.to_string());
-        [id, time, other(checkin), checkin.stars.to_string()]
-    });
-    std::iter::once(checkins.len().to_string()).chain(each).collect()
-}
-
-fn grouped<K: Ord>(
-    checkins: &[Checkin],
-    key: impl Fn(&Checkin) -> K,
-) -> BTreeMap<K, Vec<&Checkin>> {
-    let mut groups = BTreeMap::<K, Vec<&Checkin>>::new();
-    for checkin in checkins {
-        groups.entry(key(checkin)).or_default().push(checkin);
-    }
-    groups
+/// Returns the score and the member in a history as arguments.
+fn history_words<K>(checkin: &Applicable<K>) -> [String; 2] {
+    [checkin.time_ms.to_string(), checkin.member.clone()]
 }
 
 fn user_figures(user: UserId, answer: Reply) -> Result<Option<UserFigures>> {
@@ -269,8 +273,7 @@ fn user_figures(user: UserId, answer: Reply) -> Result<Option<UserFigures>> {
     }
     let mut replies = array(answer)?.into_iter();
     let mut next = || replies.next().unwrap_or(Reply::Nil);
-    let (new, num_checkins) = (count(next())?, count(next())?);
-    let last_checkin = text(next())?.parse().map_err(|_| unexpected("a time"))?;
+    let (new, num_checkins, last_checkin) = (count(next())?, count(next())?, count(next())?);
     let last_seen_at = text(next())?.parse().map_err(|_| unexpected("a place"))?;
     let before = text(next())?.parse().ok();
     let weeks = replies.map(count).collect::<Result<_>>()?;
@@ -289,4 +292,44 @@ fn location_figures(location: LocationId, answer: Reply) -> Result<Option<Locati
 
 fn count(reply: Reply) -> Result<u64> {
     number(reply).map(i64::unsigned_abs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(id: u64) -> LocationId {
+        LocationId::try_from(id).unwrap()
+    }
+
+    fn at(user: u64, before: Option<u64>, place: u64, last_checkin: u64) -> UserFigures {
+        UserFigures {
+            user: UserId::try_from(user).unwrap(),
+            new: 1,
+            num_checkins: 1,
+            last_checkin,
+            last_seen_at: location(place),
+            before: before.map(location),
+            weeks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn users_move_from_their_last_places_to_the_latest_one() {
+        let users = [
+            at(1, None, 5, 10),
+            at(2, Some(5), 5, 20),
+            // Two groups of one user, who comes from place 6.
+            at(3, Some(6), 7, 30),
+            at(3, Some(7), 8, 40),
+            at(4, Some(5), 8, 50),
+        ];
+        let (arrivals, departures) = moves(&users);
+        let arrivals: Vec<_> = arrivals.into_iter().collect();
+        let wanted = [(5, vec![(10, 1), (20, 2)]), (8, vec![(40, 3), (50, 4)])];
+        assert_eq!(arrivals, wanted.map(|(place, users)| (location(place), users)));
+        let left = departures.iter().map(|gone| (gone.location, gone.user.get(), gone.time_ms));
+        let wanted = [(5, 4, 50), (6, 3, 40), (7, 3, 40)];
+        assert!(left.eq(wanted.map(|(place, user, time)| (location(place), user, time))));
+    }
 }

@@ -45,6 +45,7 @@ mod directory;
 mod entry;
 mod fault;
 mod figures;
+mod groups;
 mod hash;
 mod health;
 mod history;

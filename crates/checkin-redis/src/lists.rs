@@ -9,12 +9,19 @@ use checkin_domain::words::index_words;
 use checkin_domain::{Location, LocationId, User, UserId};
 use checkin_storage::{Page, Position, Ranked, Result, StorageError, readable};
 
-use crate::connection::{Connection, at_once};
+use crate::connection::{Connection, at_once, few_at_once};
 use crate::reply::texts;
 use crate::{locations, nearby, users};
 
 /// Maximum number of records in one request.
 const STEP: usize = 1000;
+
+/// Maximum number of scores in one command. It takes about a millisecond, during which Redis does nothing
+/// else.
+const SCORES_A_COMMAND: usize = 256;
+
+/// Scores of a list, each with its id.
+pub(crate) type Scores = Vec<(u64, u64)>;
 
 /// The order of a list: by scores; members of the same score by their bytes.
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +52,12 @@ impl Lists<'_> {
     pub(crate) async fn index_user(&self, user: &User) -> Result<()> {
         let id = user.id.get();
         if user.num_checkins > 0 {
-            self.raise(&self.0.keys.top_users(), &[(user.num_checkins, id)]).await?;
+            self.raise(self.0.keys.top_users(), vec![(user.num_checkins, id)]).await?;
         }
         if let Some(ms) = user.last_checkin {
-            self.raise(&self.0.keys.recent_users(), &[(ms, id)]).await?;
+            self.raise(self.0.keys.recent_users(), vec![(ms, id)]).await?;
             if let Some(place) = user.last_seen_at {
-                self.raise(&self.0.keys.users_at(place), &[(ms, id)]).await?;
+                self.raise(self.0.keys.users_at(place), vec![(ms, id)]).await?;
             }
         }
         Ok(())
@@ -62,10 +69,10 @@ impl Lists<'_> {
         for key in [self.0.keys.geo(None), self.0.keys.geo(Some(category))] {
             self.0.call(&["GEOADD", &key, &longitude, &latitude, &id.to_string()]).await?;
         }
-        self.raise(&self.0.keys.locations_in(category), &[(id, id)]).await?;
+        self.raise(self.0.keys.locations_in(category), vec![(id, id)]).await?;
         self.index_name(location).await?;
         if location.num_checkins > 0 {
-            self.raise(&self.0.keys.top_locations(), &[(location.num_checkins, id)]).await?;
+            self.raise(self.0.keys.top_locations(), vec![(location.num_checkins, id)]).await?;
         }
         Ok(())
     }
@@ -81,18 +88,20 @@ impl Lists<'_> {
         Ok(())
     }
 
-    /// Increases scores of a list, which are given with their ids. A score that is already higher does
-    /// not change.
-    pub(crate) async fn raise(&self, key: &str, scores: &[(u64, u64)]) -> Result<()> {
-        if scores.is_empty() {
-            return Ok(());
-        }
-        let words = scores.iter().flat_map(|(score, id)| [score.to_string(), id.to_string()]);
-        let words: Vec<String> = words.collect();
-        let mut command = vec!["ZADD", key, "GT"];
-        command.extend(words.iter().map(String::as_str));
-        self.0.call(&command).await?;
-        Ok(())
+    /// Increases scores of a list. A score that is already higher does not change.
+    pub(crate) async fn raise(&self, key: String, scores: Scores) -> Result<()> {
+        let scores = scores.into_iter().map(|(score, id)| (score, id.to_string()));
+        let mut scores: Vec<(u64, String)> = scores.collect();
+        // In the order of the list, so that Redis finds each place close to the one before.
+        scores.sort_unstable();
+        let raise = async |scores: &[(u64, String)]| {
+            let words = scores.iter().flat_map(|(score, id)| [score.to_string(), id.clone()]);
+            let words: Vec<String> = words.collect();
+            let mut command = vec!["ZADD", &key, "GT"];
+            command.extend(words.iter().map(String::as_str));
+            self.0.call(&command).await
+        };
+        few_at_once(scores.chunks(SCORES_A_COMMAND).map(raise).collect()).await.map(drop)
     }
 
     /// Returns a page of a list. An entry for which `read` returns `None` is left out.

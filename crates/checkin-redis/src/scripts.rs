@@ -10,7 +10,7 @@ pub(crate) struct Scripts {
     pub(crate) release: Script,
     pub(crate) apply_to_users: Script,
     pub(crate) apply_to_locations: Script,
-    pub(crate) move_users: Script,
+    pub(crate) leave_locations: Script,
     pub(crate) move_checkpoint: Script,
     pub(crate) figures_of_user: Script,
     pub(crate) figures_of_location: Script,
@@ -41,9 +41,15 @@ impl Default for Scripts {
             arrivals: Script::new(include_str!("scripts/arrivals.lua")),
             claim: Script::new(include_str!("scripts/claim.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
-            apply_to_users: Script::new(include_str!("scripts/apply_to_users.lua")),
-            apply_to_locations: Script::new(include_str!("scripts/apply_to_locations.lua")),
-            move_users: Script::new(include_str!("scripts/move_users.lua")),
+            apply_to_users: Script::new(concat!(
+                include_str!("scripts/weeks.lua"),
+                include_str!("scripts/apply_to_users.lua")
+            )),
+            apply_to_locations: Script::new(concat!(
+                include_str!("scripts/weeks.lua"),
+                include_str!("scripts/apply_to_locations.lua")
+            )),
+            leave_locations: Script::new(include_str!("scripts/leave_locations.lua")),
             move_checkpoint: Script::new(include_str!("scripts/move_checkpoint.lua")),
             figures_of_user: Script::new(include_str!("scripts/figures_of_user.lua")),
             figures_of_location: Script::new(include_str!("scripts/figures_of_location.lua")),

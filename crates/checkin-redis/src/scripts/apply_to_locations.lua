@@ -2,68 +2,53 @@
 -- in the history is applied.
 --
 -- KEYS: for each place the hash, the history, the ratings and the base.
--- ARGV: the number of weeks and their Mondays (ms); for each place the number of check-ins, and of
--- each the id, time (ms), user and stars.
--- Returns, for each place, the number of check-ins, and the number of check-ins in each week; false if
--- the place does not exist.
+-- ARGV: the weeks; for each place the number of check-ins, and of each, in the order of the history,
+-- the time (ms) and the member, which ends with the stars.
+-- Returns, for each place, the number of check-ins, and the number of check-ins in each week in which
+-- there are new ones; false if the place does not exist.
 
-local WEEK_MS = 604800000
--- Lua can pass some thousand arguments.
-local AT_ONCE = 1000
-local weeks = tonumber(ARGV[1])
-local at = weeks + 2
+local at = first_argument
 local answers = {}
 
 for key = 1, #KEYS, 4 do
-  local location, history, ratings, base = KEYS[key], KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
-  local count = tonumber(ARGV[at])
+  local location, history, ratings = KEYS[key], KEYS[key + 1], KEYS[key + 2]
+  local first, last = at + 1, at + ARGV[at] * 2
   -- Returns an error if the key has another type.
   local figures = redis.pcall('HMGET', location, 'id', 'numCheckins', 'numStars')
   local answer = false
   if figures[1] then
     local number, stars = tonumber(figures[2] or '') or 0, tonumber(figures[3] or '') or 0
     if number > 0 and redis.call('EXISTS', history) == 0 then
-      redis.call('HSET', base, 'numCheckins', number, 'numStars', stars)
+      redis.call('HSET', KEYS[key + 3], 'numCheckins', number, 'numStars', stars)
     end
-    -- Adds them together, because a busy place has hundreds in a batch.
-    local new, new_stars, by_stars, members = 0, 0, {}, {}
-    for checkin = at + 1, at + count * 4, 4 do
-      members[#members + 1] =
-        ARGV[checkin] .. ' ' .. ARGV[checkin + 2] .. ' ' .. ARGV[checkin + 3]
-    end
-    for first = 1, #members, AT_ONCE do
-      local last = math.min(first + AT_ONCE - 1, #members)
-      local there = redis.call('ZMSCORE', history, unpack(members, first, last))
-      local added = {}
-      for position = first, last do
-        if not there[position - first + 1] then
-          local checkin = at + 1 + (position - 1) * 4
-          added[#added + 1], added[#added + 2] = ARGV[checkin + 1], members[position]
-          local stars = ARGV[checkin + 3]
-          new, new_stars = new + 1, new_stars + tonumber(stars)
-          by_stars[stars] = (by_stars[stars] or 0) + 1
-        end
+    local members = {}
+    for member = first + 1, last, 2 do members[#members + 1] = ARGV[member] end
+    local new, by_stars = {}, {}
+    for position, applied in ipairs(redis.call('ZMSCORE', history, unpack(members))) do
+      if not applied then
+        local member = members[position]
+        new[#new + 1], new[#new + 2] = ARGV[first + position * 2 - 2], member
+        local rating = string.byte(member, -1) - 48
+        by_stars[rating] = (by_stars[rating] or 0) + 1
       end
-      if #added > 0 then redis.call('ZADD', history, unpack(added)) end
     end
-    for stars, times in pairs(by_stars) do redis.call('HINCRBY', ratings, stars, times) end
-    if new > 0 then
-      number, stars = number + new, stars + new_stars
+    if #new > 0 then
+      redis.call('ZADD', history, unpack(new))
+      for rating, times in pairs(by_stars) do
+        redis.call('HINCRBY', ratings, rating, times)
+        number, stars = number + times, stars + rating * times
+      end
       -- One decimal, half a tenth rounded up, written as JavaScript writes numbers: 4.5, and 4.
       local tenths = math.floor((stars * 20 + number) / (number * 2))
       local average = string.format('%d', math.floor(tenths / 10))
       if tenths % 10 > 0 then average = average .. '.' .. tenths % 10 end
-      redis.call('HSET', location, 'numCheckins', string.format('%.0f', number),
-        'numStars', string.format('%.0f', stars), 'averageStars', average)
+      redis.call('HSET', location,
+        'numCheckins', number, 'numStars', stars, 'averageStars', average)
     end
     answer = {number}
-    for week = 2, weeks + 1 do
-      local monday = tonumber(ARGV[week])
-      local sunday = string.format('(%.0f', monday + WEEK_MS)
-      answer[#answer + 1] = redis.call('ZCOUNT', history, ARGV[week], sunday)
-    end
+    append_weeks(answer, history, tonumber(ARGV[first]), tonumber(ARGV[last - 1]))
   end
   answers[#answers + 1] = answer
-  at = at + 1 + count * 4
+  at = last + 1
 end
 return answers

@@ -44,8 +44,8 @@ pub(super) struct Counting {
         long,
         env = "CHECKIN_BATCH",
         value_name = "NUMBER",
-        default_value_t = 1000,
-        value_parser = integer::<u16>(1..=10_000)
+        default_value_t = 10_000,
+        value_parser = integer::<u16>(1..=50_000)
     )]
     batch: u16,
 

@@ -169,8 +169,9 @@ impl Processor {
 
     /// Applies the entries of a partition until its lease is lost or released.
     async fn work(&self, lease: &Lease, released: &CancellationToken) {
+        let mut ahead = None;
         while !released.is_cancelled() {
-            match self.step(lease, released).await {
+            match self.step(lease, &mut ahead, released).await {
                 Step::Busy => {}
                 Step::Idle => pause(IDLE, released).await,
                 Step::Lost => return,
@@ -179,11 +180,22 @@ impl Processor {
         self.log_failure(self.storage.release(lease).await.err());
     }
 
-    async fn step(&self, lease: &Lease, released: &CancellationToken) -> Step {
-        match self.next_batch(lease).await {
+    /// Applies the next batch, and reads the one after it meanwhile into `ahead`.
+    async fn step(
+        &self,
+        lease: &Lease,
+        ahead: &mut Option<Batch>,
+        released: &CancellationToken,
+    ) -> Step {
+        match self.next_batch(lease, ahead.take()).await {
             Ok(None) => Step::Lost,
             Ok(Some(batch)) if batch.entries.is_empty() => Step::Idle,
-            Ok(Some(batch)) => self.apply(&batch, released).await,
+            Ok(Some(batch)) => {
+                let (step, read) =
+                    tokio::join!(self.apply(&batch, released), self.read_after(lease, &batch));
+                *ahead = read;
+                step
+            }
             Err(error) => {
                 self.log_failure(Some(error));
                 pause(LONGEST_PAUSE, released).await;
@@ -192,12 +204,31 @@ impl Processor {
         }
     }
 
-    /// Reads the next batch. Returns `None` if another processor holds the lease.
-    async fn next_batch(&self, lease: &Lease) -> Result<Option<Batch>, StorageError> {
+    /// Returns the next batch: the one that was read ahead, if the checkpoint is at its beginning.
+    /// Returns `None` if another processor holds the lease.
+    async fn next_batch(
+        &self,
+        lease: &Lease,
+        ahead: Option<Batch>,
+    ) -> Result<Option<Batch>, StorageError> {
         let Some(checkpoint) = self.storage.renew(lease, self.settings.lease).await? else {
             return Ok(None);
         };
-        self.storage.read(lease, checkpoint, self.settings.batch).await.map(Some)
+        match ahead.filter(|batch| batch.after == checkpoint) {
+            Some(batch) => Ok(Some(batch)),
+            None => self.storage.read(lease, checkpoint, self.settings.batch).await.map(Some),
+        }
+    }
+
+    /// Reads the batch after this one if there is one already.
+    async fn read_after(&self, lease: &Lease, batch: &Batch) -> Option<Batch> {
+        let last = batch.entries.last()?.id();
+        if batch.entries.len() < self.settings.batch {
+            return None;
+        }
+        // After an error the batch is read again when it is needed.
+        let read = self.storage.read(lease, last, self.settings.batch).await.ok();
+        read.filter(|batch| !batch.entries.is_empty())
     }
 
     /// Applies a batch, with further attempts if the store fails, until the lease is to be released.
