@@ -102,10 +102,10 @@ impl ActiveSession {
     pub(crate) fn change_cookie(&self, name: &str, value: JsValue) -> Result<(), Error> {
         let mut state = self.state();
         let record = state.record_mut()?;
-        let mut cookie = record.cookie.clone();
+        let mut cookie = Cookie::clone(&record.cookie);
         cookie.assign(name, value, now_ms())?;
         self.context.options().check_change(&record.cookie, &cookie)?;
-        record.cookie = cookie;
+        record.cookie = Arc::new(cookie);
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl ActiveSession {
         // The stored date may have passed, because touches do not update it. Express would end the
         // session.
         if !self.context.options().strict {
-            mine.cookie.touch(now_ms())?;
+            mine.touch(now_ms())?;
         }
         let saved = match mine.cookie.time_to_live(now_ms(), self.context.options().ttl) {
             Some(ttl) => {
@@ -238,7 +238,7 @@ impl ActiveSession {
         let latest = self.context.load(&old, Freshness::Latest).await?;
         let (_, theirs) = latest.ok_or(ErrorKind::Gone)?;
         let mut renewed = merge(&base.record, &mine, &theirs);
-        renewed.cookie.touch(now_ms())?;
+        renewed.touch(now_ms())?;
         let ttl = renewed.cookie.time_to_live(now_ms(), self.context.options().ttl);
         let ttl = ttl.ok_or(ErrorKind::Gone)?;
         let new = Basis::New { epoch };
@@ -285,9 +285,9 @@ impl ActiveSession {
         let (id, ttl) = {
             let mut state = self.state();
             let id = state.id.clone();
-            let cookie = &mut state.record_mut()?.cookie;
-            cookie.touch(now_ms())?;
-            (id, cookie.time_to_live(now_ms(), self.context.options().ttl))
+            let record = state.record_mut()?;
+            record.touch(now_ms())?;
+            (id, record.cookie.time_to_live(now_ms(), self.context.options().ttl))
         };
         match self.context.touch(&id, ttl.ok_or(ErrorKind::Gone)?).await? {
             true => Ok(()),
@@ -336,12 +336,12 @@ impl ActiveSession {
     }
 
     /// Returns the browser's cookie of the session that the request began with.
-    pub(crate) fn browser_cookie(&self) -> Option<Cookie> {
+    pub(crate) fn browser_cookie(&self) -> Option<Arc<Cookie>> {
         self.state().browser_cookie().cloned()
     }
 
     /// Returns the same cookie if the session's current cookie would not replace it in the browser.
-    pub(crate) fn left_behind(&self) -> Option<Cookie> {
+    pub(crate) fn left_behind(&self) -> Option<Arc<Cookie>> {
         self.state().left_behind().cloned()
     }
 }

@@ -70,7 +70,7 @@ pub(crate) async fn commit(
             destroyed => drop(destroyed?),
         }
     }
-    clear_cookie(context, session.browser_cookie().as_ref(), headers)
+    clear_cookie(context, session.browser_cookie().as_deref(), headers)
 }
 
 async fn store(

@@ -149,7 +149,7 @@ impl Context {
         let now_ms = now_ms();
         let record = Record::parse(value, self.options().reading(), now_ms)?;
         if let (Some(record), false) = (&record, self.options().strict) {
-            record.cookie.clone().touch(now_ms).map_err(|_| ErrorKind::Corrupt)?;
+            record.clone().touch(now_ms).map_err(|_| ErrorKind::Corrupt)?;
         }
         Ok(record)
     }

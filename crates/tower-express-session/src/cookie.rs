@@ -4,9 +4,8 @@
 //! value that it read. So each field is a [`JsValue`], a small JavaScript value, and the setters
 //! follow the rules of `session/cookie.js`. The typed methods build on them.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use indexmap::IndexMap;
 
 use crate::error::{Error, ErrorKind};
 use crate::js;
@@ -27,19 +26,20 @@ pub(crate) enum JsValue {
 }
 
 impl JsValue {
+    /// Reads valid JSON without white space around it.
     pub(crate) fn from_json(raw: &str) -> Self {
-        let json = js::normalise(raw).json;
-        match json.as_bytes()[0] {
+        let other = || Self::Other(js::normalise(raw).json.into_owned());
+        match raw.as_bytes()[0] {
             b'n' => Self::Null,
             b't' => Self::Bool(true),
             b'f' => Self::Bool(false),
-            b'"' => match String::from_utf8(js::read_text(&json)) {
-                Ok(text) => Self::Text(text),
-                Err(_) => Self::Other(json.into_owned()),
+            b'"' => String::from_utf8(js::read_text(raw)).map_or_else(|_| other(), Self::Text),
+            b'{' | b'[' => other(),
+            _ => match js::read_number(raw) {
+                // As in `JSON.stringify`, an overflow is `null`.
+                number if number.is_finite() => Self::Number(number),
+                _ => Self::Null,
             },
-            b'{' | b'[' => Self::Other(json.into_owned()),
-            // A normalised number always parses; an overflow has become `null` above.
-            _ => Self::Number(json.parse().unwrap_or(f64::NAN)),
         }
     }
 
@@ -107,17 +107,7 @@ impl Cookie {
         options: impl IntoIterator<Item = (&'a str, &'a JsValue)>,
         now_ms: f64,
     ) -> Result<Self, Error> {
-        let mut cookie = Self {
-            original_max_age: JsValue::Null,
-            partitioned: JsValue::Undefined,
-            priority: JsValue::Undefined,
-            expires: JsValue::Null,
-            secure: JsValue::Undefined,
-            http_only: JsValue::Bool(true),
-            domain: JsValue::Undefined,
-            path: JsValue::Text("/".to_owned()),
-            same_site: JsValue::Undefined,
-        };
+        let mut cookie = Self::without_options();
         for (name, value) in options {
             cookie.assign(name, value.clone(), now_ms)?;
         }
@@ -127,23 +117,48 @@ impl Cookie {
         Ok(cookie)
     }
 
+    /// Returns `new Cookie()`.
+    fn without_options() -> Self {
+        Self {
+            original_max_age: JsValue::Null,
+            partitioned: JsValue::Undefined,
+            priority: JsValue::Undefined,
+            expires: JsValue::Null,
+            secure: JsValue::Undefined,
+            http_only: JsValue::Bool(true),
+            domain: JsValue::Undefined,
+            path: JsValue::Text("/".to_owned()),
+            same_site: JsValue::Undefined,
+        }
+    }
+
     /// Reads the `cookie` member of a stored session, as `Store.prototype.createSession` does.
     pub(crate) fn from_json(raw: &str, now_ms: f64) -> Result<Self, Error> {
-        let fields = match JsValue::from_json(raw) {
-            JsValue::Other(json) if json.starts_with('{') => fields(&json)?,
-            JsValue::Other(_) => IndexMap::new(),
+        let mut fields = Vec::with_capacity(FIELDS.len());
+        match raw.as_bytes()[0] {
+            b'{' => js::each_member(raw, |name, value| keep_field(&mut fields, &name, value))
+                .map_err(|cause| Error::new(ErrorKind::Corrupt, cause))?,
+            b'[' => {}
             // `null.expires` throws, and so does `new Cookie` with anything but an object.
-            JsValue::Null => return Err(ErrorKind::Corrupt.into()),
-            scalar if scalar.is_truthy() => return Err(ErrorKind::Corrupt.into()),
-            _ => IndexMap::new(),
-        };
-        let known = fields.iter().map(|(name, value)| (name.as_str(), value));
-        let mut cookie = Self::new(known, now_ms).map_err(|_| ErrorKind::Corrupt)?;
-        if let Some(JsValue::Text(text)) = fields.get("expires") {
-            cookie.expires = JsValue::Date(timestamp::parse(text).unwrap_or(f64::NAN));
+            b'n' => return Err(ErrorKind::Corrupt.into()),
+            _ if JsValue::from_json(raw).is_truthy() => return Err(ErrorKind::Corrupt.into()),
+            _ => {}
         }
-        cookie.original_max_age =
-            fields.get("originalMaxAge").cloned().unwrap_or(JsValue::Undefined);
+        let mut cookie = Self::without_options();
+        let (mut original_max_age, mut expires) = (JsValue::Undefined, None);
+        for (name, raw) in fields {
+            let value = JsValue::from_json(raw);
+            match (name, &value) {
+                ("originalMaxAge", _) => original_max_age = value.clone(),
+                ("expires", JsValue::Text(text)) => {
+                    expires = Some(JsValue::Date(timestamp::parse(text).unwrap_or(f64::NAN)));
+                }
+                _ => {}
+            }
+            cookie.assign(name, value, now_ms).map_err(|_| ErrorKind::Corrupt)?;
+        }
+        cookie.original_max_age = original_max_age;
+        cookie.expires = expires.unwrap_or(cookie.expires);
         Ok(cookie)
     }
 
@@ -188,9 +203,15 @@ impl Cookie {
         }
     }
 
-    /// Executes `session.touch()`: restarts the whole lifetime.
-    pub(crate) fn touch(&mut self, now_ms: f64) -> Result<(), Error> {
-        self.assign_max_age(self.original_max_age.clone(), now_ms)
+    /// Executes `session.touch()`: restarts the whole lifetime. A cookie that has none, as most
+    /// have, stays as it is and is not copied.
+    pub(crate) fn touch(cookie: &mut Arc<Self>, now_ms: f64) -> Result<(), Error> {
+        let max_age = &cookie.original_max_age;
+        if max_age.is_nullish() && *max_age == cookie.expires {
+            return Ok(());
+        }
+        let max_age = max_age.clone();
+        Arc::make_mut(cookie).assign_max_age(max_age, now_ms)
     }
 
     /// Returns the time to live in the store in whole seconds, as connect-redis computes it: from
@@ -257,12 +278,26 @@ impl Cookie {
     }
 }
 
-/// Returns the members of the stored cookie object in their order. A name that is not UTF-8 is
-/// ignored.
-fn fields(json: &str) -> Result<IndexMap<String, JsValue>, Error> {
-    let members = js::read_members(json).map_err(|cause| Error::new(ErrorKind::Corrupt, cause))?;
-    let known = members
-        .into_iter()
-        .filter_map(|(name, raw)| Some((String::from_utf8(name).ok()?, JsValue::from_json(raw))));
-    Ok(known.collect())
+/// The members of the cookie object that `new Cookie` reads; others are ignored.
+const FIELDS: [&str; 10] = [
+    "originalMaxAge",
+    "partitioned",
+    "priority",
+    "expires",
+    "maxAge",
+    "secure",
+    "httpOnly",
+    "domain",
+    "path",
+    "sameSite",
+];
+
+/// Keeps a member of the cookie object. If a name occurs several times, the last value counts, at
+/// the position of the first.
+fn keep_field<'a>(fields: &mut Vec<(&'static str, &'a str)>, name: &[u8], raw: &'a str) {
+    let Some(name) = FIELDS.into_iter().find(|field| field.as_bytes() == name) else { return };
+    match fields.iter_mut().find(|(kept, _)| *kept == name) {
+        Some((_, kept)) => *kept = raw,
+        None => fields.push((name, raw)),
+    }
 }

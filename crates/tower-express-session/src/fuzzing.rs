@@ -56,8 +56,9 @@ pub fn object(stored: &[u8], as_node: bool) -> Option<String> {
 /// Restarts the lifetime of a stored session's cookie and returns its `Set-Cookie` line, as a
 /// request does.
 pub fn answer(stored: &[u8]) -> Option<Vec<u8>> {
-    let mut cookie = parse(stored, false)?.cookie;
-    cookie.touch(NOW_MS).ok()?;
+    let mut record = parse(stored, false)?;
+    record.touch(NOW_MS).ok()?;
+    let cookie = record.cookie;
     let _ = (cookie.expires(), cookie.original_max_age());
     cookie.time_to_live(NOW_MS, DEFAULT_TTL)?;
     Some(header::set_cookie("connect.sid", "s:id", &cookie).ok()?.as_bytes().to_vec())

@@ -103,48 +103,68 @@ pub(crate) fn insert_in_order<V>(members: &mut IndexMap<Vec<u8>, V>, key: Vec<u8
 
 /// Sorts members into the order of a JavaScript object.
 pub(crate) fn sort_members<V>(members: &mut IndexMap<Vec<u8>, V>) {
-    // The sort is stable, and no array index is as high as the default here.
-    members.sort_by_cached_key(|key, _| array_index(key).unwrap_or(u32::MAX));
+    if members.keys().any(|key| array_index(key).is_some()) {
+        // The sort is stable, and no array index is as high as the default here.
+        members.sort_by_cached_key(|key, _| array_index(key).unwrap_or(u32::MAX));
+    }
 }
 
 /// Returns the members of a JSON object in the order of a JavaScript object: names as WTF-8, values
-/// as they were written.
-pub(crate) fn read_members(json: &str) -> serde_json::Result<IndexMap<Vec<u8>, &str>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = IndexMap<Vec<u8>, &'de str>;
+/// as `value` makes them of what was written.
+pub(crate) fn read_members<V>(
+    json: &str,
+    value: impl Fn(&str) -> V,
+) -> serde_json::Result<IndexMap<Vec<u8>, V>> {
+    let mut members = IndexMap::new();
+    each_member(json, |name, raw| drop(members.insert(name.into_owned(), value(raw))))?;
+    sort_members(&mut members);
+    Ok(members)
+}
+
+/// Calls `each` for the members of a JSON object as they are written: with the name as WTF-8 and the
+/// raw value.
+pub(crate) fn each_member<'a>(
+    json: &'a str,
+    each: impl FnMut(Cow<'a, [u8]>, &'a str),
+) -> serde_json::Result<()> {
+    struct Members<F>(F);
+    impl<'de, F: FnMut(Cow<'de, [u8]>, &'de str)> Visitor<'de> for Members<F> {
+        type Value = ();
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
-        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-            let mut members = IndexMap::new();
+        fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<(), A::Error> {
             while let Some(name) = access.next_key_seed(Text)? {
-                members.insert(name, access.next_value::<&RawValue>()?.get());
+                (self.0)(name, access.next_value::<&RawValue>()?.get());
             }
-            sort_members(&mut members);
-            Ok(members)
+            Ok(())
         }
     }
-    serde_json::Deserializer::from_str(json).deserialize_map(Members)
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    deserializer.deserialize_map(Members(each))?;
+    deserializer.end()
 }
 
 /// Deserializes a JSON string as bytes, because serde_json then returns lone surrogates as WTF-8.
 struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Vec<u8>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<u8>, D::Error> {
+    type Value = Cow<'de, [u8]>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_bytes(self)
     }
 }
 
-impl Visitor<'_> for Text {
-    type Value = Vec<u8>;
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, [u8]>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-        Ok(bytes.to_vec())
+    fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(bytes))
+    }
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(bytes.to_vec()))
     }
 }
 
@@ -156,6 +176,12 @@ pub(crate) fn read_text(json: &str) -> Vec<u8> {
     }
     Text.deserialize(&mut serde_json::Deserializer::from_str(json))
         .expect("the caller's text is a valid JSON string")
+        .into_owned()
+}
+
+/// Returns the number that `JSON.parse` reads, except that `-0` is `0`, as in `JSON.stringify`.
+pub(crate) fn read_number(json: &str) -> f64 {
+    json.parse::<f64>().expect("a JSON number is also a number in Rust") + 0.0
 }
 
 struct Writer {
@@ -299,10 +325,8 @@ impl<'a> Reader<'a> {
 }
 
 fn copy_number(writer: &mut Writer, text: &str) {
-    let number: f64 = text.parse().expect("a JSON number is also a number in Rust");
     let start = writer.out.len();
-    // `-0` is `0` in JSON.stringify.
-    write_number(&mut writer.out, if number == 0.0 { 0.0 } else { number });
+    write_number(&mut writer.out, read_number(text));
     let is_integer = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     writer.lost_digits |= is_integer && text != "-0" && &writer.out[start..] != text.as_bytes();
 }

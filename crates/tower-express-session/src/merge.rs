@@ -22,7 +22,7 @@ pub(crate) fn merge(base: &Record, mine: &Record, theirs: &Record) -> Record {
             Arc::make_mut(&mut merged).remove(name);
         }
     }
-    Record { cookie: mine.cookie.clone(), attributes: merged }
+    Record { cookie: Arc::clone(&mine.cookie), attributes: merged }
 }
 
 #[cfg(test)]

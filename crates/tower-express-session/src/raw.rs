@@ -89,7 +89,7 @@ impl RawSession<'_> {
     ///
     /// [`ErrorKind::NoSession`].
     pub fn cookie(&self) -> Result<Cookie, Error> {
-        Ok(self.0.state().record()?.cookie.clone())
+        Ok(Cookie::clone(&self.0.state().record()?.cookie))
     }
 
     /// Returns the session's cookie as JSON, as it would be stored.
@@ -138,7 +138,7 @@ impl RawSession<'_> {
     /// [`ErrorKind::NoSession`]; [`ErrorKind::Answered`]; [`ErrorKind::Cookie`] if the stored lifetime
     /// is not a number.
     pub fn touch(&self) -> Result<(), Error> {
-        self.0.state().record_mut()?.cookie.touch(now_ms())
+        self.0.state().record_mut()?.touch(now_ms())
     }
 
     /// Ends the session and continues with a new, empty one under a new id:

@@ -37,10 +37,11 @@ const RESERVED: [&str; 20] = [
     "__lookupSetter__",
 ];
 
-/// The document of one session: its cookie and its attributes.
+/// The document of one session: its cookie and its attributes. A clone shares both until one of the
+/// two changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    pub(crate) cookie: Cookie,
+    pub(crate) cookie: Arc<Cookie>,
     pub(crate) attributes: Arc<Attributes>,
 }
 
@@ -66,7 +67,8 @@ pub(crate) enum Reading {
 impl Record {
     pub(crate) fn new(cookie: Cookie) -> Self {
         let members = IndexMap::from([(COOKIE.to_vec(), Bytes::new())]);
-        Self { cookie, attributes: Arc::new(Attributes { members, dropped_reserved: false }) }
+        let attributes = Attributes { members, dropped_reserved: false };
+        Self { cookie: Arc::new(cookie), attributes: Arc::new(attributes) }
     }
 
     /// Parses a stored value. Returns `None` if express-session would see no session: for an empty
@@ -89,24 +91,29 @@ impl Record {
             return Ok(None);
         }
         let corrupt = |cause| Error::new(ErrorKind::Corrupt, cause);
-        let document: &RawValue = serde_json::from_slice(&text).map_err(corrupt)?;
-        if !document.get().starts_with('{') {
-            let is_session = JsValue::from_json(document.get()).is_truthy();
+        let document = as_str(&text).trim_matches([' ', '\t', '\n', '\r']);
+        if !document.starts_with('{') {
+            let scalar: &RawValue = serde_json::from_str(document).map_err(corrupt)?;
+            let is_session = JsValue::from_json(scalar.get()).is_truthy();
             return if is_session { Err(ErrorKind::Corrupt.into()) } else { Ok(None) };
         }
         let value = |raw: &str| match reading {
             Reading::AsNode => Bytes::from(js::normalise(raw).json.into_owned()),
             Reading::Verbatim => text.slice_ref(raw.as_bytes()),
         };
-        let members = js::read_members(document.get()).map_err(corrupt)?;
-        let mut members: IndexMap<_, _> =
-            members.into_iter().map(|(name, raw)| (name, value(raw))).collect();
+        let mut members = js::read_members(document, value).map_err(corrupt)?;
         let cookie = members.get_mut(COOKIE).map(std::mem::take).ok_or(ErrorKind::Corrupt)?;
         let cookie = Cookie::from_json(as_str(&cookie), now_ms)?;
         let before = members.len();
         members.retain(|name, _| !is_reserved(name));
         let dropped_reserved = members.len() < before;
-        Ok(Some(Self { cookie, attributes: Arc::new(Attributes { members, dropped_reserved }) }))
+        let attributes = Attributes { members, dropped_reserved };
+        Ok(Some(Self { cookie: Arc::new(cookie), attributes: Arc::new(attributes) }))
+    }
+
+    /// Restarts the lifetime of the cookie.
+    pub(crate) fn touch(&mut self, now_ms: f64) -> Result<(), Error> {
+        Cookie::touch(&mut self.cookie, now_ms)
     }
 
     /// Returns the document to store.

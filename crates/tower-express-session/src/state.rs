@@ -30,9 +30,9 @@ pub(crate) struct State {
     pub(crate) base: Option<Base>,
     /// The session as it was directly after a login in this request, which ended the previous
     /// session in the store.
-    begun: Option<Box<Record>>,
+    begun: Option<Record>,
     /// The cookie that the browser has for this session, if any.
-    browser_cookie: Option<Box<Cookie>>,
+    browser_cookie: Option<Arc<Cookie>>,
     /// Whether the response has started, so that changes can no longer be stored.
     is_answered: bool,
     /// Whether it replaces a session that could not be read, and so must not be stored.
@@ -65,7 +65,7 @@ pub(crate) struct Written {
 /// The starting point of a save.
 pub(crate) enum Basis {
     /// The session is stored.
-    Stored(Box<Base>),
+    Stored(Base),
     /// The session is not stored yet, and will be created with this epoch.
     New { epoch: Option<u64> },
 }
@@ -85,7 +85,7 @@ pub(crate) enum Ending {
 pub(crate) enum Finished {
     Alive {
         id: SessionId,
-        cookie: Box<Cookie>,
+        cookie: Arc<Cookie>,
         facts: Facts,
     },
     Ended {
@@ -142,7 +142,7 @@ impl State {
     ) -> Self {
         let saved = (!resave).then(|| Arc::clone(&record.attributes));
         let Stored { value, time_left, epoch } = stored;
-        let browser_cookie = Some(Box::new(record.cookie.clone()));
+        let browser_cookie = Some(Arc::clone(&record.cookie));
         let base = Some(Base { value, record: record.clone() });
         let seen_ms = Some(now_ms);
         Self { saved, base, browser_cookie, time_left, seen_ms, epoch, ..Self::new(id, record) }
@@ -162,7 +162,7 @@ impl State {
     pub(crate) fn regenerate(&mut self, id: SessionId, record: Record, epoch: Option<u64>) {
         self.id = id;
         self.epoch = epoch;
-        self.begun = Some(Box::new(record.clone()));
+        self.begun = Some(record.clone());
         self.record = Some(record);
         self.base = None;
         self.seen_ms = None;
@@ -193,8 +193,7 @@ impl State {
     pub(crate) fn drop_changes(&mut self) {
         let Some(record) = &mut self.record else { return };
         match (&self.base, &self.begun) {
-            (Some(Base { record: kept, .. }), _) => *record = kept.clone(),
-            (None, Some(kept)) => *record = Record::clone(kept),
+            (Some(Base { record: kept, .. }), _) | (None, Some(kept)) => *record = kept.clone(),
             (None, None) => {
                 record.attributes = Arc::clone(&self.original);
                 self.id = self.original_id.clone();
@@ -221,7 +220,7 @@ impl State {
 
     pub(crate) fn basis(&self) -> Basis {
         match self.base.clone() {
-            Some(base) => Basis::Stored(Box::new(base)),
+            Some(base) => Basis::Stored(base),
             None => Basis::New { epoch: self.epoch },
         }
     }
@@ -263,13 +262,13 @@ impl State {
     }
 
     /// Returns the browser's cookie of the session that the request began with.
-    pub(crate) fn browser_cookie(&self) -> Option<&Cookie> {
-        self.browser_cookie.as_deref()
+    pub(crate) fn browser_cookie(&self) -> Option<&Arc<Cookie>> {
+        self.browser_cookie.as_ref()
     }
 
     /// Returns the same cookie if the session's current cookie would not replace it in the browser.
     /// Browsers distinguish cookies with the same name by domain, path and partition.
-    pub(crate) fn left_behind(&self) -> Option<&Cookie> {
+    pub(crate) fn left_behind(&self) -> Option<&Arc<Cookie>> {
         let (old, new) = (self.browser_cookie()?, &self.record.as_ref()?.cookie);
         let place = |cookie: &Cookie| {
             let text = |value: &JsValue| match value {
@@ -329,7 +328,7 @@ impl State {
                 Finished::Ended { id, ending }
             });
         };
-        record.cookie.touch(now_ms)?;
+        record.touch(now_ms)?;
         let attributes = &record.attributes;
         if self.is_stand_in {
             let is_changed = !attributes.same_as(&self.original);
@@ -357,6 +356,6 @@ impl State {
                 }),
             signed_by_old_secret: !options.strict && named.is_some_and(|named| named.by_old_secret),
         };
-        Ok(Finished::Alive { id: self.id.clone(), cookie: Box::new(record.cookie.clone()), facts })
+        Ok(Finished::Alive { id: self.id.clone(), cookie: Arc::clone(&record.cookie), facts })
     }
 }
