@@ -39,12 +39,13 @@ pub(super) struct Options {
 /// The settings of a processor, also inside `checkin up`.
 #[derive(Args, Debug)]
 pub(super) struct Counting {
-    /// Maximum number of check-ins that are applied at once
+    /// Maximum number of check-ins in a batch. While check-ins wait, batches grow up to it, as long as
+    /// each is applied quickly
     #[arg(
         long,
         env = "CHECKIN_BATCH",
         value_name = "NUMBER",
-        default_value_t = 10_000,
+        default_value_t = 20_000,
         value_parser = integer::<u16>(1..=50_000)
     )]
     batch: u16,

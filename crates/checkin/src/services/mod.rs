@@ -5,4 +5,5 @@ pub mod auth;
 pub mod processor;
 pub mod receiver;
 
+mod batch_size;
 mod identity;

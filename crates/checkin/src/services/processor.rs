@@ -1,7 +1,7 @@
 //! The check-in processor: applies the log, partition by partition.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use prometheus_client::metrics::counter::Counter;
@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::batch_size::BatchSize;
 use crate::storage::{Batch, Lease, Storage, StorageError};
 use crate::telemetry::chain;
 
@@ -169,9 +170,10 @@ impl Processor {
 
     /// Applies the entries of a partition until its lease is lost or released.
     async fn work(&self, lease: &Lease, released: &CancellationToken) {
-        let mut ahead = None;
+        let size = BatchSize::at_most(self.settings.batch);
+        let mut reading = Reading { size, ahead: None };
         while !released.is_cancelled() {
-            match self.step(lease, &mut ahead, released).await {
+            match self.step(lease, &mut reading, released).await {
                 Step::Busy => {}
                 Step::Idle => pause(IDLE, released).await,
                 Step::Lost => return,
@@ -180,20 +182,22 @@ impl Processor {
         self.log_failure(self.storage.release(lease).await.err());
     }
 
-    /// Applies the next batch, and reads the one after it meanwhile into `ahead`.
+    /// Applies the next batch, and reads the one after it meanwhile.
     async fn step(
         &self,
         lease: &Lease,
-        ahead: &mut Option<Batch>,
+        reading: &mut Reading,
         released: &CancellationToken,
     ) -> Step {
-        match self.next_batch(lease, ahead.take()).await {
+        match self.next_batch(lease, reading).await {
             Ok(None) => Step::Lost,
             Ok(Some(batch)) if batch.entries.is_empty() => Step::Idle,
             Ok(Some(batch)) => {
-                let (step, read) =
-                    tokio::join!(self.apply(&batch, released), self.read_after(lease, &batch));
-                *ahead = read;
+                let started = Instant::now();
+                let apply = async { (self.apply(&batch, released).await, started.elapsed()) };
+                let read = self.read_after(lease, &batch, reading.size);
+                let ((step, took), ahead) = tokio::join!(apply, read);
+                *reading = Reading { size: reading.size.after(batch.entries.len(), took), ahead };
                 step
             }
             Err(error) => {
@@ -209,25 +213,25 @@ impl Processor {
     async fn next_batch(
         &self,
         lease: &Lease,
-        ahead: Option<Batch>,
+        reading: &mut Reading,
     ) -> Result<Option<Batch>, StorageError> {
         let Some(checkpoint) = self.storage.renew(lease, self.settings.lease).await? else {
             return Ok(None);
         };
-        match ahead.filter(|batch| batch.after == checkpoint) {
+        match reading.ahead.take().filter(|batch| batch.after == checkpoint) {
             Some(batch) => Ok(Some(batch)),
-            None => self.storage.read(lease, checkpoint, self.settings.batch).await.map(Some),
+            None => self.storage.read(lease, checkpoint, reading.size.entries()).await.map(Some),
         }
     }
 
     /// Reads the batch after this one if there is one already.
-    async fn read_after(&self, lease: &Lease, batch: &Batch) -> Option<Batch> {
+    async fn read_after(&self, lease: &Lease, batch: &Batch, size: BatchSize) -> Option<Batch> {
         let last = batch.entries.last()?.id();
-        if batch.entries.len() < self.settings.batch {
+        if batch.entries.len() < size.entries() {
             return None;
         }
         // After an error the batch is read again when it is needed.
-        let read = self.storage.read(lease, last, self.settings.batch).await.ok();
+        let read = self.storage.read(lease, last, size.entries()).await.ok();
         read.filter(|batch| !batch.entries.is_empty())
     }
 
@@ -270,6 +274,13 @@ impl Processor {
 async fn pause(time: Duration, until: &CancellationToken) {
     // An error means that the time is up.
     drop(tokio::time::timeout(time, until.cancelled()).await);
+}
+
+/// What a worker reads.
+struct Reading {
+    size: BatchSize,
+    /// The batch that was read while the one before it was applied.
+    ahead: Option<Batch>,
 }
 
 enum Step {

@@ -1,0 +1,70 @@
+//! How many entries a processor reads at once.
+
+use std::time::Duration;
+
+/// The size of the first batch, and the smallest one.
+const SMALL: usize = 1000;
+
+/// A batch that takes at most this time is followed by a larger one.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// A batch that takes more than this time is followed by a smaller one: on SQLite, check-ins that arrive
+/// wait until the batch is committed.
+const LONG: Duration = Duration::from_secs(1);
+
+/// The number of entries in a full batch. It grows while batches are applied quickly, because the work
+/// for each user, place and page of a file is then shared by more entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BatchSize {
+    entries: usize,
+    max: usize,
+}
+
+impl BatchSize {
+    pub(super) fn at_most(max: usize) -> Self {
+        Self { entries: SMALL.min(max), max }
+    }
+
+    pub(super) fn entries(self) -> usize {
+        self.entries
+    }
+
+    /// Returns the size after a batch with this number of entries that took this time.
+    pub(super) fn after(self, entries: usize, took: Duration) -> Self {
+        let is_full = entries >= self.entries;
+        let entries = match took {
+            _ if took > LONG => (self.entries / 2).max(SMALL),
+            _ if took <= SHORT && is_full => self.entries * 2,
+            _ => self.entries,
+        };
+        Self { entries: entries.min(self.max), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_grow_while_they_are_quick_and_shrink_when_they_are_slow() {
+        let after = |max, batches: &[(usize, u64)]| {
+            let learn = |size: BatchSize, &(entries, ms): &(usize, u64)| {
+                size.after(entries, Duration::from_millis(ms))
+            };
+            batches.iter().fold(BatchSize::at_most(max), learn).entries()
+        };
+        assert_eq!(after(10_000, &[]), 1000);
+        assert_eq!(after(10_000, &[(1000, 300)]), 2000);
+        assert_eq!(after(10_000, &[(1000, 301)]), 1000);
+        // Batches that are not full show nothing about larger ones.
+        assert_eq!(after(10_000, &[(999, 1)]), 1000);
+        assert_eq!(
+            after(10_000, &[(1000, 9), (2000, 9), (4000, 9), (8000, 9), (10_000, 9)]),
+            10_000
+        );
+        assert_eq!(after(10_000, &[(1000, 9), (2000, 9), (4000, 1001)]), 2000);
+        assert_eq!(after(10_000, &[(1000, 5000)]), 1000);
+        assert_eq!(after(500, &[(500, 9)]), 500);
+        assert_eq!(after(500, &[(500, 5000)]), 500);
+    }
+}
