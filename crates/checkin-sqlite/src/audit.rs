@@ -61,7 +61,9 @@ fn recount(connection: &Connection) -> rusqlite::Result<AuditReport> {
         entries: number("SELECT count(*) FROM checkins")?,
         counted: number(&format!("{COUNTED} SELECT count(*) FROM counted"))?,
         dead: number("SELECT count(*) FROM dead_letters")?,
-        compared: number("SELECT (SELECT count(*) FROM users) + (SELECT count(*) FROM locations)")?,
+        compared: number(
+            "SELECT (SELECT count(*) FROM accounts) + (SELECT count(*) FROM locations)",
+        )?,
         ..AuditReport::default()
     };
     audit.waiting = audit.entries.saturating_sub(audit.counted + audit.dead);

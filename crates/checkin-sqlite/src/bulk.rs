@@ -14,7 +14,7 @@ const CHUNK: usize = 1000;
 impl BulkLoad for SqliteStorage {
     async fn is_empty(&self) -> Result<bool> {
         let read = |connection: &Connection| {
-            let sql = "SELECT NOT EXISTS (SELECT 1 FROM users)
+            let sql = "SELECT NOT EXISTS (SELECT 1 FROM accounts)
                           AND NOT EXISTS (SELECT 1 FROM locations)";
             connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
         };
@@ -88,7 +88,7 @@ fn load_user(connection: &Connection, user: &User) -> rusqlite::Result<Loaded> {
     if has_user(connection, user.id)? {
         return Ok(Loaded::Unchanged);
     }
-    let sql = "SELECT id FROM users WHERE email_canonical = ?1";
+    let sql = "SELECT id FROM accounts WHERE email_canonical = ?1";
     let owner = connection
         .prepare_cached(sql)?
         .query_row([user.email.canonical()], |row| column::id(row, 0))?;
@@ -134,7 +134,7 @@ fn is_there(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool
 }
 
 fn has_user(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM users WHERE id = ?1";
+    let sql = "SELECT 1 FROM accounts WHERE id = ?1";
     connection.prepare_cached(sql)?.exists([column::number(id.get())])
 }
 

@@ -89,7 +89,7 @@ impl SqliteStorage {
 }
 
 pub(super) fn recent_users() -> List {
-    let (table, rank, condition) = ("users", "last_checkin", "last_checkin IS NOT NULL");
+    let (table, rank, condition) = ("user_figures", "last_checkin", "last_checkin IS NOT NULL");
     List { table, rank, id: "id", condition, of: None }
 }
 
@@ -100,14 +100,14 @@ pub(super) fn users_at(location: LocationId) -> List {
 
 pub(super) fn top_users(period: Period) -> List {
     match period {
-        Period::AllTime => top("users"),
+        Period::AllTime => top("user_figures"),
         Period::WeekOf(ms) => List {
             table: "user_weeks",
             id: "user_id",
             condition: "monday_ms = ?3 AND num_checkins > 0
-                        AND EXISTS (SELECT 1 FROM users WHERE id = user_id)",
+                        AND EXISTS (SELECT 1 FROM user_figures WHERE id = user_id)",
             of: Some(column::number(monday_ms(ms))),
-            ..top("users")
+            ..top("user_figures")
         },
     }
 }

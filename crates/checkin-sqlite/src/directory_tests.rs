@@ -34,9 +34,9 @@ async fn pages_are_read_from_indexes() {
     let place = LocationId::try_from(2).unwrap();
     let week = Period::WeekOf(NOW_MS);
     let lists: [(List, &str); 6] = [
-        (directory::recent_users(), "users USING INDEX users_by_last_checkin"),
-        (directory::users_at(place), "users USING INDEX users_by_place"),
-        (directory::top_users(Period::AllTime), "users USING INDEX users_by_checkins"),
+        (directory::recent_users(), "user_figures USING INDEX users_by_last_checkin"),
+        (directory::users_at(place), "user_figures USING INDEX users_by_place"),
+        (directory::top_users(Period::AllTime), "user_figures USING INDEX users_by_checkins"),
         (directory::top_users(week), "user_weeks USING INDEX user_weeks_by_checkins"),
         (directory::top_locations(Period::AllTime), "locations USING INDEX locations_by_checkins"),
         (directory::top_locations(week), "location_weeks USING INDEX location_weeks_by_checkins"),

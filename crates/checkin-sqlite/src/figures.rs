@@ -1,6 +1,6 @@
 //! Applying check-ins to figures and leaderboards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sqlite_writer::rusqlite::{self, Connection, params};
 
@@ -15,9 +15,14 @@ pub(super) fn apply(
     checkins: &[Checkin],
     now_ms: i64,
 ) -> rusqlite::Result<Vec<(Checkin, Dangling)>> {
+    let locations = checkins.iter().map(|checkin| checkin.location.get()).collect();
+    let locations = existing(connection, "SELECT 1 FROM locations WHERE id = ?1", locations)?;
+    let users = checkins.iter().map(|checkin| checkin.user.get()).collect();
+    let users = existing(connection, "SELECT 1 FROM user_figures WHERE id = ?1", users)?;
     let (mut sums, mut dangling) = (Sums::default(), Vec::new());
     for checkin in checkins {
-        match missing(connection, checkin)? {
+        let has_location = locations.contains(&checkin.location.get());
+        match Dangling::of(has_location, users.contains(&checkin.user.get())) {
             None => sums.add(checkin),
             Some(why) => dangling.push((*checkin, why)),
         }
@@ -27,11 +32,20 @@ pub(super) fn apply(
     Ok(dangling)
 }
 
-fn missing(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<Option<Dangling>> {
-    let has = |sql: &str, id: u64| connection.prepare_cached(sql)?.exists([column::number(id)]);
-    let has_location = has("SELECT 1 FROM locations WHERE id = ?1", checkin.location.get())?;
-    let has_user = has("SELECT 1 FROM users WHERE id = ?1", checkin.user.get())?;
-    Ok(Dangling::of(has_location, has_user))
+/// Returns those of the ids for which the query finds a row. It runs once for each id, in their order.
+fn existing(
+    connection: &Connection,
+    sql: &str,
+    ids: BTreeSet<u64>,
+) -> rusqlite::Result<HashSet<u64>> {
+    let mut exists = connection.prepare_cached(sql)?;
+    let mut found = HashSet::with_capacity(ids.len());
+    for id in ids {
+        if exists.exists([column::number(id)])? {
+            found.insert(id);
+        }
+    }
+    Ok(found)
 }
 
 /// The sums that a batch adds.
@@ -74,7 +88,7 @@ impl Sums {
 
     fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut users = connection.prepare_cached(
-            "UPDATE users SET
+            "UPDATE user_figures SET
                  num_checkins = num_checkins + ?2,
                  last_seen_at = iif(coalesce(last_checkin, 0) <= ?3, ?4, last_seen_at),
                  last_checkin = max(coalesce(last_checkin, 0), ?3)

@@ -64,10 +64,10 @@ impl Facts {
         };
         Ok(Self {
             synchronous: number("PRAGMA synchronous")?,
-            users: number("SELECT count(*) FROM users")?,
+            users: number("SELECT count(*) FROM accounts")?,
             locations: number("SELECT count(*) FROM locations")?,
             checkins: number("SELECT count(*) FROM checkins")?,
-            has_last_user: has_last("users")?,
+            has_last_user: has_last("accounts")?,
             has_last_location: has_last("locations")?,
         })
     }

@@ -43,6 +43,10 @@ use self::fault::{not_ours, too_new};
 use self::file::File;
 use self::schema::{SCHEMA_VERSION, Tables, make_tables};
 
+/// How often a write waits until the tables of an earlier version are upgraded. With a million users the
+/// upgrade takes several seconds.
+const UPGRADE_ATTEMPTS: usize = 20;
+
 /// Users, places and check-ins in an SQLite file; clones share it.
 #[derive(Clone, Debug)]
 pub struct SqliteStorage {
@@ -58,7 +62,7 @@ impl SqliteStorage {
     /// If the file cannot be written, or was made by a later version of this program.
     pub async fn open(database: Database) -> Result<Self> {
         let file = File::new(database);
-        match file.write(make_tables).await? {
+        match made_tables(&file).await? {
             Tables::Foreign => return Err(StorageError::new(not_ours(file.path()))),
             Tables::Ours(found) if found > SCHEMA_VERSION => {
                 return Err(StorageError::new(too_new(file.path(), found, SCHEMA_VERSION)));
@@ -81,4 +85,19 @@ impl SqliteStorage {
         self.file.set_clock(clock);
         self
     }
+}
+
+/// Upgrades the tables. An upgrade that takes longer than a write may wait goes on, and the next write
+/// comes after it.
+async fn made_tables(file: &File) -> Result<Tables> {
+    let found = file.read(Tables::of).await;
+    let is_old = matches!(found, Ok(Tables::Ours(version)) if version < SCHEMA_VERSION);
+    let mut made = file.write(make_tables).await;
+    for _ in 1..if is_old { UPGRADE_ATTEMPTS } else { 1 } {
+        match &made {
+            Err(error) if error.is_logged() => made = file.write(make_tables).await,
+            _ => break,
+        }
+    }
+    made
 }

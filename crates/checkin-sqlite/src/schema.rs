@@ -6,10 +6,11 @@ const SCHEMA: &str = include_str!("schema/schema.sql");
 
 /// The statements that upgrade each version to the next one, from version 1 on. This list only grows.
 /// The file keeps its version as `user_version`; 0 is a file without tables.
-const UPGRADES: [&str; 3] = [
+const UPGRADES: [&str; 4] = [
     include_str!("schema/from_version_1.sql"),
     include_str!("schema/from_version_2.sql"),
     include_str!("schema/from_version_3.sql"),
+    include_str!("schema/from_version_4.sql"),
 ];
 
 /// The version of the tables.
@@ -30,8 +31,9 @@ impl Tables {
     pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
         let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let count = |which: &str| {
-            let sql =
-                format!("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND {which}");
+            let sql = format!(
+                "SELECT count(*) FROM sqlite_schema WHERE type IN ('table', 'view') AND {which}"
+            );
             connection.query_row(&sql, [], |row| row.get::<_, i64>(0))
         };
         let ours = count("name IN ('users', 'locations', 'checkins')")?;

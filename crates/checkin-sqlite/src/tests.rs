@@ -213,6 +213,59 @@ async fn tables_of_version_1_are_upgraded() {
     assert_eq!(storage.file.read(count).await.unwrap(), 2);
 }
 
+/// Other programs use `users` like the table that it was.
+#[tokio::test]
+async fn users_can_be_inserted_updated_and_deleted_with_sql() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(&directory).await;
+    storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
+    let change = async |sql: &'static str| {
+        storage.file.write(move |connection| connection.execute_batch(sql)).await.unwrap();
+    };
+    change(
+        "INSERT INTO users (first_name, last_name, email, email_canonical, password, last_seen_at)
+         SELECT first_name, last_name, 'two@example.com', 'two@example.com', password, 3 FROM users",
+    )
+    .await;
+    change(
+        "UPDATE users SET id = 7, num_checkins = num_checkins + 1, first_name = 'Al' WHERE id = 1",
+    )
+    .await;
+    let users = storage.users_after(None, 9).await.unwrap();
+    let [two, seven] = &users[..] else { panic!("{users:?}") };
+    assert_eq!((two.id.get(), two.num_checkins, two.last_seen_at.unwrap().get()), (2, 0, 3));
+    assert_eq!((seven.id.get(), seven.first_name.as_str()), (7, "Al"));
+    assert_eq!(seven.num_checkins, user(1, "one@example.com").num_checkins + 1);
+    change("DELETE FROM users WHERE id = 2").await;
+    assert_eq!(storage.users_after(None, 9).await.unwrap(), users[1..]);
+}
+
+/// A file of version 4, in which the figures of users were beside their passwords.
+#[tokio::test]
+async fn tables_of_version_4_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    let users = [user(1, "one@example.com"), user(2, "two@example.com")];
+    storage.load_users(&users).await.unwrap();
+    storage.load_locations(&[location(1)]).await.unwrap();
+    storage.load_checkins(&[checkin("9000-0", 2, 1)]).await.unwrap();
+    apply_all(&storage, 9).await;
+    let before = storage.users_after(None, 9).await.unwrap();
+    let downgrade = include_str!("version_4_tests.sql");
+    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+
+    let storage = SqliteStorage::open(database).await.unwrap();
+    assert_eq!(storage.users_after(None, 9).await.unwrap(), before);
+    let taken = storage.register(new_user("TWO@example.com")).await.unwrap();
+    assert_eq!(taken, Registered::EmailTaken);
+    storage.load_checkins(&[checkin("9001-0", 2, 1)]).await.unwrap();
+    assert_eq!(apply_all(&storage, 9).await.new, 1);
+    let after = storage.user(2.try_into().unwrap()).await.unwrap().unwrap();
+    assert_eq!(after.num_checkins, before[1].num_checkins + 1);
+    assert_eq!(storage.audit().await.unwrap().different, 0);
+}
+
 /// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not
 /// run yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,7 +32,7 @@ impl Users for SqliteStorage {
     async fn name(&self, id: UserId) -> Result<Option<Name>> {
         let number = column::number(id.get());
         let read = move |connection: &Connection| {
-            let sql = "SELECT first_name, last_name FROM users WHERE id = ?1";
+            let sql = "SELECT first_name, last_name FROM accounts WHERE id = ?1";
             let name = |row: &Row<'_>| Ok(Name { first: row.get(0)?, last: row.get(1)? });
             connection.prepare_cached(sql)?.query_row([number], name).optional()
         };
@@ -120,13 +120,14 @@ fn replace_password(
     expected: Option<&str>,
     new: &PasswordHash,
 ) -> rusqlite::Result<bool> {
-    let sql = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = coalesce(?2, password)";
+    let sql =
+        "UPDATE accounts SET password = ?3 WHERE id = ?1 AND password = coalesce(?2, password)";
     let words = params![column::number(id.get()), expected, new.as_str()];
     Ok(connection.prepare_cached(sql)?.execute(words)? == 1)
 }
 
 fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registered> {
-    let taken = "SELECT 1 FROM users WHERE email_canonical = ?1";
+    let taken = "SELECT 1 FROM accounts WHERE email_canonical = ?1";
     if connection.prepare_cached(taken)?.exists([new.email.canonical()])? {
         return Ok(Registered::EmailTaken);
     }
@@ -146,9 +147,9 @@ fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registere
 
 /// Returns the id after the highest one, or the highest free one if another program has used up the ids.
 fn free_id(connection: &Connection) -> rusqlite::Result<UserId> {
-    let next = "SELECT coalesce(max(id), 0) + 1 FROM users WHERE id <= ?1";
-    let free = "SELECT id - 1 FROM users AS taken WHERE id <= ?1
-                AND NOT EXISTS (SELECT 1 FROM users WHERE id = taken.id - 1)
+    let next = "SELECT coalesce(max(id), 0) + 1 FROM accounts WHERE id <= ?1";
+    let free = "SELECT id - 1 FROM accounts AS taken WHERE id <= ?1
+                AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = taken.id - 1)
                 ORDER BY id DESC LIMIT 1";
     let most = column::number(MAX_SAFE_INTEGER);
     let next: i64 = connection.prepare_cached(next)?.query_row([most], |row| row.get(0))?;
@@ -158,22 +159,34 @@ fn free_id(connection: &Connection) -> rusqlite::Result<UserId> {
 
 /// Inserts an account. Returns false if the id or the address is taken.
 pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
-    let sql = "INSERT INTO users (id, first_name, last_name, email, email_canonical, password,
-                                  num_checkins, last_checkin, last_seen_at,
-                                  base_checkins, base_last_checkin)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?7, ?8) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO accounts (id, first_name, last_name, email, email_canonical, password,
+                                     base_checkins, base_last_checkin)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+    let (id, last_checkin) = (column::number(user.id.get()), user.last_checkin.map(column::number));
+    let num_checkins = column::number(user.num_checkins);
     let inserted = connection.prepare_cached(sql)?.execute(params![
-        column::number(user.id.get()),
+        id,
         user.first_name,
         user.last_name,
         user.email.as_str(),
         user.email.canonical(),
         user.password.as_str(),
-        column::number(user.num_checkins),
-        user.last_checkin.map(column::number),
-        user.last_seen_at.map(|id| column::number(id.get())),
+        num_checkins,
+        last_checkin,
     ])?;
-    Ok(inserted == 1)
+    if inserted == 0 {
+        return Ok(false);
+    }
+    let last_seen_at = user.last_seen_at.map(|id| column::number(id.get()));
+    let sql = "INSERT INTO user_figures (id, num_checkins, last_checkin, last_seen_at)
+               VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute(params![
+        id,
+        num_checkins,
+        last_checkin,
+        last_seen_at
+    ])?;
+    Ok(true)
 }
 
 pub(super) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option<User>> {
@@ -195,7 +208,7 @@ fn account(
     params: impl Params,
 ) -> rusqlite::Result<Option<Credentials>> {
     let sql = format!(
-        "SELECT id, email, password, epoch FROM users
+        "SELECT id, email, password, epoch FROM accounts
          LEFT JOIN account_epochs ON user_id = id WHERE {condition}"
     );
     let account = |row: &Row<'_>| {

@@ -1,6 +1,6 @@
 -- All data except the sessions, which have their own table in the same file.
 
-CREATE TABLE IF NOT EXISTS users (
+CREATE TABLE IF NOT EXISTS accounts (
     id INTEGER PRIMARY KEY,
     first_name TEXT NOT NULL,
     last_name TEXT NOT NULL,
@@ -8,13 +8,54 @@ CREATE TABLE IF NOT EXISTS users (
     -- The form in which addresses are compared.
     email_canonical TEXT NOT NULL UNIQUE,
     password TEXT NOT NULL,
-    num_checkins INTEGER NOT NULL DEFAULT 0,
-    last_checkin INTEGER,
-    last_seen_at INTEGER,
     -- Figures from before the first entry of the log.
     base_checkins INTEGER NOT NULL DEFAULT 0,
     base_last_checkin INTEGER
 ) STRICT;
+
+-- The figures of each account. They change with each check-in, so they have small rows of their own:
+-- a batch then writes few pages.
+CREATE TABLE IF NOT EXISTS user_figures (
+    id INTEGER PRIMARY KEY,
+    num_checkins INTEGER NOT NULL DEFAULT 0,
+    last_checkin INTEGER,
+    last_seen_at INTEGER
+) STRICT;
+
+-- Both together, which other programs may read and change like a table.
+CREATE VIEW IF NOT EXISTS users AS
+    SELECT id, first_name, last_name, email, email_canonical, password,
+           num_checkins, last_checkin, last_seen_at, base_checkins, base_last_checkin
+    FROM accounts JOIN user_figures USING (id);
+
+CREATE TRIGGER IF NOT EXISTS users_are_inserted INSTEAD OF INSERT ON users BEGIN
+    INSERT INTO accounts
+        (id, first_name, last_name, email, email_canonical, password, base_checkins,
+         base_last_checkin)
+    VALUES (
+        new.id, new.first_name, new.last_name, new.email, new.email_canonical, new.password,
+        coalesce(new.base_checkins, 0), new.base_last_checkin);
+    INSERT INTO user_figures (id, num_checkins, last_checkin, last_seen_at) VALUES (
+        coalesce(new.id, last_insert_rowid()), coalesce(new.num_checkins, 0), new.last_checkin,
+        new.last_seen_at);
+END;
+
+CREATE TRIGGER IF NOT EXISTS users_are_updated INSTEAD OF UPDATE ON users BEGIN
+    UPDATE accounts SET
+        id = new.id, first_name = new.first_name, last_name = new.last_name, email = new.email,
+        email_canonical = new.email_canonical, password = new.password,
+        base_checkins = new.base_checkins, base_last_checkin = new.base_last_checkin
+    WHERE id = old.id;
+    UPDATE user_figures SET
+        id = new.id, num_checkins = new.num_checkins, last_checkin = new.last_checkin,
+        last_seen_at = new.last_seen_at
+    WHERE id = old.id;
+END;
+
+CREATE TRIGGER IF NOT EXISTS users_are_deleted INSTEAD OF DELETE ON users BEGIN
+    DELETE FROM accounts WHERE id = old.id;
+    DELETE FROM user_figures WHERE id = old.id;
+END;
 
 -- The epochs of accounts: the number of changes of the password. No row means 0.
 CREATE TABLE IF NOT EXISTS account_epochs (
@@ -23,11 +64,11 @@ CREATE TABLE IF NOT EXISTS account_epochs (
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS users_by_checkins
-    ON users (num_checkins DESC, id) WHERE num_checkins > 0;
+    ON user_figures (num_checkins DESC, id) WHERE num_checkins > 0;
 CREATE INDEX IF NOT EXISTS users_by_last_checkin
-    ON users (last_checkin DESC, id) WHERE last_checkin IS NOT NULL;
+    ON user_figures (last_checkin DESC, id) WHERE last_checkin IS NOT NULL;
 CREATE INDEX IF NOT EXISTS users_by_place
-    ON users (last_seen_at, last_checkin DESC, id) WHERE last_seen_at IS NOT NULL;
+    ON user_figures (last_seen_at, last_checkin DESC, id) WHERE last_seen_at IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS locations (
     id INTEGER PRIMARY KEY,
