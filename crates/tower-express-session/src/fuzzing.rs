@@ -20,7 +20,7 @@ pub type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 /// Returns the values of the cookies with this name in the bytes of a `Cookie` header.
 pub fn cookie_values(header: &[u8], name: &str) -> Vec<String> {
     let header = header::latin1(header);
-    header::cookie_values(&header, name).map(Into::into).collect()
+    header::cookie_values(&header, name).map(|value| header::value_of(value).into()).collect()
 }
 
 /// Returns the `Set-Cookie` line for the cookie of a stored session; `None` if one of the arguments

@@ -83,6 +83,7 @@ mod policy;
 mod record;
 mod state;
 mod timestamp;
+mod verified;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -80,9 +80,7 @@ impl RequestFacts {
         let cookie = options.cookie_of.as_ref().map(|cookie_of| (cookie_of.0)(request));
         Self {
             ids: match &token {
-                Some(token) => {
-                    options.secrets.verify(&header::value_of(token)).into_iter().collect()
-                }
+                Some(token) => options.secrets.verify(token).into_iter().collect(),
                 None => cookie_ids(&request.headers, options),
             },
             by_token: token.is_some(),
@@ -110,14 +108,18 @@ fn token<'a>(headers: &'a HeaderMap, options: &Options) -> Option<Cow<'a, str>> 
 fn cookie_ids(headers: &HeaderMap, options: &Options) -> Vec<Unsigned> {
     let mut ids: Vec<Unsigned> = Vec::new();
     // HTTP/2 may split the header into several. Node joins them, and so does this crate.
-    let lines: Vec<_> =
-        headers.get_all(COOKIE).iter().map(|line| header::latin1(line.as_bytes())).collect();
-    let header = if lines.len() == 1 { lines[0].clone() } else { lines.join("; ").into() };
+    let mut lines = headers.get_all(COOKIE).iter().map(|line| header::latin1(line.as_bytes()));
+    let Some(mut header) = lines.next() else { return ids };
+    for line in lines {
+        let header = header.to_mut();
+        header.push_str("; ");
+        header.push_str(&line);
+    }
     // In Express the first cookie counts, even an empty or a forged one. Outside the strict mode
     // the later ones are tried, too, because a stale cookie must not lock a visitor out.
     let tried = if options.strict { 1 } else { MAX_COOKIES };
     for value in header::cookie_values(&header, &options.name).take(tried) {
-        let verified = options.secrets.verify(&value);
+        let verified = options.secrets.verify(value);
         ids.extend(verified.filter(|new| !ids.iter().any(|known| known.id == new.id)));
     }
     ids

@@ -9,7 +9,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::error::ConfigError;
+use crate::header;
 use crate::id::SessionId;
+use crate::verified::Verified;
 
 /// The secrets that sign session cookies: the first one signs, each of them verifies.
 ///
@@ -31,9 +33,13 @@ use crate::id::SessionId;
 /// with the next response of a handler that uses the session. Remove an old secret when all
 /// sessions whose cookies it signed have ended.
 #[derive(Clone)]
-pub struct Secrets(Arc<RwLock<SigningKeys>>);
+pub struct Secrets(Arc<RwLock<Arc<Signing>>>);
 
-type SigningKeys = Arc<[Hmac<Sha256>]>;
+struct Signing {
+    keys: Vec<Hmac<Sha256>>,
+    /// Values that one of these keys has signed.
+    verified: Verified,
+}
 
 /// An id from a signed value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +57,7 @@ impl Secrets {
     /// [`ConfigError`] if there is no secret, or an empty one, with which anybody could forge
     /// cookies.
     pub fn new<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
-        Ok(Self(Arc::new(RwLock::new(keys(secrets)?))))
+        Ok(Self(Arc::new(RwLock::new(signing(secrets)?))))
     }
 
     /// Replaces the secrets in all clones. Each later request uses the new ones.
@@ -63,7 +69,7 @@ impl Secrets {
         &self,
         secrets: impl IntoIterator<Item = S>,
     ) -> Result<(), ConfigError> {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys(secrets)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = signing(secrets)?;
         Ok(())
     }
 
@@ -71,7 +77,7 @@ impl Secrets {
     /// npm's cookie-signature with express-session's prefix `s:`, not percent-encoded.
     #[must_use]
     pub fn sign(&self, id: &str) -> String {
-        let mut mac = self.keys()[0].clone();
+        let mut mac = self.signing().keys[0].clone();
         mac.update(id.as_bytes());
         format!("s:{id}.{}", STANDARD_NO_PAD.encode(mac.finalize().into_bytes()))
     }
@@ -82,10 +88,23 @@ impl Secrets {
     /// [`sign`](Self::sign) returns: no padding, no URL-safe alphabet. It compares in constant time.
     #[must_use]
     pub fn unsign(&self, value: &str) -> Option<SessionId> {
-        self.verify(value).map(|unsigned| unsigned.id)
+        self.signing().verify(value).map(|unsigned| unsigned.id)
     }
 
-    pub(crate) fn verify(&self, value: &str) -> Option<Unsigned> {
+    /// Returns the id in a value as a client sent it, encoded, if one of the secrets signed it.
+    pub(crate) fn verify(&self, sent: &str) -> Option<Unsigned> {
+        let signing = self.signing();
+        signing.verified.get_or_verify(sent, || signing.verify(&header::value_of(sent)))
+    }
+
+    fn signing(&self) -> Arc<Signing> {
+        // Locked to copy or replace a pointer, never across an await.
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Signing {
+    fn verify(&self, value: &str) -> Option<Unsigned> {
         let (id, signature) = value.strip_prefix("s:")?.rsplit_once('.')?;
         let signature = STANDARD_NO_PAD.decode(signature).ok()?;
         let signed_by = |key: &Hmac<Sha256>| {
@@ -94,13 +113,8 @@ impl Secrets {
             mac.verify_slice(&signature).is_ok()
         };
         // The signature of an empty id may be valid, but express-session treats it as no session.
-        let signer = (!id.is_empty()).then(|| self.keys().iter().position(signed_by))??;
+        let signer = (!id.is_empty()).then(|| self.keys.iter().position(signed_by))??;
         Some(Unsigned { id: SessionId::from(id), by_old_secret: signer > 0 })
-    }
-
-    fn keys(&self) -> SigningKeys {
-        // Locked to copy or replace a pointer, never across an await.
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -128,10 +142,15 @@ impl<S: AsRef<[u8]>> TryFrom<Vec<S>> for Secrets {
     }
 }
 
-fn keys<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<SigningKeys, ConfigError> {
-    let keys: SigningKeys =
+fn signing<S: AsRef<[u8]>>(
+    secrets: impl IntoIterator<Item = S>,
+) -> Result<Arc<Signing>, ConfigError> {
+    let keys: Vec<_> =
         secrets.into_iter().map(|secret| key(secret.as_ref())).collect::<Result<_, _>>()?;
-    if keys.is_empty() { Err(ConfigError::NoSecret) } else { Ok(keys) }
+    if keys.is_empty() {
+        return Err(ConfigError::NoSecret);
+    }
+    Ok(Arc::new(Signing { keys, verified: Verified::new() }))
 }
 
 fn key(secret: &[u8]) -> Result<Hmac<Sha256>, ConfigError> {
@@ -143,7 +162,7 @@ fn key(secret: &[u8]) -> Result<Hmac<Sha256>, ConfigError> {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.keys().len())
+        write!(f, "Secrets({})", self.signing().keys.len())
     }
 }
 
@@ -183,8 +202,10 @@ mod tests {
         let secrets = secrets(&["old"]);
         let value = secrets.sign("id");
         let clone = secrets.clone();
+        assert!(secrets.verify(&value).is_some());
         secrets.replace(["new"]).unwrap();
         assert!(clone.unsign(&value).is_none());
+        assert!(clone.verify(&value).is_none(), "it is not remembered either");
         assert_eq!(secrets.replace(["old", ""]), Err(ConfigError::EmptySecret));
         assert!(clone.unsign(&clone.sign("id")).is_some());
     }
