@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -16,7 +15,7 @@ use crate::event::Event;
 use crate::id::SessionId;
 use crate::merge::merge;
 use crate::options::{Options, WhenUnavailable};
-use crate::record::Record;
+use crate::record::{Reading, Record};
 use crate::request::RequestFacts;
 use crate::signature::Unsigned;
 use crate::state::{Basis, State, Written};
@@ -131,7 +130,7 @@ impl Context {
         let load = self.shared.store.load(id, freshness);
         let load = load.instrument(tracing::debug_span!("session.load"));
         let Some(stored) = self.reported(load).await? else { return Ok(None) };
-        let record = self.parse(&stored.value)?;
+        let record = self.parse(&stored)?;
         if record.is_some() {
             self.options().emit(Event::Loaded);
         }
@@ -143,15 +142,17 @@ impl Context {
         Ok(self.shared.store.load(id, Freshness::Cached).await?.is_some())
     }
 
-    /// Parses a stored value. Outside the strict mode, a cookie whose lifetime cannot be restarted
+    /// Parses a stored session. Outside the strict mode, a cookie whose lifetime cannot be restarted
     /// counts as corrupt, because Express fails on it at the end of the request.
-    fn parse(&self, value: &Bytes) -> Result<Option<Record>, Error> {
-        let now_ms = now_ms();
-        let record = Record::parse(value, self.options().reading(), now_ms)?;
-        if let (Some(record), false) = (&record, self.options().strict) {
-            record.clone().touch(now_ms).map_err(|_| ErrorKind::Corrupt)?;
+    fn parse(&self, stored: &Stored) -> Result<Option<Record>, Error> {
+        if self.options().strict {
+            return Record::parse(&stored.value, Reading::AsNode, now_ms());
         }
-        Ok(record)
+        let record = stored.record.parse(&stored.value, now_ms())?;
+        match &record {
+            Some(record) if !record.cookie.can_be_touched() => Err(ErrorKind::Corrupt.into()),
+            _ => Ok(record),
+        }
     }
 
     /// Applies `change` to `mine` and writes the result, merged with the changes of other writers
@@ -205,7 +206,8 @@ impl Context {
                 }
                 Updated::Gone => return Err(ErrorKind::Gone.into()),
                 Updated::Changed(current) => {
-                    let theirs = self.parse(&current)?.ok_or(ErrorKind::Gone)?;
+                    let theirs =
+                        self.parse(&Stored::new(current.clone(), ttl))?.ok_or(ErrorKind::Gone)?;
                     record = merge(&base.record, mine, &theirs);
                     change(&mut record)?;
                     (expected, value) = (current, record.to_json());

@@ -184,7 +184,7 @@ impl Cookie {
     fn assign_max_age(&mut self, value: JsValue, now_ms: f64) -> Result<(), Error> {
         let expires = match value {
             JsValue::Number(ms) => JsValue::Date(timestamp::clip(now_ms + ms)),
-            other if !other.is_truthy() || matches!(other, JsValue::Date(_)) => other,
+            other if is_max_age(&other) => other,
             _ => return Err(ErrorKind::Cookie.into()),
         };
         self.assign_expires(expires, now_ms);
@@ -212,6 +212,11 @@ impl Cookie {
         }
         let max_age = max_age.clone();
         Arc::make_mut(cookie).assign_max_age(max_age, now_ms)
+    }
+
+    /// Returns whether a touch succeeds.
+    pub(crate) fn can_be_touched(&self) -> bool {
+        is_max_age(&self.original_max_age)
     }
 
     /// Returns the time to live in the store in whole seconds, as connect-redis computes it: from
@@ -276,6 +281,11 @@ impl Cookie {
             _ => None,
         }
     }
+}
+
+/// Returns whether the setter of `maxAge` accepts the value.
+fn is_max_age(value: &JsValue) -> bool {
+    !value.is_truthy() || matches!(value, JsValue::Number(_) | JsValue::Date(_))
 }
 
 /// The members of the cookie object that `new Cookie` reads; others are ignored.

@@ -14,7 +14,7 @@ use crate::cookie_options::{CookieOptions, SameSite};
 use crate::error::{ConfigError, Error, ErrorKind};
 use crate::event::Event;
 use crate::id::SessionId;
-use crate::record::{Reading, is_allowed};
+use crate::record::is_allowed;
 use crate::signature::Secrets;
 
 /// The time to live of a session whose cookie has no `maxAge`: connect-redis's 24 hours.
@@ -134,10 +134,6 @@ impl Options {
         if let Some(observer) = &self.observer {
             (observer.0)(event);
         }
-    }
-
-    pub(crate) fn reading(&self) -> Reading {
-        if self.strict { Reading::AsNode } else { Reading::Verbatim }
     }
 
     /// Checks the options, alone and together.

@@ -141,7 +141,7 @@ impl State {
         now_ms: f64,
     ) -> Self {
         let saved = (!resave).then(|| Arc::clone(&record.attributes));
-        let Stored { value, time_left, epoch } = stored;
+        let Stored { value, time_left, epoch, .. } = stored;
         let browser_cookie = Some(Arc::clone(&record.cookie));
         let base = Some(Base { value, record: record.clone() });
         let seen_ms = Some(now_ms);
@@ -150,7 +150,7 @@ impl State {
 
     /// Replaces the session by the stored one, and discards the changes of this request.
     pub(crate) fn reload(&mut self, stored: Stored, record: Record, now_ms: f64) {
-        let Stored { value, time_left, epoch } = stored;
+        let Stored { value, time_left, epoch, .. } = stored;
         self.base = Some(Base { value, record: record.clone() });
         self.record = Some(record);
         self.time_left = time_left;

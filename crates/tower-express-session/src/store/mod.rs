@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
+use crate::record::SharedRecord;
 
 mod accounts;
 #[cfg(any(test, feature = "conformance"))]
@@ -211,13 +212,15 @@ pub struct Stored {
     /// The epoch that the session was created with; `None` if it has none, or if another program
     /// created the session.
     pub epoch: Option<u64>,
+    /// The parsed value, where a cache keeps it.
+    pub(crate) record: SharedRecord,
 }
 
 impl Stored {
     /// Returns a stored session without an epoch.
     #[must_use]
     pub fn new(value: Bytes, time_left: Duration) -> Self {
-        Self { value, time_left, epoch: None }
+        Self { value, time_left, epoch: None, record: SharedRecord::default() }
     }
 
     /// Sets the epoch.

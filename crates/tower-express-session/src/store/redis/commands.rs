@@ -176,7 +176,7 @@ fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Er
             };
             let epoch = replies.next().and_then(Reply::into_bytes);
             let epoch = epoch.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
-            Ok(Some(Stored { value, time_left, epoch }))
+            Ok(Some(Stored::new(value, time_left).with_epoch(epoch)))
         }
         (value, _) => Err(unexpected("load", &value.unwrap_or(Reply::Nil))),
     }

@@ -149,10 +149,9 @@ impl Store for SqliteStore {
     async fn load(&self, id: &SessionId, _: Freshness) -> Result<Option<Stored>, Error> {
         let (key, at) = (self.key(id), self.moment());
         let row = self.database.read(move |connection| live(connection, &key, at)).await?;
-        Ok(row.map(|row| Stored {
-            time_left: row.time_left(at),
-            value: row.value,
-            epoch: row.epoch.map(i64::cast_unsigned),
+        Ok(row.map(|row| {
+            let time_left = row.time_left(at);
+            Stored::new(row.value, time_left).with_epoch(row.epoch.map(i64::cast_unsigned))
         }))
     }
 
