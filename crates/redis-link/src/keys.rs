@@ -17,8 +17,8 @@ const SLOTS: u16 = 16_384;
 /// ```
 #[must_use]
 pub fn companion_key(key: &str, name: &str) -> String {
-    if !key.contains(['{', '}']) {
-        return format!("{{{key}}}:{name}");
+    if !key.bytes().any(|byte| matches!(byte, b'{' | b'}')) {
+        return ["{", key, "}:", name].concat();
     }
     let tagged = |tag: &str| format!("{{{tag}}}:{name}:{key}");
     match hash_tag(key) {

@@ -39,7 +39,8 @@ impl Request<'_> {
 }
 
 pub(crate) fn command(words: &[&[u8]]) -> Cmd {
-    let mut command = Cmd::new();
+    let bytes = words.iter().map(|word| word.len()).sum();
+    let mut command = Cmd::with_capacity(words.len(), bytes);
     for word in words {
         command.arg(*word);
     }

@@ -19,7 +19,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(prefix: &str, id: &SessionId) -> Self {
-        let session = format!("{prefix}{}", id.as_str());
+        let session = [prefix, id.as_str()].concat();
         let (revoked, created) =
             (companion_key(&session, "revoked"), companion_key(&session, "created"));
         let epoch = companion_key(&session, "epoch");
