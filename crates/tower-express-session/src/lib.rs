@@ -85,9 +85,9 @@ mod state;
 mod timestamp;
 mod verified;
 
-#[cfg(fuzzing)]
+#[cfg(feature = "internals")]
 #[doc(hidden)]
-pub mod fuzzing;
+pub mod internals;
 
 #[cfg(feature = "axum")]
 pub use self::axum::FreshSession;

@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tower_express_session::fuzzing::{cookie_values, set_cookie};
+use tower_express_session::internals::{cookie_values, set_cookie};
 
 fuzz_target!(|input: &[u8]| {
     let mut lines = input.splitn(3, |byte| *byte == b'\n');

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use tower_express_session::fuzzing::{attributes, merged};
+use tower_express_session::internals::{attributes, merged};
 
 /// Member names as they are written in a document. The last two are not attributes for Node.
 const NAMES: [&str; 12] =

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tower_express_session::fuzzing::{answer, attributes, normalise, object, rewrite};
+use tower_express_session::internals::{answer, attributes, normalise, object, rewrite};
 
 /// The own properties and methods of an Express session and of `Object.prototype`, for which `prop
 /// in this` is true. `cookie` is not an attribute.

@@ -1,5 +1,7 @@
-//! The private functions that the fuzz targets in `fuzz/` call. Not part of the API: compiled only
-//! with `cfg(fuzzing)`, which cargo-fuzz sets.
+//! The private functions that the fuzz targets in `fuzz/` and the benchmarks in `benches/` call. Not
+//! part of the API.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -8,10 +10,11 @@ use crate::cookie::Cookie;
 use crate::header;
 use crate::js;
 use crate::merge;
-use crate::options::DEFAULT_TTL;
+use crate::options::{DEFAULT_TTL, Rules};
+use crate::policy::{self, Facts, StoreAction};
 use crate::record::{Reading, Record};
 
-/// The current time for the targets, an arbitrary one: 2026-09-01.
+/// The current time for all of them, an arbitrary one: 2026-09-01.
 const NOW_MS: f64 = 1_788_220_800_000.0;
 
 /// Names as WTF-8 with their raw JSON, in the order in which they are written.
@@ -66,8 +69,43 @@ pub fn answer(stored: &[u8]) -> Option<Vec<u8>> {
 
 /// Merges the attributes of three stored sessions; `None` if one of them is not a session.
 pub fn merged(base: &[u8], mine: &[u8], theirs: &[u8]) -> Option<Attributes> {
-    let [base, mine, theirs] = [base, mine, theirs].map(|stored| parse(stored, false));
-    Some(listed(&merge::merge(&base?, &mine?, &theirs?)))
+    let [base, mine, theirs] = [base, mine, theirs].map(ParsedSession::parse);
+    Some(listed(&base?.merged(&mine?, &theirs?).0))
+}
+
+/// A stored session that was parsed.
+#[derive(Debug)]
+pub struct ParsedSession(Record);
+
+impl ParsedSession {
+    /// Parses a stored session, verbatim; `None` if it is not one.
+    pub fn parse(stored: &[u8]) -> Option<Self> {
+        parse(stored, false).map(Self)
+    }
+
+    /// Applies the changes from this session to `mine` to `theirs`.
+    #[must_use]
+    pub fn merged(&self, mine: &Self, theirs: &Self) -> Self {
+        Self(merge::merge(&self.0, &mine.0, &theirs.0))
+    }
+
+    /// Returns whether a request that read this session, and changed nothing, writes or touches it
+    /// or sends its cookie.
+    pub fn is_acted_on_after_read(&self, time_left: Duration) -> bool {
+        let touch_due = policy::touch_due(time_left, DEFAULT_TTL, 0.1);
+        let facts = Facts {
+            named_by_cookie: true,
+            modified: !self.0.attributes.same_as(&self.0.attributes),
+            saved: true,
+            ever_saved: true,
+            expires: !self.0.cookie.expires.is_nullish(),
+            touch_due,
+            signed_by_old_secret: false,
+        };
+        let rules = Rules::default();
+        policy::store_action(facts, rules) != StoreAction::Nothing
+            || policy::sends_cookie(facts, rules)
+    }
 }
 
 fn parse(stored: &[u8], as_node: bool) -> Option<Record> {
