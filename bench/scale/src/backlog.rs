@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use checkin::domain::{CheckinId, LocationId, NewCheckin, StarRating, UserId};
 
+use crate::processor_time;
 use crate::site::Site;
 
 /// The number of entries that are written at once.
@@ -38,11 +39,15 @@ pub async fn fill(site: &Site, users: u64, entries: u64) -> Result<()> {
     Ok(())
 }
 
-/// Starts `checkin processor`, and measures its rate.
-pub async fn count(site: &Site, entries: u64) -> Result<()> {
+/// Starts `checkin processor`, and measures its rate and the processor time. Returns the entries per
+/// second.
+pub async fn count(site: &Site, entries: u64) -> Result<f64> {
     let storage = site.storage().await?;
     ensure!(storage.backlog().await? == entries);
     let mut processor = site.run("processor", &[]);
+    let redis = site.redis.as_ref().map(|redis| redis.pid());
+    let of_redis = || redis.map_or(Ok(0.0), processor_time::microseconds);
+    let before = of_redis()?;
     let (mut rates, mut left, mut since) = (Vec::new(), entries, Instant::now());
     let started = since;
     while left > 0 {
@@ -56,10 +61,13 @@ pub async fn count(site: &Site, entries: u64) -> Result<()> {
     let rate = entries as f64 / started.elapsed().as_secs_f64();
     let parts: Vec<String> = rates.iter().map(|rate| format!("{rate:.0}")).collect();
     println!("checkin processor: {rate:.0} entries per second; by parts {}", parts.join(" "));
+    let (of_redis, own) = (of_redis()? - before, processor_time::microseconds(processor.pid())?);
+    let each = [own, of_redis].map(|time| time / entries as f64);
+    println!("processor time of each entry: {:.1} µs, Redis {:.1} µs", each[0], each[1]);
     processor.stop();
     let started = Instant::now();
     let audit = storage.audit().await?;
     ensure!(audit.different == 0 && audit.counted == entries, "{audit:?}");
     println!("a recount agrees after {:.1?}: {} counted", started.elapsed(), audit.counted);
-    Ok(())
+    Ok(rate)
 }

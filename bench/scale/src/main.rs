@@ -4,6 +4,7 @@
 mod backlog;
 mod naive;
 mod population;
+mod processor_time;
 mod routes;
 mod site;
 
@@ -51,10 +52,14 @@ async fn main() -> Result<()> {
             let site = Site::start(store, &options.binary)?;
             population::load(&site, users).await?;
             backlog::fill(&site, users, options.entries).await?;
-            if store == "redis" {
-                naive::count(&site, options.naive_entries)?;
+            let naive = match store.as_str() {
+                "redis" => Some(naive::count(&site, options.naive_entries)?),
+                _ => None,
+            };
+            let rate = backlog::count(&site, options.entries).await?;
+            if let Some(naive) = naive {
+                println!("checkin processor: {:.1} times the naive consumer", rate / naive);
             }
-            backlog::count(&site, options.entries).await?;
             routes::time(&site, users, options.requests).await?;
         }
     }
