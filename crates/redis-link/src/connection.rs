@@ -4,16 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::ConnectionLike;
 #[cfg(feature = "cluster")]
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, RedisError, Value};
 
 use crate::request::Request;
+use crate::together::Together;
 
 #[derive(Clone)]
 pub(crate) enum Connection {
-    Server(MultiplexedConnection),
+    Server(Together),
     #[cfg(feature = "cluster")]
     Cluster(ClusterConnection),
     Own(Own),
@@ -50,7 +51,7 @@ impl Own {
 impl Connection {
     pub(crate) async fn send(&mut self, request: &Request<'_>) -> Result<Value, RedisError> {
         match self {
-            Self::Server(connection) => request.send(connection).await,
+            Self::Server(connection) => connection.send(request).await,
             #[cfg(feature = "cluster")]
             Self::Cluster(connection) => request.send(connection).await,
             Self::Own(own) => own.send(request).await,

@@ -13,6 +13,7 @@ use crate::sentinel::Sentinels;
 use crate::tcp;
 use crate::timeouts::Timeouts;
 use crate::tls;
+use crate::together::Together;
 
 /// The maximum number of commands that wait to be written to the connection. Further callers wait
 /// for a place.
@@ -91,11 +92,12 @@ impl Connector {
                 Self::Server(client) => client
                     .get_multiplexed_async_connection_with_config(&config)
                     .await
-                    .map(Connection::Server),
+                    .map(|connection| Connection::Server(Together::new(connection))),
                 #[cfg(feature = "sentinel")]
-                Self::Sentinel(sentinels) => {
-                    sentinels.connect_to_master(&config).await.map(Connection::Server)
-                }
+                Self::Sentinel(sentinels) => sentinels
+                    .connect_to_master(&config)
+                    .await
+                    .map(|connection| Connection::Server(Together::new(connection))),
                 #[cfg(feature = "cluster")]
                 Self::Cluster(client) => {
                     client.get_async_connection().await.map(Connection::Cluster)

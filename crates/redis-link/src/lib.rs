@@ -19,7 +19,7 @@
 //! ```
 //!
 //! - All clones of a [`Client`] share one connection, which carries the commands of many tasks at
-//!   the same time. A lost connection is replaced: one task connects, and after a failed attempt
+//!   the same time. Commands of the same moment are sent together, in one write. A lost connection is replaced: one task connects, and after a failed attempt
 //!   all commands fail at once for a short time.
 //! - Every command returns within its [`Timeouts`], and is sent once: it is never repeated
 //!   automatically.
@@ -78,6 +78,7 @@ mod sentinel;
 mod tcp;
 mod timeouts;
 mod tls;
+mod together;
 mod tracking;
 
 pub use address::Address;

@@ -23,6 +23,21 @@ impl Request<'_> {
         }
     }
 
+    pub(crate) fn commands(&self) -> Vec<Cmd> {
+        match self {
+            Self::One(command) => vec![(*command).clone()],
+            Self::Several(pipeline) => pipeline.cmd_iter().cloned().collect(),
+        }
+    }
+
+    /// Returns the reply to the request, made of the replies to its commands.
+    pub(crate) fn reply(&self, mut replies: Vec<Value>) -> Value {
+        match self {
+            Self::One(_) => replies.pop().unwrap_or(Value::Nil),
+            Self::Several(_) => Value::Array(replies),
+        }
+    }
+
     /// Returns a key of the first command: its first argument, or the first key of a script.
     pub(crate) fn key(&self) -> Option<&[u8]> {
         let command = match self {

@@ -109,7 +109,8 @@ impl Client {
         let on_push = move |push: PushInfo| forward(&push, &*listener);
         match links.connector.connect(links.timeouts, on_push).await {
             Ok(Connection::Server(connection)) => {
-                Ok(send_heartbeats(connection, prefix, heartbeat, &**notify, was_up).await)
+                Ok(send_heartbeats(connection.into_inner(), prefix, heartbeat, &**notify, was_up)
+                    .await)
             }
             Ok(_) => Err(Error::has_no_address()),
             Err(cause) => Ok(Err(cause)),

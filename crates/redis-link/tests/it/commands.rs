@@ -30,6 +30,54 @@ async fn commands_pipelines_and_scripts_on_one_server_and_on_a_cluster() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn requests_of_the_same_moment_are_sent_together_and_each_gets_its_own_reply() {
+    // On the worker, which runs a task that was just woken before the others.
+    tokio::spawn(send_300_requests()).await.unwrap();
+}
+
+async fn send_300_requests() {
+    let server = RedisServer::start();
+    let client = patient(&server.url());
+    client.call(&[b"SET", b"key", b"value"]).await.unwrap();
+    let before = reads(&client).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..300 {
+        let client = client.clone();
+        tasks.spawn(async move {
+            let text = n.to_string();
+            let [own, echo] = [Reply::Bytes(text.clone().into()), Reply::Bytes("echo".into())];
+            let echo_own: &[&[u8]] = &[b"ECHO", text.as_bytes()];
+            match n % 3 {
+                0 => assert_eq!(client.call(echo_own).await.unwrap(), own),
+                1 => {
+                    let replies = client.pipeline(&[echo_own, &[b"ECHO", b"echo"]]).await;
+                    assert_eq!(replies.unwrap(), [own, echo]);
+                }
+                _ => {
+                    let error = client.call(&[b"LPUSH", b"key", b"x"]).await.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::WrongType);
+                }
+            }
+        });
+    }
+    // One that is dropped takes nobody's reply.
+    let dropped = client.call(&[b"ECHO", b"dropped"]);
+    drop(tokio::time::timeout(Duration::ZERO, dropped).await);
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    assert!(reads(&client).await - before < 30, "300 requests were sent one by one");
+}
+
+/// Returns how often the server has read from a connection.
+async fn reads(client: &Client) -> u64 {
+    let stats = client.call(&[b"INFO", b"stats"]).await.unwrap().into_bytes().unwrap();
+    let stats = String::from_utf8(stats.to_vec()).unwrap();
+    let reads = stats.lines().find_map(|line| line.strip_prefix("total_reads_processed:"));
+    reads.unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn errors_say_what_the_caller_can_do() {
     let server = RedisServer::start();

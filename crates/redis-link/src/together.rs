@@ -1,0 +1,120 @@
+//! Sends the requests of concurrent tasks together.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::{Cmd, Pipeline, RedisError, Value};
+use tokio::sync::oneshot;
+
+use crate::request::Request;
+
+/// A connection whose clones send together what they are given at the same moment: in one write, with
+/// one time limit, and with one message to the task that owns the socket.
+///
+/// Each request gets its own replies, and the commands of a request stay next to each other.
+#[derive(Clone)]
+pub(crate) struct Together {
+    connection: MultiplexedConnection,
+    /// Requests that are sent next, by the task that the first of them started.
+    waiting: Arc<Waiting>,
+}
+
+// Locked for a few instructions, never across an await.
+type Waiting = Mutex<Vec<Entry>>;
+
+struct Entry {
+    commands: Vec<Cmd>,
+    answer: Answer,
+}
+
+type Answer = oneshot::Sender<Result<Vec<Value>, RedisError>>;
+
+impl Together {
+    pub(crate) fn new(connection: MultiplexedConnection) -> Self {
+        Self { connection, waiting: Arc::default() }
+    }
+
+    pub(crate) fn into_inner(self) -> MultiplexedConnection {
+        self.connection
+    }
+
+    /// Sends a request together with those of other tasks. If the future is dropped before it is
+    /// sent, it is not sent.
+    pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Value, RedisError> {
+        let (answer, replies) = oneshot::channel();
+        let entry = Entry { commands: request.commands(), answer };
+        let is_first = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push(entry);
+            waiting.len() == 1
+        };
+        if is_first {
+            // A task of its own, because this future may be dropped while other requests wait.
+            let turn = Turn { waiting: Arc::clone(&self.waiting), is_over: false };
+            tokio::spawn(send_all(self.connection.clone(), turn));
+        }
+        // Without an answer, the runtime of that task has ended.
+        let aborted = |_| Err(io::Error::from(io::ErrorKind::ConnectionAborted).into());
+        replies.await.unwrap_or_else(aborted).map(|replies| request.reply(replies))
+    }
+}
+
+async fn send_all(mut connection: MultiplexedConnection, turn: Turn) {
+    // Lets all tasks run that are ready, so that their requests come along.
+    tokio::task::yield_now().await;
+    let mut pipeline = Pipeline::new();
+    let mut answers = Vec::new();
+    for Entry { commands, answer } in turn.end() {
+        if answer.is_closed() {
+            continue;
+        }
+        answers.push((commands.len(), answer));
+        for command in commands {
+            pipeline.add_command(command);
+        }
+    }
+    let count = pipeline.len();
+    let sent = tokio::select! {
+        sent = connection.req_packed_commands(&pipeline, 0, count), if !answers.is_empty() => sent,
+        () = all_closed(&mut answers) => return,
+    };
+    let mut replies = sent.map(Vec::into_iter);
+    for (count, answer) in answers {
+        let own = replies.as_mut().map(|replies| replies.take(count).collect());
+        // The task that asked may have stopped waiting.
+        drop(answer.send(own.map_err(|cause| cause.clone())));
+    }
+}
+
+/// Waits until nobody waits for an answer any more. The connection can then be closed.
+async fn all_closed(answers: &mut [(usize, Answer)]) {
+    for (_, answer) in answers {
+        answer.closed().await;
+    }
+}
+
+/// The right of a task to send the waiting requests. If it is dropped before, they fail.
+struct Turn {
+    waiting: Arc<Waiting>,
+    is_over: bool,
+}
+
+impl Turn {
+    fn end(mut self) -> Vec<Entry> {
+        self.is_over = true;
+        self.take()
+    }
+
+    fn take(&self) -> Vec<Entry> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.is_over {
+            drop(self.take());
+        }
+    }
+}
