@@ -19,8 +19,9 @@
 //! ```
 //!
 //! - All clones of a [`Client`] share one connection, which carries the commands of many tasks at
-//!   the same time. Commands of the same moment are sent together, in one write. A lost connection is replaced: one task connects, and after a failed attempt
-//!   all commands fail at once for a short time.
+//!   the same time. Commands of the same moment are sent together, in one write. A lost connection
+//!   is replaced: one task connects, and after a failed attempt all commands fail at once for a
+//!   short time.
 //! - Every command returns within its [`Timeouts`], and is sent once: it is never repeated
 //!   automatically.
 //! - An [`Address`] names a single server, the master that Sentinels know, or a Cluster, each with
