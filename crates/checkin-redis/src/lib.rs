@@ -35,6 +35,7 @@
 //! Every command and every script uses one slot, so that a cluster can be used like one server.
 
 mod accounts;
+mod appends;
 mod applier;
 mod audit;
 mod bulk;
@@ -89,10 +90,10 @@ use quick_cache::sync::Cache;
 use redis_link::Client;
 use tokio::sync::OnceCell;
 
+use self::appends::{Appends, Replicas};
 use self::connection::Connection;
 use self::figures::Figures;
 use self::keys::Keys;
-use self::log::Replicas;
 use self::partition::Partition;
 
 /// Maximum number of places that are cached as existing.
@@ -102,6 +103,7 @@ const MAX_KNOWN: usize = 1_000_000;
 #[derive(Clone)]
 pub struct RedisStorage {
     redis: Connection,
+    appends: Appends,
     replicas: Option<Replicas>,
     /// Places that are known to exist. Places are never deleted.
     known_locations: Arc<Cache<LocationId, ()>>,
@@ -116,6 +118,7 @@ impl RedisStorage {
     pub fn new(client: Client, prefix: &str, partitions: usize) -> Self {
         Self {
             redis: Connection::new(client, Keys::new(prefix, partitions)),
+            appends: Appends::new(partitions),
             replicas: None,
             known_locations: Arc::new(Cache::new(MAX_KNOWN)),
             has_times: Arc::default(),
@@ -129,6 +132,8 @@ impl RedisStorage {
     pub fn wait_for_replicas(mut self, wanted: u32, client: Client) -> Self {
         let redis = self.redis.over(client);
         self.replicas = (wanted > 0).then_some(Replicas { wanted, redis });
+        // Those who append already do not wait for replicas.
+        self.appends = Appends::new(self.redis.keys.partitions());
         self
     }
 

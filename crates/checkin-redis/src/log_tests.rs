@@ -1,8 +1,11 @@
 //! The log in Redis: its ids, times and partitions, and the script that appends.
 
-use checkin_domain::CheckinId;
+use std::time::Duration;
+
+use checkin_domain::{CheckinId, UserId};
 use checkin_storage::conformance::{admission_cases, apply_all, location, new_checkin, user};
 use checkin_storage::{Accepted, Admission, BulkLoad, Decision, Finding, Health, Log, Severity};
+use futures_util::future::join_all;
 use testkit::RedisServer;
 
 use super::RedisStorage;
@@ -67,6 +70,65 @@ async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out()
     assert_eq!(count().await, 1);
     let findings = storage.diagnose().await.unwrap();
     assert!(findings.iter().all(|finding| finding.severity != Severity::Problem), "{findings:?}");
+}
+
+#[tokio::test]
+async fn appends_of_the_same_moment_are_decided_in_turn_and_share_a_run() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let window = Admission { duplicate_window: Duration::from_secs(60), ..Admission::ALL };
+    let short = Admission { max_backlog: 42, ..Admission::ALL };
+    let appends = (0..50).map(|number| {
+        let (storage, (key, admission)) = (
+            &storage,
+            match number {
+                // The first two are one check-in sent twice, the next two are identical.
+                0 | 1 => (Some("key"), Admission::ALL),
+                2 | 3 => (None, window),
+                4 | 5 => (Some("other"), Admission::ALL),
+                _ => (None, short),
+            },
+        );
+        let location = if number < 5 { number / 2 + 1 } else { number };
+        async move { storage.append(new_checkin(1, location, 1), key, admission).await.unwrap() }
+    });
+    let answers = join_all(appends).await;
+    let stored = answers.iter().filter_map(|answer| match answer {
+        Accepted::Stored(id) => Some(*id),
+        _ => None,
+    });
+    let ids: Vec<CheckinId> = stored.collect();
+    assert!(ids.is_sorted() && ids.len() == 42, "{answers:?}");
+    assert_eq!(answers[1], Accepted::Replayed(ids[0]));
+    assert_eq!(answers[3], Accepted::Duplicate);
+    assert_eq!(answers[5], Accepted::KeyReused);
+    assert_eq!(answers[45..], [Accepted::Behind; 5]);
+    assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["42"]);
+    let info = ask(&storage, "INFO commandstats").await.concat();
+    assert!(info.contains("cmdstat_xadd:calls=42,"), "{info}");
+    // One for each change of the limits, and one that found no script.
+    let runs = ["cmdstat_evalsha:calls=4,", "cmdstat_eval:calls=1,"];
+    assert!(runs.iter().all(|calls| info.contains(calls)), "{info}");
+}
+
+#[tokio::test]
+async fn a_check_in_that_fails_does_not_harm_those_of_the_same_moment() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let user = UserId::try_from(1).unwrap();
+    ask(&storage, &format!("LPUSH {} x", storage.redis.keys.idempotency(user, "7"))).await;
+    for failing in [7, 0] {
+        let appends = (0..20).map(|number| {
+            let (storage, key) = (&storage, ((number + 7 - failing) % 20).to_string());
+            async move { storage.append(new_checkin(1, 1, 1), Some(&key), Admission::ALL).await }
+        });
+        let answers = join_all(appends).await;
+        for (number, answer) in answers.iter().enumerate() {
+            assert_eq!(answer.is_err(), number == failing, "{number} {answer:?}");
+        }
+        assert!(answers[failing].as_ref().unwrap_err().is_unreadable());
+        assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["19"]);
+    }
 }
 
 /// What an earlier version imported behind later entries is found by its time.

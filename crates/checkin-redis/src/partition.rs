@@ -1,6 +1,6 @@
 //! One partition of the log: a stream with its companions, all in one slot.
 
-use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, UserId};
+use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId};
 use checkin_storage::{Batch, DeadLetter, Result};
 use redis_link::Reply;
 
@@ -23,11 +23,6 @@ impl<'a> Partition<'a> {
     /// Returns all partitions, in order.
     pub(crate) fn all(redis: &'a Connection) -> impl Iterator<Item = Self> + Clone {
         (0..redis.keys.partitions()).map(move |number| Self { redis, number })
-    }
-
-    /// Returns the partition of a user's check-ins.
-    pub(crate) fn of(redis: &'a Connection, user: UserId) -> Self {
-        Self { redis, number: redis.keys.partition_of(user) }
     }
 
     pub(crate) fn log(&self) -> String {

@@ -2,13 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// The error of a storage operation: the store is unavailable or refused the operation, or one record
 /// [cannot be read](StorageError::is_unreadable). It says nothing about the data; in particular, it
 /// does not mean that a record is missing.
-#[derive(Debug)]
+///
+/// Clones share the cause.
+#[derive(Clone, Debug)]
 pub struct StorageError {
-    cause: Cause,
+    cause: Arc<dyn Error + Send + Sync>,
     kind: Kind,
 }
 
@@ -27,18 +30,18 @@ pub type Result<T, E = StorageError> = std::result::Result<T, E>;
 impl StorageError {
     /// Creates an error with its cause.
     pub fn new(cause: impl Into<Cause>) -> Self {
-        Self { cause: cause.into(), kind: Kind::Failed }
+        Self { cause: Arc::from(cause.into()), kind: Kind::Failed }
     }
 
     /// Creates an error that is part of an outage, which the store itself logs.
     pub fn logged(cause: impl Into<Cause>) -> Self {
-        Self { cause: cause.into(), kind: Kind::Logged }
+        Self { cause: Arc::from(cause.into()), kind: Kind::Logged }
     }
 
     /// Creates the error of a record that exists and cannot be read; `cause` names the record and the
     /// rule that it violates.
     pub fn unreadable(cause: impl Into<Cause>) -> Self {
-        Self { cause: cause.into(), kind: Kind::Unreadable }
+        Self { cause: Arc::from(cause.into()), kind: Kind::Unreadable }
     }
 
     /// Returns whether one record exists and cannot be read, while the store itself is available.

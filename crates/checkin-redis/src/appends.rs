@@ -1,0 +1,210 @@
+//! The appends of concurrent requests, which share a round trip and one run of the script.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use checkin_domain::NewCheckin;
+use checkin_storage::{Accepted, Admission, IDEMPOTENCY_TTL, Result, StorageError, UsedUp};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::connection::Connection;
+use crate::partition::Partition;
+use crate::reply::{array, number, text, unexpected};
+
+/// Maximum number of check-ins in one run of the script. A run takes about a millisecond, in which
+/// Redis serves nobody else.
+const AT_ONCE: usize = 128;
+
+/// Maximum number of check-ins that wait for a partition; further requests wait to be among them.
+const WAITING: usize = 1024;
+
+/// How long replicas may take: less than the time-out of a command.
+const REPLICAS_MS: &str = "150";
+
+/// The number of replicas that must have an append, and the connection that waits for them.
+#[derive(Clone)]
+pub(crate) struct Replicas {
+    pub(crate) wanted: u32,
+    pub(crate) redis: Connection,
+}
+
+impl Replicas {
+    /// Waits until enough replicas have everything that this connection wrote before.
+    async fn wait(&self) -> Result<()> {
+        let wanted = self.wanted;
+        let found = self.redis.call(&["WAIT", &wanted.to_string(), REPLICAS_MS]).await?;
+        let found = number(found)?;
+        if found >= i64::from(wanted) {
+            return Ok(());
+        }
+        let what = format!("{found} of {wanted} replicas have the check-in after {REPLICAS_MS} ms");
+        Err(StorageError::new(what))
+    }
+}
+
+/// The check-ins that wait to be appended, by partition. Each partition has a task, which begins with
+/// its first check-in and sends all that wait, one run of the script after the other.
+#[derive(Clone)]
+pub(crate) struct Appends(Arc<[Mutex<Option<mpsc::Sender<Append>>>]>);
+
+struct Append {
+    checkin: NewCheckin,
+    /// The key in Redis of its idempotency key.
+    key: Option<String>,
+    admission: Admission,
+    answer: oneshot::Sender<Result<Accepted>>,
+}
+
+impl Appends {
+    pub(crate) fn new(partitions: usize) -> Self {
+        Self((0..partitions).map(|_| Mutex::default()).collect())
+    }
+
+    /// Appends a check-in and waits for the result.
+    ///
+    /// # Cancel safety
+    ///
+    /// A check-in whose future is dropped may still be appended.
+    pub(crate) async fn append(
+        &self,
+        redis: &Connection,
+        replicas: Option<&Replicas>,
+        (checkin, idempotency_key): (NewCheckin, Option<&str>),
+        admission: Admission,
+    ) -> Result<Accepted> {
+        let partition = redis.keys.partition_of(checkin.user);
+        let key = idempotency_key.map(|key| redis.keys.idempotency(checkin.user, key));
+        let (answer, answered) = oneshot::channel();
+        let append = Append { checkin, key, admission, answer };
+        let begin = |waiting| {
+            let (redis, replicas) = (redis.clone(), replicas.cloned());
+            tokio::spawn(Appender { redis, replicas, partition }.run(waiting));
+        };
+        let ended = || StorageError::new("the task that appends has ended");
+        self.sender(partition, begin).send(append).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())?
+    }
+
+    /// Returns the way to the task of a partition. Begins the task if there is none.
+    fn sender(
+        &self,
+        partition: usize,
+        begin: impl FnOnce(mpsc::Receiver<Append>),
+    ) -> mpsc::Sender<Append> {
+        // Nothing panics while it is locked.
+        let mut sender = self.0[partition].lock().unwrap_or_else(PoisonError::into_inner);
+        match &*sender {
+            Some(sender) if !sender.is_closed() => sender.clone(),
+            _ => {
+                let (new, waiting) = mpsc::channel(WAITING);
+                begin(waiting);
+                sender.insert(new).clone()
+            }
+        }
+    }
+}
+
+/// Appends the check-ins of one partition.
+struct Appender {
+    redis: Connection,
+    replicas: Option<Replicas>,
+    partition: usize,
+}
+
+impl Appender {
+    /// Runs until nobody can append any more.
+    async fn run(self, mut waiting: mpsc::Receiver<Append>) {
+        let mut batch = Vec::new();
+        while waiting.recv_many(&mut batch, AT_ONCE).await > 0 {
+            while !batch.is_empty() {
+                self.append(&mut batch).await;
+            }
+        }
+    }
+
+    /// Appends those at the front that have the same limits, and answers those that are done.
+    async fn append(&self, batch: &mut Vec<Append>) {
+        let alike = batch.iter().take_while(|append| append.admission == batch[0].admission);
+        let alike = alike.count();
+        let results = match self.store(&batch[..alike]).await {
+            Ok(results) => self.replicated(results).await,
+            // During an outage each of the others would only wait for the same error.
+            Err(error) if error.is_logged() => vec![Err(error); alike],
+            // The error is that of the first, and none of the others is appended.
+            Err(error) => vec![Err(error)],
+        };
+        for (append, result) in batch.drain(..results.len()).zip(results) {
+            // The request may be gone.
+            let _ = append.answer.send(result);
+        }
+    }
+
+    /// Waits for the replicas if there is something for them. A retry waits again: they may have the
+    /// first entry by now.
+    async fn replicated(&self, mut results: Vec<Result<Accepted>>) -> Vec<Result<Accepted>> {
+        let is_stored = |result: &Result<Accepted>| {
+            matches!(result, Ok(Accepted::Stored(_) | Accepted::Replayed(_)))
+        };
+        if let Some(replicas) = &self.replicas
+            && results.iter().any(is_stored)
+            && let Err(error) = replicas.wait().await
+        {
+            let stored = results.iter_mut().filter(|result| is_stored(result));
+            stored.for_each(|result| *result = Err(error.clone()));
+        }
+        results
+    }
+
+    /// Runs the script. Returns the results of the first of these check-ins, at least of one.
+    async fn store(&self, batch: &[Append]) -> Result<Vec<Result<Accepted>>> {
+        let redis = self.replicas.as_ref().map_or(&self.redis, |replicas| &replicas.redis);
+        let partition = Partition { redis, number: self.partition };
+        let (keys, admission) = (&redis.keys, &batch[0].admission);
+        let has_window = !admission.duplicate_window.is_zero();
+        let mut names = vec![partition.log(), partition.checkpoint(), keys.times(self.partition)];
+        let mut words = vec![
+            milliseconds(admission.duplicate_window),
+            milliseconds(IDEMPOTENCY_TTL),
+            admission.max_backlog.to_string(),
+            admission.max_length.to_string(),
+            keys.partitions().to_string(),
+            self.partition.to_string(),
+        ];
+        for Append { checkin, key, .. } in batch {
+            let NewCheckin { user, location, stars } = checkin;
+            names.extend(has_window.then(|| keys.recent(checkin)));
+            names.extend(key.clone());
+            words.extend([user.to_string(), location.to_string(), stars.to_string()]);
+            words.push(u8::from(key.is_some()).to_string());
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let results = array(redis.run(&redis.scripts.append, &names, &words).await?)?;
+        if results.is_empty() || results.len() > batch.len() {
+            return Err(unexpected("a result for each check-in"));
+        }
+        Ok(results.into_iter().map(|result| accepted(&text(result)?)).collect())
+    }
+}
+
+/// Reads a result of the script.
+fn accepted(result: &str) -> Result<Accepted> {
+    let id = |id: &str| id.parse().map_err(|_| unexpected("the id of an entry"));
+    match result.split_once(' ') {
+        Some(("stored", entry)) => id(entry).map(Accepted::Stored),
+        Some(("replayed", entry)) => id(entry).map(Accepted::Replayed),
+        _ => match result {
+            "duplicate" => Ok(Accepted::Duplicate),
+            "reused" => Ok(Accepted::KeyReused),
+            "behind" => Ok(Accepted::Behind),
+            "used up" => Err(StorageError::new(UsedUp("the log"))),
+            _ => Err(unexpected("the result of an append")),
+        },
+    }
+}
+
+/// Converts a duration. Redis accepts times to live of far more than a century.
+fn milliseconds(duration: Duration) -> String {
+    const CENTURY_MS: u128 = 100 * 365 * 24 * 60 * 60 * 1000;
+    duration.as_millis().min(CENTURY_MS).to_string()
+}
