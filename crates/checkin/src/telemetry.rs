@@ -1,11 +1,17 @@
 //! Sets up the log.
 
 use std::error::Error;
+use std::fmt::{Debug, Write as _};
 use std::io::{self, IsTerminal};
 
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::FormattedFields;
+use tracing_subscriber::fmt::format::DefaultFields;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
@@ -47,7 +53,33 @@ pub fn init(config: &Common, stream: Stream) {
         LogFormat::Text => lines.with_ansi(is_terminal).boxed(),
         LogFormat::Json => lines.with_ansi(false).json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    let plain = (config.log_format == LogFormat::Text).then_some(PlainFields);
+    tracing_subscriber::registry().with(filter).with(plain).with(lines).init();
+}
+
+/// Writes the fields of a span as text without styles, before the formatter of lines does it with
+/// styles. Each request has a span, which few lines show, and styles cost more than the rest of it.
+struct PlainFields;
+
+impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for PlainFields {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut text = Plain(String::with_capacity(128));
+        attributes.record(&mut text);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(FormattedFields::<DefaultFields>::new(text.0));
+        }
+    }
+}
+
+/// Fields as `name="text" name=1`.
+struct Plain(String);
+
+impl Visit for Plain {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let space = if self.0.is_empty() { "" } else { " " };
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "{space}{}={value:?}", field.name());
+    }
 }
 
 /// Returns an error and its causes on one line. A cause that the line already contains is not

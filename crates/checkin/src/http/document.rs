@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Redirect;
+use axum::middleware::map_response;
+use axum::response::{Redirect, Response as PageResponse};
 use axum::routing::get;
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{
@@ -73,13 +73,12 @@ pub(super) fn routes(document: Document) -> Router {
     let document = serde_json::to_value(document).unwrap_or_default();
     let show = async move |headers: HeaderMap| Cached::minutes(5).answer(&headers, &document);
     let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
-    let policy = HeaderValue::from_static(DOCS_POLICY);
-    let page = Router::from(page)
-        .layer(SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, policy))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            CACHE_CONTROL,
-            HeaderValue::from_static("no-cache"),
-        ));
+    let page = Router::from(page).layer(map_response(async |mut page: PageResponse| {
+        let headers = page.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+        page
+    }));
     Router::new().route("/openapi.json", get(show)).merge(page)
 }
 

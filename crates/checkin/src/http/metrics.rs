@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -115,6 +114,21 @@ impl Metrics {
         }
     }
 
+    /// Notes the beginning of a request and the route that it matched. A path that matches none is not
+    /// used as a label, because clients could create any number of labels.
+    pub(super) fn arrived(&self, request: &Request) -> Arrived<'_> {
+        let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+        let method = match *request.method() {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::POST => "POST",
+            Method::PUT => "PUT",
+            Method::DELETE => "DELETE",
+            _ => "other",
+        };
+        Arrived { metrics: self, at: Instant::now(), method, route: route.to_owned() }
+    }
+
     pub(super) fn routes(&self) -> OpenApiRouter {
         OpenApiRouter::new().routes(routes!(show)).with_state(self.clone())
     }
@@ -157,30 +171,24 @@ async fn show(State(metrics): State<Metrics>, headers: HeaderMap) -> Result<Resp
     Ok((headers, text).into_response())
 }
 
-/// Counts a request under the route that it matched. A path that matches none is not used as a
-/// label, because clients could create any number of labels.
-pub(super) async fn count(
-    State(metrics): State<Metrics>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let started = Instant::now();
-    let route =
-        request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let method = match request.method().as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "DELETE" => "DELETE",
-        _ => "other",
-    };
-    let response = next.run(request).await;
-    let answered = Answered { method, route: route.clone(), status: response.status().as_u16() };
-    metrics.0.requests.get_or_create(&answered).inc();
-    let duration = metrics.0.durations.get_or_create(&Route { route });
-    duration.observe(started.elapsed().as_secs_f64());
-    response
+/// A request that is not answered yet.
+pub(super) struct Arrived<'a> {
+    metrics: &'a Metrics,
+    at: Instant,
+    method: &'static str,
+    route: String,
+}
+
+impl Arrived<'_> {
+    /// Counts the request and its duration.
+    pub(super) fn answered(self, status: StatusCode) {
+        let Self { metrics, at, method, route } = self;
+        let metrics = &metrics.0;
+        let answered = Answered { method, route: route.clone(), status: status.as_u16() };
+        metrics.requests.get_or_create(&answered).inc();
+        let duration = metrics.durations.get_or_create(&Route { route });
+        duration.observe(at.elapsed().as_secs_f64());
+    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -186,6 +184,11 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 
+    /// Returns 408.
+    pub(super) fn timed_out() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the request took too long")
+    }
+
     /// Returns 503: too many requests of this kind run at the same time.
     #[must_use]
     pub fn busy() -> Self {
@@ -241,9 +244,8 @@ fn document(status: StatusCode, detail: &str, errors: &[FieldError]) -> Response
     (status, [(CONTENT_TYPE, json)], Json(details)).into_response()
 }
 
-/// Adds a body to responses of inner layers that have none, such as the timeout.
-pub(super) async fn fill_empty(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+/// Adds a body to an error response that has none.
+pub(super) fn with_body(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     if !is_error || response.headers().contains_key(CONTENT_TYPE) {

@@ -1,28 +1,25 @@
-//! The middleware stack of a port.
+//! The middleware of a port.
 
-use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{self, Next};
-use axum::response::IntoResponse;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
-use tower_http::trace::TraceLayer;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
 
 use super::{
-    ClientAddress, Metrics, Probes, Problem, StrictTransport, document, metrics, origin, problem,
-    readiness, strict_transport,
+    ClientAddress, Metrics, Probes, Problem, StrictTransport, document, origin, problem, readiness,
 };
 
 /// The maximum time of a request, its body included: long enough for a slow phone, and short enough
@@ -43,7 +40,19 @@ pub struct Proxy {
     pub strict_transport: StrictTransport,
 }
 
-/// The middleware stack of one port.
+/// The headers of each response whose route does not set them itself. Responses are for one user at
+/// one moment, so no cache may keep them.
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+];
+
+/// The middleware of one port.
 #[derive(Clone, Debug)]
 pub struct Stack {
     /// The settings about a proxy.
@@ -55,9 +64,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Wraps the routes of a port, which already have their session layers. A request passes from
-    /// the outermost layer in: request id, log span, security headers, metrics, panic guard,
-    /// timeout, cross-site guard, session, route.
+    /// Wraps the routes of a port, which already have their session layers.
     pub fn around(&self, routes: OpenApiRouter) -> Router {
         let ready = self.probes.readiness().clone();
         let routes = routes.layer(middleware::from_fn_with_state(ready, readiness::gate));
@@ -66,78 +73,143 @@ impl Stack {
             .merge(self.probes.routes())
             .merge(self.metrics.routes())
             .split_for_parts();
-        let routes = routes
+        let port = Port {
+            metrics: self.metrics.clone(),
+            trusts_proxy: self.proxy.is_trusted,
+            strict_transport: self.proxy.strict_transport.value(),
+        };
+        routes
             .merge(document::routes(document))
             .fallback(async || Problem::not_found())
-            .method_not_allowed_fallback(async || Problem::method_not_allowed());
-        let fixed = |name, value| {
-            SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-        };
-        routes.layer(
-            ServiceBuilder::new()
-                .map_request(without_odd_id)
-                .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-                // Failures are not logged here: their cause has been logged where the response was
-                // created.
-                .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
-                .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-                // Responses are for one user at one moment. Routes whose responses may be cached
-                // set the header themselves.
-                .layer(fixed(CACHE_CONTROL, "no-store"))
-                .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-                .layer(fixed(REFERRER_POLICY, "same-origin"))
-                .layer(fixed(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-                .layer(middleware::from_fn_with_state(self.proxy, strict_transport::add_header))
-                .layer(middleware::from_fn_with_state(self.metrics.clone(), metrics::count))
-                .layer(CatchPanicLayer::custom(panicked))
-                .layer(middleware::from_fn(problem::fill_empty))
-                .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
-                .layer(middleware::from_fn_with_state(self.proxy, receive)),
-        )
+            .method_not_allowed_fallback(async || Problem::method_not_allowed())
+            .layer(middleware::from_fn_with_state(port, pass))
+    }
+}
+
+/// All that the middleware needs to know of its port.
+#[derive(Clone)]
+struct Port {
+    metrics: Metrics,
+    trusts_proxy: bool,
+    strict_transport: Option<HeaderValue>,
+}
+
+/// The way of each request to its route, and of the response back. It is one function and not a layer
+/// for each step, because a layer costs more than most of these steps.
+async fn pass(State(port): State<Port>, request: Request, next: Next) -> Response {
+    let id = request_id(request.headers());
+    let span = span(&request, &id);
+    let arrived = port.metrics.arrived(&request);
+    let over_tls = origin::came_over_tls(request.headers(), port.trusts_proxy);
+    let mut response = answer(&port, request, next).instrument(span).await;
+    arrived.answered(response.status());
+    let headers = response.headers_mut();
+    if let Some(value) = port.strict_transport.filter(|_| over_tls) {
+        headers.insert(STRICT_TRANSPORT_SECURITY, value);
+    }
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    headers.insert(REQUEST_ID, id);
+    response
+}
+
+/// Answers a request, whatever happens behind: a panic, a route that takes too long, an error without
+/// a body. The process continues after a panic, which the panic hook has logged.
+async fn answer(port: &Port, mut request: Request, next: Next) -> Response {
+    if let Err(problem) = receive(port.trusts_proxy, &mut request) {
+        return problem.into_response();
+    }
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(REQUEST_TIMEOUT, answered).await {
+        Ok(Ok(response)) => problem::with_body(response),
+        Ok(Err(_panic)) => Problem::internal().into_response(),
+        Err(_elapsed) => Problem::timed_out().into_response(),
     }
 }
 
 /// Finds out once where a request came from, for throttles and for the lists of an account's
 /// sessions, and refuses changes that a page of another site sent.
-async fn receive(
-    State(proxy): State<Proxy>,
-    mut request: Request,
-    next: Next,
-) -> axum::response::Response {
-    let is_cross_site = origin::is_cross_site(&request, proxy.is_trusted);
+fn receive(trusts_proxy: bool, request: &mut Request) -> Result<(), Problem> {
+    let is_cross_site = origin::is_cross_site(request, trusts_proxy);
     if is_cross_site && !origin::is_safe(request.method()) {
-        return Problem::cross_site().into_response();
+        return Err(Problem::cross_site());
     }
-    let address = ClientAddress::of(&request, proxy.is_trusted);
+    let address = ClientAddress::of(request, trusts_proxy);
     let extensions = request.extensions_mut();
     extensions.insert(origin::CrossSite(is_cross_site));
     extensions.insert(address);
     if let Some(address) = address {
         extensions.insert(tower_express_session::request::ClientAddress(address.ip()));
     }
-    next.run(request).await
+    Ok(())
 }
 
-/// Removes a request id of the client that is too long or not plain text.
-fn without_odd_id(mut request: Request) -> Request {
+/// Returns the client's id of the request. An id that is too long or not plain text is replaced.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(byte);
-    let id = request.headers().get(&REQUEST_ID).map(HeaderValue::as_bytes);
-    if !id.is_some_and(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.iter().all(is_plain)) {
-        request.headers_mut().remove(&REQUEST_ID);
+    let is_short = |id: &[u8]| (1..=MAX_REQUEST_ID).contains(&id.len());
+    match headers.get(&REQUEST_ID) {
+        Some(id) if is_short(id.as_bytes()) && id.as_bytes().iter().all(is_plain) => id.clone(),
+        _ => {
+            let mut text = Uuid::encode_buffer();
+            let text = Uuid::new_v4().hyphenated().encode_lower(&mut text);
+            HeaderValue::from_str(text).expect("a UUID is plain text")
+        }
     }
-    request
 }
 
 /// Creates the span of a request: its method and the route that it matched. The path and the query
 /// are left out, because they may contain an address or an id.
-fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
-    let route =
-        request.extensions().get::<axum::extract::MatchedPath>().map_or("", |path| path.as_str());
-    let id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or("");
-    tracing::info_span!("request", http.method = %request.method(), http.route = route, request.id = id)
+fn span(request: &Request, id: &HeaderValue) -> tracing::Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let (method, id) = (request.method().as_str(), id.to_str().unwrap_or_default());
+    tracing::info_span!("request", http.method = method, http.route = route, request.id = id)
 }
 
-/// Answers 500 after a panic. The process continues, and the panic hook has logged the panic.
-fn panicked(_panic: Box<dyn Any + Send>) -> Response<axum::body::Body> {
-    Problem::internal().into_response()
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// Asks for a path of a port whose routes misbehave.
+    async fn answered(path: &str) -> (StatusCode, HeaderMap, String) {
+        let metrics = Metrics::new("test");
+        let port = Port { metrics, trusts_proxy: false, strict_transport: None };
+        let routes = Router::new()
+            .route("/panic", get(async || -> () { panic!("as the test wants it") }))
+            .route("/slow", get(std::future::pending::<()>))
+            .route("/bare", get(async || StatusCode::CONFLICT))
+            .route("/own", get(async || [(CACHE_CONTROL, "max-age=1")]))
+            .fallback(async || Problem::not_found())
+            .layer(middleware::from_fn_with_state(port, pass));
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let response = routes.oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn routes_that_fail_are_answered_like_all_others() {
+        for (path, status) in
+            [("/panic", 500), ("/slow", 408), ("/bare", 409), ("/none", 404), ("/own", 200)]
+        {
+            let (given, headers, body) = answered(path).await;
+            assert_eq!(given, status, "{path}");
+            let kind = headers.get("content-type").map(HeaderValue::as_bytes);
+            let is_problem = kind == Some(b"application/problem+json");
+            assert_eq!(is_problem, status != 200, "{path} {headers:?}");
+            assert_eq!(body.contains(&format!("\"status\":{status}")), is_problem, "{body}");
+            let cache = if path == "/own" { "max-age=1" } else { "no-store" };
+            assert_eq!(headers["cache-control"], cache);
+            for name in ["x-request-id", "x-content-type-options", "content-security-policy"] {
+                assert_eq!(headers.get_all(name).iter().count(), 1, "{path}: {name}");
+            }
+        }
+    }
 }
