@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use testkit::{Client, Method, Program, Response};
 
-use crate::harness::{
-    EMAIL, Service, Site, USER, expect_plain, expect_problem, problem_flaw, until,
-};
+use crate::harness::{EMAIL, Service, Site, USER, expect_plain, expect_problem, problem_flaw};
 
 /// More than there are of anything in the demo data, and still a number of JavaScript.
 const FAR: u64 = 9_007_199_254_740_991;
@@ -25,16 +23,9 @@ impl Scene {
     async fn on(site: Site) -> Scene {
         let (auth, api) = (site.auth(&[]), site.api(&[]));
         let processor = site.processor(&[]);
-        let mut al = api.client_like(&auth.logged_in().await);
-        // The log is counted in its order, so the last one's is the last.
-        let last = good(al.get("/api/checkins/latest?limit=1").await)[0].clone();
-        let visitors = format!("/api/location/{}/visitors?limit=1", last["locationId"]);
-        until(
-            "the processor",
-            async || al.get(&visitors).await,
-            |visitors| visitors.json()[0]["timestamp"] == last["timestamp"],
-        )
-        .await;
+        let al = api.client_like(&auth.logged_in().await);
+        // A batch is finished when its entries wait no longer: its histories and lists are written one after another.
+        site.wait_for_doctor(&[], " 0 check-ins wait to be applied");
         Scene { site, api, al, _auth: auth, _processor: processor }
     }
 }
