@@ -11,7 +11,7 @@
 //! | `0-24` | the whole day |
 //!
 //! `9-5` and `12-2` are refused, because they are probably times of a 12-hour clock. A closing time
-//! before the opening time is on the next day only if the place opens at 13:00 or later, which cannot
+//! before the opening time is on the next day only if the location opens at 13:00 or later, which cannot
 //! be a time of a 12-hour clock. Otherwise, hours of the next day are counted on after 24. `8-8` is
 //! refused, too: it could be the whole day or a mistake.
 
@@ -26,7 +26,7 @@ const DAY_MIN: u16 = 24 * 60;
 /// The first opening time that cannot be a time of a 12-hour clock.
 const AFTERNOON_MIN: u16 = 13 * 60;
 
-/// The opening hours of a week from Monday on, in the local time of the place. The hours of a day may
+/// The opening hours of a week from Monday on, in the local time of the location. The hours of a day may
 /// be unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OpeningHours([Option<DayHours>; 7]);
@@ -61,7 +61,7 @@ impl OpeningHours {
         self.0[day.index()].as_ref()
     }
 
-    /// Returns whether the place is known to be open at this minute of the day, which includes hours that
+    /// Returns whether the location is known to be open at this minute of the day, which includes hours that
     /// began on the previous day.
     pub fn is_open(&self, day: Weekday, minute: u16) -> bool {
         let contains = |hours: Option<&DayHours>, minute| {
@@ -72,7 +72,7 @@ impl OpeningHours {
     }
 }
 
-/// The hours of one day: ranges in order, with gaps between them; no range if the place is closed.
+/// The hours of one day: ranges in order, with gaps between them; no range if the location is closed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DayHours(Vec<OpenRange>);
 
@@ -321,7 +321,7 @@ mod tests {
         for opens in (0..DAY_MIN).step_by(5) {
             for closes in (opens + 1..=opens + DAY_MIN).step_by(7) {
                 let range = OpenRange::new(opens, closes).unwrap();
-                // Times end at 47:59; no place opens so late that this matters.
+                // Times end at 47:59; no location opens so late that this matters.
                 assert_eq!(range.to_string().parse(), Ok(range), "{range}");
             }
         }

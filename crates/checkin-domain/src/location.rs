@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::coordinates::Coordinates;
 use crate::id::LocationId;
 
-/// A place where users check in, with its figures, as it is stored.
+/// A location where users check in, with its figures, as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Location {
     pub id: LocationId,
@@ -39,7 +39,7 @@ pub fn average_stars(num_stars: u64, num_checkins: u64) -> f64 {
     }
 }
 
-/// The category of a place.
+/// The category of a location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Category {
     Retail,

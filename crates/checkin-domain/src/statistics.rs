@@ -8,7 +8,7 @@ use crate::location::{Category, average_stars};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Computes statistics from check-ins, each with the category of its place, in any order.
+/// Computes statistics from check-ins, each with the category of its location, in any order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatisticsSum {
     num_checkins: u64,
@@ -29,9 +29,9 @@ pub struct Statistics {
     pub current_streak: u64,
     /// The maximum number of consecutive days.
     pub longest_streak: u64,
-    /// Check-ins by the category of their place; categories without any are left out.
+    /// Check-ins by the category of their location; categories without any are left out.
     pub categories: BTreeMap<Category, u64>,
-    /// The number of different places.
+    /// The number of different locations.
     pub num_locations: u64,
     /// Milliseconds since 1970, as in the next field.
     pub first_checkin: Option<u64>,

@@ -16,7 +16,7 @@ pub struct User {
     pub num_checkins: u64,
     /// The time of the last check-in, in milliseconds since 1970; `None` before the first one.
     pub last_checkin: Option<u64>,
-    /// The place of the last check-in.
+    /// The location of the last check-in.
     pub last_seen_at: Option<LocationId>,
 }
 

@@ -1,7 +1,7 @@
 //! Applying the entries of the log, in Redis.
 //!
 //! A partition is read in order under a lease, but correctness does not depend on it: a script adds a
-//! check-in to the history of a user or place, and counts it only if it was not in the history.
+//! check-in to the history of a user or location, and counts it only if it was not in the history.
 
 use async_trait::async_trait;
 use checkin_domain::CheckinId;

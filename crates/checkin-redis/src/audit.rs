@@ -1,6 +1,6 @@
 //! Counts everything again from the log and the histories.
 //!
-//! Processors may run meanwhile: the figures of a user or place are compared with the length of the
+//! Processors may run meanwhile: the figures of a user or location are compared with the length of the
 //! history in one step. Histories are compared with the log only in the range that does not change,
 //! from the first entry of the log to the checkpoint.
 
@@ -182,7 +182,7 @@ async fn ids(
     }
 }
 
-/// The content of the log, with which users and places are compared.
+/// The content of the log, with which users and locations are compared.
 #[derive(Clone, Copy)]
 struct Recount<'a> {
     redis: &'a Connection,

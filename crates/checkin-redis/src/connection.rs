@@ -23,7 +23,7 @@ pub(crate) const IN_FLIGHT: usize = 128;
 /// same time, for the same reason.
 const LONG_IN_FLIGHT: usize = 8;
 
-/// Maximum number of ids of users or places in one request.
+/// Maximum number of ids of users or locations in one request.
 pub(crate) const ID_PAGE: usize = 1000;
 
 /// A connection with the keys, the scripts and the reports of unreadable records; clones share them.

@@ -1,4 +1,4 @@
-//! Lists of users and of places in Redis.
+//! Lists of users and of locations in Redis.
 
 use async_trait::async_trait;
 
@@ -84,7 +84,7 @@ async fn listed_location(redis: &Connection, entry: Position) -> Result<Option<L
     readable(locations::read(redis, id).await)
 }
 
-/// Returns the user if they are still at the place. If not, their entry is removed.
+/// Returns the user if they are still at the location. If not, their entry is removed.
 async fn user_at(
     redis: &Connection,
     location: LocationId,

@@ -198,7 +198,7 @@ async fn leaderboards_of_a_week_are_separate_lists() {
 }
 
 #[tokio::test]
-async fn a_thousand_places_at_one_point_are_listed_in_pages() {
+async fn a_thousand_locations_at_one_point_are_listed_in_pages() {
     let server = RedisServer::start();
     let storage = storage(&server);
     let places: Vec<Location> = (1..=1000).map(location).collect();

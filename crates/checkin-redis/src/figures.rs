@@ -33,24 +33,24 @@ struct UserFigures {
     weeks: Vec<u64>,
 }
 
-/// The current figures of a place.
+/// The current figures of a location.
 struct LocationFigures {
     location: LocationId,
     num_checkins: u64,
     weeks: Vec<u64>,
 }
 
-/// A user who was last at another place before the check-in at this time.
+/// A user who was last at another location before the check-in at this time.
 struct Departure {
     location: LocationId,
     user: UserId,
     time_ms: u64,
 }
 
-/// The figures, histories and leaderboards of users and places.
+/// The figures, histories and leaderboards of users and locations.
 pub(crate) struct Figures<'a> {
     pub(crate) redis: &'a Connection,
-    /// Places that are known to exist. Places are never deleted.
+    /// Locations that are known to exist. Locations are never deleted.
     pub(crate) known_locations: &'a Cache<LocationId, ()>,
 }
 
@@ -58,8 +58,8 @@ impl Figures<'_> {
     /// Applies the check-ins that are not applied yet. The others change nothing.
     pub(crate) async fn apply(&self, checkins: &[Checkin]) -> Result<Outcome> {
         let weeks = kept_weeks(checkins.iter().map(|checkin| checkin.time_ms), now_ms());
-        // The places are checked first and updated last: an entry is applied only if its user and its
-        // place exist. Users and places are never deleted.
+        // The locations are checked first and updated last: an entry is applied only if its user and its
+        // location exist. Users and locations are never deleted.
         let locations = checkins.iter().map(|checkin| checkin.location).collect();
         let unknown = self.unknown_locations(locations).await?;
         let is_placed = |checkin: &&Checkin| !unknown.contains(&checkin.location);
@@ -211,7 +211,7 @@ impl Figures<'_> {
         Ok(())
     }
 
-    /// Moves users to the lists of the places where they are now.
+    /// Moves users to the lists of the locations where they are now.
     async fn move_users(&self, users: &[UserFigures]) -> Result<()> {
         let (lists, keys) = (Lists(self.redis), &self.redis.keys);
         let (arrivals, departures) = moves(users);
@@ -236,8 +236,8 @@ struct Arguments {
     words: Vec<String>,
 }
 
-/// Returns, for each place, the users who are there now and since when, and the users who have left their
-/// places, by place.
+/// Returns, for each location, the users who are there now and since when, and the users who have left their
+/// locations, by location.
 fn moves(users: &[UserFigures]) -> (BTreeMap<LocationId, Scores>, Vec<Departure>) {
     let (mut arrivals, mut departures) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
     // The figures of a user with very many check-ins are there several times.
@@ -274,7 +274,7 @@ fn user_figures(user: UserId, answer: Reply) -> Result<Option<UserFigures>> {
     let mut replies = array(answer)?.into_iter();
     let mut next = || replies.next().unwrap_or(Reply::Nil);
     let (new, num_checkins, last_checkin) = (count(next())?, count(next())?, count(next())?);
-    let last_seen_at = text(next())?.parse().map_err(|_| unexpected("a place"))?;
+    let last_seen_at = text(next())?.parse().map_err(|_| unexpected("a location"))?;
     let before = text(next())?.parse().ok();
     let weeks = replies.map(count).collect::<Result<_>>()?;
     Ok(Some(UserFigures { user, new, num_checkins, last_checkin, last_seen_at, before, weeks }))
@@ -315,11 +315,11 @@ mod tests {
     }
 
     #[test]
-    fn users_move_from_their_last_places_to_the_latest_one() {
+    fn users_move_from_their_last_locations_to_the_latest_one() {
         let users = [
             at(1, None, 5, 10),
             at(2, Some(5), 5, 20),
-            // Two groups of one user, who comes from place 6.
+            // Two groups of one user, who comes from location 6.
             at(3, Some(6), 7, 30),
             at(3, Some(7), 8, 40),
             at(4, Some(5), 8, 50),

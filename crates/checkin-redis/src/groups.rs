@@ -1,9 +1,9 @@
-//! The check-ins of a batch as the scripts that apply them take them: by user or place, in the order of
+//! The check-ins of a batch as the scripts that apply them take them: by user or location, in the order of
 //! the history, and in runs that are short.
 
 use checkin_domain::{Checkin, LocationId, UserId};
 
-/// Maximum number of users or places in one run of a script. A run takes about a millisecond, during
+/// Maximum number of users or locations in one run of a script. A run takes about a millisecond, during
 /// which Redis does nothing else.
 const GROUPS_A_RUN: usize = 64;
 
@@ -13,7 +13,7 @@ const ITEMS_A_RUN: usize = 256;
 /// A check-in as it is stored in a history.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Applicable<K> {
-    /// The user or place of the history.
+    /// The user or location of the history.
     pub(crate) of: K,
     pub(crate) time_ms: u64,
     pub(crate) member: String,
@@ -29,7 +29,7 @@ pub(crate) fn by_user<'a>(checkins: impl Iterator<Item = &'a Checkin>) -> Vec<Ap
     sorted(checkins.map(of_user))
 }
 
-/// Returns the check-ins by place, each place's in the order of the history.
+/// Returns the check-ins by location, each location's in the order of the history.
 pub(crate) fn by_location<'a>(
     checkins: impl Iterator<Item = &'a Checkin>,
 ) -> Vec<Applicable<LocationId>> {

@@ -48,7 +48,7 @@ impl History for RedisStorage {
 pub(crate) struct Member {
     pub(crate) time_ms: u64,
     pub(crate) id: CheckinId,
-    /// The id of the place in a user's history, and of the user in a place's history.
+    /// The id of the location in a user's history, and of the user in a location's history.
     pub(crate) other: u64,
     pub(crate) stars: StarRating,
 }

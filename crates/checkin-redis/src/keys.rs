@@ -53,22 +53,22 @@ impl Keys {
         companion(&self.emails(), &format!("claim:{canonical}"))
     }
 
-    /// Hash: one place.
+    /// Hash: one location.
     pub(crate) fn location(&self, id: LocationId) -> String {
         self.key(&format!("location:{id}"))
     }
 
-    /// The pattern of the keys of all places.
+    /// The pattern of the keys of all locations.
     pub(crate) fn any_location(&self) -> String {
         self.pattern("location:*")
     }
 
-    /// Sorted set: the ids of all places; the scores are the ids.
+    /// Sorted set: the ids of all locations; the scores are the ids.
     pub(crate) fn location_ids(&self) -> String {
         self.key("locations:ids")
     }
 
-    /// String: the details of a place, as JSON.
+    /// String: the details of a location, as JSON.
     pub(crate) fn location_details(&self, id: LocationId) -> String {
         self.key(&format!("locationdetails:{id}"))
     }
@@ -131,7 +131,7 @@ impl Keys {
         companion(&self.log(partition), "swarm")
     }
 
-    /// Hash: from a venue of Swarm to the id of its place.
+    /// Hash: from a venue of Swarm to the id of its location.
     pub(crate) fn swarm_venues(&self) -> String {
         self.key("swarm:venues")
     }
@@ -141,13 +141,13 @@ impl Keys {
         companion(&self.log(partition), "times")
     }
 
-    /// String: the highest id of a place that was created for a venue.
-    pub(crate) fn last_venue_place(&self) -> String {
+    /// String: the highest id of a location that was created for a venue.
+    pub(crate) fn last_venue_location(&self) -> String {
         companion(&self.swarm_venues(), "last-id")
     }
 
-    /// Set: the ids of places of venues that two imports were about to create.
-    pub(crate) fn shared_venue_places(&self) -> String {
+    /// Set: the ids of locations of venues that two imports were about to create.
+    pub(crate) fn shared_venue_locations(&self) -> String {
         companion(&self.swarm_venues(), "shared")
     }
 
@@ -171,12 +171,12 @@ impl Keys {
         companion(&self.user(id), "base")
     }
 
-    /// Sorted set: the history of a place, `<id> <user> <stars>` by time (ms).
+    /// Sorted set: the history of a location, `<id> <user> <stars>` by time (ms).
     pub(crate) fn location_history(&self, id: LocationId) -> String {
         companion(&self.location(id), "checkins")
     }
 
-    /// Hash: the figures that a place had before the first entry of the history.
+    /// Hash: the figures that a location had before the first entry of the history.
     pub(crate) fn location_base(&self, id: LocationId) -> String {
         companion(&self.location(id), "base")
     }
@@ -191,7 +191,7 @@ impl Keys {
         self.key("users:recent")
     }
 
-    /// Sorted set: users whose last check-in was at this place, by its time (ms).
+    /// Sorted set: users whose last check-in was at this location, by its time (ms).
     pub(crate) fn users_at(&self, id: LocationId) -> String {
         self.key(&format!("users:at:{id}"))
     }
@@ -207,18 +207,18 @@ impl Keys {
         self.key(&format!("users:bycheckins:{monday_ms}"))
     }
 
-    /// Sorted set: places by their number of check-ins.
+    /// Sorted set: locations by their number of check-ins.
     pub(crate) fn top_locations(&self) -> String {
         self.key("locations:bycheckins")
     }
 
-    /// Sorted set with a time to live: places by their number of check-ins in the week that began at
+    /// Sorted set with a time to live: locations by their number of check-ins in the week that began at
     /// `monday_ms`.
     pub(crate) fn top_locations_of_week(&self, monday_ms: u64) -> String {
         self.key(&format!("locations:bycheckins:{monday_ms}"))
     }
 
-    /// Geographic set: the coordinates of the places of all categories or of one.
+    /// Geographic set: the coordinates of the locations of all categories or of one.
     pub(crate) fn geo(&self, category: Option<Category>) -> String {
         match category {
             Some(category) => self.key(&format!("locations:geo:{category}")),
@@ -226,12 +226,12 @@ impl Keys {
         }
     }
 
-    /// Sorted set: the ids of a category's places; the scores are the ids.
+    /// Sorted set: the ids of a category's locations; the scores are the ids.
     pub(crate) fn locations_in(&self, category: Category) -> String {
         self.key(&format!("locations:category:{category}"))
     }
 
-    /// Sorted set with scores of 0: `<word>\0<id>` for each word by which a place is found.
+    /// Sorted set with scores of 0: `<word>\0<id>` for each word by which a location is found.
     pub(crate) fn words(&self) -> String {
         self.key("locations:words:2")
     }
@@ -241,7 +241,7 @@ impl Keys {
         self.key("locations:words")
     }
 
-    /// String with a time to live: the number of entries in the old index when its places were last
+    /// String with a time to live: the number of entries in the old index when its locations were last
     /// indexed again.
     pub(crate) fn old_words_seen(&self) -> String {
         self.key("locations:words:2:from")

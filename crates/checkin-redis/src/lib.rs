@@ -2,8 +2,8 @@
 //!
 //! | key | type | content |
 //! | --- | --- | --- |
-//! | `P:user:<id>` `P:location:<id>` | hash | an account, a place |
-//! | `P:locationdetails:<id>` | string | the details of a place, as JSON |
+//! | `P:user:<id>` `P:location:<id>` | hash | an account, a location |
+//! | `P:locationdetails:<id>` | string | the details of a location, as JSON |
 //! | `P:checkins`; of several partitions `P:checkins:{0}` … | stream | the log |
 //! | `{P:checkins}:recent:<user>:<location>:<stars>` | string with a time to live | the time of the last identical check-in |
 //! | `{P:checkins}:key:<hash>` | string with a time to live | the check-in of an idempotency key, and its id |
@@ -24,9 +24,9 @@
 //! | `P:users:ids` `P:locations:ids` | sorted set | all ids; the scores are the ids |
 //! | `P:users:recent` `P:users:at:<location>` | sorted set | users by their last check-in |
 //! | `P:users:bycheckins` `P:locations:bycheckins`, with `:<monday>` of one week | sorted set | by number of check-ins |
-//! | `P:locations:geo` `P:locations:geo:<category>` | geographic set | the coordinates of places |
-//! | `P:locations:category:<category>` | sorted set | ids of places; the scores are the ids |
-//! | `P:locations:words:2` | sorted set | `<word>\0<id>` for each word by which a place is found |
+//! | `P:locations:geo` `P:locations:geo:<category>` | geographic set | the coordinates of locations |
+//! | `P:locations:category:<category>` | sorted set | ids of locations; the scores are the ids |
+//! | `P:locations:words:2` | sorted set | `<word>\0<id>` for each word by which a location is found |
 //! | `P:locations:words` `P:locations:words:2:from` | with a time to live | the index of older programs, and how much of it was copied |
 //! | `P:weather:<location>` | string with a time to live | the response of the weather service |
 //!
@@ -96,16 +96,16 @@ use self::figures::Figures;
 use self::keys::Keys;
 use self::partition::Partition;
 
-/// Maximum number of places that are cached as existing.
+/// Maximum number of locations that are cached as existing.
 const MAX_KNOWN: usize = 1_000_000;
 
-/// Users, places and check-ins in Redis; clones share the connection.
+/// Users, locations and check-ins in Redis; clones share the connection.
 #[derive(Clone)]
 pub struct RedisStorage {
     redis: Connection,
     appends: Appends,
     replicas: Option<Replicas>,
-    /// Places that are known to exist. Places are never deleted.
+    /// Locations that are known to exist. Locations are never deleted.
     known_locations: Arc<Cache<LocationId, ()>>,
     /// Is set when the index of times is complete.
     has_times: Arc<OnceCell<()>>,

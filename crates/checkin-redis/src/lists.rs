@@ -92,7 +92,7 @@ impl Lists<'_> {
     pub(crate) async fn raise(&self, key: String, scores: Scores) -> Result<()> {
         let scores = scores.into_iter().map(|(score, id)| (score, id.to_string()));
         let mut scores: Vec<(u64, String)> = scores.collect();
-        // In the order of the list, so that Redis finds each place close to the one before.
+        // In the order of the list, so that Redis finds each location close to the one before.
         scores.sort_unstable();
         let raise = async |scores: &[(u64, String)]| {
             let words = scores.iter().flat_map(|(score, id)| [score.to_string(), id.clone()]);

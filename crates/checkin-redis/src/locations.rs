@@ -1,4 +1,4 @@
-//! Places in Redis.
+//! Locations in Redis.
 
 use async_trait::async_trait;
 
@@ -59,12 +59,12 @@ impl Locations for RedisStorage {
     }
 }
 
-/// Reads the place of this id.
+/// Reads the location of this id.
 pub(crate) async fn read(redis: &Connection, id: LocationId) -> Result<Option<Location>> {
     redis.hash(redis.keys.location(id), |hash| location(id, hash)).await
 }
 
-/// Reads the places with ids above `after`, in order of their ids, at most `limit`.
+/// Reads the locations with ids above `after`, in order of their ids, at most `limit`.
 pub(crate) async fn read_after(
     redis: &Connection,
     after: Option<LocationId>,
@@ -80,13 +80,13 @@ pub(crate) async fn read_after(
         after = last.get();
         let one = |id| async move { readable(read(redis, id).await) };
         let page = at_once(ids.into_iter().map(one).collect()).await?;
-        // An id may be in the list before its place is written.
+        // An id may be in the list before its location is written.
         locations.extend(page.into_iter().flatten());
     }
     Ok(locations)
 }
 
-/// Reads a place from its hash.
+/// Reads a location from its hash.
 fn location(id: LocationId, hash: &Hash) -> Result<Location> {
     Ok(Location {
         id: hash.id(id)?,
@@ -106,7 +106,7 @@ fn coordinates(hash: &Hash) -> Result<Coordinates> {
     hash.required("location", str::parse)
 }
 
-/// Returns the fields of a place's hash.
+/// Returns the fields of a location's hash.
 pub(crate) fn fields(location: &Location) -> Vec<(&'static str, String)> {
     vec![
         ("id", location.id.to_string()),

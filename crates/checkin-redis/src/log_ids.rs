@@ -1,4 +1,4 @@
-//! The findings of `checkin doctor` about ids: those of the log, of accounts and of places.
+//! The findings of `checkin doctor` about ids: those of the log, of accounts and of locations.
 
 use checkin_domain::number::decimal;
 use checkin_domain::{CLOCK_TOLERANCE_MS, CheckinId, LocationId, MAX_SAFE_INTEGER, UserId};
@@ -34,13 +34,13 @@ pub(crate) async fn findings(redis: &Connection) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Returns whether the highest id of accounts is in use or was assigned, and the same for places.
+/// Returns whether the highest id of accounts is in use or was assigned, and the same for locations.
 pub(crate) async fn used_up(redis: &Connection) -> Result<(bool, bool)> {
     let user = UserId::try_from(MAX_SAFE_INTEGER).map_err(StorageError::new)?;
     let place = LocationId::try_from(MAX_SAFE_INTEGER).map_err(StorageError::new)?;
     let users = is_last(redis, &redis.keys.user(user), &redis.keys.last_user_id()).await?;
     let places =
-        is_last(redis, &redis.keys.location(place), &redis.keys.last_venue_place()).await?;
+        is_last(redis, &redis.keys.location(place), &redis.keys.last_venue_location()).await?;
     Ok((users, places))
 }
 

@@ -1,7 +1,7 @@
-//! Places near a point, from the geographic sets.
+//! Locations near a point, from the geographic sets.
 //!
-//! Redis stores a place to within half a metre, and none beyond 85° of latitude: such places are stored
-//! at the edge of its map, on their own meridian. So we ask for slightly more places than we need, and
+//! Redis stores a location to within half a metre, and none beyond 85° of latitude: such locations are stored
+//! at the edge of its map, on their own meridian. So we ask for slightly more locations than we need, and
 //! for many more only if a circle crosses the edge. The result is decided by the distance to the
 //! coordinates in the hash.
 
@@ -22,7 +22,7 @@ const EDGE: f64 = 85.05;
 /// Maximum error of a distance from Redis.
 const BLUR_M: f64 = 1.0;
 
-/// The same if the place, the point or both are beyond the edge: twice the distance from there to the
+/// The same if the location, the point or both are beyond the edge: twice the distance from there to the
 /// pole.
 const SHIFT_M: f64 = 2.0 * (90.0 - EDGE) / 180.0 * FAR_SIDE_M + BLUR_M;
 
@@ -54,7 +54,7 @@ pub(crate) async fn places(
     Ok(found.into_page())
 }
 
-/// Returns all places that may be in the circle, nearest first according to Redis.
+/// Returns all locations that may be in the circle, nearest first according to Redis.
 async fn candidates(
     redis: &Connection,
     near: &Nearby,
@@ -98,7 +98,7 @@ fn candidate(redis: &Connection, key: &str, reply: Reply) -> Result<Option<Candi
 /// The relation between distances on Redis's map and those on the earth, for one point.
 #[derive(Clone, Copy, Debug)]
 struct Map {
-    /// No place beyond the edge is nearer.
+    /// No location beyond the edge is nearer.
     edge_m: f64,
 }
 
@@ -108,13 +108,13 @@ impl Map {
         Self { edge_m: (degrees.to_radians() * EARTH_RADIUS_M - BLUR_M).max(0.0) }
     }
 
-    /// Returns the minimum distance of a place that is `map_m` metres away on the map, and of all places
+    /// Returns the minimum distance of a location that is `map_m` metres away on the map, and of all locations
     /// after it.
     fn at_least(self, map_m: f64) -> f64 {
         (map_m - BLUR_M).min(self.edge_m.max(map_m - SHIFT_M))
     }
 
-    /// Returns the maximum distance of a place that is `map_m` metres away on the map; and the other way
+    /// Returns the maximum distance of a location that is `map_m` metres away on the map; and the other way
     /// round.
     fn at_most(self, map_m: f64) -> f64 {
         if map_m + BLUR_M < self.edge_m { map_m + BLUR_M } else { map_m + SHIFT_M }

@@ -1,4 +1,4 @@
-//! Places by the words of their names.
+//! Locations by the words of their names.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ pub(crate) async fn places(
     Ok(places.into_iter().map(|item| Ranked { rank: item.id.get(), item }).collect())
 }
 
-/// Returns the places whose names have all words, after the beginning of the page.
+/// Returns the locations whose names have all words, after the beginning of the page.
 async fn ids_named(redis: &Connection, text: &str, page: Page) -> Result<BTreeSet<LocationId>> {
     let mut words = words(text);
     words.truncate(MAX_SEARCH_WORDS);
@@ -59,7 +59,7 @@ async fn ids_named(redis: &Connection, text: &str, page: Page) -> Result<BTreeSe
     Ok(ids)
 }
 
-/// Returns the places whose names have a word that begins with this one.
+/// Returns the locations whose names have a word that begins with this one.
 async fn ids_of(redis: &Connection, word: &str) -> Result<BTreeSet<LocationId>> {
     let (key, step) = (redis.keys.words(), STEP.to_string());
     // No UTF-8 text has the byte 255.

@@ -1,7 +1,7 @@
 //! Histories of Swarm in Redis.
 //!
-//! The id of a venue's place is stored before the place is written. An import that finds the id writes
-//! the place with it. So imports that run at the same time, or are interrupted, create one place.
+//! The id of a venue's location is stored before the location is written. An import that finds the id writes
+//! the location with it. So imports that run at the same time, or are interrupted, create one location.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use checkin_domain::{Checkin, Location, LocationId, Visit};
 use checkin_storage::swarm::VISITS_A_SECOND;
-use checkin_storage::{Loaded, Result, StorageError, SwarmLoad, UsedUp, VenuePlace};
+use checkin_storage::{Loaded, Result, StorageError, SwarmLoad, UsedUp, VenueLocation};
 use redis_link::Reply;
 
 use crate::RedisStorage;
@@ -22,14 +22,14 @@ const PAGE: usize = 500;
 
 #[async_trait]
 impl SwarmLoad for RedisStorage {
-    async fn places_of(&self, venues: &[String]) -> Result<Vec<Option<LocationId>>> {
+    async fn locations_of(&self, venues: &[String]) -> Result<Vec<Option<LocationId>>> {
         let key = self.redis.keys.swarm_venues();
         let mut places = Vec::with_capacity(venues.len());
         for page in venues.chunks(PAGE) {
             let page = page.iter().map(String::as_str);
             let words: Vec<&str> = ["HMGET", &key].into_iter().chain(page).collect();
             for reply in array(self.redis.call(&words).await?)? {
-                places.push(place_id(reply)?);
+                places.push(location_id(reply)?);
             }
         }
         Ok(places)
@@ -45,9 +45,10 @@ impl SwarmLoad for RedisStorage {
         Ok(())
     }
 
-    async fn make_places(&self, venues: &[(String, Location)]) -> Result<Vec<VenuePlace>> {
+    async fn make_locations(&self, venues: &[(String, Location)]) -> Result<Vec<VenueLocation>> {
         let swarm = Swarm(&self.redis);
-        at_once(venues.iter().map(|(venue, place)| swarm.make_place(venue, place)).collect()).await
+        at_once(venues.iter().map(|(venue, place)| swarm.make_location(venue, place)).collect())
+            .await
     }
 
     async fn load_visits(&self, visits: &[Visit]) -> Result<Vec<Loaded>> {
@@ -64,7 +65,7 @@ struct Swarm<'a>(&'a Connection);
 
 impl Swarm<'_> {
     /// Looks for the visits, appends those that are not stored, and then stores their Swarm ids. If a
-    /// Swarm id was not stored, the visit is found by its user, place and time the next time.
+    /// Swarm id was not stored, the visit is found by its user, location and time the next time.
     async fn load_run(&self, visits: &[Visit]) -> Result<Vec<Loaded>> {
         let asked = visits.iter().map(|visit| self.new_checkin(visit)).collect();
         let new: Vec<Option<Checkin>> = at_once(asked).await?;
@@ -110,7 +111,7 @@ impl Swarm<'_> {
         Ok(later.map(|ms| visit.later(ms)))
     }
 
-    /// Returns whether the user's history has a check-in at this place and time, of any rating.
+    /// Returns whether the user's history has a check-in at this location and time, of any rating.
     async fn has_visited(&self, checkin: &Checkin) -> Result<bool> {
         let (key, time) = (self.0.keys.user_history(checkin.user), checkin.time_ms.to_string());
         let found = texts(self.0.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
@@ -128,20 +129,20 @@ impl Swarm<'_> {
         self.0.call(&["SADD", &key, &id, &visit]).await.map(drop)
     }
 
-    async fn make_place(&self, venue: &str, place: &Location) -> Result<VenuePlace> {
+    async fn make_location(&self, venue: &str, place: &Location) -> Result<VenueLocation> {
         let mut taken = None;
         loop {
             let (id, first) = self.claim_venue(venue, place.id, taken).await?;
             let place = Location { id, ..place.clone() };
             let made = Bulk(self.0).load_location(&place).await? == Loaded::Stored;
             if made || !first {
-                return Ok(VenuePlace { id, made });
+                return Ok(VenueLocation { id, made });
             }
             taken = Some(id);
         }
     }
 
-    /// Returns the id of the venue's place, and whether this call assigned it.
+    /// Returns the id of the venue's location, and whether this call assigned it.
     async fn claim_venue(
         &self,
         venue: &str,
@@ -150,8 +151,8 @@ impl Swarm<'_> {
     ) -> Result<(LocationId, bool)> {
         let keys = [
             self.0.keys.swarm_venues(),
-            self.0.keys.last_venue_place(),
-            self.0.keys.shared_venue_places(),
+            self.0.keys.last_venue_location(),
+            self.0.keys.shared_venue_locations(),
         ];
         let lowest = lowest.to_string();
         let taken = taken.map(|id| id.to_string()).unwrap_or_default();
@@ -162,21 +163,21 @@ impl Swarm<'_> {
             return Err(unexpected("an id"));
         };
         if id == Reply::Bytes("used up".into()) {
-            return Err(StorageError::new(UsedUp("places")));
+            return Err(StorageError::new(UsedUp("locations")));
         }
-        let id = place_id(id)?.ok_or_else(|| unexpected("an id"))?;
+        let id = location_id(id)?.ok_or_else(|| unexpected("an id"))?;
         Ok((id, number(first)? == 1))
     }
 }
 
-fn place_id(reply: Reply) -> Result<Option<LocationId>> {
+fn location_id(reply: Reply) -> Result<Option<LocationId>> {
     match reply {
         Reply::Nil => Ok(None),
         id => indexed_id(&text(id)?).map(Some),
     }
 }
 
-/// Splits the visits into runs in which no user is twice at the same place at the same time. The visits
+/// Splits the visits into runs in which no user is twice at the same location at the same time. The visits
 /// of a run are looked for before any of them is stored.
 fn apart(visits: &[Visit]) -> Vec<&[Visit]> {
     let (mut runs, mut start, mut seen) = (Vec::new(), 0, HashSet::new());

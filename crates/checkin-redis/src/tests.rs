@@ -203,7 +203,7 @@ async fn an_id_that_another_program_used_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_place_of_a_venue_gets_no_id_that_another_program_used() {
+async fn a_location_of_a_venue_gets_no_id_that_another_program_used() {
     let server = RedisServer::start();
     let storage = storage(&server);
     for id in [4, 5] {
@@ -211,7 +211,7 @@ async fn a_place_of_a_venue_gets_no_id_that_another_program_used() {
         ask(&storage, &place).await;
     }
     let make = async |venue: &str| {
-        let made = storage.make_places(&[(venue.to_owned(), location(4))]).await.unwrap();
+        let made = storage.make_locations(&[(venue.to_owned(), location(4))]).await.unwrap();
         (made[0].id.get(), made[0].made)
     };
     assert_eq!(make("a").await, (6, true));

@@ -12,7 +12,7 @@ use crate::reply::{number, text};
 /// How long the old index of names is kept for older programs that still run: a week, in seconds.
 const OLD_INDEX_LIFE: &str = "604800";
 
-/// Indexes the names of all places again if an older program has indexed names since the last time.
+/// Indexes the names of all locations again if an older program has indexed names since the last time.
 /// Several processes may do so at the same time. If one is interrupted, the next one repeats it.
 pub(crate) async fn upgrade_words(redis: &Connection) -> Result<()> {
     let (old, seen) = (redis.keys.old_words(), redis.keys.old_words_seen());
@@ -24,7 +24,7 @@ pub(crate) async fn upgrade_words(redis: &Connection) -> Result<()> {
     if entries == "0" || entries == known {
         return Ok(());
     }
-    tracing::info!("an older version indexed the names of places: they are indexed again");
+    tracing::info!("an older version indexed the names of locations: they are indexed again");
     let (lists, mut after) = (Lists(redis), None::<LocationId>);
     loop {
         let places = locations::read_after(redis, after, ID_PAGE).await?;

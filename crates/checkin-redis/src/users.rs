@@ -150,7 +150,7 @@ fn user(id: UserId, hash: &Hash) -> Result<User> {
         password: PasswordHash::stored(hash.text("password")),
         num_checkins: hash.number("numCheckins").unwrap_or(0),
         last_checkin: hash.number("lastCheckin").filter(|&ms| ms > 0),
-        // Other programs write 0 if there is no place.
+        // Other programs write 0 if there is no location.
         last_seen_at: place.and_then(|place| LocationId::try_from(place).ok()),
     })
 }

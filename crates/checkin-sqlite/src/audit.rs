@@ -25,7 +25,7 @@ const COUNTED: &str = "
                           WHERE dead_letters.ms = checkins.ms AND dead_letters.seq = checkins.seq)
     )";
 
-/// Each row is a user or a place that differs: its id, then stored and counted values alternately.
+/// Each row is a user or a location that differs: its id, then stored and counted values alternately.
 const USERS: &str = "
     SELECT id, num_checkins, base_checkins + coalesce(number, 0),
            coalesce(last_checkin, 0), max(coalesce(base_last_checkin, 0), coalesce(latest, 0))

@@ -34,7 +34,7 @@ pub struct Copied {
     pub has_secret: bool,
     /// The accounts.
     pub users: u64,
-    /// The places.
+    /// The locations.
     pub locations: u64,
     /// The entries of the log.
     pub checkins: u64,

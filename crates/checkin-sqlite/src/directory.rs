@@ -1,4 +1,4 @@
-//! Lists of users and of places in SQLite.
+//! Lists of users and of locations in SQLite.
 
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};

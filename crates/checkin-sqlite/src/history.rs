@@ -1,4 +1,4 @@
-//! Histories in SQLite: the log by user and by place.
+//! Histories in SQLite: the log by user and by location.
 
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};

@@ -47,7 +47,7 @@ use self::schema::{SCHEMA_VERSION, Tables, make_tables};
 /// upgrade takes several seconds.
 const UPGRADE_ATTEMPTS: usize = 20;
 
-/// Users, places and check-ins in an SQLite file; clones share it.
+/// Users, locations and check-ins in an SQLite file; clones share it.
 #[derive(Clone, Debug)]
 pub struct SqliteStorage {
     file: File,

@@ -1,4 +1,4 @@
-//! Places in SQLite.
+//! Locations in SQLite.
 
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::types::Type;
@@ -73,7 +73,7 @@ impl Locations for SqliteStorage {
 }
 
 impl SqliteStorage {
-    /// Reads some columns of a place.
+    /// Reads some columns of a location.
     async fn part<T: Send + 'static>(
         &self,
         columns: &'static str,
@@ -95,7 +95,7 @@ pub(super) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option
     connection.prepare_cached(&sql)?.query_row([id], location).optional()
 }
 
-/// Reads the details of a place as JSON.
+/// Reads the details of a location as JSON.
 pub(super) fn details_text(
     connection: &Connection,
     id: LocationId,
@@ -105,7 +105,7 @@ pub(super) fn details_text(
     connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()
 }
 
-/// Inserts a place. Returns false if the id is taken.
+/// Inserts a location. Returns false if the id is taken.
 pub(super) fn insert(connection: &Connection, location: &Location) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO locations
                    (id, name, category, longitude, latitude, num_checkins, num_stars,
@@ -124,7 +124,7 @@ pub(super) fn insert(connection: &Connection, location: &Location) -> rusqlite::
     Ok(inserted == 1)
 }
 
-/// Inserts details. Returns false if the place already has details.
+/// Inserts details. Returns false if the location already has details.
 pub(super) fn insert_details(
     connection: &Connection,
     details: &LocationDetails,

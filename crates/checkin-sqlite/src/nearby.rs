@@ -1,4 +1,4 @@
-//! Places near a point.
+//! Locations near a point.
 
 use sqlite_writer::rusqlite::{self, Connection};
 

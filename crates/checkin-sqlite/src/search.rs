@@ -1,4 +1,4 @@
-//! Places by the words of their names.
+//! Locations by the words of their names.
 
 use crate::file::File;
 use sqlite_writer::rusqlite::{self, Connection, params};

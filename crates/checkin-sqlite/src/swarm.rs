@@ -6,14 +6,14 @@ use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 use super::{SqliteStorage, bulk, column, locations};
 use checkin_domain::{Checkin, Location, LocationId, MAX_SAFE_INTEGER, UserId, Visit};
 use checkin_storage::swarm::VISITS_A_SECOND;
-use checkin_storage::{Loaded, Result, SwarmLoad, VenuePlace};
+use checkin_storage::{Loaded, Result, SwarmLoad, VenueLocation};
 
 #[async_trait]
 impl SwarmLoad for SqliteStorage {
-    async fn places_of(&self, venues: &[String]) -> Result<Vec<Option<LocationId>>> {
+    async fn locations_of(&self, venues: &[String]) -> Result<Vec<Option<LocationId>>> {
         let venues = venues.to_vec();
         let read = move |connection: &Connection| {
-            venues.iter().map(|venue| place_of(connection, venue)).collect()
+            venues.iter().map(|venue| location_of(connection, venue)).collect()
         };
         self.file.read(read).await
     }
@@ -25,9 +25,9 @@ impl SwarmLoad for SqliteStorage {
         self.load(venues, remember).await.map(drop)
     }
 
-    async fn make_places(&self, venues: &[(String, Location)]) -> Result<Vec<VenuePlace>> {
+    async fn make_locations(&self, venues: &[(String, Location)]) -> Result<Vec<VenueLocation>> {
         let make = |connection: &Connection, (venue, location): &(String, Location)| {
-            make_place(connection, venue, location)
+            make_location(connection, venue, location)
         };
         self.load(venues, make).await
     }
@@ -41,7 +41,7 @@ impl SwarmLoad for SqliteStorage {
     }
 }
 
-fn place_of(connection: &Connection, venue: &str) -> rusqlite::Result<Option<LocationId>> {
+fn location_of(connection: &Connection, venue: &str) -> rusqlite::Result<Option<LocationId>> {
     let sql = "SELECT location_id FROM swarm_venues WHERE venue = ?1";
     connection.prepare_cached(sql)?.query_row([venue], |row| column::id(row, 0)).optional()
 }
@@ -52,25 +52,25 @@ fn remember(connection: &Connection, venue: &str, id: LocationId) -> rusqlite::R
     connection.prepare_cached(sql)?.execute(values).map(drop)
 }
 
-fn make_place(
+fn make_location(
     connection: &Connection,
     venue: &str,
     location: &Location,
-) -> rusqlite::Result<VenuePlace> {
-    let id = match place_of(connection, venue)? {
+) -> rusqlite::Result<VenueLocation> {
+    let id = match location_of(connection, venue)? {
         Some(id) => id,
         None => free_id(connection, location.id)?,
     };
     let made = locations::insert(connection, &Location { id, ..location.clone() })?;
     remember(connection, venue, id)?;
-    Ok(VenuePlace { id, made })
+    Ok(VenueLocation { id, made })
 }
 
 fn free_id(connection: &Connection, lowest: LocationId) -> rusqlite::Result<LocationId> {
     let sql = "SELECT max(?1, coalesce(max(id), 0) + 1) FROM locations WHERE id <= ?2";
     let parameters = [lowest.get(), MAX_SAFE_INTEGER].map(column::number);
     let id = connection.prepare_cached(sql)?.query_row(parameters, |row| column::whole(row, 0))?;
-    LocationId::try_from(id).map_err(|_| column::used_up("places"))
+    LocationId::try_from(id).map_err(|_| column::used_up("locations"))
 }
 
 fn load_visit(connection: &Connection, visit: &Visit, now_ms: i64) -> rusqlite::Result<Loaded> {
@@ -102,7 +102,7 @@ fn is_known(connection: &Connection, user: UserId, swarm_id: &str) -> rusqlite::
     connection.prepare_cached(sql)?.exists(params![column::number(user.get()), swarm_id])
 }
 
-/// Returns the check-in at the first millisecond at which no visit of its user at its place is stored.
+/// Returns the check-in at the first millisecond at which no visit of its user at its location is stored.
 fn first_unknown(connection: &Connection, visit: &Visit) -> rusqlite::Result<Option<Checkin>> {
     let sql = "SELECT 1 FROM swarm_visits
                WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
@@ -115,7 +115,7 @@ fn first_unknown(connection: &Connection, visit: &Visit) -> rusqlite::Result<Opt
     Ok(None)
 }
 
-/// Returns whether the user has a check-in at this place and time, of any rating.
+/// Returns whether the user has a check-in at this location and time, of any rating.
 fn is_visited(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM checkins WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
     connection.prepare_cached(sql)?.exists(content(checkin))

@@ -186,7 +186,7 @@ async fn an_audit_finds_figures_that_other_programs_changed() {
     }
 }
 
-/// A file of version 1, with a user and a place whose figures contain the one check-in of the log.
+/// A file of version 1, with a user and a location whose figures contain the one check-in of the log.
 #[tokio::test]
 async fn tables_of_version_1_are_upgraded() {
     let directory = tempfile::tempdir().unwrap();

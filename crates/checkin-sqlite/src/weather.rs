@@ -25,7 +25,7 @@ impl WeatherCache for SqliteStorage {
         let life_ms = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
         let expires_ms = self.file.now_ms().saturating_add(life_ms);
         let write = move |connection: &Connection| {
-            // Each place has one row, so that expired rows need not be deleted.
+            // Each location has one row, so that expired rows need not be deleted.
             let sql = "INSERT INTO weather (location_id, json, expires_ms) VALUES (?1, ?2, ?3)
                        ON CONFLICT DO UPDATE SET json = ?2, expires_ms = ?3";
             connection.prepare_cached(sql)?.execute(params![id, json, expires_ms])

@@ -16,7 +16,7 @@ use crate::{Lease, Result};
 ///   entries are applied.
 /// - The checkpoint of a part moves when every entry up to it is applied or is a dead letter, and
 ///   never back.
-/// - An entry that can never be applied (it is no check-in; its user or place is unknown) becomes a
+/// - An entry that can never be applied (it is no check-in; its user or location is unknown) becomes a
 ///   dead letter, and the entries after it are applied.
 #[async_trait]
 pub trait Applier: Send + Sync {

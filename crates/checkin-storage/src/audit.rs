@@ -26,7 +26,7 @@ pub struct AuditReport {
     pub waiting: u64,
     /// The number of these that are dead letters.
     pub dead: u64,
-    /// Users and places that were compared.
+    /// Users and locations that were compared.
     pub compared: u64,
     /// The number of these that differ.
     pub different: u64,
@@ -41,7 +41,7 @@ impl AuditReport {
     /// The number of differences, and of unreadable records, that a report names one by one.
     pub const NAMED: usize = 100;
 
-    /// Adds the differences of one user or place; `unequal` is empty if all its figures are right.
+    /// Adds the differences of one user or location; `unequal` is empty if all its figures are right.
     pub fn add(&mut self, of: Audited, unequal: &[Unequal]) {
         self.different += u64::from(!unequal.is_empty());
         for Unequal { figure, stored, counted } in unequal.iter().copied() {
@@ -51,7 +51,7 @@ impl AuditReport {
         }
     }
 
-    /// Adds a user or place that cannot be read.
+    /// Adds a user or location that cannot be read.
     pub fn add_unreadable(&mut self, of: Audited) {
         if self.unreadable.len() < Self::NAMED {
             self.unreadable.push(of);
@@ -62,7 +62,7 @@ impl AuditReport {
 /// A stored figure that differs from the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The user or place.
+    /// The user or location.
     pub of: Audited,
     /// Which figure.
     pub figure: Figure,
@@ -123,11 +123,11 @@ impl fmt::Display for Figure {
     }
 }
 
-/// The user or place that an audit compares.
+/// The user or location that an audit compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audited {
     /// A user.
     User(UserId),
-    /// A place.
+    /// A location.
     Location(LocationId),
 }

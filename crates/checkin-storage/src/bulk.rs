@@ -14,22 +14,22 @@ use checkin_domain::{Checkin, Location, LocationDetails, User, UserId};
 /// time and show progress in between.
 #[async_trait]
 pub trait BulkLoad: Send + Sync {
-    /// Returns whether there is neither a user nor a place.
+    /// Returns whether there is neither a user nor a location.
     async fn is_empty(&self) -> Result<bool>;
 
     /// Stores accounts. Returns one result for each, in order.
     async fn load_users(&self, users: &[User]) -> Result<Vec<Loaded>>;
 
-    /// Stores places. Returns one result for each, in order.
+    /// Stores locations. Returns one result for each, in order.
     async fn load_locations(&self, locations: &[Location]) -> Result<Vec<Loaded>>;
 
-    /// Stores details of places. Returns one result for each, in order.
+    /// Stores details of locations. Returns one result for each, in order.
     async fn load_details(&self, details: &[LocationDetails]) -> Result<Vec<Loaded>>;
 
     /// Appends check-ins with the ids that they have. If the log has a later entry already, the
     /// check-in gets a new id, and its time is stored in a field. Returns one result for each, in
     /// order. A check-in is unchanged if an entry has its id, or if a loaded check-in has its user,
-    /// place, rating and time.
+    /// location, rating and time.
     async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>>;
 }
 
@@ -42,7 +42,7 @@ pub enum Loaded {
     Unchanged,
     /// The record is not stored, because this other user has the address.
     EmailTaken(UserId),
-    /// The record is not stored, because the place of the details, or the user or the place of the
+    /// The record is not stored, because the location of the details, or the user or the location of the
     /// check-in, is unknown.
     Dangling,
 }

@@ -50,12 +50,12 @@ macro_rules! conformance_checks {
             parallel_registrations_get_ids_of_their_own
             a_password_changes_only_from_the_expected_one
             accounts_are_listed_in_pages
-            places_are_listed_in_pages
+            locations_are_listed_in_pages
             entries_come_back_in_order_and_in_pages
             a_reader_follows_the_log
             ids_increase_with_parallel_appends
             parallel_identical_checkins_are_stored_once
-            only_the_same_user_place_and_rating_is_a_duplicate
+            only_the_same_user_location_and_rating_is_a_duplicate
             a_window_of_zero_refuses_nothing
             a_window_ends
             a_shorter_window_finds_fewer_duplicates
@@ -77,13 +77,13 @@ macro_rules! conformance_checks {
             while_ids_are_ahead_dead_letters_have_their_times
             while_ids_are_ahead_the_rules_are_the_same
             the_diagnosis_of_a_sound_store_has_no_problems
-            a_venue_has_the_place_that_was_recorded_last
-            parallel_imports_create_one_place_for_a_venue
-            a_new_place_gets_an_unused_id
+            a_venue_has_the_location_that_was_recorded_last
+            parallel_imports_create_one_location_for_a_venue
+            a_new_location_gets_an_unused_id
             a_visit_is_identified_by_its_swarm_id
             a_visit_loaded_without_its_swarm_id_is_recognized
             figures_are_the_sums_over_the_log
-            a_large_batch_of_one_place_is_applied
+            a_large_batch_of_one_location_is_applied
             applying_a_batch_again_changes_nothing
             a_part_has_one_holder_at_a_time
             processors_share_the_parts
@@ -97,15 +97,15 @@ macro_rules! conformance_checks {
             users_are_listed_by_their_figures
             records_of_equal_rank_are_listed_once_each
             a_page_begins_after_a_record_that_moved_or_was_deleted
-            users_are_listed_at_their_place
-            places_are_listed_by_their_figures
+            users_are_listed_at_their_location
+            locations_are_listed_by_their_figures
             a_week_has_leaderboards_of_its_own
-            places_are_listed_by_category
+            locations_are_listed_by_category
             details_are_returned_in_order_with_gaps
-            places_near_a_point_are_found_by_distance
-            places_are_near_across_the_antimeridian_and_the_poles
+            locations_near_a_point_are_found_by_distance
+            locations_are_near_across_the_antimeridian_and_the_poles
             distances_use_the_exact_coordinates_everywhere
-            places_are_found_by_the_words_of_their_names
+            locations_are_found_by_the_words_of_their_names
             a_name_in_any_script_is_found_by_typing_it
             search_results_are_returned_in_pages
             a_search_has_no_query_syntax
@@ -176,7 +176,7 @@ pub fn location(id: u64) -> Location {
     }
 }
 
-/// Another place, at longitude and latitude.
+/// Another location, at longitude and latitude.
 fn place(id: u64, name: &str, longitude: f64, latitude: f64) -> Location {
     let coordinates = Coordinates::new(longitude, latitude).unwrap();
     Location { name: name.to_owned(), coordinates, ..location(id) }

@@ -85,7 +85,7 @@ pub enum Replay {
 /// The record that a check-in refers to and that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dangling {
-    /// The place, and perhaps the user as well.
+    /// The location, and perhaps the user as well.
     Location,
     /// The user.
     User,

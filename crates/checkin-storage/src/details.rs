@@ -27,13 +27,13 @@ pub fn to_json(details: &LocationDetails) -> String {
     .to_string()
 }
 
-/// Reads these sections of the details of the place `id` from their JSON text; the other sections are
+/// Reads these sections of the details of the location `id` from their JSON text; the other sections are
 /// empty. A field that is optional in an import file is optional here. If a day is not named, its
 /// hours are unknown.
 ///
 /// # Errors
 ///
-/// The error names the place and the field, never the value.
+/// The error names the location and the field, never the value.
 pub fn from_json(
     id: LocationId,
     text: &str,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_place_and_the_field_and_not_the_value() {
+    fn an_error_names_the_location_and_the_field_and_not_the_value() {
         for (text, field) in [
             ("hunter2", "the JSON text"),
             (r#"{"description":7,"hours":[]}"#, "description"),

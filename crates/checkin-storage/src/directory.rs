@@ -1,19 +1,19 @@
-//! Lists of users and of places, from indexes.
+//! Lists of users and of locations, from indexes.
 
 use async_trait::async_trait;
 
 use crate::Result;
 use checkin_domain::{Category, Coordinates, Location, LocationId, OpeningHours, StarRating, User};
 
-/// Lists of users and places, in pages.
+/// Lists of users and locations, in pages.
 ///
 /// # Contract
 ///
 /// - Each list is ordered by the rank that its method names. Records of equal rank are in an order that
 ///   the store chooses and does not change. A page begins after its [`Position`], even if that record
 ///   is elsewhere now.
-/// - The time for a page depends on the page, and hardly on the number of users or places.
-/// - The lists contain the changes of a batch as soon as the batch is applied. A user or a place that
+/// - The time for a page depends on the page, and hardly on the number of users or locations.
+/// - The lists contain the changes of a batch as soon as the batch is applied. A user or a location that
 ///   no longer exists is left out.
 #[async_trait]
 pub trait Directory: Send + Sync {
@@ -23,24 +23,24 @@ pub trait Directory: Send + Sync {
     /// Returns users by their number of check-ins, most first. Users without a check-in are left out.
     async fn top_users(&self, period: Period, page: Page) -> Result<Vec<Ranked<User>>>;
 
-    /// Returns users whose last check-in was at this place, by its time, latest first.
+    /// Returns users whose last check-in was at this location, by its time, latest first.
     async fn users_at(&self, location: LocationId, page: Page) -> Result<Vec<Ranked<User>>>;
 
-    /// Returns places by their number of check-ins, most first. Places without a check-in are left out.
+    /// Returns locations by their number of check-ins, most first. Locations without a check-in are left out.
     async fn top_locations(&self, period: Period, page: Page) -> Result<Vec<Ranked<Location>>>;
 
-    /// Returns the places of a category by their id (the rank), lowest first.
+    /// Returns the locations of a category by their id (the rank), lowest first.
     async fn locations_in(&self, category: Category, page: Page) -> Result<Vec<Ranked<Location>>>;
 
-    /// Returns places within a circle by their distance (in millimetres), nearest first.
+    /// Returns locations within a circle by their distance (in millimetres), nearest first.
     async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>>;
 
-    /// Returns the places whose names have, for each of these words, a word that begins with it, by
+    /// Returns the locations whose names have, for each of these words, a word that begins with it, by
     /// their id (the rank), lowest first. Case does not matter. Only the first [`MAX_SEARCH_WORDS`]
     /// words are used.
     async fn search_locations(&self, words: &str, page: Page) -> Result<Vec<Ranked<Location>>>;
 
-    /// Returns the opening hours of these places, one for each, in order; `None` where they are
+    /// Returns the opening hours of these locations, one for each, in order; `None` where they are
     /// unknown.
     async fn hours_of(&self, ids: &[LocationId]) -> Result<Vec<Option<OpeningHours>>>;
 }
@@ -62,7 +62,7 @@ pub struct Page {
 pub struct Position {
     /// The rank, by which the list is ordered.
     pub rank: u64,
-    /// The id of the user or the place.
+    /// The id of the user or the location.
     pub id: u64,
 }
 
@@ -84,15 +84,15 @@ pub enum Period {
     WeekOf(u64),
 }
 
-/// A search for places near a point.
+/// A search for locations near a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nearby {
     /// The point.
     pub center: Coordinates,
     /// The radius in metres.
     pub radius_m: f64,
-    /// Finds only places of this category.
+    /// Finds only locations of this category.
     pub category: Option<Category>,
-    /// Finds only places with at least this average rating (rounded to one decimal, as displayed).
+    /// Finds only locations with at least this average rating (rounded to one decimal, as displayed).
     pub min_stars: Option<StarRating>,
 }

@@ -91,7 +91,7 @@ impl Finding {
     }
 }
 
-/// Returns findings if the highest id of accounts or of places is in use, because new records get the
+/// Returns findings if the highest id of accounts or of locations is in use, because new records get the
 /// next higher id.
 pub fn used_up_ids(accounts: bool, places: bool) -> impl Iterator<Item = Finding> {
     let accounts = accounts.then(|| {
@@ -103,9 +103,9 @@ pub fn used_up_ids(accounts: bool, places: bool) -> impl Iterator<Item = Finding
     });
     let places = places.then(|| {
         Finding::warning(
-            format!("the ids of places are used up: {MAX_SAFE_INTEGER} is in use"),
-            "nothing is lost, but an import of a Swarm history creates no new places: first load them with ids of \
-             their own (`checkin load FILE.json`); find the program that created a place with that id",
+            format!("the ids of locations are used up: {MAX_SAFE_INTEGER} is in use"),
+            "nothing is lost, but an import of a Swarm history creates no new locations: first load them with ids of \
+             their own (`checkin load FILE.json`); find the program that created a location with that id",
         )
     });
     accounts.into_iter().chain(places)

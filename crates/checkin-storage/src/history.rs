@@ -1,11 +1,11 @@
-//! The check-ins of each user and of each place.
+//! The check-ins of each user and of each location.
 
 use async_trait::async_trait;
 
 use crate::Result;
 use checkin_domain::{Checkin, CheckinId, LocationId, UserId};
 
-/// The histories: the applied check-ins of each user and of each place. They are kept when the log is
+/// The histories: the applied check-ins of each user and of each location. They are kept when the log is
 /// trimmed.
 #[async_trait]
 pub trait History: Send + Sync {
@@ -17,7 +17,7 @@ pub trait History: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Checkin>>;
 
-    /// Returns a place's check-ins after `after`, latest first, at most `limit`.
+    /// Returns a location's check-ins after `after`, latest first, at most `limit`.
     async fn of_location(
         &self,
         location: LocationId,

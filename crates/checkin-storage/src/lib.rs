@@ -38,7 +38,7 @@ pub use history::{History, HistoryPosition};
 pub use locations::Locations;
 pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
 pub use membership::{Lease, Membership, Rank};
-pub use swarm::{SwarmLoad, VenuePlace};
+pub use swarm::{SwarmLoad, VenueLocation};
 pub use unreadable::{Reports, is_there, readable};
 pub use users::{Credentials, NewUser, Registered, Users};
 pub use weather::WeatherCache;

@@ -25,7 +25,7 @@ use checkin_domain::{Checkin, CheckinId, CheckinIdError, NewCheckin};
 ///   arrive at the same time, one is stored.
 #[async_trait]
 pub trait Log: Send + Sync {
-    /// Appends a check-in, unless an identical one (same user, place and rating) was appended less
+    /// Appends a check-in, unless an identical one (same user, location and rating) was appended less
     /// than the duplicate window ago, or the log is too long. A store need not keep a check-in's
     /// marker for longer than the window with which it was appended, so all callers must use the same
     /// window.

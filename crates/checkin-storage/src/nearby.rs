@@ -1,17 +1,17 @@
-//! The search for places near a point, as far as all stores share it.
+//! The search for locations near a point, as far as all stores share it.
 
 use std::iter;
 
 use crate::directory::{Nearby, Page, Position, Ranked};
 use checkin_domain::{EARTH_RADIUS_M, Location};
 
-/// The radius of the first circle. In a town it contains a page of places.
+/// The radius of the first circle. In a town it contains a page of locations.
 const FIRST_CIRCLE_M: f64 = 250.0;
 
 /// The factor between the radii of two circles: the area about doubles.
 const GROWTH: f64 = 1.5;
 
-/// The distance from a point to the far side of the earth; no place is further away.
+/// The distance from a point to the far side of the earth; no location is further away.
 pub const FAR_SIDE_M: f64 = std::f64::consts::PI * EARTH_RADIUS_M;
 
 impl Nearby {
@@ -25,7 +25,7 @@ impl Nearby {
         circles.skip_while(move |circle| *circle < behind)
     }
 
-    /// Returns the distance of a place in whole millimetres if it matches the search.
+    /// Returns the distance of a location in whole millimetres if it matches the search.
     fn rank(&self, location: &Location) -> Option<u64> {
         let rank = (self.center.distance_m(location.coordinates) * 1000.0) as u64;
         let wanted = metres(rank) <= self.radius_m
@@ -37,7 +37,7 @@ impl Nearby {
     }
 }
 
-/// The places found so far for a page.
+/// The locations found so far for a page.
 #[derive(Debug)]
 pub struct Found {
     near: Nearby,
@@ -50,7 +50,7 @@ impl Found {
         Self { near, page, places: Vec::new() }
     }
 
-    /// Adds a place if it matches the search and is after the beginning of the page.
+    /// Adds a location if it matches the search and is after the beginning of the page.
     pub fn add(&mut self, location: Location) {
         let Some(rank) = self.near.rank(&location) else {
             return;
@@ -61,9 +61,9 @@ impl Found {
         }
     }
 
-    /// Returns whether the page is complete, given that all places within `within_m` metres were added.
+    /// Returns whether the page is complete, given that all locations within `within_m` metres were added.
     pub fn is_full(&self, within_m: f64) -> bool {
-        // The next place may have the same number of whole millimetres.
+        // The next location may have the same number of whole millimetres.
         let certain = self.places.iter().filter(|place| metres(place.rank + 1) < within_m);
         certain.count() >= self.page.limit
     }

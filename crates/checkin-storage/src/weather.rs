@@ -10,7 +10,7 @@ use checkin_domain::LocationId;
 /// Caches responses of the weather service.
 #[async_trait]
 pub trait WeatherCache: Send + Sync {
-    /// Returns the cached response for a place.
+    /// Returns the cached response for a location.
     async fn weather(&self, location: LocationId) -> Result<Option<String>>;
 
     /// Stores a response (JSON) for the time `life`.

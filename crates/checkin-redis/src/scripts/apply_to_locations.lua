@@ -1,11 +1,11 @@
 -- Applies check-ins to places: each once, in any order, even if it is passed several times. A check-in
 -- in the history is applied.
 --
--- KEYS: for each place the hash, the history, the ratings and the base.
--- ARGV: the weeks; for each place the number of check-ins, and of each, in the order of the history,
+-- KEYS: for each location the hash, the history, the ratings and the base.
+-- ARGV: the weeks; for each location the number of check-ins, and of each, in the order of the history,
 -- the time (ms) and the member, which ends with the stars.
--- Returns, for each place, the number of check-ins, and the number of check-ins in each week in which
--- there are new ones; false if the place does not exist.
+-- Returns, for each location, the number of check-ins, and the number of check-ins in each week in which
+-- there are new ones; false if the location does not exist.
 
 local at = first_argument
 local answers = {}

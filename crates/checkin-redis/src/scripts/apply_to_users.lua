@@ -2,10 +2,10 @@
 -- in the history is applied.
 --
 -- KEYS: for each user the hash, the history and the base.
--- ARGV: the weeks; for each user the number of check-ins, the place of the last one, and of each, in
+-- ARGV: the weeks; for each user the number of check-ins, the location of the last one, and of each, in
 -- the order of the history, the time (ms) and the member.
--- Returns, for each user, how many check-ins were new, the number of check-ins, the time and place of
--- the last one, the place of the last one before, and the number of check-ins in each week in which
+-- Returns, for each user, how many check-ins were new, the number of check-ins, the time and location of
+-- the last one, the location of the last one before, and the number of check-ins in each week in which
 -- there are new ones; false if the user does not exist.
 
 local at = first_argument

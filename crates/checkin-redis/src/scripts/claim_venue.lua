@@ -1,8 +1,8 @@
--- Assigns to a venue the id of a place that will be created for it, unless it has one.
+-- Assigns to a venue the id of a location that will be created for it, unless it has one.
 --
--- KEYS: the places of venues, the highest assigned id, the ids that a second import found.
--- ARGV: the venue, the lowest id that it may get, and an id whose place this import did not write. If a
--- second import found that id, that import may have written the place; otherwise another program has.
+-- KEYS: the locations of venues, the highest assigned id, the ids that a second import found.
+-- ARGV: the venue, the lowest id that it may get, and an id whose location this import did not write. If a
+-- second import found that id, that import may have written the location; otherwise another program has.
 -- Returns the id, and 1 if it was assigned now; `used up` if no id is left.
 
 local id = redis.call('HGET', KEYS[1], ARGV[1])

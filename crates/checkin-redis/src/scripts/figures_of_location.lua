@@ -1,4 +1,4 @@
--- The figures of a place and the data from which they are computed, in one step.
+-- The figures of a location and the data from which they are computed, in one step.
 --
 -- KEYS: the hash, the history, the ratings, the base.
 

@@ -1,14 +1,14 @@
--- Looks for a visit of Swarm, by its Swarm id, or otherwise by its user, place and time. A check-in
+-- Looks for a visit of Swarm, by its Swarm id, or otherwise by its user, location and time. A check-in
 -- that belongs to no other visit gets the Swarm id.
 --
 -- KEYS: the log, the set of check-ins that were imported behind later entries, the set of Swarm visits.
--- ARGV: the user, the place and the time, whether the user's history has it (1 or 0), the
+-- ARGV: the user, the location and the time, whether the user's history has it (1 or 0), the
 -- maximum number of milliseconds, and the Swarm id, if it has one.
 -- Returns -1 if it is stored, or by how many milliseconds later it must be stored.
 
 local user, place, id = ARGV[1], ARGV[2], ARGV[6]
 
--- Returns whether the user has a check-in at this place and time, of any rating.
+-- Returns whether the user has a check-in at this location and time, of any rating.
 local function is_visited(time)
   for stars = 0, 5 do
     local content = table.concat({time, user, place, stars}, ' ')

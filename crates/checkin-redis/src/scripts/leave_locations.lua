@@ -1,6 +1,6 @@
--- Removes users from the lists of the places where they were last, unless they have come back.
+-- Removes users from the lists of the locations where they were last, unless they have come back.
 --
--- KEYS: for each place the list of its users. ARGV: for each place the number of users, and of each
+-- KEYS: for each location the list of its users. ARGV: for each location the number of users, and of each
 -- the id and the time (ms) of the check-in with which the user left.
 
 local at = 1

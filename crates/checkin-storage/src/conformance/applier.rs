@@ -10,8 +10,8 @@ use crate::{
 };
 use checkin_domain::{Checkin, CheckinId};
 
-/// Loads users and places with the ids from 1 on, without figures.
-async fn people_and_places(storage: &dyn Storage, users: u64, locations: u64) {
+/// Loads users and locations with the ids from 1 on, without figures.
+async fn people_and_locations(storage: &dyn Storage, users: u64, locations: u64) {
     let nobody = |id| User {
         num_checkins: 0,
         last_checkin: None,
@@ -58,7 +58,7 @@ fn sound(audit: &AuditReport) {
 
 pub async fn figures_are_the_sums_over_the_log(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    people_and_places(storage, 20, 5).await;
+    people_and_locations(storage, 20, 5).await;
     let mut checkins = Vec::new();
     for number in 0..100 {
         checkins.push(append(storage, number % 20 + 1, number % 7 % 5 + 1, number % 6).await);
@@ -91,11 +91,11 @@ pub async fn figures_are_the_sums_over_the_log(subject: StoreUnderTest) {
     assert_eq!(audit.compared, 25);
 }
 
-/// The batch has more check-ins of one place and of one user than one command of a script can pass.
-pub async fn a_large_batch_of_one_place_is_applied(subject: StoreUnderTest) {
+/// The batch has more check-ins of one location and of one user than one command of a script can pass.
+pub async fn a_large_batch_of_one_location_is_applied(subject: StoreUnderTest) {
     const COUNT: u64 = 2500;
     let storage = &*subject.storage;
-    people_and_places(storage, 2, 2).await;
+    people_and_locations(storage, 2, 2).await;
     let visit = |number| checkin(&format!("{}-{number}", 1000 + number), 1 + number % 2, 1);
     let mut entries: Vec<Checkin> = (0..COUNT).map(visit).collect();
     // The users leave the first place, and one of them comes back.
@@ -117,7 +117,7 @@ pub async fn a_large_batch_of_one_place_is_applied(subject: StoreUnderTest) {
 
 pub async fn applying_a_batch_again_changes_nothing(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    people_and_places(storage, 1, 2).await;
+    people_and_locations(storage, 1, 2).await;
     for number in 0..20 {
         append(storage, 1, number % 2 + 1, 3).await;
     }
@@ -181,7 +181,7 @@ pub async fn processors_share_the_parts(subject: StoreUnderTest) {
 
 pub async fn parallel_processors_apply_each_entry_once(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    people_and_places(storage, 30, 4).await;
+    people_and_locations(storage, 30, 4).await;
     let mut counts = HashMap::<u64, u64>::new();
     for number in 0..300 {
         let user = number * number % 30 + 1;
@@ -222,7 +222,7 @@ pub async fn parallel_processors_apply_each_entry_once(subject: StoreUnderTest) 
 
 pub async fn an_entry_that_cannot_be_applied_becomes_a_dead_letter(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    people_and_places(storage, 2, 1).await;
+    people_and_locations(storage, 2, 1).await;
     append(storage, 1, 1, 5).await;
     let no_place = append(storage, 1, 9, 5).await;
     let no_user = append(storage, 8, 1, 4).await;
@@ -268,7 +268,7 @@ pub async fn an_entry_that_cannot_be_applied_becomes_a_dead_letter(subject: Stor
 
 pub async fn a_late_checkin_is_applied_and_is_not_the_last(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    people_and_places(storage, 1, 3).await;
+    people_and_locations(storage, 1, 3).await;
     let now = append(storage, 1, 2, 5).await;
     drain(storage).await;
     let early = checkin("1000-0", 1, 3);
@@ -301,7 +301,7 @@ pub async fn imported_figures_are_kept(subject: StoreUnderTest) {
 
 pub async fn histories_are_read_in_pages(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    people_and_places(storage, 3, 2).await;
+    people_and_locations(storage, 3, 2).await;
     let mut entries = Vec::new();
     for number in 0..25_u64 {
         // Several check-ins in the same millisecond.
@@ -333,7 +333,7 @@ pub async fn histories_are_read_in_pages(subject: StoreUnderTest) {
 
 pub async fn a_full_backlog_refuses_checkins(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    people_and_places(storage, 1, 1).await;
+    people_and_locations(storage, 1, 1).await;
     let few = Admission { max_backlog: 3, ..Admission::ALL };
     let append =
         async |key: Option<&str>| storage.append(new_checkin(1, 1, 2), key, few).await.unwrap();
@@ -350,7 +350,7 @@ pub async fn a_full_backlog_refuses_checkins(subject: StoreUnderTest) {
 
 pub async fn a_full_log_accepts_checkins_only_when_entries_are_applied(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    people_and_places(storage, 1, 1).await;
+    people_and_locations(storage, 1, 1).await;
     let short = Admission { max_length: 4, ..Admission::ALL };
     let append = async || storage.append(new_checkin(1, 1, 2), None, short).await.unwrap();
     for round in 1..=3 {

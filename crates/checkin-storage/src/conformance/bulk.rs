@@ -6,7 +6,7 @@ use super::*;
 use crate::{Loaded, Registered, Severity};
 use checkin_domain::DetailsSection;
 
-async fn load_a_user_and_a_place(storage: &dyn Storage) {
+async fn load_a_user_and_a_location(storage: &dyn Storage) {
     storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
     storage.load_locations(&[location(1)]).await.unwrap();
 }
@@ -42,7 +42,7 @@ pub async fn loaded_records_are_found(subject: StoreUnderTest) {
     assert_eq!(storage.load_users(&[]).await.unwrap(), []);
 }
 
-pub async fn places_are_listed_in_pages(subject: StoreUnderTest) {
+pub async fn locations_are_listed_in_pages(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let places: Vec<Location> = [2, 9, 10, 77, 100].map(location).into();
     storage.load_locations(&places).await.unwrap();
@@ -59,7 +59,7 @@ pub async fn places_are_listed_in_pages(subject: StoreUnderTest) {
 
 pub async fn loading_twice_changes_nothing(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    load_a_user_and_a_place(storage).await;
+    load_a_user_and_a_location(storage).await;
     storage.load_details(&[details(1)]).await.unwrap();
     let entries = [checkin("5-0", 1, 1), checkin("5-1", 1, 1), checkin("7-0", 1, 1)];
     assert_eq!(storage.load_checkins(&entries).await.unwrap(), [Loaded::Stored; 3]);
@@ -119,7 +119,7 @@ pub async fn new_accounts_get_ids_after_the_loaded_ones(subject: StoreUnderTest)
 
 pub async fn checkins_of_unknown_users_and_places_are_refused(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    load_a_user_and_a_place(storage).await;
+    load_a_user_and_a_location(storage).await;
     assert_eq!(storage.load_details(&[details(2)]).await.unwrap(), [Loaded::Dangling]);
     assert_eq!(storage.location_details(location_id(2), &DetailsSection::ALL).await.unwrap(), None);
     let entries = [checkin("1-0", 2, 1), checkin("2-0", 1, 1), checkin("3-0", 1, 2)];
@@ -130,7 +130,7 @@ pub async fn checkins_of_unknown_users_and_places_are_refused(subject: StoreUnde
 
 pub async fn a_late_checkin_is_stored_with_its_time(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    load_a_user_and_a_place(storage).await;
+    load_a_user_and_a_location(storage).await;
     let entries = [
         checkin("0-0", 1, 1),
         checkin("9-1", 1, 1),
@@ -153,7 +153,7 @@ pub async fn a_late_checkin_is_stored_with_its_time(subject: StoreUnderTest) {
 pub async fn the_diagnosis_of_a_sound_store_has_no_problems(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     storage.ping().await.unwrap();
-    load_a_user_and_a_place(storage).await;
+    load_a_user_and_a_location(storage).await;
     let findings = storage.diagnose().await.unwrap();
     let problems = findings.iter().filter(|finding| finding.severity == Severity::Problem);
     assert_eq!(problems.count(), 0, "{findings:?}");

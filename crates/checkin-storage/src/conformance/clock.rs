@@ -126,7 +126,7 @@ pub async fn while_ids_are_ahead_the_rules_are_the_same(subject: StoreUnderTest)
     assert_eq!(storage.load_checkins(&[old]).await.unwrap(), [Loaded::Unchanged]);
     let found = storage.checkins_between(5..=5, None, 9).await.unwrap();
     assert!(matches!(found[..], [Checkin { time_ms: 5, .. }]), "{found:?}");
-    // An appended check-in is recognized by its time, place and rating, whatever its id is.
+    // An appended check-in is recognized by its time, location and rating, whatever its id is.
     let live = storage.checkins_between(live, None, 9).await.unwrap();
     count_all(storage).await;
     let without_ids = live

@@ -1,4 +1,4 @@
-//! Lists of users and of places.
+//! Lists of users and of locations.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::{Accepted, Period};
 use checkin_domain::monday_ms;
 use checkin_domain::week::WEEK_MS;
 
-/// Returns a user with these figures, who was last at place 2.
+/// Returns a user with these figures, who was last at location 2.
 fn somebody(id: u64, num_checkins: u64, last_checkin: Option<u64>) -> User {
     let last_seen_at = last_checkin.map(|_| location_id(2));
     let user = user(id, &format!("u{id}@example.com"));
@@ -99,7 +99,7 @@ pub async fn a_page_begins_after_a_record_that_moved_or_was_deleted(subject: Sto
     }
 }
 
-pub async fn users_are_listed_at_their_place(subject: StoreUnderTest) {
+pub async fn users_are_listed_at_their_location(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let elsewhere = User { last_seen_at: Some(location_id(3)), ..somebody(4, 1, Some(6)) };
     let nowhere = User { last_seen_at: None, ..somebody(5, 1, Some(7)) };
@@ -119,7 +119,7 @@ pub async fn users_are_listed_at_their_place(subject: StoreUnderTest) {
     }
 }
 
-pub async fn places_are_listed_by_their_figures(subject: StoreUnderTest) {
+pub async fn locations_are_listed_by_their_figures(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let counted = |id, num_checkins| Location { num_checkins, ..location(id) };
     let places = [counted(1, 5), counted(2, 0), counted(3, 50), counted(10, 7)];
@@ -162,7 +162,7 @@ pub async fn a_week_has_leaderboards_of_its_own(subject: StoreUnderTest) {
     }
 }
 
-pub async fn places_are_listed_by_category(subject: StoreUnderTest) {
+pub async fn locations_are_listed_by_category(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let places: Vec<Location> = (1..=20)
         .map(|id| Location { category: Category::ALL[id as usize % 6], ..location(id) })

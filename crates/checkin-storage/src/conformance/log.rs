@@ -126,7 +126,7 @@ pub async fn parallel_identical_checkins_are_stored_once(subject: StoreUnderTest
     assert_eq!(all(&*subject.storage).await.len(), 1);
 }
 
-pub async fn only_the_same_user_place_and_rating_is_a_duplicate(subject: StoreUnderTest) {
+pub async fn only_the_same_user_location_and_rating_is_a_duplicate(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     // 1 and 12 are distinguished from 11 and 2.
     for checkin in [

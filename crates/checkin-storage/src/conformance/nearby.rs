@@ -1,4 +1,4 @@
-//! Places near a point.
+//! Locations near a point.
 
 use super::*;
 use crate::Nearby;
@@ -21,7 +21,7 @@ fn stars(number: u64) -> Option<StarRating> {
     Some(StarRating::try_from(number).unwrap())
 }
 
-pub async fn places_near_a_point_are_found_by_distance(subject: StoreUnderTest) {
+pub async fn locations_near_a_point_are_found_by_distance(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let rated = |place: Location, num_stars| Location { num_checkins: 20, num_stars, ..place };
     let places = [
@@ -65,7 +65,7 @@ pub async fn places_near_a_point_are_found_by_distance(subject: StoreUnderTest) 
     assert_eq!(ids(storage, near(10.0, 50.002, 0.0)).await, [3]);
 }
 
-pub async fn places_are_near_across_the_antimeridian_and_the_poles(subject: StoreUnderTest) {
+pub async fn locations_are_near_across_the_antimeridian_and_the_poles(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let places = [
         place(1, "a", 179.999, 10.0),

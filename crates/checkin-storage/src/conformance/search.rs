@@ -1,4 +1,4 @@
-//! Places by the words of their names.
+//! Locations by the words of their names.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -18,7 +18,7 @@ async fn found(storage: &dyn Storage, words: &str) -> Vec<u64> {
     places.iter().map(|place| place.rank).collect()
 }
 
-pub async fn places_are_found_by_the_words_of_their_names(subject: StoreUnderTest) {
+pub async fn locations_are_found_by_the_words_of_their_names(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let names = [
         "Quillback Coffee",
@@ -220,7 +220,7 @@ fn has(name: &str, typed: &str) -> bool {
 
 pub async fn search_results_are_returned_in_pages(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    // More places than a store reads at a time, and names that contain a word twice.
+    // More locations than a store reads at a time, and names that contain a word twice.
     let names: Vec<String> = (1..=1200).map(|id| format!("Bar Bar Bar{id}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     load(storage, &names).await;

@@ -1,7 +1,7 @@
 //! Histories of Swarm, complete and in parts.
 
 use super::*;
-use crate::{Loaded, VenuePlace};
+use crate::{Loaded, VenueLocation};
 use checkin_domain::{CheckinId, Visit};
 
 const STORED: Loaded = Loaded::Stored;
@@ -30,27 +30,27 @@ async fn log(storage: &dyn Storage) -> Vec<Checkin> {
     storage.checkins_between(0..=u64::MAX, None, usize::MAX).await.unwrap()
 }
 
-pub async fn a_venue_has_the_place_that_was_recorded_last(subject: StoreUnderTest) {
+pub async fn a_venue_has_the_location_that_was_recorded_last(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let venues = ["a".to_owned(), "b".to_owned()];
-    assert_eq!(storage.places_of(&venues).await.unwrap(), [None, None]);
-    assert_eq!(storage.places_of(&[]).await.unwrap(), []);
+    assert_eq!(storage.locations_of(&venues).await.unwrap(), [None, None]);
+    assert_eq!(storage.locations_of(&[]).await.unwrap(), []);
     let remember = async |id| {
         storage.remember_venues(&[("b".to_owned(), location_id(id))]).await.unwrap();
     };
     remember(1).await;
-    assert_eq!(storage.places_of(&venues).await.unwrap(), [None, Some(location_id(1))]);
+    assert_eq!(storage.locations_of(&venues).await.unwrap(), [None, Some(location_id(1))]);
     remember(2).await;
-    assert_eq!(storage.places_of(&venues).await.unwrap(), [None, Some(location_id(2))]);
-    let made = storage.make_places(&[venue("b", 3)]).await.unwrap();
-    assert_eq!(made, [VenuePlace { id: location_id(2), made: false }]);
+    assert_eq!(storage.locations_of(&venues).await.unwrap(), [None, Some(location_id(2))]);
+    let made = storage.make_locations(&[venue("b", 3)]).await.unwrap();
+    assert_eq!(made, [VenueLocation { id: location_id(2), made: false }]);
 }
 
-pub async fn parallel_imports_create_one_place_for_a_venue(subject: StoreUnderTest) {
+pub async fn parallel_imports_create_one_location_for_a_venue(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let made = together(4, |_| {
         let storage = storage.clone();
-        async move { storage.make_places(&[venue("a", 3), venue("b", 4)]).await.unwrap() }
+        async move { storage.make_locations(&[venue("a", 3), venue("b", 4)]).await.unwrap() }
     })
     .await;
     for venue in 0..2 {
@@ -65,15 +65,15 @@ pub async fn parallel_imports_create_one_place_for_a_venue(subject: StoreUnderTe
     assert_eq!(names, ["a", "b"]);
 }
 
-pub async fn a_new_place_gets_an_unused_id(subject: StoreUnderTest) {
+pub async fn a_new_location_gets_an_unused_id(subject: StoreUnderTest) {
     let storage = store(subject).await;
     let make = async |name: &str, id: u64| {
-        storage.make_places(&[venue(name, id)]).await.unwrap().swap_remove(0).id.get()
+        storage.make_locations(&[venue(name, id)]).await.unwrap().swap_remove(0).id.get()
     };
     assert_eq!(make("a", 1).await, 3);
     assert_eq!(make("b", 40).await, 40);
     assert_eq!(make("c", 41).await, 41);
-    // The state that an import leaves if it ends before the place is written.
+    // The state that an import leaves if it ends before the location is written.
     storage.remember_venues(&[("d".to_owned(), location_id(50))]).await.unwrap();
     assert_eq!(make("d", 42).await, 50);
     assert_eq!(storage.location(location_id(50)).await.unwrap().unwrap().name, "d");
@@ -85,7 +85,7 @@ pub async fn a_visit_is_identified_by_its_swarm_id(subject: StoreUnderTest) {
     assert_eq!(load(&[]).await, []);
     let first = visit("c2", 20, 1, 4);
     assert_eq!(load(&[first.clone(), first]).await, [STORED, THERE]);
-    // An earlier visit, and the stored visit with another rating, place and time.
+    // An earlier visit, and the stored visit with another rating, location and time.
     assert_eq!(load(&[visit("c1", 10, 1, 4), visit("c2", 21, 2, 5)]).await, [STORED, THERE]);
     // Two visits in one second are both stored, and recognized the next time.
     let twins = [visit("c3", 10, 1, 4), visit("c4", 10, 1, 3), visit("c1", 10, 1, 3)];

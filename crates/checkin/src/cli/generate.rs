@@ -145,7 +145,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let (users, places) = on_store(config, read).await?;
     let stop = stop_on_signal()?;
     let (seed, run) = drawn(options.seed)?;
-    let place_count = places.len();
+    let location_count = places.len();
     let Some(plan) = Plan::new(seed, users.len(), places) else {
         bail!("the store must contain locations: load some with checkin load");
     };
@@ -160,7 +160,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         None => {
             let sender = Sender::new(receiver, sessions.clone(), &run);
             let pace = Pace { rate: options.rate, duration: options.duration };
-            send(&sender, plan, pace, place_count, seed, stop).await
+            send(&sender, plan, pace, location_count, seed, stop).await
         }
     };
     // Also after a failure: nothing else would end them.
@@ -175,13 +175,13 @@ async fn send(
     sender: &Sender,
     plan: Plan,
     pace: Pace,
-    place_count: usize,
+    location_count: usize,
     seed: u64,
     stop: CancellationToken,
 ) -> anyhow::Result<ExitCode> {
     let count = pace.count();
     say(format_args!(
-        "seed {seed}: {count} check-ins of {} users at {place_count} places, {} a second",
+        "seed {seed}: {count} check-ins of {} users at {location_count} locations, {} a second",
         sender.users(),
         pace.rate,
     ))?;

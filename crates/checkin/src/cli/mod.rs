@@ -65,7 +65,7 @@ enum Command {
     /// Runs the authentication service: logins, logouts, sessions, accounts
     #[command(after_help = auth::EXAMPLES)]
     Auth(auth::Options),
-    /// Runs the read API: users, places, check-ins, statistics
+    /// Runs the read API: users, locations, check-ins, statistics
     #[command(after_help = api::EXAMPLES)]
     Api(api::Options),
     /// Runs the check-in receiver

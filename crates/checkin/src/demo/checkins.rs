@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::calendar::Day;
+use super::locations::neighbours;
 use super::neighbourhoods::NEIGHBOURHOODS;
-use super::places::neighbours;
 use super::users::AL;
 use crate::domain::{
     Checkin, CheckinId, DayHours, LocationDetails, LocationId, NewCheckin, OpeningHours,
@@ -16,7 +16,7 @@ use crate::random::{Random, Weighted};
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const PERIOD_DAYS: u64 = 90;
 
-/// The approximate number of check-ins. Some are dropped because their user would be at two places
+/// The approximate number of check-ins. Some are dropped because their user would be at two locations
 /// at once.
 const COUNT: usize = 20_500;
 
@@ -79,7 +79,7 @@ impl<'a> Town<'a> {
         let places = |details: &'a LocationDetails| Place {
             id: details.id,
             hours: &details.hours,
-            // The better of two draws, because bad places close.
+            // The better of two draws, because bad locations close.
             quality: 20 + random.below(28).max(random.below(28)),
         };
         let nearby =

@@ -4,7 +4,7 @@ use crate::domain::Category;
 use crate::random::Random;
 
 /// The data for the sentences.
-pub(super) struct DescribedPlace<'a> {
+pub(super) struct DescribedLocation<'a> {
     pub(super) name: &'a str,
     pub(super) speciality: &'a str,
     pub(super) neighbourhood: &'a str,
@@ -13,7 +13,7 @@ pub(super) struct DescribedPlace<'a> {
 }
 
 /// Returns a sentence about the location and its speciality, and often a second one.
-pub(super) fn describe(subject: &DescribedPlace<'_>, random: &mut Random) -> String {
+pub(super) fn describe(subject: &DescribedLocation<'_>, random: &mut Random) -> String {
     let first = opening(subject, random);
     if random.percent(25) {
         return first;
@@ -21,8 +21,8 @@ pub(super) fn describe(subject: &DescribedPlace<'_>, random: &mut Random) -> Str
     format!("{first} {}", random.pick(remarks(subject.category)))
 }
 
-fn opening(subject: &DescribedPlace<'_>, random: &mut Random) -> String {
-    let DescribedPlace { name, speciality, .. } = subject;
+fn opening(subject: &DescribedLocation<'_>, random: &mut Random) -> String {
+    let DescribedLocation { name, speciality, .. } = subject;
     match random.below(4) {
         0 => capitalised(&format!("{speciality} in {}.", locality(subject, ", "))),
         1 => format!("Where {} goes for {speciality}.", locality(subject, " in ")),
@@ -32,8 +32,8 @@ fn opening(subject: &DescribedPlace<'_>, random: &mut Random) -> String {
 }
 
 /// Returns the neighbourhood and the city; only the neighbourhood if its name contains the city.
-fn locality(subject: &DescribedPlace<'_>, between: &str) -> String {
-    let DescribedPlace { neighbourhood, city, .. } = subject;
+fn locality(subject: &DescribedLocation<'_>, between: &str) -> String {
+    let DescribedLocation { neighbourhood, city, .. } = subject;
     if neighbourhood.ends_with(city) {
         return (*neighbourhood).to_owned();
     }

@@ -7,10 +7,10 @@
 mod calendar;
 mod checkins;
 mod descriptions;
+mod location_names;
+mod locations;
 mod names;
 mod neighbourhoods;
-mod place_names;
-mod places;
 mod tally;
 mod users;
 mod weeks;
@@ -32,7 +32,7 @@ pub const LOGIN: &str = "al.appelhof@example.com";
 /// The figures of users and locations are the sums over exactly these check-ins.
 pub fn data(now_ms: u64) -> Import {
     let mut users = users::users();
-    let (mut locations, details) = places::places();
+    let (mut locations, details) = locations::places();
     let checkins = checkins::checkins(&users, &details, now_ms);
     tally::count(&checkins, &mut users, &mut locations);
     Import { users, locations, details, checkins, visits: Vec::new() }

@@ -130,7 +130,7 @@ fn every_name_is_fit_to_be_shown_and_has_an_ascii_form() {
 }
 
 #[test]
-fn places_differ_in_name_website_and_phone() {
+fn locations_differ_in_name_website_and_phone() {
     let data = data(NOW_MS);
     let names: HashSet<_> = data.locations.iter().map(|place| &place.name).collect();
     let websites: HashSet<_> =

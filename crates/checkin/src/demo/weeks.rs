@@ -93,7 +93,7 @@ fn parse(week: &Week) -> Result<OpeningHours, HoursError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::place_names::KINDS;
+    use super::super::location_names::KINDS;
     use super::*;
     use crate::domain::Weekday;
 

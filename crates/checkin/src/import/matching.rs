@@ -8,7 +8,7 @@ use super::swarm::{SwarmVisit, Venue, name_key};
 use crate::domain::text::{MAX_NAME_CHARS, check_line};
 use crate::domain::{Category, Coordinates, Location, LocationId, NewCheckin, StarRating, UserId};
 
-/// The maximum distance between the positions of one place in two services: the size of a large
+/// The maximum distance between the positions of one location in two services: the size of a large
 /// building, and the error of a telephone's position.
 const NEAR_M: f64 = 250.0;
 
@@ -22,7 +22,7 @@ pub fn add_visits(
     stars: StarRating,
 ) {
     for SwarmVisit { place, id, time_ms, venue, .. } in visits {
-        match venues.place_of(&venue) {
+        match venues.location_of(&venue) {
             Ok(location) => {
                 importer.add_swarm_visit(place, id, time_ms, NewCheckin { user, location, stars });
             }
@@ -95,7 +95,8 @@ impl Venues {
             return Err(Wrong::Field("venue", "must have a name".to_owned()));
         };
         let category = new_places.ok_or_else(|| {
-            let rule = format!("must be a place within {NEAR_M} m; none is named {:?}", last.name);
+            let rule =
+                format!("must be a location within {NEAR_M} m; none is named {:?}", last.name);
             Wrong::Unknown(rule)
         })?;
         let location = places.make(last, category)?;
@@ -115,7 +116,7 @@ impl Venues {
         }
     }
 
-    fn place_of(&self, venue: &Venue) -> Result<LocationId, Wrong> {
+    fn location_of(&self, venue: &Venue) -> Result<LocationId, Wrong> {
         let unknown = || Err(Wrong::Field("venue", "must be one of the import".to_owned()));
         self.places.get(&venue.key()).cloned().unwrap_or_else(unknown)
     }
@@ -188,7 +189,7 @@ impl Places {
 }
 
 const NO_ID_LEFT: &str =
-    "must be a place that exists: the ids of places are used up; see `checkin doctor`";
+    "must be a location that exists: the ids of locations are used up; see `checkin doctor`";
 
 #[cfg(test)]
 mod tests {
@@ -268,7 +269,7 @@ mod tests {
         let known = known.iter().map(|(venue, place)| ((*venue).to_owned(), id(*place))).collect();
         let visits = visits(venues);
         let found = Venues::of(&visits, &known, places(), new_places);
-        let of = |venue| found.place_of(venue).map(LocationId::get);
+        let of = |venue| found.location_of(venue).map(LocationId::get);
         let made = found.missing.iter().map(|(_, location)| location.name.clone());
         (venues.iter().map(of).collect(), made.collect())
     }
@@ -312,7 +313,7 @@ mod tests {
             [Err(Wrong::Field("venue.name", "must not contain control characters".to_owned()))]
         );
         let (found, _) = resolve(&[venue("a", "Iron", 37.0)], &[], None);
-        let rule = "must be a place within 250 m; none is named \"Iron\"";
+        let rule = "must be a location within 250 m; none is named \"Iron\"";
         assert_eq!(found, [Err(Wrong::Unknown(rule.to_owned()))]);
     }
 
@@ -329,7 +330,7 @@ mod tests {
         let visits = visits(&[venue("a", "Iron", 37.0), venue("b", "Iron", 37.0)]);
         let mut venues = Venues::of(&visits, &HashMap::new(), places(), Some(Category::Gym));
         venues.settle(&[id(50)]);
-        assert!(visits.iter().all(|visit| venues.place_of(&visit.venue) == Ok(id(50))));
+        assert!(visits.iter().all(|visit| venues.location_of(&visit.venue) == Ok(id(50))));
         assert_eq!(venues.found, [("b".to_owned(), id(50))]);
     }
 }

@@ -159,7 +159,7 @@ fn check_ins_at_unknown_locations_are_left_out() {
     let left_out: Vec<String> = importer.unknown_venues().iter().map(ToString::to_string).collect();
     let (import, errors) = importer.finish();
     assert_eq!((import.visits.len(), made.len(), errors.len(), left_out.len()), (0, 0, 4, 2));
-    let rule = "checkins1.json: items[0].venue: must be a place within 250 m; \
+    let rule = "checkins1.json: items[0].venue: must be a location within 250 m; \
                 none is named \"Quillback\"";
     assert_eq!(left_out[0], rule);
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::time::{LastTime, MadeAt, TimeLimit, TimedId};
 use super::value::{
-    Count, Day, Days, Description, Dispensable, FileId, LastName, LastPlace, NewId, Optional,
+    Count, Day, Days, Description, Dispensable, FileId, LastLocation, LastName, NewId, Optional,
     Phone, Socials, Stars, UnusedNumber, UnusedText,
 };
 use crate::domain::{
@@ -97,7 +97,7 @@ record! {
         password "password": Password;
         num_checkins "numCheckins": Option<Count>;
         last_checkin "lastCheckin": Option<LastTime>;
-        last_seen_at "lastSeenAt": Option<LastPlace>;
+        last_seen_at "lastSeenAt": Option<LastLocation>;
     }
     check |fields, latest| {
         latest.check(fields, "lastCheckin", last_checkin.flatten().and_then(|time| time.0));

@@ -197,9 +197,9 @@ impl Input for UnusedText {
 }
 
 /// The location of a user's last check-in. Empty and 0 mean "nowhere".
-pub(super) struct LastPlace(pub(super) Option<LocationId>);
+pub(super) struct LastLocation(pub(super) Option<LocationId>);
 
-impl Input for LastPlace {
+impl Input for LastLocation {
     fn read(given: &Given<'_>) -> Outcome<Self> {
         if given.is_empty() || digits(given.written()) == Some(0) {
             return Ok(Self(None));

@@ -94,7 +94,7 @@ impl Documented for KnownEmail {
     }
 }
 
-/// A name of a person or of a place.
+/// A name of a person or of a location.
 #[derive(Debug)]
 pub(crate) struct DisplayName(pub(crate) String);
 

@@ -13,7 +13,7 @@ const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(1);
 
 /// The number of entries in a full batch. It grows while batches are applied quickly, because the work
-/// for each user, place and page of a file is then shared by more entries.
+/// for each user, location and page of a file is then shared by more entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BatchSize {
     entries: usize,

@@ -14,18 +14,18 @@ const MAX_CANDIDATES: usize = 1000;
 const CANDIDATES: usize = 100;
 
 /// Finds locations near a point.
-pub(crate) struct NearbyPlaces {
+pub(crate) struct NearbyLocations {
     directory: Arc<dyn Directory>,
     local_time: LocalTime,
 }
 
 /// A page of locations, the nearest first, and the position of the next page if there is one.
 pub(crate) struct NearbyPage {
-    pub(crate) places: Vec<Ranked<Location>>,
+    pub(crate) locations: Vec<Ranked<Location>>,
     pub(crate) next: Option<Position>,
 }
 
-impl NearbyPlaces {
+impl NearbyLocations {
     pub(crate) fn new(directory: Arc<dyn Directory>) -> Self {
         Self { directory, local_time: LocalTime::new() }
     }
@@ -56,7 +56,7 @@ impl NearbyPlaces {
                 return Ok(NearbyPage::cut(open, page.limit));
             }
             if is_last || looked_at >= MAX_CANDIDATES {
-                return Ok(NearbyPage { places: open, next: after.filter(|_| !is_last) });
+                return Ok(NearbyPage { locations: open, next: after.filter(|_| !is_last) });
             }
         }
     }
@@ -77,12 +77,12 @@ impl NearbyPlaces {
 }
 
 impl NearbyPage {
-    /// Returns a page with the first `limit` places. There is a next page if there are more.
-    fn cut(mut places: Vec<Ranked<Location>>, limit: usize) -> Self {
-        let has_more = places.len() > limit;
-        places.truncate(limit);
-        let next = places.last().filter(|_| has_more).map(position);
-        Self { places, next }
+    /// Returns a page with the first `limit` locations. There is a next page if there are more.
+    fn cut(mut locations: Vec<Ranked<Location>>, limit: usize) -> Self {
+        let has_more = locations.len() > limit;
+        locations.truncate(limit);
+        let next = locations.last().filter(|_| has_more).map(position);
+        Self { locations, next }
     }
 }
 

@@ -38,7 +38,7 @@ fn used_up_ids_are_named_on_redis() {
 
 fn used_up_ids_are_named(site: &Site) {
     let doctor = site.run("doctor", &[]);
-    for kind in ["accounts", "places"] {
+    for kind in ["accounts", "locations"] {
         let line = format!("the ids of {kind} are used up: {LAST}");
         assert!(doctor.stdout.contains(&line), "{}", doctor.stdout);
     }
@@ -55,7 +55,7 @@ fn used_up_ids_are_named(site: &Site) {
     let flags = ["swarm.json", "--user", "77", "--stars", "4", "--new-places", "cafe"];
     let refused = site.run("load", &flags);
     assert_eq!(refused.code, 1, "{refused:?}");
-    for text in ["the ids of places are used up", "2 refused"] {
+    for text in ["the ids of locations are used up", "2 refused"] {
         assert!(refused.stdout.contains(text), "{refused:?}");
     }
     match site.store.strip_prefix("sqlite:") {

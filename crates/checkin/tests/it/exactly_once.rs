@@ -111,11 +111,11 @@ impl Load {
     }
 }
 
-/// What the log comes to for a user or a place, and what its figures say.
+/// What the log comes to for a user or a location, and what its figures say.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 struct Figures {
     checkins: u64,
-    /// Of a place the stars, of a user the last check-in (ms).
+    /// Of a location the stars, of a user the last check-in (ms).
     other: u64,
 }
 

@@ -24,8 +24,8 @@ fn load(site: &Site, file: &str, text: &str) -> Ended {
     site.run("load", &[path.to_str().unwrap()])
 }
 
-/// Al, who has not checked in, and the places of the demo.
-fn people_and_places() -> String {
+/// Al, who has not checked in, and the locations of the demo.
+fn people_and_locations() -> String {
     let data = checkin::demo::data(1_793_491_200_000);
     let places = data.locations.iter().map(|location| {
         json!({"id": location.id.get(), "name": location.name, "category": location.category.as_str(),
@@ -56,7 +56,7 @@ fn an_export_is_loaded(from: &Site, empty: &dyn Fn() -> Site) {
     assert!(count > 50, "{count}");
     for (format, file) in [("json", "al.json"), ("csv", "al.csv")] {
         let to = empty();
-        assert_eq!(load(&to, "people.json", &people_and_places()).code, 0);
+        assert_eq!(load(&to, "people.json", &people_and_locations()).code, 0);
         let text = export(from, &["--format", format]);
         let loaded = load(&to, file, &text);
         assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
@@ -126,7 +126,7 @@ async fn ids_ahead_of_the_clock_are_left_out(from: &Site, empty: &dyn Fn() -> Si
 
     for (format, file) in [("json", "al.json"), ("csv", "al.csv")] {
         let to = empty();
-        assert_eq!(load(&to, "people.json", &people_and_places()).code, 0);
+        assert_eq!(load(&to, "people.json", &people_and_locations()).code, 0);
         let loaded = load(&to, file, &export(from, &["--format", format]));
         assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
         to.count_all();
@@ -151,8 +151,8 @@ fn waypoints_go_into_a_file() {
     assert!(said.starts_with(&format!("{count} check-ins written to ")), "{said}");
 }
 
-/// Places that are named and lie as badly as an import takes them.
-fn hostile_places() -> Value {
+/// Locations that are named and lie as badly as an import takes them.
+fn hostile_locations() -> Value {
     let names = [
         "=1+1",
         "@SUM(A1)",
@@ -195,7 +195,7 @@ fn exports_are_valid_and_load_again_from_redis() {
 }
 
 fn exports_are_valid_and_load_again(site: &Site) {
-    let places = hostile_places();
+    let places = hostile_locations();
     let count = places["checkins"].as_array().unwrap().len();
     let loaded = load(site, "places.json", &places.to_string());
     assert_eq!(loaded.code, 0, "{}{}", loaded.stdout, loaded.stderr);
@@ -236,7 +236,7 @@ fn xmllint(path: &Path) -> Output {
 #[test]
 fn a_user_without_check_ins_has_an_empty_export() {
     let site = Site::empty_sqlite();
-    assert_eq!(load(&site, "people.json", &people_and_places()).code, 0);
+    assert_eq!(load(&site, "people.json", &people_and_locations()).code, 0);
     assert_eq!(export(&site, &[]), "{\"checkins\":[\n]}\n");
     assert_eq!(export(&site, &["--format", "csv"]).lines().count(), 1);
     expect_valid_gpx(&site, &export(&site, &["--format", "gpx"]));

@@ -94,7 +94,7 @@ fn wrong_rows_are_named_and_the_rest_is_loaded() {
     fails(&columns, &["3 of 3 records refused"]);
 }
 
-/// A place of the demo, and what an export would say of a visit there.
+/// A location of the demo, and what an export would say of a visit there.
 fn visit(id: &str, time: Value, name: &str, latitude: f64) -> Value {
     let location = json!({"lat": latitude, "lng": -122.0, "country": "United States"});
     json!({"id": format!("56867d5e498e4d4b2a1b{id}"), "createdAt": time, "type": "checkin",
@@ -129,10 +129,10 @@ fn an_export_is_loaded_once(site: &Site) {
     assert_eq!(load(site, "here.json", &here.to_string(), &[]).code, 0);
     let flags = ["--user", "al.appelhof@example.com", "--stars", "4"];
     let known = load(site, "checkins1.json", &export(), &flags);
-    let rule = "must be a place within 250 m; none is named \"Elsewhere\"";
+    let rule = "must be a location within 250 m; none is named \"Elsewhere\"";
     says(&known, &format!("checkins1.json: items[].venue: {rule}"));
     says(&known, "check-ins: 2 loaded, 0 there already, 2 left out (4 in the files)");
-    says(&known, "check-ins at unknown places: 2 left out, --new-places makes the places");
+    says(&known, "check-ins at unknown locations: 2 left out, --new-places creates them");
     assert_eq!((known.code, known.stderr.as_str()), (0, ""), "{}", known.stdout);
 
     let user = USER.to_string();
@@ -142,7 +142,7 @@ fn an_export_is_loaded_once(site: &Site) {
     says(&all, "new places: 1 loaded, 0 there already");
     says(&all, "check-ins: 2 loaded, 2 there already");
     let again = load(site, "checkins1.json", &export(), &flags);
-    assert!(!again.stdout.contains("new places"), "{}", again.stdout);
+    assert!(!again.stdout.contains("new locations"), "{}", again.stdout);
     says(&again, "check-ins: 0 loaded, 4 there already");
 }
 
@@ -156,7 +156,7 @@ fn visit_at(id: &str, hour: u32, venue: &str, latitude: f64) -> Value {
 
 const NEW_PLACES: [&str; 6] = ["--user", "77", "--stars", "4", "--new-places", "cafe"];
 
-/// Loads these visits; new places, and check-ins that were loaded or there.
+/// Loads these visits; new locations, and check-ins that were loaded or there.
 #[track_caller]
 fn load_visits(site: &Site, visits: &[&Value], flags: &[&str]) -> (u64, u64, u64) {
     let loaded = load(site, "checkins1.json", &json!({"items": visits}).to_string(), flags);
@@ -194,7 +194,7 @@ fn a_history_may_come_in_any_parts(site: &Site) {
     assert_eq!(load_visits(site, &[&c3], &NEW_PLACES), (0, 1, 0));
     // In one second at two venues, and in one file twice.
     assert_eq!(load_visits(site, &[&c3, &other, &c2, &other, &c1], &NEW_PLACES), (1, 1, 4));
-    // With another rating, without new places, and for somebody else.
+    // With another rating, without new locations, and for somebody else.
     let again = |user, stars| ["--user", user, "--stars", stars];
     assert_eq!(load_visits(site, &[&c1, &c2, &c3, &other], &again("77", "2")), (0, 0, 4));
     assert_eq!(load_visits(site, &[&other, &c3, &c1], &again("78", "2")), (0, 3, 0));
@@ -202,19 +202,19 @@ fn a_history_may_come_in_any_parts(site: &Site) {
 }
 
 #[test]
-fn a_place_of_ours_stays_the_venues_on_sqlite() {
-    a_place_of_ours_stays_the_venues(&Site::sqlite());
+fn a_location_of_ours_stays_the_venues_on_sqlite() {
+    a_location_of_ours_stays_the_venues(&Site::sqlite());
 }
 
 #[cfg(feature = "external-tests")]
 #[test]
-fn a_place_of_ours_stays_the_venues_on_redis() {
-    a_place_of_ours_stays_the_venues(&Site::redis());
+fn a_location_of_ours_stays_the_venues_on_redis() {
+    a_location_of_ours_stays_the_venues(&Site::redis());
 }
 
-/// Whatever places come later, and whatever the venue is called then. Its name stands in another
+/// Whatever locations come later, and whatever the venue is called then. Its name stands in another
 /// normal form here.
-fn a_place_of_ours_stays_the_venues(site: &Site) {
+fn a_location_of_ours_stays_the_venues(site: &Site) {
     let place = |id: u64, latitude: f64| {
         let location = format!("-122,{latitude}");
         let place = json!({"id": id, "name": "THE CAF\u{c9}", "category": "bar",
@@ -236,17 +236,17 @@ fn a_place_of_ours_stays_the_venues(site: &Site) {
 }
 
 #[test]
-fn imports_at_the_same_time_make_one_place_on_sqlite() {
-    imports_at_the_same_time_make_one_place(&Site::sqlite());
+fn imports_at_the_same_time_make_one_location_on_sqlite() {
+    imports_at_the_same_time_make_one_location(&Site::sqlite());
 }
 
 #[cfg(feature = "external-tests")]
 #[test]
-fn imports_at_the_same_time_make_one_place_on_redis() {
-    imports_at_the_same_time_make_one_place(&Site::redis());
+fn imports_at_the_same_time_make_one_location_on_redis() {
+    imports_at_the_same_time_make_one_location(&Site::redis());
 }
 
-fn imports_at_the_same_time_make_one_place(site: &Site) {
+fn imports_at_the_same_time_make_one_location(site: &Site) {
     let visits: Vec<Value> = (0..20)
         .map(|n| visit_at(&n.to_string(), n, &format!("v{n}"), 50.0 + f64::from(n)))
         .collect();
@@ -317,7 +317,7 @@ async fn hours_on_a_door_are_loaded(site: &Site) {
         days.iter().enumerate().map(day).collect::<Value>()
     };
     let place = |id: usize| {
-        json!({"id": id, "name": format!("Jan's Place {id}"), "category": "cafe",
+        json!({"id": id, "name": format!("Jan's Location {id}"), "category": "cafe",
                "location": "-122.193849,38.10476999999999"})
     };
     let details = |id: usize| {

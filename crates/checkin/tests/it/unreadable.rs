@@ -46,7 +46,7 @@ impl Scene {
         }
     }
 
-    /// Lists beside a place tell nothing of it: they need that it is there.
+    /// Lists beside a location tell nothing of it: they need that it is there.
     async fn expect_beside(&self, place: u64, why: &str) {
         for list in [format!("/api/users/at/{place}"), format!("/api/location/{place}/visitors")] {
             let response = self.get(&list).await;

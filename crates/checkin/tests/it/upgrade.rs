@@ -8,7 +8,7 @@ use testkit::{Client, Response};
 
 use crate::harness::{COOKIE, EMAIL, SECRET, Site, expect_plain, log_in, until};
 
-/// Made with commit 89eb6d4 (schema version 2): two users, two places, details of one, a session, a
+/// Made with commit 89eb6d4 (schema version 2): two users, two locations, details of one, a session, a
 /// dead letter, six check-ins of which the last is not counted yet. The session's expiry was then
 /// set to the year 2100, and the file vacuumed with a page size of 1024 bytes.
 const VERSION_2: &str = "tests/fixtures/schema_version_2.db";

@@ -7,7 +7,7 @@ use checkin_domain::{Checkin, CheckinId};
 use checkin_storage::{Audit, AuditReport, Audited, Figure, Result, Unequal};
 
 use crate::log::Part;
-use crate::store::{Contents, MemoryStorage, StoredPlace, StoredUser};
+use crate::store::{Contents, MemoryStorage, StoredLocation, StoredUser};
 
 #[async_trait]
 impl Audit for MemoryStorage {
@@ -60,7 +60,7 @@ impl StoredUser {
     }
 }
 
-impl StoredPlace {
+impl StoredLocation {
     fn unequal(&self, own: &[&Checkin]) -> Vec<Unequal> {
         let (Self { place, first, ratings, .. }, number) = (self, own.len() as u64);
         let stars: u64 = own.iter().map(|checkin| u64::from(checkin.stars.get())).sum();

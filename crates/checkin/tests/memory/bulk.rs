@@ -20,7 +20,7 @@ impl BulkLoad for MemoryStorage {
 
     async fn load_locations(&self, locations: &[Location]) -> Result<Vec<Loaded>> {
         let mut contents = self.contents();
-        Ok(locations.iter().map(|place| loaded(contents.insert_place(place))).collect())
+        Ok(locations.iter().map(|place| loaded(contents.insert_location(place))).collect())
     }
 
     async fn load_details(&self, details: &[LocationDetails]) -> Result<Vec<Loaded>> {
@@ -85,7 +85,7 @@ impl Contents {
     }
 }
 
-/// Whether a check-in has the id of a known one, or the user, place, rating and time of one that was
+/// Whether a check-in has the id of a known one, or the user, location, rating and time of one that was
 /// stored behind later ones.
 fn is_same(known: &Checkin, checkin: &Checkin) -> bool {
     let Checkin { id, time_ms, .. } = *known;

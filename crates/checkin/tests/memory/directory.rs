@@ -1,4 +1,4 @@
-//! Lists of users and of places.
+//! Lists of users and of locations.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use checkin_storage::{
     Directory, MAX_SEARCH_WORDS, Nearby, Page, Period, Position, Ranked, Result,
 };
 
-use crate::store::{Contents, MemoryStorage, StoredPlace};
+use crate::store::{Contents, MemoryStorage, StoredLocation};
 
 #[async_trait]
 impl Directory for MemoryStorage {
@@ -50,7 +50,7 @@ impl Directory for MemoryStorage {
     }
 
     async fn locations_in(&self, category: Category, page: Page) -> Result<Vec<Ranked<Location>>> {
-        Ok(self.contents().places_by_id(page, |stored| stored.place.category == category))
+        Ok(self.contents().locations_by_id(page, |stored| stored.place.category == category))
     }
 
     async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>> {
@@ -62,10 +62,10 @@ impl Directory for MemoryStorage {
     async fn search_locations(&self, text: &str, page: Page) -> Result<Vec<Ranked<Location>>> {
         let mut wanted = words(text);
         wanted.truncate(MAX_SEARCH_WORDS);
-        let has = |stored: &StoredPlace, wanted: &String| {
+        let has = |stored: &StoredLocation, wanted: &String| {
             stored.words.iter().any(|word| word.starts_with(wanted))
         };
-        Ok(self.contents().places_by_id(page, |stored| {
+        Ok(self.contents().locations_by_id(page, |stored| {
             !wanted.is_empty() && wanted.iter().all(|wanted| has(stored, wanted))
         }))
     }
@@ -82,10 +82,10 @@ impl Contents {
         self.users.values().map(|stored| &stored.user)
     }
 
-    fn places_by_id(
+    fn locations_by_id(
         &self,
         page: Page,
-        is_wanted: impl Fn(&StoredPlace) -> bool,
+        is_wanted: impl Fn(&StoredLocation) -> bool,
     ) -> Vec<Ranked<Location>> {
         let is_behind = |place: &Location| page.after.is_none_or(|at| place.id.get() > at.rank);
         let wanted = self.places.values().filter(|stored| is_wanted(stored));

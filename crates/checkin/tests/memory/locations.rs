@@ -1,4 +1,4 @@
-//! Places.
+//! Locations.
 
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -9,7 +9,7 @@ use checkin_domain::{
 };
 use checkin_storage::{Locations, Result, details};
 
-use crate::store::{Contents, MemoryStorage, StoredPlace};
+use crate::store::{Contents, MemoryStorage, StoredLocation};
 
 #[async_trait]
 impl Locations for MemoryStorage {
@@ -60,11 +60,11 @@ impl Contents {
     }
 
     /// Returns false if the id is taken.
-    pub(crate) fn insert_place(&mut self, place: &Location) -> bool {
+    pub(crate) fn insert_location(&mut self, place: &Location) -> bool {
         if self.places.contains_key(&place.id) {
             return false;
         }
-        let stored = StoredPlace {
+        let stored = StoredLocation {
             place: place.clone(),
             first: place.clone(),
             words: index_words(&place.name),

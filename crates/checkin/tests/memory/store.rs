@@ -10,7 +10,7 @@ use checkin_storage::{DeadLetterId, HistoryPosition};
 use crate::dead_letters::Dead;
 use crate::log::{IdempotentAnswer, PARTS, Part};
 
-/// Users, places and check-ins in memory. Its time goes only when it is told to.
+/// Users, locations and check-ins in memory. Its time goes only when it is told to.
 ///
 /// Lists are sorted for each page: that a page takes hardly longer with more records is the one part
 /// of the contracts that it does not keep.
@@ -23,7 +23,7 @@ pub(crate) struct Contents {
     /// Milliseconds since 1970.
     pub(crate) now_ms: u64,
     pub(crate) users: BTreeMap<UserId, StoredUser>,
-    pub(crate) places: BTreeMap<LocationId, StoredPlace>,
+    pub(crate) places: BTreeMap<LocationId, StoredLocation>,
     pub(crate) parts: [Part; PARTS],
     /// The part whose entries cannot be applied, because the store fails.
     pub(crate) failing_part: Option<usize>,
@@ -38,11 +38,11 @@ pub(crate) struct Contents {
     pub(crate) dead: BTreeMap<DeadLetterId, Dead>,
     /// Check-ins of a user in the week that began at a Monday.
     pub(crate) user_weeks: BTreeMap<(u64, UserId), u64>,
-    /// Check-ins at a place in the week that began at a Monday.
+    /// Check-ins at a location in the week that began at a Monday.
     pub(crate) place_weeks: BTreeMap<(u64, LocationId), u64>,
-    /// The place of each of Swarm's venues.
+    /// The location of each of Swarm's venues.
     pub(crate) venues: HashMap<String, LocationId>,
-    /// The time and place of each visit that is known by Swarm's id.
+    /// The time and location of each visit that is known by Swarm's id.
     pub(crate) visits: HashMap<(UserId, String), (u64, LocationId)>,
     /// JSON, and the end of its life in milliseconds since 1970.
     pub(crate) weather: HashMap<LocationId, (String, u64)>,
@@ -57,7 +57,7 @@ pub(crate) struct StoredUser {
 }
 
 #[derive(Debug)]
-pub(crate) struct StoredPlace {
+pub(crate) struct StoredLocation {
     pub(crate) place: Location,
     /// As it was before the first check-in of the log was applied.
     pub(crate) first: Location,

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use checkin_domain::{Checkin, Location, LocationId, MAX_SAFE_INTEGER, Visit};
 use checkin_storage::swarm::VISITS_A_SECOND;
-use checkin_storage::{Loaded, Result, StorageError, SwarmLoad, UsedUp, VenuePlace};
+use checkin_storage::{Loaded, Result, StorageError, SwarmLoad, UsedUp, VenueLocation};
 
 use crate::store::{Contents, MemoryStorage};
 
 #[async_trait]
 impl SwarmLoad for MemoryStorage {
-    async fn places_of(&self, venues: &[String]) -> Result<Vec<Option<LocationId>>> {
+    async fn locations_of(&self, venues: &[String]) -> Result<Vec<Option<LocationId>>> {
         let contents = self.contents();
         Ok(venues.iter().map(|venue| contents.venues.get(venue).copied()).collect())
     }
@@ -19,9 +19,9 @@ impl SwarmLoad for MemoryStorage {
         Ok(())
     }
 
-    async fn make_places(&self, venues: &[(String, Location)]) -> Result<Vec<VenuePlace>> {
+    async fn make_locations(&self, venues: &[(String, Location)]) -> Result<Vec<VenueLocation>> {
         let mut contents = self.contents();
-        venues.iter().map(|(venue, place)| contents.make_place(venue, place)).collect()
+        venues.iter().map(|(venue, place)| contents.make_location(venue, place)).collect()
     }
 
     async fn load_visits(&self, visits: &[Visit]) -> Result<Vec<Loaded>> {
@@ -31,20 +31,20 @@ impl SwarmLoad for MemoryStorage {
 }
 
 impl Contents {
-    fn make_place(&mut self, venue: &str, place: &Location) -> Result<VenuePlace> {
+    fn make_location(&mut self, venue: &str, place: &Location) -> Result<VenueLocation> {
         let id = match self.venues.get(venue) {
             Some(id) => *id,
-            None => self.free_place(place.id)?,
+            None => self.free_location(place.id)?,
         };
-        let made = self.insert_place(&Location { id, ..place.clone() });
+        let made = self.insert_location(&Location { id, ..place.clone() });
         self.venues.insert(venue.to_owned(), id);
-        Ok(VenuePlace { id, made })
+        Ok(VenueLocation { id, made })
     }
 
-    fn free_place(&self, lowest: LocationId) -> Result<LocationId> {
+    fn free_location(&self, lowest: LocationId) -> Result<LocationId> {
         let ids = (lowest.get()..=MAX_SAFE_INTEGER).map_while(|id| LocationId::try_from(id).ok());
         let free = ids.into_iter().find(|id| !self.places.contains_key(id));
-        free.ok_or_else(|| StorageError::new(UsedUp("places")))
+        free.ok_or_else(|| StorageError::new(UsedUp("locations")))
     }
 
     fn load_visit(&mut self, visit: &Visit) -> Result<Loaded> {
@@ -67,7 +67,7 @@ impl Contents {
         Ok(loaded)
     }
 
-    /// The check-in, at the first millisecond at which no visit of its user at its place is known.
+    /// The check-in, at the first millisecond at which no visit of its user at its location is known.
     fn first_unknown(&self, visit: &Visit) -> Option<Checkin> {
         let is_known = |later: &Checkin| {
             let mut of_user = self.visits.iter().filter(|((user, _), _)| *user == later.user);
@@ -76,7 +76,7 @@ impl Contents {
         (0..VISITS_A_SECOND).map(|ms| visit.later(ms)).find(|later| !is_known(later))
     }
 
-    /// Whether there is a check-in of this user at this place and time, of any rating.
+    /// Whether there is a check-in of this user at this location and time, of any rating.
     fn is_visited(&self, checkin: &Checkin) -> bool {
         let of = |checkin: &Checkin| (checkin.user, checkin.time_ms, checkin.location);
         self.known().any(|known| of(known) == of(checkin))

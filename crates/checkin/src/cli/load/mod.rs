@@ -71,8 +71,8 @@ struct Unsaid {
     #[arg(long, value_name = "NUMBER", conflicts_with = "demo", value_parser = stars)]
     stars: Option<StarRating>,
 
-    /// Creates a location of this category for each place of a Swarm export that the store does not
-    /// have. Without it, check-ins at such places are left out
+    /// Creates a location of this category for each location of a Swarm export that the store does not
+    /// have. Without it, check-ins at such locations are left out
     #[arg(long, value_name = "CATEGORY", conflicts_with = "demo")]
     new_places: Option<Category>,
 

@@ -46,7 +46,7 @@ pub(super) struct Outcome {
     pub(super) refused: usize,
     /// The records that the store refused, with the reasons.
     pub(super) errors: Vec<RecordError>,
-    /// The places of the details that were stored.
+    /// The locations of the details that were stored.
     pub(super) stored_details: HashSet<RecordPlace>,
 }
 

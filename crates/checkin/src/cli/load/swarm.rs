@@ -57,7 +57,7 @@ pub(super) async fn add_visits(
     };
     let user = find_user(app, importer, user).await?;
     let visits = importer.take_visits(*friends_too);
-    let venues = places_of(app, importer, &visits, *new_places).await?;
+    let venues = locations_of(app, importer, &visits, *new_places).await?;
     import::add_visits(importer, visits, &venues, user, stars);
     Ok(())
 }
@@ -77,17 +77,17 @@ async fn find_user(
 
 /// Returns the locations of the visits' venues. They are stored before any check-in, so that a run
 /// that is interrupted leaves nothing that the next run would create again.
-async fn places_of(
+async fn locations_of(
     app: &App,
     importer: &Importer,
     visits: &[SwarmVisit],
     new_places: Option<Category>,
 ) -> anyhow::Result<Venues> {
     let known = known_venues(app, visits).await?;
-    let mut places = stored_places(app).await?;
+    let mut places = stored_locations(app).await?;
     importer.locations().iter().for_each(|location| places.add(location));
     let mut venues = Venues::of(visits, &known, places, new_places);
-    let made = make_places(app, &venues).await?;
+    let made = make_locations(app, &venues).await?;
     venues.settle(&made);
     for batch in venues.found.chunks(BATCH) {
         app.storage.remember_venues(batch).await.context("cannot store venues")?;
@@ -101,15 +101,15 @@ async fn known_venues(
 ) -> anyhow::Result<HashMap<String, LocationId>> {
     let keys: BTreeSet<String> = visits.iter().map(|visit| visit.venue.key()).collect();
     let keys: Vec<String> = keys.into_iter().collect();
-    let places = app.storage.places_of(&keys).await.context("cannot read the venues")?;
+    let places = app.storage.locations_of(&keys).await.context("cannot read the venues")?;
     Ok(keys.into_iter().zip(places).filter_map(|(key, place)| Some((key, place?))).collect())
 }
 
-async fn stored_places(app: &App) -> anyhow::Result<Places> {
+async fn stored_locations(app: &App) -> anyhow::Result<Places> {
     let (mut places, mut after) = (Places::default(), None);
     loop {
         let page = app.storage.locations_after(after, PAGE).await;
-        let page = page.context("cannot read the places")?;
+        let page = page.context("cannot read the locations")?;
         let Some(last) = page.last() else {
             return Ok(places);
         };
@@ -118,11 +118,12 @@ async fn stored_places(app: &App) -> anyhow::Result<Places> {
     }
 }
 
-async fn make_places(app: &App, venues: &Venues) -> anyhow::Result<Vec<LocationId>> {
-    let bar = progress("new places", venues.missing.len());
+async fn make_locations(app: &App, venues: &Venues) -> anyhow::Result<Vec<LocationId>> {
+    let bar = progress("new locations", venues.missing.len());
     let mut places = Vec::with_capacity(venues.missing.len());
     for batch in venues.missing.chunks(BATCH) {
-        places.extend(app.storage.make_places(batch).await.context("cannot store new places")?);
+        places
+            .extend(app.storage.make_locations(batch).await.context("cannot store new locations")?);
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
@@ -133,7 +134,7 @@ async fn make_places(app: &App, venues: &Venues) -> anyhow::Result<Vec<LocationI
     Ok(places.into_iter().map(|place| place.id).collect())
 }
 
-/// Prints the number of check-ins that are left out because they were not public or their place is
+/// Prints the number of check-ins that are left out because they were not public or their location is
 /// unknown.
 pub(super) fn say_left_out(left_out: NotPublic, unknown_venues: usize) -> std::io::Result<()> {
     let NotPublic { private, for_friends } = left_out;
@@ -147,7 +148,7 @@ pub(super) fn say_left_out(left_out: NotPublic, unknown_venues: usize) -> std::i
     }
     if unknown_venues > 0 {
         say(format_args!(
-            "check-ins at unknown places: {unknown_venues} left out, --new-places makes the places"
+            "check-ins at unknown locations: {unknown_venues} left out, --new-places creates them"
         ))?;
     }
     Ok(())

@@ -21,7 +21,7 @@ use crate::http::document::{LoginNeeded, Missing, Problems};
 use crate::http::{Cached, Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, parameters};
 use crate::storage::{HistoryPosition, Position, Ranked};
-use crate::usecases::places;
+use crate::usecases::locations;
 
 /// The figures of a location change with each check-in.
 const FIGURES: Cached = Cached::seconds(5);
@@ -90,7 +90,7 @@ parameters! {
 
 /// Returns a location.
 #[utoipa::path(
-    get, operation_id = "getLocation", path = "/api/location/{id}", tag = "places", security(()),
+    get, operation_id = "getLocation", path = "/api/location/{id}", tag = "locations", security(()),
     params(LocationQuery),
     responses((status = 200, body = RatedLocation), Missing, Problems),
 )]
@@ -101,7 +101,7 @@ pub(super) async fn location(
 ) -> Result<Response, Problem> {
     let with_details = query.with_details == Some(true);
     let sections = if with_details { &DetailsSection::ALL[..] } else { &[] };
-    let found = places::described(&*api.stores.locations, query.id, sections).await?;
+    let found = locations::described(&*api.stores.locations, query.id, sections).await?;
     let found = found.ok_or_else(Problem::not_found)?;
     let view = RatedLocation::new(found, sections);
     Ok(FIGURES.answer(&headers, &view))
@@ -109,7 +109,7 @@ pub(super) async fn location(
 
 /// Returns the details of a location.
 #[utoipa::path(
-    get, operation_id = "getLocationDetails", path = "/api/location/{id}/details", tag = "places", security(()),
+    get, operation_id = "getLocationDetails", path = "/api/location/{id}/details", tag = "locations", security(()),
     params(DetailsQuery),
     responses((status = 200, body = DetailsView), Missing, Problems),
 )]
@@ -126,7 +126,7 @@ pub(super) async fn details(
 
 /// Returns the opening hours of a day.
 #[utoipa::path(
-    get, operation_id = "getLocationHours", path = "/api/location/{id}/hours/{day}", tag = "places", security(()),
+    get, operation_id = "getLocationHours", path = "/api/location/{id}/hours/{day}", tag = "locations", security(()),
     params(HoursQuery),
     responses((status = 200, body = DayView), Missing, Problems),
 )]
@@ -142,7 +142,7 @@ pub(super) async fn hours(
 
 /// Lists the visitors of a location, the latest first.
 #[utoipa::path(
-    get, operation_id = "listLocationVisitors", path = "/api/location/{id}/visitors", tag = "places", security(("session" = [])),
+    get, operation_id = "listLocationVisitors", path = "/api/location/{id}/visitors", tag = "locations", security(("session" = [])),
     params(VisitorsOf),
     responses((status = 200, body = Vec<VisitView>), LoginNeeded, Missing, Problems),
 )]
@@ -153,7 +153,7 @@ pub(super) async fn visitors(
 ) -> Result<Paged<VisitView>, Problem> {
     let Stores { locations, history, users, .. } = &api.stores;
     let (after, limit) = (paging.after, paging.one_more());
-    let visits = places::visitors(&**locations, &**history, &**users, id, after, limit).await?;
+    let visits = locations::visitors(&**locations, &**history, &**users, id, after, limit).await?;
     let visits = visits.ok_or_else(Problem::not_found)?;
     let page: Paged<Option<VisitView>> = paging.answer(
         visits,
@@ -166,7 +166,7 @@ pub(super) async fn visitors(
 
 /// Lists the locations of a category.
 #[utoipa::path(
-    get, operation_id = "listLocationsByCategory", path = "/api/locations/bycategory/{category}", tag = "places", security(()),
+    get, operation_id = "listLocationsByCategory", path = "/api/locations/bycategory/{category}", tag = "locations", security(()),
     params(LocationsIn),
     responses((status = 200, body = Vec<LocationView>), Problems),
 )]
@@ -180,7 +180,7 @@ pub(super) async fn by_category(
 
 /// Lists locations by their number of check-ins, the largest first.
 #[utoipa::path(
-    get, operation_id = "listLocationsByCheckins", path = "/api/locations/bycheckins", tag = "places", security(()), params(TopLocations),
+    get, operation_id = "listLocationsByCheckins", path = "/api/locations/bycheckins", tag = "locations", security(()), params(TopLocations),
     responses((status = 200, body = Vec<LocationView>), Problems),
 )]
 pub(super) async fn by_checkins(
@@ -194,7 +194,7 @@ pub(super) async fn by_checkins(
 
 /// Finds locations whose names contain, for each word, a word that begins with it.
 #[utoipa::path(
-    get, operation_id = "searchLocations", path = "/api/locations/search", tag = "places", security(()),
+    get, operation_id = "searchLocations", path = "/api/locations/search", tag = "locations", security(()),
     params(SearchQuery),
     responses((status = 200, body = Vec<LocationView>), Problems),
 )]

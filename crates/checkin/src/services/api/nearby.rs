@@ -77,7 +77,7 @@ fn numbers() -> ObjectBuilder {
 /// With `openNow=true`, a page may have fewer locations than its limit, or none, although there is
 /// a next page.
 #[utoipa::path(
-    get, operation_id = "listLocationsNearby", path = "/api/locations/{lat}/{lng}/{radius}", tag = "places", security(()),
+    get, operation_id = "listLocationsNearby", path = "/api/locations/{lat}/{lng}/{radius}", tag = "locations", security(()),
     params(NearbyQuery),
     responses((status = 200, body = Vec<NearbyLocation>), Problems),
 )]
@@ -95,7 +95,7 @@ pub(super) async fn nearby(
         Some(true) => api.nearby.open(near, page, now_ms()).await?,
         Some(false) | None => api.nearby.all(near, page).await?,
     };
-    Ok(paging.page(found.places.into_iter().map(shown).collect(), found.next))
+    Ok(paging.page(found.locations.into_iter().map(shown).collect(), found.next))
 }
 
 fn shown(location: Ranked<Location>) -> NearbyLocation {

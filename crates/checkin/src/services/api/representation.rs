@@ -9,7 +9,7 @@ use crate::domain::{
     Category, Checkin, DetailsSection, Location, LocationDetails, LocationId, Name, OpeningHours,
     Social, Statistics, User, UserId, Website, Weekday,
 };
-use crate::usecases::places::DescribedLocation;
+use crate::usecases::locations::DescribedLocation;
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]

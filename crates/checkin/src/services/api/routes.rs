@@ -12,7 +12,7 @@ use super::{
 };
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::{Feed, MAX_CLIENTS};
-use crate::usecases::nearby::NearbyPlaces;
+use crate::usecases::nearby::NearbyLocations;
 use crate::usecases::upstream::Upstream;
 use crate::usecases::weather::WeatherLookup;
 
@@ -25,7 +25,7 @@ pub fn router(
 ) -> OpenApiRouter {
     let api = Api {
         accounts: Accounts::new(stores.users.clone()),
-        nearby: NearbyPlaces::new(stores.directory.clone()),
+        nearby: NearbyLocations::new(stores.directory.clone()),
         weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
         feed: Feed::new(stores.log.clone(), representation::event_data, MAX_CLIENTS),
         stopping: stop.boxed().shared(),

@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, Shared};
 use crate::storage::{Directory, History, Locations, Log, Users, WeatherCache};
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::Feed;
-use crate::usecases::nearby::NearbyPlaces;
+use crate::usecases::nearby::NearbyLocations;
 use crate::usecases::weather::WeatherLookup;
 
 /// The parts of the storage that the service reads.
@@ -33,7 +33,7 @@ pub struct Stores {
 pub(super) struct Api {
     pub(super) stores: Stores,
     pub(super) accounts: Accounts,
-    pub(super) nearby: NearbyPlaces,
+    pub(super) nearby: NearbyLocations,
     pub(super) weather: WeatherLookup,
     pub(super) feed: Arc<Feed>,
     pub(super) stopping: Stopping,

@@ -15,7 +15,7 @@ use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
 use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::{KnownEmail, parameters};
 use crate::storage::{HistoryPosition, Position, Ranked};
-use crate::usecases::places::users_at;
+use crate::usecases::locations::users_at;
 
 parameters! {
     pub(super) struct EmailPath(RequestAddress) {

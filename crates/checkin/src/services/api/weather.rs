@@ -16,7 +16,7 @@ use crate::http::{Parameters, Problem};
 
 /// Returns the weather at a location, at most an hour old, as OpenWeatherMap describes it.
 #[utoipa::path(
-    get, operation_id = "getLocationWeather", path = "/api/location/{id}/weather", tag = "places", security(()), params(LocationPath),
+    get, operation_id = "getLocationWeather", path = "/api/location/{id}/weather", tag = "locations", security(()), params(LocationPath),
     responses((status = 200, body = Object), Missing, Problems, Weatherless),
 )]
 pub(super) async fn weather(

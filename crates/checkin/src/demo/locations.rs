@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::descriptions::{DescribedPlace, describe};
+use super::descriptions::{DescribedLocation, describe};
+use super::location_names::{KINDS, Kind};
 use super::neighbourhoods::{NEIGHBOURHOODS, Neighbourhood};
-use super::place_names::{KINDS, Kind};
 use super::weeks;
 use crate::domain::{Coordinates, Location, LocationDetails, LocationId, Social};
 use crate::random::Random;
@@ -66,7 +66,7 @@ impl Place {
     fn details(&self, phone: String, random: &mut Random) -> LocationDetails {
         let slug = slug(self.name);
         let website = format!("https://{slug}.example.com");
-        let subject = DescribedPlace {
+        let subject = DescribedLocation {
             name: self.name,
             speciality: self.speciality,
             neighbourhood: self.neighbourhood.name,
