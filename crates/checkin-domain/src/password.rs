@@ -6,13 +6,13 @@ use std::fmt;
 use crate::foreign_hash::looks_like_hash;
 use crate::number::decimal;
 
-/// The hash of a password, as it is stored.
+/// The hash of a password, as it is stored. Reading one costs nothing: it is examined only when somebody
+/// asks for its [scheme](Self::scheme).
 ///
 /// `Debug` prints only the scheme, so that no hash is logged. There is no `Display` on purpose.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash {
     text: String,
-    scheme: PasswordScheme,
 }
 
 /// The scheme with which a password was hashed.
@@ -49,9 +49,8 @@ impl PasswordHash {
     /// [`PasswordHashError`] names the kind of the text.
     pub fn parse(text: impl Into<String>) -> Result<Self, PasswordHashError> {
         let text = text.into();
-        let found = argon2(&text).or_else(|| bcrypt(&text));
-        match found {
-            Some(Ok(scheme)) => Ok(Self { text, scheme }),
+        match recognised(&text) {
+            Some(Ok(_)) => Ok(Self { text }),
             Some(Err(too_costly)) => Err(too_costly),
             None if looks_like_hash(&text) => Err(PasswordHashError::Unknown),
             None => Err(PasswordHashError::NoHash),
@@ -61,26 +60,30 @@ impl PasswordHash {
     /// Reads a stored value, whichever program wrote it. If [`parse`](Self::parse) would refuse it, no
     /// password matches it.
     pub fn stored(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self::parse(text.as_str()).unwrap_or(Self { text, scheme: PasswordScheme::Unusable })
+        Self { text: text.into() }
     }
 
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
+    /// Returns the scheme, for which the text is parsed.
     pub fn scheme(&self) -> PasswordScheme {
-        self.scheme
+        recognised(&self.text).and_then(Result::ok).unwrap_or(PasswordScheme::Unusable)
     }
 }
 
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PasswordHash({:?})", self.scheme)
+        write!(f, "PasswordHash({:?})", self.scheme())
     }
 }
 
 type Recognised = Option<Result<PasswordScheme, PasswordHashError>>;
+
+fn recognised(text: &str) -> Recognised {
+    argon2(text).or_else(|| bcrypt(text))
+}
 
 /// Reads a PHC string of argon2 with everything that a login needs. A `keyid` among the parameters
 /// refers to a key that we do not have; `data` is additional data of the hash.
