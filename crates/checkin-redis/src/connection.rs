@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use redis_link::{Client, Reply, Script};
 
 use crate::fault::failed;
-use crate::hash::Hash;
+use crate::hash::{Fields, Hash};
 use crate::keys::Keys;
 use crate::reply::{indexed_id, number, texts};
 use crate::scripts::Scripts;
@@ -69,15 +69,21 @@ impl Connection {
         number(self.call(&["EXISTS", key]).await?).map(|found| found == 1)
     }
 
-    /// Reads a hash. Returns `None` if it does not exist.
+    /// Sends several commands at once and returns their replies.
+    pub(crate) async fn pipeline(&self, commands: &[&[&[u8]]]) -> Result<Vec<Reply>> {
+        self.client.pipeline(commands).await.map_err(failed)
+    }
+
+    /// Reads some fields of a hash. Returns `None` if it does not exist.
     pub(crate) async fn hash<T>(
         &self,
         key: String,
+        fields: Fields,
         read: impl FnOnce(&Hash) -> Result<T>,
     ) -> Result<Option<T>> {
         let found = async {
-            let reply = self.call(&["HGETALL", &key]).await?;
-            Hash::read(key.clone(), reply)?.map(|hash| read(&hash)).transpose()
+            let reply = self.call_bytes(&read_hash(&key, fields)).await?;
+            Hash::read(key.clone(), fields, reply)?.map(|hash| read(&hash)).transpose()
         };
         self.reports.logged(&key, found.await)
     }
@@ -107,6 +113,12 @@ impl Connection {
     pub(crate) fn listed<T: FromStr<Err: Display>>(&self, key: &str, id: &str) -> Option<T> {
         self.reports.logged(key, indexed_id(id)).ok()
     }
+}
+
+/// Returns the command that reads some fields of a hash.
+pub(crate) fn read_hash(key: &str, fields: Fields) -> Vec<&[u8]> {
+    let fields = fields.iter().map(|field| field.as_bytes());
+    [b"HMGET", key.as_bytes()].into_iter().chain(fields).collect()
 }
 
 /// Runs many futures at the same time and returns their results in order.

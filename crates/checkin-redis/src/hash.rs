@@ -1,6 +1,6 @@
 //! A hash of Redis, read leniently, because other programs write hashes, too.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -9,23 +9,29 @@ use redis_link::Reply;
 use checkin_domain::number::decimal;
 use checkin_storage::{Result, StorageError};
 
-use crate::reply::texts;
+use crate::reply::{array, unexpected};
 
-/// The fields of one hash.
+/// The names of the fields of a hash that are read.
+pub(crate) type Fields = &'static [&'static str];
+
+/// Some fields of one hash.
 pub(crate) struct Hash {
     key: String,
-    fields: HashMap<String, String>,
+    names: Fields,
+    /// The value of each of these fields; `Nil` if the hash does not have it.
+    values: Vec<Reply>,
 }
 
 impl Hash {
-    /// Reads the reply to `HGETALL`. Returns `None` if the hash does not exist.
-    pub(crate) fn read(key: String, reply: Reply) -> Result<Option<Self>> {
-        let mut texts = texts(reply)?.into_iter();
-        let mut fields = HashMap::new();
-        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
-            fields.insert(name, value);
+    /// Reads the reply to `HMGET` with these fields. Returns `None` if the hash has none of them, or
+    /// does not exist.
+    pub(crate) fn read(key: String, names: Fields, reply: Reply) -> Result<Option<Self>> {
+        let values = array(reply)?;
+        if values.len() != names.len() {
+            return Err(unexpected("a value for each field"));
         }
-        Ok(if fields.is_empty() { None } else { Some(Self { key, fields }) })
+        let is_there = values.iter().any(|value| *value != Reply::Nil);
+        Ok(is_there.then_some(Self { key, names, values }))
     }
 
     /// Returns a field that must exist and be valid.
@@ -40,8 +46,8 @@ impl Hash {
     ) -> Result<T> {
         let wrong =
             |rule: &dyn Display| StorageError::unreadable(format!("{}: {name} {rule}", self.key));
-        let value = self.fields.get(name).ok_or_else(|| wrong(&"must not be missing"))?;
-        parse(value).map_err(|rule| wrong(&rule))
+        let value = self.value(name).ok_or_else(|| wrong(&"must not be missing"))?;
+        parse(&value).map_err(|rule| wrong(&rule))
     }
 
     /// Returns the id, which must be the one in the key: a copied hash would be the account of another
@@ -62,11 +68,20 @@ impl Hash {
 
     /// Returns a text; empty if the field does not exist.
     pub(crate) fn text(&self, name: &str) -> String {
-        self.fields.get(name).cloned().unwrap_or_default()
+        self.value(name).map(Cow::into_owned).unwrap_or_default()
     }
 
     /// Returns a counter or a time; `None` if the field does not exist or is not an integer.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        self.fields.get(name).and_then(|value| decimal(value))
+        decimal(&self.value(name)?)
+    }
+
+    fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+        let at = self.names.iter().position(|field| *field == name);
+        debug_assert!(at.is_some(), "{name} is not among the fields that were read");
+        match &self.values[at?] {
+            Reply::Bytes(value) => Some(String::from_utf8_lossy(value)),
+            _ => None,
+        }
     }
 }

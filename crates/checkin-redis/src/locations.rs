@@ -10,8 +10,11 @@ use redis_link::Reply;
 
 use crate::RedisStorage;
 use crate::connection::{Connection, ID_PAGE, at_once};
-use crate::hash::Hash;
+use crate::hash::{Fields, Hash};
 use crate::reply::text;
+
+/// The fields of a location's hash that are read.
+const FIELDS: Fields = &["id", "name", "category", "location", "numCheckins", "numStars"];
 
 #[async_trait]
 impl Locations for RedisStorage {
@@ -20,11 +23,11 @@ impl Locations for RedisStorage {
     }
 
     async fn coordinates(&self, id: LocationId) -> Result<Option<Coordinates>> {
-        self.redis.hash(self.redis.keys.location(id), coordinates).await
+        self.redis.hash(self.redis.keys.location(id), &["id", "location"], coordinates).await
     }
 
     async fn category(&self, id: LocationId) -> Result<Option<Category>> {
-        self.redis.hash(self.redis.keys.location(id), category).await
+        self.redis.hash(self.redis.keys.location(id), &["id", "category"], category).await
     }
 
     async fn location_details(
@@ -51,17 +54,16 @@ impl Locations for RedisStorage {
     }
 
     async fn ratings(&self, id: LocationId) -> Result<[u64; 6]> {
-        let key = self.redis.keys.ratings(id);
-        let reply = self.redis.call(&["HGETALL", &key]).await?;
-        let counts = Hash::read(key, reply)?;
-        let count = |stars: usize| counts.as_ref()?.number(&stars.to_string());
-        Ok(std::array::from_fn(|stars| count(stars).unwrap_or(0)))
+        const STARS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
+        let counts = |hash: &Hash| Ok(STARS.map(|stars| hash.number(stars).unwrap_or(0)));
+        let counts = self.redis.hash(self.redis.keys.ratings(id), &STARS, counts).await?;
+        Ok(counts.unwrap_or_default())
     }
 }
 
 /// Reads the location of this id.
 pub(crate) async fn read(redis: &Connection, id: LocationId) -> Result<Option<Location>> {
-    redis.hash(redis.keys.location(id), |hash| location(id, hash)).await
+    redis.hash(redis.keys.location(id), FIELDS, |hash| location(id, hash)).await
 }
 
 /// Reads the locations with ids above `after`, in order of their ids, at most `limit`.

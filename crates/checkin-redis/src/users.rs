@@ -9,9 +9,24 @@ use redis_link::Reply;
 
 use crate::RedisStorage;
 use crate::accounts::{Accounts, Opened};
-use crate::connection::{Connection, ID_PAGE, at_once};
-use crate::hash::Hash;
+use crate::connection::{Connection, ID_PAGE, at_once, read_hash};
+use crate::hash::{Fields, Hash};
 use crate::reply::{array, text, unexpected};
+
+/// The fields of a user's hash that a login needs.
+const LOGIN: Fields = &["id", "email", "password"];
+
+/// All fields of a user's hash.
+const FIELDS: Fields = &[
+    "id",
+    "firstName",
+    "lastName",
+    "email",
+    "password",
+    "numCheckins",
+    "lastCheckin",
+    "lastSeenAt",
+];
 
 #[async_trait]
 impl Users for RedisStorage {
@@ -24,7 +39,18 @@ impl Users for RedisStorage {
             hash.id(id)?;
             Ok(Name { first: hash.text("firstName"), last: hash.text("lastName") })
         };
-        self.redis.hash(self.redis.keys.user(id), name).await
+        self.redis.hash(self.redis.keys.user(id), &["id", "firstName", "lastName"], name).await
+    }
+
+    async fn user_with_epoch(&self, id: UserId) -> Result<Option<(User, u64)>> {
+        let (key, epoch) = (self.redis.keys.user(id), self.redis.keys.user_epoch(id));
+        let read = async {
+            let commands: [&[&[u8]]; 2] = [&read_hash(&key, FIELDS), &[b"GET", epoch.as_bytes()]];
+            let (hash, epoch) = with_epoch(self.redis.pipeline(&commands).await?)?;
+            let user = |hash: Hash| Ok((user(id, &hash)?, epoch));
+            Hash::read(key.clone(), FIELDS, hash)?.map(user).transpose()
+        };
+        self.redis.reports.logged(&key, read.await)
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
@@ -37,13 +63,11 @@ impl Users for RedisStorage {
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
         let (key, epoch) = (self.redis.keys.user(id), self.redis.keys.user_epoch(id));
         let read = async {
-            let found =
-                array(self.redis.run(&self.redis.scripts.account, &[&key, &epoch], &[]).await?)?;
-            let [hash, epoch] =
-                <[Reply; 2]>::try_from(found).map_err(|_| unexpected("an account"))?;
-            let epoch = decimal(&text(epoch)?).ok_or_else(|| unexpected("an epoch"))?;
+            let script = &self.redis.scripts.account;
+            let (hash, epoch) =
+                with_epoch(array(self.redis.run(script, &[&key, &epoch], LOGIN).await?)?)?;
             let account = |hash: Hash| account(id, &hash, epoch);
-            Hash::read(key.clone(), hash)?.map(account).transpose()
+            Hash::read(key.clone(), LOGIN, hash)?.map(account).transpose()
         };
         self.redis.reports.logged(&key, read.await)
     }
@@ -55,10 +79,7 @@ impl Users for RedisStorage {
     }
 
     async fn epoch(&self, id: UserId) -> Result<u64> {
-        match self.redis.call(&["GET", &self.redis.keys.user_epoch(id)]).await? {
-            Reply::Nil => Ok(0),
-            epoch => decimal(&text(epoch)?).ok_or_else(|| unexpected("an epoch")),
-        }
+        read_epoch(self.redis.call(&["GET", &self.redis.keys.user_epoch(id)]).await?)
     }
 
     async fn register(&self, new: NewUser) -> Result<Registered> {
@@ -124,6 +145,20 @@ impl Users for RedisStorage {
     }
 }
 
+/// Reads the reply that holds a user's hash and the epoch of the account.
+fn with_epoch(found: Vec<Reply>) -> Result<(Reply, u64)> {
+    let [hash, epoch] = <[Reply; 2]>::try_from(found).map_err(|_| unexpected("an account"))?;
+    Ok((hash, read_epoch(epoch)?))
+}
+
+/// Reads an epoch. An account whose password was never changed has none in Redis.
+fn read_epoch(epoch: Reply) -> Result<u64> {
+    match epoch {
+        Reply::Nil => Ok(0),
+        epoch => decimal(&text(epoch)?).ok_or_else(|| unexpected("an epoch")),
+    }
+}
+
 /// Reads the part of a user's hash that a login needs.
 fn account(id: UserId, hash: &Hash, epoch: u64) -> Result<Credentials> {
     Ok(Credentials {
@@ -136,7 +171,7 @@ fn account(id: UserId, hash: &Hash, epoch: u64) -> Result<Credentials> {
 
 /// Reads the account of this id.
 pub(crate) async fn read(redis: &Connection, id: UserId) -> Result<Option<User>> {
-    redis.hash(redis.keys.user(id), |hash| user(id, hash)).await
+    redis.hash(redis.keys.user(id), FIELDS, |hash| user(id, hash)).await
 }
 
 /// Reads the account from its hash.

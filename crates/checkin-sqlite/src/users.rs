@@ -18,6 +18,16 @@ impl Users for SqliteStorage {
         self.file.reports.logged(format_args!("users {id}"), read)
     }
 
+    async fn user_with_epoch(&self, id: UserId) -> Result<Option<(User, u64)>> {
+        let number = column::number(id.get());
+        let read = move |connection: &Connection| {
+            let Some(user) = by_id(connection, number)? else { return Ok(None) };
+            Ok(Some((user, epoch(connection, id)?)))
+        };
+        let read = self.file.read(read).await;
+        self.file.reports.logged(format_args!("users {id}"), read)
+    }
+
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
         let email = email.canonical();
         let read = move |connection: &Connection| one(connection, "email_canonical = ?1", [email]);
@@ -56,15 +66,7 @@ impl Users for SqliteStorage {
     }
 
     async fn epoch(&self, id: UserId) -> Result<u64> {
-        let read = move |connection: &Connection| {
-            let sql = "SELECT epoch FROM account_epochs WHERE user_id = ?1";
-            let epoch = connection
-                .prepare_cached(sql)?
-                .query_row([column::number(id.get())], |row| column::whole(row, 0))
-                .optional()?;
-            Ok(epoch.unwrap_or(0))
-        };
-        self.file.read(read).await
+        self.file.read(move |connection| epoch(connection, id)).await
     }
 
     async fn change_password(
@@ -200,6 +202,15 @@ fn one(
 ) -> rusqlite::Result<Option<User>> {
     let sql = format!("SELECT {COLUMNS} FROM users WHERE {condition}");
     connection.prepare_cached(&sql)?.query_row(params, user).optional()
+}
+
+fn epoch(connection: &Connection, id: UserId) -> rusqlite::Result<u64> {
+    let sql = "SELECT epoch FROM account_epochs WHERE user_id = ?1";
+    let epoch = connection
+        .prepare_cached(sql)?
+        .query_row([column::number(id.get())], |row| column::whole(row, 0))
+        .optional()?;
+    Ok(epoch.unwrap_or(0))
 }
 
 fn account(

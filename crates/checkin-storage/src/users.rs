@@ -17,6 +17,9 @@ pub trait Users: Send + Sync {
     /// Returns the account with this id.
     async fn user(&self, id: UserId) -> Result<Option<User>>;
 
+    /// Returns the account with this id and its epoch. The epoch may be that of a moment later.
+    async fn user_with_epoch(&self, id: UserId) -> Result<Option<(User, u64)>>;
+
     /// Returns the account with this address.
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>>;
 

@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use crate::active::ActiveSession;
 use crate::context::Context;
 use crate::error::Error;
+use crate::id::SessionId;
 use crate::session::Session;
 use crate::store::Freshness;
 
@@ -83,6 +84,15 @@ impl LazySession {
             session.state().close();
         }
         Session(session)
+    }
+
+    /// Returns the id that the request names, validly signed, before anything is read. Its session may
+    /// not exist. If there are several, as after a change of the cookie's path, it is the first.
+    ///
+    /// Use it to begin work that is likely to be needed while the session is read.
+    #[must_use]
+    pub fn requested_id(&self) -> Option<&SessionId> {
+        self.0.context.request.ids.first().map(|named| &named.id)
     }
 
     /// Returns the request's session: the stored one, or a new empty one. An empty session is not stored.

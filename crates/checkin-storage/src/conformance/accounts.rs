@@ -81,6 +81,7 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTe
         assert_eq!((&user.email, &user.password), (&account.email, &account.password));
         assert_eq!(storage.credentials(id).await.unwrap().as_ref(), Some(&account));
         assert_eq!(storage.epoch(id).await.unwrap(), account.epoch);
+        assert_eq!(storage.user_with_epoch(id).await.unwrap(), Some((user, account.epoch)));
         (account.password, account.epoch)
     };
     assert_eq!(account().await, (password(1), 0));
@@ -106,6 +107,7 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTe
     }
     assert_eq!(storage.epoch(nobody).await.unwrap(), 0);
     assert_eq!(storage.user(nobody).await.unwrap(), None);
+    assert_eq!(storage.user_with_epoch(nobody).await.unwrap(), None);
     assert_eq!(storage.credentials(nobody).await.unwrap(), None);
     assert_eq!(storage.name(nobody).await.unwrap(), None);
     let email = "nobody@example.com".parse().unwrap();

@@ -15,6 +15,7 @@ impl From<AccountError> for Problem {
         match error {
             AccountError::NotLoggedIn => authentication_required(),
             AccountError::Storage(error) => error.into(),
+            AccountError::Session(error) => error.into(),
         }
     }
 }

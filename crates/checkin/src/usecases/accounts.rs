@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 use tower_express_session::accounts::AccountOptions;
-use tower_express_session::{Session, SessionId};
+use tower_express_session::{Error as SessionError, LazySession, Session, SessionId};
 
 use crate::domain::{Email, User, UserId};
 use crate::storage::{Credentials, StorageError, Users};
@@ -46,6 +46,14 @@ pub(crate) enum AccountError {
     NotLoggedIn,
     /// The store failed.
     Storage(StorageError),
+    /// The session failed.
+    Session(SessionError),
+}
+
+impl From<SessionError> for AccountError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
 }
 
 impl From<StorageError> for AccountError {
@@ -68,12 +76,49 @@ impl Accounts {
     /// As [`AccountError`] says.
     pub(crate) async fn logged_in(&self, session: &Session) -> Result<UserId, AccountError> {
         let (id, address) = (session.id(), email_of(session)?.canonical());
-        if let Some(known) = self.known.get(&id)
-            && known.address == address
-            && known.since.elapsed() < REMEMBERED
-        {
-            return Ok(known.user);
+        match self.remembered(&id) {
+            Some(known) if known.address == address => Ok(known.user),
+            _ => self.look_up(session, id, address).await,
         }
+    }
+
+    /// Returns the user of a request's session, as it is stored. If the account of the session is
+    /// remembered, both are read at the same time, in one round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`AccountError`] says.
+    pub(crate) async fn user_of(&self, request: &LazySession) -> Result<User, AccountError> {
+        if let Some(known) = request.requested_id().and_then(|id| self.remembered(id)) {
+            let read = self.users.user_with_epoch(known.user);
+            let (session, user) = tokio::join!(request.session(), read);
+            let session = session?;
+            let address = email_of(&session)?.canonical();
+            if let Ok(Some((user, epoch))) = user
+                && user.email.canonical() == address
+                && !is_outdated(&session, epoch)
+            {
+                return Ok(user);
+            }
+        }
+        let session = request.session().await?;
+        let address = email_of(&session)?.canonical();
+        let id = self.look_up(&session, session.id(), address).await?;
+        self.users.user(id).await?.ok_or(AccountError::NotLoggedIn)
+    }
+
+    /// Returns what is remembered about a session.
+    fn remembered(&self, id: &SessionId) -> Option<RememberedAccount> {
+        self.known.get(id).filter(|known| known.since.elapsed() < REMEMBERED)
+    }
+
+    /// Reads the account of a session and remembers it.
+    async fn look_up(
+        &self,
+        session: &Session,
+        id: SessionId,
+        address: String,
+    ) -> Result<UserId, AccountError> {
         let since = Instant::now();
         let user = account_of(session, &*self.users).await?.id;
         self.known.insert(id, RememberedAccount { address, user, since });
@@ -92,8 +137,7 @@ pub(crate) async fn account_of(
 ) -> Result<Credentials, AccountError> {
     let account = users.credentials_by_email(&email_of(session)?).await?;
     let account = account.ok_or(AccountError::NotLoggedIn)?;
-    // A session of an Express service has no epoch. A change of the password ends it.
-    if session.epoch().is_some_and(|epoch| epoch < account.epoch) {
+    if is_outdated(session, account.epoch) {
         // Express services must not accept it either. Here it has ended whether this succeeds or
         // not.
         drop(session.log_out().await);
@@ -102,14 +146,10 @@ pub(crate) async fn account_of(
     Ok(account)
 }
 
-/// Returns the user of a session.
-///
-/// # Errors
-///
-/// As [`AccountError`] says.
-pub(crate) async fn user_of(session: &Session, users: &dyn Users) -> Result<User, AccountError> {
-    let id = account_of(session, users).await?.id;
-    users.user(id).await?.ok_or(AccountError::NotLoggedIn)
+/// Returns whether a session was opened before the password was changed for the last time. A session
+/// of an Express service has no epoch. A change of the password ends it.
+fn is_outdated(session: &Session, epoch: u64) -> bool {
+    session.epoch().is_some_and(|opened| opened < epoch)
 }
 
 /// Returns the address in a session. A value that is not an address is not a login, whichever

@@ -178,3 +178,46 @@ async fn an_old_secret_verifies_and_the_new_one_signs() {
 fn expect_ok(response: &testkit::Response) {
     assert_eq!((response.status, response.text()), (200, "OK"));
 }
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_session_and_its_account_are_read_at_once_and_never_outdated() {
+    let site = Site::redis();
+    let auth = site.auth(&[]);
+    let mut client = auth.logged_in().await;
+    let shown = async |client: &mut Client| client.get("/session").await.json()["user"].clone();
+    assert_eq!(shown(&mut client).await["id"], 77);
+
+    site.redis_cli::<()>(&["CONFIG", "RESETSTAT"]);
+    assert_eq!(shown(&mut client).await["id"], 77);
+    let statistics: String = site.redis_cli(&["INFO", "commandstats"]);
+    for command in ["mget", "pttl", "hmget", "get"] {
+        let once = format!("cmdstat_{command}:calls=1,");
+        assert!(statistics.contains(&once), "{command}: {statistics}");
+    }
+    for command in ["hget", "hgetall", "evalsha"] {
+        assert!(!statistics.contains(&format!("cmdstat_{command}:")), "{statistics}");
+    }
+
+    // Other programs change the account, and give the session to another one.
+    site.redis_cli::<i64>(&["HSET", "ncc:user:77", "firstName", "Alan"]);
+    assert_eq!(shown(&mut client).await["firstName"], "Alan");
+    let other: String = site.redis_cli(&["HGET", "ncc:user:78", "email"]);
+    let key = format!("ncc:session:{}", session_id(&client));
+    let stored: String = site.redis_cli(&["GET", &key]);
+    site.redis_cli::<()>(&["SET", &key, &stored.replace(EMAIL, &other), "KEEPTTL"]);
+    assert_eq!(shown(&mut client).await["id"], 78);
+    assert_eq!(shown(&mut client).await["id"], 78);
+    site.redis_cli::<()>(&["SET", &key, &stored, "KEEPTTL"]);
+    assert_eq!(shown(&mut client).await["id"], 77);
+
+    // The password was changed, by a process that died before it ended the sessions.
+    site.redis_cli::<()>(&["SET", "{ncc:user:77}:epoch", "1"]);
+    expect_plain(&client.get("/session").await, 401, "Authentication required.");
+    assert!(!site.redis_cli::<bool>(&["EXISTS", &key]), "Express does not accept it, either");
+
+    let mut client = auth.logged_in().await;
+    assert_eq!(shown(&mut client).await["id"], 77);
+    site.redis_cli::<i64>(&["DEL", "ncc:user:77"]);
+    expect_plain(&client.get("/session").await, 401, "Authentication required.");
+}

@@ -14,6 +14,10 @@ impl Users for MemoryStorage {
         Ok(self.contents().users.get(&id).map(|stored| stored.user.clone()))
     }
 
+    async fn user_with_epoch(&self, id: UserId) -> Result<Option<(User, u64)>> {
+        Ok(self.contents().users.get(&id).map(|stored| (stored.user.clone(), stored.epoch)))
+    }
+
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
         Ok(self.contents().user_of(email).map(|stored| stored.user.clone()))
     }

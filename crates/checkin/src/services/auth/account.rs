@@ -5,16 +5,16 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Serialize;
+use tower_express_session::{Error, LazySession};
 use utoipa::ToSchema;
 
 use super::bodies::{NewAccountBody, PasswordBody};
 use super::logged_in::LoggedInAccount;
 use super::problems::of_password_change;
-use super::state::{Auth, SessionResult};
+use super::state::Auth;
 use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ClientAddress, JsonBody, Problem, ProblemDetails};
-use crate::usecases::accounts::user_of;
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
 
@@ -26,9 +26,9 @@ use crate::usecases::registration::NewAccount;
 )]
 pub(super) async fn show(
     State(auth): State<Auth>,
-    session: SessionResult,
+    session: Result<LazySession, Error>,
 ) -> Result<Json<OwnAccount>, Problem> {
-    let user = user_of(&session?, &*auth.users).await?;
+    let user = auth.accounts.user_of(&session?).await?;
     Ok(Json(OwnAccount { user: user.into() }))
 }
 

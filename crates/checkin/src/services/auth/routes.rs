@@ -11,6 +11,7 @@ use super::state::Auth;
 use super::{account, login, sessions};
 use crate::passwords::Passwords;
 use crate::storage::Users;
+use crate::usecases::accounts::Accounts;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
@@ -40,6 +41,7 @@ pub fn router(
             passwords,
             tasks,
         ),
+        accounts: Accounts::new(users.clone()),
         users,
         account_sessions,
         login,

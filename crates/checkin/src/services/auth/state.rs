@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tower_express_session::{AccountSessions, Error, Session};
 
 use crate::storage::Users;
+use crate::usecases::accounts::Accounts;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
@@ -13,6 +14,7 @@ use crate::usecases::registration::Registration;
 #[derive(Clone)]
 pub(super) struct Auth {
     pub(super) users: Arc<dyn Users>,
+    pub(super) accounts: Accounts,
     /// Lists and ends the other sessions of an account.
     pub(super) account_sessions: AccountSessions,
     pub(super) login: Login,
