@@ -8,7 +8,6 @@ use checkin_storage::{Accepted, Admission, IDEMPOTENCY_TTL, Result, StorageError
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::Connection;
-use crate::partition::Partition;
 use crate::reply::{array, number, text, unexpected};
 
 /// Maximum number of check-ins in one run of the script. A run takes about a millisecond, in which
@@ -48,7 +47,10 @@ impl Replicas {
 pub(crate) struct Appends(Arc<[Mutex<Option<mpsc::Sender<Append>>>]>);
 
 struct Append {
-    checkin: NewCheckin,
+    /// The user, the location and the stars, as arguments of the script.
+    words: [String; 3],
+    /// The key in Redis of the marker of an identical check-in, if there is a duplicate window.
+    recent: Option<String>,
     /// The key in Redis of its idempotency key.
     key: Option<String>,
     admission: Admission,
@@ -73,12 +75,20 @@ impl Appends {
         admission: Admission,
     ) -> Result<Accepted> {
         let partition = redis.keys.partition_of(checkin.user);
-        let key = idempotency_key.map(|key| redis.keys.idempotency(checkin.user, key));
         let (answer, answered) = oneshot::channel();
-        let append = Append { checkin, key, admission, answer };
+        let NewCheckin { user, location, stars } = checkin;
+        // The script counts it in milliseconds, too.
+        let has_window = admission.duplicate_window.as_millis() > 0;
+        let append = Append {
+            words: [user.get(), location.get(), stars.get().into()].map(|word| word.to_string()),
+            recent: has_window.then(|| redis.keys.recent(&checkin)),
+            key: idempotency_key.map(|key| redis.keys.idempotency(user, key)),
+            admission,
+            answer,
+        };
         let begin = |waiting| {
             let (redis, replicas) = (redis.clone(), replicas.cloned());
-            tokio::spawn(Appender { redis, replicas, partition }.run(waiting));
+            tokio::spawn(Appender::new(redis, replicas, partition).run(waiting));
         };
         let ended = || StorageError::new("the task that appends has ended");
         self.sender(partition, begin).send(append).await.map_err(|_| ended())?;
@@ -106,12 +116,24 @@ impl Appends {
 
 /// Appends the check-ins of one partition.
 struct Appender {
+    /// The connection that the script uses.
     redis: Connection,
     replicas: Option<Replicas>,
-    partition: usize,
+    /// The first keys of the script.
+    names: [String; 3],
+    /// The numbers of partitions and of this partition, the last of the limits in the arguments.
+    partitions: [String; 2],
 }
 
 impl Appender {
+    fn new(redis: Connection, replicas: Option<Replicas>, partition: usize) -> Self {
+        let keys = &redis.keys;
+        let names = [keys.log(partition), keys.checkpoint(partition), keys.times(partition)];
+        let partitions = [keys.partitions(), partition].map(|number| number.to_string());
+        let redis = replicas.as_ref().map_or(redis.clone(), |replicas| replicas.redis.clone());
+        Self { redis, replicas, names, partitions }
+    }
+
     /// Runs until nobody can append any more.
     async fn run(self, mut waiting: mpsc::Receiver<Append>) {
         let mut batch = Vec::new();
@@ -157,29 +179,23 @@ impl Appender {
 
     /// Runs the script. Returns the results of the first of these check-ins, at least of one.
     async fn store(&self, batch: &[Append]) -> Result<Vec<Result<Accepted>>> {
-        let redis = self.replicas.as_ref().map_or(&self.redis, |replicas| &replicas.redis);
-        let partition = Partition { redis, number: self.partition };
-        let (keys, admission) = (&redis.keys, &batch[0].admission);
-        let has_window = !admission.duplicate_window.is_zero();
-        let mut names = vec![partition.log(), partition.checkpoint(), keys.times(self.partition)];
-        let mut words = vec![
-            milliseconds(admission.duplicate_window),
+        let Admission { duplicate_window, max_backlog, max_length } = batch[0].admission;
+        let limits = [
+            milliseconds(duplicate_window),
             milliseconds(IDEMPOTENCY_TTL),
-            admission.max_backlog.to_string(),
-            admission.max_length.to_string(),
-            keys.partitions().to_string(),
-            self.partition.to_string(),
+            max_backlog.to_string(),
+            max_length.to_string(),
         ];
-        for Append { checkin, key, .. } in batch {
-            let NewCheckin { user, location, stars } = checkin;
-            names.extend(has_window.then(|| keys.recent(checkin)));
-            names.extend(key.clone());
-            words.extend([user.to_string(), location.to_string(), stars.to_string()]);
-            words.push(u8::from(key.is_some()).to_string());
+        let mut names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let mut words: Vec<&str> =
+            limits.iter().chain(&self.partitions).map(String::as_str).collect();
+        for Append { words: checkin, recent, key, .. } in batch {
+            names.extend(recent.iter().chain(key).map(String::as_str));
+            words.extend(checkin.iter().map(String::as_str));
+            words.push(if key.is_some() { "1" } else { "0" });
         }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let results = array(redis.run(&redis.scripts.append, &names, &words).await?)?;
+        let script = &self.redis.scripts.append;
+        let results = array(self.redis.run(script, &names, &words).await?)?;
         if results.is_empty() || results.len() > batch.len() {
             return Err(unexpected("a result for each check-in"));
         }
@@ -205,6 +221,6 @@ fn accepted(result: &str) -> Result<Accepted> {
 
 /// Converts a duration. Redis accepts times to live of far more than a century.
 fn milliseconds(duration: Duration) -> String {
-    const CENTURY_MS: u128 = 100 * 365 * 24 * 60 * 60 * 1000;
-    duration.as_millis().min(CENTURY_MS).to_string()
+    const CENTURY_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+    u64::try_from(duration.as_millis()).unwrap_or(CENTURY_MS).min(CENTURY_MS).to_string()
 }

@@ -1,6 +1,5 @@
 //! The names of all keys.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use redis_link::glob_escaped;
@@ -25,7 +24,7 @@ impl Keys {
 
     /// Hash: one account.
     pub(crate) fn user(&self, id: UserId) -> String {
-        self.key(&format!("user:{id}"))
+        self.of_id("user", id.get())
     }
 
     /// The pattern of the keys of all accounts.
@@ -55,7 +54,7 @@ impl Keys {
 
     /// Hash: one location.
     pub(crate) fn location(&self, id: LocationId) -> String {
-        self.key(&format!("location:{id}"))
+        self.of_id("location", id.get())
     }
 
     /// The pattern of the keys of all locations.
@@ -70,12 +69,12 @@ impl Keys {
 
     /// String: the details of a location, as JSON.
     pub(crate) fn location_details(&self, id: LocationId) -> String {
-        self.key(&format!("locationdetails:{id}"))
+        self.of_id("locationdetails", id.get())
     }
 
     /// String with a time to live: the response of the weather service.
     pub(crate) fn weather(&self, id: LocationId) -> String {
-        self.key(&format!("weather:{id}"))
+        self.of_id("weather", id.get())
     }
 
     /// Returns the number of partitions of the log.
@@ -193,7 +192,7 @@ impl Keys {
 
     /// Sorted set: users whose last check-in was at this location, by its time (ms).
     pub(crate) fn users_at(&self, id: LocationId) -> String {
-        self.key(&format!("users:at:{id}"))
+        self.of_id("users:at", id.get())
     }
 
     /// Sorted set: users by their number of check-ins.
@@ -250,23 +249,32 @@ impl Keys {
     /// String with a time to live: the time of the last identical check-in.
     pub(crate) fn recent(&self, checkin: &NewCheckin) -> String {
         let NewCheckin { user, location, stars } = checkin;
-        companion(&self.log(self.partition_of(*user)), &format!("recent:{user}:{location}:{stars}"))
+        let [user, location] = [user.get(), location.get()].map(|id| id.to_string());
+        let stars = stars.get().to_string();
+        let name = ["recent:", &user, ":", &location, ":", &stars].concat();
+        companion(&self.log(self.partition_of(checkin.user)), &name)
     }
 
     /// String with a time to live: the check-in that came with this user's idempotency key, and its id.
     /// The idempotency key is hashed, because a client chooses its text.
     pub(crate) fn idempotency(&self, user: UserId, key: &str) -> String {
-        let hash = Sha256::digest(format!("{user}\0{key}"));
-        let hex = hash.iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        companion(&self.log(self.partition_of(user)), &format!("key:{hex}"))
+        let hash = Sha256::digest([&user.get().to_string(), "\0", key].concat());
+        let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut name = String::with_capacity("key:".len() + 2 * hash.len());
+        name.push_str("key:");
+        name.extend(digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
+        companion(&self.log(self.partition_of(user)), &name)
     }
 
+    // These names are joined and not formatted: each request makes some, and formatting costs more.
+
     fn key(&self, rest: &str) -> String {
-        format!("{}:{rest}", self.prefix)
+        [&self.prefix, ":", rest].concat()
+    }
+
+    /// Returns the key of a record.
+    fn of_id(&self, kind: &str, id: u64) -> String {
+        [&self.prefix, ":", kind, ":", &id.to_string()].concat()
     }
 
     fn pattern(&self, rest: &str) -> String {
@@ -279,8 +287,8 @@ fn companion(key: &str, name: &str) -> String {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
     match tag {
         // The first braces already decide on the slot.
-        Some((tag, _)) if !tag.is_empty() => format!("{key}:{name}"),
-        _ => format!("{{{key}}}:{name}"),
+        Some((tag, _)) if !tag.is_empty() => [key, ":", name].concat(),
+        _ => ["{", key, "}:", name].concat(),
     }
 }
 
@@ -320,7 +328,8 @@ mod tests {
         let keys = Keys::new("ncc", 1);
         let (one, two) = (UserId::try_from(1).unwrap(), UserId::try_from(11).unwrap());
         let key = keys.idempotency(one, "1");
-        assert_eq!(key.len(), "{ncc:checkins}:key:".len() + 64);
+        let hash = "b05a11033c781c31748c1c48e5b7cc95ec857f67c07e44889e64d1618daa5b9b";
+        assert_eq!(key, format!("{{ncc:checkins}}:key:{hash}"));
         assert_ne!(key, keys.idempotency(two, ""));
         assert_ne!(key, keys.idempotency(two, "1"));
     }
