@@ -75,6 +75,17 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for PlainFields {
 struct Plain(String);
 
 impl Visit for Plain {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let is_shown_as_it_is = |byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\');
+        if !value.bytes().all(is_shown_as_it_is) {
+            return self.record_debug(field, &value);
+        }
+        let space = if self.0.is_empty() { "" } else { " " };
+        for part in [space, field.name(), "=\"", value, "\""] {
+            self.0.push_str(part);
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let space = if self.0.is_empty() { "" } else { " " };
         // Writing to a string does not fail.

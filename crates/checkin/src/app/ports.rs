@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{App, Sessions};
 use crate::http::document::front_door;
-use crate::http::{Metrics, OnFailure, Probes, Stack};
+use crate::http::{Metrics, OnFailure, Probes, Readiness, Stack};
 use crate::passwords::Passwords;
 use crate::services::api::Stores;
 use crate::services::processor::Progress;
@@ -23,13 +23,19 @@ pub struct Service {
 }
 
 impl Service {
-    /// Returns the routes behind their session layer, which counts session events, and that layer.
-    fn counted_by(&self, metrics: &Metrics) -> (OpenApiRouter, Option<SessionLayer<OnFailure>>) {
-        let (routes, metrics) = (self.routes.clone(), metrics.clone());
-        let Some(sessions) = self.sessions.clone() else { return (routes, None) };
+    /// Returns the routes, which refuse requests until the store is `ready`, behind their session
+    /// layer, which counts session events, and that layer.
+    fn counted_by(
+        &self,
+        metrics: &Metrics,
+        ready: &Readiness,
+    ) -> (OpenApiRouter, Option<SessionLayer<OnFailure>>) {
+        let (routes, metrics, ready) = (self.routes.clone(), metrics.clone(), ready.clone());
+        let Some(sessions) = self.sessions.clone() else { return (routes.layer(ready), None) };
         let sessions = sessions.on_event(move |event| metrics.count_session_event(event));
         let layer = sessions.build().expect("the options were checked when the store was opened");
-        (routes.layer(layer.clone()), Some(layer))
+        // One call for both: each puts the route into another box.
+        (routes.layer((ready, layer.clone())), Some(layer))
     }
 }
 
@@ -48,7 +54,7 @@ impl App {
         first: OpenApiRouter,
     ) -> OpenApiRouter {
         services.iter().fold(first, |routes, service| {
-            let (added, layer) = service.counted_by(metrics);
+            let (added, layer) = service.counted_by(metrics, &self.readiness);
             self.layers().extend(layer);
             routes.merge(added)
         })
@@ -110,7 +116,8 @@ impl App {
     /// Returns the routes of the console's port: those of the services, and `/` for people.
     pub fn console_port(&self, services: &[&Service]) -> Router {
         let stack = self.stack(Metrics::new("console"));
-        let routes = self.routes(&stack.metrics, services, front_door());
+        let front_door = front_door().layer(self.readiness.clone());
+        let routes = self.routes(&stack.metrics, services, front_door);
         stack.around(routes)
     }
 

@@ -1,5 +1,7 @@
 //! Metrics for Prometheus.
 
+use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,7 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -45,26 +47,58 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     requests: Family<Answered, Counter>,
-    durations: Family<Route, Histogram, fn() -> Histogram>,
-    session_events: Family<SessionEvent, Counter>,
+    durations: Family<Timed, Histogram, fn() -> Histogram>,
+    /// The counters of [`SESSION_EVENTS`].
+    session_events: [Counter; SESSION_EVENTS.len()],
     session_merges: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
     method: &'static str,
-    route: String,
+    route: Route,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Route {
-    route: String,
+struct Timed {
+    route: Route,
 }
+
+/// The route that a request matched. A path that matches none is not used as a label, because clients
+/// could create any number of labels.
+#[derive(Clone, Debug)]
+struct Route(Option<MatchedPath>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SessionEvent {
     event: &'static str,
+}
+
+impl Route {
+    fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("none", MatchedPath::as_str)
+    }
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Route {}
+
+impl Hash for Route {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(self.as_str())
+    }
 }
 
 impl Metrics {
@@ -77,19 +111,18 @@ impl Metrics {
     /// Creates the metrics of a service with further metrics of its own.
     #[must_use]
     pub fn with(service: &'static str, register: impl FnOnce(&mut Registry)) -> Self {
+        let session_events = Family::<SessionEvent, Counter>::default();
         let mut inner = Inner {
-            registry: Registry::with_labels([("service".into(), service.into())].into_iter()),
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS_SECONDS)),
-            session_events: Family::default(),
+            // All counters exist from the start: otherwise the first failure would not be visible as
+            // a change.
+            session_events: SESSION_EVENTS
+                .map(|event| session_events.get_or_create_owned(&SessionEvent { event })),
             session_merges: Counter::default(),
+            registry: Registry::with_labels([("service".into(), service.into())].into_iter()),
         };
-        // All counters exist from the start: otherwise the first failure would not be visible as a
-        // change.
-        for event in SESSION_EVENTS {
-            drop(inner.session_events.get_or_create(&SessionEvent { event }));
-        }
-        inner.register();
+        inner.register(session_events);
         register(&mut inner.registry);
         Self(Arc::new(inner))
     }
@@ -108,16 +141,17 @@ impl Metrics {
             Event::Failed(_) => "failed",
             _ => return,
         };
-        self.0.session_events.get_or_create(&SessionEvent { event: name }).inc();
+        if let Some(at) = SESSION_EVENTS.iter().position(|event| *event == name) {
+            self.0.session_events[at].inc();
+        }
         if let Event::Updated { merges } = event {
             self.0.session_merges.inc_by(merges.into());
         }
     }
 
-    /// Notes the beginning of a request and the route that it matched. A path that matches none is not
-    /// used as a label, because clients could create any number of labels.
-    pub(super) fn arrived(&self, request: &Request) -> Arrived<'_> {
-        let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    /// Notes the beginning of a request and the route that it matched.
+    pub(super) fn arrived(&self, request: &Request) -> Arrived {
+        let route = Route(request.extensions().get().cloned());
         let method = match *request.method() {
             Method::GET => "GET",
             Method::HEAD => "HEAD",
@@ -126,7 +160,7 @@ impl Metrics {
             Method::DELETE => "DELETE",
             _ => "other",
         };
-        Arrived { metrics: self, at: Instant::now(), method, route: route.to_owned() }
+        Arrived { metrics: self.clone(), at: Instant::now(), method, route }
     }
 
     pub(super) fn routes(&self) -> OpenApiRouter {
@@ -135,19 +169,15 @@ impl Metrics {
 }
 
 impl Inner {
-    fn register(&mut self) {
-        let Self { registry, requests, durations, session_events, session_merges } = self;
+    fn register(&mut self, session_events: Family<SessionEvent, Counter>) {
+        let Self { registry, requests, durations, session_merges, .. } = self;
         registry.register("http_requests", "Answered requests", requests.clone());
         registry.register(
             "http_request_duration_seconds",
             "Time until the answer",
             durations.clone(),
         );
-        registry.register(
-            "checkin_session_events",
-            "What happened to sessions",
-            session_events.clone(),
-        );
+        registry.register("checkin_session_events", "What happened to sessions", session_events);
         registry.register(
             "checkin_session_merges",
             "How often a session was merged with what others wrote at the same time",
@@ -172,21 +202,20 @@ async fn show(State(metrics): State<Metrics>, headers: HeaderMap) -> Result<Resp
 }
 
 /// A request that is not answered yet.
-pub(super) struct Arrived<'a> {
-    metrics: &'a Metrics,
+pub(super) struct Arrived {
+    metrics: Metrics,
     at: Instant,
     method: &'static str,
-    route: String,
+    route: Route,
 }
 
-impl Arrived<'_> {
+impl Arrived {
     /// Counts the request and its duration.
     pub(super) fn answered(self, status: StatusCode) {
-        let Self { metrics, at, method, route } = self;
-        let metrics = &metrics.0;
-        let answered = Answered { method, route: route.clone(), status: status.as_u16() };
+        let Self { metrics: Metrics(metrics), at, method, route } = self;
+        let answered = Answered { method, route, status: status.as_u16() };
         metrics.requests.get_or_create(&answered).inc();
-        let duration = metrics.durations.get_or_create(&Route { route });
+        let duration = metrics.durations.get_or_create(&Timed { route: answered.route });
         duration.observe(at.elapsed().as_secs_f64());
     }
 }

@@ -25,10 +25,6 @@ impl Probes {
         Self { health, readiness }
     }
 
-    pub(super) fn readiness(&self) -> &Readiness {
-        &self.readiness
-    }
-
     pub(super) fn routes(&self) -> OpenApiRouter {
         OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).with_state(self.clone())
     }

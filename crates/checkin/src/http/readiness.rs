@@ -1,16 +1,19 @@
 //! Records whether the service may use its store.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use futures_util::future::Either;
 use tokio::sync::watch;
+use tower::{Layer, Service};
 
 use super::Problem;
 
 /// Whether the store has been checked and prepared since the service started. Clones share the
-/// state. A service that is not ready answers every request with 503, except probes and metrics.
+/// state. As a layer, it makes the routes of a service answer every request with 503 until then.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     /// The reason why it is not ready, or `None` if it is.
@@ -52,12 +55,34 @@ impl Readiness {
     }
 }
 
+impl<S> Layer<S> for Readiness {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { readiness: self.clone(), inner }
+    }
+}
+
 /// Passes a request on if the service is ready.
-pub(super) async fn gate(
-    State(readiness): State<Readiness>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    readiness.check()?;
-    Ok(next.run(request).await)
+#[derive(Clone, Debug)]
+pub struct Gate<S> {
+    readiness: Readiness,
+    inner: S,
+}
+
+impl<S: Service<Request, Response = Response>> Service<Request> for Gate<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<Response, S::Error>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match self.readiness.check() {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(problem) => Either::Right(ready(Ok(problem.into_response()))),
+        }
+    }
 }

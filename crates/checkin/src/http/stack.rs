@@ -1,26 +1,27 @@
 //! The middleware of a port.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tower::{Layer, Service};
 use tracing::Instrument as _;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-use super::{
-    ClientAddress, Metrics, Probes, Problem, StrictTransport, document, origin, problem, readiness,
-};
+use super::{ClientAddress, Metrics, Probes, Problem, StrictTransport, document, origin, problem};
 
 /// The maximum time of a request, its body included: long enough for a slow phone, and short enough
 /// that slow clients cannot pile up.
@@ -64,10 +65,9 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Wraps the routes of a port, which already have their session layers.
+    /// Wraps the routes of a port, which already have their session layers and refuse requests until
+    /// the store is ready.
     pub fn around(&self, routes: OpenApiRouter) -> Router {
-        let ready = self.probes.readiness().clone();
-        let routes = routes.layer(middleware::from_fn_with_state(ready, readiness::gate));
         let (routes, document) = OpenApiRouter::with_openapi(document::Base::openapi())
             .merge(routes)
             .merge(self.probes.routes())
@@ -82,7 +82,7 @@ impl Stack {
             .merge(document::routes(document))
             .fallback(async || Problem::not_found())
             .method_not_allowed_fallback(async || Problem::method_not_allowed())
-            .layer(middleware::from_fn_with_state(port, pass))
+            .layer(port)
     }
 }
 
@@ -94,35 +94,70 @@ struct Port {
     strict_transport: Option<HeaderValue>,
 }
 
-/// The way of each request to its route, and of the response back. It is one function and not a layer
+impl<S> Layer<S> for Port {
+    type Service = Pass<S>;
+
+    fn layer(&self, inner: S) -> Pass<S> {
+        Pass { port: self.clone(), inner }
+    }
+}
+
+/// The way of each request to its route, and of the response back. It is one service and not a layer
 /// for each step, because a layer costs more than most of these steps.
-async fn pass(State(port): State<Port>, request: Request, next: Next) -> Response {
-    let id = request_id(request.headers());
-    let span = span(&request, &id);
-    let arrived = port.metrics.arrived(&request);
-    let over_tls = origin::came_over_tls(request.headers(), port.trusts_proxy);
-    let mut response = answer(&port, request, next).instrument(span).await;
-    arrived.answered(response.status());
-    let headers = response.headers_mut();
-    if let Some(value) = port.strict_transport.filter(|_| over_tls) {
-        headers.insert(STRICT_TRANSPORT_SECURITY, value);
+#[derive(Clone)]
+struct Pass<S> {
+    port: Port,
+    inner: S,
+}
+
+impl<S> Service<Request> for Pass<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
     }
-    for (name, value) in HEADERS {
-        headers.entry(name).or_insert(value);
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let Port { metrics, trusts_proxy, strict_transport } = &self.port;
+        let id = request_id(request.headers());
+        let span = span(&request, &id);
+        let arrived = metrics.arrived(&request);
+        let over_tls = origin::came_over_tls(request.headers(), *trusts_proxy);
+        let strict_transport = strict_transport.clone().filter(|_| over_tls);
+        let answered = receive(*trusts_proxy, &mut request).map(|()| self.inner.call(request));
+        let answered = answer(answered).instrument(span);
+        Box::pin(async move {
+            let mut response = answered.await;
+            arrived.answered(response.status());
+            let headers = response.headers_mut();
+            if let Some(value) = strict_transport {
+                headers.insert(STRICT_TRANSPORT_SECURITY, value);
+            }
+            for (name, value) in HEADERS {
+                headers.entry(name).or_insert(value);
+            }
+            headers.insert(REQUEST_ID, id);
+            Ok(response)
+        })
     }
-    headers.insert(REQUEST_ID, id);
-    response
 }
 
 /// Answers a request, whatever happens behind: a panic, a route that takes too long, an error without
 /// a body. The process continues after a panic, which the panic hook has logged.
-async fn answer(port: &Port, mut request: Request, next: Next) -> Response {
-    if let Err(problem) = receive(port.trusts_proxy, &mut request) {
-        return problem.into_response();
-    }
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
+async fn answer(
+    answered: Result<impl Future<Output = Result<Response, Infallible>>, Problem>,
+) -> Response {
+    let answered = match answered {
+        Ok(answered) => AssertUnwindSafe(answered).catch_unwind(),
+        Err(problem) => return problem.into_response(),
+    };
     match tokio::time::timeout(REQUEST_TIMEOUT, answered).await {
-        Ok(Ok(response)) => problem::with_body(response),
+        Ok(Ok(Ok(response))) => problem::with_body(response),
         Ok(Err(_panic)) => Problem::internal().into_response(),
         Err(_elapsed) => Problem::timed_out().into_response(),
     }
@@ -186,7 +221,7 @@ mod tests {
             .route("/bare", get(async || StatusCode::CONFLICT))
             .route("/own", get(async || [(CACHE_CONTROL, "max-age=1")]))
             .fallback(async || Problem::not_found())
-            .layer(middleware::from_fn_with_state(port, pass));
+            .layer(port);
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
         let response = routes.oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
