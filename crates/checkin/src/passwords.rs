@@ -100,7 +100,7 @@ impl Passwords {
         Self(Arc::new(Inner {
             running: Arc::new(Semaphore::new(cores)),
             waiting: Arc::new(Semaphore::new(cores + QUEUE)),
-            nobody: hash("a password that nobody has"),
+            nobody: matched_by_none(),
         }))
     }
 
@@ -195,6 +195,14 @@ pub fn hash(password: &str) -> PasswordHash {
         .hash_password(normal(password).as_bytes())
         .expect("argon2 takes any password up to 4 GiB");
     PasswordHash::parse(hash.to_string()).expect("argon2 writes PHC strings")
+}
+
+/// Returns a hash with a result that argon2 gives no known password. It is not computed, which would take as
+/// long as a login, and its memory.
+fn matched_by_none() -> PasswordHash {
+    let (salt, result) = ("A".repeat(22), "A".repeat(43));
+    let hash = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${result}");
+    PasswordHash::parse(hash).expect("this is a PHC string")
 }
 
 /// Checks a password in its normal form and, for hashes from before passwords were normalised, in
