@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use checkin::domain::{CheckinId, LocationId, NewCheckin, StarRating, UserId};
 
-use crate::processor_time;
+use crate::process;
 use crate::site::Site;
 
 /// The number of entries that are written at once.
@@ -46,7 +46,7 @@ pub async fn count(site: &Site, entries: u64) -> Result<f64> {
     ensure!(storage.backlog().await? == entries);
     let mut processor = site.run("processor", &[]);
     let redis = site.redis.as_ref().map(|redis| redis.pid());
-    let of_redis = || redis.map_or(Ok(0.0), processor_time::microseconds);
+    let of_redis = || redis.map_or(Ok(0.0), process::microseconds);
     let before = of_redis()?;
     let (mut rates, mut left, mut since) = (Vec::new(), entries, Instant::now());
     let started = since;
@@ -61,7 +61,7 @@ pub async fn count(site: &Site, entries: u64) -> Result<f64> {
     let rate = entries as f64 / started.elapsed().as_secs_f64();
     let parts: Vec<String> = rates.iter().map(|rate| format!("{rate:.0}")).collect();
     println!("checkin processor: {rate:.0} entries per second; by parts {}", parts.join(" "));
-    let (of_redis, own) = (of_redis()? - before, processor_time::microseconds(processor.pid())?);
+    let (of_redis, own) = (of_redis()? - before, process::microseconds(processor.pid())?);
     let each = [own, of_redis].map(|time| time / entries as f64);
     println!("processor time of each entry: {:.1} µs, Redis {:.1} µs", each[0], each[1]);
     processor.stop();

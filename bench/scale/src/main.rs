@@ -4,7 +4,7 @@
 mod backlog;
 mod naive;
 mod population;
-mod processor_time;
+mod process;
 mod routes;
 mod site;
 

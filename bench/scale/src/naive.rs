@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use redis::{Commands, Script};
 
-use crate::processor_time;
+use crate::process;
 use crate::site::Site;
 
 /// Computes the same figures as the processor, but no histories and lists, and is not idempotent.
@@ -28,7 +28,7 @@ pub fn count(site: &Site, entries: u64) -> Result<f64> {
         .arg(&["CREATE", "ncc:checkins", "naive", "0"])
         .query(&mut connection)?;
     let script = Script::new(COUNT);
-    let (started, before) = (Instant::now(), processor_time::microseconds(redis.pid())?);
+    let (started, before) = (Instant::now(), process::microseconds(redis.pid())?);
     for _ in 0..entries {
         type Entry = (String, HashMap<String, String>);
         let read: Vec<(String, Vec<Entry>)> = redis::cmd("XREADGROUP")
@@ -45,7 +45,7 @@ pub fn count(site: &Site, entries: u64) -> Result<f64> {
         let () = redis::cmd("XACK").arg(&["ncc:checkins", "naive", id]).query(&mut connection)?;
     }
     let rate = entries as f64 / started.elapsed().as_secs_f64();
-    let of_redis = (processor_time::microseconds(redis.pid())? - before) / entries as f64;
+    let of_redis = (process::microseconds(redis.pid())? - before) / entries as f64;
     println!("naive consumer: {rate:.0} entries per second; Redis {of_redis:.1} µs each");
     let () =
         redis::cmd("XGROUP").arg(&["DESTROY", "ncc:checkins", "naive"]).query(&mut connection)?;

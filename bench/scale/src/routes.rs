@@ -7,6 +7,7 @@ use serde_json::json;
 use testkit::{Client, Program};
 
 use crate::population::{PASSWORD, address};
+use crate::process;
 use crate::site::Site;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,12 +17,17 @@ const USER: u64 = 77;
 
 pub async fn time(site: &Site, users: u64, requests: usize) -> Result<()> {
     let (auth, api) = (site.run("auth", &[]), site.run("api", &[]));
+    let memory = || -> Result<[f64; 2]> {
+        Ok([process::resident_mib(auth.pid())?, process::resident_mib(api.pid())?])
+    };
     let mut client = client(&auth, "Authentication service listening on port ");
     let login = json!({"email": address(USER), "password": PASSWORD});
     ensure!(client.post("/login", &login).await.status == 200);
     let cookies = client.jar().clone();
     let mut client = self::client(&api, "API service listening on port ");
     *client.jar_mut() = cookies;
+
+    let idle = memory()?;
 
     println!("\n| route | median ms | p99 ms |\n| --- | ---: | ---: |");
     let end = 9_000_000_000_000_u64;
@@ -58,7 +64,8 @@ pub async fn time(site: &Site, users: u64, requests: usize) -> Result<()> {
         };
         println!("| `{path}` | {:.2} | {:.2} |", ms(50), ms(99));
     }
-    println!();
+    let [idle, used] = [idle, memory()?].map(|[auth, api]| format!("auth {auth:.1}, api {api:.1}"));
+    println!("\nresident memory in MiB after a login: {idle}; after the requests: {used}\n");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The processor time of processes.
+//! The processor time and the memory of processes.
 
 use std::fs;
 
@@ -15,4 +15,11 @@ pub fn microseconds(pid: u32) -> Result<f64> {
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
     let ticks: Vec<f64> = ticks.collect::<Result<_, _>>()?;
     Ok(ticks.iter().sum::<f64>() * TICK_US)
+}
+
+/// Returns the resident memory of a process in MiB.
+pub fn resident_mib(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
+    Ok(resident.context("/proc/PID/status")?.trim().parse::<f64>()? / 1024.0)
 }
