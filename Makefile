@@ -1,6 +1,6 @@
 # What CI runs is what a developer runs: `make ci` is `make check deny test fuzz`.
 
-.PHONY: help ci check format lint features doc deny test demo bench instructions soak fuzz advisories semver package
+.PHONY: help ci check format lint features doc deny test demo bench instructions flame soak fuzz advisories semver package
 
 # In the order in which they are published: each depends on the ones before it.
 PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
@@ -45,15 +45,22 @@ test: ## installs what the tests need, and runs all of them
 demo: ## every service in one process, with demo data
 	cargo run --release -- up
 
+# About 15 minutes. ARGS='--connections 32 --rate 0 --streams 0 --no-embedded' is a comparison of three minutes,
+# and ARGS='--chart docs/performance.svg' draws the picture of docs/performance.md.
 bench: ## our services beside their peers, in one run
-	cargo build --release
+	cargo build --release -p checkin
 	cd express && npm ci --omit=dev
-	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin compare
+	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin compare -- $(ARGS)
 
 # ARGS=--record writes the new figures to bench/figures.json.
-instructions: ## what a request costs in instructions, beside the recorded figures; needs valgrind
+instructions: ## instructions of a request, idle memory and size, beside the recorded figures; needs valgrind
 	cargo build --release -p checkin
 	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin instructions -- $(ARGS)
+
+# make flame OF='check-in' draws this path; without OF it draws all of them.
+flame: ## where a request spends its instructions, as a flame graph in target/flame/; needs valgrind
+	cargo build --release -p checkin
+	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin flame -- '$(OF)' $(ARGS)
 
 # With another seed each time, which it prints: SEED=… repeats a run.
 soak: export SEED := $(or $(SEED),$(shell date +%s))

@@ -7,15 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
+use crate::embedded;
 use crate::http::Connection;
-use crate::load::{self, Outcome, Work};
+use crate::load::{self, Load, Outcome, Work};
 use crate::processor;
 use crate::programs::{LOG, Program};
 use crate::redis_server::{Calls, RedisServer};
-use crate::workload::{EMAIL, Workload};
+use crate::workload::Workload;
 
 pub struct Plan {
-    pub connections: usize,
     pub rounds: usize,
     pub round: Duration,
     pub warm_up: Duration,
@@ -24,6 +24,7 @@ pub struct Plan {
 #[derive(Debug, Serialize)]
 pub struct Measured {
     pub workload: Workload,
+    pub load: Load,
     pub programs: Vec<ProgramRounds>,
 }
 
@@ -40,6 +41,7 @@ pub struct Round {
     pub requests_per_second: f64,
     pub p50_us: f64,
     pub p99_us: f64,
+    pub p999_us: f64,
     pub server_cpu_us_per_request: f64,
     pub redis_cpu_us_per_request: f64,
     /// Fractions of one core.
@@ -59,41 +61,45 @@ impl Measured {
 
 pub async fn measure(
     workload: Workload,
-    programs: &[&Program],
+    load: Load,
+    programs: &[Program],
     redis: &RedisServer,
     plan: &Plan,
 ) -> Result<Measured> {
+    let programs: Vec<_> = programs.iter().filter(|program| program.takes_part(workload)).collect();
     let works: Vec<Work> = programs.iter().map(|program| work(workload, program)).collect();
     let mut measured: Vec<ProgramRounds> = programs
         .iter()
         .map(|program| ProgramRounds { name: program.name, rounds: Vec::new() })
         .collect();
     for (program, work) in programs.iter().zip(&works) {
-        check_response(workload, work).await.with_context(|| program.name)?;
-        load::run(work, plan.connections, plan.warm_up).await?;
+        check_response(workload, program, work).await.with_context(|| program.name)?;
+        load::run(work, load, plan.warm_up).await?;
         redis.empty_stream(LOG)?;
     }
     for _ in 0..plan.rounds {
         for ((program, work), measured) in programs.iter().zip(&works).zip(&mut measured) {
-            let round = round(workload, program, work, redis, plan).await;
+            let round = round(workload, load, program, work, redis, plan.round).await;
             measured.rounds.push(round.with_context(|| program.name)?);
         }
     }
-    Ok(Measured { workload, programs: measured })
+    Ok(Measured { workload, load, programs: measured })
 }
 
 fn work(workload: Workload, program: &Program) -> Work {
-    let requests = workload.requests(program.plain_path, &program.cookie);
+    let requests = workload.requests(program.plain_path, &program.sessions);
     Work::new(program.server.address, requests, workload.expected_status())
 }
 
-/// Checks one complete response. Under load only the status is checked.
-async fn check_response(workload: Workload, work: &Work) -> Result<()> {
+/// Checks one complete response: the first one, of the first session. Under load only the status is
+/// checked.
+async fn check_response(workload: Workload, program: &Program, work: &Work) -> Result<()> {
     let mut connection = Connection::open(work.address).await?;
     let answer = connection.exchange(work.request()).await?;
+    let email = &program.sessions[0].account.email;
     let right = match workload {
         Workload::Plain => answer.body == b"OK",
-        Workload::Read => String::from_utf8_lossy(answer.body).contains(EMAIL),
+        Workload::Read => String::from_utf8_lossy(answer.body).contains(email),
         Workload::Checkin => answer.header("checkin-id").is_some(),
     };
     let status = answer.status;
@@ -123,23 +129,34 @@ impl Times {
 
 async fn round(
     workload: Workload,
+    load: Load,
     program: &Program,
     work: &Work,
     redis: &RedisServer,
-    plan: &Plan,
+    duration: Duration,
 ) -> Result<Round> {
+    let stored = stored(program, redis)?;
     let calls = redis.calls()?;
     let before = Times::now(program, redis)?;
-    let outcome = load::run(work, plan.connections, plan.round).await?;
+    let outcome = load::run(work, load, duration).await?;
     let after = Times::now(program, redis)?;
     let calls = between(&calls, &redis.calls()?);
     if workload == Workload::Checkin {
-        let (stored, answered) = (redis.stream_length(LOG)?, outcome.latencies.len() as u64);
+        let stored = self::stored(program, redis)? - stored;
+        let answered = outcome.latencies.len();
         let explained = outcome.errors > 0 || stored == answered;
         ensure!(explained, "{answered} check-ins accepted and {stored} stored");
         redis.empty_stream(LOG)?;
     }
     figures(&outcome, &before, &after, &calls)
+}
+
+/// Returns the number of check-ins in the log of the program.
+fn stored(program: &Program, redis: &RedisServer) -> Result<u64> {
+    match &program.database {
+        Some(file) => embedded::checkins(file),
+        None => redis.stream_length(LOG),
+    }
 }
 
 /// Returns the calls between two snapshots, without those of the first snapshot itself.
@@ -157,12 +174,14 @@ fn figures(outcome: &Outcome, before: &Times, after: &Times, calls: &Calls) -> R
     let us = |time: Duration| time.as_secs_f64() * 1e6 / requests;
     let share = |time: Duration| time.as_secs_f64() / outcome.elapsed.as_secs_f64();
     let (server, redis) = (after.server - before.server, after.redis - before.redis);
+    let latency_us = |part| outcome.latencies.value_at_quantile(part) as f64 / 1e3;
     let by_command = calls.by_command.iter();
     Ok(Round {
-        requests: outcome.latencies.len() as u64,
+        requests: outcome.latencies.len(),
         requests_per_second: requests / outcome.elapsed.as_secs_f64(),
-        p50_us: percentile(&outcome.latencies, 50) / 1e3,
-        p99_us: percentile(&outcome.latencies, 99) / 1e3,
+        p50_us: latency_us(0.5),
+        p99_us: latency_us(0.99),
+        p999_us: latency_us(0.999),
         server_cpu_us_per_request: us(server),
         redis_cpu_us_per_request: us(redis),
         server_cpu_share: share(server),
@@ -174,23 +193,9 @@ fn figures(outcome: &Outcome, before: &Times, after: &Times, calls: &Calls) -> R
     })
 }
 
-/// Returns the smallest value that this percentage of the values does not exceed.
-fn percentile(sorted: &[u32], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    f64::from(sorted[rank - 1])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_measured_values() {
-        let sorted: Vec<u32> = (1..=200).collect();
-        assert_eq!(percentile(&sorted, 50), 100.0);
-        assert_eq!(percentile(&sorted, 99), 198.0);
-        assert_eq!(percentile(&[7], 99), 7.0);
-    }
 
     #[test]
     fn snapshots_are_not_counted() {

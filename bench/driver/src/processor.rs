@@ -1,4 +1,4 @@
-//! Processor time and cores.
+//! Processor time, cores and memory.
 
 use std::fs;
 use std::time::Duration;
@@ -24,6 +24,15 @@ pub fn time_of(pid: u32) -> Result<Duration> {
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
+/// Returns the resident memory of a process in KiB.
+pub fn resident_kib(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
+    let resident = resident.with_context(|| format!("{path} has no resident memory"))?;
+    Ok(resident.trim().parse()?)
+}
+
 /// Returns fields 14 and 15. The second field is a name with any characters, so fields are counted
 /// from its end.
 fn ticks(stat: &str) -> Option<u64> {
@@ -45,7 +54,8 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_this_process_is_read() {
+    fn the_time_and_memory_of_this_process_are_read() {
         assert!(time_of(std::process::id()).is_ok());
+        assert!(resident_kib(std::process::id()).is_ok_and(|resident| resident > 100));
     }
 }

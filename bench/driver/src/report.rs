@@ -1,11 +1,12 @@
 //! Formats the results as tables.
 
-use std::fmt::Write;
 use std::fs;
 
 use anyhow::Result;
 
+use crate::load::Load;
 use crate::measure::{Measured, Plan, ProgramRounds, Round};
+use crate::workload::Workload;
 
 /// Describes the machine and the settings of the run.
 pub fn setting(redis_version: &str, plan: &Plan) -> Result<String> {
@@ -16,81 +17,106 @@ pub fn setting(redis_version: &str, plan: &Plan) -> Result<String> {
     let system = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let load = fs::read_to_string("/proc/loadavg")?;
     let load = load.split(' ').next().unwrap_or_default();
-    let Plan { connections, rounds, round, warm_up } = plan;
+    let Plan { rounds, round, warm_up } = plan;
     Ok(format!(
         "{model}; Linux {}; Redis {redis_version}; load before the start {load}\n\
-         {connections} connections, {rounds} rounds of {} s after {} s of warm-up; medians of the rounds",
+         {rounds} rounds of {} s after {} s of warm-up; medians of the rounds",
         system.trim(),
         round.as_secs(),
         warm_up.as_secs(),
     ))
 }
 
-/// Formats the figures of a workload, the ratios of the check-in services to the others, and the
+/// Formats the figures of a workload, with the ratios of the first program to the others, and the
 /// Redis commands of each.
 pub fn tables(measured: &Measured) -> String {
-    let mut text = format!("### {}\n\n", measured.workload);
-    figures(&mut text, &measured.programs);
-    if let [ours, others @ ..] = &measured.programs[..] {
-        ratios(&mut text, ours, others);
+    let mut text = format!("### {}, {}\n\n", measured.workload, measured.load);
+    text.push_str(
+        "| | requests/s | p50 ms | p99 ms | p99.9 ms | server CPU µs/request (range) \
+         | first row ÷ this: requests/s | … server CPU | Redis commands/request | Redis CPU µs/request \
+         | busy: server, driver + Redis | errors |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    if let [first, ..] = &measured.programs[..] {
+        for program in &measured.programs {
+            text.push_str(&figures(first, program));
+        }
     }
     commands(&mut text, &measured.programs);
     text
 }
 
-fn figures(text: &mut String, programs: &[ProgramRounds]) {
-    text.push_str(
-        "| | requests/s | p50 ms | p99 ms | server CPU µs/request (range) | Redis commands/request \
-         | Redis CPU µs/request | busy: server, driver + Redis | errors |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
-    );
-    for program in programs {
-        let of = |figure: fn(&Round) -> f64| median(program.rounds.iter().map(figure));
-        let cpu = || program.rounds.iter().map(|round| round.server_cpu_us_per_request);
-        let errors: u64 = program.rounds.iter().map(|round| round.errors).sum();
-        line(
-            text,
-            format_args!(
-                "| {} | {:.0} | {:.2} | {:.2} | **{:.1}** ({:.1}–{:.1}) | {:.2} | {:.1} | {:.0} %, {:.0} + {:.0} % | {errors} |",
-                program.name,
-                of(|round| round.requests_per_second),
-                of(|round| round.p50_us) / 1e3,
-                of(|round| round.p99_us) / 1e3,
-                median(cpu()),
-                cpu().fold(f64::INFINITY, f64::min),
-                cpu().fold(0.0, f64::max),
-                of(|round| round.redis_commands_per_request),
-                of(|round| round.redis_cpu_us_per_request),
-                of(|round| round.server_cpu_share) * 100.0,
-                of(|round| round.driver_cpu_share) * 100.0,
-                of(|round| round.redis_cpu_share) * 100.0,
-            ),
-        );
+/// Formats the loads of a workload side by side.
+pub fn matrix(workload: Workload, measured: &[Measured]) -> String {
+    let loads = || measured.iter().filter(|measured| measured.workload == workload);
+    let Some(first) = loads().next() else { return String::new() };
+    let mut heads = vec![format!("{workload}: server CPU µs/request, {}", first.load)];
+    for measured in loads() {
+        heads.extend(match measured.load {
+            Load::Connections(_) => vec![format!("requests/s, {}", measured.load)],
+            Load::Rate(_) => {
+                vec![format!("{}: p50 ms", measured.load), "p99".to_owned(), "p99.9".to_owned()]
+            }
+        });
     }
+    let mut text = format!("| | {} |\n|---|{}\n", heads.join(" | "), "---:|".repeat(heads.len()));
+    for program in &first.programs {
+        let of = |program: &ProgramRounds, figure: fn(&Round) -> f64| {
+            median(program.rounds.iter().map(figure))
+        };
+        let cpu = of(program, |round| round.server_cpu_us_per_request);
+        let mut row = vec![program.name.to_owned(), format!("{cpu:.1}")];
+        for measured in loads() {
+            let same = measured.programs.iter().find(|other| other.name == program.name);
+            let Some(same) = same else { continue };
+            let figures: Vec<fn(&Round) -> f64> = match measured.load {
+                Load::Connections(_) => vec![|round| round.requests_per_second],
+                Load::Rate(_) => {
+                    vec![|round| round.p50_us / 1e3, |round| round.p99_us / 1e3, |round| {
+                        round.p999_us / 1e3
+                    }]
+                }
+            };
+            row.extend(figures.into_iter().map(|figure| match of(same, figure) {
+                value if value < 100.0 => format!("{value:.2}"),
+                value => format!("{value:.0}"),
+            }));
+        }
+        text += &format!("| {} |\n", row.join(" | "));
+    }
+    text
 }
 
-fn ratios(text: &mut String, ours: &ProgramRounds, others: &[ProgramRounds]) {
-    line(text, format_args!("\n| {} ÷ … | requests/s | p50 | p99 | server CPU |", ours.name));
-    text.push_str("|---|---|---|---|---|\n");
-    for other in others {
-        // The ratio is computed within each round, so that both sides ran under the same
-        // conditions.
-        let of = |figure: fn(&Round) -> f64| {
-            let rounds = ours.rounds.iter().zip(&other.rounds);
-            median(rounds.map(|(ours, other)| figure(ours) / figure(other)))
-        };
-        line(
-            text,
-            format_args!(
-                "| {} | {:.2} | {:.2} | {:.2} | {:.2} |",
-                other.name,
-                of(|round| round.requests_per_second),
-                of(|round| round.p50_us),
-                of(|round| round.p99_us),
-                of(|round| round.server_cpu_us_per_request),
-            ),
-        );
-    }
+fn figures(first: &ProgramRounds, program: &ProgramRounds) -> String {
+    let of = |figure: fn(&Round) -> f64| median(program.rounds.iter().map(figure));
+    let cpu = || program.rounds.iter().map(|round| round.server_cpu_us_per_request);
+    let errors: u64 = program.rounds.iter().map(|round| round.errors).sum();
+    format!(
+        "| {} | {:.0} | {:.2} | {:.2} | {:.2} | **{:.1}** ({:.1}–{:.1}) | {:.2} | {:.2} | {:.2} | {:.1} \
+         | {:.0} %, {:.0} + {:.0} % | {errors} |\n",
+        program.name,
+        of(|round| round.requests_per_second),
+        of(|round| round.p50_us) / 1e3,
+        of(|round| round.p99_us) / 1e3,
+        of(|round| round.p999_us) / 1e3,
+        median(cpu()),
+        cpu().fold(f64::INFINITY, f64::min),
+        cpu().fold(0.0, f64::max),
+        ratio(first, program, |round| round.requests_per_second),
+        ratio(first, program, |round| round.server_cpu_us_per_request),
+        of(|round| round.redis_commands_per_request),
+        of(|round| round.redis_cpu_us_per_request),
+        of(|round| round.server_cpu_share) * 100.0,
+        of(|round| round.driver_cpu_share) * 100.0,
+        of(|round| round.redis_cpu_share) * 100.0,
+    )
+}
+
+/// Returns the median of the ratios within the rounds, in which both sides ran under the same
+/// conditions.
+pub fn ratio(ours: &ProgramRounds, other: &ProgramRounds, figure: fn(&Round) -> f64) -> f64 {
+    let rounds = ours.rounds.iter().zip(&other.rounds);
+    median(rounds.map(|(ours, other)| figure(ours) / figure(other)))
 }
 
 fn commands(text: &mut String, programs: &[ProgramRounds]) {
@@ -109,12 +135,8 @@ fn commands(text: &mut String, programs: &[ProgramRounds]) {
     }
 }
 
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    writeln!(text, "{arguments}").expect("writing to a string does not fail");
-}
-
 /// Returns the middle value, or the mean of the two middle values.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {

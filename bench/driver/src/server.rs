@@ -29,6 +29,10 @@ impl Process {
     pub fn pid(&self) -> u32 {
         self.0.id()
     }
+
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_none())
+    }
 }
 
 impl Drop for Process {
