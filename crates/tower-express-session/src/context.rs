@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::id::SessionId;
 use crate::merge::merge;
 use crate::options::{Options, WhenUnavailable};
+use crate::recent_cookie::RecentCookie;
 use crate::record::{Reading, Record};
 use crate::request::RequestFacts;
 use crate::signature::Unsigned;
@@ -41,6 +42,7 @@ pub(crate) struct LayerState {
     store: Arc<dyn Store>,
     /// The index of each account's sessions, if the layer keeps one.
     pub(crate) accounts: Option<AccountSessions>,
+    recent_cookie: Arc<RecentCookie>,
     /// Permits for background touches.
     touches: Arc<Semaphore>,
     /// The background touches, to wait for at shutdown.
@@ -64,7 +66,8 @@ impl LayerState {
         accounts: Option<AccountSessions>,
     ) -> Self {
         let touches = Arc::new(Semaphore::new(MAX_TOUCHES));
-        Self { options, store, accounts, touches, tasks: TaskTracker::new() }
+        let recent_cookie = Arc::default();
+        Self { options, store, accounts, recent_cookie, touches, tasks: TaskTracker::new() }
     }
 
     /// Waits for the background touches, and ends the store's tasks.
@@ -148,7 +151,7 @@ impl Context {
         if self.options().strict {
             return Record::parse(&stored.value, Reading::AsNode, now_ms());
         }
-        let record = stored.record.parse(&stored.value, now_ms())?;
+        let record = stored.record.parse(&stored.value, &self.shared.recent_cookie, now_ms())?;
         match &record {
             Some(record) if !record.cookie.can_be_touched() => Err(ErrorKind::Corrupt.into()),
             _ => Ok(record),

@@ -80,6 +80,7 @@ mod header;
 mod js;
 mod merge;
 mod policy;
+mod recent_cookie;
 mod record;
 mod state;
 mod timestamp;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::cookie::{Cookie, JsValue};
 use crate::error::{Error, ErrorKind};
 use crate::js;
+use crate::recent_cookie::RecentCookie;
 
 const COOKIE: &[u8] = b"cookie";
 
@@ -87,6 +88,15 @@ impl Record {
         reading: Reading,
         now_ms: f64,
     ) -> Result<Option<Self>, Error> {
+        Self::parse_with(stored, reading, |json| Cookie::from_json(json, now_ms).map(Arc::new))
+    }
+
+    /// Does the same and has the cookie read by `cookie`.
+    fn parse_with(
+        stored: &Bytes,
+        reading: Reading,
+        cookie: impl FnOnce(&str) -> Result<Arc<Cookie>, Error>,
+    ) -> Result<Option<Self>, Error> {
         let text = match std::str::from_utf8(stored) {
             Ok(_) => stored.clone(),
             // A Node client replaces invalid UTF-8 before the value is parsed.
@@ -107,13 +117,13 @@ impl Record {
             Reading::Verbatim => text.slice_ref(raw.as_bytes()),
         };
         let mut members = js::read_members(document, value).map_err(corrupt)?;
-        let cookie = members.get_mut(COOKIE).map(std::mem::take).ok_or(ErrorKind::Corrupt)?;
-        let cookie = Cookie::from_json(as_str(&cookie), now_ms)?;
+        let json = members.get_mut(COOKIE).map(std::mem::take).ok_or(ErrorKind::Corrupt)?;
+        let cookie = cookie(as_str(&json))?;
         let before = members.len();
         members.retain(|name, _| !is_reserved(name));
         let dropped_reserved = members.len() < before;
         let attributes = Attributes { members, dropped_reserved };
-        Ok(Some(Self { cookie: Arc::new(cookie), attributes: Arc::new(attributes) }))
+        Ok(Some(Self { cookie, attributes: Arc::new(attributes) }))
     }
 
     /// Restarts the lifetime of the cookie.
@@ -135,8 +145,16 @@ impl SharedRecord {
     }
 
     /// Returns [`Record::parse`] of the value, verbatim.
-    pub(crate) fn parse(&self, stored: &Bytes, now_ms: f64) -> Result<Option<Record>, Error> {
-        let parse = |now_ms| Record::parse(stored, Reading::Verbatim, now_ms);
+    pub(crate) fn parse(
+        &self,
+        stored: &Bytes,
+        recent: &RecentCookie,
+        now_ms: f64,
+    ) -> Result<Option<Record>, Error> {
+        let parse = |now_ms| {
+            let cookie = |json: &str| recent.read(json, now_ms);
+            Record::parse_with(stored, Reading::Verbatim, cookie)
+        };
         let Some(place) = &self.0 else { return parse(now_ms) };
         // A store that is put around another one may have replaced the value.
         if let Some((value, record)) = place.get()
@@ -312,7 +330,9 @@ mod tests {
         let shared = |json: &str, other: &str, now_ms: f64| {
             let place = SharedRecord::unparsed();
             let values = [json, other].map(|json| Bytes::from(json.to_owned()));
-            let parsed = |value: &Bytes, now_ms| place.parse(value, now_ms).unwrap().unwrap();
+            let recent = RecentCookie::default();
+            let parsed =
+                |value: &Bytes, now_ms| place.parse(value, &recent, now_ms).unwrap().unwrap();
             let [first, second] = [parsed(&values[0], 0.0), parsed(&values[1], now_ms)];
             assert_eq!(second.to_json(), rewritten_at(other, now_ms));
             Arc::ptr_eq(&first.attributes, &second.attributes)
