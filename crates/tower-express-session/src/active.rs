@@ -35,13 +35,6 @@ struct Inner {
     exclusive: AsyncMutex<()>,
 }
 
-/// The account of a session.
-pub(crate) struct SessionAccount {
-    pub(crate) name: String,
-    /// Whether this request logged the account in.
-    pub(crate) is_new: bool,
-}
-
 impl ActiveSession {
     /// Returns the session that a request names, or a new one.
     pub(crate) async fn open(context: &Arc<Context>, freshness: Freshness) -> Result<Self, Error> {
@@ -255,7 +248,7 @@ impl ActiveSession {
         }
         self.state().renew(&mine, id.clone(), record, written, now_ms());
         if let Some(account) = self.account() {
-            self.context.index_login(&id, ttl, &account.name).await;
+            self.context.index_login(&id, ttl, &account).await;
         }
         Ok(())
     }
@@ -312,12 +305,17 @@ impl ActiveSession {
         state.base.is_some() || self.context.options().strict
     }
 
-    /// Returns the account of the session, if the layer keeps an index of accounts.
-    pub(crate) fn account(&self) -> Option<SessionAccount> {
+    /// Returns the name of the session's account, if the layer keeps an index of accounts.
+    pub(crate) fn account(&self) -> Option<String> {
         let accounts = self.context.accounts()?;
-        let state = self.state();
-        let name = accounts.account_of(&state.record.as_ref()?.attributes)?;
-        Some(SessionAccount { name, is_new: state.was_given(accounts.attribute()) })
+        accounts.account_of(&self.state().record.as_ref()?.attributes)
+    }
+
+    /// Returns whether this request logged an account in, out or over to another one, if the layer keeps
+    /// an index of accounts.
+    pub(crate) fn has_new_account(&self) -> bool {
+        let accounts = self.context.accounts();
+        accounts.is_some_and(|accounts| self.state().was_given(accounts.attribute()))
     }
 
     /// Discards the changes of the request that are not stored yet.

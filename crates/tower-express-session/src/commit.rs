@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::active::{ActiveSession, SessionAccount};
+use crate::active::ActiveSession;
 use crate::context::Context;
 use crate::cookie::{Cookie, JsValue};
 use crate::error::{Error, ErrorKind};
@@ -81,7 +81,7 @@ async fn store(
     action: StoreAction,
 ) -> Result<(), Error> {
     let ttl = cookie.time_to_live(timestamp::now_ms(), context.options().ttl);
-    let account = session.account();
+    let has_new_account = session.has_new_account();
     match (action, ttl) {
         (StoreAction::Nothing, _) => {}
         (StoreAction::Save, _) => session.save_with(&mut |_| Ok(())).await?,
@@ -90,12 +90,11 @@ async fn store(
             context.touch(id, ttl).await?;
         }
         (StoreAction::Touch, Some(ttl)) => {
-            let account = account.as_ref().map(|account| account.name.clone());
-            context.touch_in_background(id, ttl, account);
+            context.touch_in_background(id, ttl, session.account());
         }
     }
-    if let (Some(SessionAccount { name, is_new: true }), Some(ttl)) = (account, ttl) {
-        context.index_login(id, ttl, &name).await;
+    if has_new_account && let (Some(account), Some(ttl)) = (session.account(), ttl) {
+        context.index_login(id, ttl, &account).await;
     }
     Ok(())
 }
