@@ -186,9 +186,11 @@ impl Appender {
             max_backlog.to_string(),
             max_length.to_string(),
         ];
-        let mut names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        let mut words: Vec<&str> =
-            limits.iter().chain(&self.partitions).map(String::as_str).collect();
+        let mut names = Vec::with_capacity(self.names.len() + 2 * batch.len());
+        names.extend(self.names.iter().map(String::as_str));
+        let limits = limits.iter().chain(&self.partitions);
+        let mut words = Vec::with_capacity(6 + 4 * batch.len());
+        words.extend(limits.map(String::as_str));
         for Append { words: checkin, recent, key, .. } in batch {
             names.extend(recent.iter().chain(key).map(String::as_str));
             words.extend(checkin.iter().map(String::as_str));

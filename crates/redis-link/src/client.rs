@@ -229,7 +229,8 @@ impl Client {
     ) -> Result<Reply, Error> {
         let count = keys.len().to_string();
         let invoke = |verb: &'static str, code: &str| {
-            let mut words = vec![verb.as_bytes(), code.as_bytes(), count.as_bytes()];
+            let mut words = Vec::with_capacity(3 + keys.len() + arguments.len());
+            words.extend([verb.as_bytes(), code.as_bytes(), count.as_bytes()]);
             words.extend(keys);
             words.extend(arguments);
             command(&words)

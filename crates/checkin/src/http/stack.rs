@@ -53,6 +53,10 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
+/// The number of headers that are added to a response, with the length that axum adds. Without room for
+/// them, the map would grow with the last one.
+const HEADERS_ADDED: usize = 7;
+
 /// The middleware of one port.
 #[derive(Clone, Debug)]
 pub struct Stack {
@@ -135,6 +139,7 @@ where
             let mut response = answered.await;
             arrived.answered(response.status());
             let headers = response.headers_mut();
+            headers.reserve(HEADERS_ADDED);
             if let Some(value) = strict_transport {
                 headers.insert(STRICT_TRANSPORT_SECURITY, value);
             }
