@@ -25,8 +25,8 @@ const TEXT: RGBColor = RGBColor(31, 41, 55);
 
 /// Writes the requests that a core of the server answers in a second, in each workload.
 pub fn write(measured: &[Measured], file: &Path) -> Result<()> {
-    let panels = || measured.iter().filter(|one| one.load == Load::Connections(CONNECTIONS));
-    let panels: Vec<_> = panels().filter(|one| one.programs.len() > 2).collect();
+    let panels = measured.iter().filter(|one| one.load == Load::Connections(CONNECTIONS));
+    let panels: Vec<_> = panels.collect();
     let bars: i32 = panels.iter().map(|panel| panel.programs.len() as i32).sum();
     let height = TITLE + panels.len() as i32 * HEADING + bars * BAR + BAR;
     let root = SVGBackend::new(file, (WIDTH, height as u32)).into_drawing_area();

@@ -84,6 +84,9 @@ struct Options {
     chart: Option<PathBuf>,
 }
 
+/// The numbers of connections to the programs on an embedded store.
+const EMBEDDED_CONNECTIONS: [usize; 2] = [summary::CONNECTIONS, 256];
+
 /// The results of a run.
 #[derive(Default, Serialize)]
 struct Results {
@@ -158,12 +161,15 @@ async fn compare(options: &Options, paths: &Paths) -> Result<Results> {
     if !options.no_embedded {
         let directory = tempfile::tempdir()?;
         let programs = embedded::start(&paths.ours, directory.path(), options.server_core).await?;
-        for workload in [Workload::Read, Workload::Checkin] {
-            eprintln!("{:>4.0?} embedded store: {workload}", started.elapsed());
-            let load = Load::Connections(summary::CONNECTIONS);
-            let measured = measure::measure(workload, load, &programs, &redis, &plan).await?;
-            println!("Embedded store\n\n{}", report::tables(&measured));
-            results.embedded.push(measured);
+        println!("## Embedded store\n");
+        for connections in EMBEDDED_CONNECTIONS {
+            for workload in [Workload::Read, Workload::Checkin] {
+                let load = Load::Connections(connections);
+                eprintln!("{:>4.0?} embedded store: {workload}, {load}", started.elapsed());
+                let measured = measure::measure(workload, load, &programs, &redis, &plan).await?;
+                println!("{}", report::tables(&measured));
+                results.embedded.push(measured);
+            }
         }
     }
     Ok(results)
