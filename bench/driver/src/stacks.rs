@@ -34,11 +34,10 @@ impl Stacks {
                 is_call = true;
             } else if line
                 .starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first))
+                && !std::mem::take(&mut is_call)
             {
-                if !std::mem::take(&mut is_call) {
-                    let count = line.split(' ').nth(1).context("a line has no count")?;
-                    *stacks.0.entry(stack.clone()).or_default() += count.parse::<u64>()?;
-                }
+                let count = line.split(' ').nth(1).context("a line has no count")?;
+                *stacks.0.entry(stack.clone()).or_default() += count.parse::<u64>()?;
             }
         }
         Ok(stacks)
