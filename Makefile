@@ -73,7 +73,7 @@ FUZZ_SECONDS = 10
 
 # Ten seconds for each target, on a stack as small as a worker thread's.
 fuzz: ## a short run of each fuzz target; installs cargo-fuzz where it is missing
-	command -v cargo-fuzz >/dev/null || { echo "Installing cargo-fuzz"; cargo install --locked --quiet cargo-fuzz; }
+	command -v cargo-fuzz >/dev/null || { echo "Installing cargo-fuzz"; cargo install --locked --quiet --debug cargo-fuzz; }
 	cd crates/tower-express-session && ulimit -s 2048 && for target in cookie_header unsign record_json merge; do \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -seed=$${SEED:-0} || exit 1; \
 	done
