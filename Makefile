@@ -59,8 +59,8 @@ instructions: ## instructions of a request, idle memory and size, beside the rec
 
 # make flame OF='check-in' draws this path; without OF it draws all of them.
 flame: ## where a request spends its instructions, as a flame graph in target/flame/; needs valgrind
-	cargo build --release -p checkin
-	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin flame -- '$(OF)' $(ARGS)
+	cargo build --profile profiling -p checkin
+	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin flame -- --binary target/profiling/checkin '$(OF)' $(ARGS)
 
 # With another seed each time, which it prints: SEED=… repeats a run.
 soak: export SEED := $(or $(SEED),$(shell date +%s))
