@@ -123,6 +123,9 @@ async fn an_outage_is_two_lines() {
     let mut al = auth.clone();
     expect_plain(&log_in(&mut al).await, 200, "OK");
     site.server_mut().kill();
+    // The first reason is that the connection was closed.
+    let get = async || receiver.clone().get("/readyz").await;
+    until("refused connections", get, |answer| answer.text().contains("refused")).await;
     for _ in 0..10 {
         expect_problem(&al.get("/session").await, 503, &[]);
         expect_problem(&log_in(&mut auth.clone()).await, 503, &[]);
