@@ -82,6 +82,7 @@ mod merge;
 mod policy;
 mod recent_cookie;
 mod record;
+mod shared_record;
 mod state;
 mod timestamp;
 mod verified;

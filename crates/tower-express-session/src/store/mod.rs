@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
-use crate::record::SharedRecord;
+use crate::shared_record::SharedRecord;
 
 mod accounts;
 #[cfg(any(test, feature = "conformance"))]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hashlink::LruCache;
 
 use crate::id::SessionId;
-use crate::record::SharedRecord;
+use crate::shared_record::SharedRecord;
 use crate::store::Stored;
 
 /// The settings of the cache of a [`RedisStore`](super::RedisStore); see
