@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use checkin_domain::NewCheckin;
+use checkin_domain::{CheckinId, NewCheckin};
 use checkin_storage::{Accepted, Admission, IDEMPOTENCY_TTL, Result, StorageError, UsedUp};
+use redis_link::Reply;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::Connection;
@@ -121,8 +122,10 @@ struct Appender {
     replicas: Option<Replicas>,
     /// The first keys of the script.
     names: [String; 3],
-    /// The numbers of partitions and of this partition, the last of the limits in the arguments.
+    /// The numbers of partitions and of this partition.
     partitions: [String; 2],
+    /// Where the log ended after the last run, as arguments of the script.
+    end: [String; 3],
 }
 
 impl Appender {
@@ -131,11 +134,11 @@ impl Appender {
         let names = [keys.log(partition), keys.checkpoint(partition), keys.times(partition)];
         let partitions = [keys.partitions(), partition].map(|number| number.to_string());
         let redis = replicas.as_ref().map_or(redis.clone(), |replicas| replicas.redis.clone());
-        Self { redis, replicas, names, partitions }
+        Self { redis, replicas, names, partitions, end: end_of_log(-1, CheckinId::MIN) }
     }
 
     /// Runs until nobody can append any more.
-    async fn run(self, mut waiting: mpsc::Receiver<Append>) {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Append>) {
         let mut batch = Vec::new();
         while waiting.recv_many(&mut batch, AT_ONCE).await > 0 {
             while !batch.is_empty() {
@@ -145,7 +148,7 @@ impl Appender {
     }
 
     /// Appends those at the front that have the same limits, and answers those that are done.
-    async fn append(&self, batch: &mut Vec<Append>) {
+    async fn append(&mut self, batch: &mut Vec<Append>) {
         let alike = batch.iter().take_while(|append| append.admission == batch[0].admission);
         let alike = alike.count();
         let results = match self.store(&batch[..alike]).await {
@@ -178,7 +181,7 @@ impl Appender {
     }
 
     /// Runs the script. Returns the results of the first of these check-ins, at least of one.
-    async fn store(&self, batch: &[Append]) -> Result<Vec<Result<Accepted>>> {
+    async fn store(&mut self, batch: &[Append]) -> Result<Vec<Result<Accepted>>> {
         let Admission { duplicate_window, max_backlog, max_length } = batch[0].admission;
         let limits = [
             milliseconds(duplicate_window),
@@ -186,37 +189,51 @@ impl Appender {
             max_backlog.to_string(),
             max_length.to_string(),
         ];
+        let has_key = |append: &Append| if append.key.is_some() { '1' } else { '0' };
+        let have_keys: String = batch.iter().map(has_key).collect();
         let mut names = Vec::with_capacity(self.names.len() + 2 * batch.len());
         names.extend(self.names.iter().map(String::as_str));
-        let limits = limits.iter().chain(&self.partitions);
-        let mut words = Vec::with_capacity(6 + 4 * batch.len());
-        words.extend(limits.map(String::as_str));
+        let settings = limits.iter().chain(&self.partitions).chain(&self.end).chain([&have_keys]);
+        let mut words = Vec::with_capacity(10 + 3 * batch.len());
+        words.extend(settings.map(String::as_str));
         for Append { words: checkin, recent, key, .. } in batch {
             names.extend(recent.iter().chain(key).map(String::as_str));
             words.extend(checkin.iter().map(String::as_str));
-            words.push(if key.is_some() { "1" } else { "0" });
         }
         let script = &self.redis.scripts.append;
-        let results = array(self.redis.run(script, &names, &words).await?)?;
-        if results.is_empty() || results.len() > batch.len() {
+        let mut results = array(self.redis.run(script, &names, &words).await?)?.into_iter();
+        let length = number(results.next().unwrap_or(Reply::Nil))?;
+        if results.len() == 0 || results.len() > batch.len() {
             return Err(unexpected("a result for each check-in"));
         }
-        Ok(results.into_iter().map(|result| accepted(&text(result)?)).collect())
+        let results: Vec<_> = results.map(|result| accepted(&text(result)?)).collect();
+        let last = results.iter().rev().find_map(|result| match result {
+            Ok(Accepted::Stored(id)) => Some(*id),
+            _ => None,
+        });
+        if let Some(last) = last {
+            self.end = end_of_log(length, last);
+        }
+        Ok(results)
     }
+}
+
+/// Returns the length of a log and its last id as arguments of the script.
+fn end_of_log(length: i64, CheckinId { ms, seq }: CheckinId) -> [String; 3] {
+    [length.to_string(), ms.to_string(), seq.to_string()]
 }
 
 /// Reads a result of the script.
 fn accepted(result: &str) -> Result<Accepted> {
     let id = |id: &str| id.parse().map_err(|_| unexpected("the id of an entry"));
-    match result.split_once(' ') {
-        Some(("stored", entry)) => id(entry).map(Accepted::Stored),
-        Some(("replayed", entry)) => id(entry).map(Accepted::Replayed),
-        _ => match result {
-            "duplicate" => Ok(Accepted::Duplicate),
-            "reused" => Ok(Accepted::KeyReused),
-            "behind" => Ok(Accepted::Behind),
-            "used up" => Err(StorageError::new(UsedUp("the log"))),
-            _ => Err(unexpected("the result of an append")),
+    match result {
+        "duplicate" => Ok(Accepted::Duplicate),
+        "reused" => Ok(Accepted::KeyReused),
+        "behind" => Ok(Accepted::Behind),
+        "used up" => Err(StorageError::new(UsedUp("the log"))),
+        _ => match result.strip_prefix("replayed ") {
+            Some(first) => id(first).map(Accepted::Replayed),
+            None => id(result).map(Accepted::Stored),
         },
     }
 }

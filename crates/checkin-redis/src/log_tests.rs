@@ -222,3 +222,38 @@ async fn the_script_admits_what_the_rules_admit() {
         }
     }
 }
+
+/// What a process remembers about the end of the log is a guess: others append, remove and lose entries.
+#[tokio::test]
+async fn an_append_after_others_changed_the_log_comes_after_the_last_id() {
+    let server = RedisServer::start();
+    let [storage, other] = [(); 2].map(|()| storage(&server));
+    let append = async |storage: &RedisStorage| {
+        let answer = storage.append(new_checkin(1, 1, 1), None, Admission::ALL).await.unwrap();
+        let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
+        id
+    };
+    let mut ids = vec![append(&storage).await];
+    // The other process appends as well.
+    for _ in 0..20 {
+        ids.extend([append(&other).await, append(&storage).await]);
+    }
+    // An entry ahead of the clock replaces another, so that the length is the same.
+    for command in ["XADD ncc:checkins 2893456000000-7 a b", "XDEL ncc:checkins"] {
+        let first = if command.starts_with("XDEL") { ids[0].to_string() } else { String::new() };
+        ask(&storage, format!("{command} {first}").trim()).await;
+    }
+    ids.extend([append(&storage).await, append(&other).await]);
+    assert!(ids.is_sorted() && ids[41] > "2893456000000-7".parse().unwrap(), "{ids:?}");
+    // The last entries leave the log, but their ids are not used again.
+    for id in &ids[39..] {
+        ask(&storage, &format!("XDEL ncc:checkins {id}")).await;
+    }
+    ids.extend([append(&other).await, append(&storage).await]);
+    assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+    // A log that was lost begins again.
+    ask(&storage, "DEL ncc:checkins").await;
+    let first = append(&storage).await;
+    assert!(append(&storage).await > first);
+    assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["2"]);
+}

@@ -4,7 +4,7 @@ local MAX_EXACT = 9007199254740991
 
 local function now_ms()
   local time = redis.call('TIME')
-  return string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  return time[1] .. string.sub('00000' .. time[2], -6, -4)
 end
 
 local function less(one, other)
@@ -23,8 +23,9 @@ local function last_id(log)
   end
 end
 
--- Returns the first id at `ms` or later that is after the last one; nil if there is none. Each
--- partition has its own sequence numbers, so that no two entries of the log have the same id.
+-- Returns the first id at `ms` or later that is after the last one, and its sequence number as a number;
+-- nil if there is none. Each partition has its own sequence numbers, so that no two entries of the log
+-- have the same id.
 local function next_id(ms, last_ms, last_seq, partitions, partition)
   local seq = -1
   if not less(last_ms, ms) then
@@ -35,7 +36,8 @@ local function next_id(ms, last_ms, last_seq, partitions, partition)
     end
   end
   seq = (math.floor(seq / partitions) + 1) * partitions + partition
-  return ms, string.format('%.0f', seq)
+  -- The first format is much cheaper, but not all platforms have such large integers.
+  return ms, string.format(seq < 2147483648 and '%d' or '%.0f', seq), seq
 end
 
 -- Returns the member of an entry in the index of times: equal times are in the order of their ids.
