@@ -1,19 +1,22 @@
 //! Computes the local time of a location.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tzf_rs::EmbeddedFinder;
 
 use crate::domain::{Coordinates, Weekday};
 
-/// The time zones of the earth. Their borders and rules are part of the program.
+/// The time zones of the earth. Their borders and rules are part of the program. The borders take 6 MiB
+/// of memory from the first question on, which most processes are never asked.
 pub(crate) struct LocalTime {
-    zones: EmbeddedFinder,
+    zones: LazyLock<EmbeddedFinder>,
 }
 
 impl LocalTime {
     pub(crate) fn new() -> Self {
-        Self { zones: EmbeddedFinder::new() }
+        Self { zones: LazyLock::new(EmbeddedFinder::new) }
     }
 
     /// Returns the day of the week and the minute of the day at a location at a time (milliseconds
