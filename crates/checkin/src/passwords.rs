@@ -1,5 +1,7 @@
 //! Hashes and checks passwords on threads of their own, a limited number at a time.
 
+mod hasher;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -7,10 +9,11 @@ use std::sync::Arc;
 use std::thread;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use unicode_normalization::UnicodeNormalization;
 
+use self::hasher::Hasher;
 use crate::domain::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordHash, PasswordScheme};
 
 /// OWASP's parameters for argon2id: 19 MiB, two passes, one lane.
@@ -177,12 +180,6 @@ impl Default for Passwords {
     }
 }
 
-fn argon2() -> Argon2<'static> {
-    let params =
-        Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are within bounds");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
-
 /// Returns the argon2id hash of a password in its [normal] form, with a new salt. It takes about 35
 /// ms of one core.
 ///
@@ -191,7 +188,7 @@ fn argon2() -> Argon2<'static> {
 /// If the operating system returns no random numbers.
 #[must_use]
 pub fn hash(password: &str) -> PasswordHash {
-    let hash = argon2()
+    let hash = Hasher
         .hash_password(normal(password).as_bytes())
         .expect("argon2 takes any password up to 4 GiB");
     PasswordHash::parse(hash.to_string()).expect("argon2 writes PHC strings")
@@ -251,7 +248,7 @@ fn fits_argon2(password: &str, stored: &PasswordHash) -> Fit {
     // The first version of argon2 did not write its version.
     parsed.version.get_or_insert(Version::V0x10.into());
     // The stored hash determines the algorithm and the parameters.
-    if argon2().verify_password(password.as_bytes(), &parsed).is_err() {
+    if Hasher.verify_password(password.as_bytes(), &parsed).is_err() {
         return Fit::No;
     }
     if is_strong(&parsed) { Fit::Strong } else { Fit::Weak }
@@ -279,6 +276,8 @@ impl fmt::Debug for Passwords {
 
 #[cfg(test)]
 mod tests {
+    use argon2::Argon2;
+
     use super::*;
 
     async fn checked(password: &str, stored: Option<PasswordHash>) -> Verified {

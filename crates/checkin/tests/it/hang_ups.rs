@@ -1,6 +1,5 @@
 //! Clients that hang up while their password is being checked.
 
-use std::fs;
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::{Client, Signal};
 
-use crate::harness::{EMAIL, PASSWORD, PATIENCE, Service, Site};
+use crate::harness::{EMAIL, PASSWORD, PATIENCE, Service, Site, memory_kib};
 use crate::under_way::UnderWay;
 
 const CLIENTS: u64 = 200;
@@ -19,12 +18,8 @@ const REST_MIB: u64 = 64;
 
 /// The most memory that the process ever had, and what it has now, in MiB.
 fn memory(service: &Service) -> (u64, u64) {
-    let status = fs::read_to_string(format!("/proc/{}/status", service.program.pid())).unwrap();
-    let mib = |name| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
-    };
-    (mib("VmHWM:"), mib("VmRSS:"))
+    let mib = |name| memory_kib(&service.program, name) / 1024;
+    (mib("VmHWM"), mib("VmRSS"))
 }
 
 /// A login that hangs up so long after it was sent.

@@ -344,6 +344,14 @@ pub(crate) fn retry_after(response: &Response) -> u64 {
     response.header("retry-after").expect("a Retry-After").parse().unwrap()
 }
 
+/// A line about the memory of a process, in KiB: `VmRSS` for what it has now, `VmHWM` for the most that
+/// it ever had.
+pub(crate) fn memory_kib(program: &Program, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 /// Asks again until the answer is the one that is waited for.
 pub(crate) async fn until(
     what: &str,

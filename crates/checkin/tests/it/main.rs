@@ -29,6 +29,7 @@ mod idempotency;
 mod imports;
 mod intruders;
 mod loads;
+mod login_bursts;
 #[cfg(feature = "external-tests")]
 mod metrics;
 mod obstacles;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use testkit::{Client, Program, until};
 
-use crate::harness::{CHECKIN, COOKIE, Site, at, log_in};
+use crate::harness::{CHECKIN, COOKIE, Site, at, log_in, memory_kib};
 
 /// Longer than a client may take for its headers or for an answer, on a machine that is busy with
 /// other tests.
@@ -19,7 +19,7 @@ const PROMPT: Duration = Duration::from_secs(10);
 
 /// What all unread answers may cost. Usually they cost less than 10 MiB; one that is kept whole is a
 /// megabyte and more.
-const MEMORY_KIB: usize = 100 << 10;
+const MEMORY_KIB: u64 = 100 << 10;
 
 /// Longer than a client may take for its headers.
 const BEYOND_HEADERS: Duration = Duration::from_secs(12);
@@ -132,7 +132,7 @@ async fn unread_answers_hold_up_nobody(mut site: Site) {
         slowest
     };
     let before = others(&mut receiver, &mut api_client).await;
-    let (memory_before, files_before) = (memory_kib(&program), open_files(&program));
+    let (memory_before, files_before) = (memory_kib(&program, "VmRSS"), open_files(&program));
 
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\n\r\n");
     let stream = get("/api/checkins/stream?lastEventId=0-0");
@@ -149,13 +149,13 @@ async fn unread_answers_hold_up_nobody(mut site: Site) {
         })
         .collect();
     let during = others(&mut receiver, &mut api_client).await;
-    let memory_during = memory_kib(&program);
+    let memory_during = memory_kib(&program, "VmRSS");
 
     // All of them are let go by and by, with their connections.
     until("they are let go", async || open_files(&program) <= files_before + UNREAD_STREAMS / 10)
         .await;
     let after = others(&mut receiver, &mut api_client).await;
-    let memory_after = memory_kib(&program);
+    let memory_after = memory_kib(&program, "VmRSS");
     eprintln!(
         "{}: slowest of the others {before:?} before, {during:?} during, {after:?} after; memory \
          {memory_before} KiB before, {memory_during} KiB during, {memory_after} KiB after",
@@ -202,12 +202,6 @@ async fn prompt(
     assert_eq!(response.status, status, "{what}: {}", response.text());
     assert!(took < PROMPT, "{what} took {took:?}");
     took
-}
-
-fn memory_kib(program: &Program) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 fn open_files(program: &Program) -> usize {
