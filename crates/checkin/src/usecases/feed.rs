@@ -1,13 +1,16 @@
 //! Sends new check-ins to many listeners, with one reader of the log.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::domain::{Checkin, CheckinId};
+use crate::domain::Checkin;
 use crate::storage::{Log, LogPosition, StorageError};
 use crate::telemetry::chain;
 
@@ -17,6 +20,9 @@ pub(crate) const MAX_CLIENTS: usize = 10_000;
 /// The pauses of the reader after it found no entries, and after it found some.
 const POLL: Duration = Duration::from_millis(200);
 const POLL_BUSY: Duration = Duration::from_millis(20);
+
+/// The interval at which all listeners get a sign of life. One timer serves them all.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The number of check-ins that the shared reader reads at a time.
 const PAGE: usize = 1000;
@@ -33,23 +39,36 @@ pub(crate) struct Feed {
     log: Arc<dyn Log>,
     write: Write,
     places: Arc<Semaphore>,
-    sender: broadcast::Sender<FeedEntry>,
-    /// The position up to which the log was sent; `None` while there are no listeners and no
-    /// reader.
+    /// The shared reader; `None` while there are no listeners.
     /// Locked only while a page is sent or a listener subscribes, so that a new listener knows what
     /// will be sent.
-    sent: Mutex<Option<LogPosition>>,
+    reader: Mutex<Option<Reader>>,
 }
 
-/// Serializes a check-in for clients.
-type Write = fn(Checkin) -> String;
+/// Writes a check-in as the event for a client that has this position after it.
+type Write = fn(&LogPosition, &Checkin) -> Bytes;
 
-/// An entry of the log, written once for all.
+/// What the shared reader has sent, and to whom.
+struct Reader {
+    sender: broadcast::Sender<Sent>,
+    /// The position up to which the log was sent.
+    position: LogPosition,
+}
+
+/// A message of the shared reader.
 #[derive(Clone, Debug)]
+enum Sent {
+    Entry(Arc<FeedEntry>),
+    KeepAlive,
+}
+
+/// An entry of the log.
+#[derive(Debug)]
 struct FeedEntry {
     partition: usize,
-    id: CheckinId,
-    text: Arc<str>,
+    checkin: Checkin,
+    /// The event as the shared reader wrote it, for the listeners with this position.
+    event: Option<(LogPosition, Bytes)>,
 }
 
 /// The reason why a client cannot listen.
@@ -67,19 +86,19 @@ impl From<StorageError> for ListenError {
     }
 }
 
-/// A check-in, as it is sent to one client.
+/// What a listener gets.
 #[derive(Debug)]
-pub(crate) struct News {
-    /// The position of the client after this check-in.
-    pub(crate) position: String,
-    pub(crate) text: Arc<str>,
+pub(crate) enum News {
+    /// The event of a check-in. All listeners share its bytes.
+    Checkin(Bytes),
+    /// A sign of life.
+    KeepAlive,
 }
 
 impl Feed {
     pub(crate) fn new(log: Arc<dyn Log>, write: Write, max_clients: usize) -> Arc<Self> {
-        let (sender, _) = broadcast::channel(MAX_BEHIND);
         let places = Arc::new(Semaphore::new(max_clients));
-        Arc::new(Self { log, write, places, sender, sent: Mutex::new(None) })
+        Arc::new(Self { log, write, places, reader: Mutex::new(None) })
     }
 
     /// Starts listening after a position. Without one, or with one of a log with another number of
@@ -108,24 +127,22 @@ impl Feed {
         })
     }
 
-    /// Subscribes to the shared reader.
+    /// Subscribes to the shared reader, which starts if there is none.
     fn join(self: &Arc<Self>, at: &LogPosition) -> Live {
-        let mut sent = self.sent();
-        let receiver = self.sender.subscribe();
-        let from = match &*sent {
-            Some(position) => position.clone(),
-            None => {
-                *sent = Some(at.clone());
-                tokio::spawn(Arc::clone(self).read());
-                at.clone()
-            }
-        };
-        Live { receiver, from }
+        let mut reader = self.reader();
+        if let Some(Reader { sender, position }) = &*reader {
+            return Live { receiver: sender.subscribe(), from: position.clone() };
+        }
+        let (sender, receiver) = broadcast::channel(MAX_BEHIND);
+        *reader = Some(Reader { sender, position: at.clone() });
+        tokio::spawn(Arc::clone(self).read());
+        Live { receiver, from: at.clone() }
     }
 
     /// Reads the log while there are listeners.
     async fn read(self: Arc<Self>) {
         let mut was_unavailable = false;
+        let mut keep_alive_at = Instant::now() + KEEP_ALIVE;
         while let Some(mut position) = self.wanted() {
             let before = position.clone();
             let pause = match self.log.follow(&mut position, PAGE).await {
@@ -143,35 +160,45 @@ impl Feed {
                     POLL
                 }
             };
+            if keep_alive_at <= Instant::now() {
+                self.keep_alive();
+                keep_alive_at = Instant::now() + KEEP_ALIVE;
+            }
             tokio::time::sleep(pause).await;
         }
     }
 
     /// Returns the position to read on from, or `None` if there are no listeners.
     fn wanted(&self) -> Option<LogPosition> {
-        let mut sent = self.sent();
-        if self.sender.receiver_count() == 0 {
-            *sent = None;
-        }
-        sent.clone()
+        let mut reader = self.reader();
+        reader.take_if(|reader| reader.sender.receiver_count() == 0);
+        reader.as_ref().map(|reader| reader.position.clone())
     }
 
-    fn send(&self, page: Vec<(usize, Checkin)>, position: LogPosition) {
-        let mut sent = self.sent();
+    /// Sends a page of the log, up to this position.
+    fn send(&self, page: Vec<(usize, Checkin)>, end: LogPosition) {
+        let mut reader = self.reader();
+        let Some(Reader { sender, position }) = &mut *reader else { return };
         for (partition, checkin) in page {
+            if let Some(at) = position.0.get_mut(partition) {
+                *at = checkin.id;
+            }
+            let event = Some((position.clone(), (self.write)(position, &checkin)));
             // There may be no listener any more.
-            drop(self.sender.send(self.entry(partition, checkin)));
+            drop(sender.send(Sent::Entry(Arc::new(FeedEntry { partition, checkin, event }))));
         }
-        *sent = Some(position);
+        *position = end;
     }
 
-    fn entry(&self, partition: usize, checkin: Checkin) -> FeedEntry {
-        FeedEntry { partition, id: checkin.id, text: (self.write)(checkin).into() }
+    fn keep_alive(&self) {
+        if let Some(reader) = &*self.reader() {
+            drop(reader.sender.send(Sent::KeepAlive));
+        }
     }
 
-    fn sent(&self) -> std::sync::MutexGuard<'_, Option<LogPosition>> {
-        // The position is valid after any step.
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reader(&self) -> MutexGuard<'_, Option<Reader>> {
+        // The value is valid after any step.
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,14 +211,14 @@ pub(crate) struct Listener {
     /// The position up to which entries were sent to this listener.
     sent_to: LogPosition,
     /// Entries that were read and not sent yet.
-    waiting: VecDeque<FeedEntry>,
+    waiting: VecDeque<Arc<FeedEntry>>,
     live: Option<Live>,
     _place: OwnedSemaphorePermit,
 }
 
 /// A subscription to the shared reader.
 struct Live {
-    receiver: broadcast::Receiver<FeedEntry>,
+    receiver: broadcast::Receiver<Sent>,
     /// Entries after this position are sent by the shared reader.
     from: LogPosition,
 }
@@ -202,7 +229,7 @@ impl Listener {
         self.sent_to.to_string()
     }
 
-    /// Returns the next check-in, or `None` if the client was too slow or the store is unavailable:
+    /// Returns the next check-in or sign of life, or `None` if the client was too slow or the store is unavailable:
     /// the client is to connect again.
     ///
     /// # Cancel safety
@@ -211,19 +238,18 @@ impl Listener {
     pub(crate) async fn next(&mut self) -> Option<News> {
         loop {
             if let Some(entry) = self.waiting.pop_front() {
-                if let Some(news) = self.next_of(entry) {
-                    return Some(news);
+                if let Some(event) = self.event_of(&entry) {
+                    return Some(News::Checkin(event));
                 }
                 continue;
             }
             match &mut self.live {
                 Some(live) if is_behind(&live.from, &self.read) => {
-                    let entry = live.receiver.recv().await;
                     // Too far behind; reading the log would not help.
-                    let Ok(entry) = entry.inspect_err(too_slow) else {
-                        return None;
-                    };
-                    self.waiting.push_back(entry);
+                    match live.receiver.recv().await.inspect_err(too_slow).ok()? {
+                        Sent::Entry(entry) => self.waiting.push_back(entry),
+                        Sent::KeepAlive => return Some(News::KeepAlive),
+                    }
                 }
                 _ => self.read_on().await?,
             }
@@ -231,15 +257,18 @@ impl Listener {
     }
 
     /// Reads a page of the log, and subscribes to the shared reader when little is left of it.
+    ///
+    /// A task of its own reads: the listener is polled only while its client reads, and must not hold a
+    /// connection or a lock of the store for as long as the client delays.
     async fn read_on(&mut self) -> Option<()> {
-        let mut read = self.read.clone();
-        let page = self.feed.log.follow(&mut read, OWN_PAGE).await;
+        let (log, mut read) = (Arc::clone(&self.feed.log), self.read.clone());
+        let page = tokio::spawn(async move { (log.follow(&mut read, OWN_PAGE).await, read) });
+        let (page, read) = AbortOnDropHandle::new(page).await.ok()?;
         let page =
             page.inspect_err(|_| tracing::debug!("a stream ends: the log cannot be read")).ok()?;
         let is_near_the_end = page.len() < OWN_PAGE / 2;
-        let feed = &self.feed;
-        self.waiting
-            .extend(page.into_iter().map(|(partition, checkin)| feed.entry(partition, checkin)));
+        let entry = |(partition, checkin)| Arc::new(FeedEntry { partition, checkin, event: None });
+        self.waiting.extend(page.into_iter().map(entry));
         self.read = read;
         if self.live.is_none() && is_near_the_end {
             self.live = Some(self.feed.join(&self.read));
@@ -247,14 +276,18 @@ impl Listener {
         Some(())
     }
 
-    /// Returns the entry for the client, unless it was sent before.
-    fn next_of(&mut self, entry: FeedEntry) -> Option<News> {
-        let sent_to = self.sent_to.0.get_mut(entry.partition)?;
-        if entry.id <= *sent_to {
+    /// Returns the event of an entry, unless it was sent before.
+    fn event_of(&mut self, entry: &FeedEntry) -> Option<Bytes> {
+        let FeedEntry { partition, checkin, event } = entry;
+        let sent_to = self.sent_to.0.get_mut(*partition)?;
+        if checkin.id <= *sent_to {
             return None;
         }
-        *sent_to = entry.id;
-        Some(News { position: self.sent_to.to_string(), text: entry.text })
+        *sent_to = checkin.id;
+        Some(match event {
+            Some((position, event)) if *position == self.sent_to => event.clone(),
+            _ => (self.feed.write)(&self.sent_to, checkin),
+        })
     }
 }
 

@@ -7,9 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::{Api, Stores};
-use super::{
-    checkins, export, locations, nearby, representation, statistics, stream, users, weather,
-};
+use super::{checkins, export, locations, nearby, statistics, stream, users, weather};
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::{Feed, MAX_CLIENTS};
 use crate::usecases::nearby::NearbyLocations;
@@ -27,7 +25,7 @@ pub fn router(
         accounts: Accounts::new(stores.users.clone()),
         nearby: NearbyLocations::new(stores.directory.clone()),
         weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
-        feed: Feed::new(stores.log.clone(), representation::event_data, MAX_CLIENTS),
+        feed: Feed::new(stores.log.clone(), stream::event, MAX_CLIENTS),
         stopping: stop.boxed().shared(),
         stores,
     };

@@ -4,35 +4,33 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::IntoResponse;
-use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::future::{self, Either};
 use futures_util::{Stream, StreamExt, pin_mut, stream as streams};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::in_task::in_task;
+use super::representation::event_data;
 use super::state::Api;
 use super::visitor::Visitor;
+use crate::domain::Checkin;
 use crate::http::document::{LoginNeeded, Problems};
 use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::parameters;
 use crate::storage::LogPosition;
 use crate::usecases::feed::{Listener, News};
 
-/// The interval of keep-alive messages. Without them, proxies could close the connection as idle.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A comment. Without a message from time to time, proxies could close the connection as idle.
+const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
-/// The time that a client waits before it connects again.
-const RETRY: Duration = Duration::from_secs(1);
+/// The time that a client waits before it connects again, in milliseconds.
+const RETRY_MS: u64 = 1000;
 
 /// The interval at which the session is checked.
 const SESSION_CHECK: Duration = Duration::from_secs(1);
-
-/// The number of events that wait for a client to read them, in addition to those of one page of
-/// the log.
-const AHEAD: usize = 16;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -83,24 +81,32 @@ pub(super) async fn stream(
             Either::Right(_) => tracing::debug!("a stream ends: its session has ended"),
         }
     };
-    let events = in_task(AHEAD, events(listener).take_until(Box::pin(over)));
-    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    Ok(([(CACHE_CONTROL, "no-store"), (BUFFERING, "no")], sse))
+    // In a task, because the body is polled only while its client reads.
+    let over = AbortOnDropHandle::new(tokio::spawn(over));
+    let events = Body::from_stream(events(listener).take_until(over));
+    let headers =
+        [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store"), (BUFFERING, "no")];
+    Ok((headers, events))
 }
 
-fn events(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(listener: Listener) -> impl Stream<Item = Result<Bytes, Infallible>> {
     // An id without data is not an event, but clients remember it: a client that loses the
     // connection now misses nothing.
-    let first = Event::default().id(listener.position()).retry(RETRY);
+    let first = format!("id: {}\nretry: {RETRY_MS}\n\n", listener.position());
     let news = streams::unfold(listener, async |mut listener| {
-        let news = listener.next().await?;
-        Some((event(&news), listener))
+        let event = match listener.next().await? {
+            News::Checkin(event) => event,
+            News::KeepAlive => KEEP_ALIVE,
+        };
+        Some((event, listener))
     });
-    streams::iter([first]).chain(news).map(Ok)
+    streams::iter([Bytes::from(first)]).chain(news).map(Ok)
 }
 
-fn event(news: &News) -> Event {
-    Event::default().id(&news.position).event("checkin").data(&news.text)
+/// Writes a check-in as an event. JSON has no line breaks between its parts and escapes those in texts.
+pub(super) fn event(position: &LogPosition, checkin: &Checkin) -> Bytes {
+    let data = event_data(*checkin);
+    format!("id: {position}\nevent: checkin\ndata: {data}\n\n").into()
 }
 
 /// Returns the position in the header, if the header is there, or `Some(None)` if its value is not
