@@ -87,19 +87,34 @@ pub struct Outcome {
 
 /// Sends requests for this duration, and waits for those in progress at the end.
 pub async fn run(work: &Work, load: Load, duration: Duration) -> Result<Outcome> {
+    run_with(work, load.connections(), |start| match load {
+        Load::Connections(_) => Schedule::AtOnce { end: start + duration },
+        Load::Rate(rate) => Schedule::at(rate, start, duration),
+    })
+    .await
+}
+
+/// Sends each request once, so that what a server caches of it is cached.
+pub async fn run_once(work: &Work) -> Result<Outcome> {
+    let left = Arc::new(AtomicUsize::new(work.requests.len()));
+    run_with(work, CONNECTIONS_AT_A_RATE, |_| Schedule::Number { left }).await
+}
+
+async fn run_with(
+    work: &Work,
+    connections: usize,
+    schedule: impl FnOnce(Instant) -> Schedule,
+) -> Result<Outcome> {
     let (lowest, highest, digits) = LATENCIES;
     let latencies = Histogram::new_with_bounds(lowest, highest, digits)?;
     let outcome = Outcome { latencies, errors: 0, elapsed: Duration::ZERO };
     let outcome = Arc::new(Mutex::new(outcome));
     let mut open = Vec::new();
-    for _ in 0..load.connections() {
+    for _ in 0..connections {
         open.push(Connection::open(work.address).await?);
     }
     let start = Instant::now();
-    let schedule = match load {
-        Load::Connections(_) => Schedule::AtOnce { end: start + duration },
-        Load::Rate(rate) => Schedule::at(rate, start, duration),
-    };
+    let schedule = schedule(start);
     let mut tasks = JoinSet::new();
     for connection in open {
         tasks.spawn(send(connection, work.clone(), schedule.clone(), outcome.clone()));
@@ -116,6 +131,7 @@ pub async fn run(work: &Work, load: Load, duration: Duration) -> Result<Outcome>
 #[derive(Clone)]
 enum Schedule {
     AtOnce { end: Instant },
+    Number { left: Arc<AtomicUsize> },
     AtTimes(Arc<tokio::sync::Mutex<UnboundedReceiver<Instant>>>),
 }
 
@@ -145,6 +161,11 @@ impl Schedule {
     async fn next(&self) -> Option<Instant> {
         match self {
             Self::AtOnce { end } => Some(Instant::now()).filter(|now| now < end),
+            Self::Number { left } => {
+                let took = left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+                took.is_ok().then(Instant::now)
+            }
             Self::AtTimes(times) => times.lock().await.recv().await,
         }
     }

@@ -135,6 +135,8 @@ async fn round(
     redis: &RedisServer,
     duration: Duration,
 ) -> Result<Round> {
+    // What is cached of a session may be outdated since the last round.
+    load::run_once(work).await?;
     let stored = stored(program, redis)?;
     let calls = redis.calls()?;
     let before = Times::now(program, redis)?;

@@ -39,8 +39,9 @@ struct Options {
     #[arg(long, default_value_t = 1500)]
     rate: u32,
 
-    /// Number of sessions at each program, which the requests use in turn
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Number of sessions at each program, which the requests use in turn. Each is used once before
+    /// each round
+    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     sessions: u32,
 
     /// Number of open event streams. 0 leaves them out
