@@ -59,6 +59,14 @@ impl File {
         self.database.write(work).await.map_err(failed)
     }
 
+    /// Looks up a few rows by their keys, as [`Database::look_up`] does.
+    pub(crate) async fn look_up<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.database.look_up(work).await.map_err(failed)
+    }
+
     /// Runs `work` in a read transaction, as [`Database::read`] does.
     pub(crate) async fn read<T: Send + 'static>(
         &self,

@@ -16,7 +16,7 @@ pub(super) const COLUMNS: &str = "id, name, category, longitude, latitude, num_c
 impl Locations for SqliteStorage {
     async fn location(&self, id: LocationId) -> Result<Option<Location>> {
         let number = column::number(id.get());
-        let read = self.file.read(move |connection| by_id(connection, number)).await;
+        let read = self.file.look_up(move |connection| by_id(connection, number)).await;
         self.file.reports.logged(format_args!("locations {id}"), read)
     }
 
@@ -34,7 +34,7 @@ impl Locations for SqliteStorage {
         id: LocationId,
         sections: &[DetailsSection],
     ) -> Result<Option<LocationDetails>> {
-        let text = self.file.read(move |connection| details_text(connection, id)).await;
+        let text = self.file.look_up(move |connection| details_text(connection, id)).await;
         let read = text;
         let read = read
             .and_then(|text| text.map(|text| details::from_json(id, &text, sections)).transpose());
@@ -68,7 +68,7 @@ impl Locations for SqliteStorage {
             }
             Ok(ratings)
         };
-        self.file.read(read).await
+        self.file.look_up(read).await
     }
 }
 
@@ -78,14 +78,14 @@ impl SqliteStorage {
         &self,
         columns: &'static str,
         id: LocationId,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T> + Send + 'static,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
         let number = column::number(id.get());
         let read = move |connection: &Connection| {
             let sql = format!("SELECT {columns} FROM locations WHERE id = ?1");
-            connection.prepare_cached(&sql)?.query_row([number], read).optional()
+            connection.prepare_cached(&sql)?.query_row([number], &read).optional()
         };
-        let read = self.file.read(read).await;
+        let read = self.file.look_up(read).await;
         self.file.reports.logged(format_args!("locations {id}"), read)
     }
 }

@@ -14,7 +14,7 @@ pub(super) const COLUMNS: &str =
 impl Users for SqliteStorage {
     async fn user(&self, id: UserId) -> Result<Option<User>> {
         let number = column::number(id.get());
-        let read = self.file.read(move |connection| by_id(connection, number)).await;
+        let read = self.file.look_up(move |connection| by_id(connection, number)).await;
         self.file.reports.logged(format_args!("users {id}"), read)
     }
 
@@ -24,14 +24,14 @@ impl Users for SqliteStorage {
             let Some(user) = by_id(connection, number)? else { return Ok(None) };
             Ok(Some((user, epoch(connection, id)?)))
         };
-        let read = self.file.read(read).await;
+        let read = self.file.look_up(read).await;
         self.file.reports.logged(format_args!("users {id}"), read)
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
         let email = email.canonical();
-        let read = move |connection: &Connection| one(connection, "email_canonical = ?1", [email]);
-        let read = self.file.read(read).await;
+        let read = move |connection: &Connection| one(connection, "email_canonical = ?1", [&email]);
+        let read = self.file.look_up(read).await;
         self.file.reports.logged("a user, by email", read)
     }
 
@@ -46,27 +46,27 @@ impl Users for SqliteStorage {
             let name = |row: &Row<'_>| Ok(Name { first: row.get(0)?, last: row.get(1)? });
             connection.prepare_cached(sql)?.query_row([number], name).optional()
         };
-        let read = self.file.read(read).await;
+        let read = self.file.look_up(read).await;
         self.file.reports.logged(format_args!("users {id}"), read)
     }
 
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
         let number = column::number(id.get());
         let read = move |connection: &Connection| account(connection, "id = ?1", [number]);
-        let read = self.file.read(read).await;
+        let read = self.file.look_up(read).await;
         self.file.reports.logged(format_args!("users {id}"), read)
     }
 
     async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
         let email = email.canonical();
         let read =
-            move |connection: &Connection| account(connection, "email_canonical = ?1", [email]);
-        let read = self.file.read(read).await;
+            move |connection: &Connection| account(connection, "email_canonical = ?1", [&email]);
+        let read = self.file.look_up(read).await;
         self.file.reports.logged("a user, by email", read)
     }
 
     async fn epoch(&self, id: UserId) -> Result<u64> {
-        self.file.read(move |connection| epoch(connection, id)).await
+        self.file.look_up(move |connection| epoch(connection, id)).await
     }
 
     async fn change_password(

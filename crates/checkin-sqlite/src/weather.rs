@@ -17,7 +17,7 @@ impl WeatherCache for SqliteStorage {
             let sql = "SELECT json FROM weather WHERE location_id = ?1 AND expires_ms > ?2";
             connection.prepare_cached(sql)?.query_row([id, now_ms], |row| row.get(0)).optional()
         };
-        self.file.read(read).await
+        self.file.look_up(read).await
     }
 
     async fn keep_weather(&self, location: LocationId, json: &str, life: Duration) -> Result<()> {

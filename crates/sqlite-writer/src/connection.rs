@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-/// How long a connection waits for a writer of another process, in milliseconds. It tries again
-/// every millisecond. This is shorter than the time limit of a write, so that the caller gets the
-/// reason.
-const BUSY_MS: i32 = 4_000;
+/// How long a connection waits for a writer of another process. This is shorter than the time limit
+/// of a write, so that the caller gets the reason.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(4);
 
 /// Creates the file if it does not exist, readable by its owner only. SQLite gives the write-ahead
 /// log and its index the same mode. An error is ignored here: opening the database reports it.
@@ -40,10 +39,7 @@ const PRIVATE: u32 = 0o600;
 /// Opens a connection for reading and writing, in WAL mode.
 pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
-    connection.busy_handler(Some(|asked| {
-        thread::sleep(Duration::from_millis(1));
-        asked < BUSY_MS
-    }))?;
+    connection.busy_handler(Some(wait_for_locks(MAX_WAIT)))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL syncs each commit, so that a committed write survives a power failure. NORMAL does not.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -51,6 +47,15 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
+}
+
+/// Returns a busy handler: SQLite calls it before it tries again to get a lock, and gives up if it
+/// returns false.
+pub(crate) fn wait_for_locks(max_wait: Duration) -> impl Fn(i32) -> bool + Send + 'static {
+    move |tries| {
+        thread::sleep(Duration::from_millis(1));
+        u128::from(tries.unsigned_abs()) < max_wait.as_millis()
+    }
 }
 
 /// Configures the writer's connection for large transactions: changed pages stay in memory, and a

@@ -8,8 +8,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-/// How long to wait for a lock.
-const BUSY: Duration = Duration::from_secs(1);
+/// How long to wait for a lock: the process that has the file open may be closing it.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// Opens a connection that reads and changes nothing on disk: it creates no file, does not recover
 /// the write-ahead log that a crash left, and runs no checkpoint when it is closed.
@@ -38,8 +38,7 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     };
     let name = percent_encode(path.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
     let connection = Connection::open_with_flags(format!("file:{name}?{parameters}"), flags)?;
-    // The process that has the file open may be closing it.
-    connection.busy_timeout(BUSY)?;
+    connection.busy_timeout(MAX_WAIT)?;
     if parameters.ends_with("unix-none") {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     }

@@ -31,7 +31,7 @@ const CHECKPOINT_ATTEMPT: Duration = Duration::from_millis(100);
 pub(crate) type Job = Option<Work>;
 
 /// Runs inside the open transaction, and returns the function to call after the commit.
-pub(crate) type Work = Box<dyn FnOnce(&mut Connection) -> Answer + Send>;
+pub(crate) type Work = Box<dyn FnOnce(&Connection) -> Answer + Send>;
 pub(crate) type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
 /// A handle on the writer's thread. Dropping it ends the thread.
@@ -75,7 +75,7 @@ impl Drop for Writer {
 
 /// The main function of the writer's thread: runs until all handles are dropped, then closes the
 /// file.
-fn write_groups(mut connection: Connection, mut queue: mpsc::Receiver<Job>, readers: &Readers) {
+fn write_groups(connection: Connection, mut queue: mpsc::Receiver<Job>, readers: &Readers) {
     while let Some(first) = queue.blocking_recv() {
         let more = std::iter::from_fn(|| queue.try_recv().ok()).take(GROUP - 1);
         let jobs: Vec<Job> = std::iter::once(first).chain(more).collect();
@@ -85,7 +85,7 @@ fn write_groups(mut connection: Connection, mut queue: mpsc::Receiver<Job>, read
         }
         let jobs: Vec<Work> = jobs.into_iter().flatten().collect();
         if !jobs.is_empty() {
-            write_group(&mut connection, jobs);
+            write_group(&connection, jobs);
         }
     }
     readers.close();
@@ -108,10 +108,10 @@ fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn write_group(connection: &mut Connection, jobs: Vec<Work>) {
+fn write_group(connection: &Connection, jobs: Vec<Work>) {
     // IMMEDIATE takes the write lock at once. Otherwise a transaction that reads first and then
     // writes fails without waiting if another process has written in between.
-    if let Err(cause) = connection.execute_batch("BEGIN IMMEDIATE") {
+    if let Err(cause) = execute(connection, "BEGIN IMMEDIATE") {
         // Dropping a job makes its caller fail with `Unavailable`. No job may run outside a
         // transaction.
         return match kind(&cause) {
@@ -120,13 +120,13 @@ fn write_group(connection: &mut Connection, jobs: Vec<Work>) {
         };
     }
     let answers: Vec<Answer> = jobs.into_iter().filter_map(|job| run(connection, job)).collect();
-    let committed = connection.execute_batch("COMMIT");
+    let committed = execute(connection, "COMMIT");
     if let Err(cause) = &committed {
         if kind(cause) != ErrorKind::Unavailable {
             tracing::error!(%cause, "cannot commit to the database");
         }
         if !connection.is_autocommit() {
-            drop(connection.execute_batch("ROLLBACK"));
+            drop(execute(connection, "ROLLBACK"));
         }
     }
     for answer in answers {
@@ -137,20 +137,58 @@ fn write_group(connection: &mut Connection, jobs: Vec<Work>) {
 /// Runs a job. If it panics, its savepoint undoes it and the writer continues. If an earlier job
 /// ended the transaction, as a full disk may, the job is dropped, and its caller fails with
 /// `Unavailable`.
-fn run(connection: &mut Connection, job: Work) -> Option<Answer> {
+fn run(connection: &Connection, job: Work) -> Option<Answer> {
     if connection.is_autocommit() {
         return None;
     }
     std::panic::catch_unwind(AssertUnwindSafe(|| job(connection))).ok()
 }
 
-/// Runs `work` in a savepoint: if it fails, only its own changes are undone.
+/// Runs `work` in a savepoint: if it fails or panics, only its own changes are undone.
 pub(crate) fn in_savepoint<T>(
-    connection: &mut Connection,
+    connection: &Connection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    let savepoint = connection.savepoint()?;
-    let value = work(&savepoint)?;
-    savepoint.commit()?;
+    let mut savepoint = Savepoint::begin(connection)?;
+    let value = work(connection)?;
+    savepoint.end()?;
     Ok(value)
+}
+
+/// A savepoint around a job. Its statements are prepared once and not, like those of
+/// [`rusqlite::Savepoint`], with each use.
+struct Savepoint<'a> {
+    connection: &'a Connection,
+    is_open: bool,
+}
+
+const BEGIN: &str = "SAVEPOINT job";
+const RELEASE: &str = "RELEASE job";
+const UNDO: &str = "ROLLBACK TO job";
+
+impl<'a> Savepoint<'a> {
+    fn begin(connection: &'a Connection) -> rusqlite::Result<Self> {
+        execute(connection, BEGIN)?;
+        Ok(Self { connection, is_open: true })
+    }
+
+    fn end(&mut self) -> rusqlite::Result<()> {
+        execute(self.connection, RELEASE)?;
+        self.is_open = false;
+        Ok(())
+    }
+}
+
+impl Drop for Savepoint<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            // They fail if an error of the job has ended the whole transaction.
+            drop(execute(self.connection, UNDO).and_then(|()| execute(self.connection, RELEASE)));
+        }
+    }
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }

@@ -18,9 +18,10 @@ fn database() -> (tempfile::TempDir, Database) {
     (directory, database)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn reads_that_are_not_polled_occupy_no_reader() {
-    let (_directory, database) = database();
+/// Occupies all readers until the returned senders are dropped.
+async fn occupy_readers(
+    database: &Database,
+) -> (Vec<tokio::task::JoinHandle<()>>, Vec<std_mpsc::Sender<()>>) {
     let (mut busy, mut ends) = (Vec::new(), Vec::new());
     for _ in 0..READERS {
         let (end, ended) = std_mpsc::channel::<()>();
@@ -37,6 +38,13 @@ async fn reads_that_are_not_polled_occupy_no_reader() {
         begun.await.unwrap();
         ends.push(end);
     }
+    (busy, ends)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_are_not_polled_occupy_no_reader() {
+    let (_directory, database) = database();
+    let (busy, ends) = occupy_readers(&database).await;
     let mut stuck: Vec<_> = (0..10 * READERS)
         .map(|_| {
             let database = database.clone();
@@ -63,6 +71,40 @@ async fn a_dropped_read_returns_its_reader() {
         let _ = read.poll(&mut Context::from_waker(Waker::noop()));
     }
     database.read(|_| Ok(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lookup_needs_no_other_thread() {
+    let (_directory, database) = database();
+    let thread = database.look_up(|_| Ok(std::thread::current().id())).await.unwrap();
+    assert_eq!(thread, std::thread::current().id());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lookup_waits_for_a_reader() {
+    let (_directory, database) = database();
+    let (busy, ends) = occupy_readers(&database).await;
+    let mut lookup = Box::pin(database.look_up(|_| Ok(7)));
+    poll_once(&mut lookup);
+    drop(ends);
+    assert_eq!(lookup.await.unwrap(), 7);
+    for reader in busy {
+        reader.await.unwrap();
+    }
+}
+
+/// The calling thread serves other requests, so it must not wait for a lock.
+#[tokio::test]
+async fn a_lookup_waits_for_a_lock_in_another_thread() {
+    let (_directory, database) = database();
+    let caller = std::thread::current().id();
+    let lookup = move |_: &Connection| {
+        let thread = std::thread::current().id();
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        let locked = || rusqlite::Error::SqliteFailure(busy, None);
+        (thread != caller).then_some(thread).ok_or_else(locked)
+    };
+    assert_ne!(database.look_up(lookup).await.unwrap(), caller);
 }
 
 #[tokio::test(flavor = "multi_thread")]

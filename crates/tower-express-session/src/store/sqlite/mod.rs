@@ -148,7 +148,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn load(&self, id: &SessionId, _: Freshness) -> Result<Option<Stored>, Error> {
         let (key, at) = (self.key(id), self.moment());
-        let row = self.database.read(move |connection| live(connection, &key, at)).await?;
+        let row = self.database.look_up(move |connection| live(connection, &key, at)).await?;
         Ok(row.map(|row| {
             let time_left = row.time_left(at);
             Stored::new(row.value, time_left).with_epoch(row.epoch.map(i64::cast_unsigned))
