@@ -179,7 +179,7 @@ impl Bulk<'_> {
     }
 
     /// Returns those of the ids whose keys exist.
-    async fn existing<T: Copy + Eq + std::hash::Hash>(
+    async fn existing<T: Copy + Eq + std::hash::Hash + Send>(
         &self,
         ids: HashSet<T>,
         key: impl Fn(T) -> String,

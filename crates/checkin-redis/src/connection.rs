@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use checkin_storage::{Reports, Result};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use redis_link::{Client, Reply, Script};
 
 use crate::fault::failed;
@@ -122,13 +123,28 @@ pub(crate) fn read_hash(key: &str, fields: Fields) -> Vec<&[u8]> {
 }
 
 /// Runs many futures at the same time and returns their results in order.
-pub(crate) async fn at_once<T>(work: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
-    stream::iter(work).buffered(IN_FLIGHT).try_collect().await
+pub(crate) async fn at_once<T>(
+    work: Vec<impl Future<Output = Result<T>> + Send>,
+) -> Result<Vec<T>> {
+    in_order(boxed(work), IN_FLIGHT).await
 }
 
 /// Does the same with commands that take Redis about a millisecond each.
-pub(crate) async fn few_at_once<T>(work: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
-    stream::iter(work).buffered(LONG_IN_FLIGHT).try_collect().await
+pub(crate) async fn few_at_once<T>(
+    work: Vec<impl Future<Output = Result<T>> + Send>,
+) -> Result<Vec<T>> {
+    in_order(boxed(work), LONG_IN_FLIGHT).await
+}
+
+/// Boxes the futures, so that what runs them is compiled for each type of result only.
+fn boxed<'a, T>(
+    work: Vec<impl Future<Output = Result<T>> + Send + 'a>,
+) -> Vec<BoxFuture<'a, Result<T>>> {
+    work.into_iter().map(|work| work.boxed()).collect()
+}
+
+async fn in_order<T>(work: Vec<BoxFuture<'_, Result<T>>>, limit: usize) -> Result<Vec<T>> {
+    stream::iter(work).buffered(limit).try_collect().await
 }
 
 impl fmt::Debug for Connection {

@@ -142,12 +142,12 @@ impl Figures<'_> {
     }
 
     /// Runs a script on all groups, with these arguments before theirs. Returns the reply for each group.
-    async fn run_all<K: Copy, T>(
+    async fn run_all<K: Copy + Sync, T: Sync>(
         &self,
         script: &Script,
         head: &[String],
         runs: Vec<Run<'_, K, T>>,
-        arguments: impl Fn(K, &[T]) -> Arguments,
+        arguments: impl Fn(K, &[T]) -> Arguments + Sync,
     ) -> Result<Vec<(K, Reply)>> {
         // The arguments of a run are made while Redis is busy with the runs before it.
         let run = async |run: &Run<'_, K, T>| {

@@ -113,7 +113,7 @@ impl Lists<'_> {
         read: impl Fn(Position) -> F,
     ) -> Result<Vec<Ranked<T>>>
     where
-        F: Future<Output = Result<Option<T>>>,
+        F: Future<Output = Result<Option<T>>> + Send,
     {
         let (mut after, mut listed) = (page.after, Vec::new());
         let step = page.limit.min(STEP);

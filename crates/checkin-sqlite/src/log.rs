@@ -14,8 +14,8 @@ use checkin_storage::{
     LogEntry, LogPosition, Result,
 };
 
-/// Maximum number of expired idempotency keys that each append deletes. It is more than an append
-/// makes, so that their number does not grow.
+/// Maximum number of expired idempotency keys that are deleted with each new key. It is more than
+/// one, so that their number does not grow.
 const SWEEP: i64 = 4;
 
 /// The largest number that a column can store.
@@ -176,7 +176,6 @@ impl Append {
         let time_ms = self.now_ms.unsigned_abs();
         insert(connection, &Checkin { time_ms, ..self.checkin.with_id(id) })?;
         self.remember(connection, id)?;
-        sweep(connection, self.now_ms)?;
         Ok(Accepted::Stored(id))
     }
 
@@ -236,7 +235,7 @@ impl Append {
             column::number(id.seq),
             self.now_ms.saturating_add(milliseconds(IDEMPOTENCY_TTL)),
         ])?;
-        Ok(())
+        sweep(connection, self.now_ms)
     }
 }
 

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 /// How long a connection waits for a writer of another process. This is shorter than the time limit
 /// of a write, so that the caller gets the reason.
@@ -46,6 +47,9 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.set_prepared_statement_cache_capacity(128);
+    // Plans do not depend on parameters. Otherwise each use of a prepared statement whose parameter
+    // could decide whether a partial index applies would parse it again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

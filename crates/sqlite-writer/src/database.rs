@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::connection::{self, configured_for_writing, connect, make_private};
-use crate::error::{Error, ErrorKind, kind};
+use crate::error::{Error, ErrorKind};
 use crate::read_only;
 use crate::readers::Readers;
-use crate::writer::{Job, Writer, in_savepoint};
+use crate::writer::{Job, Value, Work, Write, Writer};
 
 /// The number of connections that read while the writer writes.
 const READERS: usize = 4;
@@ -135,21 +135,14 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Some(Box::new(move |connection| {
-            let result = in_savepoint(connection, work);
-            Box::new(move |committed| {
-                let result = match committed {
-                    Ok(()) => result.map_err(Error::from),
-                    Err(cause) => Err(Error::new(kind(cause), cause.to_string())),
-                };
-                // Sending fails if the caller's future was dropped.
-                drop(answer.send(result));
-            })
-        }));
+        self.recorded(self.try_write(erased(work)).await.map(typed))
+    }
+
+    async fn try_write(&self, work: Work) -> Result<Value, Error> {
         let unavailable = || Error::from(ErrorKind::Unavailable);
+        let (answer, answered) = oneshot::channel();
         let answered = async move { answered.await.map_err(|_| unavailable()).flatten() };
-        let written = match self.jobs.try_send(job) {
+        match self.jobs.try_send(Some(Write { work, answer })) {
             Ok(()) => within_limit(answered).await,
             Err(TrySendError::Closed(_)) => Err(unavailable()),
             Err(TrySendError::Full(job)) => {
@@ -158,10 +151,9 @@ impl Database {
                     jobs.send(job).await.map_err(|_| unavailable())?;
                     answered.await
                 };
-                in_task(within_limit(queued)).await.flatten()
+                in_task(within_limit(queued)).await
             }
-        };
-        self.recorded(written)
+        }
     }
 
     /// Runs `work` on one of the connections for reading. It sees every write that has returned
@@ -181,7 +173,7 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        self.recorded(self.try_read(work).await)
+        self.recorded(self.try_read(erased(work)).await.map(typed))
     }
 
     /// Runs `work`, which looks up a few rows by their keys, as [`read`](Self::read) does, but on the
@@ -209,10 +201,7 @@ impl Database {
         }
     }
 
-    async fn try_read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Error> {
+    async fn try_read(&self, work: Work) -> Result<Value, Error> {
         let readers = Arc::clone(&self.readers);
         let read = async move {
             let permit = tokio::time::timeout(WAIT, readers.permits.acquire());
@@ -223,24 +212,28 @@ impl Database {
             let result = tokio::task::spawn_blocking(move || readers.run(work)).await;
             result.map_err(|cause| Error::new(ErrorKind::Database, cause))?.map_err(Error::from)
         };
-        in_task(read).await?
+        in_task(read).await
     }
 
     /// Reports the result to the outage log.
     fn recorded<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         match result {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                let in_use = || "the database file is in use, or the disk is too slow".to_owned();
-                let cause = error.source().map_or_else(in_use, ToString::to_string);
-                self.outage.failed(&cause, self.probe());
-                Err(error.logged())
-            }
             Ok(value) => {
                 self.outage.worked();
                 Ok(value)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(self.recorded_error(error)),
         }
+    }
+
+    fn recorded_error(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Unavailable {
+            return error;
+        }
+        let in_use = || "the database file is in use, or the disk is too slow".to_owned();
+        let cause = error.source().map_or_else(in_use, ToString::to_string);
+        self.outage.failed(&cause, self.probe());
+        error.logged()
     }
 
     /// Returns a probe that tries to write, for as long as another handle of the database exists.
@@ -270,7 +263,7 @@ impl Database {
     }
 }
 
-async fn within_limit<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn within_limit(work: impl Future<Output = Result<Value, Error>>) -> Result<Value, Error> {
     tokio::time::timeout(WAIT, work).await.unwrap_or_else(|_| Err(ErrorKind::Unavailable.into()))
 }
 
@@ -280,17 +273,27 @@ async fn within_limit<T>(work: impl Future<Output = Result<T, Error>>) -> Result
 /// future, such as one inside a response body, may go unpolled for as long as the client does not
 /// read; a place that was handed to it would be unusable for everybody else. A task is always
 /// polled.
-async fn in_task<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Error> {
+async fn in_task(
+    work: impl Future<Output = Result<Value, Error>> + Send + 'static,
+) -> Result<Value, Error> {
     // A set ends its tasks when it is dropped.
     let mut task = JoinSet::new();
     task.spawn(work);
     match task.join_next().await {
-        Some(Ok(value)) => Ok(value),
+        Some(Ok(result)) => result,
         Some(Err(cause)) => Err(Error::new(ErrorKind::Database, cause)),
         None => Err(ErrorKind::Unavailable.into()),
     }
+}
+
+fn erased<T: Send + 'static>(
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Work {
+    Box::new(move |connection| Ok(Box::new(work(connection)?)))
+}
+
+fn typed<T: 'static>(value: Value) -> T {
+    *value.downcast().expect("the type of the work's value")
 }
 
 impl fmt::Debug for Database {

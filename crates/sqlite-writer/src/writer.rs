@@ -1,5 +1,6 @@
 //! The thread that does all writes of a process.
 
+use std::any::Any;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{ErrorKind, kind};
+use crate::error::{Error, ErrorKind, kind};
 use crate::readers::Readers;
 
 /// The maximum number of queued writes. Further callers wait for a place, within the time limit of
@@ -28,11 +29,20 @@ const CHECKPOINT: Duration = Duration::from_secs(2);
 const CHECKPOINT_ATTEMPT: Duration = Duration::from_millis(100);
 
 /// A message to the writer's thread; `None` makes it close.
-pub(crate) type Job = Option<Work>;
+pub(crate) type Job = Option<Write>;
 
-/// Runs inside the open transaction, and returns the function to call after the commit.
-pub(crate) type Work = Box<dyn FnOnce(&Connection) -> Answer + Send>;
-pub(crate) type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
+/// Work for the open transaction, and the way to its caller, who is answered after the commit.
+pub(crate) struct Write {
+    pub(crate) work: Work,
+    pub(crate) answer: oneshot::Sender<Result<Value, Error>>,
+}
+
+/// The work of a read or of a write.
+pub(crate) type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Value> + Send>;
+
+/// The result of a work. Its type is erased so that the code that runs works is compiled once, and
+/// not for each of them.
+pub(crate) type Value = Box<dyn Any + Send>;
 
 /// A handle on the writer's thread. Dropping it ends the thread.
 pub(crate) struct Writer {
@@ -83,7 +93,7 @@ fn write_groups(connection: Connection, mut queue: mpsc::Receiver<Job>, readers:
             // Jobs that are already queued are still received.
             queue.close();
         }
-        let jobs: Vec<Work> = jobs.into_iter().flatten().collect();
+        let jobs: Vec<Write> = jobs.into_iter().flatten().collect();
         if !jobs.is_empty() {
             write_group(&connection, jobs);
         }
@@ -108,18 +118,26 @@ fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn write_group(connection: &Connection, jobs: Vec<Work>) {
+fn write_group(connection: &Connection, writes: Vec<Write>) {
     // IMMEDIATE takes the write lock at once. Otherwise a transaction that reads first and then
     // writes fails without waiting if another process has written in between.
     if let Err(cause) = execute(connection, "BEGIN IMMEDIATE") {
-        // Dropping a job makes its caller fail with `Unavailable`. No job may run outside a
+        // Dropping a write makes its caller fail with `Unavailable`. No write may run outside a
         // transaction.
         return match kind(&cause) {
             ErrorKind::Unavailable => tracing::debug!(%cause, "cannot write to the database"),
             _ => tracing::error!(%cause, "cannot write to the database"),
         };
     }
-    let answers: Vec<Answer> = jobs.into_iter().filter_map(|job| run(connection, job)).collect();
+    let results = writes.into_iter().filter_map(|Write { work, answer }| {
+        // If an error of an earlier write, such as a full disk, has ended the transaction, or if the work
+        // panics, the caller fails with `Unavailable`.
+        let is_open = !connection.is_autocommit();
+        let run = AssertUnwindSafe(|| in_savepoint(connection, work));
+        let result = is_open.then(|| std::panic::catch_unwind(run).ok()).flatten();
+        result.map(|result| (answer, result))
+    });
+    let results: Vec<_> = results.collect();
     let committed = execute(connection, "COMMIT");
     if let Err(cause) = &committed {
         if kind(cause) != ErrorKind::Unavailable {
@@ -129,26 +147,18 @@ fn write_group(connection: &Connection, jobs: Vec<Work>) {
             drop(execute(connection, "ROLLBACK"));
         }
     }
-    for answer in answers {
-        answer(committed.as_ref().map(|&()| ()));
+    for (answer, result) in results {
+        let result = match &committed {
+            Ok(()) => result.map_err(Error::from),
+            Err(cause) => Err(Error::new(kind(cause), cause.to_string())),
+        };
+        // Sending fails if the caller's future was dropped.
+        drop(answer.send(result));
     }
-}
-
-/// Runs a job. If it panics, its savepoint undoes it and the writer continues. If an earlier job
-/// ended the transaction, as a full disk may, the job is dropped, and its caller fails with
-/// `Unavailable`.
-fn run(connection: &Connection, job: Work) -> Option<Answer> {
-    if connection.is_autocommit() {
-        return None;
-    }
-    std::panic::catch_unwind(AssertUnwindSafe(|| job(connection))).ok()
 }
 
 /// Runs `work` in a savepoint: if it fails or panics, only its own changes are undone.
-pub(crate) fn in_savepoint<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
+fn in_savepoint(connection: &Connection, work: Work) -> rusqlite::Result<Value> {
     let mut savepoint = Savepoint::begin(connection)?;
     let value = work(connection)?;
     savepoint.end()?;
