@@ -1,7 +1,7 @@
 //! Sends the requests of concurrent tasks together.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, Value};
@@ -16,14 +16,22 @@ use crate::request::Request;
 #[derive(Clone)]
 pub(crate) struct Together {
     connection: MultiplexedConnection,
-    /// Requests that are sent next, by the task that the first of them started.
-    waiting: Arc<Waiting>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
+/// The requests that are sent next. The first of them sends itself if it stays alone; the second starts
+/// a task for all of them.
 // Locked for a few instructions, never across an await.
-type Waiting = Mutex<Vec<Entry>>;
+#[derive(Default)]
+struct Waiting {
+    entries: Vec<Entry>,
+    /// The number of requests so far.
+    count: u64,
+}
 
 struct Entry {
+    /// Identifies the request.
+    number: u64,
     commands: Vec<Cmd>,
     answer: Answer,
 }
@@ -43,16 +51,21 @@ impl Together {
     /// sent, it is not sent.
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Value, RedisError> {
         let (answer, replies) = oneshot::channel();
-        let entry = Entry { commands: request.commands(), answer };
-        let is_first = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push(entry);
-            waiting.len() == 1
-        };
-        if is_first {
-            // A task of its own, because this future may be dropped while other requests wait.
-            let turn = Turn { waiting: Arc::clone(&self.waiting), is_over: false };
-            tokio::spawn(send_all(self.connection.clone(), turn));
+        let (number, position) = lock(&self.waiting).push(request.commands(), answer);
+        match position {
+            0 => {
+                // Lets all tasks run that are ready, so that their requests come along.
+                tokio::task::yield_now().await;
+                if lock(&self.waiting).is_alone(number) {
+                    return request.send(&mut self.connection.clone()).await;
+                }
+            }
+            1 => {
+                // A task of its own, because this future may be dropped while other requests wait.
+                let turn = Turn { waiting: Arc::clone(&self.waiting), is_over: false };
+                tokio::spawn(send_all(self.connection.clone(), turn));
+            }
+            _ => {}
         }
         // Without an answer, the runtime of that task has ended.
         let aborted = |_| Err(io::Error::from(io::ErrorKind::ConnectionAborted).into());
@@ -60,12 +73,34 @@ impl Together {
     }
 }
 
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Waiting {
+    /// Returns the number of the new request, and how many wait before it.
+    fn push(&mut self, commands: Vec<Cmd>, answer: Answer) -> (u64, usize) {
+        let (number, position) = (self.count, self.entries.len());
+        self.count += 1;
+        self.entries.push(Entry { number, commands, answer });
+        (number, position)
+    }
+
+    /// Removes this request and returns true if no other one waits.
+    fn is_alone(&mut self, number: u64) -> bool {
+        let is_alone = matches!(&self.entries[..], [entry] if entry.number == number);
+        if is_alone {
+            self.entries.clear();
+        }
+        is_alone
+    }
+}
+
 async fn send_all(mut connection: MultiplexedConnection, turn: Turn) {
-    // Lets all tasks run that are ready, so that their requests come along.
     tokio::task::yield_now().await;
     let mut pipeline = Pipeline::new();
     let mut answers = Vec::new();
-    for Entry { commands, answer } in turn.end() {
+    for Entry { commands, answer, .. } in turn.end() {
         if answer.is_closed() {
             continue;
         }
@@ -96,7 +131,7 @@ async fn all_closed(answers: &mut [(usize, Answer)]) {
 
 /// The right of a task to send the waiting requests. If it is dropped before, they fail.
 struct Turn {
-    waiting: Arc<Waiting>,
+    waiting: Arc<Mutex<Waiting>>,
     is_over: bool,
 }
 
@@ -107,7 +142,7 @@ impl Turn {
     }
 
     fn take(&self) -> Vec<Entry> {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.waiting).entries)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Commands, scripts and their errors.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use redis_link::{Client, Error, ErrorKind, Obstacle, Reply, Script, Timeouts};
@@ -71,6 +72,22 @@ async fn send_300_requests() {
 }
 
 /// Returns how often the server has read from a connection.
+#[tokio::test]
+async fn a_request_whose_future_is_left_alone_delays_no_other() {
+    let server = RedisServer::start();
+    let client = patient(&server.url());
+    client.call(&[b"PING"]).await.unwrap();
+    let words: &[&[u8]] = &[b"ECHO", b"left alone"];
+    let mut left_alone = std::pin::pin!(client.call(words));
+    let begun = std::future::poll_fn(|context| Poll::Ready(left_alone.as_mut().poll(context)));
+    assert!(begun.await.is_pending());
+    for text in ["one", "two"] {
+        let reply = client.call(&[b"ECHO", text.as_bytes()]).await.unwrap();
+        assert_eq!(reply, Reply::Bytes(text.into()));
+    }
+    assert_eq!(left_alone.await.unwrap(), Reply::Bytes("left alone".into()));
+}
+
 async fn reads(client: &Client) -> u64 {
     let stats = client.call(&[b"INFO", b"stats"]).await.unwrap().into_bytes().unwrap();
     let stats = String::from_utf8(stats.to_vec()).unwrap();
