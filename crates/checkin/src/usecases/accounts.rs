@@ -102,9 +102,14 @@ impl Accounts {
             }
         }
         let session = request.session().await?;
-        let address = email_of(&session)?.canonical();
-        let id = self.look_up(&session, session.id(), address).await?;
-        self.users.user(id).await?.ok_or(AccountError::NotLoggedIn)
+        let (id, since) = (session.id(), Instant::now());
+        let email = email_of(&session)?;
+        let user = self.users.user_by_email(&email).await?.ok_or(AccountError::NotLoggedIn)?;
+        // Read after the user, so that a session from before a change in between is outdated.
+        expect_current(&session, self.users.epoch(user.id).await?).await?;
+        let known = RememberedAccount { address: email.canonical(), user: user.id, since };
+        self.known.insert(id, known);
+        Ok(user)
     }
 
     /// Returns what is remembered about a session.
@@ -137,13 +142,19 @@ pub(crate) async fn account_of(
 ) -> Result<Credentials, AccountError> {
     let account = users.credentials_by_email(&email_of(session)?).await?;
     let account = account.ok_or(AccountError::NotLoggedIn)?;
-    if is_outdated(session, account.epoch) {
+    expect_current(session, account.epoch).await?;
+    Ok(account)
+}
+
+/// Ends a session that was opened before its account's epoch.
+async fn expect_current(session: &Session, epoch: u64) -> Result<(), AccountError> {
+    if is_outdated(session, epoch) {
         // Express services must not accept it either. Here it has ended whether this succeeds or
         // not.
         drop(session.log_out().await);
         return Err(AccountError::NotLoggedIn);
     }
-    Ok(account)
+    Ok(())
 }
 
 /// Returns whether a session was opened before the password was changed for the last time. A session
