@@ -21,7 +21,7 @@ pub use caching::Cached;
 pub use failure::{OnFailure, session_failed};
 pub use json::JsonBody;
 pub use metrics::Metrics;
-pub use origin::Deliberate;
+pub use origin::{Deliberate, RequestOrigin};
 pub use parameters::{Headers, Parameters, PathParameters, RequestAddress};
 pub use probes::Probes;
 pub use problem::{FieldError, Problem, ProblemDetails};

@@ -8,15 +8,21 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Url;
 
-use super::Problem;
+use super::{ClientAddress, Problem};
 
 /// The headers with which browsers mark requests that the user did not make (prefetch), the newest
 /// first.
 const PREFETCH_HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-/// Whether a page of another site sent the request, as the middleware stack found out.
+/// Where a request came from, as the middleware stack found out. It is one extension of the request,
+/// because each takes a block of memory.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CrossSite(pub(super) bool);
+pub struct RequestOrigin {
+    /// The client's address, if it is known.
+    pub address: Option<ClientAddress>,
+    /// Whether a page of another site sent the request.
+    pub(super) is_cross_site: bool,
+}
 
 /// The extractor of a GET route that changes something. It refuses requests from pages of other
 /// sites, which the cross-site guard lets pass for safe methods, and requests that a browser
@@ -32,7 +38,7 @@ impl<S: Sync> FromRequestParts<S> for Deliberate {
             return Err(Problem::new(StatusCode::FORBIDDEN, "a browser must not prefetch this"));
         }
         match parts.extensions.get() {
-            Some(CrossSite(false)) => Ok(Self),
+            Some(RequestOrigin { is_cross_site: false, .. }) => Ok(Self),
             _ => Err(Problem::cross_site()),
         }
     }

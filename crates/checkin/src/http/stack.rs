@@ -21,7 +21,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-use super::{ClientAddress, Metrics, Probes, Problem, StrictTransport, document, origin, problem};
+use super::origin::{self, RequestOrigin};
+use super::{ClientAddress, Metrics, Probes, Problem, StrictTransport, document, problem};
 
 /// The maximum time of a request, its body included: long enough for a slow phone, and short enough
 /// that slow clients cannot pile up.
@@ -177,8 +178,7 @@ fn receive(trusts_proxy: bool, request: &mut Request) -> Result<(), Problem> {
     }
     let address = ClientAddress::of(request, trusts_proxy);
     let extensions = request.extensions_mut();
-    extensions.insert(origin::CrossSite(is_cross_site));
-    extensions.insert(address);
+    extensions.insert(RequestOrigin { address, is_cross_site });
     if let Some(address) = address {
         extensions.insert(tower_express_session::request::ClientAddress(address.ip()));
     }

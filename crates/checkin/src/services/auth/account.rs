@@ -14,7 +14,7 @@ use super::problems::of_password_change;
 use super::state::Auth;
 use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
-use crate::http::{ClientAddress, JsonBody, Problem, ProblemDetails};
+use crate::http::{ClientAddress, JsonBody, Problem, ProblemDetails, RequestOrigin};
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
 
@@ -67,7 +67,7 @@ pub(super) async fn register(
 )]
 pub(super) async fn change_password(
     State(auth): State<Auth>,
-    Extension(address): Extension<Option<ClientAddress>>,
+    Extension(origin): Extension<RequestOrigin>,
     logged_in: Result<LoggedInAccount, Problem>,
     body: Result<JsonBody<PasswordBody>, Problem>,
 ) -> Result<&'static str, Problem> {
@@ -76,7 +76,7 @@ pub(super) async fn change_password(
     let LoggedInAccount { session, email } = logged_in?;
     let JsonBody(PasswordBody { current, new }) = body?;
     let replacement = Replacement { current: current.0, new: new.0 };
-    let address = address.map(ClientAddress::ip);
+    let address = origin.address.map(ClientAddress::ip);
     let changed = auth.password_change.change(&session, email, replacement, address);
     changed.await.map_err(of_password_change)?;
     Ok("OK")

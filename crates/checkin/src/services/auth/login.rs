@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use super::bodies::LoginBody;
 use super::state::{Auth, SessionResult};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
-use crate::http::{ClientAddress, Deliberate, JsonBody, Problem};
+use crate::http::{ClientAddress, Deliberate, JsonBody, Problem, RequestOrigin};
 
 /// Logs in. Sets the session cookie, always with a new session id.
 #[utoipa::path(
@@ -23,12 +23,12 @@ use crate::http::{ClientAddress, Deliberate, JsonBody, Problem};
 )]
 pub(super) async fn login(
     State(auth): State<Auth>,
-    Extension(address): Extension<Option<ClientAddress>>,
+    Extension(origin): Extension<RequestOrigin>,
     session: SessionResult,
     JsonBody(body): JsonBody<LoginBody>,
 ) -> Result<&'static str, Problem> {
     let LoginBody { email, password } = body;
-    let address = address.map(ClientAddress::ip);
+    let address = origin.address.map(ClientAddress::ip);
     auth.login.log_in(session, email.0, password.0, address).await?;
     Ok("OK")
 }
