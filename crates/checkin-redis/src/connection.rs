@@ -140,7 +140,7 @@ pub(crate) async fn few_at_once<T>(
 fn boxed<'a, T>(
     work: Vec<impl Future<Output = Result<T>> + Send + 'a>,
 ) -> Vec<BoxFuture<'a, Result<T>>> {
-    work.into_iter().map(|work| work.boxed()).collect()
+    work.into_iter().map(FutureExt::boxed).collect()
 }
 
 async fn in_order<T>(work: Vec<BoxFuture<'_, Result<T>>>, limit: usize) -> Result<Vec<T>> {
