@@ -191,8 +191,12 @@ impl Site {
         said
     }
 
-    /// Settings come as variables, so that any flag may override them.
     pub(crate) fn start(&self, command: &str, args: &[&str]) -> Program {
+        Program::spawn(self.command(command, args))
+    }
+
+    /// Settings come as variables, so that any flag may override them.
+    pub(crate) fn command(&self, command: &str, args: &[&str]) -> Command {
         let mut program = checkin(self.directory.path());
         program
             .envs(self.variables.iter().copied())
@@ -206,7 +210,7 @@ impl Site {
             program.env("CHECKIN_SESSION_SECRET", SECRET);
         }
         program.arg(command).args(args);
-        Program::spawn(program)
+        program
     }
 
     fn load_demo(&self) {
@@ -234,7 +238,7 @@ impl Site {
 }
 
 impl Service {
-    fn ready(program: Program, line: &str) -> Service {
+    pub(crate) fn ready(program: Program, line: &str) -> Service {
         let port = port_in(&program.wait_for_line(line, PATIENCE));
         Service { program, port }
     }

@@ -17,6 +17,8 @@ mod bad_input;
 mod cached_sessions;
 mod command_line;
 mod console;
+#[cfg(feature = "external-tests")]
+mod costs;
 mod document;
 mod edge;
 mod ends;

@@ -1,0 +1,133 @@
+//! What a request costs in instructions, beside the figures in the repository, so that a change that makes
+//! a request more expensive is seen. The program is the one that all tests run, without optimisation;
+//! `make instructions` counts those of a release build.
+//!
+//! If a change is meant to change them: `RECORD_COSTS=1 cargo test -p checkin --features external-tests
+//! --test it costs` records the new figures. Figures of different compilers are not comparable, so with
+//! another one the figures are only counted.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+use testkit::{Client, PATIENCE, Program};
+
+use crate::harness::{CHECKIN, Service, Site, at};
+
+/// The requests that fill the caches, and those that are counted.
+const WARM_UP: u64 = 20;
+const COUNTED: u64 = 100;
+
+/// How much a figure may differ from the recorded one, in percent.
+const TOLERANCE: f64 = 5.0;
+
+const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bench/debug_figures.json");
+
+/// Instructions by request and store.
+#[derive(Debug, Deserialize, Serialize)]
+struct Costs {
+    compiler: String,
+    instructions: BTreeMap<String, u64>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_costs_what_is_recorded() {
+    let mut instructions = BTreeMap::new();
+    for (store, site) in [("Redis", Site::redis()), ("SQLite", Site::sqlite())] {
+        let browser = site.auth(&[]).logged_in().await;
+        for (service, path) in [("auth", "/healthz"), ("auth", "/session"), ("receiver", CHECKIN)] {
+            let count = count(&site, service, path, &browser).await;
+            instructions.insert(format!("{path} on {store}"), count);
+        }
+    }
+    let now = Costs { compiler: compiler(), instructions };
+    if std::env::var_os("RECORD_COSTS").is_some() {
+        fs::write(FIGURES, serde_json::to_string_pretty(&now).unwrap() + "\n").unwrap();
+    }
+    let recorded: Costs = serde_json::from_str(&fs::read_to_string(FIGURES).unwrap()).unwrap();
+    println!("{now:#?}");
+    if recorded.compiler == now.compiler {
+        assert_eq!(differences(&recorded, &now), [""; 0], "RECORD_COSTS=1 records what is meant");
+    }
+}
+
+/// Returns the figures that differ too much.
+fn differences(recorded: &Costs, now: &Costs) -> Vec<String> {
+    let differs = |(what, count): (&String, &u64)| {
+        let before = recorded.instructions.get(what).copied().unwrap_or_default();
+        let percent = (*count as f64 / before as f64 - 1.0) * 100.0;
+        let is_like = percent.abs() <= TOLERANCE;
+        (!is_like).then(|| format!("{what}: {count} instead of {before} ({percent:+.1} %)"))
+    };
+    now.instructions.iter().filter_map(differs).collect()
+}
+
+#[test]
+fn a_difference_is_seen() {
+    let costs = |count| Costs {
+        compiler: String::new(),
+        instructions: [("/healthz on Redis".to_owned(), count)].into(),
+    };
+    assert_eq!(differences(&costs(1000), &costs(1049)), [""; 0]);
+    let seen = ["/healthz on Redis: 1060 instead of 1000 (+6.0 %)"];
+    assert_eq!(differences(&costs(1000), &costs(1060)), seen);
+    assert_eq!(differences(&costs(1000), &costs(940)).len(), 1);
+}
+
+/// Returns the instructions of a request, in user space: one connection, one request after the other.
+async fn count(site: &Site, service: &str, path: &str, browser: &Client) -> u64 {
+    let file = site.directory.path().join("callgrind");
+    let limits: &[&str] = if service == "receiver" { &["--checkin-rate", "1000000"] } else { &[] };
+    let command = site.command(service, limits);
+    let mut observed = Command::new("valgrind");
+    observed
+        .args(["--tool=callgrind", "--quiet", "--instr-atstart=no"])
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(site.directory.path())
+        .env("TOKIO_WORKER_THREADS", "1");
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => observed.env(name, value),
+            None => observed.env_remove(name),
+        };
+    }
+    let mut service = Service::ready(Program::spawn(observed), "listening on port ");
+    let mut client = service.client_like(browser);
+    send(&mut client, path, 0..WARM_UP).await;
+    instrument(&service, "on");
+    send(&mut client, path, WARM_UP..WARM_UP + COUNTED).await;
+    instrument(&service, "off");
+    service.program.stop();
+    total(&file) / COUNTED
+}
+
+async fn send(client: &mut Client, path: &str, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        let response = match path {
+            CHECKIN => client.post(path, &at(1 + number, 3)).await,
+            _ => client.get(path).await,
+        };
+        assert!([200, 202].contains(&response.status), "{path}: {}", response.text());
+    }
+}
+
+fn instrument(service: &Service, state: &str) {
+    let process = service.program.pid().to_string();
+    let control = Program::start("callgrind_control", &["-i", state, &process], &[]);
+    assert!({ control }.wait(PATIENCE).success(), "callgrind_control -i {state}");
+}
+
+fn total(file: &Path) -> u64 {
+    let text = fs::read_to_string(file).unwrap();
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap();
+    total.trim().parse().unwrap()
+}
+
+fn compiler() -> String {
+    let version = Command::new("rustc").arg("--version").output().unwrap().stdout;
+    String::from_utf8(version).unwrap().trim().to_owned()
+}
