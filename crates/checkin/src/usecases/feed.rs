@@ -299,3 +299,57 @@ fn is_behind(position: &LogPosition, other: &LogPosition) -> bool {
 fn too_slow(error: &RecvError) {
     tracing::debug!(cause = %error, "a stream ends: its client is too slow");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::RangeInclusive;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::domain::{CheckinId, NewCheckin};
+    use crate::storage::{Accepted, Admission, HistoryPosition, Result};
+
+    /// An empty log.
+    struct Empty;
+
+    #[async_trait]
+    impl Log for Empty {
+        async fn append(&self, _: NewCheckin, _: Option<&str>, _: Admission) -> Result<Accepted> {
+            Ok(Accepted::Behind)
+        }
+
+        async fn checkins_between(
+            &self,
+            _: RangeInclusive<u64>,
+            _: Option<HistoryPosition>,
+            _: usize,
+        ) -> Result<Vec<Checkin>> {
+            Ok(Vec::new())
+        }
+
+        async fn latest_checkins(&self, _: CheckinId, _: usize) -> Result<Vec<Checkin>> {
+            Ok(Vec::new())
+        }
+
+        async fn log_end(&self) -> Result<LogPosition> {
+            Ok(LogPosition(vec![CheckinId::MIN]))
+        }
+
+        async fn follow(&self, _: &mut LogPosition, _: usize) -> Result<Vec<(usize, Checkin)>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listener_without_news_gets_signs_of_life() {
+        let feed = Feed::new(Arc::new(Empty), |_, _| Bytes::new(), 1);
+        let mut listener = feed.listen(None).await.unwrap();
+        for _ in 0..3 {
+            let before = Instant::now();
+            assert!(matches!(listener.next().await, Some(News::KeepAlive)));
+            let waited = before.elapsed();
+            assert!(waited < KEEP_ALIVE + 2 * POLL, "{waited:?}");
+        }
+    }
+}
