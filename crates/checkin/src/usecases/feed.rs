@@ -269,9 +269,13 @@ impl Listener {
         let is_near_the_end = page.len() < OWN_PAGE / 2;
         let entry = |(partition, checkin)| Arc::new(FeedEntry { partition, checkin, event: None });
         self.waiting.extend(page.into_iter().map(entry));
+        let has_more = read != self.read;
         self.read = read;
-        if self.live.is_none() && is_near_the_end {
-            self.live = Some(self.feed.join(&self.read));
+        match &mut self.live {
+            // The log lost its last entries: all that the shared reader had sent before.
+            Some(live) if !has_more => live.from = self.read.clone(),
+            None if is_near_the_end => self.live = Some(self.feed.join(&self.read)),
+            _ => {}
         }
         Some(())
     }
@@ -303,6 +307,8 @@ fn too_slow(error: &RecvError) {
 #[cfg(test)]
 mod tests {
     use std::ops::RangeInclusive;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
 
     use async_trait::async_trait;
 
@@ -310,8 +316,15 @@ mod tests {
     use crate::domain::{CheckinId, NewCheckin};
     use crate::storage::{Accepted, Admission, HistoryPosition, Result};
 
-    /// An empty log.
-    struct Empty;
+    /// A log without entries. Once there was one, with this id.
+    struct Empty {
+        end: Mutex<CheckinId>,
+        reads: AtomicUsize,
+    }
+
+    fn empty_log() -> Arc<Empty> {
+        Arc::new(Empty { end: Mutex::new(CheckinId::MIN), reads: AtomicUsize::new(0) })
+    }
 
     #[async_trait]
     impl Log for Empty {
@@ -333,23 +346,41 @@ mod tests {
         }
 
         async fn log_end(&self) -> Result<LogPosition> {
-            Ok(LogPosition(vec![CheckinId::MIN]))
+            Ok(LogPosition(vec![*self.end.lock().unwrap()]))
         }
 
         async fn follow(&self, _: &mut LogPosition, _: usize) -> Result<Vec<(usize, Checkin)>> {
+            let reads = self.reads.fetch_add(1, Relaxed);
+            assert!(reads < 10_000, "the log is read without a pause");
             Ok(Vec::new())
         }
     }
 
+    async fn expect_sign_of_life(listener: &mut Listener) {
+        let before = Instant::now();
+        assert!(matches!(listener.next().await, Some(News::KeepAlive)));
+        let waited = before.elapsed();
+        assert!(waited < KEEP_ALIVE + 2 * POLL, "{waited:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_listener_without_news_gets_signs_of_life() {
-        let feed = Feed::new(Arc::new(Empty), |_, _| Bytes::new(), 1);
+        let feed = Feed::new(empty_log(), |_, _| Bytes::new(), 1);
         let mut listener = feed.listen(None).await.unwrap();
         for _ in 0..3 {
-            let before = Instant::now();
-            assert!(matches!(listener.next().await, Some(News::KeepAlive)));
-            let waited = before.elapsed();
-            assert!(waited < KEEP_ALIVE + 2 * POLL, "{waited:?}");
+            expect_sign_of_life(&mut listener).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_lost_its_last_entries_is_not_read_without_a_pause() {
+        let log = empty_log();
+        *log.end.lock().unwrap() = CheckinId { ms: 10, seq: 0 };
+        let feed = Feed::new(Arc::clone(&log) as _, |_, _| Bytes::new(), 2);
+        expect_sign_of_life(&mut feed.listen(None).await.unwrap()).await;
+        let mut early = feed.listen(None).await.unwrap();
+        expect_sign_of_life(&mut early).await;
+        *log.end.lock().unwrap() = CheckinId::MIN;
+        expect_sign_of_life(&mut feed.listen(None).await.unwrap()).await;
     }
 }

@@ -1,6 +1,6 @@
 //! What a request costs in instructions, beside the figures in the repository, so that a change that makes
-//! a request more expensive is seen. The program is the one that all tests run, without optimisation;
-//! `make instructions` counts those of a release build.
+//! a request more expensive is seen. The program is the one that all tests run, in which our own crates are not
+//! optimised; `make instructions` counts those of a release build.
 //!
 //! If a change is meant to change them: `RECORD_COSTS=1 cargo test -p checkin --features external-tests
 //! --test it costs` records the new figures. Figures of different compilers are not comparable, so with
@@ -127,7 +127,10 @@ fn total(file: &Path) -> u64 {
     total.trim().parse().unwrap()
 }
 
+/// Returns the version of the compiler, and what it compiles for.
 fn compiler() -> String {
-    let version = Command::new("rustc").arg("--version").output().unwrap().stdout;
-    String::from_utf8(version).unwrap().trim().to_owned()
+    let version = Command::new("rustc").arg("-vV").output().unwrap().stdout;
+    let version = String::from_utf8(version).unwrap();
+    let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    format!("{} {}", field("release: "), field("host: "))
 }
