@@ -12,6 +12,7 @@ use anyhow::Context;
 use futures_util::future::join_all;
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
+use tokio_util::sync::CancellationToken;
 use tower_express_session::store::AccountStore;
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::store::sqlite::SqliteStore;
@@ -20,6 +21,7 @@ use tower_express_session::{AccountSessions, Secrets, SessionLayer, SessionLayer
 use crate::config::{Common, StoreUrl};
 use crate::http::{OnFailure, Proxy, Readiness, StrictTransport, session_failed};
 use crate::session_secret;
+use crate::signals::Stop;
 use crate::storage::{Fault, Finding, Storage};
 use crate::usecases::accounts::account_options;
 use crate::usecases::tasks::Tasks;
@@ -59,6 +61,8 @@ pub struct App {
     layers: Arc<Mutex<Vec<SessionLayer<OnFailure>>>>,
     store: StoreUrl,
     readiness: Readiness,
+    /// Cancelled when the service drains.
+    draining: CancellationToken,
     /// The warnings that a service logs at its start.
     warnings: Vec<Finding>,
 }
@@ -161,8 +165,15 @@ impl App {
             layers: Arc::default(),
             store: config.store.clone(),
             readiness: Readiness::unchecked(),
+            draining: CancellationToken::new(),
             warnings: session_secret::warnings(config),
         })
+    }
+
+    /// Makes `/readyz` say when the service drains.
+    #[must_use]
+    pub fn stopping_with(self, stop: &Stop) -> Self {
+        Self { draining: stop.draining.clone(), ..self }
     }
 
     /// Prepares the store for a command that needs it at once.
@@ -181,7 +192,8 @@ impl App {
     }
 
     /// Prepares the store for a service. If the fault may pass, the service starts without its
-    /// store, and [`alongside`](Self::alongside) tries again.
+    /// store, and [`alongside`](Self::alongside) tries again. A service that is to stop does not
+    /// wait for its store.
     ///
     /// # Errors
     ///
@@ -190,7 +202,11 @@ impl App {
         for warning in &self.warnings {
             tracing::warn!("{}: {}", warning.what, warning.advice);
         }
-        match self.reach().await {
+        let reached = tokio::select! {
+            reached = self.reach() => reached,
+            () = self.draining.cancelled() => return Ok(()),
+        };
+        match reached {
             Err(error) => {
                 let fault = passing(error)?;
                 tracing::warn!("the store is unavailable, starting without it: {fault}");

@@ -40,9 +40,11 @@ struct Shared {
 /// The next step of the client.
 #[derive(Clone, Copy, Debug)]
 enum Client {
+    /// It has not sent the headers of its first request.
+    New { until: Instant },
     /// It may send another request.
     Idle { until: Instant },
-    /// It must send the headers of a request.
+    /// It must send the headers of another request.
     Headers { until: Instant },
     /// Nothing, while its request is in progress.
     Request,
@@ -51,7 +53,7 @@ enum Client {
 impl Waiting {
     /// Returns the state of a new connection, which stays open for `keep_alive` between requests.
     pub(crate) fn new(keep_alive: Duration) -> Self {
-        let client = Client::Headers { until: Instant::now() + HEADER_TIMEOUT };
+        let client = Client::New { until: Instant::now() + HEADER_TIMEOUT };
         Self(Arc::new(Shared { keep_alive, client: Mutex::new(client) }))
     }
 
@@ -84,6 +86,11 @@ impl Waiting {
         .await;
     }
 
+    /// Returns whether no request has arrived yet.
+    pub(crate) fn is_new(&self) -> bool {
+        matches!(*self.client(), Client::New { .. })
+    }
+
     /// Marks the arrival of a request.
     pub(crate) fn begin(&self) {
         *self.client() = Client::Request;
@@ -114,7 +121,9 @@ impl Waiting {
 
     fn deadline(&self) -> Option<Instant> {
         match *self.client() {
-            Client::Idle { until } | Client::Headers { until } => Some(until),
+            Client::New { until } | Client::Idle { until } | Client::Headers { until } => {
+                Some(until)
+            }
             Client::Request => None,
         }
     }

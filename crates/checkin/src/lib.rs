@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod passwords;
 pub mod services;
 pub mod session_secret;
+pub mod signals;
 pub mod telemetry;
 mod usecases;
 

@@ -3,29 +3,36 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, Response};
+use axum::{BoxError, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::HttpService;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 
 use crate::connection::{Socket, Waiting};
+use crate::signals::Stop;
 
-/// The maximum time that requests in progress may take after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+/// The maximum time that requests in progress may take after the service has stopped.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// How long a new connection may take to send its first request after the service has stopped.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// The maximum size of a request's head, that is, its target and headers: four times what browsers
 /// and proxies send. Responses are buffered up to the same size.
@@ -37,26 +44,6 @@ const MAX_CONNECTIONS: usize = 10_000;
 
 /// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Returns a token that SIGTERM and SIGINT cancel.
-///
-/// # Errors
-///
-/// If the signals cannot be handled.
-pub fn stop_on_signal() -> io::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let cancelled = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        cancelled.cancel();
-    });
-    Ok(stop)
-}
 
 /// Calls `reload` on each SIGHUP as long as the process runs. Calls never overlap: the signals that
 /// arrive during a call cause one more call.
@@ -87,19 +74,14 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
 
 /// Serves until `stop`, then finishes the requests in progress.
 ///
+/// While `stop` drains, each response closes its connection, so that proxies open the next one to
+/// another instance. New connections are accepted, and idle ones stay open.
+///
 /// A connection is closed when its client sends the headers of a request too slowly, reads nothing
 /// of a response for 15 seconds, or sends no further request for `keep_alive`. Above 10,000
 /// connections, new ones wait until others close.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    keep_alive: Duration,
-    stop: CancellationToken,
-) {
-    let mut http = http1::Builder::new();
-    // `Waiting` limits the time for headers separately from the time between requests.
-    http.max_buf_size(MAX_HEAD_BYTES).header_read_timeout(None);
-    let connections = GracefulShutdown::new();
+pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, stop: Stop) {
+    let connections = Connections::new(router, keep_alive, stop.clone());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let next = async {
@@ -108,29 +90,88 @@ pub async fn serve(
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
-            () = stop.cancelled() => break,
+            () = stop.stopped.cancelled() => break,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer)) => connections.serve(stream, peer, place.ok()),
             Err(cause) => {
                 // The usual cause is too many open files, which passes only when connections close.
                 tracing::warn!(%cause, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let waiting = Waiting::new(keep_alive);
+        }
+    }
+    // The system has accepted connections that we have not. Closing the port would reset them,
+    // although their clients may have sent requests that must not be sent twice.
+    if let Ok(listener) = listener.into_std() {
+        while let Ok(place) = Arc::clone(&places).try_acquire_owned()
+            && let Ok((stream, peer)) = listener.accept()
+        {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                connections.serve(stream, peer, Some(place));
+            }
+        }
+    }
+    connections.tasks.close();
+    if tokio::time::timeout(LAST_REQUESTS, connections.tasks.wait()).await.is_err() {
+        tracing::warn!("stopped with requests still in progress");
+    }
+}
+
+/// The connections of a port.
+struct Connections {
+    http: http1::Builder,
+    router: Router,
+    keep_alive: Duration,
+    stop: Stop,
+    tasks: TaskTracker,
+}
+
+impl Connections {
+    fn new(router: Router, keep_alive: Duration, stop: Stop) -> Self {
+        let mut http = http1::Builder::new();
+        // `Waiting` limits the time for headers separately from the time between requests.
+        http.max_buf_size(MAX_HEAD_BYTES).header_read_timeout(None);
+        Self { http, router, keep_alive, stop, tasks: TaskTracker::new() }
+    }
+
+    /// Serves a connection in a task of its own, which holds `place`.
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
+        let Stop { draining, stopped } = self.stop.clone();
+        let waiting = Waiting::new(self.keep_alive);
         let socket = TokioIo::new(Socket::new(stream, waiting.clone()));
-        let service = TowerToHyperService::new(service(router.clone(), peer, waiting.clone()));
-        let connection = connections.watch(http.serve_connection(socket, service));
-        tokio::spawn(async move {
-            waiting.limit(connection).await;
+        let service = service(self.router.clone(), peer, waiting.clone(), draining);
+        let connection = self.http.serve_connection(socket, TowerToHyperService::new(service));
+        self.tasks.spawn(async move {
+            waiting.limit(until_stopped(connection, &waiting, &stopped)).await;
             drop(place);
         });
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
-        tracing::warn!("stopped with requests still in progress");
+}
+
+/// Runs a connection to its end. After `stopped`, it ends with the request in progress.
+async fn until_stopped<I, S, B>(
+    connection: http1::Connection<I, S>,
+    waiting: &Waiting,
+    stopped: &CancellationToken,
+) where
+    http1::Connection<I, S>: Future,
+    S: HttpService<Incoming, ResBody = B, Error: Into<BoxError>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: hyper::body::Body<Error: Into<BoxError>> + 'static,
+{
+    let mut connection = pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopped.cancelled() => {}
+    }
+    // hyper would close a new connection without reading what its client has sent.
+    let has_ended =
+        waiting.is_new() && tokio::time::timeout(FIRST_REQUEST, connection.as_mut()).await.is_ok();
+    if !has_ended {
+        connection.as_mut().graceful_shutdown();
+        connection.await;
     }
 }
 
@@ -139,6 +180,7 @@ fn service(
     router: Router,
     peer: SocketAddr,
     waiting: Waiting,
+    draining: CancellationToken,
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<Body>,
@@ -152,5 +194,10 @@ fn service(
             request.extensions_mut().insert(ConnectInfo(peer));
             request.map(Body::new)
         })
-        .map_response(move |response: Response<Body>| response.map(|body| answering.answer(body)))
+        .map_response(move |mut response: Response<Body>| {
+            if draining.is_cancelled() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response.map(|body| answering.answer(body))
+        })
 }

@@ -128,7 +128,8 @@ impl App {
     }
 
     fn stack(&self, metrics: Metrics) -> Stack {
-        let probes = Probes::new(self.storage.clone(), self.readiness.clone());
+        let (health, readiness) = (self.storage.clone(), self.readiness.clone());
+        let probes = Probes::new(health, readiness, self.draining.clone());
         Stack { proxy: self.proxy, metrics, probes }
     }
 }

@@ -8,7 +8,8 @@ use clap::Args;
 use super::reload::SettingsSource;
 use crate::app::App;
 use crate::config::{Common, listen_address};
-use crate::lifecycle::{bind, serve, stop_on_signal};
+use crate::lifecycle::{bind, serve};
+use crate::signals::Stop;
 use crate::usecases::upstream::{Upstream, UpstreamError, WeatherKey};
 
 pub(super) const EXAMPLES: &str = "\
@@ -61,14 +62,14 @@ pub(super) async fn run(
     options: Options,
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
+    let stop = Stop::on_signal(config.drain)?;
+    let app = App::open(config).await?.stopping_with(&stop);
     app.start().await?;
     let upstream = options.weather.upstream()?;
-    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);
-    let router = app.port("api", &[&app.api(upstream, stop.clone().cancelled_owned())]);
+    let router = app.port("api", &[&app.api(upstream, stop.stopped.clone().cancelled_owned())]);
     app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;
     Ok(ExitCode::SUCCESS)
 }

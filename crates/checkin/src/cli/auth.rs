@@ -8,8 +8,9 @@ use clap::Args;
 use super::reload::SettingsSource;
 use crate::app::App;
 use crate::config::{Common, integer, listen_address};
-use crate::lifecycle::{bind, serve, stop_on_signal};
+use crate::lifecycle::{bind, serve};
 use crate::services::auth::AuthSettings;
+use crate::signals::Stop;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -61,9 +62,9 @@ pub(super) async fn run(
     options: Options,
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
+    let stop = Stop::on_signal(config.drain)?;
+    let app = App::open(config).await?.stopping_with(&stop);
     app.start().await?;
-    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?);

@@ -9,7 +9,8 @@ use super::reload::SettingsSource;
 use super::{api, auth, receiver};
 use crate::app::App;
 use crate::config::{Common, listen_address};
-use crate::lifecycle::{bind, serve, stop_on_signal};
+use crate::lifecycle::{bind, serve};
+use crate::signals::Stop;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -43,15 +44,15 @@ pub(super) async fn run(
     options: Options,
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
+    let stop = Stop::on_signal(config.drain)?;
+    let app = App::open(config).await?.stopping_with(&stop);
     app.start().await?;
     let upstream = options.weather.upstream()?;
-    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     let auth = app.auth(options.logins.settings());
     let receiver = app.receiver(true, options.checkins.settings());
-    let api = app.api(upstream, stop.clone().cancelled_owned());
+    let api = app.api(upstream, stop.stopped.clone().cancelled_owned());
     announce(listener.local_addr()?);
     let router = app.console_port(&[&auth, &receiver, &api]);
     app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;

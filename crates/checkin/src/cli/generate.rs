@@ -19,8 +19,8 @@ use crate::config::{Common, integer, positive_time};
 use crate::demo;
 use crate::domain::{LocationId, User};
 use crate::generate::{self, HttpClient, LoggedIn, Pace, Plan, Sender, log_in_all, log_out_all};
-use crate::lifecycle::stop_on_signal;
 use crate::passwords;
+use crate::signals::Stop;
 use crate::storage::Locations;
 
 pub(super) const EXAMPLES: &str = "\
@@ -143,7 +143,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     let read =
         async |app: &App| Ok((users(app, options.users).await?, places(&*app.storage).await?));
     let (users, places) = on_store(config, read).await?;
-    let stop = stop_on_signal()?;
+    let stop = Stop::on_signal(Duration::ZERO)?.stopped;
     let (seed, run) = drawn(options.seed)?;
     let location_count = places.len();
     let Some(plan) = Plan::new(seed, users.len(), places) else {

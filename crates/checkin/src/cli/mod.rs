@@ -31,10 +31,10 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::arguments::{Refusal, parse};
-use self::one_shot::Interrupted;
 use self::output::Output;
 use self::reload::SettingsSource;
 use crate::config::Common;
+use crate::signals::Interrupted;
 use crate::storage::Fault;
 use crate::telemetry::chain;
 use crate::telemetry::{self, Stream};

@@ -1,43 +1,27 @@
 //! Commands that work on the store and end by themselves or by a signal.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::app::{self, App};
 use crate::config::Common;
+use crate::signals::Signals;
 
 /// The maximum time that a command takes to close its store after a signal.
 const CLOSING: Duration = Duration::from_secs(10);
-
-/// A signal ended the command.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Interrupted {
-    name: &'static str,
-    /// 128 plus the number of the signal, as in shells.
-    pub(super) code: u8,
-}
-
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ended by {}", self.name)
-    }
-}
-
-impl std::error::Error for Interrupted {}
 
 /// Runs a command [on a store](on_new_store) that must exist. A command that reads or changes data
 /// would not be of use on a store that it has just created.
 ///
 /// # Errors
 ///
-/// The errors of the command; if the store does not exist or cannot be used; [`Interrupted`].
+/// The errors of the command; if the store does not exist or cannot be used;
+/// [`Interrupted`](crate::signals::Interrupted).
 pub(super) async fn on_store<T>(
     config: &Common,
     command: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
@@ -51,7 +35,8 @@ pub(super) async fn on_store<T>(
 ///
 /// # Errors
 ///
-/// The errors of the command; if the store cannot be used; [`Interrupted`].
+/// The errors of the command; if the store cannot be used;
+/// [`Interrupted`](crate::signals::Interrupted).
 pub(super) async fn on_new_store<T>(
     config: &Common,
     command: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
@@ -73,7 +58,7 @@ pub(super) async fn on_new_store<T>(
 ///
 /// # Errors
 ///
-/// The errors of the command, and [`Interrupted`].
+/// The errors of the command, and [`Interrupted`](crate::signals::Interrupted).
 pub(super) async fn until_signal<T>(
     command: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
@@ -93,24 +78,5 @@ pub(super) async fn until_signal<T>(
         biased;
         ended = command => ended,
         Ok(interrupted) = interruption => Err(interrupted.into()),
-    }
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
-    }
-
-    async fn next(&mut self) -> Interrupted {
-        tokio::select! {
-            _ = self.terminate.recv() => Interrupted { name: "SIGTERM", code: 143 },
-            _ = self.interrupt.recv() => Interrupted { name: "SIGINT", code: 130 },
-        }
     }
 }

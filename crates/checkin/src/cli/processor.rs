@@ -11,8 +11,9 @@ use clap::Args;
 
 use crate::app::App;
 use crate::config::{Common, integer, listen_address, positive_time};
-use crate::lifecycle::{bind, serve, stop_on_signal};
+use crate::lifecycle::{bind, serve};
 use crate::services::processor::{self, ProcessorSettings, Progress};
+use crate::signals::Stop;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -72,9 +73,9 @@ impl Counting {
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    let app = App::open(config).await?;
+    let stop = Stop::on_signal(config.drain)?;
+    let app = App::open(config).await?.stopping_with(&stop);
     app.start().await?;
-    let stop = stop_on_signal()?;
     let progress = Progress::default();
     let listener = match options.listen {
         Some(address) => Some(bind(address, "--listen").await?),
@@ -82,12 +83,15 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     };
     let settings = options.counting.settings(&options.name)?;
     tracing::info!("Checkin processor {} started.", settings.name);
+    // It receives no requests, so only its port is drained: at the signal, it hands its partitions over
+    // to other processors.
+    let end = stop.draining.clone();
     let counting = async {
         tokio::select! {
             () = app.ready() => {}
-            () = stop.cancelled() => return,
+            () = end.cancelled() => return,
         }
-        processor::run(app.storage.clone(), settings, progress.clone(), stop.clone()).await;
+        processor::run(app.storage.clone(), settings, progress.clone(), end.clone()).await;
     };
     let probes = async {
         if let Some(listener) = listener {

@@ -9,8 +9,9 @@ use clap::Args;
 use super::reload::SettingsSource;
 use crate::app::App;
 use crate::config::{Common, MAX_INTEGER, integer, listen_address, switch, time};
-use crate::lifecycle::{bind, serve, stop_on_signal};
+use crate::lifecycle::{bind, serve};
 use crate::services::receiver::ReceiverSettings;
+use crate::signals::Stop;
 use crate::storage::Admission;
 
 pub(super) const EXAMPLES: &str = "\
@@ -118,9 +119,11 @@ pub(super) async fn run(
     options: Options,
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
-    let app = App::open_waiting_for_replicas(config, options.limits.wait_replicas).await?;
+    let stop = Stop::on_signal(config.drain)?;
+    let app = App::open_waiting_for_replicas(config, options.limits.wait_replicas)
+        .await?
+        .stopping_with(&stop);
     app.start().await?;
-    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     announce(listener.local_addr()?, !options.no_auth);

@@ -13,9 +13,10 @@ use super::{api, auth, console, load, processor, receiver, say};
 use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::demo;
-use crate::lifecycle::{bind, serve, stop_on_signal};
+use crate::lifecycle::{bind, serve};
 use crate::passwords::{Passwords, Verified};
 use crate::services::processor::{Progress, run as run_processor};
+use crate::signals::Stop;
 use crate::storage::StorageError;
 
 /// The time between two attempts to load the demo data after an outage.
@@ -87,10 +88,12 @@ pub(super) async fn run(
     options: Options,
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
-    let app = App::open_waiting_for_replicas(config, options.checkins.wait_replicas).await?;
+    let stop = Stop::on_signal(config.drain)?;
+    let app = App::open_waiting_for_replicas(config, options.checkins.wait_replicas)
+        .await?
+        .stopping_with(&stop);
     app.start().await?;
     let upstream = options.weather.upstream()?;
-    let stop = stop_on_signal()?;
     source.reload_on_hangup(&app)?;
     // The ports come first, so that an error about them appears before the data is loaded.
     let console_listener = bind(options.console_listen, "--console-listen").await?;
@@ -116,14 +119,14 @@ pub(super) async fn run(
         say_login()?;
     }
     say("")?;
-    let api = app.api(upstream, stop.clone().cancelled_owned());
+    let api = app.api(upstream, stop.stopped.clone().cancelled_owned());
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings());
     let settings = options.counting.settings("up")?;
     let counting = async {
         tokio::select! {
             () = app.ready() => {}
-            () = stop.cancelled() => return Ok(()),
+            () = stop.stopped.cancelled() => return Ok(()),
         }
         if has_login.is_none() {
             let has_login = loop {
@@ -132,14 +135,16 @@ pub(super) async fn run(
                 }
                 tokio::select! {
                     () = tokio::time::sleep(RETRY) => {}
-                    () = stop.cancelled() => return Ok(()),
+                    () = stop.stopped.cancelled() => return Ok(()),
                 }
             };
             if has_login {
                 say_login()?;
             }
         }
-        run_processor(app.storage.clone(), settings, Progress::default(), stop.clone()).await;
+        // It applies what the receiver accepts during the drain.
+        let end = stop.stopped.clone();
+        run_processor(app.storage.clone(), settings, Progress::default(), end).await;
         anyhow::Ok(())
     };
     let keep_alive = config.keep_alive_timeout;

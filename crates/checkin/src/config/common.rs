@@ -132,6 +132,19 @@ pub struct Common {
     )]
     pub keep_alive_timeout: Duration,
 
+    /// How long a service goes on serving after SIGTERM or SIGINT, such as 15s. Meanwhile /readyz
+    /// answers 503, and each response closes its connection. It must be longer than a load balancer
+    /// needs to notice this. 0 stops at once
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_DRAIN",
+        value_name = "DURATION",
+        default_value = "0",
+        value_parser = time
+    )]
+    pub drain: Duration,
+
     /// The format of log lines
     #[arg(
         long,

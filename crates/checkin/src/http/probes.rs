@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -11,18 +12,20 @@ use super::document::Problems;
 use super::{Problem, Readiness};
 use crate::storage::Health;
 
-/// Answers `/healthz` (the process lives) and `/readyz` (the store is available).
+/// Answers `/healthz` (the process lives) and `/readyz` (the store is available, and the service is
+/// not about to stop).
 #[derive(Clone)]
 pub struct Probes {
     health: Arc<dyn Health>,
     readiness: Readiness,
+    draining: CancellationToken,
 }
 
 impl Probes {
-    /// Creates probes that check this store when the service is ready.
+    /// Creates probes that check this store when the service is ready, until it drains.
     #[must_use]
-    pub fn new(health: Arc<dyn Health>, readiness: Readiness) -> Self {
-        Self { health, readiness }
+    pub fn new(health: Arc<dyn Health>, readiness: Readiness, draining: CancellationToken) -> Self {
+        Self { health, readiness, draining }
     }
 
     pub(super) fn routes(&self) -> OpenApiRouter {
@@ -39,12 +42,15 @@ async fn alive() -> &'static str {
     "OK"
 }
 
-/// Reports whether the store is available.
+/// Reports whether the store is available, and the service is not about to stop.
 #[utoipa::path(
     get, operation_id = "getReadiness", path = "/readyz", tag = "operation", security(()),
     responses((status = 200, content_type = "text/plain", body = String), Problems),
 )]
 async fn ready(State(probes): State<Probes>) -> Result<&'static str, Problem> {
+    if probes.draining.is_cancelled() {
+        return Err(Problem::stopping());
+    }
     probes.readiness.check()?;
     let pinged = probes.health.ping().await;
     pinged.map_err(|fault| Problem::not_ready(fault.what()))?;

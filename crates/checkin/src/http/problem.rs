@@ -206,6 +206,13 @@ impl Problem {
             .retry_after(Duration::from_secs(1))
     }
 
+    /// Returns 503: the service stops soon.
+    #[must_use]
+    pub(super) fn stopping() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping")
+            .retry_after(Duration::from_secs(1))
+    }
+
     /// Returns 503: the service cannot use its store yet, or not at the moment, for this reason.
     #[must_use]
     pub fn not_ready(reason: impl fmt::Display) -> Self {

@@ -81,6 +81,7 @@ pub async fn run(
     }
     // Their tokens are children of `stop`.
     while workers.ended().await {}
+    processor.progress.partitions.set(0);
     let left = processor.storage.leave(&processor.settings.name).await;
     processor.log_failure(left.err());
 }

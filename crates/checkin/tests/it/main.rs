@@ -20,6 +20,7 @@ mod console;
 #[cfg(feature = "external-tests")]
 mod costs;
 mod document;
+mod drains;
 mod edge;
 mod ends;
 mod exactly_once;

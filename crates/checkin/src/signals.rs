@@ -1,0 +1,103 @@
+//! Stops the process on SIGTERM and SIGINT.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// A signal this soon after the first one is part of it: GNU `timeout`, for example, sends one to the
+/// process and one to its group.
+const SAME: Duration = Duration::from_millis(100);
+
+/// The signals that end the process. From its creation on, they no longer end it by themselves.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Registers the handlers.
+    ///
+    /// # Errors
+    ///
+    /// If the signals cannot be handled.
+    pub fn new() -> io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Waits for the next signal.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no signal.
+    pub async fn next(&mut self) -> Interrupted {
+        tokio::select! {
+            _ = self.terminate.recv() => Interrupted { name: "SIGTERM", code: 143 },
+            _ = self.interrupt.recv() => Interrupted { name: "SIGINT", code: 130 },
+        }
+    }
+}
+
+/// A signal ended the command.
+#[derive(Clone, Copy, Debug)]
+pub struct Interrupted {
+    name: &'static str,
+    /// 128 plus the number of the signal, as in shells.
+    pub code: u8,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ended by {}", self.name)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// The end of a service, which has two steps. Between them the service is drained: it answers
+/// requests, but says that it will not do so for long.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// Cancelled by the first signal.
+    pub draining: CancellationToken,
+    /// Cancelled at the end of the drain: no further requests are accepted.
+    pub stopped: CancellationToken,
+}
+
+impl Stop {
+    /// Drains the service for this time after the first SIGTERM or SIGINT, and then stops it. A
+    /// second signal ends the process at once.
+    ///
+    /// # Errors
+    ///
+    /// If the signals cannot be handled.
+    pub fn on_signal(drain: Duration) -> io::Result<Self> {
+        let mut signals = Signals::new()?;
+        let stop = Self { draining: CancellationToken::new(), stopped: CancellationToken::new() };
+        let Self { draining, stopped } = stop.clone();
+        tokio::spawn(async move {
+            signals.next().await;
+            let (first, drained) = (Instant::now(), sleep(drain));
+            draining.cancel();
+            if !drain.is_zero() {
+                tracing::info!("Draining for {}.", humantime::format_duration(drain));
+            }
+            tokio::spawn(async move {
+                drained.await;
+                stopped.cancel();
+            });
+            loop {
+                let next = signals.next().await;
+                if first.elapsed() > SAME {
+                    std::process::exit(next.code.into());
+                }
+            }
+        });
+        Ok(stop)
+    }
+}
