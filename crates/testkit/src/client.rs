@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use reqwest::redirect::Policy;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Certificate, Method, RequestBuilder};
 use serde_json::Value;
 
 use crate::jar::Jar;
@@ -41,16 +41,31 @@ pub struct Response {
 impl Client {
     /// Creates a client for a server such as `http://127.0.0.1:8080`.
     pub fn new(base: impl Into<String>) -> Client {
-        // The tests use no TLS. If the program under test enables it, this client would also have it: it
-        // would read all root certificates each time, and fail without a crypto provider.
+        Client::trusting(base, [])
+    }
+
+    /// Creates a client for a server such as `https://localhost:8443`, with the one certificate authority,
+    /// or the one server certificate, that it trusts.
+    ///
+    /// # Panics
+    ///
+    /// If the certificate is not a certificate in PEM.
+    pub fn over_tls(base: impl Into<String>, certificate_pem: &[u8]) -> Client {
+        let certificate = Certificate::from_pem(certificate_pem).expect("a certificate in PEM");
+        Client::trusting(base, [certificate])
+    }
+
+    fn trusting<const N: usize>(base: impl Into<String>, certificates: [Certificate; N]) -> Client {
+        // Without this, a client would read all root certificates each time. If the program under test enables
+        // TLS, this client has it, too, and needs a crypto provider.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
-            .tls_certs_only([])
+            .tls_certs_only(certificates)
             .redirect(Policy::none())
             .timeout(TIMEOUT)
             .no_proxy()
             .build()
-            .expect("a client without TLS can always be built");
+            .expect("a client can always be built");
         let base = base.into().trim_end_matches('/').to_owned();
         Client { http, base, jar: Jar::default() }
     }
