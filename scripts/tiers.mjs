@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline'
 const CARGO_TEST = ['test', '--locked', '--workspace', '--features', 'external-tests']
 
 // The modules of checkin's tests that spend their time in programs of others.
-const OUTSIDE_TOOLS = ['document::', 'postman::', 'readme::', 'schemathesis::']
+const OUTSIDE_TOOLS = ['deployment::', 'document::', 'postman::', 'proxies::', 'readme::', 'schemathesis::']
 
 // Budgets are in seconds, about twice what a tier takes on two idle cores. A busy machine may need
 // longer, so a tier that exceeds its budget gets a warning and does not fail the run.

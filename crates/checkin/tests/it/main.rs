@@ -19,6 +19,8 @@ mod command_line;
 mod console;
 #[cfg(feature = "external-tests")]
 mod costs;
+#[cfg(feature = "external-tests")]
+mod deployment;
 mod document;
 mod drains;
 mod edge;
@@ -43,6 +45,8 @@ mod passwords;
 #[cfg(feature = "external-tests")]
 mod postman;
 mod processor;
+#[cfg(feature = "external-tests")]
+mod proxies;
 mod readme;
 mod refusal;
 mod schemathesis;
