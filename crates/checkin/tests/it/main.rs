@@ -49,6 +49,8 @@ mod processor;
 mod proxies;
 mod readme;
 mod refusal;
+#[cfg(feature = "external-tests")]
+mod rolling_restart;
 mod schemathesis;
 mod secret_reload;
 #[cfg(feature = "external-tests")]
