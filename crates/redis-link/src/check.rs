@@ -42,10 +42,7 @@ pub(crate) async fn check(deployment: &Deployment, timeouts: Timeouts) -> Result
         }
         Deployment::Sentinel(address) => {
             let (host, port) = find_master(address, timeouts).await?;
-            let master = match address.has_tls {
-                true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-                false => ConnectionAddr::Tcp(host, port),
-            };
+            let master = tls::address(host, port, address.has_tls);
             let master = info(master, &address.server).map_err(|_| Obstacle::Other)?;
             check_server(&master, Role::SentinelMaster, timeouts).await
         }
@@ -186,12 +183,7 @@ async fn connect(
         (_, Greeting::Foreign) => return Err(Obstacle::NotRedis),
         (false, Greeting::Tls) => return Err(Obstacle::TlsPort),
         (false, words) => {
-            let tls = ConnectionAddr::TcpTls {
-                host: host.clone(),
-                port,
-                insecure: false,
-                tls_params: None,
-            };
+            let tls = tls::address(host.clone(), port, true);
             return Err(match open(&tls, timeouts).await.map(drop) {
                 // The handshake failed, but the server speaks TLS.
                 Ok(()) | Err(Obstacle::Certificate | Obstacle::TlsRefused) => Obstacle::TlsPort,

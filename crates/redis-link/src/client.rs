@@ -37,7 +37,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     /// `None` for a connection that the caller made.
     address: Option<Address>,
-    links: Links,
+    links: Arc<Links>,
     shared: ClientState,
 }
 
@@ -68,7 +68,9 @@ impl Client {
     ///
     /// As [`open`](Self::open).
     pub fn with_timeouts(url: &str, timeouts: Timeouts) -> Result<Self, Error> {
-        Self::to(url.parse()?, timeouts, ClientState::default())
+        let address: Address = url.parse()?;
+        let connector = Arc::new(Connector::open(address.clone(), timeouts)?);
+        Ok(Self::on(Some(address), connector, timeouts, ClientState::default()))
     }
 
     /// Creates a client from a connection of redis-rs that the program already has, such as a
@@ -111,13 +113,18 @@ impl Client {
     }
 
     fn over(connection: Connection) -> Self {
-        let links = Links::new(Connector::Own(connection), Timeouts::default());
-        Self(Arc::new(Inner { address: None, links, shared: ClientState::default() }))
+        let connector = Arc::new(Connector::Own(connection));
+        Self::on(None, connector, Timeouts::default(), ClientState::default())
     }
 
-    fn to(address: Address, timeouts: Timeouts, shared: ClientState) -> Result<Self, Error> {
-        let links = Links::new(Connector::open(address.clone(), timeouts)?, timeouts);
-        Ok(Self(Arc::new(Inner { address: Some(address), links, shared })))
+    fn on(
+        address: Option<Address>,
+        connector: Arc<Connector>,
+        timeouts: Timeouts,
+        shared: ClientState,
+    ) -> Self {
+        let links = Arc::new(Links::new(connector, timeouts));
+        Self(Arc::new(Inner { address, links, shared }))
     }
 
     /// Returns a client of the same deployment with a dedicated connection, for commands that block
@@ -129,7 +136,8 @@ impl Client {
     pub fn dedicated(&self) -> Result<Self, Error> {
         let Inner { address, links, shared } = &*self.0;
         let address = address.clone().ok_or_else(Error::has_no_address)?;
-        Self::to(address, links.timeouts, shared.clone())
+        let connector = Arc::clone(&links.connector);
+        Ok(Self::on(Some(address), connector, links.timeouts, shared.clone()))
     }
 
     /// Checks whether the deployment can be used, and if not, why: a wrong password, TLS on one
@@ -332,7 +340,7 @@ impl Client {
         })
     }
 
-    pub(crate) fn links(&self) -> &Links {
+    pub(crate) fn links(&self) -> &Arc<Links> {
         &self.0.links
     }
 }

@@ -74,6 +74,28 @@ impl Connector {
         }
     }
 
+    /// Returns a number that changes whenever all connections must be given up, because another
+    /// server becomes the master.
+    pub(crate) fn generation(&self) -> u64 {
+        match self {
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(sentinels) => sentinels.generation(),
+            _ => 0,
+        }
+    }
+
+    /// Waits until connections of this generation must be given up.
+    pub(crate) async fn superseded(&self, generation: u64) {
+        match self {
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(sentinels) => sentinels.superseded(generation).await,
+            _ => {
+                let _ = generation;
+                std::future::pending().await
+            }
+        }
+    }
+
     pub(crate) async fn connect(
         &self,
         timeouts: Timeouts,
@@ -95,7 +117,7 @@ impl Connector {
                     .map(|connection| Connection::Server(Together::new(connection))),
                 #[cfg(feature = "sentinel")]
                 Self::Sentinel(sentinels) => sentinels
-                    .connect_to_master(&config)
+                    .connect_to_master(&config, timeouts)
                     .await
                     .map(|connection| Connection::Server(Together::new(connection))),
                 #[cfg(feature = "cluster")]
@@ -110,7 +132,7 @@ impl Connector {
     }
 }
 
-fn open_server(info: ConnectionInfo) -> Result<redis::Client, RedisError> {
+pub(crate) fn open_server(info: ConnectionInfo) -> Result<redis::Client, RedisError> {
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     redis::Client::open(
         info.set_redis_settings(settings)

@@ -1,5 +1,6 @@
 //! The connection that all commands share, and its replacement when it is lost.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Links {
-    pub(crate) connector: Connector,
+    pub(crate) connector: Arc<Connector>,
     pub(crate) timeouts: Timeouts,
     // Locked to take or replace the link, never across an await.
     link: Mutex<Option<Link>>,
@@ -29,35 +30,49 @@ pub(crate) struct Links {
 #[derive(Default)]
 struct Attempts {
     failures: u32,
-    /// Commands fail with this cause until this time.
-    pause: Option<(Instant, RedisError)>,
+    /// Commands of this generation fail with this cause until this time.
+    pause: Option<(Instant, u64, RedisError)>,
 }
 
 /// A connection, and whether it can still be used.
 #[derive(Clone)]
 pub(crate) struct Link {
     connection: Connection,
+    /// The generation of the connector when the connection was opened.
+    generation: u64,
     /// Set when the connection is lost; the next command opens another. Shared by all clones.
     lost: Arc<AtomicBool>,
 }
 
 impl Links {
-    pub(crate) fn new(connector: Connector, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(connector: Arc<Connector>, timeouts: Timeouts) -> Self {
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
         Self { connector, timeouts, link, connecting }
     }
 
-    /// Returns the current link, or connects and returns a new one.
-    pub(crate) async fn get(&self) -> Result<Link, RedisError> {
+    /// Returns the current link, or connects and returns a new one. Connecting may take longer than a
+    /// command may: the command fails then, and the connection is there for later ones.
+    pub(crate) async fn get(self: &Arc<Self>) -> Result<Link, RedisError> {
         if let Some(link) = self.current() {
             return Ok(link);
         }
+        let links = Arc::clone(self);
+        let connecting = tokio::spawn(async move { links.connect().await });
+        match tokio::time::timeout(self.timeouts.response, connecting).await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(_)) => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, RedisError> {
         let mut attempts = self.connecting.lock().await;
         if let Some(link) = self.current() {
             return Ok(link); // Another task connected while this one waited.
         }
-        if let Some((end, cause)) = &attempts.pause
-            && Instant::now() < *end
+        let generation = self.connector.generation();
+        if let Some((end, paused, cause)) = &attempts.pause
+            && (Instant::now() < *end && *paused == generation)
         {
             return Err(cause.clone());
         }
@@ -71,14 +86,14 @@ impl Links {
         };
         match self.connector.connect(self.timeouts, on_push).await {
             Ok(connection) => {
-                let link = Link { connection, lost };
+                let link = Link { connection, generation, lost };
                 *attempts = Attempts::default();
                 *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
                 Ok(link)
             }
             Err(cause) => {
                 let end = Instant::now() + pause(attempts.failures);
-                attempts.pause = Some((end, cause.clone()));
+                attempts.pause = Some((end, generation, cause.clone()));
                 attempts.failures += 1;
                 tracing::debug!(redis.failures = attempts.failures, %cause, "cannot connect to Redis");
                 Err(cause)
@@ -88,7 +103,10 @@ impl Links {
 
     fn current(&self) -> Option<Link> {
         let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        link.as_ref().filter(|link| !link.lost.load(Ordering::Relaxed)).cloned()
+        let generation = self.connector.generation();
+        let is_usable =
+            |link: &&Link| link.generation == generation && !link.lost.load(Ordering::Relaxed);
+        link.as_ref().filter(is_usable).cloned()
     }
 }
 

@@ -1,4 +1,6 @@
-//! Checks that the program has set up TLS.
+//! Addresses with and without TLS, and the check that the program has set it up.
+
+use redis::ConnectionAddr;
 
 use crate::error::Error;
 #[cfg(feature = "tls")]
@@ -21,4 +23,11 @@ pub(crate) fn ready() -> Result<(), Error> {
 #[cfg(not(feature = "tls"))]
 pub(crate) fn ready() -> Result<(), Error> {
     Err(Error::needs_feature("tls"))
+}
+
+pub(crate) fn address(host: String, port: u16, has_tls: bool) -> ConnectionAddr {
+    match has_tls {
+        true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+        false => ConnectionAddr::Tcp(host, port),
+    }
 }

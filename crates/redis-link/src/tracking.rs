@@ -1,6 +1,7 @@
 //! Notifications of changed keys, for a cache in front of Redis.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -107,10 +108,17 @@ impl Client {
     {
         let (listener, links) = (Arc::clone(notify), self.links());
         let on_push = move |push: PushInfo| forward(&push, &*listener);
+        let generation = links.connector.generation();
         match links.connector.connect(links.timeouts, on_push).await {
             Ok(Connection::Server(connection)) => {
-                Ok(send_heartbeats(connection.into_inner(), prefix, heartbeat, &**notify, was_up)
-                    .await)
+                let connection = connection.into_inner();
+                let beat = send_heartbeats(connection, prefix, heartbeat, &**notify, was_up);
+                tokio::select! {
+                    ended = beat => Ok(ended),
+                    () = links.connector.superseded(generation) => {
+                        Ok(Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()))
+                    }
+                }
             }
             Ok(_) => Err(Error::has_no_address()),
             Err(cause) => Ok(Err(cause)),

@@ -1,0 +1,211 @@
+//! Decides when the connection to a master is given up.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::watch;
+
+/// The longest time for which no connection is opened because a replica is being promoted. Sentinels
+/// notice a promotion within about a second; they give it up only after their `failover-timeout`.
+const PROMOTION: Duration = Duration::from_secs(5);
+
+/// The messages of sentinels that matter. The first one is published just before a replica is promoted.
+pub(super) const CHANNELS: [&str; 5] =
+    [PROMOTING, "+switch-master", "+failover-end", ABORTED_LATE, "-failover-abort-no-good-slave"];
+const PROMOTING: &str = "+selected-slave";
+const ABORTED_LATE: &str = "-failover-abort-slave-timeout";
+
+/// The master as a sentinel sees it. The epoch increases with each replacement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) epoch: u64,
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// A message of a sentinel about the master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A replica is promoted now.
+    Promoting,
+    /// The promotion has ended, or was given up.
+    Ended,
+}
+
+impl Event {
+    /// Reads a message. Returns `None` if it is about something else, or about another master.
+    pub(super) fn of(push: &PushInfo, master: &str) -> Option<Self> {
+        let (PushKind::Message, [channel, text]) = (&push.kind, &push.data[..]) else { return None };
+        let (channel, text) = (words(channel)?, words(text)?);
+        // `m OLD-HOST PORT …`, `master m HOST PORT`, or `slave NAME HOST PORT @ m HOST PORT`.
+        let words: Vec<&str> = text.split(' ').collect();
+        let name = match words[..] {
+            [_, _, _, _, "@", name, ..] | ["master", name, _, _] | [name, ..] => name,
+            [] => return None,
+        };
+        (name == master)
+            .then_some(if channel == PROMOTING { Self::Promoting } else { Self::Ended })
+    }
+}
+
+fn words(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(text) => std::str::from_utf8(text).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The state of a master that may be replaced.
+pub(super) struct Switch {
+    /// Connections of an earlier generation must be given up.
+    generation: watch::Sender<u64>,
+    // Locked for a few instructions, never across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The master of the last connection.
+    master: Option<View>,
+    /// When a promotion began that has not ended.
+    promotion: Option<Instant>,
+}
+
+impl Switch {
+    pub(super) fn new() -> Self {
+        Self { generation: watch::Sender::new(0), state: Mutex::default() }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        *self.generation.borrow()
+    }
+
+    /// Waits until the generation is another one.
+    pub(super) async fn superseded(&self, generation: u64) {
+        let mut changes = self.generation.subscribe();
+        // The sender lives as long as `self`.
+        let _ = changes.wait_for(|current| *current != generation).await;
+    }
+
+    /// Returns whether the master is being replaced, so that its writes may be lost.
+    pub(super) fn is_promoting(&self) -> bool {
+        self.state().promotion.is_some_and(|since| since.elapsed() < PROMOTION)
+    }
+
+    /// Remembers the master to which a connection was opened.
+    pub(super) fn connected(&self, view: View) {
+        self.state().master = Some(view);
+    }
+
+    /// Gives the connection up if a replica is promoted.
+    pub(super) fn notice(&self, event: Event) {
+        let mut state = self.state();
+        let was_promoting = state.promotion.is_some();
+        state.promotion = match event {
+            Event::Promoting => state.promotion.or_else(|| Some(Instant::now())),
+            Event::Ended => None,
+        };
+        if was_promoting != state.promotion.is_some() {
+            self.supersede();
+        }
+    }
+
+    /// Gives the connection up if a sentinel knows a newer master.
+    pub(super) fn learn(&self, view: View) {
+        let mut state = self.state();
+        let Some(master) = &mut state.master else { return };
+        if view.epoch <= master.epoch {
+            return;
+        }
+        let is_another = (&view.host, view.port) != (&master.host, master.port);
+        *master = view;
+        if is_another {
+            state.promotion = None;
+            self.supersede();
+        }
+    }
+
+    fn supersede(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(epoch: u64, port: u16) -> View {
+        View { epoch, host: "10.0.0.1".to_owned(), port }
+    }
+
+    fn message(channel: &str, text: &str) -> PushInfo {
+        let data = [channel, text].map(|word| Value::BulkString(word.into()));
+        PushInfo { kind: PushKind::Message, data: data.into() }
+    }
+
+    #[test]
+    fn messages_about_other_masters_are_passed_over() {
+        let (promoting, ended) = (Some(Event::Promoting), Some(Event::Ended));
+        for (channel, text, event) in [
+            ("+selected-slave", "slave 10.0.0.2:6379 10.0.0.2 6379 @ m 10.0.0.1 6379", promoting),
+            ("+selected-slave", "slave m 10.0.0.2 6379 @ other 10.0.0.1 6379", None),
+            ("+switch-master", "m 10.0.0.1 6379 10.0.0.2 6379", ended),
+            ("+switch-master", "other 10.0.0.1 6379 10.0.0.2 6379", None),
+            ("-failover-abort-slave-timeout", "master m 10.0.0.1 6379", ended),
+            ("+failover-end", "master other 10.0.0.1 6379", None),
+            ("+switch-master", "", None),
+        ] {
+            assert_eq!(Event::of(&message(channel, text), "m"), event, "{channel} {text}");
+        }
+        let confirmation = PushInfo { kind: PushKind::Subscribe, data: Vec::new() };
+        assert_eq!(Event::of(&confirmation, "m"), None);
+    }
+
+    #[test]
+    fn a_connection_is_given_up_before_the_promotion_and_after_it() {
+        let switch = Switch::new();
+        switch.connected(view(0, 1));
+        switch.notice(Event::Promoting);
+        assert_eq!((switch.generation(), switch.is_promoting()), (1, true));
+        // A second sentinel does not begin it again, and an old answer does not end it.
+        switch.notice(Event::Promoting);
+        switch.learn(view(0, 1));
+        assert_eq!((switch.generation(), switch.is_promoting()), (1, true));
+        switch.learn(view(1, 2));
+        assert_eq!((switch.generation(), switch.is_promoting()), (2, false));
+        // The others report the same master later, and one has not noticed yet.
+        switch.connected(view(1, 2));
+        for late in [view(1, 2), view(0, 1)] {
+            switch.learn(late);
+        }
+        switch.notice(Event::Ended);
+        assert_eq!((switch.generation(), switch.is_promoting()), (2, false));
+    }
+
+    #[test]
+    fn a_promotion_that_is_given_up_ends() {
+        let switch = Switch::new();
+        switch.connected(view(3, 1));
+        switch.notice(Event::Promoting);
+        switch.notice(Event::Ended);
+        assert_eq!((switch.generation(), switch.is_promoting()), (2, false));
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_a_connection_can_wait_for_its_end() {
+        let switch = Switch::new();
+        switch.connected(view(0, 1));
+        let ended = async {
+            tokio::task::yield_now().await;
+            switch.learn(view(1, 2));
+        };
+        tokio::join!(switch.superseded(0), ended);
+        switch.superseded(0).await;
+    }
+}
