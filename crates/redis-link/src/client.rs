@@ -198,7 +198,8 @@ impl Client {
     }
 
     /// Sends several commands at once and returns their replies in the same order. Commands of
-    /// other tasks may run in between. On a cluster all keys must be in one slot.
+    /// other tasks may run in between. On a cluster all keys must be in one slot, and the commands are a
+    /// transaction.
     ///
     /// # Errors
     ///
@@ -209,15 +210,7 @@ impl Client {
     ///
     /// As [`call`](Self::call).
     pub async fn pipeline(&self, commands: &[&[&[u8]]]) -> Result<Vec<Reply>, Error> {
-        let mut pipeline = redis::Pipeline::with_capacity(commands.len());
-        for words in commands {
-            pipeline.add_command(command(words));
-        }
-        let sent = self.send(&Request::Several(&pipeline)).await;
-        match sent.map_err(|cause| self.error(cause))? {
-            Reply::Array(replies) => Ok(replies),
-            other => Err(Error::unexpected("a pipeline", &other)),
-        }
+        self.replies(self.send(&Request::Several(&pipeline(commands))).await)
     }
 
     /// Runs a script. Its code is sent only to a server that does not have it yet.
@@ -235,14 +228,7 @@ impl Client {
         keys: &[&[u8]],
         arguments: &[&[u8]],
     ) -> Result<Reply, Error> {
-        let count = keys.len().to_string();
-        let invoke = |verb: &'static str, code: &str| {
-            let mut words = Vec::with_capacity(3 + keys.len() + arguments.len());
-            words.extend([verb.as_bytes(), code.as_bytes(), count.as_bytes()]);
-            words.extend(keys);
-            words.extend(arguments);
-            command(&words)
-        };
+        let invoke = |verb, code| invocation(verb, code, keys, arguments);
         match self.send(&Request::One(&invoke("EVALSHA", &script.sha1))).await {
             // The server did not run it, so sending it again runs it only once.
             Err(cause) if cause.code() == Some("NOSCRIPT") => {
@@ -251,6 +237,46 @@ impl Client {
             sent => sent,
         }
         .map_err(|cause| self.error(cause))
+    }
+
+    /// Runs a script and another command, and waits with a third one for what they wrote, all on one
+    /// connection. Returns the three replies.
+    pub(crate) async fn run_awaited(
+        &self,
+        (script, keys, arguments): (&Script, &[&[u8]], &[&[u8]]),
+        after: &[&[u8]],
+        wait: &[&[u8]],
+    ) -> Result<Vec<Reply>, Error> {
+        let send = async |verb, code| {
+            let mut pipeline = redis::Pipeline::with_capacity(2);
+            pipeline.add_command(invocation(verb, code, keys, arguments));
+            pipeline.add_command(command(after));
+            self.send(&Request::Awaited(&pipeline, &command(wait))).await
+        };
+        let sent = match send("EVALSHA", &script.sha1).await {
+            Err(cause) if cause.code() == Some("NOSCRIPT") => send("EVAL", script.code).await,
+            sent => sent,
+        };
+        self.replies(sent)
+    }
+
+    /// Sends several commands at once, and waits with another one for what they wrote, all on one
+    /// connection. Returns all replies.
+    pub(crate) async fn pipeline_awaited(
+        &self,
+        commands: &[&[&[u8]]],
+        wait: &[&[u8]],
+    ) -> Result<Vec<Reply>, Error> {
+        let (pipeline, wait) = (pipeline(commands), command(wait));
+        self.replies(self.send(&Request::Awaited(&pipeline, &wait)).await)
+    }
+
+    /// Returns the replies to a pipeline.
+    fn replies(&self, sent: Result<Reply, RedisError>) -> Result<Vec<Reply>, Error> {
+        match sent.map_err(|cause| self.error(cause))? {
+            Reply::Array(replies) => Ok(replies),
+            other => Err(Error::unexpected("a pipeline", &other)),
+        }
     }
 
     /// Converts an error, and reports an outage to the outage log.
@@ -315,15 +341,32 @@ impl Client {
 
     async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
         for _ in 0..REDIRECTIONS {
+            // In each case the node did not run the command, so sending it again runs it only once.
             match self.send_once(request).await {
-                // The node did not run the command, so sending it again runs it only once.
-                Err(cause) if matches!(cause.code(), Some("MOVED" | "ASK" | "TRYAGAIN")) => {
-                    tokio::time::sleep(REDIRECTION_PAUSE).await;
+                Err(cause) if cause.code() == Some("ASK") => {
+                    match self.ask(request, &cause).await {
+                        Err(cause) if is_redirection(&cause) => {}
+                        sent => return sent,
+                    }
                 }
+                Err(cause) if is_redirection(&cause) => {}
                 sent => return sent,
             }
+            tokio::time::sleep(REDIRECTION_PAUSE).await;
         }
         self.send_once(request).await
+    }
+
+    /// Sends a request to the node that gets the slot and has its keys already.
+    async fn ask(&self, request: &Request<'_>, cause: &RedisError) -> Result<Reply, RedisError> {
+        let Some((node, _)) = cause.redirect_node() else { return Err(cause.clone()) };
+        match self.links().get().await?.ask(request, node).await {
+            // The client does not know a node that has no slot yet.
+            Err(unknown) if unknown.kind() == redis::ErrorKind::ClusterConnectionNotFound => {
+                Err(cause.clone())
+            }
+            sent => sent,
+        }
     }
 
     async fn send_once(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
@@ -343,6 +386,29 @@ impl Client {
     pub(crate) fn links(&self) -> &Arc<Links> {
         &self.0.links
     }
+}
+
+fn pipeline(commands: &[&[&[u8]]]) -> redis::Pipeline {
+    let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+    for words in commands {
+        pipeline.add_command(command(words));
+    }
+    pipeline
+}
+
+/// Returns whether a node refused a command because its slot is elsewhere.
+fn is_redirection(cause: &RedisError) -> bool {
+    matches!(cause.code(), Some("MOVED" | "ASK" | "TRYAGAIN"))
+}
+
+/// Returns the command that runs a script.
+fn invocation(verb: &'static str, code: &str, keys: &[&[u8]], arguments: &[&[u8]]) -> Cmd {
+    let count = keys.len().to_string();
+    let mut words = Vec::with_capacity(3 + keys.len() + arguments.len());
+    words.extend([verb.as_bytes(), code.as_bytes(), count.as_bytes()]);
+    words.extend(keys);
+    words.extend(arguments);
+    command(&words)
 }
 
 impl fmt::Debug for Client {

@@ -9,6 +9,8 @@ use redis::aio::ConnectionLike;
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, RedisError, Value};
 
+#[cfg(feature = "cluster")]
+use crate::cluster;
 use crate::request::Request;
 use crate::together::Together;
 
@@ -53,9 +55,26 @@ impl Connection {
         match self {
             Self::Server(connection) => connection.send(request).await,
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => request.send(connection).await,
+            Self::Cluster(connection) => cluster::send(connection, request).await,
             Self::Own(own) => own.send(request).await,
         }
+    }
+
+    /// Sends a request to a node of a cluster that is getting its slot, and would refuse it otherwise.
+    pub(crate) async fn ask(
+        &mut self,
+        request: &Request<'_>,
+        node: &str,
+    ) -> Result<Value, RedisError> {
+        #[cfg(feature = "cluster")]
+        if let Self::Cluster(connection) = self
+            && let Some((host, Ok(port))) =
+                node.rsplit_once(':').map(|(host, port)| (host, port.parse()))
+        {
+            return cluster::ask(connection, request, (host, port)).await;
+        }
+        let _ = node;
+        self.send(request).await
     }
 
     /// Sends a command to the primary of a slot; outside a cluster, to the server.

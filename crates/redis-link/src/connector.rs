@@ -91,7 +91,7 @@ impl Connector {
             Self::Sentinel(sentinels) => sentinels.superseded(generation).await,
             _ => {
                 let _ = generation;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

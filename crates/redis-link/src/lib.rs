@@ -26,11 +26,14 @@
 //!   automatically.
 //! - An [`Address`] names a single server, the master that Sentinels know, or a Cluster, each with
 //!   or without TLS.
+//! - The sentinels are watched: the connection to a master is dropped before they replace it, and
+//!   commands fail until there is a new master.
 //! - The [kind](Error::kind) of an [`Error`] tells what the caller can do. Its [`Obstacle`] tells
 //!   why Redis cannot be used, and whether that is permanent until a setting changes, or temporary.
 //!   [`Client::check`] reports it before the first command.
 //! - An outage is logged once when it begins and once when it ends (target `outage_log`).
 //! - [`Client::track`] is notified of each change of a key, for a cache in front of Redis.
+//! - [`Client::replicated`] gives writes that return when replicas have them.
 //! - [`Client::scan`] lists the keys of all primaries.
 //! - [`Client::from_connection`] reuses a connection of redis-rs that the program already has.
 //!
@@ -64,12 +67,15 @@ mod address;
 mod cause;
 mod check;
 mod client;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod connection;
 mod connector;
 mod error;
 mod keys;
 mod link;
 mod obstacle;
+mod replicated;
 mod reply;
 mod request;
 mod scan;
@@ -88,6 +94,7 @@ pub use error::{Error, ErrorKind};
 pub use keys::{companion_key, glob_escaped, hash_slot, hash_tag};
 pub use obstacle::Obstacle;
 pub use redis;
+pub use replicated::Replicated;
 pub use reply::Reply;
 pub use scan::Scan;
 pub use script::Script;

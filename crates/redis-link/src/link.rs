@@ -113,8 +113,7 @@ impl Links {
 impl Link {
     pub(crate) async fn send(&mut self, request: &Request<'_>) -> Result<Reply, RedisError> {
         let answer = self.connection.send(request).await;
-        let answer = answer.and_then(Value::extract_error).map(Reply::from);
-        answer.inspect_err(|cause| {
+        answer.and_then(Value::extract_error).map(Reply::from).inspect_err(|cause| {
             // READONLY comes from a replica: another server is the master now. After a time-out the
             // server may be unreachable although the connection still looks open.
             let moved = cause.code() == Some("READONLY");
@@ -122,6 +121,16 @@ impl Link {
                 self.lost.store(true, Ordering::Relaxed);
             }
         })
+    }
+
+    /// Sends a request to a node of a cluster that is getting its slot.
+    pub(crate) async fn ask(
+        &mut self,
+        request: &Request<'_>,
+        node: &str,
+    ) -> Result<Reply, RedisError> {
+        let answer = self.connection.ask(request, node).await;
+        answer.and_then(Value::extract_error).map(Reply::from)
     }
 
     /// Sends a command to the primary of a slot.

@@ -77,6 +77,8 @@ pub enum Obstacle {
     MemoryFull,
     /// Redis has stopped accepting writes: it cannot save, or has too few replicas.
     WritesStopped,
+    /// Fewer replicas than required have a write.
+    TooFewReplicas,
     /// Another reason, which the log describes.
     Other,
 }
@@ -87,8 +89,11 @@ impl Obstacle {
     /// error does not come from Redis or its client.
     #[must_use]
     pub fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
-        let causes = std::iter::successors(Some(error), |error| StdError::source(*error));
-        causes.filter_map(|cause| cause.downcast_ref::<RedisError>()).map(Self::from).next()
+        let mut causes = std::iter::successors(Some(error), |error| StdError::source(*error));
+        causes.find_map(|cause| match cause.downcast_ref::<Self>() {
+            Some(obstacle) => Some(*obstacle),
+            None => cause.downcast_ref::<RedisError>().map(Self::from),
+        })
     }
 
     /// Returns the more useful of two obstacles: a lasting one, if there is one.
@@ -119,6 +124,7 @@ impl Obstacle {
             | Self::Busy
             | Self::MemoryFull
             | Self::WritesStopped
+            | Self::TooFewReplicas
             | Self::Other => false,
             Self::PlainPort
             | Self::TlsPort
@@ -180,6 +186,7 @@ impl fmt::Display for Obstacle {
             Self::Busy => "Redis is busy with a script that runs for too long (BUSY)",
             Self::MemoryFull => "the memory of Redis is full (OOM)",
             Self::WritesStopped => "Redis has stopped accepting writes",
+            Self::TooFewReplicas => "too few replicas have a write",
             Self::Other => "Redis cannot be used",
         })
     }

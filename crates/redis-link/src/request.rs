@@ -7,6 +7,8 @@ use redis::{Cmd, RedisError, Value};
 pub(crate) enum Request<'a> {
     One(&'a Cmd),
     Several(&'a redis::Pipeline),
+    /// Several commands, and one that waits for what they wrote. Its reply is the last one.
+    Awaited(&'a redis::Pipeline, &'a Cmd),
 }
 
 impl Request<'_> {
@@ -16,17 +18,30 @@ impl Request<'_> {
     ) -> Result<Value, RedisError> {
         match self {
             Self::One(command) => connection.req_packed_command(command).await,
-            Self::Several(pipeline) => {
-                let count = pipeline.len();
-                connection.req_packed_commands(pipeline, 0, count).await.map(Value::Array)
+            Self::Several(pipeline) => send(connection, pipeline).await,
+            Self::Awaited(pipeline, wait) => {
+                let mut pipeline = (*pipeline).clone();
+                pipeline.add_command((*wait).clone());
+                send(connection, &pipeline).await
             }
         }
     }
 
+    /// Returns the commands, without the one that waits.
     pub(crate) fn commands(&self) -> Vec<Cmd> {
         match self {
             Self::One(command) => vec![(*command).clone()],
-            Self::Several(pipeline) => pipeline.cmd_iter().cloned().collect(),
+            Self::Several(pipeline) | Self::Awaited(pipeline, _) => {
+                pipeline.cmd_iter().cloned().collect()
+            }
+        }
+    }
+
+    /// Returns the command that waits, if there is one.
+    pub(crate) fn wait(&self) -> Option<&Cmd> {
+        match self {
+            Self::Awaited(_, wait) => Some(wait),
+            _ => None,
         }
     }
 
@@ -34,7 +49,7 @@ impl Request<'_> {
     pub(crate) fn reply(&self, mut replies: Vec<Value>) -> Value {
         match self {
             Self::One(_) => replies.pop().unwrap_or(Value::Nil),
-            Self::Several(_) => Value::Array(replies),
+            Self::Several(_) | Self::Awaited(..) => Value::Array(replies),
         }
     }
 
@@ -42,7 +57,7 @@ impl Request<'_> {
     pub(crate) fn key(&self) -> Option<&[u8]> {
         let command = match self {
             Self::One(command) => command,
-            Self::Several(pipeline) => pipeline.cmd_iter().next()?,
+            Self::Several(pipeline) | Self::Awaited(pipeline, _) => pipeline.cmd_iter().next()?,
         };
         let mut words = command.args_iter().map(|word| match word {
             redis::Arg::Simple(word) => word,
@@ -51,6 +66,14 @@ impl Request<'_> {
         let is_script = words.next()?.starts_with(b"EVAL");
         words.nth(if is_script { 2 } else { 0 })
     }
+}
+
+async fn send(
+    connection: &mut (impl ConnectionLike + ?Sized),
+    pipeline: &redis::Pipeline,
+) -> Result<Value, RedisError> {
+    let count = pipeline.len();
+    connection.req_packed_commands(pipeline, 0, count).await.map(Value::Array)
 }
 
 pub(crate) fn command(words: &[&[u8]]) -> Cmd {

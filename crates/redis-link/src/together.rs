@@ -51,7 +51,9 @@ impl Together {
     /// sent, it is not sent.
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Value, RedisError> {
         let (answer, replies) = oneshot::channel();
-        let (number, position) = lock(&self.waiting).push(request.commands(), answer);
+        let mut commands = request.commands();
+        commands.extend(request.wait().cloned());
+        let (number, position) = lock(&self.waiting).push(commands, answer);
         match position {
             0 => {
                 // Lets all tasks run that are ready, so that their requests come along.

@@ -3,9 +3,16 @@ use crate::wait::wait_until;
 
 const SLOTS: usize = 16_384;
 
+/// The settings of a server of a cluster.
+const SETTINGS: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+
 /// A Redis Cluster of primaries, each with a part of the slots. All of them end when this is dropped.
 #[derive(Debug)]
-pub struct RedisCluster(Vec<RedisServer>);
+pub struct RedisCluster {
+    servers: Vec<RedisServer>,
+    /// The replica of each server, if there are any.
+    replicas: Vec<RedisServer>,
+}
 
 impl RedisCluster {
     /// Starts a cluster of `servers` servers. Even a cluster of one server refuses commands across slots.
@@ -14,8 +21,7 @@ impl RedisCluster {
     ///
     /// If `redis-server` is not installed, or the cluster does not start.
     pub fn start(servers: usize) -> RedisCluster {
-        let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-        let servers: Vec<_> = (0..servers).map(|_| RedisServer::start_with(&settings)).collect();
+        let servers: Vec<_> = (0..servers).map(|_| RedisServer::start_with(&SETTINGS)).collect();
         let part = SLOTS.div_ceil(servers.len());
         for (number, server) in servers.iter().enumerate() {
             let slots = (number * part..SLOTS.min((number + 1) * part)).collect::<Vec<_>>();
@@ -29,28 +35,89 @@ impl RedisCluster {
         wait_until("the cluster is up", || {
             servers.iter().all(|server| is_up(server, servers.len()))
         });
-        RedisCluster(servers)
+        RedisCluster { servers, replicas: Vec::new() }
+    }
+
+    /// Starts a cluster in which each server has a replica.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn with_replicas(servers: usize) -> RedisCluster {
+        let mut cluster = RedisCluster::start(servers);
+        for primary in &cluster.servers {
+            let replica = RedisServer::start_with(&SETTINGS);
+            run(&replica, redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(primary.port()));
+            let id = node_id(primary);
+            wait_until("the replica knows its primary", || {
+                let replicate = redis::cmd("CLUSTER").arg("REPLICATE").arg(&id).clone();
+                replicate.exec(&mut replica.connection()).is_ok()
+            });
+            cluster.replicas.push(replica);
+        }
+        wait_until("the replicas follow", || {
+            cluster.replicas.iter().all(|replica| {
+                let info = info(replica, "replication");
+                info.contains("master_link_status:up")
+            })
+        });
+        cluster
+    }
+
+    /// Returns the replica of each server.
+    pub fn replicas(&self) -> &[RedisServer] {
+        &self.replicas
+    }
+
+    /// Moves one slot from a server to another one, except for the last step: each key is at one of
+    /// the two, and the first one still owns the slot.
+    ///
+    /// # Panics
+    ///
+    /// If a server refuses.
+    pub fn begin_move(&self, slot: u16, from: usize, to: usize, keys: &[&str]) {
+        let [from, to] = [&self.servers[from], &self.servers[to]];
+        let (source, target) = (node_id(from), node_id(to));
+        let set = |state: &str, id: &str| {
+            let mut command = redis::cmd("CLUSTER");
+            command.arg("SETSLOT").arg(slot).arg(state).arg(id);
+            command
+        };
+        run(to, &set("IMPORTING", &source));
+        run(from, &set("MIGRATING", &target));
+        for key in keys {
+            let mut migrate = redis::cmd("MIGRATE");
+            run(from, migrate.arg("127.0.0.1").arg(to.port()).arg(*key).arg(0).arg(5000));
+        }
     }
 
     /// Returns `redis-cluster://127.0.0.1:PORT,…`.
     pub fn url(&self) -> String {
         let hosts: Vec<_> =
-            self.0.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
+            self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
         format!("redis-cluster://{}", hosts.join(","))
     }
 
     pub fn servers(&self) -> &[RedisServer] {
-        &self.0
+        &self.servers
     }
 
     /// Returns one of the servers, to kill and restart it.
     pub fn server_mut(&mut self, number: usize) -> &mut RedisServer {
-        &mut self.0[number]
+        &mut self.servers[number]
     }
 }
 
 fn run(server: &RedisServer, command: &redis::Cmd) {
     command.exec(&mut server.connection()).expect("a fresh server takes its part");
+}
+
+fn node_id(server: &RedisServer) -> String {
+    redis::cmd("CLUSTER").arg("MYID").query(&mut server.connection()).expect("a node has an id")
+}
+
+fn info(server: &RedisServer, section: &str) -> String {
+    redis::cmd("INFO").arg(section).query(&mut server.connection()).unwrap_or_default()
 }
 
 fn is_up(server: &RedisServer, servers: usize) -> bool {

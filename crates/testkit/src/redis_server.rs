@@ -136,8 +136,13 @@ impl Drop for RedisServer {
     }
 }
 
+/// Returns the command of the server that `REDIS_SERVER` names, such as that of another engine.
+pub(crate) fn server_program() -> Command {
+    Command::new(std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into()))
+}
+
 fn spawn(port: u16, directory: &TempDir, args: &[String]) -> Child {
-    Command::new("redis-server")
+    server_program()
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
         .args(["--save", "", "--appendonly", "no"])
         .arg("--dir")

@@ -1,9 +1,9 @@
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use tempfile::TempDir;
 
 use crate::port::free_port;
-use crate::redis_server::RedisServer;
+use crate::redis_server::{RedisServer, server_program};
 use crate::wait::wait_until;
 
 /// A master, a replica, and a sentinel that fails over half a second after the master stopped
@@ -38,7 +38,7 @@ impl Sentinel {
             master.port()
         );
         std::fs::write(&file, settings).expect("the sentinel's settings can be written");
-        let child = Command::new("redis-server")
+        let child = server_program()
             .arg(&file)
             .arg("--sentinel")
             .stdin(Stdio::null())
@@ -75,6 +75,19 @@ impl Sentinel {
     /// Returns the server that is the master after the fail-over.
     pub fn replica(&self) -> &RedisServer {
         &self.replica
+    }
+
+    /// Makes the sentinel replace the master although it works, as for maintenance.
+    ///
+    /// # Panics
+    ///
+    /// If the sentinel does not do so.
+    pub fn fail_over(&self) {
+        let mut connection = self.connection();
+        // It knows the replica's state only after a while.
+        wait_until("the sentinel promotes the replica", || {
+            redis::cmd("SENTINEL").arg("failover").arg("m").exec(&mut connection).is_ok()
+        });
     }
 
     /// Waits until the replica has become the master.

@@ -36,16 +36,16 @@ pub(super) enum Event {
 impl Event {
     /// Reads a message. Returns `None` if it is about something else, or about another master.
     pub(super) fn of(push: &PushInfo, master: &str) -> Option<Self> {
-        let (PushKind::Message, [channel, text]) = (&push.kind, &push.data[..]) else { return None };
+        let (PushKind::Message, [channel, text]) = (&push.kind, &push.data[..]) else {
+            return None;
+        };
         let (channel, text) = (words(channel)?, words(text)?);
         // `m OLD-HOST PORT …`, `master m HOST PORT`, or `slave NAME HOST PORT @ m HOST PORT`.
         let words: Vec<&str> = text.split(' ').collect();
-        let name = match words[..] {
-            [_, _, _, _, "@", name, ..] | ["master", name, _, _] | [name, ..] => name,
-            [] => return None,
+        let ([_, _, _, _, "@", name, ..] | ["master", name, _, _] | [name, ..]) = words[..] else {
+            return None;
         };
-        (name == master)
-            .then_some(if channel == PROMOTING { Self::Promoting } else { Self::Ended })
+        (name == master).then_some(if channel == PROMOTING { Self::Promoting } else { Self::Ended })
     }
 }
 

@@ -4,4 +4,5 @@
 
 mod commands;
 mod own_connection;
+mod topologies;
 mod tracking;

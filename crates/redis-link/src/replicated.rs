@@ -1,0 +1,173 @@
+//! Writes that are acknowledged when replicas have them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outage_log::Outage;
+
+use crate::client::Client;
+use crate::error::{Error, ErrorKind};
+use crate::keys::companion_key;
+use crate::obstacle::Obstacle;
+use crate::reply::Reply;
+use crate::script::Script;
+
+/// How long the mark of a write is kept. Only its replication matters.
+const MARK_MS: &[u8] = b"1000";
+
+/// Writes to a [`Client`]'s deployment, which return when replicas have them; see
+/// [`Client::replicated`].
+#[derive(Clone)]
+pub struct Replicated(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    /// `None` does not wait.
+    waits: Option<Waits>,
+    outage: Arc<Outage>,
+}
+
+struct Waits {
+    replicas: u32,
+    within: Duration,
+}
+
+impl Client {
+    /// Returns a handle whose writes return only when `replicas` replicas have acknowledged them. If
+    /// fewer have done so `within` this time (Redis's `WAIT`), a write fails with
+    /// [`ErrorKind::Unavailable`], although it stays on the primary.
+    ///
+    /// Waiting blocks a connection, so the handle has one of its own, and the time must be shorter than
+    /// the time limit of a command. With 0 replicas it does not wait, and uses the connection of the
+    /// client.
+    ///
+    /// A write is covered together with everything that was written before it, also by other clients: a
+    /// script that finds that nothing is left to write still returns only when the replicas have what it
+    /// found. On a cluster, the replicas of the key's primary count.
+    ///
+    /// ```no_run
+    /// # async fn example(client: redis_link::Client) -> Result<(), redis_link::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let writes = client.replicated(1, Duration::from_millis(150))?;
+    /// writes.pipeline(&[&[b"SET", b"greeting", b"hello"]]).await?; // survives the loss of the primary
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] for a client made by [`from_connection`](Self::from_connection), unless
+    /// `replicas` is 0.
+    pub fn replicated(&self, replicas: u32, within: Duration) -> Result<Replicated, Error> {
+        let waits = (replicas > 0).then_some(Waits { replicas, within });
+        let client = match waits {
+            Some(_) => self.dedicated()?,
+            None => self.clone(),
+        };
+        Ok(Replicated(Arc::new(Inner { client, waits, outage: Arc::default() })))
+    }
+}
+
+impl Replicated {
+    /// Runs a script that has at least one key, as [`Client::run`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::run`]; also [`ErrorKind::Unavailable`] if too few replicas have the write.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Client::call`].
+    pub async fn run(
+        &self,
+        script: &Script,
+        keys: &[&[u8]],
+        arguments: &[&[u8]],
+    ) -> Result<Reply, Error> {
+        let Inner { client, waits, .. } = &*self.0;
+        let Some(waits) = waits else { return client.run(script, keys, arguments).await };
+        let key = keys.first().copied().unwrap_or_default();
+        let (mark, wait) = waits.commands(key);
+        let run = (script, keys, arguments);
+        let replies = client.run_awaited(run, &words(&mark), &words(&wait)).await?;
+        self.counted(waits, key, replies).map(|mut replies| replies.swap_remove(0))
+    }
+
+    /// Sends several commands at once, as [`Client::pipeline`]. The first one must have a key as its
+    /// first argument.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::pipeline`]; also [`ErrorKind::Unavailable`] if too few replicas have the writes.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Client::call`].
+    pub async fn pipeline(&self, commands: &[&[&[u8]]]) -> Result<Vec<Reply>, Error> {
+        let Inner { client, waits, .. } = &*self.0;
+        let Some(waits) = waits else { return client.pipeline(commands).await };
+        let key = commands.first().and_then(|command| command.get(1)).copied().unwrap_or_default();
+        let (mark, wait) = waits.commands(key);
+        let mark = words(&mark);
+        let commands = [commands, &[&mark]].concat();
+        let replies = client.pipeline_awaited(&commands, &words(&wait)).await?;
+        self.counted(waits, key, replies)
+    }
+
+    /// Removes the replies to the mark and to `WAIT`, and checks the number of replicas.
+    fn counted(
+        &self,
+        waits: &Waits,
+        key: &[u8],
+        mut replies: Vec<Reply>,
+    ) -> Result<Vec<Reply>, Error> {
+        match replies.pop() {
+            Some(Reply::Int(found)) if found >= i64::from(waits.replicas) => {
+                self.0.outage.worked();
+                replies.pop();
+                Ok(replies)
+            }
+            Some(Reply::Int(_)) => Err(self.too_few(key)),
+            reply => Err(Error::unexpected("WAIT", &reply.unwrap_or(Reply::Nil))),
+        }
+    }
+
+    /// Logs an outage, which lasts until enough replicas have a later write, and returns its error.
+    fn too_few(&self, key: &[u8]) -> Error {
+        let (inner, key) = (Arc::downgrade(&self.0), key.to_vec());
+        self.0.outage.failed(&Obstacle::TooFewReplicas, move || {
+            let (writes, key) = (inner.upgrade().map(Self), key.clone());
+            async move {
+                let Some(writes) = writes else { return false };
+                // It reports its result to the outage log.
+                drop(writes.pipeline(&[&[b"EXISTS", &key]]).await);
+                true
+            }
+        });
+        Error::new(ErrorKind::Unavailable, Obstacle::TooFewReplicas).logged()
+    }
+}
+
+impl Waits {
+    /// Returns a write in the slot of the key, and the command that waits for it. Redis counts the
+    /// replicas that have the last write of this connection, so there must be one.
+    fn commands(&self, key: &[u8]) -> ([Vec<u8>; 4], [Vec<u8>; 3]) {
+        let mark = companion_key(&String::from_utf8_lossy(key), "replicated").into_bytes();
+        let milliseconds = self.within.as_millis().max(1).to_string();
+        let wait = [b"WAIT".into(), self.replicas.to_string().into(), milliseconds.into()];
+        ([b"PSETEX".into(), mark, MARK_MS.into(), b"1".into()], wait)
+    }
+}
+
+fn words(command: &[Vec<u8>]) -> Vec<&[u8]> {
+    command.iter().map(Vec::as_slice).collect()
+}
+
+impl fmt::Debug for Replicated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let replicas = self.0.waits.as_ref().map_or(0, |waits| waits.replicas);
+        f.debug_struct("Replicated").field("replicas", &replicas).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+//! Fail-over, replicas, and slots that move.
+
+use std::time::{Duration, Instant};
+
+use redis_link::{Client, ErrorKind, Obstacle, Reply, Script, Tracked, hash_slot, redis};
+use testkit::{PATIENCE, RedisCluster, RedisServer, Sentinel, wait_until};
+
+use crate::commands::patient;
+
+/// How long replicas may take to acknowledge a write.
+const WITHIN: Duration = Duration::from_millis(100);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_write_goes_to_a_master_that_the_sentinels_are_replacing() {
+    let sentinel = Sentinel::start();
+    let client = Client::open(&sentinel.url()).unwrap();
+    let write = async |number: usize| {
+        client.call(&[b"SADD", b"written", number.to_string().as_bytes()]).await
+    };
+    for number in 0..100 {
+        write(number).await.unwrap();
+    }
+    let (lost, mut tracked) = tokio::sync::mpsc::unbounded_channel();
+    let tracking = client.clone();
+    tokio::spawn(async move {
+        let notify = move |tracked: Tracked<'_>| {
+            if matches!(tracked, Tracked::Lost) {
+                let _ = lost.send(());
+            }
+        };
+        tracking.track("app:", Duration::from_millis(20), notify).await
+    });
+    // One when it begins, and one when it is connected.
+    tracked.recv().await;
+    tracked.recv().await;
+    sentinel.fail_over();
+    // The old master would accept writes for ten seconds more.
+    let (mut acknowledged, mut failures, mut after) = (100, 0, 0);
+    let started = Instant::now();
+    while after < 50 && started.elapsed() < PATIENCE {
+        match write(acknowledged).await {
+            Ok(_) => {
+                acknowledged += 1;
+                after += usize::from(failures > 0);
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+                failures += 1;
+                // Fails at once, so this loop would be a busy one.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+    let mut replica = sentinel.replica().connection();
+    let written: usize = redis::cmd("SCARD").arg("written").query(&mut replica).unwrap();
+    assert_eq!(written, acknowledged);
+    tracked.recv().await.unwrap();
+}
+
+fn ok() -> Reply {
+    Reply::Bytes("OK".into())
+}
+
+#[tokio::test]
+async fn a_replicated_write_needs_its_replicas_even_if_nothing_is_left_to_write() {
+    let primary = RedisServer::start();
+    let replica =
+        RedisServer::start_with(&["--replicaof", "127.0.0.1", &primary.port().to_string()]);
+    wait_until("the replica follows", || {
+        let info: String = redis::cmd("INFO").query(&mut replica.connection()).unwrap_or_default();
+        info.contains("master_link_status:up")
+    });
+    let client = patient(&primary.url());
+    let first = client.replicated(1, Duration::from_secs(5)).unwrap();
+    let once = Script::new("return redis.call('SET', KEYS[1], ARGV[1], 'NX')");
+    let stored = first.run(&once, &[b"key"], &[b"value"]).await.unwrap();
+    assert_eq!(stored, ok());
+    let replies = first.pipeline(&[&[b"SET", b"a", b"1"], &[b"GET", b"a"]]).await.unwrap();
+    assert_eq!(replies, [ok(), Reply::Bytes("1".into())]);
+
+    replica.pause();
+    let impatient = client.replicated(1, WITHIN).unwrap();
+    let error = impatient.run(&once, &[b"other"], &[b"value"]).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.obstacle()),
+        (ErrorKind::Unavailable, Some(Obstacle::TooFewReplicas))
+    );
+    // It is on the primary, so a repetition finds it there, over any connection.
+    for writes in [impatient, client.replicated(1, WITHIN).unwrap()] {
+        let error = writes.run(&once, &[b"other"], &[b"value"]).await.unwrap_err();
+        assert_eq!(error.obstacle(), Some(Obstacle::TooFewReplicas));
+    }
+    replica.resume();
+    assert_eq!(first.run(&once, &[b"other"], &[b"value"]).await.unwrap(), Reply::Nil);
+}
+
+#[tokio::test]
+async fn on_a_cluster_the_replicas_of_the_keys_primary_count() {
+    let cluster = RedisCluster::with_replicas(2);
+    let client = patient(&cluster.url());
+    let writes = client.replicated(1, WITHIN).unwrap();
+    cluster.replicas()[1].pause();
+    let is_served = |key: &str| hash_slot(key) < 8192;
+    let set = Script::new("return redis.call('SET', KEYS[1], '1')");
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        let written = writes.run(&set, &[key.as_bytes()], &[]).await;
+        assert_eq!(written.is_ok(), is_served(key), "{key}: {written:?}");
+    }
+    cluster.replicas()[1].resume();
+}
+
+#[tokio::test]
+async fn commands_follow_the_keys_of_a_slot_that_moves() {
+    let cluster = RedisCluster::start(2);
+    let client = patient(&cluster.url());
+    client.pipeline(&[&[b"SET", b"{a}moved", b"1"], &[b"SET", b"{a}stays", b"2"]]).await.unwrap();
+    let slot = hash_slot("a");
+    let (from, to) = if slot < 8192 { (0, 1) } else { (1, 0) };
+    cluster.begin_move(slot, from, to, &["{a}moved"]);
+    for (key, value) in [(&b"{a}moved"[..], "1"), (b"{a}stays", "2")] {
+        let found = client.call(&[b"GET", key]).await.unwrap();
+        assert_eq!(found, Reply::Bytes(value.into()));
+    }
+    // A new key belongs to the new owner.
+    client.call(&[b"SET", b"{a}new", b"3"]).await.unwrap();
+    let both = client.pipeline(&[&[b"INCR", b"{a}moved"], &[b"INCR", b"{a}new"]]).await.unwrap();
+    assert_eq!(both, [Reply::Int(2), Reply::Int(4)]);
+    // Neither has all keys: the command can be carried out when the move has ended.
+    let error = client.call(&[b"MGET", b"{a}moved", b"{a}stays"]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    // Several commands are carried out together or not at all.
+    let halves: &[&[&[u8]]] = &[&[b"INCR", b"{a}stays"], &[b"GET", b"{a}moved"]];
+    let error = client.pipeline(halves).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(client.call(&[b"GET", b"{a}stays"]).await.unwrap(), Reply::Bytes("2".into()));
+}
