@@ -72,41 +72,47 @@ fn the_dockerfile_copies_what_the_program_is_built_from() {
     let file = deploy("docker/Dockerfile");
     approved(of_pypi("hadolint").arg(&file));
     let text = fs::read_to_string(&file).unwrap();
-    let copied: BTreeSet<PathBuf> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("COPY "))
+    let copies = text.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let copied: Vec<&str> = copies
         .filter(|arguments| !arguments.starts_with("--from"))
-        .flat_map(|arguments| {
-            let mut paths: Vec<&str> = arguments.split(' ').collect();
-            paths.pop();
-            paths
-        })
-        .map(|path| repository().join(path))
+        .flat_map(|arguments| arguments.rsplit_once(' ').unwrap().0.split(' '))
         .collect();
-    assert!(!copied.is_empty());
-
-    // Cargo notes each file that the program was built from, also those that are included as text.
-    let noted = fs::read_to_string(format!("{}.d", env!("CARGO_BIN_EXE_checkin"))).unwrap();
-    let (_, sources) = noted.split_once(": ").unwrap();
-    let sources: Vec<&Path> = sources.split_whitespace().map(Path::new).collect();
-    assert!(sources.len() > 100, "{sources:?}");
-    let needed =
-        ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"].map(|name| repository().join(name));
-    let sources = sources.iter().map(|path| path.canonicalize().unwrap());
     let ignored = fs::read_to_string(repository().join(".dockerignore")).unwrap();
-    let sent: Vec<PathBuf> = ignored
-        .lines()
-        .filter_map(|line| line.strip_prefix("!/"))
-        .map(|path| repository().join(path))
-        .collect();
-    for source in sources.chain(needed) {
-        let lies_in = |parent: &PathBuf| source.starts_with(parent);
-        assert!(copied.iter().any(lies_in), "{} is not copied", source.display());
-        assert!(sent.iter().any(lies_in), "{} is ignored", source.display());
+    let sent: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix("!/")).collect();
+    assert_eq!(sent.len(), copied.len(), "{sent:?} {copied:?}");
+
+    let plain = tempfile::tempdir().unwrap();
+    for path in &copied {
+        assert!(sent.iter().any(|sent| Path::new(sent).starts_with(path)), "{path} is ignored");
+        approved(Command::new("cp").args(["-r", path]).arg(plain.path()).current_dir(repository()));
     }
-    for path in copied.iter().chain(&sent) {
-        assert!(path.exists(), "{} does not exist", path.display());
+    // Cargo finds each manifest that it needs, and all of what the lock file names.
+    let metadata = ["metadata", "--locked", "--offline", "--format-version", "1", "--quiet"];
+    approved(Command::new("cargo").args(metadata).current_dir(plain.path()));
+    let sources = sources(&repository().join("crates"));
+    let included: Vec<PathBuf> = sources.iter().flat_map(|source| included(source)).collect();
+    assert!(included.len() > 20, "{included:?}");
+    for path in included {
+        let is_copied = copied.iter().any(|copied| path.starts_with(repository().join(copied)));
+        assert!(is_copied, "{} is not copied", path.display());
     }
+}
+
+/// The Rust files in the `src` of each crate.
+fn sources(crates: &Path) -> Vec<PathBuf> {
+    let found = approved(Command::new("find").arg(crates).args(["-path", "*/src/*.rs"]));
+    found.lines().map(PathBuf::from).collect()
+}
+
+/// The files that a source includes as they are.
+fn included(source: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(source).unwrap();
+    let arguments = ["include_str!(", "include_bytes!("].map(|name| text.split(name).skip(1));
+    let literal = |argument: &str| {
+        argument.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned)
+    };
+    let path = |name: String| source.parent().unwrap().join(name).canonicalize().unwrap();
+    arguments.into_iter().flatten().filter_map(literal).map(path).collect()
 }
 
 /// The check as Docker would run it, of a service at another port.
