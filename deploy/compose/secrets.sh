@@ -22,6 +22,6 @@ user checkin on #$(printf %s "$password" | sha256sum | cut -d ' ' -f 1) ~ncc:* ~
 EOF
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
-    -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+    -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
     -keyout "$secrets/tls.key" -out "$secrets/tls.crt" 2>/dev/null
 chmod 0444 "$secrets"/*

@@ -130,12 +130,17 @@ fn the_image_knows_whether_a_service_is_well() {
     assert!(!run(Command::new(&check[0]).args(&check[1..])).status.success());
 }
 
-#[test]
-fn the_composed_containers_are_hardened() {
+/// The compose file, in the form into which docker-compose brings it.
+pub(crate) fn composed() -> Value {
     let file = deploy("compose/compose.yaml");
     let whole = approved(Command::new("docker-compose").arg("--file").arg(&file).arg("config"));
-    let whole = documents(whole.as_bytes()).remove(0);
-    let services = whole["services"].as_object().unwrap();
+    documents(whole.as_bytes()).remove(0)
+}
+
+#[test]
+fn the_composed_containers_are_hardened() {
+    let composed = composed();
+    let services = composed["services"].as_object().unwrap();
     let mut expected: Vec<String> =
         SERVICES.iter().flat_map(|name| [1, 2].map(|n| format!("{name}-{n}"))).collect();
     expected.extend(["nginx", "redis"].map(str::to_owned));

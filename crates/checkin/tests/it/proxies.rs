@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use testkit::{Client, Method, Program, RedisServer, free_port};
 
-use crate::deployment::{Ingress, approved, deploy};
+use crate::deployment::{Ingress, approved, composed, deploy};
 use crate::harness::{CHECKIN, EMAIL, PASSWORD, PATIENCE, Service, Site, accepted, expect_plain};
 
 /// What the public must not reach.
@@ -161,9 +161,45 @@ async fn every_route_is_behind_the_proxies() {
     let (caddy, site, authority) = caddy(&deployment);
     walk("caddy", &site, Client::over_tls(&site, &authority), &deployment).await;
     drop(caddy);
+    let (_nginx, site, certificate) = nginx(&deployment);
+    walk("nginx", &site, Client::over_tls(&site, &certificate), &deployment).await;
     deployment.site.count_all();
     let doctor = deployment.site.run("doctor", &["--verify"]);
     assert_eq!((doctor.code, doctor.stdout.contains("warning")), (0, false), "{}", doctor.stdout);
+}
+
+/// The configuration of `compose.yaml`, with the addresses of the services and of nginx itself, and with the
+/// certificate that `secrets.sh` made. Both instances of a service are the same one here.
+fn nginx(deployment: &Deployment) -> (Program, String, Vec<u8>) {
+    let directory = deployment.site.directory.path();
+    let at = directory.to_str().unwrap();
+    let mut text = fs::read_to_string(deploy("compose/nginx.conf")).unwrap();
+    let composed = composed();
+    for (service, _) in &deployment.services {
+        for instance in [format!("{service}-1"), format!("{service}-2")] {
+            let network = &composed["services"][&instance]["networks"]["outside"];
+            let composed = format!("{}:8080", network["ipv4_address"].as_str().unwrap());
+            assert!(text.contains(&composed), "{composed}");
+            text = text.replace(&composed, &deployment.address(service));
+        }
+    }
+    let port = free_port();
+    let text = text
+        .replace("/tmp/", &format!("{at}/"))
+        .replace("/run/secrets/", &format!("{at}/secrets/"))
+        .replace("listen 8080;", &format!("listen 127.0.0.1:{};", free_port()))
+        .replace("listen 8443 ssl;", &format!("listen 127.0.0.1:{port} ssl;"));
+    fs::write(directory.join("nginx.conf"), text).unwrap();
+    let routes = "checkin-routes.conf";
+    fs::copy(deploy("nginx").join(routes), directory.join(routes)).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut nginx = Command::new("nginx");
+    // Debian has it where only root looks for programs.
+    nginx.env("PATH", format!("{path}:/usr/sbin"));
+    nginx.args(["-g", "daemon off; master_process off;", "-p", at, "-c"]);
+    nginx.arg(directory.join("nginx.conf"));
+    let certificate = fs::read(directory.join("secrets/tls.crt")).unwrap();
+    (Program::spawn(nginx), format!("https://localhost:{port}"), certificate)
 }
 
 /// The Caddyfile with the services' addresses, and a certificate authority of its own. Gives the address of

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::harness::{CHECKIN, EMAIL, PASSWORD, PATIENCE, Site, USER, at, expect_plain, log_in};
 
 const SNIPPET: &str = include_str!("../../../../deploy/nginx/checkin.conf");
+const ROUTES: &str = include_str!("../../../../deploy/nginx/checkin-routes.conf");
 
 /// The services, the ports that the snippet has for their two instances, and what they log when they
 /// listen.
@@ -99,6 +100,7 @@ impl Front {
              access_log {at}/access.log tries;\ninclude {at}/checkin.conf;\n}}\n"
         );
         fs::write(directory.join("checkin.conf"), snippet).unwrap();
+        fs::write(directory.join("checkin-routes.conf"), ROUTES).unwrap();
         fs::write(directory.join("nginx.conf"), main).unwrap();
         let run = |more: &[&str]| {
             let path = std::env::var("PATH").unwrap_or_default();
