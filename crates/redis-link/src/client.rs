@@ -15,6 +15,7 @@ use crate::connection::{Connection, Own};
 use crate::connector::Connector;
 use crate::error::{Error, ErrorKind};
 use crate::link::Links;
+use crate::observer::{Observed, Observer};
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
 use crate::request::{Request, command};
@@ -48,6 +49,7 @@ struct ClientState {
     /// The key of the last write that Redis refused, until it accepts writes again. Locked for a
     /// few instructions, never across an await.
     refused: Arc<Mutex<Option<Vec<u8>>>>,
+    observer: Observer,
 }
 
 impl Client {
@@ -123,7 +125,7 @@ impl Client {
         timeouts: Timeouts,
         shared: ClientState,
     ) -> Self {
-        let links = Arc::new(Links::new(connector, timeouts));
+        let links = Arc::new(Links::new(connector, timeouts, shared.observer.clone()));
         Self(Arc::new(Inner { address, links, shared }))
     }
 
@@ -138,6 +140,25 @@ impl Client {
         let address = address.clone().ok_or_else(Error::has_no_address)?;
         let connector = Arc::clone(&links.connector);
         Ok(Self::on(Some(address), connector, links.timeouts, shared.clone()))
+    }
+
+    /// Calls `observe` for each request that is answered or fails, and for each connection that is
+    /// opened, by this client, its clones and its [dedicated](Self::dedicated) clients. It is called
+    /// on the caller's task and must not block. Only the first call of this method has an effect.
+    ///
+    /// ```no_run
+    /// use redis_link::{Client, Observed};
+    ///
+    /// let client = Client::open("redis://127.0.0.1:6379")?;
+    /// client.observe(|observed| {
+    ///     if let Observed::Request { operation, took, .. } = observed {
+    ///         println!("{operation} took {took:?}");
+    ///     }
+    /// });
+    /// # Ok::<(), redis_link::Error>(())
+    /// ```
+    pub fn observe(&self, observe: impl Fn(Observed<'_>) + Send + Sync + 'static) {
+        self.0.shared.observer.set(observe);
     }
 
     /// Checks whether the deployment can be used, and if not, why: a wrong password, TLS on one
@@ -190,11 +211,11 @@ impl Client {
 
     /// Sends a command to the primary of a slot of a cluster.
     pub(crate) async fn call_at(&self, command: Cmd, slot: u16) -> Result<Reply, Error> {
-        let answer = match self.links().get().await {
-            Ok(mut link) => link.send_to(command, slot).await,
-            Err(cause) => Err(cause),
-        };
-        answer.map_err(|cause| self.error(cause))
+        let one = command.clone();
+        let request = Request::One(&one);
+        let answer = async { self.links().get().await?.send_to(command, slot).await };
+        let answer = self.0.shared.observer.observed(request.operation(), 1, answer);
+        answer.await.map_err(|cause| self.error(cause))
     }
 
     /// Sends several commands at once and returns their replies in the same order. Commands of
@@ -229,14 +250,17 @@ impl Client {
         arguments: &[&[u8]],
     ) -> Result<Reply, Error> {
         let invoke = |verb, code| invocation(verb, code, keys, arguments);
-        match self.send(&Request::One(&invoke("EVALSHA", &script.sha1))).await {
-            // The server did not run it, so sending it again runs it only once.
-            Err(cause) if cause.code() == Some("NOSCRIPT") => {
-                self.send(&Request::One(&invoke("EVAL", script.code))).await
+        let run = async {
+            match self.redirected(&Request::One(&invoke("EVALSHA", &script.sha1))).await {
+                // The server did not run it, so sending it again runs it only once.
+                Err(cause) if cause.code() == Some("NOSCRIPT") => {
+                    self.redirected(&Request::One(&invoke("EVAL", script.code))).await
+                }
+                sent => sent,
             }
-            sent => sent,
-        }
-        .map_err(|cause| self.error(cause))
+        };
+        let run = self.0.shared.observer.observed(script.name, 1, run);
+        run.await.map_err(|cause| self.error(cause))
     }
 
     /// Runs a script and another command, and waits with a third one for what they wrote, all on one
@@ -251,13 +275,15 @@ impl Client {
             let mut pipeline = redis::Pipeline::with_capacity(2);
             pipeline.add_command(invocation(verb, code, keys, arguments));
             pipeline.add_command(command(after));
-            self.send(&Request::Awaited(&pipeline, &command(wait))).await
+            self.redirected(&Request::Awaited(&pipeline, &command(wait))).await
         };
-        let sent = match send("EVALSHA", &script.sha1).await {
-            Err(cause) if cause.code() == Some("NOSCRIPT") => send("EVAL", script.code).await,
-            sent => sent,
+        let run = async {
+            match send("EVALSHA", &script.sha1).await {
+                Err(cause) if cause.code() == Some("NOSCRIPT") => send("EVAL", script.code).await,
+                sent => sent,
+            }
         };
-        self.replies(sent)
+        self.replies(self.0.shared.observer.observed(script.name, 3, run).await)
     }
 
     /// Sends several commands at once, and waits with another one for what they wrote, all on one
@@ -340,6 +366,11 @@ impl Client {
     }
 
     async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
+        let (operation, commands) = (request.operation(), request.count());
+        self.0.shared.observer.observed(operation, commands, self.redirected(request)).await
+    }
+
+    async fn redirected(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
         for _ in 0..REDIRECTIONS {
             // In each case the node did not run the command, so sending it again runs it only once.
             match self.send_once(request).await {

@@ -34,6 +34,7 @@
 //! - An outage is logged once when it begins and once when it ends (target `outage_log`).
 //! - [`Client::track`] is notified of each change of a key, for a cache in front of Redis.
 //! - [`Client::replicated`] gives writes that return when replicas have them.
+//! - [`Client::observe`] reports each request and each new connection, for metrics and traces.
 //! - [`Client::scan`] lists the keys of all primaries.
 //! - [`Client::from_connection`] reuses a connection of redis-rs that the program already has.
 //!
@@ -74,6 +75,7 @@ mod connector;
 mod error;
 mod keys;
 mod link;
+mod observer;
 mod obstacle;
 mod replicated;
 mod reply;
@@ -92,6 +94,7 @@ pub use address::Address;
 pub use client::Client;
 pub use error::{Error, ErrorKind};
 pub use keys::{companion_key, glob_escaped, hash_slot, hash_tag};
+pub use observer::{Failure, Observed};
 pub use obstacle::Obstacle;
 pub use redis;
 pub use replicated::Replicated;

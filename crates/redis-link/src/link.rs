@@ -9,6 +9,7 @@ use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
 
 use crate::connection::Connection;
 use crate::connector::Connector;
+use crate::observer::Observer;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::timeouts::Timeouts;
@@ -21,6 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Links {
     pub(crate) connector: Arc<Connector>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) observer: Observer,
     // Locked to take or replace the link, never across an await.
     link: Mutex<Option<Link>>,
     // Held while connecting, so that one task connects and the others wait for it.
@@ -45,9 +47,9 @@ pub(crate) struct Link {
 }
 
 impl Links {
-    pub(crate) fn new(connector: Arc<Connector>, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(connector: Arc<Connector>, timeouts: Timeouts, observer: Observer) -> Self {
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { connector, timeouts, link, connecting }
+        Self { connector, timeouts, observer, link, connecting }
     }
 
     /// Returns the current link, or connects and returns a new one. Connecting may take longer than a
@@ -86,6 +88,7 @@ impl Links {
         };
         match self.connector.connect(self.timeouts, on_push).await {
             Ok(connection) => {
+                self.observer.connected();
                 let link = Link { connection, generation, lost };
                 *attempts = Attempts::default();
                 *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());

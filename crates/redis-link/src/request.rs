@@ -53,6 +53,26 @@ impl Request<'_> {
         }
     }
 
+    /// Returns the name of the command, or `pipeline` for several.
+    pub(crate) fn operation(&self) -> &str {
+        match self {
+            Self::One(command) => match command.args_iter().next() {
+                Some(redis::Arg::Simple(name)) => std::str::from_utf8(name).unwrap_or_default(),
+                _ => "",
+            },
+            Self::Several(_) | Self::Awaited(..) => "pipeline",
+        }
+    }
+
+    /// Returns the number of commands.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Several(pipeline) => pipeline.len(),
+            Self::Awaited(pipeline, _) => pipeline.len() + 1,
+        }
+    }
+
     /// Returns a key of the first command: its first argument, or the first key of a script.
     pub(crate) fn key(&self) -> Option<&[u8]> {
         let command = match self {

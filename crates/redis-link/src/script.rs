@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A Lua script that Redis runs atomically; see [`Client::run`](crate::Client::run).
 pub struct Script {
+    pub(crate) name: &'static str,
     pub(crate) code: &'static str,
     pub(crate) sha1: String,
 }
@@ -12,7 +13,13 @@ impl Script {
     /// Creates a script from its code.
     #[must_use]
     pub fn new(code: &'static str) -> Self {
-        Self { code, sha1: redis::Script::new(code).get_hash().to_owned() }
+        Self::named("script", code)
+    }
+
+    /// Creates a script with a name under which it is [observed](crate::Client::observe).
+    #[must_use]
+    pub fn named(name: &'static str, code: &'static str) -> Self {
+        Self { name, code, sha1: redis::Script::new(code).get_hash().to_owned() }
     }
 }
 

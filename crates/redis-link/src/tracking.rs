@@ -111,6 +111,7 @@ impl Client {
         let generation = links.connector.generation();
         match links.connector.connect(links.timeouts, on_push).await {
             Ok(Connection::Server(connection)) => {
+                links.observer.connected();
                 let connection = connection.into_inner();
                 let beat = send_heartbeats(connection, prefix, heartbeat, &**notify, was_up);
                 tokio::select! {

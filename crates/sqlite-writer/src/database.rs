@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::connection::{self, configured_for_writing, connect, make_private};
 use crate::error::{Error, ErrorKind};
+use crate::observer::{Completed, Observer};
 use crate::read_only;
 use crate::readers::Readers;
 use crate::writer::{Job, Value, Work, Write, Writer};
@@ -64,6 +65,7 @@ pub struct Database {
     jobs: mpsc::Sender<Job>,
     readers: Arc<Readers>,
     outage: Arc<Outage>,
+    observer: Observer,
     closed_by_the_last_handle: Arc<Writer>,
 }
 
@@ -109,8 +111,14 @@ impl Database {
 
     fn of(path: &Path, writer: Writer, readers: Arc<Readers>) -> Self {
         let (path, jobs) = (Arc::new(path.to_owned()), writer.jobs());
-        let (outage, writer) = (Arc::default(), Arc::new(writer));
-        Self { path, jobs, readers, outage, closed_by_the_last_handle: writer }
+        let (outage, observer, writer) = (Arc::default(), Observer::default(), Arc::new(writer));
+        Self { path, jobs, readers, outage, observer, closed_by_the_last_handle: writer }
+    }
+
+    /// Calls `observe` for each operation of this handle and its clones that ends. It is called on
+    /// the caller's task and must not block. Only the first call of this method has an effect.
+    pub fn observe(&self, observe: impl Fn(Completed) + Send + Sync + 'static) {
+        self.observer.set(observe);
     }
 
     /// Returns the path of the file.
@@ -135,7 +143,8 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        self.recorded(self.try_write(erased(work)).await.map(typed))
+        let written = self.observer.observed("write", self.try_write(erased(work)));
+        self.recorded(written.await.map(typed))
     }
 
     async fn try_write(&self, work: Work) -> Result<Value, Error> {
@@ -173,7 +182,8 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        self.recorded(self.try_read(erased(work)).await.map(typed))
+        let read = self.observer.observed("read", self.try_read(erased(work)));
+        self.recorded(read.await.map(typed))
     }
 
     /// Runs `work`, which looks up a few rows by their keys, as [`read`](Self::read) does, but on the
@@ -194,11 +204,15 @@ impl Database {
         &self,
         work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        match self.readers.run_now(&work).map(|result| result.map_err(Error::from)) {
-            Some(Err(error)) if error.kind() == ErrorKind::Unavailable => self.read(work).await,
-            Some(result) => self.recorded(result),
-            None => self.read(work).await,
-        }
+        let found = async {
+            match self.readers.run_now(&work).map(|result| result.map_err(Error::from)) {
+                Some(Err(error)) if error.kind() == ErrorKind::Unavailable => {}
+                Some(result) => return result,
+                None => {}
+            }
+            self.try_read(erased(work)).await.map(typed)
+        };
+        self.recorded(self.observer.observed("look_up", found).await)
     }
 
     async fn try_read(&self, work: Work) -> Result<Value, Error> {
@@ -238,8 +252,9 @@ impl Database {
 
     /// Returns a probe that tries to write, for as long as another handle of the database exists.
     fn probe(&self) -> impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + 'static {
-        let Self { path, jobs, readers, outage, closed_by_the_last_handle } = self;
+        let Self { path, jobs, readers, outage, observer, closed_by_the_last_handle } = self;
         let (path, outage, jobs) = (Arc::clone(path), Arc::clone(outage), jobs.downgrade());
+        let observer = observer.clone();
         let (readers, writer) =
             (Arc::downgrade(readers), Arc::downgrade(closed_by_the_last_handle));
         let upgrade = move || {
@@ -248,6 +263,7 @@ impl Database {
                 jobs: jobs.upgrade()?,
                 readers: readers.upgrade()?,
                 outage: Arc::clone(&outage),
+                observer: observer.clone(),
                 closed_by_the_last_handle: writer.upgrade()?,
             })
         };

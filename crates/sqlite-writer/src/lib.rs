@@ -34,6 +34,7 @@
 //! - Several processes may use one file. They write one after another.
 //! - Every wait has a time limit, after which the operation fails with [`ErrorKind::Unavailable`].
 //!   An outage is logged once when it begins and once when it ends (target `outage_log`).
+//! - [`Database::observe`] reports each operation, for metrics and traces.
 //! - Dropping the last handle moves the write-ahead log into the file and closes it.
 //! - [`Database::open_read_only`] reads a file without changing it, its write-ahead log or its
 //!   index.
@@ -45,12 +46,14 @@
 mod connection;
 mod database;
 mod error;
+mod observer;
 mod read_only;
 mod readers;
 mod writer;
 
 pub use database::Database;
 pub use error::{Error, ErrorKind};
+pub use observer::Completed;
 pub use rusqlite;
 
 /// The README's example compiles.

@@ -1,0 +1,96 @@
+//! Reports what a client does, for metrics and traces.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use redis::RedisError;
+
+use crate::cause::kind;
+use crate::error::ErrorKind;
+
+/// Something that a client did; see [`Client::observe`](crate::Client::observe).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Observed<'a> {
+    /// A connection was opened: the first one, or one that replaces a lost one.
+    Connected,
+    /// A request was answered, or failed.
+    #[non_exhaustive]
+    Request {
+        /// The name of the command, of the [named](crate::Script::named) script, or `pipeline`.
+        operation: &'a str,
+        /// The number of commands in the request.
+        commands: usize,
+        /// The time until the caller had the reply, including the time for a new connection.
+        took: Duration,
+        /// Why it failed, if it did.
+        failure: Option<Failure>,
+    },
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// There was no reply in time.
+    TimedOut,
+    /// Redis could not be reached, or cannot serve the request now.
+    Unavailable,
+    /// Redis replied with another error.
+    Refused,
+}
+
+impl From<&RedisError> for Failure {
+    fn from(cause: &RedisError) -> Self {
+        if cause.is_timeout() {
+            return Self::TimedOut;
+        }
+        match kind(cause) {
+            ErrorKind::Unavailable => Self::Unavailable,
+            _ => Self::Refused,
+        }
+    }
+}
+
+type Observe = dyn Fn(Observed<'_>) + Send + Sync;
+
+/// The function that observes a client; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Observer(Arc<OnceLock<Box<Observe>>>);
+
+impl Observer {
+    /// Sets the function, unless there is one already.
+    pub(crate) fn set(&self, observe: impl Fn(Observed<'_>) + Send + Sync + 'static) {
+        // The first one stays.
+        drop(self.0.set(Box::new(observe)));
+    }
+
+    pub(crate) fn connected(&self) {
+        if let Some(observe) = self.0.get() {
+            observe(Observed::Connected);
+        }
+    }
+
+    /// Returns the answer of a request, and reports it. A request whose future is dropped is not
+    /// reported.
+    pub(crate) async fn observed<T>(
+        &self,
+        operation: &str,
+        commands: usize,
+        answer: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, RedisError> {
+        let Some(observe) = self.0.get() else { return answer.await };
+        let started = Instant::now();
+        let answer = answer.await;
+        let (took, failure) = (started.elapsed(), answer.as_ref().err().map(Failure::from));
+        observe(Observed::Request { operation, commands, took, failure });
+        answer
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Observer").field(&self.0.get().is_some()).finish()
+    }
+}
