@@ -51,6 +51,21 @@ impl Default for CacheOptions {
     }
 }
 
+/// What a cache has done since it was made; see [`cache_counts`](super::RedisStore::cache_counts).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheCounts {
+    /// Sessions that were returned from memory.
+    pub hits: u64,
+    /// Sessions that had to be read from Redis.
+    pub misses: u64,
+    /// Changes of sessions that removed an entry, whoever made them.
+    pub invalidations: u64,
+    /// The times that a valid lease was lost: the connection ended, all keys were flushed, or no
+    /// heartbeat was answered in time.
+    pub lease_losses: u64,
+}
+
 /// The maximum time for which a session is cached, even if Redis reports no change: a safeguard
 /// against unforeseen faults.
 const MAX_AGE: Duration = Duration::from_secs(30);
@@ -81,6 +96,7 @@ struct CacheState {
     /// established.
     lease_ends: Option<Instant>,
     fills: u64,
+    counts: CacheCounts,
 }
 
 enum CacheSlot {
@@ -107,23 +123,29 @@ pub(super) struct Fill {
 
 impl Cache {
     pub(super) fn new(options: CacheOptions) -> Self {
-        let state =
-            CacheState { slots: LruCache::new_unbounded(), bytes: 0, lease_ends: None, fills: 0 };
+        let state = CacheState {
+            slots: LruCache::new_unbounded(),
+            bytes: 0,
+            lease_ends: None,
+            fills: 0,
+            counts: CacheCounts::default(),
+        };
         Self { options, state: Mutex::new(state) }
     }
 
     /// Returns the session if the cache may answer for it.
     pub(super) fn get(&self, id: &SessionId, now: Instant) -> Option<Stored> {
         let mut state = self.state();
-        if !state.has_lease(now) {
-            return None;
+        let found = state.get(id, now);
+        match found {
+            Some(_) => state.counts.hits += 1,
+            None => state.counts.misses += 1,
         }
-        match state.slots.get(id)? {
-            CacheSlot::Ready(entry) if now < entry.ends && now < entry.stale => {
-                Some(Stored { time_left: entry.ends - now, ..entry.stored.clone() })
-            }
-            _ => None,
-        }
+        found
+    }
+
+    pub(super) fn counts(&self) -> CacheCounts {
+        self.state().counts
     }
 
     /// Registers a read. Returns `None` if its result must not be cached.
@@ -147,7 +169,8 @@ impl Cache {
             return;
         }
         if stored.value.len() > self.options.max_bytes / MAX_SHARE_DIVISOR {
-            return state.remove(id);
+            state.remove(id);
+            return;
         }
         let entry = CachedSession {
             stored: Stored { record: SharedRecord::unparsed(), ..stored.clone() },
@@ -159,7 +182,10 @@ impl Cache {
 
     /// Removes a session that was changed.
     pub(super) fn invalidate(&self, id: &SessionId) {
-        self.state().remove(id);
+        let mut state = self.state();
+        if state.remove(id) {
+            state.counts.invalidations += 1;
+        }
     }
 
     /// Drops all entries. Nothing is cached before the next lease.
@@ -167,12 +193,19 @@ impl Cache {
         let mut state = self.state();
         state.slots.clear();
         state.bytes = 0;
-        state.lease_ends = None;
+        if state.lease_ends.take().is_some() {
+            state.counts.lease_losses += 1;
+        }
     }
 
     /// Renews the lease: a heartbeat that was sent at this time has been answered.
     pub(super) fn renew(&self, sent: Instant) {
-        self.state().lease_ends = Some(sent + self.options.lease);
+        let mut state = self.state();
+        // The heartbeat before it came too late.
+        if state.lease_ends.is_some_and(|ends| ends < sent) {
+            state.counts.lease_losses += 1;
+        }
+        state.lease_ends = Some(sent + self.options.lease);
     }
 
     fn state(&self) -> MutexGuard<'_, CacheState> {
@@ -187,6 +220,18 @@ impl CacheState {
         self.lease_ends.is_some_and(|ends| now < ends)
     }
 
+    fn get(&mut self, id: &SessionId, now: Instant) -> Option<Stored> {
+        if !self.has_lease(now) {
+            return None;
+        }
+        match self.slots.get(id)? {
+            CacheSlot::Ready(entry) if now < entry.ends && now < entry.stale => {
+                Some(Stored { time_left: entry.ends - now, ..entry.stored.clone() })
+            }
+            _ => None,
+        }
+    }
+
     fn put(&mut self, id: &SessionId, slot: CacheSlot, max_bytes: usize) {
         self.bytes += cost(id, &slot);
         if let Some(old) = self.slots.insert(id.clone(), slot) {
@@ -198,10 +243,13 @@ impl CacheState {
         }
     }
 
-    fn remove(&mut self, id: &SessionId) {
-        if let Some(slot) = self.slots.remove(id) {
-            self.bytes -= cost(id, &slot);
+    /// Removes an entry, and returns whether there was one.
+    fn remove(&mut self, id: &SessionId) -> bool {
+        let slot = self.slots.remove(id);
+        if let Some(slot) = &slot {
+            self.bytes -= cost(id, slot);
         }
+        slot.is_some()
     }
 }
 
@@ -265,8 +313,22 @@ mod tests {
         cache.renew(now + 200 * MS);
         assert!(cache.get(&id("a"), now + 449 * MS).is_some(), "the lease was renewed in time");
         cache.clear();
+        cache.clear();
         cache.renew(now + 300 * MS);
         assert_eq!(cache.get(&id("a"), now + 300 * MS), None);
+        let counts = CacheCounts { hits: 2, misses: 2, invalidations: 0, lease_losses: 1 };
+        assert_eq!(cache.counts(), counts);
+        cache.renew(now + 551 * MS);
+        assert_eq!(cache.counts().lease_losses, 2, "the lease had ended");
+    }
+
+    #[test]
+    fn changes_are_counted() {
+        let cache = filled(Instant::now());
+        cache.invalidate(&id("b"));
+        assert_eq!(cache.counts().invalidations, 0);
+        cache.invalidate(&id("a"));
+        assert_eq!(cache.counts().invalidations, 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use redis_link::{Client, Reply, Script};
 
-pub use cache::CacheOptions;
+pub use cache::{CacheCounts, CacheOptions};
 
 use cache::Cache;
 use tracking::Tracking;
@@ -92,11 +92,11 @@ impl RedisStore {
     #[must_use]
     pub fn new(client: Client) -> Self {
         let scripts = Scripts {
-            load: Script::new(include_str!("scripts/load.lua")),
-            create: Script::new(include_str!("scripts/create.lua")),
-            update: Script::new(include_str!("scripts/update.lua")),
-            touch: Script::new(include_str!("scripts/touch.lua")),
-            index: Script::new(include_str!("scripts/index.lua")),
+            load: Script::named("session_load", include_str!("scripts/load.lua")),
+            create: Script::named("session_create", include_str!("scripts/create.lua")),
+            update: Script::named("session_update", include_str!("scripts/update.lua")),
+            touch: Script::named("session_touch", include_str!("scripts/touch.lua")),
+            index: Script::named("session_index", include_str!("scripts/index.lua")),
         };
         Self {
             client,
@@ -191,6 +191,13 @@ impl RedisStore {
     pub fn destroy_waits(mut self, lease: Duration) -> Self {
         self.destroy_waits = lease;
         self
+    }
+
+    /// Returns what the cache has done, for metrics, or `None` if the store has no cache. Clones share
+    /// the cache.
+    #[must_use]
+    pub fn cache_counts(&self) -> Option<CacheCounts> {
+        self.cache.as_ref().map(|cache| cache.counts())
     }
 
     /// Returns the cache. The first call starts the task that receives its notifications.
