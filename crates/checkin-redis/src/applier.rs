@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use checkin_domain::CheckinId;
-use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, Result};
+use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, PartState, Result};
 
 use crate::RedisStorage;
 use crate::connection::at_once;
@@ -48,5 +48,10 @@ impl Applier for RedisStorage {
         let waiting = async |partition: Partition<'_>| partition.waiting().await;
         let waiting = at_once(self.partitions().map(waiting).collect()).await?;
         Ok(waiting.iter().sum())
+    }
+
+    async fn part_states(&self) -> Result<Vec<PartState>> {
+        let state = async |partition: Partition<'_>| partition.state().await;
+        at_once(self.partitions().map(state).collect()).await
     }
 }

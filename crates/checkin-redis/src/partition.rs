@@ -1,12 +1,14 @@
 //! One partition of the log: a stream with its companions, all in one slot.
 
+use std::time::Duration;
+
 use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId};
-use checkin_storage::{Batch, DeadLetter, Result};
+use checkin_storage::{Batch, DeadLetter, PartState, Result};
 use redis_link::Reply;
 
 use crate::connection::Connection;
 use crate::entry::{self, RawEntry, TIME};
-use crate::reply::{array, number, text, unexpected};
+use crate::reply::{array, number, text, texts, unexpected};
 use crate::{clock, history, time_index};
 
 /// Maximum number of entries in one request.
@@ -122,6 +124,30 @@ impl<'a> Partition<'a> {
         let counted: Vec<i64> = counted.collect::<Result<_>>()?;
         let waiting = length - (counted[0] - counted[1]);
         Ok(waiting.max(0).unsigned_abs())
+    }
+
+    /// Measures the partition in one step.
+    pub(crate) async fn state(&self) -> Result<PartState> {
+        let keys = [self.log(), self.checkpoint(), self.redis.keys.dead_letters(self.number)];
+        let keys = keys.each_ref().map(String::as_str);
+        let state = texts(self.redis.run(&self.redis.scripts.part_state, &keys, &[]).await?)?;
+        let [length, applied, trimmed, dead_letters, now_ms, oldest, time] =
+            <[String; 7]>::try_from(state).map_err(|_| unexpected("the state of a partition"))?;
+        let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+        let (length, now_ms) = (number(&length), number(&now_ms));
+        let in_log = number(&applied).saturating_sub(number(&trimmed));
+        // An id ahead of the clock is not the time at which its entry arrived.
+        let arrived_ms = match oldest.parse::<CheckinId>() {
+            Ok(id) if id.ms <= now_ms => id.ms,
+            Ok(_) => time.parse().unwrap_or(now_ms),
+            Err(_) => now_ms,
+        };
+        Ok(PartState {
+            length,
+            waiting: length.saturating_sub(in_log),
+            oldest_waiting: Duration::from_millis(now_ms.saturating_sub(arrived_ms)),
+            dead_letters: number(&dead_letters),
+        })
     }
 
     /// Sets the time of arrival of entries whose ids are ahead of the clock and that have no time of

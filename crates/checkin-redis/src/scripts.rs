@@ -6,6 +6,7 @@ pub(crate) struct Scripts {
     pub(crate) append: Script,
     pub(crate) load_checkins: Script,
     pub(crate) arrivals: Script,
+    pub(crate) part_state: Script,
     pub(crate) claim: Script,
     pub(crate) release: Script,
     pub(crate) apply_to_users: Script,
@@ -30,40 +31,74 @@ pub(crate) struct Scripts {
 impl Default for Scripts {
     fn default() -> Self {
         Self {
-            append: Script::new(concat!(
-                include_str!("scripts/log_ids.lua"),
-                include_str!("scripts/append.lua")
-            )),
-            load_checkins: Script::new(concat!(
-                include_str!("scripts/log_ids.lua"),
-                include_str!("scripts/load_checkins.lua")
-            )),
-            arrivals: Script::new(include_str!("scripts/arrivals.lua")),
-            claim: Script::new(include_str!("scripts/claim.lua")),
-            release: Script::new(include_str!("scripts/release.lua")),
-            apply_to_users: Script::new(concat!(
-                include_str!("scripts/weeks.lua"),
-                include_str!("scripts/apply_to_users.lua")
-            )),
-            apply_to_locations: Script::new(concat!(
-                include_str!("scripts/weeks.lua"),
-                include_str!("scripts/apply_to_locations.lua")
-            )),
-            leave_locations: Script::new(include_str!("scripts/leave_locations.lua")),
-            move_checkpoint: Script::new(include_str!("scripts/move_checkpoint.lua")),
-            figures_of_user: Script::new(include_str!("scripts/figures_of_user.lua")),
-            figures_of_location: Script::new(include_str!("scripts/figures_of_location.lua")),
-            create_hash: Script::new(include_str!("scripts/create_hash.lua")),
-            account: Script::new(include_str!("scripts/account.lua")),
-            change_password: Script::new(include_str!("scripts/change_password.lua")),
-            find_visit: Script::new(include_str!("scripts/find_visit.lua")),
-            claim_venue: Script::new(include_str!("scripts/claim_venue.lua")),
-            raise_last_id: Script::new(include_str!("scripts/raise_last_id.lua")),
-            claim_email: Script::new(include_str!("scripts/claim_email.lua")),
-            settle_email: Script::new(include_str!("scripts/settle_email.lua")),
-            release_email: Script::new(include_str!("scripts/release_email.lua")),
-            page: Script::new(include_str!("scripts/page.lua")),
-            remove_unchanged: Script::new(include_str!("scripts/remove_unchanged.lua")),
+            append: Script::named(
+                "append",
+                concat!(include_str!("scripts/log_ids.lua"), include_str!("scripts/append.lua")),
+            ),
+            load_checkins: Script::named(
+                "load_checkins",
+                concat!(
+                    include_str!("scripts/log_ids.lua"),
+                    include_str!("scripts/load_checkins.lua")
+                ),
+            ),
+            arrivals: Script::named("arrivals", include_str!("scripts/arrivals.lua")),
+            part_state: Script::named("part_state", include_str!("scripts/part_state.lua")),
+            claim: Script::named("claim", include_str!("scripts/claim.lua")),
+            release: Script::named("release", include_str!("scripts/release.lua")),
+            apply_to_users: Script::named(
+                "apply_to_users",
+                concat!(
+                    include_str!("scripts/weeks.lua"),
+                    include_str!("scripts/apply_to_users.lua")
+                ),
+            ),
+            apply_to_locations: Script::named(
+                "apply_to_locations",
+                concat!(
+                    include_str!("scripts/weeks.lua"),
+                    include_str!("scripts/apply_to_locations.lua")
+                ),
+            ),
+            leave_locations: Script::named(
+                "leave_locations",
+                include_str!("scripts/leave_locations.lua"),
+            ),
+            move_checkpoint: Script::named(
+                "move_checkpoint",
+                include_str!("scripts/move_checkpoint.lua"),
+            ),
+            figures_of_user: Script::named(
+                "figures_of_user",
+                include_str!("scripts/figures_of_user.lua"),
+            ),
+            figures_of_location: Script::named(
+                "figures_of_location",
+                include_str!("scripts/figures_of_location.lua"),
+            ),
+            create_hash: Script::named("create_hash", include_str!("scripts/create_hash.lua")),
+            account: Script::named("account", include_str!("scripts/account.lua")),
+            change_password: Script::named(
+                "change_password",
+                include_str!("scripts/change_password.lua"),
+            ),
+            find_visit: Script::named("find_visit", include_str!("scripts/find_visit.lua")),
+            claim_venue: Script::named("claim_venue", include_str!("scripts/claim_venue.lua")),
+            raise_last_id: Script::named(
+                "raise_last_id",
+                include_str!("scripts/raise_last_id.lua"),
+            ),
+            claim_email: Script::named("claim_email", include_str!("scripts/claim_email.lua")),
+            settle_email: Script::named("settle_email", include_str!("scripts/settle_email.lua")),
+            release_email: Script::named(
+                "release_email",
+                include_str!("scripts/release_email.lua"),
+            ),
+            page: Script::named("page", include_str!("scripts/page.lua")),
+            remove_unchanged: Script::named(
+                "remove_unchanged",
+                include_str!("scripts/remove_unchanged.lua"),
+            ),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId};
-use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, Result};
+use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, PartState, Result};
 use sqlite_writer::rusqlite::{self, Connection, params};
 
 use crate::figures::apply;
-use crate::log::{dated, entries_after, waiting};
+use crate::log::{dated, entries_after, part_state, waiting};
 use crate::{SqliteStorage, column, dead_letters};
 
 #[async_trait]
@@ -47,6 +47,12 @@ impl Applier for SqliteStorage {
 
     async fn backlog(&self) -> Result<u64> {
         self.file.read(waiting).await
+    }
+
+    async fn part_states(&self) -> Result<Vec<PartState>> {
+        let now = self.file.now_ms();
+        let read = move |connection: &Connection| part_state(connection, now);
+        Ok(vec![self.file.read(read).await?])
     }
 }
 

@@ -11,7 +11,7 @@ use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, NewCheckin};
 use checkin_storage::Reports;
 use checkin_storage::{
     Accepted, Admission, AdmissionFacts, Decision, Finding, HistoryPosition, IDEMPOTENCY_TTL, Log,
-    LogEntry, LogPosition, Result,
+    LogEntry, LogPosition, PartState, Result,
 };
 
 /// Maximum number of expired idempotency keys that are deleted with each new key. It is more than
@@ -312,6 +312,26 @@ pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Re
 pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT max(appended - counted, 0) FROM checkpoint";
     connection.prepare_cached(sql)?.query_row([], |row| column::whole(row, 0))
+}
+
+/// Measures the log. It is never trimmed, so all entries that were appended are in it. An id ahead of
+/// the clock is not the time at which its entry arrived.
+pub(crate) fn part_state(connection: &Connection, now_ms: i64) -> rusqlite::Result<PartState> {
+    let sql = "SELECT appended, max(appended - counted, 0), (SELECT count(*) FROM dead_letters),
+                   (SELECT CASE WHEN checkins.ms <= ?1 THEN checkins.ms ELSE min(time_ms, ?1) END
+                    FROM checkins
+                    WHERE (checkins.ms, checkins.seq) > (checkpoint.ms, checkpoint.seq)
+                    ORDER BY checkins.ms, checkins.seq LIMIT 1)
+               FROM checkpoint";
+    connection.prepare_cached(sql)?.query_row([now_ms], |row| {
+        let oldest_ms = row.get::<_, Option<i64>>(3)?.unwrap_or(now_ms);
+        Ok(PartState {
+            length: column::whole(row, 0)?,
+            waiting: column::whole(row, 1)?,
+            oldest_waiting: Duration::from_millis(now_ms.saturating_sub(oldest_ms).unsigned_abs()),
+            dead_letters: column::whole(row, 2)?,
+        })
+    })
 }
 
 /// Sets the time of entries that are ahead of the clock to the time at which they are applied, because

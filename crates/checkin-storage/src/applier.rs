@@ -1,5 +1,7 @@
 //! Applying the entries of the log.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId};
 
@@ -28,6 +30,23 @@ pub trait Applier: Send + Sync {
 
     /// Returns the number of entries that are not yet applied.
     async fn backlog(&self) -> Result<u64>;
+
+    /// Measures each part of the log, in order, for metrics.
+    async fn part_states(&self) -> Result<Vec<PartState>>;
+}
+
+/// The state of a part of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartState {
+    /// The number of its entries.
+    pub length: u64,
+    /// The number of entries that are not yet applied.
+    pub waiting: u64,
+    /// The age of the oldest entry that is not yet applied, by the store's clock; zero if all are
+    /// applied.
+    pub oldest_waiting: Duration,
+    /// The number of dead letters.
+    pub dead_letters: u64,
 }
 
 /// Entries of one part of the log, in order.

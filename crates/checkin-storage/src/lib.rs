@@ -26,7 +26,7 @@ mod weather;
 pub mod weeks;
 
 pub use admission::{Admission, AdmissionFacts, Decision};
-pub use applier::{Applied, Applier, Batch, LogEntry};
+pub use applier::{Applied, Applier, Batch, LogEntry, PartState};
 pub use audit::{Audit, AuditReport, Audited, Difference, Figure, Unequal};
 pub use bulk::{BulkLoad, Loaded};
 pub use dead_letters::{Dangling, DeadLetter, DeadLetterId, DeadLetters, Replay};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    Accepted, Applied, AuditReport, Batch, DeadLetterId, HistoryPosition, Lease, Loaded, Replay,
+    Accepted, Applied, AuditReport, Batch, DeadLetterId, HistoryPosition, Lease, Loaded, PartState,
+    Replay,
 };
 use checkin_domain::{Checkin, CheckinId};
 
@@ -31,6 +32,17 @@ async fn append(storage: &dyn Storage, user: u64, location: u64, stars: u64) -> 
         Accepted::Stored(id) => checkin.with_id(id),
         other => panic!("{other:?}"),
     }
+}
+
+/// Returns the state of all parts together, with the age of the oldest entry.
+async fn log_state(storage: &dyn Storage) -> PartState {
+    let states = storage.part_states().await.unwrap();
+    states.iter().fold(PartState::default(), |sum, state| PartState {
+        length: sum.length + state.length,
+        waiting: sum.waiting + state.waiting,
+        oldest_waiting: sum.oldest_waiting.max(state.oldest_waiting),
+        dead_letters: sum.dead_letters + state.dead_letters,
+    })
 }
 
 async fn drain(storage: &dyn Storage) -> Applied {
@@ -231,6 +243,10 @@ pub async fn an_entry_that_cannot_be_applied_becomes_a_dead_letter(subject: Stor
     let audit = storage.audit().await.unwrap();
     sound(&audit);
     assert_eq!((audit.counted, audit.dead, audit.waiting), (2, 2, 0));
+    assert_eq!(
+        log_state(storage).await,
+        PartState { length: 4, dead_letters: 2, ..PartState::default() }
+    );
 
     let mut letters = storage.dead_letters(None, 10).await.unwrap();
     let first = storage.dead_letters(None, 1).await.unwrap();
@@ -359,7 +375,12 @@ pub async fn a_full_log_accepts_checkins_only_when_entries_are_applied(subject: 
         }
         assert_eq!(append().await, Accepted::Behind);
         assert_eq!(storage.backlog().await.unwrap(), 4);
+        let state = log_state(storage).await;
+        assert_eq!((state.waiting, state.dead_letters), (4, 0));
+        assert!(state.length >= 4 && state.oldest_waiting < Duration::from_secs(60), "{state:?}");
         drain(storage).await;
+        let state = log_state(storage).await;
+        assert_eq!((state.waiting, state.oldest_waiting), (0, Duration::ZERO));
         assert_eq!(checkins_of(storage, 1).await, 4 * round);
         sound(&storage.audit().await.unwrap());
     }

@@ -1,11 +1,13 @@
 //! From the log to the figures.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId, monday_ms};
 use checkin_storage::weeks::is_kept;
 use checkin_storage::{
-    Applied, Applier, Batch, Dangling, DeadLetter, HistoryPosition, Lease, LogEntry, Result,
-    StorageError,
+    Applied, Applier, Batch, Dangling, DeadLetter, HistoryPosition, Lease, LogEntry, PartState,
+    Result, StorageError,
 };
 
 use crate::dead_letters::Dead;
@@ -49,6 +51,22 @@ impl Applier for MemoryStorage {
 
     async fn backlog(&self) -> Result<u64> {
         Ok(self.contents().parts.iter().map(Part::waiting).sum())
+    }
+
+    async fn part_states(&self) -> Result<Vec<PartState>> {
+        let contents = self.contents();
+        let state = |(number, part): (usize, &Part)| {
+            let oldest = part.after(part.checkpoint, 1).pop();
+            let age_ms = oldest.map_or(0, |oldest| contents.now_ms.saturating_sub(oldest.id.ms));
+            let dead = contents.dead.keys().filter(|id| id.part == number);
+            PartState {
+                length: part.entries.len() as u64,
+                waiting: part.waiting(),
+                oldest_waiting: Duration::from_millis(age_ms),
+                dead_letters: dead.count() as u64,
+            }
+        };
+        Ok(contents.parts.iter().enumerate().map(state).collect())
     }
 }
 
