@@ -20,6 +20,7 @@ use tower_express_session::{AccountSessions, Secrets, SessionLayer, SessionLayer
 
 use crate::config::{Common, StoreUrl};
 use crate::http::{OnFailure, Proxy, Readiness, StrictTransport, session_failed};
+use crate::metrics::{ProcessMetrics, Registries};
 use crate::session_secret;
 use crate::signals::Stop;
 use crate::storage::{Fault, Finding, Storage};
@@ -63,6 +64,11 @@ pub struct App {
     readiness: Readiness,
     /// Cancelled when the service drains.
     draining: CancellationToken,
+    /// The metrics of the process.
+    metrics: ProcessMetrics,
+    registries: Registries,
+    /// Whether another port shows the metrics of all ports: `--metrics-listen`.
+    has_metrics_port: bool,
     /// The warnings that a service logs at its start.
     warnings: Vec<Finding>,
 }
@@ -97,6 +103,9 @@ impl App {
         let database = Database::open(path).map_err(|error| sqlite::fault(path, &error))?;
         let storage = SqliteStorage::open(database.clone()).await;
         let storage = storage.map_err(|error| sqlite::fault(path, &error))?;
+        let metrics = ProcessMetrics::default();
+        let store = metrics.store.clone();
+        database.observe(move |completed| store.sqlite(completed));
         let sessions = SqliteStore::new(database).await;
         let sessions = sessions.map_err(|error| sqlite::fault(path, &error))?;
         let secret = match &config.session_secret {
@@ -104,7 +113,8 @@ impl App {
             None => session_secret::of_embedded_store(path)?,
         };
         let sessions = Arc::new(sessions);
-        Self::on(config, Arc::new(storage), sessions.clone(), sessions, secret.as_slice())
+        let secrets = secret.as_slice();
+        Self::on(config, Arc::new(storage), sessions.clone(), sessions, secrets, metrics)
     }
 
     async fn on_redis(config: &Common, url: &str, replicas: u32) -> anyhow::Result<Self> {
@@ -114,6 +124,9 @@ impl App {
         let response = config.store_timeout;
         let timeouts = Timeouts { connect: response * 2, response };
         let client = Client::with_timeouts(url, timeouts)?;
+        let metrics = ProcessMetrics::default();
+        let store = metrics.store.clone();
+        client.observe(move |observed| store.redis(&observed));
         let prefix = config.key_prefix.as_str();
         let sessions = RedisStore::new(client.clone())
             .prefix(&format!("{prefix}:session:"))
@@ -123,11 +136,13 @@ impl App {
             true => sessions.clone(),
             false => sessions.clone().cached(CacheOptions::with_lease(lease)),
         };
+        metrics.session_cache.set(cached.clone());
         // A logout is answered only when no receiver accepts the session any more.
         let sessions = Arc::new(sessions.destroy_waits(lease));
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
             .wait_for_replicas(replicas, client.dedicated()?);
-        Self::on(config, Arc::new(storage), sessions, Arc::new(cached), secrets.as_slice())
+        let (cached, secrets) = (Arc::new(cached), secrets.as_slice());
+        Self::on(config, Arc::new(storage), sessions, cached, secrets, metrics)
     }
 
     fn on(
@@ -136,6 +151,7 @@ impl App {
         session_store: Arc<dyn AccountStore>,
         cached_store: Arc<dyn AccountStore>,
         secrets: &[String],
+        metrics: ProcessMetrics,
     ) -> anyhow::Result<Self> {
         let secrets = Secrets::new(secrets)?;
         let sessions = |store| {
@@ -166,6 +182,9 @@ impl App {
             store: config.store.clone(),
             readiness: Readiness::unchecked(),
             draining: CancellationToken::new(),
+            metrics,
+            registries: Registries::default(),
+            has_metrics_port: config.metrics_listen.is_some(),
             warnings: session_secret::warnings(config),
         })
     }
@@ -191,14 +210,15 @@ impl App {
         Ok(())
     }
 
-    /// Prepares the store for a service. If the fault may pass, the service starts without its
-    /// store, and [`alongside`](Self::alongside) tries again. A service that is to stop does not
-    /// wait for its store.
+    /// Prepares the store for a service, and the metrics of its process under its name. If the fault
+    /// may pass, the service starts without its store, and [`alongside`](Self::alongside) tries again.
+    /// A service that is to stop does not wait for its store.
     ///
     /// # Errors
     ///
     /// If the store cannot be used until somebody changes something.
-    pub async fn start(&self) -> anyhow::Result<()> {
+    pub async fn start(&self, service: &'static str) -> anyhow::Result<()> {
+        self.registries.add(self.metrics.registry(service));
         for warning in &self.warnings {
             tracing::warn!("{}: {}", warning.what, warning.advice);
         }

@@ -13,6 +13,7 @@ pub mod config;
 pub mod generate;
 pub mod http;
 pub mod lifecycle;
+pub mod metrics;
 pub mod passwords;
 pub mod services;
 pub mod session_secret;

@@ -10,6 +10,7 @@ use std::thread;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc};
 use argon2::{Algorithm, Params, Version};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use unicode_normalization::UnicodeNormalization;
 
@@ -67,6 +68,8 @@ pub struct Passwords(Arc<Inner>);
 struct Inner {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    /// Counts the callers that got [`Busy`].
+    refused: Counter,
     /// The hash that is compared for an unknown address, so that it takes as long as for a known
     /// one. No password matches it.
     nobody: PasswordHash,
@@ -99,10 +102,17 @@ impl Passwords {
     /// Uses as many threads as the machine has cores.
     #[must_use]
     pub fn new() -> Self {
+        Self::counting(Counter::default())
+    }
+
+    /// Uses as many threads as the machine has cores, and counts the callers that get [`Busy`].
+    #[must_use]
+    pub fn counting(refused: Counter) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self(Arc::new(Inner {
             running: Arc::new(Semaphore::new(cores)),
             waiting: Arc::new(Semaphore::new(cores + QUEUE)),
+            refused,
             nobody: matched_by_none(),
         }))
     }
@@ -117,7 +127,10 @@ impl Passwords {
     ///
     /// Dropping the future frees its place in the queue.
     pub async fn turn(&self) -> Result<HashPermit, Busy> {
-        let waiting = Arc::clone(&self.0.waiting).try_acquire_owned().map_err(|_| Busy)?;
+        let waiting = Arc::clone(&self.0.waiting).try_acquire_owned().map_err(|_| {
+            self.0.refused.inc();
+            Busy
+        })?;
         let running = Arc::clone(&self.0.running).acquire_owned().await.map_err(|_| Busy)?;
         Ok(HashPermit { passwords: self.clone(), _waiting: waiting, _running: running })
     }

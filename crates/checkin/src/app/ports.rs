@@ -1,12 +1,13 @@
 //! The services and their ports: which routes stand behind which session layer and middleware stack.
 
 use axum::Router;
+use prometheus_client::registry::Registry;
 use tower_express_session::SessionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{App, Sessions};
 use crate::http::document::front_door;
-use crate::http::{Metrics, OnFailure, Probes, Readiness, Stack};
+use crate::http::{Metrics, OnFailure, Probes, Readiness, Scrape, Stack};
 use crate::passwords::Passwords;
 use crate::services::api::Stores;
 use crate::services::processor::Progress;
@@ -62,9 +63,11 @@ impl App {
 
     /// Returns the authentication service.
     pub fn auth(&self, settings: auth::AuthSettings) -> Service {
+        let throttled = self.metrics.throttled.clone();
         let (users, passwords, tasks) =
-            (self.storage.clone(), Passwords::new(), self.tasks.clone());
-        let routes = auth::router(users, self.account_sessions.clone(), passwords, tasks);
+            (self.storage.clone(), Passwords::counting(throttled.busy.clone()), self.tasks.clone());
+        let routes =
+            auth::router(users, self.account_sessions.clone(), passwords, tasks, throttled);
         // Only this service opens sessions, so only here their number is limited.
         let sessions = match settings.max_sessions {
             Some(max) => {
@@ -90,7 +93,7 @@ impl App {
             log: self.storage.clone(),
             weather: self.storage.clone(),
         };
-        let routes = api::router(stores, upstream, stop);
+        let routes = api::router(stores, upstream, stop, &self.metrics);
         Service { routes, sessions: Some(self.cached_sessions.clone()) }
     }
 
@@ -100,9 +103,10 @@ impl App {
             true => Identity::Session(Accounts::new(self.storage.clone())),
             false => Identity::None,
         };
+        let throttled = self.metrics.throttled.clone();
         let (log, locations, users) =
             (self.storage.clone(), self.storage.clone(), self.storage.clone());
-        let routes = receiver::router(log, locations, users, identity, settings);
+        let routes = receiver::router(log, locations, users, identity, settings, throttled);
         Service { routes, sessions: sessions.then(|| self.cached_sessions.clone()) }
     }
 
@@ -121,15 +125,43 @@ impl App {
         stack.around(routes)
     }
 
-    /// Returns the routes of a processor's port: only the probes and its own metrics.
-    pub fn processor_port(&self, progress: &Progress) -> Router {
-        let metrics = Metrics::with("processor", |registry| progress.register(registry));
-        self.stack(metrics).around(OpenApiRouter::new())
+    /// Returns the routes of a processor's port: only the probes and the metrics.
+    pub fn processor_port(&self) -> Router {
+        self.stack(Metrics::new("processor")).around(OpenApiRouter::new())
+    }
+
+    /// Returns the metrics of the process's processor, which all ports show.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let progress = Progress::default();
+        let mut registry =
+            Registry::with_labels([("service".into(), "processor".into())].into_iter());
+        progress.register(&mut registry);
+        self.registries.add(registry);
+        progress
+    }
+
+    /// Returns the routes of the port of `--metrics-listen`: the probes, and the metrics of all ports.
+    /// Its own requests are not counted.
+    pub fn metrics_port(&self) -> Router {
+        let scrape = Scrape::All(self.registries.clone());
+        let stack = Stack { scrape, ..self.uncounted(Metrics::new("metrics")) };
+        stack.around(OpenApiRouter::new())
     }
 
     fn stack(&self, metrics: Metrics) -> Stack {
+        let (own, registries) = (metrics.registry(), self.registries.clone());
+        registries.add_port(own.clone());
+        let scrape = match self.has_metrics_port {
+            true => Scrape::None,
+            false => Scrape::Port(own, registries),
+        };
+        Stack { scrape, ..self.uncounted(metrics) }
+    }
+
+    fn uncounted(&self, metrics: Metrics) -> Stack {
         let (health, readiness) = (self.storage.clone(), self.readiness.clone());
         let probes = Probes::new(health, readiness, self.draining.clone());
-        Stack { proxy: self.proxy, metrics, probes }
+        Stack { proxy: self.proxy, metrics, scrape: Scrape::None, probes }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::metrics_port::MetricsPort;
 use super::reload::SettingsSource;
 use crate::app::App;
 use crate::config::{Common, listen_address};
@@ -64,13 +65,15 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
-    app.start().await?;
+    app.start("api").await?;
     let upstream = options.weather.upstream()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
+    let metrics = MetricsPort::open(config).await?;
     announce(listener.local_addr()?);
     let router = app.port("api", &[&app.api(upstream, stop.stopped.clone().cancelled_owned())]);
-    app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;
+    let service = serve(listener, router, config.keep_alive_timeout, stop);
+    app.alongside(metrics.alongside(&app, config, service)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::metrics_port::MetricsPort;
 use super::reload::SettingsSource;
 use super::{api, auth, receiver};
 use crate::app::App;
@@ -46,16 +47,18 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
-    app.start().await?;
+    app.start("console").await?;
     let upstream = options.weather.upstream()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
+    let metrics = MetricsPort::open(config).await?;
     let auth = app.auth(options.logins.settings());
     let receiver = app.receiver(true, options.checkins.settings());
     let api = app.api(upstream, stop.stopped.clone().cancelled_owned());
     announce(listener.local_addr()?);
     let router = app.console_port(&[&auth, &receiver, &api]);
-    app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;
+    let service = serve(listener, router, config.keep_alive_timeout, stop);
+    app.alongside(metrics.alongside(&app, config, service)).await?;
     app.finish().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ mod environment;
 mod export;
 mod generate;
 mod load;
+mod metrics_port;
 mod one_shot;
 mod output;
 mod processor;

@@ -9,10 +9,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 
+use super::metrics_port::MetricsPort;
 use crate::app::App;
 use crate::config::{Common, integer, listen_address, positive_time};
 use crate::lifecycle::{bind, serve};
-use crate::services::processor::{self, ProcessorSettings, Progress};
+use crate::services::processor::{self, ProcessorSettings};
 use crate::signals::Stop;
 
 pub(super) const EXAMPLES: &str = "\
@@ -75,12 +76,13 @@ impl Counting {
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
-    app.start().await?;
-    let progress = Progress::default();
+    app.start("processor").await?;
+    let progress = app.progress();
     let listener = match options.listen {
         Some(address) => Some(bind(address, "--listen").await?),
         None => None,
     };
+    let metrics = MetricsPort::open(config).await?;
     let settings = options.counting.settings(&options.name)?;
     tracing::info!("Checkin processor {} started.", settings.name);
     // It receives no requests, so only its port is drained: at the signal, it hands its partitions over
@@ -91,17 +93,19 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
             () = app.ready() => {}
             () = end.cancelled() => return,
         }
-        processor::run(app.storage.clone(), settings, progress.clone(), end.clone()).await;
+        processor::run(app.storage.clone(), settings, progress, end.clone()).await;
     };
     let probes = async {
         if let Some(listener) = listener {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!("Checkin processor listening on port {}.", address.port());
             }
-            let router = app.processor_port(&progress);
+            let router = app.processor_port();
             serve(listener, router, config.keep_alive_timeout, stop.clone()).await;
         }
     };
-    app.alongside(async { tokio::join!(counting, probes) }).await?;
+    // Boxed because it is large.
+    let service = Box::pin(async { tokio::join!(counting, probes) });
+    app.alongside(metrics.alongside(&app, config, service)).await?;
     Ok(ExitCode::SUCCESS)
 }

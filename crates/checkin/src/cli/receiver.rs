@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::metrics_port::MetricsPort;
 use super::reload::SettingsSource;
 use crate::app::App;
 use crate::config::{Common, MAX_INTEGER, integer, listen_address, switch, time};
@@ -123,13 +124,15 @@ pub(super) async fn run(
     let app = App::open_waiting_for_replicas(config, options.limits.wait_replicas)
         .await?
         .stopping_with(&stop);
-    app.start().await?;
+    app.start("receiver").await?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
+    let metrics = MetricsPort::open(config).await?;
     announce(listener.local_addr()?, !options.no_auth);
     let receiver = app.receiver(!options.no_auth, options.limits.settings());
     let router = app.port("receiver", &[&receiver]);
-    app.alongside(serve(listener, router, config.keep_alive_timeout, stop)).await?;
+    let service = serve(listener, router, config.keep_alive_timeout, stop);
+    app.alongside(metrics.alongside(&app, config, service)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

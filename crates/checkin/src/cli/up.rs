@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
+use super::metrics_port::MetricsPort;
 use super::reload::SettingsSource;
 use super::{api, auth, console, load, processor, receiver, say};
 use crate::app::App;
@@ -15,7 +16,7 @@ use crate::config::{Common, listen_address};
 use crate::demo;
 use crate::lifecycle::{bind, serve};
 use crate::passwords::{Passwords, Verified};
-use crate::services::processor::{Progress, run as run_processor};
+use crate::services::processor::run as run_processor;
 use crate::signals::Stop;
 use crate::storage::StorageError;
 
@@ -92,7 +93,7 @@ pub(super) async fn run(
     let app = App::open_waiting_for_replicas(config, options.checkins.wait_replicas)
         .await?
         .stopping_with(&stop);
-    app.start().await?;
+    app.start("up").await?;
     let upstream = options.weather.upstream()?;
     source.reload_on_hangup(&app)?;
     // The ports come first, so that an error about them appears before the data is loaded.
@@ -100,6 +101,7 @@ pub(super) async fn run(
     let api_listener = bind(options.api_listen, "--api-listen").await?;
     let receiver_listener = bind(options.receiver_listen, "--receiver-listen").await?;
     let auth_listener = bind(options.auth_listen, "--auth-listen").await?;
+    let metrics = MetricsPort::open(config).await?;
     let mut demo = Demo::default();
     let has_login = if app.is_ready() { demo.load(&app).await? } else { None };
     let (receiver_at, auth_at) = (receiver_listener.local_addr()?, auth_listener.local_addr()?);
@@ -123,6 +125,7 @@ pub(super) async fn run(
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings());
     let settings = options.counting.settings("up")?;
+    let progress = app.progress();
     let counting = async {
         tokio::select! {
             () = app.ready() => {}
@@ -144,7 +147,7 @@ pub(super) async fn run(
         }
         // It applies what the receiver accepts during the drain.
         let end = stop.stopped.clone();
-        run_processor(app.storage.clone(), settings, Progress::default(), end).await;
+        run_processor(app.storage.clone(), settings, progress, end).await;
         anyhow::Ok(())
     };
     let keep_alive = config.keep_alive_timeout;
@@ -164,7 +167,7 @@ pub(super) async fn run(
     };
     // Boxed because it is large.
     let services = Box::pin(async { tokio::try_join!(counting, serving) });
-    app.alongside(services).await??;
+    app.alongside(metrics.alongside(&app, config, services)).await??;
     app.finish().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! The settings of all commands.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::secret::SessionSecret;
 use super::store_url::StoreUrl;
-use super::values::{KeyPrefix, integer, log_level, positive_time, switch, time};
+use super::values::{KeyPrefix, integer, listen_address, log_level, positive_time, switch, time};
 
 /// The settings of all commands.
 #[derive(Args, Clone, Debug)]
@@ -144,6 +145,17 @@ pub struct Common {
         value_parser = time
     )]
     pub drain: Duration,
+
+    /// The address of a port of its own for /metrics, /healthz and /readyz of all services of the
+    /// process. The other ports then have no /metrics. Default: none
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_METRICS_LISTEN",
+        value_name = "ADDR",
+        value_parser = listen_address
+    )]
+    pub metrics_listen: Option<SocketAddr>,
 
     /// The format of log lines
     #[arg(

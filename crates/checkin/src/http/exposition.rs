@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
 use super::media_type::MediaType;
@@ -37,19 +38,46 @@ impl Format {
         }
     }
 
-    /// Writes all metrics in this format.
+    /// Writes all metrics in this format. A metric of several registries is written once, with the
+    /// values of all of them.
     ///
     /// # Errors
     ///
     /// If a metric cannot be written.
-    pub(super) fn write(self, registry: &Registry) -> Result<String, fmt::Error> {
+    pub(super) fn write(self, registries: &[Arc<Registry>]) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        encode(&mut text, registry)?;
+        for registry in registries {
+            encode_registry(&mut text, registry)?;
+        }
+        let mut text = by_metric(&text);
+        encode_eof(&mut text)?;
         Ok(match self {
             Self::Text => to_text(&text),
             Self::OpenMetrics => text,
         })
     }
+}
+
+/// Puts the values of each metric together, which both formats require, behind one description.
+fn by_metric(text: &str) -> String {
+    let mut metrics: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut current = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let name = help.split(' ').next().unwrap_or_default();
+            let known = metrics.iter().position(|(metric, _)| *metric == name);
+            current = known.unwrap_or(metrics.len());
+            if known.is_none() {
+                metrics.push((name, Vec::new()));
+            }
+        }
+        if let Some((_, lines)) = metrics.get_mut(current)
+            && !(line.starts_with('#') && lines.contains(&line))
+        {
+            lines.push(line);
+        }
+    }
+    metrics.into_iter().flat_map(|(_, lines)| lines).collect()
 }
 
 /// Returns how much a client prefers a media type of this version: the `q` of the most specific
@@ -141,19 +169,35 @@ mod tests {
         assert_eq!(Format::of(&headers), Format::OpenMetrics, "several lines are one list");
     }
 
-    #[test]
-    fn both_formats_name_counters_correctly() {
-        let mut registry = Registry::default();
+    /// Returns a registry with a counter and a gauge.
+    fn registry(service: &'static str) -> Arc<Registry> {
+        let mut registry = Registry::with_labels([("service".into(), service.into())].into_iter());
         registry.register("sent", "What was sent", Counter::<u64>::default());
         registry.register_with_unit("waits", "Time", Unit::Seconds, Gauge::<i64>::default());
-        let open_metrics = Format::OpenMetrics.write(&registry).unwrap();
-        assert!(
-            open_metrics
-                .starts_with("# HELP sent What was sent.\n# TYPE sent counter\nsent_total 0\n")
-        );
+        Arc::new(registry)
+    }
+
+    #[test]
+    fn both_formats_name_counters_correctly() {
+        let registries = [registry("a")];
+        let open_metrics = Format::OpenMetrics.write(&registries).unwrap();
+        assert!(open_metrics.starts_with(
+            "# HELP sent What was sent.\n# TYPE sent counter\nsent_total{service=\"a\"} 0\n"
+        ));
         assert!(open_metrics.ends_with("# EOF\n"));
-        let text = "# HELP sent_total What was sent.\n# TYPE sent_total counter\nsent_total 0\n\
-            # HELP waits_seconds Time.\n# TYPE waits_seconds gauge\nwaits_seconds 0\n";
-        assert_eq!(Format::Text.write(&registry).unwrap(), text);
+        let text = "# HELP sent_total What was sent.\n# TYPE sent_total counter\n\
+            sent_total{service=\"a\"} 0\n\
+            # HELP waits_seconds Time.\n# TYPE waits_seconds gauge\nwaits_seconds{service=\"a\"} 0\n";
+        assert_eq!(Format::Text.write(&registries).unwrap(), text);
+    }
+
+    #[test]
+    fn a_metric_of_several_registries_is_written_once() {
+        let registries = [registry("a"), registry("b")];
+        let open_metrics = "# HELP sent What was sent.\n# TYPE sent counter\n\
+            sent_total{service=\"a\"} 0\nsent_total{service=\"b\"} 0\n\
+            # HELP waits_seconds Time.\n# TYPE waits_seconds gauge\n# UNIT waits_seconds seconds\n\
+            waits_seconds{service=\"a\"} 0\nwaits_seconds{service=\"b\"} 0\n# EOF\n";
+        assert_eq!(Format::OpenMetrics.write(&registries).unwrap(), open_metrics);
     }
 }

@@ -1,30 +1,21 @@
-//! Metrics for Prometheus.
+//! The metrics of one port.
 
 use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
-use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, StatusCode};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tower_express_session::Event;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use super::Problem;
-use super::document::Problems;
-use super::exposition::Format;
-
-/// The bounds of the latency buckets in seconds: from a response of a cache to the patience of a
-/// person.
-const BUCKETS_SECONDS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
+use crate::metrics::LATENCY_SECONDS;
 
 /// The events of a session, as the label `event` names them.
 const SESSION_EVENTS: [&str; 9] = [
@@ -39,15 +30,16 @@ const SESSION_EVENTS: [&str; 9] = [
     "failed",
 ];
 
-/// The metrics of one service.
+/// The metrics of one port.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
+    registry: Arc<Registry>,
     requests: Family<Answered, Counter>,
     durations: Family<Timed, Histogram, fn() -> Histogram>,
+    in_flight: Gauge,
     /// The counters of [`SESSION_EVENTS`].
     session_events: [Counter; SESSION_EVENTS.len()],
     session_merges: Counter,
@@ -62,7 +54,10 @@ struct Answered {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Timed {
+    method: &'static str,
     route: Route,
+    /// The first digit of the status and `xx`.
+    status_class: &'static str,
 }
 
 /// The route that a request matched. A path that matches none is not used as a label, because clients
@@ -102,29 +97,31 @@ impl EncodeLabelValue for Route {
 }
 
 impl Metrics {
-    /// Creates the metrics of a service that has none of its own.
+    /// Creates the metrics of the port of a service.
     #[must_use]
     pub fn new(service: &'static str) -> Self {
-        Self::with(service, |_| {})
-    }
-
-    /// Creates the metrics of a service with further metrics of its own.
-    #[must_use]
-    pub fn with(service: &'static str, register: impl FnOnce(&mut Registry)) -> Self {
         let session_events = Family::<SessionEvent, Counter>::default();
+        let mut registry = Registry::with_labels([("service".into(), service.into())].into_iter());
         let mut inner = Inner {
             requests: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(BUCKETS_SECONDS)),
+            durations: Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS)),
+            in_flight: Gauge::default(),
             // All counters exist from the start: otherwise the first failure would not be visible as
             // a change.
             session_events: SESSION_EVENTS
                 .map(|event| session_events.get_or_create_owned(&SessionEvent { event })),
             session_merges: Counter::default(),
-            registry: Registry::with_labels([("service".into(), service.into())].into_iter()),
+            registry: Arc::default(),
         };
-        inner.register(session_events);
-        register(&mut inner.registry);
+        inner.register(&mut registry, session_events);
+        inner.registry = Arc::new(registry);
         Self(Arc::new(inner))
+    }
+
+    /// Returns all metrics of the port.
+    #[must_use]
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.0.registry)
     }
 
     /// Counts an event of a session.
@@ -160,22 +157,24 @@ impl Metrics {
             Method::DELETE => "DELETE",
             _ => "other",
         };
+        self.0.in_flight.inc();
         Arrived { metrics: self.clone(), at: Instant::now(), method, route }
-    }
-
-    pub(super) fn routes(&self) -> OpenApiRouter {
-        OpenApiRouter::new().routes(routes!(show)).with_state(self.clone())
     }
 }
 
 impl Inner {
-    fn register(&mut self, session_events: Family<SessionEvent, Counter>) {
-        let Self { registry, requests, durations, session_merges, .. } = self;
+    fn register(&self, registry: &mut Registry, session_events: Family<SessionEvent, Counter>) {
+        let Self { requests, durations, in_flight, session_merges, .. } = self;
         registry.register("http_requests", "Answered requests", requests.clone());
         registry.register(
             "http_request_duration_seconds",
             "Time until the answer",
             durations.clone(),
+        );
+        registry.register(
+            "http_requests_in_flight",
+            "Requests that are not answered yet",
+            in_flight.clone(),
         );
         registry.register("checkin_session_events", "What happened to sessions", session_events);
         registry.register(
@@ -186,22 +185,7 @@ impl Inner {
     }
 }
 
-/// Returns metrics for Prometheus: text 0.0.4, or OpenMetrics 1.0.0 if `Accept` names it.
-#[utoipa::path(
-    get, operation_id = "getMetrics", path = "/metrics", tag = "operation", security(()),
-    responses(
-        (status = 200, content((String = "text/plain"), (String = "application/openmetrics-text"))),
-        Problems,
-    ),
-)]
-async fn show(State(metrics): State<Metrics>, headers: HeaderMap) -> Result<Response, Problem> {
-    let format = Format::of(&headers);
-    let text = format.write(&metrics.0.registry).map_err(|_| Problem::internal())?;
-    let headers = [(CONTENT_TYPE, format.content_type()), (VARY, ACCEPT.as_str())];
-    Ok((headers, text).into_response())
-}
-
-/// A request that is not answered yet.
+/// A request that is not answered yet, until it is dropped.
 pub(super) struct Arrived {
     metrics: Metrics,
     at: Instant,
@@ -212,11 +196,26 @@ pub(super) struct Arrived {
 impl Arrived {
     /// Counts the request and its duration.
     pub(super) fn answered(self, status: StatusCode) {
-        let Self { metrics: Metrics(metrics), at, method, route } = self;
+        let Self { metrics: Metrics(metrics), at, method, route } = &self;
+        let status_class = match status.as_u16() / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        let route = route.clone();
         let answered = Answered { method, route, status: status.as_u16() };
         metrics.requests.get_or_create(&answered).inc();
-        let duration = metrics.durations.get_or_create(&Timed { route: answered.route });
+        let Answered { method, route, .. } = answered;
+        let duration = metrics.durations.get_or_create(&Timed { method, route, status_class });
         duration.observe(at.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        self.metrics.0.in_flight.dec();
     }
 }
 

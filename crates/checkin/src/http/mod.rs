@@ -13,6 +13,7 @@ mod parameters;
 mod probes;
 mod problem;
 mod readiness;
+mod scrape;
 mod stack;
 mod strict_transport;
 
@@ -26,5 +27,6 @@ pub use parameters::{Headers, Parameters, PathParameters, RequestAddress};
 pub use probes::Probes;
 pub use problem::{FieldError, Problem, ProblemDetails};
 pub use readiness::Readiness;
+pub use scrape::Scrape;
 pub use stack::{Proxy, Stack};
 pub use strict_transport::StrictTransport;

@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use super::origin::{self, RequestOrigin};
-use super::{ClientAddress, Metrics, Probes, Problem, StrictTransport, document, problem};
+use super::{ClientAddress, Metrics, Probes, Problem, Scrape, StrictTransport, document, problem};
 
 /// The maximum time of a request, its body included: long enough for a slow phone, and short enough
 /// that slow clients cannot pile up.
@@ -63,8 +63,10 @@ const HEADERS_ADDED: usize = 7;
 pub struct Stack {
     /// The settings about a proxy.
     pub proxy: Proxy,
-    /// The metrics of `/metrics`.
+    /// The metrics of the port.
     pub metrics: Metrics,
+    /// What it shows at `/metrics`.
+    pub scrape: Scrape,
     /// The probes `/healthz` and `/readyz`.
     pub probes: Probes,
 }
@@ -76,7 +78,7 @@ impl Stack {
         let (routes, document) = OpenApiRouter::with_openapi(document::Base::openapi())
             .merge(routes)
             .merge(self.probes.routes())
-            .merge(self.metrics.routes())
+            .merge(self.scrape.routes())
             .split_for_parts();
         let port = Port {
             metrics: self.metrics.clone(),

@@ -7,3 +7,4 @@ pub mod receiver;
 
 mod batch_size;
 mod identity;
+mod processor_metrics;

@@ -11,6 +11,7 @@ use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::batch_size::BatchSize;
+use super::processor_metrics::{Batches, LeaseChanges, LogGauges};
 use crate::storage::{Batch, Lease, Storage, StorageError};
 use crate::telemetry::chain;
 
@@ -43,18 +44,22 @@ pub struct ProcessorSettings {
 pub struct Progress {
     applied: Counter,
     dead: Counter,
-    backlog: Gauge,
     partitions: Gauge,
+    log: LogGauges,
+    batches: Batches,
+    leases: LeaseChanges,
 }
 
 impl Progress {
     /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        let Self { applied, dead, backlog, partitions } = self;
+        let Self { applied, dead, partitions, log, batches, leases } = self;
         registry.register("checkin_applied", "Check-ins that were counted", applied.clone());
         registry.register("checkin_dead_letters", "Entries set aside", dead.clone());
-        registry.register("checkin_backlog", "Entries that wait to be applied", backlog.clone());
         registry.register("checkin_partitions", "Partitions counted here", partitions.clone());
+        log.register(registry);
+        batches.register(registry);
+        leases.register(registry);
     }
 }
 
@@ -76,7 +81,7 @@ pub async fn run(
     while !processor.stop.is_cancelled() {
         processor.balance(&mut workers).await;
         processor.progress.partitions.set(workers.held.len() as i64);
-        processor.measure_backlog().await;
+        processor.measure_log().await;
         processor.next_heartbeat(&mut workers).await;
     }
     // Their tokens are children of `stop`.
@@ -139,7 +144,10 @@ impl Processor {
         workers.release_all_but(share);
         while workers.held.len() < share {
             match self.storage.acquire(name, &workers.leases(), *lifetime).await {
-                Ok(Some(lease)) => self.start_worker(workers, lease),
+                Ok(Some(lease)) => {
+                    self.progress.leases.acquired.inc();
+                    self.start_worker(workers, lease);
+                }
                 // Another processor has not released it yet.
                 Ok(None) => break,
                 Err(error) => return self.log_failure(Some(error)),
@@ -147,9 +155,10 @@ impl Processor {
         }
     }
 
-    async fn measure_backlog(&self) {
-        if let Ok(backlog) = self.storage.backlog().await {
-            self.progress.backlog.set(i64::try_from(backlog).unwrap_or(i64::MAX));
+    /// Measures the log at each heartbeat, so that nobody waits for the store who reads the metrics.
+    async fn measure_log(&self) {
+        if let Ok(states) = self.storage.part_states().await {
+            self.progress.log.set(&states);
         }
     }
 
@@ -177,9 +186,13 @@ impl Processor {
             match self.step(lease, &mut reading, released).await {
                 Step::Busy => {}
                 Step::Idle => pause(IDLE, released).await,
-                Step::Lost => return,
+                Step::Lost => {
+                    self.progress.leases.lost.inc();
+                    return;
+                }
             }
         }
+        self.progress.leases.handed_over.inc();
         self.log_failure(self.storage.release(lease).await.err());
     }
 
@@ -198,6 +211,7 @@ impl Processor {
                 let apply = async { (self.apply(&batch, released).await, started.elapsed()) };
                 let read = self.read_after(lease, &batch, reading.size);
                 let ((step, took), ahead) = tokio::join!(apply, read);
+                self.progress.batches.count(batch.entries.len(), took);
                 *reading = Reading { size: reading.size.after(batch.entries.len(), took), ahead };
                 step
             }

@@ -15,6 +15,7 @@ use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{Headers, JsonBody, Problem, ProblemDetails};
 use crate::input::{Documented, Given, Input, body, parameters};
+use crate::metrics::Throttled;
 use crate::storage::{Admission, Locations, Log, Users};
 use crate::usecases::accounts::{AccountError, Accounts};
 use crate::usecases::check_in::{CheckIn, CheckInError};
@@ -54,16 +55,17 @@ pub struct ReceiverSettings {
     pub rate_per_user: u32,
 }
 
-/// Returns the routes of the service.
+/// Returns the routes of the service, which counts what it refuses in `throttled`.
 pub fn router(
     log: Arc<dyn Log>,
     locations: Arc<dyn Locations>,
     users: Arc<dyn Users>,
     identity: Identity,
     settings: ReceiverSettings,
+    throttled: Throttled,
 ) -> OpenApiRouter {
     let ReceiverSettings { admission, rate_per_user } = settings;
-    let check_in = CheckIn::new(log, locations, users, admission, rate_per_user);
+    let check_in = CheckIn::new(log, locations, users, admission, rate_per_user, throttled);
     OpenApiRouter::new().routes(routes!(checkin)).with_state(Receiver { identity, check_in })
 }
 

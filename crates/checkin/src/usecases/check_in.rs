@@ -7,6 +7,7 @@ use quick_cache::sync::Cache;
 
 use super::throttle::RateLimit;
 use crate::domain::{CheckinId, LocationId, NewCheckin, UserId};
+use crate::metrics::Throttled;
 use crate::storage::{Accepted, Admission, Locations, Log, StorageError, Users, is_there};
 
 /// The maximum number of locations, and of users, that are cached as existing. Neither is ever
@@ -23,6 +24,7 @@ pub(crate) struct CheckIn {
     known_users: Arc<Cache<UserId, ()>>,
     admission: Admission,
     rate: RateLimit<UserId>,
+    throttled: Throttled,
 }
 
 /// Why a check-in was not stored.
@@ -55,6 +57,7 @@ impl CheckIn {
         users: Arc<dyn Users>,
         admission: Admission,
         rate_per_user: u32,
+        throttled: Throttled,
     ) -> Self {
         Self {
             log,
@@ -64,6 +67,7 @@ impl CheckIn {
             known_users: Arc::new(Cache::new(MAX_KNOWN)),
             admission,
             rate: RateLimit::new(rate_per_user),
+            throttled,
         }
     }
 
@@ -89,13 +93,19 @@ impl CheckIn {
             Some(_) => {}
             None => self.expect_user(checkin.user).await?,
         }
-        self.rate.take(&checkin.user).map_err(CheckInError::TooMany)?;
+        self.rate.take(&checkin.user).map_err(|wait| {
+            self.throttled.checkin_rate.inc();
+            CheckInError::TooMany(wait)
+        })?;
         self.expect_location(checkin.location).await?;
         match self.log.append(checkin, idempotency_key, self.admission).await? {
             Accepted::Stored(id) | Accepted::Replayed(id) => Ok(id),
             Accepted::Duplicate => Err(CheckInError::Duplicate),
             Accepted::KeyReused => Err(CheckInError::KeyReused),
-            Accepted::Behind => Err(CheckInError::Behind),
+            Accepted::Behind => {
+                self.throttled.backlog.inc();
+                Err(CheckInError::Behind)
+            }
         }
     }
 

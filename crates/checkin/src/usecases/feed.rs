@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -39,6 +41,7 @@ pub(crate) struct Feed {
     log: Arc<dyn Log>,
     write: Write,
     places: Arc<Semaphore>,
+    metrics: FeedMetrics,
     /// The shared reader; `None` while there are no listeners.
     /// Locked only while a page is sent or a listener subscribes, so that a new listener knows what
     /// will be sent.
@@ -47,6 +50,15 @@ pub(crate) struct Feed {
 
 /// Writes a check-in as the event for a client that has this position after it.
 type Write = fn(&LogPosition, &Checkin) -> Bytes;
+
+/// Counts the listeners.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FeedMetrics {
+    /// The number of listeners.
+    pub(crate) open: Gauge,
+    /// Counts those above the maximum number.
+    pub(crate) refused: Counter,
+}
 
 /// What the shared reader has sent, and to whom.
 struct Reader {
@@ -96,9 +108,14 @@ pub(crate) enum News {
 }
 
 impl Feed {
-    pub(crate) fn new(log: Arc<dyn Log>, write: Write, max_clients: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        log: Arc<dyn Log>,
+        write: Write,
+        max_clients: usize,
+        metrics: FeedMetrics,
+    ) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(max_clients));
-        Arc::new(Self { log, write, places, reader: Mutex::new(None) })
+        Arc::new(Self { log, write, places, metrics, reader: Mutex::new(None) })
     }
 
     /// Starts listening after a position. Without one, or with one of a log with another number of
@@ -107,7 +124,10 @@ impl Feed {
         self: &Arc<Self>,
         after: Option<LogPosition>,
     ) -> Result<Listener, ListenError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ListenError::Full)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            self.metrics.refused.inc();
+            ListenError::Full
+        })?;
         let end = self.log.log_end().await?;
         let position = match after {
             // A log that lost its last entries continues from its current end.
@@ -117,6 +137,7 @@ impl Feed {
             _ => end,
         };
         let feed = Arc::clone(self);
+        feed.metrics.open.inc();
         Ok(Listener {
             feed,
             read: position.clone(),
@@ -295,6 +316,12 @@ impl Listener {
     }
 }
 
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.feed.metrics.open.dec();
+    }
+}
+
 /// Returns whether a position is not ahead of another one in any partition.
 fn is_behind(position: &LogPosition, other: &LogPosition) -> bool {
     position.0.iter().zip(&other.0).all(|(one, other)| one <= other)
@@ -365,7 +392,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_listener_without_news_gets_signs_of_life() {
-        let feed = Feed::new(empty_log(), |_, _| Bytes::new(), 1);
+        let feed = Feed::new(empty_log(), |_, _| Bytes::new(), 1, FeedMetrics::default());
         let mut listener = feed.listen(None).await.unwrap();
         for _ in 0..3 {
             expect_sign_of_life(&mut listener).await;
@@ -376,7 +403,7 @@ mod tests {
     async fn a_log_that_lost_its_last_entries_is_not_read_without_a_pause() {
         let log = empty_log();
         *log.end.lock().unwrap() = CheckinId { ms: 10, seq: 0 };
-        let feed = Feed::new(Arc::clone(&log) as _, |_, _| Bytes::new(), 2);
+        let feed = Feed::new(Arc::clone(&log) as _, |_, _| Bytes::new(), 2, FeedMetrics::default());
         expect_sign_of_life(&mut feed.listen(None).await.unwrap()).await;
         let mut early = feed.listen(None).await.unwrap();
         expect_sign_of_life(&mut early).await;

@@ -10,6 +10,7 @@ use tower_express_session::{Error as SessionError, Session};
 use super::tasks::{TaskError, Tasks};
 use super::throttle::FailureThrottle;
 use crate::domain::{Email, PasswordHash, PasswordScheme, UserId};
+use crate::metrics::Throttled;
 use crate::passwords::{Busy, Passwords, Verified};
 use crate::storage::{Credentials, StorageError, Users};
 
@@ -34,6 +35,7 @@ pub(crate) struct Login {
     // from many addresses, and per address, so that one password cannot be tried on many accounts.
     account_failures: FailureThrottle<String>,
     address_failures: FailureThrottle<IpAddr>,
+    throttled: Throttled,
     /// Accounts with a password that no login can check, for which a warning was logged.
     unusable: Arc<Cache<UserId, ()>>,
 }
@@ -57,13 +59,19 @@ pub(crate) enum LoginError {
 
 impl Login {
     /// Creates the use case, with no failures counted.
-    pub(crate) fn new(users: Arc<dyn Users>, passwords: Passwords, tasks: Tasks) -> Self {
+    pub(crate) fn new(
+        users: Arc<dyn Users>,
+        passwords: Passwords,
+        tasks: Tasks,
+        throttled: Throttled,
+    ) -> Self {
         Self {
             users,
             passwords,
             tasks,
             account_failures: FailureThrottle::new(FREE_ACCOUNT_FAILURES),
             address_failures: FailureThrottle::new(FREE_ADDRESS_FAILURES),
+            throttled,
             unusable: Arc::new(Cache::new(MAX_UNUSABLE)),
         }
     }
@@ -134,10 +142,14 @@ impl Login {
     fn may_try(&self, account: &String, address: Option<IpAddr>) -> Result<(), LoginError> {
         let now = Instant::now();
         let of_address = address.map(|address| self.address_failures.wait(&address, now));
-        match self.account_failures.wait(account, now).max(of_address.unwrap_or_default()) {
-            Duration::ZERO => Ok(()),
-            wait => Err(LoginError::TooManyFailures(wait)),
-        }
+        let of_address = of_address.unwrap_or_default();
+        let of_account = self.account_failures.wait(account, now);
+        match of_account.max(of_address) {
+            Duration::ZERO => return Ok(()),
+            wait if wait == of_account => self.throttled.account_failures.inc(),
+            _ => self.throttled.address_failures.inc(),
+        };
+        Err(LoginError::TooManyFailures(of_account.max(of_address)))
     }
 
     /// Logs that an account cannot log in, once and not with each attempt.

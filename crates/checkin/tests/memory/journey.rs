@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
+use checkin::metrics::Throttled;
 use checkin::services::{processor, receiver};
 use checkin_storage::conformance::{first, listed, location, new_user, window};
 use checkin_storage::{Lease, Period, Storage};
@@ -55,7 +56,15 @@ fn receiver(storage: &Arc<dyn Storage>) -> Router {
         rate_per_user: 0,
     };
     let (log, locations, users) = (storage.clone(), storage.clone(), storage.clone());
-    receiver::router(log, locations, users, receiver::Identity::None, settings).into()
+    receiver::router(
+        log,
+        locations,
+        users,
+        receiver::Identity::None,
+        settings,
+        Throttled::default(),
+    )
+    .into()
 }
 
 async fn check_in(receiver: &Router, user: u64, place: u64) -> StatusCode {

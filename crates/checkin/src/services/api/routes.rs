@@ -8,24 +8,30 @@ use utoipa_axum::routes;
 
 use super::state::{Api, Stores};
 use super::{checkins, export, locations, nearby, statistics, stream, users, weather};
+use crate::metrics::ProcessMetrics;
 use crate::usecases::accounts::Accounts;
-use crate::usecases::feed::{Feed, MAX_CLIENTS};
+use crate::usecases::feed::{Feed, FeedMetrics, MAX_CLIENTS};
 use crate::usecases::nearby::NearbyLocations;
 use crate::usecases::upstream::Upstream;
 use crate::usecases::weather::WeatherLookup;
 
 /// Returns the routes of the service. Streams end when `stop` does. Without an `upstream`, there is
-/// no weather.
+/// no weather. `metrics` count the streams.
 pub fn router(
     stores: Stores,
     upstream: Option<Upstream>,
     stop: impl Future<Output = ()> + Send + 'static,
+    metrics: &ProcessMetrics,
 ) -> OpenApiRouter {
+    let feed = FeedMetrics {
+        open: metrics.event_streams.clone(),
+        refused: metrics.throttled.event_streams.clone(),
+    };
     let api = Api {
         accounts: Accounts::new(stores.users.clone()),
         nearby: NearbyLocations::new(stores.directory.clone()),
         weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
-        feed: Feed::new(stores.log.clone(), stream::event, MAX_CLIENTS),
+        feed: Feed::new(stores.log.clone(), stream::event, MAX_CLIENTS, feed),
         stopping: stop.boxed().shared(),
         stores,
     };

@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 
 use super::state::Auth;
 use super::{account, login, sessions};
+use crate::metrics::Throttled;
 use crate::passwords::Passwords;
 use crate::storage::Users;
 use crate::usecases::accounts::Accounts;
@@ -24,14 +25,15 @@ pub struct AuthSettings {
     pub max_sessions: Option<usize>,
 }
 
-/// Returns the routes of the service. Work that must not end with its request runs in `tasks`.
+/// Returns the routes of the service, which counts what it refuses in `throttled`. Work that must not end with its request runs in `tasks`.
 pub fn router(
     users: Arc<dyn Users>,
     account_sessions: AccountSessions,
     passwords: Passwords,
     tasks: Tasks,
+    throttled: Throttled,
 ) -> OpenApiRouter {
-    let login = Login::new(users.clone(), passwords.clone(), tasks.clone());
+    let login = Login::new(users.clone(), passwords.clone(), tasks.clone(), throttled);
     let auth = Auth {
         registration: Registration::new(users.clone(), passwords.clone(), tasks.clone()),
         password_change: PasswordChange::new(

@@ -1,0 +1,53 @@
+//! The metrics of a process: those that belong to no single port.
+
+mod process;
+mod registries;
+mod session_cache;
+mod store;
+mod throttled;
+
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+pub use registries::Registries;
+pub use session_cache::SessionCache;
+pub use store::StoreMetrics;
+pub use throttled::Throttled;
+
+/// The bounds of the buckets of latencies in seconds: from a response of a cache to the patience of a
+/// person.
+pub(crate) const LATENCY_SECONDS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 1.0, 5.0];
+
+/// The metrics of a process that its parts share; clones share the values.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessMetrics {
+    /// What the store was asked.
+    pub store: StoreMetrics,
+    /// What was refused because there was too much of it.
+    pub throttled: Throttled,
+    /// The event streams that are open.
+    pub event_streams: Gauge,
+    /// The cache of sessions.
+    pub session_cache: SessionCache,
+}
+
+impl ProcessMetrics {
+    /// Returns a registry of these metrics and of those that the system keeps about the process, all
+    /// with the name of the process's `service`.
+    #[must_use]
+    pub fn registry(&self, service: &'static str) -> Registry {
+        let mut registry = Registry::with_labels([("service".into(), service.into())].into_iter());
+        let Self { store, throttled, event_streams, session_cache } = self;
+        process::register(&mut registry);
+        store.register(&mut registry);
+        session_cache.register(&mut registry);
+        throttled.register(&mut registry);
+        registry.register(
+            "checkin_event_streams",
+            "Event streams of the read API that are open",
+            event_streams.clone(),
+        );
+        registry
+    }
+}
