@@ -86,7 +86,8 @@ impl Accounts<'_> {
         let (key, epoch) = (self.0.keys.user(id), self.0.keys.user_epoch(id));
         let mut words = vec![new.as_str(), raise];
         words.extend(expected.map(PasswordHash::as_str));
-        match self.0.run(&self.0.scripts.change_password, &[&key, &epoch], &words).await? {
+        let script = &self.0.scripts.change_password;
+        match self.0.run_replicated(script, &[&key, &epoch], &words).await? {
             Reply::Nil => Ok(None),
             epoch => number(epoch).map(|epoch| Some(epoch.unsigned_abs())),
         }
@@ -139,7 +140,7 @@ impl Accounts<'_> {
     async fn settle_email(&self, user: &User) -> Result<Option<UserId>> {
         let (emails, claim, canonical, id) = self.claim_words(user);
         let script = &self.0.scripts.settle_email;
-        match self.0.run(script, &[&emails, &claim], &[&canonical, &id]).await? {
+        match self.0.run_replicated(script, &[&emails, &claim], &[&canonical, &id]).await? {
             Reply::Int(1) => Ok(None),
             other => owner(other).map(Some),
         }

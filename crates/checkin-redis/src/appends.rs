@@ -18,30 +18,6 @@ const AT_ONCE: usize = 128;
 /// Maximum number of check-ins that wait for a partition; further requests wait to be among them.
 const WAITING: usize = 1024;
 
-/// How long replicas may take: less than the time-out of a command.
-const REPLICAS_MS: &str = "150";
-
-/// The number of replicas that must have an append, and the connection that waits for them.
-#[derive(Clone)]
-pub(crate) struct Replicas {
-    pub(crate) wanted: u32,
-    pub(crate) redis: Connection,
-}
-
-impl Replicas {
-    /// Waits until enough replicas have everything that this connection wrote before.
-    async fn wait(&self) -> Result<()> {
-        let wanted = self.wanted;
-        let found = self.redis.call(&["WAIT", &wanted.to_string(), REPLICAS_MS]).await?;
-        let found = number(found)?;
-        if found >= i64::from(wanted) {
-            return Ok(());
-        }
-        let what = format!("{found} of {wanted} replicas have the check-in after {REPLICAS_MS} ms");
-        Err(StorageError::new(what))
-    }
-}
-
 /// The check-ins that wait to be appended, by partition. Each partition has a task, which begins with
 /// its first check-in and sends all that wait, one run of the script after the other.
 #[derive(Clone)]
@@ -71,7 +47,6 @@ impl Appends {
     pub(crate) async fn append(
         &self,
         redis: &Connection,
-        replicas: Option<&Replicas>,
         (checkin, idempotency_key): (NewCheckin, Option<&str>),
         admission: Admission,
     ) -> Result<Accepted> {
@@ -88,8 +63,7 @@ impl Appends {
             answer,
         };
         let begin = |waiting| {
-            let (redis, replicas) = (redis.clone(), replicas.cloned());
-            tokio::spawn(Appender::new(redis, replicas, partition).run(waiting));
+            tokio::spawn(Appender::new(redis.clone(), partition).run(waiting));
         };
         let ended = || StorageError::new("the task that appends has ended");
         self.sender(partition, begin).send(append).await.map_err(|_| ended())?;
@@ -117,9 +91,7 @@ impl Appends {
 
 /// Appends the check-ins of one partition.
 struct Appender {
-    /// The connection that the script uses.
     redis: Connection,
-    replicas: Option<Replicas>,
     /// The first keys of the script.
     names: [String; 3],
     /// The numbers of partitions and of this partition.
@@ -129,12 +101,11 @@ struct Appender {
 }
 
 impl Appender {
-    fn new(redis: Connection, replicas: Option<Replicas>, partition: usize) -> Self {
+    fn new(redis: Connection, partition: usize) -> Self {
         let keys = &redis.keys;
         let names = [keys.log(partition), keys.checkpoint(partition), keys.times(partition)];
         let partitions = [keys.partitions(), partition].map(|number| number.to_string());
-        let redis = replicas.as_ref().map_or(redis.clone(), |replicas| replicas.redis.clone());
-        Self { redis, replicas, names, partitions, end: end_of_log(-1, CheckinId::MIN) }
+        Self { redis, names, partitions, end: end_of_log(-1, CheckinId::MIN) }
     }
 
     /// Runs until nobody can append any more.
@@ -152,7 +123,7 @@ impl Appender {
         let alike = batch.iter().take_while(|append| append.admission == batch[0].admission);
         let alike = alike.count();
         let results = match self.store(&batch[..alike]).await {
-            Ok(results) => self.replicated(results).await,
+            Ok(results) => results,
             // During an outage each of the others would only wait for the same error.
             Err(error) if error.is_logged() => vec![Err(error); alike],
             // The error is that of the first, and none of the others is appended.
@@ -162,22 +133,6 @@ impl Appender {
             // The request may be gone.
             let _ = append.answer.send(result);
         }
-    }
-
-    /// Waits for the replicas if there is something for them. A retry waits again: they may have the
-    /// first entry by now.
-    async fn replicated(&self, mut results: Vec<Result<Accepted>>) -> Vec<Result<Accepted>> {
-        let is_stored = |result: &Result<Accepted>| {
-            matches!(result, Ok(Accepted::Stored(_) | Accepted::Replayed(_)))
-        };
-        if let Some(replicas) = &self.replicas
-            && results.iter().any(is_stored)
-            && let Err(error) = replicas.wait().await
-        {
-            let stored = results.iter_mut().filter(|result| is_stored(result));
-            stored.for_each(|result| *result = Err(error.clone()));
-        }
-        results
     }
 
     /// Runs the script. Returns the results of the first of these check-ins, at least of one.
@@ -201,7 +156,8 @@ impl Appender {
             words.extend(checkin.iter().map(String::as_str));
         }
         let script = &self.redis.scripts.append;
-        let mut results = array(self.redis.run(script, &names, &words).await?)?.into_iter();
+        let mut results =
+            array(self.redis.run_replicated(script, &names, &words).await?)?.into_iter();
         let length = number(results.next().unwrap_or(Reply::Nil))?;
         if results.len() == 0 || results.len() > batch.len() {
             return Err(unexpected("a result for each check-in"));

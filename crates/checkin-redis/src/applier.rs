@@ -3,14 +3,46 @@
 //! A partition is read in order under a lease, but correctness does not depend on it: a script adds a
 //! check-in to the history of a user or location, and counts it only if it was not in the history.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use checkin_domain::CheckinId;
-use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, PartState, Result};
+use checkin_storage::{
+    Applied, Applier, Batch, DeadLetter, Lease, LogEntry, PartState, Result, StorageError,
+};
 
 use crate::RedisStorage;
 use crate::connection::at_once;
 use crate::entry::RawEntry;
 use crate::partition::{PAGE, Partition};
+use crate::reply::number;
+
+/// The replicas of each primary that must have a batch before the checkpoint moves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Replicas {
+    pub(crate) wanted: u32,
+    pub(crate) within: Duration,
+}
+
+impl RedisStorage {
+    /// On a cluster, waits until the replicas have the effects. Otherwise one of them could become the
+    /// primary without an effect whose entry counts as applied, because the checkpoint is on another
+    /// server. A server that has both has them in order.
+    async fn replicate_effects(&self) -> Result<()> {
+        let Replicas { wanted, within } = self.replicas;
+        if wanted == 0 || !self.redis.client.is_cluster() {
+            return Ok(());
+        }
+        // Without a key it goes to every primary, and the least number is returned.
+        let within = within.as_millis().to_string();
+        let found = number(self.redis.call(&["WAIT", &wanted.to_string(), &within]).await?)?;
+        if found < i64::from(wanted) {
+            let what = format!("{found} of {wanted} replicas have the effects of a batch");
+            return Err(StorageError::new(what));
+        }
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl Applier for RedisStorage {
@@ -34,6 +66,7 @@ impl Applier for RedisStorage {
             return Ok(Applied::default());
         };
         let applied = self.figures().apply(&batch.checkins()).await?;
+        self.replicate_effects().await?;
         let dangling = applied.dangling.iter();
         let dangling = dangling.map(|(checkin, why)| DeadLetter::of(batch.part, checkin, *why));
         let mut dead: Vec<DeadLetter> = DeadLetter::unreadable(batch).chain(dangling).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use checkin_storage::{Reports, Result};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use redis_link::{Client, Reply, Script};
+use redis_link::{Client, Replicated, Reply, Script};
 
 use crate::fault::failed;
 use crate::hash::{Fields, Hash};
@@ -31,24 +31,20 @@ pub(crate) const ID_PAGE: usize = 1000;
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
+    /// For writes that must survive the loss of the primary.
+    pub(crate) writes: Replicated,
     pub(crate) keys: Keys,
     pub(crate) scripts: Arc<Scripts>,
     pub(crate) reports: Reports,
 }
 
 impl Connection {
-    pub(crate) fn new(client: Client, keys: Keys) -> Self {
-        Self { client, keys, scripts: Arc::default(), reports: Reports::default() }
-    }
-
-    /// Returns a connection with the same keys and scripts over another client.
-    pub(crate) fn over(&self, client: Client) -> Self {
-        Self { client, ..self.clone() }
+    pub(crate) fn new(client: Client, writes: Replicated, keys: Keys) -> Self {
+        Self { client, writes, keys, scripts: Arc::default(), reports: Reports::default() }
     }
 
     pub(crate) async fn call(&self, words: &[&str]) -> Result<Reply> {
-        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-        self.call_bytes(&words).await
+        self.call_bytes(&bytes(words)).await
     }
 
     pub(crate) async fn call_bytes(&self, words: &[&[u8]]) -> Result<Reply> {
@@ -61,9 +57,17 @@ impl Connection {
         keys: &[&str],
         arguments: &[&str],
     ) -> Result<Reply> {
-        let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-        let arguments: Vec<&[u8]> = arguments.iter().map(|word| word.as_bytes()).collect();
-        self.client.run(script, &keys, &arguments).await.map_err(failed)
+        self.client.run(script, &bytes(keys), &bytes(arguments)).await.map_err(failed)
+    }
+
+    /// Runs a script whose writes must survive the loss of the primary, if the storage waits for replicas.
+    pub(crate) async fn run_replicated(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[&str],
+    ) -> Result<Reply> {
+        self.writes.run(script, &bytes(keys), &bytes(arguments)).await.map_err(failed)
     }
 
     pub(crate) async fn exists(&self, key: &str) -> Result<bool> {
@@ -93,7 +97,8 @@ impl Connection {
     pub(crate) async fn create_hash(&self, key: &str, fields: &[(&str, String)]) -> Result<bool> {
         let words = fields.iter().flat_map(|(name, value)| [*name, value.as_str()]);
         let words: Vec<&str> = words.collect();
-        number(self.run(&self.scripts.create_hash, &[key], &words).await?).map(|made| made == 1)
+        let made = self.run_replicated(&self.scripts.create_hash, &[key], &words).await?;
+        number(made).map(|made| made == 1)
     }
 
     /// Returns the ids above `after` in a sorted set whose scores are the ids, lowest first, at most
@@ -114,6 +119,10 @@ impl Connection {
     pub(crate) fn listed<T: FromStr<Err: Display>>(&self, key: &str, id: &str) -> Option<T> {
         self.reports.logged(key, indexed_id(id)).ok()
     }
+}
+
+fn bytes<'a>(words: &[&'a str]) -> Vec<&'a [u8]> {
+    words.iter().map(|word| word.as_bytes()).collect()
 }
 
 /// Returns the command that reads some fields of a hash.

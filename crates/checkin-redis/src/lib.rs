@@ -84,13 +84,15 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use checkin_domain::LocationId;
 use quick_cache::sync::Cache;
 use redis_link::Client;
 use tokio::sync::OnceCell;
 
-use self::appends::{Appends, Replicas};
+use self::appends::Appends;
+use self::applier::Replicas;
 use self::connection::Connection;
 use self::figures::Figures;
 use self::keys::Keys;
@@ -104,7 +106,7 @@ const MAX_KNOWN: usize = 1_000_000;
 pub struct RedisStorage {
     redis: Connection,
     appends: Appends,
-    replicas: Option<Replicas>,
+    replicas: Replicas,
     /// Locations that are known to exist. Locations are never deleted.
     known_locations: Arc<Cache<LocationId, ()>>,
     /// Is set when the index of times is complete.
@@ -116,25 +118,36 @@ impl RedisStorage {
     /// partitions. Sends no command yet.
     #[must_use]
     pub fn new(client: Client, prefix: &str, partitions: usize) -> Self {
+        let writes = client.replicated(0, Duration::ZERO).expect("no connection of its own");
         Self {
-            redis: Connection::new(client, Keys::new(prefix, partitions)),
+            redis: Connection::new(client, writes, Keys::new(prefix, partitions)),
             appends: Appends::new(partitions),
-            replicas: None,
+            replicas: Replicas::default(),
             known_locations: Arc::new(Cache::new(MAX_KNOWN)),
             has_times: Arc::default(),
         }
     }
 
-    /// Acknowledges an append only when this number of replicas has it. If too few replicas have it, the
-    /// append returns an error, and the entry stays in the log. Such appends use `client`, a separate
-    /// connection, so that other commands need not wait with them.
-    #[must_use]
-    pub fn wait_for_replicas(mut self, wanted: u32, client: Client) -> Self {
-        let redis = self.redis.over(client);
-        self.replicas = (wanted > 0).then_some(Replicas { wanted, redis });
+    /// Makes appends, new accounts and changes of passwords wait until this number of replicas has them.
+    /// If too few have them in time, the operation returns an error, although it stays on the primary. On
+    /// a cluster, a batch counts as applied only when each primary has this number of replicas that have
+    /// it: elsewhere its effects and the checkpoint are lost together or not at all.
+    ///
+    /// Waiting uses a separate connection. The time must be shorter than the time limit of a command.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::replicated`].
+    pub fn wait_for_replicas(
+        mut self,
+        wanted: u32,
+        within: Duration,
+    ) -> std::result::Result<Self, redis_link::Error> {
+        self.redis.writes = self.redis.client.replicated(wanted, within)?;
+        self.replicas = Replicas { wanted, within };
         // Those who append already do not wait for replicas.
         self.appends = Appends::new(self.redis.keys.partitions());
-        self
+        Ok(self)
     }
 
     fn partitions(&self) -> impl Iterator<Item = Partition<'_>> {

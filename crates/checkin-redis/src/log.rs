@@ -21,7 +21,7 @@ impl Log for RedisStorage {
         admission: Admission,
     ) -> Result<Accepted> {
         let keyed = (checkin, idempotency_key);
-        self.appends.append(&self.redis, self.replicas.as_ref(), keyed, admission).await
+        self.appends.append(&self.redis, keyed, admission).await
     }
 
     async fn checkins_between(

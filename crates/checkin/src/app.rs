@@ -80,19 +80,9 @@ impl App {
     ///
     /// If the store cannot be opened, or the session secret is missing.
     pub async fn open(config: &Common) -> anyhow::Result<Self> {
-        Self::open_waiting_for_replicas(config, 0).await
-    }
-
-    /// Opens the store that the settings name. In Redis, a check-in is accepted when this number of
-    /// replicas has it; an embedded store has no replicas.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open).
-    pub async fn open_waiting_for_replicas(config: &Common, replicas: u32) -> anyhow::Result<Self> {
         match &config.store {
             StoreUrl::Sqlite(path) => Self::on_sqlite(config, path).await,
-            StoreUrl::Redis(url) => Self::on_redis(config, url, replicas).await,
+            StoreUrl::Redis(url) => Self::on_redis(config, url),
         }
     }
 
@@ -117,12 +107,14 @@ impl App {
         Self::on(config, Arc::new(storage), sessions.clone(), sessions, secrets, metrics)
     }
 
-    async fn on_redis(config: &Common, url: &str, replicas: u32) -> anyhow::Result<Self> {
+    fn on_redis(config: &Common, url: &str) -> anyhow::Result<Self> {
         let Some(secrets) = &config.session_secret else {
             return Err(session_secret::missing().into());
         };
         let response = config.store_timeout;
         let timeouts = Timeouts { connect: response * 2, response };
+        // Replicas must answer before the command times out: 150 ms of 250.
+        let (replicas, within) = (config.wait_replicas, response * 3 / 5);
         let client = Client::with_timeouts(url, timeouts)?;
         let metrics = ProcessMetrics::default();
         let store = metrics.store.clone();
@@ -130,7 +122,8 @@ impl App {
         let prefix = config.key_prefix.as_str();
         let sessions = RedisStore::new(client.clone())
             .prefix(&format!("{prefix}:session:"))
-            .account_prefix(&format!("{prefix}:account-sessions:"));
+            .account_prefix(&format!("{prefix}:account-sessions:"))
+            .wait_for_replicas(replicas, within)?;
         let lease = config.session_cache;
         let cached = match lease.is_zero() {
             true => sessions.clone(),
@@ -140,7 +133,7 @@ impl App {
         // A logout is answered only when no receiver accepts the session any more.
         let sessions = Arc::new(sessions.destroy_waits(lease));
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
-            .wait_for_replicas(replicas, client.dedicated()?);
+            .wait_for_replicas(replicas, within)?;
         let (cached, secrets) = (Arc::new(cached), secrets.as_slice());
         Self::on(config, Arc::new(storage), sessions, cached, secrets, metrics)
     }

@@ -80,17 +80,6 @@ pub(super) struct Limits {
     )]
     max_log_length: u64,
 
-    /// Number of Redis replicas that must have a check-in before it is accepted. With fewer, it
-    /// gets 503 and must be sent again with its Idempotency-Key. 0 waits for none
-    #[arg(
-        long,
-        env = "CHECKIN_WAIT_REPLICAS",
-        value_name = "NUMBER",
-        default_value_t = 0,
-        value_parser = integer::<u32>(0..=u32::MAX.into())
-    )]
-    pub(super) wait_replicas: u32,
-
     /// Maximum number of check-ins per second of one user, with bursts of ten times as many. 0
     /// means unlimited
     #[arg(
@@ -121,9 +110,7 @@ pub(super) async fn run(
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
-    let app = App::open_waiting_for_replicas(config, options.limits.wait_replicas)
-        .await?
-        .stopping_with(&stop);
+    let app = App::open(config).await?.stopping_with(&stop);
     app.start("receiver").await?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;

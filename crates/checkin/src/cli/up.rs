@@ -90,9 +90,7 @@ pub(super) async fn run(
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
-    let app = App::open_waiting_for_replicas(config, options.checkins.wait_replicas)
-        .await?
-        .stopping_with(&stop);
+    let app = App::open(config).await?.stopping_with(&stop);
     app.start("up").await?;
     let upstream = options.weather.upstream()?;
     source.reload_on_hangup(&app)?;

@@ -82,6 +82,19 @@ pub struct Common {
     )]
     pub store_timeout: Duration,
 
+    /// Number of Redis replicas that must have a change before it is confirmed: a check-in, a login
+    /// or logout, an account or its password. With fewer, the request gets 503; a check-in must be
+    /// sent again with its Idempotency-Key. 0 waits for none
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_WAIT_REPLICAS",
+        value_name = "NUMBER",
+        default_value_t = 0,
+        value_parser = integer::<u32>(0..=u32::MAX.into())
+    )]
+    pub wait_replicas: u32,
+
     /// How long the receiver may use a cached session before it reads Redis again. A logout takes
     /// this much longer. 0 disables the cache
     #[arg(

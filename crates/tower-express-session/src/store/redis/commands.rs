@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis_link::Reply;
+use redis_link::{Obstacle, Reply};
 
 use super::keys::Keys;
 use super::{RedisStore, unexpected};
@@ -77,11 +77,11 @@ impl RedisStore {
                 epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
             ];
             let arguments: Vec<&[u8]> = [&value[..]].into_iter().chain(bytes(&arguments)).collect();
-            self.client.run(&self.scripts.create, &keys.all(), &arguments).await? == Reply::Int(1)
+            self.writes.run(&self.scripts.create, &keys.all(), &arguments).await? == Reply::Int(1)
         } else {
             let (session, seconds) = (keys.session.as_bytes(), seconds(ttl));
-            let set = [b"SET", session, value, b"EX", seconds.as_bytes(), b"NX"];
-            self.client.call(&set).await? != Reply::Nil
+            let set: &[&[u8]] = &[b"SET", session, value, b"EX", seconds.as_bytes(), b"NX"];
+            self.writes.pipeline(&[set]).await? != [Reply::Nil]
         };
         Ok(if made { Created::Stored } else { Created::Exists })
     }
@@ -101,7 +101,7 @@ impl RedisStore {
             .collect();
         let mut arguments = vec![&base[..], value];
         arguments.extend(bytes(&times));
-        match self.client.run(&self.scripts.update, &keys.all(), &arguments).await? {
+        match self.writes.run(&self.scripts.update, &keys.all(), &arguments).await? {
             Reply::Int(1) => Ok(Updated::Stored),
             Reply::Int(0) => Ok(Updated::Gone),
             Reply::Bytes(current) => Ok(Updated::Changed(current)),
@@ -116,7 +116,8 @@ impl RedisStore {
         ttl: Duration,
     ) -> Result<(), Error> {
         let (session, seconds) = (self.keys(id).session, seconds(ttl));
-        self.client.call(&[b"SET", session.as_bytes(), value, b"EX", seconds.as_bytes()]).await?;
+        let set: &[&[u8]] = &[b"SET", session.as_bytes(), value, b"EX", seconds.as_bytes()];
+        self.writes.pipeline(&[set]).await?;
         Ok(())
     }
 
@@ -138,25 +139,25 @@ impl RedisStore {
         let keys = self.keys(id);
         let delete: &[&[u8]] = &[b"DEL", keys.session.as_bytes()];
         if !self.tombstones {
-            return Ok(self.client.call(delete).await? == Reply::Int(1));
+            return Ok(self.writes.pipeline(&[delete]).await? == [Reply::Int(1)]);
         }
         let delete_epoch: &[&[u8]] = &[b"DEL", keys.epoch.as_bytes()];
         let is_revoked: &[&[u8]] = &[b"EXISTS", keys.revoked.as_bytes()];
         let ended = if tombstone.is_zero() {
-            self.client.pipeline(&[is_revoked, delete, delete_epoch]).await?
+            self.writes.pipeline(&[is_revoked, delete, delete_epoch]).await?
         } else {
             // The tombstone is written before the deletion, so that a value that is written back in
             // between is not accepted as a session.
             let seconds = seconds(tombstone);
             let put: &[&[u8]] = &[b"SET", keys.revoked.as_bytes(), b"1", b"EX", seconds.as_bytes()];
-            match self.client.pipeline(&[is_revoked, put, delete, delete_epoch]).await {
-                Ok(replies) => replies,
+            match self.writes.pipeline(&[is_revoked, put, delete, delete_epoch]).await {
                 // When Redis is out of memory, it refuses the tombstone but not the deletion.
-                Err(error) => {
+                Err(error) if error.obstacle() == Some(Obstacle::MemoryFull) => {
                     let ended = self.client.pipeline(&[is_revoked, delete, delete_epoch]).await?;
                     Error::from(error).log("a session ended without a tombstone");
                     ended
                 }
+                replies => replies?,
             }
         };
         // A value that was written back under a tombstone is not a session.

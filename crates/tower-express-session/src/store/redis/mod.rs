@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use redis_link::{Client, Reply, Script};
+use redis_link::{Client, Replicated, Reply, Script};
 
 pub use cache::{CacheCounts, CacheOptions};
 
@@ -46,6 +46,8 @@ use crate::id::SessionId;
 #[derive(Clone)]
 pub struct RedisStore {
     client: Client,
+    /// For changes that must survive the loss of the primary.
+    writes: Replicated,
     prefix: Box<str>,
     account_prefix: Option<Box<str>>,
     tombstones: bool,
@@ -99,6 +101,7 @@ impl RedisStore {
             index: Script::named("session_index", include_str!("scripts/index.lua")),
         };
         Self {
+            writes: client.replicated(0, Duration::ZERO).expect("no connection of its own"),
             client,
             prefix: "sess:".into(),
             account_prefix: None,
@@ -198,6 +201,24 @@ impl RedisStore {
     #[must_use]
     pub fn cache_counts(&self) -> Option<CacheCounts> {
         self.cache.as_ref().map(|cache| cache.counts())
+    }
+
+    /// Makes the creation, each change and the end of a session wait until this number of Redis's
+    /// replicas has it. If fewer have it within this time, the operation fails with
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), although it stays on the primary.
+    /// Then a fail-over undoes no login and no logout that was confirmed, if every replica that may
+    /// become the primary counts. Default: 0, which waits for none. A touch never waits.
+    ///
+    /// Waiting uses a dedicated connection, and the time must be shorter than the time limit of a
+    /// command.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) for a client made by
+    /// [`Client::from_connection`].
+    pub fn wait_for_replicas(mut self, replicas: u32, within: Duration) -> Result<Self, Error> {
+        self.writes = self.client.replicated(replicas, within)?;
+        Ok(self)
     }
 
     /// Returns the cache. The first call starts the task that receives its notifications.
