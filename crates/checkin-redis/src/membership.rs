@@ -10,17 +10,14 @@ use redis_link::Reply;
 use crate::clock::milliseconds;
 use crate::partition::Partition;
 use crate::reply::texts;
-use crate::{RedisStorage, clock, entry};
+use crate::{RedisStorage, entry};
 
 #[async_trait]
 impl Membership for RedisStorage {
     async fn join(&self, processor: &str, lifetime: Duration) -> Result<usize> {
-        let key = self.redis.keys.processors();
-        let until = (clock::now_ms() + milliseconds(lifetime)).to_string();
-        self.redis.call(&["ZADD", &key, &until, processor]).await?;
-        let now = clock::now_ms().to_string();
-        self.redis.call(&["ZREMRANGEBYSCORE", &key, "-inf", &now]).await?;
-        let mut live = texts(self.redis.call(&["ZRANGE", &key, "0", "-1"]).await?)?;
+        let (key, script) = (self.redis.keys.processors(), &self.redis.scripts.join);
+        let words = [processor, &milliseconds(lifetime).to_string()];
+        let mut live = texts(self.redis.run(script, &[&key], &words).await?)?;
         live.sort_unstable();
         let position = live.iter().position(|other| other == processor).unwrap_or(live.len());
         Ok(Rank { position, of: live.len() }.share(self.redis.keys.partitions()))

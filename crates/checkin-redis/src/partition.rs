@@ -131,8 +131,8 @@ impl<'a> Partition<'a> {
         let keys = [self.log(), self.checkpoint(), self.redis.keys.dead_letters(self.number)];
         let keys = keys.each_ref().map(String::as_str);
         let state = texts(self.redis.run(&self.redis.scripts.part_state, &keys, &[]).await?)?;
-        let [length, applied, trimmed, dead_letters, now_ms, oldest, time] =
-            <[String; 7]>::try_from(state).map_err(|_| unexpected("the state of a partition"))?;
+        let [length, applied, trimmed, dead_letters, now_ms, oldest, time, lost] =
+            <[String; 8]>::try_from(state).map_err(|_| unexpected("the state of a partition"))?;
         let number = |text: &str| text.parse::<u64>().unwrap_or_default();
         let (length, now_ms) = (number(&length), number(&now_ms));
         let in_log = number(&applied).saturating_sub(number(&trimmed));
@@ -147,6 +147,7 @@ impl<'a> Partition<'a> {
             waiting: length.saturating_sub(in_log),
             oldest_waiting: Duration::from_millis(now_ms.saturating_sub(arrived_ms)),
             dead_letters: number(&dead_letters),
+            lost: number(&lost),
         })
     }
 

@@ -8,6 +8,7 @@ pub(crate) struct Scripts {
     pub(crate) arrivals: Script,
     pub(crate) part_state: Script,
     pub(crate) claim: Script,
+    pub(crate) join: Script,
     pub(crate) release: Script,
     pub(crate) apply_to_users: Script,
     pub(crate) apply_to_locations: Script,
@@ -45,6 +46,7 @@ impl Default for Scripts {
             arrivals: Script::named("arrivals", include_str!("scripts/arrivals.lua")),
             part_state: Script::named("part_state", include_str!("scripts/part_state.lua")),
             claim: Script::named("claim", include_str!("scripts/claim.lua")),
+            join: Script::named("join", include_str!("scripts/join.lua")),
             release: Script::named("release", include_str!("scripts/release.lua")),
             apply_to_users: Script::named(
                 "apply_to_users",

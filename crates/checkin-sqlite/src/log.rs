@@ -330,6 +330,8 @@ pub(crate) fn part_state(connection: &Connection, now_ms: i64) -> rusqlite::Resu
             waiting: column::whole(row, 1)?,
             oldest_waiting: Duration::from_millis(now_ms.saturating_sub(oldest_ms).unsigned_abs()),
             dead_letters: column::whole(row, 2)?,
+            // No other program writes to it.
+            lost: 0,
         })
     })
 }

@@ -47,6 +47,9 @@ pub struct PartState {
     pub oldest_waiting: Duration,
     /// The number of dead letters.
     pub dead_letters: u64,
+    /// The number of entries that another program removed before they were applied, as far as it is known:
+    /// a store compares when a processor reaches the end of the log.
+    pub lost: u64,
 }
 
 /// Entries of one part of the log, in order.

@@ -42,6 +42,7 @@ async fn log_state(storage: &dyn Storage) -> PartState {
         waiting: sum.waiting + state.waiting,
         oldest_waiting: sum.oldest_waiting.max(state.oldest_waiting),
         dead_letters: sum.dead_letters + state.dead_letters,
+        lost: sum.lost + state.lost,
     })
 }
 

@@ -27,6 +27,7 @@ pub(super) struct LogGauges {
     waiting: Family<Partition, Gauge>,
     waiting_seconds: Family<Partition, Gauge<f64, std::sync::atomic::AtomicU64>>,
     dead_letters: Family<Partition, Gauge>,
+    lost: Family<Partition, Gauge>,
 }
 
 impl LogGauges {
@@ -39,11 +40,19 @@ impl LogGauges {
             let seconds = state.oldest_waiting.as_secs_f64();
             self.waiting_seconds.get_or_create(&partition).set(seconds);
             self.dead_letters.get_or_create(&partition).set(whole(state.dead_letters));
+            let lost = whole(state.lost);
+            let before = self.lost.get_or_create(&partition).set(lost);
+            if lost > before {
+                tracing::error!(
+                    checkin.lost = lost - before,
+                    "another program removed entries from the log before they were applied; see checkin doctor"
+                );
+            }
         }
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
-        let Self { length, waiting, waiting_seconds, dead_letters } = self;
+        let Self { length, waiting, waiting_seconds, dead_letters, lost } = self;
         registry.register("checkin_log_entries", "Entries of the log", length.clone());
         registry.register("checkin_backlog", "Entries that wait to be applied", waiting.clone());
         registry.register(
@@ -55,6 +64,11 @@ impl LogGauges {
             "checkin_dead_letters_waiting",
             "Dead letters that wait to be replayed",
             dead_letters.clone(),
+        );
+        registry.register(
+            "checkin_lost_entries",
+            "Entries that another program removed from the log before they were applied",
+            lost.clone(),
         );
     }
 }

@@ -64,6 +64,7 @@ impl Applier for MemoryStorage {
                 waiting: part.waiting(),
                 oldest_waiting: Duration::from_millis(age_ms),
                 dead_letters: dead.count() as u64,
+                lost: 0,
             }
         };
         Ok(contents.parts.iter().enumerate().map(state).collect())
