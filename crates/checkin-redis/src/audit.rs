@@ -9,11 +9,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId, LocationId, StarRating, UserId};
-use checkin_storage::{Audit, AuditReport, Audited, Figure, Result, StorageError, Unequal};
+use checkin_storage::{
+    Audit, AuditReport, Audited, Difference, Figure, Result, StorageError, Unequal,
+};
 use redis_link::{Reply, Script};
 
 use crate::connection::{Connection, at_once};
 use crate::history::{Histories, Member};
+use crate::keys::Keys;
 use crate::partition::Partition;
 use crate::reply::{array, text, texts, unexpected};
 use crate::{RedisStorage, entry};
@@ -90,24 +93,38 @@ impl Audit for RedisStorage {
                 }
             }
         }
+        report.advice = apply_again(&report, keys);
         Ok(report)
     }
 }
 
+/// Returns how to repair histories that lack entries of the log, as after a fail-over of a cluster that
+/// lost effects. Applying the log again changes nothing else.
+fn apply_again(report: &AuditReport, keys: &Keys) -> Option<String> {
+    let lacks = |difference: &Difference| {
+        difference.figure == Figure::History && difference.stored < difference.counted
+    };
+    report.differences.iter().any(lacks).then(|| {
+        let commands = (0..keys.partitions()).map(|partition| {
+            format!("`redis-cli HDEL {} id`", keys.checkpoint(partition))
+        });
+        let commands: Vec<String> = commands.collect();
+        format!(
+            "entries of the log are missing in the histories, as after a fail-over: let the processors apply \
+             the log again, which adds only what is missing, with {}",
+            commands.join(" and ")
+        )
+    })
+}
+
 async fn window(partition: Partition<'_>) -> Result<Window> {
     let checkpoint = partition.checkpoint();
-    let fields = partition.redis.call(&["HMGET", &checkpoint, "id", "trimmed"]).await?;
-    let mut fields = texts_or_none(fields)?.into_iter();
-    let id = fields.next().flatten();
-    let trimmed = fields.next().flatten().is_some_and(|trimmed| trimmed != "0");
-    let last = match id {
-        Some(id) => id.parse().map_err(|_| unexpected("the id of an entry"))?,
-        None => CheckinId::MIN,
+    let last = match partition.redis.call(&["HGET", &checkpoint, "id"]).await? {
+        Reply::Nil => CheckinId::MIN,
+        id => text(id)?.parse().map_err(|_| unexpected("the id of an entry"))?,
     };
-    let first = match trimmed {
-        true => first_entry(partition).await?,
-        false => CheckinId::MIN,
-    };
+    // Entries leave the log when it has its maximum length, or because another program trims it.
+    let first = first_entry(partition).await?;
     Ok(Window { first, last, dead: dead_ids(partition).await? })
 }
 
@@ -278,12 +295,4 @@ impl Recount<'_> {
 fn unequal_sums(history: Sum, log: Sum) -> Option<Unequal> {
     let (stored, counted) = (history.count, log.count);
     (history != log).then_some(Unequal { figure: Figure::History, stored, counted })
-}
-
-fn texts_or_none(reply: Reply) -> Result<Vec<Option<String>>> {
-    let text_or_none = |reply| match reply {
-        Reply::Nil => Ok(None),
-        reply => text(reply).map(Some),
-    };
-    array(reply)?.into_iter().map(text_or_none).collect()
 }

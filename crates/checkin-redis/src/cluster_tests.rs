@@ -22,7 +22,7 @@ macro_rules! in_turn {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_serves_as_well_as_one_server() {
-    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]);
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes", "--appendonly", "yes"]);
     form_cluster(&server).await;
     let cluster = format!("redis-cluster://127.0.0.1:{}", server.port());
     let cluster = patient(&cluster);

@@ -1,17 +1,18 @@
-//! The checks of `checkin doctor` on Redis. They use `INFO`, because `CONFIG` is often forbidden.
+//! Whether Redis is available and suitable, and the diagnosis of `checkin doctor`.
 
 use async_trait::async_trait;
 
 use checkin_storage::health::used_up_ids;
-use checkin_storage::{Fault, Finding, Health};
+use checkin_storage::{Fault, Finding, Health, Severity};
 use redis_link::Reply;
 
 use crate::connection::{Connection, at_once};
 use crate::fault::{failed, fault, of_error};
-use crate::info::{Engine, info, is_cluster};
+use crate::info::{Engine, info};
 use crate::reply::{number, text};
+use crate::settings::{self, not_reported};
 use crate::upgrade::upgrade_words;
-use crate::{RedisStorage, log_ids};
+use crate::{RedisStorage, log_ids, permissions};
 
 /// The first release with all commands that we use.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
@@ -43,26 +44,24 @@ impl Health for RedisStorage {
 
     async fn diagnose(&self) -> checkin_storage::Result<Vec<Finding>> {
         let mut findings = vec![engine_of(&self.redis).await];
-        for (section, field, check) in [
-            ("memory", "maxmemory_policy", eviction as Check),
-            ("persistence", "aof_enabled", persistence),
-        ] {
-            findings.push(inspect(&self.redis, section, field, check).await);
-        }
-        // In a cluster, the cluster decides which node is a master.
-        if !is_cluster(&self.redis).await {
-            findings.push(inspect(&self.redis, "replication", "role", role).await);
+        findings.extend(settings::findings(&self.redis, self.replicas.wanted).await);
+        let permissions = permissions::finding(&self.redis).await;
+        let may_read = permissions.severity != Severity::Problem;
+        findings.push(permissions);
+        if !may_read {
+            return Ok(findings);
         }
         findings.push(counts(&self.redis).await);
         findings.extend(log_ids::findings(&self.redis).await?);
         let (users, places) = log_ids::used_up(&self.redis).await?;
         findings.extend(used_up_ids(users, places));
+        for partition in self.partitions() {
+            let lost = partition.state().await?.lost;
+            findings.extend(settings::lost_entries(lost, &partition.checkpoint()));
+        }
         Ok(findings)
     }
 }
-
-/// A function that makes a finding from the values of a field on all nodes.
-type Check = fn(&[&str]) -> Finding;
 
 /// Returns the number of partitions of the log; `None` before the first check-in.
 async fn partition_count(redis: &Connection) -> checkin_storage::Result<Option<String>> {
@@ -107,17 +106,6 @@ async fn engine_of(redis: &Connection) -> Finding {
     }
 }
 
-async fn inspect(redis: &Connection, section: &str, field: &str, check: Check) -> Finding {
-    let info = info(redis, section).await;
-    let mut values: Vec<&str> = info.iter().flat_map(|info| info.values(field)).collect();
-    values.sort_unstable();
-    values.dedup();
-    if values.is_empty() {
-        return not_reported(section, field);
-    }
-    check(&values)
-}
-
 async fn counts(redis: &Connection) -> Finding {
     let count = async |command, key: String| {
         number(redis.call(&[command, &key]).await?).map(i64::unsigned_abs)
@@ -134,13 +122,6 @@ async fn counts(redis: &Connection) -> Finding {
             "allow ZCARD and XLEN to this login, and look for keys of another type under the prefix",
         ),
     }
-}
-
-fn not_reported(section: &str, field: &str) -> Finding {
-    Finding::warning(
-        format!("Redis does not report its {field} (INFO {section})"),
-        "allow the command INFO to this login, or check by hand",
-    )
 }
 
 fn engine(engines: impl Iterator<Item = Engine>) -> Finding {
@@ -161,43 +142,6 @@ fn engine(engines: impl Iterator<Item = Engine>) -> Finding {
 fn is_new_enough(version: &str) -> bool {
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= OLDEST_VERSION
-}
-
-fn eviction(policies: &[&str]) -> Finding {
-    const ADVICE: &str =
-        "set maxmemory-policy to noeviction, and maxmemory so that it is never reached";
-    let policy = policies.iter().find(|policy| **policy != "noeviction");
-    match policy {
-        None => Finding::fine("Redis evicts nothing when its memory is full (noeviction)"),
-        Some(policy) if policy.starts_with("volatile") => Finding::warning(
-            format!("with {policy}, a full Redis deletes sessions and idempotency keys"),
-            ADVICE,
-        ),
-        Some(policy) => Finding::problem(
-            format!("with {policy}, a full Redis deletes check-ins, users and locations"),
-            ADVICE,
-        ),
-    }
-}
-
-fn persistence(enabled: &[&str]) -> Finding {
-    if enabled == ["1"] {
-        return Finding::fine("Redis keeps an append-only file");
-    }
-    Finding::warning(
-        "Redis keeps no append-only file: acknowledged check-ins may be lost when it ends",
-        "set appendonly to yes, and appendfsync to everysec or always",
-    )
-}
-
-fn role(roles: &[&str]) -> Finding {
-    if roles == ["master"] {
-        return Finding::fine("the server is a master");
-    }
-    Finding::problem(
-        "the server is a replica, and takes no writes",
-        "name the master in the store's URL, or the sentinels (redis-sentinel://)",
-    )
 }
 
 #[cfg(test)]

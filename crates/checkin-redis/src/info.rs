@@ -6,6 +6,7 @@ use redis_link::Reply;
 
 use crate::connection::Connection;
 use crate::reply::text;
+use crate::settings::Node;
 
 /// One section of `INFO`, of every node that responded.
 pub(crate) struct Info {
@@ -16,6 +17,11 @@ impl Info {
     /// Returns the program of each node, from the section `server`.
     pub(crate) fn engines(&self) -> impl Iterator<Item = Engine> {
         self.nodes.iter().filter_map(|node| Engine::read(node))
+    }
+
+    /// Returns the section of each node.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        self.nodes.iter().map(|node| Node(node))
     }
 
     /// Returns the value of a field on each node.

@@ -268,6 +268,18 @@ impl Keys {
 
     // These names are joined and not formatted: each request makes some, and formatting costs more.
 
+    /// Returns a key of each form, which does not exist.
+    pub(crate) fn samples(&self) -> [String; 2] {
+        let sample = self.key("doctor");
+        [companion(&sample, "doctor"), sample]
+    }
+
+    /// Returns the patterns of all keys.
+    pub(crate) fn patterns(&self) -> [String; 2] {
+        let own = self.pattern("*");
+        [format!("{{{own}"), own]
+    }
+
     fn key(&self, rest: &str) -> String {
         [&self.prefix, ":", rest].concat()
     }

@@ -47,7 +47,7 @@ async fn a_log_accepts_check_ins_after_another_program_moved_its_ids() {
 
 #[tokio::test]
 async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out() {
-    let server = RedisServer::start();
+    let server = RedisServer::start_with(&["--appendonly", "yes"]);
     let storage = storage(&server);
     storage.load_users(&[user(1, "al@example.com")]).await.unwrap();
     storage.load_locations(&[location(1)]).await.unwrap();

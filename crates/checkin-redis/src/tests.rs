@@ -16,8 +16,8 @@ use checkin_storage::conformance::{
     user, window,
 };
 use checkin_storage::{
-    Accepted, Admission, Audit, BulkLoad, DeadLetters, Health, Loaded, Locations, Log, Registered,
-    Severity, SwarmLoad, Users,
+    Accepted, Admission, Applier, Audit, BulkLoad, DeadLetters, Finding, Health, Loaded, Locations,
+    Log, Membership, Registered, Severity, SwarmLoad, Users,
 };
 
 pub(super) fn storage(server: &RedisServer) -> RedisStorage {
@@ -31,7 +31,7 @@ pub(super) fn patient(url: &str) -> Client {
 }
 
 async fn subject() -> (RedisServer, StoreUnderTest) {
-    let server = RedisServer::start();
+    let server = RedisServer::start_with(&["--appendonly", "yes"]);
     let storage = Arc::new(storage(&server));
     // The server uses its own clock for the times to live, and a test cannot change that clock.
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
@@ -242,15 +242,56 @@ async fn a_diagnosis_finds_settings_that_may_lose_data() {
     let mut findings = storage.diagnose().await.unwrap();
     findings.retain(|finding| finding.severity != Severity::Fine);
     assert_eq!(findings.len(), 2, "{findings:?}");
-    assert_eq!(findings[0].severity, Severity::Problem);
-    assert!(findings[0].what.contains("allkeys-lru"));
-    assert_eq!(findings[1].severity, Severity::Warning);
-    assert!(findings[1].what.contains("append-only"));
+    for (finding, word) in findings.iter().zip(["allkeys-lru", "append-only"]) {
+        assert_eq!(finding.severity, Severity::Problem);
+        assert!(finding.what.contains(word), "{finding:?}");
+        assert!(finding.advice.contains("redis-cli CONFIG SET"), "{finding:?}");
+    }
+    for (setting, word) in [
+        ("CONFIG SET maxmemory-policy noeviction appendonly yes appendfsync no", "appendfsync"),
+        ("CONFIG SET appendfsync always maxmemory 1000000", "refuses writes"),
+    ] {
+        ask(&storage, setting).await;
+        let problems = problems(&storage).await;
+        assert!(matches!(&problems[..], [one] if one.what.contains(word)), "{problems:?}");
+    }
+    ask(&storage, "CONFIG SET maxmemory 0").await;
+    assert_eq!(problems(&storage).await, []);
 
     ask(&storage, "ACL SETUSER default -info").await;
     let findings = storage.diagnose().await.unwrap();
     let refused = findings.iter().filter(|finding| finding.severity == Severity::Warning);
-    assert_eq!(refused.count(), 4, "{findings:?}");
+    assert_eq!(refused.count(), 6, "{findings:?}");
+}
+
+async fn problems(storage: &RedisStorage) -> Vec<Finding> {
+    let mut findings = storage.diagnose().await.unwrap();
+    findings.retain(|finding| finding.severity == Severity::Problem);
+    findings
+}
+
+#[tokio::test]
+async fn a_diagnosis_names_missing_permissions_and_changes_nothing() {
+    let server = RedisServer::start_with(&["--appendonly", "yes"]);
+    let admin = storage(&server);
+    ask(&admin, "ACL SETUSER al on >secret ~ncc:* ~{ncc:* +@all -@dangerous +info -xadd -zcount")
+        .await;
+    let url = format!("redis://al:secret@127.0.0.1:{}", server.port());
+    let storage = RedisStorage::new(patient(&url), "ncc", 1);
+    let [missing] = problems(&storage).await.try_into().unwrap();
+    assert_eq!(missing.what, "the login may not use xadd zcount");
+    assert_eq!(missing.advice, "redis-cli ACL SETUSER al +xadd +zcount");
+    ask(&admin, "ACL SETUSER al +xadd +zcount resetkeys ~ncc:*").await;
+    let [missing] = problems(&storage).await.try_into().unwrap();
+    assert_eq!(missing.what, "the login may not use {ncc:doctor}:doctor");
+    assert_eq!(missing.advice, "redis-cli ACL SETUSER al '~{ncc:*' '~ncc:*'");
+    ask(&admin, "ACL SETUSER al ~{ncc:*").await;
+    assert_eq!(problems(&storage).await, []);
+    assert_eq!(ask(&admin, "DBSIZE").await, ["0"]);
+    // Without these, it cannot be tried without changing something.
+    ask(&admin, "ACL SETUSER al -multi").await;
+    assert_eq!(problems(&storage).await, []);
+    assert_eq!(ask(&admin, "DBSIZE").await, ["0"]);
 }
 
 #[tokio::test]
@@ -321,4 +362,64 @@ async fn an_audit_finds_what_others_changed() {
     let figures: Vec<String> =
         audit.differences.iter().map(|found| found.figure.to_string()).collect();
     assert_eq!(figures, ["history", "numCheckins"]);
+    // As after a fail-over that lost the effect of a check-in, and not its entry or the checkpoint.
+    ask(&storage, "HINCRBY ncc:user:77 numCheckins -1").await;
+    let advice = storage.audit().await.unwrap().advice.unwrap();
+    let command = advice.split('`').nth(1).unwrap();
+    ask(&storage, command.strip_prefix("redis-cli ").unwrap()).await;
+    assert_eq!(apply_all(&storage, 9).await.new, 1);
+    let audit = storage.audit().await.unwrap();
+    assert_eq!((audit.different, audit.dead, audit.waiting, audit.advice), (0, 1, 0, None));
+}
+
+#[tokio::test]
+async fn what_leaves_the_log_before_it_is_applied_is_counted() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_users(&[user(77, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(2)]).await.unwrap();
+    let append = async |count: usize| {
+        for _ in 0..count {
+            storage.append(new_checkin(77, 2, 3), None, Admission::ALL).await.unwrap();
+        }
+    };
+    let lost = async || {
+        apply_all(&storage, 2).await;
+        storage.part_states().await.unwrap()[0].lost
+    };
+    apply_all(&storage, 9).await;
+    append(5).await;
+    assert_eq!(lost().await, 0);
+    // Those that are applied may go.
+    ask(&storage, "XTRIM ncc:checkins MAXLEN 0").await;
+    append(2).await;
+    assert_eq!(lost().await, 0);
+    assert_eq!(storage.audit().await.unwrap().different, 0);
+    append(3).await;
+    ask(&storage, "XTRIM ncc:checkins MAXLEN 1").await;
+    append(4).await;
+    assert_eq!(lost().await, 2);
+    // A processor of an older version counts nothing, and is not mistaken for a loss.
+    append(3).await;
+    let last = ask(&storage, "XREVRANGE ncc:checkins + - COUNT 1").await;
+    ask(&storage, &format!("HSET {{ncc:checkins}}:checkpoint id {}", last[0])).await;
+    assert_eq!(lost().await, 2);
+    append(1).await;
+    ask(&storage, "XTRIM ncc:checkins MAXLEN 0").await;
+    assert_eq!(lost().await, 3);
+    let problems = problems(&storage).await;
+    let found = problems.iter().find(|finding| finding.what.contains("removed 3 entries")).unwrap();
+    assert!(found.advice.contains("HDEL {ncc:checkins}:checkpoint lost"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_processor_is_live_by_the_clock_of_redis() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.join("one", Duration::from_secs(60)).await.unwrap();
+    let [_, until] =
+        ask(&storage, "ZRANGE ncc:processors 0 -1 WITHSCORES").await.try_into().unwrap();
+    let [seconds, _] = ask(&storage, "TIME").await.try_into().unwrap();
+    let (until, now) = (until.parse::<u64>().unwrap(), seconds.parse::<u64>().unwrap() * 1000);
+    assert!((now + 57_000..now + 61_000).contains(&until), "{now} {until}");
 }

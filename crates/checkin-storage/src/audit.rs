@@ -35,6 +35,8 @@ pub struct AuditReport {
     /// The first [`NAMED`](Self::NAMED) of those that could not be compared, because what is stored
     /// of them cannot be read.
     pub unreadable: Vec<Audited>,
+    /// What to do about the differences, if the store knows.
+    pub advice: Option<String>,
 }
 
 impl AuditReport {

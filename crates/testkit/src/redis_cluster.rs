@@ -4,7 +4,8 @@ use crate::wait::wait_until;
 const SLOTS: usize = 16_384;
 
 /// The settings of a server of a cluster.
-const SETTINGS: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+const SETTINGS: [&str; 6] =
+    ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--appendonly", "yes"];
 
 /// A Redis Cluster of primaries, each with a part of the slots. All of them end when this is dropped.
 #[derive(Debug)]

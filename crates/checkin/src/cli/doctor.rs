@@ -89,6 +89,7 @@ fn audit_findings(audit: &AuditReport) -> Vec<Finding> {
         different,
         differences,
         unreadable,
+        advice,
     } = audit;
     let mut findings = vec![Finding::fine(format!(
         "the log has {entries} entries: {counted} counted, {waiting} waiting, {dead} dead letters"
@@ -106,9 +107,10 @@ fn audit_findings(audit: &AuditReport) -> Vec<Finding> {
         )));
         return findings;
     }
+    const UNKNOWN: &str = "find out what else writes to them; restore a backup, or set them to the figures of the log";
     findings.push(Finding::problem(
         format!("{different} of {compared} users and locations have other figures than the log"),
-        "find out what else writes to them; restore a backup, or set them to the figures of the log",
+        advice.as_deref().unwrap_or(UNKNOWN),
     ));
     findings.extend(differences.iter().map(|Difference { of, figure, stored, counted }| {
         Finding::problem(

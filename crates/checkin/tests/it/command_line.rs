@@ -560,9 +560,10 @@ fn the_doctor_finds_what_is_wrong() {
 
     let site = Site::redis();
     let forgetful = site.run("doctor", &[]);
-    assert_eq!((forgetful.code, forgetful.stderr.as_str()), (0, ""), "{}", forgetful.stdout);
-    assert!(says(&forgetful.stdout, &["warning", "append-only"]), "{}", forgetful.stdout);
-    assert!(forgetful.stdout.contains("appendonly"), "how to repair it: {}", forgetful.stdout);
+    assert_eq!((forgetful.code, forgetful.stderr.as_str()), (1, ""), "{}", forgetful.stdout);
+    assert!(says(&forgetful.stdout, &["PROBLEM", "append-only"]), "{}", forgetful.stdout);
+    let repair = "redis-cli CONFIG SET appendonly yes";
+    assert!(forgetful.stdout.contains(repair), "how to repair it: {}", forgetful.stdout);
     let short = site.run("doctor", &["--session-secret", HUNTER]);
     assert!(says(&short.stdout, &["warning", "secret"]), "{}", short.stdout);
     assert!(!short.stdout.contains(HUNTER), "{}", short.stdout);

@@ -1,0 +1,254 @@
+//! The findings of `checkin doctor` about the settings and the state of the servers.
+//!
+//! They use `INFO`, because `CONFIG` is often forbidden. Each names the command that repairs it;
+//! `CONFIG REWRITE` then makes the change permanent.
+
+use std::collections::BTreeSet;
+
+use checkin_storage::Finding;
+use redis_link::Reply;
+
+use crate::clock;
+use crate::connection::Connection;
+use crate::info::{Info, info, is_cluster};
+use crate::reply::{text, texts};
+
+/// The part of its memory limit above which a server is nearly full.
+const NEARLY_FULL_PERCENT: u64 = 80;
+
+/// The largest difference between two clocks that needs no repair: well below the shortest time that
+/// depends on both, the lease of a processor.
+const CLOCK_DIFFERENCE_MS: u64 = 2000;
+
+const NO_EVICTION: &str = "redis-cli CONFIG SET maxmemory-policy noeviction, and choose a maxmemory that is never reached";
+
+pub(crate) async fn findings(redis: &Connection, replicas: u32) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut inspect = |info: &Option<Info>, section, field, check: Check| {
+        let nodes = info.as_ref().map(|info| info.nodes().filter_map(check).collect::<Vec<_>>());
+        match nodes {
+            Some(nodes) if !nodes.is_empty() => findings.extend(worst(nodes)),
+            _ => findings.push(not_reported(section, field)),
+        }
+    };
+    let memory_info = info(redis, "memory").await;
+    inspect(&memory_info, "memory", "maxmemory_policy", eviction);
+    inspect(&memory_info, "memory", "used_memory", memory);
+    let persistence_info = info(redis, "persistence").await;
+    inspect(&persistence_info, "persistence", "aof_enabled", persistence);
+    inspect(&persistence_info, "persistence", "rdb_last_bgsave_status", saving);
+    let replication = info(redis, "replication").await;
+    // In a cluster, the cluster decides which node is a master.
+    if !is_cluster(redis).await {
+        inspect(&replication, "replication", "role", role);
+    }
+    findings.extend(sync_policy(redis).await);
+    findings.extend(replication.filter(|_| replicas > 0).map(|info| connected(&info, replicas)));
+    findings.extend(clock_difference(redis).await);
+    findings
+}
+
+/// A function that makes a finding from a section of one node's `INFO`, or none if it lacks the field.
+type Check = fn(Node<'_>) -> Option<Finding>;
+
+/// A section of `INFO` of one node.
+#[derive(Clone, Copy)]
+pub(crate) struct Node<'a>(pub(crate) &'a str);
+
+impl<'a> Node<'a> {
+    fn field(self, name: &str) -> Option<&'a str> {
+        let mut fields = self.0.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(field, _)| *field == name).map(|(_, value)| value.trim())
+    }
+
+    fn number(self, name: &str) -> Option<u64> {
+        self.field(name)?.parse().ok()
+    }
+}
+
+/// Returns the findings of the highest severity, without repetitions.
+fn worst(findings: Vec<Finding>) -> Vec<Finding> {
+    let highest = findings.iter().map(|finding| finding.severity).max();
+    let mut texts = BTreeSet::new();
+    let of_highest = findings.into_iter().filter(|finding| Some(finding.severity) == highest);
+    of_highest.filter(|finding| texts.insert(finding.what.clone())).collect()
+}
+
+pub(crate) fn not_reported(section: &str, field: &str) -> Finding {
+    Finding::warning(
+        format!("Redis does not report its {field} (INFO {section})"),
+        "allow the command INFO to this login, or check by hand",
+    )
+}
+
+fn eviction(node: Node<'_>) -> Option<Finding> {
+    Some(match node.field("maxmemory_policy")? {
+        "noeviction" => Finding::fine("Redis evicts nothing when its memory is full (noeviction)"),
+        policy if policy.starts_with("volatile") => Finding::problem(
+            format!("with {policy}, a full Redis deletes sessions and idempotency keys"),
+            NO_EVICTION,
+        ),
+        policy => Finding::problem(
+            format!("with {policy}, a full Redis deletes check-ins, users and locations"),
+            NO_EVICTION,
+        ),
+    })
+}
+
+fn memory(node: Node<'_>) -> Option<Finding> {
+    let used = node.number("used_memory")?;
+    let limit = node.number("maxmemory").unwrap_or(0);
+    // Without a limit of its own, the machine's memory is the limit.
+    let (limit, whose) = match limit {
+        0 => (node.number("total_system_memory").unwrap_or(0), "of the machine"),
+        limit => (limit, "of maxmemory"),
+    };
+    if limit == 0 {
+        return None;
+    }
+    let percent = used.saturating_mul(100) / limit;
+    let what =
+        format!("Redis uses {} of {} MiB {whose} ({percent} %)", mebibytes(used), mebibytes(limit));
+    Some(match percent {
+        100.. => Finding::problem(
+            format!("{what}: it refuses writes"),
+            "redis-cli CONFIG SET maxmemory BYTES with a higher number, or delete what is not needed",
+        ),
+        NEARLY_FULL_PERCENT.. => Finding::warning(
+            what,
+            "plan more memory: redis-cli CONFIG SET maxmemory BYTES, or a larger machine",
+        ),
+        _ => Finding::fine(what),
+    })
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes / (1 << 20)
+}
+
+fn persistence(node: Node<'_>) -> Option<Finding> {
+    Some(match node.field("aof_enabled")? {
+        "1" => Finding::fine("Redis keeps an append-only file"),
+        _ => Finding::problem(
+            "Redis keeps no append-only file: acknowledged check-ins are lost when it ends",
+            "redis-cli CONFIG SET appendonly yes (and appendfsync everysec or always)",
+        ),
+    })
+}
+
+fn saving(node: Node<'_>) -> Option<Finding> {
+    let failed = |name: &str| node.field(name) == Some("err");
+    node.field("rdb_last_bgsave_status")?;
+    Some(if failed("rdb_last_bgsave_status") || failed("aof_last_write_status") {
+        Finding::problem(
+            "Redis cannot write to its disk, and refuses writes (MISCONF)",
+            "make room or repair the disk, see the log of Redis, then redis-cli BGSAVE",
+        )
+    } else {
+        Finding::fine("Redis can write to its disk")
+    })
+}
+
+fn role(node: Node<'_>) -> Option<Finding> {
+    Some(match node.field("role")? {
+        "master" => Finding::fine("the server is a master"),
+        _ => Finding::problem(
+            "the server is a replica, and takes no writes",
+            "name the master in the store's URL, or the sentinels (redis-sentinel://)",
+        ),
+    })
+}
+
+fn connected(info: &Info, wanted: u32) -> Finding {
+    let masters = info.nodes().filter(|node| node.field("role") == Some("master"));
+    let least = masters.filter_map(|node| node.number("connected_slaves")).min().unwrap_or(0);
+    if least >= u64::from(wanted) {
+        return Finding::fine(format!(
+            "a master has {least} replicas, and --wait-replicas is {wanted}"
+        ));
+    }
+    Finding::problem(
+        format!(
+            "a master has {least} replicas, and --wait-replicas is {wanted}: changes are refused"
+        ),
+        "start the missing replicas, or lower --wait-replicas",
+    )
+}
+
+/// Returns a finding if the append-only file is not synced. None if `CONFIG` is forbidden.
+async fn sync_policy(redis: &Connection) -> Option<Finding> {
+    let read = ["CONFIG", "GET", "appendfsync"];
+    let policy = texts(redis.call(&read).await.ok()?).ok()?.pop()?;
+    (policy == "no").then(|| {
+        Finding::problem(
+            "with appendfsync no, a loss of power loses the check-ins of about the last 30 s",
+            "redis-cli CONFIG SET appendfsync everysec (or always)",
+        )
+    })
+}
+
+async fn clock_difference(redis: &Connection) -> Option<Finding> {
+    let Ok(Reply::Array(time)) = redis.call(&["TIME"]).await else { return None };
+    let seconds = text(time.into_iter().next()?).ok()?.parse::<u64>().ok()?;
+    // The whole seconds of Redis differ by up to one from its time.
+    let (redis_ms, now_ms) = (seconds * 1000 + 500, clock::now_ms());
+    let difference = redis_ms.abs_diff(now_ms);
+    (difference > CLOCK_DIFFERENCE_MS).then(|| {
+        let is = if redis_ms > now_ms { "ahead of" } else { "behind" };
+        Finding::problem(
+            format!("the clock of Redis is {} s {is} that of this machine", difference / 1000),
+            "synchronise the clocks of both (NTP): timedatectl set-ntp true",
+        )
+    })
+}
+
+/// Returns a finding if entries left the log before they were applied.
+pub(crate) fn lost_entries(lost: u64, checkpoint: &str) -> Option<Finding> {
+    (lost > 0).then(|| {
+        Finding::problem(
+            format!("another program removed {lost} entries from the log before they were applied"),
+            format!(
+                "no XTRIM, XDEL or XADD with MAXLEN may be used on the log (--max-log-length bounds it); \
+                 restore the check-ins from a backup or a replica of the log if there is one, and end this \
+                 finding with redis-cli HDEL {checkpoint} lost"
+            ),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use checkin_storage::Severity;
+
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_severity() {
+        let (fine, warning, problem) = (Severity::Fine, Severity::Warning, Severity::Problem);
+        for (check, section, severity) in [
+            (eviction as Check, "maxmemory_policy:noeviction\r\n", fine),
+            (eviction, "maxmemory_policy:volatile-ttl\r\n", problem),
+            (eviction, "maxmemory_policy:allkeys-lru\r\n", problem),
+            (memory, "used_memory:79\r\nmaxmemory:100\r\n", fine),
+            (memory, "used_memory:80\r\nmaxmemory:100\r\n", warning),
+            (memory, "used_memory:100\r\nmaxmemory:100\r\n", problem),
+            (memory, "used_memory:90\r\nmaxmemory:0\r\ntotal_system_memory:100\r\n", warning),
+            (persistence, "aof_enabled:0\r\n", problem),
+            (persistence, "aof_enabled:1\r\n", fine),
+            (saving, "rdb_last_bgsave_status:ok\r\naof_last_write_status:ok\r\n", fine),
+            (saving, "rdb_last_bgsave_status:err\r\naof_last_write_status:ok\r\n", problem),
+            (saving, "rdb_last_bgsave_status:ok\r\naof_last_write_status:err\r\n", problem),
+            (role, "role:slave\r\n", problem),
+        ] {
+            assert_eq!(check(Node(section)).unwrap().severity, severity, "{section}");
+        }
+        assert_eq!(memory(Node("used_memory:1\r\n")), None);
+    }
+
+    #[test]
+    fn the_worst_of_several_nodes_counts_and_is_named_once() {
+        let [a, b] = ["a", "b"].map(|what| Finding::problem(what, ""));
+        let found = worst(vec![Finding::fine("c"), a.clone(), b.clone(), a.clone()]);
+        assert_eq!(found, [a, b]);
+    }
+}
