@@ -4,18 +4,22 @@ use std::error::Error;
 use std::fmt::{Debug, Write as _};
 use std::io::{self, IsTerminal};
 
+use futures_util::future::Either;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::FormattedFields;
-use tracing_subscriber::fmt::format::DefaultFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Format, Json, Writer};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Common, LogFormat};
+
+/// The version of the program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The stream for log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +30,13 @@ pub enum Stream {
     Stderr,
 }
 
-/// Sends log lines to one of the standard streams.
+/// Sends log lines to one of the standard streams. As JSON, each line has the version of the program and
+/// its service: the one that runs in this task ([`in_service`]), or else that of the process.
 ///
 /// # Panics
 ///
 /// If it is called twice.
-pub fn init(config: &Common, stream: Stream) {
+pub fn init(config: &Common, stream: Stream, process: &'static str) {
     let level = LevelFilter::from_level(config.log_level);
     // A command reports an outage itself, as its error.
     let outages = if stream == Stream::Stdout { level } else { LevelFilter::OFF };
@@ -51,10 +56,74 @@ pub fn init(config: &Common, stream: Stream) {
     let lines = fmt::layer().log_internal_errors(false).with_target(false).with_writer(writer);
     let lines = match config.log_format {
         LogFormat::Text => lines.with_ansi(is_terminal).boxed(),
-        LogFormat::Json => lines.with_ansi(false).json().flatten_event(true).boxed(),
+        LogFormat::Json => {
+            let lines = lines.with_ansi(false).json();
+            lines.event_format(Attributed { lines: json_lines(), process }).boxed()
+        }
     };
     let plain = (config.log_format == LogFormat::Text).then_some(PlainFields);
     tracing_subscriber::registry().with(filter).with(plain).with(lines).init();
+}
+
+tokio::task_local! {
+    /// The service that the task works for, if the process has several.
+    static SERVICE: &'static str;
+}
+
+/// Runs a future whose log lines are those of a service.
+///
+/// # Cancel safety
+///
+/// That of the future.
+pub fn in_service<T>(
+    service: &'static str,
+    future: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    SERVICE.scope(service, future)
+}
+
+/// Calls a function whose log lines are those of a service.
+pub fn for_service<T>(service: &'static str, call: impl FnOnce() -> T) -> T {
+    SERVICE.sync_scope(service, call)
+}
+
+/// Returns a future whose log lines are those of the service that calls this, for a task of its own.
+pub(crate) fn in_current_service<F: Future>(
+    future: F,
+) -> Either<impl Future<Output = F::Output>, F> {
+    match SERVICE.try_with(|service| *service) {
+        Ok(service) => Either::Left(in_service(service, future)),
+        Err(_) => Either::Right(future),
+    }
+}
+
+fn json_lines() -> Format<Json> {
+    fmt::format().json().flatten_event(true).with_target(false)
+}
+
+/// Writes JSON lines that begin with their service and the version of the program.
+struct Attributed {
+    lines: Format<Json>,
+    process: &'static str,
+}
+
+impl<S, N> FormatEvent<S, N> for Attributed
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        let mut line = String::new();
+        self.lines.format_event(context, Writer::new(&mut line), event)?;
+        let service = SERVICE.try_with(|service| *service).unwrap_or(self.process);
+        let rest = line.strip_prefix('{').ok_or(std::fmt::Error)?;
+        write!(writer, r#"{{"service":"{service}","version":"{VERSION}",{rest}"#)
+    }
 }
 
 /// Writes the fields of a span as text without styles, before the formatter of lines does it with

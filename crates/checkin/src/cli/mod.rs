@@ -125,7 +125,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(Refusal::Wrong(what)) => return fail(what, USAGE),
     };
-    telemetry::init(&cli.common, cli.command.log_stream());
+    telemetry::init(&cli.common, cli.command.log_stream(), cli.command.name());
     environment::warn_of_unknown(&Cli::command(), std::env::vars_os());
     // Selects the TLS implementation for Redis and HTTP clients, because no library selects one. An
     // error means that one is selected already.
@@ -172,6 +172,27 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 impl Command {
+    /// Returns the name of the command, which is that of the service in log lines.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Up(_) => "up",
+            Self::Auth(_) => "auth",
+            Self::Api(_) => "api",
+            Self::Receiver(_) => "receiver",
+            Self::Console(_) => "console",
+            Self::Processor(_) => "processor",
+            Self::DeadLetters(_) => "dead-letters",
+            Self::Load(_) => "load",
+            Self::Export(_) => "export",
+            Self::Generate(_) => "generate",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
+            Self::Sessions(_) => "sessions",
+            Self::Users(_) => "users",
+            Self::Doctor(_) => "doctor",
+        }
+    }
+
     /// Returns the stream for log lines. Services log to standard output; other commands print
     /// their results there and log to standard error.
     fn log_stream(&self) -> Stream {

@@ -19,6 +19,7 @@ use crate::passwords::{Passwords, Verified};
 use crate::services::processor::run as run_processor;
 use crate::signals::Stop;
 use crate::storage::StorageError;
+use crate::telemetry::for_service;
 
 /// The time between two attempts to load the demo data after an outage.
 const RETRY: Duration = Duration::from_millis(500);
@@ -104,10 +105,10 @@ pub(super) async fn run(
     let has_login = if app.is_ready() { demo.load(&app).await? } else { None };
     let (receiver_at, auth_at) = (receiver_listener.local_addr()?, auth_listener.local_addr()?);
     let (api_at, console_at) = (api_listener.local_addr()?, console_listener.local_addr()?);
-    console::announce(console_at);
-    api::announce(api_at);
-    receiver::announce(receiver_at, true);
-    auth::announce(auth_at);
+    for_service("console", || console::announce(console_at));
+    for_service("api", || api::announce(api_at));
+    for_service("receiver", || receiver::announce(receiver_at, true));
+    for_service("auth", || auth::announce(auth_at));
     say(format_args!(
         "\n  console            http://{console_at}/docs/\n  \
          read API           http://{api_at}\n  \

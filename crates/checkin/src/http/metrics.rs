@@ -36,6 +36,7 @@ pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    service: &'static str,
     registry: Arc<Registry>,
     requests: Family<Answered, Counter>,
     durations: Family<Timed, Histogram, fn() -> Histogram>,
@@ -103,6 +104,7 @@ impl Metrics {
         let session_events = Family::<SessionEvent, Counter>::default();
         let mut registry = Registry::with_labels([("service".into(), service.into())].into_iter());
         let mut inner = Inner {
+            service,
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS)),
             in_flight: Gauge::default(),
@@ -116,6 +118,11 @@ impl Metrics {
         inner.register(&mut registry, session_events);
         inner.registry = Arc::new(registry);
         Self(Arc::new(inner))
+    }
+
+    /// Returns the service of the port.
+    pub(super) fn service(&self) -> &'static str {
+        self.0.service
     }
 
     /// Returns all metrics of the port.

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::origin::{self, RequestOrigin};
 use super::{ClientAddress, Metrics, Probes, Problem, Scrape, StrictTransport, document, problem};
+use crate::telemetry::in_service;
 
 /// The maximum time of a request, its body included: long enough for a slow phone, and short enough
 /// that slow clients cannot pile up.
@@ -137,7 +138,7 @@ where
         let over_tls = origin::came_over_tls(request.headers(), *trusts_proxy);
         let strict_transport = strict_transport.clone().filter(|_| over_tls);
         let answered = receive(*trusts_proxy, &mut request).map(|()| self.inner.call(request));
-        let answered = answer(answered).instrument(span);
+        let answered = in_service(metrics.service(), answer(answered).instrument(span));
         Box::pin(async move {
             let mut response = answered.await;
             arrived.answered(response.status());

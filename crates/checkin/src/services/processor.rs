@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch_size::BatchSize;
 use super::processor_metrics::{Batches, LeaseChanges, LogGauges};
 use crate::storage::{Batch, Lease, Storage, StorageError};
-use crate::telemetry::chain;
+use crate::telemetry::{chain, in_service};
 
 /// The pause before an empty partition is read again. It is the delay until a check-in appears.
 const IDLE: Duration = Duration::from_millis(50);
@@ -76,19 +76,7 @@ pub async fn run(
     progress: Progress,
     stop: CancellationToken,
 ) {
-    let processor = Arc::new(Processor { storage, settings, progress, stop });
-    let mut workers = Workers::default();
-    while !processor.stop.is_cancelled() {
-        processor.balance(&mut workers).await;
-        processor.progress.partitions.set(workers.held.len() as i64);
-        processor.measure_log().await;
-        processor.next_heartbeat(&mut workers).await;
-    }
-    // Their tokens are children of `stop`.
-    while workers.ended().await {}
-    processor.progress.partitions.set(0);
-    let left = processor.storage.leave(&processor.settings.name).await;
-    processor.log_failure(left.err());
+    in_service("processor", Processor { storage, settings, progress, stop }.run()).await;
 }
 
 struct Processor {
@@ -134,6 +122,22 @@ impl Workers {
 }
 
 impl Processor {
+    async fn run(self) {
+        let processor = Arc::new(self);
+        let mut workers = Workers::default();
+        while !processor.stop.is_cancelled() {
+            processor.balance(&mut workers).await;
+            processor.progress.partitions.set(workers.held.len() as i64);
+            processor.measure_log().await;
+            processor.next_heartbeat(&mut workers).await;
+        }
+        // Their tokens are children of `stop`.
+        while workers.ended().await {}
+        processor.progress.partitions.set(0);
+        let left = processor.storage.leave(&processor.settings.name).await;
+        processor.log_failure(left.err());
+    }
+
     /// Renews the membership, and acquires or releases leases until this processor holds its share.
     async fn balance(self: &Arc<Self>, workers: &mut Workers) {
         let ProcessorSettings { name, lease: lifetime, .. } = &self.settings;
@@ -175,6 +179,7 @@ impl Processor {
         let release = self.stop.child_token();
         let (processor, held, released) = (Arc::clone(self), lease.clone(), release.clone());
         let work = async move { processor.work(&held, &released).await };
+        let work = in_service("processor", work);
         workers.held.push((workers.tasks.spawn(work).id(), lease, release));
     }
 

@@ -374,7 +374,8 @@ pub(crate) async fn until(
 }
 
 fn port_in(line: &str) -> u16 {
-    let number = line.trim_end_matches('.').rsplit(' ').next().unwrap();
+    // A line may be JSON.
+    let number = line.trim_end_matches(['.', '"', '}']).rsplit(' ').next().unwrap();
     number.parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
 }
 

@@ -34,9 +34,12 @@ mod idempotency;
 mod imports;
 mod intruders;
 mod loads;
+mod log_lines;
 mod login_bursts;
 #[cfg(feature = "external-tests")]
 mod metrics;
+#[cfg(feature = "external-tests")]
+mod monitoring;
 mod obstacles;
 mod operators;
 mod outages;
