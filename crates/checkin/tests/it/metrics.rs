@@ -71,7 +71,7 @@ async fn every_service_has_metrics_in_both_formats() {
 }
 
 /// The address of the port of `--metrics-listen`.
-fn metrics_port(program: &Program) -> String {
+pub(crate) fn metrics_port(program: &Program) -> String {
     let line = program.wait_for_line("Metrics listening on port ", PATIENCE);
     format!("http://127.0.0.1:{}", line.trim_end_matches('.').rsplit(' ').next().unwrap())
 }
@@ -283,7 +283,7 @@ async fn throttles_and_streams_are_counted() {
 }
 
 /// Opens an event stream, which nobody reads.
-fn open_stream(browser: &Client, url: &str) -> TcpStream {
+pub(crate) fn open_stream(browser: &Client, url: &str) -> TcpStream {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
     let cookie = browser.jar().header().unwrap();
     let path = "/api/checkins/stream";
