@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use testkit::free_port;
 
 use crate::harness::Site;
 
@@ -122,8 +123,9 @@ fn the_image_knows_whether_a_service_is_well() {
     let check = text.lines().find_map(|line| line.strip_prefix("HEALTHCHECK ")?.split_once("CMD "));
     let check: Vec<String> = serde_json::from_str(check.unwrap().1.trim()).unwrap();
     let site = Site::sqlite();
-    let mut auth = site.auth(&[]);
-    let of_port = |argument: &String| argument.replace("8080", &auth.port().to_string());
+    let port = free_port();
+    let mut auth = site.auth(&["--metrics-listen", &format!("127.0.0.1:{port}")]);
+    let of_port = |argument: &String| argument.replace("9100", &port.to_string());
     let check: Vec<String> = check.iter().map(of_port).collect();
     approved(Command::new(&check[0]).args(&check[1..]));
     auth.program.stop();
@@ -250,7 +252,14 @@ fn the_manifests_fit_together() {
             assert_eq!(&named("Service", &name)["spec"]["selector"], selector);
         }
         // But for the service, all of them are the same, and have the hardening that is looked at here.
-        pods.insert(pod.to_string().replace(&format!("\"{service}\""), "SERVICE"));
+        let mut like_others = pod.clone();
+        like_others["containers"][0]["args"].take();
+        if service == "processor" {
+            let http = serde_json::json!({"name": "http", "containerPort": 8080});
+            like_others["containers"][0]["ports"].as_array_mut().unwrap().insert(0, http);
+        }
+        let component = format!("\"{service}\"");
+        pods.insert(like_others.to_string().replace(&component, "COMPONENT"));
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(pod["enableServiceLinks"], false);
         let container = &container["securityContext"];
