@@ -1,4 +1,5 @@
-//! The README's commands, run as they are printed, in the order in which a newcomer types them.
+//! The commands of the README and of "Going to production", run as they are printed, in the order in which a
+//! newcomer types them.
 //!
 //! A block marked `console` is a transcript: `$ ` begins a command, a backslash at its end continues it
 //! on the next line, and the other lines are what it prints. `…` stands for lines that are left out, and
@@ -29,6 +30,9 @@ case "$*" in
 esac
 "#;
 
+/// The program that is installed on a server.
+const CHECKIN: &str = "#!/bin/sh\nexec \"$BINARY\" \"$@\"\n";
+
 /// Makes sure that there is such a target.
 const MAKE: &str = "#!/bin/sh\nexec \"$REAL_MAKE\" -C \"$REPOSITORY\" -n \"$@\" >/dev/null\n";
 
@@ -42,11 +46,22 @@ struct Step {
 #[cfg(feature = "external-tests")]
 #[test]
 fn every_command_of_the_readme_runs_as_printed() {
+    run("README.md", &[("cargo", CARGO), ("make", MAKE)]);
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
+fn every_command_of_going_to_production_runs_as_printed() {
+    run("docs/production.md", &[("checkin", CHECKIN)]);
+}
+
+/// Runs the commands of a document, with programs that the test brings.
+fn run(document: &str, programs: &[(&str, &str)]) {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let steps = steps(&fs::read_to_string(repository.join("README.md")).unwrap());
+    let steps = steps(&fs::read_to_string(repository.join(document)).unwrap());
     assert!(steps.len() > 10, "{steps:?}");
     let directory = tempfile::tempdir().unwrap();
-    let mut shell = shell(&repository.canonicalize().unwrap(), directory.path());
+    let mut shell = shell(&repository.canonicalize().unwrap(), directory.path(), programs);
     let mut seen = 0;
     for step in &steps {
         shell.write_line(&script(step));
@@ -92,10 +107,10 @@ fn script(step: &Step) -> String {
 
 /// A shell in an empty directory. Where the system allows it, it has a network of its own, in which the
 /// README's ports are free, and all that it started ends with it.
-fn shell(repository: &Path, directory: &Path) -> Program {
+fn shell(repository: &Path, directory: &Path, replaced: &[(&str, &str)]) -> Program {
     let programs = directory.join("programs");
     fs::create_dir(&programs).unwrap();
-    for (name, text) in [("cargo", CARGO), ("make", MAKE)] {
+    for (name, text) in replaced {
         let file = programs.join(name);
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
