@@ -122,9 +122,20 @@ fn of_the_log(path: &Path, file: &File) -> io::Result<Option<Finding>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
+    let bytes = log.metadata()?.len();
+    let (name, shown) = (path.display(), log_path.display());
+    if bytes >= sqlite_writer::LONG_LOG_BYTES {
+        return Ok(Some(Finding::problem(
+            format!(
+                "{shown} has {} MiB: a program that has been reading for long keeps it from being emptied",
+                bytes >> 20
+            ),
+            format!("end that program: `fuser {name}` names those that have the store open"),
+        )));
+    }
     let pages = lacking_pages(file, &log)?;
     Ok((pages > 0).then(|| {
-        let (name, log) = (path.display(), log_path.display());
+        let log = shown;
         Finding::warning(
             format!("{log} holds {pages} pages that {name} lacks: a copy of {name} alone would lack them"),
             "copy the store with `checkin backup FILE`; the pages move into the file when the last service \

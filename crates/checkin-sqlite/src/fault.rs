@@ -36,6 +36,19 @@ pub fn fault(path: &Path, error: &(dyn Error + 'static)) -> Fault {
     locked(path)
 }
 
+/// Returns the fault of a file that can be read only. It names no path, because `/readyz` shows it.
+pub(super) fn unwritable(error: &sqlite_writer::Error) -> Fault {
+    let why = match error.source().map(|cause| cause.downcast_ref().ok_or(cause)) {
+        Some(Ok(cause)) => match rusqlite::Error::sqlite_error_code(cause) {
+            Some(ErrorCode::DiskFull) => "the disk is full".to_owned(),
+            _ => cause.to_string(),
+        },
+        Some(Err(cause)) => cause.to_string(),
+        None => "another program has locked it".to_owned(),
+    };
+    Fault::passing(format!("the database file cannot be written: {why}"), "")
+}
+
 fn of_sqlite(path: &Path, cause: &rusqlite::Error) -> Fault {
     let file = path.display();
     match cause.sqlite_error_code() {

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use checkin_storage::{Reports, Result};
+use checkin_storage::{Fault, Reports, Result};
 use sqlite_writer::Database;
 use sqlite_writer::rusqlite::{self, Connection};
 
-use crate::fault::failed;
+use crate::fault::{failed, unwritable};
 
 /// The database, the clock and the reports of unreadable records; clones share them.
 #[derive(Clone)]
@@ -49,6 +49,12 @@ impl File {
     /// Returns the time in milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// Checks that the file can be written, as [`Database::check_writable`] does.
+    pub(crate) async fn check_writable(&self) -> Result<(), Fault> {
+        let checked = self.database.check_writable().await;
+        checked.map_err(|error| unwritable(&error))
     }
 
     /// Runs `work` in a write transaction, as [`Database::write`] does.

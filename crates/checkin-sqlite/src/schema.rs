@@ -70,7 +70,10 @@ pub(super) fn make_tables(connection: &Connection) -> rusqlite::Result<Tables> {
             "INSERT OR IGNORE INTO checkpoint (one, ms, seq, appended, counted)
              SELECT 1, 0, 0, count(*), 0 FROM checkins",
         )?;
-        connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        // A store that has its tables also opens on a full disk.
+        if found != SCHEMA_VERSION {
+            connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
     }
     Ok(tables)
 }

@@ -11,6 +11,10 @@ use rusqlite::config::DbConfig;
 /// of a write, so that the caller gets the reason.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(4);
 
+/// The length at which the write-ahead log is moved into the file. A longer log would take space that a
+/// small volume does not have; a shorter one would be moved more often.
+const LOG_BYTES: i64 = 16 << 20;
+
 /// Creates the file if it does not exist, readable by its owner only. SQLite gives the write-ahead
 /// log and its index the same mode. An error is ignored here: opening the database reports it.
 pub(crate) fn make_private(path: &Path) {
@@ -45,7 +49,7 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // FULL syncs each commit, so that a committed write survives a power failure. NORMAL does not.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     connection.set_prepared_statement_cache_capacity(128);
     // Plans do not depend on parameters. Otherwise each use of a prepared statement whose parameter
     // could decide whether a partial index applies would parse it again.
@@ -66,11 +70,11 @@ pub(crate) fn wait_for_locks(max_wait: Duration) -> impl Fn(i32) -> bool + Send 
 /// checkpoint moves many of them into the file at a time.
 pub(crate) fn configured_for_writing(connection: Connection) -> rusqlite::Result<Connection> {
     const MEMORY_KIB: i64 = 64 << 10;
-    const CHECKPOINT_PAGES: i64 = 16 << 10;
     // A negative size counts KiB, a positive one pages.
     connection.pragma_update(None, "cache_size", -MEMORY_KIB)?;
     // Keeps the undo data of savepoints in memory.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    let page_bytes: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_BYTES / page_bytes)?;
     Ok(connection)
 }

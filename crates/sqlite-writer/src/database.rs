@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::connection::{self, configured_for_writing, connect, make_private};
 use crate::error::{Error, ErrorKind};
+use crate::files::{Files, LastWrite, beside, has_room, length};
 use crate::observer::{Completed, Observer};
 use crate::read_only;
 use crate::readers::Readers;
@@ -25,6 +26,9 @@ const READERS: usize = 4;
 
 /// How long a caller waits before the operation fails with [`ErrorKind::Unavailable`].
 const WAIT: Duration = Duration::from_secs(5);
+
+/// How long a check waits for a write that failed before.
+const SHORT_WAIT: Duration = Duration::from_millis(250);
 
 /// The first SQLite release without the bug that could corrupt a file shared by several processes.
 const SOUND_SQLITE: i32 = 3_051_003;
@@ -66,6 +70,7 @@ pub struct Database {
     readers: Arc<Readers>,
     outage: Arc<Outage>,
     observer: Observer,
+    last_write: Arc<LastWrite>,
     closed_by_the_last_handle: Arc<Writer>,
 }
 
@@ -86,12 +91,15 @@ impl Database {
             ));
         }
         make_private(path);
+        let files = Files::of(path);
         let connection = connect(path).and_then(configured_for_writing)?;
         let readers = (0..READERS).map(|_| connect(path)).collect::<Result<Vec<_>, _>>()?;
         let readers = Arc::new(Readers::new(readers, connection::MAX_WAIT)?);
-        let writer = Writer::start(connection, Arc::clone(&readers));
+        let last_write = Arc::<LastWrite>::default();
+        let writer =
+            Writer::start(connection, files, Arc::clone(&last_write), Arc::clone(&readers));
         let writer = writer.map_err(|cause| Error::new(ErrorKind::Database, cause))?;
-        Ok(Self::of(path, writer, readers))
+        Ok(Self { last_write, ..Self::of(path, writer, readers) })
     }
 
     /// Opens the file for reading only and changes nothing on disk: it creates no file, recovers no
@@ -111,8 +119,17 @@ impl Database {
 
     fn of(path: &Path, writer: Writer, readers: Arc<Readers>) -> Self {
         let (path, jobs) = (Arc::new(path.to_owned()), writer.jobs());
-        let (outage, observer, writer) = (Arc::default(), Observer::default(), Arc::new(writer));
-        Self { path, jobs, readers, outage, observer, closed_by_the_last_handle: writer }
+        let (outage, last_write, writer) = (Arc::default(), Arc::default(), Arc::new(writer));
+        let observer = Observer::default();
+        Self {
+            path,
+            jobs,
+            readers,
+            outage,
+            observer,
+            last_write,
+            closed_by_the_last_handle: writer,
+        }
     }
 
     /// Calls `observe` for each operation of this handle and its clones that ends. It is called on
@@ -125,6 +142,45 @@ impl Database {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the length of the write-ahead log, 0 if there is none. It is moved into the file when it has
+    /// 16 MiB; it gets longer while a program that has read for long needs its beginning.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        length(&beside(&self.path, "-wal"))
+    }
+
+    /// Checks that the database can be written. If the last write of this process failed with
+    /// [`ErrorKind::Unavailable`], or there was none yet, this writes something that is there already, and
+    /// checks that the files have room to grow.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] if this write fails, or takes longer than a quarter of a second.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn check_writable(&self) -> Result<(), Error> {
+        let Some(cause) = self.last_write.failure() else { return Ok(()) };
+        match tokio::time::timeout(SHORT_WAIT, self.try_to_write()).await {
+            Ok(tried) => tried,
+            Err(_) => Err(Error::new(ErrorKind::Unavailable, cause)),
+        }
+    }
+
+    async fn try_to_write(&self) -> Result<(), Error> {
+        let path = Arc::clone(&self.path);
+        let write = move |connection: &Connection| {
+            has_room(&path)?;
+            // What is there already.
+            let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            connection.pragma_update(None, "user_version", version)
+        };
+        self.write(write).await?;
+        self.last_write.worked();
+        Ok(())
     }
 
     /// Runs `work` in a write transaction, which other writes may share, and returns after the
@@ -252,9 +308,10 @@ impl Database {
 
     /// Returns a probe that tries to write, for as long as another handle of the database exists.
     fn probe(&self) -> impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + 'static {
-        let Self { path, jobs, readers, outage, observer, closed_by_the_last_handle } = self;
+        let Self { path, jobs, readers, outage, observer, last_write, .. } = self;
+        let closed_by_the_last_handle = &self.closed_by_the_last_handle;
         let (path, outage, jobs) = (Arc::clone(path), Arc::clone(outage), jobs.downgrade());
-        let observer = observer.clone();
+        let (observer, last_write) = (observer.clone(), Arc::clone(last_write));
         let (readers, writer) =
             (Arc::downgrade(readers), Arc::downgrade(closed_by_the_last_handle));
         let upgrade = move || {
@@ -264,6 +321,7 @@ impl Database {
                 readers: readers.upgrade()?,
                 outage: Arc::clone(&outage),
                 observer: observer.clone(),
+                last_write: Arc::clone(&last_write),
                 closed_by_the_last_handle: writer.upgrade()?,
             })
         };
@@ -272,7 +330,7 @@ impl Database {
             Box::pin(async move {
                 let Some(database) = database else { return false };
                 // `write` has reported the result to the outage log.
-                drop(database.write(|_| Ok(())).await);
+                drop(database.try_to_write().await);
                 true
             })
         }

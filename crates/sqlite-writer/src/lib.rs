@@ -46,6 +46,7 @@
 mod connection;
 mod database;
 mod error;
+mod files;
 mod observer;
 mod read_only;
 mod readers;
@@ -53,6 +54,7 @@ mod writer;
 
 pub use database::Database;
 pub use error::{Error, ErrorKind};
+pub use files::LONG_LOG_BYTES;
 pub use observer::Completed;
 pub use rusqlite;
 

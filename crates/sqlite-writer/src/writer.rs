@@ -1,17 +1,20 @@
 //! The thread that does all writes of a process.
 
 use std::any::Any;
+use std::fmt;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::connection::{MAX_WAIT, wait_for_locks};
 use crate::error::{Error, ErrorKind, kind};
+use crate::files::{Files, Gone, LastWrite};
 use crate::readers::Readers;
 
 /// The maximum number of queued writes. Further callers wait for a place, within the time limit of
@@ -34,8 +37,10 @@ pub(crate) type Job = Option<Write>;
 /// Work for the open transaction, and the way to its caller, who is answered after the commit.
 pub(crate) struct Write {
     pub(crate) work: Work,
-    pub(crate) answer: oneshot::Sender<Result<Value, Error>>,
+    pub(crate) answer: Answer,
 }
+
+type Answer = oneshot::Sender<Result<Value, Error>>;
 
 /// The work of a read or of a write.
 pub(crate) type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Value> + Send>;
@@ -52,10 +57,16 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread, which closes `readers` when it ends.
-    pub(crate) fn start(connection: Connection, readers: Arc<Readers>) -> io::Result<Self> {
+    pub(crate) fn start(
+        connection: Connection,
+        files: Files,
+        last_write: Arc<LastWrite>,
+        readers: Arc<Readers>,
+    ) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new().name("sqlite-writer".to_owned());
-        let thread = thread.spawn(move || write_groups(connection, queue, &readers))?;
+        let group = GroupWriter { connection, files, last_write };
+        let thread = thread.spawn(move || write_groups(group, queue, &readers))?;
         Ok(Self { thread: Some(thread), jobs })
     }
 
@@ -85,7 +96,7 @@ impl Drop for Writer {
 
 /// The main function of the writer's thread: runs until all handles are dropped, then closes the
 /// file.
-fn write_groups(connection: Connection, mut queue: mpsc::Receiver<Job>, readers: &Readers) {
+fn write_groups(mut writer: GroupWriter, mut queue: mpsc::Receiver<Job>, readers: &Readers) {
     while let Some(first) = queue.blocking_recv() {
         let more = std::iter::from_fn(|| queue.try_recv().ok()).take(GROUP - 1);
         let jobs: Vec<Job> = std::iter::once(first).chain(more).collect();
@@ -95,11 +106,11 @@ fn write_groups(connection: Connection, mut queue: mpsc::Receiver<Job>, readers:
         }
         let jobs: Vec<Write> = jobs.into_iter().flatten().collect();
         if !jobs.is_empty() {
-            write_group(&connection, jobs);
+            writer.write(jobs);
         }
     }
     readers.close();
-    if let Err(cause) = empty_log(&connection) {
+    if let Err(cause) = empty_log(&writer.connection) {
         tracing::warn!(%cause, "cannot move the write-ahead log into the database; the next start reads it");
     }
 }
@@ -110,50 +121,152 @@ fn write_groups(connection: Connection, mut queue: mpsc::Receiver<Job>, readers:
 fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(CHECKPOINT_ATTEMPT)?;
     let deadline = Instant::now() + CHECKPOINT;
-    let is_busy =
-        || connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
-    while is_busy()? && Instant::now() < deadline {
+    while truncate_log(connection)? && Instant::now() < deadline {
         thread::sleep(CHECKPOINT_ATTEMPT);
     }
     Ok(())
 }
 
-fn write_group(connection: &Connection, writes: Vec<Write>) {
-    // IMMEDIATE takes the write lock at once. Otherwise a transaction that reads first and then
-    // writes fails without waiting if another process has written in between.
-    if let Err(cause) = execute(connection, "BEGIN IMMEDIATE") {
-        // Dropping a write makes its caller fail with `Unavailable`. No write may run outside a
-        // transaction.
-        return match kind(&cause) {
-            ErrorKind::Unavailable => tracing::debug!(%cause, "cannot write to the database"),
-            _ => tracing::error!(%cause, "cannot write to the database"),
-        };
+/// Moves the write-ahead log into the file and empties it. Returns whether a reader or a writer prevented that.
+fn truncate_log(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+}
+
+/// What the writer's thread needs for a group of writes.
+struct GroupWriter {
+    connection: Connection,
+    files: Files,
+    last_write: Arc<LastWrite>,
+}
+
+impl GroupWriter {
+    /// Runs the writes in one transaction, and answers their callers.
+    fn write(&mut self, writes: Vec<Write>) {
+        if let Err(gone) = self.files.check() {
+            return self.refuse(writes, &gone);
+        }
+        // IMMEDIATE takes the write lock at once. Otherwise a transaction that reads first and then
+        // writes fails without waiting if another process has written in between.
+        if let Err(cause) = execute(&self.connection, "BEGIN IMMEDIATE") {
+            match kind(&cause) {
+                ErrorKind::Unavailable => tracing::debug!(%cause, "cannot write to the database"),
+                _ => tracing::error!(%cause, "cannot write to the database"),
+            }
+            // No write may run outside a transaction.
+            self.last_write.failed(&cause);
+            return;
+        }
+        let changes = self.connection.total_changes();
+        let results: Vec<_> = writes.into_iter().filter_map(|write| self.run(write)).collect();
+        // Before or after the commit: either way, nobody may rely on it.
+        let committed = self.commit().map_err(Failure::Sqlite);
+        let committed = committed.and_then(|()| self.files.check().map_err(Failure::Gone));
+        self.files.report_long_log();
+        if self.remember(&committed, &results, changes) {
+            self.make_room();
+        }
+        for (answer, result) in results {
+            let result = match &committed {
+                Ok(()) => result.map_err(Error::from),
+                Err(failure) => Err(failure.error()),
+            };
+            // Sending fails if the caller's future was dropped.
+            drop(answer.send(result));
+        }
     }
-    let results = writes.into_iter().filter_map(|Write { work, answer }| {
-        // If an error of an earlier write, such as a full disk, has ended the transaction, or if the work
-        // panics, the caller fails with `Unavailable`.
-        let is_open = !connection.is_autocommit();
-        let run = AssertUnwindSafe(|| in_savepoint(connection, work));
+
+    fn refuse(&self, writes: Vec<Write>, gone: &Gone) {
+        self.last_write.failed(gone);
+        for Write { answer, .. } in writes {
+            drop(answer.send(Err(gone.into())));
+        }
+    }
+
+    /// Runs a write in the open transaction. If an error of an earlier write, such as a full disk, has
+    /// ended the transaction, or if the work panics, the caller fails with `Unavailable`.
+    fn run(&self, Write { work, answer }: Write) -> Option<(Answer, rusqlite::Result<Value>)> {
+        let is_open = !self.connection.is_autocommit();
+        let run = AssertUnwindSafe(|| in_savepoint(&self.connection, work));
         let result = is_open.then(|| std::panic::catch_unwind(run).ok()).flatten();
         result.map(|result| (answer, result))
-    });
-    let results: Vec<_> = results.collect();
-    let committed = execute(connection, "COMMIT");
-    if let Err(cause) = &committed {
-        if kind(cause) != ErrorKind::Unavailable {
-            tracing::error!(%cause, "cannot commit to the database");
+    }
+
+    fn commit(&self) -> rusqlite::Result<()> {
+        let committed = execute(&self.connection, "COMMIT");
+        if let Err(cause) = &committed {
+            if kind(cause) != ErrorKind::Unavailable {
+                tracing::error!(%cause, "cannot commit to the database");
+            }
+            if !self.connection.is_autocommit() {
+                drop(execute(&self.connection, "ROLLBACK"));
+            }
         }
-        if !connection.is_autocommit() {
-            drop(execute(connection, "ROLLBACK"));
+        committed
+    }
+
+    /// Remembers whether the database can be written, and returns whether the disk is the reason why not. A
+    /// group that has changed nothing, such as one of lookups, shows only failures.
+    fn remember(
+        &self,
+        committed: &Result<(), Failure>,
+        results: &[(Answer, rusqlite::Result<Value>)],
+        changes: u64,
+    ) -> bool {
+        let errors = results.iter().filter_map(|(_, result)| result.as_ref().err());
+        let cause = match committed {
+            Err(Failure::Gone(gone)) => {
+                self.last_write.failed(gone);
+                return false;
+            }
+            Err(Failure::Sqlite(cause)) => Some(cause),
+            Ok(()) => errors.into_iter().find(|cause| kind(cause) == ErrorKind::Unavailable),
+        };
+        match cause {
+            Some(cause) => self.last_write.failed(cause),
+            None if self.connection.total_changes() > changes => self.last_write.worked(),
+            None => {}
+        }
+        let code = cause.and_then(rusqlite::Error::sqlite_error_code);
+        matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
+    }
+
+    /// Moves the write-ahead log into the file, so that it takes no space. SQLite does so only after a commit,
+    /// and on a full disk there may be none.
+    fn make_room(&mut self) {
+        if self.connection.busy_handler(Some(wait_for_locks(CHECKPOINT_ATTEMPT))).is_ok() {
+            let moved = truncate_log(&self.connection);
+            tracing::debug!(?moved, "checkpoint after a failed write");
+        }
+        // It failed at most where it succeeded just now.
+        drop(self.connection.busy_handler(Some(wait_for_locks(MAX_WAIT))));
+    }
+}
+
+/// The reason why a whole group failed.
+enum Failure {
+    Sqlite(rusqlite::Error),
+    Gone(Gone),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(cause) => cause.fmt(f),
+            Self::Gone(gone) => gone.fmt(f),
         }
     }
-    for (answer, result) in results {
-        let result = match &committed {
-            Ok(()) => result.map_err(Error::from),
-            Err(cause) => Err(Error::new(kind(cause), cause.to_string())),
-        };
-        // Sending fails if the caller's future was dropped.
-        drop(answer.send(result));
+}
+
+impl Failure {
+    /// Returns the error for one of the callers.
+    fn error(&self) -> Error {
+        match self {
+            Self::Gone(gone) => gone.into(),
+            Self::Sqlite(rusqlite::Error::SqliteFailure(code, message)) => {
+                rusqlite::Error::SqliteFailure(*code, message.clone()).into()
+            }
+            Self::Sqlite(cause) => Error::new(kind(cause), cause.to_string()),
+        }
     }
 }
 

@@ -111,3 +111,97 @@ async fn only_the_owner_may_read_the_files() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
+
+/// Writes this many MiB in commits of one.
+async fn write_mib(database: &Database, count: u32) {
+    let sql = "INSERT INTO numbers VALUES (zeroblob(1 << 20))";
+    for _ in 0..count {
+        database.write(move |connection| connection.execute(sql, []).map(drop)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stays_short() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    insert(&database, 1).await;
+    let mut longest = 0;
+    for _ in 0..40 {
+        write_mib(&database, 1).await;
+        database.read(count).await.unwrap();
+        longest = longest.max(database.log_bytes());
+    }
+    assert!((2 << 20..24 << 20).contains(&longest), "{longest}");
+
+    // A reader of another program holds it, and lets it go.
+    let other = Connection::open(file(&directory)).unwrap();
+    other.execute_batch("BEGIN").unwrap();
+    count(&other).unwrap();
+    write_mib(&database, 40).await;
+    assert!(database.log_bytes() > 40 << 20, "{}", database.log_bytes());
+    other.execute_batch("COMMIT").unwrap();
+    write_mib(&database, 2).await;
+    assert!(database.log_bytes() < 24 << 20, "{}", database.log_bytes());
+}
+
+/// Nobody would find what is written to a file that has lost its name.
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_written_to_files_that_are_not_in_their_place() {
+    use std::os::unix::fs::symlink;
+    let home = tempfile::tempdir().unwrap();
+    let [place, elsewhere] = ["place", "elsewhere"].map(|name| home.path().join(name));
+    fs::create_dir(&place).unwrap();
+    let path = place.join("app.db");
+    let database = Database::open(&path).unwrap();
+    let add = |connection: &Connection| {
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS numbers (number); INSERT INTO numbers VALUES (1)",
+        )
+    };
+    database.write(add).await.unwrap();
+    let mut rows = 1;
+    for (name, is_replaced) in [
+        ("app.db", false),
+        ("app.db-wal", false),
+        ("app.db-shm", false),
+        ("app.db", true),
+        ("", false),
+    ] {
+        let moved = place.join(name);
+        fs::rename(&moved, &elsewhere).unwrap();
+        if is_replaced {
+            fs::copy(&elsewhere, &moved).unwrap();
+        }
+        for _ in 0..2 {
+            let error = database.write(add).await.unwrap_err();
+            assert_eq!(error.kind(), sqlite_writer::ErrorKind::Unavailable, "{name}");
+            let what = if is_replaced { "was replaced" } else { "was deleted or moved" };
+            let cause = database.check_writable().await.unwrap_err().into_source().unwrap();
+            assert!(cause.to_string().contains(what), "{cause}");
+        }
+        assert_eq!(moved.exists(), is_replaced, "{name} was made again");
+        fs::rename(&elsewhere, &moved).unwrap();
+        database.check_writable().await.unwrap();
+        database.write(add).await.unwrap();
+        rows += 1;
+        assert_eq!(database.read(count).await.unwrap(), rows, "{name}");
+    }
+    drop(database);
+
+    // A name that leads elsewhere.
+    let other = home.path().join("other.db");
+    symlink(&path, home.path().join("link.db")).unwrap();
+    let database = Database::open(home.path().join("link.db")).unwrap();
+    database.write(add).await.unwrap();
+    fs::remove_file(home.path().join("link.db")).unwrap();
+    fs::copy(&path, &other).unwrap();
+    symlink(&other, home.path().join("link.db")).unwrap();
+    database.write(add).await.unwrap_err();
+    // The files of the others are theirs.
+    let others = Database::open(&other).unwrap();
+    others.write(add).await.unwrap();
+    drop(database);
+    assert!(home.path().join("other.db-wal").exists());
+    others.write(add).await.unwrap();
+}

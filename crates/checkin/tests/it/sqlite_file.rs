@@ -6,10 +6,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 
+use sqlite_writer::rusqlite::Connection;
 use testkit::{Program, Signal};
 
 use crate::harness::{
-    CHECKIN, EMAIL, Ended, PATIENCE, Site, accepted, at, checkin, expect_plain, log_in,
+    CHECKIN, EMAIL, Ended, PATIENCE, Site, accepted, at, checkin, expect_plain, expect_problem,
+    log_in, retry_after,
 };
 
 impl Site {
@@ -198,4 +200,81 @@ fn files_that_an_earlier_version_made_for_everybody_become_private() {
     receiver.program.wait_for_line("only its owner may read it", PATIENCE);
     let modes = modes(&site);
     assert!(modes.len() == 4 && modes.iter().all(|(_, mode)| *mode == 0o600), "{modes:?}");
+}
+
+/// What is accepted into a file without a name would be lost with the process.
+#[tokio::test]
+async fn nothing_is_accepted_into_a_file_that_is_gone() {
+    let site = Site::sqlite();
+    let (up, auth, receiver) = site.up(&[]);
+    let (mut at_auth, mut at_receiver) = (auth.clone(), receiver);
+    expect_plain(&log_in(&mut at_auth).await, 200, "OK");
+    *at_receiver.jar_mut() = at_auth.jar().clone();
+    accepted(&at_receiver.post(CHECKIN, &at(2, 5)).await);
+    assert_eq!(auth.clone().get("/readyz").await.status, 200);
+    let elsewhere = site.directory.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let files = ["checkin.db", "checkin.db-wal", "checkin.db-shm"];
+    let rename = |from: &std::path::Path, to: &std::path::Path| {
+        files.iter().for_each(|name| fs::rename(from.join(name), to.join(name)).unwrap());
+    };
+    rename(site.directory.path(), &elsewhere);
+    for _ in 0..2 {
+        let refused = at_receiver.post(CHECKIN, &at(3, 5)).await;
+        expect_problem(&refused, 503, &[]);
+        assert!(retry_after(&refused) >= 1);
+        expect_problem(&log_in(&mut auth.clone()).await, 503, &[]);
+        let ready = auth.clone().get("/readyz").await;
+        expect_problem(&ready, 503, &[]);
+        assert!(ready.text().contains("deleted or moved"), "{}", ready.text());
+    }
+    assert!(files.iter().all(|name| !site.directory.path().join(name).exists()));
+    rename(&elsewhere, site.directory.path());
+    testkit::until("the file is back", async || auth.clone().get("/readyz").await.status == 200)
+        .await;
+    accepted(&at_receiver.post(CHECKIN, &at(4, 5)).await);
+    let log = up.text(testkit::Stream::Stdout);
+    let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    let [error] = errors[..] else { panic!("{log}") };
+    assert!(error.contains("checkin.db was deleted or moved") && error.contains("Put it back"));
+    drop(up);
+    let doctor = site.run("doctor", &[]).stdout;
+    assert!(doctor.contains(&format!("{} check-ins", DEMO + 2)), "{doctor}");
+}
+
+#[tokio::test]
+async fn a_long_log_is_reported() {
+    let site = Site::sqlite();
+    let receiver = site.receiver(&["--no-auth"]);
+    let mut client = receiver.client();
+    accepted(&client.post(CHECKIN, &at(1, 5)).await);
+    let reader = Connection::open(site.file()).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM checkins").unwrap();
+    // As much as a few thousand check-ins, but faster.
+    let writer = Connection::open(site.file()).unwrap();
+    writer
+        .execute_batch(
+            "PRAGMA synchronous = OFF; CREATE TABLE others (b);
+             INSERT INTO others VALUES (zeroblob(130 << 20)); DROP TABLE others",
+        )
+        .unwrap();
+    for location in [2, 3] {
+        accepted(&client.post(CHECKIN, &at(location, 5)).await);
+    }
+    let log = receiver.program.text(testkit::Stream::Stdout);
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    let long = |line: &&&str| line.contains("checkin.db-wal has 13") && line.contains("MiB");
+    assert_eq!(warnings.iter().filter(long).count(), 1, "{log}");
+    let doctor = site.run("doctor", &[]);
+    let finding = doctor.stdout.lines().find(|line| line.contains("checkin.db-wal has 13"));
+    assert!(finding.is_some_and(|line| line.starts_with("PROBLEM")), "{}", doctor.stdout);
+    assert_eq!(doctor.code, 1, "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("fuser"), "{}", doctor.stdout);
+    // The reader ends.
+    drop(reader);
+    for location in [4, 5] {
+        accepted(&client.post(CHECKIN, &at(location, 5)).await);
+    }
+    let length = fs::metadata(site.file().with_extension("db-wal")).unwrap().len();
+    assert!(length < 32 << 20, "{length}");
 }
