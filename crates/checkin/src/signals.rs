@@ -8,8 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// A signal this soon after the first one is part of it: GNU `timeout`, for example, sends one to the
-/// process and one to its group.
+/// If the first signal is repeated this soon, that is no second one: GNU `timeout`, for example, sends it to
+/// the process and to its group.
 const SAME: Duration = Duration::from_millis(100);
 
 /// The signals that end the process. From its creation on, they no longer end it by themselves.
@@ -81,8 +81,8 @@ impl Stop {
         let stop = Self { draining: CancellationToken::new(), stopped: CancellationToken::new() };
         let Self { draining, stopped } = stop.clone();
         tokio::spawn(async move {
-            signals.next().await;
-            let (first, drained) = (Instant::now(), sleep(drain));
+            let first = signals.next().await;
+            let (since, drained) = (Instant::now(), sleep(drain));
             draining.cancel();
             if !drain.is_zero() {
                 tracing::info!("Draining for {}.", humantime::format_duration(drain));
@@ -93,7 +93,7 @@ impl Stop {
             });
             loop {
                 let next = signals.next().await;
-                if first.elapsed() > SAME {
+                if next.code != first.code || since.elapsed() > SAME {
                     std::process::exit(next.code.into());
                 }
             }
