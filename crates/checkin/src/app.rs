@@ -1,6 +1,7 @@
 //! The composition root: turns settings into services. The backends are named only here.
 
 mod embedded;
+mod observe;
 mod ports;
 
 use std::path::Path;
@@ -24,12 +25,14 @@ use crate::metrics::{ProcessMetrics, Registries};
 use crate::session_secret;
 use crate::signals::Stop;
 use crate::storage::{Fault, Finding, Storage};
+use crate::traces::{Endpoint, Traces};
 use crate::usecases::accounts::account_options;
 use crate::usecases::tasks::Tasks;
 use checkin_redis::RedisStorage;
 use checkin_sqlite::{self as sqlite, SqliteStorage};
 
 pub use self::embedded::{Copied, Examination, back_up, examine, must_exist, restore};
+use self::observe::TracesCell;
 pub use self::ports::Service;
 
 /// The time between two attempts to reach the store, for a service that started without it.
@@ -67,6 +70,9 @@ pub struct App {
     /// The metrics of the process.
     metrics: ProcessMetrics,
     registries: Registries,
+    /// The collector of traces, and the traces once the process has a name.
+    collector: Option<Endpoint>,
+    traces: TracesCell,
     /// Whether another port shows the metrics of all ports: `--metrics-listen`.
     has_metrics_port: bool,
     /// The warnings that a service logs at its start.
@@ -94,8 +100,8 @@ impl App {
         let storage = SqliteStorage::open(database.clone()).await;
         let storage = storage.map_err(|error| sqlite::fault(path, &error))?;
         let metrics = ProcessMetrics::default();
-        let store = metrics.store.clone();
-        database.observe(move |completed| store.sqlite(completed));
+        let traces = TracesCell::default();
+        observe::sqlite(&database, metrics.store.clone(), traces.clone());
         let sessions = SqliteStore::new(database).await;
         let sessions = sessions.map_err(|error| sqlite::fault(path, &error))?;
         let secret = match &config.session_secret {
@@ -104,7 +110,7 @@ impl App {
         };
         let sessions = Arc::new(sessions);
         let secrets = secret.as_slice();
-        Self::on(config, Arc::new(storage), sessions.clone(), sessions, secrets, metrics)
+        Self::on(config, Arc::new(storage), sessions.clone(), sessions, secrets, (metrics, traces))
     }
 
     fn on_redis(config: &Common, url: &str) -> anyhow::Result<Self> {
@@ -117,8 +123,8 @@ impl App {
         let (replicas, within) = (config.wait_replicas, response * 3 / 5);
         let client = Client::with_timeouts(url, timeouts)?;
         let metrics = ProcessMetrics::default();
-        let store = metrics.store.clone();
-        client.observe(move |observed| store.redis(&observed));
+        let traces = TracesCell::default();
+        observe::redis(&client, metrics.store.clone(), traces.clone());
         let prefix = config.key_prefix.as_str();
         let sessions = RedisStore::new(client.clone())
             .prefix(&format!("{prefix}:session:"))
@@ -135,7 +141,7 @@ impl App {
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
             .wait_for_replicas(replicas, within)?;
         let (cached, secrets) = (Arc::new(cached), secrets.as_slice());
-        Self::on(config, Arc::new(storage), sessions, cached, secrets, metrics)
+        Self::on(config, Arc::new(storage), sessions, cached, secrets, (metrics, traces))
     }
 
     fn on(
@@ -144,7 +150,7 @@ impl App {
         session_store: Arc<dyn AccountStore>,
         cached_store: Arc<dyn AccountStore>,
         secrets: &[String],
-        metrics: ProcessMetrics,
+        (metrics, traces): (ProcessMetrics, TracesCell),
     ) -> anyhow::Result<Self> {
         let secrets = Secrets::new(secrets)?;
         let sessions = |store| {
@@ -177,6 +183,8 @@ impl App {
             draining: CancellationToken::new(),
             metrics,
             registries: Registries::default(),
+            collector: config.otlp_endpoint.clone(),
+            traces,
             has_metrics_port: config.metrics_listen.is_some(),
             warnings: session_secret::warnings(config),
         })
@@ -212,6 +220,11 @@ impl App {
     /// If the store cannot be used until somebody changes something.
     pub async fn start(&self, service: &'static str) -> anyhow::Result<()> {
         self.registries.add(self.metrics.registry(service));
+        if let Some(collector) = &self.collector {
+            let traces = Traces::start(collector, service, self.metrics.spans.clone())?;
+            // A process is started once.
+            drop(self.traces.set(traces));
+        }
         for warning in &self.warnings {
             tracing::warn!("{}: {}", warning.what, warning.advice);
         }
@@ -252,12 +265,18 @@ impl App {
     /// If the store becomes available but cannot be used. The service is dropped then.
     pub async fn alongside<T>(&self, service: impl Future<Output = T>) -> anyhow::Result<T> {
         let mut service = pin!(service);
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
-            ended = &mut service => return Ok(ended),
-            ready = self.get_ready() => ready?,
+            ended = &mut service => ended,
+            ready = self.get_ready() => {
+                ready?;
+                service.await
+            }
+        };
+        if let Some(traces) = self.traces.get() {
+            traces.finish().await;
         }
-        Ok(service.await)
+        Ok(ended)
     }
 
     async fn get_ready(&self) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ pub mod services;
 pub mod session_secret;
 pub mod signals;
 pub mod telemetry;
+pub mod traces;
 mod usecases;
 
 pub mod demo;

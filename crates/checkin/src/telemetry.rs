@@ -17,9 +17,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Common, LogFormat};
+use crate::traces::current_trace;
 
 /// The version of the program.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The stream for log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,13 +88,18 @@ pub fn for_service<T>(service: &'static str, call: impl FnOnce() -> T) -> T {
     SERVICE.sync_scope(service, call)
 }
 
+/// Returns the service that the caller's task works for, if the process has several.
+pub(crate) fn current_service() -> Option<&'static str> {
+    SERVICE.try_with(|service| *service).ok()
+}
+
 /// Returns a future whose log lines are those of the service that calls this, for a task of its own.
 pub(crate) fn in_current_service<F: Future>(
     future: F,
 ) -> Either<impl Future<Output = F::Output>, F> {
-    match SERVICE.try_with(|service| *service) {
-        Ok(service) => Either::Left(in_service(service, future)),
-        Err(_) => Either::Right(future),
+    match current_service() {
+        Some(service) => Either::Left(in_service(service, future)),
+        None => Either::Right(future),
     }
 }
 
@@ -101,7 +107,8 @@ fn json_lines() -> Format<Json> {
     fmt::format().json().flatten_event(true).with_target(false)
 }
 
-/// Writes JSON lines that begin with their service and the version of the program.
+/// Writes JSON lines that begin with their service, the version of the program, and the id of the trace
+/// if there is one.
 struct Attributed {
     lines: Format<Json>,
     process: &'static str,
@@ -120,9 +127,13 @@ where
     ) -> std::fmt::Result {
         let mut line = String::new();
         self.lines.format_event(context, Writer::new(&mut line), event)?;
-        let service = SERVICE.try_with(|service| *service).unwrap_or(self.process);
+        let service = current_service().unwrap_or(self.process);
         let rest = line.strip_prefix('{').ok_or(std::fmt::Error)?;
-        write!(writer, r#"{{"service":"{service}","version":"{VERSION}",{rest}"#)
+        write!(writer, r#"{{"service":"{service}","version":"{VERSION}","#)?;
+        if let Some(trace) = current_trace() {
+            write!(writer, r#""trace_id":"{trace}","#)?;
+        }
+        writer.write_str(rest)
     }
 }
 

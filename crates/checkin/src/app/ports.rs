@@ -13,6 +13,7 @@ use crate::services::api::Stores;
 use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, ReceiverSettings};
 use crate::services::{api, auth, receiver};
+use crate::traces::Traces;
 use crate::usecases::accounts::{Accounts, account_options};
 use crate::usecases::upstream::Upstream;
 
@@ -130,6 +131,12 @@ impl App {
         self.stack(Metrics::new("processor")).around(OpenApiRouter::new())
     }
 
+    /// Returns the traces, if they are exported.
+    #[must_use]
+    pub fn traces(&self) -> Option<Traces> {
+        self.traces.get().cloned()
+    }
+
     /// Returns the metrics of the process's processor, which all ports show.
     #[must_use]
     pub fn progress(&self) -> Progress {
@@ -162,6 +169,7 @@ impl App {
     fn uncounted(&self, metrics: Metrics) -> Stack {
         let (health, readiness) = (self.storage.clone(), self.readiness.clone());
         let probes = Probes::new(health, readiness, self.draining.clone());
-        Stack { proxy: self.proxy, metrics, scrape: Scrape::None, probes }
+        let traces = self.traces.get().cloned();
+        Stack { proxy: self.proxy, metrics, scrape: Scrape::None, traces, probes }
     }
 }

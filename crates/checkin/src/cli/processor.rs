@@ -15,6 +15,7 @@ use crate::config::{Common, integer, listen_address, positive_time};
 use crate::lifecycle::{bind, serve};
 use crate::services::processor::{self, ProcessorSettings};
 use crate::signals::Stop;
+use crate::traces::Traces;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -65,11 +66,15 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    pub(super) fn settings(&self, name: &str) -> anyhow::Result<ProcessorSettings> {
+    pub(super) fn settings(
+        &self,
+        name: &str,
+        traces: Option<Traces>,
+    ) -> anyhow::Result<ProcessorSettings> {
         let mut random = [0; SUFFIX_BYTES];
         getrandom::fill(&mut random).context("cannot read random numbers")?;
         let name = format!("{name}-{}", URL_SAFE_NO_PAD.encode(random));
-        Ok(ProcessorSettings { name, batch: self.batch.into(), lease: self.lease })
+        Ok(ProcessorSettings { name, batch: self.batch.into(), lease: self.lease, traces })
     }
 }
 
@@ -83,7 +88,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         None => None,
     };
     let metrics = MetricsPort::open(config).await?;
-    let settings = options.counting.settings(&options.name)?;
+    let settings = options.counting.settings(&options.name, app.traces())?;
     tracing::info!("Checkin processor {} started.", settings.name);
     // It receives no requests, so only its port is drained: at the signal, it hands its partitions over
     // to other processors.

@@ -123,7 +123,7 @@ pub(super) async fn run(
     let api = app.api(upstream, stop.stopped.clone().cancelled_owned());
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings());
-    let settings = options.counting.settings("up")?;
+    let settings = options.counting.settings("up", app.traces())?;
     let progress = app.progress();
     let counting = async {
         tokio::select! {

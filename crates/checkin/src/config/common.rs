@@ -9,6 +9,10 @@ use clap::{Args, ValueEnum};
 use super::secret::SessionSecret;
 use super::store_url::StoreUrl;
 use super::values::{KeyPrefix, integer, listen_address, log_level, positive_time, switch, time};
+use crate::traces::Endpoint;
+
+/// OpenTelemetry's own variable for the endpoint of a collector.
+const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// The settings of all commands.
 #[derive(Args, Clone, Debug)]
@@ -170,6 +174,18 @@ pub struct Common {
     )]
     pub metrics_listen: Option<SocketAddr>,
 
+    /// The address of an OpenTelemetry collector, to which traces are exported over OTLP (HTTP,
+    /// protobuf), such as http://127.0.0.1:4318. Without it and without OTEL_EXPORTER_OTLP_ENDPOINT,
+    /// there are no traces
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_OTLP_ENDPOINT",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub otlp_endpoint: Option<Endpoint>,
+
     /// The format of log lines
     #[arg(
         long,
@@ -193,6 +209,20 @@ pub struct Common {
 }
 
 impl Common {
+    /// Takes the endpoint of traces from OpenTelemetry's own variable, unless it is set.
+    ///
+    /// # Errors
+    ///
+    /// The broken rule, with the name of the variable.
+    pub fn read_otlp_variable(&mut self) -> Result<(), String> {
+        let variable = std::env::var(OTLP_VARIABLE).ok().filter(|text| !text.is_empty());
+        if let (None, Some(text)) = (&self.otlp_endpoint, variable) {
+            let parsed = text.parse().map_err(|rule| format!("{OTLP_VARIABLE}: {rule}"))?;
+            self.otlp_endpoint = Some(parsed);
+        }
+        Ok(())
+    }
+
     /// Reads the session secrets from their file, if one is named.
     ///
     /// # Errors

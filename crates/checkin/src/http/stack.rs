@@ -14,7 +14,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 use utoipa::OpenApi;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::origin::{self, RequestOrigin};
 use super::{ClientAddress, Metrics, Probes, Problem, Scrape, StrictTransport, document, problem};
 use crate::telemetry::in_service;
+use crate::traces::{RequestSpan, Traces};
 
 /// The maximum time of a request, its body included: long enough for a slow phone, and short enough
 /// that slow clients cannot pile up.
@@ -68,6 +69,8 @@ pub struct Stack {
     pub metrics: Metrics,
     /// What it shows at `/metrics`.
     pub scrape: Scrape,
+    /// The traces, if they are exported.
+    pub traces: Option<Traces>,
     /// The probes `/healthz` and `/readyz`.
     pub probes: Probes,
 }
@@ -83,6 +86,7 @@ impl Stack {
             .split_for_parts();
         let port = Port {
             metrics: self.metrics.clone(),
+            traces: self.traces.clone(),
             trusts_proxy: self.proxy.is_trusted,
             strict_transport: self.proxy.strict_transport.value(),
         };
@@ -98,6 +102,7 @@ impl Stack {
 #[derive(Clone)]
 struct Port {
     metrics: Metrics,
+    traces: Option<Traces>,
     trusts_proxy: bool,
     strict_transport: Option<HeaderValue>,
 }
@@ -131,14 +136,20 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let Port { metrics, trusts_proxy, strict_transport } = &self.port;
+        let Port { metrics, traces, trusts_proxy, strict_transport } = &self.port;
         let id = request_id(request.headers());
         let span = span(&request, &id);
         let arrived = metrics.arrived(&request);
         let over_tls = origin::came_over_tls(request.headers(), *trusts_proxy);
+        let traced = traces.as_ref().and_then(|traces| trace(traces, &request, over_tls));
         let strict_transport = strict_transport.clone().filter(|_| over_tls);
         let answered = receive(*trusts_proxy, &mut request).map(|()| self.inner.call(request));
-        let answered = in_service(metrics.service(), answer(answered).instrument(span));
+        let answered = answer(answered).instrument(span);
+        let answered = match traced {
+            Some(traced) => Either::Left(traced.around(answered)),
+            None => Either::Right(answered),
+        };
+        let answered = in_service(metrics.service(), answered);
         Box::pin(async move {
             let mut response = answered.await;
             arrived.answered(response.status());
@@ -202,6 +213,12 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
+/// Starts the span of a request that is exported.
+fn trace(traces: &Traces, request: &Request, over_tls: bool) -> Option<RequestSpan> {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    traces.request(request.method(), route, request.headers(), over_tls)
+}
+
 /// Creates the span of a request: its method and the route that it matched. The path and the query
 /// are left out, because they may contain an address or an id.
 fn span(request: &Request, id: &HeaderValue) -> tracing::Span {
@@ -222,7 +239,7 @@ mod tests {
     /// Asks for a path of a port whose routes misbehave.
     async fn answered(path: &str) -> (StatusCode, HeaderMap, String) {
         let metrics = Metrics::new("test");
-        let port = Port { metrics, trusts_proxy: false, strict_transport: None };
+        let port = Port { metrics, traces: None, trusts_proxy: false, strict_transport: None };
         let routes = Router::new()
             .route("/panic", get(async || -> () { panic!("as the test wants it") }))
             .route("/slow", get(std::future::pending::<()>))

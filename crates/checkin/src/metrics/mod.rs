@@ -9,6 +9,8 @@ mod throttled;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::traces::SpanCounts;
+
 pub use registries::Registries;
 pub use session_cache::SessionCache;
 pub use store::StoreMetrics;
@@ -28,6 +30,8 @@ pub struct ProcessMetrics {
     pub throttled: Throttled,
     /// The event streams that are open.
     pub event_streams: Gauge,
+    /// The spans of traces.
+    pub spans: SpanCounts,
     /// The cache of sessions.
     pub session_cache: SessionCache,
 }
@@ -38,11 +42,12 @@ impl ProcessMetrics {
     #[must_use]
     pub fn registry(&self, service: &'static str) -> Registry {
         let mut registry = Registry::with_labels([("service".into(), service.into())].into_iter());
-        let Self { store, throttled, event_streams, session_cache } = self;
+        let Self { store, throttled, event_streams, spans, session_cache } = self;
         process::register(&mut registry);
         store.register(&mut registry);
         session_cache.register(&mut registry);
         throttled.register(&mut registry);
+        spans.register(&mut registry);
         registry.register(
             "checkin_event_streams",
             "Event streams of the read API that are open",

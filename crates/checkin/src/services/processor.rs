@@ -14,6 +14,7 @@ use super::batch_size::BatchSize;
 use super::processor_metrics::{Batches, LeaseChanges, LogGauges};
 use crate::storage::{Batch, Lease, Storage, StorageError};
 use crate::telemetry::{chain, in_service};
+use crate::traces::Traces;
 
 /// The pause before an empty partition is read again. It is the delay until a check-in appears.
 const IDLE: Duration = Duration::from_millis(50);
@@ -37,6 +38,8 @@ pub struct ProcessorSettings {
     /// The lease of partitions. The partitions of a processor that died are taken over after this
     /// time.
     pub lease: Duration,
+    /// The traces, if they are exported.
+    pub traces: Option<Traces>,
 }
 
 /// The metrics of a processor.
@@ -213,7 +216,7 @@ impl Processor {
             Ok(Some(batch)) if batch.entries.is_empty() => Step::Idle,
             Ok(Some(batch)) => {
                 let started = Instant::now();
-                let apply = async { (self.apply(&batch, released).await, started.elapsed()) };
+                let apply = async { (self.traced(&batch, released).await, started.elapsed()) };
                 let read = self.read_after(lease, &batch, reading.size);
                 let ((step, took), ahead) = tokio::join!(apply, read);
                 self.progress.batches.count(batch.entries.len(), took);
@@ -253,6 +256,15 @@ impl Processor {
         // After an error the batch is read again when it is needed.
         let read = self.storage.read(lease, last, size.entries()).await.ok();
         read.filter(|batch| !batch.entries.is_empty())
+    }
+
+    /// Applies a batch in a span of its own, if traces are exported.
+    async fn traced(&self, batch: &Batch, released: &CancellationToken) -> Step {
+        let apply = self.apply(batch, released);
+        match &self.settings.traces {
+            Some(traces) => traces.batch(batch.part, batch.entries.len(), apply).await,
+            None => apply.await,
+        }
     }
 
     /// Applies a batch, with further attempts if the store fails, until the lease is to be released.

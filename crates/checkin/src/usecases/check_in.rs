@@ -9,6 +9,7 @@ use super::throttle::RateLimit;
 use crate::domain::{CheckinId, LocationId, NewCheckin, UserId};
 use crate::metrics::Throttled;
 use crate::storage::{Accepted, Admission, Locations, Log, StorageError, Users, is_there};
+use crate::traces::recorded;
 
 /// The maximum number of locations, and of users, that are cached as existing. Neither is ever
 /// deleted.
@@ -98,7 +99,8 @@ impl CheckIn {
             CheckInError::TooMany(wait)
         })?;
         self.expect_location(checkin.location).await?;
-        match self.log.append(checkin, idempotency_key, self.admission).await? {
+        let append = self.log.append(checkin, idempotency_key, self.admission);
+        match recorded("append check-in", append).await? {
             Accepted::Stored(id) | Accepted::Replayed(id) => Ok(id),
             Accepted::Duplicate => Err(CheckInError::Duplicate),
             Accepted::KeyReused => Err(CheckInError::KeyReused),

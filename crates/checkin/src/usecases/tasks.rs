@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::telemetry::in_current_service;
+use crate::traces::in_current_trace;
 
 /// The maximum number of such tasks at a time: more than wait for a password to be checked, few enough
 /// to be kept in memory.
@@ -39,7 +40,7 @@ impl Tasks {
         if self.0.len() >= MAX_TASKS {
             return Err(TaskError::TooMany);
         }
-        Ok(self.0.spawn(in_current_service(work.in_current_span())))
+        Ok(self.0.spawn(in_current_service(in_current_trace(work.in_current_span()))))
     }
 
     /// Runs work in a task and waits for it.

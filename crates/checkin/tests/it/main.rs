@@ -65,6 +65,7 @@ mod sqlite_doctor;
 mod sqlite_file;
 mod starting;
 mod survival;
+mod traces;
 mod under_way;
 mod unreadable;
 mod upgrade;

@@ -88,7 +88,12 @@ async fn process_all(storage: &Arc<dyn Storage>) {
 }
 
 async fn run_processor(storage: &Arc<dyn Storage>, name: &str, stop: &CancellationToken) {
-    let settings = processor::ProcessorSettings { name: name.to_owned(), batch: 1, lease: LEASE };
+    let settings = processor::ProcessorSettings {
+        name: name.to_owned(),
+        batch: 1,
+        lease: LEASE,
+        traces: None,
+    };
     processor::run(storage.clone(), settings, processor::Progress::default(), stop.clone()).await;
 }
 
