@@ -18,15 +18,18 @@ use crate::harness::{CHECKIN, EMAIL, PASSWORD, Service, Site, accepted, at, sess
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
-/// A collector, and what it has got: each span with the attributes of its resource.
+/// The attributes of a resource, and one of its spans.
+type Got = (Vec<KeyValue>, Span);
+
+/// A collector, and what it has got.
 struct Collector {
     url: String,
-    got: Arc<Mutex<Vec<(Vec<KeyValue>, Span)>>>,
+    got: Arc<Mutex<Vec<Got>>>,
 }
 
 impl Collector {
     async fn start() -> Self {
-        let got = Arc::<Mutex<Vec<_>>>::default();
+        let got = Arc::<Mutex<Vec<Got>>>::default();
         let take = Arc::clone(&got);
         let receive = async move |body: Bytes| {
             let request = ExportTraceServiceRequest::decode(body).unwrap();
@@ -44,12 +47,12 @@ impl Collector {
         Self { url, got }
     }
 
-    fn got(&self) -> Vec<(Vec<KeyValue>, Span)> {
+    fn got(&self) -> Vec<Got> {
         self.got.lock().unwrap().clone()
     }
 
     /// Waits for a span, and returns it with its resource.
-    async fn span(&self, what: &str, is: impl Fn(&Span) -> bool) -> (Vec<KeyValue>, Span) {
+    async fn span(&self, what: &str, is: impl Fn(&Span) -> bool) -> Got {
         let find = || self.got().into_iter().find(|(_, span)| is(span));
         testkit::until(what, async || find().is_some()).await;
         find().unwrap()
