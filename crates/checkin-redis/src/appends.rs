@@ -113,26 +113,32 @@ impl Appender {
         let mut batch = Vec::new();
         while waiting.recv_many(&mut batch, AT_ONCE).await > 0 {
             while !batch.is_empty() {
-                self.append(&mut batch).await;
+                let Err(outage) = self.append(&mut batch).await else { continue };
+                // Each of those that wait already would only wait for the same error.
+                batch.extend(std::iter::from_fn(|| waiting.try_recv().ok()).take(WAITING));
+                for append in batch.drain(..) {
+                    // The request may be gone.
+                    let _ = append.answer.send(Err(outage.clone()));
+                }
             }
         }
     }
 
-    /// Appends those at the front that have the same limits, and answers those that are done.
-    async fn append(&mut self, batch: &mut Vec<Append>) {
+    /// Appends those at the front that have the same limits, and answers those that are done. Returns an
+    /// error and answers none if the store is unavailable.
+    async fn append(&mut self, batch: &mut Vec<Append>) -> Result<()> {
         let alike = batch.iter().take_while(|append| append.admission == batch[0].admission);
         let alike = alike.count();
         let results = match self.store(&batch[..alike]).await {
             Ok(results) => results,
-            // During an outage each of the others would only wait for the same error.
-            Err(error) if error.is_logged() => vec![Err(error); alike],
+            Err(error) if error.is_logged() => return Err(error),
             // The error is that of the first, and none of the others is appended.
             Err(error) => vec![Err(error)],
         };
         for (append, result) in batch.drain(..results.len()).zip(results) {
-            // The request may be gone.
             let _ = append.answer.send(result);
         }
+        Ok(())
     }
 
     /// Runs the script. Returns the results of the first of these check-ins, at least of one.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outage_log::Outage;
@@ -26,6 +27,8 @@ struct Inner {
     /// `None` does not wait.
     waits: Option<Waits>,
     outage: Arc<Outage>,
+    /// The last write had too few replicas, so that the next one is not tried before a probe succeeds.
+    is_short: AtomicBool,
 }
 
 struct Waits {
@@ -41,6 +44,10 @@ impl Client {
     /// Waiting blocks a connection, so the handle has one of its own, and the time must be shorter than
     /// the time limit of a command. With 0 replicas it does not wait, and uses the connection of the
     /// client.
+    ///
+    /// After such a failure, writes fail at once and write nothing until a probe shows that there are
+    /// enough replicas again. On a cluster each primary has its own replicas, so there every write is
+    /// tried.
     ///
     /// A write is covered together with everything that was written before it, also by other clients: a
     /// script that finds that nothing is left to write still returns only when the replicas have what it
@@ -66,7 +73,8 @@ impl Client {
             Some(_) => self.dedicated()?,
             None => self.clone(),
         };
-        Ok(Replicated(Arc::new(Inner { client, waits, outage: Arc::default() })))
+        let (outage, is_short) = (Arc::default(), AtomicBool::new(false));
+        Ok(Replicated(Arc::new(Inner { client, waits, outage, is_short })))
     }
 }
 
@@ -89,6 +97,7 @@ impl Replicated {
         let Inner { client, waits, .. } = &*self.0;
         let Some(waits) = waits else { return client.run(script, keys, arguments).await };
         let key = keys.first().copied().unwrap_or_default();
+        self.has_enough(key)?;
         let (mark, wait) = waits.commands(key);
         let run = (script, keys, arguments);
         let replies = client.run_awaited(run, &words(&mark), &words(&wait)).await?;
@@ -109,11 +118,27 @@ impl Replicated {
         let Inner { client, waits, .. } = &*self.0;
         let Some(waits) = waits else { return client.pipeline(commands).await };
         let key = commands.first().and_then(|command| command.get(1)).copied().unwrap_or_default();
+        self.has_enough(key)?;
+        self.write(waits, key, commands).await
+    }
+
+    async fn write(
+        &self,
+        waits: &Waits,
+        key: &[u8],
+        commands: &[&[&[u8]]],
+    ) -> Result<Vec<Reply>, Error> {
         let (mark, wait) = waits.commands(key);
         let mark = words(&mark);
         let commands = [commands, &[&mark]].concat();
-        let replies = client.pipeline_awaited(&commands, &words(&wait)).await?;
+        let replies = self.0.client.pipeline_awaited(&commands, &words(&wait)).await?;
         self.counted(waits, key, replies)
+    }
+
+    /// Fails if there were too few replicas a moment ago.
+    fn has_enough(&self, key: &[u8]) -> Result<(), Error> {
+        let is_short = self.0.is_short.load(Ordering::Relaxed) && !self.0.client.is_cluster();
+        if is_short { Err(self.too_few(key)) } else { Ok(()) }
     }
 
     /// Removes the replies to the mark and to `WAIT`, and checks the number of replicas.
@@ -125,11 +150,15 @@ impl Replicated {
     ) -> Result<Vec<Reply>, Error> {
         match replies.pop() {
             Some(Reply::Int(found)) if found >= i64::from(waits.replicas) => {
+                self.0.is_short.store(false, Ordering::Relaxed);
                 self.0.outage.worked();
                 replies.pop();
                 Ok(replies)
             }
-            Some(Reply::Int(_)) => Err(self.too_few(key)),
+            Some(Reply::Int(_)) => {
+                self.0.is_short.store(true, Ordering::Relaxed);
+                Err(self.too_few(key))
+            }
             reply => Err(Error::unexpected("WAIT", &reply.unwrap_or(Reply::Nil))),
         }
     }
@@ -141,8 +170,10 @@ impl Replicated {
             let (writes, key) = (inner.upgrade().map(Self), key.clone());
             async move {
                 let Some(writes) = writes else { return false };
-                // It reports its result to the outage log.
-                drop(writes.pipeline(&[&[b"EXISTS", &key]]).await);
+                if let Some(waits) = &writes.0.waits {
+                    // It reports its result to the outage log.
+                    drop(writes.write(waits, &key, &[&[b"EXISTS", &key]]).await);
+                }
                 true
             }
         });
