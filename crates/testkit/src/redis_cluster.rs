@@ -65,9 +65,53 @@ impl RedisCluster {
         cluster
     }
 
+    /// Returns the replica of each server, to pause or kill it.
+    pub fn replica_mut(&mut self, number: usize) -> &mut RedisServer {
+        &mut self.replicas[number]
+    }
+
     /// Returns the replica of each server.
     pub fn replicas(&self) -> &[RedisServer] {
         &self.replicas
+    }
+
+    /// Returns the number of the server whose slot range includes this slot at first.
+    pub fn owner(&self, slot: u16) -> usize {
+        usize::from(slot) / SLOTS.div_ceil(self.servers.len())
+    }
+
+    /// Makes a replica the primary of its slots, together with the old one (`CLUSTER FAILOVER`).
+    ///
+    /// # Panics
+    ///
+    /// If it refuses.
+    pub fn fail_over(&self, number: usize) {
+        run(&self.replicas[number], redis::cmd("CLUSTER").arg("FAILOVER"));
+    }
+
+    /// Moves one slot with all its keys from a server to another one.
+    ///
+    /// # Panics
+    ///
+    /// If a server refuses.
+    pub fn move_slot(&self, slot: u16, from: usize, to: usize) {
+        self.begin_move(slot, from, to, &[]);
+        let (source, target) = (&self.servers[from], &self.servers[to]);
+        loop {
+            let mut list = redis::cmd("CLUSTER");
+            list.arg("GETKEYSINSLOT").arg(slot).arg(10);
+            let keys: Vec<Vec<u8>> = list.query(&mut source.connection()).expect("it lists keys");
+            if keys.is_empty() {
+                break;
+            }
+            let mut migrate = redis::cmd("MIGRATE");
+            migrate.arg("127.0.0.1").arg(target.port()).arg("").arg(0).arg(5000).arg("KEYS");
+            run(source, migrate.arg(keys));
+        }
+        for server in [target, source] {
+            let mut set = redis::cmd("CLUSTER");
+            run(server, set.arg("SETSLOT").arg(slot).arg("NODE").arg(node_id(target)));
+        }
     }
 
     /// Moves one slot from a server to another one, except for the last step: each key is at one of

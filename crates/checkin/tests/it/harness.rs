@@ -98,6 +98,13 @@ impl Site {
         site
     }
 
+    /// A store that something else has started.
+    pub(crate) fn at(store: String) -> Site {
+        let directory = tempfile::tempdir().unwrap();
+        let variables = vec![("CHECKIN_SESSION_SECRET", SECRET)];
+        Site { store, directory, redis: None, variables }
+    }
+
     pub(crate) fn on(redis: RedisServer) -> Site {
         let directory = tempfile::tempdir().unwrap();
         Site { store: redis.url(), directory, redis: Some(redis), variables: Vec::new() }

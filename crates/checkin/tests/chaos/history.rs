@@ -1,0 +1,254 @@
+//! What clients asked for, what they were answered, and whether the store has it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use redis_link::{Client as Redis, Reply};
+use serde_json::json;
+use testkit::{Client, Method, Rng};
+use tokio::task::JoinSet;
+
+use crate::harness::CHECKIN;
+
+/// Clients, each of which checks in as a user of its own.
+pub(crate) const USERS: u64 = 16;
+pub(crate) const LOCATIONS: u64 = 1000;
+pub(crate) const PASSWORD: &str = "secret123";
+
+/// The pause of a client after each check-in.
+const PACE: Duration = Duration::from_millis(20);
+/// How long a client waits for a response.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The pause before a check-in is sent again, and how often it is.
+const AGAIN: Duration = Duration::from_millis(50);
+const ATTEMPTS: usize = 4;
+/// The pause between two logins.
+const LOGIN_PACE: Duration = Duration::from_millis(150);
+
+/// A check-in that differs from all others of its user, so that it can be found in the store.
+type Visit = (u64, u64, u64);
+
+/// One request for a check-in.
+struct Attempt {
+    started: Instant,
+    took: Duration,
+    status: Option<u16>,
+}
+
+/// One session: its cookies, and whether it was logged out.
+struct Login {
+    client: Client,
+    is_ended: bool,
+}
+
+/// The clients, and everything that they were answered.
+#[derive(Clone, Default)]
+pub(crate) struct History {
+    receivers: Arc<Mutex<Vec<Client>>>,
+    stops: Arc<AtomicBool>,
+    attempts: Arc<Mutex<Vec<Attempt>>>,
+    sent: Arc<Mutex<HashSet<Visit>>>,
+    accepted: Arc<Mutex<HashMap<Visit, Instant>>>,
+    logins: Arc<Mutex<Vec<Login>>>,
+}
+
+/// What a history and a store have in common, and what not.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) accepted: usize,
+    /// Accepted, but not in the histories of both its user and its location.
+    pub(crate) lost: usize,
+    pub(crate) twice: usize,
+    /// Applied although nobody sent it.
+    pub(crate) unasked: usize,
+    /// Answered with a status other than 202 and 503.
+    pub(crate) refused: usize,
+    pub(crate) logins: usize,
+    pub(crate) lost_logins: usize,
+    pub(crate) undone_logouts: usize,
+    /// The longest time without an accepted check-in, and the 99th percentile of the response times
+    /// meanwhile.
+    pub(crate) gap: Duration,
+    pub(crate) p99: Duration,
+}
+
+impl History {
+    pub(crate) fn of(receivers: Vec<Client>) -> Self {
+        Self { receivers: Arc::new(Mutex::new(receivers)), ..Self::default() }
+    }
+
+    /// Replaces the receivers, as after a restart on other ports.
+    pub(crate) fn receivers(&self, receivers: Vec<Client>) {
+        *self.receivers.lock().unwrap() = receivers;
+    }
+
+    /// Starts the clients. They run until [`stop`](Self::stop).
+    pub(crate) fn start(&self, auth: &Client, chance: &mut Rng) -> JoinSet<()> {
+        let mut clients: JoinSet<()> =
+            (1..=USERS).map(|user| self.clone().check_in(user)).collect();
+        clients.spawn(self.clone().log_in(auth.clone(), Rng::with_seed(chance.u64(..))));
+        clients
+    }
+
+    pub(crate) async fn stop(&self, mut clients: JoinSet<()>) {
+        self.stops.store(true, Ordering::Relaxed);
+        while let Some(ended) = clients.join_next().await {
+            ended.unwrap();
+        }
+    }
+
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.lock().unwrap().len()
+    }
+
+    async fn check_in(self, user: u64) {
+        for number in 0..LOCATIONS * 6 {
+            if self.stops.load(Ordering::Relaxed) {
+                return;
+            }
+            let visit = (user, number / 6 + 1, number % 6);
+            self.sent.lock().unwrap().insert(visit);
+            for attempt in 0..ATTEMPTS {
+                let status = self.attempt(visit, attempt).await;
+                if status == Some(202) {
+                    self.accepted.lock().unwrap().insert(visit, Instant::now());
+                }
+                if !matches!(status, None | Some(503)) {
+                    break;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    async fn attempt(&self, (user, location, stars): Visit, attempt: usize) -> Option<u16> {
+        let mut client = {
+            let receivers = self.receivers.lock().unwrap();
+            receivers[(user as usize + attempt) % receivers.len()].clone()
+        };
+        let started = Instant::now();
+        let body = json!({"userId": user, "locationId": location, "starRating": stars});
+        let key = format!("{user} {location} {stars}");
+        let request = client.request(Method::POST, CHECKIN).without_jar().json(&body);
+        let sent = request.header("idempotency-key", key).try_send();
+        let status = match tokio::time::timeout(PATIENCE, sent).await {
+            Ok(Ok(response)) => Some(response.status),
+            _ => None,
+        };
+        let attempt = Attempt { started, took: started.elapsed(), status };
+        self.attempts.lock().unwrap().push(attempt);
+        status
+    }
+
+    /// Logs in and, in half of the cases, out again.
+    async fn log_in(self, auth: Client, mut chance: Rng) {
+        while !self.stops.load(Ordering::Relaxed) {
+            let mut client = auth.clone();
+            let email = format!("u{}@example.com", chance.u64(1..=USERS));
+            let body = json!({"email": email, "password": PASSWORD});
+            let request = client.request(Method::POST, "/login").json(&body).try_send();
+            let answer = tokio::time::timeout(PATIENCE, request).await;
+            if answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status == 200)) {
+                let mut is_ended = false;
+                if chance.bool() {
+                    tokio::time::sleep(LOGIN_PACE).await;
+                    let mut leaving = client.clone();
+                    let request = leaving.request(Method::POST, "/logout").try_send();
+                    let answer = tokio::time::timeout(PATIENCE, request).await;
+                    match answer {
+                        Ok(Ok(answer)) if answer.status == 200 => is_ended = true,
+                        // Nobody knows whether the session has ended.
+                        _ => continue,
+                    }
+                }
+                self.logins.lock().unwrap().push(Login { client, is_ended });
+            }
+            tokio::time::sleep(LOGIN_PACE).await;
+        }
+    }
+
+    /// Compares the history with the store, which must have applied everything.
+    pub(crate) async fn judge(&self, store: &Redis, since: Instant) -> Verdict {
+        let (users, of_users) =
+            applied(store, "user", 1..=USERS, |user, location| (user, location)).await;
+        let (locations, of_locations) =
+            applied(store, "location", 1..=LOCATIONS, |location, user| (user, location)).await;
+        let accepted = self.accepted.lock().unwrap();
+        let is_lost = |visit: &&Visit| !users.contains(*visit) || !locations.contains(*visit);
+        let sent = self.sent.lock().unwrap();
+        let unasked = users.union(&locations).filter(|visit| !sent.contains(*visit)).count();
+        let attempts = self.attempts.lock().unwrap();
+        let is_refusal = |attempt: &&Attempt| !matches!(attempt.status, None | Some(202 | 503));
+        let (gap, p99) = outage(&attempts, since);
+        let mut verdict = Verdict {
+            accepted: accepted.len(),
+            lost: accepted.keys().filter(is_lost).count(),
+            twice: of_users - users.len() + of_locations - locations.len(),
+            unasked,
+            refused: attempts.iter().filter(is_refusal).count(),
+            gap,
+            p99,
+            ..Verdict::default()
+        };
+        drop((accepted, sent, attempts));
+        let logins = std::mem::take(&mut *self.logins.lock().unwrap());
+        verdict.logins = logins.len();
+        for Login { mut client, is_ended } in logins {
+            match (client.get("/session").await.status, is_ended) {
+                (200, true) => verdict.undone_logouts += 1,
+                (401, false) => verdict.lost_logins += 1,
+                (200 | 401, _) => {}
+                (status, _) => panic!("GET /session gets {status} after the fault"),
+            }
+        }
+        verdict
+    }
+}
+
+/// Returns the longest time without an accepted check-in, and the 99th percentile of the response times
+/// of the requests that began in that time.
+fn outage(attempts: &[Attempt], since: Instant) -> (Duration, Duration) {
+    let mut ends: Vec<Instant> = attempts
+        .iter()
+        .filter(|attempt| attempt.status == Some(202))
+        .map(|attempt| attempt.started + attempt.took)
+        .filter(|end| *end >= since)
+        .collect();
+    ends.push(since);
+    ends.sort_unstable();
+    let gaps = ends.windows(2).map(|pair| (pair[1] - pair[0], pair[0], pair[1]));
+    let Some((gap, from, to)) = gaps.max() else { return Default::default() };
+    let meanwhile = |attempt: &&Attempt| (from..=to).contains(&attempt.started);
+    let mut times: Vec<Duration> =
+        attempts.iter().filter(meanwhile).map(|attempt| attempt.took).collect();
+    times.sort_unstable();
+    let p99 = times.get((times.len() * 99 / 100).min(times.len().saturating_sub(1)));
+    (gap, p99.copied().unwrap_or_default())
+}
+
+/// Returns the check-ins in the histories of users or locations, and their number with repetitions.
+async fn applied(
+    store: &Redis,
+    kind: &str,
+    ids: impl Iterator<Item = u64>,
+    order: impl Fn(u64, u64) -> (u64, u64),
+) -> (HashSet<Visit>, usize) {
+    let (mut visits, mut count) = (HashSet::new(), 0);
+    for id in ids {
+        let key = format!("{{ncc:{kind}:{id}}}:checkins");
+        let members = store.call(&[b"ZRANGE", key.as_bytes(), b"0", b"-1"]).await.unwrap();
+        let Reply::Array(members) = members else { panic!("{members:?}") };
+        for member in members {
+            let member = member.into_bytes().unwrap();
+            let member = std::str::from_utf8(&member).unwrap();
+            let mut words = member.split(' ').skip(1).map(|word| word.parse::<u64>().unwrap());
+            let (user, location) = order(id, words.next().unwrap());
+            visits.insert((user, location, words.next().unwrap()));
+            count += 1;
+        }
+    }
+    (visits, count)
+}

@@ -1,0 +1,67 @@
+//! Breaks real deployments and prints a table of what was promised and what was seen: `make chaos`.
+//!
+//! Arguments: words that the name, the number or the form of a fault must contain; none for all.
+//! `SEED` repeats a run, and `REDIS_SERVER` names the program of another engine.
+
+#![expect(clippy::unwrap_used, reason = "a run that cannot go on fails")]
+#![expect(dead_code, reason = "the harness is that of the other tests")]
+
+mod deployment;
+mod faults;
+#[path = "../it/harness.rs"]
+mod harness;
+mod history;
+mod run;
+
+use std::process::ExitCode;
+
+use faults::{Promise, Row, rows};
+use history::Verdict;
+
+fn main() -> ExitCode {
+    let words: Vec<String> =
+        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let seed = testkit::seed();
+    let server = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
+    let version = std::process::Command::new(server).arg("--version").output().unwrap().stdout;
+    println!("{}, seed {seed}\n", String::from_utf8_lossy(&version).trim());
+    println!(
+        "| number | fault | on | `--wait-replicas` | promised | accepted | lost | twice | logins: lost, logouts: undone | longest time without a 202 | p99 meanwhile |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut is_kept = true;
+    for row in rows() {
+        let text = format!("{} {} {}", row.number, row.name, row.form);
+        if !words.iter().all(|word| text.contains(word.as_str())) {
+            continue;
+        }
+        let verdict = runtime.block_on(run::run(&row, seed.into()));
+        print(&row, &verdict);
+        let broken = run::broken(&row, &verdict);
+        if !broken.is_empty() {
+            is_kept = false;
+            println!("broken: {}", broken.join(", "));
+        }
+    }
+    if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print(row: &Row, verdict: &Verdict) {
+    let promise = match row.promise {
+        Promise::NothingLost => "nothing is lost",
+        Promise::MayLose => "what was not replicated may be lost",
+    };
+    let Verdict { accepted, lost, twice, logins, lost_logins, undone_logouts, gap, p99, .. } =
+        verdict;
+    println!(
+        "| {} | {} | {} | {} | {promise} | {accepted} | {lost} | {twice} | {lost_logins}, {undone_logouts} of {logins} | {} ms | {} ms |",
+        row.number,
+        row.name,
+        row.form,
+        row.replicas,
+        gap.as_millis(),
+        p99.as_millis(),
+    );
+}
