@@ -1,6 +1,6 @@
 # What CI runs is what a developer runs: `make ci` is `make check deny test fuzz`.
 
-.PHONY: help ci check format lint features doc deny test demo bench instructions flame soak fuzz advisories semver package
+.PHONY: help ci check format lint features doc deny test demo bench instructions flame soak chaos fuzz advisories semver package
 
 # In the order in which they are published: each depends on the ones before it.
 PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
@@ -68,6 +68,11 @@ soak: ## ten times as many random programs beside Express, and ten times as much
 	cargo test --workspace --features external-tests --no-run
 	PROBE_PROGRAMS=20000 cargo test --workspace --features external-tests --test it random_programs -- --nocapture
 	$(MAKE) fuzz FUZZ_SECONDS=100
+
+# Seven minutes. OF='Cluster killed' takes the rows with these words; SEED=… repeats a run; REDIS_SERVER=… names the
+# program of another engine.
+chaos: ## faults on real deployments under load, and a table of what was promised and seen
+	cargo test -p checkin --features chaos --test chaos -- $(OF)
 
 FUZZ_SECONDS = 10
 

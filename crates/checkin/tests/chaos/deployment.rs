@@ -7,8 +7,8 @@ use redis_link::{Client as Redis, Timeouts};
 use serde_json::json;
 use testkit::{Program, RedisCluster, RedisServer, Sentinel};
 
+use super::history::{LOCATIONS, PASSWORD, USERS};
 use crate::harness::{Service, Site};
-use crate::history::{LOCATIONS, PASSWORD, USERS};
 
 /// The form of Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use redis_link::{hash_slot, redis};
 use testkit::{Rng, Signal};
 
-use crate::deployment::{Deployment, Form, Servers};
-use crate::history::History;
+pub(crate) use super::deployment::Form;
+use super::deployment::{Deployment, Servers};
+use super::history::History;
 
 /// A fault with the promise that is checked.
 pub(crate) struct Row {

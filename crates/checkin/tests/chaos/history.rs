@@ -1,6 +1,6 @@
 //! What clients asked for, what they were answered, and whether the store has it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ pub(crate) struct History {
     stops: Arc<AtomicBool>,
     attempts: Arc<Mutex<Vec<Attempt>>>,
     sent: Arc<Mutex<HashSet<Visit>>>,
-    accepted: Arc<Mutex<HashMap<Visit, Instant>>>,
+    accepted: Arc<Mutex<HashSet<Visit>>>,
     logins: Arc<Mutex<Vec<Login>>>,
 }
 
@@ -113,7 +113,7 @@ impl History {
             for attempt in 0..ATTEMPTS {
                 let status = self.attempt(visit, attempt).await;
                 if status == Some(202) {
-                    self.accepted.lock().unwrap().insert(visit, Instant::now());
+                    self.accepted.lock().unwrap().insert(visit);
                 }
                 if !matches!(status, None | Some(503)) {
                     break;
@@ -176,24 +176,8 @@ impl History {
             applied(store, "user", 1..=USERS, |user, location| (user, location)).await;
         let (locations, of_locations) =
             applied(store, "location", 1..=LOCATIONS, |location, user| (user, location)).await;
-        let accepted = self.accepted.lock().unwrap();
-        let is_lost = |visit: &&Visit| !users.contains(*visit) || !locations.contains(*visit);
-        let sent = self.sent.lock().unwrap();
-        let unasked = users.union(&locations).filter(|visit| !sent.contains(*visit)).count();
-        let attempts = self.attempts.lock().unwrap();
-        let is_refusal = |attempt: &&Attempt| !matches!(attempt.status, None | Some(202 | 503));
-        let (gap, p99) = outage(&attempts, since);
-        let mut verdict = Verdict {
-            accepted: accepted.len(),
-            lost: accepted.keys().filter(is_lost).count(),
-            twice: of_users - users.len() + of_locations - locations.len(),
-            unasked,
-            refused: attempts.iter().filter(is_refusal).count(),
-            gap,
-            p99,
-            ..Verdict::default()
-        };
-        drop((accepted, sent, attempts));
+        let mut verdict = self.compare(&users, &locations, since);
+        verdict.twice = of_users - users.len() + of_locations - locations.len();
         let logins = std::mem::take(&mut *self.logins.lock().unwrap());
         verdict.logins = logins.len();
         for Login { mut client, is_ended } in logins {
@@ -205,6 +189,33 @@ impl History {
             }
         }
         verdict
+    }
+}
+
+impl History {
+    /// Compares what was sent and accepted with what was applied.
+    fn compare(
+        &self,
+        users: &HashSet<Visit>,
+        locations: &HashSet<Visit>,
+        since: Instant,
+    ) -> Verdict {
+        let accepted = self.accepted.lock().unwrap();
+        let is_lost = |visit: &&Visit| !users.contains(*visit) || !locations.contains(*visit);
+        let sent = self.sent.lock().unwrap();
+        let unasked = users.union(locations).filter(|visit| !sent.contains(*visit)).count();
+        let attempts = self.attempts.lock().unwrap();
+        let is_refusal = |attempt: &&Attempt| !matches!(attempt.status, None | Some(202 | 503));
+        let (gap, p99) = outage(&attempts, since);
+        Verdict {
+            accepted: accepted.len(),
+            lost: accepted.iter().filter(is_lost).count(),
+            unasked,
+            refused: attempts.iter().filter(is_refusal).count(),
+            gap,
+            p99,
+            ..Verdict::default()
+        }
     }
 }
 

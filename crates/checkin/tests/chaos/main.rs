@@ -4,19 +4,18 @@
 //! `SEED` repeats a run, and `REDIS_SERVER` names the program of another engine.
 
 #![expect(clippy::unwrap_used, reason = "a run that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "it prints a table")]
 #![expect(dead_code, reason = "the harness is that of the other tests")]
 
-mod deployment;
-mod faults;
+#[path = "mod.rs"]
+mod chaos;
 #[path = "../it/harness.rs"]
 mod harness;
-mod history;
-mod run;
 
 use std::process::ExitCode;
 
-use faults::{Promise, Row, rows};
-use history::Verdict;
+use chaos::faults::rows;
+use chaos::run;
 
 fn main() -> ExitCode {
     let words: Vec<String> =
@@ -38,7 +37,7 @@ fn main() -> ExitCode {
             continue;
         }
         let verdict = runtime.block_on(run::run(&row, seed.into()));
-        print(&row, &verdict);
+        println!("{}", run::line(&row, &verdict));
         let broken = run::broken(&row, &verdict);
         if !broken.is_empty() {
             is_kept = false;
@@ -46,22 +45,4 @@ fn main() -> ExitCode {
         }
     }
     if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn print(row: &Row, verdict: &Verdict) {
-    let promise = match row.promise {
-        Promise::NothingLost => "nothing is lost",
-        Promise::MayLose => "what was not replicated may be lost",
-    };
-    let Verdict { accepted, lost, twice, logins, lost_logins, undone_logouts, gap, p99, .. } =
-        verdict;
-    println!(
-        "| {} | {} | {} | {} | {promise} | {accepted} | {lost} | {twice} | {lost_logins}, {undone_logouts} of {logins} | {} ms | {} ms |",
-        row.number,
-        row.name,
-        row.form,
-        row.replicas,
-        gap.as_millis(),
-        p99.as_millis(),
-    );
 }

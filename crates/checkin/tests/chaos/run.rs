@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use testkit::Rng;
 
-use crate::deployment::Deployment;
-use crate::faults::{Promise, Row};
+use super::deployment::Deployment;
+use super::faults::{Promise, Row};
+use super::history::{History, Verdict};
 use crate::harness::Service;
-use crate::history::{History, Verdict};
 
 /// How long the clients run before and after a fault.
 const BEFORE: Duration = Duration::from_secs(2);
@@ -50,4 +50,23 @@ pub(crate) fn broken(row: &Row, verdict: &Verdict) -> Vec<String> {
     }
     let broken = counts.into_iter().filter(|(_, count)| **count > 0);
     broken.map(|(what, count)| format!("{what}: {count}")).collect()
+}
+
+/// Returns the line of the table.
+pub(crate) fn line(row: &Row, verdict: &Verdict) -> String {
+    let promise = match row.promise {
+        Promise::NothingLost => "nothing is lost",
+        Promise::MayLose => "what was not replicated may be lost",
+    };
+    let Verdict { accepted, lost, twice, logins, lost_logins, undone_logouts, gap, p99, .. } =
+        verdict;
+    format!(
+        "| {} | {} | {} | {} | {promise} | {accepted} | {lost} | {twice} | {lost_logins}, {undone_logouts} of {logins} | {} ms | {} ms |",
+        row.number,
+        row.name,
+        row.form,
+        row.replicas,
+        gap.as_millis(),
+        p99.as_millis(),
+    )
 }

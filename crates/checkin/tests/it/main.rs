@@ -15,6 +15,9 @@ mod backup;
 mod bad_input;
 #[cfg(feature = "external-tests")]
 mod cached_sessions;
+#[cfg(feature = "external-tests")]
+#[path = "../chaos/mod.rs"]
+mod chaos;
 mod command_line;
 mod console;
 #[cfg(feature = "external-tests")]
@@ -27,6 +30,8 @@ mod edge;
 mod ends;
 mod exactly_once;
 mod exports;
+#[cfg(feature = "external-tests")]
+mod fail_overs;
 mod generate;
 mod hang_ups;
 mod harness;
