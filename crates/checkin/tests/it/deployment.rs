@@ -195,6 +195,31 @@ fn the_unit_is_hardened() {
     assert!(value("TimeoutStopSec=").parse::<u64>().unwrap() >= drain + 15);
 }
 
+#[test]
+fn every_variable_in_the_files_is_a_setting() {
+    let help = approved(Command::new(env!("CARGO_BIN_EXE_checkin")).args(["auth", "--help"]));
+    let files = [
+        "docker/Dockerfile",
+        "compose/compose.yaml",
+        "systemd/checkin@.service",
+        "kubernetes/settings.yaml",
+    ];
+    for file in files {
+        let text = fs::read_to_string(deploy(file)).unwrap();
+        let names = text.match_indices("CHECKIN_").filter_map(|(at, _)| {
+            let end = text[at..].find(|c: char| !(c.is_ascii_uppercase() || c == '_'))?;
+            let is_set = text[at + end..].starts_with([':', '=']);
+            is_set.then_some(&text[at..at + end])
+        });
+        let names: Vec<&str> = names.collect();
+        assert!(!names.is_empty(), "{file}");
+        for name in names {
+            let is_setting = ["=", "]"].map(|end| help.contains(&format!("[env: {name}{end}")));
+            assert!(is_setting.contains(&true), "{file}: {name} is not a setting");
+        }
+    }
+}
+
 /// The manifests by kind and name.
 fn manifests() -> BTreeMap<(String, String), Value> {
     let mut manifests = BTreeMap::new();
