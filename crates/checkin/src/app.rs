@@ -100,6 +100,7 @@ impl App {
         let storage = SqliteStorage::open(database.clone()).await;
         let storage = storage.map_err(|error| sqlite::fault(path, &error))?;
         let metrics = ProcessMetrics::default();
+        metrics.sqlite_log.set(path);
         let traces = TracesCell::default();
         observe::sqlite(&database, metrics.store.clone(), traces.clone());
         let sessions = SqliteStore::new(database).await;

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::connection::{self, configured_for_writing, connect, make_private};
 use crate::error::{Error, ErrorKind};
-use crate::files::{Files, LastWrite, beside, has_room, length};
+use crate::files::{Files, LastWrite, has_room};
 use crate::observer::{Completed, Observer};
 use crate::read_only;
 use crate::readers::Readers;
@@ -142,13 +142,6 @@ impl Database {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Returns the length of the write-ahead log, 0 if there is none. It is moved into the file when it has
-    /// 16 MiB; it gets longer while a program that has read for long needs its beginning.
-    #[must_use]
-    pub fn log_bytes(&self) -> u64 {
-        length(&beside(&self.path, "-wal"))
     }
 
     /// Checks that the database can be written. If the last write of this process failed with

@@ -131,8 +131,17 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Returns the length of the write-ahead log of the database at this path in bytes, 0 if there is none.
+///
+/// It is moved into the database when it has 16 MiB. It gets longer while a program needs its beginning,
+/// because that program has been reading since then.
+#[must_use]
+pub fn log_bytes(database: &Path) -> u64 {
+    length(&beside(database, "-wal"))
+}
+
 /// Returns the length of a file, 0 if there is none.
-pub(crate) fn length(path: &Path) -> u64 {
+fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |file| file.len())
 }
 
@@ -144,7 +153,7 @@ pub(crate) fn has_room(path: &Path) -> rusqlite::Result<()> {
         rusqlite::Error::SqliteFailure(code, Some(format!("the disk has no room: {cause}")))
     };
     let room = beside(path, "-room");
-    let grown = grow(&room, length(path).max(length(&beside(path, "-wal"))));
+    let grown = grow(&room, length(path).max(log_bytes(path)));
     drop(fs::remove_file(&room));
     grown.map_err(full)
 }

@@ -54,7 +54,7 @@ mod writer;
 
 pub use database::Database;
 pub use error::{Error, ErrorKind};
-pub use files::LONG_LOG_BYTES;
+pub use files::{LONG_LOG_BYTES, log_bytes};
 pub use observer::Completed;
 pub use rusqlite;
 

@@ -3,6 +3,7 @@
 mod process;
 mod registries;
 mod session_cache;
+mod sqlite_log;
 mod store;
 mod throttled;
 
@@ -13,6 +14,7 @@ use crate::traces::SpanCounts;
 
 pub use registries::Registries;
 pub use session_cache::SessionCache;
+pub use sqlite_log::SqliteLog;
 pub use store::StoreMetrics;
 pub use throttled::Throttled;
 
@@ -34,6 +36,8 @@ pub struct ProcessMetrics {
     pub spans: SpanCounts,
     /// The cache of sessions.
     pub session_cache: SessionCache,
+    /// The write-ahead log of an embedded store.
+    pub sqlite_log: SqliteLog,
 }
 
 impl ProcessMetrics {
@@ -42,10 +46,11 @@ impl ProcessMetrics {
     #[must_use]
     pub fn registry(&self, service: &'static str) -> Registry {
         let mut registry = Registry::with_labels([("service".into(), service.into())].into_iter());
-        let Self { store, throttled, event_streams, spans, session_cache } = self;
+        let Self { store, throttled, event_streams, spans, session_cache, sqlite_log } = self;
         process::register(&mut registry);
         store.register(&mut registry);
         session_cache.register(&mut registry);
+        sqlite_log.register(&mut registry);
         throttled.register(&mut registry);
         spans.register(&mut registry);
         registry.register(
