@@ -14,9 +14,10 @@ use crate::domain::Email;
 use crate::passwords::Passwords;
 use crate::storage::{Credentials, Users};
 
-/// The maximum time that a change of the password waits for the search for the account's sessions.
-/// It is less than the limit of a request.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+/// The maximum time that a change of the password waits until the account's sessions have ended. Those
+/// in the index are the first. Only sessions of Express have to be searched among all others, and
+/// our services refuse them already.
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// The maximum number of attempts of that search, with a pause after each: for longer than a store is
 /// usually unavailable.
