@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis_link::{Client as Redis, Timeouts};
 use serde_json::json;
-use testkit::{Program, RedisCluster, RedisServer, Sentinel};
+use testkit::{Program, Proxy, RedisCluster, RedisServer, Sentinel};
 
 use super::history::{LOCATIONS, PASSWORD, USERS};
 use crate::harness::{Service, Site};
@@ -15,6 +15,8 @@ use crate::harness::{Service, Site};
 pub(crate) enum Form {
     /// One server with this `appendfsync`.
     Server(&'static str),
+    /// One server behind a proxy, which can be cut or frozen.
+    Proxy,
     /// A master with two replicas and three sentinels.
     Sentinel,
     /// Three primaries with a replica each.
@@ -25,6 +27,7 @@ impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(policy) => write!(f, "one server, appendfsync {policy}"),
+            Self::Proxy => f.write_str("one server behind a TCP proxy"),
             Self::Sentinel => f.write_str("Sentinel, 1 + 2 + 3"),
             Self::Cluster => f.write_str("Cluster, 3 + 3"),
         }
@@ -33,6 +36,7 @@ impl fmt::Display for Form {
 
 pub(crate) enum Servers {
     One(RedisServer),
+    Proxy(RedisServer, Proxy),
     Sentinel(Sentinel),
     Cluster(RedisCluster),
 }
@@ -56,11 +60,17 @@ impl Deployment {
                 let settings = ["--appendonly", "yes", "--appendfsync", policy];
                 Servers::One(RedisServer::start_with(&settings))
             }
+            Form::Proxy => {
+                let server = RedisServer::start_with(&["--appendonly", "yes"]);
+                let proxy = Proxy::start(server.port());
+                Servers::Proxy(server, proxy)
+            }
             Form::Sentinel => Servers::Sentinel(Sentinel::start_with(2, 3)),
             Form::Cluster => Servers::Cluster(RedisCluster::with_replicas(3)),
         };
         let site = Site::at(match &servers {
             Servers::One(server) => server.url(),
+            Servers::Proxy(_, proxy) => format!("redis://127.0.0.1:{}", proxy.port()),
             Servers::Sentinel(sentinel) => sentinel.url(),
             Servers::Cluster(cluster) => cluster.url(),
         });
@@ -79,13 +89,14 @@ impl Deployment {
         let file = site.directory.path().join("people.json");
         std::fs::write(&file, json!({"users": users, "locations": locations}).to_string()).unwrap();
         let partitions = if form == Form::Cluster { "4" } else { "1" };
-        let mut settings: Vec<String> =
-            ["--store-timeout", "250ms", "--partitions", partitions].map(str::to_owned).into();
-        let load: Vec<&str> =
-            settings.iter().map(String::as_str).chain([file.to_str().unwrap()]).collect();
+        // Loading may take longer than a request.
+        let load = ["--partitions", partitions, file.to_str().unwrap()];
         let loaded = site.run("load", &load);
         assert_eq!(loaded.code, 0, "{}{}", loaded.stdout, loaded.stderr);
-        settings.extend(["--wait-replicas".to_owned(), replicas.to_string()]);
+        let replicas = replicas.to_string();
+        let limits = ["--store-timeout", "250ms", "--wait-replicas", &replicas];
+        let settings: Vec<String> =
+            load[..2].iter().chain(&limits).copied().map(str::to_owned).collect();
         let auth = site.auth(&settings.iter().map(String::as_str).collect::<Vec<_>>());
         let mut deployment =
             Self { servers, auth, receivers: Vec::new(), processors: Vec::new(), site, settings };

@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     ForgetScripts,
     KillConnections,
     FullMemory,
+    CutConnections,
+    FreezeConnections,
     KillMaster,
     SuspendMaster,
     PlannedFailOver,
@@ -109,6 +111,22 @@ pub(crate) fn rows() -> Vec<Row> {
             NothingLost,
         ),
         row("F-10", "the master is killed (-9)", SENTINEL, 0, KillMaster, MayLose),
+        row(
+            "F-17",
+            "the connections are cut thirty times, with replies on their way",
+            Form::Proxy,
+            0,
+            CutConnections,
+            NothingLost,
+        ),
+        row(
+            "F-18",
+            "the connections stay open for 4 s and carry nothing",
+            Form::Proxy,
+            0,
+            FreezeConnections,
+            NothingLost,
+        ),
         row(
             "F-10",
             "the master is killed (-9), and restarted after the fail-over",
@@ -257,6 +275,21 @@ impl Fault {
                     };
                     command.exec(&mut connection).unwrap();
                 }
+            }
+            (Self::CutConnections, Servers::Proxy(_, proxy)) => {
+                for _ in 0..30 {
+                    // What is on its way when it is frozen is lost when it is cut.
+                    proxy.freeze();
+                    tokio::time::sleep(Duration::from_millis(chance.u64(1..20))).await;
+                    proxy.cut();
+                    proxy.thaw();
+                    tokio::time::sleep(Duration::from_millis(chance.u64(50..200))).await;
+                }
+            }
+            (Self::FreezeConnections, Servers::Proxy(_, proxy)) => {
+                proxy.freeze();
+                away().await;
+                proxy.thaw();
             }
             (Self::KillMaster, Servers::Sentinel(sentinel)) => {
                 sentinel.master().kill();
