@@ -6,7 +6,7 @@ mod ports;
 
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -67,6 +67,8 @@ pub struct App {
     readiness: Readiness,
     /// Cancelled when the service drains.
     draining: CancellationToken,
+    /// The service of the process, once it has started.
+    process: Arc<OnceLock<&'static str>>,
     /// The metrics of the process.
     metrics: ProcessMetrics,
     registries: Registries,
@@ -182,6 +184,7 @@ impl App {
             store: config.store.clone(),
             readiness: Readiness::unchecked(),
             draining: CancellationToken::new(),
+            process: Arc::default(),
             metrics,
             registries: Registries::default(),
             collector: config.otlp_endpoint.clone(),
@@ -221,9 +224,10 @@ impl App {
     /// If the store cannot be used until somebody changes something.
     pub async fn start(&self, service: &'static str) -> anyhow::Result<()> {
         self.registries.add(self.metrics.registry(service));
+        // A process is started once, here and below.
+        let _ = self.process.set(service);
         if let Some(collector) = &self.collector {
             let traces = Traces::start(collector, service, self.metrics.spans.clone())?;
-            // A process is started once.
             drop(self.traces.set(traces));
         }
         for warning in &self.warnings {

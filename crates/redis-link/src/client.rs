@@ -15,7 +15,7 @@ use crate::connection::{Connection, Own};
 use crate::connector::Connector;
 use crate::error::{Error, ErrorKind};
 use crate::link::Links;
-use crate::observer::{Observed, Observer};
+use crate::observer::Observer;
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
 use crate::request::{Request, command};
@@ -140,25 +140,6 @@ impl Client {
         let address = address.clone().ok_or_else(Error::has_no_address)?;
         let connector = Arc::clone(&links.connector);
         Ok(Self::on(Some(address), connector, links.timeouts, shared.clone()))
-    }
-
-    /// Calls `observe` for each request that is answered or fails, and for each connection that is
-    /// opened, by this client, its clones and its [dedicated](Self::dedicated) clients. It is called
-    /// on the caller's task and must not block. Only the first call of this method has an effect.
-    ///
-    /// ```no_run
-    /// use redis_link::{Client, Observed};
-    ///
-    /// let client = Client::open("redis://127.0.0.1:6379")?;
-    /// client.observe(|observed| {
-    ///     if let Observed::Request { operation, took, .. } = observed {
-    ///         println!("{operation} took {took:?}");
-    ///     }
-    /// });
-    /// # Ok::<(), redis_link::Error>(())
-    /// ```
-    pub fn observe(&self, observe: impl Fn(Observed<'_>) + Send + Sync + 'static) {
-        self.0.shared.observer.set(observe);
     }
 
     /// Checks whether the deployment can be used, and if not, why: a wrong password, TLS on one

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use redis::RedisError;
 
 use crate::cause::kind;
+use crate::client::Client;
 use crate::error::ErrorKind;
 
 /// Something that a client did; see [`Client::observe`](crate::Client::observe).
@@ -50,6 +51,27 @@ impl From<&RedisError> for Failure {
             ErrorKind::Unavailable => Self::Unavailable,
             _ => Self::Refused,
         }
+    }
+}
+
+impl Client {
+    /// Calls `observe` for each request that is answered or fails, and for each connection that is
+    /// opened, by this client, its clones and its [dedicated](Self::dedicated) clients. It is called
+    /// on the caller's task and must not block. Only the first call of this method has an effect.
+    ///
+    /// ```no_run
+    /// use redis_link::{Client, Observed};
+    ///
+    /// let client = Client::open("redis://127.0.0.1:6379")?;
+    /// client.observe(|observed| {
+    ///     if let Observed::Request { operation, took, .. } = observed {
+    ///         println!("{operation} took {took:?}");
+    ///     }
+    /// });
+    /// # Ok::<(), redis_link::Error>(())
+    /// ```
+    pub fn observe(&self, observe: impl Fn(Observed<'_>) + Send + Sync + 'static) {
+        self.links().observer.set(observe);
     }
 }
 

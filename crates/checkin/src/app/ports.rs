@@ -163,13 +163,16 @@ impl App {
             true => Scrape::None,
             false => Scrape::Port(own, registries),
         };
-        Stack { scrape, ..self.uncounted(metrics) }
+        let service = metrics.service();
+        let service = (self.process.get() != Some(&service)).then_some(service);
+        Stack { scrape, service, ..self.uncounted(metrics) }
     }
 
     fn uncounted(&self, metrics: Metrics) -> Stack {
         let (health, readiness) = (self.storage.clone(), self.readiness.clone());
         let probes = Probes::new(health, readiness, self.draining.clone());
         let traces = self.traces.get().cloned();
-        Stack { proxy: self.proxy, metrics, scrape: Scrape::None, traces, probes }
+        let scrape = Scrape::None;
+        Stack { proxy: self.proxy, metrics, scrape, service: None, traces, probes }
     }
 }

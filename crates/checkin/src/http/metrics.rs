@@ -1,8 +1,9 @@
 //! The metrics of one port.
 
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
@@ -41,9 +42,18 @@ struct Inner {
     requests: Family<Answered, Counter>,
     durations: Family<Timed, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
+    /// The metrics of the answers so far, each found with one look. Locked for a few instructions.
+    known: RwLock<HashMap<Answered, Measures>>,
     /// The counters of [`SESSION_EVENTS`].
     session_events: [Counter; SESSION_EVENTS.len()],
     session_merges: Counter,
+}
+
+/// The metrics of an answer.
+#[derive(Clone, Debug)]
+struct Measures {
+    count: Counter,
+    duration: Histogram,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -108,6 +118,7 @@ impl Metrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS)),
             in_flight: Gauge::default(),
+            known: RwLock::default(),
             // All counters exist from the start: otherwise the first failure would not be visible as
             // a change.
             session_events: SESSION_EVENTS
@@ -121,7 +132,8 @@ impl Metrics {
     }
 
     /// Returns the service of the port.
-    pub(super) fn service(&self) -> &'static str {
+    #[must_use]
+    pub fn service(&self) -> &'static str {
         self.0.service
     }
 
@@ -165,7 +177,29 @@ impl Metrics {
             _ => "other",
         };
         self.0.in_flight.inc();
-        Arrived { metrics: self.clone(), at: Instant::now(), method, route }
+        let answered = Answered { method, route, status: 0 };
+        Arrived { metrics: self.clone(), at: Instant::now(), answered }
+    }
+}
+
+impl Metrics {
+    /// Returns the metrics of an answer that was not counted before.
+    fn measures(&self, answered: &Answered) -> Measures {
+        let status_class = match answered.status / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        let Answered { method, route, .. } = answered.clone();
+        let measures = Measures {
+            count: self.0.requests.get_or_create_owned(answered),
+            duration: self.0.durations.get_or_create_owned(&Timed { method, route, status_class }),
+        };
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(answered.clone(), measures.clone());
+        measures
     }
 }
 
@@ -196,27 +230,27 @@ impl Inner {
 pub(super) struct Arrived {
     metrics: Metrics,
     at: Instant,
-    method: &'static str,
-    route: Route,
+    /// What it will be counted as, with the status to come.
+    answered: Answered,
 }
 
 impl Arrived {
     /// Counts the request and its duration.
-    pub(super) fn answered(self, status: StatusCode) {
-        let Self { metrics: Metrics(metrics), at, method, route } = &self;
-        let status_class = match status.as_u16() / 100 {
-            1 => "1xx",
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
+    pub(super) fn answered(mut self, status: StatusCode) {
+        self.answered.status = status.as_u16();
+        let took = self.at.elapsed().as_secs_f64();
+        let count = |Measures { count, duration }: &Measures| {
+            count.inc();
+            duration.observe(took);
         };
-        let route = route.clone();
-        let answered = Answered { method, route, status: status.as_u16() };
-        metrics.requests.get_or_create(&answered).inc();
-        let Answered { method, route, .. } = answered;
-        let duration = metrics.durations.get_or_create(&Timed { method, route, status_class });
-        duration.observe(at.elapsed().as_secs_f64());
+        let known = self.metrics.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&self.answered) {
+            Some(measures) => count(measures),
+            None => {
+                drop(known);
+                count(&self.metrics.measures(&self.answered));
+            }
+        }
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Stack {
     pub metrics: Metrics,
     /// What it shows at `/metrics`.
     pub scrape: Scrape,
+    /// The service of log lines, if it is not that of the process.
+    pub service: Option<&'static str>,
     /// The traces, if they are exported.
     pub traces: Option<Traces>,
     /// The probes `/healthz` and `/readyz`.
@@ -86,6 +88,7 @@ impl Stack {
             .split_for_parts();
         let port = Port {
             metrics: self.metrics.clone(),
+            service: self.service,
             traces: self.traces.clone(),
             trusts_proxy: self.proxy.is_trusted,
             strict_transport: self.proxy.strict_transport.value(),
@@ -102,6 +105,7 @@ impl Stack {
 #[derive(Clone)]
 struct Port {
     metrics: Metrics,
+    service: Option<&'static str>,
     traces: Option<Traces>,
     trusts_proxy: bool,
     strict_transport: Option<HeaderValue>,
@@ -136,7 +140,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let Port { metrics, traces, trusts_proxy, strict_transport } = &self.port;
+        let Port { metrics, service, traces, trusts_proxy, strict_transport } = &self.port;
         let id = request_id(request.headers());
         let span = span(&request, &id);
         let arrived = metrics.arrived(&request);
@@ -149,7 +153,10 @@ where
             Some(traced) => Either::Left(traced.around(answered)),
             None => Either::Right(answered),
         };
-        let answered = in_service(metrics.service(), answered);
+        let answered = match service {
+            Some(service) => Either::Left(in_service(service, answered)),
+            None => Either::Right(answered),
+        };
         Box::pin(async move {
             let mut response = answered.await;
             arrived.answered(response.status());
@@ -239,7 +246,13 @@ mod tests {
     /// Asks for a path of a port whose routes misbehave.
     async fn answered(path: &str) -> (StatusCode, HeaderMap, String) {
         let metrics = Metrics::new("test");
-        let port = Port { metrics, traces: None, trusts_proxy: false, strict_transport: None };
+        let port = Port {
+            metrics,
+            service: None,
+            traces: None,
+            trusts_proxy: false,
+            strict_transport: None,
+        };
         let routes = Router::new()
             .route("/panic", get(async || -> () { panic!("as the test wants it") }))
             .route("/slow", get(std::future::pending::<()>))
