@@ -62,9 +62,14 @@ async fn services_start_before_their_redis() {
         expect_plain(&client.clone().get("/healthz").await, 200, "OK");
     }
     for _ in 0..3 {
-        expect_problem(&log_in(&mut auth.client()).await, 503, &[]);
-        expect_problem(&receiver.client().post("/api/checkin", &at(1, 1)).await, 503, &[]);
-        expect_problem(&api.client().get("/api/location/1").await, 503, &[]);
+        for refused in [
+            log_in(&mut auth.client()).await,
+            receiver.client().post("/api/checkin", &at(1, 1)).await,
+            api.client().get("/api/location/1").await,
+        ] {
+            expect_problem(&refused, 503, &[]);
+            assert!(retry_after(&refused) >= 1);
+        }
     }
     site.server_mut().restart();
     for client in &clients {
@@ -321,16 +326,22 @@ async fn a_redis_that_is_loading_is_waited_for() {
     expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
 }
 
-/// A service on a store whose server is down starts, says why it is not ready, and becomes it.
-async fn starts_without(store: &str, down: &mut RedisServer) {
-    let site = Site::empty_sqlite();
-    down.kill();
+/// Starts the authentication service on this store, and nothing else.
+fn auth_on(site: &Site, store: &str) -> (Program, Client) {
     let mut auth = checkin(site.directory.path());
     auth.args(["auth", "--listen", "127.0.0.1:0", "--store", store, "--session-secret", SECRET]);
     let auth = Program::spawn(auth);
     let line = auth.wait_for_line("listening on port", PATIENCE);
     let port = line.trim_end_matches('.').rsplit(' ').next().unwrap();
     let client = Client::new(format!("http://127.0.0.1:{port}"));
+    (auth, client)
+}
+
+/// A service on a store whose server is down starts, says why it is not ready, and becomes it.
+async fn starts_without(store: &str, down: &mut RedisServer) {
+    let site = Site::empty_sqlite();
+    down.kill();
+    let (auth, client) = auth_on(&site, store);
     let ready = client.clone().get("/readyz").await;
     expect_problem(&ready, 503, &[]);
     assert!(!ready.json()["detail"].as_str().unwrap().is_empty());
@@ -357,6 +368,28 @@ async fn a_service_starts_before_a_node_of_its_cluster() {
     let mut cluster = RedisCluster::start(2);
     let store = cluster.url();
     starts_without(&store, cluster.server_mut(1)).await;
+}
+
+/// Whatever its address names, a store that cannot be reached is an outage and not a wrong setting.
+#[tokio::test]
+async fn a_service_starts_while_nothing_answers() {
+    let site = Site::empty_sqlite();
+    let (one, two) = (free_port(), free_port());
+    let nodes = format!("127.0.0.1:{one},127.0.0.1:{two}");
+    for store in [
+        format!("rediss://127.0.0.1:{one}"),
+        format!("redis-sentinel://{nodes}/m"),
+        format!("redis-cluster://{nodes}"),
+        format!("rediss-cluster://{nodes}"),
+    ] {
+        let (auth, client) = auth_on(&site, &store);
+        is_unready(&client, "refused").await;
+        expect_plain(&client.clone().get("/healthz").await, 200, "OK");
+        let login = log_in(&mut client.clone()).await;
+        expect_problem(&login, 503, &[]);
+        assert!(retry_after(&login) >= 1);
+        assert_eq!(logged(&auth, &["WARN"]), 1, "{auth:?}");
+    }
 }
 
 /// Starts a receiver on a disk that takes no more than 3 MB in a file.
