@@ -36,7 +36,7 @@ impl fmt::Display for Form {
 
 pub(crate) enum Servers {
     One(RedisServer),
-    Proxy(RedisServer, Proxy),
+    Proxy { proxy: Proxy, _server: RedisServer },
     Sentinel(Sentinel),
     Cluster(RedisCluster),
 }
@@ -63,14 +63,14 @@ impl Deployment {
             Form::Proxy => {
                 let server = RedisServer::start_with(&["--appendonly", "yes"]);
                 let proxy = Proxy::start(server.port());
-                Servers::Proxy(server, proxy)
+                Servers::Proxy { proxy, _server: server }
             }
             Form::Sentinel => Servers::Sentinel(Sentinel::start_with(2, 3)),
             Form::Cluster => Servers::Cluster(RedisCluster::with_replicas(3)),
         };
         let site = Site::at(match &servers {
             Servers::One(server) => server.url(),
-            Servers::Proxy(_, proxy) => format!("redis://127.0.0.1:{}", proxy.port()),
+            Servers::Proxy { proxy, .. } => format!("redis://127.0.0.1:{}", proxy.port()),
             Servers::Sentinel(sentinel) => sentinel.url(),
             Servers::Cluster(cluster) => cluster.url(),
         });

@@ -276,7 +276,7 @@ impl Fault {
                     command.exec(&mut connection).unwrap();
                 }
             }
-            (Self::CutConnections, Servers::Proxy(_, proxy)) => {
+            (Self::CutConnections, Servers::Proxy { proxy, .. }) => {
                 for _ in 0..30 {
                     // What is on its way when it is frozen is lost when it is cut.
                     proxy.freeze();
@@ -286,7 +286,7 @@ impl Fault {
                     tokio::time::sleep(Duration::from_millis(chance.u64(50..200))).await;
                 }
             }
-            (Self::FreezeConnections, Servers::Proxy(_, proxy)) => {
+            (Self::FreezeConnections, Servers::Proxy { proxy, .. }) => {
                 proxy.freeze();
                 away().await;
                 proxy.thaw();
