@@ -7,6 +7,7 @@
 
 mod switch;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -193,7 +194,8 @@ impl Sentinel {
             let text = "the sentinels know no master with this name";
             return Err((ErrorKind::MasterNameNotFoundBySentinel, text).into());
         };
-        let facts = std::collections::HashMap::<String, String>::from_redis_value(facts)?;
+        // An access control list may forbid the second question.
+        let facts = HashMap::<String, String>::from_redis_value(facts).unwrap_or_default();
         let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
         Ok(View { epoch, host, port })
     }
@@ -210,7 +212,10 @@ impl Sentinel {
             }
         };
         let mut connection = self.connect(on_push, timeouts).await?;
-        connection.subscribe(&switch::CHANNELS).await?;
+        // The answers alone still show a new master, within a second.
+        if let Err(cause) = connection.subscribe(&switch::CHANNELS).await {
+            tracing::warn!(%cause, "a sentinel does not report fail-overs, so they are noticed later");
+        }
         loop {
             let poll = if switch.is_promoting() { POLL_OF_PROMOTION } else { POLL };
             let _ = timeout(poll, news.notified()).await;
