@@ -38,6 +38,8 @@ mod harness;
 mod idempotency;
 mod imports;
 mod intruders;
+#[cfg(feature = "external-tests")]
+mod least_privilege;
 mod loads;
 mod log_lines;
 mod login_bursts;

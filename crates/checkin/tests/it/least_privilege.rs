@@ -1,0 +1,103 @@
+//! The services with the Redis users of the documentation, which may do no more than they need.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+use testkit::PATIENCE;
+
+use crate::harness::{CHECKIN, PASSWORD, Service, Site, accepted, at, expect_plain};
+
+/// A command of the documentation that makes a user, without `redis-cli` and with a password.
+fn rules(user: &str) -> Vec<String> {
+    let text = include_str!("../../../../docs/redis-permissions.md").replace("\\\n", " ");
+    let begin = format!("redis-cli ACL SETUSER {user} ");
+    let line = text.lines().find(|line| line.starts_with(&begin)).unwrap();
+    let words = line.split_whitespace().skip(1).map(|word| word.trim_matches('\'').to_owned());
+    words.map(|word| if word == ">PASSWORD" { ">secret".to_owned() } else { word }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
+    let mut site = Site::redis();
+    let server = site.store.clone();
+    let mut login = |user: &str| {
+        let rules = rules(user);
+        site.redis_cli::<()>(&rules.iter().map(String::as_str).collect::<Vec<_>>());
+        let store = server.replace("redis://", &format!("redis://{user}:secret@"));
+        site.store.clone_from(&store);
+        store
+    };
+    let stores =
+        ["checkin-auth", "checkin-receiver", "checkin-processor", "checkin-api", "checkin-admin"]
+            .map(&mut login);
+    let at_store = |store: &str| {
+        let mut other = Site::at(store.to_owned());
+        other.variables = vec![("CHECKIN_SESSION_SECRET", crate::harness::SECRET)];
+        other
+    };
+    let [auth, receiver, processor, api, admin] = stores.each_ref().map(|store| at_store(store));
+    site.redis_cli::<()>(&["ACL", "LOG", "RESET"]);
+    let at_auth = auth.auth(&["--max-sessions", "3"]);
+    let at_receiver = receiver.receiver(&[]);
+    let at_api = api.api(&[]);
+    let mut processor = processor.processor(&[]);
+
+    // The whole life of an account, its sessions and its check-ins.
+    let mut eve = at_auth.client();
+    let new = json!({"firstName": "Eve", "lastName": "E", "email": "eve@example.com", "password": "a long enough password"});
+    assert!(matches!(eve.post("/register", &new).await.status, 200 | 201));
+    let mut al = at_auth.logged_in().await;
+    let mut second = at_auth.logged_in().await;
+    assert_eq!(al.get("/sessions").await.status, 200);
+    assert_eq!(second.delete("/sessions").await.status, 200);
+    al = at_auth.logged_in().await;
+    let change = json!({"currentPassword": PASSWORD, "newPassword": "another long password"});
+    assert_eq!(al.post("/password", &change).await.status, 200);
+    let mut visitor = at_receiver.client_like(&al);
+    let checkin = visitor.request(testkit::Method::POST, CHECKIN).json(&at(2, 5));
+    accepted(&checkin.header("idempotency-key", "one").send().await);
+    let mut reader = at_api.client_like(&al);
+    for path in [
+        "/api/user/77",
+        "/api/users/recent",
+        "/api/users/bycheckins",
+        "/api/users/at/2",
+        "/api/location/2?withDetails=true",
+        "/api/locations/bycategory/bar",
+        "/api/locations/52.37/4.89/1",
+        "/api/checkins/latest",
+        "/api/checkins/0/99999999999999",
+        "/api/locations/search?q=bar",
+        "/readyz",
+    ] {
+        let response = reader.get(path).await;
+        assert_eq!(response.status, 200, "{path}: {} {:?}", response.text(), refused(&site));
+    }
+    expect_plain(&al.post("/logout", &Value::Null).await, 200, "OK");
+    let services: [&Service; 3] = [&at_auth, &at_receiver, &at_api];
+    for service in services {
+        expect_plain(&service.client().get("/readyz").await, 200, "OK");
+    }
+    admin.wait_for_doctor(&["--verify"], "0 waiting");
+    for arguments in [
+        &["users", "list"][..],
+        &["sessions", "list"],
+        &["sessions", "revoke", "--all"],
+        &["dead-letters", "list"],
+        &["load", "--demo"],
+    ] {
+        let ended = admin.run(arguments[0], &arguments[1..]);
+        assert_eq!(ended.code, 0, "{arguments:?}: {} {:?}", ended.stderr, refused(&site));
+    }
+    let doctor = admin.run("doctor", &[]).stdout;
+    assert!(doctor.contains("has the permissions that are needed"), "{doctor}");
+    processor.wait_for_line("Checkin processor ", PATIENCE);
+    assert_eq!(processor.stop().code(), Some(0));
+    assert_eq!(refused(&site), [""; 0]);
+}
+
+/// Returns the commands and keys that Redis has refused, with the user.
+fn refused(site: &Site) -> Vec<String> {
+    let log: Vec<HashMap<String, redis::Value>> = site.redis_cli(&["ACL", "LOG"]);
+    log.iter().map(|entry| format!("{:?} {:?}", entry["object"], entry["username"])).collect()
+}
