@@ -153,14 +153,21 @@ pub(crate) fn has_room(path: &Path) -> rusqlite::Result<()> {
         rusqlite::Error::SqliteFailure(code, Some(format!("the disk has no room: {cause}")))
     };
     let room = beside(path, "-room");
-    let grown = grow(&room, length(path).max(log_bytes(path)));
+    // One may be left over from a process that was killed.
+    drop(fs::remove_file(&room));
+    // Fails if there is another one by now, and so follows no symbolic link.
+    let grown = match fs::File::create_new(&room) {
+        Ok(file) => grow(file, length(path).max(log_bytes(path))),
+        // Another process checks at this moment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => Err(error),
+    };
     drop(fs::remove_file(&room));
     grown.map_err(full)
 }
 
-/// Makes a file of this length, which takes no space, and [`ROOM_BYTES`] more.
-fn grow(room: &Path, length: u64) -> io::Result<()> {
-    let mut file = fs::File::create(room)?;
+/// Makes a file as long as this, which takes no space, and [`ROOM_BYTES`] longer.
+fn grow(mut file: fs::File, length: u64) -> io::Result<()> {
     file.seek(io::SeekFrom::Start(length))?;
     file.write_all(&vec![0; ROOM_BYTES])?;
     // Some file systems find out only now.
