@@ -41,6 +41,7 @@ mod intruders;
 #[cfg(feature = "external-tests")]
 mod least_privilege;
 mod loads;
+#[cfg(feature = "external-tests")]
 mod log_lines;
 mod login_bursts;
 #[cfg(feature = "external-tests")]
@@ -72,6 +73,7 @@ mod sqlite_doctor;
 mod sqlite_file;
 mod starting;
 mod survival;
+#[cfg(feature = "external-tests")]
 mod traces;
 mod under_way;
 mod unreadable;
