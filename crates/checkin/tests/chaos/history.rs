@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The pause before a check-in is sent again, and how often it is.
 const AGAIN: Duration = Duration::from_millis(50);
 const ATTEMPTS: usize = 4;
+/// The number of requests at the end of which most must be accepted.
+const LAST: usize = 100;
 /// The pause between two logins.
 const LOGIN_PACE: Duration = Duration::from_millis(150);
 
@@ -68,6 +70,8 @@ pub(crate) struct Verdict {
     pub(crate) logins: usize,
     pub(crate) lost_logins: usize,
     pub(crate) undone_logouts: usize,
+    /// Whether a check-in was accepted at the end.
+    pub(crate) has_recovered: bool,
     /// The longest time without an accepted check-in, and the 99th percentile of the response times
     /// meanwhile.
     pub(crate) gap: Duration,
@@ -207,11 +211,13 @@ impl History {
         let attempts = self.attempts.lock().unwrap();
         let is_refusal = |attempt: &&Attempt| !matches!(attempt.status, None | Some(202 | 503));
         let (gap, p99) = outage(&attempts, since);
+        let last = attempts.iter().rev().take(LAST);
         Verdict {
             accepted: accepted.len(),
             lost: accepted.iter().filter(is_lost).count(),
             unasked,
             refused: attempts.iter().filter(is_refusal).count(),
+            has_recovered: last.filter(|attempt| attempt.status == Some(202)).count() > LAST / 2,
             gap,
             p99,
             ..Verdict::default()
@@ -228,7 +234,8 @@ fn outage(attempts: &[Attempt], since: Instant) -> (Duration, Duration) {
         .map(|attempt| attempt.started + attempt.took)
         .filter(|end| *end >= since)
         .collect();
-    ends.push(since);
+    let last = attempts.iter().map(|attempt| attempt.started + attempt.took).max();
+    ends.extend([Some(since), last].into_iter().flatten());
     ends.sort_unstable();
     let gaps = ends.windows(2).map(|pair| (pair[1] - pair[0], pair[0], pair[1]));
     let Some((gap, from, to)) = gaps.max() else { return Default::default() };

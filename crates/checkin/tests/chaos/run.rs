@@ -40,7 +40,13 @@ pub(crate) async fn run(row: &Row, seed: u64) -> Verdict {
 /// Returns what broke a promise; empty if all are kept.
 pub(crate) fn broken(row: &Row, verdict: &Verdict) -> Vec<String> {
     let Verdict { lost, twice, unasked, refused, lost_logins, undone_logouts, .. } = verdict;
-    let mut counts = vec![("twice", twice), ("unasked", unasked), ("refused", refused)];
+    let stuck = usize::from(!verdict.has_recovered);
+    let mut counts = vec![
+        ("not recovered", &stuck),
+        ("twice", twice),
+        ("unasked", unasked),
+        ("refused", refused),
+    ];
     if row.promise == Promise::NothingLost {
         counts.extend([
             ("lost", lost),
