@@ -1,9 +1,10 @@
 //! Commands, scripts and their errors.
 
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use redis_link::{Client, Error, ErrorKind, Obstacle, Reply, Script, Timeouts};
+use redis_link::{Client, Error, ErrorKind, Observed, Obstacle, Reply, Script, Timeouts};
 use testkit::{RedisCluster, RedisServer};
 
 /// Returns a client with long time-outs: these tests check replies, not the speed of a busy
@@ -152,4 +153,37 @@ pub(crate) async fn a_scan_finds_all_keys(client: &Client) {
     }
     assert_eq!(found.len(), 60);
     assert!(found.iter().all(|key| key.starts_with(b"a[1]*:")));
+}
+
+#[tokio::test]
+async fn requests_and_connections_are_observed() {
+    let server = RedisServer::start();
+    let client = patient(&server.url());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sees = Arc::clone(&seen);
+    client.observe(move |observed| {
+        let line = match observed {
+            Observed::Request { operation, commands, failure, .. } => {
+                format!("{operation} {commands} {failure:?}")
+            }
+            other => format!("{other:?}"),
+        };
+        sees.lock().unwrap().push(line);
+    });
+    client.observe(|_| panic!("only the first call has an effect"));
+    client.call(&[b"SET", b"key", b"value"]).await.unwrap();
+    client.pipeline(&[&[b"GET", b"key"], &[b"TTL", b"key"]]).await.unwrap();
+    client.run(&Script::named("one", "return 1"), &[b"key"], &[]).await.unwrap();
+    client.call(&[b"INCR", b"key"]).await.unwrap_err();
+    client.dedicated().unwrap().call(&[b"PING"]).await.unwrap();
+    let expected = [
+        "Connected",
+        "SET 1 None",
+        "pipeline 2 None",
+        "one 1 None",
+        "INCR 1 Some(Refused)",
+        "Connected",
+        "PING 1 None",
+    ];
+    assert_eq!(*seen.lock().unwrap(), expected);
 }

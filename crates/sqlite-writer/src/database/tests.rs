@@ -176,3 +176,19 @@ async fn no_write_of_a_group_runs_outside_its_transaction() {
         database.write(|connection| connection.query_row(sql, [], |row| row.get::<_, u32>(0)));
     assert_eq!(count.await.unwrap(), 0, "the writer still works");
 }
+
+#[tokio::test]
+async fn each_operation_is_observed_once_with_its_failure() {
+    let (_directory, database) = database();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sees = Arc::clone(&seen);
+    database.clone().observe(move |completed| {
+        sees.lock().unwrap().push((completed.operation, completed.failure));
+    });
+    database.observe(|_| panic!("only the first call has an effect"));
+    database.write(|connection| connection.execute_batch("CREATE TABLE t (n)")).await.unwrap();
+    database.look_up(|_| Ok(())).await.unwrap();
+    database.read(|connection| connection.execute_batch("SELECT * FROM u")).await.unwrap_err();
+    let expected = [("write", None), ("look_up", None), ("read", Some(ErrorKind::Database))];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
