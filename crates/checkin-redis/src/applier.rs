@@ -3,46 +3,15 @@
 //! A partition is read in order under a lease, but correctness does not depend on it: a script adds a
 //! check-in to the history of a user or location, and counts it only if it was not in the history.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use checkin_domain::CheckinId;
-use checkin_storage::{
-    Applied, Applier, Batch, DeadLetter, Lease, LogEntry, PartState, Result, StorageError,
-};
+use checkin_storage::{Applied, Applier, Batch, DeadLetter, Lease, LogEntry, PartState, Result};
 
 use crate::RedisStorage;
 use crate::connection::at_once;
 use crate::entry::RawEntry;
+use crate::fault::failed;
 use crate::partition::{PAGE, Partition};
-use crate::reply::number;
-
-/// The replicas of each primary that must have a batch before the checkpoint moves.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Replicas {
-    pub(crate) wanted: u32,
-    pub(crate) within: Duration,
-}
-
-impl RedisStorage {
-    /// On a cluster, waits until the replicas have the effects. Otherwise one of them could become the
-    /// primary without an effect whose entry counts as applied, because the checkpoint is on another
-    /// server. A server that has both has them in order.
-    async fn replicate_effects(&self) -> Result<()> {
-        let Replicas { wanted, within } = self.replicas;
-        if wanted == 0 || !self.redis.client.is_cluster() {
-            return Ok(());
-        }
-        // Without a key it goes to every primary, and the least number is returned.
-        let within = within.as_millis().to_string();
-        let found = number(self.redis.call(&["WAIT", &wanted.to_string(), &within]).await?)?;
-        if found < i64::from(wanted) {
-            let what = format!("{found} of {wanted} replicas have the effects of a batch");
-            return Err(StorageError::new(what));
-        }
-        Ok(())
-    }
-}
 
 #[async_trait]
 impl Applier for RedisStorage {
@@ -65,8 +34,13 @@ impl Applier for RedisStorage {
         let Some(last) = batch.entries.last().map(LogEntry::id) else {
             return Ok(Applied::default());
         };
+        // On a cluster, the effects are on other servers than the checkpoint. If their replicas lacked them
+        // when the checkpoint moves, a fail-over could lose them for good. A server that has both has them in
+        // order.
+        let writes = &self.redis.writes;
+        let topology = writes.topology().await.map_err(failed)?;
         let applied = self.figures().apply(&batch.checkins()).await?;
-        self.replicate_effects().await?;
+        writes.everywhere(&topology, &self.redis.keys.replicated()).await.map_err(failed)?;
         let dangling = applied.dangling.iter();
         let dangling = dangling.map(|(checkin, why)| DeadLetter::of(batch.part, checkin, *why));
         let mut dead: Vec<DeadLetter> = DeadLetter::unreadable(batch).chain(dangling).collect();

@@ -44,7 +44,7 @@ impl Health for RedisStorage {
 
     async fn diagnose(&self) -> checkin_storage::Result<Vec<Finding>> {
         let mut findings = vec![engine_of(&self.redis).await];
-        findings.extend(settings::findings(&self.redis, self.replicas.wanted).await);
+        findings.extend(settings::findings(&self.redis, self.replicas).await);
         let permissions = permissions::finding(&self.redis).await;
         let may_read = permissions.severity != Severity::Problem;
         findings.push(permissions);

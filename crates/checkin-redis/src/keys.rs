@@ -268,6 +268,11 @@ impl Keys {
 
     // These names are joined and not formatted: each request makes some, and formatting costs more.
 
+    /// The prefix of the marks that must be replicated.
+    pub(crate) fn replicated(&self) -> String {
+        self.key("replicated")
+    }
+
     /// Returns a key of each form, which does not exist.
     pub(crate) fn samples(&self) -> [String; 2] {
         let sample = self.key("doctor");

@@ -94,7 +94,6 @@ use redis_link::Client;
 use tokio::sync::OnceCell;
 
 use self::appends::Appends;
-use self::applier::Replicas;
 use self::connection::Connection;
 use self::figures::Figures;
 use self::keys::Keys;
@@ -108,7 +107,8 @@ const MAX_KNOWN: usize = 1_000_000;
 pub struct RedisStorage {
     redis: Connection,
     appends: Appends,
-    replicas: Replicas,
+    /// The number of replicas that changes wait for.
+    replicas: u32,
     /// Locations that are known to exist. Locations are never deleted.
     known_locations: Arc<Cache<LocationId, ()>>,
     /// Is set when the index of times is complete.
@@ -124,7 +124,7 @@ impl RedisStorage {
         Self {
             redis: Connection::new(client, writes, Keys::new(prefix, partitions)),
             appends: Appends::new(partitions),
-            replicas: Replicas::default(),
+            replicas: 0,
             known_locations: Arc::new(Cache::new(MAX_KNOWN)),
             has_times: Arc::default(),
         }
@@ -146,7 +146,7 @@ impl RedisStorage {
         within: Duration,
     ) -> std::result::Result<Self, redis_link::Error> {
         self.redis.writes = self.redis.client.replicated(wanted, within)?;
-        self.replicas = Replicas { wanted, within };
+        self.replicas = wanted;
         // Those who append already do not wait for replicas.
         self.appends = Appends::new(self.redis.keys.partitions());
         Ok(self)

@@ -257,3 +257,23 @@ async fn an_append_after_others_changed_the_log_comes_after_the_last_id() {
     assert!(append(&storage).await > first);
     assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["2"]);
 }
+
+#[tokio::test]
+async fn check_ins_that_cannot_be_replicated_are_not_appended_again() {
+    let server = RedisServer::start();
+    let admin = storage(&server);
+    admin.load_users(&[user(1, "al@example.com")]).await.unwrap();
+    admin.load_locations(&[location(1)]).await.unwrap();
+    ask(&admin, "ACL SETUSER al on >secret ~* +@all -wait").await;
+    let url = format!("redis://al:secret@127.0.0.1:{}", server.port());
+    let storage = RedisStorage::new(patient(&url), "ncc", 1);
+    let storage = storage.wait_for_replicas(1, Duration::from_millis(50)).unwrap();
+    let append = || storage.append(new_checkin(1, 1, 3), None, Admission::ALL);
+    for appended in join_all((0..10).map(|_| append())).await {
+        assert!(appended.unwrap_err().is_logged());
+    }
+    // Those that were sent together are in the log once, and the others are not sent at all.
+    let length = ask(&admin, "XLEN ncc:checkins").await[0].parse::<usize>().unwrap();
+    assert!((1..=10).contains(&length), "{length}");
+    assert!(append().await.unwrap_err().is_logged());
+}

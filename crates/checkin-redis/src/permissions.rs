@@ -10,7 +10,7 @@ use crate::reply::text;
 /// key.
 const COMMANDS: &str = "CLIENT TRACKING OFF;DEL K;EVAL '' 0;EVALSHA x 0;EXISTS K;EXPIRE K 1;\
     GEOADD K 0 0 m;GEOSEARCH K FROMLONLAT 0 0 BYRADIUS 1 m;GET K;HDEL K f;HGET K f;HGETALL K;\
-    HINCRBY K f 1;HMGET K f;HSET K f v;HSETNX K f v;INCR K;MGET K;PEXPIRE K 1;PING;PSETEX K 1 v;\
+    HINCRBY K f 1;HMGET K f;HSET K f v;HSETNX K f v;INCR K;MGET K;PEXPIRE K 1;PEXPIREAT K 1;PING;PSETEX K 1 v;\
     PTTL K;SADD K m;SCAN 0;SET K v;SETRANGE K 0 v;SISMEMBER K m;TIME;WAIT 0 1;\
     XADD K * f v;XDEL K 0-1;XINFO STREAM K;XLEN K;XRANGE K - +;XREVRANGE K + -;XTRIM K MAXLEN 1;\
     ZADD K 1 m;ZCARD K;ZCOUNT K 0 1;ZMSCORE K m;ZRANGE K 0 1;ZRANGEBYLEX K - +;ZRANGEBYSCORE K 0 1;\
@@ -19,10 +19,13 @@ const COMMANDS: &str = "CLIENT TRACKING OFF;DEL K;EVAL '' 0;EVALSHA x 0;EXISTS K
 /// Returns what the login may not do although the program needs it. Each command is queued in a
 /// transaction that is then discarded: Redis checks the permission when it is queued.
 pub(crate) async fn finding(redis: &Connection) -> Finding {
-    // Without these, the commands below would be carried out.
-    for commands in [&[&[&b"DISCARD"[..]][..]][..], &[&[b"EXEC"]], &[&[b"MULTI"], &[b"DISCARD"]]] {
-        if !redis.client.is_cluster() && is_refused(redis.client.pipeline(commands).await.as_ref())
-        {
+    // Without these, the commands below would be carried out. On a cluster, every pipeline is a transaction.
+    let tries: &[&[&[&[u8]]]] = match redis.client.is_cluster() {
+        true => &[&[&[b"PING"], &[b"PING"]]],
+        false => &[&[&[b"DISCARD"]], &[&[b"EXEC"]], &[&[b"MULTI"], &[b"DISCARD"]]],
+    };
+    for commands in tries {
+        if is_refused(redis.client.pipeline(commands).await.as_ref()) {
             return Finding::warning(
                 "the permissions of the login cannot be checked",
                 "redis-cli ACL SETUSER USER +multi +exec +discard",
@@ -35,7 +38,7 @@ pub(crate) async fn finding(redis: &Connection) -> Finding {
             let words: Vec<&str> =
                 command.split(' ').map(|word| if word == "K" { &*key } else { word }).collect();
             match refused(redis, &words).await {
-                Some(text) if text.contains("key") => keys.push(key.clone()),
+                Some(text) if text.contains("to access") => keys.push(key.clone()),
                 Some(_) => commands.push(words[0].to_lowercase()),
                 None => {}
             }

@@ -20,7 +20,7 @@ const NEARLY_FULL_PERCENT: u64 = 80;
 /// depends on both, the lease of a processor.
 const CLOCK_DIFFERENCE_MS: u64 = 2000;
 
-const NO_EVICTION: &str = "redis-cli CONFIG SET maxmemory-policy noeviction, and choose a maxmemory that is never reached";
+const NO_EVICTION: &str = "`redis-cli CONFIG SET maxmemory-policy noeviction`, and choose a maxmemory that is never reached";
 
 pub(crate) async fn findings(redis: &Connection, replicas: u32) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -112,11 +112,11 @@ fn memory(node: Node<'_>) -> Option<Finding> {
     Some(match percent {
         100.. => Finding::problem(
             format!("{what}: it refuses writes"),
-            "redis-cli CONFIG SET maxmemory BYTES with a higher number, or delete what is not needed",
+            "`redis-cli CONFIG SET maxmemory BYTES` with a higher number, or delete what is not needed",
         ),
         NEARLY_FULL_PERCENT.. => Finding::warning(
             what,
-            "plan more memory: redis-cli CONFIG SET maxmemory BYTES, or a larger machine",
+            "plan more memory: `redis-cli CONFIG SET maxmemory BYTES`, or a larger machine",
         ),
         _ => Finding::fine(what),
     })
@@ -131,7 +131,7 @@ fn persistence(node: Node<'_>) -> Option<Finding> {
         "1" => Finding::fine("Redis keeps an append-only file"),
         _ => Finding::problem(
             "Redis keeps no append-only file: acknowledged check-ins are lost when it ends",
-            "redis-cli CONFIG SET appendonly yes (and appendfsync everysec or always)",
+            "`redis-cli CONFIG SET appendonly yes`, on each server, and appendfsync everysec or always",
         ),
     })
 }
@@ -142,7 +142,7 @@ fn saving(node: Node<'_>) -> Option<Finding> {
     Some(if failed("rdb_last_bgsave_status") || failed("aof_last_write_status") {
         Finding::problem(
             "Redis cannot write to its disk, and refuses writes (MISCONF)",
-            "make room or repair the disk, see the log of Redis, then redis-cli BGSAVE",
+            "make room or repair the disk, see the log of Redis, then `redis-cli BGSAVE`",
         )
     } else {
         Finding::fine("Redis can write to its disk")
@@ -182,7 +182,7 @@ async fn sync_policy(redis: &Connection) -> Option<Finding> {
     (policy == "no").then(|| {
         Finding::problem(
             "with appendfsync no, a loss of power loses the check-ins of about the last 30 s",
-            "redis-cli CONFIG SET appendfsync everysec (or always)",
+            "`redis-cli CONFIG SET appendfsync everysec`, or always",
         )
     })
 }
@@ -210,7 +210,7 @@ pub(crate) fn lost_entries(lost: u64, checkpoint: &str) -> Option<Finding> {
             format!(
                 "no XTRIM, XDEL or XADD with MAXLEN may be used on the log (--max-log-length bounds it); \
                  restore the check-ins from a backup or a replica of the log if there is one, and end this \
-                 finding with redis-cli HDEL {checkpoint} lost"
+                 finding with `redis-cli HDEL {checkpoint} lost`. A log that was restored or renamed counts, too"
             ),
         )
     })

@@ -244,42 +244,8 @@ impl Client {
         run.await.map_err(|cause| self.error(cause))
     }
 
-    /// Runs a script and another command, and waits with a third one for what they wrote, all on one
-    /// connection. Returns the three replies.
-    pub(crate) async fn run_awaited(
-        &self,
-        (script, keys, arguments): (&Script, &[&[u8]], &[&[u8]]),
-        after: &[&[u8]],
-        wait: &[&[u8]],
-    ) -> Result<Vec<Reply>, Error> {
-        let send = async |verb, code| {
-            let mut pipeline = redis::Pipeline::with_capacity(2);
-            pipeline.add_command(invocation(verb, code, keys, arguments));
-            pipeline.add_command(command(after));
-            self.redirected(&Request::Awaited(&pipeline, &command(wait))).await
-        };
-        let run = async {
-            match send("EVALSHA", &script.sha1).await {
-                Err(cause) if cause.code() == Some("NOSCRIPT") => send("EVAL", script.code).await,
-                sent => sent,
-            }
-        };
-        self.replies(self.0.shared.observer.observed(script.name, 3, run).await)
-    }
-
-    /// Sends several commands at once, and waits with another one for what they wrote, all on one
-    /// connection. Returns all replies.
-    pub(crate) async fn pipeline_awaited(
-        &self,
-        commands: &[&[&[u8]]],
-        wait: &[&[u8]],
-    ) -> Result<Vec<Reply>, Error> {
-        let (pipeline, wait) = (pipeline(commands), command(wait));
-        self.replies(self.send(&Request::Awaited(&pipeline, &wait)).await)
-    }
-
     /// Returns the replies to a pipeline.
-    fn replies(&self, sent: Result<Reply, RedisError>) -> Result<Vec<Reply>, Error> {
+    pub(crate) fn replies(&self, sent: Result<Reply, RedisError>) -> Result<Vec<Reply>, Error> {
         match sent.map_err(|cause| self.error(cause))? {
             Reply::Array(replies) => Ok(replies),
             other => Err(Error::unexpected("a pipeline", &other)),
@@ -346,12 +312,12 @@ impl Client {
         self.0.shared.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
+    pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
         let (operation, commands) = (request.operation(), request.count());
         self.0.shared.observer.observed(operation, commands, self.redirected(request)).await
     }
 
-    async fn redirected(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
+    pub(crate) async fn redirected(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
         for _ in 0..REDIRECTIONS {
             // In each case the node did not run the command, so sending it again runs it only once.
             match self.send_once(request).await {
@@ -395,12 +361,16 @@ impl Client {
         })
     }
 
+    pub(crate) fn observer(&self) -> &Observer {
+        &self.0.shared.observer
+    }
+
     pub(crate) fn links(&self) -> &Arc<Links> {
         &self.0.links
     }
 }
 
-fn pipeline(commands: &[&[&[u8]]]) -> redis::Pipeline {
+pub(crate) fn pipeline(commands: &[&[&[u8]]]) -> redis::Pipeline {
     let mut pipeline = redis::Pipeline::with_capacity(commands.len());
     for words in commands {
         pipeline.add_command(command(words));
@@ -414,7 +384,12 @@ fn is_redirection(cause: &RedisError) -> bool {
 }
 
 /// Returns the command that runs a script.
-fn invocation(verb: &'static str, code: &str, keys: &[&[u8]], arguments: &[&[u8]]) -> Cmd {
+pub(crate) fn invocation(
+    verb: &'static str,
+    code: &str,
+    keys: &[&[u8]],
+    arguments: &[&[u8]],
+) -> Cmd {
     let count = keys.len().to_string();
     let mut words = Vec::with_capacity(3 + keys.len() + arguments.len());
     words.extend([verb.as_bytes(), code.as_bytes(), count.as_bytes()]);

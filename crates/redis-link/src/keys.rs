@@ -30,6 +30,14 @@ pub fn companion_key(key: &str, name: &str) -> String {
     }
 }
 
+/// Returns a key in this slot that begins with `prefix`, which has no braces.
+pub(crate) fn key_in(slot: u16, prefix: &str) -> String {
+    (0..u32::MAX)
+        .map(|number| format!("{prefix}:{{{number}}}"))
+        .find(|candidate| hash_slot(candidate) == slot)
+        .expect("there are far more numbers than slots")
+}
+
 /// Returns the cluster slot of a key, from 0 to 16,383.
 ///
 /// ```

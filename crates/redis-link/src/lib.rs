@@ -97,7 +97,7 @@ pub use keys::{companion_key, glob_escaped, hash_slot, hash_tag};
 pub use observer::{Failure, Observed};
 pub use obstacle::Obstacle;
 pub use redis;
-pub use replicated::Replicated;
+pub use replicated::{Replicated, Topology};
 pub use reply::Reply;
 pub use scan::Scan;
 pub use script::Script;

@@ -116,7 +116,8 @@ impl Links {
 impl Link {
     pub(crate) async fn send(&mut self, request: &Request<'_>) -> Result<Reply, RedisError> {
         let answer = self.connection.send(request).await;
-        answer.and_then(Value::extract_error).map(Reply::from).inspect_err(|cause| {
+        let answer = answer.and_then(|value| request.outcome(value));
+        answer.map(Reply::from).inspect_err(|cause| {
             // READONLY comes from a replica: another server is the master now. After a time-out the
             // server may be unreachable although the connection still looks open.
             let moved = cause.code() == Some("READONLY");
@@ -133,7 +134,7 @@ impl Link {
         node: &str,
     ) -> Result<Reply, RedisError> {
         let answer = self.connection.ask(request, node).await;
-        answer.and_then(Value::extract_error).map(Reply::from)
+        answer.and_then(|value| request.outcome(value)).map(Reply::from)
     }
 
     /// Sends a command to the primary of a slot.

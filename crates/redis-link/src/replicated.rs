@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use outage_log::Outage;
 
-use crate::client::Client;
+use crate::client::{Client, invocation, pipeline};
 use crate::error::{Error, ErrorKind};
-use crate::keys::companion_key;
+use crate::keys::{companion_key, key_in};
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
+use crate::request::{Request, command};
+use crate::scan::Primaries;
 use crate::script::Script;
 
 /// How long the mark of a write is kept. Only its replication matters.
@@ -21,6 +23,10 @@ const MARK_MS: &[u8] = b"1000";
 /// [`Client::replicated`].
 #[derive(Clone)]
 pub struct Replicated(Arc<Inner>);
+
+/// The primaries of a cluster at one moment; see [`Replicated::topology`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology(Primaries);
 
 struct Inner {
     client: Client,
@@ -78,7 +84,49 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Runs a script and another command, and waits with a third one for what they wrote, all on one
+    /// connection. Returns the replies as in [`Request::outcome`].
+    async fn run_awaited(
+        &self,
+        (script, keys, arguments): (&Script, &[&[u8]], &[&[u8]]),
+        after: &[&[u8]],
+        wait: &[&[u8]],
+    ) -> Result<Vec<Reply>, Error> {
+        let send = async |verb, code| {
+            let mut pipeline = redis::Pipeline::with_capacity(2);
+            pipeline.add_command(invocation(verb, code, keys, arguments));
+            pipeline.add_command(command(after));
+            self.redirected(&Request::Awaited(&pipeline, &command(wait))).await
+        };
+        let run = async {
+            match send("EVALSHA", &script.sha1).await {
+                Err(cause) if cause.code() == Some("NOSCRIPT") => send("EVAL", script.code).await,
+                sent => sent,
+            }
+        };
+        self.replies(self.observer().observed(script.name, 3, run).await)
+    }
+
+    /// Sends several commands at once, and waits with another one for what they wrote, all on one
+    /// connection. Returns the replies as in [`Request::outcome`].
+    async fn pipeline_awaited(
+        &self,
+        commands: &[&[&[u8]]],
+        wait: &[&[u8]],
+    ) -> Result<Vec<Reply>, Error> {
+        let (pipeline, wait) = (pipeline(commands), command(wait));
+        self.replies(self.send(&Request::Awaited(&pipeline, &wait)).await)
+    }
+}
+
 impl Replicated {
+    /// Returns whether the handle waits for replicas.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.0.waits.is_some()
+    }
+
     /// Runs a script that has at least one key, as [`Client::run`].
     ///
     /// # Errors
@@ -101,7 +149,7 @@ impl Replicated {
         let (mark, wait) = waits.commands(key);
         let run = (script, keys, arguments);
         let replies = client.run_awaited(run, &words(&mark), &words(&wait)).await?;
-        self.counted(waits, key, replies).map(|mut replies| replies.swap_remove(0))
+        self.counted(waits, key, replies)?.into_iter().next().ok_or_else(|| no_reply("a script"))
     }
 
     /// Sends several commands at once, as [`Client::pipeline`]. The first one must have a key as its
@@ -138,35 +186,71 @@ impl Replicated {
     /// Fails if there were too few replicas a moment ago.
     fn has_enough(&self, key: &[u8]) -> Result<(), Error> {
         let is_short = self.0.is_short.load(Ordering::Relaxed) && !self.0.client.is_cluster();
-        if is_short { Err(self.too_few(key)) } else { Ok(()) }
+        if is_short { Err(self.too_few(key, &Obstacle::TooFewReplicas)) } else { Ok(()) }
     }
 
-    /// Removes the replies to the mark and to `WAIT`, and checks the number of replicas.
-    fn counted(
-        &self,
-        waits: &Waits,
-        key: &[u8],
-        mut replies: Vec<Reply>,
-    ) -> Result<Vec<Reply>, Error> {
-        match replies.pop() {
-            Some(Reply::Int(found)) if found >= i64::from(waits.replicas) => {
-                self.0.is_short.store(false, Ordering::Relaxed);
-                self.0.outage.worked();
-                replies.pop();
-                Ok(replies)
-            }
-            Some(Reply::Int(_)) => {
-                self.0.is_short.store(true, Ordering::Relaxed);
-                Err(self.too_few(key))
-            }
-            reply => Err(Error::unexpected("WAIT", &reply.unwrap_or(Reply::Nil))),
+    /// Returns the present primaries of a cluster, for [`everywhere`](Self::everywhere). Elsewhere, and
+    /// without waiting, it sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub async fn topology(&self) -> Result<Topology, Error> {
+        let Inner { client, waits, .. } = &*self.0;
+        match waits {
+            Some(_) if client.is_cluster() => client.primaries().await.map(Topology),
+            _ => Ok(Topology::default()),
         }
     }
 
+    /// Waits until enough replicas of each primary of a cluster have everything that was written before,
+    /// through whichever client. The marks begin with `prefix`, which must have no braces.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run); also [`ErrorKind::Unavailable`] if the primaries are not those of `before`,
+    /// because then a new one may lack what was written to the old one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is safe at any time.
+    pub async fn everywhere(&self, before: &Topology, prefix: &str) -> Result<(), Error> {
+        for slot in before.0.values() {
+            self.pipeline(&[&[b"EXISTS", key_in(*slot, prefix).as_bytes()]]).await?;
+        }
+        if self.topology().await? == *before {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unavailable, Obstacle::ClusterDown))
+    }
+
+    /// Returns the replies to the commands if enough replicas have their writes.
+    fn counted(&self, waits: &Waits, key: &[u8], replies: Vec<Reply>) -> Result<Vec<Reply>, Error> {
+        let [Reply::Array(replies), Reply::Array(mut waited)] =
+            <[Reply; 2]>::try_from(replies).map_err(|_| no_reply("WAIT"))?
+        else {
+            return Err(no_reply("WAIT"));
+        };
+        let mut cause = Obstacle::TooFewReplicas.to_string();
+        match waited.pop() {
+            Some(Reply::Int(found)) if found >= i64::from(waits.replicas) => {
+                self.0.is_short.store(false, Ordering::Relaxed);
+                self.0.outage.worked();
+                return Ok(replies);
+            }
+            Some(Reply::Bytes(failed)) => {
+                cause = format!("cannot wait for replicas: {}", String::from_utf8_lossy(&failed));
+            }
+            _ => {}
+        }
+        self.0.is_short.store(true, Ordering::Relaxed);
+        Err(self.too_few(key, &cause))
+    }
+
     /// Logs an outage, which lasts until enough replicas have a later write, and returns its error.
-    fn too_few(&self, key: &[u8]) -> Error {
+    fn too_few(&self, key: &[u8], cause: &dyn fmt::Display) -> Error {
         let (inner, key) = (Arc::downgrade(&self.0), key.to_vec());
-        self.0.outage.failed(&Obstacle::TooFewReplicas, move || {
+        self.0.outage.failed(cause, move || {
             let (writes, key) = (inner.upgrade().map(Self), key.clone());
             async move {
                 let Some(writes) = writes else { return false };
@@ -190,6 +274,10 @@ impl Waits {
         let wait = [b"WAIT".into(), self.replicas.to_string().into(), milliseconds.into()];
         ([b"PSETEX".into(), mark, MARK_MS.into(), b"1".into()], wait)
     }
+}
+
+fn no_reply(command: &str) -> Error {
+    Error::unexpected(command, &Reply::Nil)
 }
 
 fn words(command: &[Vec<u8>]) -> Vec<&[u8]> {

@@ -7,7 +7,7 @@ use redis::{Cmd, RedisError, Value};
 pub(crate) enum Request<'a> {
     One(&'a Cmd),
     Several(&'a redis::Pipeline),
-    /// Several commands, and one that waits for what they wrote. Its reply is the last one.
+    /// Several commands, the last of which is only a mark, and one that waits until it is replicated.
     Awaited(&'a redis::Pipeline, &'a Cmd),
 }
 
@@ -70,6 +70,22 @@ impl Request<'_> {
             Self::One(_) => 1,
             Self::Several(pipeline) => pipeline.len(),
             Self::Awaited(pipeline, _) => pipeline.len() + 1,
+        }
+    }
+
+    /// Returns the reply, or the error of the request. For [`Awaited`](Self::Awaited) the reply is an
+    /// array of the replies to the commands without the mark, and an array of the reply to the mark and
+    /// that of waiting, which may be the text of an error: the commands were carried out nevertheless.
+    pub(crate) fn outcome(&self, value: Value) -> Result<Value, RedisError> {
+        match (self, value) {
+            (Self::Awaited(..), Value::Array(mut replies)) if replies.len() > 2 => {
+                let waited = Value::Array(replies.split_off(replies.len() - 2)).extract_error();
+                let failed = |cause: RedisError| Value::SimpleString(cause.to_string());
+                let waited =
+                    waited.unwrap_or_else(|cause| Value::Array(vec![Value::Nil, failed(cause)]));
+                Ok(Value::Array(vec![Value::Array(replies).extract_error()?, waited]))
+            }
+            (_, value) => value.extract_error(),
         }
     }
 

@@ -50,11 +50,21 @@ impl Client {
     /// Dropping the future is safe at any time.
     pub async fn scan<'a>(&'a self, pattern: &'a str, count: usize) -> Result<Scan<'a>, Error> {
         let servers = match self.is_cluster() {
-            true => primaries(self.call(&[b"CLUSTER", b"SLOTS"]).await?)?,
+            true => self.primaries().await?.into_values().map(Some).collect(),
             false => vec![None],
         };
         let cursor = Bytes::from_static(b"0");
         Ok(Scan { client: self, pattern, count: count.to_string(), servers, cursor })
+    }
+}
+
+/// The host and port that each primary announces, with one of its slots.
+pub(crate) type Primaries = BTreeMap<(Option<Bytes>, i64), u16>;
+
+impl Client {
+    /// Returns the primaries of a cluster.
+    pub(crate) async fn primaries(&self) -> Result<Primaries, Error> {
+        primaries(self.call(&[b"CLUSTER", b"SLOTS"]).await?)
     }
 }
 
@@ -94,15 +104,14 @@ impl Scan<'_> {
     }
 }
 
-/// Returns one slot of each primary from the reply to `CLUSTER SLOTS`. The reply lists for each
+/// Returns the primaries from the reply to `CLUSTER SLOTS`. The reply lists for each
 /// range of slots its first and last slot, the host and port of the primary, and the replicas.
-fn primaries(reply: Reply) -> Result<Vec<Option<u16>>, Error> {
+fn primaries(reply: Reply) -> Result<Primaries, Error> {
     let Reply::Array(ranges) = reply else {
         return Err(Error::unexpected("CLUSTER SLOTS", &reply));
     };
-    let primaries: Option<BTreeMap<_, _>> = ranges.into_iter().map(primary).collect();
-    match primaries {
-        Some(primaries) if !primaries.is_empty() => Ok(primaries.into_values().map(Some).collect()),
+    match ranges.into_iter().map(primary).collect::<Option<Primaries>>() {
+        Some(primaries) if !primaries.is_empty() => Ok(primaries),
         _ => Err(Error::unexpected("CLUSTER SLOTS", &Reply::Nil)),
     }
 }

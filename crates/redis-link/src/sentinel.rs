@@ -119,13 +119,19 @@ impl Sentinels {
                 sentinel.ask(&mut connection).await
             });
         }
+        let announced = self.switch.announced();
+        let is_announced = |view: &View| {
+            Some((&view.host, view.port)) == announced.as_ref().map(|(host, port)| (host, *port))
+        };
+        let rank = |view: &View| (view.epoch, is_announced(view));
         let (mut newest, mut failure) = (None::<View>, None);
         while let Some(answer) = match &newest {
             None => asked.join_next().await,
             Some(_) => timeout(STRAGGLERS, asked.join_next()).await.unwrap_or_default(),
         } {
             match answer {
-                Ok(Ok(view)) if newest.as_ref().is_none_or(|newest| newest.epoch < view.epoch) => {
+                // If the epochs are equal or unknown, the last announcement decides.
+                Ok(Ok(view)) if newest.as_ref().is_none_or(|newest| rank(newest) < rank(&view)) => {
                     newest = Some(view);
                 }
                 Ok(Err(cause)) => failure = Some(cause),
@@ -212,14 +218,14 @@ impl Sentinel {
             }
         };
         let mut connection = self.connect(on_push, timeouts).await?;
-        // The answers alone still show a new master, within a second.
+        // The answers alone still show a new master, within a second, if they have its epoch.
         if let Err(cause) = connection.subscribe(&switch::CHANNELS).await {
             tracing::warn!(%cause, "a sentinel does not report fail-overs, so they are noticed later");
         }
         loop {
-            let poll = if switch.is_promoting() { POLL_OF_PROMOTION } else { POLL };
-            let _ = timeout(poll, news.notified()).await;
             switch.learn(self.ask(&mut connection).await?);
+            let poll = if switch.is_waiting() { POLL_OF_PROMOTION } else { POLL };
+            let _ = timeout(poll, news.notified()).await;
         }
     }
 }

@@ -12,10 +12,8 @@ local id = checkpoint[1] or '0-0'
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if last and last[1] ~= id then return id end
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  -- The comparison below begins with the first entry.
-  if not checkpoint[1] and not checkpoint[5] then
-    redis.call('HSET', KEYS[2], 'added', 0, 'passed', 0, 'passed-id', id)
-  end
+  -- Another log may take its place, with which the comparison below begins anew.
+  if checkpoint[5] then redis.call('HDEL', KEYS[2], 'passed-id') end
   return id
 end
 

@@ -114,7 +114,7 @@ impl History {
             }
             let visit = (user, number / 6 + 1, number % 6);
             self.sent.lock().unwrap().insert(visit);
-            for attempt in 0..ATTEMPTS {
+            for attempt in 0..if has_key(user) { ATTEMPTS } else { 1 } {
                 let status = self.attempt(visit, attempt).await;
                 if status == Some(202) {
                     self.accepted.lock().unwrap().insert(visit);
@@ -135,9 +135,11 @@ impl History {
         };
         let started = Instant::now();
         let body = json!({"userId": user, "locationId": location, "starRating": stars});
-        let key = format!("{user} {location} {stars}");
-        let request = client.request(Method::POST, CHECKIN).without_jar().json(&body);
-        let sent = request.header("idempotency-key", key).try_send();
+        let mut request = client.request(Method::POST, CHECKIN).without_jar().json(&body);
+        if has_key(user) {
+            request = request.header("idempotency-key", format!("{user} {location} {stars}"));
+        }
+        let sent = request.try_send();
         let status = match tokio::time::timeout(PATIENCE, sent).await {
             Ok(Ok(response)) => Some(response.status),
             _ => None,
@@ -223,6 +225,11 @@ impl History {
             ..Verdict::default()
         }
     }
+}
+
+/// Half of the clients send keys and repeat their check-ins.
+fn has_key(user: u64) -> bool {
+    user.is_multiple_of(2)
 }
 
 /// Returns the longest time without an accepted check-in, and the 99th percentile of the response times

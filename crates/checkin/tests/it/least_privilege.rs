@@ -3,22 +3,28 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use testkit::PATIENCE;
+use testkit::{PATIENCE, RedisServer};
 
 use crate::harness::{CHECKIN, PASSWORD, Service, Site, accepted, at, expect_plain};
 
-/// A command of the documentation that makes a user, without `redis-cli` and with a password.
+/// A command of the documentation that makes a user, as a shell reads it.
 fn rules(user: &str) -> Vec<String> {
-    let text = include_str!("../../../../docs/redis-permissions.md").replace("\\\n", " ");
+    let text = include_str!("../../../../docs/redis-permissions.md");
     let begin = format!("redis-cli ACL SETUSER {user} ");
-    let line = text.lines().find(|line| line.starts_with(&begin)).unwrap();
-    let words = line.split_whitespace().skip(1).map(|word| word.trim_matches('\'').to_owned());
-    words.map(|word| if word == ">PASSWORD" { ">secret".to_owned() } else { word }).collect()
+    let at = text.find(&begin).unwrap();
+    let end = text[at..].find("\nredis-cli").or_else(|| text[at..].find("\n```")).unwrap();
+    let shell = format!("redis-cli() {{ printf '%s\\n' \"$@\"; }}\n{}", &text[at..at + end]);
+    let words = std::process::Command::new("sh").args(["-c", &shell]).output().unwrap();
+    assert!(words.stderr.is_empty(), "{words:?}");
+    let words = String::from_utf8(words.stdout).unwrap();
+    words.lines().map(|word| word.replace(">PASSWORD", ">secret")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
     let mut site = Site::redis();
+    let primary = site.server().port().to_string();
+    let _replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &primary]);
     let server = site.store.clone();
     let mut login = |user: &str| {
         let rules = rules(user);
@@ -37,10 +43,10 @@ async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
     };
     let [auth, receiver, processor, api, admin] = stores.each_ref().map(|store| at_store(store));
     site.redis_cli::<()>(&["ACL", "LOG", "RESET"]);
-    let at_auth = auth.auth(&["--max-sessions", "3"]);
-    let at_receiver = receiver.receiver(&[]);
+    let at_auth = auth.auth(&["--max-sessions", "3", "--wait-replicas", "1"]);
+    let at_receiver = receiver.receiver(&["--wait-replicas", "1"]);
     let at_api = api.api(&[]);
-    let mut processor = processor.processor(&[]);
+    let mut processor = processor.processor(&["--wait-replicas", "1"]);
 
     // The whole life of an account, its sessions and its check-ins.
     let mut eve = at_auth.client();

@@ -77,7 +77,7 @@ fn command(server: &RedisServer, words: &[&str]) {
 #[test]
 fn logins() {
     let desk = Desk::new();
-    let server = RedisServer::start();
+    let server = RedisServer::start_with(&["--appendonly", "yes"]);
     let at = |login: &str| format!("redis://{login}127.0.0.1:{}", server.port());
     desk.stays_wrong(&at(":hunter2@"), &["requires none", "--store"]);
     desk.stays_wrong(&at("al:hunter2@"), &["WRONGPASS"]);
@@ -100,7 +100,7 @@ fn logins() {
 #[test]
 fn databases_and_the_number_of_partitions() {
     let desk = Desk::new();
-    let server = RedisServer::start();
+    let server = RedisServer::start_with(&["--appendonly", "yes"]);
     desk.stays_wrong(&server.url_db(16), &["no database with this number", "databases"]);
     let in_two = format!("{}?db=2", server.url());
     assert_eq!(desk.run(&["load", "--demo"], &in_two).code, 0);
@@ -123,7 +123,7 @@ fn what_is_not_reached() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     desk.may_pass(&format!("redis://al:hunter2@{nobody}"), &["refused", "start Redis"]);
     desk.may_pass("redis://no-such-host.invalid", &["cannot be resolved", "DNS"]);
-    let server = RedisServer::start();
+    let server = RedisServer::start_with(&["--appendonly", "yes"]);
     server.pause();
     desk.may_pass(&server.url(), &["in time", "firewall"]);
     server.resume();
@@ -165,8 +165,9 @@ fn tls() {
     let port = free_port();
     let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
     let more = ["--tls-ca-cert-file", &certificate, "--tls-port", &port.to_string()];
-    let server =
-        RedisServer::start_with(&[&files[..], &more, &["--tls-auth-clients", "no"]].concat());
+    let server = RedisServer::start_with(
+        &[&files[..], &more, &["--tls-auth-clients", "no", "--appendonly", "yes"]].concat(),
+    );
 
     desk.stays_wrong(&format!("redis://localhost:{port}"), &["requires TLS", "rediss"]);
     let plain = format!("rediss://localhost:{}", server.port());
@@ -194,7 +195,7 @@ fn tls() {
 #[test]
 fn replicas_and_clusters() {
     let desk = Desk::new();
-    let master = RedisServer::start();
+    let master = RedisServer::start_with(&["--appendonly", "yes"]);
     let of = master.port().to_string();
     let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &of]);
     desk.stays_wrong(&replica.url(), &["replica", "name the master"]);

@@ -11,10 +11,16 @@ use tokio::sync::watch;
 const PROMOTION: Duration = Duration::from_secs(5);
 
 /// The messages of sentinels that matter. The first one is published just before a replica is promoted.
-pub(super) const CHANNELS: [&str; 5] =
-    [PROMOTING, "+switch-master", "+failover-end", ABORTED_LATE, "-failover-abort-no-good-slave"];
+pub(super) const CHANNELS: [&str; 6] = [
+    PROMOTING,
+    SWITCHED,
+    "+failover-end",
+    "-failover-abort-slave-timeout",
+    "-failover-abort-master-timeout",
+    "-failover-abort-no-good-slave",
+];
 const PROMOTING: &str = "+selected-slave";
-const ABORTED_LATE: &str = "-failover-abort-slave-timeout";
+const SWITCHED: &str = "+switch-master";
 
 /// The master as a sentinel sees it. The epoch increases with each replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +31,14 @@ pub(super) struct View {
 }
 
 /// A message of a sentinel about the master.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// A replica is promoted now.
     Promoting,
     /// The promotion has ended, or was given up.
     Ended,
+    /// The sentinel has another master now, with this host and port.
+    Switched(String, u16),
 }
 
 impl Event {
@@ -45,7 +53,16 @@ impl Event {
         let ([_, _, _, _, "@", name, ..] | ["master", name, _, _] | [name, ..]) = words[..] else {
             return None;
         };
-        (name == master).then_some(if channel == PROMOTING { Self::Promoting } else { Self::Ended })
+        if name != master {
+            return None;
+        }
+        match (channel, &words[..]) {
+            (PROMOTING, _) => Some(Self::Promoting),
+            (SWITCHED, [_, _, _, host, port]) => {
+                Some(Self::Switched((*host).to_owned(), port.parse().ok()?))
+            }
+            _ => Some(Self::Ended),
+        }
     }
 }
 
@@ -71,6 +88,8 @@ struct State {
     master: Option<View>,
     /// When a promotion began that has not ended.
     promotion: Option<Instant>,
+    /// The master that a sentinel announced last.
+    announced: Option<(String, u16)>,
 }
 
 impl Switch {
@@ -99,17 +118,39 @@ impl Switch {
         self.state().master = Some(view);
     }
 
-    /// Gives the connection up if a replica is promoted.
+    /// Returns whether a promotion has been announced and has not ended, however long ago.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state().promotion.is_some()
+    }
+
+    /// Returns the master that a sentinel announced last.
+    pub(super) fn announced(&self) -> Option<(String, u16)> {
+        self.state().announced.clone()
+    }
+
+    /// Gives the connection up if a replica is promoted, or another server has become the master.
     pub(super) fn notice(&self, event: Event) {
         let mut state = self.state();
-        let was_promoting = state.promotion.is_some();
-        state.promotion = match event {
-            Event::Promoting => state.promotion.or_else(|| Some(Instant::now())),
-            Event::Ended => None,
-        };
-        if was_promoting != state.promotion.is_some() {
-            self.supersede();
+        let running = state.promotion.filter(|since| since.elapsed() < PROMOTION);
+        match event {
+            Event::Promoting if running.is_some() => return,
+            Event::Promoting => state.promotion = Some(Instant::now()),
+            Event::Ended if running.is_none() => {
+                state.promotion = None;
+                return;
+            }
+            Event::Ended => state.promotion = None,
+            Event::Switched(host, port) => {
+                let is_known = |view: &View| (&view.host, view.port) == (&host, port);
+                let is_connected = state.master.as_ref().is_some_and(is_known);
+                state.announced = Some((host, port));
+                if is_connected && running.is_none() {
+                    return;
+                }
+                state.promotion = None;
+            }
         }
+        self.supersede();
     }
 
     /// Gives the connection up if a sentinel knows a newer master.
@@ -152,10 +193,11 @@ mod tests {
     #[test]
     fn messages_about_other_masters_are_passed_over() {
         let (promoting, ended) = (Some(Event::Promoting), Some(Event::Ended));
+        let switched = Some(Event::Switched("10.0.0.2".to_owned(), 6379));
         for (channel, text, event) in [
             ("+selected-slave", "slave 10.0.0.2:6379 10.0.0.2 6379 @ m 10.0.0.1 6379", promoting),
             ("+selected-slave", "slave m 10.0.0.2 6379 @ other 10.0.0.1 6379", None),
-            ("+switch-master", "m 10.0.0.1 6379 10.0.0.2 6379", ended),
+            ("+switch-master", "m 10.0.0.1 6379 10.0.0.2 6379", switched),
             ("+switch-master", "other 10.0.0.1 6379 10.0.0.2 6379", None),
             ("-failover-abort-slave-timeout", "master m 10.0.0.1 6379", ended),
             ("+failover-end", "master other 10.0.0.1 6379", None),
@@ -197,8 +239,31 @@ mod tests {
         assert_eq!((switch.generation(), switch.is_promoting()), (2, false));
     }
 
+    #[test]
+    fn a_promotion_whose_end_nobody_announced_does_not_hide_the_next_one() {
+        let switch = Switch::new();
+        switch.connected(view(3, 1));
+        switch.notice(Event::Promoting);
+        switch.state().promotion = Instant::now().checked_sub(PROMOTION);
+        assert!(!switch.is_promoting());
+        let before = switch.generation();
+        switch.notice(Event::Promoting);
+        assert_eq!((switch.generation(), switch.is_promoting()), (before + 1, true));
+    }
+
+    #[test]
+    fn a_switch_counts_even_if_the_epochs_are_unknown() {
+        let switch = Switch::new();
+        switch.connected(view(0, 1));
+        switch.notice(Event::Switched("10.0.0.1".to_owned(), 1));
+        assert_eq!(switch.generation(), 0);
+        switch.notice(Event::Switched("10.0.0.1".to_owned(), 2));
+        assert_eq!(switch.generation(), 1);
+        assert_eq!(switch.announced(), Some(("10.0.0.1".to_owned(), 2)));
+    }
+
     #[tokio::test]
-    async fn whoever_holds_a_connection_can_wait_for_its_end() {
+    async fn a_connection_can_be_held_until_its_end() {
         let switch = Switch::new();
         switch.connected(view(0, 1));
         let ended = async {

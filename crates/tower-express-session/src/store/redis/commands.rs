@@ -151,8 +151,12 @@ impl RedisStore {
             let seconds = seconds(tombstone);
             let put: &[&[u8]] = &[b"SET", keys.revoked.as_bytes(), b"1", b"EX", seconds.as_bytes()];
             match self.writes.pipeline(&[is_revoked, put, delete, delete_epoch]).await {
-                // When Redis is out of memory, it refuses the tombstone but not the deletion.
-                Err(error) if error.obstacle() == Some(Obstacle::MemoryFull) => {
+                // When Redis is out of memory, it refuses the tombstone but not the deletion. It also
+                // refuses the mark that is needed to wait for replicas.
+                Err(error)
+                    if error.obstacle() == Some(Obstacle::MemoryFull)
+                        && !self.writes.is_waiting() =>
+                {
                     let ended = self.client.pipeline(&[is_revoked, delete, delete_epoch]).await?;
                     Error::from(error).log("a session ended without a tombstone");
                     ended
