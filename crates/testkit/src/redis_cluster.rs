@@ -56,12 +56,7 @@ impl RedisCluster {
             });
             cluster.replicas.push(replica);
         }
-        wait_until("the replicas follow", || {
-            cluster.replicas.iter().all(|replica| {
-                let info = info(replica, "replication");
-                info.contains("master_link_status:up")
-            })
-        });
+        cluster.servers.iter().for_each(|primary| primary.wait_for_replicas(1));
         cluster
     }
 

@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::port::free_port;
-use crate::wait::wait_for;
+use crate::wait::{wait_for, wait_until};
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 5;
@@ -75,6 +75,21 @@ impl RedisServer {
     /// Opens a blocking connection to another database.
     pub fn connection_db(&self, database: u8) -> redis::Connection {
         connect(&self.url_db(database)).expect("redis-server accepts connections")
+    }
+
+    /// Waits until this number of replicas acknowledges a write. A replica reports that it follows up to
+    /// a second before the server sends it anything.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    pub fn wait_for_replicas(&self, count: usize) {
+        let mut connection = self.connection();
+        wait_until("the replicas acknowledge a write", || {
+            let written = redis::cmd("PUBLISH").arg("").arg("").exec(&mut connection);
+            let acknowledged = redis::cmd("WAIT").arg(count).arg(100).query(&mut connection);
+            written.is_ok() && acknowledged.is_ok_and(|found: usize| found >= count)
+        });
     }
 
     /// Ends the server at once (SIGKILL), as a crash would. It keeps its port and its directory.

@@ -44,11 +44,7 @@ impl Sentinel {
         let port = master.port().to_string();
         let follow = [&settings[..], &["--replicaof", "127.0.0.1", &port]].concat();
         let replicas: Vec<_> = (0..replicas).map(|_| RedisServer::start_with(&follow)).collect();
-        wait_until("the replicas follow", || {
-            replicas
-                .iter()
-                .all(|replica| info(replica, "replication").contains("master_link_status:up"))
-        });
+        master.wait_for_replicas(replicas.len());
         let quorum = sentinels / 2 + 1;
         let sentinels = (0..sentinels).map(|_| Watcher::start(master.port(), quorum)).collect();
         let sentinel = Sentinel { sentinels, master, replicas };
