@@ -156,10 +156,6 @@ fn node_id(server: &RedisServer) -> String {
     redis::cmd("CLUSTER").arg("MYID").query(&mut server.connection()).expect("a node has an id")
 }
 
-fn info(server: &RedisServer, section: &str) -> String {
-    redis::cmd("INFO").arg(section).query(&mut server.connection()).unwrap_or_default()
-}
-
 fn is_up(server: &RedisServer, servers: usize) -> bool {
     let info: String =
         redis::cmd("CLUSTER").arg("INFO").query(&mut server.connection()).unwrap_or_default();
