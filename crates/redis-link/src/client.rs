@@ -18,7 +18,7 @@ use crate::link::Links;
 use crate::observer::Observer;
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
-use crate::request::{Request, command};
+use crate::request::{Request, command, invocation, pipeline};
 use crate::script::Script;
 use crate::timeouts::Timeouts;
 
@@ -370,32 +370,9 @@ impl Client {
     }
 }
 
-pub(crate) fn pipeline(commands: &[&[&[u8]]]) -> redis::Pipeline {
-    let mut pipeline = redis::Pipeline::with_capacity(commands.len());
-    for words in commands {
-        pipeline.add_command(command(words));
-    }
-    pipeline
-}
-
 /// Returns whether a node refused a command because its slot is elsewhere.
 fn is_redirection(cause: &RedisError) -> bool {
     matches!(cause.code(), Some("MOVED" | "ASK" | "TRYAGAIN"))
-}
-
-/// Returns the command that runs a script.
-pub(crate) fn invocation(
-    verb: &'static str,
-    code: &str,
-    keys: &[&[u8]],
-    arguments: &[&[u8]],
-) -> Cmd {
-    let count = keys.len().to_string();
-    let mut words = Vec::with_capacity(3 + keys.len() + arguments.len());
-    words.extend([verb.as_bytes(), code.as_bytes(), count.as_bytes()]);
-    words.extend(keys);
-    words.extend(arguments);
-    command(&words)
 }
 
 impl fmt::Debug for Client {

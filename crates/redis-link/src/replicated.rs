@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use outage_log::Outage;
 
-use crate::client::{Client, invocation, pipeline};
+use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::keys::{companion_key, key_in};
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
-use crate::request::{Request, command};
+use crate::request::{Request, command, invocation, pipeline};
 use crate::scan::Primaries;
 use crate::script::Script;
 

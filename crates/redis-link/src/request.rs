@@ -120,3 +120,26 @@ pub(crate) fn command(words: &[&[u8]]) -> Cmd {
     }
     command
 }
+
+pub(crate) fn pipeline(commands: &[&[&[u8]]]) -> redis::Pipeline {
+    let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+    for words in commands {
+        pipeline.add_command(command(words));
+    }
+    pipeline
+}
+
+/// Returns the command that runs a script.
+pub(crate) fn invocation(
+    verb: &'static str,
+    code: &str,
+    keys: &[&[u8]],
+    arguments: &[&[u8]],
+) -> Cmd {
+    let count = keys.len().to_string();
+    let mut words = Vec::with_capacity(3 + keys.len() + arguments.len());
+    words.extend([verb.as_bytes(), code.as_bytes(), count.as_bytes()]);
+    words.extend(keys);
+    words.extend(arguments);
+    command(&words)
+}
