@@ -140,7 +140,7 @@ impl Accounts<'_> {
     async fn settle_email(&self, user: &User) -> Result<Option<UserId>> {
         let (emails, claim, canonical, id) = self.claim_words(user);
         let script = &self.0.scripts.settle_email;
-        match self.0.run_replicated(script, &[&emails, &claim], &[&canonical, &id]).await? {
+        match self.0.run(script, &[&emails, &claim], &[&canonical, &id]).await? {
             Reply::Int(1) => Ok(None),
             other => owner(other).map(Some),
         }

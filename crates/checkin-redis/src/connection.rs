@@ -70,6 +70,14 @@ impl Connection {
         self.writes.run(script, &bytes(keys), &bytes(arguments)).await.map_err(failed)
     }
 
+    /// Waits until replicas have what was written to these keys before, if the storage waits for replicas.
+    pub(crate) async fn replicate(&self, keys: &[&str]) -> Result<()> {
+        for key in keys.iter().filter(|_| self.writes.is_waiting()) {
+            self.writes.pipeline(&[&[b"EXISTS", key.as_bytes()]]).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn exists(&self, key: &str) -> Result<bool> {
         number(self.call(&["EXISTS", key]).await?).map(|found| found == 1)
     }
@@ -97,8 +105,7 @@ impl Connection {
     pub(crate) async fn create_hash(&self, key: &str, fields: &[(&str, String)]) -> Result<bool> {
         let words = fields.iter().flat_map(|(name, value)| [*name, value.as_str()]);
         let words: Vec<&str> = words.collect();
-        let made = self.run_replicated(&self.scripts.create_hash, &[key], &words).await?;
-        number(made).map(|made| made == 1)
+        number(self.run(&self.scripts.create_hash, &[key], &words).await?).map(|made| made == 1)
     }
 
     /// Returns the ids above `after` in a sorted set whose scores are the ids, lowest first, at most

@@ -423,3 +423,14 @@ async fn a_processor_is_live_by_the_clock_of_redis() {
     let (until, now) = (until.parse::<u64>().unwrap(), seconds.parse::<u64>().unwrap() * 1000);
     assert!((now + 57_000..now + 61_000).contains(&until), "{now} {until}");
 }
+
+#[tokio::test]
+async fn new_accounts_wait_for_replicas_and_imports_do_not() {
+    let server = RedisServer::start();
+    let storage = storage(&server).wait_for_replicas(1, Duration::from_millis(50)).unwrap();
+    storage.load_users(&[user(77, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(2)]).await.unwrap();
+    let refused = storage.register(new_user("bo@example.com")).await.unwrap_err();
+    assert!(refused.is_logged(), "{refused:?}");
+    assert_eq!(ask(&storage, "ZCARD ncc:users:ids").await, ["2"]);
+}

@@ -98,7 +98,11 @@ impl Users for RedisStorage {
         };
         loop {
             match Accounts(&self.redis).open(&user).await? {
-                Opened::Stored => return Ok(Registered::Opened(user)),
+                Opened::Stored => {
+                    let keys = [self.redis.keys.user(user.id), self.redis.keys.emails()];
+                    self.redis.replicate(&keys.each_ref().map(String::as_str)).await?;
+                    return Ok(Registered::Opened(user));
+                }
                 Opened::EmailTaken(_) => return Ok(Registered::EmailTaken),
                 Opened::IdTaken => {}
                 Opened::IdTakenAfterClaim => Accounts(&self.redis).release_email(&user).await?,
