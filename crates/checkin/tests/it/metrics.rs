@@ -233,12 +233,13 @@ async fn an_outage_of_the_store_is_counted() {
     assert!(
         value(&during, "checkin_store_failures_total{service=\"up\",reason=\"timeout\"}") >= 1.0
     );
+    let mut ask = async || all.get("/metrics").await;
+    let is_lost =
+        |metrics: &Response| value(metrics, "checkin_session_cache_lease_losses_total{") >= 1.0;
+    until("the lease is lost", &mut ask, is_lost).await;
     site.server().resume();
-    let ask = async || all.get("/metrics").await;
-    let again = |metrics: &Response| {
-        value(metrics, "checkin_store_connections_opened_total{") > opened
-            && value(metrics, "checkin_session_cache_lease_losses_total{") >= 1.0
-    };
+    let again =
+        |metrics: &Response| value(metrics, "checkin_store_connections_opened_total{") > opened;
     until("a new connection", ask, again).await;
 }
 

@@ -25,8 +25,8 @@ const SERVICES: [(&str, [&str; 2], &str); 3] = [
     ("api", ["127.0.0.1:8081", "127.0.0.1:8181"], "API service listening"),
 ];
 
-/// Longer than nginx avoids an instance that was down, as the snippet says.
-const DRAIN: &str = "2100ms";
+/// Longer than nginx avoids an instance that was down, as the snippet says, even on a busy machine.
+const DRAIN: &str = "4s";
 
 /// The pause of a client between two requests, so that the load leaves time for other tests.
 const PAUSE: Duration = Duration::from_millis(8);

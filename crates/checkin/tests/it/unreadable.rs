@@ -101,7 +101,10 @@ const USERS: [&str; 2] = ["/api/users/recent?limit=5", "/api/users/bycheckins?li
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn on_redis() {
-    let scene = Scene::on(Site::redis()).await;
+    let site = Site::redis();
+    // The doctor has nothing else to say.
+    site.redis_cli::<()>(&["CONFIG", "SET", "appendonly", "yes"]);
+    let scene = Scene::on(site).await;
     let ask = |command: &str| {
         let words: Vec<&str> = command.split(' ').collect();
         scene.site.redis_cli::<redis::Value>(&words);
