@@ -24,7 +24,9 @@ fn rules(user: &str) -> Vec<String> {
 async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
     let mut site = Site::redis();
     let primary = site.server().port().to_string();
+    site.redis_cli::<()>(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
     let _replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &primary]);
+    site.server().wait_for_replicas(1);
     let server = site.store.clone();
     let mut login = |user: &str| {
         let rules = rules(user);
@@ -51,7 +53,8 @@ async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
     // The whole life of an account, its sessions and its check-ins.
     let mut eve = at_auth.client();
     let new = json!({"firstName": "Eve", "lastName": "E", "email": "eve@example.com", "password": "a long enough password"});
-    assert!(matches!(eve.post("/register", &new).await.status, 200 | 201));
+    let registered = eve.post("/register", &new).await;
+    assert_eq!(registered.status, 201, "{} {:?}", registered.text(), refused(&site));
     let mut al = at_auth.logged_in().await;
     let mut second = at_auth.logged_in().await;
     assert_eq!(al.get("/sessions").await.status, 200);
