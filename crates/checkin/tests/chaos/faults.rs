@@ -110,7 +110,6 @@ pub(crate) fn rows() -> Vec<Row> {
             KillConnections,
             NothingLost,
         ),
-        row("F-10", "the master is killed (-9)", SENTINEL, 0, KillMaster, MayLose),
         row(
             "F-17",
             "the connections are cut thirty times, with replies on their way",
@@ -127,6 +126,7 @@ pub(crate) fn rows() -> Vec<Row> {
             FreezeConnections,
             NothingLost,
         ),
+        row("F-10", "the master is killed (-9)", SENTINEL, 0, KillMaster, MayLose),
         row(
             "F-10",
             "the master is killed (-9), and restarted after the fail-over",
@@ -301,7 +301,11 @@ impl Fault {
                 away().await;
                 sentinel.master().resume();
             }
-            (Self::PlannedFailOver, Servers::Sentinel(sentinel)) => sentinel.fail_over(),
+            (Self::PlannedFailOver, Servers::Sentinel(sentinel)) => {
+                sentinel.fail_over();
+                // The promotion follows a moment later.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
             (Self::SuspendReplica, Servers::Sentinel(sentinel)) => {
                 sentinel.replica().pause();
                 away().await;
