@@ -7,7 +7,8 @@
 //! | `P:checkins`; of several partitions `P:checkins:{0}` … | stream | the log |
 //! | `{P:checkins}:recent:<user>:<location>:<stars>` | string with a time to live | the time of the last identical check-in |
 //! | `{P:checkins}:key:<hash>` | string with a time to live | the check-in of an idempotency key, and its id |
-//! | `{P:checkins}:checkpoint` | hash | `id`: the last entry that is applied; `counted` `trimmed`: the number of entries that are applied, and that left the log |
+//! | `{P:checkins}:checkpoint` | hash | `id`: the last entry that is applied; `counted` `trimmed`: the number of entries that are applied, and that left the log; `added` `passed` `passed-id`: the comparison that finds entries which were removed unapplied, and `lost`: their number |
+//! | `{…}:replicated…` `P:replicated:{…}` | string for a second | the mark of a write that replicas must have |
 //! | `{P:checkins}:lease` | string with a time to live | the processor that holds the partition |
 //! | `{P:checkins}:dead` | stream | entries that cannot be applied, with their ids |
 //! | `{P:checkins}:imported` | set | the check-ins that were imported behind later entries |
