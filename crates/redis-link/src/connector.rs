@@ -1,5 +1,7 @@
 //! Opens connections to a deployment.
 
+use std::time::Duration;
+
 use redis::{
     AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
     RedisError,
@@ -96,6 +98,17 @@ impl Connector {
         }
     }
 
+    /// Returns the time limit for connecting. The client crate first connects to all nodes that the
+    /// address names, and then to all that they name, each within `connect`. It goes on without those
+    /// that do not respond, so the limit must not end before theirs.
+    fn limit(&self, timeouts: Timeouts) -> Duration {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => 2 * (timeouts.connect + timeouts.response),
+            _ => timeouts.connect,
+        }
+    }
+
     pub(crate) async fn connect(
         &self,
         timeouts: Timeouts,
@@ -127,7 +140,7 @@ impl Connector {
                 Self::Own(connection) => Ok(connection.clone()),
             }
         };
-        let connected = tokio::time::timeout(timeouts.connect, connect).await;
+        let connected = tokio::time::timeout(self.limit(timeouts), connect).await;
         connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }
 }

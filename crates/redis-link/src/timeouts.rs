@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long a [`Client`](crate::Client) waits for Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The time limit for connecting. Default: 500 ms.
+    /// The time limit for connecting to a server, also to each node of a cluster. Default: 500 ms.
     pub connect: Duration,
     /// The time limit for the reply to a command. Default: 250 ms.
     pub response: Duration,

@@ -109,6 +109,17 @@ async fn on_a_cluster_the_replicas_of_the_keys_primary_count() {
     cluster.replicas()[1].resume();
 }
 
+/// As it is when a host is cut off from the others, and another one has its slots.
+#[tokio::test]
+async fn a_cluster_is_found_although_one_of_its_nodes_does_not_respond() {
+    let cluster = RedisCluster::start(1);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("{},{}", cluster.url(), silent.local_addr().unwrap());
+    let client = Client::open(&url).unwrap();
+    testkit::until("the client connects", async || client.call(&[b"GET", b"key"]).await.is_ok())
+        .await;
+}
+
 #[tokio::test]
 async fn commands_follow_the_keys_of_a_slot_that_moves() {
     let cluster = RedisCluster::start(2);
