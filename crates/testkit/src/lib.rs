@@ -1,10 +1,11 @@
 //! Starts the real servers that the tests use, and sends requests to them.
 //!
 //! This crate never skips a test: if `redis-server` or `node` is missing, it panics with its name. Every
-//! server listens on 127.0.0.1, and is killed when its handle is dropped.
+//! server listens on 127.0.0.1, unless a test gives it another host, and is killed when its handle is dropped.
 
 mod client;
 mod express;
+mod host;
 mod jar;
 mod port;
 mod program;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use client::{Client, Request, Response};
 pub use express::{Express, ExpressProbes};
+pub use host::Host;
 pub use jar::Jar;
 pub use port::free_port;
 pub use program::{Line, Program, Stream};

@@ -1,9 +1,17 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-/// A TCP proxy that a test can cut or freeze. It ends with the process of the test.
+use fastrand::Rng;
+
+/// The chunks of one direction of a connection that may be on their way at a time.
+const ON_THE_WAY: usize = 1024;
+
+/// A TCP proxy that a test can cut, freeze or delay. It ends with the process of the test.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -15,6 +23,14 @@ struct State {
     is_frozen: Mutex<bool>,
     thawed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
+    /// The time, in milliseconds, that a chunk is on its way.
+    delay: Mutex<Option<(RangeInclusive<u64>, Rng)>>,
+}
+
+/// Bytes, and when they arrive.
+struct Chunk {
+    due: Instant,
+    bytes: Vec<u8>,
 }
 
 impl Proxy {
@@ -52,6 +68,13 @@ impl Proxy {
         self.state.set_frozen(false);
     }
 
+    /// Delays everything by a random time of this range in milliseconds, in each direction and in order.
+    /// Opening a connection is not delayed.
+    pub fn delay(&self, milliseconds: RangeInclusive<u64>, chance: Rng) {
+        *self.state.delay.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((milliseconds, chance));
+    }
+
     /// Closes all connections; new ones are forwarded.
     pub fn cut(&self) {
         for stream in self.state.streams().drain(..) {
@@ -77,6 +100,13 @@ impl State {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns when a chunk arrives that is sent now.
+    fn due(&self) -> Instant {
+        let mut delay = self.delay.lock().unwrap_or_else(PoisonError::into_inner);
+        let delay = delay.as_mut().map_or(0, |(range, chance)| chance.u64(range.clone()));
+        Instant::now() + Duration::from_millis(delay)
+    }
+
     fn forward(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
         for stream in [&client, &server] {
             let _ = stream.set_nodelay(true);
@@ -89,18 +119,30 @@ impl State {
     }
 
     /// Copies one direction until either side closes.
-    fn copy(self: &Arc<Self>, mut from: TcpStream, mut to: TcpStream) {
-        let state = Arc::clone(self);
+    fn copy(self: &Arc<Self>, mut from: TcpStream, to: TcpStream) {
+        let (sender, chunks) = mpsc::sync_channel(ON_THE_WAY);
+        let (reading, writing) = (Arc::clone(self), Arc::clone(self));
         thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
             while let Ok(length @ 1..) = from.read(&mut buffer) {
-                state.wait_for_thaw();
-                if to.write_all(&buffer[..length]).is_err() {
+                let chunk = Chunk { due: reading.due(), bytes: buffer[..length].to_vec() };
+                if sender.send(chunk).is_err() {
                     break;
                 }
             }
-            let _ = to.shutdown(Shutdown::Both);
             let _ = from.shutdown(Shutdown::Both);
         });
+        thread::spawn(move || writing.write(&chunks, to));
+    }
+
+    fn write(&self, chunks: &Receiver<Chunk>, mut to: TcpStream) {
+        for Chunk { due, bytes } in chunks {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            self.wait_for_thaw();
+            if to.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
     }
 }

@@ -1,3 +1,4 @@
+use crate::host::Host;
 use crate::redis_server::RedisServer;
 use crate::wait::wait_until;
 
@@ -22,7 +23,17 @@ impl RedisCluster {
     ///
     /// If `redis-server` is not installed, or the cluster does not start.
     pub fn start(servers: usize) -> RedisCluster {
-        let servers: Vec<_> = (0..servers).map(|_| RedisServer::start_with(&SETTINGS)).collect();
+        RedisCluster::start_on(&[Host::local()], servers)
+    }
+
+    /// Starts a cluster of `servers` servers on these hosts.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_on(hosts: &[Host], servers: usize) -> RedisCluster {
+        let server = |number| RedisServer::start_on(&hosts[number % hosts.len()], &SETTINGS);
+        let servers: Vec<_> = (0..servers).map(server).collect();
         let part = SLOTS.div_ceil(servers.len());
         for (number, server) in servers.iter().enumerate() {
             let slots = (number * part..SLOTS.min((number + 1) * part)).collect::<Vec<_>>();
@@ -30,8 +41,7 @@ impl RedisCluster {
             run(server, redis::cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(number + 1));
         }
         for server in &servers[1..] {
-            let first = servers[0].port();
-            run(server, redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(first));
+            meet(server, &servers[0]);
         }
         wait_until("the cluster is up", || {
             servers.iter().all(|server| is_up(server, servers.len()))
@@ -45,10 +55,19 @@ impl RedisCluster {
     ///
     /// As [`start`](Self::start).
     pub fn with_replicas(servers: usize) -> RedisCluster {
-        let mut cluster = RedisCluster::start(servers);
-        for primary in &cluster.servers {
-            let replica = RedisServer::start_with(&SETTINGS);
-            run(&replica, redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(primary.port()));
+        RedisCluster::with_replicas_on(&[Host::local()], servers)
+    }
+
+    /// Starts a cluster in which each server has a replica on the next one of these hosts.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn with_replicas_on(hosts: &[Host], servers: usize) -> RedisCluster {
+        let mut cluster = RedisCluster::start_on(hosts, servers);
+        for (number, primary) in cluster.servers.iter().enumerate() {
+            let replica = RedisServer::start_on(&hosts[(number + 1) % hosts.len()], &SETTINGS);
+            meet(&replica, primary);
             let id = node_id(primary);
             wait_until("the replica knows its primary", || {
                 let replicate = redis::cmd("CLUSTER").arg("REPLICATE").arg(&id).clone();
@@ -100,7 +119,13 @@ impl RedisCluster {
                 break;
             }
             let mut migrate = redis::cmd("MIGRATE");
-            migrate.arg("127.0.0.1").arg(target.port()).arg("").arg(0).arg(5000).arg("KEYS");
+            migrate
+                .arg(target.host().address().to_string())
+                .arg(target.port())
+                .arg("")
+                .arg(0)
+                .arg(5000)
+                .arg("KEYS");
             run(source, migrate.arg(keys));
         }
         for server in [target, source] {
@@ -127,14 +152,21 @@ impl RedisCluster {
         run(from, &set("MIGRATING", &target));
         for key in keys {
             let mut migrate = redis::cmd("MIGRATE");
-            run(from, migrate.arg("127.0.0.1").arg(to.port()).arg(*key).arg(0).arg(5000));
+            run(
+                from,
+                migrate
+                    .arg(to.host().address().to_string())
+                    .arg(to.port())
+                    .arg(*key)
+                    .arg(0)
+                    .arg(5000),
+            );
         }
     }
 
     /// Returns `redis-cluster://127.0.0.1:PORT,…`.
     pub fn url(&self) -> String {
-        let hosts: Vec<_> =
-            self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
+        let hosts: Vec<_> = self.servers.iter().map(RedisServer::address).collect();
         format!("redis-cluster://{}", hosts.join(","))
     }
 
@@ -150,6 +182,11 @@ impl RedisCluster {
 
 fn run(server: &RedisServer, command: &redis::Cmd) {
     command.exec(&mut server.connection()).expect("a fresh server takes its part");
+}
+
+fn meet(server: &RedisServer, other: &RedisServer) {
+    let address = other.host().address().to_string();
+    run(server, redis::cmd("CLUSTER").arg("MEET").arg(address).arg(other.port()));
 }
 
 fn node_id(server: &RedisServer) -> String {

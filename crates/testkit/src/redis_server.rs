@@ -5,6 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::host::Host;
 use crate::port::free_port;
 use crate::wait::{wait_for, wait_until};
 
@@ -19,6 +20,7 @@ const HAS_LOADED: &str = "\r\nloading:0\r\n";
 /// killed and the directory is removed.
 #[derive(Debug)]
 pub struct RedisServer {
+    host: Host,
     port: u16,
     args: Vec<String>,
     directory: TempDir,
@@ -37,13 +39,23 @@ impl RedisServer {
     ///
     /// If `redis-server` is not installed, or does not respond.
     pub fn start_with(args: &[&str]) -> RedisServer {
+        RedisServer::start_on(&Host::local(), args)
+    }
+
+    /// Starts a server with more arguments on a host.
+    ///
+    /// # Panics
+    ///
+    /// As [`start_with`](Self::start_with).
+    pub fn start_on(host: &Host, args: &[&str]) -> RedisServer {
         let directory = tempfile::tempdir().expect("cannot make a directory for redis-server");
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         for _ in 0..ATTEMPTS {
             let port = free_port();
-            let mut child = spawn(port, &directory, &args);
-            if answers(&mut child, port, HAS_LOADED) {
-                return RedisServer { port, args, directory, child };
+            let mut child = spawn(host, port, &directory, &args);
+            if answers(&mut child, host, port, HAS_LOADED) {
+                let host = host.clone();
+                return RedisServer { host, port, args, directory, child };
             }
         }
         panic!("redis-server does not start; arguments: {args:?}");
@@ -57,9 +69,18 @@ impl RedisServer {
         self.child.id()
     }
 
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Returns `ADDRESS:PORT`.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host.address(), self.port)
+    }
+
     /// Returns `redis://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address())
     }
 
     /// Returns `redis://127.0.0.1:PORT/N`.
@@ -121,8 +142,8 @@ impl RedisServer {
     fn restart_until(&mut self, info: &str) {
         self.kill();
         for _ in 0..ATTEMPTS {
-            self.child = spawn(self.port, &self.directory, &self.args);
-            if answers(&mut self.child, self.port, info) {
+            self.child = spawn(&self.host, self.port, &self.directory, &self.args);
+            if answers(&mut self.child, &self.host, self.port, info) {
                 return;
             }
         }
@@ -156,13 +177,15 @@ pub(crate) fn server_program() -> Command {
     Command::new(std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into()))
 }
 
-fn spawn(port: u16, directory: &TempDir, args: &[String]) -> Child {
-    server_program()
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--save", "", "--appendonly", "no"])
+fn spawn(host: &Host, port: u16, directory: &TempDir, args: &[String]) -> Child {
+    let mut program = server_program();
+    program
+        .args(["--bind", &host.address().to_string(), "--port", &port.to_string()])
+        .args(["--protected-mode", "no", "--save", "", "--appendonly", "no"])
         .arg("--dir")
         .arg(directory.path())
-        .args(args)
+        .args(args);
+    host.command(program)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -172,13 +195,13 @@ fn spawn(port: u16, directory: &TempDir, args: &[String]) -> Child {
 
 /// Waits until this server replies to `INFO` with this text. Returns false if the server ended, for
 /// example because another process took the port first.
-fn answers(child: &mut Child, port: u16, info: &str) -> bool {
+fn answers(child: &mut Child, host: &Host, port: u16, info: &str) -> bool {
     let process_id = format!("process_id:{}\r\n", child.id());
     let answers = wait_for(START_TIMEOUT, || {
         if child.try_wait().expect("a child can be waited for").is_some() {
             return Some(false);
         }
-        let text = server_info(port)?;
+        let text = server_info(host, port)?;
         (text.contains(&process_id) && text.contains(info)).then_some(true)
     });
     answers.unwrap_or_else(|| {
@@ -188,8 +211,8 @@ fn answers(child: &mut Child, port: u16, info: &str) -> bool {
     })
 }
 
-fn server_info(port: u16) -> Option<String> {
-    let mut connection = connect(&format!("redis://127.0.0.1:{port}")).ok()?;
+fn server_info(host: &Host, port: u16) -> Option<String> {
+    let mut connection = connect(&format!("redis://{}:{port}", host.address())).ok()?;
     redis::cmd("INFO").query(&mut connection).ok()
 }
 

@@ -2,6 +2,7 @@ use std::process::{Child, Stdio};
 
 use tempfile::TempDir;
 
+use crate::host::Host;
 use crate::port::free_port;
 use crate::redis_server::{RedisServer, server_program};
 use crate::wait::wait_until;
@@ -18,6 +19,7 @@ pub struct Sentinel {
 /// One sentinel.
 #[derive(Debug)]
 struct Watcher {
+    host: Host,
     port: u16,
     child: Child,
     _directory: TempDir,
@@ -39,14 +41,26 @@ impl Sentinel {
     ///
     /// As [`start`](Self::start).
     pub fn start_with(replicas: usize, sentinels: usize) -> Sentinel {
+        Sentinel::start_on(&[Host::local()], replicas, sentinels)
+    }
+
+    /// Starts a master on the first of these hosts, and the replicas and sentinels on all of them.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_on(hosts: &[Host], replicas: usize, sentinels: usize) -> Sentinel {
+        let on = |number: usize| &hosts[number % hosts.len()];
         let settings = ["--appendonly", "yes", "--repl-diskless-sync-delay", "0"];
-        let master = RedisServer::start_with(&settings);
-        let port = master.port().to_string();
-        let follow = [&settings[..], &["--replicaof", "127.0.0.1", &port]].concat();
-        let replicas: Vec<_> = (0..replicas).map(|_| RedisServer::start_with(&follow)).collect();
+        let master = RedisServer::start_on(on(0), &settings);
+        let (address, port) = (on(0).address().to_string(), master.port().to_string());
+        let follow = [&settings[..], &["--replicaof", &address, &port]].concat();
+        let replica = |number| RedisServer::start_on(on(number), &follow);
+        let replicas: Vec<_> = (1..=replicas).map(replica).collect();
         master.wait_for_replicas(replicas.len());
         let quorum = sentinels / 2 + 1;
-        let sentinels = (0..sentinels).map(|_| Watcher::start(master.port(), quorum)).collect();
+        let sentinel = |number| Watcher::start(on(number), &master, quorum);
+        let sentinels = (0..sentinels).map(sentinel).collect();
         let sentinel = Sentinel { sentinels, master, replicas };
         wait_until("the sentinels know the replicas and each other", || sentinel.knows_all());
         sentinel
@@ -54,8 +68,7 @@ impl Sentinel {
 
     /// Returns `redis-sentinel://127.0.0.1:PORT,…/m`.
     pub fn url(&self) -> String {
-        let hosts: Vec<_> =
-            self.sentinels.iter().map(|one| format!("127.0.0.1:{}", one.port)).collect();
+        let hosts: Vec<_> = self.sentinels.iter().map(Watcher::address).collect();
         format!("redis-sentinel://{}/m", hosts.join(","))
     }
 
@@ -117,29 +130,37 @@ impl Sentinel {
 }
 
 impl Watcher {
-    fn start(master: u16, quorum: usize) -> Watcher {
+    fn start(host: &Host, master: &RedisServer, quorum: usize) -> Watcher {
         let directory = tempfile::tempdir().expect("cannot make a directory for the sentinel");
         let port = free_port();
         let file = directory.path().join("sentinel.conf");
         let settings = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor m 127.0.0.1 {master} {quorum}\n\
-             sentinel down-after-milliseconds m 500\nsentinel failover-timeout m 10000\n",
+            "port {port}\nbind {}\nprotected-mode no\ndir {}\n\
+             sentinel monitor m {} {} {quorum}\nsentinel down-after-milliseconds m 500\nsentinel failover-timeout m 10000\n",
+            host.address(),
             directory.path().display(),
+            master.host().address(),
+            master.port(),
         );
         std::fs::write(&file, settings).expect("the sentinel's settings can be written");
-        let child = server_program()
-            .arg(&file)
-            .arg("--sentinel")
+        let mut program = server_program();
+        program.arg(&file).arg("--sentinel");
+        let child = host
+            .command(program)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("redis-server is needed for this test: {error}"));
-        Watcher { port, child, _directory: directory }
+        Watcher { host: host.clone(), port, child, _directory: directory }
+    }
+
+    fn address(&self) -> String {
+        format!("{}:{}", self.host.address(), self.port)
     }
 
     fn connect(&self) -> redis::RedisResult<redis::Connection> {
-        redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?.get_connection()
+        redis::Client::open(format!("redis://{}", self.address()))?.get_connection()
     }
 }
 
