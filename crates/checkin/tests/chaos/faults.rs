@@ -1,212 +1,124 @@
-//! The faults, by the form of Redis on which they can happen.
+//! The faults: how each of them happens and ends.
 
+use std::fmt;
 use std::time::Duration;
 
 use redis_link::{hash_slot, redis};
 use testkit::{Rng, Signal};
 
-pub(crate) use super::deployment::Form;
-use super::deployment::{Deployment, Servers};
+use super::clocks::Clock;
+use super::deployment::{Deployment, Servers, World};
 use super::history::History;
+use super::network::{Cut, Network};
+use super::processes::{NoFiles, starve};
 
-/// A fault with the promise that is checked.
-pub(crate) struct Row {
-    /// The number in the plan of faults.
-    pub(crate) number: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) form: Form,
-    pub(crate) replicas: u32,
-    pub(crate) fault: Fault,
-    pub(crate) promise: Promise,
-}
-
-/// What must hold when a fault is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Promise {
-    /// Nothing that was confirmed is lost.
-    NothingLost,
-    /// What was confirmed in a short time before the fault may be lost, and the loss is reported.
-    MayLose,
-}
-
-#[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     None,
     KillReceivers,
     KillProcessors,
+    /// All services are killed at the same moment.
+    KillServices,
     /// A processor is suspended for longer than its lease.
     SuspendProcessor,
     KillServer,
+    /// Everything that is not synced is lost.
+    LosePower,
     SuspendServer,
     StopServer,
     ForgetScripts,
     KillConnections,
     FullMemory,
+    FullDisk,
     CutConnections,
     FreezeConnections,
+    /// Everything is delayed by so many milliseconds in each direction, from the first to the second number.
+    Delay(u64, u64),
+    /// Two processors have the same name.
+    SameName,
+    /// The services can open no file and no connection.
+    NoFilesOfServices,
+    NoFilesOfServer,
+    SetClock(Clock),
+    /// All processes are suspended nine tenths of the time.
+    Starve,
     KillMaster,
     SuspendMaster,
     PlannedFailOver,
     SuspendReplica,
     MoveSlots,
+    /// The first host and the others cannot reach each other.
+    Partition(Cut),
+    LosePackets,
+    /// The network of the first host is slow.
+    Narrow,
 }
 
-/// How long a server or a processor is suspended or stopped.
+/// How long most faults last.
 const AWAY: Duration = Duration::from_secs(4);
 
-const CLUSTER: Form = Form::Cluster;
-const SENTINEL: Form = Form::Sentinel;
-const ALWAYS: Form = Form::Server("always");
-const EVERYSEC: Form = Form::Server("everysec");
+/// Longer than a fail-over takes, and than a primary of a cluster accepts writes without the others.
+const PARTED: Duration = Duration::from_secs(8);
 
-pub(crate) fn rows() -> Vec<Row> {
-    use Fault::*;
-    use Promise::{MayLose, NothingLost};
-    let row = |number, name, form, replicas, fault, promise| Row {
-        number,
-        name,
-        form,
-        replicas,
-        fault,
-        promise,
-    };
-    vec![
-        row("–", "none", EVERYSEC, 0, None, NothingLost),
-        row("F-1", "receivers are killed (-9) five times", EVERYSEC, 0, KillReceivers, NothingLost),
-        row(
-            "F-2",
-            "processors are killed (-9) five times",
-            EVERYSEC,
-            0,
-            KillProcessors,
-            NothingLost,
-        ),
-        row(
-            "F-3",
-            "a processor is suspended for 4 s, its lease is 1 s",
-            EVERYSEC,
-            0,
-            SuspendProcessor,
-            NothingLost,
-        ),
-        row("F-6", "Redis is killed (-9) and restarted", ALWAYS, 0, KillServer, NothingLost),
-        row("F-6", "Redis is killed (-9) and restarted", EVERYSEC, 0, KillServer, NothingLost),
-        row("F-8", "Redis is away for 4 s", EVERYSEC, 0, StopServer, NothingLost),
-        row("F-20", "Redis is suspended for 4 s", EVERYSEC, 0, SuspendServer, NothingLost),
-        row("F-21", "the memory of Redis is full for 4 s", EVERYSEC, 0, FullMemory, NothingLost),
-        row(
-            "F-26",
-            "Redis forgets all scripts, twenty times",
-            EVERYSEC,
-            0,
-            ForgetScripts,
-            NothingLost,
-        ),
-        row(
-            "F-38",
-            "Redis drops all connections, twenty times",
-            EVERYSEC,
-            0,
-            KillConnections,
-            NothingLost,
-        ),
-        row(
-            "F-17",
-            "the connections are cut thirty times, with replies on their way",
-            Form::Proxy,
-            0,
-            CutConnections,
-            NothingLost,
-        ),
-        row(
-            "F-18",
-            "the connections stay open for 4 s and carry nothing",
-            Form::Proxy,
-            0,
-            FreezeConnections,
-            NothingLost,
-        ),
-        row("F-10", "the master is killed (-9)", SENTINEL, 0, KillMaster, MayLose),
-        row(
-            "F-10",
-            "the master is killed (-9), and restarted after the fail-over",
-            SENTINEL,
-            1,
-            KillMaster,
-            NothingLost,
-        ),
-        row(
-            "F-10",
-            "the master is suspended for 4 s and returns as a zombie",
-            SENTINEL,
-            1,
-            SuspendMaster,
-            NothingLost,
-        ),
-        row(
-            "F-10",
-            "a planned fail-over (SENTINEL FAILOVER)",
-            SENTINEL,
-            0,
-            PlannedFailOver,
-            MayLose,
-        ),
-        row(
-            "F-10",
-            "a planned fail-over (SENTINEL FAILOVER)",
-            SENTINEL,
-            2,
-            PlannedFailOver,
-            NothingLost,
-        ),
-        row(
-            "F-40",
-            "one of two replicas is suspended for 4 s",
-            SENTINEL,
-            1,
-            SuspendReplica,
-            NothingLost,
-        ),
-        row(
-            "F-9",
-            "a primary is killed (-9), and restarted after the fail-over",
-            CLUSTER,
-            0,
-            KillMaster,
-            MayLose,
-        ),
-        row(
-            "F-9",
-            "a primary is killed (-9), and restarted after the fail-over",
-            CLUSTER,
-            1,
-            KillMaster,
-            NothingLost,
-        ),
-        row(
-            "F-11",
-            "a planned fail-over (CLUSTER FAILOVER)",
-            CLUSTER,
-            0,
-            PlannedFailOver,
-            NothingLost,
-        ),
-        row(
-            "F-12",
-            "the slots of all partitions move, key by key",
-            CLUSTER,
-            0,
-            MoveSlots,
-            NothingLost,
-        ),
-        row("F-40", "a replica is suspended for 4 s", CLUSTER, 1, SuspendReplica, NothingLost),
-    ]
+/// The part of the packets that is lost, in a hundred.
+const LOST: u8 = 30;
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::KillReceivers => "receivers are killed (-9) five times",
+            Self::KillProcessors => "processors are killed (-9) five times",
+            Self::KillServices => "all services are killed (-9) at once, five times",
+            Self::SuspendProcessor => "a processor is suspended for 4 s, its lease is 1 s",
+            Self::KillServer => "Redis is killed (-9) and restarted",
+            Self::LosePower => "the disk and its programs lose power, three times",
+            Self::SuspendServer => "Redis is suspended for 4 s",
+            Self::StopServer => "Redis is away for 4 s",
+            Self::ForgetScripts => "Redis forgets all scripts, twenty times",
+            Self::KillConnections => "Redis drops all connections, twenty times",
+            Self::FullMemory => "the memory of Redis is full for 4 s",
+            Self::FullDisk => "the disk is full for 4 s",
+            Self::CutConnections => {
+                "the connections are cut thirty times, with replies on their way"
+            }
+            Self::FreezeConnections => "the connections stay open for 4 s and carry nothing",
+            Self::Delay(from, to) if from == to => {
+                return write!(f, "{from} ms of latency in each direction for 4 s");
+            }
+            Self::Delay(from, to) => {
+                return write!(f, "{from} to {to} ms of latency in each direction for 4 s");
+            }
+            Self::SameName => "two processors have the same name for 4 s",
+            Self::NoFilesOfServices => "no service can open a file or connection for 4 s",
+            Self::NoFilesOfServer => "Redis can open no file or connection for 4 s",
+            Self::SetClock(clock) => {
+                let whose = match clock {
+                    Clock::Server => "Redis",
+                    Clock::Receiver => "a receiver",
+                    Clock::Processor => "a processor",
+                    Clock::Authentication => "the authentication service",
+                    Clock::Services => "the machine",
+                };
+                return write!(f, "the clock of {whose} jumps by up to a minute, ahead and back");
+            }
+            Self::Starve => "every process is suspended nine tenths of the time, for 6 s",
+            Self::KillMaster => "the master is killed (-9), and restarted after the fail-over",
+            Self::SuspendMaster => "the master is suspended for 4 s and returns as a zombie",
+            Self::PlannedFailOver => "a planned fail-over",
+            Self::SuspendReplica => "a replica is suspended for 4 s",
+            Self::MoveSlots => "the slots of all partitions move, key by key",
+            Self::Partition(Cut::Outgoing) => "nobody hears the first host for 8 s",
+            Self::Partition(_) => "the first host is cut off for 8 s",
+            Self::LosePackets => "30 % of the packets to the first host are lost for 8 s",
+            Self::Narrow => "the first host has 256 kbit/s for 8 s",
+        })
+    }
 }
 
 impl Fault {
     /// Makes the fault happen, and ends it.
     pub(crate) async fn happen(self, on: &mut Deployment, history: &History, chance: &mut Rng) {
-        let pause = async |ms: u64| tokio::time::sleep(Duration::from_millis(ms)).await;
         match self {
             Self::None => pause(3000).await,
             Self::KillReceivers => {
@@ -214,10 +126,7 @@ impl Fault {
                     pause(chance.u64(300..900)).await;
                     let victim = chance.usize(..2);
                     on.receivers[victim].program.kill();
-                    on.receivers[victim] = on.receiver();
-                    history.receivers(
-                        on.receivers.iter().map(crate::harness::Service::client).collect(),
-                    );
+                    on.receivers[victim] = on.receiver(victim);
                 }
             }
             Self::KillProcessors => {
@@ -225,7 +134,14 @@ impl Fault {
                     pause(chance.u64(300..900)).await;
                     let victim = chance.usize(..2);
                     on.processors[victim].kill();
-                    on.processors[victim] = on.processor(["one", "two"][victim]);
+                    on.processors[victim] = on.processor(victim, ["one", "two"][victim]);
+                }
+            }
+            Self::KillServices => {
+                for _ in 0..5 {
+                    pause(chance.u64(300..900)).await;
+                    on.kill_services();
+                    on.start_services();
                 }
             }
             Self::SuspendProcessor => {
@@ -235,7 +151,45 @@ impl Fault {
                     processor.signal(Signal::SIGCONT);
                 }
             }
+            Self::SameName => share_name(on).await,
+            Self::Starve => starve(on, chance).await,
+            Self::NoFilesOfServices => {
+                let limits = on.programs().into_iter().map(|program| NoFiles::of(program.pid()));
+                let limits: Vec<_> = limits.collect();
+                if let Servers::One(server) = &on.servers {
+                    kill_connections(&mut server.connection());
+                }
+                tokio::time::sleep(AWAY).await;
+                limits.into_iter().for_each(NoFiles::end);
+            }
+            Self::LosePower => {
+                for _ in 0..3 {
+                    pause(chance.u64(1500..3000)).await;
+                    history.mark();
+                    lose_power(on);
+                }
+            }
+            _ if !matches!(on.world, World::Here) => self.happen_to_world(&on.world, chance).await,
             _ => self.happen_to_servers(&mut on.servers, chance).await,
+        }
+    }
+
+    async fn happen_to_world(self, on: &World, chance: &mut Rng) {
+        match (self, on) {
+            (Self::FullDisk, World::Volume(volume)) => {
+                volume.fill();
+                tokio::time::sleep(AWAY).await;
+                volume.empty();
+            }
+            (Self::SetClock(clock), World::Clocks(clocks)) => clocks.jump(clock, chance).await,
+            (Self::Partition(cut), World::Hosts(network)) => part(network, cut).await,
+            (Self::LosePackets, World::Hosts(network)) => part(network, Cut::Incoming(LOST)).await,
+            (Self::Narrow, World::Hosts(network)) => {
+                network.narrow();
+                tokio::time::sleep(PARTED).await;
+                network.widen();
+            }
+            (fault, _) => panic!("{fault:?} does not happen here"),
         }
     }
 
@@ -253,6 +207,13 @@ impl Fault {
                 away().await;
                 server.resume();
             }
+            (Self::NoFilesOfServer, Servers::One(server)) => {
+                let mut connection = server.connection();
+                let limit = NoFiles::of(server.pid());
+                kill_connections(&mut connection);
+                away().await;
+                limit.end();
+            }
             (Self::FullMemory, Servers::One(server)) => {
                 let mut connection = server.connection();
                 for limit in ["1", "0"] {
@@ -263,33 +224,39 @@ impl Fault {
                     away().await;
                 }
             }
-            (Self::ForgetScripts | Self::KillConnections, Servers::One(server)) => {
+            (Self::ForgetScripts, Servers::One(server)) => {
                 let mut connection = server.connection();
                 for _ in 0..20 {
-                    tokio::time::sleep(Duration::from_millis(chance.u64(50..250))).await;
-                    let command = match self {
-                        Self::ForgetScripts => redis::cmd("SCRIPT").arg("FLUSH").clone(),
-                        _ => redis::cmd("CLIENT")
-                            .arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"])
-                            .clone(),
-                    };
-                    command.exec(&mut connection).unwrap();
+                    pause(chance.u64(50..250)).await;
+                    redis::cmd("SCRIPT").arg("FLUSH").exec(&mut connection).unwrap();
+                }
+            }
+            (Self::KillConnections, Servers::One(server)) => {
+                let mut connection = server.connection();
+                for _ in 0..20 {
+                    pause(chance.u64(50..250)).await;
+                    kill_connections(&mut connection);
                 }
             }
             (Self::CutConnections, Servers::Proxy { proxy, .. }) => {
                 for _ in 0..30 {
                     // What is on its way when it is frozen is lost when it is cut.
                     proxy.freeze();
-                    tokio::time::sleep(Duration::from_millis(chance.u64(1..20))).await;
+                    pause(chance.u64(1..20)).await;
                     proxy.cut();
                     proxy.thaw();
-                    tokio::time::sleep(Duration::from_millis(chance.u64(50..200))).await;
+                    pause(chance.u64(50..200)).await;
                 }
             }
             (Self::FreezeConnections, Servers::Proxy { proxy, .. }) => {
                 proxy.freeze();
                 away().await;
                 proxy.thaw();
+            }
+            (Self::Delay(from, to), Servers::Proxy { proxy, .. }) => {
+                proxy.delay(from..=to, Rng::with_seed(chance.u64(..)));
+                away().await;
+                proxy.delay(0..=0, Rng::with_seed(0));
             }
             (Self::KillMaster, Servers::Sentinel(sentinel)) => {
                 sentinel.master().kill();
@@ -339,4 +306,48 @@ impl Fault {
             (fault, _) => panic!("{fault:?} does not happen to these servers"),
         }
     }
+}
+
+async fn pause(milliseconds: u64) {
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
+
+async fn part(network: &Network, cut: Cut) {
+    network.cut(cut);
+    tokio::time::sleep(PARTED).await;
+    network.heal();
+}
+
+/// Gives the second processor the name of the first one, and ends them in turn, as an operator does.
+async fn share_name(on: &mut Deployment) {
+    on.processors[1] = on.processor(1, "one");
+    tokio::time::sleep(AWAY).await;
+    for number in 0..2 {
+        assert_eq!(on.processors[number].stop().code(), Some(0));
+        on.processors[number] = on.processor(number, ["one", "two"][number]);
+    }
+}
+
+/// Takes the power from the disk and from the programs that use it, and restarts them.
+fn lose_power(on: &mut Deployment) {
+    let World::Volume(volume) = &on.world else { panic!("no disk") };
+    volume.lose_power();
+    match &mut on.servers {
+        Servers::One(server) => {
+            server.kill();
+            volume.restore_power();
+            server.restart();
+        }
+        _ => {
+            on.kill_services();
+            let World::Volume(volume) = &on.world else { panic!("no disk") };
+            volume.restore_power();
+            on.start_services();
+        }
+    }
+}
+
+fn kill_connections(connection: &mut redis::Connection) {
+    let kill = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
+    redis::cmd("CLIENT").arg(&kill).exec(connection).unwrap();
 }

@@ -1,15 +1,16 @@
 //! What clients asked for, what they were answered, and whether the store has it.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use redis_link::{Client as Redis, Reply};
 use serde_json::json;
 use testkit::{Client, Method, Rng};
 use tokio::task::JoinSet;
 
+use super::books::Books;
+use super::rows::Promise;
 use crate::harness::CHECKIN;
 
 /// Clients, each of which checks in as a user of its own.
@@ -30,7 +31,7 @@ const LAST: usize = 100;
 const LOGIN_PACE: Duration = Duration::from_millis(150);
 
 /// A check-in that differs from all others of its user, so that it can be found in the store.
-type Visit = (u64, u64, u64);
+pub(crate) type Visit = (u64, u64, u64);
 
 /// One request for a check-in.
 struct Attempt {
@@ -48,12 +49,17 @@ struct Login {
 /// The clients, and everything that they were answered.
 #[derive(Clone, Default)]
 pub(crate) struct History {
-    receivers: Arc<Mutex<Vec<Client>>>,
+    receivers: Arc<Vec<Client>>,
     stops: Arc<AtomicBool>,
     attempts: Arc<Mutex<Vec<Attempt>>>,
     sent: Arc<Mutex<HashSet<Visit>>>,
-    accepted: Arc<Mutex<HashSet<Visit>>>,
+    /// When each was confirmed.
+    accepted: Arc<Mutex<HashMap<Visit, Instant>>>,
+    /// Confirmed with an id that is not greater than the one of the user's check-in before.
+    unordered: Arc<AtomicUsize>,
     logins: Arc<Mutex<Vec<Login>>>,
+    /// When a fault began that happens more than once.
+    marks: Arc<Mutex<Vec<Instant>>>,
 }
 
 /// What a history and a store have in common, and what not.
@@ -62,7 +68,12 @@ pub(crate) struct Verdict {
     pub(crate) accepted: usize,
     /// Accepted, but not in the histories of both its user and its location.
     pub(crate) lost: usize,
+    /// Lost, although it was confirmed at a time at which nothing may be lost.
+    pub(crate) lost_against_promise: usize,
+    /// When the lost check-ins were confirmed, in milliseconds after the fault began.
+    pub(crate) lost_at: Option<(i64, i64)>,
     pub(crate) twice: usize,
+    pub(crate) unordered: usize,
     /// Applied although nobody sent it.
     pub(crate) unasked: usize,
     /// Answered with a status other than 202 and 503.
@@ -80,12 +91,12 @@ pub(crate) struct Verdict {
 
 impl History {
     pub(crate) fn of(receivers: Vec<Client>) -> Self {
-        Self { receivers: Arc::new(Mutex::new(receivers)), ..Self::default() }
+        Self { receivers: Arc::new(receivers), ..Self::default() }
     }
 
-    /// Replaces the receivers, as after a restart on other ports.
-    pub(crate) fn receivers(&self, receivers: Vec<Client>) {
-        *self.receivers.lock().unwrap() = receivers;
+    /// Marks the moment at which a fault begins again.
+    pub(crate) fn mark(&self) {
+        self.marks.lock().unwrap().push(Instant::now());
     }
 
     /// Starts the clients. They run until [`stop`](Self::stop).
@@ -108,6 +119,7 @@ impl History {
     }
 
     async fn check_in(self, user: u64) {
+        let mut last = (0, 0);
         for number in 0..LOCATIONS * 6 {
             if self.stops.load(Ordering::Relaxed) {
                 return;
@@ -115,9 +127,11 @@ impl History {
             let visit = (user, number / 6 + 1, number % 6);
             self.sent.lock().unwrap().insert(visit);
             for attempt in 0..if has_key(user) { ATTEMPTS } else { 1 } {
-                let status = self.attempt(visit, attempt).await;
+                let (status, id) = self.attempt(visit, attempt).await;
                 if status == Some(202) {
-                    self.accepted.lock().unwrap().insert(visit);
+                    self.accepted.lock().unwrap().insert(visit, Instant::now());
+                    self.unordered.fetch_add(usize::from(id <= last), Ordering::Relaxed);
+                    last = id;
                 }
                 if !matches!(status, None | Some(503)) {
                     break;
@@ -128,11 +142,13 @@ impl History {
         }
     }
 
-    async fn attempt(&self, (user, location, stars): Visit, attempt: usize) -> Option<u16> {
-        let mut client = {
-            let receivers = self.receivers.lock().unwrap();
-            receivers[(user as usize + attempt) % receivers.len()].clone()
-        };
+    /// Sends a check-in. Returns the status and the id of the check-in, if there is one.
+    async fn attempt(
+        &self,
+        (user, location, stars): Visit,
+        attempt: usize,
+    ) -> (Option<u16>, (u64, u64)) {
+        let mut client = self.receivers[(user as usize + attempt) % self.receivers.len()].clone();
         let started = Instant::now();
         let body = json!({"userId": user, "locationId": location, "starRating": stars});
         let mut request = client.request(Method::POST, CHECKIN).without_jar().json(&body);
@@ -140,13 +156,13 @@ impl History {
             request = request.header("idempotency-key", format!("{user} {location} {stars}"));
         }
         let sent = request.try_send();
-        let status = match tokio::time::timeout(PATIENCE, sent).await {
-            Ok(Ok(response)) => Some(response.status),
-            _ => None,
+        let (status, id) = match tokio::time::timeout(PATIENCE, sent).await {
+            Ok(Ok(response)) => (Some(response.status), response.header("checkin-id").map(parts)),
+            _ => (None, None),
         };
         let attempt = Attempt { started, took: started.elapsed(), status };
         self.attempts.lock().unwrap().push(attempt);
-        status
+        (status, id.unwrap_or_default())
     }
 
     /// Logs in and, in half of the cases, out again.
@@ -177,13 +193,8 @@ impl History {
     }
 
     /// Compares the history with the store, which must have applied everything.
-    pub(crate) async fn judge(&self, store: &Redis, since: Instant) -> Verdict {
-        let (users, of_users) =
-            applied(store, "user", 1..=USERS, |user, location| (user, location)).await;
-        let (locations, of_locations) =
-            applied(store, "location", 1..=LOCATIONS, |location, user| (user, location)).await;
-        let mut verdict = self.compare(&users, &locations, since);
-        verdict.twice = of_users - users.len() + of_locations - locations.len();
+    pub(crate) async fn judge(&self, books: &Books, promise: Promise, since: Instant) -> Verdict {
+        let mut verdict = self.compare(books, promise, since);
         let logins = std::mem::take(&mut *self.logins.lock().unwrap());
         verdict.logins = logins.len();
         for Login { mut client, is_ended } in logins {
@@ -200,24 +211,29 @@ impl History {
 
 impl History {
     /// Compares what was sent and accepted with what was applied.
-    fn compare(
-        &self,
-        users: &HashSet<Visit>,
-        locations: &HashSet<Visit>,
-        since: Instant,
-    ) -> Verdict {
+    fn compare(&self, books: &Books, promise: Promise, since: Instant) -> Verdict {
+        let Books { of_users, of_locations } = books;
+        let (users, locations) = (&of_users.visits, &of_locations.visits);
         let accepted = self.accepted.lock().unwrap();
-        let is_lost = |visit: &&Visit| !users.contains(*visit) || !locations.contains(*visit);
+        let is_lost = |visit: &Visit| !users.contains(visit) || !locations.contains(visit);
+        let lost: Vec<_> = accepted
+            .iter()
+            .filter(|(visit, _)| is_lost(visit))
+            .map(|(_, confirmed)| self.after_fault(*confirmed, since))
+            .collect();
         let sent = self.sent.lock().unwrap();
-        let unasked = users.union(locations).filter(|visit| !sent.contains(*visit)).count();
         let attempts = self.attempts.lock().unwrap();
         let is_refusal = |attempt: &&Attempt| !matches!(attempt.status, None | Some(202 | 503));
         let (gap, p99) = outage(&attempts, since);
         let last = attempts.iter().rev().take(LAST);
         Verdict {
             accepted: accepted.len(),
-            lost: accepted.iter().filter(is_lost).count(),
-            unasked,
+            lost: lost.len(),
+            lost_against_promise: lost.iter().filter(|at| !promise.lets_lose(**at)).count(),
+            lost_at: lost.iter().min().copied().zip(lost.iter().max().copied()),
+            twice: of_users.count - users.len() + of_locations.count - locations.len(),
+            unordered: self.unordered.load(Ordering::Relaxed),
+            unasked: users.union(locations).filter(|visit| !sent.contains(*visit)).count(),
             refused: attempts.iter().filter(is_refusal).count(),
             has_recovered: last.filter(|attempt| attempt.status == Some(202)).count() > LAST / 2,
             gap,
@@ -225,6 +241,24 @@ impl History {
             ..Verdict::default()
         }
     }
+
+    /// Returns how many milliseconds after the nearest beginning of a fault this was; less than 0 if it
+    /// was before.
+    fn after_fault(&self, moment: Instant, since: Instant) -> i64 {
+        let marks = self.marks.lock().unwrap();
+        let begins = if marks.is_empty() { &[since][..] } else { &marks };
+        let after = |begin: &Instant| {
+            let after = moment.saturating_duration_since(*begin).as_millis() as i64;
+            after - begin.saturating_duration_since(moment).as_millis() as i64
+        };
+        begins.iter().map(after).min_by_key(|after| after.abs()).unwrap()
+    }
+}
+
+/// Returns both parts of an id.
+fn parts(id: &str) -> (u64, u64) {
+    let (ms, seq) = id.split_once('-').unwrap();
+    (ms.parse().unwrap(), seq.parse().unwrap())
 }
 
 /// Half of the clients send keys and repeat their check-ins.
@@ -252,28 +286,4 @@ fn outage(attempts: &[Attempt], since: Instant) -> (Duration, Duration) {
     times.sort_unstable();
     let p99 = times.get((times.len() * 99 / 100).min(times.len().saturating_sub(1)));
     (gap, p99.copied().unwrap_or_default())
-}
-
-/// Returns the check-ins in the histories of users or locations, and their number with repetitions.
-async fn applied(
-    store: &Redis,
-    kind: &str,
-    ids: impl Iterator<Item = u64>,
-    order: impl Fn(u64, u64) -> (u64, u64),
-) -> (HashSet<Visit>, usize) {
-    let (mut visits, mut count) = (HashSet::new(), 0);
-    for id in ids {
-        let key = format!("{{ncc:{kind}:{id}}}:checkins");
-        let members = store.call(&[b"ZRANGE", key.as_bytes(), b"0", b"-1"]).await.unwrap();
-        let Reply::Array(members) = members else { panic!("{members:?}") };
-        for member in members {
-            let member = member.into_bytes().unwrap();
-            let member = std::str::from_utf8(&member).unwrap();
-            let mut words = member.split(' ').skip(1).map(|word| word.parse::<u64>().unwrap());
-            let (user, location) = order(id, words.next().unwrap());
-            visits.insert((user, location, words.next().unwrap()));
-            count += 1;
-        }
-    }
-    (visits, count)
 }

@@ -11,15 +11,17 @@
 mod chaos;
 #[path = "../it/harness.rs"]
 mod harness;
+mod namespaces;
 
 use std::process::ExitCode;
 
-use chaos::faults::rows;
+use chaos::rows::rows;
 use chaos::run;
 
 fn main() -> ExitCode {
-    let words: Vec<String> =
-        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    namespaces::enter(&args);
+    let words: Vec<_> = args.iter().filter(|word| !word.starts_with('-')).collect();
     let seed = testkit::seed();
     let server = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
     let version = std::process::Command::new(server).arg("--version").output().unwrap().stdout;
@@ -30,10 +32,14 @@ fn main() -> ExitCode {
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut is_kept = true;
+    let (mut is_kept, mut left_out) = (true, Vec::new());
     for row in rows() {
-        let text = format!("{} {} {}", row.number, row.name, row.form);
+        let text = format!("{} {} {}", row.number(), row.fault, row.on());
         if !words.iter().all(|word| text.contains(word.as_str())) {
+            continue;
+        }
+        if let Some(missing) = namespaces::missing(row.place()) {
+            left_out.push(format!("{text}: {missing}"));
             continue;
         }
         let verdict = runtime.block_on(run::run(&row, seed.into()));
@@ -43,6 +49,9 @@ fn main() -> ExitCode {
             is_kept = false;
             println!("broken: {}", broken.join(", "));
         }
+    }
+    if !left_out.is_empty() {
+        println!("\nNot run here:\n{}", left_out.join("\n"));
     }
     if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

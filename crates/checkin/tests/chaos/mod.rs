@@ -1,7 +1,13 @@
 //! Real deployments that are broken while clients use them, and the comparison of what the clients were
 //! answered with what the store has.
 
+mod books;
+pub(crate) mod clocks;
 pub(crate) mod deployment;
 pub(crate) mod faults;
 pub(crate) mod history;
+mod network;
+mod processes;
+pub(crate) mod rows;
 pub(crate) mod run;
+mod volume;

@@ -1,6 +1,8 @@
 //! Fail-overs under load: two of the faults of `make chaos`.
 
-use crate::chaos::faults::{Fault, Form, Row, rows};
+use crate::chaos::deployment::Form;
+use crate::chaos::faults::Fault;
+use crate::chaos::rows::{Row, rows};
 use crate::chaos::run;
 
 async fn keeps_its_promise(of: impl Fn(&Row) -> bool) {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -24,9 +25,10 @@ pub(crate) const CHECKIN: &str = "/api/checkin";
 const SLOTS: u32 = 16_384;
 
 const CONSOLE_READY: &str = "Console listening on port ";
-const AUTH_READY: &str = "Authentication service listening on port ";
+pub(crate) const AUTH_READY: &str = "Authentication service listening on port ";
 const API_READY: &str = "API service listening on port ";
-const RECEIVER_READY: &str = "Checkin receiver listening on port ";
+pub(crate) const RECEIVER_READY: &str = "Checkin receiver listening on port ";
+pub(crate) const PROCESSOR_READY: &str = "Checkin processor ";
 
 /// A store of one test, in a directory of its own.
 pub(crate) struct Site {
@@ -40,6 +42,7 @@ pub(crate) struct Site {
 /// A running service.
 pub(crate) struct Service {
     pub(crate) program: Program,
+    address: Ipv4Addr,
     port: u16,
 }
 
@@ -136,7 +139,7 @@ impl Site {
 
     pub(crate) fn processor(&self, args: &[&str]) -> Program {
         let processor = self.start("processor", args);
-        processor.wait_for_line("Checkin processor ", PATIENCE);
+        processor.wait_for_line(PROCESSOR_READY, PATIENCE);
         processor
     }
 
@@ -246,8 +249,12 @@ impl Site {
 
 impl Service {
     pub(crate) fn ready(program: Program, line: &str) -> Service {
+        Service::ready_at(Ipv4Addr::LOCALHOST, program, line)
+    }
+
+    pub(crate) fn ready_at(address: Ipv4Addr, program: Program, line: &str) -> Service {
         let port = port_in(&program.wait_for_line(line, PATIENCE));
-        Service { program, port }
+        Service { program, address, port }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -256,7 +263,7 @@ impl Service {
 
     /// A browser that has not been here.
     pub(crate) fn client(&self) -> Client {
-        Client::new(url(self.port))
+        Client::new(format!("http://{}:{}", self.address, self.port))
     }
 
     /// A browser with the cookies of another one: ports do not keep cookies apart.
