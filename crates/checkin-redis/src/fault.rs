@@ -47,7 +47,8 @@ fn advice(obstacle: Obstacle) -> &'static str {
              (SSL_CERT_FILE names a file of authorities)"
         }
         Obstacle::TlsRefused => {
-            "set tls-auth-clients to no in Redis: client certificates are not supported"
+            "name a client certificate that Redis accepts in --store (?ssl_certfile=FILE&ssl_keyfile=FILE), or set \
+             tls-auth-clients to no in Redis"
         }
         Obstacle::NotRedis => "correct the host and the port in --store",
         Obstacle::ProtectedMode => "set a password (requirepass) and bind in Redis",

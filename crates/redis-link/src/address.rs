@@ -10,6 +10,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionI
 
 use self::parts::{Parts, Topology, decoded};
 use crate::error::{Error, rule};
+use crate::tls::Tls;
 
 /// The address of a Redis deployment.
 ///
@@ -23,6 +24,10 @@ use crate::error::{Error, rule};
 /// client connects to a sentinel first without a login, then with the login of the master. If the
 /// sentinels have a login of their own, it is given as `?sentinel_user=u&sentinel_password=p`.
 ///
+/// With TLS, `?ssl_ca_certs=FILE` names the certificate authorities to trust instead of the system's, and
+/// `?ssl_certfile=FILE&ssl_keyfile=FILE` a client certificate with its key, as in the addresses of
+/// redis-py. The files are in PEM, and are read when the address is parsed.
+///
 /// An address with a part that cannot be used is rejected. The `Debug` output shows no password.
 ///
 /// ```
@@ -33,7 +38,10 @@ use crate::error::{Error, rule};
 /// assert!(error.to_string().starts_with("not a Redis address: a port must be a number"));
 /// ```
 #[derive(Clone)]
-pub struct Address(pub(crate) Deployment);
+pub struct Address {
+    pub(crate) deployment: Deployment,
+    pub(crate) tls: Option<Tls>,
+}
 
 /// The kind of deployment, with its servers.
 #[derive(Clone, Debug)]
@@ -52,31 +60,22 @@ pub(crate) struct SentinelAddress {
     pub(crate) server: RedisConnectionInfo,
     /// The logins to try with the sentinels, in this order.
     pub(crate) logins: Vec<RedisConnectionInfo>,
-    pub(crate) has_tls: bool,
+    pub(crate) tls: Option<Tls>,
 }
 
 impl FromStr for Address {
     type Err = Error;
 
     fn from_str(url: &str) -> Result<Self, Error> {
-        Deployment::parse(url).map(Self)
-    }
-}
-
-impl Address {
-    pub(crate) fn has_tls(&self) -> bool {
-        let is_tls = |address: &ConnectionAddr| matches!(address, ConnectionAddr::TcpTls { .. });
-        match &self.0 {
-            Deployment::Server(server) => is_tls(server.addr()),
-            Deployment::Sentinel(address) => address.has_tls,
-            Deployment::Cluster(nodes) => nodes.iter().any(|node| is_tls(node.addr())),
-        }
+        let parts = Parts::split(url)?;
+        let tls = parts.tls()?;
+        Ok(Self { deployment: Deployment::of(&parts, tls.as_ref())?, tls })
     }
 }
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Address").field(&self.0.name()).finish()
+        f.debug_tuple("Address").field(&self.deployment.name()).finish()
     }
 }
 
@@ -89,13 +88,11 @@ impl Deployment {
         }
     }
 
-    fn parse(url: &str) -> Result<Self, Error> {
-        let parts = Parts::split(url)?;
-        let has_tls = parts.has_tls;
+    fn of(parts: &Parts<'_>, tls: Option<&Tls>) -> Result<Self, Error> {
         match parts.topology {
             Topology::Server => {
                 let server = parts.login(parts.database(parts.path)?)?;
-                let mut addresses = hosts::addresses(parts.hosts, hosts::PORT, has_tls)?;
+                let mut addresses = hosts::addresses(parts.hosts, hosts::PORT, tls)?;
                 match (addresses.pop(), addresses.is_empty()) {
                     (Some(address), true) => Ok(Self::Server(info(address, &server)?)),
                     _ => Err(rule(
@@ -108,7 +105,7 @@ impl Deployment {
                 if server.db() != 0 {
                     return Err(rule("the database of a cluster must be 0"));
                 }
-                let nodes = hosts::addresses(parts.hosts, hosts::PORT, has_tls)?.into_iter();
+                let nodes = hosts::addresses(parts.hosts, hosts::PORT, tls)?.into_iter();
                 nodes.map(|node| info(node, &server)).collect::<Result<_, _>>().map(Self::Cluster)
             }
             Topology::Sentinel => {
@@ -118,11 +115,11 @@ impl Deployment {
                 }
                 let server = parts.login(parts.database(database)?)?;
                 Ok(Self::Sentinel(SentinelAddress {
-                    sentinels: hosts::addresses(parts.hosts, hosts::SENTINEL_PORT, has_tls)?,
+                    sentinels: hosts::addresses(parts.hosts, hosts::SENTINEL_PORT, tls)?,
                     master: decoded(master, "the master's name")?,
                     logins: parts.sentinel_logins(&server)?,
                     server,
-                    has_tls,
+                    tls: tls.cloned(),
                 }))
             }
         }

@@ -42,7 +42,7 @@ pub(crate) async fn check(deployment: &Deployment, timeouts: Timeouts) -> Result
         }
         Deployment::Sentinel(address) => {
             let (host, port) = find_master(address, timeouts).await?;
-            let master = tls::address(host, port, address.has_tls);
+            let master = tls::address(host, port, address.tls.as_ref());
             let master = info(master, &address.server).map_err(|_| Obstacle::Other)?;
             check_server(&master, Role::SentinelMaster, timeouts).await
         }
@@ -183,8 +183,8 @@ async fn connect(
         (_, Greeting::Foreign) => return Err(Obstacle::NotRedis),
         (false, Greeting::Tls) => return Err(Obstacle::TlsPort),
         (false, words) => {
-            let tls = tls::address(host.clone(), port, true);
-            return Err(match open(&tls, timeouts).await.map(drop) {
+            let address = tls::plain_address(host.clone(), port);
+            return Err(match open(&address, timeouts).await.map(drop) {
                 // The handshake failed, but the server speaks TLS.
                 Ok(()) | Err(Obstacle::Certificate | Obstacle::TlsRefused) => Obstacle::TlsPort,
                 Err(_) if matches!(words, Greeting::Silence) => Obstacle::TimedOut,
@@ -199,7 +199,7 @@ async fn open(
     address: &ConnectionAddr,
     timeouts: Timeouts,
 ) -> Result<MultiplexedConnection, Obstacle> {
-    if matches!(address, ConnectionAddr::TcpTls { .. }) && tls::ready().is_err() {
+    if matches!(address, ConnectionAddr::TcpTls { .. }) && !tls::has_provider() {
         return Err(Obstacle::Other);
     }
     let bare = info(address.clone(), &RedisConnectionInfo::default());

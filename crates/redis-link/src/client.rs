@@ -156,7 +156,7 @@ impl Client {
     /// Dropping the future is safe at any time.
     pub async fn check(&self) -> Result<(), Obstacle> {
         match &self.0.address {
-            Some(address) => check(&address.0, self.0.links.timeouts).await,
+            Some(address) => check(&address.deployment, self.0.links.timeouts).await,
             None => {
                 let answer = self.send(&Request::One(&command(&[b"PING"]))).await;
                 answer.map(drop).map_err(|cause| Obstacle::from(&cause))

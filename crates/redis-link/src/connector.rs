@@ -14,7 +14,8 @@ use crate::error::{Error, rule};
 use crate::sentinel::Sentinels;
 use crate::tcp;
 use crate::timeouts::Timeouts;
-use crate::tls;
+#[cfg(feature = "cluster")]
+use crate::tls::Tls;
 use crate::together::Together;
 
 /// The maximum number of commands that wait to be written to the connection. Further callers wait
@@ -25,7 +26,7 @@ const QUEUE: usize = 1024;
 pub(crate) enum Connector {
     Server(Box<redis::Client>),
     #[cfg(feature = "sentinel")]
-    Sentinel(Sentinels),
+    Sentinel(Box<Sentinels>),
     #[cfg(feature = "cluster")]
     Cluster(Box<redis::cluster::ClusterClient>),
     /// A connection that the caller made. It cannot be replaced.
@@ -34,19 +35,21 @@ pub(crate) enum Connector {
 
 impl Connector {
     pub(crate) fn open(address: Address, timeouts: Timeouts) -> Result<Self, Error> {
-        if address.has_tls() {
-            tls::ready()?;
+        if let Some(tls) = &address.tls {
+            tls.ready()?;
         }
-        let connector = match address.0 {
+        let connector = match address.deployment {
             Deployment::Server(info) => {
                 open_server(info).map(|client| Self::Server(Box::new(client)))
             }
             #[cfg(feature = "sentinel")]
-            Deployment::Sentinel(address) => Sentinels::open(&address).map(Self::Sentinel),
+            Deployment::Sentinel(address) => {
+                Sentinels::open(&address).map(|sentinels| Self::Sentinel(Box::new(sentinels)))
+            }
             #[cfg(not(feature = "sentinel"))]
             Deployment::Sentinel(_) => return Err(Error::needs_feature("sentinel")),
             #[cfg(feature = "cluster")]
-            Deployment::Cluster(nodes) => open_cluster(nodes, timeouts),
+            Deployment::Cluster(nodes) => open_cluster(nodes, address.tls, timeouts),
             #[cfg(not(feature = "cluster"))]
             Deployment::Cluster(_) => return Err(Error::needs_feature("cluster")),
         };
@@ -155,8 +158,20 @@ pub(crate) fn open_server(info: ConnectionInfo) -> Result<redis::Client, RedisEr
 }
 
 #[cfg(feature = "cluster")]
-fn open_cluster(nodes: Vec<ConnectionInfo>, timeouts: Timeouts) -> Result<Connector, RedisError> {
-    redis::cluster::ClusterClient::builder(nodes)
+fn open_cluster(
+    nodes: Vec<ConnectionInfo>,
+    tls: Option<Tls>,
+    timeouts: Timeouts,
+) -> Result<Connector, RedisError> {
+    let builder = redis::cluster::ClusterClient::builder(nodes);
+    #[cfg(feature = "tls")]
+    let builder = match tls {
+        Some(tls) => builder.certs(tls.certificates),
+        None => builder,
+    };
+    #[cfg(not(feature = "tls"))]
+    let _ = tls;
+    builder
         .connection_timeout(timeouts.connect)
         .response_timeout(timeouts.response)
         .use_protocol(ProtocolVersion::RESP3)

@@ -93,7 +93,7 @@ impl Sentinels {
             return Err(replacing("the sentinels are replacing the master"));
         }
         let view = self.ask_all(timeouts).await?;
-        let master = tls::address(view.host.clone(), view.port, self.address.has_tls);
+        let master = tls::address(view.host.clone(), view.port, self.address.tls.as_ref());
         let refused = |_| replacing("the sentinels name a master with an invalid address");
         let master = open_server(info(master, &self.address.server).map_err(refused)?)?;
         let mut connection = master.get_multiplexed_async_connection_with_config(config).await?;

@@ -115,6 +115,9 @@ const LEFT_TASKS: Duration = Duration::from_secs(5);
 
 /// Runs the program with these arguments. The first one is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Selects the TLS implementation for Redis and HTTP clients, because no library selects one. An
+    // error means that one is selected already.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
@@ -127,9 +130,6 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     telemetry::init(&cli.common, cli.command.log_stream(), cli.command.name());
     environment::warn_of_unknown(&Cli::command(), std::env::vars_os());
-    // Selects the TLS implementation for Redis and HTTP clients, because no library selects one. An
-    // error means that one is selected already.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let ran = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -8,7 +8,7 @@ use std::thread;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
-use testkit::{Program, RedisCluster, RedisServer, Sentinel, free_port};
+use testkit::{Program, RedisCluster, RedisServer, Sentinel, free_port, wait_until};
 
 use crate::harness::{Ended, SECRET, checkin};
 
@@ -154,14 +154,7 @@ fn what_is_no_redis() {
 #[test]
 fn tls() {
     let desk = Desk::new();
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let [certificate, key] = [("cert.pem", cert.pem()), ("key.pem", signing_key.serialize_pem())]
-        .map(|(name, text)| {
-            let path = desk.0.path().join(name);
-            fs::write(&path, text).unwrap();
-            path.to_str().unwrap().to_owned()
-        });
+    let [certificate, key] = certificate_in(&desk);
     let port = free_port();
     let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
     let more = ["--tls-ca-cert-file", &certificate, "--tls-port", &port.to_string()];
@@ -189,6 +182,107 @@ fn tls() {
     command(&server, &["CONFIG", "SET", "tls-auth-clients", "yes"]);
     let refused = trusting("localhost");
     assert!(refused.stdout.contains("tls-auth-clients"), "{refused:?}");
+    let with = |parameters: String| format!("rediss://localhost:{port}?{parameters}");
+    let files = format!("ssl_ca_certs={certificate}&ssl_certfile={certificate}&ssl_keyfile={key}");
+    let accepted = desk.run(&["doctor"], &with(files.clone()));
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    let works = desk.run(&["dead-letters", "list"], &with(files));
+    assert_eq!(works.code, 0, "{works:?}");
+}
+
+/// Each server is found through another one, and needs the same certificates.
+#[cfg(feature = "external-tests")]
+#[test]
+fn client_certificates_of_clusters_and_sentinels() {
+    let desk = Desk::new();
+    let [certificate, key] = certificate_in(&desk);
+    let parameters =
+        format!("?ssl_ca_certs={certificate}&ssl_certfile={certificate}&ssl_keyfile={key}");
+    let tls = |port: u16| {
+        let files = [
+            ("tls-port", port.to_string()),
+            ("tls-cert-file", certificate.clone()),
+            ("tls-key-file", key.clone()),
+            ("tls-ca-cert-file", certificate.clone()),
+        ];
+        files.map(|(name, value)| [format!("--{name}"), value]).concat()
+    };
+    let start = |port: u16, more: &[&str]| {
+        let tls = tls(port);
+        let tls: Vec<&str> = tls.iter().map(String::as_str).collect();
+        RedisServer::start_with(&[&tls[..], &["--appendonly", "yes"], more].concat())
+    };
+    let works = |store: String| {
+        for command in [&["doctor"][..], &["dead-letters", "list"]] {
+            let ended = desk.run(command, &store);
+            assert_eq!(ended.code, 0, "{store}: {ended:?}");
+        }
+    };
+
+    let port = free_port();
+    let node = start(port, &["--cluster-enabled", "yes", "--tls-cluster", "yes"]);
+    command(&node, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    wait_until("the cluster is up", || {
+        let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut node.connection()).unwrap();
+        info.contains("cluster_state:ok")
+    });
+    works(format!("rediss-cluster://localhost:{port}{parameters}"));
+
+    let (master, sentinel) = (free_port(), free_port());
+    let _server = start(master, &[]);
+    let configuration = desk.0.path().join("sentinel.conf");
+    let settings = format!(
+        "port 0\ntls-port {sentinel}\ntls-replication yes\ntls-cert-file {certificate}\ntls-key-file {key}\n\
+         tls-ca-cert-file {certificate}\nsentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n\
+         sentinel monitor m localhost {master} 1\n"
+    );
+    fs::write(&configuration, settings).unwrap();
+    let mut program = std::process::Command::new("redis-server");
+    program.arg(&configuration).arg("--sentinel");
+    let _sentinel = Program::spawn(program);
+    let store = format!("rediss-sentinel://localhost:{sentinel}/m{parameters}");
+    wait_until("the sentinel names its master", || desk.run(&["doctor"], &store).code == 0);
+    works(store);
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
+fn files_for_tls_that_cannot_be_used() {
+    let desk = Desk::new();
+    let [certificate, _] = certificate_in(&desk);
+    let other = Desk::new();
+    let [_, key] = certificate_in(&other);
+    for (url, rule) in [
+        (format!("redis://localhost?ssl_ca_certs={certificate}"), "the scheme must be rediss"),
+        ("rediss://localhost?ssl_ca_certs=/nowhere".to_owned(), "must name a readable file"),
+        (format!("rediss://localhost?ssl_ca_certs={key}"), "must name a file with certificates"),
+        (format!("rediss://localhost?ssl_certfile={certificate}"), "must have ssl_keyfile"),
+        (format!("rediss://localhost?ssl_keyfile={key}"), "must have ssl_certfile"),
+        (
+            format!("rediss://localhost?ssl_certfile={certificate}&ssl_keyfile={certificate}"),
+            "must name a file with a private key",
+        ),
+        (
+            format!("rediss://localhost?ssl_certfile={certificate}&ssl_keyfile={key}"),
+            "must name the key of the certificate",
+        ),
+    ] {
+        let ended = desk.run(&["users", "list"], &url);
+        assert_eq!(ended.code, 2, "{url}: {ended:?}");
+        assert!(ended.stderr.contains(rule), "{url}: {ended:?}");
+    }
+}
+
+/// Makes a certificate for `localhost`, which is its own authority, and returns both files.
+#[cfg(feature = "external-tests")]
+fn certificate_in(desk: &Desk) -> [String; 2] {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    [("cert.pem", cert.pem()), ("key.pem", signing_key.serialize_pem())].map(|(name, text)| {
+        let path = desk.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    })
 }
 
 #[cfg(feature = "external-tests")]

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use redis::ConnectionAddr;
 
 use crate::error::{Error, rule};
+use crate::tls::{self, Tls};
 
 /// The port of a Redis server, if the address omits it.
 pub(super) const PORT: u16 = 6379;
@@ -14,14 +15,11 @@ pub(super) const SENTINEL_PORT: u16 = 26_379;
 pub(super) fn addresses(
     hosts: &str,
     default_port: u16,
-    has_tls: bool,
+    tls: Option<&Tls>,
 ) -> Result<Vec<ConnectionAddr>, Error> {
     let address = |host: &str| {
         let (host, port) = host_and_port(host, default_port)?;
-        Ok(match has_tls {
-            true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-            false => ConnectionAddr::Tcp(host, port),
-        })
+        Ok(tls::address(host, port, tls))
     };
     hosts.split(',').map(address).collect()
 }

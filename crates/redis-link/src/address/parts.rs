@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use redis::RedisConnectionInfo;
 
 use crate::error::{Error, rule};
+use crate::tls::{Tls, TlsFiles};
 
 const SCHEMES: &str = "the scheme must be redis, rediss, redis-sentinel, rediss-sentinel, \
     redis-cluster or rediss-cluster";
@@ -17,7 +18,7 @@ pub(super) enum Topology {
 
 /// The parts of an address. Only the parameters are percent-decoded already.
 pub(super) struct Parts<'a> {
-    pub(super) has_tls: bool,
+    has_tls: bool,
     pub(super) topology: Topology,
     userinfo: Option<&'a str>,
     pub(super) hosts: &'a str,
@@ -31,6 +32,7 @@ struct Parameters {
     password: Option<String>,
     sentinel_user: Option<String>,
     sentinel_password: Option<String>,
+    tls: TlsFiles,
 }
 
 impl<'a> Parts<'a> {
@@ -57,8 +59,13 @@ impl<'a> Parts<'a> {
             Some((userinfo, hosts)) => (Some(userinfo), hosts),
             None => (None, authority),
         };
-        let parameters = Parameters::parse(query, topology)?;
+        let parameters = Parameters::parse(query, topology, has_tls)?;
         Ok(Self { has_tls, topology, userinfo, hosts, path, parameters })
+    }
+
+    /// Returns how servers are reached with TLS, if the address asks for it.
+    pub(super) fn tls(&self) -> Result<Option<Tls>, Error> {
+        self.has_tls.then(|| Tls::read(&self.parameters.tls)).transpose()
     }
 
     /// Returns the database. It may be given in the path, in the query, or in both with the same
@@ -113,7 +120,7 @@ impl<'a> Parts<'a> {
 }
 
 impl Parameters {
-    fn parse(query: &str, topology: Topology) -> Result<Self, Error> {
+    fn parse(query: &str, topology: Topology, has_tls: bool) -> Result<Self, Error> {
         let mut parameters = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -123,6 +130,12 @@ impl Parameters {
                 "password" => &mut parameters.password,
                 "sentinel_user" if of_sentinels => &mut parameters.sentinel_user,
                 "sentinel_password" if of_sentinels => &mut parameters.sentinel_password,
+                "ssl_ca_certs" if has_tls => &mut parameters.tls.authorities,
+                "ssl_certfile" if has_tls => &mut parameters.tls.certificate,
+                "ssl_keyfile" if has_tls => &mut parameters.tls.key,
+                "ssl_ca_certs" | "ssl_certfile" | "ssl_keyfile" => {
+                    return Err(rule(&format!("the scheme must be rediss if it has {name}")));
+                }
                 // Not echoed: it may be part of a password.
                 _ if name.len() > 40 || name.contains([':', '%']) => {
                     return Err(rule("must not have parameters other than db and password"));

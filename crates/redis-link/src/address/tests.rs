@@ -1,14 +1,18 @@
 use super::*;
 
+fn parsed(url: &str) -> Result<Deployment, Error> {
+    url.parse().map(|address: Address| address.deployment)
+}
+
 fn server(url: &str) -> ConnectionInfo {
-    match Deployment::parse(url) {
+    match parsed(url) {
         Ok(Deployment::Server(info)) => info,
         other => panic!("{url}: {other:?}"),
     }
 }
 
 fn sentinel(url: &str) -> SentinelAddress {
-    match Deployment::parse(url) {
+    match parsed(url) {
         Ok(Deployment::Sentinel(address)) => address,
         other => panic!("{url}: {other:?}"),
     }
@@ -50,7 +54,7 @@ fn databases_are_parsed() {
     assert_eq!(sentinel("redis-sentinel://h/m/3").server.db(), 3);
     assert_eq!(sentinel("redis-sentinel://h/m?db=3").server.db(), 3);
     for url in ["redis-cluster://h", "redis-cluster://h/0", "redis-cluster://h/?db=0"] {
-        assert!(matches!(Deployment::parse(url), Ok(Deployment::Cluster(_))), "{url}");
+        assert!(matches!(parsed(url), Ok(Deployment::Cluster(_))), "{url}");
     }
 }
 
@@ -138,7 +142,7 @@ fn errors_name_the_rule_and_never_the_password() {
         ("redis://:hunter2%FF@h", "UTF-8"),
         ("redis://:hunter2@h?password=other", "two different passwords"),
     ] {
-        let error = Deployment::parse(url).unwrap_err().to_string();
+        let error = parsed(url).unwrap_err().to_string();
         assert!(error.contains(says) && !error.contains("hunter2"), "{url}: {error}");
     }
 }
