@@ -80,14 +80,6 @@ impl AccountIndex {
         Ok(())
     }
 
-    pub(super) async fn to_end(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
-        if self.options.all_are_indexed {
-            self.alive(account).await
-        } else {
-            self.found(account).await
-        }
-    }
-
     pub(super) async fn found(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         let mut found = HashSet::new();
         let mut visit = |id: SessionId, value| {

@@ -41,7 +41,8 @@ use crate::store::{AccountStore, IndexedSession};
 ///
 /// An Express service creates sessions without indexing them. [`list`](Self::list) returns those that
 /// [`scan`](Self::scan) or [`rebuild_index`](Self::rebuild_index) found, or that a Rust service has
-/// touched. Methods that revoke several sessions scan all stored sessions first, so that they miss none.
+/// touched. Methods that revoke several sessions first revoke those in the index, then scan all stored
+/// sessions, so that they miss none; [`without_scan`](Self::without_scan) leaves the scan out.
 #[derive(Clone, Debug)]
 pub struct AccountSessions(AccountIndex);
 
@@ -87,6 +88,24 @@ impl AccountSessions {
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.0.lifetime = lifetime;
         self
+    }
+
+    /// Returns a handle whose methods revoke only sessions that are in the index, and never scan all
+    /// sessions.
+    ///
+    /// ```
+    /// # use tower_express_session::{AccountSessions, Error, Session};
+    /// async fn log_out_elsewhere(sessions: AccountSessions, session: Session) -> Result<usize, Error> {
+    ///     let user: String = session.get("user")?.unwrap_or_default();
+    ///     // Takes milliseconds. A task may then search for sessions of Express with `sessions`.
+    ///     sessions.without_scan().revoke_others(&user, &session.id()).await
+    /// }
+    /// ```
+    #[must_use]
+    pub fn without_scan(&self) -> Self {
+        let mut index = self.0.clone();
+        index.options = index.options.all_are_indexed();
+        Self(index)
     }
 
     /// Returns the account's indexed sessions that are alive, the newest first. Entries of sessions
@@ -162,9 +181,7 @@ impl AccountSessions {
     ///
     /// A call that is dropped may have revoked some sessions.
     pub async fn revoke_others(&self, account: &str, kept: &SessionId) -> Result<usize, Error> {
-        let mut ids = ids(self.0.to_end(account).await?);
-        ids.retain(|id| id != kept);
-        self.0.end_all(account, ids, None).await
+        self.revoke_each(account, None, Some(kept)).await
     }
 
     /// Revokes all of the account's sessions. Returns the number of revoked sessions.
@@ -184,8 +201,7 @@ impl AccountSessions {
     /// }
     /// ```
     pub async fn revoke_all(&self, account: &str) -> Result<usize, Error> {
-        let ids = ids(self.0.to_end(account).await?);
-        self.0.end_all(account, ids, None).await
+        self.revoke_each(account, None, None).await
     }
 
     /// Revokes the account's sessions whose [epoch](crate::Session::epoch) is lower than `epoch`,
@@ -193,8 +209,7 @@ impl AccountSessions {
     /// sessions.
     ///
     /// Call it after the account's counter was raised to `epoch`. Sessions that were opened since
-    /// then are kept. The indexed sessions are revoked first, before all stored sessions are
-    /// scanned.
+    /// then are kept.
     ///
     /// # Errors
     ///
@@ -212,13 +227,7 @@ impl AccountSessions {
     /// }
     /// ```
     pub async fn revoke_before(&self, account: &str, epoch: u64) -> Result<usize, Error> {
-        let indexed = ids(self.0.alive(account).await?);
-        let mut revoked = self.0.end_all(account, indexed, Some(epoch)).await?;
-        if !self.0.options.all_are_indexed {
-            let found = ids(self.0.found(account).await?);
-            revoked += self.0.end_all(account, found, Some(epoch)).await?;
-        }
-        Ok(revoked)
+        self.revoke_each(account, Some(epoch), None).await
     }
 
     /// Scans all stored sessions and indexes those that are not in the index yet, of all accounts.
@@ -267,6 +276,27 @@ impl AccountSessions {
         Ok(names)
     }
 
+    /// Revokes the indexed sessions, then those that a scan finds, except the one that is kept and
+    /// those of this epoch or a later one.
+    async fn revoke_each(
+        &self,
+        account: &str,
+        epoch: Option<u64>,
+        kept: Option<&SessionId>,
+    ) -> Result<usize, Error> {
+        let others = |sessions: Vec<IndexedSession>| {
+            let ids = sessions.into_iter().map(|session| session.id);
+            ids.filter(|id| Some(id) != kept).collect()
+        };
+        let indexed = others(self.0.alive(account).await?);
+        let mut revoked = self.0.end_all(account, indexed, epoch).await?;
+        if !self.0.options.all_are_indexed {
+            let found = others(self.0.found(account).await?);
+            revoked += self.0.end_all(account, found, epoch).await?;
+        }
+        Ok(revoked)
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.0.options.check()
     }
@@ -287,10 +317,6 @@ impl AccountSessions {
     pub(crate) async fn index_login(&self, account: &str, seen: SessionUse<'_>, ttl: Duration) {
         self.0.index_login(account, seen, ttl).await;
     }
-}
-
-fn ids(sessions: Vec<IndexedSession>) -> Vec<SessionId> {
-    sessions.into_iter().map(|session| session.id).collect()
 }
 
 fn public(sessions: Vec<IndexedSession>) -> Vec<AccountSession> {
