@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use checkin_domain::{CheckinId, NewCheckin};
+use checkin_domain::{CheckinId, NewCheckin, UserId};
 use checkin_storage::{Accepted, Admission, IDEMPOTENCY_TTL, Result, StorageError, UsedUp};
 use redis_link::Reply;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::Connection;
+use crate::fault::failed;
+use crate::keys::{IdempotencyKey, Keys};
 use crate::reply::{array, number, text, unexpected};
 
 /// Maximum number of check-ins in one run of the script. A run takes about a millisecond, in which
@@ -28,10 +30,27 @@ struct Append {
     words: [String; 3],
     /// The key in Redis of the marker of an identical check-in, if there is a duplicate window.
     recent: Option<String>,
-    /// The key in Redis of its idempotency key.
-    key: Option<String>,
+    /// What the script needs to know of its idempotency key.
+    key: Option<Key>,
     admission: Admission,
     answer: oneshot::Sender<Result<Accepted>>,
+}
+
+struct Key {
+    /// The field of one of the hashes.
+    digest: [u8; 12],
+    /// The hashes that may have it.
+    hashes: [String; 2],
+    /// The key in Redis in which older versions keep it.
+    old: String,
+}
+
+impl Key {
+    fn new(keys: &Keys, user: UserId, key: &str) -> Self {
+        let key = IdempotencyKey::new(user, key);
+        let (hashes, old) = (keys.idempotency(user, &key), keys.old_idempotency(user, &key));
+        Self { digest: key.digest(), hashes, old }
+    }
 }
 
 impl Appends {
@@ -58,7 +77,7 @@ impl Appends {
         let append = Append {
             words: [user.get(), location.get(), stars.get().into()].map(|word| word.to_string()),
             recent: has_window.then(|| redis.keys.recent(&checkin)),
-            key: idempotency_key.map(|key| redis.keys.idempotency(user, key)),
+            key: idempotency_key.map(|key| Key::new(&redis.keys, user, key)),
             admission,
             answer,
         };
@@ -98,6 +117,8 @@ struct Appender {
     partitions: [String; 2],
     /// Where the log ended after the last run, as arguments of the script.
     end: [String; 3],
+    /// Whether keys of older versions must be considered.
+    has_old: bool,
 }
 
 impl Appender {
@@ -105,7 +126,7 @@ impl Appender {
         let keys = &redis.keys;
         let names = [keys.log(partition), keys.checkpoint(partition), keys.times(partition)];
         let partitions = [keys.partitions(), partition].map(|number| number.to_string());
-        Self { redis, names, partitions, end: end_of_log(-1, CheckinId::MIN) }
+        Self { redis, names, partitions, end: end_of_log(-1, CheckinId::MIN), has_old: true }
     }
 
     /// Runs until nobody can append any more.
@@ -150,21 +171,27 @@ impl Appender {
             max_backlog.to_string(),
             max_length.to_string(),
         ];
-        let has_key = |append: &Append| if append.key.is_some() { '1' } else { '0' };
-        let have_keys: String = batch.iter().map(has_key).collect();
-        let mut names = Vec::with_capacity(self.names.len() + 2 * batch.len());
-        names.extend(self.names.iter().map(String::as_str));
-        let settings = limits.iter().chain(&self.partitions).chain(&self.end).chain([&have_keys]);
-        let mut words = Vec::with_capacity(10 + 3 * batch.len());
-        words.extend(settings.map(String::as_str));
-        for Append { words: checkin, recent, key, .. } in batch {
-            names.extend(recent.iter().chain(key).map(String::as_str));
-            words.extend(checkin.iter().map(String::as_str));
+        let mut names: Vec<&[u8]> = self.names.iter().map(String::as_bytes).collect();
+        for Append { recent, key, .. } in batch {
+            let old = key.iter().filter(|_| self.has_old).map(|key| &key.old);
+            names.extend(recent.iter().chain(old).map(String::as_bytes));
+        }
+        let strings = (names.len() - self.names.len()).to_string();
+        let has_old = if self.has_old { "1" } else { "0" };
+        let settings = limits.iter().chain(&self.partitions).chain(&self.end);
+        let settings = settings.chain([&strings]).map(String::as_str).chain([has_old]);
+        let mut words: Vec<&[u8]> = settings.map(str::as_bytes).collect();
+        for Append { words: checkin, key, .. } in batch {
+            words.extend(checkin.iter().map(String::as_bytes));
+            words.push(key.as_ref().map_or(b"", |key| &key.digest));
+            let hashes = key.iter().flat_map(|key| &key.hashes);
+            names.extend(hashes.map(String::as_bytes));
         }
         let script = &self.redis.scripts.append;
-        let mut results =
-            array(self.redis.run_replicated(script, &names, &words).await?)?.into_iter();
+        let replies = self.redis.writes.run(script, &names, &words).await.map_err(failed)?;
+        let mut results = array(replies)?.into_iter();
         let length = number(results.next().unwrap_or(Reply::Nil))?;
+        self.has_old = number(results.next().unwrap_or(Reply::Nil))? == 1;
         if results.len() == 0 || results.len() > batch.len() {
             return Err(unexpected("a result for each check-in"));
         }

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use redis_link::Client;
-use testkit::{RedisServer, until};
+use futures_util::future::join_all;
+use redis_link::{Client, hash_slot, redis};
+use testkit::{RedisCluster, RedisServer, until};
 
 use super::RedisStorage;
 use super::tests::patient;
-use checkin_storage::conformance::{StoreUnderTest, checks};
+use checkin_storage::conformance::{StoreUnderTest, checks, new_checkin};
+use checkin_storage::{Accepted, Admission, Log};
 
 const SLOTS: u32 = 16_384;
 
@@ -45,4 +47,27 @@ async fn form_cluster(server: &RedisServer) {
     node.redis.call(&words).await.unwrap();
     let is_up = async || node.redis.call(&["GET", "ncc:users:last-id"]).await.is_ok();
     until("the cluster is up", is_up).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_with_many_idempotency_keys_moves_as_a_few_keys() {
+    let cluster = RedisCluster::start(2);
+    let storage = RedisStorage::new(patient(&cluster.url()), "ncc", 1);
+    let append = |key: usize| {
+        let (storage, key) = (storage.clone(), key.to_string());
+        async move { storage.append(new_checkin(1, 1, 1), Some(&key), Admission::ALL).await }
+    };
+    let stored = join_all((0..20_000).map(append)).await;
+    let slot = hash_slot("ncc:checkins");
+    let from = cluster.owner(slot);
+    let mut count = redis::cmd("CLUSTER");
+    let count = count.arg("COUNTKEYSINSLOT").arg(slot);
+    let keys: u64 = count.query(&mut cluster.servers()[from].connection()).unwrap();
+    assert!(keys < 300, "{keys}");
+    cluster.move_slot(slot, from, 1 - from);
+    let again = join_all((0..20_000).step_by(100).map(append)).await;
+    for (first, again) in stored.into_iter().step_by(100).zip(again) {
+        let Accepted::Stored(id) = first.unwrap() else { panic!("not stored") };
+        assert_eq!(again.unwrap(), Accepted::Replayed(id));
+    }
 }

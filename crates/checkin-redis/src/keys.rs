@@ -7,6 +7,21 @@ use sha2::{Digest, Sha256};
 
 use checkin_domain::{Category, LocationId, NewCheckin, UserId};
 
+/// A hash of a user and of an idempotency key, whose text a client chooses.
+pub(crate) struct IdempotencyKey([u8; 32]);
+
+impl IdempotencyKey {
+    pub(crate) fn new(user: UserId, key: &str) -> Self {
+        Self(Sha256::digest([&user.get().to_string(), "\0", key].concat()).into())
+    }
+
+    /// Returns the field of a hash of idempotency keys. 96 bits are enough: with 10⁸ keys at a time, two are
+    /// equal with a probability of 10⁻¹³.
+    pub(crate) fn digest(&self) -> [u8; 12] {
+        std::array::from_fn(|at| self.0[at])
+    }
+}
+
 /// Makes the names of keys. All of them begin with the prefix, some after a brace.
 ///
 /// On a cluster, a command may only use keys of one slot. A companion of a key has that key in braces
@@ -255,12 +270,19 @@ impl Keys {
         companion(&self.log(self.partition_of(checkin.user)), &name)
     }
 
-    /// String with a time to live: the check-in that came with this user's idempotency key, and its id.
-    /// The idempotency key is hashed, because a client chooses its text.
-    pub(crate) fn idempotency(&self, user: UserId, key: &str) -> String {
-        let hash = Sha256::digest([&user.get().to_string(), "\0", key].concat());
-        let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let mut name = String::with_capacity("key:".len() + 2 * hash.len());
+    /// Hashes with a time to live, which take turns: the idempotency keys of a group, whose digests have
+    /// the same first byte.
+    pub(crate) fn idempotency(&self, user: UserId, key: &IdempotencyKey) -> [String; 2] {
+        let log = self.log(self.partition_of(user));
+        let group = key.0[0].to_string();
+        ["0", "1"].map(|turn| companion(&log, &["keys:", &group, ":", turn].concat()))
+    }
+
+    /// String with a time to live: the check-in that came with this idempotency key, and its id, as older
+    /// versions keep it.
+    pub(crate) fn old_idempotency(&self, user: UserId, key: &IdempotencyKey) -> String {
+        let digits = key.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut name = String::with_capacity("key:".len() + 2 * key.0.len());
         name.push_str("key:");
         name.extend(digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
         companion(&self.log(self.partition_of(user)), &name)
@@ -344,11 +366,13 @@ mod tests {
     fn idempotency_keys_are_hashed_with_their_user() {
         let keys = Keys::new("ncc", 1);
         let (one, two) = (UserId::try_from(1).unwrap(), UserId::try_from(11).unwrap());
-        let key = keys.idempotency(one, "1");
+        let key = IdempotencyKey::new(one, "1");
         let hash = "b05a11033c781c31748c1c48e5b7cc95ec857f67c07e44889e64d1618daa5b9b";
-        assert_eq!(key, format!("{{ncc:checkins}}:key:{hash}"));
-        assert_ne!(key, keys.idempotency(two, ""));
-        assert_ne!(key, keys.idempotency(two, "1"));
+        assert_eq!(keys.old_idempotency(one, &key), format!("{{ncc:checkins}}:key:{hash}"));
+        assert_eq!(key.digest()[..4], [0xb0, 0x5a, 0x11, 0x03]);
+        assert_eq!(keys.idempotency(one, &key)[1], "{ncc:checkins}:keys:176:1");
+        assert_ne!(key.digest(), IdempotencyKey::new(two, "").digest());
+        assert_ne!(key.digest(), IdempotencyKey::new(two, "1").digest());
     }
 
     #[test]

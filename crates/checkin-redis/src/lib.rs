@@ -6,8 +6,9 @@
 //! | `P:locationdetails:<id>` | string | the details of a location, as JSON |
 //! | `P:checkins`; of several partitions `P:checkins:{0}` … | stream | the log |
 //! | `{P:checkins}:recent:<user>:<location>:<stars>` | string with a time to live | the time of the last identical check-in |
-//! | `{P:checkins}:key:<hash>` | string with a time to live | the check-in of an idempotency key, and its id |
-//! | `{P:checkins}:checkpoint` | hash | `id`: the last entry that is applied; `counted` `trimmed`: the number of entries that are applied, and that left the log; `added` `passed` `passed-id`: the comparison that finds entries which were removed unapplied, and `lost`: their number |
+//! | `{P:checkins}:keys:<group>:<turn>` | hash with a time to live | from a digest of a user and an idempotency key to the id and content of the check-in, in 12 bytes |
+//! | `{P:checkins}:key:<hash>` | string with a time to live | the same as older programs keep it, during an upgrade |
+//! | `{P:checkins}:checkpoint` | hash | `id`: the last entry that is applied; `counted` `trimmed`: the number of entries that are applied, and that left the log; `added` `passed` `passed-id`: the comparison that finds entries which were removed unapplied, and `lost`: their number; `keys-since`: when a receiver first kept idempotency keys in hashes |
 //! | `{…}:replicated…` `P:replicated:{…}` | string for a second | the mark of a write that replicas must have |
 //! | `{P:checkins}:lease` | string with a time to live | the processor that holds the partition |
 //! | `{P:checkins}:dead` | stream | entries that cannot be applied, with their ids |

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use testkit::RedisServer;
 
 use super::RedisStorage;
+use super::keys::IdempotencyKey;
 use super::tests::{ask, patient, storage};
 
 /// A program that writes entries with ids that it chooses.
@@ -116,7 +117,10 @@ async fn a_check_in_that_fails_does_not_harm_those_of_the_same_moment() {
     let server = RedisServer::start();
     let storage = storage(&server);
     let user = UserId::try_from(1).unwrap();
-    ask(&storage, &format!("LPUSH {} x", storage.redis.keys.idempotency(user, "7"))).await;
+    // A store that an older version made, whose keys have no hash in common.
+    ask(&storage, "HSET {ncc:checkins}:checkpoint counted 0").await;
+    let key = storage.redis.keys.old_idempotency(user, &IdempotencyKey::new(user, "7"));
+    ask(&storage, &format!("LPUSH {key} x")).await;
     for failing in [7, 0] {
         let appends = (0..20).map(|number| {
             let (storage, key) = (&storage, ((number + 7 - failing) % 20).to_string());
@@ -129,6 +133,78 @@ async fn a_check_in_that_fails_does_not_harm_those_of_the_same_moment() {
         assert!(answers[failing].as_ref().unwrap_err().is_unreadable());
         assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["19"]);
     }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_found_in_each_of_its_hashes() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let user = UserId::try_from(1).unwrap();
+    // The last id is too large for the short form.
+    for (key, log) in [("short", "1-0"), ("long", "1844674407370955161-0")] {
+        ask(&storage, &format!("XADD ncc:checkins {log} userId 1")).await;
+        let append = async |location| {
+            let checkin = new_checkin(1, location, 5);
+            storage.append(checkin, Some(key), Admission::ALL).await.unwrap()
+        };
+        let Accepted::Stored(id) = append(7_654_321).await else { panic!("not stored") };
+        let hashes = storage.redis.keys.idempotency(user, &IdempotencyKey::new(user, key));
+        let has = async |hash: &String| ask(&storage, &format!("EXISTS {hash}")).await == ["1"];
+        let mut at = 0;
+        while !has(&hashes[at]).await {
+            at += 1;
+        }
+        let life: u64 = ask(&storage, &format!("PTTL {}", hashes[at])).await[0].parse().unwrap();
+        assert!((86_400_000..172_900_000).contains(&life), "{life}");
+        for _ in 0..hashes.len() {
+            assert_eq!(append(7_654_321).await, Accepted::Replayed(id));
+            assert_eq!(append(7_654_322).await, Accepted::KeyReused);
+            let next = (at + 1) % hashes.len();
+            ask(&storage, &format!("RENAME {} {}", hashes[at], hashes[next])).await;
+            at = next;
+        }
+    }
+}
+
+/// For a day after an upgrade, older receivers may run beside newer ones.
+#[tokio::test]
+async fn idempotency_keys_are_the_same_to_older_receivers() {
+    const DAY_MS: u64 = 86_400_000;
+    let server = RedisServer::start();
+    let (user, now) = (UserId::try_from(1).unwrap(), crate::clock::now_ms());
+    let started = async |days: u64| {
+        let storage = storage(&server);
+        let since = now - days * DAY_MS - 1000;
+        ask(&storage, &format!("HSET {{ncc:checkins}}:checkpoint keys-since {since}")).await;
+        storage
+    };
+    let name = |storage: &RedisStorage, key| {
+        storage.redis.keys.old_idempotency(user, &IdempotencyKey::new(user, key))
+    };
+    let append = async |storage: &RedisStorage, key, stars| {
+        let checkin = new_checkin(1, 2, stars);
+        storage.append(checkin, Some(key), Admission::ALL).await.unwrap()
+    };
+    // A store that an older version made.
+    let storage = storage(&server);
+    ask(&storage, "HSET {ncc:checkins}:checkpoint counted 0").await;
+    let theirs = name(&storage, "theirs");
+    storage.redis.call(&["SET", &theirs, "1 2 3 5-0"]).await.unwrap();
+    for storage in [&storage, &started(0).await, &started(1).await] {
+        assert_eq!(append(storage, "theirs", 3).await, Accepted::Replayed("5-0".parse().unwrap()));
+        assert_eq!(append(storage, "theirs", 4).await, Accepted::KeyReused);
+    }
+    for (days, key, both) in [(0, "a", true), (1, "b", false), (2, "c", false)] {
+        let storage = started(days).await;
+        let Accepted::Stored(id) = append(&storage, key, 5).await else { panic!("{key}") };
+        let ours = ask(&storage, &format!("GET {}", name(&storage, key))).await;
+        assert_eq!(ours, if both { vec![format!("1 2 5 {id}")] } else { vec![] });
+        assert_eq!(append(&storage, key, 5).await, Accepted::Replayed(id));
+    }
+    // By then no older receiver runs any more, and a process looks for their keys only at its start.
+    let storage = started(2).await;
+    append(&storage, "d", 5).await;
+    assert!(matches!(append(&storage, "theirs", 3).await, Accepted::Stored(_)));
 }
 
 /// What an earlier version imported behind later entries is found by its time.
@@ -202,7 +278,8 @@ async fn the_script_admits_what_the_rules_admit() {
             ask(&storage, &format!("SET {} {last_ms}", keys.recent(&checkin))).await;
         }
         if let Some((first, id)) = facts.remembered {
-            let key = keys.idempotency(checkin.user, "key");
+            let key = IdempotencyKey::new(checkin.user, "key");
+            let key = keys.old_idempotency(checkin.user, &key);
             let value = format!("{} {} {} {id}", first.user, first.location, first.stars);
             storage.redis.call(&["SET", &key, &value]).await.unwrap();
         }

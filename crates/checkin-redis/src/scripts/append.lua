@@ -1,33 +1,48 @@
 -- Appends check-ins in their order, each unless it is a retry or a duplicate, or the log is too long:
 -- one step, one round trip for all that wait at the same time.
 --
--- KEYS: the log, its checkpoint, its index of times, and of each check-in in turn the marker of an
--- identical check-in, if there is a duplicate window, and the key of its first check-in, if it has an
--- idempotency key.
+-- KEYS: the log, its checkpoint, its index of times; of each check-in in turn the marker of an identical
+-- check-in, if there is a duplicate window, and, if it has an idempotency key and older versions are
+-- considered, the key in which these keep it; and of each that has an idempotency key the two hashes.
 -- ARGV: duplicate window in ms, time to live of an idempotency key in ms, the maximum backlog, the
 -- maximum length of the log, the number of partitions and of this partition, the length of the log and
--- both parts of its last id after the last run of this process, a digit for each check-in, which is 1 if
--- it has an idempotency key, and of each check-in its user, location and stars.
+-- both parts of its last id after the last run of this process, the number of KEYS between the index of
+-- times and the hashes, 1 if older versions are considered, and of each check-in its user, location,
+-- stars, and the digest of its idempotency key, or nothing.
 --
--- Returns the length of the log and a result for each check-in: its id if it is stored, otherwise a
--- word. If one fails and is not the first, returns the results of those before it: it and the later ones
--- are not appended, and can be sent again. If the first one fails, its error is that of the script, and
--- none is appended.
+-- Returns the length of the log, 1 if older versions must be considered, and a result for each check-in:
+-- its id if it is stored, otherwise a word. If one fails and is not the first, returns the results of
+-- those before it: it and the later ones are not appended, and can be sent again. If the first one fails,
+-- its error is that of the script, and none is appended.
 
 -- Maximum number of entries that are removed from the index of times when they leave the log.
 local AT_ONCE = 1000
 
+-- How much sooner a hash of idempotency keys expires than its turn comes again.
+local MARGIN_MS = 60000
+
 local keys, words, call = KEYS, ARGV, redis.call
 local log, checkpoint, times = keys[1], keys[2], keys[3]
-local has_window = words[1] ~= '0'
+local has_window, life = words[1] ~= '0', tonumber(words[2])
 local max_backlog, max_length = tonumber(words[3]), tonumber(words[4])
 local partitions, partition = tonumber(words[5]), tonumber(words[6])
+local strings, has_old = tonumber(words[10]), words[11] == '1'
 
 local now = now_ms()
 local length = call('XLEN', log)
-local figures = call('HMGET', checkpoint, 'counted', 'trimmed')
+local figures = call('HMGET', checkpoint, 'counted', 'trimmed', 'keys-since')
 -- Applied entries in the log. Other programs may have trimmed it, too.
 local counted = (figures[1] or 0) - (figures[2] or 0)
+
+-- Older receivers have each idempotency key in a string. They may run for a day after the first receiver
+-- that has hashes: meanwhile both are written, and for a day more the strings are read. A new log never
+-- had an older receiver.
+local since = figures[3]
+if not since then
+  since = length == 0 and not figures[1] and '0' or now
+  call('HSET', checkpoint, 'keys-since', since)
+end
+local writes_old, reads_old = now - since < life, now - since < 2 * life
 
 -- The last id as far as it is known: that of the last run, if nobody else has appended since, otherwise
 -- that of the last entry. Redis refuses an id that is not after the last one; then `add` reads it, which
@@ -38,9 +53,61 @@ if length ~= tonumber(words[7]) then
   last_ms, last_seq = string.match(entry and entry[1] or '0-0', '^(%d+)-(%d+)$')
 end
 
--- Mostly none of the keys of the check-ins exists, and one command for all of them shows it.
-local some_exist = #keys > 3 and call('EXISTS', unpack(keys, 4)) > 0
+-- Mostly none of the strings and all of the hashes exist, and one command for each kind shows it.
+local some_exist = strings > 0 and call('EXISTS', unpack(keys, 4, 3 + strings)) > 0
+local hashes = #keys - 3 - strings
+local all_exist = hashes == 0 or call('EXISTS', unpack(keys, 4 + strings)) == hashes
 local written = {}
+
+-- The two hashes of a group take turns, each for somewhat more than the life of a key, and a hash expires
+-- before its next turn: a key is kept for its life at least. Each of the 256 groups has its turns at other
+-- times, so that Redis never deletes many keys at once.
+local period = life + MARGIN_MS
+
+-- How a string has a check-in, and a hash if a number is too large for it.
+local function text_of(user, location, stars, id)
+  return user .. ' ' .. location .. ' ' .. stars .. ' ' .. id
+end
+
+-- How a hash has a check-in of the user whose key it is: 12 bytes for its id, location and stars.
+local function packed(user, location, stars, id, ms, seq)
+  local place = location * 6 + stars
+  if tonumber(ms) < 2 ^ 48 and seq < 2 ^ 16 and place < 2 ^ 32 then
+    return struct.pack('>I2I4I2I4', math.floor(ms / 2 ^ 32), ms % 2 ^ 32, seq, place)
+  end
+  return text_of(user, location, stars, id)
+end
+
+-- Returns the result of a check-in whose idempotency key came before.
+local function replayed(remembered, user, location, stars)
+  if #remembered == 12 then
+    local high, low, seq, place = struct.unpack('>I2I4I2I4', remembered)
+    if place ~= location * 6 + stars then return 'reused' end
+    return string.format('replayed %.0f-%d', high * 2 ^ 32 + low, seq)
+  end
+  local id = string.match(remembered, '%S+$')
+  if remembered == text_of(user, location, stars, id) then return 'replayed ' .. id end
+  return 'reused'
+end
+
+local function find(digest, hashes, old)
+  local remembered = call('HGET', keys[hashes], digest) or call('HGET', keys[hashes + 1], digest)
+  if remembered then return remembered end
+  if old and (some_exist or written[old]) then return call('GET', old) end
+end
+
+local function remember(digest, hashes, old, user, location, stars, id)
+  local shift = math.floor(string.byte(digest) * period / 256)
+  local turn = math.floor((now + shift) / period)
+  local hash = keys[hashes + turn % 2]
+  local is_new = not all_exist and call('EXISTS', hash) == 0
+  call('HSET', hash, digest, packed(user, location, stars, id, last_ms, last_seq))
+  if is_new then call('PEXPIRE', hash, (turn + 2) * period - shift - MARGIN_MS - now) end
+  if old and writes_old then
+    call('PSETEX', old, words[2], text_of(user, location, stars, id))
+    written[old] = true
+  end
+end
 
 local function trim(gone)
   if call('EXISTS', times) == 1 then
@@ -79,15 +146,9 @@ local function add(user, location, stars)
   return id
 end
 
-local function append(user, location, stars, recent, key)
-  if key and (some_exist or written[key]) then
-    local remembered = call('GET', key)
-    if remembered then
-      local first, id = string.match(remembered, '^(.*) (%S+)$')
-      if first == user .. ' ' .. location .. ' ' .. stars then return 'replayed ' .. id end
-      return 'reused'
-    end
-  end
+local function append(user, location, stars, recent, digest, hashes, old)
+  local remembered = hashes and find(digest, hashes, old)
+  if remembered then return replayed(remembered, user, location, stars) end
 
   -- The marker holds the time of the check-in, and not only a time to live, because windows may differ.
   if recent and (some_exist or written[recent]) then
@@ -108,26 +169,27 @@ local function append(user, location, stars, recent, key)
     call('PSETEX', recent, words[1], now)
     written[recent] = true
   end
-  if key then
-    call('PSETEX', key, words[2], user .. ' ' .. location .. ' ' .. stars .. ' ' .. id)
-    written[key] = true
-  end
+  if hashes then remember(digest, hashes, old, user, location, stars, id) end
   return id
 end
 
-local results, key_at, at = {0}, 4, 11
-for number = 1, #words[10] do
-  local recent, key
-  if has_window then recent, key_at = keys[key_at], key_at + 1 end
-  if string.byte(words[10], number) == 49 then key, key_at = keys[key_at], key_at + 1 end
+local results, string_at, hashes_at = {0, reads_old and 1 or 0}, 4, 4 + strings
+for at = 12, #words, 4 do
+  local user, location, stars, digest = unpack(words, at, at + 3)
+  local recent, hashes, old
+  if has_window then recent, string_at = keys[string_at], string_at + 1 end
+  if digest ~= '' then
+    hashes, hashes_at = hashes_at, hashes_at + 2
+    if has_old then old, string_at = keys[string_at], string_at + 1 end
+  end
   local is_fine, result = true, nil
-  if number == 1 then
-    result = append(words[at], words[at + 1], words[at + 2], recent, key)
+  if at == 12 then
+    result = append(user, location, stars, recent, digest, hashes, old)
   else
-    is_fine, result = pcall(append, words[at], words[at + 1], words[at + 2], recent, key)
+    is_fine, result = pcall(append, user, location, stars, recent, digest, hashes, old)
   end
   if not is_fine then break end
-  results[number + 1], at = result, at + 3
+  results[#results + 1] = result
 end
 results[1] = length
 return results

@@ -4,8 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+#[cfg(feature = "external-tests")]
+use testkit::Method;
 use testkit::{Client, Response};
 
+#[cfg(feature = "external-tests")]
+use crate::harness::{CHECKIN, accepted, at};
 use crate::harness::{COOKIE, EMAIL, SECRET, Site, expect_plain, log_in, until};
 
 /// Made with commit 89eb6d4 (schema version 2): two users, two locations, details of one, a session, a
@@ -56,4 +60,26 @@ async fn a_store_of_schema_version_2_is_taken_over() {
     assert_eq!(doctor.code, 0, "{}", doctor.stdout);
     assert!(doctor.stdout.contains("7 check-ins"), "{}", doctor.stdout);
     assert!(doctor.stdout.contains("6 counted, 0 waiting, 1 dead"), "{}", doctor.stdout);
+}
+
+/// A check-in that an older receiver accepted, and whose client sends it again after the upgrade.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_retry_is_recognised_across_an_upgrade() {
+    // The hash of user 77 and the key "a visit".
+    const KEY: &str =
+        "{ncc:checkins}:key:d21a7ce794e796cf77e417f3fe00e5ebe5e5f9db5bd2f1ce03f2c762d5359097";
+    let site = Site::redis();
+    let _: () = site.redis_cli(&["SET", KEY, "77 5 1 1700000000000-0", "EX", "86400"]);
+    let client = site.auth(&[]).logged_in().await;
+    let receiver = site.receiver(&[]);
+    let mut client = receiver.client_like(&client);
+    for (stars, status) in [(1, 202), (2, 422), (1, 202)] {
+        let request = client.request(Method::POST, CHECKIN).header("idempotency-key", "a visit");
+        let answer = request.json(&at(5, stars)).send().await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        if status == 202 {
+            assert_eq!(accepted(&answer), "1700000000000-0");
+        }
+    }
 }
