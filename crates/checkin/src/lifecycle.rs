@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::body::Body;
@@ -45,6 +45,9 @@ const MAX_CONNECTIONS: usize = 10_000;
 /// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The minimum time between two warnings about connections that could not be accepted.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Calls `reload` on each SIGHUP as long as the process runs. Calls never overlap: the signals that
 /// arrive during a call cause one more call.
 ///
@@ -83,6 +86,7 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
 pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, stop: Stop) {
     let connections = Connections::new(router, keep_alive, stop.clone());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut warned: Option<Instant> = None;
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -96,7 +100,10 @@ pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, 
             Ok((stream, peer)) => connections.serve(stream, peer, place.ok()),
             Err(cause) => {
                 // The usual cause is too many open files, which passes only when connections close.
-                tracing::warn!(%cause, "cannot accept a connection");
+                if warned.is_none_or(|at| at.elapsed() > WARNING_INTERVAL) {
+                    tracing::warn!(%cause, "cannot accept a connection");
+                    warned = Some(Instant::now());
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -7,7 +7,7 @@ pub(crate) mod deployment;
 pub(crate) mod faults;
 pub(crate) mod history;
 mod network;
-mod processes;
+pub(crate) mod processes;
 pub(crate) mod rows;
 pub(crate) mod run;
 mod volume;

@@ -49,6 +49,8 @@ mod metrics;
 #[cfg(feature = "external-tests")]
 mod monitoring;
 mod obstacles;
+#[cfg(feature = "external-tests")]
+mod open_files;
 mod operators;
 mod outages;
 mod password_changes;
