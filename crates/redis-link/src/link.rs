@@ -3,9 +3,10 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
+use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::connector::Connector;

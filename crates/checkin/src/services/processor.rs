@@ -1,13 +1,14 @@
 //! The check-in processor: applies the log, partition by partition.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::task::{self, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batch_size::BatchSize;
@@ -173,8 +174,10 @@ impl Processor {
     /// stop.
     async fn next_heartbeat(&self, workers: &mut Workers) {
         tokio::select! {
-            () = pause(self.settings.lease / 4, &self.stop) => {}
+            // First, so that a worker that has ended is not counted at the heartbeat.
+            biased;
             true = workers.ended() => {}
+            () = pause(self.settings.lease / 4, &self.stop) => {}
         }
     }
 
