@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use redis_link::{Client, Replicated, Reply, Script};
 
+use crate::clock::Clock;
 use crate::fault::failed;
 use crate::hash::{Fields, Hash};
 use crate::keys::Keys;
@@ -36,11 +37,13 @@ pub(crate) struct Connection {
     pub(crate) keys: Keys,
     pub(crate) scripts: Arc<Scripts>,
     pub(crate) reports: Reports,
+    pub(crate) clock: Clock,
 }
 
 impl Connection {
     pub(crate) fn new(client: Client, writes: Replicated, keys: Keys) -> Self {
-        Self { client, writes, keys, scripts: Arc::default(), reports: Reports::default() }
+        let (scripts, reports, clock) = (Arc::default(), Reports::default(), Clock::default());
+        Self { client, writes, keys, scripts, reports, clock }
     }
 
     pub(crate) async fn call(&self, words: &[&str]) -> Result<Reply> {

@@ -1,6 +1,6 @@
 //! Applying check-ins to figures, histories and leaderboards.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use checkin_domain::{Checkin, LocationId, UserId};
 use checkin_storage::weeks::{kept_until, kept_weeks};
@@ -8,7 +8,6 @@ use checkin_storage::{Dangling, Result};
 use quick_cache::sync::Cache;
 use redis_link::{Reply, Script};
 
-use crate::clock::now_ms;
 use crate::connection::{Connection, at_once, few_at_once};
 use crate::groups::{Applicable, Run, by_location, by_user, runs};
 use crate::lists::{Lists, Scores};
@@ -57,7 +56,8 @@ pub(crate) struct Figures<'a> {
 impl Figures<'_> {
     /// Applies the check-ins that are not applied yet. The others change nothing.
     pub(crate) async fn apply(&self, checkins: &[Checkin]) -> Result<Outcome> {
-        let weeks = kept_weeks(checkins.iter().map(|checkin| checkin.time_ms), now_ms());
+        let weeks =
+            kept_weeks(checkins.iter().map(|checkin| checkin.time_ms), self.redis.clock.now_ms());
         // The locations are checked first and updated last: an entry is applied only if its user and its
         // location exist. Users and locations are never deleted.
         let locations = checkins.iter().map(|checkin| checkin.location).collect();
@@ -81,7 +81,7 @@ impl Figures<'_> {
         Ok(Outcome { new, dangling: dangling.collect() })
     }
 
-    async fn unknown_locations(&self, ids: HashSet<LocationId>) -> Result<HashSet<LocationId>> {
+    async fn unknown_locations(&self, ids: BTreeSet<LocationId>) -> Result<HashSet<LocationId>> {
         let ids = ids.into_iter().filter(|id| self.known_locations.get(id).is_none());
         let look = |id: LocationId| async move {
             let known = self.redis.exists(&self.redis.keys.location(id)).await?;

@@ -88,7 +88,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use checkin_domain::LocationId;
 use quick_cache::sync::Cache;
@@ -96,6 +96,7 @@ use redis_link::Client;
 use tokio::sync::OnceCell;
 
 use self::appends::Appends;
+use self::clock::Clock;
 use self::connection::Connection;
 use self::figures::Figures;
 use self::keys::Keys;
@@ -152,6 +153,14 @@ impl RedisStorage {
         // Those who append already do not wait for replicas.
         self.appends = Appends::new(self.redis.keys.partitions());
         Ok(self)
+    }
+
+    /// Replaces the clock of this process, which is the system's. It decides which leaderboards of weeks are
+    /// still kept, and which entries have ids that are ahead of the time.
+    #[must_use]
+    pub fn with_clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.redis.clock = Clock::new(now);
+        self
     }
 
     fn partitions(&self) -> impl Iterator<Item = Partition<'_>> {

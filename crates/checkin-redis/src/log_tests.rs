@@ -36,7 +36,7 @@ async fn a_log_accepts_check_ins_after_another_program_moved_its_ids() {
                 assert!(id > last && id > theirs.parse().unwrap(), "{theirs}: {id}");
                 last = id;
                 let newest = storage.latest_checkins(CheckinId::MAX, 1).await.unwrap()[0];
-                let now = crate::clock::now_ms();
+                let now = crate::clock::Clock::default().now_ms();
                 assert!(newest.id == id && newest.time_ms.abs_diff(now) < 60_000, "{newest:?}");
             }
             let concerns = concerns(storage.diagnose().await.unwrap());
@@ -171,7 +171,7 @@ async fn an_idempotency_key_is_found_in_each_of_its_hashes() {
 async fn idempotency_keys_are_the_same_to_older_receivers() {
     const DAY_MS: u64 = 86_400_000;
     let server = RedisServer::start();
-    let (user, now) = (UserId::try_from(1).unwrap(), crate::clock::now_ms());
+    let (user, now) = (UserId::try_from(1).unwrap(), crate::clock::Clock::default().now_ms());
     let started = async |days: u64| {
         let storage = storage(&server);
         let since = now - days * DAY_MS - 1000;
@@ -266,7 +266,7 @@ async fn a_log_of_other_partitions_is_refused() {
 async fn the_script_admits_what_the_rules_admit() {
     let server = RedisServer::start();
     let checkin = new_checkin(7, 2, 3);
-    let now_ms = crate::clock::now_ms();
+    let now_ms = crate::clock::Clock::default().now_ms();
     for (number, (admission, mut facts)) in admission_cases(checkin, now_ms).enumerate() {
         let storage = RedisStorage::new(patient(&server.url()), &format!("case-{number}"), 1);
         let keys = &storage.redis.keys;
@@ -283,7 +283,7 @@ async fn the_script_admits_what_the_rules_admit() {
             let value = format!("{} {} {} {id}", first.user, first.location, first.stars);
             storage.redis.call(&["SET", &key, &value]).await.unwrap();
         }
-        facts.now_ms = crate::clock::now_ms();
+        facts.now_ms = crate::clock::Clock::default().now_ms();
         let answer = storage.append(checkin, Some("key"), admission).await.unwrap();
         let length = ask(&storage, &format!("XLEN {}", keys.log(0))).await[0].parse::<u64>();
         let case = format!("{admission:?} {facts:?}");

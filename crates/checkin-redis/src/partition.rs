@@ -9,7 +9,7 @@ use redis_link::Reply;
 use crate::connection::Connection;
 use crate::entry::{self, RawEntry, TIME};
 use crate::reply::{array, number, text, texts, unexpected};
-use crate::{clock, history, time_index};
+use crate::{history, time_index};
 
 /// Maximum number of entries in one request.
 pub(crate) const PAGE: usize = 1000;
@@ -154,7 +154,7 @@ impl<'a> Partition<'a> {
     /// Sets the time of arrival of entries whose ids are ahead of the clock and that have no time of
     /// their own.
     pub(crate) async fn dated(&self, mut entries: Vec<RawEntry>) -> Result<Vec<RawEntry>> {
-        let latest_ms = clock::now_ms() + CLOCK_TOLERANCE_MS;
+        let latest_ms = self.redis.clock.now_ms() + CLOCK_TOLERANCE_MS;
         let is_ahead = |entry: &RawEntry| entry.id.ms > latest_ms && entry.value(TIME).is_none();
         let mut ahead: Vec<&mut RawEntry> =
             entries.iter_mut().filter(|entry| is_ahead(entry)).collect();

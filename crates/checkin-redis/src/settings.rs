@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use checkin_storage::Finding;
 use redis_link::Reply;
 
-use crate::clock;
 use crate::connection::Connection;
 use crate::info::{Info, info, is_cluster};
 use crate::reply::{text, texts};
@@ -191,7 +190,7 @@ async fn clock_difference(redis: &Connection) -> Option<Finding> {
     let Ok(Reply::Array(time)) = redis.call(&["TIME"]).await else { return None };
     let seconds = text(time.into_iter().next()?).ok()?.parse::<u64>().ok()?;
     // The whole seconds of Redis differ by up to one from its time.
-    let (redis_ms, now_ms) = (seconds * 1000 + 500, clock::now_ms());
+    let (redis_ms, now_ms) = (seconds * 1000 + 500, redis.clock.now_ms());
     let difference = redis_ms.abs_diff(now_ms);
     (difference > CLOCK_DIFFERENCE_MS).then(|| {
         let is = if redis_ms > now_ms { "ahead of" } else { "behind" };
