@@ -1,6 +1,6 @@
 # What CI runs is what a developer runs: `make ci` is `make check deny test fuzz`.
 
-.PHONY: help ci check format lint features doc deny test demo bench instructions flame soak chaos fuzz advisories semver package
+.PHONY: help ci check format lint features doc deny test demo bench instructions flame soak chaos simulation fuzz advisories semver package
 
 # In the order in which they are published: each depends on the ones before it.
 PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
@@ -73,6 +73,11 @@ soak: ## ten times as many random programs beside Express, and longer fuzzing; a
 # them the other rows run.
 chaos: ## faults on real deployments under load, and a table of what was promised and seen
 	cargo test -p checkin --features chaos --test chaos -- $(OF)
+
+# SEED=… SEEDS=1 repeats a run and shows the end of its trace if it fails.
+simulation: export SEEDS := $(or $(SEEDS),2000)
+simulation: ## thousands of deployments over a model of Redis, each with its own faults
+	cargo test -p checkin --test simulation -- nothing --nocapture
 
 FUZZ_SECONDS = 6
 

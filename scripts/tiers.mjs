@@ -13,13 +13,16 @@ const CARGO_TEST = ['test', '--locked', '--workspace', '--features', 'external-t
 // The modules of checkin's tests that spend their time in programs of others.
 const OUTSIDE_TOOLS = ['deployment::', 'document::', 'postman::', 'proxies::', 'readme::', 'schemathesis::']
 
+// The integration tests of checkin that run in their own process.
+const WITHIN = ['memory', 'simulation']
+
 // Budgets are in seconds, about twice what a tier takes on two idle cores. A busy machine may need
 // longer, so a tier that exceeds its budget gets a warning and does not fail the run.
 const TIERS = [
   {
     name: 'unit and storage tests',
     budget: 120,
-    has: (test) => !test.isIntegration || test.name === 'memory'
+    has: (test) => !test.isIntegration || WITHIN.includes(test.name)
   },
   {
     name: 'engines and sessions',
@@ -29,7 +32,7 @@ const TIERS = [
   {
     name: 'checkin from outside',
     budget: 600,
-    has: (test) => test.isIntegration && test.package === 'checkin' && test.name !== 'memory',
+    has: (test) => test.isIntegration && test.package === 'checkin' && !WITHIN.includes(test.name),
     args: OUTSIDE_TOOLS.flatMap((name) => ['--skip', name])
   },
   {

@@ -1,0 +1,161 @@
+//! The end of a run: everything must come to rest, and then be equal to what was accepted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use checkin_storage::{Applier, Audit};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::PREFIX;
+use crate::deployment::Deployment;
+use crate::network::Process;
+use crate::plan::Plan;
+use crate::redis::{Keyspace, SortedSet, hash_field};
+use crate::watch::histories;
+use crate::world::World;
+
+/// The longest time without faults until all clients have an answer, and all check-ins are applied.
+const REST: Duration = Duration::from_secs(20);
+
+/// Waits until all clients have their answers and all check-ins are applied, and compares everything.
+pub(crate) async fn come_to_rest(
+    deployment: &Arc<Deployment>,
+    mut clients: JoinSet<()>,
+) -> Result<(), String> {
+    let finish = async { while clients.join_next().await.is_some() {} };
+    timeout(REST, finish).await.map_err(|_| "a client did not get an answer")?;
+    let process = Process::new(&deployment.world, "observer", &deployment.plan, false);
+    let storage = process.storage(deployment.plan.partitions);
+    let mut reason = String::new();
+    let rest = async {
+        loop {
+            let waiting = storage.backlog().await.map_err(|error| error.to_string())?;
+            match is_balanced(deployment) {
+                Ok(())
+                    if waiting == 0
+                        && !deployment.has_ended_wrongly()
+                        && deployment.world.lock().late == 0 =>
+                {
+                    return Ok::<(), String>(());
+                }
+                Ok(()) => reason = format!("{waiting} check-ins are not applied"),
+                Err(why) => reason = why,
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match timeout(REST, rest).await {
+        Ok(rested) => rested?,
+        Err(_) => return Err(format!("it did not come to rest: {reason}")),
+    }
+    let audit = storage.audit().await.map_err(|error| error.to_string())?;
+    if audit.different > 0 || audit.waiting > 0 || audit.dead > 0 || !audit.unreadable.is_empty() {
+        return Err(format!("the audit found {audit:?}"));
+    }
+    let states = storage.part_states().await.map_err(|error| error.to_string())?;
+    if states.iter().any(|state| state.lost > 0) {
+        return Err(format!("entries are reported as lost: {states:?}"));
+    }
+    is_balanced(deployment)?;
+    recount(&deployment.world, &deployment.plan)
+}
+
+/// Each partition is held by a live processor, and their numbers differ by at most one.
+fn is_balanced(deployment: &Deployment) -> Result<(), String> {
+    let state = deployment.world.lock();
+    let holders = state.watch.holders(&mut state.redis.keyspace());
+    let mut shares: BTreeMap<String, usize> =
+        deployment.live().into_iter().map(|name| (name, 0)).collect();
+    for holder in &holders {
+        match holder.as_ref().and_then(|name| shares.get_mut(name)) {
+            Some(share) => *share += 1,
+            None => return Err(format!("a partition has no live processor: {holders:?}")),
+        }
+    }
+    let (most, least) = (shares.values().max(), shares.values().min());
+    if most.zip(least).is_some_and(|(most, least)| most - least > 1) {
+        return Err(format!("the shares are not equal: {holders:?}"));
+    }
+    Ok(())
+}
+
+/// Counts everything that ever was in the log, and compares it with the histories, the figures and the lists.
+fn recount(world: &World, plan: &Plan) -> Result<(), String> {
+    let state = world.lock();
+    let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
+    for (id, content) in state.watch.all() {
+        for (history, member) in histories(id, content) {
+            let wanted = wanted.entry(history).or_default();
+            wanted.members.push(member);
+            wanted.stars += content[2];
+        }
+    }
+    let mut recount = Recount { keyspace: &mut state.redis.keyspace(), wanted };
+    (1..=plan.users).try_for_each(|id| recount.compare("user", id))?;
+    (1..=plan.locations).try_for_each(|id| recount.compare("location", id))
+}
+
+/// What a user or location must have.
+#[derive(Default)]
+struct Wanted {
+    members: Vec<String>,
+    stars: u64,
+}
+
+struct Recount<'a> {
+    keyspace: &'a mut Keyspace,
+    wanted: BTreeMap<String, Wanted>,
+}
+
+impl Recount<'_> {
+    fn compare(&mut self, kind: &str, id: u64) -> Result<(), String> {
+        let key = format!("{{{PREFIX}:{kind}:{id}}}:checkins");
+        let mut wanted = self.wanted.remove(&key).unwrap_or_default();
+        wanted.members.sort_unstable();
+        let mut members = self.members(&key)?;
+        members.sort_unstable();
+        if members != wanted.members {
+            return Err(format!("{key} has {members:?}, and the log had {:?}", wanted.members));
+        }
+        let number = members.len() as u64;
+        let last = self.figure(kind, id, "lastCheckin")?;
+        let list = |name: &str| format!("{PREFIX}:{kind}s:{name}");
+        let mut found = vec![
+            ("numCheckins".to_owned(), self.figure(kind, id, "numCheckins")?, number),
+            (list("bycheckins"), self.score(&list("bycheckins"), id)?, number),
+        ];
+        if kind == "location" {
+            let stars = self.figure(kind, id, "numStars")?;
+            found.push(("numStars".to_owned(), stars, wanted.stars));
+        } else if number > 0 {
+            let at = list(&format!("at:{}", self.figure(kind, id, "lastSeenAt")?));
+            found.push((list("recent"), self.score(&list("recent"), id)?, last));
+            found.push((at.clone(), self.score(&at, id)?, last));
+        }
+        match found.into_iter().find(|(_, found, wanted)| found != wanted) {
+            Some((what, found, wanted)) => {
+                Err(format!("{what} of {kind} {id} is {found}, and should be {wanted}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn members(&mut self, key: &str) -> Result<Vec<String>, String> {
+        let Some(set) = self.keyspace.get::<SortedSet>(key.as_bytes())? else {
+            return Ok(Vec::new());
+        };
+        Ok(set.members().map(|(member, _)| String::from_utf8_lossy(member).into_owned()).collect())
+    }
+
+    fn figure(&mut self, kind: &str, id: u64, name: &str) -> Result<u64, String> {
+        let text = hash_field(self.keyspace, &format!("{PREFIX}:{kind}:{id}"), name)?;
+        Ok(String::from_utf8_lossy(&text.unwrap_or_default()).parse().unwrap_or(0))
+    }
+
+    fn score(&mut self, list: &str, id: u64) -> Result<u64, String> {
+        let set = self.keyspace.get::<SortedSet>(list.as_bytes())?;
+        Ok(set.and_then(|set| set.score(id.to_string().as_bytes())).unwrap_or(0.0) as u64)
+    }
+}

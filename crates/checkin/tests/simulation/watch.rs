@@ -1,0 +1,257 @@
+//! What must hold after every command, and what was sent and accepted.
+
+use std::collections::BTreeMap;
+
+use crate::PREFIX;
+use crate::plan::Plan;
+use crate::redis::{Answer, Entry, EntryId, Keyspace, SortedSet, Stream, hash_field};
+
+/// A check-in: user, location and stars.
+pub(crate) type Content = [u64; 3];
+
+/// Watches a run.
+pub(crate) struct Watch {
+    /// The first invariant that did not hold.
+    pub violation: Option<String>,
+    partitions: Vec<Partition>,
+    /// How often each content may be in the log: once for each idempotency key, and once for each request
+    /// without one.
+    sent: BTreeMap<Content, u64>,
+    /// The entries that were accepted, and the number of the check-in for which each was.
+    accepted: BTreeMap<EntryId, u64>,
+    duplicate_window_ms: u64,
+}
+
+/// A partition of the log as it was after the last command.
+struct Partition {
+    log: String,
+    checkpoint: String,
+    lease: String,
+    /// All entries that ever were in the log.
+    all: BTreeMap<EntryId, Logged>,
+    applied: EntryId,
+    holder: Option<(Vec<u8>, u64)>,
+}
+
+#[derive(Clone, Copy)]
+struct Logged {
+    content: Content,
+    at_ms: u64,
+    /// An Express service wrote it, which knows no duplicate window.
+    is_foreign: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let partition = |number| {
+            let (log, companion) = match plan.partitions {
+                1 => (format!("{PREFIX}:checkins"), format!("{{{PREFIX}:checkins}}")),
+                _ => {
+                    let log = format!("{PREFIX}:checkins:{{{number}}}");
+                    (log.clone(), log)
+                }
+            };
+            Partition {
+                checkpoint: format!("{companion}:checkpoint"),
+                lease: format!("{companion}:lease"),
+                log,
+                all: BTreeMap::new(),
+                applied: EntryId::default(),
+                holder: None,
+            }
+        };
+        Self {
+            violation: None,
+            partitions: (0..plan.partitions).map(partition).collect(),
+            sent: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            duplicate_window_ms: plan.admission.duplicate_window.as_millis() as u64,
+        }
+    }
+
+    pub(crate) fn violated(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    /// A check-in is about to be sent that may be stored once more than before.
+    pub(crate) fn sending(&mut self, content: Content) {
+        *self.sent.entry(content).or_default() += 1;
+    }
+
+    /// A client was answered that its check-in with this number has this id.
+    pub(crate) fn accepted(&mut self, number: u64, content: Content, id: EntryId) {
+        let stored = self.partitions.iter().find_map(|partition| partition.all.get(&id));
+        if stored.is_none_or(|entry| entry.content != content) {
+            self.violated(format!("{content:?} was accepted as {id}, which is not in the log"));
+        }
+        if *self.accepted.entry(id).or_insert(number) != number {
+            self.violated(format!("{id} was accepted for two check-ins"));
+        }
+    }
+
+    /// The number of check-ins that were accepted, and of those that are in the log.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.accepted.len(), self.partitions.iter().map(|partition| partition.all.len()).sum())
+    }
+
+    /// All check-ins that ever were in the log, in the form of a history.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (EntryId, Content)> {
+        let all = self.partitions.iter().flat_map(|partition| &partition.all);
+        all.map(|(id, entry)| (*id, entry.content))
+    }
+
+    /// Returns the holders of the leases.
+    pub(crate) fn holders(&self, keyspace: &mut Keyspace) -> Vec<Option<String>> {
+        let holder = |partition: &Partition| {
+            let lease = keyspace.get::<Vec<u8>>(partition.lease.as_bytes()).unwrap();
+            lease.map(|lease| String::from_utf8_lossy(lease).into_owned())
+        };
+        self.partitions.iter().map(holder).collect()
+    }
+
+    /// Compares the state after a command with the one before.
+    pub(crate) fn look(&mut self, keyspace: &mut Keyspace, words: &[Vec<u8>], answer: &Answer) {
+        if let Err(text) = answer
+            && !is_expected(text, words)
+        {
+            self.violated(format!("Redis refused a command: {text}"));
+        }
+        let Self { partitions, sent, duplicate_window_ms, .. } = self;
+        let touched = |partition: &&mut Partition| {
+            let keys = [&partition.log, &partition.checkpoint, &partition.lease];
+            words.iter().any(|word| keys.iter().any(|key| key.as_bytes() == word))
+        };
+        let mut violations = Vec::new();
+        for partition in partitions.iter_mut().filter(touched) {
+            let window_ms = *duplicate_window_ms;
+            violations.extend(partition.new_entries(keyspace, sent, window_ms).err());
+            violations.extend(partition.moved_checkpoint(keyspace).err());
+            violations.extend(partition.trimmed(keyspace).err());
+            violations.extend(partition.changed_lease(keyspace).err());
+        }
+        for violation in violations {
+            self.violated(violation);
+        }
+    }
+}
+
+impl Partition {
+    fn new_entries(
+        &mut self,
+        keyspace: &mut Keyspace,
+        sent: &BTreeMap<Content, u64>,
+        window_ms: u64,
+    ) -> Result<(), String> {
+        let at_ms = keyspace.now_ms();
+        let Some(stream) = keyspace.get::<Stream>(self.log.as_bytes())? else { return Ok(()) };
+        let last = self.all.last_key_value().map_or(EntryId::default(), |(id, _)| *id);
+        let new = stream.entries.range(EntryId(last.0, last.1 + 1)..);
+        for (id, fields) in new {
+            let content = content(fields).ok_or_else(|| format!("{id} is not a check-in"))?;
+            let same = self.all.values().filter(|entry| entry.content == content);
+            if same.clone().count() as u64 >= sent.get(&content).copied().unwrap_or(0) {
+                return Err(format!("{content:?} was stored as {id}, but was not sent so often"));
+            }
+            let is_foreign = fields.iter().any(|word| word == FOREIGN.as_bytes());
+            let mut own = same.filter(|entry| !is_foreign && !entry.is_foreign);
+            // After the clock was set back, the earlier one may be in the future.
+            let is_recent =
+                |entry: &Logged| at_ms >= entry.at_ms && at_ms - entry.at_ms < window_ms;
+            if own.any(is_recent) {
+                return Err(format!("{content:?} was stored twice within the duplicate window"));
+            }
+            self.all.insert(*id, Logged { content, at_ms, is_foreign });
+        }
+        Ok(())
+    }
+
+    fn moved_checkpoint(&mut self, keyspace: &mut Keyspace) -> Result<(), String> {
+        let Some(id) = hash_field(keyspace, &self.checkpoint, "id")? else { return Ok(()) };
+        let id = EntryId::read(&id, 0)?;
+        if id < self.applied {
+            return Err(format!("the checkpoint moved back from {} to {id}", self.applied));
+        }
+        for (entry, Logged { content, .. }) in self.all.range(self.applied..=id) {
+            if *entry > self.applied && !is_applied(keyspace, *entry, *content)? {
+                return Err(format!("the checkpoint is {id}, but {entry} is not applied"));
+            }
+        }
+        self.applied = id;
+        Ok(())
+    }
+
+    fn trimmed(&mut self, keyspace: &mut Keyspace) -> Result<(), String> {
+        let Some(stream) = keyspace.get::<Stream>(self.log.as_bytes())? else { return Ok(()) };
+        let first = stream.entries.first_key_value().map(|(id, _)| *id);
+        let in_log = stream.entries.range(..=self.applied).count() as i64;
+        let gone = match first {
+            Some(first) => self.all.range(..first).next_back(),
+            None => self.all.last_key_value(),
+        };
+        if let Some((gone, _)) = gone.filter(|(gone, _)| **gone > self.applied) {
+            return Err(format!("{gone} left the log before it was applied"));
+        }
+        let mut figure = |name| -> Result<i64, String> {
+            let text = hash_field(keyspace, &self.checkpoint, name)?.unwrap_or_default();
+            Ok(String::from_utf8_lossy(&text).parse().unwrap_or(0))
+        };
+        let counted = figure("counted")? - figure("trimmed")?;
+        if counted != in_log {
+            return Err(format!(
+                "{in_log} applied entries are in the log, and {counted} by its figures"
+            ));
+        }
+        Ok(())
+    }
+
+    fn changed_lease(&mut self, keyspace: &mut Keyspace) -> Result<(), String> {
+        let (key, now_ms) = (self.lease.as_bytes(), keyspace.now_ms());
+        let holder = keyspace.get::<Vec<u8>>(key)?.cloned();
+        let holder = holder.zip(keyspace.expires_ms(key));
+        let before = std::mem::replace(&mut self.holder, holder);
+        match (before, &self.holder) {
+            (Some((before, expires)), Some((now, _))) if before != *now && now_ms <= expires => {
+                let [before, now] = [&before, now].map(|name| String::from_utf8_lossy(name));
+                Err(format!("{now} took the lease of {before} before its end"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns whether a server may refuse a command in this way: it has lost its scripts, its memory is full, or the
+/// command is the probe of an outage, which may be sent to a key of any type.
+fn is_expected(error: &str, words: &[Vec<u8>]) -> bool {
+    let is_probe = words[0] == b"SETRANGE" && error.starts_with("WRONGTYPE");
+    error.starts_with("NOSCRIPT") || error.starts_with("OOM") || is_probe
+}
+
+/// A field that only the entries of an Express service have here.
+pub(crate) const FOREIGN: &str = "source";
+
+fn content(fields: &Entry) -> Option<Content> {
+    let value = |name: &str| {
+        let mut pairs = fields.chunks_exact(2);
+        let pair = pairs.find(|pair| pair[0] == name.as_bytes())?;
+        String::from_utf8_lossy(&pair[1]).parse().ok()
+    };
+    Some([value("userId")?, value("locationId")?, value("starRating")?])
+}
+
+fn is_applied(keyspace: &mut Keyspace, id: EntryId, content: Content) -> Result<bool, String> {
+    let [(of_user, one), (of_location, other)] = histories(id, content);
+    let mut has = |key: String, member: String| -> Result<bool, String> {
+        let history = keyspace.get::<SortedSet>(key.as_bytes())?;
+        Ok(history.and_then(|history| history.score(member.as_bytes())).is_some())
+    };
+    Ok(has(of_user, one)? && has(of_location, other)?)
+}
+
+/// Returns the histories of a check-in's user and location, and its member in each.
+pub(crate) fn histories(id: EntryId, [user, location, stars]: Content) -> [(String, String); 2] {
+    let key = |kind, number| format!("{{{PREFIX}:{kind}:{number}}}:checkins");
+    [
+        (key("user", user), format!("{id} {location} {stars}")),
+        (key("location", location), format!("{id} {user} {stars}")),
+    ]
+}
