@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use checkin_storage::{Applier, Audit};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::PREFIX;
 use crate::deployment::Deployment;
@@ -28,20 +28,19 @@ pub(crate) async fn come_to_rest(
     timeout(REST, finish).await.map_err(|_| "a client did not get an answer")?;
     let process = Process::new(&deployment.world, "observer", &deployment.plan, false);
     let storage = process.storage(deployment.plan.partitions);
-    let mut reason = String::new();
+    let (mut reason, mut rests_since) = (String::new(), None);
     let rest = async {
         loop {
             let waiting = storage.backlog().await.map_err(|error| error.to_string())?;
-            match is_balanced(deployment) {
-                Ok(())
-                    if waiting == 0
-                        && !deployment.has_ended_wrongly()
-                        && deployment.world.lock().late == 0 =>
-                {
-                    return Ok::<(), String>(());
+            match is_at_rest(deployment, waiting) {
+                // A hand-over may be about to begin.
+                Ok(()) => {
+                    let since = *rests_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= deployment.plan.lease {
+                        return Ok::<(), String>(());
+                    }
                 }
-                Ok(()) => reason = format!("{waiting} check-ins are not applied"),
-                Err(why) => reason = why,
+                Err(why) => (reason, rests_since) = (why, None),
             }
             sleep(Duration::from_millis(20)).await;
         }
@@ -58,8 +57,21 @@ pub(crate) async fn come_to_rest(
     if states.iter().any(|state| state.lost > 0) {
         return Err(format!("entries are reported as lost: {states:?}"));
     }
-    is_balanced(deployment)?;
     recount(&deployment.world, &deployment.plan)
+}
+
+/// Nothing is under way, and nothing waits.
+fn is_at_rest(deployment: &Deployment, waiting: u64) -> Result<(), String> {
+    if waiting > 0 {
+        return Err(format!("{waiting} check-ins are not applied"));
+    }
+    if deployment.world.lock().late > 0 {
+        return Err("late requests are under way".to_owned());
+    }
+    if deployment.has_ended_wrongly() {
+        return Err("a processor ended by itself, or does not stop".to_owned());
+    }
+    is_balanced(deployment)
 }
 
 /// Each partition is held by a live processor, and their numbers differ by at most one.
