@@ -101,9 +101,10 @@ impl Plan {
     pub(crate) fn skew_ms(random: &mut Rng) -> i64 {
         const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
         match random.u32(0..10) {
-            0..5 => 0,
-            5..7 => random.i64(-5000..=5000),
-            7 => -600_000,
+            0..4 => 0,
+            4..6 => random.i64(-5000..=5000),
+            // Ids without a time are ahead of this clock.
+            6..8 => -600_000,
             8 => 600_000,
             _ => pick(random, &[-6 * WEEK_MS, 6 * WEEK_MS]),
         }
@@ -130,7 +131,7 @@ fn faults(
         let processor = random.usize(0..processors);
         let receiver = random.usize(0..receivers);
         let restart = (begin + milliseconds(random, 0..1500), Fault::Start(processor));
-        let fault = match random.u32(0..12) {
+        let fault = match random.u32(0..13) {
             0..3 => Fault::Crash(processor),
             3 => Fault::Stop(processor),
             4..6 => Fault::StallProcessor(processor, milliseconds(random, 20..2000)),
@@ -139,7 +140,7 @@ fn faults(
             8 => Fault::Down(milliseconds(random, 20..800)),
             9 => Fault::Full(milliseconds(random, 20..500)),
             10 => Fault::FlushScripts,
-            _ => Fault::SetClock(random.i64(-1500..=1500)),
+            _ => Fault::SetClock(random.i64(-2500..=1500)),
         };
         faults.push((begin, fault));
         // Some stay away until the end.

@@ -31,6 +31,8 @@ struct Partition {
     all: BTreeMap<EntryId, Logged>,
     applied: EntryId,
     holder: Option<(Vec<u8>, u64)>,
+    /// The latest time of Redis so far.
+    latest_ms: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -58,6 +60,7 @@ impl Watch {
                 all: BTreeMap::new(),
                 applied: EntryId::default(),
                 holder: None,
+                latest_ms: 0,
             }
         };
         Self {
@@ -110,7 +113,13 @@ impl Watch {
     }
 
     /// Compares the state after a command with the one before.
-    pub(crate) fn look(&mut self, keyspace: &mut Keyspace, words: &[Vec<u8>], answer: &Answer) {
+    pub(crate) fn look(
+        &mut self,
+        keyspace: &mut Keyspace,
+        process: &str,
+        words: &[Vec<u8>],
+        answer: &Answer,
+    ) {
         if let Err(text) = answer
             && !is_expected(text, words)
         {
@@ -127,7 +136,7 @@ impl Watch {
             violations.extend(partition.new_entries(keyspace, sent, window_ms).err());
             violations.extend(partition.moved_checkpoint(keyspace).err());
             violations.extend(partition.trimmed(keyspace).err());
-            violations.extend(partition.changed_lease(keyspace).err());
+            violations.extend(partition.changed_lease(keyspace, process).err());
         }
         for violation in violations {
             self.violated(violation);
@@ -143,6 +152,8 @@ impl Partition {
         window_ms: u64,
     ) -> Result<(), String> {
         let at_ms = keyspace.now_ms();
+        let latest_ms = self.latest_ms.max(at_ms);
+        self.latest_ms = latest_ms;
         let Some(stream) = keyspace.get::<Stream>(self.log.as_bytes())? else { return Ok(()) };
         let last = self.all.last_key_value().map_or(EntryId::default(), |(id, _)| *id);
         let new = stream.entries.range(EntryId(last.0, last.1 + 1)..);
@@ -154,9 +165,8 @@ impl Partition {
             }
             let is_foreign = fields.iter().any(|word| word == FOREIGN.as_bytes());
             let mut own = same.filter(|entry| !is_foreign && !entry.is_foreign);
-            // After the clock was set back, the earlier one may be in the future.
-            let is_recent =
-                |entry: &Logged| at_ms >= entry.at_ms && at_ms - entry.at_ms < window_ms;
+            // The marker of an entry expires by the clock, which may have been set back since.
+            let is_recent = |entry: &Logged| latest_ms - entry.at_ms < window_ms;
             if own.any(is_recent) {
                 return Err(format!("{content:?} was stored twice within the duplicate window"));
             }
@@ -204,7 +214,7 @@ impl Partition {
         Ok(())
     }
 
-    fn changed_lease(&mut self, keyspace: &mut Keyspace) -> Result<(), String> {
+    fn changed_lease(&mut self, keyspace: &mut Keyspace, process: &str) -> Result<(), String> {
         let (key, now_ms) = (self.lease.as_bytes(), keyspace.now_ms());
         let holder = keyspace.get::<Vec<u8>>(key)?.cloned();
         let holder = holder.zip(keyspace.expires_ms(key));
@@ -213,6 +223,12 @@ impl Partition {
             (Some((before, expires)), Some((now, _))) if before != *now && now_ms <= expires => {
                 let [before, now] = [&before, now].map(|name| String::from_utf8_lossy(name));
                 Err(format!("{now} took the lease of {before} before its end"))
+            }
+            (Some((before, expires)), None)
+                if before != process.as_bytes() && now_ms <= expires =>
+            {
+                let before = String::from_utf8_lossy(&before);
+                Err(format!("{process} released the lease of {before}"))
             }
             _ => Ok(()),
         }

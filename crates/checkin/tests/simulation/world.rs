@@ -111,7 +111,7 @@ impl State {
         }
         self.trace.command(self.begin.elapsed(), process, words, &answer);
         let mut keyspace = self.redis.keyspace();
-        self.watch.look(&mut keyspace, words, &answer);
+        self.watch.look(&mut keyspace, process, words, &answer);
         answer
     }
 }
