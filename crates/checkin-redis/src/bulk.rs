@@ -13,6 +13,7 @@ use crate::connection::{Connection, at_once};
 use crate::info::is_cluster;
 use crate::lists::Lists;
 use crate::reply::{array, number, text, texts, unexpected};
+use crate::retention::horizon_ms;
 use crate::{RedisStorage, locations, time_index};
 
 /// Maximum number of check-ins that one run of the script appends. A run takes about a millisecond,
@@ -136,12 +137,15 @@ impl Bulk<'_> {
     async fn append_run(&self, partition: usize, checkins: &[&Checkin]) -> Result<Vec<Loaded>> {
         let counted = checkins.iter().map(|checkin| self.is_in_history(checkin)).collect();
         let counted = at_once(counted).await?;
-        let new: Vec<&Checkin> = checkins
-            .iter()
-            .zip(&counted)
-            .filter(|(_, counted)| !**counted)
-            .map(|(c, _)| *c)
-            .collect();
+        // What was removed from a history before it was read is before the horizon that is read now.
+        let horizon_ms = horizon_ms(self.0).await?;
+        let refusal = |(checkin, counted): (&&Checkin, bool)| match counted {
+            true => Some(Loaded::Unchanged),
+            false => (checkin.time_ms < horizon_ms).then_some(Loaded::TooOld),
+        };
+        let known: Vec<Option<Loaded>> = checkins.iter().zip(counted).map(refusal).collect();
+        let new = checkins.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let new: Vec<&Checkin> = new.map(|(checkin, _)| *checkin).collect();
         let words = new.iter().flat_map(|checkin| {
             let Checkin { id, time_ms, user, location, stars } = checkin;
             [
@@ -160,14 +164,14 @@ impl Bulk<'_> {
         let keys = [log.as_str(), &imported, &self.0.keys.times(partition)];
         let answers = self.0.run(&self.0.scripts.load_checkins, &keys, &words).await?;
         let mut answers = array(answers)?.into_iter().map(number);
-        let loaded = |counted: bool| match counted {
-            true => Ok(Loaded::Unchanged),
-            false => Ok(match answers.next().ok_or_else(|| unexpected("more answers"))?? {
+        let loaded = |known: Option<Loaded>| match known {
+            Some(known) => Ok(known),
+            None => Ok(match answers.next().ok_or_else(|| unexpected("more answers"))?? {
                 1 => Loaded::Stored,
                 _ => Loaded::Unchanged,
             }),
         };
-        counted.into_iter().map(loaded).collect()
+        known.into_iter().map(loaded).collect()
     }
 
     /// Returns whether this check-in is already applied. It may have left the log.

@@ -1,5 +1,7 @@
 //! Histories in Redis: sorted sets of `<id> <location or user> <stars>` by time.
 
+use std::fmt;
+
 use async_trait::async_trait;
 
 use checkin_domain::{Checkin, CheckinId, LocationId, NewCheckin, StarRating, UserId};
@@ -73,6 +75,13 @@ impl Member {
     }
 }
 
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, other, stars, .. } = self;
+        write!(f, "{id} {other} {stars}")
+    }
+}
+
 /// The histories: sorted sets of check-ins by their times.
 pub(crate) struct Histories<'a>(pub(crate) &'a Connection);
 
@@ -115,18 +124,28 @@ impl Histories<'_> {
         Ok(members.into_iter().filter_map(read).collect())
     }
 
-    /// Returns a page of a complete history, in the order of the set, and where the next page begins.
-    /// It is for callers that read the complete history.
-    pub(crate) async fn page(
+    /// Returns a page of the members before a time, oldest first, after the first `skipped` ones.
+    pub(crate) async fn before(
         &self,
         key: &str,
-        from: usize,
-    ) -> Result<(Vec<Member>, Option<usize>)> {
-        let (first, last) = (from.to_string(), (from + PAGE - 1).to_string());
-        let page = self.0.call(&["ZRANGE", key, &first, &last, "WITHSCORES"]).await?;
-        let members = read_members(page)?;
-        let next = (members.len() == PAGE).then_some(from + PAGE);
-        Ok((members, next))
+        before_ms: u64,
+        skipped: usize,
+        limit: usize,
+    ) -> Result<Vec<Member>> {
+        let (before, limit) = (format!("({before_ms}"), limit.to_string());
+        let skipped = skipped.to_string();
+        let range =
+            ["ZRANGEBYSCORE", key, "-inf", &before, "WITHSCORES", "LIMIT", &skipped, &limit];
+        read_members(self.0.call(&range).await?)
+    }
+
+    /// Returns a part of a complete history, and the cursor of the next part; "0" is the first and the last
+    /// one. Members may be removed meanwhile: each one that stays is returned, maybe several times.
+    pub(crate) async fn scan(&self, key: &str, cursor: &str) -> Result<(Vec<Member>, String)> {
+        let scan = ["ZSCAN", key, cursor, "COUNT", &PAGE.to_string()];
+        let mut step = array(self.0.call(&scan).await?)?.into_iter();
+        let cursor = text(step.next().unwrap_or(Reply::Nil))?;
+        Ok((read_members(step.next().unwrap_or(Reply::Nil))?, cursor))
     }
 }
 

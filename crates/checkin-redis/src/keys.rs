@@ -165,6 +165,11 @@ impl Keys {
         companion(&self.swarm_venues(), "shared")
     }
 
+    /// String: the time (ms) before which check-ins may have been removed from the histories.
+    pub(crate) fn horizon(&self) -> String {
+        self.key("checkins:horizon")
+    }
+
     /// Sorted set: the live processors, by the time (ms) at which their registration expires.
     pub(crate) fn processors(&self) -> String {
         self.key("processors")
@@ -180,7 +185,8 @@ impl Keys {
         companion(&self.user(id), "checkins")
     }
 
-    /// Hash: the figures that a user had before the first entry of the history.
+    /// Hash: the figures that a user had before the first entry of the history, with the check-ins that were
+    /// removed from it.
     pub(crate) fn user_base(&self, id: UserId) -> String {
         companion(&self.user(id), "base")
     }
@@ -190,7 +196,8 @@ impl Keys {
         companion(&self.location(id), "checkins")
     }
 
-    /// Hash: the figures that a location had before the first entry of the history.
+    /// Hash: the figures that a location had before the first entry of the history, and the number of the
+    /// check-ins that were removed from it.
     pub(crate) fn location_base(&self, id: LocationId) -> String {
         companion(&self.location(id), "base")
     }

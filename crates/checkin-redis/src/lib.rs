@@ -63,6 +63,7 @@ mod nearby;
 mod partition;
 mod permissions;
 mod reply;
+mod retention;
 mod scripts;
 mod search;
 mod settings;
@@ -82,6 +83,9 @@ mod directory_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod log_tests;
+#[cfg(feature = "external-tests")]
+#[cfg(test)]
+mod retention_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod tests;

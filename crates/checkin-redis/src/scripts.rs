@@ -16,6 +16,7 @@ pub(crate) struct Scripts {
     pub(crate) move_checkpoint: Script,
     pub(crate) figures_of_user: Script,
     pub(crate) figures_of_location: Script,
+    pub(crate) fold: Script,
     pub(crate) create_hash: Script,
     pub(crate) account: Script,
     pub(crate) change_password: Script,
@@ -78,6 +79,7 @@ impl Default for Scripts {
                 "figures_of_location",
                 include_str!("scripts/figures_of_location.lua"),
             ),
+            fold: Script::named("fold", include_str!("scripts/fold.lua")),
             create_hash: Script::named("create_hash", include_str!("scripts/create_hash.lua")),
             account: Script::named("account", include_str!("scripts/account.lua")),
             change_password: Script::named(

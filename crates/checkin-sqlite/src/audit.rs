@@ -46,7 +46,10 @@ const LOCATIONS: &str = "
     ) AS log ON log.location_id = id
     LEFT JOIN (
         SELECT location_id, sum(num_checkins) AS rated, sum(num_checkins * stars) AS rated_stars
-        FROM location_ratings GROUP BY location_id
+        FROM (
+            SELECT * FROM location_ratings
+            UNION ALL SELECT location_id, stars, -num_checkins FROM folded_ratings
+        ) GROUP BY location_id
     ) AS ratings ON ratings.location_id = id
     WHERE num_checkins <> base_checkins + coalesce(number, 0)
        OR num_stars <> base_stars + coalesce(stars, 0)

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};
 
+use super::retention::horizon_ms;
 use super::{SqliteStorage, column, locations, log, users};
 use checkin_domain::{Checkin, CheckinId, Location, LocationDetails, LocationId, User, UserId};
 use checkin_storage::{BulkLoad, Loaded, Result, StorageError};
@@ -105,6 +106,9 @@ pub(super) fn load_checkin(
     }
     if is_there(connection, checkin)? {
         return Ok(Loaded::Unchanged);
+    }
+    if checkin.time_ms < horizon_ms(connection)? {
+        return Ok(Loaded::TooOld);
     }
     let own = checkin.id > log::last_id(connection)? && checkin.time_ms == checkin.id.ms;
     let id = match own {

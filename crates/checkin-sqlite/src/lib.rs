@@ -19,6 +19,7 @@ mod log;
 mod membership;
 mod nearby;
 mod permissions;
+mod retention;
 mod schema;
 mod search;
 mod swarm;

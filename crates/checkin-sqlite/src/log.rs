@@ -314,7 +314,7 @@ pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
     connection.prepare_cached(sql)?.query_row([], |row| column::whole(row, 0))
 }
 
-/// Measures the log. It is never trimmed, so all entries that were appended are in it. An id ahead of
+/// Measures the log. Appends never trim it: what was folded is not in it. An id ahead of
 /// the clock is not the time at which its entry arrived.
 pub(crate) fn part_state(connection: &Connection, now_ms: i64) -> rusqlite::Result<PartState> {
     let sql = "SELECT appended, max(appended - counted, 0), (SELECT count(*) FROM dead_letters),

@@ -29,7 +29,8 @@ pub trait BulkLoad: Send + Sync {
     /// Appends check-ins with the ids that they have. If the log has a later entry already, the
     /// check-in gets a new id, and its time is stored in a field. Returns one result for each, in
     /// order. A check-in is unchanged if an entry has its id, or if a loaded check-in has its user,
-    /// location, rating and time.
+    /// location, rating and time. One that is neither, and older than what [`Retention`](crate::Retention)
+    /// keeps, is too old.
     async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>>;
 }
 
@@ -45,4 +46,7 @@ pub enum Loaded {
     /// The record is not stored, because the location of the details, or the user or the location of the
     /// check-in, is unknown.
     Dangling,
+    /// The check-in is not stored, because it is older than the histories that the store keeps: it may have
+    /// been counted and removed.
+    TooOld,
 }

@@ -18,6 +18,7 @@ mod clock;
 mod directory;
 mod log;
 mod nearby;
+mod retention;
 mod retries;
 mod search;
 mod swarm;
@@ -25,7 +26,7 @@ mod weather;
 
 pub use {
     accounts::*, admission::*, applier::*, bulk::*, clock::*, directory::*, log::*, nearby::*,
-    retries::*, search::*, swarm::*, weather::*,
+    retention::*, retries::*, search::*, swarm::*, weather::*,
 };
 
 /// An empty store under test.
@@ -94,6 +95,7 @@ macro_rules! conformance_checks {
             histories_are_read_in_pages
             a_full_backlog_refuses_checkins
             a_full_log_accepts_checkins_only_when_entries_are_applied
+            old_checkins_are_folded_into_the_figures
             users_are_listed_by_their_figures
             records_of_equal_rank_are_listed_once_each
             a_page_begins_after_a_record_that_moved_or_was_deleted

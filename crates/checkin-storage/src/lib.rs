@@ -19,6 +19,7 @@ mod locations;
 mod log;
 mod membership;
 pub mod nearby;
+mod retention;
 pub mod swarm;
 mod unreadable;
 mod users;
@@ -38,6 +39,7 @@ pub use history::{History, HistoryPosition};
 pub use locations::Locations;
 pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
 pub use membership::{Lease, Membership, Rank};
+pub use retention::{Folded, Retention};
 pub use swarm::{SwarmLoad, VenueLocation};
 pub use unreadable::{Reports, is_there, readable};
 pub use users::{Credentials, NewUser, Registered, Users};
@@ -52,6 +54,7 @@ pub trait Storage:
     + Applier
     + DeadLetters
     + Audit
+    + Retention
     + Directory
     + History
     + WeatherCache
@@ -69,6 +72,7 @@ impl<T> Storage for T where
         + Applier
         + DeadLetters
         + Audit
+        + Retention
         + Directory
         + History
         + WeatherCache

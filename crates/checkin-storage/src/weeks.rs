@@ -1,10 +1,16 @@
 //! The weeks that have leaderboards of their own.
 
+use std::time::Duration;
+
 use checkin_domain::monday_ms;
 use checkin_domain::week::WEEK_MS;
 
 /// The number of weeks for which the leaderboard of a week is kept after the week began.
 const WEEKS_KEPT: u64 = 5;
+
+/// The minimum time for which histories are kept: the weeks that have leaderboards are counted from them, and
+/// a day more, because clocks differ. An idempotency key and the marks of duplicates live for a shorter time.
+pub const MIN_KEPT: Duration = Duration::from_secs((WEEKS_KEPT * 7 + 1) * 24 * 60 * 60);
 
 /// Returns the Mondays of the weeks that these times are in, in order, if a leaderboard of theirs is
 /// kept at `now_ms`. All in milliseconds since 1970.
@@ -50,5 +56,8 @@ mod tests {
         assert_eq!(weeks(&[MONDAY - 4 * WEEK_MS]), [MONDAY - 4 * WEEK_MS]);
         assert_eq!(weeks(&[MONDAY - 4 * WEEK_MS - 1]), [0; 0]);
         assert!(!is_kept(MONDAY, kept_until(MONDAY)));
+        let kept = u64::try_from(MIN_KEPT.as_millis()).unwrap();
+        assert!(!is_kept(monday_ms(MONDAY + WEEK_MS - 1 - kept), MONDAY + WEEK_MS - 1));
+        assert!(MIN_KEPT > crate::IDEMPOTENCY_TTL);
     }
 }

@@ -132,6 +132,20 @@ CREATE TABLE IF NOT EXISTS location_ratings (
     PRIMARY KEY (location_id, stars)
 ) STRICT, WITHOUT ROWID;
 
+-- The number of these that are no longer in the log, but in the base figures.
+CREATE TABLE IF NOT EXISTS folded_ratings (
+    location_id INTEGER NOT NULL,
+    stars INTEGER NOT NULL,
+    num_checkins INTEGER NOT NULL,
+    PRIMARY KEY (location_id, stars)
+) STRICT, WITHOUT ROWID;
+
+-- At most one row: the time (ms) before which check-ins may have been removed from the log.
+CREATE TABLE IF NOT EXISTS horizon (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    before_ms INTEGER NOT NULL
+) STRICT;
+
 -- The log, and the histories.
 CREATE TABLE IF NOT EXISTS checkins (
     ms INTEGER NOT NULL,

@@ -12,7 +12,7 @@ use crate::{
 use checkin_domain::{Checkin, CheckinId};
 
 /// Loads users and locations with the ids from 1 on, without figures.
-async fn people_and_locations(storage: &dyn Storage, users: u64, locations: u64) {
+pub(super) async fn people_and_locations(storage: &dyn Storage, users: u64, locations: u64) {
     let nobody = |id| User {
         num_checkins: 0,
         last_checkin: None,
@@ -46,7 +46,7 @@ async fn log_state(storage: &dyn Storage) -> PartState {
     })
 }
 
-async fn drain(storage: &dyn Storage) -> Applied {
+pub(super) async fn drain(storage: &dyn Storage) -> Applied {
     apply_all(storage, 7).await
 }
 
@@ -65,7 +65,7 @@ async fn checkins_of(storage: &dyn Storage, user: u64) -> u64 {
     storage.user(user_id(user)).await.unwrap().unwrap().num_checkins
 }
 
-fn sound(audit: &AuditReport) {
+pub(super) fn sound(audit: &AuditReport) {
     assert_eq!((audit.different, audit.differences.as_slice()), (0, &[][..]), "{audit:?}");
 }
 

@@ -11,10 +11,11 @@ use clap::Args;
 
 use super::metrics_port::MetricsPort;
 use crate::app::App;
-use crate::config::{Common, integer, listen_address, positive_time};
+use crate::config::{Common, integer, listen_address, positive_time, time};
 use crate::lifecycle::{bind, serve};
 use crate::services::processor::{self, ProcessorSettings};
 use crate::signals::Stop;
+use crate::storage::weeks::MIN_KEPT;
 use crate::traces::Traces;
 
 pub(super) const EXAMPLES: &str = "\
@@ -63,6 +64,25 @@ pub(super) struct Counting {
         value_parser = positive_time
     )]
     lease: Duration,
+
+    /// How long check-ins stay in the histories at least. Older ones are removed and stay in the figures,
+    /// when they have left the log; on Redis, nothing leaves the log without --max-log-length. 0 keeps
+    /// them for ever
+    #[arg(
+        long,
+        env = "CHECKIN_KEEP_HISTORY",
+        value_name = "TIME",
+        default_value = "0",
+        value_parser = kept_history
+    )]
+    keep_history: Duration,
+}
+
+fn kept_history(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        time if time.is_zero() || time >= MIN_KEPT => Ok(time),
+        _ => Err(format!("must be 0 or at least {}d", MIN_KEPT.as_secs() / 86_400)),
+    }
 }
 
 impl Counting {
@@ -74,7 +94,13 @@ impl Counting {
         let mut random = [0; SUFFIX_BYTES];
         getrandom::fill(&mut random).context("cannot read random numbers")?;
         let name = format!("{name}-{}", URL_SAFE_NO_PAD.encode(random));
-        Ok(ProcessorSettings { name, batch: self.batch.into(), lease: self.lease, traces })
+        Ok(ProcessorSettings {
+            name,
+            batch: self.batch.into(),
+            lease: self.lease,
+            keep_history: Some(self.keep_history).filter(|keep| !keep.is_zero()),
+            traces,
+        })
     }
 }
 

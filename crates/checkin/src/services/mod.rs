@@ -4,6 +4,7 @@ pub mod api;
 pub mod auth;
 pub mod processor;
 pub mod receiver;
+mod retention;
 
 mod batch_size;
 mod identity;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch_size::BatchSize;
 use super::processor_metrics::{Batches, LeaseChanges, LogGauges};
+use super::retention;
 use crate::storage::{Batch, Lease, Storage, StorageError};
 use crate::telemetry::{chain, in_service};
 use crate::traces::Traces;
@@ -39,6 +40,8 @@ pub struct ProcessorSettings {
     /// The lease of partitions. The partitions of a processor that died are taken over after this
     /// time.
     pub lease: Duration,
+    /// How long check-ins stay in the histories at least. `None` keeps them for ever.
+    pub keep_history: Option<Duration>,
     /// The traces, if they are exported.
     pub traces: Option<Traces>,
 }
@@ -48,6 +51,7 @@ pub struct ProcessorSettings {
 pub struct Progress {
     applied: Counter,
     dead: Counter,
+    folded: Counter,
     partitions: Gauge,
     log: LogGauges,
     batches: Batches,
@@ -57,9 +61,11 @@ pub struct Progress {
 impl Progress {
     /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        let Self { applied, dead, partitions, log, batches, leases } = self;
+        let Self { applied, dead, folded, partitions, log, batches, leases } = self;
         registry.register("checkin_applied", "Check-ins that were counted", applied.clone());
         registry.register("checkin_dead_letters", "Entries set aside", dead.clone());
+        let help = "Check-ins that left the histories";
+        registry.register("checkin_folded", help, folded.clone());
         registry.register("checkin_partitions", "Partitions counted here", partitions.clone());
         log.register(registry);
         batches.register(registry);
@@ -184,7 +190,13 @@ impl Processor {
     fn start_worker(self: &Arc<Self>, workers: &mut Workers, lease: Lease) {
         let release = self.stop.child_token();
         let (processor, held, released) = (Arc::clone(self), lease.clone(), release.clone());
-        let work = async move { processor.work(&held, &released).await };
+        let work = async move {
+            let keep = processor.settings.keep_history.filter(|_| held.part == 0);
+            tokio::select! {
+                () = processor.work(&held, &released) => {}
+                () = retention::run(&*processor.storage, keep, &processor.progress.folded) => {}
+            }
+        };
         let work = in_service("processor", work);
         workers.held.push((workers.tasks.spawn(work).id(), lease, release));
     }

@@ -48,7 +48,8 @@ async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
     let at_auth = auth.auth(&["--max-sessions", "3", "--wait-replicas", "1"]);
     let at_receiver = receiver.receiver(&["--wait-replicas", "1"]);
     let at_api = api.api(&[]);
-    let mut processor = processor.processor(&["--wait-replicas", "1"]);
+    let keep = ["--wait-replicas", "1", "--keep-history", "36d"];
+    let mut processor = processor.processor(&keep);
 
     // The whole life of an account, its sessions and its check-ins.
     let mut eve = at_auth.client();

@@ -220,3 +220,42 @@ async fn a_bounded_log_loses_its_oldest_and_the_histories_do_not() {
         assert!(metrics.text().lines().any(|metric| metric.starts_with(&line)), "{name}");
     }
 }
+
+async fn old_check_ins_are_folded(site: &Site) {
+    site.count_all();
+    let receiver = site.receiver(&[&ANYBODY[..], &["--max-log-length", "1"]].concat());
+    accepted(&receiver.client().post(CHECKIN, &at(5, 1)).await);
+    let short = site.run("processor", &["--keep-history", "35d"]);
+    assert!(short.stderr.contains("must be 0 or at least 36d"), "{}", short.stderr);
+    let keep = ["--listen", "127.0.0.1:0", "--keep-history", "36d"];
+    // The first pass comes when the log is applied.
+    site.count_all();
+    let processor = site.processor(&keep);
+    let line = processor.wait_for_line("Checkin processor listening on port ", PATIENCE);
+    let port = line.trim_end_matches('.').rsplit(' ').next().unwrap();
+    let mut metrics = Client::new(format!("http://127.0.0.1:{port}"));
+    until("some are folded", async || {
+        let answer = metrics.get("/metrics").await;
+        let text = answer.text();
+        let folded = text.lines().find(|line| line.starts_with("checkin_folded_total"));
+        folded.and_then(|line| line.rsplit(' ').next()?.parse().ok()) > Some(10_u64)
+    })
+    .await;
+    counted(site);
+    let again = site.run("load", &["--demo"]);
+    let rule = "must not be older than the histories that the store keeps";
+    let said = [again.stdout, again.stderr].concat();
+    assert!(said.contains(rule), "{said}");
+    counted(site);
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn old_check_ins_are_folded_on_redis() {
+    old_check_ins_are_folded(&Site::redis()).await;
+}
+
+#[tokio::test]
+async fn old_check_ins_are_folded_on_sqlite() {
+    old_check_ins_are_folded(&Site::sqlite()).await;
+}

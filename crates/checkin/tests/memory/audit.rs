@@ -41,7 +41,7 @@ impl Audit for MemoryStorage {
 }
 
 impl Contents {
-    fn is_dead(&self, checkin: &Checkin) -> bool {
+    pub(crate) fn is_dead(&self, checkin: &Checkin) -> bool {
         self.dead.values().any(|dead| dead.checkin.id == checkin.id)
     }
 }
@@ -62,9 +62,11 @@ impl StoredUser {
 
 impl StoredLocation {
     fn unequal(&self, own: &[&Checkin]) -> Vec<Unequal> {
-        let (Self { place, first, ratings, .. }, number) = (self, own.len() as u64);
+        let (Self { place, first, ratings, folded, .. }, number) = (self, own.len() as u64);
         let stars: u64 = own.iter().map(|checkin| u64::from(checkin.stars.get())).sum();
-        let rated = (0..).zip(ratings).map(|(stars, number): (u64, &u64)| stars * number).sum();
+        let ratings = ratings.iter().zip(folded).map(|(rated, folded)| rated - folded);
+        let ratings: Vec<u64> = ratings.collect();
+        let rated = (0..).zip(&ratings).map(|(stars, number): (u64, &u64)| stars * number).sum();
         let compared = [
             Unequal::of(Figure::NumCheckins, place.num_checkins, first.num_checkins + number),
             Unequal::of(Figure::NumStars, place.num_stars, first.num_stars + stars),

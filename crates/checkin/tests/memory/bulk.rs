@@ -67,6 +67,9 @@ impl Contents {
         if self.known().any(|known| is_same(known, checkin)) {
             return Ok(Loaded::Unchanged);
         }
+        if checkin.time_ms < self.horizon_ms {
+            return Ok(Loaded::TooOld);
+        }
         let id = match checkin.id > self.last_id && checkin.time_ms == checkin.id.ms {
             true => checkin.id,
             // Nothing is appended before it was made.

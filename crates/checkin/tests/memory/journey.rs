@@ -92,6 +92,7 @@ async fn run_processor(storage: &Arc<dyn Storage>, name: &str, stop: &Cancellati
         name: name.to_owned(),
         batch: 1,
         lease: LEASE,
+        keep_history: None,
         traces: None,
     };
     processor::run(storage.clone(), settings, processor::Progress::default(), stop.clone()).await;

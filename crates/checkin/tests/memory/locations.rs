@@ -70,6 +70,7 @@ impl Contents {
             words: index_words(&place.name),
             details: None,
             ratings: [0; 6],
+            folded: [0; 6],
         };
         self.places.insert(place.id, stored);
         true

@@ -106,7 +106,7 @@ impl Log for MemoryStorage {
     }
 }
 
-fn part_of(user: UserId) -> usize {
+pub(crate) fn part_of(user: UserId) -> usize {
     (user.get() % PARTS as u64) as usize
 }
 

@@ -15,6 +15,7 @@ mod journey;
 mod locations;
 mod log;
 mod membership;
+mod retention;
 mod store;
 mod swarm;
 mod users;

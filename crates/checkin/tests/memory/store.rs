@@ -35,6 +35,8 @@ pub(crate) struct Contents {
     /// The live processors, each with the end of its membership in milliseconds since 1970.
     pub(crate) processors: BTreeMap<String, u64>,
     pub(crate) history: BTreeMap<HistoryPosition, Checkin>,
+    /// Check-ins before this time (ms) may have left the history.
+    pub(crate) horizon_ms: u64,
     pub(crate) dead: BTreeMap<DeadLetterId, Dead>,
     /// Check-ins of a user in the week that began at a Monday.
     pub(crate) user_weeks: BTreeMap<(u64, UserId), u64>,
@@ -51,7 +53,7 @@ pub(crate) struct Contents {
 #[derive(Debug)]
 pub(crate) struct StoredUser {
     pub(crate) user: User,
-    /// As it was before the first check-in of the log was applied.
+    /// As it was before the first check-in of the log was applied, with those that left the history.
     pub(crate) first: User,
     pub(crate) epoch: u64,
 }
@@ -59,13 +61,15 @@ pub(crate) struct StoredUser {
 #[derive(Debug)]
 pub(crate) struct StoredLocation {
     pub(crate) place: Location,
-    /// As it was before the first check-in of the log was applied.
+    /// As it was before the first check-in of the log was applied, with those that left the history.
     pub(crate) first: Location,
     pub(crate) words: Vec<String>,
     /// JSON.
     pub(crate) details: Option<String>,
     /// Check-ins with no star, with one star, and so on.
     pub(crate) ratings: [u64; 6],
+    /// The number of these that left the history.
+    pub(crate) folded: [u64; 6],
 }
 
 impl MemoryStorage {
@@ -100,6 +104,7 @@ impl Default for Contents {
             idempotency_keys: HashMap::new(),
             processors: BTreeMap::new(),
             history: BTreeMap::new(),
+            horizon_ms: 0,
             dead: BTreeMap::new(),
             user_weeks: BTreeMap::new(),
             place_weeks: BTreeMap::new(),

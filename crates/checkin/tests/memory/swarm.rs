@@ -61,7 +61,7 @@ impl Contents {
             true => Loaded::Unchanged,
             false => self.load_checkin(&checkin)?,
         };
-        if let Some(key) = key.filter(|_| loaded != Loaded::Dangling) {
+        if let Some(key) = key.filter(|_| matches!(loaded, Loaded::Stored | Loaded::Unchanged)) {
             self.visits.insert(key, (checkin.time_ms, checkin.location));
         }
         Ok(loaded)

@@ -118,6 +118,7 @@ impl Deployment {
             name,
             batch: self.plan.batch,
             lease: self.plan.lease,
+            keep_history: None,
             traces: None,
         };
         let stop = CancellationToken::new();

@@ -103,7 +103,9 @@ pub(super) async fn load(
     let visits = visits.iter().zip(of_swarm).map(|(visit, it)| (&visit.checkin, &seen.visits, it));
     let (mut tally, mut known) = (LoadCounts::default(), Known::default());
     for (checkin, places, answer) in checkins.chain(visits) {
-        if !tally.takes(answer) {
+        if answer == Loaded::TooOld {
+            tally.refuse(place(places, checkin.id), None, TOO_OLD);
+        } else if !tally.takes(answer) {
             let place = place(places, checkin.id);
             known.refuse(app, &mut tally, &place, checkin).await;
         }
@@ -115,6 +117,7 @@ pub(super) async fn load(
 const EMAIL_TAKEN: &str = "must not belong to another account";
 const NO_USER: &str = "must be the id of a user that exists";
 const NO_LOCATION: &str = "must be the id of a location that exists";
+const TOO_OLD: &str = "must not be older than the histories that the store keeps";
 
 /// Returns the place of the record with this id.
 fn place<K: Eq + Hash>(places: &HashMap<K, RecordPlace>, id: K) -> RecordPlace {
@@ -174,7 +177,7 @@ impl LoadCounts {
         match answer {
             Loaded::Stored => self.stored += 1,
             Loaded::Unchanged => self.unchanged += 1,
-            Loaded::EmailTaken(_) | Loaded::Dangling => return false,
+            Loaded::EmailTaken(_) | Loaded::Dangling | Loaded::TooOld => return false,
         }
         true
     }

@@ -1,0 +1,2 @@
+-- Version 5 kept all check-ins: the tables of those that were folded are made with the others. A program of
+-- that version would find differences, and would load a check-in that was folded a second time.
