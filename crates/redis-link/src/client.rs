@@ -21,6 +21,7 @@ use crate::reply::Reply;
 use crate::request::{Request, command, invocation, pipeline};
 use crate::script::Script;
 use crate::timeouts::Timeouts;
+use crate::together::Together;
 
 /// How often a command is sent again to a cluster that is moving its slot and refuses the command.
 /// The pause between two attempts gives the client time to learn the new place of the slot.
@@ -40,6 +41,8 @@ struct Inner {
     address: Option<Address>,
     links: Arc<Links>,
     shared: ClientState,
+    /// The client of the cluster, for a client of one of its servers.
+    cluster: Option<Client>,
 }
 
 /// State shared with the [dedicated](Client::dedicated) clients of the same deployment.
@@ -126,7 +129,20 @@ impl Client {
         shared: ClientState,
     ) -> Self {
         let links = Arc::new(Links::new(connector, timeouts, shared.observer.clone()));
-        Self(Arc::new(Inner { address, links, shared }))
+        Self(Arc::new(Inner { address, links, shared, cluster: None }))
+    }
+
+    /// Returns a client of one server of this cluster. The caller repeats what it refuses.
+    pub(crate) fn reader(&self, connection: Together) -> Self {
+        let connector = Arc::new(Connector::Own(Connection::Server(connection)));
+        let links = Links::new(connector, self.links().timeouts, Observer::default());
+        let (shared, cluster) = (self.0.shared.clone(), Some(self.clone()));
+        Self(Arc::new(Inner { address: None, links: Arc::new(links), shared, cluster }))
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(crate) fn address(&self) -> Option<&Address> {
+        self.0.address.as_ref()
     }
 
     /// Returns a client of the same deployment with a dedicated connection, for commands that block
@@ -136,7 +152,7 @@ impl Client {
     ///
     /// [`ErrorKind::Unsupported`] for a client made by [`from_connection`](Self::from_connection).
     pub fn dedicated(&self) -> Result<Self, Error> {
-        let Inner { address, links, shared } = &*self.0;
+        let Inner { address, links, shared, .. } = &*self.0;
         let address = address.clone().ok_or_else(Error::has_no_address)?;
         let connector = Arc::clone(&links.connector);
         Ok(Self::on(Some(address), connector, links.timeouts, shared.clone()))
@@ -255,10 +271,11 @@ impl Client {
     /// Converts an error, and reports an outage to the outage log.
     fn error(&self, cause: RedisError) -> Error {
         let kind = kind(&cause);
-        if kind != ErrorKind::Unavailable {
+        let is_repeated = self.0.cluster.is_some() && !cause.is_timeout();
+        if kind != ErrorKind::Unavailable || is_repeated {
             return Error::new(kind, cause);
         }
-        let client = Arc::downgrade(&self.0);
+        let client = Arc::downgrade(&self.0.cluster.as_ref().unwrap_or(self).0);
         self.0.shared.outage.failed(&Obstacle::from(&cause), move || {
             let client = client.upgrade().map(Self);
             async move {
@@ -318,7 +335,8 @@ impl Client {
     }
 
     pub(crate) async fn redirected(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
-        for _ in 0..REDIRECTIONS {
+        let redirections = if self.0.cluster.is_some() { 0 } else { REDIRECTIONS };
+        for _ in 0..redirections {
             // In each case the node did not run the command, so sending it again runs it only once.
             match self.send_once(request).await {
                 Err(cause) if cause.code() == Some("ASK") => {

@@ -1,7 +1,7 @@
 //! Functions on key names: slots, companion keys and patterns.
 
 /// The number of slots of a cluster.
-const SLOTS: u16 = 16_384;
+pub(crate) const SLOTS: u16 = 16_384;
 
 /// Returns the name of a key in the same cluster slot as `key`, so that one command or script may
 /// use both.

@@ -102,7 +102,7 @@ pub use reply::Reply;
 pub use scan::Scan;
 pub use script::Script;
 pub use timeouts::Timeouts;
-pub use tracking::Tracked;
+pub use tracking::{Heartbeat, Slots, Tracked};
 
 /// The README's example compiles.
 #[cfg(doctest)]

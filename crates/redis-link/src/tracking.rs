@@ -1,42 +1,113 @@
 //! Notifications of changed keys, for a cache in front of Redis.
+//!
+//! Each server is followed on a connection of its own, on which replies and notifications arrive in the
+//! order in which the server sent them. A heartbeat on the same connection shows that everything that
+//! the server changed before has been notified.
+//!
+//! # On a cluster
+//!
+//! Each primary is followed. A heartbeat consists of two commands: a write on a key of one of its slots,
+//! and the question which slots it has (`CLUSTER NODES`). A cache may answer for a key of a slot from
+//! what it read **on this connection**, as long as no heartbeat since then
+//!
+//! - shows that the slot is gone, or
+//! - failed, or came too late, or
+//! - shows another configuration epoch. A primary that gives up a slot and gets it back, however
+//!   quickly, has another epoch then, and the connection is given up.
+//!
+//! Such an answer is what the primary itself would have answered at the time of that heartbeat: it had
+//! the slot then, so it had carried out each change of the key, and its notification came before the
+//! reply. The signals of a slot that moves would not be enough. `MIGRATE` and the atomic migration of
+//! slots delete the keys on the old primary, which is notified; but a primary that another one has
+//! replaced in a slot (Redis 6.2, 7.0) deletes them without a notification, and a key that is changed
+//! on its new primary is notified there alone. A heartbeat on one key shows only that its own slot is
+//! still there, and the epoch does not always increase with a move. Therefore the slots are asked for.
+//!
+//! A read on another connection could be answered by an old primary, after the new one has notified a
+//! change. Therefore the reader of a heartbeat reads from the server of that heartbeat.
+//!
+//! The two commands need not be carried out at the same moment: each shows something about a time after
+//! the heartbeat was sent. The write is refused by a primary that was demoted, that is being replaced
+//! (`CLUSTER FAILOVER` and the atomic migration of slots suspend writes on the old primary before the
+//! new one accepts any), or that does not see the majority of the primaries. The last of these is known
+//! to the primary only after the node time-out of the cluster (`cluster-node-timeout`). Until then, two
+//! primaries may serve the slot, and a cache of the old one answers what the old one would answer.
+
+#[cfg(feature = "cluster")]
+mod primaries;
+mod server;
+mod slots;
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionLike as _, MultiplexedConnection};
-use redis::{PushInfo, PushKind, RedisError, Value};
+use tokio::sync::Notify;
 
-use crate::cause::kind;
+pub use self::slots::Slots;
+
 use crate::client::Client;
-use crate::connection::Connection;
-use crate::error::{Error, ErrorKind};
-use crate::link::pause;
-use crate::request::command;
+use crate::error::Error;
 
 /// A notification about the keys with a prefix; see [`Client::track`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Tracked<'a> {
     /// This key was changed or removed.
     Changed(&'a [u8]),
-    /// Any key may have changed: the connection was lost, or all keys were flushed. The cache must
-    /// drop all entries, and must add none before the next [`Current`](Self::Current).
-    Lost,
-    /// A heartbeat: all changes before this moment have been notified.
-    Current(Instant),
+    /// Any key may have changed: the connection with this number was lost, or all keys of its server
+    /// were flushed. The cache must drop all that it read under its heartbeats, and must add nothing
+    /// before the next [`Current`](Self::Current).
+    #[non_exhaustive]
+    Lost {
+        /// The number of the connection.
+        source: u64,
+    },
+    /// A heartbeat was answered: all changes before it was sent have been notified.
+    Current(&'a Heartbeat),
+}
+
+/// An answered heartbeat of a server; see [`Client::track`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Heartbeat {
+    /// The number of the connection. A new connection has a new number.
+    pub source: u64,
+    /// When it was sent.
+    pub sent: Instant,
+    /// The slots that the server had; outside a cluster, all. The cache must drop what it read of other
+    /// slots under the heartbeats of this connection.
+    pub slots: Slots,
+    /// The configuration epoch of a primary. If two servers have a slot, the higher one counts.
+    pub epoch: u64,
+    /// A client of this server alone, for reads that are cached. It follows no redirection, so a read
+    /// that it cannot carry out must be sent to the cluster. `None` outside a cluster, where any
+    /// client may read.
+    pub reader: Option<Client>,
+}
+
+impl Heartbeat {
+    /// Returns a heartbeat of a server that has all slots.
+    #[must_use]
+    pub fn new(source: u64, sent: Instant) -> Self {
+        Self { source, sent, slots: Slots::all(), epoch: 0, reader: None }
+    }
 }
 
 impl Client {
-    /// Calls `notify` for each change of a key that begins with `prefix`, whichever client makes
-    /// it. It uses a dedicated connection, which is replaced when it is lost, and runs until the
-    /// future is dropped.
+    /// Calls `notify` for each change of a key that begins with `prefix`, whichever client makes it. It
+    /// uses a dedicated connection, on a cluster one for each primary. They are replaced when they
+    /// are lost. It runs until the future is dropped.
     ///
-    /// A cache is correct if it drops each entry that is [changed](Tracked::Changed), drops all
-    /// entries when the connection is [lost](Tracked::Lost), and is not used while the last
-    /// [heartbeat](Tracked::Current) is older than the lease. `heartbeat` is the interval between
-    /// two heartbeats. `notify` is called on the task of the connection and must not block.
+    /// A cache is correct if it drops each entry that is [changed](Tracked::Changed), drops the entries
+    /// of a connection that is [lost](Tracked::Lost), and is not used while the last
+    /// [heartbeat](Tracked::Current) is older than the lease. `heartbeat` is the interval between two
+    /// heartbeats. A read must begin under a lease, and its result may be cached if no change of its key
+    /// and no loss was notified meanwhile. On a cluster, each primary has its own lease: a cache
+    /// must read with the [reader](Heartbeat::reader) of the primary that has the slot of the key, and
+    /// drop the entry when that primary loses the slot. `notify` is called on the tasks of the
+    /// connections and must not block.
     ///
     /// ```no_run
     /// # async fn example(client: redis_link::Client) {
@@ -45,7 +116,7 @@ impl Client {
     ///
     /// let notify = |tracked: Tracked<'_>| match tracked {
     ///     Tracked::Changed(key) => { /* drop this key from the cache */ }
-    ///     Tracked::Current(since) => { /* the lease ends a while after `since` */ }
+    ///     Tracked::Current(heartbeat) => { /* the lease ends a while after `heartbeat.sent` */ }
     ///     _ => { /* drop everything */ }
     /// };
     /// let tracking = client.clone();
@@ -58,125 +129,42 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] on a cluster, where each server would need a connection, and for
-    /// a client made by [`from_connection`](Self::from_connection).
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a client made by
+    /// [`from_connection`](Self::from_connection).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connection.
+    /// Dropping the future closes the connections.
     pub async fn track(
         &self,
         prefix: &str,
         heartbeat: Duration,
         notify: impl Fn(Tracked<'_>) + Send + Sync + 'static,
     ) -> Result<Infallible, Error> {
+        let tracking = Arc::new(Tracking {
+            client: self.clone(),
+            prefix: prefix.into(),
+            heartbeat,
+            notify: Box::new(notify),
+            connections: AtomicU64::new(0),
+            news: Notify::new(),
+        });
+        #[cfg(feature = "cluster")]
         if self.is_cluster() {
-            let text = "keys of a cluster cannot be tracked";
-            return Err(Error::new(ErrorKind::Unsupported, text));
+            return tracking.follow_primaries().await;
         }
-        let notify = Arc::new(notify);
-        let mut failures = 0;
-        loop {
-            // Changes may have been missed when the last connection ended.
-            notify(Tracked::Lost);
-            let mut was_up = false;
-            match self.follow(prefix, heartbeat, &notify, &mut was_up).await? {
-                Ok(never) => match never {},
-                Err(cause) => {
-                    failures = if was_up { 0 } else { failures + 1 };
-                    // An outage is logged by the commands that fail. This logs other errors, such
-                    // as a missing permission for tracking.
-                    if failures <= 1 && kind(&cause) != ErrorKind::Unavailable {
-                        tracing::warn!(%cause, "cannot track keys in Redis, so nothing is cached");
-                    }
-                }
-            }
-            tokio::time::sleep(pause(failures)).await;
-        }
-    }
-
-    /// Follows the changes on one connection until it fails.
-    async fn follow<F>(
-        &self,
-        prefix: &str,
-        heartbeat: Duration,
-        notify: &Arc<F>,
-        was_up: &mut bool,
-    ) -> Result<Result<Infallible, RedisError>, Error>
-    where
-        F: Fn(Tracked<'_>) + Send + Sync + 'static,
-    {
-        let (listener, links) = (Arc::clone(notify), self.links());
-        let on_push = move |push: PushInfo| forward(&push, &*listener);
-        let generation = links.connector.generation();
-        match links.connector.connect(links.timeouts, on_push).await {
-            Ok(Connection::Server(connection)) => {
-                links.observer.connected();
-                let connection = connection.into_inner();
-                let beat = send_heartbeats(connection, prefix, heartbeat, &**notify, was_up);
-                tokio::select! {
-                    ended = beat => Ok(ended),
-                    () = links.connector.superseded(generation) => {
-                        Ok(Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()))
-                    }
-                }
-            }
-            Ok(_) => Err(Error::has_no_address()),
-            Err(cause) => Ok(Err(cause)),
-        }
+        tracking.follow(Arc::clone(&self.links().connector)).await
     }
 }
 
-async fn send_heartbeats(
-    mut connection: MultiplexedConnection,
-    prefix: &str,
+/// What all followed servers share.
+struct Tracking {
+    client: Client,
+    prefix: Box<str>,
     heartbeat: Duration,
-    notify: &impl Fn(Tracked<'_>),
-    was_up: &mut bool,
-) -> Result<Infallible, RedisError> {
-    send(&mut connection, &subscribe(prefix)).await?;
-    // Notifications begin now. Earlier changes are unknown.
-    notify(Tracked::Lost);
-    // The heartbeat is a write command, because a replica and a master without enough replicas
-    // refuse it. Its key never exists, so that nothing is written and nobody is notified.
-    let heartbeat_key = format!("{{{prefix}}}:heartbeat");
-    loop {
-        let sent = Instant::now();
-        send(&mut connection, &[b"DEL", heartbeat_key.as_bytes()]).await?;
-        notify(Tracked::Current(sent));
-        *was_up = true;
-        tokio::time::sleep_until((sent + heartbeat).into()).await;
-    }
-}
-
-/// Returns the command that subscribes to the changes of all keys with a prefix. In broadcasting
-/// mode Redis sends a change before it replies to the writer, and keeps no state per key for this
-/// client.
-fn subscribe(prefix: &str) -> Vec<&[u8]> {
-    let mut words: Vec<&[u8]> = vec![b"CLIENT", b"TRACKING", b"ON", b"BCAST"];
-    if !prefix.is_empty() {
-        words.extend([b"PREFIX", prefix.as_bytes()]);
-    }
-    words
-}
-
-async fn send(connection: &mut MultiplexedConnection, words: &[&[u8]]) -> Result<(), RedisError> {
-    let answer = connection.req_packed_command(&command(words)).await?;
-    answer.extract_error().map(drop)
-}
-
-/// Forwards a push message of Redis. The connection calls this before it returns the next reply.
-fn forward(push: &PushInfo, notify: &impl Fn(Tracked<'_>)) {
-    match (&push.kind, push.data.first()) {
-        (PushKind::Invalidate, Some(Value::Array(keys))) => {
-            for key in keys {
-                if let Value::BulkString(key) = key {
-                    notify(Tracked::Changed(key));
-                }
-            }
-        }
-        // All keys were flushed, or the message is of an unknown form.
-        (PushKind::Invalidate | PushKind::Disconnection, _) => notify(Tracked::Lost),
-        _ => {}
-    }
+    notify: Box<dyn Fn(Tracked<'_>) + Send + Sync>,
+    /// The number of connections so far.
+    connections: AtomicU64,
+    /// Notified when the primaries of a cluster may have changed.
+    news: Notify,
 }

@@ -12,6 +12,8 @@ const SETTINGS: [&str; 6] =
 #[derive(Debug)]
 pub struct RedisCluster {
     servers: Vec<RedisServer>,
+    /// The number of servers that have a part of the slots at first.
+    parts: usize,
     /// The replica of each server, if there are any.
     replicas: Vec<RedisServer>,
 }
@@ -46,7 +48,7 @@ impl RedisCluster {
         wait_until("the cluster is up", || {
             servers.iter().all(|server| is_up(server, servers.len()))
         });
-        RedisCluster { servers, replicas: Vec::new() }
+        RedisCluster { parts: servers.len(), servers, replicas: Vec::new() }
     }
 
     /// Starts a cluster in which each server has a replica.
@@ -91,7 +93,7 @@ impl RedisCluster {
 
     /// Returns the number of the server whose slot range includes this slot at first.
     pub fn owner(&self, slot: u16) -> usize {
-        usize::from(slot) / SLOTS.div_ceil(self.servers.len())
+        usize::from(slot) / SLOTS.div_ceil(self.parts)
     }
 
     /// Makes a replica the primary of its slots, together with the old one (`CLUSTER FAILOVER`).
@@ -101,6 +103,53 @@ impl RedisCluster {
     /// If it refuses.
     pub fn fail_over(&self, number: usize) {
         run(&self.replicas[number], redis::cmd("CLUSTER").arg("FAILOVER"));
+    }
+
+    /// Makes the server of this number a primary again, together with its replica.
+    ///
+    /// # Panics
+    ///
+    /// If it refuses.
+    pub fn fail_back(&self, number: usize) {
+        run(&self.servers[number], redis::cmd("CLUSTER").arg("FAILOVER"));
+    }
+
+    /// Adds a server without slots, and returns its number. [`owner`](Self::owner) counts only the
+    /// servers of the start.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn add_server(&mut self) -> usize {
+        let (server, number) = (RedisServer::start_with(&SETTINGS), self.servers.len());
+        for known in &self.servers {
+            run(known, redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(server.port()));
+        }
+        let id = node_id(&server);
+        self.servers.push(server);
+        wait_until("all servers know the new one, and it knows the others", || {
+            let joined = &self.servers[number];
+            is_up(joined, self.parts)
+                && self.servers.iter().all(|server| {
+                    let nodes = redis::cmd("CLUSTER").arg("NODES").query(&mut server.connection());
+                    nodes.is_ok_and(|nodes: String| {
+                        nodes.contains(&id) && !nodes.contains("handshake")
+                    })
+                })
+        });
+        number
+    }
+
+    /// Returns whether the server is the primary of this slot by its own account.
+    pub fn has_slot(server: &RedisServer, slot: u16) -> bool {
+        let asked = redis::cmd("CLUSTER").arg("NODES").query(&mut server.connection());
+        let nodes: String = asked.unwrap_or_default();
+        let Some(myself) = nodes.lines().find(|line| line.contains("myself")) else { return false };
+        myself.split(' ').skip(8).filter(|range| !range.starts_with('[')).any(|range| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let bounds = [first, last].map(|bound| bound.parse::<u16>().expect("a slot"));
+            (bounds[0]..=bounds[1]).contains(&slot)
+        })
     }
 
     /// Moves one slot with all its keys from a server to another one.

@@ -12,6 +12,8 @@ mod app;
 mod backend;
 #[cfg(feature = "external-tests")]
 mod cached;
+#[cfg(feature = "external-tests")]
+mod cached_cluster;
 mod cookies;
 mod engine_errors;
 mod examples;

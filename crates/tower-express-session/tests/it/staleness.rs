@@ -20,6 +20,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 struct Decision {
     started: Instant,
     version: Option<usize>,
+    is_cached: bool,
 }
 
 /// A reader with its own store, cache, connections and thread, like a separate process.
@@ -70,6 +71,11 @@ impl Reader {
         self.decisions.lock().unwrap().len()
     }
 
+    /// Returns the number of results from the cache so far.
+    pub(crate) fn cached(&self) -> usize {
+        self.decisions.lock().unwrap().iter().filter(|decision| decision.is_cached).count()
+    }
+
     /// Stops the reader and compares its results with the written versions.
     pub(crate) fn staleness(mut self, history: &History) -> Staleness {
         self.end();
@@ -79,12 +85,15 @@ impl Reader {
     }
 
     /// Stops the reader and returns for each read after `ended` that found the session how long
-    /// after it was.
-    pub(crate) fn accepted_after(mut self, ended: Instant) -> Vec<Duration> {
+    /// after it was, and whether it was answered by the cache.
+    pub(crate) fn accepted_after(mut self, ended: Instant) -> Vec<(Duration, bool)> {
         self.end();
         let decisions = self.decisions.lock().unwrap();
         let accepted = decisions.iter().filter(|decision| decision.version.is_some());
-        accepted.filter_map(|decision| decision.started.checked_duration_since(ended)).collect()
+        let late = |decision: &Decision| {
+            Some((decision.started.checked_duration_since(ended)?, decision.is_cached))
+        };
+        accepted.filter_map(late).collect()
     }
 
     fn end(&mut self) {
@@ -107,10 +116,16 @@ async fn read(
             thread::sleep(STALL);
         }
         let started = Instant::now();
+        let hits = || store.cache_counts().map(|counts| counts.hits);
+        let before = hits();
         // While Redis is unavailable, there is no result.
         if let Ok(stored) = store.load(id, Freshness::Cached).await {
             let version = stored.map(|stored| version(&stored.value));
-            decisions.lock().unwrap().push(Decision { started, version });
+            decisions.lock().unwrap().push(Decision {
+                started,
+                version,
+                is_cached: hits() != before,
+            });
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hashlink::LruCache;
+use redis_link::{Client, Heartbeat};
 
 use crate::id::SessionId;
 use crate::shared_record::SharedRecord;
@@ -62,7 +63,7 @@ pub struct CacheCounts {
     /// Changes of sessions that removed an entry, whoever made them.
     pub invalidations: u64,
     /// The times that a valid lease was lost: the connection ended, all keys were flushed, or no
-    /// heartbeat was answered in time.
+    /// heartbeat was answered in time. On a cluster each primary has a lease of its own.
     pub lease_losses: u64,
 }
 
@@ -83,23 +84,41 @@ const MAX_SHARE_DIVISOR: usize = 16;
 /// time at which that heartbeat was sent. Replies and notifications arrive in order on that
 /// connection, so every earlier change is known by then. Reads may use another connection; so the
 /// result of a read is cached only if no change of its session was notified since the read began.
+///
+/// On a cluster each primary has a lease of its own, for its slots. A session is cached under the lease of
+/// the primary that it was read from, and leaves the cache when that primary loses its slot, or when
+/// another one has it with a higher epoch.
 pub(super) struct Cache {
     pub(super) options: CacheOptions,
-    // Locked for a few instructions, never across an await.
+    // Locked for a few instructions, never across an await; for longer only when slots have moved.
     state: Mutex<CacheState>,
 }
 
 struct CacheState {
-    slots: LruCache<SessionId, CacheSlot>,
+    entries: LruCache<SessionId, Entry>,
     bytes: usize,
-    /// The end of the lease, after which the cache returns nothing. `None` until the connection is
-    /// established.
-    lease_ends: Option<Instant>,
+    /// One for each server on whose connection a heartbeat was answered.
+    leases: Vec<Lease>,
     fills: u64,
     counts: CacheCounts,
 }
 
-enum CacheSlot {
+struct Lease {
+    /// The end of the lease, after which nothing is returned under it.
+    ends: Instant,
+    /// The heartbeat that renewed it.
+    heartbeat: Heartbeat,
+}
+
+struct Entry {
+    /// The slot of its key.
+    slot: u16,
+    /// The number of the connection whose lease it is cached under.
+    source: u64,
+    content: Content,
+}
+
+enum Content {
     /// A read is in progress. A change that is notified during the read removes the entry.
     Filling(u64),
     Ready(CachedSession),
@@ -115,18 +134,22 @@ struct CachedSession {
 }
 
 /// A read in progress whose result is to be cached.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Fill {
     number: u64,
     began: Instant,
+    slot: u16,
+    source: u64,
+    /// The client of the server that must be read, if it matters.
+    pub(super) reader: Option<Client>,
 }
 
 impl Cache {
     pub(super) fn new(options: CacheOptions) -> Self {
         let state = CacheState {
-            slots: LruCache::new_unbounded(),
+            entries: LruCache::new_unbounded(),
             bytes: 0,
-            lease_ends: None,
+            leases: Vec::new(),
             fills: 0,
             counts: CacheCounts::default(),
         };
@@ -148,36 +171,39 @@ impl Cache {
         self.state().counts
     }
 
-    /// Registers a read. Returns `None` if its result must not be cached.
-    pub(super) fn begin(&self, id: &SessionId, now: Instant) -> Option<Fill> {
+    /// Registers a read of a session whose key is in this slot. Returns `None` if its result must not be
+    /// cached.
+    pub(super) fn begin(&self, id: &SessionId, slot: u16, now: Instant) -> Option<Fill> {
         let mut state = self.state();
-        if !state.has_lease(now) {
-            return None;
-        }
+        let lease = owner(&state.leases, slot).filter(|lease| now < lease.ends)?;
+        let (source, reader) = (lease.heartbeat.source, lease.heartbeat.reader.clone());
         state.fills += 1;
         let number = state.fills;
-        state.put(id, CacheSlot::Filling(number), self.options.max_bytes);
-        Some(Fill { number, began: now })
+        let entry = Entry { slot, source, content: Content::Filling(number) };
+        state.put(id, entry, self.options.max_bytes);
+        Some(Fill { number, began: now, slot, source, reader })
     }
 
     /// Caches the result of a read, unless a change was notified since the read began, or another
     /// read began later.
-    pub(super) fn fill(&self, id: &SessionId, fill: Fill, stored: &Stored) {
+    pub(super) fn fill(&self, id: &SessionId, fill: &Fill, stored: &Stored) {
         let mut state = self.state();
-        let is_awaited = matches!(state.slots.peek(id), Some(CacheSlot::Filling(number)) if *number == fill.number);
-        if !is_awaited {
+        let content = state.entries.peek(id).map(|entry| &entry.content);
+        if !matches!(content, Some(Content::Filling(number)) if *number == fill.number) {
             return;
         }
         if stored.value.len() > self.options.max_bytes / MAX_SHARE_DIVISOR {
             state.remove(id);
             return;
         }
-        let entry = CachedSession {
+        let session = CachedSession {
             stored: Stored { record: SharedRecord::unparsed(), ..stored.clone() },
             ends: fill.began + stored.time_left,
             stale: fill.began + MAX_AGE,
         };
-        state.put(id, CacheSlot::Ready(entry), self.options.max_bytes);
+        let (slot, source) = (fill.slot, fill.source);
+        let entry = Entry { slot, source, content: Content::Ready(session) };
+        state.put(id, entry, self.options.max_bytes);
     }
 
     /// Removes a session that was changed.
@@ -188,24 +214,36 @@ impl Cache {
         }
     }
 
-    /// Drops all entries. Nothing is cached before the next lease.
-    pub(super) fn clear(&self) {
+    /// Ends the lease of a connection. Its entries leave the cache.
+    pub(super) fn lose(&self, source: u64) {
         let mut state = self.state();
-        state.slots.clear();
-        state.bytes = 0;
-        if state.lease_ends.take().is_some() {
+        let before = state.leases.len();
+        state.leases.retain(|lease| lease.heartbeat.source != source);
+        if state.leases.len() < before {
             state.counts.lease_losses += 1;
+            state.drop_orphans();
         }
     }
 
-    /// Renews the lease: a heartbeat that was sent at this time has been answered.
-    pub(super) fn renew(&self, sent: Instant) {
+    /// Renews the lease of a connection: this heartbeat has been answered.
+    pub(super) fn renew(&self, heartbeat: &Heartbeat) {
         let mut state = self.state();
+        let ends = heartbeat.sent + self.options.lease;
+        let renewed = Lease { ends, heartbeat: heartbeat.clone() };
+        let source = heartbeat.source;
+        let Some(lease) = state.leases.iter_mut().find(|lease| lease.heartbeat.source == source)
+        else {
+            state.leases.push(renewed);
+            return state.drop_orphans();
+        };
+        let before = std::mem::replace(lease, renewed);
         // The heartbeat before it came too late.
-        if state.lease_ends.is_some_and(|ends| ends < sent) {
+        if before.ends < heartbeat.sent {
             state.counts.lease_losses += 1;
         }
-        state.lease_ends = Some(sent + self.options.lease);
+        if before.heartbeat.slots != heartbeat.slots {
+            state.drop_orphans();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, CacheState> {
@@ -215,49 +253,66 @@ impl Cache {
     }
 }
 
-impl CacheState {
-    fn has_lease(&self, now: Instant) -> bool {
-        self.lease_ends.is_some_and(|ends| now < ends)
-    }
+/// Returns the lease of the server that has this slot. While a slot moves, two may have it.
+fn owner(leases: &[Lease], slot: u16) -> Option<&Lease> {
+    let owners = leases.iter().filter(|lease| lease.heartbeat.slots.contains(slot));
+    owners.max_by_key(|lease| lease.heartbeat.epoch)
+}
 
+impl CacheState {
     fn get(&mut self, id: &SessionId, now: Instant) -> Option<Stored> {
-        if !self.has_lease(now) {
-            return None;
-        }
-        match self.slots.get(id)? {
-            CacheSlot::Ready(entry) if now < entry.ends && now < entry.stale => {
-                Some(Stored { time_left: entry.ends - now, ..entry.stored.clone() })
+        let entry = self.entries.get(id)?;
+        let mut leases = self.leases.iter();
+        let lease = leases.find(|lease| lease.heartbeat.source == entry.source)?;
+        match &entry.content {
+            Content::Ready(session)
+                if now < lease.ends && now < session.ends && now < session.stale =>
+            {
+                Some(Stored { time_left: session.ends - now, ..session.stored.clone() })
             }
             _ => None,
         }
     }
 
-    fn put(&mut self, id: &SessionId, slot: CacheSlot, max_bytes: usize) {
-        self.bytes += cost(id, &slot);
-        if let Some(old) = self.slots.insert(id.clone(), slot) {
+    fn put(&mut self, id: &SessionId, entry: Entry, max_bytes: usize) {
+        self.bytes += cost(id, &entry);
+        if let Some(old) = self.entries.insert(id.clone(), entry) {
             self.bytes -= cost(id, &old);
         }
         while self.bytes > max_bytes {
-            let Some((id, slot)) = self.slots.remove_lru() else { return };
-            self.bytes -= cost(&id, &slot);
+            let Some((id, entry)) = self.entries.remove_lru() else { return };
+            self.bytes -= cost(&id, &entry);
         }
     }
 
     /// Removes an entry, and returns whether there was one.
     fn remove(&mut self, id: &SessionId) -> bool {
-        let slot = self.slots.remove(id);
-        if let Some(slot) = &slot {
-            self.bytes -= cost(id, slot);
+        let entry = self.entries.remove(id);
+        if let Some(entry) = &entry {
+            self.bytes -= cost(id, entry);
         }
-        slot.is_some()
+        entry.is_some()
+    }
+
+    /// Removes the entries whose slot no longer belongs to the server that they were read from.
+    fn drop_orphans(&mut self) {
+        let Self { entries, bytes, leases, .. } = self;
+        entries.retain(|id, entry| {
+            let owner = owner(leases, entry.slot).map(|lease| lease.heartbeat.source);
+            let stays = owner == Some(entry.source);
+            if !stays {
+                *bytes -= cost(id, entry);
+            }
+            stays
+        });
     }
 }
 
-fn cost(id: &SessionId, slot: &CacheSlot) -> usize {
-    let value = match slot {
-        CacheSlot::Filling(_) => 0,
-        CacheSlot::Ready(entry) => {
-            let value = &entry.stored.value;
+fn cost(id: &SessionId, entry: &Entry) -> usize {
+    let value = match &entry.content {
+        Content::Filling(_) => 0,
+        Content::Ready(session) => {
+            let value = &session.stored.value;
             value.len() + SharedRecord::estimated_bytes(value)
         }
     };
@@ -268,7 +323,7 @@ impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         f.debug_struct("Cache")
-            .field("sessions", &state.slots.len())
+            .field("sessions", &state.entries.len())
             .field("bytes", &state.bytes)
             .finish_non_exhaustive()
     }
@@ -290,12 +345,16 @@ mod tests {
         Stored::new(Bytes::copy_from_slice(value.as_bytes()), time_left).with_epoch(Some(7))
     }
 
+    fn heartbeat(sent: Instant) -> Heartbeat {
+        Heartbeat::new(1, sent)
+    }
+
     /// Returns a cache with a lease from `now` and the session `a`.
     fn filled(now: Instant) -> Cache {
         let cache = Cache::new(CacheOptions::default());
-        cache.renew(now);
-        let fill = cache.begin(&id("a"), now).unwrap();
-        cache.fill(&id("a"), fill, &stored("value", Duration::from_secs(60)));
+        cache.renew(&heartbeat(now));
+        let fill = cache.begin(&id("a"), 7, now).unwrap();
+        cache.fill(&id("a"), &fill, &stored("value", Duration::from_secs(60)));
         cache
     }
 
@@ -307,18 +366,18 @@ mod tests {
         assert_eq!((found.value, found.epoch), (Bytes::from("value"), Some(7)));
         assert_eq!(cache.get(&id("a"), now + 250 * MS), None);
         assert!(
-            cache.begin(&id("b"), now + 250 * MS).is_none(),
+            cache.begin(&id("b"), 7, now + 250 * MS).is_none(),
             "without a lease nothing is cached"
         );
-        cache.renew(now + 200 * MS);
+        cache.renew(&heartbeat(now + 200 * MS));
         assert!(cache.get(&id("a"), now + 449 * MS).is_some(), "the lease was renewed in time");
-        cache.clear();
-        cache.clear();
-        cache.renew(now + 300 * MS);
+        cache.lose(1);
+        cache.lose(1);
+        cache.renew(&heartbeat(now + 300 * MS));
         assert_eq!(cache.get(&id("a"), now + 300 * MS), None);
         let counts = CacheCounts { hits: 2, misses: 2, invalidations: 0, lease_losses: 1 };
         assert_eq!(cache.counts(), counts);
-        cache.renew(now + 551 * MS);
+        cache.renew(&heartbeat(now + 551 * MS));
         assert_eq!(cache.counts().lease_losses, 2, "the lease had ended");
     }
 
@@ -334,12 +393,12 @@ mod tests {
     #[test]
     fn a_read_is_not_cached_after_a_change_during_the_read() {
         let now = Instant::now();
-        for change in [Cache::clear as fn(&Cache), |cache| cache.invalidate(&id("a"))] {
+        for change in [(|cache| cache.lose(1)) as fn(&Cache), |cache| cache.invalidate(&id("a"))] {
             let cache = filled(now);
-            let fill = cache.begin(&id("a"), now).unwrap();
+            let fill = cache.begin(&id("a"), 7, now).unwrap();
             change(&cache);
-            cache.renew(now);
-            cache.fill(&id("a"), fill, &stored("old", Duration::from_secs(60)));
+            cache.renew(&heartbeat(now));
+            cache.fill(&id("a"), &fill, &stored("old", Duration::from_secs(60)));
             assert_eq!(cache.get(&id("a"), now), None);
         }
     }
@@ -348,9 +407,9 @@ mod tests {
     fn the_later_of_two_reads_is_cached() {
         let now = Instant::now();
         let cache = filled(now);
-        let [first, second] = [(); 2].map(|()| cache.begin(&id("a"), now).unwrap());
-        cache.fill(&id("a"), second, &stored("new", Duration::from_secs(60)));
-        cache.fill(&id("a"), first, &stored("old", Duration::from_secs(60)));
+        let [first, second] = [(); 2].map(|()| cache.begin(&id("a"), 7, now).unwrap());
+        cache.fill(&id("a"), &second, &stored("new", Duration::from_secs(60)));
+        cache.fill(&id("a"), &first, &stored("old", Duration::from_secs(60)));
         assert_eq!(cache.get(&id("a"), now).unwrap().value, "new");
     }
 
@@ -358,12 +417,12 @@ mod tests {
     fn a_session_is_not_cached_beyond_its_expiry() {
         let now = Instant::now();
         let cache = filled(now);
-        let fill = cache.begin(&id("a"), now).unwrap();
-        cache.fill(&id("a"), fill, &stored("value", 100 * MS));
+        let fill = cache.begin(&id("a"), 7, now).unwrap();
+        cache.fill(&id("a"), &fill, &stored("value", 100 * MS));
         assert_eq!(cache.get(&id("a"), now + 40 * MS).unwrap().time_left, 60 * MS);
         assert_eq!(cache.get(&id("a"), now + 100 * MS), None);
         let cache = filled(now);
-        cache.renew(now + MAX_AGE);
+        cache.renew(&heartbeat(now + MAX_AGE));
         assert_eq!(cache.get(&id("a"), now + MAX_AGE), None, "nor beyond the maximum age");
     }
 
@@ -371,12 +430,12 @@ mod tests {
     fn memory_is_bounded() {
         let now = Instant::now();
         let cache = Cache::new(CacheOptions { max_bytes: 16_000, ..CacheOptions::default() });
-        cache.renew(now);
+        cache.renew(&heartbeat(now));
         for n in 0..1000 {
             let id = id(&n.to_string());
-            let fill = cache.begin(&id, now).unwrap();
+            let fill = cache.begin(&id, 7, now).unwrap();
             if n % 2 == 0 {
-                cache.fill(&id, fill, &stored(&"x".repeat(n), Duration::from_secs(60)));
+                cache.fill(&id, &fill, &stored(&"x".repeat(n), Duration::from_secs(60)));
             }
             assert!(cache.state().bytes <= 16_000);
         }
@@ -386,5 +445,64 @@ mod tests {
             cache.invalidate(&id(&n.to_string()));
         }
         assert_eq!(cache.state().bytes, 0, "the memory of all entries was released");
+    }
+
+    /// What happens to a cache with the heartbeats of two primaries.
+    type Change = fn(&Cache, &Heartbeat, &Heartbeat);
+
+    fn with(heartbeat: &Heartbeat, slots: std::ops::Range<u16>) -> Heartbeat {
+        let mut heartbeat = heartbeat.clone();
+        heartbeat.slots = slots.collect();
+        heartbeat
+    }
+
+    /// Two primaries, each with its slots and its epoch.
+    #[test]
+    fn a_session_is_cached_as_long_as_its_primary_has_its_slot() {
+        let now = Instant::now();
+        let primary = |source, epoch, slots: std::ops::Range<u16>| {
+            let mut heartbeat = Heartbeat::new(source, now);
+            (heartbeat.epoch, heartbeat.slots) = (epoch, slots.collect());
+            heartbeat
+        };
+        let changes: [(&str, bool, Change); 6] = [
+            ("nothing", true, |_, _, _| {}),
+            ("it keeps its slots", true, |cache, first, _| cache.renew(first)),
+            ("another slot moves", true, |cache, first, second| {
+                cache.renew(&with(first, 0..90));
+                cache.renew(&with(second, 90..200));
+            }),
+            ("its slot is gone", false, |cache, first, _| {
+                cache.renew(&with(first, 8..90));
+                cache.renew(first);
+            }),
+            ("another one has it, too", false, |cache, _, second| {
+                cache.renew(&with(second, 7..200));
+            }),
+            ("its connection is lost", false, |cache, first, _| {
+                cache.lose(first.source);
+                cache.renew(first);
+            }),
+        ];
+        for (what, stays, change) in changes {
+            let cache = Cache::new(CacheOptions::default());
+            let (first, second) = (primary(1, 1, 0..100), primary(2, 2, 100..200));
+            cache.renew(&first);
+            cache.renew(&second);
+            let [ours, theirs] = [("a", 7), ("b", 107)].map(|(name, slot)| {
+                let fill = cache.begin(&id(name), slot, now).unwrap();
+                cache.fill(&id(name), &fill, &stored("value", Duration::from_secs(60)));
+                fill.source
+            });
+            assert_eq!([ours, theirs], [1, 2]);
+            assert!(cache.begin(&id("c"), 200, now).is_none(), "nobody has this slot");
+            let read = cache.begin(&id("d"), 7, now).unwrap();
+            change(&cache, &first, &second);
+            cache.fill(&id("d"), &read, &stored("value", Duration::from_secs(60)));
+            for name in ["a", "d"] {
+                assert_eq!(cache.get(&id(name), now).is_some(), stays, "{name}: {what}");
+            }
+            assert!(cache.get(&id("b"), now).is_some(), "{what}: nothing happened to its slot");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis_link::{Obstacle, Reply};
+use redis_link::{Client, Obstacle, Reply, hash_slot};
 
 use super::keys::Keys;
 use super::{RedisStore, unexpected};
@@ -23,7 +23,16 @@ impl RedisStore {
         Keys::new(&self.prefix, id)
     }
 
-    pub(super) async fn read(&self, id: &SessionId) -> Result<Option<Stored>, Error> {
+    /// Returns the slot of a session's keys.
+    pub(super) fn slot(&self, id: &SessionId) -> u16 {
+        hash_slot(&self.keys(id).session)
+    }
+
+    pub(super) async fn read(
+        &self,
+        client: &Client,
+        id: &SessionId,
+    ) -> Result<Option<Stored>, Error> {
         let keys = self.keys(id);
         let session = keys.session.as_bytes();
         if let Some(absolute) = self.absolute_timeout {
@@ -32,18 +41,17 @@ impl RedisStore {
                 milliseconds(absolute + CREATION_OUTLIVES),
                 milliseconds(CREATION_OUTLIVES),
             ];
-            let found =
-                self.client.run(&self.scripts.load, &keys.all(), &bytes(&arguments)).await?;
+            let found = client.run(&self.scripts.load, &keys.all(), &bytes(&arguments)).await?;
             let Reply::Array(found) = found else { return Ok(None) };
             return stored(found.into_iter());
         }
         let left: &[&[u8]] = &[b"PTTL", session];
         if !self.tombstones {
-            let found = self.client.pipeline(&[&[b"GET", session], left]).await?;
+            let found = client.pipeline(&[&[b"GET", session], left]).await?;
             return stored(found.into_iter());
         }
         let values: &[&[u8]] = &[b"MGET", session, keys.revoked.as_bytes(), keys.epoch.as_bytes()];
-        let mut found = self.client.pipeline(&[values, left]).await?.into_iter();
+        let mut found = client.pipeline(&[values, left]).await?.into_iter();
         let Some(Reply::Array(values)) = found.next() else {
             return Err(unexpected("MGET", &Reply::Nil));
         };
@@ -53,7 +61,7 @@ impl RedisStore {
             if value != Reply::Nil {
                 // Another program wrote the session back. It has ended, whether this deletion
                 // succeeds or not.
-                drop(self.client.call(&[b"DEL", session]).await);
+                drop(client.call(&[b"DEL", session]).await);
             }
             return Ok(None);
         }

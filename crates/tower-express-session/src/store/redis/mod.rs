@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use redis_link::{Client, Replicated, Reply, Script};
+use redis_link::{Client, Obstacle, Replicated, Reply, Script};
 
 pub use cache::{CacheCounts, CacheOptions};
 
@@ -170,7 +170,9 @@ impl RedisStore {
     /// cut off from Redis or was suspended for a while. [`fresh`](crate::LazySession::fresh)
     /// bypasses the cache. Writes always compare with the value in Redis.
     ///
-    /// On a cluster, and with a client made by [`Client::from_connection`], nothing is cached.
+    /// On a cluster each primary is followed under a lease of its own, and a session is cached only
+    /// while its primary has its slot. With a client made by [`Client::from_connection`], nothing is
+    /// cached.
     ///
     /// ```no_run
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -240,16 +242,27 @@ impl RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error> {
-        let Some(cache) = self.cache() else { return self.read(id).await };
+        let Some(cache) = self.cache() else { return self.read(&self.client, id).await };
         if freshness == Freshness::Cached
             && let Some(stored) = cache.get(id, Instant::now())
         {
             return Ok(Some(stored));
         }
-        let fill = cache.begin(id, Instant::now());
-        let stored = self.read(id).await?;
-        if let (Some(fill), Some(stored)) = (fill, &stored) {
-            cache.fill(id, fill, stored);
+        let Some(fill) = cache.begin(id, self.slot(id), Instant::now()) else {
+            return self.read(&self.client, id).await;
+        };
+        let stored = match &fill.reader {
+            None => self.read(&self.client, id).await?,
+            Some(reader) => match self.read(reader, id).await {
+                // The slot has moved, or the connection was lost.
+                Err(error) if Obstacle::of(&error) != Some(Obstacle::TimedOut) => {
+                    return self.read(&self.client, id).await;
+                }
+                read => read?,
+            },
+        };
+        if let Some(stored) = &stored {
+            cache.fill(id, &fill, stored);
         }
         Ok(stored)
     }

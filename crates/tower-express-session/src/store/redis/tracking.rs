@@ -11,8 +11,8 @@ use crate::id::SessionId;
 /// A handle on the task that forwards notifications to the cache. Dropping it ends the task.
 pub(super) struct Tracking(Mutex<Option<JoinHandle<()>>>);
 
-/// Starts the task that keeps `cache` up to date. If keys cannot be tracked, as on a cluster,
-/// nothing is ever cached.
+/// Starts the task that keeps `cache` up to date. If keys cannot be tracked, because the
+/// client has no address, nothing is ever cached.
 pub(super) fn start(client: Client, prefix: Box<str>, cache: Arc<Cache>) -> Tracking {
     let heartbeat = cache.options.heartbeat;
     let task = tokio::spawn(async move {
@@ -32,13 +32,14 @@ fn apply(tracked: &Tracked<'_>, prefix: &str, cache: &Cache) {
                 cache.invalidate(&SessionId::from(id));
             }
         }
-        Tracked::Current(sent) => cache.renew(*sent),
-        _ => cache.clear(),
+        Tracked::Current(heartbeat) => cache.renew(heartbeat),
+        Tracked::Lost { source, .. } => cache.lose(*source),
+        _ => {}
     }
 }
 
 impl Tracking {
-    /// Ends the task and waits for it. The cache is no longer used once its lease has ended.
+    /// Ends the task and waits for it. Its leases end with it.
     pub(super) async fn stop(&self) {
         if let Some(task) = self.take() {
             task.abort();
