@@ -12,12 +12,12 @@ use tempfile::TempDir;
 use super::SqliteStorage;
 use super::schema::SCHEMA_VERSION;
 use checkin_storage::conformance::{
-    StoreUnderTest, apply_all, checkin, checks, location, new_checkin, new_user, tests, user,
-    window,
+    StoreUnderTest, apply_all, checkin, checks, fold_all, location, new_checkin, new_user, tests,
+    user, window,
 };
 use checkin_storage::{
-    Accepted, Admission, Applier, Audit, BulkLoad, Health, Locations, Log, Registered, Severity,
-    Users,
+    Accepted, Admission, Applier, Audit, BulkLoad, Health, Loaded, Locations, Log, Registered,
+    Severity, Users,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -263,6 +263,26 @@ async fn tables_of_version_4_are_upgraded() {
     assert_eq!(apply_all(&storage, 9).await.new, 1);
     let after = storage.user(2.try_into().unwrap()).await.unwrap().unwrap();
     assert_eq!(after.num_checkins, before[1].num_checkins + 1);
+    assert_eq!(storage.audit().await.unwrap().different, 0);
+}
+
+/// A file of version 5, which kept all check-ins.
+#[tokio::test]
+async fn tables_of_version_5_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
+    storage.load_locations(&[location(1)]).await.unwrap();
+    let old = ["9000-0", "9001-0", "9002-0"].map(|id| checkin(id, 1, 1));
+    storage.load_checkins(&old).await.unwrap();
+    apply_all(&storage, 9).await;
+    let downgrade = "DROP TABLE folded_ratings; DROP TABLE horizon; PRAGMA user_version = 5";
+    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+
+    let storage = SqliteStorage::open(database).await.unwrap();
+    assert_eq!(storage.load_checkins(&old).await.unwrap(), [Loaded::Unchanged; 3]);
+    assert_eq!(fold_all(&storage, Duration::from_secs(86_400), None).await, 2);
     assert_eq!(storage.audit().await.unwrap().different, 0);
 }
 

@@ -193,6 +193,8 @@ impl Processor {
         let work = async move {
             let keep = processor.settings.keep_history.filter(|_| held.part == 0);
             tokio::select! {
+                // In an order that a test can repeat.
+                biased;
                 () = processor.work(&held, &released) => {}
                 () = retention::run(&*processor.storage, keep, &processor.progress.folded) => {}
             }
