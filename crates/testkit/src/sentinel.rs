@@ -172,6 +172,9 @@ impl Drop for Watcher {
     }
 }
 
+/// Returns a section of INFO. It is empty while the server gives up its connections, as on a change of its role.
 fn info(server: &RedisServer, section: &str) -> String {
-    redis::cmd("INFO").arg(section).query(&mut server.connection()).unwrap_or_default()
+    let connection = redis::Client::open(server.url()).and_then(|client| client.get_connection());
+    let ask = |mut connection| redis::cmd("INFO").arg(section).query(&mut connection);
+    connection.and_then(ask).unwrap_or_default()
 }
