@@ -2,16 +2,27 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 use tower_express_session::{AccountSessions, Session};
 
-use super::account_sessions::{Revoked, revoke, wait_for};
 use super::login::{Login, LoginError};
 use super::tasks::{TaskError, Tasks};
 use crate::domain::Email;
 use crate::passwords::Passwords;
 use crate::storage::{Credentials, Users};
+
+/// The maximum time that a change of the password waits until the account's sessions have ended. Those
+/// in the index are the first. Only sessions of Express have to be searched among all others, and
+/// our services refuse them already.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+/// The maximum number of attempts of that search, with a pause after each: for longer than a store is
+/// usually unavailable.
+const MAX_ATTEMPTS: u32 = 300;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Changes passwords.
 #[derive(Clone)]
@@ -66,7 +77,11 @@ impl PasswordChange {
         let Credentials { email, epoch, .. } = changed?;
         // The task continues the search for other sessions when this request has waited long
         // enough.
-        wait_for(task).await;
+        if timeout(MAX_WAIT, task).await.is_err() {
+            tracing::info!(
+                "a password was changed; the search for the account's sessions continues"
+            );
+        }
         // This session continues under a new id.
         Ok(session.log_in_at_epoch(email.as_str(), &[], epoch).await?)
     }
@@ -78,15 +93,14 @@ impl PasswordChange {
         replacement: Replacement,
         address: Option<IpAddr>,
         changed: oneshot::Sender<Result<Credentials, LoginError>>,
-    ) -> Option<usize> {
+    ) {
         let account = self.store(email, replacement, address).await;
         let older = account.as_ref().ok().map(|now| (now.email.canonical(), now.epoch));
         // Nobody waits for it if the client hung up.
         drop(changed.send(account));
-        let (account, epoch) = older?;
-        // People who know the old password may have a session. Our services refuse older sessions
-        // with an epoch by themselves.
-        revoke(self.account_sessions, account, Revoked::BeforeEpoch(epoch)).await
+        if let Some((account, epoch)) = older {
+            self.end_older_sessions(&account, epoch).await;
+        }
     }
 
     async fn store(
@@ -102,5 +116,17 @@ impl PasswordChange {
         // The password was changed in the meantime, so `current` is not the current one any more.
         let epoch = changed.ok_or(LoginError::WrongPassword)?;
         Ok(Credentials { epoch, ..account })
+    }
+
+    /// Ends the sessions from before `epoch`, because people who know the old password may have
+    /// one. Our services refuse older sessions with an epoch by themselves.
+    async fn end_older_sessions(&self, account: &str, epoch: u64) {
+        for attempt in 1..=MAX_ATTEMPTS {
+            let Err(error) = self.account_sessions.revoke_before(account, epoch).await else {
+                return;
+            };
+            tracing::warn!(%error, attempt, "cannot end the sessions from before a new password");
+            sleep(PAUSE).await;
+        }
     }
 }

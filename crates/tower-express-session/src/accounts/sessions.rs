@@ -42,7 +42,7 @@ use crate::store::{AccountStore, IndexedSession};
 /// An Express service creates sessions without indexing them. [`list`](Self::list) returns those that
 /// [`scan`](Self::scan) or [`rebuild_index`](Self::rebuild_index) found, or that a Rust service has
 /// touched. Methods that revoke several sessions first revoke those in the index, then scan all stored
-/// sessions, so that they miss none; [`without_scan`](Self::without_scan) leaves the scan out.
+/// sessions, so that they miss none.
 #[derive(Clone, Debug)]
 pub struct AccountSessions(AccountIndex);
 
@@ -88,24 +88,6 @@ impl AccountSessions {
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.0.lifetime = lifetime;
         self
-    }
-
-    /// Returns a handle whose methods revoke only sessions that are in the index, and never scan all
-    /// sessions.
-    ///
-    /// ```
-    /// # use tower_express_session::{AccountSessions, Error, Session};
-    /// async fn log_out_elsewhere(sessions: AccountSessions, session: Session) -> Result<usize, Error> {
-    ///     let user: String = session.get("user")?.unwrap_or_default();
-    ///     // Takes milliseconds. A task may then search for sessions of Express with `sessions`.
-    ///     sessions.without_scan().revoke_others(&user, &session.id()).await
-    /// }
-    /// ```
-    #[must_use]
-    pub fn without_scan(&self) -> Self {
-        let mut index = self.0.clone();
-        index.options = index.options.all_are_indexed();
-        Self(index)
     }
 
     /// Returns the account's indexed sessions that are alive, the newest first. Entries of sessions

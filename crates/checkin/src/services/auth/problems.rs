@@ -4,10 +4,8 @@ use axum::http::StatusCode;
 
 use crate::http::Problem;
 use crate::input::BrokenRule;
-use crate::usecases::account_sessions::EndOthersError;
 use crate::usecases::login::LoginError;
 use crate::usecases::registration::RegistrationError;
-use crate::usecases::tasks::TaskError;
 
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
@@ -44,16 +42,6 @@ impl From<RegistrationError> for Problem {
             RegistrationError::Busy => Self::busy(),
             RegistrationError::Panicked => Self::internal(),
             RegistrationError::Storage(error) => error.into(),
-        }
-    }
-}
-
-impl From<EndOthersError> for Problem {
-    fn from(error: EndOthersError) -> Self {
-        match error {
-            EndOthersError::Task(TaskError::TooMany) => Self::busy(),
-            EndOthersError::Task(TaskError::Panicked) => Self::internal(),
-            EndOthersError::Session(error) => error.into(),
         }
     }
 }

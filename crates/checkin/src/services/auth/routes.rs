@@ -25,8 +25,7 @@ pub struct AuthSettings {
     pub max_sessions: Option<usize>,
 }
 
-/// Returns the routes of the service, which counts what it refuses in `throttled`.
-/// Work that must not end with its request runs in `tasks`.
+/// Returns the routes of the service, which counts what it refuses in `throttled`. Work that must not end with its request runs in `tasks`.
 pub fn router(
     users: Arc<dyn Users>,
     account_sessions: AccountSessions,
@@ -42,13 +41,12 @@ pub fn router(
             users.clone(),
             account_sessions.clone(),
             passwords,
-            tasks.clone(),
+            tasks,
         ),
         accounts: Accounts::new(users.clone()),
         users,
         account_sessions,
         login,
-        tasks,
     };
     let no_other_logout =
         head(login::logout_by_another_method).fallback(login::logout_by_another_method);

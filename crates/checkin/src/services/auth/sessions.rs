@@ -35,7 +35,7 @@ struct ListedSession {
     current: bool,
 }
 
-/// The number of sessions that have ended.
+/// The number of sessions that were ended.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ended {
     ended: usize,
@@ -103,20 +103,14 @@ pub(super) async fn end(
 #[utoipa::path(
     delete, operation_id = "endOtherSessions", path = "/sessions", tag = "account",
     security(("session" = [])),
-    responses(
-        (status = 200, body = Ended, description = "All have ended"),
-        (status = 202, body = Ended, description = "The search for sessions of Express continues"),
-        LoginNeeded, Forbidden, Problems,
-    ),
+    responses((status = 200, body = Ended), LoginNeeded, Forbidden, Problems),
 )]
 pub(super) async fn end_others(
     State(auth): State<Auth>,
     LoggedInAccount { session, email }: LoggedInAccount,
-) -> Result<(StatusCode, Json<Ended>), Problem> {
-    let Auth { account_sessions, tasks, .. } = &auth;
-    let others = account_sessions::end_others(account_sessions, tasks, &session, &email).await?;
-    let status = if others.is_complete { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(Ended { ended: others.ended })))
+) -> Result<Json<Ended>, Problem> {
+    let ended = account_sessions::end_others(&auth.account_sessions, &session, &email).await?;
+    Ok(Json(Ended { ended }))
 }
 
 impl ListedSession {

@@ -9,7 +9,6 @@ use crate::usecases::accounts::Accounts;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
-use crate::usecases::tasks::Tasks;
 
 /// The state of the service.
 #[derive(Clone)]
@@ -21,8 +20,6 @@ pub(super) struct Auth {
     pub(super) login: Login,
     pub(super) registration: Registration,
     pub(super) password_change: PasswordChange,
-    /// What continues after its request.
-    pub(super) tasks: Tasks,
 }
 
 /// The session of a request, or the error of loading it.
