@@ -88,6 +88,9 @@ mod log_tests;
 mod retention_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
+mod settings_tests;
+#[cfg(feature = "external-tests")]
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
