@@ -2,6 +2,7 @@
 
 mod accounts;
 mod cache;
+mod cache_options;
 mod commands;
 mod error;
 mod keys;
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use redis_link::{Client, Obstacle, Replicated, Reply, Script};
 
-pub use cache::{CacheCounts, CacheOptions};
+pub use cache_options::{CacheCounts, CacheOptions};
 
 use cache::Cache;
 use tracking::Tracking;
