@@ -2,7 +2,7 @@
 
 use redis_link::redis::Value;
 
-use super::keyspace::{Content, Keyspace, Kind};
+use super::keyspace::{Keyspace, kind};
 use super::{Answer, bulk, bulk_or_nil, count, not_modelled, number, text};
 
 /// Names and values in the order in which they were added, as Redis keeps those of small hashes.
@@ -32,23 +32,7 @@ impl Hash {
     }
 }
 
-impl Kind for Hash {
-    fn of(content: &Content) -> Option<&Self> {
-        if let Content::Hash(hash) = content { Some(hash) } else { None }
-    }
-
-    fn of_mut(content: &mut Content) -> Option<&mut Self> {
-        if let Content::Hash(hash) = content { Some(hash) } else { None }
-    }
-
-    fn into_content(self) -> Content {
-        Content::Hash(self)
-    }
-
-    fn is_gone(&self) -> bool {
-        self.0.is_empty()
-    }
-}
+kind!(Hash = Hash, |hash| hash.0.is_empty());
 
 pub(crate) fn execute(
     keys: &mut Keyspace,

@@ -71,6 +71,37 @@ pub(crate) trait Kind: Default {
     fn is_gone(&self) -> bool;
 }
 
+/// Makes a type of values of a variant of [`Content`]. The function tells whether a value is gone.
+macro_rules! kind {
+    ($kind:ty = $variant:ident, $is_gone:expr) => {
+        impl $crate::redis::keyspace::Kind for $kind {
+            fn of(content: &$crate::redis::keyspace::Content) -> Option<&Self> {
+                match content {
+                    $crate::redis::keyspace::Content::$variant(value) => Some(value),
+                    _ => None,
+                }
+            }
+
+            fn of_mut(content: &mut $crate::redis::keyspace::Content) -> Option<&mut Self> {
+                match content {
+                    $crate::redis::keyspace::Content::$variant(value) => Some(value),
+                    _ => None,
+                }
+            }
+
+            fn into_content(self) -> $crate::redis::keyspace::Content {
+                $crate::redis::keyspace::Content::$variant(self)
+            }
+
+            fn is_gone(&self) -> bool {
+                let is_gone: fn(&Self) -> bool = $is_gone;
+                is_gone(self)
+            }
+        }
+    };
+}
+pub(crate) use kind;
+
 impl Keyspace {
     /// Begins a command or a script. Time stands still until the next one.
     pub(crate) fn begin(&mut self, now_us: u64) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redis_link::redis::Value;
 
-use super::keyspace::{Content, Keyspace, Kind};
+use super::keyspace::{Keyspace, kind};
 use super::{Answer, bulk, count, name, not_modelled, number, text};
 
 #[derive(Clone, Copy, PartialEq)]
@@ -53,23 +53,7 @@ impl SortedSet {
     }
 }
 
-impl Kind for SortedSet {
-    fn of(content: &Content) -> Option<&Self> {
-        if let Content::SortedSet(set) = content { Some(set) } else { None }
-    }
-
-    fn of_mut(content: &mut Content) -> Option<&mut Self> {
-        if let Content::SortedSet(set) = content { Some(set) } else { None }
-    }
-
-    fn into_content(self) -> Content {
-        Content::SortedSet(self)
-    }
-
-    fn is_gone(&self) -> bool {
-        self.scores.is_empty()
-    }
-}
+kind!(SortedSet = SortedSet, |set| set.scores.is_empty());
 
 pub(crate) fn execute(
     keys: &mut Keyspace,

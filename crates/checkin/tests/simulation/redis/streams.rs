@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use redis_link::redis::Value;
 
-use super::keyspace::{Content, Keyspace, Kind};
+use super::keyspace::{Keyspace, kind};
 use super::{Answer, bulk, count, name, not_modelled, number, text};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,24 +41,8 @@ pub(crate) struct Stream {
     added: u64,
 }
 
-impl Kind for Stream {
-    fn of(content: &Content) -> Option<&Self> {
-        if let Content::Stream(stream) = content { Some(stream) } else { None }
-    }
-
-    fn of_mut(content: &mut Content) -> Option<&mut Self> {
-        if let Content::Stream(stream) = content { Some(stream) } else { None }
-    }
-
-    fn into_content(self) -> Content {
-        Content::Stream(self)
-    }
-
-    /// A stream stays when its last entry leaves it.
-    fn is_gone(&self) -> bool {
-        self.added == 0
-    }
-}
+// A stream stays when its last entry leaves it.
+kind!(Stream = Stream, |stream| stream.added == 0);
 
 pub(crate) fn execute(
     keys: &mut Keyspace,

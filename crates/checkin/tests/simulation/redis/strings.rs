@@ -2,26 +2,10 @@
 
 use redis_link::redis::Value;
 
-use super::keyspace::{Content, Keyspace, Kind};
+use super::keyspace::{Content, Keyspace, kind};
 use super::{Answer, bulk_or_nil, name, not_modelled, number};
 
-impl Kind for Vec<u8> {
-    fn of(content: &Content) -> Option<&Self> {
-        if let Content::Text(text) = content { Some(text) } else { None }
-    }
-
-    fn of_mut(content: &mut Content) -> Option<&mut Self> {
-        if let Content::Text(text) = content { Some(text) } else { None }
-    }
-
-    fn into_content(self) -> Content {
-        Content::Text(self)
-    }
-
-    fn is_gone(&self) -> bool {
-        self.is_empty()
-    }
-}
+kind!(Vec<u8> = Text, |text| text.is_empty());
 
 pub(crate) fn execute(
     keys: &mut Keyspace,
