@@ -22,6 +22,9 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
+/// The number of bytes of a password that bcrypt reads.
+const BCRYPT_BYTES: usize = 72;
+
 /// The maximum number of callers that wait for a thread. Further callers get [`Busy`]. At about 35
 /// ms a hash, the last one waits for about a second.
 const QUEUE: usize = 64;
@@ -215,21 +218,24 @@ fn matched_by_none() -> PasswordHash {
     PasswordHash::parse(hash).expect("this is a PHC string")
 }
 
-/// Checks a password in its normal form and, for hashes from before passwords were normalised, in
-/// one other form: at most twice, and as often for an unknown account.
+/// Checks a password as it was sent, and then in its normal form. If it was sent in that form, it is
+/// checked in the decomposed one instead, which other systems may have hashed. So it is checked at most
+/// twice, and as often for an unknown account.
 fn verify(password: &str, stored: &PasswordHash) -> Verified {
     let normal = normal(password);
-    match fits(&normal, stored) {
-        Fit::Strong => return Verified::Yes,
-        Fit::Weak => return Verified::YesRehashed(hash(&normal)),
-        Fit::No => {}
-    }
-    let other = match normal.as_ref() == password {
+    let other = match *normal == *password {
         true => normal.nfd().collect::<String>(),
-        false => password.to_owned(),
+        false => normal.clone().into_owned(),
     };
-    if other != *normal && fits(&other, stored) != Fit::No {
-        return Verified::YesRehashed(hash(&normal));
+    let forms = [password, &other];
+    let forms = if other == password { &forms[..1] } else { &forms[..] };
+    for &form in forms {
+        match fits(form, stored) {
+            Fit::No => {}
+            Fit::Cut => return Verified::Yes,
+            Fit::Strong if form == normal => return Verified::Yes,
+            Fit::Strong | Fit::Weak => return Verified::YesRehashed(hash(&normal)),
+        }
     }
     Verified::No
 }
@@ -237,6 +243,9 @@ fn verify(password: &str, stored: &PasswordHash) -> Verified {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fit {
     No,
+    /// The password is right as far as its hash can tell. The hash may be that of another password, which
+    /// differs only in what the scheme leaves out, so it must not be replaced.
+    Cut,
     /// The password is right, and its hash should be replaced.
     Weak,
     Strong,
@@ -245,13 +254,19 @@ enum Fit {
 fn fits(password: &str, stored: &PasswordHash) -> Fit {
     match stored.scheme() {
         PasswordScheme::Argon2 => fits_argon2(password, stored),
-        // These hashes came from other systems, where bcrypt ignored passwords after 72 bytes.
         PasswordScheme::Bcrypt => match bcrypt::verify(password, stored.as_str()) {
+            Ok(true) if is_cut_by_bcrypt(password) => Fit::Cut,
             Ok(true) => Fit::Weak,
             _ => Fit::No,
         },
         PasswordScheme::Unusable => Fit::No,
     }
+}
+
+/// Returns whether bcrypt may have the same hash for this password and for another one. It reads 72 bytes,
+/// and a shorter password as if it were repeated, with a NUL after each time.
+fn is_cut_by_bcrypt(password: &str) -> bool {
+    password.len() >= BCRYPT_BYTES || password.contains('\0')
 }
 
 fn fits_argon2(password: &str, stored: &PasswordHash) -> Fit {
@@ -365,6 +380,26 @@ mod tests {
         assert_eq!(checked("\u{fb01}re1234", Some(hash("fire1234"))).await, Verified::No);
     }
 
+    /// The owner may have chosen a password that differs from the given one after the 72nd byte.
+    #[tokio::test]
+    async fn a_password_that_bcrypt_cuts_is_not_stored_as_it_was_given() {
+        let letters = |number| "x".repeat(number);
+        for (chosen, given) in [
+            (letters(72), letters(72)),
+            (letters(73), letters(72)),
+            (letters(72), letters(73)),
+            (letters(72) + "owner", letters(72) + "other"),
+            ("abc".to_owned(), "abc\0abc".to_owned()),
+            (letters(71), letters(71) + "\0"),
+        ] {
+            let stored = PasswordHash::parse(bcrypt::hash(&chosen, 4).unwrap()).unwrap();
+            assert_eq!(checked(&given, Some(stored.clone())).await, Verified::Yes, "{given:?}");
+            let renewed = checked(&letters(71), Some(stored)).await;
+            let is_whole = chosen == letters(71);
+            assert_eq!(matches!(renewed, Verified::YesRehashed(_)), is_whole, "{chosen:?}");
+        }
+    }
+
     #[test]
     fn the_length_is_that_of_the_normal_form() {
         assert_eq!(plausible("e\u{301}".repeat(256)), Ok("e\u{301}".repeat(256)));
@@ -408,7 +443,8 @@ mod tests {
     async fn no_password_matches_an_unknown_account() {
         let nobody = "a password that nobody has";
         assert_eq!(checked(nobody, None).await, Verified::No);
-        for stored in ["", "hunter2", "$1$salt$qjXMvbEw8oaL.CzflDtaK/"] {
+        let costly = bcrypt::hash("hunter2", 4).unwrap().replace("$04$", "$13$");
+        for stored in ["", "hunter2", "$1$salt$qjXMvbEw8oaL.CzflDtaK/", &costly] {
             for password in [stored, nobody] {
                 let stored = PasswordHash::stored(stored);
                 assert_eq!(checked(password, Some(stored)).await, Verified::No);

@@ -7,6 +7,7 @@ use clap::Args;
 use super::say;
 use crate::app::{self, Examination};
 use crate::config::Common;
+use crate::domain::PasswordScheme;
 use crate::session_secret;
 use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Severity, Storage};
 use crate::telemetry::chain;
@@ -15,6 +16,12 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   checkin doctor
   checkin doctor --verify                    also counts every check-in again";
+
+/// The number of accounts that are read at once.
+const PAGE: usize = 500;
+
+/// The maximum number of accounts that a finding names.
+const MAX_NAMED: usize = 10;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -73,10 +80,38 @@ async fn diagnose(store: &dyn Storage, verify: bool) -> anyhow::Result<Vec<Findi
             "look at them with `checkin dead-letters list`, load the missing records, and replay them",
         ));
     }
+    findings.extend(password_finding(store).await?);
     if verify {
         findings.extend(audit_findings(&store.audit().await?));
     }
     Ok(findings)
+}
+
+/// Returns a finding if there are accounts whose stored password hash no login verifies.
+async fn password_finding(store: &dyn Storage) -> anyhow::Result<Option<Finding>> {
+    let (mut after, mut named, mut number) = (None, Vec::new(), 0_u64);
+    loop {
+        let page = store.users_after(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        let unusable =
+            page.iter().filter(|user| user.password.scheme() == PasswordScheme::Unusable);
+        for user in unusable {
+            number += 1;
+            named.extend((named.len() < MAX_NAMED).then(|| format!("user {}", user.id)));
+        }
+    }
+    let named = named.join(", ");
+    Ok((number > 0).then(|| {
+        Finding::warning(
+            format!(
+                "{number} accounts have a password hash that no login verifies, because its kind is \
+                 unknown or because it costs too much: {named}{}",
+                if number > MAX_NAMED as u64 { ", …" } else { "" }
+            ),
+            "set a new password with `checkin users passwd ID`, unless the account is locked on purpose",
+        )
+    }))
 }
 
 fn audit_findings(audit: &AuditReport) -> Vec<Finding> {

@@ -145,7 +145,7 @@ fn each_field_names_its_rule() {
         user("password", Some("\"!\""), "must be a password, or its argon2 or bcrypt"),
         user("password", Some("\"short\""), "must have at least 8 characters"),
         user("password", Some(&long), "must have at most 512 bytes"),
-        user("password", Some(&costly), "must be a bcrypt hash of a cost of at most 14"),
+        user("password", Some(&costly), "must be a bcrypt hash of a cost of at most 12"),
         user("numCheckins", Some("\"\""), amount),
         user("numCheckins", Some("-1"), amount),
         user("lastCheckin", Some("1"), last),
