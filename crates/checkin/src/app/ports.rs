@@ -67,8 +67,8 @@ impl App {
         let throttled = self.metrics.throttled.clone();
         let (users, passwords, tasks) =
             (self.storage.clone(), Passwords::counting(throttled.busy.clone()), self.tasks.clone());
-        let routes =
-            auth::router(users, self.account_sessions.clone(), passwords, tasks, throttled);
+        let account_sessions = self.account_sessions.clone();
+        let routes = auth::router(users, account_sessions, passwords, tasks, throttled, settings);
         // Only this service opens sessions, so only here their number is limited.
         let sessions = match settings.max_sessions {
             Some(max) => {

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::metrics_port::MetricsPort;
 use super::reload::SettingsSource;
 use crate::app::App;
-use crate::config::{Common, integer, listen_address};
+use crate::config::{Common, integer, listen_address, time};
 use crate::lifecycle::{bind, serve};
 use crate::services::auth::AuthSettings;
 use crate::signals::Stop;
@@ -50,11 +51,36 @@ pub(super) struct Logins {
         value_parser = integer::<u32>(1..=MAX_INDEXED)
     )]
     max_sessions: Option<u32>,
+
+    /// Minimum time of a login with a wrong password, such as 500ms, so that nobody can tell from the
+    /// time whether there is an account and how its password is hashed. It should be longer than the
+    /// slowest hash takes. At most 5s; 0 means no minimum
+    #[arg(
+        long,
+        env = "CHECKIN_FAILED_LOGIN_TIME",
+        value_name = "TIME",
+        default_value = "500ms",
+        value_parser = failed_login_time
+    )]
+    failed_login_time: Duration,
+}
+
+/// The maximum of `--failed-login-time`: so long may a request be kept open for each hash.
+const MAX_FAILED_LOGIN_TIME: Duration = Duration::from_secs(5);
+
+fn failed_login_time(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        time if time > MAX_FAILED_LOGIN_TIME => Err("must be at most 5s".to_owned()),
+        time => Ok(time),
+    }
 }
 
 impl Logins {
     pub(super) fn settings(&self) -> AuthSettings {
-        AuthSettings { max_sessions: self.max_sessions.map(|max| max as usize) }
+        AuthSettings {
+            max_sessions: self.max_sessions.map(|max| max as usize),
+            failed_login_time: self.failed_login_time,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
+use tokio::time::sleep_until;
 use tower_express_session::{Error as SessionError, Session};
 
 use super::tasks::{TaskError, Tasks};
@@ -36,6 +37,7 @@ pub(crate) struct Login {
     account_failures: FailureThrottle<String>,
     address_failures: FailureThrottle<IpAddr>,
     throttled: Throttled,
+    failure_time: Duration,
     /// Accounts with a password that no login can check, for which a warning was logged.
     unusable: Arc<Cache<UserId, ()>>,
 }
@@ -58,12 +60,14 @@ pub(crate) enum LoginError {
 }
 
 impl Login {
-    /// Creates the use case, with no failures counted.
+    /// Creates the use case, with no failures counted. A wrong password is reported no sooner than
+    /// `failure_time` after the attempt began.
     pub(crate) fn new(
         users: Arc<dyn Users>,
         passwords: Passwords,
         tasks: Tasks,
         throttled: Throttled,
+        failure_time: Duration,
     ) -> Self {
         Self {
             users,
@@ -72,6 +76,7 @@ impl Login {
             account_failures: FailureThrottle::new(FREE_ACCOUNT_FAILURES),
             address_failures: FailureThrottle::new(FREE_ADDRESS_FAILURES),
             throttled,
+            failure_time,
             unusable: Arc::new(Cache::new(MAX_UNUSABLE)),
         }
     }
@@ -91,6 +96,16 @@ impl Login {
         password: String,
         address: Option<IpAddr>,
     ) -> Result<(), LoginError> {
+        self.in_failure_time(self.attempt(session, email, password, address)).await
+    }
+
+    async fn attempt(
+        &self,
+        session: Result<Session, SessionError>,
+        email: Email,
+        password: String,
+        address: Option<IpAddr>,
+    ) -> Result<(), LoginError> {
         let check = self.clone().check_password(email, password, address);
         let Credentials { id, email, epoch, .. } = self.tasks.run(check).await?;
         let session = session?;
@@ -103,6 +118,28 @@ impl Login {
             return Err(LoginError::WrongPassword);
         }
         Ok(())
+    }
+
+    /// Makes each wrong password take the same time, whatever its hash costs: the kind of an
+    /// account's hash, and whether there is an account, cannot be told from the time. The time is
+    /// counted from here, where the request is complete: a client could choose it otherwise.
+    ///
+    /// The wait holds no permit and no task. It needs no limit of its own: a request waits here only
+    /// after a hash was computed for it, so no more wait than are computed in that time.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of the attempt.
+    pub(super) async fn in_failure_time<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, LoginError>>,
+    ) -> Result<T, LoginError> {
+        let end = tokio::time::Instant::now() + self.failure_time;
+        let result = attempt.await;
+        if let Err(LoginError::WrongPassword) = result {
+            sleep_until(end).await;
+        }
+        result
     }
 
     /// Returns the account if the password is right, and counts the outcome. Run it in a task, so

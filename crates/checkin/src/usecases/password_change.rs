@@ -70,6 +70,16 @@ impl PasswordChange {
         replacement: Replacement,
         address: Option<IpAddr>,
     ) -> Result<(), LoginError> {
+        self.login.in_failure_time(self.attempt(session, email, replacement, address)).await
+    }
+
+    async fn attempt(
+        &self,
+        session: &Session,
+        email: Email,
+        replacement: Replacement,
+        address: Option<IpAddr>,
+    ) -> Result<(), LoginError> {
         let (changed, on_change) = oneshot::channel();
         let task = self.clone().replace(email, replacement, address, changed);
         let task = self.tasks.spawn(task)?;

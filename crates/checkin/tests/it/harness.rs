@@ -212,6 +212,7 @@ impl Site {
             .envs(self.variables.iter().copied())
             .env("CHECKIN_STORE", &self.store)
             .env("CHECKIN_STORE_TIMEOUT", "5s")
+            .env("CHECKIN_FAILED_LOGIN_TIME", "0")
             .env("CHECKIN_LISTEN", "127.0.0.1:0");
         for service in ["CONSOLE", "API", "RECEIVER", "AUTH"] {
             program.env(format!("CHECKIN_{service}_LISTEN"), "127.0.0.1:0");

@@ -1,9 +1,10 @@
 //! Hashes that came from elsewhere.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testkit::Stream;
+use testkit::{Stream, until};
 
 use crate::harness::{Ended, Site, expect_plain, log_in};
 
@@ -14,7 +15,7 @@ const BCRYPT: &str = "$2b$05$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSG
 const ARGON2: &str = "$argon2id$v=19$m=65536,p=4,t=3$WxHcCq5o+Vhbacgdjtqw5A$QzrdFql4sgnA9m0XzJ+GuWJDwrAGyilbbGacwNbb+dM";
 
 /// What is no hash that a login checks, and what it would cost.
-const UNUSABLE: [&str; 11] = [
+const UNUSABLE: [&str; 12] = [
     "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/",
     "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
     "pbkdf2_sha256$260000$salt$YWJjZA==",
@@ -24,6 +25,7 @@ const UNUSABLE: [&str; 11] = [
     "!kPJ3f0aZ5xYv1nQe7mWcT9bR2sLhU8dG4oXiNqVA",
     "*LK*",
     "\u{ff04}argon2id\u{ff04}v=19\u{ff04}m=64,t=1,p=1\u{ff04}c2FsdA\u{ff04}aGFzaA",
+    "$2b$13$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSGce",
     "$2b$31$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSGce",
     "$argon2id$v=19$m=4194304,t=3,p=4$c2FsdHNhbHRzYWx0c2E$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNo",
 ];
@@ -88,6 +90,12 @@ async fn a_hash_that_nobody_can_check_costs_one_login_and_one_log_line() {
         let _: i64 = site.redis_cli(&["HSET", "ncc:user:77", "password", stored]);
         expect_plain(&log_in(&mut auth.client()).await, 401, "Invalid login.");
         assert_eq!(client.get("/session").await.status, 200, "what does not need it goes on");
+        let doctor = site.run("doctor", &[]).stdout;
+        let named = doctor.lines().find(|line| line.contains(": user 77")).unwrap_or(&doctor);
+        assert!(
+            named.contains("1 accounts have a password hash that no login verifies"),
+            "{named}"
+        );
         let _: i64 = site.redis_cli(&["HSET", "ncc:user:77", "password", BCRYPT]);
         expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
     }
@@ -115,6 +123,40 @@ async fn a_bcrypt_hash_from_elsewhere_is_renewed_at_the_next_login() {
         expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
         assert_eq!(hash(), renewed, "renewed once");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_wrong_password_takes_the_same_time_and_delays_nobody() {
+    let site = Site::sqlite();
+    let auth = site.auth(&["--failed-login-time", "200ms"]);
+    let mut al = auth.logged_in().await;
+    let started = Instant::now();
+    expect_plain(&auth.client().post("/login", &wrong(0)).await, 401, "Invalid login.");
+    assert!(started.elapsed() >= Duration::from_millis(200), "{:?}", started.elapsed());
+    let started = Instant::now();
+    let change = json!({"currentPassword": "wrong", "newPassword": "another long password"});
+    assert_eq!(al.post("/password", &change).await.status, 400);
+    assert!(started.elapsed() >= Duration::from_millis(200), "{:?}", started.elapsed());
+
+    // More wait than passwords are hashed at a time, and a right one is checked at once.
+    let auth = site.auth(&["--failed-login-time", "5s"]);
+    let at_a_time = std::thread::available_parallelism().unwrap().get();
+    let waiting = (0..=at_a_time).map(|number| {
+        let mut client = auth.client();
+        tokio::spawn(async move { client.post("/login", &wrong(number)).await })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    // The request for the metrics is in progress, too.
+    let all = format!("http_requests_in_flight{{service=\"auth\"}} {}", waiting.len() + 1);
+    until("all are there", async || auth.client().get("/metrics").await.text().contains(&all))
+        .await;
+    expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
+    assert!(waiting.iter().all(|failed| !failed.is_finished()));
+}
+
+/// Of an account that does not exist.
+fn wrong(number: usize) -> Value {
+    json!({"email": format!("nobody{number}@example.com"), "password": "secret124"})
 }
 
 async fn is_the_same_in_each_normal_form(site: Site) {

@@ -1,6 +1,7 @@
 //! The routes of the service.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::routing::head;
 use tower_express_session::AccountSessions;
@@ -23,6 +24,8 @@ use crate::usecases::tasks::Tasks;
 pub struct AuthSettings {
     /// `--max-sessions`: the maximum number of sessions of an account. `None` means unlimited.
     pub max_sessions: Option<usize>,
+    /// `--failed-login-time`: the minimum time of a login with a wrong password.
+    pub failed_login_time: Duration,
 }
 
 /// Returns the routes of the service, which counts what it refuses in `throttled`. Work that must not end with its request runs in `tasks`.
@@ -32,8 +35,11 @@ pub fn router(
     passwords: Passwords,
     tasks: Tasks,
     throttled: Throttled,
+    settings: AuthSettings,
 ) -> OpenApiRouter {
-    let login = Login::new(users.clone(), passwords.clone(), tasks.clone(), throttled);
+    let failed_login_time = settings.failed_login_time;
+    let login =
+        Login::new(users.clone(), passwords.clone(), tasks.clone(), throttled, failed_login_time);
     let auth = Auth {
         registration: Registration::new(users.clone(), passwords.clone(), tasks.clone()),
         password_change: PasswordChange::new(
