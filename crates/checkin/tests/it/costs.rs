@@ -38,9 +38,11 @@ async fn a_request_costs_what_is_recorded() {
     let mut instructions = BTreeMap::new();
     for (store, site) in [("Redis", Site::redis()), ("SQLite", Site::sqlite())] {
         let browser = site.auth(&[]).logged_in().await;
-        for (service, path) in [("auth", "/healthz"), ("auth", "/session"), ("receiver", CHECKIN)] {
-            let count = count(&site, service, path, &browser).await;
-            instructions.insert(format!("{path} on {store}"), count);
+        for (service, paths) in [("auth", &["/healthz", "/session"][..]), ("receiver", &[CHECKIN])]
+        {
+            for (path, count) in count(&site, service, paths, &browser).await {
+                instructions.insert(format!("{path} on {store}"), count);
+            }
         }
     }
     let now = Costs { compiler: compiler(), instructions };
@@ -77,17 +79,31 @@ fn a_difference_is_seen() {
     assert_eq!(differences(&costs(1000), &costs(940)).len(), 1);
 }
 
-/// Returns the instructions of a request, in user space: those of a run with more requests without those
-/// of a run with fewer, so that the start and the end of the program do not count. One connection, one
-/// request after the other.
-async fn count(site: &Site, service: &str, path: &str, browser: &Client) -> u64 {
-    let few = run(site, service, path, browser, 0..WARM_UP).await;
-    let many = run(site, service, path, browser, WARM_UP..2 * WARM_UP + COUNTED).await;
-    (many - few) / COUNTED
+/// Returns the instructions of a request to each path, in user space, without those of the start and the
+/// end of the program. One connection, one request after the other.
+async fn count<'a>(
+    site: &Site,
+    service: &str,
+    paths: &[&'a str],
+    browser: &Client,
+) -> Vec<(&'a str, u64)> {
+    let file = site.directory.path().join("callgrind");
+    let mut service = observed(site, service, &file);
+    let mut client = service.client_like(browser);
+    let mut counts = Vec::new();
+    for (path, dump) in paths.iter().zip(1..) {
+        ask(&mut client, path, 0..WARM_UP).await;
+        control(&service, "--zero");
+        ask(&mut client, path, WARM_UP..WARM_UP + COUNTED).await;
+        control(&service, "--dump");
+        counts.push((*path, total(&file.with_extension(dump.to_string())) / COUNTED));
+    }
+    service.program.stop();
+    counts
 }
 
-async fn run(site: &Site, service: &str, path: &str, browser: &Client, numbers: Range<u64>) -> u64 {
-    let file = site.directory.path().join("callgrind");
+/// Starts a service whose instructions are counted.
+fn observed(site: &Site, service: &str, file: &Path) -> Service {
     let limits: &[&str] = if service == "receiver" { &["--checkin-rate", "1000000"] } else { &[] };
     let command = site.command(service, limits);
     let mut observed = Command::new("valgrind");
@@ -104,8 +120,10 @@ async fn run(site: &Site, service: &str, path: &str, browser: &Client, numbers: 
             None => observed.env_remove(name),
         };
     }
-    let mut service = Service::ready(Program::spawn(observed), "listening on port ");
-    let mut client = service.client_like(browser);
+    Service::ready(Program::spawn(observed), "listening on port ")
+}
+
+async fn ask(client: &mut Client, path: &str, numbers: Range<u64>) {
     for number in numbers {
         let response = match path {
             CHECKIN => client.post(path, &at(1 + number % 200, number / 200)).await,
@@ -113,8 +131,14 @@ async fn run(site: &Site, service: &str, path: &str, browser: &Client, numbers: 
         };
         assert!([200, 202].contains(&response.status), "{path}: {}", response.text());
     }
-    service.program.stop();
-    total(&file)
+}
+
+/// Sets the counts to zero, or writes them to the next file.
+fn control(service: &Service, what: &str) {
+    let pid = service.program.pid().to_string();
+    let done = Command::new("callgrind_control").args([what, &pid]).output().unwrap();
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && text.contains("OK."), "{what}: {done:?}");
 }
 
 fn total(file: &Path) -> u64 {
