@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::harness::{CHECKIN, Service, Site};
 
-const CHECKINS: u64 = 100_000;
+const CHECKINS: u64 = 30_000;
 const KILLS: u64 = 20;
 const USERS: u64 = 1000;
 const LOCATIONS: u64 = 220;
