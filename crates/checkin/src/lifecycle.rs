@@ -34,9 +34,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(10);
 /// How long a new connection may take to send its first request after the service has stopped.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
-/// The maximum size of a request's head, that is, its target and headers: four times what browsers
-/// and proxies send. Responses are buffered up to the same size.
-const MAX_HEAD_BYTES: usize = 128 << 10;
+/// The maximum size of a request's head, that is, its target and headers: what browsers and proxies
+/// send at most. Responses are buffered up to the same size.
+const MAX_HEAD_BYTES: usize = 32 << 10;
 
 /// The maximum number of open connections: more than a busy instance has, and few enough for its
 /// memory.
@@ -139,7 +139,7 @@ impl Connections {
     fn new(router: Router, keep_alive: Duration, stop: Stop) -> Self {
         let mut http = http1::Builder::new();
         // `Waiting` limits the time for headers separately from the time between requests.
-        http.max_buf_size(MAX_HEAD_BYTES).header_read_timeout(None);
+        http.max_buf_size(MAX_HEAD_BYTES).max_header_size(MAX_HEAD_BYTES).header_read_timeout(None);
         Self { http, router, keep_alive, stop, tasks: TaskTracker::new() }
     }
 

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
 
@@ -40,8 +40,11 @@ impl<S: Sync, T: FromFields<Context = ()>> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// Accepts `application/json` and `application/*+json` in UTF-8.
+/// Accepts `application/json` and `application/*+json` in UTF-8, not compressed.
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Err(encoded());
+    }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else { return Err(not_json()) };
     let sent = value.to_str().ok().and_then(MediaType::parse).ok_or_else(not_json)?;
@@ -92,6 +95,12 @@ fn not_json() -> Problem {
 /// Returns 415: the charset is not UTF-8.
 fn not_utf8() -> Problem {
     let detail = "the charset of the body must be UTF-8";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+}
+
+/// Returns 415: the body is compressed.
+fn encoded() -> Problem {
+    let detail = "the body must be sent without a Content-Encoding";
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 

@@ -12,6 +12,7 @@ mod origin;
 mod parameters;
 mod probes;
 mod problem;
+mod protocol;
 mod readiness;
 mod scrape;
 mod stack;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -37,6 +37,8 @@ pub struct Problem {
     content: Content,
     pub(super) errors: Vec<FieldError>,
     retry_after: Option<Duration>,
+    /// Whether the connection closes, because the next request on it may begin elsewhere.
+    closes: bool,
     cause: Option<LoggedCause>,
 }
 
@@ -95,7 +97,7 @@ impl Problem {
     /// Creates a problem document of this status. `detail` describes this error.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         let content = Content::Detail(detail.into());
-        Self { status, content, errors: Vec::new(), retry_after: None, cause: None }
+        Self { status, content, errors: Vec::new(), retry_after: None, closes: false, cause: None }
     }
 
     /// Creates a response whose text the contract fixes.
@@ -115,6 +117,12 @@ impl Problem {
     #[must_use]
     pub fn retry_after(self, time: Duration) -> Self {
         Self { retry_after: Some(time), ..self }
+    }
+
+    /// Closes the connection after the response.
+    #[must_use]
+    pub(super) fn closing(self) -> Self {
+        Self { closes: true, ..self }
     }
 
     /// Logs this error with this message when the response is created.
@@ -233,6 +241,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+        }
+        if self.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(time) = self.retry_after {
             let seconds = time.as_millis().div_ceil(1000).max(1);

@@ -22,7 +22,9 @@ use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use super::origin::{self, RequestOrigin};
-use super::{ClientAddress, Metrics, Probes, Problem, Scrape, StrictTransport, document, problem};
+use super::{
+    ClientAddress, Metrics, Probes, Problem, Scrape, StrictTransport, document, problem, protocol,
+};
 use crate::telemetry::in_service;
 use crate::traces::{RequestSpan, Traces};
 
@@ -190,9 +192,10 @@ async fn answer(
     }
 }
 
-/// Finds out once where a request came from, for throttles and for the lists of an account's
-/// sessions, and refuses changes that a page of another site sent.
+/// Refuses requests that are ambiguous, and changes that a page of another site sent. Finds out once
+/// where a request came from, for throttles and for the lists of an account's sessions.
 fn receive(trusts_proxy: bool, request: &mut Request) -> Result<(), Problem> {
+    protocol::check(request)?;
     let is_cross_site = origin::is_cross_site(request, trusts_proxy);
     if is_cross_site && !origin::is_safe(request.method()) {
         return Err(Problem::cross_site());
@@ -260,7 +263,7 @@ mod tests {
             .route("/own", get(async || [(CACHE_CONTROL, "max-age=1")]))
             .fallback(async || Problem::not_found())
             .layer(port);
-        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let request = Request::builder().uri(path).header("host", "x").body(Body::empty()).unwrap();
         let response = routes.oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();

@@ -91,7 +91,7 @@ async fn check_ins() {
     table.extend([
         key().header("idempotency-key", ""),
         key().header("idempotency-key", "k".repeat(256)),
-        key().header("idempotency-key", "k".repeat(50_000)),
+        key().header("idempotency-key", "k".repeat(30_000)),
         key().header("idempotency-key", "clé"),
         key().header("idempotency-key", b"\xff"),
         key().header("idempotency-key", "a").header("idempotency-key", "a"),

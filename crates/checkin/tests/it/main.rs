@@ -58,6 +58,7 @@ mod passwords;
 #[cfg(feature = "external-tests")]
 mod postman;
 mod processor;
+mod protocol;
 #[cfg(feature = "external-tests")]
 mod proxies;
 mod readme;
