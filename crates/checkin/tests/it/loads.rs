@@ -335,3 +335,15 @@ fn a_file_without_records_is_named() {
         }
     }
 }
+
+#[test]
+fn a_file_has_a_maximum_size() {
+    let site = Site::empty_sqlite();
+    let file = site.directory.path().join("long.csv");
+    // One line without an end, which takes no space on the disk.
+    fs::File::create(&file).unwrap().set_len(1 << 30).unwrap();
+    let loaded = site.run("load", &[file.to_str().unwrap()]);
+    assert_eq!(loaded.code, 1, "{}", loaded.stderr);
+    let said = loaded.stdout + &loaded.stderr;
+    assert!(said.contains("must have at most 512 MiB"), "{said}");
+}

@@ -6,6 +6,7 @@ mod progress;
 mod store;
 mod swarm;
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +32,9 @@ Examples:
 
 /// The file name of the standard input.
 const STDIN: &str = "-";
+
+/// The maximum size of a file: several million check-ins. A file is read into memory as a whole.
+const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// The end of the demo check-ins, which lie in the ninety days before 1 November 2026. The day is
 /// fixed, so that loading the demo data again never changes anything.
@@ -207,12 +211,17 @@ fn name(path: &Path) -> String {
     }
 }
 
+/// Reads a file into memory.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if path != Path::new(STDIN) {
-        return std::fs::read(path);
-    }
     let mut bytes = Vec::new();
-    io::stdin().read_to_end(&mut bytes)?;
+    let length = match path == Path::new(STDIN) {
+        true => io::stdin().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?,
+        false => File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?,
+    };
+    if length as u64 > MAX_FILE_BYTES {
+        let rule = format!("must have at most {} MiB; split it", MAX_FILE_BYTES >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, rule));
+    }
     Ok(bytes)
 }
 
