@@ -20,7 +20,10 @@ use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{AccountSessions, Secrets, SessionLayer, SessionLayerBuilder};
 
 use crate::config::{Common, StoreUrl};
-use crate::http::{OnFailure, Proxy, Readiness, StrictTransport, session_failed};
+use crate::http::{
+    ClientLimits, Cors, Edge, OnFailure, Proxies, Readiness, StrictTransport, session_failed,
+};
+use crate::lifecycle::Doors;
 use crate::metrics::{ProcessMetrics, Registries};
 use crate::session_secret;
 use crate::signals::Stop;
@@ -58,7 +61,10 @@ pub struct App {
     /// The session layer of busy routes, which caches sessions for the time of a lease.
     cached_sessions: Sessions,
     secrets: Secrets,
-    proxy: Proxy,
+    /// What all ports have in common.
+    edge: Arc<Edge>,
+    /// The limits of the process's connections.
+    pub doors: Doors,
     /// Tasks that continue after the response to their request.
     tasks: Tasks,
     /// The session layers in use, which are shut down at the end.
@@ -156,10 +162,16 @@ impl App {
         (metrics, traces): (ProcessMetrics, TracesCell),
     ) -> anyhow::Result<Self> {
         let secrets = Secrets::new(secrets)?;
+        let network = &config.network;
+        let proxies = Proxies {
+            is_any: network.trust_proxy,
+            networks: network.trusted_proxies.clone(),
+            headers: network.proxy_headers,
+        };
         let sessions = |store| {
             SessionLayer::builder(store, secrets.clone())
                 .name(COOKIE)
-                .proxy(config.trust_proxy)
+                .proxy(proxies.are_trusted())
                 .account_sessions(account_options())
                 .on_failure(session_failed as OnFailure)
         };
@@ -172,13 +184,21 @@ impl App {
             sessions,
             cached_sessions,
             secrets,
-            proxy: Proxy {
-                is_trusted: config.trust_proxy,
+            edge: Arc::new(Edge {
+                proxies: proxies.clone(),
+                cors: Cors::new(&network.cors_origins),
                 strict_transport: StrictTransport {
-                    max_age: config.hsts_max_age,
-                    include_subdomains: config.hsts_include_subdomains,
+                    max_age: network.hsts_max_age,
+                    include_subdomains: network.hsts_include_subdomains,
                 },
-            },
+                limits: ClientLimits::new(
+                    network,
+                    metrics.throttled.requests.clone(),
+                    metrics.throttled.event_streams.clone(),
+                ),
+                request_timeout: network.request_timeout,
+            }),
+            doors: Doors::new(network, proxies, metrics.throttled.connections.clone()),
             tasks: Tasks::default(),
             layers: Arc::default(),
             store: config.store.clone(),
@@ -192,6 +212,13 @@ impl App {
             has_metrics_port: config.metrics_listen.is_some(),
             warnings: session_secret::warnings(config),
         })
+    }
+
+    /// Returns doors with the same settings, for a port that must not suffer from the others.
+    #[must_use]
+    pub fn new_doors(&self, config: &Common) -> Doors {
+        let refused = self.metrics.throttled.connections.clone();
+        Doors::new(&config.network, self.edge.proxies.clone(), refused)
     }
 
     /// Makes `/readyz` say when the service drains.

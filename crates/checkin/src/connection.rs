@@ -13,13 +13,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The maximum time for the headers of a request, from their first byte on, and for the first byte
-/// on a new connection. A slow phone needs a second; an attacker would never finish.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The maximum time that a client may read nothing of a response. The whole response may take any
-/// time.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time limits of connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimeLimits {
+    /// `--header-timeout`: the maximum time for the headers of a request, from their first byte on, and
+    /// for the first byte on a new connection. A slow phone needs a second; an attacker would never
+    /// finish.
+    pub(crate) headers: Duration,
+    /// `--keep-alive-timeout`: how long an idle connection stays open.
+    pub(crate) keep_alive: Duration,
+    /// `--write-timeout`: the maximum time that a client may read nothing of a response. The whole
+    /// response may take any time.
+    pub(crate) write: Duration,
+}
 
 /// The bytes of responses that the system buffers for a client that does not read them. Without a
 /// limit it buffers megabytes, and the buffers of all connections share the machine's memory.
@@ -32,7 +38,7 @@ pub(crate) struct Waiting(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    keep_alive: Duration,
+    limits: TimeLimits,
     // Locked for single steps, never across an await.
     client: Mutex<Client>,
 }
@@ -51,10 +57,10 @@ enum Client {
 }
 
 impl Waiting {
-    /// Returns the state of a new connection, which stays open for `keep_alive` between requests.
-    pub(crate) fn new(keep_alive: Duration) -> Self {
-        let client = Client::New { until: Instant::now() + HEADER_TIMEOUT };
-        Self(Arc::new(Shared { keep_alive, client: Mutex::new(client) }))
+    /// Returns the state of a new connection.
+    pub(crate) fn new(limits: TimeLimits) -> Self {
+        let client = Client::New { until: Instant::now() + limits.headers };
+        Self(Arc::new(Shared { limits, client: Mutex::new(client) }))
     }
 
     /// Runs a connection until it ends or its client takes too long.
@@ -64,7 +70,7 @@ impl Waiting {
     /// Dropping the future closes the connection.
     pub(crate) async fn limit(&self, connection: impl Future) {
         let mut connection = pin!(connection);
-        let mut timer = pin!(sleep(HEADER_TIMEOUT));
+        let mut timer = pin!(sleep(self.0.limits.headers));
         std::future::poll_fn(|cx| {
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
@@ -79,7 +85,7 @@ impl Waiting {
                 match next {
                     Some(next) if next <= now => return Poll::Ready(()),
                     // A later deadline sets the timer only here, not at each request.
-                    _ => timer.as_mut().reset(next.unwrap_or(now + self.0.keep_alive)),
+                    _ => timer.as_mut().reset(next.unwrap_or(now + self.0.limits.keep_alive)),
                 }
             }
         })
@@ -102,13 +108,13 @@ impl Waiting {
     }
 
     fn end(&self) {
-        *self.client() = Client::Idle { until: Instant::now() + self.0.keep_alive };
+        *self.client() = Client::Idle { until: Instant::now() + self.0.limits.keep_alive };
     }
 
     fn received(&self) {
         let mut client = self.client();
         if matches!(*client, Client::Idle { .. }) {
-            *client = Client::Headers { until: Instant::now() + HEADER_TIMEOUT };
+            *client = Client::Headers { until: Instant::now() + self.0.limits.headers };
         }
     }
 
@@ -166,7 +172,8 @@ impl Drop for Answer {
     }
 }
 
-/// The socket of a connection. A write fails if the client reads nothing for [`WRITE_TIMEOUT`].
+/// The socket of a connection. A write fails if the client reads nothing for
+/// [`TimeLimits::write`].
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
@@ -189,7 +196,7 @@ impl Socket {
         Self { stream, waiting, stuck: None }
     }
 
-    /// Returns the result of a write of `bytes`, which may be `Pending` for [`WRITE_TIMEOUT`] only.
+    /// Returns the result of a write of `bytes`, which may be `Pending` for a limited time only.
     fn limited(
         &mut self,
         cx: &mut Context<'_>,
@@ -201,7 +208,8 @@ impl Socket {
             self.waiting.sent();
             return written;
         }
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
+        let limit = self.waiting.0.limits.write;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(stuck.as_mut().poll(cx));
         self.stuck = None;
         // The system reports that it takes bytes only when a third of its buffer is free. Before

@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod concurrency;
 pub mod config;
 pub mod generate;
 pub mod http;

@@ -1,10 +1,11 @@
 //! Opens ports, serves them, and stops after the requests in progress.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -18,6 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::counter::Counter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,7 +27,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 
-use crate::connection::{Socket, Waiting};
+use crate::concurrency::{Concurrency, Place};
+use crate::config::{Network, Networks};
+use crate::connection::{Socket, TimeLimits, Waiting};
+use crate::http::{ClientAddress, Proxies};
 use crate::signals::Stop;
 
 /// The maximum time that requests in progress may take after the service has stopped.
@@ -37,10 +42,6 @@ const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// The maximum size of a request's head, that is, its target and headers: what browsers and proxies
 /// send at most. Responses are buffered up to the same size.
 const MAX_HEAD_BYTES: usize = 32 << 10;
-
-/// The maximum number of open connections: more than a busy instance has, and few enough for its
-/// memory.
-const MAX_CONNECTIONS: usize = 10_000;
 
 /// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -64,6 +65,14 @@ pub fn on_hangup(reload: impl Fn() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
+/// Allows the process as many open files as the system lets it have. Most systems start programs with
+/// 1024, which are fewer than the connections of a busy service.
+pub fn raise_file_limit() {
+    if let Err(cause) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%cause, "cannot raise the limit of open files");
+    }
+}
+
 /// Opens a port. Port 0 picks a free one.
 ///
 /// # Errors
@@ -75,35 +84,95 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
         .with_context(|| format!("cannot listen on {address}, choose another address with {flag}"))
 }
 
+/// Which connections are accepted, and how long they may wait for their clients. The ports of a process
+/// share it.
+#[derive(Clone, Debug)]
+pub struct Doors(Arc<DoorSettings>);
+
+#[derive(Debug)]
+struct DoorSettings {
+    times: TimeLimits,
+    places: Arc<Semaphore>,
+    per_address: Concurrency<ClientAddress>,
+    /// The peers that [`per_address`](Self::per_address) does not limit.
+    proxies: Proxies,
+    unlimited: Networks,
+    /// Counts the connections that were closed because there were too many.
+    refused: Counter,
+    warned: Mutex<Option<Instant>>,
+}
+
+/// The right to a connection.
+type ConnectionPlace = (OwnedSemaphorePermit, Option<Place<ClientAddress>>);
+
+impl Doors {
+    /// Creates the doors of a process, which count the connections that they refuse.
+    #[must_use]
+    pub fn new(network: &Network, proxies: Proxies, refused: Counter) -> Self {
+        Self(Arc::new(DoorSettings {
+            times: TimeLimits {
+                headers: network.header_timeout,
+                keep_alive: network.keep_alive_timeout,
+                write: network.write_timeout,
+            },
+            places: Arc::new(Semaphore::new(network.max_connections)),
+            per_address: Concurrency::new(network.max_connections_per_address),
+            proxies,
+            unlimited: network.unlimited_networks.clone(),
+            refused,
+            warned: Mutex::default(),
+        }))
+    }
+
+    /// Returns the place of a new connection, or `None` if there are too many.
+    fn admit(&self, peer: IpAddr) -> Option<ConnectionPlace> {
+        let admitted = self.place(peer);
+        if admitted.is_none() {
+            self.0.refused.inc();
+            self.warn("closing new connections: there are too many");
+        }
+        admitted
+    }
+
+    fn place(&self, peer: IpAddr) -> Option<ConnectionPlace> {
+        let place = Arc::clone(&self.0.places).try_acquire_owned().ok()?;
+        let is_limited = !self.0.proxies.contain(peer) && !self.0.unlimited.contains(peer);
+        let of_address = match is_limited {
+            true => Some(self.0.per_address.enter(ClientAddress::new(peer))?),
+            false => None,
+        };
+        Some((place, of_address))
+    }
+
+    /// Warns about connections that were not served, not more often than each ten seconds.
+    fn warn(&self, what: impl Display) {
+        // Locked for single steps.
+        let mut warned = self.0.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|at| at.elapsed() > WARNING_INTERVAL) {
+            tracing::warn!("{what}");
+            *warned = Some(Instant::now());
+        }
+    }
+}
+
 /// Serves until `stop`, then finishes the requests in progress.
 ///
 /// While `stop` drains, each response closes its connection, so that proxies open the next one to
 /// another instance. New connections are accepted, and idle ones stay open.
 ///
-/// A connection is closed when its client sends the headers of a request too slowly, reads nothing
-/// of a response for 15 seconds, or sends no further request for `keep_alive`. Above 10,000
-/// connections, new ones wait until others close.
-pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, stop: Stop) {
-    let connections = Connections::new(router, keep_alive, stop.clone());
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut warned: Option<Instant> = None;
+/// `doors` limits the number of connections and the time that they wait for their clients.
+pub async fn serve(listener: TcpListener, router: Router, doors: &Doors, stop: Stop) {
+    let connections = Connections::new(router, doors.clone(), stop.clone());
     loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            next = next => next,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.stopped.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => connections.serve(stream, peer, place.ok()),
+            Ok((stream, peer)) => connections.serve(stream, peer),
             Err(cause) => {
                 // The usual cause is too many open files, which passes only when connections close.
-                if warned.is_none_or(|at| at.elapsed() > WARNING_INTERVAL) {
-                    tracing::warn!(%cause, "cannot accept a connection");
-                    warned = Some(Instant::now());
-                }
+                doors.warn(format_args!("cannot accept a connection: {cause}"));
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -111,12 +180,10 @@ pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, 
     // The system has accepted connections that we have not. Closing the port would reset them,
     // although their clients may have sent requests that must not be sent twice.
     if let Ok(listener) = listener.into_std() {
-        while let Ok(place) = Arc::clone(&places).try_acquire_owned()
-            && let Ok((stream, peer)) = listener.accept()
-        {
+        while let Ok((stream, peer)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
-                connections.serve(stream, peer, Some(place));
+                connections.serve(stream, peer);
             }
         }
     }
@@ -130,23 +197,25 @@ pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, 
 struct Connections {
     http: http1::Builder,
     router: Router,
-    keep_alive: Duration,
+    doors: Doors,
     stop: Stop,
     tasks: TaskTracker,
 }
 
 impl Connections {
-    fn new(router: Router, keep_alive: Duration, stop: Stop) -> Self {
+    fn new(router: Router, doors: Doors, stop: Stop) -> Self {
         let mut http = http1::Builder::new();
+        http.max_buf_size(MAX_HEAD_BYTES).max_header_size(MAX_HEAD_BYTES);
         // `Waiting` limits the time for headers separately from the time between requests.
-        http.max_buf_size(MAX_HEAD_BYTES).max_header_size(MAX_HEAD_BYTES).header_read_timeout(None);
-        Self { http, router, keep_alive, stop, tasks: TaskTracker::new() }
+        http.header_read_timeout(None);
+        Self { http, router, doors, stop, tasks: TaskTracker::new() }
     }
 
-    /// Serves a connection in a task of its own, which holds `place`.
-    fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
+    /// Serves a connection in a task of its own, or closes it if there are too many.
+    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let Some(place) = self.doors.admit(peer.ip()) else { return };
         let Stop { draining, stopped } = self.stop.clone();
-        let waiting = Waiting::new(self.keep_alive);
+        let waiting = Waiting::new(self.doors.0.times);
         let socket = TokioIo::new(Socket::new(stream, waiting.clone()));
         let service = service(self.router.clone(), peer, waiting.clone(), draining);
         let connection = self.http.serve_connection(socket, TowerToHyperService::new(service));

@@ -25,6 +25,10 @@ const LANES: u32 = 1;
 /// The number of bytes of a password that bcrypt reads.
 const BCRYPT_BYTES: usize = 72;
 
+/// The maximum number of threads, whatever the number of cores: each hash takes 19 MiB, and anybody can
+/// make a service compute one.
+const MAX_THREADS: usize = 6;
+
 /// The maximum number of callers that wait for a thread. Further callers get [`Busy`]. At about 35
 /// ms a hash, the last one waits for about a second.
 const QUEUE: usize = 64;
@@ -102,19 +106,20 @@ pub enum Verified {
 }
 
 impl Passwords {
-    /// Uses as many threads as the machine has cores.
+    /// Uses as many threads as the machine has cores, at most six.
     #[must_use]
     pub fn new() -> Self {
         Self::counting(Counter::default())
     }
 
-    /// Uses as many threads as the machine has cores, and counts the callers that get [`Busy`].
+    /// Uses as many threads as the machine has cores, at most six, and counts the callers that get [`Busy`].
     #[must_use]
     pub fn counting(refused: Counter) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = cores.min(MAX_THREADS);
         Self(Arc::new(Inner {
-            running: Arc::new(Semaphore::new(cores)),
-            waiting: Arc::new(Semaphore::new(cores + QUEUE)),
+            running: Arc::new(Semaphore::new(threads)),
+            waiting: Arc::new(Semaphore::new(threads + QUEUE)),
             refused,
             nobody: matched_by_none(),
         }))

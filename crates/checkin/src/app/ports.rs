@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{App, Sessions};
 use crate::http::document::front_door;
-use crate::http::{Metrics, OnFailure, Probes, Readiness, Scrape, Stack};
+use crate::http::{ClientLimits, Metrics, OnFailure, Probes, Readiness, Scrape, Stack};
 use crate::passwords::Passwords;
 use crate::services::api::Stores;
 use crate::services::processor::Progress;
@@ -31,13 +31,15 @@ impl Service {
         &self,
         metrics: &Metrics,
         ready: &Readiness,
+        limits: &ClientLimits,
     ) -> (OpenApiRouter, Option<SessionLayer<OnFailure>>) {
         let (routes, metrics, ready) = (self.routes.clone(), metrics.clone(), ready.clone());
+        let limits = limits.clone();
         let Some(sessions) = self.sessions.clone() else { return (routes.layer(ready), None) };
         let sessions = sessions.on_event(move |event| metrics.count_session_event(event));
         let layer = sessions.build().expect("the options were checked when the store was opened");
-        // One call for both: each puts the route into another box.
-        (routes.layer((ready, layer.clone())), Some(layer))
+        // One call for all: each puts the route into another box.
+        (routes.layer((ready, layer.clone(), limits)), Some(layer))
     }
 }
 
@@ -56,7 +58,7 @@ impl App {
         first: OpenApiRouter,
     ) -> OpenApiRouter {
         services.iter().fold(first, |routes, service| {
-            let (added, layer) = service.counted_by(metrics, &self.readiness);
+            let (added, layer) = service.counted_by(metrics, &self.readiness, &self.edge.limits);
             self.layers().extend(layer);
             routes.merge(added)
         })
@@ -94,7 +96,7 @@ impl App {
             log: self.storage.clone(),
             weather: self.storage.clone(),
         };
-        let routes = api::router(stores, upstream, stop, &self.metrics);
+        let routes = api::router(stores, upstream, stop, &self.metrics, self.edge.limits.clone());
         Service { routes, sessions: Some(self.cached_sessions.clone()) }
     }
 
@@ -173,6 +175,6 @@ impl App {
         let probes = Probes::new(health, readiness, self.draining.clone());
         let traces = self.traces.get().cloned();
         let scrape = Scrape::None;
-        Stack { proxy: self.proxy, metrics, scrape, service: None, traces, probes }
+        Stack { edge: self.edge.clone(), metrics, scrape, service: None, traces, probes }
     }
 }

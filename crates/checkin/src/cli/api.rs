@@ -72,7 +72,7 @@ pub(super) async fn run(
     let metrics = MetricsPort::open(config).await?;
     announce(listener.local_addr()?);
     let router = app.port("api", &[&app.api(upstream, stop.stopped.clone().cancelled_owned())]);
-    let service = serve(listener, router, config.keep_alive_timeout, stop);
+    let service = serve(listener, router, &app.doors, stop);
     app.alongside(metrics.alongside(&app, config, service)).await?;
     Ok(ExitCode::SUCCESS)
 }

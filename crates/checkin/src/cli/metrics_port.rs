@@ -34,7 +34,9 @@ impl MetricsPort {
         let Some(listener) = self.0 else { return services.await };
         let stop = Stop { draining: CancellationToken::new(), stopped: CancellationToken::new() };
         let stopped = stop.stopped.clone();
-        let serve = serve(listener, app.metrics_port(), config.keep_alive_timeout, stop);
+        // Its own, so that those who flood the services cannot keep out the monitoring.
+        let doors = app.new_doors(config);
+        let serve = serve(listener, app.metrics_port(), &doors, stop);
         let services = async {
             let ended = services.await;
             stopped.cancel();

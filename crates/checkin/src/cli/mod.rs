@@ -35,6 +35,7 @@ use self::arguments::{Refusal, parse};
 use self::output::Output;
 use self::reload::SettingsSource;
 use crate::config::Common;
+use crate::lifecycle::raise_file_limit;
 use crate::signals::Interrupted;
 use crate::storage::Fault;
 use crate::telemetry::chain;
@@ -130,6 +131,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     telemetry::init(&cli.common, cli.command.log_stream(), cli.command.name());
     environment::warn_of_unknown(&Cli::command(), std::env::vars_os());
+    raise_file_limit();
     let ran = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

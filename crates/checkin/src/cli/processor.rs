@@ -132,7 +132,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
                 tracing::info!("Checkin processor listening on port {}.", address.port());
             }
             let router = app.processor_port();
-            serve(listener, router, config.keep_alive_timeout, stop.clone()).await;
+            serve(listener, router, &app.doors, stop.clone()).await;
         }
     };
     // Boxed because it is large.

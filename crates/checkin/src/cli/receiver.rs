@@ -118,7 +118,7 @@ pub(super) async fn run(
     announce(listener.local_addr()?, !options.no_auth);
     let receiver = app.receiver(!options.no_auth, options.limits.settings());
     let router = app.port("receiver", &[&receiver]);
-    let service = serve(listener, router, config.keep_alive_timeout, stop);
+    let service = serve(listener, router, &app.doors, stop);
     app.alongside(metrics.alongside(&app, config, service)).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -149,18 +149,18 @@ pub(super) async fn run(
         run_processor(app.storage.clone(), settings, progress, end).await;
         anyhow::Ok(())
     };
-    let keep_alive = config.keep_alive_timeout;
+    let doors = &app.doors;
     let serving = async {
         tokio::join!(
             serve(
                 console_listener,
                 app.console_port(&[&auth, &receiver, &api]),
-                keep_alive,
+                doors,
                 stop.clone()
             ),
-            serve(api_listener, app.port("api", &[&api]), keep_alive, stop.clone()),
-            serve(receiver_listener, app.port("receiver", &[&receiver]), keep_alive, stop.clone()),
-            serve(auth_listener, app.port("auth", &[&auth]), keep_alive, stop.clone())
+            serve(api_listener, app.port("api", &[&api]), doors, stop.clone()),
+            serve(receiver_listener, app.port("receiver", &[&receiver]), doors, stop.clone()),
+            serve(auth_listener, app.port("auth", &[&auth]), doors, stop.clone())
         );
         Ok(())
     };

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::network::Network;
 use super::secret::SessionSecret;
 use super::store_url::StoreUrl;
-use super::values::{KeyPrefix, integer, listen_address, log_level, positive_time, switch, time};
+use super::values::{KeyPrefix, integer, listen_address, log_level, positive_time, time};
 use crate::traces::Endpoint;
 
 /// OpenTelemetry's own variable for the endpoint of a collector.
@@ -111,44 +112,8 @@ pub struct Common {
     )]
     pub session_cache: Duration,
 
-    /// Trust X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Use it only behind a proxy
-    /// that sets these headers itself
-    #[arg(long, global = true, env = "CHECKIN_TRUST_PROXY", value_parser = switch)]
-    pub trust_proxy: bool,
-
-    /// The max-age of Strict-Transport-Security: how long browsers use only TLS for this host. It
-    /// is sent if a trusted proxy reports TLS. 0 makes browsers drop the rule
-    #[arg(
-        long,
-        global = true,
-        env = "CHECKIN_HSTS_MAX_AGE",
-        value_name = "TIME",
-        default_value = "365d",
-        value_parser = time
-    )]
-    pub hsts_max_age: Duration,
-
-    /// Add includeSubDomains to Strict-Transport-Security, which extends it to all hosts below this
-    /// one
-    #[arg(
-        long,
-        global = true,
-        env = "CHECKIN_HSTS_INCLUDE_SUBDOMAINS",
-        value_parser = switch
-    )]
-    pub hsts_include_subdomains: bool,
-
-    /// How long a service keeps an idle connection open, such as 75s or 10m. It must be longer than
-    /// the idle timeout of a load balancer in front of the service
-    #[arg(
-        long,
-        global = true,
-        env = "CHECKIN_KEEP_ALIVE_TIMEOUT",
-        value_name = "TIME",
-        default_value = "75s",
-        value_parser = positive_time
-    )]
-    pub keep_alive_timeout: Duration,
+    #[command(flatten)]
+    pub network: Network,
 
     /// How long a service goes on serving after SIGTERM or SIGINT, such as 15s. Meanwhile /readyz
     /// answers 503, and each response closes its connection. It must be longer than a load balancer

@@ -3,12 +3,16 @@
 
 mod common;
 mod file;
+mod network;
+mod networks;
 mod secret;
 mod store_url;
 mod values;
 
 pub use common::{Common, LogFormat};
 pub use file::{rule_of, with_file_defaults};
+pub use network::{Network, ProxyHeaders};
+pub use networks::{Networks, Origins};
 pub use secret::{MIN_SECRET_BYTES, SessionSecret};
 pub use store_url::{StoreUrl, secret_path};
 pub use values::{KeyPrefix, MAX_INTEGER, integer, listen_address, positive_time, switch, time};

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,27 +24,31 @@ use uuid::Uuid;
 
 use super::origin::{self, RequestOrigin};
 use super::{
-    ClientAddress, Metrics, Probes, Problem, Scrape, StrictTransport, document, problem, protocol,
+    ClientAddress, ClientLimits, Cors, Metrics, Probes, Problem, Proxies, Scrape, StrictTransport,
+    document, problem, protocol,
 };
+use crate::concurrency::Place;
 use crate::telemetry::in_service;
 use crate::traces::{RequestSpan, Traces};
-
-/// The maximum time of a request, its body included: long enough for a slow phone, and short enough
-/// that slow clients cannot pile up.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The maximum length of a client's request id, which is sent back and logged.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The proxy between the services and their clients.
-#[derive(Clone, Copy, Debug)]
-pub struct Proxy {
-    /// `--trust-proxy`: the headers that describe the client are trusted.
-    pub is_trusted: bool,
+/// The settings of the ports, and what they share.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// The proxies between the services and their clients.
+    pub proxies: Proxies,
+    /// `--cors-origins`: the origins of other sites whose pages may use the services.
+    pub cors: Cors,
     /// The `Strict-Transport-Security` header for browsers that use TLS.
     pub strict_transport: StrictTransport,
+    /// The limits of each client.
+    pub limits: ClientLimits,
+    /// `--request-timeout`: the maximum time of a request, its body included.
+    pub request_timeout: Duration,
 }
 
 /// The headers of each response whose route does not set them itself. Responses are for one user at
@@ -65,8 +70,8 @@ const HEADERS_ADDED: usize = 7;
 /// The middleware of one port.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// The settings about a proxy.
-    pub proxy: Proxy,
+    /// What it shares with the other ports.
+    pub edge: Arc<Edge>,
     /// The metrics of the port.
     pub metrics: Metrics,
     /// What it shows at `/metrics`.
@@ -92,14 +97,17 @@ impl Stack {
             metrics: self.metrics.clone(),
             service: self.service,
             traces: self.traces.clone(),
-            trusts_proxy: self.proxy.is_trusted,
-            strict_transport: self.proxy.strict_transport.value(),
+            edge: self.edge.clone(),
+            strict_transport: self.edge.strict_transport.value(),
         };
-        routes
+        let routes = routes
             .merge(document::routes(document))
             .fallback(async || Problem::not_found())
-            .method_not_allowed_fallback(async || Problem::method_not_allowed())
-            .layer(port)
+            .method_not_allowed_fallback(async || Problem::method_not_allowed());
+        match self.edge.cors.layer() {
+            Some(cors) => routes.layer((port, cors)),
+            None => routes.layer(port),
+        }
     }
 }
 
@@ -109,7 +117,7 @@ struct Port {
     metrics: Metrics,
     service: Option<&'static str>,
     traces: Option<Traces>,
-    trusts_proxy: bool,
+    edge: Arc<Edge>,
     strict_transport: Option<HeaderValue>,
 }
 
@@ -142,15 +150,17 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let Port { metrics, service, traces, trusts_proxy, strict_transport } = &self.port;
+        let Port { metrics, service, traces, edge, strict_transport } = &self.port;
         let id = request_id(request.headers());
         let span = span(&request, &id);
         let arrived = metrics.arrived(&request);
-        let over_tls = origin::came_over_tls(request.headers(), *trusts_proxy);
+        let address = edge.proxies.receive(&mut request);
+        let over_tls = origin::came_over_tls(request.headers(), edge.proxies.are_trusted());
         let traced = traces.as_ref().and_then(|traces| trace(traces, &request, over_tls));
         let strict_transport = strict_transport.clone().filter(|_| over_tls);
-        let answered = receive(*trusts_proxy, &mut request).map(|()| self.inner.call(request));
-        let answered = answer(answered).instrument(span);
+        let received = receive(edge, address, &mut request);
+        let answered = received.map(|place| (self.inner.call(request), place));
+        let answered = answer(answered, edge.request_timeout).instrument(span);
         let answered = match traced {
             Some(traced) => Either::Left(traced.around(answered)),
             None => Either::Right(answered),
@@ -179,34 +189,41 @@ where
 /// Answers a request, whatever happens behind: a panic, a route that takes too long, an error without
 /// a body. The process continues after a panic, which the panic hook has logged.
 async fn answer(
-    answered: Result<impl Future<Output = Result<Response, Infallible>>, Problem>,
+    received: Result<(impl Future<Output = Result<Response, Infallible>>, impl Sized), Problem>,
+    limit: Duration,
 ) -> Response {
-    let answered = match answered {
-        Ok(answered) => AssertUnwindSafe(answered).catch_unwind(),
+    let (answered, _place) = match received {
+        Ok((answered, place)) => (AssertUnwindSafe(answered).catch_unwind(), place),
         Err(problem) => return problem.into_response(),
     };
-    match tokio::time::timeout(REQUEST_TIMEOUT, answered).await {
+    match tokio::time::timeout(limit, answered).await {
         Ok(Ok(Ok(response))) => problem::with_body(response),
         Ok(Err(_panic)) => Problem::internal().into_response(),
         Err(_elapsed) => Problem::timed_out().into_response(),
     }
 }
 
-/// Refuses requests that are ambiguous, and changes that a page of another site sent. Finds out once
-/// where a request came from, for throttles and for the lists of an account's sessions.
-fn receive(trusts_proxy: bool, request: &mut Request) -> Result<(), Problem> {
+/// Refuses requests that are ambiguous, changes that a page of another site sent, and those of a client
+/// that has too many in progress. Otherwise returns the place of the request. Records once where it came
+/// from, for throttles and for the lists of an account's sessions.
+fn receive(
+    edge: &Edge,
+    address: Option<ClientAddress>,
+    request: &mut Request,
+) -> Result<Option<Place<ClientAddress>>, Problem> {
     protocol::check(request)?;
-    let is_cross_site = origin::is_cross_site(request, trusts_proxy);
+    let is_cross_site =
+        origin::is_cross_site(request, edge.proxies.are_trusted()) && !edge.cors.allows(request);
     if is_cross_site && !origin::is_safe(request.method()) {
         return Err(Problem::cross_site());
     }
-    let address = ClientAddress::of(request, trusts_proxy);
+    let place = edge.limits.request(address)?;
     let extensions = request.extensions_mut();
     extensions.insert(RequestOrigin { address, is_cross_site });
     if let Some(address) = address {
         extensions.insert(tower_express_session::request::ClientAddress(address.ip()));
     }
-    Ok(())
+    Ok(place)
 }
 
 /// Returns the client's id of the request. An id that is too long or not plain text is replaced.
@@ -242,20 +259,38 @@ mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::StatusCode;
     use axum::routing::get;
+    use clap::Parser;
+    use prometheus_client::metrics::counter::Counter;
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::config::Network;
+
+    #[derive(Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        network: Network,
+    }
+
+    fn edge() -> Arc<Edge> {
+        let Defaults { network } = Defaults::parse_from([""]);
+        Arc::new(Edge {
+            proxies: Proxies::default(),
+            cors: Cors::default(),
+            strict_transport: StrictTransport {
+                max_age: Duration::ZERO,
+                include_subdomains: false,
+            },
+            limits: ClientLimits::new(&network, Counter::default(), Counter::default()),
+            request_timeout: Duration::from_secs(15),
+        })
+    }
 
     /// Asks for a path of a port whose routes misbehave.
     async fn answered(path: &str) -> (StatusCode, HeaderMap, String) {
         let metrics = Metrics::new("test");
-        let port = Port {
-            metrics,
-            service: None,
-            traces: None,
-            trusts_proxy: false,
-            strict_transport: None,
-        };
+        let port =
+            Port { metrics, service: None, traces: None, edge: edge(), strict_transport: None };
         let routes = Router::new()
             .route("/panic", get(async || -> () { panic!("as the test wants it") }))
             .route("/slow", get(std::future::pending::<()>))

@@ -19,8 +19,12 @@ pub struct Throttled {
     pub address_failures: Counter,
     /// Passwords that were not checked or hashed, because too many wait.
     pub busy: Counter,
-    /// Event streams above the maximum number.
+    /// Event streams above a maximum number.
     pub event_streams: Counter,
+    /// Connections above a maximum number.
+    pub connections: Counter,
+    /// Requests above the maximum number in progress of an address or a session.
+    pub requests: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,6 +43,8 @@ impl Default for Throttled {
             address_failures: of("address_failures"),
             busy: of("passwords_busy"),
             event_streams: of("event_streams"),
+            connections: of("connections"),
+            requests: of("requests"),
             refused,
         }
     }

@@ -25,6 +25,7 @@ mod costs;
 #[cfg(feature = "external-tests")]
 mod deployment;
 mod document;
+mod doors;
 mod drains;
 mod edge;
 mod ends;

@@ -1,6 +1,6 @@
 //! Requests byte by byte: what is refused because it could be read in two ways, and what is accepted.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 use crate::harness::{PATIENCE, Site};

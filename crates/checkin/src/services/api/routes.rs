@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::state::{Api, Stores};
 use super::{checkins, export, locations, nearby, statistics, stream, users, weather};
+use crate::http::ClientLimits;
 use crate::metrics::ProcessMetrics;
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::{Feed, FeedMetrics, MAX_CLIENTS};
@@ -16,12 +17,13 @@ use crate::usecases::upstream::Upstream;
 use crate::usecases::weather::WeatherLookup;
 
 /// Returns the routes of the service. Streams end when `stop` does. Without an `upstream`, there is
-/// no weather. `metrics` count the streams.
+/// no weather. `metrics` count the streams, and `limits` limits those of a client.
 pub fn router(
     stores: Stores,
     upstream: Option<Upstream>,
     stop: impl Future<Output = ()> + Send + 'static,
     metrics: &ProcessMetrics,
+    limits: ClientLimits,
 ) -> OpenApiRouter {
     let feed = FeedMetrics {
         open: metrics.event_streams.clone(),
@@ -32,6 +34,7 @@ pub fn router(
         nearby: NearbyLocations::new(stores.directory.clone()),
         weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
         feed: Feed::new(stores.log.clone(), stream::event, MAX_CLIENTS, feed),
+        limits,
         stopping: stop.boxed().shared(),
         stores,
     };

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::{BoxFuture, Shared};
 
+use crate::http::ClientLimits;
 use crate::storage::{Directory, History, Locations, Log, Users, WeatherCache};
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::Feed;
@@ -36,6 +37,7 @@ pub(super) struct Api {
     pub(super) nearby: NearbyLocations,
     pub(super) weather: WeatherLookup,
     pub(super) feed: Arc<Feed>,
+    pub(super) limits: ClientLimits,
     pub(super) stopping: Stopping,
 }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -18,7 +19,7 @@ use super::state::Api;
 use super::visitor::Visitor;
 use crate::domain::Checkin;
 use crate::http::document::{LoginNeeded, Problems};
-use crate::http::{Parameters, Problem, RequestAddress};
+use crate::http::{Parameters, Problem, RequestAddress, RequestOrigin, StreamPlaces};
 use crate::input::parameters;
 use crate::storage::LogPosition;
 use crate::usecases::feed::{Listener, News};
@@ -62,6 +63,7 @@ parameters! {
 )]
 pub(super) async fn stream(
     State(api): State<Arc<Api>>,
+    Extension(origin): Extension<RequestOrigin>,
     visitor: Visitor,
     headers: HeaderMap,
     Parameters(query): Parameters<StreamQuery>,
@@ -70,6 +72,7 @@ pub(super) async fn stream(
         Some(in_header) => in_header,
         None => query.after,
     };
+    let places = api.limits.stream(origin.address, &visitor.session.id())?;
     let session = visitor.session.detach().await?;
     let listener = api.feed.listen(after).await?;
     let stopping = api.stopping.clone();
@@ -83,22 +86,26 @@ pub(super) async fn stream(
     };
     // In a task, because the body is polled only while its client reads.
     let over = AbortOnDropHandle::new(tokio::spawn(over));
-    let events = Body::from_stream(events(listener).take_until(over));
+    let events = Body::from_stream(events(listener, places).take_until(over));
     let headers =
         [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store"), (BUFFERING, "no")];
     Ok((headers, events))
 }
 
-fn events(listener: Listener) -> impl Stream<Item = Result<Bytes, Infallible>> {
+/// Returns the events of a listener, which hold its places.
+fn events(
+    listener: Listener,
+    places: StreamPlaces,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     // An id without data is not an event, but clients remember it: a client that loses the
     // connection now misses nothing.
     let first = format!("id: {}\nretry: {RETRY_MS}\n\n", listener.position());
-    let news = streams::unfold(listener, async |mut listener| {
+    let news = streams::unfold((listener, places), async |(mut listener, places)| {
         let event = match listener.next().await? {
             News::Checkin(event) => event,
             News::KeepAlive => KEEP_ALIVE,
         };
-        Some((event, listener))
+        Some((event, (listener, places)))
     });
     streams::iter([Bytes::from(first)]).chain(news).map(Ok)
 }
