@@ -39,6 +39,8 @@ pub struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
     output: Arc<Output>,
+    /// Returns whether a line shows what nobody may read.
+    is_indiscreet: fn(&str) -> bool,
 }
 
 /// All output of the program so far, in the order in which it arrived.
@@ -95,7 +97,15 @@ impl Program {
         collect(child.stdout.take(), Stream::Stdout, &output);
         collect(child.stderr.take(), Stream::Stderr, &output);
         let stdin = child.stdin.take();
-        Program { name, child, stdin, output }
+        Program { name, child, stdin, output, is_indiscreet: |_| false }
+    }
+
+    /// Lets the test fail at the end of the program if it has written a line with a secret.
+    #[must_use]
+    pub fn discreet(self, is_indiscreet: fn(&str) -> bool) -> Program {
+        let mut program = self;
+        program.is_indiscreet = is_indiscreet;
+        program
     }
 
     /// Writes a line to the program's stdin.
@@ -205,6 +215,10 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
+        let indiscreet = self.lines().into_iter().find(|line| (self.is_indiscreet)(&line.text));
+        if let Some(line) = indiscreet.filter(|_| !std::thread::panicking()) {
+            panic!("{} wrote a secret: {}", self.name, line.text);
+        }
     }
 }
 

@@ -27,6 +27,40 @@ async fn every_401_names_a_way_to_log_in() {
 }
 
 #[tokio::test]
+async fn every_response_has_the_headers_of_security() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut al = console.logged_in().await;
+    let long = json!({"email": EMAIL, "password": "x".repeat(100_000)});
+    let responses = [
+        (200, al.get("/session").await),
+        (200, al.get("/healthz").await),
+        (202, al.post(CHECKIN, &at(2, 5)).await),
+        (400, al.post(CHECKIN, &json!({})).await),
+        (401, console.client().get("/session").await),
+        (401, console.client().post("/login", &json!({"email": EMAIL, "password": "x"})).await),
+        (
+            403,
+            al.request(Method::POST, "/logout").header("sec-fetch-site", "cross-site").send().await,
+        ),
+        (404, al.get("/nothing").await),
+        (405, al.delete("/login").await),
+        (413, al.post("/login", &long).await),
+    ];
+    for (status, response) in responses {
+        assert_eq!(response.status, status, "{}", response.text());
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "same-origin"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ] {
+            assert_eq!(response.header(name), Some(value), "{status}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_its_user_ends_a_session() {
     let site = Site::sqlite();
     let auth = site.auth(&[]);

@@ -201,8 +201,12 @@ impl Site {
         said
     }
 
+    /// Starts a command. A service must not log what [`is_secret`] finds.
     pub(crate) fn start(&self, command: &str, args: &[&str]) -> Program {
-        Program::spawn(self.command(command, args))
+        let program = Program::spawn(self.command(command, args));
+        let is_service =
+            ["auth", "receiver", "api", "console", "processor", "up"].contains(&command);
+        if is_service { program.discreet(is_secret) } else { program }
     }
 
     /// Settings come as variables, so that any flag may override them.
@@ -290,6 +294,37 @@ impl Ended {
             stdout: program.text(Stream::Stdout),
             stderr: program.text(Stream::Stderr),
         }
+    }
+}
+
+/// Returns whether a line of a log has a secret of these tests, an e-mail address, a signed cookie or the
+/// id of a session.
+fn is_secret(line: &str) -> bool {
+    let is_demo_login = line.trim_start().starts_with("demo login ");
+    let is_id_part = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    // Trace ids are as long, and hexadecimal.
+    let is_id = |word: &str| {
+        word.len() == 32
+            && word.contains(|c: char| c.is_ascii_uppercase())
+            && word.contains(|c: char| ('g'..='z').contains(&c))
+    };
+    let secrets = [SECRET, PASSWORD, "@example.com", "s%3A"];
+    !is_demo_login
+        && (secrets.iter().any(|secret| line.contains(secret))
+            || line.split(|c| !is_id_part(c)).any(is_id))
+}
+
+#[test]
+fn a_secret_in_a_line_is_recognised() {
+    let id = "Zk3jQ0-mB_x8Jq2dYw7RtUvA1cEgHiLn";
+    for secret in [EMAIL, PASSWORD, SECRET, id, "checkinapp=s%3Aabc"] {
+        assert!(is_secret(&format!("INFO a line with {secret} in it")), "{secret}");
+    }
+    for line in [
+        "  demo login         al.appelhof@example.com with password secret123",
+        "trace.id=4bf92f3577b34da6a3ce929d0e0e4736 Authentication service listening on port 8083.",
+    ] {
+        assert!(!is_secret(line), "{line}");
     }
 }
 
