@@ -26,7 +26,7 @@ pub enum PasswordScheme {
     Unusable,
 }
 
-/// Minimum number of characters of a new password, as OWASP recommends.
+/// Minimum number of characters of the password of an imported account.
 pub const MIN_PASSWORD_CHARS: usize = 8;
 
 /// Maximum length of a password, in bytes of Unicode's normal form C.

@@ -1,6 +1,7 @@
 //! Hashes and checks passwords on threads of their own, a limited number at a time.
 
 mod hasher;
+mod policy;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,6 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use unicode_normalization::UnicodeNormalization;
 
 use self::hasher::Hasher;
+pub use self::policy::{
+    DEFAULT_MIN_CHARS, HIGHEST_MIN_CHARS, LOWEST_MIN_CHARS, Owner, PasswordPolicy,
+};
 use crate::domain::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordHash, PasswordScheme};
 
 /// OWASP's parameters for argon2id: 19 MiB, two passes, one lane.
@@ -47,7 +51,8 @@ pub fn plausible(text: String) -> Result<String, String> {
     }
 }
 
-/// Checks that a password is long enough for a new one.
+/// Checks that a password of an imported account is long enough. It was chosen elsewhere, so the
+/// [`PasswordPolicy`] does not apply.
 ///
 /// # Errors
 ///
