@@ -6,6 +6,7 @@ use redis_link::glob_escaped;
 use sha2::{Digest, Sha256};
 
 use checkin_domain::{Category, LocationId, NewCheckin, UserId};
+use checkin_storage::EventList;
 
 /// A hash of a user and of an idempotency key, whose text a client chooses.
 pub(crate) struct IdempotencyKey([u8; 32]);
@@ -90,6 +91,14 @@ impl Keys {
     /// String with a time to live: the response of the weather service.
     pub(crate) fn weather(&self, id: LocationId) -> String {
         self.of_id("weather", id.get())
+    }
+
+    /// Stream: the security events of a list.
+    pub(crate) fn security_events(&self, list: EventList) -> String {
+        match list {
+            EventList::FailedLogins => self.key("security-events:failed-logins"),
+            EventList::Others => self.key("security-events"),
+        }
     }
 
     /// Returns the number of partitions of the log.

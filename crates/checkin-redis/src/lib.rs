@@ -30,6 +30,7 @@
 //! | `P:locations:category:<category>` | sorted set | ids of locations; the scores are the ids |
 //! | `P:locations:words:2` | sorted set | `<word>\0<id>` for each word by which a location is found |
 //! | `P:locations:words` `P:locations:words:2:from` | with a time to live | the index of older programs, and how much of it was copied |
+//! | `P:security-events` `P:security-events:failed-logins` | stream | logins, logouts and changes of accounts; failed logins |
 //! | `P:weather:<location>` | string with a time to live | the response of the weather service |
 //!
 //! The session store has the keys `P:session:…` and `P:account-sessions:…`.
@@ -66,6 +67,7 @@ mod reply;
 mod retention;
 mod scripts;
 mod search;
+mod security_events;
 mod settings;
 mod swarm;
 mod time_index;

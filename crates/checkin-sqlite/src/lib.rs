@@ -22,6 +22,7 @@ mod permissions;
 mod retention;
 mod schema;
 mod search;
+mod security_events;
 mod swarm;
 mod users;
 mod weather;

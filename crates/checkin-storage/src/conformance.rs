@@ -21,12 +21,13 @@ mod nearby;
 mod retention;
 mod retries;
 mod search;
+mod security_events;
 mod swarm;
 mod weather;
 
 pub use {
     accounts::*, admission::*, applier::*, bulk::*, clock::*, directory::*, log::*, nearby::*,
-    retention::*, retries::*, search::*, swarm::*, weather::*,
+    retention::*, retries::*, search::*, security_events::*, swarm::*, weather::*,
 };
 
 /// An empty store under test.
@@ -112,6 +113,8 @@ macro_rules! conformance_checks {
             search_results_are_returned_in_pages
             a_search_has_no_query_syntax
             weather_is_kept_for_its_lifetime
+            security_events_are_read_in_order_and_in_pages
+            security_events_are_bounded_and_failed_logins_push_no_other_out
         }
     };
 }

@@ -20,6 +20,7 @@ mod log;
 mod membership;
 pub mod nearby;
 mod retention;
+mod security_events;
 pub mod swarm;
 mod unreadable;
 mod users;
@@ -40,6 +41,10 @@ pub use locations::Locations;
 pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
 pub use membership::{Lease, Membership, Rank};
 pub use retention::{Folded, Retention};
+pub use security_events::{
+    EventBounds, EventKind, EventList, EventPosition, RecordedEvent, SecurityEvent, SecurityEvents,
+    UnknownKind,
+};
 pub use swarm::{SwarmLoad, VenueLocation};
 pub use unreadable::{Reports, is_there, readable};
 pub use users::{Credentials, NewUser, Registered, Users};
@@ -60,6 +65,7 @@ pub trait Storage:
     + WeatherCache
     + BulkLoad
     + SwarmLoad
+    + SecurityEvents
     + Health
 {
 }
@@ -78,6 +84,7 @@ impl<T> Storage for T where
         + WeatherCache
         + BulkLoad
         + SwarmLoad
+        + SecurityEvents
         + Health
 {
 }

@@ -237,6 +237,29 @@ CREATE TABLE IF NOT EXISTS weather (
     expires_ms INTEGER NOT NULL
 ) STRICT;
 
+-- Failed logins have a table of their own, so that they push no other event out.
+CREATE TABLE IF NOT EXISTS security_events (
+    id INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    account INTEGER,
+    address TEXT,
+    source TEXT NOT NULL,
+    detail TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS security_events_by_time ON security_events (time_ms);
+
+CREATE TABLE IF NOT EXISTS failed_logins (
+    id INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    account INTEGER,
+    address TEXT,
+    source TEXT NOT NULL,
+    detail TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS failed_logins_by_time ON failed_logins (time_ms);
+
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     user_id INTEGER NOT NULL,
     key TEXT NOT NULL,

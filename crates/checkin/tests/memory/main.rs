@@ -16,6 +16,7 @@ mod locations;
 mod log;
 mod membership;
 mod retention;
+mod security_events;
 mod store;
 mod swarm;
 mod users;

@@ -1,0 +1,79 @@
+//! Security events in Redis: a stream for failed logins and one for all others.
+
+use std::fmt::Display;
+
+use async_trait::async_trait;
+use checkin_storage::{
+    EventBounds, EventList, EventPosition, RecordedEvent, Result, SecurityEvent, SecurityEvents,
+    StorageError,
+};
+
+use crate::RedisStorage;
+use crate::clock::milliseconds;
+use crate::entry::{self, RawEntry};
+
+#[async_trait]
+impl SecurityEvents for RedisStorage {
+    async fn record_event(&self, event: &SecurityEvent, bounds: EventBounds) -> Result<()> {
+        let SecurityEvent { kind, account, address, source, detail } = event;
+        let key = self.redis.keys.security_events(kind.list());
+        let (account, address) =
+            (account.map(|id| id.to_string()), address.map(|ip| ip.to_string()));
+        let fields = [
+            ("kind", Some(kind.as_str())),
+            ("account", account.as_deref()),
+            ("address", address.as_deref()),
+            ("source", Some(source)),
+            ("detail", detail.as_deref()),
+        ];
+        let number = bounds.number.to_string();
+        let oldest = self.redis.clock.now_ms().saturating_sub(milliseconds(bounds.age)).to_string();
+        let mut add = vec!["XADD", &key, "MAXLEN", &number, "*"];
+        add.extend(fields.iter().filter_map(|(name, value)| Some([*name, (*value)?])).flatten());
+        let add: Vec<&[u8]> = add.into_iter().map(str::as_bytes).collect();
+        let trim = ["XTRIM", &key, "MINID", &oldest].map(str::as_bytes);
+        self.redis.pipeline(&[&add, &trim]).await.map(drop)
+    }
+
+    async fn security_events(
+        &self,
+        list: EventList,
+        after: EventPosition,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>> {
+        let (key, limit) = (self.redis.keys.security_events(list), limit.to_string());
+        let read = |entry: &RawEntry| {
+            let label = format!("{key} {}", entry.id);
+            self.redis.reports.logged(label, recorded(entry)).ok()
+        };
+        let mut after = format!("({}-{}", after.ms, after.seq);
+        loop {
+            let page = self.redis.call(&["XRANGE", &key, &after, "+", "COUNT", &limit]).await?;
+            let page = entry::read_all(page)?;
+            let found: Vec<RecordedEvent> = page.iter().filter_map(read).collect();
+            match page.last() {
+                // An empty result means that there is no further event.
+                Some(last) if found.is_empty() => after = format!("({}", last.id),
+                _ => return Ok(found),
+            }
+        }
+    }
+}
+
+fn recorded(entry: &RawEntry) -> Result<RecordedEvent> {
+    fn wrong(name: &str, rule: impl Display) -> StorageError {
+        StorageError::unreadable(format!("{name} {rule}"))
+    }
+    let value = |name| entry.value(name);
+    let kind = value("kind").unwrap_or_default().parse().map_err(|rule| wrong("kind", rule))?;
+    let account = value("account").map(str::parse).transpose();
+    let address = value("address").map(str::parse).transpose();
+    let event = SecurityEvent {
+        kind,
+        account: account.map_err(|rule| wrong("account", rule))?,
+        address: address.map_err(|_| wrong("address", "must be an address"))?,
+        source: value("source").unwrap_or_default().to_owned(),
+        detail: value("detail").map(str::to_owned),
+    };
+    Ok(RecordedEvent { position: EventPosition { ms: entry.id.ms, seq: entry.id.seq }, event })
+}

@@ -1,0 +1,98 @@
+//! Security events in SQLite: a table of failed logins and one of all others.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use checkin_storage::{
+    EventBounds, EventList, EventPosition, RecordedEvent, Result, SecurityEvent, SecurityEvents,
+};
+use sqlite_writer::rusqlite::types::Type;
+use sqlite_writer::rusqlite::{self, Connection, Row, params};
+
+use crate::{SqliteStorage, column};
+
+/// The maximum number of events that are removed because of their age when one is recorded. Older ones
+/// are therefore removed faster than new ones are recorded, and no write takes long.
+const MAX_REMOVED: u32 = 100;
+
+#[async_trait]
+impl SecurityEvents for SqliteStorage {
+    async fn record_event(&self, event: &SecurityEvent, bounds: EventBounds) -> Result<()> {
+        let (event, clock) = (event.clone(), self.file.clock.clone());
+        let write =
+            move |connection: &Connection| record(connection, &event, bounds, clock.now_ms());
+        self.file.write(write).await
+    }
+
+    async fn security_events(
+        &self,
+        list: EventList,
+        after: EventPosition,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>> {
+        let reports = self.file.reports.clone();
+        let read = move |connection: &Connection| {
+            let table = table(list);
+            let sql = format!(
+                "SELECT id, time_ms, kind, account, address, source, detail FROM {table}
+                 WHERE (time_ms, id) > (?1, ?2) ORDER BY time_ms, id"
+            );
+            let (ms, seq) = (column::number(after.ms), column::number(after.seq));
+            let (values, mut statement) = (params![ms, seq], connection.prepare_cached(&sql)?);
+            column::readable_rows(&reports, table, &mut statement, values, limit, recorded)
+        };
+        self.file.read(read).await
+    }
+}
+
+fn table(list: EventList) -> &'static str {
+    match list {
+        EventList::FailedLogins => "failed_logins",
+        EventList::Others => "security_events",
+    }
+}
+
+fn record(
+    connection: &Connection,
+    event: &SecurityEvent,
+    bounds: EventBounds,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
+    let SecurityEvent { kind, account, address, source, detail } = event;
+    let table = table(kind.list());
+    let sql = format!(
+        "INSERT INTO {table} (time_ms, kind, account, address, source, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+    );
+    let account = account.map(|id| column::number(id.get()));
+    let address = address.map(|address| address.to_string());
+    let values = params![now_ms, kind.as_str(), account, address, source, detail];
+    connection.prepare_cached(&sql)?.execute(values)?;
+    let beyond = connection.last_insert_rowid().saturating_sub(column::number(bounds.number));
+    let sql = format!("DELETE FROM {table} WHERE id <= ?1");
+    connection.prepare_cached(&sql)?.execute([beyond])?;
+    let sql = format!(
+        "DELETE FROM {table} WHERE id IN
+         (SELECT id FROM {table} WHERE time_ms < ?1 ORDER BY time_ms LIMIT {MAX_REMOVED})"
+    );
+    connection.prepare_cached(&sql)?.execute([now_ms.saturating_sub(milliseconds(bounds.age))])?;
+    Ok(())
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn recorded(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
+    let position = EventPosition { ms: column::whole(row, 1)?, seq: column::whole(row, 0)? };
+    let address = |text: Option<String>| text.map(|text| text.parse::<IpAddr>()).transpose();
+    let event = SecurityEvent {
+        kind: column::text(row, 2, |text| text.parse())?,
+        account: column::optional_id(row, 3)?,
+        address: address(row.get(4)?).map_err(|cause| column::wrong(4, Type::Text, cause))?,
+        source: row.get(5)?,
+        detail: row.get(6)?,
+    };
+    Ok(RecordedEvent { position, event })
+}

@@ -1,0 +1,182 @@
+//! The record of logins, logouts and changes of accounts.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::Result;
+use checkin_domain::UserId;
+
+/// Records security events and returns them.
+///
+/// # Contract
+///
+/// - Failed logins, which strangers can cause, have a list and bounds of their own: however many there are,
+///   they push no other event out.
+/// - An event has the time of the store's clock.
+/// - Each record of an event removes what its list has beyond the bounds. Events that are too old may remain
+///   until the next one is recorded.
+#[async_trait]
+pub trait SecurityEvents: Send + Sync {
+    /// Records an event, and removes the oldest ones beyond `bounds` from its list.
+    async fn record_event(&self, event: &SecurityEvent, bounds: EventBounds) -> Result<()>;
+
+    /// Returns the events of a list behind a position, the oldest first, at most `limit`. An event that
+    /// cannot be read is left out.
+    async fn security_events(
+        &self,
+        list: EventList,
+        after: EventPosition,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>>;
+}
+
+/// Something that happened to an account or to its sessions. It contains no secret, no e-mail address and no
+/// session id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityEvent {
+    /// What happened.
+    pub kind: EventKind,
+    /// The account that it happened to; `None` if there is no such account, or if it happened to all.
+    pub account: Option<UserId>,
+    /// The network address that the request came from; `None` if it is not known, and for commands.
+    pub address: Option<IpAddr>,
+    /// The service or the command that did it.
+    pub source: String,
+    /// More about it, such as a role, the handle of a session or a number of sessions.
+    pub detail: Option<String>,
+}
+
+/// A recorded event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// The position in its list.
+    pub position: EventPosition,
+    /// The event.
+    pub event: SecurityEvent,
+}
+
+/// A position in a list of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventPosition {
+    /// The time in milliseconds since 1970.
+    pub ms: u64,
+    /// Tells events of the same time apart.
+    pub seq: u64,
+}
+
+impl EventPosition {
+    /// Returns the position before all events of a time (ms) and later.
+    #[must_use]
+    pub fn before(ms: u64) -> Self {
+        match ms.checked_sub(1) {
+            Some(ms) => Self { ms, seq: i64::MAX.unsigned_abs() },
+            None => Self { ms: 0, seq: 0 },
+        }
+    }
+}
+
+/// The lists of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventList {
+    /// Failed logins.
+    FailedLogins,
+    /// All other events.
+    Others,
+}
+
+/// The bounds of a list of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventBounds {
+    /// The maximum age.
+    pub age: Duration,
+    /// The maximum number.
+    pub number: u64,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
+        /// What happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EventKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl EventKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// Returns the name of the kind.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A session was logged in.
+    Login = "login",
+    /// A password was wrong, at a login or at a change of the password.
+    FailedLogin = "failed-login",
+    /// A session was logged out.
+    Logout = "logout",
+    /// Sessions of the account, or of all accounts, were revoked.
+    SessionsRevoked = "sessions-revoked",
+    /// The account was opened.
+    AccountOpened = "account-opened",
+    /// The account was disabled.
+    AccountDisabled = "account-disabled",
+    /// The account was enabled again.
+    AccountEnabled = "account-enabled",
+    /// The account was deleted.
+    AccountDeleted = "account-deleted",
+    /// The password was changed.
+    PasswordChanged = "password-changed",
+    /// The role was changed.
+    RoleChanged = "role-changed",
+}
+
+impl EventKind {
+    /// Returns the list that an event of this kind belongs to.
+    #[must_use]
+    pub fn list(self) -> EventList {
+        match self {
+            Self::FailedLogin => EventList::FailedLogins,
+            _ => EventList::Others,
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for EventKind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> std::result::Result<Self, UnknownKind> {
+        Self::ALL.iter().find(|kind| kind.as_str() == text).copied().ok_or(UnknownKind)
+    }
+}
+
+/// A text is not the name of a kind of security event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownKind;
+
+impl fmt::Display for UnknownKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        write!(f, "must be {}", names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownKind {}
