@@ -27,9 +27,10 @@ use crate::lifecycle::Doors;
 use crate::metrics::{ProcessMetrics, Registries};
 use crate::session_secret;
 use crate::signals::Stop;
-use crate::storage::{Fault, Finding, Storage};
+use crate::storage::{EventBounds, Fault, Finding, Storage};
 use crate::traces::{Endpoint, Traces};
 use crate::usecases::accounts::account_options;
+use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
 use checkin_redis::RedisStorage;
 use checkin_sqlite::{self as sqlite, SqliteStorage};
@@ -78,6 +79,8 @@ pub struct App {
     /// The metrics of the process.
     metrics: ProcessMetrics,
     registries: Registries,
+    /// The bounds of the recorded security events; `None` if they are only logged.
+    event_bounds: Option<EventBounds>,
     /// The collector of traces, and the traces once the process has a name.
     collector: Option<Endpoint>,
     traces: TracesCell,
@@ -207,6 +210,10 @@ impl App {
             process: Arc::default(),
             metrics,
             registries: Registries::default(),
+            event_bounds: (!config.keep_security_events.is_zero()).then_some(EventBounds {
+                age: config.keep_security_events,
+                number: config.max_security_events,
+            }),
             collector: config.otlp_endpoint.clone(),
             traces,
             has_metrics_port: config.metrics_listen.is_some(),
@@ -331,6 +338,13 @@ impl App {
     #[must_use]
     pub fn secrets(&self) -> Secrets {
         self.secrets.clone()
+    }
+
+    /// Returns the record of security events of a service or a command.
+    pub(crate) fn security_log(&self, source: &'static str) -> SecurityLog {
+        let unrecorded = self.metrics.unrecorded_events.clone();
+        let (store, tasks) = (self.storage.clone(), self.tasks.clone());
+        SecurityLog::new(store, self.event_bounds, tasks, unrecorded, source)
     }
 
     /// Waits for work that continues after its response, for a limited time. Call it when the

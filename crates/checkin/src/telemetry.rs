@@ -19,6 +19,10 @@ use tracing_subscriber::{Layer, fmt};
 use crate::config::{Common, LogFormat};
 use crate::traces::current_trace;
 
+/// The target of the log lines about security events, by which programs tell them from all others. Text lines
+/// do not show it.
+pub(crate) const SECURITY: &str = "security";
+
 /// The version of the program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -45,6 +49,7 @@ pub fn init(config: &Common, stream: Stream, process: &'static str) {
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("checkin", level)
+        .with_target(SECURITY, level)
         .with_target("tower_express_session", level)
         .with_target("redis_link", level)
         .with_target("sqlite_writer", level)

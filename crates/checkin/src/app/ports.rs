@@ -69,8 +69,10 @@ impl App {
         let throttled = self.metrics.throttled.clone();
         let (users, passwords, tasks) =
             (self.storage.clone(), Passwords::counting(throttled.busy.clone()), self.tasks.clone());
-        let account_sessions = self.account_sessions.clone();
-        let routes = auth::router(users, account_sessions, passwords, tasks, throttled, settings);
+        let (account_sessions, security) =
+            (self.account_sessions.clone(), self.security_log("auth"));
+        let routes =
+            auth::router(users, account_sessions, passwords, tasks, throttled, settings, security);
         // Only this service opens sessions, so only here their number is limited.
         let sessions = match settings.max_sessions {
             Some(max) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::metrics_port::MetricsPort;
+use super::password_rules::PasswordRules;
 use super::reload::SettingsSource;
 use crate::app::App;
 use crate::config::{Common, integer, listen_address, time};
@@ -63,6 +64,9 @@ pub(super) struct Logins {
         value_parser = failed_login_time
     )]
     failed_login_time: Duration,
+
+    #[command(flatten)]
+    passwords: PasswordRules,
 }
 
 /// The maximum of `--failed-login-time`: so long may a request be kept open for each hash.
@@ -80,6 +84,7 @@ impl Logins {
         AuthSettings {
             max_sessions: self.max_sessions.map(|max| max as usize),
             failed_login_time: self.failed_login_time,
+            passwords: self.passwords.policy(),
         }
     }
 }

@@ -15,9 +15,11 @@ mod load;
 mod metrics_port;
 mod one_shot;
 mod output;
+mod password_rules;
 mod processor;
 mod receiver;
 mod reload;
+mod security_events;
 mod sessions;
 mod up;
 mod users;
@@ -103,6 +105,9 @@ enum Command {
     /// Adds and lists accounts, and sets passwords
     #[command(after_help = users::EXAMPLES)]
     Users(users::Options),
+    /// Lists logins, logouts and changes of accounts
+    #[command(after_help = security_events::EXAMPLES)]
+    SecurityEvents(security_events::Options),
     /// Checks the settings and the store, and prints how to repair problems
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Options),
@@ -191,6 +196,7 @@ impl Command {
             Self::Restore(_) => "restore",
             Self::Sessions(_) => "sessions",
             Self::Users(_) => "users",
+            Self::SecurityEvents(_) => "security-events",
             Self::Doctor(_) => "doctor",
         }
     }
@@ -213,6 +219,7 @@ impl Command {
             | Self::Users(_)
             | Self::Backup(_)
             | Self::Restore(_)
+            | Self::SecurityEvents(_)
             | Self::Doctor(_) => Stream::Stderr,
         }
     }
@@ -237,6 +244,7 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Restore(options) => backup::restore(&config, options).await,
         Command::Sessions(options) => sessions::run(&config, options).await,
         Command::Users(options) => users::run(&config, options).await,
+        Command::SecurityEvents(options) => security_events::run(&config, options).await,
         Command::Doctor(options) => doctor::run(&config, options).await,
     }
 }

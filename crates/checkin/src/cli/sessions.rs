@@ -13,6 +13,8 @@ use super::one_shot::on_store;
 use super::say;
 use crate::app::App;
 use crate::config::Common;
+use crate::domain::Email;
+use crate::storage::EventKind;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -133,7 +135,10 @@ async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode>
             };
             let handle = handles.swap_remove(at);
             let end = app.account_sessions.revoke(&account, &handle).await;
-            ended += usize::from(end.context("cannot end the session")?);
+            if end.context("cannot end the session")? {
+                ended += 1;
+                record(app, &account, format!("session {handle}")).await;
+            }
         }
     }
     say(format_args!("{ended} sessions ended"))?;
@@ -150,10 +155,24 @@ async fn revoke_all(app: &App, user: Option<AccountArgument>) -> anyhow::Result<
     let mut ended = 0;
     for account in accounts(app, user).await? {
         let end = app.account_sessions.revoke_all(&account).await;
-        ended += end.context("cannot end all sessions")?;
+        let number = end.context("cannot end all sessions")?;
+        ended += number;
+        record(app, &account, format!("{number} sessions")).await;
     }
     say(format_args!("{ended} sessions ended"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Records that sessions of an account were revoked.
+async fn record(app: &App, account: &str, detail: String) {
+    let id = match Email::known(account) {
+        Ok(email) => app.storage.credentials_by_email(&email).await.ok().flatten(),
+        Err(_) => None,
+    };
+    let id = id.map(|account| account.id);
+    app.security_log("sessions revoke")
+        .record(EventKind::SessionsRevoked, id, None, Some(detail))
+        .await;
 }
 
 /// Returns the accounts that have sessions, or only the one that is asked for.

@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use super::account::AccountArgument;
 use super::one_shot::{on_new_store, on_store};
+use super::password_rules::PasswordRules;
 use super::say;
 use crate::app::App;
 use crate::config::Common;
 use crate::domain::{Email, LocationId, PasswordHash, User, text};
-use crate::passwords;
-use crate::storage::{NewUser, Registered};
+use crate::passwords::{self, Owner, PasswordPolicy};
+use crate::storage::{EventKind, NewUser, Registered};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -49,6 +50,9 @@ const MAX_LINE_BYTES: u64 = 16 * 1024;
 pub(super) struct Options {
     #[command(subcommand)]
     action: Action,
+
+    #[command(flatten)]
+    rules: PasswordRules,
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,15 +113,18 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    let policy = options.rules.policy();
     match options.action {
         Action::Add { email, first_name, last_name, source } => {
-            let password = source.password()?;
+            let text = source.password()?;
+            let owner = Owner { first_name: &first_name, last_name: &last_name, email: &email };
+            let password = hashed(policy, &text, owner)?;
             let new = NewUser { first_name, last_name, email, password };
             on_new_store(config, async |app| add(app, new).await).await
         }
         Action::Passwd { account, source } => {
             let new = source.password()?;
-            on_store(config, async |app| passwd(app, &account, new).await).await
+            on_store(config, async |app| passwd(app, &account, policy, &new).await).await
         }
         Action::List { json } => on_store(config, async |app| list(app, json).await).await,
     }
@@ -125,7 +132,11 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 
 async fn add(app: &App, new: NewUser) -> anyhow::Result<ExitCode> {
     match app.storage.register(new).await.context("cannot add the account")? {
-        Registered::Opened(user) => say(format_args!("user {} added", user.id))?,
+        Registered::Opened(user) => {
+            let log = app.security_log("users add");
+            log.record(EventKind::AccountOpened, Some(user.id), None, None).await;
+            say(format_args!("user {} added", user.id))?;
+        }
         Registered::EmailTaken => bail!("EMAIL must not belong to an existing account"),
     }
     Ok(ExitCode::SUCCESS)
@@ -136,13 +147,20 @@ async fn add(app: &App, new: NewUser) -> anyhow::Result<ExitCode> {
 async fn passwd(
     app: &App,
     account: &AccountArgument,
-    new: PasswordHash,
+    policy: PasswordPolicy,
+    new: &str,
 ) -> anyhow::Result<ExitCode> {
     let user = account.find(&*app.storage).await?;
+    let name = app.storage.name(user.id).await.context("cannot read the account")?;
+    let (first_name, last_name) =
+        name.as_ref().map_or(("", ""), |name| (name.first.as_str(), name.last.as_str()));
+    let new = hashed(policy, new, Owner { first_name, last_name, email: &user.email })?;
     let changed = app.storage.change_password(user.id, None, &new).await;
     let Some(epoch) = changed.context("cannot change the password")? else {
         bail!("user {} no longer exists", user.id);
     };
+    let log = app.security_log("users passwd");
+    log.record(EventKind::PasswordChanged, Some(user.id), None, None).await;
     let ended = app.account_sessions.revoke_before(&user.email.canonical(), epoch).await;
     let ended = ended.context(
         "the password is changed, but not all sessions of the account are ended; run it again",
@@ -176,16 +194,16 @@ async fn list(app: &App, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 impl PasswordSource {
-    /// Returns the hash of the new password.
-    fn password(self) -> anyhow::Result<PasswordHash> {
-        let text = match self.password_stdin {
-            true => first_line()?,
-            false => typed_twice()?,
-        };
-        match passwords::acceptable(text) {
-            Ok(password) => Ok(passwords::hash(&password)),
-            Err(rule) => bail!("the password {rule}"),
-        }
+    fn password(self) -> anyhow::Result<String> {
+        if self.password_stdin { first_line() } else { typed_twice() }
+    }
+}
+
+/// Returns the hash of a new password.
+fn hashed(policy: PasswordPolicy, text: &str, owner: Owner<'_>) -> anyhow::Result<PasswordHash> {
+    match policy.check(text, owner) {
+        Ok(()) => Ok(passwords::hash(text)),
+        Err(rule) => bail!("the password {rule}"),
     }
 }
 

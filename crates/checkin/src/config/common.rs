@@ -9,7 +9,9 @@ use clap::{Args, ValueEnum};
 use super::network::Network;
 use super::secret::SessionSecret;
 use super::store_url::StoreUrl;
-use super::values::{KeyPrefix, integer, listen_address, log_level, positive_time, time};
+use super::values::{
+    KeyPrefix, MAX_INTEGER, integer, listen_address, log_level, positive_time, time,
+};
 use crate::traces::Endpoint;
 
 /// OpenTelemetry's own variable for the endpoint of a collector.
@@ -150,6 +152,30 @@ pub struct Common {
         value_name = "URL"
     )]
     pub otlp_endpoint: Option<Endpoint>,
+
+    /// How long security events are kept in the store, such as 90d: logins, failed logins, logouts,
+    /// revoked sessions, changes of accounts. 0 keeps none, so that they are only logged
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_KEEP_SECURITY_EVENTS",
+        value_name = "TIME",
+        default_value = "90d",
+        value_parser = time
+    )]
+    pub keep_security_events: Duration,
+
+    /// Maximum number of security events that are kept, and of failed logins beside them. The oldest
+    /// ones are removed
+    #[arg(
+        long,
+        global = true,
+        env = "CHECKIN_MAX_SECURITY_EVENTS",
+        value_name = "NUMBER",
+        default_value_t = 1_000_000,
+        value_parser = integer::<u64>(1..=MAX_INTEGER)
+    )]
+    pub max_security_events: u64,
 
     /// The format of log lines
     #[arg(

@@ -7,6 +7,7 @@ mod sqlite_log;
 mod store;
 mod throttled;
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -32,6 +33,8 @@ pub struct ProcessMetrics {
     pub throttled: Throttled,
     /// The event streams that are open.
     pub event_streams: Gauge,
+    /// Security events that could not be recorded in the store.
+    pub unrecorded_events: Counter,
     /// The spans of traces.
     pub spans: SpanCounts,
     /// The cache of sessions.
@@ -46,7 +49,15 @@ impl ProcessMetrics {
     #[must_use]
     pub fn registry(&self, service: &'static str) -> Registry {
         let mut registry = Registry::with_labels([("service".into(), service.into())].into_iter());
-        let Self { store, throttled, event_streams, spans, session_cache, sqlite_log } = self;
+        let Self {
+            store,
+            throttled,
+            event_streams,
+            unrecorded_events,
+            spans,
+            session_cache,
+            sqlite_log,
+        } = self;
         process::register(&mut registry);
         store.register(&mut registry);
         session_cache.register(&mut registry);
@@ -57,6 +68,11 @@ impl ProcessMetrics {
             "checkin_event_streams",
             "Event streams of the read API that are open",
             event_streams.clone(),
+        );
+        registry.register(
+            "checkin_security_events_unrecorded",
+            "Security events that could not be recorded in the store",
+            unrecorded_events.clone(),
         );
         registry
     }

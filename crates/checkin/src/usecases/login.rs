@@ -8,12 +8,13 @@ use quick_cache::sync::Cache;
 use tokio::time::sleep_until;
 use tower_express_session::{Error as SessionError, Session};
 
+use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use super::throttle::FailureThrottle;
 use crate::domain::{Email, PasswordHash, PasswordScheme, UserId};
 use crate::metrics::Throttled;
 use crate::passwords::{Busy, Passwords, Verified};
-use crate::storage::{Credentials, StorageError, Users};
+use crate::storage::{Credentials, EventKind, StorageError, Users};
 
 /// The number of wrong passwords for one account that cost nothing; each further one makes the next
 /// wait longer.
@@ -38,6 +39,7 @@ pub(crate) struct Login {
     address_failures: FailureThrottle<IpAddr>,
     throttled: Throttled,
     failure_time: Duration,
+    security: SecurityLog,
     /// Accounts with a password that no login can check, for which a warning was logged.
     unusable: Arc<Cache<UserId, ()>>,
 }
@@ -47,6 +49,8 @@ pub(crate) struct Login {
 pub(crate) enum LoginError {
     /// The password is wrong, or there is no such account.
     WrongPassword,
+    /// The new password breaks this rule.
+    NewPassword(String),
     /// Too many passwords were wrong before; the next may be tried after this time.
     TooManyFailures(Duration),
     /// Too many people log in at once.
@@ -68,6 +72,7 @@ impl Login {
         tasks: Tasks,
         throttled: Throttled,
         failure_time: Duration,
+        security: SecurityLog,
     ) -> Self {
         Self {
             users,
@@ -77,6 +82,7 @@ impl Login {
             address_failures: FailureThrottle::new(FREE_ADDRESS_FAILURES),
             throttled,
             failure_time,
+            security,
             unusable: Arc::new(Cache::new(MAX_UNUSABLE)),
         }
     }
@@ -115,8 +121,10 @@ impl Login {
         session.save().await?;
         if self.users.epoch(id).await? > epoch {
             session.log_out().await?;
+            self.security.record(EventKind::FailedLogin, Some(id), address, None).await;
             return Err(LoginError::WrongPassword);
         }
+        self.security.record(EventKind::Login, Some(id), address, None).await;
         Ok(())
     }
 
@@ -161,11 +169,13 @@ impl Login {
         }
         let stored = found.as_ref().map(|found| found.password.clone());
         let verified = turn.verify(password, stored).await?;
+        let id = found.as_ref().map(|found| found.id);
         let (Some(found), Verified::Yes | Verified::YesRehashed(_)) = (found, &verified) else {
             self.account_failures.failed(&account, Instant::now());
             if let Some(address) = address {
                 self.address_failures.failed(&address, Instant::now());
             }
+            self.security.record(EventKind::FailedLogin, id, address, None).await;
             return Err(LoginError::WrongPassword);
         };
         self.account_failures.succeeded(&account);

@@ -9,10 +9,11 @@ use tokio::time::{sleep, timeout};
 use tower_express_session::{AccountSessions, Session};
 
 use super::login::{Login, LoginError};
+use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use crate::domain::Email;
-use crate::passwords::Passwords;
-use crate::storage::{Credentials, Users};
+use crate::passwords::{Owner, PasswordPolicy, Passwords};
+use crate::storage::{Credentials, EventKind, Users};
 
 /// The maximum time that a change of the password waits until the account's sessions have ended. Those
 /// in the index are the first. Only sessions of Express have to be searched among all others, and
@@ -31,6 +32,8 @@ pub(crate) struct PasswordChange {
     users: Arc<dyn Users>,
     account_sessions: AccountSessions,
     passwords: Passwords,
+    policy: PasswordPolicy,
+    security: SecurityLog,
     tasks: Tasks,
 }
 
@@ -47,9 +50,11 @@ impl PasswordChange {
         users: Arc<dyn Users>,
         account_sessions: AccountSessions,
         passwords: Passwords,
+        policy: PasswordPolicy,
+        security: SecurityLog,
         tasks: Tasks,
     ) -> Self {
-        Self { login, users, account_sessions, passwords, tasks }
+        Self { login, users, account_sessions, passwords, policy, security, tasks }
     }
 
     /// Replaces the password of the session's account, ends the account's other sessions, and gives
@@ -57,6 +62,7 @@ impl PasswordChange {
     ///
     /// # Errors
     ///
+    /// [`LoginError::NewPassword`] if the new password breaks a rule, and
     /// [`LoginError::WrongPassword`] if `current` is not the account's password, or somebody else
     /// has changed it meanwhile.
     ///
@@ -120,11 +126,17 @@ impl PasswordChange {
         address: Option<IpAddr>,
     ) -> Result<Credentials, LoginError> {
         let account = self.login.clone().check_password(email, current, address).await?;
+        let Credentials { id, email, password, .. } = &account;
+        let name = self.users.name(*id).await?;
+        let (first_name, last_name) =
+            name.as_ref().map_or(("", ""), |name| (name.first.as_str(), name.last.as_str()));
+        let checked = self.policy.check(&new, Owner { first_name, last_name, email });
+        checked.map_err(LoginError::NewPassword)?;
         let new = self.passwords.turn().await?.hash(new).await?;
-        let Credentials { id, password, .. } = &account;
         let changed = self.users.change_password(*id, Some(password), &new).await?;
         // The password was changed in the meantime, so `current` is not the current one any more.
         let epoch = changed.ok_or(LoginError::WrongPassword)?;
+        self.security.record(EventKind::PasswordChanged, Some(*id), address, None).await;
         Ok(Credentials { epoch, ..account })
     }
 

@@ -1,17 +1,21 @@
 //! Opens an account.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use crate::domain::{Email, User};
-use crate::passwords::{Busy, Passwords};
-use crate::storage::{NewUser, Registered, StorageError, Users};
+use crate::passwords::{Busy, Owner, PasswordPolicy, Passwords};
+use crate::storage::{EventKind, NewUser, Registered, StorageError, Users};
 
 /// Opens accounts.
 #[derive(Clone)]
 pub(crate) struct Registration {
     users: Arc<dyn Users>,
     passwords: Passwords,
+    policy: PasswordPolicy,
+    security: SecurityLog,
     tasks: Tasks,
 }
 
@@ -30,6 +34,8 @@ pub(crate) struct NewAccount {
 pub(crate) enum RegistrationError {
     /// The e-mail address belongs to an existing account.
     EmailTaken,
+    /// The password breaks this rule.
+    Password(String),
     /// Too many passwords are hashed at once.
     Busy,
     /// The work panicked.
@@ -39,26 +45,48 @@ pub(crate) enum RegistrationError {
 }
 
 impl Registration {
-    pub(crate) fn new(users: Arc<dyn Users>, passwords: Passwords, tasks: Tasks) -> Self {
-        Self { users, passwords, tasks }
+    pub(crate) fn new(
+        users: Arc<dyn Users>,
+        passwords: Passwords,
+        policy: PasswordPolicy,
+        security: SecurityLog,
+        tasks: Tasks,
+    ) -> Self {
+        Self { users, passwords, policy, security, tasks }
     }
 
-    /// Opens an account. It does not log in.
+    /// Opens an account. It does not log in. `address` is the network that the request came from.
     ///
     /// # Cancel safety
     ///
     /// The account may be opened even if the future is dropped.
-    pub(crate) async fn open(&self, new: NewAccount) -> Result<User, RegistrationError> {
-        match self.tasks.run(self.clone().store(new)).await? {
+    pub(crate) async fn open(
+        &self,
+        new: NewAccount,
+        address: Option<IpAddr>,
+    ) -> Result<User, RegistrationError> {
+        let NewAccount { first_name, last_name, email, password } = &new;
+        let owner = Owner { first_name, last_name, email };
+        self.policy.check(password, owner).map_err(RegistrationError::Password)?;
+        match self.tasks.run(self.clone().store(new, address)).await? {
             Registered::Opened(user) => Ok(user),
             Registered::EmailTaken => Err(RegistrationError::EmailTaken),
         }
     }
 
-    async fn store(self, new: NewAccount) -> Result<Registered, RegistrationError> {
+    async fn store(
+        self,
+        new: NewAccount,
+        address: Option<IpAddr>,
+    ) -> Result<Registered, RegistrationError> {
         let NewAccount { first_name, last_name, email, password } = new;
         let password = self.passwords.turn().await?.hash(password).await?;
-        Ok(self.users.register(NewUser { first_name, last_name, email, password }).await?)
+        let new = NewUser { first_name, last_name, email, password };
+        let registered = self.users.register(new).await?;
+        if let Registered::Opened(User { id, .. }) = &registered {
+            self.security.record(EventKind::AccountOpened, Some(*id), address, None).await;
+        }
+        Ok(registered)
     }
 }
 

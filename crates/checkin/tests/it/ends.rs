@@ -82,7 +82,7 @@ fn refused_demo_records_are_named() {
     let mut taken = checkin(site.directory.path());
     taken.arg("users").args(add).arg("--password-stdin").env("CHECKIN_STORE", &site.store);
     let mut taken = Program::spawn_interactive(taken);
-    taken.write_line("long enough");
+    taken.write_line("a long enough password");
     assert_eq!(taken.wait(PATIENCE).code(), Some(0));
     let demo = site.run("load", &["--demo"]);
     assert_eq!(demo.code, 1, "{demo:?}");

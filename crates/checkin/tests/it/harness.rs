@@ -217,6 +217,7 @@ impl Site {
             .env("CHECKIN_STORE", &self.store)
             .env("CHECKIN_STORE_TIMEOUT", "5s")
             .env("CHECKIN_FAILED_LOGIN_TIME", "0")
+            .env("CHECKIN_MIN_PASSWORD_LENGTH", "8")
             .env("CHECKIN_LISTEN", "127.0.0.1:0");
         for service in ["CONSOLE", "API", "RECEIVER", "AUTH"] {
             program.env(format!("CHECKIN_{service}_LISTEN"), "127.0.0.1:0");

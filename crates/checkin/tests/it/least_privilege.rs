@@ -94,6 +94,7 @@ async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
         &["sessions", "list"],
         &["sessions", "revoke", "--all"],
         &["dead-letters", "list"],
+        &["security-events", "list"],
         &["load", "--demo"],
     ] {
         let ended = admin.run(arguments[0], &arguments[1..]);

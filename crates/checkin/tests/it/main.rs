@@ -68,6 +68,7 @@ mod refusal;
 mod rolling_restart;
 mod schemathesis;
 mod secret_reload;
+mod security_events;
 #[cfg(feature = "external-tests")]
 mod session_metrics;
 mod shared_sessions;

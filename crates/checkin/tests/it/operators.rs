@@ -101,7 +101,7 @@ fn wrong_accounts_and_passwords() {
     for (args, input, code, named) in [
         (&["users", "passwd", "nobody@example.com"][..], NEW, 1, "there is no user"),
         (&["users", "passwd", "9999"], NEW, 1, "there is no user"),
-        (&["users", "passwd", "77"], "short", 1, "must have at least 8 characters"),
+        (&["users", "passwd", "77"], "short", 1, "must have at least 15 characters"),
         (&["users", "passwd", "x"], NEW, 2, "must be"),
         (&["users", "add", "no-address", "--first-name", "A", "--last-name", "B"], NEW, 2, "must"),
         (

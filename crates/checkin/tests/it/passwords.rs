@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use testkit::{Stream, until};
 
-use crate::harness::{Ended, Site, expect_plain, log_in};
+use crate::harness::{EMAIL, Ended, PASSWORD, Site, expect_plain, log_in};
 
 /// Of `secret123`, at the cost that a well-known course application uses.
 const BCRYPT: &str = "$2b$05$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSGce";
@@ -185,4 +185,43 @@ async fn a_password_is_the_same_in_each_normal_form_on_sqlite() {
 #[tokio::test]
 async fn a_password_is_the_same_in_each_normal_form_on_redis() {
     is_the_same_in_each_normal_form(Site::redis()).await;
+}
+
+async fn a_new_password_follows_the_rules(site: Site) {
+    let auth = site.auth(&["--min-password-length", "15"]);
+    let mut al = auth.logged_in().await;
+    let own =
+        "must not consist of the account's names, its e-mail address or the name of this service";
+    for (new, rule) in [
+        ("fourteen chars", "must have at least 15 characters"),
+        ("PasswordPassword", "must not be a common password"),
+        ("Al Appelhof 2026", own),
+        ("al.appelhof@example.com", own),
+    ] {
+        let errors = |field| json!([{"field": field, "rule": rule}]);
+        let change = json!({"currentPassword": PASSWORD, "newPassword": new});
+        let refused = al.post("/password", &change).await;
+        assert_eq!((refused.status, &refused.json()["errors"]), (400, &errors("newPassword")));
+        let account = json!({"firstName": "Al", "lastName": "Appelhof",
+                             "email": "al.appelhof@example.com", "password": new});
+        let refused = auth.client().post("/register", &account).await;
+        assert_eq!((refused.status, &refused.json()["errors"]), (400, &errors("password")));
+    }
+    // The longest that must be allowed, of characters with four bytes.
+    let longest = "\u{1f600}".repeat(128);
+    let change = json!({"currentPassword": PASSWORD, "newPassword": longest});
+    expect_plain(&al.post("/password", &change).await, 200, "OK");
+    let login = json!({"email": EMAIL, "password": longest});
+    expect_plain(&auth.client().post("/login", &login).await, 200, "OK");
+}
+
+#[tokio::test]
+async fn a_new_password_follows_the_rules_on_sqlite() {
+    a_new_password_follows_the_rules(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_new_password_follows_the_rules_on_redis() {
+    a_new_password_follows_the_rules(Site::redis()).await;
 }

@@ -28,7 +28,7 @@ async fn answers_are_those_of_the_document() {
     let schemathesis = target.join("venv/bin/schemathesis");
     assert!(schemathesis.exists(), "{} is missing: run scripts/test", schemathesis.display());
     let site = Site::sqlite();
-    let console = site.console(&["--checkin-rate", "0"]);
+    let console = site.console(&["--checkin-rate", "0", "--min-password-length", "15"]);
     let al = console.logged_in().await;
     let document = format!("http://127.0.0.1:{}/openapi.json", console.port());
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/schemathesis.toml");

@@ -47,12 +47,14 @@ pub(super) async fn show(
 )]
 pub(super) async fn register(
     State(auth): State<Auth>,
+    Extension(origin): Extension<RequestOrigin>,
     JsonBody(body): JsonBody<NewAccountBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let NewAccountBody { first_name, last_name, email, password } = body;
     let (first_name, last_name, password) = (first_name.0, last_name.0, password.0);
     let new = NewAccount { first_name, last_name, email, password };
-    let user = auth.registration.open(new).await?;
+    let address = origin.address.map(ClientAddress::ip);
+    let user = auth.registration.open(new, address).await?;
     Ok((StatusCode::CREATED, Json(OwnAccount { user: user.into() })))
 }
 
@@ -73,7 +75,7 @@ pub(super) async fn change_password(
 ) -> Result<&'static str, Problem> {
     // A request without a login is answered with 401, whatever its body is. The body is still read,
     // so that a client that reads only after it has sent the body receives the response.
-    let LoggedInAccount { session, email } = logged_in?;
+    let LoggedInAccount { session, email, .. } = logged_in?;
     let JsonBody(PasswordBody { current, new }) = body?;
     let replacement = Replacement { current: current.0, new: new.0 };
     let address = origin.address.map(ClientAddress::ip);

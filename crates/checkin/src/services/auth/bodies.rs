@@ -2,9 +2,9 @@
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use crate::domain::{Email, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS};
+use crate::domain::{Email, MAX_PASSWORD_BYTES};
 use crate::input::{DisplayName, Documented, Given, Input, KnownEmail, body};
-use crate::passwords;
+use crate::passwords::{self, DEFAULT_MIN_CHARS};
 
 body! {
     /// The e-mail address and the password of an account.
@@ -35,7 +35,7 @@ body! {
 /// A password to compare.
 pub(super) struct GivenPassword(pub(super) String);
 
-/// A password to set.
+/// A password to set. Whether it may be one depends on its owner and on settings, which the use case knows.
 pub(super) struct NewPassword(pub(super) String);
 
 impl Input for GivenPassword {
@@ -46,7 +46,7 @@ impl Input for GivenPassword {
 
 impl Input for NewPassword {
     fn read(given: &Given<'_>) -> Result<Self, String> {
-        passwords::acceptable(given.text()?.to_owned()).map(Self)
+        passwords::plausible(given.text()?.to_owned()).map(Self)
     }
 }
 
@@ -58,7 +58,7 @@ impl Documented for GivenPassword {
 
 impl Documented for NewPassword {
     fn schema() -> ObjectBuilder {
-        texts(MIN_PASSWORD_CHARS)
+        texts(DEFAULT_MIN_CHARS)
     }
 }
 

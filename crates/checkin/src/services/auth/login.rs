@@ -8,6 +8,8 @@ use super::bodies::LoginBody;
 use super::state::{Auth, SessionResult};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
 use crate::http::{ClientAddress, Deliberate, JsonBody, Problem, RequestOrigin};
+use crate::storage::{Credentials, EventKind};
+use crate::usecases::accounts::account_of;
 
 /// Logs in. Sets the session cookie, always with a new session id.
 #[utoipa::path(
@@ -46,9 +48,11 @@ pub(super) async fn login(
 pub(super) async fn logout(
     // This is the only GET route that changes something.
     _deliberate: Deliberate,
+    State(auth): State<Auth>,
+    Extension(origin): Extension<RequestOrigin>,
     session: SessionResult,
 ) -> Result<&'static str, Problem> {
-    end(session).await
+    end(auth, origin, session).await
 }
 
 /// Logs out, like `GET /logout`.
@@ -59,12 +63,27 @@ pub(super) async fn logout(
         Forbidden, Problems,
     ),
 )]
-pub(super) async fn logout_by_post(session: SessionResult) -> Result<&'static str, Problem> {
-    end(session).await
+pub(super) async fn logout_by_post(
+    State(auth): State<Auth>,
+    Extension(origin): Extension<RequestOrigin>,
+    session: SessionResult,
+) -> Result<&'static str, Problem> {
+    end(auth, origin, session).await
 }
 
-async fn end(session: SessionResult) -> Result<&'static str, Problem> {
-    session?.log_out().await?;
+async fn end(
+    auth: Auth,
+    origin: RequestOrigin,
+    session: SessionResult,
+) -> Result<&'static str, Problem> {
+    let session = session?;
+    // The logout does not depend on the account. Only its record does.
+    let account = account_of(&session, &*auth.users).await;
+    session.log_out().await?;
+    if let Ok(Credentials { id, .. }) = account {
+        let address = origin.address.map(ClientAddress::ip);
+        auth.security.record(EventKind::Logout, Some(id), address, None).await;
+    }
     Ok("OK")
 }
 

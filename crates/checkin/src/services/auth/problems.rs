@@ -11,6 +11,7 @@ impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         match error {
             LoginError::WrongPassword => Self::text(StatusCode::UNAUTHORIZED, "Invalid login."),
+            LoginError::NewPassword(rule) => broken("newPassword", rule),
             LoginError::TooManyFailures(wait) => Self::too_many(wait),
             LoginError::Busy => Self::busy(),
             LoginError::Panicked => Self::internal(),
@@ -24,11 +25,14 @@ impl From<LoginError> for Problem {
 pub(super) fn of_password_change(error: LoginError) -> Problem {
     match error {
         LoginError::WrongPassword => {
-            let (field, rule) = ("currentPassword", "must be the account's current password");
-            Problem::invalid(vec![BrokenRule { field: field.to_owned(), rule: rule.to_owned() }])
+            broken("currentPassword", "must be the account's current password".to_owned())
         }
         other => other.into(),
     }
+}
+
+fn broken(field: &str, rule: String) -> Problem {
+    Problem::invalid(vec![BrokenRule { field: field.to_owned(), rule }])
 }
 
 impl From<RegistrationError> for Problem {
@@ -39,6 +43,7 @@ impl From<RegistrationError> for Problem {
                 Self::new(StatusCode::CONFLICT, detail)
                     .field("email", "must not belong to an existing account")
             }
+            RegistrationError::Password(rule) => broken("password", rule),
             RegistrationError::Busy => Self::busy(),
             RegistrationError::Panicked => Self::internal(),
             RegistrationError::Storage(error) => error.into(),

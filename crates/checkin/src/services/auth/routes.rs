@@ -11,12 +11,13 @@ use utoipa_axum::routes;
 use super::state::Auth;
 use super::{account, login, sessions};
 use crate::metrics::Throttled;
-use crate::passwords::Passwords;
+use crate::passwords::{PasswordPolicy, Passwords};
 use crate::storage::Users;
 use crate::usecases::accounts::Accounts;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
+use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
 
 /// The settings of the service.
@@ -26,9 +27,12 @@ pub struct AuthSettings {
     pub max_sessions: Option<usize>,
     /// `--failed-login-time`: the minimum time of a login with a wrong password.
     pub failed_login_time: Duration,
+    /// `--min-password-length`: the rules for new passwords.
+    pub passwords: PasswordPolicy,
 }
 
-/// Returns the routes of the service, which counts what it refuses in `throttled`. Work that must not end with its request runs in `tasks`.
+/// Returns the routes of the service, which counts what it refuses in `throttled` and
+/// records what happens to accounts in `security`. Work that must not end with its request runs in `tasks`.
 pub fn router(
     users: Arc<dyn Users>,
     account_sessions: AccountSessions,
@@ -36,23 +40,38 @@ pub fn router(
     tasks: Tasks,
     throttled: Throttled,
     settings: AuthSettings,
+    security: SecurityLog,
 ) -> OpenApiRouter {
-    let failed_login_time = settings.failed_login_time;
-    let login =
-        Login::new(users.clone(), passwords.clone(), tasks.clone(), throttled, failed_login_time);
+    let login = Login::new(
+        users.clone(),
+        passwords.clone(),
+        tasks.clone(),
+        throttled,
+        settings.failed_login_time,
+        security.clone(),
+    );
     let auth = Auth {
-        registration: Registration::new(users.clone(), passwords.clone(), tasks.clone()),
+        registration: Registration::new(
+            users.clone(),
+            passwords.clone(),
+            settings.passwords,
+            security.clone(),
+            tasks.clone(),
+        ),
         password_change: PasswordChange::new(
             login.clone(),
             users.clone(),
             account_sessions.clone(),
             passwords,
+            settings.passwords,
+            security.clone(),
             tasks,
         ),
         accounts: Accounts::new(users.clone()),
         users,
         account_sessions,
         login,
+        security,
     };
     let no_other_logout =
         head(login::logout_by_another_method).fallback(login::logout_by_another_method);

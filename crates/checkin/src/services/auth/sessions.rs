@@ -1,7 +1,7 @@
 //! Lists and ends the sessions of an account. They are identified by handles, never by their ids.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::Serialize;
 use tower_express_session::accounts::AccountSession;
@@ -11,8 +11,9 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::logged_in::LoggedInAccount;
 use super::state::Auth;
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
-use crate::http::{PathParameters, Problem};
+use crate::http::{ClientAddress, PathParameters, Problem, RequestOrigin};
 use crate::input::{Documented, Given, Input, parameters};
+use crate::storage::EventKind;
 use crate::usecases::account_sessions;
 
 /// The sessions of an account, the newest first.
@@ -71,7 +72,7 @@ impl Documented for Handle {
 )]
 pub(super) async fn list(
     State(auth): State<Auth>,
-    LoggedInAccount { session, email }: LoggedInAccount,
+    LoggedInAccount { session, email, .. }: LoggedInAccount,
 ) -> Result<Json<Sessions>, Problem> {
     let sessions = account_sessions::list(&auth.account_sessions, &session, &email).await?;
     let current = session.id().handle();
@@ -91,12 +92,18 @@ pub(super) async fn list(
 )]
 pub(super) async fn end(
     State(auth): State<Auth>,
-    LoggedInAccount { session, email }: LoggedInAccount,
+    Extension(origin): Extension<RequestOrigin>,
+    LoggedInAccount { session, id, email }: LoggedInAccount,
     PathParameters(of): PathParameters<HandlePath>,
 ) -> Result<StatusCode, Problem> {
     let (sessions, handle) = (&auth.account_sessions, &of.handle.0);
     let has_ended = account_sessions::end(sessions, &session, &email, handle).await?;
-    if has_ended { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+    if !has_ended {
+        return Err(Problem::not_found());
+    }
+    let (address, detail) = (origin.address.map(ClientAddress::ip), format!("session {handle}"));
+    auth.security.record(EventKind::SessionsRevoked, Some(id), address, Some(detail)).await;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Ends all other sessions of the account.
@@ -107,9 +114,12 @@ pub(super) async fn end(
 )]
 pub(super) async fn end_others(
     State(auth): State<Auth>,
-    LoggedInAccount { session, email }: LoggedInAccount,
+    Extension(origin): Extension<RequestOrigin>,
+    LoggedInAccount { session, id, email }: LoggedInAccount,
 ) -> Result<Json<Ended>, Problem> {
     let ended = account_sessions::end_others(&auth.account_sessions, &session, &email).await?;
+    let (address, detail) = (origin.address.map(ClientAddress::ip), format!("{ended} sessions"));
+    auth.security.record(EventKind::SessionsRevoked, Some(id), address, Some(detail)).await;
     Ok(Json(Ended { ended }))
 }
 

@@ -9,6 +9,7 @@ use crate::usecases::accounts::Accounts;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
+use crate::usecases::security_log::SecurityLog;
 
 /// The state of the service.
 #[derive(Clone)]
@@ -20,6 +21,7 @@ pub(super) struct Auth {
     pub(super) login: Login,
     pub(super) registration: Registration,
     pub(super) password_change: PasswordChange,
+    pub(super) security: SecurityLog,
 }
 
 /// The session of a request, or the error of loading it.

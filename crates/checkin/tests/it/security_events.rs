@@ -1,0 +1,152 @@
+//! What happens to accounts is recorded, without secrets and addresses of people.
+
+use serde_json::{Value, json};
+use testkit::Stream;
+
+use crate::harness::{EMAIL, PASSWORD, Service, Site, expect_plain, log_in};
+
+const OTHER: &str = "another long password";
+
+/// Runs `checkin security-events list` and returns its lines.
+#[track_caller]
+fn listed(site: &Site, arguments: &[&str]) -> Vec<Value> {
+    let ended = site.run("security-events", &[&["list", "--json"], arguments].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Returns kind, account, source and detail of each event.
+fn told(events: &[Value]) -> Vec<(&str, Option<u64>, &str, &str)> {
+    events
+        .iter()
+        .map(|event| {
+            (
+                event["kind"].as_str().unwrap(),
+                event["account"].as_u64(),
+                event["source"].as_str().unwrap(),
+                event["detail"].as_str().unwrap_or(""),
+            )
+        })
+        .collect()
+}
+
+async fn the_life_of_an_account(auth: &Service) -> String {
+    let mut al = auth.logged_in().await;
+    let wrong = |email: &str| json!({"email": email, "password": "a wrong password"});
+    for email in [EMAIL, "nobody@example.com"] {
+        expect_plain(&auth.client().post("/login", &wrong(email)).await, 401, "Invalid login.");
+    }
+    let mut other = auth.logged_in().await;
+    let sessions = other.get("/sessions").await.json();
+    let old = sessions["sessions"].as_array().unwrap().iter();
+    let old = old.filter(|session| session["current"] == false).next_back().unwrap();
+    let handle = old["handle"].as_str().unwrap().to_owned();
+    assert_eq!(other.delete(&format!("/sessions/{handle}")).await.status, 204);
+    assert_eq!(other.delete("/sessions").await.status, 200);
+    let change = |from, to| json!({"currentPassword": from, "newPassword": to});
+    assert_eq!(other.post("/password", &change("wrong", OTHER)).await.status, 400);
+    expect_plain(&other.post("/password", &change(PASSWORD, OTHER)).await, 200, "OK");
+    expect_plain(&other.post("/logout", &Value::Null).await, 200, "OK");
+    // Nobody is logged in any more.
+    expect_plain(&al.post("/logout", &Value::Null).await, 200, "OK");
+    let new =
+        json!({"firstName": "Eve", "lastName": "E", "email": "eve@example.com", "password": OTHER});
+    assert_eq!(auth.client().post("/register", &new).await.status, 201);
+    handle
+}
+
+async fn each_event_is_recorded(site: Site) {
+    let mut auth = site.auth(&["--log-format", "json"]);
+    let handle = the_life_of_an_account(&auth).await;
+    let eve = listed(&site, &["--kind", "account-opened"])[0]["account"].as_u64().unwrap();
+    expect_plain(&log_in_as(&auth, "eve@example.com").await, 200, "OK");
+    let ended = site.run("sessions", &["revoke", "--user", "eve@example.com"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+
+    let events = listed(&site, &[]);
+    let revoked = format!("session {handle}");
+    let (al, eve_too) = (Some(77), Some(eve));
+    let expected = [
+        ("login", al, "auth", ""),
+        ("failed-login", al, "auth", ""),
+        ("failed-login", None, "auth", ""),
+        ("login", al, "auth", ""),
+        ("sessions-revoked", al, "auth", revoked.as_str()),
+        ("sessions-revoked", al, "auth", "0 sessions"),
+        ("failed-login", al, "auth", ""),
+        ("password-changed", al, "auth", ""),
+        ("logout", al, "auth", ""),
+        ("account-opened", eve_too, "auth", ""),
+        ("login", eve_too, "auth", ""),
+        ("sessions-revoked", eve_too, "sessions revoke", "1 sessions"),
+    ];
+    assert_eq!(told(&events), expected);
+    let from_auth = events.iter().filter(|event| event["source"] == "auth");
+    assert!(from_auth.clone().all(|event| event["address"] == "127.0.0.1"));
+    assert!(events.windows(2).all(|pair| pair[0]["time"].as_u64() <= pair[1]["time"].as_u64()));
+
+    // By account, kind and time.
+    let of_al = expected.iter().filter(|event| event.1 == al).count();
+    assert_eq!(listed(&site, &["--user", EMAIL]).len(), of_al);
+    assert_eq!(listed(&site, &["--user", "77", "--kind", "failed-login"]).len(), 2);
+    assert_eq!(listed(&site, &["--since", "1h"]).len(), expected.len());
+    assert_eq!(listed(&site, &["--until", "1h"]).len(), 0);
+    assert_eq!(
+        listed(&site, &["--since", "2000-01-01T00:00:00Z", "--until", "2001-01-01T00:00:00Z"])
+            .len(),
+        0
+    );
+    let text = site.run("security-events", &["list"]).stdout;
+    assert_eq!(text.lines().count(), expected.len());
+
+    // The service logs the same.
+    auth.program.stop();
+    let log = auth.program.text(Stream::Stdout);
+    let logged: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let logged: Vec<_> = logged.iter().filter_map(|line| line["security.event"].as_str()).collect();
+    let recorded: Vec<_> = expected[..11].iter().map(|event| event.0).collect();
+    assert_eq!(logged, recorded);
+    for secret in ["example.com", PASSWORD, OTHER, "a wrong password"] {
+        assert!(!text.contains(secret) && !log.contains(secret), "{secret}");
+    }
+}
+
+async fn log_in_as(auth: &Service, email: &str) -> testkit::Response {
+    auth.client().post("/login", &json!({"email": email, "password": OTHER})).await
+}
+
+#[tokio::test]
+async fn each_event_is_recorded_on_sqlite() {
+    each_event_is_recorded(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn each_event_is_recorded_on_redis() {
+    each_event_is_recorded(Site::redis()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_login_does_not_depend_on_its_record() {
+    let site = Site::redis();
+    site.redis_cli::<()>(&["SET", "ncc:security-events", "not a stream"]);
+    let mut auth = site.auth(&[]);
+    expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
+    let metrics = auth.client().get("/metrics").await.text().to_owned();
+    assert!(
+        metrics.contains("checkin_security_events_unrecorded_total{service=\"auth\"} 1"),
+        "{metrics}"
+    );
+    // Without a time there is no record.
+    let silent = site.auth(&["--keep-security-events", "0"]);
+    expect_plain(&log_in(&mut silent.client()).await, 200, "OK");
+    let metrics = silent.client().get("/metrics").await.text().to_owned();
+    assert!(
+        metrics.contains("checkin_security_events_unrecorded_total{service=\"auth\"} 0"),
+        "{metrics}"
+    );
+    auth.program.stop();
+    let log = auth.program.text(Stream::Stdout);
+    assert!(log.contains("cannot record a security event"), "{log}");
+}
