@@ -200,7 +200,8 @@ async fn password_changes() {
     ]);
     let mut client = scene.auth.client_like(&scene.al);
     refuse_all(&mut client, &table).await;
-    assert_eq!(scene.site.counts(), before);
+    // The first failed login makes the list of failed logins.
+    assert_eq!(scene.site.counts(), (before.0, before.1 + 1));
     assert_eq!(scene.site.session_value(&scene.al), value);
     expect_plain(&log_in(&mut scene.auth.client()).await, 200, "OK");
     scene.still_works().await;
