@@ -38,8 +38,8 @@ async fn the_life_of_an_account(auth: &Service) -> String {
     }
     let mut other = auth.logged_in().await;
     let sessions = other.get("/sessions").await.json();
-    let old = sessions["sessions"].as_array().unwrap().iter();
-    let old = old.filter(|session| session["current"] == false).next_back().unwrap();
+    let mut listed = sessions["sessions"].as_array().unwrap().iter();
+    let old = listed.rfind(|session| session["current"] == false).unwrap();
     let handle = old["handle"].as_str().unwrap().to_owned();
     assert_eq!(other.delete(&format!("/sessions/{handle}")).await.status, 204);
     assert_eq!(other.delete("/sessions").await.status, 200);
