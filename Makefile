@@ -1,6 +1,6 @@
 # What CI runs is what a developer runs: `make ci` is `make check deny test fuzz`.
 
-.PHONY: help ci check format lint features doc deny test demo bench instructions flame soak chaos simulation fuzz advisories semver package
+.PHONY: help ci check format lint features doc deny test demo bench instructions flame soak chaos simulation floods fuzz advisories semver package
 
 # In the order in which they are published: each depends on the ones before it.
 PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
@@ -78,6 +78,10 @@ chaos: ## faults on real deployments under load, and a table of what was promise
 simulation: export SEEDS := $(or $(SEEDS),2000)
 simulation: ## thousands of deployments over a model of Redis, each with its own faults
 	cargo test -p checkin --test simulation -- nothing --nocapture
+
+# With 9000 clients each, which takes a few minutes; OF=3000 for another number. Only on the loopback interface.
+floods: ## floods of connections, headers, logins and streams: memory, and the time that others wait
+	FLOOD=$(or $(OF),9000) cargo test -p checkin --features external-tests --test it floods -- --nocapture
 
 FUZZ_SECONDS = 6
 

@@ -11,6 +11,7 @@ use hyper::body::{Frame, SizeHint};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// The time limits of connections.
@@ -26,6 +27,14 @@ pub(crate) struct TimeLimits {
     /// response may take any time.
     pub(crate) write: Duration,
 }
+
+/// The size of a request's head above which its connection needs a place among [`LARGE_HEADS`]: as much as
+/// hyper reads at first, and more than most browsers send.
+const SMALL_HEAD_BYTES: usize = 8 << 10;
+
+/// The maximum number of connections of a process that have sent more of a head that has not ended.
+/// Each may take 64 KiB of memory.
+pub(crate) const LARGE_HEADS: usize = 500;
 
 /// The bytes of responses that the system buffers for a client that does not read them. Without a
 /// limit it buffers megabytes, and the buffers of all connections share the machine's memory.
@@ -95,6 +104,11 @@ impl Waiting {
     /// Returns whether no request has arrived yet.
     pub(crate) fn is_new(&self) -> bool {
         matches!(*self.client(), Client::New { .. })
+    }
+
+    /// Returns whether a request is in progress, so that its head has ended.
+    fn is_in_request(&self) -> bool {
+        matches!(*self.client(), Client::Request)
     }
 
     /// Marks the arrival of a request.
@@ -178,13 +192,18 @@ impl Drop for Answer {
 pub(crate) struct Socket {
     stream: TcpStream,
     waiting: Waiting,
+    /// The bytes that were read of a head that has not ended.
+    head_bytes: usize,
+    /// The places for large heads, and the one of this connection.
+    large_heads: Arc<Semaphore>,
+    large_head: Option<OwnedSemaphorePermit>,
     /// Runs while bytes wait that the system does not take.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl Socket {
     /// Wraps an accepted connection.
-    pub(crate) fn new(stream: TcpStream, waiting: Waiting) -> Self {
+    pub(crate) fn new(stream: TcpStream, waiting: Waiting, large_heads: Arc<Semaphore>) -> Self {
         // Responses are written whole, so waiting to fill a packet would only delay them.
         let set = stream.set_nodelay(true).and_then(|()| {
             // The system doubles the number for its own overhead.
@@ -193,7 +212,26 @@ impl Socket {
         if let Err(cause) = set {
             tracing::debug!(%cause, "cannot set an option of a socket");
         }
-        Self { stream, waiting, stuck: None }
+        Self { stream, waiting, head_bytes: 0, large_heads, large_head: None, stuck: None }
+    }
+
+    /// Counts bytes that were read. Fails if they belong to a large head and too many others do, too.
+    fn admit(&mut self, length: usize) -> io::Result<()> {
+        if self.waiting.is_in_request() {
+            (self.head_bytes, self.large_head) = (0, None);
+            return Ok(());
+        }
+        self.head_bytes += length;
+        if self.head_bytes > SMALL_HEAD_BYTES && self.large_head.is_none() {
+            let place = Arc::clone(&self.large_heads).try_acquire_owned();
+            self.large_head = Some(place.map_err(|_| {
+                tracing::debug!(
+                    "a connection ends: too many others have sent half of a large head"
+                );
+                io::Error::from(ErrorKind::OutOfMemory)
+            })?);
+        }
+        Ok(())
     }
 
     /// Returns the result of a write of `bytes`, which may be `Pending` for a limited time only.
@@ -204,6 +242,8 @@ impl Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
+            // A response begins after the end of the head.
+            (self.head_bytes, self.large_head) = (0, None);
             self.stuck = None;
             self.waiting.sent();
             return written;
@@ -236,8 +276,12 @@ impl AsyncRead for Socket {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
+        let length = buffer.filled().len() - before;
+        if length > 0 {
             this.waiting.received();
+            if let Err(error) = this.admit(length) {
+                return Poll::Ready(Err(error));
+            }
         }
         read
     }

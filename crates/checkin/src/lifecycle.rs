@@ -29,7 +29,7 @@ use tower::{Service, ServiceExt};
 
 use crate::concurrency::{Concurrency, Place};
 use crate::config::{Network, Networks};
-use crate::connection::{Socket, TimeLimits, Waiting};
+use crate::connection::{LARGE_HEADS, Socket, TimeLimits, Waiting};
 use crate::http::{ClientAddress, Proxies};
 use crate::signals::Stop;
 
@@ -93,6 +93,8 @@ pub struct Doors(Arc<DoorSettings>);
 struct DoorSettings {
     times: TimeLimits,
     places: Arc<Semaphore>,
+    /// The places for large heads of requests that have not ended.
+    large_heads: Arc<Semaphore>,
     per_address: Concurrency<ClientAddress>,
     /// The peers that [`per_address`](Self::per_address) does not limit.
     proxies: Proxies,
@@ -116,6 +118,7 @@ impl Doors {
                 write: network.write_timeout,
             },
             places: Arc::new(Semaphore::new(network.max_connections)),
+            large_heads: Arc::new(Semaphore::new(LARGE_HEADS)),
             per_address: Concurrency::new(network.max_connections_per_address),
             proxies,
             unlimited: network.unlimited_networks.clone(),
@@ -216,7 +219,11 @@ impl Connections {
         let Some(place) = self.doors.admit(peer.ip()) else { return };
         let Stop { draining, stopped } = self.stop.clone();
         let waiting = Waiting::new(self.doors.0.times);
-        let socket = TokioIo::new(Socket::new(stream, waiting.clone()));
+        let socket = TokioIo::new(Socket::new(
+            stream,
+            waiting.clone(),
+            Arc::clone(&self.doors.0.large_heads),
+        ));
         let service = service(self.router.clone(), peer, waiting.clone(), draining);
         let connection = self.http.serve_connection(socket, TowerToHyperService::new(service));
         self.tasks.spawn(async move {

@@ -110,17 +110,14 @@ pub struct LoginNeeded;
 #[derive(Debug)]
 pub struct Forbidden;
 
-/// The problem of too many requests.
-#[derive(Debug)]
-pub struct TooOften;
-
 impl IntoResponses for Problems {
     fn responses() -> Responses {
         problems(&[
             (400, "The request breaks a rule; `errors` names the parameter or field"),
             (408, "The request took too long"),
+            (429, "Too many requests; `Retry-After` is the number of seconds to wait"),
             (500, "An internal error, which has been logged"),
-            (503, "The store is unavailable"),
+            (503, "The store is unavailable, or too many requests are in progress"),
         ])
     }
 }
@@ -143,12 +140,6 @@ impl IntoResponses for Missing {
 impl IntoResponses for Forbidden {
     fn responses() -> Responses {
         problems(&[(403, "The user may not do this, or a page of another site sent the request")])
-    }
-}
-
-impl IntoResponses for TooOften {
-    fn responses() -> Responses {
-        problems(&[(429, "Too many requests; `Retry-After` is the number of seconds to wait")])
     }
 }
 

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 
 use super::Problem;
 use super::media_type::MediaType;
+use super::waiting_bodies::WaitingBodies;
 use crate::input::{Fields, FromFields, Members};
 
 /// The maximum size of a body, many times what any request needs.
@@ -29,7 +30,14 @@ impl<S: Sync, T: FromFields<Context = ()>> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let content_type = check_type(request.headers());
-        let body = read(request.into_body()).await?;
+        let bodies = request.extensions().get::<WaitingBodies>().cloned();
+        let body = match bodies.as_ref().map(WaitingBodies::enter) {
+            None => read(request.into_body()).await,
+            Some(waiting) => tokio::select! {
+                body = read(request.into_body()) => body,
+                () = waiting.given_up() => Err(Problem::busy()),
+            },
+        }?;
         content_type?;
         let Members(members) = serde_json::from_slice(&body).map_err(|error| {
             let what = if error.is_data() { "is not a JSON object" } else { "is not JSON" };

@@ -16,9 +16,14 @@ use tower::{Layer, Service};
 use tower_express_session::{LazySession, SessionId};
 
 use super::origin::RequestOrigin;
+use super::waiting_bodies::WaitingBodies;
 use super::{ClientAddress, Problem};
 use crate::concurrency::{Concurrency, Place};
 use crate::config::{Network, Networks};
+
+/// The maximum number of requests of a process that wait for the rest of their body, from whomever they
+/// are. Each takes about 30 KB.
+const MAX_WAITING_BODIES: usize = 1000;
 
 /// The limits of all ports of a process; clones share the counts.
 #[derive(Clone, Debug)]
@@ -27,6 +32,7 @@ pub struct ClientLimits(Arc<Limits>);
 #[derive(Debug)]
 struct Limits {
     unlimited: Networks,
+    bodies: WaitingBodies,
     requests: Limit,
     streams: Limit,
 }
@@ -62,6 +68,7 @@ impl ClientLimits {
             (network.max_streams_per_address, network.max_streams_per_session);
         Self(Arc::new(Limits {
             unlimited: network.unlimited_networks.clone(),
+            bodies: WaitingBodies::new(MAX_WAITING_BODIES),
             requests: limit(requests_per_address, requests_per_session, requests),
             streams: limit(streams_per_address, streams_per_session, streams),
         }))
@@ -73,6 +80,11 @@ impl ClientLimits {
         address: Option<ClientAddress>,
     ) -> Result<Option<Place<ClientAddress>>, Problem> {
         self.0.requests.of_address(address.filter(|address| self.applies_to(*address)))
+    }
+
+    /// Returns the requests of the process that wait for their body.
+    pub(super) fn bodies(&self) -> &WaitingBodies {
+        &self.0.bodies
     }
 
     /// Returns the places of an event stream of this session.

@@ -21,6 +21,7 @@ mod readiness;
 mod scrape;
 mod stack;
 mod strict_transport;
+mod waiting_bodies;
 
 pub use address::ClientAddress;
 pub use caching::Cached;

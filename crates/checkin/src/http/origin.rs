@@ -22,6 +22,8 @@ pub struct RequestOrigin {
     pub address: Option<ClientAddress>,
     /// Whether a page of another site sent the request.
     pub(super) is_cross_site: bool,
+    /// Whether a trusted proxy reports TLS for the client's connection.
+    pub over_tls: bool,
 }
 
 /// The extractor of a GET route that changes something. It refuses requests from pages of other

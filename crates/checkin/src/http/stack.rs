@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -158,7 +159,7 @@ where
         let over_tls = origin::came_over_tls(request.headers(), edge.proxies.are_trusted());
         let traced = traces.as_ref().and_then(|traces| trace(traces, &request, over_tls));
         let strict_transport = strict_transport.clone().filter(|_| over_tls);
-        let received = receive(edge, address, &mut request);
+        let received = receive(edge, address, over_tls, &mut request);
         let answered = received.map(|place| (self.inner.call(request), place));
         let answered = answer(answered, edge.request_timeout).instrument(span);
         let answered = match traced {
@@ -209,6 +210,7 @@ async fn answer(
 fn receive(
     edge: &Edge,
     address: Option<ClientAddress>,
+    over_tls: bool,
     request: &mut Request,
 ) -> Result<Option<Place<ClientAddress>>, Problem> {
     protocol::check(request)?;
@@ -218,8 +220,12 @@ fn receive(
         return Err(Problem::cross_site());
     }
     let place = edge.limits.request(address)?;
+    let has_body = !request.body().is_end_stream();
     let extensions = request.extensions_mut();
-    extensions.insert(RequestOrigin { address, is_cross_site });
+    extensions.insert(RequestOrigin { address, is_cross_site, over_tls });
+    if has_body {
+        extensions.insert(edge.limits.bodies().clone());
+    }
     if let Some(address) = address {
         extensions.insert(tower_express_session::request::ClientAddress(address.ip()));
     }

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
-use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
+use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{Headers, JsonBody, Problem, ProblemDetails};
 use crate::input::{Documented, Given, Input, body, parameters};
 use crate::metrics::Throttled;
@@ -127,7 +127,7 @@ impl Documented for IdempotencyKey {
             description = "There is no such location, or an identical check-in was accepted a moment ago",
             content((ProblemDetails<'static> = "application/problem+json"), (String = "text/plain")),
         ),
-        LoginNeeded, Forbidden, TooOften, BodyProblems, Problems,
+        LoginNeeded, Forbidden, BodyProblems, Problems,
     ),
 )]
 async fn checkin(

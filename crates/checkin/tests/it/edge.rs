@@ -184,6 +184,21 @@ async fn strict_transport_is_for_those_who_came_over_tls() {
     }
 }
 
+#[tokio::test]
+async fn a_logout_over_tls_clears_what_the_browser_stored() {
+    let site = Site::sqlite();
+    let auth = site.auth(&["--trust-proxy"]);
+    for method in [Method::GET, Method::POST] {
+        for (scheme, expected) in [("http", None), ("https", Some("\"cache\", \"storage\""))] {
+            let mut client = auth.client();
+            let request = client.request(method.clone(), "/logout");
+            let answer = request.header("x-forwarded-proto", scheme).send().await;
+            expect_plain(&answer, 200, "OK");
+            assert_eq!(answer.header("clear-site-data"), expected, "{method} over {scheme}");
+        }
+    }
+}
+
 /// That every refusal has this form is checked wherever one is expected; here, that it is the rule
 /// and not its opposite.
 #[tokio::test]

@@ -33,6 +33,7 @@ mod exactly_once;
 mod exports;
 #[cfg(feature = "external-tests")]
 mod fail_overs;
+mod floods;
 mod generate;
 mod hang_ups;
 mod harness;
@@ -66,6 +67,8 @@ mod readme;
 mod refusal;
 #[cfg(feature = "external-tests")]
 mod rolling_restart;
+#[cfg(feature = "external-tests")]
+mod route_table;
 mod schemathesis;
 mod secret_reload;
 mod security_events;

@@ -13,7 +13,7 @@ use super::logged_in::LoggedInAccount;
 use super::problems::of_password_change;
 use super::state::Auth;
 use crate::domain::{LocationId, User};
-use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
+use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{ClientAddress, JsonBody, Problem, ProblemDetails, RequestOrigin};
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
@@ -64,7 +64,7 @@ pub(super) async fn register(
     security(("session" = [])), request_body = PasswordBody,
     responses(
         (status = 200, content_type = "text/plain", body = String, description = "`OK`"),
-        LoginNeeded, Forbidden, TooOften, BodyProblems, Problems,
+        LoginNeeded, Forbidden, BodyProblems, Problems,
     ),
 )]
 pub(super) async fn change_password(

@@ -2,11 +2,12 @@
 
 use axum::extract::{Extension, State};
 use axum::http::header::ALLOW;
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::IntoResponse;
 
 use super::bodies::LoginBody;
 use super::state::{Auth, SessionResult};
-use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems, TooOften};
+use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{ClientAddress, Deliberate, JsonBody, Problem, RequestOrigin};
 use crate::storage::{Credentials, EventKind};
 use crate::usecases::accounts::account_of;
@@ -20,7 +21,7 @@ use crate::usecases::accounts::account_of;
             status = 200, content_type = "text/plain", body = String, description = "`OK`",
             headers(("Set-Cookie" = String, description = "The session cookie")),
         ),
-        LoginNeeded, Forbidden, TooOften, BodyProblems, Problems,
+        LoginNeeded, Forbidden, BodyProblems, Problems,
     ),
 )]
 pub(super) async fn login(
@@ -34,6 +35,13 @@ pub(super) async fn login(
     auth.login.log_in(session, email.0, password.0, address).await?;
     Ok("OK")
 }
+
+/// Makes a browser remove what it stored of the site. Without `"cookies"`, which would remove those of
+/// every neighbour on the domain, too.
+const CLEAR: [(HeaderName, HeaderValue); 1] = [(
+    HeaderName::from_static("clear-site-data"),
+    HeaderValue::from_static("\"cache\", \"storage\""),
+)];
 
 /// Logs out. Destroys the session and clears the cookie, even if there was no session.
 ///
@@ -51,7 +59,7 @@ pub(super) async fn logout(
     State(auth): State<Auth>,
     Extension(origin): Extension<RequestOrigin>,
     session: SessionResult,
-) -> Result<&'static str, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     end(auth, origin, session).await
 }
 
@@ -67,7 +75,7 @@ pub(super) async fn logout_by_post(
     State(auth): State<Auth>,
     Extension(origin): Extension<RequestOrigin>,
     session: SessionResult,
-) -> Result<&'static str, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     end(auth, origin, session).await
 }
 
@@ -75,7 +83,7 @@ async fn end(
     auth: Auth,
     origin: RequestOrigin,
     session: SessionResult,
-) -> Result<&'static str, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let session = session?;
     // The logout does not depend on the account. Only its record does.
     let account = account_of(&session, &*auth.users).await;
@@ -84,7 +92,8 @@ async fn end(
         let address = origin.address.map(ClientAddress::ip);
         auth.security.record(EventKind::Logout, Some(id), address, None).await;
     }
-    Ok("OK")
+    // Browsers ignore the header without TLS.
+    Ok((origin.over_tls.then_some(CLEAR), "OK"))
 }
 
 /// Refuses HEAD, which must change nothing. The router would handle it as GET otherwise.
