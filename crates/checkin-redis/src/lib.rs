@@ -75,6 +75,7 @@ mod times;
 mod upgrade;
 mod users;
 mod weather;
+mod window;
 
 #[cfg(feature = "external-tests")]
 #[cfg(test)]

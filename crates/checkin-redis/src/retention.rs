@@ -8,13 +8,14 @@ use checkin_storage::{Folded, Result, Retention};
 use redis_link::Reply;
 
 use crate::RedisStorage;
-use crate::audit::{Window, window};
+
 use crate::clock::milliseconds;
 use crate::connection::{Connection, at_once};
 use crate::fault::failed;
 use crate::history::{Histories, Member};
 use crate::partition::Partition;
 use crate::reply::{number, text};
+use crate::window::{Window, window};
 
 /// Maximum number of users or locations in a step.
 const RECORDS: usize = 100;
