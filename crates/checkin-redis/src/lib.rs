@@ -79,6 +79,9 @@ mod window;
 
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
+mod append_tests;
+#[cfg(feature = "external-tests")]
+#[cfg(test)]
 mod cluster_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]

@@ -9,6 +9,10 @@ use redis::{ErrorKind as RedisErrorKind, RedisError};
 use crate::error::ErrorKind;
 use crate::obstacle::Obstacle;
 
+/// What Redis says when a script may not use a command or a key. The first two are of versions before 7.2.
+const DENIED_IN_SCRIPT: [&str; 3] =
+    ["can't run this command", "can't access at least one", "ACL failure in script"];
+
 impl From<&RedisError> for Obstacle {
     fn from(error: &RedisError) -> Self {
         let text = error.detail().unwrap_or_default();
@@ -25,6 +29,9 @@ impl From<&RedisError> for Obstacle {
             Some("OOM") => return Self::MemoryFull,
             Some("MISCONF" | "NOREPLICAS") => return Self::WritesStopped,
             Some("DENIED") => return Self::ProtectedMode,
+            Some("ERR") if DENIED_IN_SCRIPT.iter().any(|denied| text.contains(denied)) => {
+                return Self::NoPermission;
+            }
             Some("ERR") if text.contains("max number of clients") => return Self::TooManyClients,
             Some("ERR") if text.contains("out of range") => return Self::NoSuchDatabase,
             Some("ERR") if text.contains("without any password") => return Self::LoginNotNeeded,

@@ -14,6 +14,9 @@
 -- its id if it is stored, otherwise a word. If one fails and is not the first, returns the results of
 -- those before it: it and the later ones are not appended, and can be sent again. If the first one fails,
 -- its error is that of the script, and none is appended.
+--
+-- Redis keeps what a script wrote before it failed, and finds a missing permission only when it comes to
+-- the command. So an entry is added last: what was written before it is taken back.
 
 -- Maximum number of entries that are removed from the index of times when they leave the log.
 local AT_ONCE = 1000
@@ -57,6 +60,7 @@ end
 local some_exist = strings > 0 and call('EXISTS', unpack(keys, 4, 3 + strings)) > 0
 local hashes = #keys - 3 - strings
 local all_exist = hashes == 0 or call('EXISTS', unpack(keys, 4 + strings)) == hashes
+-- The strings, and by the digests the hashes, that this run has written.
 local written = {}
 
 -- The two hashes of a group take turns, each for somewhat more than the life of a key, and a hash expires
@@ -90,47 +94,83 @@ local function replayed(remembered, user, location, stars)
   return 'reused'
 end
 
-local function find(digest, hashes, old)
-  local remembered = call('HGET', keys[hashes], digest) or call('HGET', keys[hashes + 1], digest)
-  if remembered then return remembered end
-  if old and (some_exist or written[old]) then return call('GET', old) end
+-- An empty value is that of a check-in that could not be appended.
+local function known(remembered)
+  return remembered ~= '' and remembered
 end
 
-local function remember(digest, hashes, old, user, location, stars, id)
+local function find(digest, hashes, old)
+  local remembered = known(call('HGET', keys[hashes], digest))
+    or known(call('HGET', keys[hashes + 1], digest))
+  if remembered then return remembered end
+  if old and (some_exist or written[old]) then return known(call('GET', old)) end
+end
+
+local function remember(digest, hashes, old, user, location, stars, id, ms, seq)
   local shift = math.floor(string.byte(digest) * period / 256)
   local turn = math.floor((now + shift) / period)
   local hash = keys[hashes + turn % 2]
-  local is_new = not all_exist and call('EXISTS', hash) == 0
-  call('HSET', hash, digest, packed(user, location, stars, id, last_ms, last_seq))
-  if is_new then call('PEXPIRE', hash, (turn + 2) * period - shift - MARGIN_MS - now) end
+  local is_new = not all_exist and call('PTTL', hash) < 0
+  local life_of_hash = (turn + 2) * period - shift - MARGIN_MS - now
+  -- The first time, it only shows that it is permitted: otherwise the hash would never expire.
+  if is_new then call('PEXPIRE', hash, life_of_hash) end
+  call('HSET', hash, digest, packed(user, location, stars, id, ms, seq))
+  written[digest] = hash
+  if is_new then call('PEXPIRE', hash, life_of_hash) end
   if old and writes_old then
     call('PSETEX', old, words[2], text_of(user, location, stars, id))
     written[old] = true
   end
 end
 
+-- The number of entries by which the checkpoint is ahead of the log.
+local leaving = 0
+
+-- Takes back what was written for a check-in that could not be appended. Each command was permitted a
+-- moment ago.
+local function take_back(recent, digest, old)
+  if leaving > 0 then call('HINCRBY', checkpoint, 'trimmed', -leaving) end
+  if written[digest] then call('HSET', written[digest], digest, '') end
+  if written[old] then call('PSETEX', old, 1, '') end
+  if written[recent] then call('PSETEX', recent, 1, '') end
+end
+
 local function trim(gone)
+  local members = {}
   if call('EXISTS', times) == 1 then
-    local members = {}
     for _, entry in ipairs(call('XRANGE', log, '-', '+', 'COUNT', math.min(gone, AT_ONCE))) do
       members[#members + 1] = member(string.match(entry[1], '^(%d+)-(%d+)$'))
     end
-    if #members > 0 then call('ZREM', times, unpack(members)) end
   end
-  local trimmed = call('XTRIM', log, 'MAXLEN', '=', length - gone)
-  call('HINCRBY', checkpoint, 'trimmed', trimmed)
-  length, counted = length - trimmed, counted - trimmed
+  call('HINCRBY', checkpoint, 'trimmed', gone)
+  leaving = gone
+  call('XTRIM', log, 'MAXLEN', '=', length - gone)
+  leaving = 0
+  length, counted = length - gone, counted - gone
+  if #members > 0 then call('ZREM', times, unpack(members)) end
 end
 
--- Adds an entry after the last id. Returns its id; nil if there is none.
-local function add(user, location, stars)
+-- Adds an entry after the last id, and everything else that belongs to it before it. Returns its id; nil
+-- if there is none.
+local function add(user, location, stars, recent, digest, hashes, old)
   local ms, text, seq = next_id(now, last_ms, last_seq, partitions, partition)
   if not ms then return nil end
-  local id = ms .. '-' .. text
-  local xadd, added = is_certain and call or redis.pcall, nil
+  -- Another program wrote an entry with an id that it chose, or the clock was set back.
   local is_ahead = less(now, ms)
+  if is_ahead and not is_certain then
+    last_ms, last_seq = last_id(log)
+    is_certain = true
+    return add(user, location, stars, recent, digest, hashes, old)
+  end
+  local id = ms .. '-' .. text
+  if hashes then remember(digest, hashes, old, user, location, stars, id, ms, seq) end
+  if recent then
+    call('PSETEX', recent, words[1], now)
+    written[recent] = true
+  end
+  local xadd, added = is_certain and call or redis.pcall, nil
   if is_ahead then
-    -- Another program wrote an entry with an id that it chose, or the clock was set back.
+    call('ZADD', times, now, member(ms, text))
     added = xadd('XADD', log, id,
       'userId', user, 'locationId', location, 'starRating', stars, 'time', now)
   else
@@ -139,9 +179,8 @@ local function add(user, location, stars)
   if added ~= id then
     last_ms, last_seq = last_id(log)
     is_certain = true
-    return add(user, location, stars)
+    return add(user, location, stars, recent, digest, hashes, old)
   end
-  if is_ahead then call('ZADD', times, now, member(ms, text)) end
   length, last_ms, last_seq, is_certain = length + 1, ms, seq, true
   return id
 end
@@ -163,14 +202,10 @@ local function append(user, location, stars, recent, digest, hashes, old)
     trim(over)
   end
 
-  local id = add(user, location, stars)
-  if not id then return 'used up' end
-  if recent then
-    call('PSETEX', recent, words[1], now)
-    written[recent] = true
-  end
-  if hashes then remember(digest, hashes, old, user, location, stars, id) end
-  return id
+  local id = add(user, location, stars, recent, digest, hashes, old)
+  if id then return id end
+  take_back(recent, digest, old)
+  return 'used up'
 end
 
 local results, string_at, hashes_at = {0, reads_old and 1 or 0}, 4, 4 + strings
@@ -182,13 +217,13 @@ for at = 12, #words, 4 do
     hashes, hashes_at = hashes_at, hashes_at + 2
     if has_old then old, string_at = keys[string_at], string_at + 1 end
   end
-  local is_fine, result = true, nil
-  if at == 12 then
-    result = append(user, location, stars, recent, digest, hashes, old)
-  else
-    is_fine, result = pcall(append, user, location, stars, recent, digest, hashes, old)
+  local is_fine, result = pcall(append, user, location, stars, recent, digest, hashes, old)
+  if not is_fine then
+    pcall(take_back, recent, digest, old)
+    -- Redis 6.2 has no code in front of some errors.
+    if at == 12 then return {err = string.match(result, '^%u+ .*') or 'ERR ' .. result} end
+    break
   end
-  if not is_fine then break end
   results[#results + 1] = result
 end
 results[1] = length

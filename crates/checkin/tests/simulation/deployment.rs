@@ -101,6 +101,9 @@ impl Deployment {
             }
             Fault::Down(time) => self.world.lock().down_until = Instant::now() + time,
             Fault::Full(time) => self.world.lock().full_until = Instant::now() + time,
+            Fault::Deny(command, time) => {
+                self.world.lock().denied = (Some(command), Instant::now() + time);
+            }
             Fault::FlushScripts => self.world.lock().redis.flush_scripts(),
             Fault::SetClock(by_ms) => self.world.lock().set_forward_ms += by_ms,
         }

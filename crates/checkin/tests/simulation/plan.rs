@@ -61,6 +61,8 @@ pub(crate) enum Fault {
     Down(Duration),
     /// Redis accepts no write that needs memory for this time.
     Full(Duration),
+    /// The user of the receivers may not use this command in scripts for this time.
+    Deny(&'static str, Duration),
     /// Redis loses its scripts, as with a restart.
     FlushScripts,
     /// The clock of Redis is set forward or back by milliseconds.
@@ -131,7 +133,7 @@ fn faults(
         let processor = random.usize(0..processors);
         let receiver = random.usize(0..receivers);
         let restart = (begin + milliseconds(random, 0..1500), Fault::Start(processor));
-        let fault = match random.u32(0..13) {
+        let fault = match random.u32(0..14) {
             0..3 => Fault::Crash(processor),
             3 => Fault::Stop(processor),
             4..6 => Fault::StallProcessor(processor, milliseconds(random, 20..2000)),
@@ -140,6 +142,7 @@ fn faults(
             8 => Fault::Down(milliseconds(random, 20..800)),
             9 => Fault::Full(milliseconds(random, 20..500)),
             10 => Fault::FlushScripts,
+            11 => Fault::Deny(pick(random, &DENIED), milliseconds(random, 20..500)),
             _ => Fault::SetClock(random.i64(-2500..=1500)),
         };
         faults.push((begin, fault));
@@ -151,6 +154,9 @@ fn faults(
     faults.sort_by_key(|(time, _)| *time);
     faults
 }
+
+/// Commands that a script of a receiver sends, but for those that `compare.rs` replaces by others.
+const DENIED: [&str; 6] = ["HINCRBY", "HSET", "XADD", "XTRIM", "ZADD", "ZREM"];
 
 fn pick<T: Copy>(random: &mut Rng, from: &[T]) -> T {
     from[random.usize(0..from.len())]

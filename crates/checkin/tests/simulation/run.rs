@@ -104,7 +104,7 @@ fn note_panics() {
 
 /// Returns the commands of a run; see [`Trace`](crate::world::Trace).
 #[cfg(feature = "external-tests")]
-pub(crate) fn recorded(seed: u64) -> Vec<(u64, bool, Vec<Vec<u8>>)> {
+pub(crate) fn recorded(seed: u64) -> Vec<(u64, crate::redis::Refusal, Vec<Vec<u8>>)> {
     let (world, result) = runtime().block_on(simulate(seed, true));
     result.unwrap();
     std::mem::take(&mut world.lock().trace.recorded)

@@ -235,11 +235,12 @@ impl Partition {
     }
 }
 
-/// Returns whether a server may refuse a command in this way: it has lost its scripts, its memory is full, or the
-/// command is the probe of an outage, which may be sent to a key of any type.
+/// Returns whether a server may refuse a command in this way: it has lost its scripts, its memory is full, the
+/// user lacks a permission, or the command is the probe of an outage, which may be sent to a key of any type.
 fn is_expected(error: &str, words: &[Vec<u8>]) -> bool {
     let is_probe = words[0] == b"SETRANGE" && error.starts_with("WRONGTYPE");
-    error.starts_with("NOSCRIPT") || error.starts_with("OOM") || is_probe
+    let is_refused = ["NOSCRIPT", "OOM", "ERR The user executing"];
+    is_refused.iter().any(|text| error.starts_with(text)) || is_probe
 }
 
 /// A field that only the entries of an Express service have here.

@@ -10,7 +10,7 @@ use testkit::Rng;
 use tokio::time::Instant;
 
 use crate::plan::{Plan, Rates};
-use crate::redis::{Answer, Redis};
+use crate::redis::{Answer, Redis, Refusal};
 use crate::watch::Watch;
 
 /// When each run begins by the clock of Redis: a Monday at noon, in milliseconds since 1970.
@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub down_until: Instant,
     /// Redis accepts no write that needs memory until then.
     pub full_until: Instant,
+    /// A command that the receivers may not use in scripts until then.
+    pub denied: (Option<&'static str>, Instant),
     /// The number of requests that arrive although their clients have given up.
     pub(crate) late: usize,
     begin: Instant,
@@ -57,6 +59,7 @@ impl World {
             set_forward_ms: 0,
             down_until: now,
             full_until: now,
+            denied: (None, now),
             late: 0,
             begin: now,
         }))
@@ -94,11 +97,18 @@ impl State {
     pub(crate) fn end_faults(&mut self) {
         let now = Instant::now();
         (self.rates, self.down_until, self.full_until) = (Rates::default(), now, now);
+        self.denied.0 = None;
     }
 
     fn execute(&mut self, process: &str, words: &[Vec<u8>]) -> Answer {
-        let is_memory_full = Instant::now() < self.full_until;
-        self.redis.keyspace().is_memory_full = is_memory_full;
+        let refusal = Refusal {
+            is_memory_full: Instant::now() < self.full_until,
+            denied: self
+                .denied
+                .0
+                .filter(|_| process.starts_with("receiver") && Instant::now() < self.denied.1),
+        };
+        self.redis.keyspace().refusal = refusal;
         let now_ms = BEGIN_MS + self.elapsed().as_millis() as i64 + self.set_forward_ms;
         let now_us = now_ms.unsigned_abs() * 1000;
         let answer = self.redis.execute(now_us, words);
@@ -107,7 +117,7 @@ impl State {
             return answer;
         }
         if self.trace.lines.is_some() {
-            self.trace.recorded.push((now_us, is_memory_full, words.to_vec()));
+            self.trace.recorded.push((now_us, refusal, words.to_vec()));
         }
         self.trace.command(self.begin.elapsed(), process, words, &answer);
         let mut keyspace = self.redis.keyspace();
@@ -123,8 +133,8 @@ pub(crate) struct Trace {
     /// The time of the last command since the beginning.
     pub at: Duration,
     pub lines: Option<Vec<String>>,
-    /// The commands with their times (µs), and whether the memory was full.
-    pub recorded: Vec<(u64, bool, Vec<Vec<u8>>)>,
+    /// The commands with their times (µs), and what Redis refused.
+    pub recorded: Vec<(u64, Refusal, Vec<Vec<u8>>)>,
 }
 
 impl Trace {

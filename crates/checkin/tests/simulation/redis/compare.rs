@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redis_link::redis::{Cmd, Connection, Script, Value, cmd};
 use testkit::{RedisServer, Rng, random};
 
-use super::{Answer, Redis, name, text};
+use super::{Answer, Redis, Refusal, name, text};
 use crate::run::recorded;
 
 /// The number of runs whose commands are repeated.
@@ -35,17 +35,16 @@ fn the_commands_of_runs_have_the_replies_of_a_real_server() {
     let (mut real, seed, mut compared) = (server.connection(), u64::from(testkit::seed()), 0);
     for run in 0..RUNS {
         cmd("FLUSHALL").exec(&mut real).unwrap();
-        let (mut model, mut codes, mut was_full) = (Redis::new(), BTreeMap::new(), false);
-        for (now_us, is_full, words) in recorded(seed + run) {
-            if is_full != was_full {
-                let bytes = if is_full { "1" } else { "0" };
-                cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).exec(&mut real).unwrap();
-                was_full = is_full;
+        let (mut model, mut codes, mut last) = (Redis::new(), BTreeMap::new(), Refusal::default());
+        for (now_us, refusal, words) in recorded(seed + run) {
+            if refusal != last {
+                refuse(&mut real, refusal);
+                last = refusal;
             }
             for key in model.keyspace().expired(now_us) {
                 cmd("DEL").arg(key).exec(&mut real).unwrap();
             }
-            model.keyspace().is_memory_full = is_full;
+            model.keyspace().refusal = refusal;
             let modelled = model.execute(now_us, &words);
             if matches!(&modelled, Err(text) if text.starts_with("NOSCRIPT")) {
                 continue;
@@ -54,9 +53,17 @@ fn the_commands_of_runs_have_the_replies_of_a_real_server() {
             assert_same(&words, &modelled, &replied);
             compared += 1;
         }
-        cmd("CONFIG").arg("SET").arg("maxmemory").arg("0").exec(&mut real).unwrap();
+        refuse(&mut real, Refusal::default());
     }
     assert!(compared > 1000, "only {compared} commands were compared");
+}
+
+fn refuse(real: &mut Connection, Refusal { is_memory_full, denied }: Refusal) {
+    let bytes = if is_memory_full { "1" } else { "0" };
+    cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).exec(real).unwrap();
+    let mut rules = cmd("ACL");
+    rules.arg("SETUSER").arg("default").arg("+@all");
+    rules.arg(denied.map(|command| format!("-{command}"))).exec(real).unwrap();
 }
 
 /// Returns the command for the real server, whose clock is another one.

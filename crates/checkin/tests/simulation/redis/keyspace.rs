@@ -52,12 +52,20 @@ struct Key {
     expires_ms: Option<u64>,
 }
 
+/// What a server refuses.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) struct Refusal {
+    pub is_memory_full: bool,
+    /// A command for which the user has no permission.
+    pub denied: Option<&'static str>,
+}
+
 /// All keys of a server.
 #[derive(Default)]
 pub(crate) struct Keyspace {
     keys: BTreeMap<Vec<u8>, Key>,
     now_us: u64,
-    pub is_memory_full: bool,
+    pub refusal: Refusal,
     /// The script has written. Redis does not stop it half-way when its memory is full.
     has_written: bool,
 }
@@ -115,8 +123,13 @@ impl Keyspace {
 
     pub(crate) fn execute(&mut self, words: &[Vec<u8>]) -> Answer {
         let (name, arguments) = (name(words), words.get(1..).unwrap_or_default());
-        if self.is_memory_full && !self.has_written && ENLARGING.contains(&&*name) {
+        if self.refusal.is_memory_full && !self.has_written && ENLARGING.contains(&&*name) {
             return Err("OOM command not allowed when used memory > 'maxmemory'.".into());
+        }
+        if self.refusal.denied == Some(&*name) {
+            return Err(
+                "ERR The user executing the script can't run this command or subcommand".into()
+            );
         }
         let answer = self.dispatch(&name, arguments);
         self.has_written |= answer.is_ok() && !READING.contains(&&*name);

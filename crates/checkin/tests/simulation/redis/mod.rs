@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use redis_link::redis::Value;
 
 use self::hashes::Hash;
-pub(crate) use self::keyspace::Keyspace;
+pub(crate) use self::keyspace::{Keyspace, Refusal};
 use self::scripts::Scripts;
 pub(crate) use self::sorted_sets::SortedSet;
 pub(crate) use self::streams::{Entry, EntryId, Stream};

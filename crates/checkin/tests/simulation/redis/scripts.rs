@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use mlua::{Error, Function, Lua, Table, Value as LuaValue, Variadic};
+use mlua::{Error, Function, IntoLuaMulti, Lua, MultiValue, Table, Value as LuaValue, Variadic};
 use redis_link::redis::{Script, Value};
 
 use super::keyspace::Keyspace;
@@ -16,7 +16,8 @@ pub(crate) struct Scripts {
 }
 
 impl Scripts {
-    /// Creates a Lua whose `redis.call` and `redis.pcall` use these keys.
+    /// Creates a Lua whose `redis.call` and `redis.pcall` use these keys. Its `pcall` returns the text of an
+    /// error, as that of Redis does.
     pub(crate) fn new(keyspace: Arc<Mutex<Keyspace>>) -> Self {
         let lua = Lua::new();
         let library = || {
@@ -40,6 +41,16 @@ impl Scripts {
                 })?,
             )?;
             lua.globals().set("redis", redis)?;
+            let pcall = |lua: &Lua, (run, words): (Function, MultiValue)| match run
+                .call::<MultiValue>(words)
+            {
+                Ok(mut values) => {
+                    values.push_front(LuaValue::Boolean(true));
+                    Ok(values)
+                }
+                Err(error) => (false, said(&error)).into_lua_multi(lua),
+            };
+            lua.globals().set("pcall", lua.create_function(pcall)?)?;
             let library = lua.create_table()?;
             library.set("pack", lua.create_function(pack)?)?;
             library.set("unpack", lua.create_function(unpack)?)?;
