@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::address::{Deployment, SentinelAddress, info};
 use crate::cause::of_io;
+use crate::link::Links;
 use crate::obstacle::Obstacle;
 use crate::timeouts::Timeouts;
 use crate::tls;
@@ -26,15 +27,20 @@ enum Role {
     ClusterNode,
 }
 
-/// Checks whether the deployment can be used, as far as that can be known without writing.
-pub(crate) async fn check(deployment: &Deployment, timeouts: Timeouts) -> Result<(), Obstacle> {
+/// Checks whether the deployment can be used, as far as that can be known without writing. Connects to a
+/// cluster, which may take longer than a command may.
+pub(crate) async fn check(deployment: &Deployment, links: &Links) -> Result<(), Obstacle> {
+    let timeouts = links.timeouts;
     match deployment {
         Deployment::Server(server) => check_server(server, Role::Standalone, timeouts).await,
         Deployment::Cluster(nodes) => {
             let mut found = Obstacle::Other;
             for node in nodes {
                 match check_server(node, Role::ClusterNode, timeouts).await {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {
+                        let connected = links.connect().await;
+                        return connected.map(drop).map_err(|cause| Obstacle::from(&cause));
+                    }
                     Err(obstacle) => found = found.or(obstacle),
                 }
             }

@@ -160,7 +160,7 @@ impl Client {
 
     /// Checks whether the deployment can be used, and if not, why: a wrong password, TLS on one
     /// side only, a replica, a sentinel. It uses short-lived connections of its own and writes
-    /// nothing. It is meant for the start of a program and for diagnosis.
+    /// nothing. On a cluster it also connects, so that the next command finds the connection. It is meant for the start of a program and for diagnosis.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl Client {
     /// Dropping the future is safe at any time.
     pub async fn check(&self) -> Result<(), Obstacle> {
         match &self.0.address {
-            Some(address) => check(&address.deployment, self.0.links.timeouts).await,
+            Some(address) => check(&address.deployment, self.links()).await,
             None => {
                 let answer = self.send(&Request::One(&command(&[b"PING"]))).await;
                 answer.map(drop).map_err(|cause| Obstacle::from(&cause))

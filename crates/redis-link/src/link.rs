@@ -54,13 +54,21 @@ impl Links {
     }
 
     /// Returns the current link, or connects and returns a new one. Connecting may take longer than a
-    /// command may: the command fails then, and the connection is there for later ones.
+    /// command may: the command fails then, and the connection is there for later ones. On a cluster, commands
+    /// use the old link meanwhile, on which only one of the nodes may be lost.
     pub(crate) async fn get(self: &Arc<Self>) -> Result<Link, RedisError> {
         if let Some(link) = self.current() {
             return Ok(link);
         }
         let links = Arc::clone(self);
-        let connecting = tokio::spawn(async move { links.connect().await });
+        let connect = async move { links.connect().await };
+        if let Some(former) = self.former() {
+            if self.connecting.try_lock().is_ok() {
+                tokio::spawn(connect);
+            }
+            return Ok(former);
+        }
+        let connecting = tokio::spawn(connect);
         match tokio::time::timeout(self.timeouts.response, connecting).await {
             Ok(Ok(connected)) => connected,
             Ok(Err(_)) => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
@@ -68,7 +76,8 @@ impl Links {
         }
     }
 
-    async fn connect(&self) -> Result<Link, RedisError> {
+    /// Returns the current link, or connects, however long that takes.
+    pub(crate) async fn connect(&self) -> Result<Link, RedisError> {
         let mut attempts = self.connecting.lock().await;
         if let Some(link) = self.current() {
             return Ok(link); // Another task connected while this one waited.
@@ -103,6 +112,12 @@ impl Links {
                 Err(cause)
             }
         }
+    }
+
+    /// Returns the last link to a cluster, although it is lost.
+    fn former(&self) -> Option<Link> {
+        let link = || self.link.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.connector.is_cluster().then(link).flatten()
     }
 
     fn current(&self) -> Option<Link> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::client::Client;
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::request::command;
+use crate::request::{Request, command};
 
 /// An iteration over the keys that match a pattern, on every server of the deployment; see
 /// [`Client::scan`].
@@ -62,9 +62,11 @@ impl Client {
 pub(crate) type Primaries = BTreeMap<(Option<Bytes>, i64), u16>;
 
 impl Client {
-    /// Returns the primaries of a cluster.
+    /// Returns the primaries of a cluster. The request is not observed: where keys are tracked, it is sent
+    /// every second.
     pub(crate) async fn primaries(&self) -> Result<Primaries, Error> {
-        primaries(self.call(&[b"CLUSTER", b"SLOTS"]).await?)
+        let slots = command(&[b"CLUSTER", b"SLOTS"]);
+        primaries(self.replies(self.redirected(&Request::One(&slots)).await)?)
     }
 }
 
@@ -106,10 +108,7 @@ impl Scan<'_> {
 
 /// Returns the primaries from the reply to `CLUSTER SLOTS`. The reply lists for each
 /// range of slots its first and last slot, the host and port of the primary, and the replicas.
-fn primaries(reply: Reply) -> Result<Primaries, Error> {
-    let Reply::Array(ranges) = reply else {
-        return Err(Error::unexpected("CLUSTER SLOTS", &reply));
-    };
+fn primaries(ranges: Vec<Reply>) -> Result<Primaries, Error> {
     match ranges.into_iter().map(primary).collect::<Option<Primaries>>() {
         Some(primaries) if !primaries.is_empty() => Ok(primaries),
         _ => Err(Error::unexpected("CLUSTER SLOTS", &Reply::Nil)),

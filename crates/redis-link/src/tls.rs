@@ -70,9 +70,7 @@ impl Tls {
         let authorities = files.authorities.as_deref();
         let root_cert =
             authorities.map(|path| pem::certificates("ssl_ca_certs", path)).transpose()?;
-        if client_tls.as_ref().is_some_and(|client| !pem::fit(client)) {
-            return Err(rule("ssl_keyfile must name the key of the certificate in ssl_certfile"));
-        }
+        client_tls.as_ref().map_or(Ok(()), pem::check)?;
         let certificates = TlsCertificates { client_tls, root_cert };
         let mut template = plain_address(String::new(), 0);
         if certificates.client_tls.is_some() || certificates.root_cert.is_some() {
@@ -132,13 +130,26 @@ mod pem {
         }
     }
 
-    /// Returns whether the key belongs to the certificate, as far as that can be known: only a crypto
-    /// provider can compare them.
-    pub(super) fn fit(client: &ClientTlsConfig) -> bool {
-        let Some(provider) = CryptoProvider::get_default() else { return true };
+    /// Checks that the key can be used and belongs to the certificate, as far as that can be known: only a
+    /// crypto provider can compare them.
+    pub(super) fn check(client: &ClientTlsConfig) -> Result<(), Error> {
+        let provider = CryptoProvider::get_default();
+        let key = PrivateKeyDer::from_pem_slice(&client.client_key);
+        let (Some(provider), Ok(key)) = (provider, key) else { return Ok(()) };
         let certificates = parsed(&client.client_cert).unwrap_or_default();
-        PrivateKeyDer::from_pem_slice(&client.client_key)
-            .is_ok_and(|key| CertifiedKey::from_der(certificates, key, provider).is_ok())
+        match CertifiedKey::from_der(certificates, key, provider) {
+            Ok(_) => Ok(()),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                Err(rule("ssl_keyfile must name the key of the certificate in ssl_certfile"))
+            }
+            Err(rustls::Error::InvalidCertificate(_)) => {
+                Err(rule("ssl_certfile must name a certificate that can be read"))
+            }
+            Err(_) => Err(rule(
+                "ssl_keyfile must name a key of a kind that TLS supports here: RSA, ECDSA with P-256 or \
+                 P-384, or Ed25519",
+            )),
+        }
     }
 
     fn parsed(bytes: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
@@ -149,6 +160,10 @@ mod pem {
         let unreadable = |cause: std::io::Error| {
             rule(&format!("{parameter} must name a readable file ({})", cause.kind()))
         };
+        // Reading a pipe or a device may never end.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(rule(&format!("{parameter} must name a regular file")));
+        }
         std::fs::read(path).map_err(unreadable)
     }
 }

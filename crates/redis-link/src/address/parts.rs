@@ -9,6 +9,8 @@ use crate::tls::{Tls, TlsFiles};
 const SCHEMES: &str = "the scheme must be redis, rediss, redis-sentinel, rediss-sentinel, \
     redis-cluster or rediss-cluster";
 
+const RESERVED: &str = "must write / ? and @ in a user or password as %2F %3F and %40";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topology {
     Server,
@@ -52,8 +54,8 @@ impl<'a> Parts<'a> {
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if path.contains('@') || query.contains('@') {
-            return Err(rule("must write / ? and @ in a user or password as %2F %3F and %40"));
+        if path.contains('@') {
+            return Err(rule(RESERVED));
         }
         let (userinfo, hosts) = match authority.rsplit_once('@') {
             Some((userinfo, hosts)) => (Some(userinfo), hosts),
@@ -124,6 +126,10 @@ impl Parameters {
         let mut parameters = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // It may be the end of a password. The name of a file may contain it.
+            if pair.contains('@') && !name.starts_with("ssl_") {
+                return Err(rule(RESERVED));
+            }
             let of_sentinels = topology == Topology::Sentinel;
             let place = match name {
                 "db" => &mut parameters.db,

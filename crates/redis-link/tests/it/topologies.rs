@@ -119,6 +119,34 @@ async fn a_cluster_is_found_although_one_of_its_nodes_does_not_respond() {
         .await;
 }
 
+/// A suspended server accepts connections and answers nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_does_not_respond_disturbs_no_other() {
+    let cluster = RedisCluster::start(2);
+    let node_of = |key: &str| cluster.owner(hash_slot(key));
+    let keys = ["a", "b", "c", "d", "e", "f"];
+    let [of_lost, of_other] =
+        [0, 1].map(|node| *keys.iter().find(|key| node_of(key) == node).unwrap());
+    let running = Client::open(&cluster.url()).unwrap();
+    running.check().await.unwrap();
+    cluster.servers()[0].pause();
+    // One that begins now: a command that comes first finds the connection of the check.
+    let beginning = Client::open(&cluster.url()).unwrap();
+    beginning.check().await.unwrap();
+    for client in [&running, &beginning] {
+        for _ in 0..4 {
+            let get = async |key: &str| client.call(&[b"GET", key.as_bytes()]).await;
+            let (lost, other) = tokio::join!(get(of_lost), get(of_other));
+            assert_eq!(lost.unwrap_err().kind(), ErrorKind::Unavailable);
+            assert_eq!(other.unwrap(), Reply::Nil);
+            assert_eq!(get(of_other).await.unwrap(), Reply::Nil);
+        }
+    }
+    cluster.servers()[0].resume();
+    let answers = async || running.call(&[b"GET", of_lost.as_bytes()]).await.is_ok();
+    testkit::until("the node responds again", answers).await;
+}
+
 #[tokio::test]
 async fn commands_follow_the_keys_of_a_slot_that_moves() {
     let cluster = RedisCluster::start(2);
