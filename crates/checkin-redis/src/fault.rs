@@ -43,8 +43,8 @@ fn advice(obstacle: Obstacle) -> &'static str {
         Obstacle::PlainPort => "use redis in place of rediss in --store, or the TLS port of Redis",
         Obstacle::TlsPort => "use rediss in place of redis in --store",
         Obstacle::Certificate => {
-            "name the host as the certificate does, renew it, or add its authority to the system's \
-             (SSL_CERT_FILE names a file of authorities)"
+            "name the host as the certificate does, renew it, or name a file with its authority in --store: \
+             ?ssl_ca_certs=FILE (without it, the system's authorities count, or those in SSL_CERT_FILE)"
         }
         Obstacle::TlsRefused => {
             "name a client certificate that Redis accepts in --store (?ssl_certfile=FILE&ssl_keyfile=FILE), or set \

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use checkin_storage::health::used_up_ids;
-use checkin_storage::{Fault, Finding, Health, Severity};
+use checkin_storage::{Fault, Finding, Health, ServiceKind, Severity};
 use redis_link::Reply;
 
 use crate::connection::{Connection, at_once};
@@ -36,6 +36,14 @@ impl Health for RedisStorage {
         self.check().await?;
         let found = set_partition_count(&self.redis).await.map_err(|error| of_error(&error))?;
         fits(&self.redis, &found)
+    }
+
+    async fn permitted(&self, services: &[ServiceKind]) -> Result<(), Fault> {
+        // What makes the store unavailable is for the other checks to say.
+        match self.redis.client.check().await {
+            Ok(()) => permissions::check(&self.redis, services).await,
+            Err(_) => Ok(()),
+        }
     }
 
     async fn upgrade(&self) -> Result<(), Fault> {

@@ -1,87 +1,277 @@
-//! The finding of `checkin doctor` about the permissions of the login.
+//! The permissions that each service needs: a table, and what a login lacks of it.
 
-use checkin_storage::Finding;
+use checkin_storage::{Fault, Finding, ServiceKind};
 use redis_link::{Error, Obstacle};
 
 use crate::connection::Connection;
 use crate::reply::text;
 
-/// The commands that the program uses, also in its scripts, each with arguments that it accepts. `K` is a
-/// key.
-const COMMANDS: &str = "CLIENT TRACKING OFF;DEL K;EVAL '' 0;EVALSHA x 0;EXISTS K;EXPIRE K 1;\
-    GEOADD K 0 0 m;GEOSEARCH K FROMLONLAT 0 0 BYRADIUS 1 m;GET K;HDEL K f;HGET K f;HGETALL K;\
-    HINCRBY K f 1;HMGET K f;HSET K f v;HSETNX K f v;INCR K;MGET K;PEXPIRE K 1;PEXPIREAT K 1;PING;PSETEX K 1 v;\
-    PTTL K;SADD K m;SCAN 0;SET K v;SETRANGE K 0 v;SISMEMBER K m;TIME;WAIT 0 1;\
-    XADD K * f v;XDEL K 0-1;XINFO STREAM K;XLEN K;XRANGE K - +;XREVRANGE K + -;XTRIM K MAXLEN 1;\
-    ZADD K 1 m;ZCARD K;ZCOUNT K 0 1;ZMSCORE K m;ZRANGE K 0 1;ZRANGEBYLEX K - +;ZRANGEBYSCORE K 0 1;\
-    ZREM K m;ZREMRANGEBYSCORE K 0 1;ZREVRANGE K 0 1;ZREVRANGEBYSCORE K 1 0;ZSCAN K 0;ZSCORE K m";
+use ServiceKind::{Api, Auth, Processor, Receiver};
 
-/// Returns what the login may not do although the program needs it. Each command is queued in a
-/// transaction that is then discarded: Redis checks the permission when it is queued.
+const ALL: &[ServiceKind] = &ServiceKind::ALL;
+const READERS: &[ServiceKind] = &[Processor, Api];
+const LOG: &[ServiceKind] = &[Receiver, Processor, Api];
+
+/// The commands that the program uses, also in its scripts, each with arguments that Redis accepts, and the
+/// services that need it. `K` is a key. `checkin up`, the doctor and the commands need all of them.
+const COMMANDS: [(&str, &[ServiceKind]); 51] = [
+    ("CLIENT TRACKING OFF", ALL),
+    ("DEL K", ALL),
+    ("EVAL '' 0", ALL),
+    ("EVALSHA x 0", ALL),
+    ("EXISTS K", ALL),
+    ("EXPIRE K 1", ALL),
+    ("GEOADD K 0 0 m", &[]),
+    ("GEOSEARCH K FROMLONLAT 0 0 BYRADIUS 1 m", &[Api]),
+    ("GET K", ALL),
+    ("HDEL K f", &[Auth]),
+    ("HGET K f", ALL),
+    ("HGETALL K", ALL),
+    ("HINCRBY K f 1", &[Receiver, Processor]),
+    ("HMGET K f", ALL),
+    ("HSET K f v", &[Auth, Receiver, Processor]),
+    ("HSETNX K f v", &[Auth]),
+    ("INCR K", &[Auth]),
+    ("MGET K", ALL),
+    ("PEXPIRE K 1", ALL),
+    ("PEXPIREAT K 1", &[Processor]),
+    ("PING", ALL),
+    ("PSETEX K 1 v", ALL),
+    ("PTTL K", ALL),
+    ("SADD K m", &[]),
+    ("SCAN 0", &[Auth]),
+    ("SET K v", ALL),
+    ("SETRANGE K 0 v", ALL),
+    ("SISMEMBER K m", &[]),
+    ("SREM K m", &[]),
+    ("TIME", ALL),
+    ("WAIT 0 1", ALL),
+    ("XADD K * f v", &[Auth, Receiver, Processor]),
+    ("XDEL K 0-1", &[]),
+    ("XINFO STREAM K", &[Receiver, Processor]),
+    ("XLEN K", LOG),
+    ("XRANGE K - +", LOG),
+    ("XREVRANGE K + -", LOG),
+    ("XTRIM K MAXLEN 1", &[Auth, Receiver]),
+    ("ZADD K 1 m", ALL),
+    ("ZCARD K", ALL),
+    ("ZCOUNT K 0 1", READERS),
+    ("ZMSCORE K m", READERS),
+    ("ZRANGE K 0 1", READERS),
+    ("ZRANGEBYLEX K - +", &[Api]),
+    ("ZRANGEBYSCORE K 0 1", READERS),
+    ("ZREM K m", ALL),
+    ("ZREMRANGEBYSCORE K 0 1", &[Processor]),
+    ("ZREVRANGE K 0 1", READERS),
+    ("ZREVRANGEBYSCORE K 1 0", &[Api]),
+    ("ZSCAN K 0", &[]),
+    ("ZSCORE K m", &[Auth, Processor, Api]),
+];
+
+/// Checks that the login has the permissions of these services.
+pub(crate) async fn check(redis: &Connection, services: &[ServiceKind]) -> Result<(), Fault> {
+    let of = |by: &[ServiceKind]| by.iter().copied().filter(|one| services.contains(one)).collect();
+    let needed = COMMANDS.iter().map(|(command, by)| Needed { command, by: of(by) });
+    match missing(redis, needed.filter(|needed| !needed.by.is_empty()).collect()).await {
+        // A login whose permissions cannot be tried may have them all.
+        Err(Untried) | Ok(None) => Ok(()),
+        Ok(Some(Missing { what, advice })) => Err(Fault::lasting(what, advice)),
+    }
+}
+
+/// Returns the finding of `checkin doctor`.
 pub(crate) async fn finding(redis: &Connection) -> Finding {
-    // Without these, the commands below would be carried out. On a cluster, every pipeline is a transaction.
+    let needed = COMMANDS.iter().map(|(command, by)| Needed { command, by: by.to_vec() });
+    match missing(redis, needed.collect()).await {
+        Err(Untried) => Finding::warning(
+            "the permissions of the login cannot be checked",
+            "redis-cli ACL SETUSER USER +multi +exec +discard",
+        ),
+        Ok(None) => Finding::fine("the login has the permissions that are needed"),
+        Ok(Some(Missing { what, advice })) => Finding::problem(what, advice),
+    }
+}
+
+/// A command with its arguments, and the services that need it.
+struct Needed {
+    command: &'static str,
+    by: Vec<ServiceKind>,
+}
+
+/// What a login lacks, and the command that repairs it.
+struct Missing {
+    what: String,
+    advice: String,
+}
+
+/// The permissions cannot be tried without carrying the commands out.
+struct Untried;
+
+/// Returns what the login lacks.
+async fn missing(redis: &Connection, needed: Vec<Needed>) -> Result<Option<Missing>, Untried> {
+    // Without these, the commands would be carried out. On a cluster, every pipeline is a transaction.
     let tries: &[&[&[&[u8]]]] = match redis.client.is_cluster() {
         true => &[&[&[b"PING"], &[b"PING"]]],
         false => &[&[&[b"DISCARD"]], &[&[b"EXEC"]], &[&[b"MULTI"], &[b"DISCARD"]]],
     };
     for commands in tries {
         if is_refused(redis.client.pipeline(commands).await.as_ref()) {
-            return Finding::warning(
-                "the permissions of the login cannot be checked",
-                "redis-cli ACL SETUSER USER +multi +exec +discard",
-            );
+            return Err(Untried);
         }
     }
     let (mut commands, mut keys) = (Vec::new(), Vec::new());
     for key in redis.keys.samples() {
-        for command in COMMANDS.split(';').map(str::trim) {
-            let words: Vec<&str> =
-                command.split(' ').map(|word| if word == "K" { &*key } else { word }).collect();
-            match refused(redis, &words).await {
-                Some(text) if text.contains("to access") => keys.push(key.clone()),
-                Some(_) => commands.push(words[0].to_lowercase()),
-                None => {}
+        for (command, error) in refused(redis, &needed, &key).await {
+            match error.contains("to access") {
+                true => keys.push(key.clone()),
+                false => commands.push((command.name(), command.services())),
             }
         }
     }
-    for list in [&mut commands, &mut keys] {
-        list.sort_unstable();
-        list.dedup();
-    }
+    keys.dedup();
+    commands.sort_unstable();
+    commands.dedup();
     if commands.is_empty() && keys.is_empty() {
-        return Finding::fine("the login has the permissions that are needed");
+        return Ok(None);
     }
     let user = match redis.call(&["ACL", "WHOAMI"]).await.map(text) {
         Ok(Ok(user)) => user,
         _ => "USER".to_owned(),
     };
-    let mut rules: Vec<String> = commands.iter().map(|command| format!("+{command}")).collect();
+    let mut rules: Vec<String> =
+        commands.iter().map(|(command, _)| format!("+{command}")).collect();
     if !keys.is_empty() {
         rules.extend(redis.keys.patterns().iter().map(|pattern| format!("'~{pattern}'")));
     }
-    let missing = if commands.is_empty() { keys.join(" ") } else { commands.join(" ") };
-    Finding::problem(
-        format!("the login may not use {missing}"),
-        format!("redis-cli ACL SETUSER {user} {}", rules.join(" ")),
-    )
+    let mut what: Vec<String> =
+        commands.iter().map(|(command, services)| format!("{command} ({services})")).collect();
+    what.extend(keys);
+    Ok(Some(Missing {
+        what: format!("the login may not use {}", what.join(", ")),
+        advice: format!("redis-cli ACL SETUSER {user} {}", rules.join(" ")),
+    }))
 }
 
-/// Returns the text of the error if Redis refuses a command because of a missing permission.
-async fn refused(redis: &Connection, words: &[&str]) -> Option<String> {
-    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-    // On a cluster, several commands are a transaction anyway.
-    let queued: Vec<&[&[u8]]> = match redis.client.is_cluster() {
-        true => vec![&words, &[b"DISCARD"]],
-        false => vec![&[b"MULTI"], &words, &[b"DISCARD"]],
-    };
-    let answer = redis.client.pipeline(&queued).await;
-    let text = |error: Error| std::error::Error::source(&error).map(ToString::to_string);
-    if !is_refused(answer.as_ref()) {
-        return None;
+impl Needed {
+    /// Returns the words of the command for a key.
+    fn words<'a>(&'a self, key: &'a str) -> Vec<&'a [u8]> {
+        let words = self.command.split(' ').map(|word| if word == "K" { key } else { word });
+        words.map(str::as_bytes).collect()
     }
-    answer.err().and_then(text)
+
+    /// Returns the name of the command in a rule.
+    fn name(&self) -> String {
+        rule(self.command)
+    }
+
+    fn services(&self) -> String {
+        match &self.by[..] {
+            [] => "only commands".to_owned(),
+            by => by.iter().map(ServiceKind::name).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+/// Returns the name of a command in the rules of a user.
+fn rule(command: &str) -> String {
+    let mut words = command.split(' ');
+    let name = words.next().unwrap_or_default().to_lowercase();
+    match (&*name, words.next()) {
+        ("client" | "xinfo", Some(part)) => format!("{name}|{}", part.to_lowercase()),
+        _ => name,
+    }
+}
+
+/// Returns those that Redis refuses for this key, with its error. They are queued in a transaction that is
+/// discarded: Redis checks the permissions when it queues them.
+async fn refused<'a>(
+    redis: &Connection,
+    needed: &'a [Needed],
+    key: &str,
+) -> Vec<(&'a Needed, String)> {
+    let (mut parts, mut refused) = (vec![needed], Vec::new());
+    while let Some(part) = parts.pop() {
+        let words: Vec<Vec<&[u8]>> = part.iter().map(|command| command.words(key)).collect();
+        let mut commands: Vec<&[&[u8]]> = words.iter().map(Vec::as_slice).collect();
+        commands.push(&[b"DISCARD"]);
+        // On a cluster, several commands are a transaction anyway.
+        if !redis.client.is_cluster() {
+            commands.insert(0, &[b"MULTI"]);
+        }
+        match (redis.client.pipeline(&commands).await, part) {
+            (Err(error), [command]) if is_refused(Err::<(), _>(&error)) => {
+                let text = std::error::Error::source(&error).map(ToString::to_string);
+                refused.push((command, text.unwrap_or_default()));
+            }
+            (Err(error), _) if is_refused(Err::<(), _>(&error)) => {
+                let (one, other) = part.split_at(part.len() / 2);
+                parts.extend([one, other]);
+            }
+            _ => {}
+        }
+    }
+    refused
 }
 
 fn is_refused<T>(answer: Result<T, &Error>) -> bool {
     answer.is_err_and(|error| error.obstacle() == Some(Obstacle::NoPermission))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every connection needs, beside the commands of the table.
+    const CONNECTION: &str = "+hello +auth +select +role '+client|id' +multi +exec +discard +info";
+
+    /// What only the doctor needs, which says so if it lacks them.
+    const DOCTOR: &str = " '+config|get' '+cluster|info'";
+
+    /// Maximum length of a line of the documentation.
+    const LINE: usize = 118;
+
+    /// Returns the command that makes a user with these commands.
+    fn set_user(name: &str, more: &str, needs: impl Fn(&[ServiceKind]) -> bool) -> String {
+        let rules = COMMANDS.iter().filter(|(_, by)| needs(by)).map(|(command, _)| rule(command));
+        let quoted = |rule: String| match rule.contains('|') {
+            true => format!("'+{rule}'"),
+            false => format!("+{rule}"),
+        };
+        let rules: Vec<String> = rules.map(quoted).collect();
+        let words = format!(
+            "redis-cli ACL SETUSER checkin-{name} on '>PASSWORD' resetkeys '~ncc:*' '~{{ncc:*' -@all {CONNECTION}{more} {}",
+            rules.join(" "),
+        );
+        let mut lines = vec![String::new()];
+        for word in words.split(' ') {
+            let line = lines.last_mut().unwrap();
+            match line.len() + 1 + word.len() > LINE {
+                true => lines.push(format!("    {word}")),
+                false if line.is_empty() => line.push_str(word),
+                false => line.extend([" ", word]),
+            }
+        }
+        lines.join(" \\\n")
+    }
+
+    #[test]
+    fn the_documentation_has_a_user_for_each_service() {
+        let users = ServiceKind::ALL
+            .iter()
+            .map(|service| set_user(service.name(), "", |by: &[ServiceKind]| by.contains(service)));
+        let users = users.chain([set_user("admin", DOCTOR, |_| true)]).collect::<Vec<_>>();
+        let wanted = format!("```sh\n{}\n```\n", users.join("\n"));
+        let documented = include_str!("../../../docs/redis-permissions.md");
+        assert!(documented.contains(&wanted), "docs/redis-permissions.md must have:\n{wanted}");
+    }
+
+    #[test]
+    fn the_commands_are_in_order_and_each_service_needs_some() {
+        assert!(COMMANDS.is_sorted_by(|(one, _), (next, _)| rule(one) < rule(next)));
+        assert!(
+            ServiceKind::ALL
+                .iter()
+                .all(|service| { COMMANDS.iter().any(|(_, by)| by == &[*service]) })
+        );
+    }
 }

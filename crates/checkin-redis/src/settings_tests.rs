@@ -50,7 +50,10 @@ async fn a_diagnosis_names_missing_permissions_and_changes_nothing() {
     let url = format!("redis://al:secret@127.0.0.1:{}", server.port());
     let storage = RedisStorage::new(patient(&url), "ncc", 1);
     let [missing] = problems(&storage).await.try_into().unwrap();
-    assert_eq!(missing.what, "the login may not use xadd zcount");
+    assert_eq!(
+        missing.what,
+        "the login may not use xadd (auth, receiver, processor), zcount (processor, api)"
+    );
     assert_eq!(missing.advice, "redis-cli ACL SETUSER al +xadd +zcount");
     ask(&admin, "ACL SETUSER al +xadd +zcount resetkeys ~ncc:*").await;
     let [missing] = problems(&storage).await.try_into().unwrap();

@@ -29,6 +29,13 @@ pub trait Health: Send + Sync {
     /// As [`check`](Self::check).
     async fn prepare(&self) -> Result<(), Fault>;
 
+    /// Checks that the login of this process to the store has the permissions of these services.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and how to repair it.
+    async fn permitted(&self, services: &[ServiceKind]) -> Result<(), Fault>;
+
     /// Upgrades the data of older versions of this program, if there are any. Several processes may do
     /// so at the same time, even while processes of older versions run.
     ///
@@ -43,6 +50,35 @@ pub trait Health: Send + Sync {
 
     /// Returns the findings of `checkin doctor` about the store.
     async fn diagnose(&self) -> Result<Vec<Finding>>;
+}
+
+/// A service that uses the store, perhaps with a login of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// The authentication service.
+    Auth,
+    /// The check-in receiver.
+    Receiver,
+    /// The processor.
+    Processor,
+    /// The read API.
+    Api,
+}
+
+impl ServiceKind {
+    /// All services.
+    pub const ALL: [Self; 4] = [Self::Auth, Self::Receiver, Self::Processor, Self::Api];
+
+    /// Returns the name of the command that runs the service.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Receiver => "receiver",
+            Self::Processor => "processor",
+            Self::Api => "api",
+        }
+    }
 }
 
 /// One line of a diagnosis.

@@ -35,7 +35,7 @@ pub use dead_letters::{Dangling, DeadLetter, DeadLetterId, DeadLetters, Replay};
 pub use directory::{Directory, MAX_SEARCH_WORDS, Nearby, Page, Period, Position, Ranked};
 pub use error::{Result, StorageError, UsedUp};
 pub use fault::Fault;
-pub use health::{Finding, Health, Severity};
+pub use health::{Finding, Health, ServiceKind, Severity};
 pub use history::{History, HistoryPosition};
 pub use locations::Locations;
 pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};

@@ -27,7 +27,7 @@ use crate::lifecycle::Doors;
 use crate::metrics::{ProcessMetrics, Registries};
 use crate::session_secret;
 use crate::signals::Stop;
-use crate::storage::{EventBounds, Fault, Finding, Storage};
+use crate::storage::{EventBounds, Fault, Finding, ServiceKind, Storage};
 use crate::traces::{Endpoint, Traces};
 use crate::usecases::accounts::account_options;
 use crate::usecases::security_log::SecurityLog;
@@ -41,6 +41,9 @@ pub use self::ports::Service;
 
 /// The time between two attempts to reach the store, for a service that started without it.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// The time between two looks at permissions that were missing: somebody has to give them.
+const RETRY_PERMISSIONS: Duration = Duration::from_secs(2);
 
 /// The name of the session cookie.
 const COOKIE: &str = "checkinapp";
@@ -74,8 +77,8 @@ pub struct App {
     readiness: Readiness,
     /// Cancelled when the service drains.
     draining: CancellationToken,
-    /// The service of the process, once it has started.
-    process: Arc<OnceLock<&'static str>>,
+    /// The command that runs the process, and the services in it, once it has started.
+    process: Arc<OnceLock<(&'static str, &'static [ServiceKind])>>,
     /// The metrics of the process.
     metrics: ProcessMetrics,
     registries: Registries,
@@ -255,30 +258,48 @@ impl App {
     ///
     /// # Errors
     ///
-    /// If the store cannot be used until somebody changes something.
-    pub async fn start(&self, service: &'static str) -> anyhow::Result<()> {
-        self.registries.add(self.metrics.registry(service));
+    /// If the store cannot be used until somebody changes something, other than the permissions of the
+    /// login.
+    pub async fn start(
+        &self,
+        command: &'static str,
+        services: &'static [ServiceKind],
+    ) -> anyhow::Result<()> {
+        self.registries.add(self.metrics.registry(command));
         // A process is started once, here and below.
-        let _ = self.process.set(service);
+        let _ = self.process.set((command, services));
         if let Some(collector) = &self.collector {
-            let traces = Traces::start(collector, service, self.metrics.spans.clone())?;
+            let traces = Traces::start(collector, command, self.metrics.spans.clone())?;
             drop(self.traces.set(traces));
         }
         for warning in &self.warnings {
             tracing::warn!("{}: {}", warning.what, warning.advice);
         }
-        let reached = tokio::select! {
-            reached = self.reach() => reached,
+        let hindered = tokio::select! {
+            hindered = self.hindrance() => hindered?,
             () = self.draining.cancelled() => return Ok(()),
         };
-        match reached {
-            Err(error) => {
-                let fault = passing(error)?;
-                tracing::warn!("the store is unavailable, starting without it: {fault}");
-                self.readiness.set(Some(fault.what().to_owned()));
-                Ok(())
+        if let Some(Hindrance { fault, is_outage, .. }) = hindered {
+            match is_outage {
+                true => tracing::warn!("the store is unavailable, starting without it: {fault}"),
+                false => tracing::warn!("not ready: {fault}"),
             }
-            Ok(()) => Ok(()),
+            self.readiness.set(Some(fault.what().to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Prepares the store for the services of the process. Returns what prevents it for now.
+    async fn hindrance(&self) -> anyhow::Result<Option<Hindrance>> {
+        let services = self.process.get().map_or(&[][..], |(_, services)| services);
+        if let Err(fault) = self.storage.permitted(services).await {
+            return Ok(Some(Hindrance { fault, is_outage: false, pause: RETRY_PERMISSIONS }));
+        }
+        match self.reach().await {
+            Ok(()) => Ok(None),
+            Err(error) => {
+                Ok(Some(Hindrance { fault: passing(error)?, is_outage: true, pause: RETRY }))
+            }
         }
     }
 
@@ -319,17 +340,21 @@ impl App {
     }
 
     async fn get_ready(&self) -> anyhow::Result<()> {
-        let (since, was_ready) = (Instant::now(), self.readiness.is_ready());
-        while !self.readiness.is_ready() {
-            tokio::time::sleep(RETRY).await;
-            if let Err(error) = self.reach().await {
-                self.readiness.set(Some(passing(error)?.what().to_owned()));
+        if self.readiness.is_ready() {
+            return Ok(());
+        }
+        let (since, mut pause) = (Instant::now(), RETRY);
+        loop {
+            tokio::time::sleep(pause).await;
+            let Some(hindrance) = self.hindrance().await? else { break };
+            pause = hindrance.pause;
+            let fault = hindrance.fault;
+            let is_new = self.readiness.set(Some(fault.what().to_owned()));
+            if is_new && !hindrance.is_outage {
+                tracing::warn!("not ready: {fault}");
             }
         }
-        if !was_ready {
-            let seconds = since.elapsed().as_secs_f64();
-            tracing::info!("the store is available after {seconds:.1} s");
-        }
+        tracing::info!("the store is available after {:.1} s", since.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -362,6 +387,15 @@ impl App {
     fn layers(&self) -> MutexGuard<'_, Vec<SessionLayer<OnFailure>>> {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What prevents a service from using its store for now.
+struct Hindrance {
+    fault: Fault,
+    /// Otherwise the login lacks permissions.
+    is_outage: bool,
+    /// How long to wait before the next attempt.
+    pause: Duration,
 }
 
 /// Returns the fault that caused an error if it may pass, otherwise the error.

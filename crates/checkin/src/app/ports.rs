@@ -168,7 +168,8 @@ impl App {
             false => Scrape::Port(own, registries),
         };
         let service = metrics.service();
-        let service = (self.process.get() != Some(&service)).then_some(service);
+        let service =
+            self.process.get().is_none_or(|(command, _)| *command != service).then_some(service);
         Stack { scrape, service, ..self.uncounted(metrics) }
     }
 

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::lifecycle::{bind, serve};
 use crate::signals::Stop;
+use crate::storage::ServiceKind;
 use crate::usecases::upstream::{Upstream, UpstreamError, WeatherKey};
 
 pub(super) const EXAMPLES: &str = "\
@@ -65,7 +66,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
-    app.start("api").await?;
+    app.start("api", &[ServiceKind::Api]).await?;
     let upstream = options.weather.upstream()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;

@@ -14,6 +14,7 @@ use crate::config::{Common, integer, listen_address, time};
 use crate::lifecycle::{bind, serve};
 use crate::services::auth::AuthSettings;
 use crate::signals::Stop;
+use crate::storage::ServiceKind;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -96,7 +97,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
-    app.start("auth").await?;
+    app.start("auth", &[ServiceKind::Auth]).await?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     let metrics = MetricsPort::open(config).await?;

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::lifecycle::{bind, serve};
 use crate::signals::Stop;
+use crate::storage::ServiceKind;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +48,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
-    app.start("console").await?;
+    app.start("console", &[ServiceKind::Auth, ServiceKind::Receiver, ServiceKind::Api]).await?;
     let upstream = options.weather.upstream()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;

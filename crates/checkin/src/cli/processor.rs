@@ -15,6 +15,7 @@ use crate::config::{Common, integer, listen_address, positive_time, time};
 use crate::lifecycle::{bind, serve};
 use crate::services::processor::{self, ProcessorSettings};
 use crate::signals::Stop;
+use crate::storage::ServiceKind;
 use crate::storage::weeks::MIN_KEPT;
 use crate::traces::Traces;
 
@@ -107,7 +108,7 @@ impl Counting {
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
-    app.start("processor").await?;
+    app.start("processor", &[ServiceKind::Processor]).await?;
     let progress = app.progress();
     let listener = match options.listen {
         Some(address) => Some(bind(address, "--listen").await?),

@@ -13,7 +13,7 @@ use crate::config::{Common, MAX_INTEGER, integer, listen_address, switch, time};
 use crate::lifecycle::{bind, serve};
 use crate::services::receiver::ReceiverSettings;
 use crate::signals::Stop;
-use crate::storage::Admission;
+use crate::storage::{Admission, ServiceKind};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -111,7 +111,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
-    app.start("receiver").await?;
+    app.start("receiver", &[ServiceKind::Receiver]).await?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     let metrics = MetricsPort::open(config).await?;

@@ -18,7 +18,7 @@ use crate::lifecycle::{bind, serve};
 use crate::passwords::{Passwords, Verified};
 use crate::services::processor::run as run_processor;
 use crate::signals::Stop;
-use crate::storage::StorageError;
+use crate::storage::{ServiceKind, StorageError};
 use crate::telemetry::for_service;
 
 /// The time between two attempts to load the demo data after an outage.
@@ -92,7 +92,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
-    app.start("up").await?;
+    app.start("up", &ServiceKind::ALL).await?;
     let upstream = options.weather.upstream()?;
     source.reload_on_hangup(&app)?;
     // The ports come first, so that an error about them appears before the data is loaded.

@@ -28,9 +28,9 @@ impl Readiness {
         Self { obstacle: Arc::new(obstacle) }
     }
 
-    /// Sets the reason why it is not ready, or `None` if it is.
-    pub fn set(&self, obstacle: Option<String>) {
-        self.obstacle.send_replace(obstacle);
+    /// Sets the reason why it is not ready, or `None` if it is. Returns whether that is new.
+    pub fn set(&self, obstacle: Option<String>) -> bool {
+        self.obstacle.send_if_modified(|now| std::mem::replace(now, obstacle.clone()) != obstacle)
     }
 
     /// Waits until it is ready.

@@ -165,7 +165,7 @@ fn tls() {
     desk.stays_wrong(&format!("redis://localhost:{port}"), &["requires TLS", "rediss"]);
     let plain = format!("rediss://localhost:{}", server.port());
     desk.stays_wrong(&plain, &["does not use TLS", "redis in place"]);
-    desk.stays_wrong(&format!("rediss://localhost:{port}"), &["not trusted", "SSL_CERT_FILE"]);
+    desk.stays_wrong(&format!("rediss://localhost:{port}"), &["not trusted", "ssl_ca_certs"]);
 
     let trusting = |host: &str| {
         let mut doctor = checkin(desk.0.path());
@@ -252,7 +252,25 @@ fn files_for_tls_that_cannot_be_used() {
     let [certificate, _] = certificate_in(&desk);
     let other = Desk::new();
     let [_, key] = certificate_in(&other);
+    let path = |name: &str| desk.0.path().join(name).to_str().unwrap().to_owned();
+    let (pipe, unsupported, at) = (path("pipe"), path("p521.pem"), path("a@b.pem"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::write(&unsupported, P521).unwrap();
+    fs::write(&at, "no certificate").unwrap();
     for (url, rule) in [
+        (
+            format!("rediss://localhost?ssl_ca_certs={pipe}"),
+            "ssl_ca_certs must name a regular file",
+        ),
+        (
+            format!("rediss://localhost?ssl_ca_certs={at}"),
+            "ssl_ca_certs must name a file with certificates",
+        ),
+        ("rediss://:pa?ss@localhost".to_owned(), "must write / ? and @ in a user or password"),
+        (
+            format!("rediss://localhost?ssl_certfile={certificate}&ssl_keyfile={unsupported}"),
+            "ssl_keyfile must name a key of a kind that TLS supports here",
+        ),
         (format!("redis://localhost?ssl_ca_certs={certificate}"), "the scheme must be rediss"),
         ("rediss://localhost?ssl_ca_certs=/nowhere".to_owned(), "must name a readable file"),
         (format!("rediss://localhost?ssl_ca_certs={key}"), "must name a file with certificates"),
@@ -272,6 +290,19 @@ fn files_for_tls_that_cannot_be_used() {
         assert!(ended.stderr.contains(rule), "{url}: {ended:?}");
     }
 }
+
+/// A key of a kind that the TLS library does not support, made for this test.
+#[cfg(feature = "external-tests")]
+const P521: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIBVO/M4tyLksC/22lp
+01KIltH3Yt7zPrFYc4bfzaSzUM5AF0MOiSnwDO3wptDyqjxVTNqAGmu8uNqJqE2r
+anEumnGhgYkDgYYABACEsrWG+6Ke95FBBf5+ajl4jW7vO5refumjHPZ+0kY5/Nh0
+Wz6wHVRFbLcrLQUHXY8eNidVsXe1f9K465wMpLz1PwFAhEpcye34I1JAanVVon5D
+bxc/qt82uUCascVX8eL4wT+RjdVbv+ATA4xC1cPXqxeZf6epZECta/LZoc7gvXUA
+Gw==
+-----END PRIVATE KEY-----
+";
 
 /// Makes a certificate for `localhost`, which is its own authority, and returns both files.
 #[cfg(feature = "external-tests")]

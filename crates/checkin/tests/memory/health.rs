@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use checkin_domain::MAX_SAFE_INTEGER;
 use checkin_storage::health::used_up_ids;
-use checkin_storage::{Fault, Finding, Health, Result};
+use checkin_storage::{Fault, Finding, Health, Result, ServiceKind};
 
 use crate::store::MemoryStorage;
 
@@ -18,6 +18,10 @@ impl Health for MemoryStorage {
     }
 
     async fn prepare(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn permitted(&self, _services: &[ServiceKind]) -> Result<(), Fault> {
         Ok(())
     }
 
