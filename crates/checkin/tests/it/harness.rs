@@ -14,6 +14,8 @@ use testkit::{
     Client, Express, Program, RedisServer, Response, Stream, signature, wait_for, wait_until,
 };
 
+use crate::logins;
+
 pub(crate) const EMAIL: &str = "al.appelhof@example.com";
 pub(crate) const PASSWORD: &str = "secret123";
 pub(crate) const USER: u64 = 77;
@@ -35,6 +37,8 @@ pub(crate) struct Site {
     pub(crate) store: String,
     pub(crate) directory: TempDir,
     redis: Option<RedisServer>,
+    /// Whether each program logs in as the user of its service.
+    has_logins: bool,
     /// What the programs find in their environment, beside the settings.
     pub(crate) variables: Vec<(&'static str, &'static str)>,
 }
@@ -66,7 +70,7 @@ impl Site {
     pub(crate) fn empty_sqlite() -> Site {
         let directory = tempfile::tempdir().unwrap();
         let store = format!("sqlite:{}", directory.path().join("checkin.db").display());
-        Site { store, directory, redis: None, variables: Vec::new() }
+        Site { store, directory, redis: None, has_logins: false, variables: Vec::new() }
     }
 
     /// A Redis with the demo data, which it forgets changes of when it ends.
@@ -74,25 +78,24 @@ impl Site {
         let template = redis_template();
         let directory = template.parent().unwrap().to_str().unwrap();
         let file = template.file_name().unwrap().to_str().unwrap();
-        Site::on(RedisServer::start_with(&["--dir", directory, "--dbfilename", file]))
+        Site::with_logins(&["--dir", directory, "--dbfilename", file], &[])
     }
 
     /// A Redis with the demo data, which keeps everything.
     pub(crate) fn lasting_redis() -> Site {
-        let redis = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
-        let site = Site::on(redis);
+        let site = Site::with_logins(&["--appendonly", "yes", "--appendfsync", "always"], &[]);
         site.load_demo();
         site
     }
 
     /// A Redis without data.
     pub(crate) fn empty_redis() -> Site {
-        Site::on(RedisServer::start())
+        Site::with_logins(&[], &[])
     }
 
     /// A cluster of one node, without data: it refuses a command across slots as any other does.
     pub(crate) fn redis_cluster() -> Site {
-        let mut site = Site::on(RedisServer::start_with(&["--cluster-enabled", "yes"]));
+        let mut site = Site::with_logins(&["--cluster-enabled", "yes"], &logins::ON_CLUSTER);
         site.store = format!("redis-cluster://127.0.0.1:{}", site.server().port());
         let mut node = site.server().connection();
         let slots = (0..SLOTS).collect::<Vec<u32>>();
@@ -105,12 +108,23 @@ impl Site {
     pub(crate) fn at(store: String) -> Site {
         let directory = tempfile::tempdir().unwrap();
         let variables = vec![("CHECKIN_SESSION_SECRET", SECRET)];
-        Site { store, directory, redis: None, variables }
+        Site { store, directory, redis: None, has_logins: false, variables }
     }
 
+    /// A Redis that the test starts itself. The programs log in as its default user.
     pub(crate) fn on(redis: RedisServer) -> Site {
         let directory = tempfile::tempdir().unwrap();
-        Site { store: redis.url(), directory, redis: Some(redis), variables: Vec::new() }
+        let (store, redis) = (redis.url(), Some(redis));
+        Site { store, directory, redis, has_logins: false, variables: Vec::new() }
+    }
+
+    /// A Redis on which each program logs in as the user of its service. At the end, none of them has
+    /// been refused anything.
+    fn with_logins(args: &[&str], rules: &[&'static str]) -> Site {
+        let args = [args, &logins::server_arguments(rules)].concat();
+        let mut site = Site::on(RedisServer::start_with(&args));
+        site.has_logins = true;
+        site
     }
 
     pub(crate) fn server(&self) -> &RedisServer {
@@ -212,9 +226,13 @@ impl Site {
     /// Settings come as variables, so that any flag may override them.
     pub(crate) fn command(&self, command: &str, args: &[&str]) -> Command {
         let mut program = checkin(self.directory.path());
+        let store = match self.has_logins {
+            true => logins::store_of(command, &self.store),
+            false => self.store.clone(),
+        };
         program
             .envs(self.variables.iter().copied())
-            .env("CHECKIN_STORE", &self.store)
+            .env("CHECKIN_STORE", store)
             .env("CHECKIN_STORE_TIMEOUT", "5s")
             .env("CHECKIN_FAILED_LOGIN_TIME", "0")
             .env("CHECKIN_MIN_PASSWORD_LENGTH", "8")
@@ -250,6 +268,18 @@ impl Site {
     /// The value of the client's session, as it lies in Redis.
     pub(crate) fn session_value(&self, client: &Client) -> Option<String> {
         self.redis_cli(&["GET", &format!("ncc:session:{}", session_id(client))])
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if self.has_logins && !std::thread::panicking() {
+            let refused = logins::refused(&self.server().url());
+            assert!(
+                refused.is_empty(),
+                "docs/redis-permissions.md has not all permissions: {refused:?}"
+            );
+        }
     }
 }
 

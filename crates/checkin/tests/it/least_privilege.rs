@@ -6,19 +6,7 @@ use serde_json::{Value, json};
 use testkit::{PATIENCE, RedisServer};
 
 use crate::harness::{CHECKIN, PASSWORD, Service, Site, accepted, at, expect_plain};
-
-/// A command of the documentation that makes a user, as a shell reads it.
-fn rules(user: &str) -> Vec<String> {
-    let text = include_str!("../../../../docs/redis-permissions.md");
-    let begin = format!("redis-cli ACL SETUSER {user} ");
-    let at = text.find(&begin).unwrap();
-    let end = text[at..].find("\nredis-cli").or_else(|| text[at..].find("\n```")).unwrap();
-    let shell = text[at..at + end].replacen("redis-cli", "printf '%s\\n'", 1);
-    let words = std::process::Command::new("sh").args(["-c", shell.as_str()]).output().unwrap();
-    assert!(words.stderr.is_empty(), "{words:?}");
-    let words = String::from_utf8(words.stdout).unwrap();
-    words.lines().map(|word| word.replace(">PASSWORD", ">secret")).collect()
-}
+use crate::logins::rules;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
@@ -105,6 +93,36 @@ async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
     processor.wait_for_line("Checkin processor ", PATIENCE);
     assert_eq!(processor.stop().code(), Some(0));
     assert_eq!(refused(&site), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_service_is_ready_when_its_login_has_the_permissions() {
+    let site = Site::redis();
+    let acl = |words: &[&str]| {
+        site.redis_cli::<()>(&[&["ACL", "SETUSER", "checkin-receiver"], words].concat())
+    };
+    site.redis_cli::<()>(&rules("checkin-receiver").iter().map(String::as_str).collect::<Vec<_>>());
+    acl(&["-hset", "-xadd"]);
+    let login = site.store.replace("redis://", "redis://checkin-receiver:secret@");
+    let mut other = Site::at(login);
+    other.variables = vec![("CHECKIN_SESSION_SECRET", crate::harness::SECRET)];
+    let receiver = other.receiver(&["--no-auth"]);
+    let mut client = receiver.client();
+    let missing = "the login may not use hset (receiver), xadd (receiver)";
+    let not_ready = client.get("/readyz").await;
+    assert_eq!(not_ready.status, 503);
+    assert!(not_ready.text().contains(missing), "{}", not_ready.text());
+    assert_eq!(client.post(CHECKIN, &at(2, 5)).await.status, 503);
+    let line = receiver.program.wait_for_line("not ready", PATIENCE);
+    let repair = "redis-cli ACL SETUSER checkin-receiver +hset +xadd";
+    assert!(line.ends_with(&format!("{missing}: {repair}")), "{line}");
+    acl(&["+hset"]);
+    receiver.program.wait_for_line("not ready: the login may not use xadd (receiver)", PATIENCE);
+    acl(&["+xadd"]);
+    receiver.program.wait_for_line("the store is available after", PATIENCE);
+    expect_plain(&client.get("/readyz").await, 200, "OK");
+    accepted(&client.post(CHECKIN, &at(2, 5)).await);
+    site.redis_cli::<()>(&["ACL", "LOG", "RESET"]);
 }
 
 /// Returns the commands and keys that Redis has refused, with the user.

@@ -46,6 +46,7 @@ mod loads;
 #[cfg(feature = "external-tests")]
 mod log_lines;
 mod login_bursts;
+mod logins;
 #[cfg(feature = "external-tests")]
 mod metrics;
 #[cfg(feature = "external-tests")]
