@@ -4,7 +4,6 @@ use checkin_storage::{Fault, Finding, ServiceKind};
 use redis_link::{Error, Obstacle};
 
 use crate::connection::Connection;
-use crate::reply::text;
 
 use ServiceKind::{Api, Auth, Processor, Receiver};
 
@@ -134,10 +133,7 @@ async fn missing(redis: &Connection, needed: Vec<Needed>) -> Result<Option<Missi
     if commands.is_empty() && keys.is_empty() {
         return Ok(None);
     }
-    let user = match redis.call(&["ACL", "WHOAMI"]).await.map(text) {
-        Ok(Ok(user)) => user,
-        _ => "USER".to_owned(),
-    };
+    let user = redis.client.user().unwrap_or("default");
     let mut rules: Vec<String> =
         commands.iter().map(|(command, _)| format!("+{command}")).collect();
     if !keys.is_empty() {

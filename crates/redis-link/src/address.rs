@@ -9,6 +9,7 @@ use std::str::FromStr;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 
 use self::parts::{Parts, Topology, decoded};
+use crate::client::Client;
 use crate::error::{Error, rule};
 use crate::tls::Tls;
 
@@ -70,6 +71,20 @@ impl FromStr for Address {
         let parts = Parts::split(url)?;
         let tls = parts.tls()?;
         Ok(Self { deployment: Deployment::of(&parts, tls.as_ref())?, tls })
+    }
+}
+
+impl Client {
+    /// Returns the user with which the client logs in; `None` for the default user, and for a client made
+    /// by [`from_connection`](Self::from_connection).
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        let settings = match &self.address()?.deployment {
+            Deployment::Server(server) => server.redis_settings(),
+            Deployment::Sentinel(address) => &address.server,
+            Deployment::Cluster(nodes) => nodes.first()?.redis_settings(),
+        };
+        settings.username()
     }
 }
 

@@ -140,7 +140,6 @@ impl Client {
         Self(Arc::new(Inner { address: None, links: Arc::new(links), shared, cluster }))
     }
 
-    #[cfg(feature = "cluster")]
     pub(crate) fn address(&self) -> Option<&Address> {
         self.0.address.as_ref()
     }
