@@ -91,6 +91,39 @@ impl Secrets {
         self.signing().verify(value).map(|unsigned| unsigned.id)
     }
 
+    /// Returns a code by which [`verify_code`](Self::verify_code) recognizes `data`, for anything but
+    /// session cookies: a service need not have more secrets than these. The first secret makes it.
+    ///
+    /// The key is derived from the secret for this `purpose`. No signature of a session cookie, and no
+    /// code for another purpose, is a code for this one.
+    ///
+    /// ```
+    /// use tower_express_session::Secrets;
+    ///
+    /// let secrets = Secrets::new(["keyboard cat"])?;
+    /// let code = secrets.code("unsubscribe link", b"al@example.com");
+    /// assert!(secrets.verify_code("unsubscribe link", b"al@example.com", &code));
+    /// assert!(!secrets.verify_code("unsubscribe link", b"bo@example.com", &code));
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn code(&self, purpose: &str, data: &[u8]) -> [u8; 32] {
+        let mut mac = derived(&self.signing().keys[0], purpose);
+        mac.update(data);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Returns whether one of the secrets made this code for this purpose and this `data`. It compares
+    /// in constant time.
+    #[must_use]
+    pub fn verify_code(&self, purpose: &str, data: &[u8], code: &[u8]) -> bool {
+        self.signing().keys.iter().any(|key| {
+            let mut mac = derived(key, purpose);
+            mac.update(data);
+            mac.verify_slice(code).is_ok()
+        })
+    }
+
     /// Returns the id in a value as a client sent it, encoded, if one of the secrets signed it.
     pub(crate) fn verify(&self, sent: &str) -> Option<Unsigned> {
         let signing = self.signing();
@@ -153,6 +186,15 @@ fn signing<S: AsRef<[u8]>>(
     Ok(Arc::new(Signing { keys, verified: Verified::new() }))
 }
 
+/// Derives the key for a purpose. A cookie signs a text, and no text begins with this byte, so that nobody
+/// has such a key signed as if it were an id.
+fn derived(key: &Hmac<Sha256>, purpose: &str) -> Hmac<Sha256> {
+    let mut mac = key.clone();
+    mac.update(&[0xFF]);
+    mac.update(purpose.as_bytes());
+    Hmac::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC takes a key of any length")
+}
+
 fn key(secret: &[u8]) -> Result<Hmac<Sha256>, ConfigError> {
     if secret.is_empty() {
         return Err(ConfigError::EmptySecret);
@@ -208,6 +250,24 @@ mod tests {
         assert!(clone.verify(&value).is_none(), "it is not remembered either");
         assert_eq!(secrets.replace(["old", ""]), Err(ConfigError::EmptySecret));
         assert!(clone.unsign(&clone.sign("id")).is_some());
+    }
+
+    #[test]
+    fn a_code_is_for_one_purpose_and_is_no_signature() {
+        let both = secrets(&["new", "old"]);
+        let old = secrets(&["old"]).code("a", b"data");
+        assert!(both.verify_code("a", b"data", &old));
+        assert_eq!(both.code("a", b"data"), secrets(&["new"]).code("a", b"data"));
+        assert!(!secrets(&["new"]).verify_code("a", b"data", &old));
+        for (purpose, data) in [("b", &b"data"[..]), ("a", b"dat"), ("ad", b"ata"), ("", b"adata")]
+        {
+            assert!(!both.verify_code(purpose, data, &old), "{purpose}");
+        }
+        assert!(!both.verify_code("a", b"data", &old[..31]));
+        let signature = both.sign("data");
+        let signature = STANDARD_NO_PAD.decode(signature.rsplit_once('.').unwrap().1).unwrap();
+        assert!(!both.verify_code("", b"data", &signature));
+        assert!(!both.verify_code("data", b"", &signature));
     }
 
     #[test]
