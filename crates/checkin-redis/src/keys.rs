@@ -88,6 +88,11 @@ impl Keys {
         self.of_id("locationdetails", id.get())
     }
 
+    /// String with a time to live: the attempts to give a password that are counted under this name.
+    pub(crate) fn attempts(&self, name: &str) -> String {
+        self.key(&format!("attempts:{name}"))
+    }
+
     /// String with a time to live: the response of the weather service.
     pub(crate) fn weather(&self, id: LocationId) -> String {
         self.of_id("weather", id.get())

@@ -31,6 +31,7 @@
 //! | `P:locations:words:2` | sorted set | `<word>\0<id>` for each word by which a location is found |
 //! | `P:locations:words` `P:locations:words:2:from` | with a time to live | the index of older programs, and how much of it was copied |
 //! | `P:security-events` `P:security-events:failed-logins` | stream | logins, logouts and changes of accounts; failed logins |
+//! | `P:attempts:<hash>` | string with a time to live | a budget of attempts to give a password: their number, and until when (ms) the next one has to wait |
 //! | `P:weather:<location>` | string with a time to live | the response of the weather service |
 //!
 //! The session store has the keys `P:session:…` and `P:account-sessions:…`.
@@ -40,6 +41,7 @@
 mod accounts;
 mod appends;
 mod applier;
+mod attempts;
 mod audit;
 mod bulk;
 mod clock;
@@ -80,6 +82,9 @@ mod window;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod append_tests;
+#[cfg(feature = "external-tests")]
+#[cfg(test)]
+mod attempts_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod cluster_tests;

@@ -28,6 +28,8 @@ pub(crate) struct Scripts {
     pub(crate) release_email: Script,
     pub(crate) page: Script,
     pub(crate) remove_unchanged: Script,
+    pub(crate) take_attempt: Script,
+    pub(crate) give_back_attempt: Script,
 }
 
 impl Default for Scripts {
@@ -102,6 +104,11 @@ impl Default for Scripts {
             remove_unchanged: Script::named(
                 "remove_unchanged",
                 include_str!("scripts/remove_unchanged.lua"),
+            ),
+            take_attempt: Script::named("take_attempt", include_str!("scripts/take_attempt.lua")),
+            give_back_attempt: Script::named(
+                "give_back_attempt",
+                include_str!("scripts/give_back_attempt.lua"),
             ),
         }
     }

@@ -1,6 +1,7 @@
 //! The storage in one SQLite file, which several processes on one machine may share.
 
 mod applier;
+mod attempts;
 mod audit;
 mod backup;
 mod bulk;

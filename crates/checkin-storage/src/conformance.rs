@@ -13,6 +13,7 @@ use checkin_domain::{
 mod accounts;
 mod admission;
 mod applier;
+mod attempts;
 mod bulk;
 mod clock;
 mod directory;
@@ -26,7 +27,7 @@ mod swarm;
 mod weather;
 
 pub use {
-    accounts::*, admission::*, applier::*, bulk::*, clock::*, directory::*, log::*, nearby::*,
+    accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, directory::*, log::*, nearby::*,
     retention::*, retries::*, search::*, security_events::*, swarm::*, weather::*,
 };
 
@@ -52,6 +53,8 @@ macro_rules! conformance_checks {
             parallel_registrations_get_ids_of_their_own
             a_password_changes_only_from_the_expected_one
             accounts_are_listed_in_pages
+            of_parallel_attempts_only_the_free_ones_are_taken
+            attempts_are_given_back_and_forgotten
             locations_are_listed_in_pages
             entries_come_back_in_order_and_in_pages
             a_reader_follows_the_log

@@ -3,6 +3,7 @@
 
 mod admission;
 mod applier;
+mod attempts;
 mod audit;
 mod bulk;
 #[cfg(feature = "conformance")]
@@ -29,6 +30,9 @@ pub mod weeks;
 
 pub use admission::{Admission, AdmissionFacts, Decision};
 pub use applier::{Applied, Applier, Batch, LogEntry, PartState};
+pub use attempts::{
+    Allowance, Attempt, Attempts, Budget, Counted, FIRST_WAIT, Forgotten, LONGEST_WAIT, Taken,
+};
 pub use audit::{Audit, AuditReport, Audited, Difference, Figure, Unequal};
 pub use bulk::{BulkLoad, Loaded};
 pub use dead_letters::{Dangling, DeadLetter, DeadLetterId, DeadLetters, Replay};
@@ -53,6 +57,7 @@ pub use weather::WeatherCache;
 /// All storage operations of the services. Each supertrait has its own contract.
 pub trait Storage:
     Users
+    + Attempts
     + Locations
     + Log
     + Membership
@@ -72,6 +77,7 @@ pub trait Storage:
 
 impl<T> Storage for T where
     T: Users
+        + Attempts
         + Locations
         + Log
         + Membership

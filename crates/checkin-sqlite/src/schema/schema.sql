@@ -63,6 +63,17 @@ CREATE TABLE IF NOT EXISTS account_epochs (
     epoch INTEGER NOT NULL
 ) STRICT;
 
+-- The attempts to give a password, by the name of their budget.
+CREATE TABLE IF NOT EXISTS attempts (
+    budget TEXT PRIMARY KEY,
+    count INTEGER NOT NULL,
+    -- The time until which the next attempt has to wait, and at which all are forgotten (ms).
+    until_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS attempts_by_expiry ON attempts (expires_ms);
+
 CREATE INDEX IF NOT EXISTS users_by_checkins
     ON user_figures (num_checkins DESC, id) WHERE num_checkins > 0;
 CREATE INDEX IF NOT EXISTS users_by_last_checkin
