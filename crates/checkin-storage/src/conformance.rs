@@ -27,8 +27,8 @@ mod swarm;
 mod weather;
 
 pub use {
-    accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, directory::*, log::*, nearby::*,
-    retention::*, retries::*, search::*, security_events::*, swarm::*, weather::*,
+    accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, directory::*, log::*,
+    nearby::*, retention::*, retries::*, search::*, security_events::*, swarm::*, weather::*,
 };
 
 /// An empty store under test.

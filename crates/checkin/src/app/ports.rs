@@ -9,13 +9,12 @@ use super::{App, Sessions};
 use crate::http::document::front_door;
 use crate::http::{ClientLimits, Metrics, OnFailure, Probes, Readiness, Scrape, Stack};
 use crate::passwords::Passwords;
-use crate::services::api::Stores;
+use crate::services::api::{ApiSettings, Stores};
 use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, ReceiverSettings};
 use crate::services::{api, auth, receiver};
 use crate::traces::Traces;
 use crate::usecases::accounts::{Accounts, account_options};
-use crate::usecases::upstream::Upstream;
 
 /// The routes of a service and its session layer. A service may be served on several ports, which
 /// then share its limits and caches.
@@ -67,12 +66,17 @@ impl App {
     /// Returns the authentication service.
     pub fn auth(&self, settings: auth::AuthSettings) -> Service {
         let throttled = self.metrics.throttled.clone();
-        let (users, passwords, tasks) =
-            (self.storage.clone(), Passwords::counting(throttled.busy.clone()), self.tasks.clone());
-        let (account_sessions, security) =
-            (self.account_sessions.clone(), self.security_log("auth"));
-        let routes =
-            auth::router(users, account_sessions, passwords, tasks, throttled, settings, security);
+        let parts = auth::Parts {
+            users: self.storage.clone(),
+            attempts: self.storage.clone(),
+            account_sessions: self.account_sessions.clone(),
+            secrets: self.secrets.clone(),
+            passwords: Passwords::counting(throttled.busy.clone()),
+            tasks: self.tasks.clone(),
+            throttled,
+            security: self.security_log("auth"),
+        };
+        let routes = auth::router(parts, settings);
         // Only this service opens sessions, so only here their number is limited.
         let sessions = match settings.max_sessions {
             Some(max) => {
@@ -83,11 +87,10 @@ impl App {
         Service { routes, sessions: Some(sessions) }
     }
 
-    /// Returns the read API. Its streams end when `stop` does. Without an `upstream`, there is no
-    /// weather.
+    /// Returns the read API. Its streams end when `stop` does.
     pub fn api(
         &self,
-        upstream: Option<Upstream>,
+        settings: ApiSettings,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Service {
         let stores = Stores {
@@ -98,7 +101,7 @@ impl App {
             log: self.storage.clone(),
             weather: self.storage.clone(),
         };
-        let routes = api::router(stores, upstream, stop, &self.metrics, self.edge.limits.clone());
+        let routes = api::router(stores, settings, stop, &self.metrics, self.edge.limits.clone());
         Service { routes, sessions: Some(self.cached_sessions.clone()) }
     }
 

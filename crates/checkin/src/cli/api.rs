@@ -8,11 +8,16 @@ use clap::Args;
 use super::metrics_port::MetricsPort;
 use super::reload::SettingsSource;
 use crate::app::App;
-use crate::config::{Common, listen_address};
+use crate::config::{Common, integer, listen_address};
 use crate::lifecycle::{bind, serve};
+use crate::services::api::ApiSettings;
 use crate::signals::Stop;
 use crate::storage::ServiceKind;
 use crate::usecases::upstream::{Upstream, UpstreamError, WeatherKey};
+
+/// The maximum of limits of requests per second: a network may send ten times as many, and a burst is
+/// again ten times as many.
+pub(super) const MAX_RATE: u64 = 10_000_000;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -32,12 +37,12 @@ pub(super) struct Options {
     listen: SocketAddr,
 
     #[command(flatten)]
-    weather: Weather,
+    reads: Reads,
 }
 
-/// The settings of the weather service, also inside `checkin up`.
+/// The settings of the read API, also inside `checkin up`.
 #[derive(Args, Debug)]
-pub(super) struct Weather {
+pub(super) struct Reads {
     /// The address of the weather service: OpenWeatherMap, or a service with the same API
     #[arg(
         long,
@@ -51,11 +56,23 @@ pub(super) struct Weather {
     /// The API key for the weather service. Without a key, the read API returns no weather
     #[arg(long, env = "CHECKIN_WEATHER_KEY", hide_env_values = true, value_name = "KEY")]
     weather_key: Option<WeatherKey>,
+
+    /// Maximum number of users that one session may look up by e-mail address per second, with bursts
+    /// of ten times as many. 0 means unlimited
+    #[arg(
+        long,
+        env = "CHECKIN_LOOKUP_RATE",
+        value_name = "NUMBER",
+        default_value_t = 2,
+        value_parser = integer::<u32>(0..=MAX_RATE)
+    )]
+    lookup_rate: u32,
 }
 
-impl Weather {
-    pub(super) fn upstream(&self) -> Result<Option<Upstream>, UpstreamError> {
-        self.weather_key.clone().map(|key| Upstream::new(&self.weather_url, key)).transpose()
+impl Reads {
+    pub(super) fn settings(&self) -> Result<ApiSettings, UpstreamError> {
+        let upstream = self.weather_key.clone().map(|key| Upstream::new(&self.weather_url, key));
+        Ok(ApiSettings { upstream: upstream.transpose()?, lookup_rate: self.lookup_rate })
     }
 }
 
@@ -67,12 +84,12 @@ pub(super) async fn run(
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
     app.start("api", &[ServiceKind::Api]).await?;
-    let upstream = options.weather.upstream()?;
+    let settings = options.reads.settings()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     let metrics = MetricsPort::open(config).await?;
     announce(listener.local_addr()?);
-    let router = app.port("api", &[&app.api(upstream, stop.stopped.clone().cancelled_owned())]);
+    let router = app.port("api", &[&app.api(settings, stop.stopped.clone().cancelled_owned())]);
     let service = serve(listener, router, &app.doors, stop);
     app.alongside(metrics.alongside(&app, config, service)).await?;
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::api::MAX_RATE;
 use super::metrics_port::MetricsPort;
 use super::password_rules::PasswordRules;
 use super::reload::SettingsSource;
@@ -68,6 +69,28 @@ pub(super) struct Logins {
 
     #[command(flatten)]
     passwords: PasswordRules,
+
+    /// Maximum number of requests per second of one session that log in or out, change a password, list
+    /// or end sessions, with bursts of ten times as many. Without a session, ten times as many of one
+    /// network address. 0 means unlimited
+    #[arg(
+        long,
+        env = "CHECKIN_REQUEST_RATE",
+        value_name = "NUMBER",
+        default_value_t = 10,
+        value_parser = integer::<u32>(0..=MAX_RATE)
+    )]
+    request_rate: u32,
+
+    /// Maximum number of registrations per hour from one network address. 0 means unlimited
+    #[arg(
+        long,
+        env = "CHECKIN_REGISTER_RATE",
+        value_name = "NUMBER",
+        default_value_t = 60,
+        value_parser = integer::<u32>(0..=MAX_RATE)
+    )]
+    register_rate: u32,
 }
 
 /// The maximum of `--failed-login-time`: so long may a request be kept open for each hash.
@@ -86,6 +109,8 @@ impl Logins {
             max_sessions: self.max_sessions.map(|max| max as usize),
             failed_login_time: self.failed_login_time,
             passwords: self.passwords.policy(),
+            request_rate: self.request_rate,
+            register_rate: self.register_rate,
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Options {
     listen: SocketAddr,
 
     #[command(flatten)]
-    weather: api::Weather,
+    reads: api::Reads,
 
     #[command(flatten)]
     logins: auth::Logins,
@@ -49,13 +49,13 @@ pub(super) async fn run(
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
     app.start("console", &[ServiceKind::Auth, ServiceKind::Receiver, ServiceKind::Api]).await?;
-    let upstream = options.weather.upstream()?;
+    let reads = options.reads.settings()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     let metrics = MetricsPort::open(config).await?;
     let auth = app.auth(options.logins.settings());
     let receiver = app.receiver(true, options.checkins.settings());
-    let api = app.api(upstream, stop.stopped.clone().cancelled_owned());
+    let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     announce(listener.local_addr()?);
     let router = app.console_port(&[&auth, &receiver, &api]);
     let service = serve(listener, router, &app.doors, stop);

@@ -73,7 +73,7 @@ pub(super) struct Options {
     api_listen: SocketAddr,
 
     #[command(flatten)]
-    weather: api::Weather,
+    reads: api::Reads,
 
     #[command(flatten)]
     logins: auth::Logins,
@@ -93,7 +93,7 @@ pub(super) async fn run(
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
     app.start("up", &ServiceKind::ALL).await?;
-    let upstream = options.weather.upstream()?;
+    let reads = options.reads.settings()?;
     source.reload_on_hangup(&app)?;
     // The ports come first, so that an error about them appears before the data is loaded.
     let console_listener = bind(options.console_listen, "--console-listen").await?;
@@ -120,7 +120,7 @@ pub(super) async fn run(
         say_login()?;
     }
     say("")?;
-    let api = app.api(upstream, stop.stopped.clone().cancelled_owned());
+    let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings());
     let settings = options.counting.settings("up", app.traces())?;

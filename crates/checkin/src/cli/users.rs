@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::config::Common;
 use crate::domain::{Email, LocationId, PasswordHash, User, text};
 use crate::passwords::{self, Owner, PasswordPolicy};
-use crate::storage::{EventKind, NewUser, Registered};
+use crate::storage::{Budget, EventKind, NewUser, Registered};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -75,7 +75,7 @@ enum Action {
         #[command(flatten)]
         source: PasswordSource,
     },
-    /// Sets a new password and ends all sessions of the account
+    /// Sets a new password, ends all sessions of the account, and forgets wrong passwords
     #[command(after_help = PASSWD_EXAMPLES)]
     Passwd {
         /// The id or the e-mail address of the account
@@ -161,6 +161,11 @@ async fn passwd(
     };
     let log = app.security_log("users passwd");
     log.record(EventKind::PasswordChanged, Some(user.id), None, None).await;
+    // The owner must not have to wait because of what others tried before.
+    let forgotten = app.storage.forget_attempts(&Budget::of_account(&user.email)).await;
+    forgotten.context(
+        "the password is changed, but wrong passwords from before still delay logins; run it again",
+    )?;
     let ended = app.account_sessions.revoke_before(&user.email.canonical(), epoch).await;
     let ended = ended.context(
         "the password is changed, but not all sessions of the account are ended; run it again",

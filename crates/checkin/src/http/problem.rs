@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::input::BrokenRule;
 use crate::telemetry::chain;
+use crate::usecases::throttle::Quota;
 
 /// The maximum number of errors in one response. A request may contain thousands.
 const MAX_NAMED: usize = 10;
@@ -39,6 +40,7 @@ pub struct Problem {
     retry_after: Option<Duration>,
     /// Whether the connection closes, because the next request on it may begin elsewhere.
     closes: bool,
+    quota: Option<Box<Quota>>,
     cause: Option<LoggedCause>,
 }
 
@@ -97,7 +99,15 @@ impl Problem {
     /// Creates a problem document of this status. `detail` describes this error.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         let content = Content::Detail(detail.into());
-        Self { status, content, errors: Vec::new(), retry_after: None, closes: false, cause: None }
+        Self {
+            status,
+            content,
+            errors: Vec::new(),
+            retry_after: None,
+            quota: None,
+            closes: false,
+            cause: None,
+        }
     }
 
     /// Creates a response whose text the contract fixes.
@@ -123,6 +133,12 @@ impl Problem {
     #[must_use]
     pub(super) fn closing(self) -> Self {
         Self { closes: true, ..self }
+    }
+
+    /// Tells the client how much of a limit is left.
+    #[must_use]
+    pub fn limited_by(self, quota: Option<Quota>) -> Self {
+        Self { quota: quota.map(Box::new), ..self }
     }
 
     /// Logs this error with this message when the response is created.
@@ -178,11 +194,12 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not support this method")
     }
 
-    /// Returns 429: the client must try again after this time.
+    /// Returns 429: the client has used up this quota.
     #[must_use]
-    pub fn too_many(wait: Duration) -> Self {
+    pub fn too_many(quota: Quota) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too many attempts; try again later")
-            .retry_after(wait)
+            .retry_after(quota.wait)
+            .limited_by(Some(quota))
     }
 
     /// Returns 500.
@@ -248,6 +265,9 @@ impl IntoResponse for Problem {
         if let Some(time) = self.retry_after {
             let seconds = time.as_millis().div_ceil(1000).max(1);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+        }
+        if let Some(quota) = self.quota {
+            quota.append_to(headers);
         }
         response
     }

@@ -25,8 +25,8 @@ use uuid::Uuid;
 
 use super::origin::{self, RequestOrigin};
 use super::{
-    ClientAddress, ClientLimits, Cors, Metrics, Probes, Problem, Proxies, Scrape, StrictTransport,
-    document, problem, protocol,
+    ClientAddress, ClientLimits, Cors, DeviceCookie, Metrics, Probes, Problem, Proxies, Scrape,
+    StrictTransport, document, problem, protocol,
 };
 use crate::concurrency::Place;
 use crate::telemetry::in_service;
@@ -173,6 +173,7 @@ where
         Box::pin(async move {
             let mut response = answered.await;
             arrived.answered(response.status());
+            DeviceCookie::set(&mut response, over_tls);
             let headers = response.headers_mut();
             headers.reserve(HEADERS_ADDED);
             if let Some(value) = strict_transport {

@@ -13,10 +13,18 @@ pub struct Throttled {
     pub checkin_rate: Counter,
     /// Check-ins while too many wait to be applied.
     pub backlog: Counter,
-    /// Logins to an account with too many wrong passwords.
+    /// Logins of unknown devices to an account with too many wrong passwords.
     pub account_failures: Counter,
     /// Logins from a network address with too many wrong passwords.
     pub address_failures: Counter,
+    /// Too many wrong passwords from a device that has logged in before, or in a session.
+    pub known_failures: Counter,
+    /// Requests of a session, or of a network without one, that makes too many.
+    pub request_rate: Counter,
+    /// Registrations from a network with too many.
+    pub registrations: Counter,
+    /// Look-ups of e-mail addresses by a session that makes too many.
+    pub lookups: Counter,
     /// Passwords that were not checked or hashed, because too many wait.
     pub busy: Counter,
     /// Event streams above a maximum number.
@@ -41,6 +49,10 @@ impl Default for Throttled {
             backlog: of("backlog"),
             account_failures: of("account_failures"),
             address_failures: of("address_failures"),
+            known_failures: of("known_failures"),
+            request_rate: of("request_rate"),
+            registrations: of("registrations"),
+            lookups: of("lookups"),
             busy: of("passwords_busy"),
             event_streams: of("event_streams"),
             connections: of("connections"),

@@ -141,9 +141,10 @@ async fn checkin(
     let Headers(CheckinHeaders { idempotency_key }) = headers?;
     let JsonBody(NewCheckinBody { user, location, stars }) = body?;
     let key = idempotency_key.as_ref().map(|key| key.0.as_str());
-    let id = receiver.check_in.check_in(owner, NewCheckin { user, location, stars }, key).await?;
+    let checkin = NewCheckin { user, location, stars };
+    let (id, quota) = receiver.check_in.check_in(owner, checkin, key).await?;
     let id = HeaderValue::try_from(id.to_string()).map_err(|_| Problem::internal())?;
-    Ok((StatusCode::ACCEPTED, [(CHECKIN_ID, id)]))
+    Ok((StatusCode::ACCEPTED, quota, [(CHECKIN_ID, id)]))
 }
 
 impl Receiver {
@@ -171,7 +172,7 @@ impl From<CheckInError> for Problem {
                 .field("userId", "must be the id of an account"),
             CheckInError::UnknownLocation => unprocessable("there is no such location")
                 .field("locationId", "must be the id of a location"),
-            CheckInError::TooMany(wait) => Self::too_many(wait),
+            CheckInError::TooMany(quota) => Self::too_many(quota),
             CheckInError::Duplicate => Self::text(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Multiple identical checkins are not permitted.",

@@ -1,11 +1,10 @@
 //! Checks in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use quick_cache::sync::Cache;
 
-use super::throttle::RateLimit;
+use super::throttle::{Quota, RateLimit};
 use crate::domain::{CheckinId, LocationId, NewCheckin, UserId};
 use crate::metrics::Throttled;
 use crate::storage::{Accepted, Admission, Locations, Log, StorageError, Users, is_there};
@@ -37,8 +36,8 @@ pub(crate) enum CheckInError {
     UnknownUser,
     /// The location does not exist.
     UnknownLocation,
-    /// The user made too many check-ins. The next one may come after this time.
-    TooMany(Duration),
+    /// The user made too many check-ins.
+    TooMany(Quota),
     /// An identical check-in was stored a moment ago.
     Duplicate,
     /// The idempotency key was used for another check-in before.
@@ -67,12 +66,12 @@ impl CheckIn {
             known_locations: Arc::new(Cache::new(MAX_KNOWN)),
             known_users: Arc::new(Cache::new(MAX_KNOWN)),
             admission,
-            rate: RateLimit::new(rate_per_user),
+            rate: RateLimit::per_second("check-ins", rate_per_user),
             throttled,
         }
     }
 
-    /// Stores a check-in and returns its id. If the same check-in was stored with this idempotency
+    /// Stores a check-in and returns its id, and how many more the user may make. If the same check-in was stored with this idempotency
     /// key before, returns the earlier id. `owner` is the user who is logged in; `None` if no login
     /// is required.
     ///
@@ -88,20 +87,20 @@ impl CheckIn {
         owner: Option<UserId>,
         checkin: NewCheckin,
         idempotency_key: Option<&str>,
-    ) -> Result<CheckinId, CheckInError> {
+    ) -> Result<(CheckinId, Option<Quota>), CheckInError> {
         match owner {
             Some(owner) if owner != checkin.user => return Err(CheckInError::AnotherUser),
             Some(_) => {}
             None => self.expect_user(checkin.user).await?,
         }
-        self.rate.take(&checkin.user).map_err(|wait| {
+        let quota = self.rate.take(&checkin.user).map_err(|quota| {
             self.throttled.checkin_rate.inc();
-            CheckInError::TooMany(wait)
+            CheckInError::TooMany(quota)
         })?;
         self.expect_location(checkin.location).await?;
         let append = self.log.append(checkin, idempotency_key, self.admission);
         match recorded("append check-in", append).await? {
-            Accepted::Stored(id) | Accepted::Replayed(id) => Ok(id),
+            Accepted::Stored(id) | Accepted::Replayed(id) => Ok((id, quota)),
             Accepted::Duplicate => Err(CheckInError::Duplicate),
             Accepted::KeyReused => Err(CheckInError::KeyReused),
             Accepted::Behind => {

@@ -2,57 +2,57 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
 use tokio::time::sleep_until;
 use tower_express_session::{Error as SessionError, Session};
 
+use super::devices::Devices;
+use super::guesses::{Caller, GuessError, Guesses};
 use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
-use super::throttle::FailureThrottle;
+use super::throttle::Quota;
 use crate::domain::{Email, PasswordHash, PasswordScheme, UserId};
-use crate::metrics::Throttled;
-use crate::passwords::{Busy, Passwords, Verified};
-use crate::storage::{Credentials, EventKind, StorageError, Users};
-
-/// The number of wrong passwords for one account that cost nothing; each further one makes the next
-/// wait longer.
-const FREE_ACCOUNT_FAILURES: u32 = 5;
-
-/// The number of wrong passwords from one network address that cost nothing. A whole office may
-/// share the address.
-const FREE_ADDRESS_FAILURES: u32 = 100;
+use crate::passwords::{Busy, HashPermit, Passwords, Verified};
+use crate::storage::{Budget, Credentials, EventKind, StorageError, Users};
 
 /// The maximum number of accounts whose warning about an unusable password is remembered.
 const MAX_UNUSABLE: usize = 10_000;
 
-/// Checks passwords and logs sessions in; clones share the counts of failures.
+/// Checks passwords and logs sessions in; clones share the limits.
 #[derive(Clone)]
 pub(crate) struct Login {
     users: Arc<dyn Users>,
     passwords: Passwords,
     tasks: Tasks,
-    // The failures are counted per account, so that the password of an account cannot be guessed
-    // from many addresses, and per address, so that one password cannot be tried on many accounts.
-    account_failures: FailureThrottle<String>,
-    address_failures: FailureThrottle<IpAddr>,
-    throttled: Throttled,
+    guesses: Guesses,
+    devices: Devices,
     failure_time: Duration,
     security: SecurityLog,
     /// Accounts with a password that no login can check, for which a warning was logged.
     unusable: Arc<Cache<UserId, ()>>,
 }
 
+/// Where a login comes from.
+#[derive(Debug)]
+pub(crate) struct LoginOrigin {
+    /// The network, if it is known.
+    pub(crate) address: Option<IpAddr>,
+    /// The cookie of the device, if it sent one.
+    pub(crate) device: Option<String>,
+}
+
 /// Why a login failed.
 #[derive(Debug)]
 pub(crate) enum LoginError {
-    /// The password is wrong, or there is no such account.
-    WrongPassword,
+    /// The password is wrong, or there is no such account. The quota tells how many more may be
+    /// tried, if this one was counted.
+    WrongPassword(Option<Quota>),
     /// The new password breaks this rule.
     NewPassword(String),
-    /// Too many passwords were wrong before; the next may be tried after this time.
-    TooManyFailures(Duration),
+    /// Too many passwords were wrong before.
+    TooManyFailures(Quota),
     /// Too many people log in at once.
     Busy,
     /// The work panicked.
@@ -64,13 +64,13 @@ pub(crate) enum LoginError {
 }
 
 impl Login {
-    /// Creates the use case, with no failures counted. A wrong password is reported no sooner than
-    /// `failure_time` after the attempt began.
+    /// Creates the use case. A wrong password is reported no sooner than `failure_time` after the
+    /// attempt began.
     pub(crate) fn new(
         users: Arc<dyn Users>,
         passwords: Passwords,
         tasks: Tasks,
-        throttled: Throttled,
+        (guesses, devices): (Guesses, Devices),
         failure_time: Duration,
         security: SecurityLog,
     ) -> Self {
@@ -78,17 +78,16 @@ impl Login {
             users,
             passwords,
             tasks,
-            account_failures: FailureThrottle::new(FREE_ACCOUNT_FAILURES),
-            address_failures: FailureThrottle::new(FREE_ADDRESS_FAILURES),
-            throttled,
+            guesses,
+            devices,
             failure_time,
             security,
             unusable: Arc::new(Cache::new(MAX_UNUSABLE)),
         }
     }
 
-    /// Checks the password, gives the session a new id, and logs it in. `address` is the network
-    /// that the request came from. A failure of the password is reported before a failure of the
+    /// Checks the password, gives the session a new id, and logs it in. Returns the cookie by which
+    /// the device will be recognized. A failure of the password is reported before a failure of the
     /// session.
     ///
     /// # Cancel safety
@@ -100,9 +99,9 @@ impl Login {
         session: Result<Session, SessionError>,
         email: Email,
         password: String,
-        address: Option<IpAddr>,
-    ) -> Result<(), LoginError> {
-        self.in_failure_time(self.attempt(session, email, password, address)).await
+        origin: LoginOrigin,
+    ) -> Result<Option<String>, LoginError> {
+        self.in_failure_time(self.attempt(session, email, password, origin)).await
     }
 
     async fn attempt(
@@ -110,9 +109,10 @@ impl Login {
         session: Result<Session, SessionError>,
         email: Email,
         password: String,
-        address: Option<IpAddr>,
-    ) -> Result<(), LoginError> {
-        let check = self.clone().check_password(email, password, address);
+        origin: LoginOrigin,
+    ) -> Result<Option<String>, LoginError> {
+        let address = origin.address;
+        let check = self.clone().check_login(email, password, origin);
         let Credentials { id, email, epoch, .. } = self.tasks.run(check).await?;
         let session = session?;
         session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
@@ -122,10 +122,10 @@ impl Login {
         if self.users.epoch(id).await? > epoch {
             session.log_out().await?;
             self.security.record(EventKind::FailedLogin, Some(id), address, None).await;
-            return Err(LoginError::WrongPassword);
+            return Err(LoginError::WrongPassword(None));
         }
         self.security.record(EventKind::Login, Some(id), address, None).await;
-        Ok(())
+        Ok(self.device_cookie(&email, epoch))
     }
 
     /// Makes each wrong password take the same time, whatever its hash costs: the kind of an
@@ -144,59 +144,92 @@ impl Login {
     ) -> Result<T, LoginError> {
         let end = tokio::time::Instant::now() + self.failure_time;
         let result = attempt.await;
-        if let Err(LoginError::WrongPassword) = result {
+        if let Err(LoginError::WrongPassword(_)) = result {
             sleep_until(end).await;
         }
         result
     }
 
-    /// Returns the account if the password is right, and counts the outcome. Run it in a task, so
-    /// that the outcome is also counted when the client hangs up.
+    /// Returns the cookie of a device that has just proved that it knows the password.
+    pub(super) fn device_cookie(&self, account: &Email, epoch: u64) -> Option<String> {
+        self.devices.cookie(account, epoch, SystemTime::now())
+    }
+
+    async fn check_login(
+        self,
+        email: Email,
+        password: String,
+        LoginOrigin { address, device }: LoginOrigin,
+    ) -> Result<Credentials, LoginError> {
+        let own = match device {
+            Some(device) => self.budget_of_device(&device, &email).await?,
+            None => None,
+        };
+        self.check_password(email, password, Caller { address, own }).await
+    }
+
+    /// Returns the budget of a device that has logged in to this account since its password was changed.
+    async fn budget_of_device(
+        &self,
+        cookie: &str,
+        email: &Email,
+    ) -> Result<Option<Budget>, LoginError> {
+        let device = self.devices.recognize(cookie, email, SystemTime::now());
+        // The store is asked only for a signed cookie: for all others the answer takes the same time,
+        // whether there is such an account or not.
+        let Some(device) = device else { return Ok(None) };
+        let account = self.users.credentials_by_email(email).await?;
+        Ok(account.filter(|account| account.epoch == device.epoch).map(|_| device.budget()))
+    }
+
+    /// Returns the account if the password is right. The attempt is counted before the password is
+    /// compared, so that attempts at the same time are not compared more often than allowed. Run it in
+    /// a task, so that an attempt that was no failure is given back even when the client hangs up.
     pub(super) async fn check_password(
         self,
         email: Email,
         password: String,
-        address: Option<IpAddr>,
+        caller: Caller,
     ) -> Result<Credentials, LoginError> {
-        let account = email.canonical();
-        self.may_try(&account, address)?;
+        // Only as many attempts are open at a time as passwords are compared, so that several right
+        // passwords for one account at the same time are not refused.
         let turn = self.passwords.turn().await?;
-        // While this attempt waited for its turn, others may have failed.
-        self.may_try(&account, address)?;
-        let found = self.users.credentials_by_email(&email).await?;
+        let address = caller.address;
+        let guess = self.guesses.take(&email, caller).await?;
+        match self.compare(turn, &email, password, address).await {
+            Ok(Some(account)) => {
+                self.guesses.was_right(&guess).await?;
+                Ok(account)
+            }
+            Ok(None) => Err(LoginError::WrongPassword(Some(guess.quota()))),
+            Err(error) => {
+                self.guesses.give_back(guess).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn compare(
+        &self,
+        turn: HashPermit,
+        email: &Email,
+        password: String,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Credentials>, LoginError> {
+        let found = self.users.credentials_by_email(email).await?;
         if let Some(found) = &found {
             self.warn_of_unusable(found);
         }
         let stored = found.as_ref().map(|found| found.password.clone());
-        let verified = turn.verify(password, stored).await?;
         let id = found.as_ref().map(|found| found.id);
-        let (Some(found), Verified::Yes | Verified::YesRehashed(_)) = (found, &verified) else {
-            self.account_failures.failed(&account, Instant::now());
-            if let Some(address) = address {
-                self.address_failures.failed(&address, Instant::now());
+        match (turn.verify(password, stored).await?, found) {
+            (Verified::YesRehashed(hash), Some(found)) => Ok(Some(self.renew(found, hash).await)),
+            (Verified::Yes, Some(found)) => Ok(Some(found)),
+            (Verified::No, _) | (_, None) => {
+                self.security.record(EventKind::FailedLogin, id, address, None).await;
+                Ok(None)
             }
-            self.security.record(EventKind::FailedLogin, id, address, None).await;
-            return Err(LoginError::WrongPassword);
-        };
-        self.account_failures.succeeded(&account);
-        match verified {
-            Verified::YesRehashed(hash) => Ok(self.renew(found, hash).await),
-            Verified::Yes | Verified::No => Ok(found),
         }
-    }
-
-    /// Fails if there were too many failures before.
-    fn may_try(&self, account: &String, address: Option<IpAddr>) -> Result<(), LoginError> {
-        let now = Instant::now();
-        let of_address = address.map(|address| self.address_failures.wait(&address, now));
-        let of_address = of_address.unwrap_or_default();
-        let of_account = self.account_failures.wait(account, now);
-        match of_account.max(of_address) {
-            Duration::ZERO => return Ok(()),
-            wait if wait == of_account => self.throttled.account_failures.inc(),
-            _ => self.throttled.address_failures.inc(),
-        };
-        Err(LoginError::TooManyFailures(of_account.max(of_address)))
     }
 
     /// Logs that an account cannot log in, once and not with each attempt.
@@ -224,6 +257,15 @@ impl Login {
             Err(error) => tracing::warn!(%error, "cannot replace the hash of a password"),
         }
         account
+    }
+}
+
+impl From<GuessError> for LoginError {
+    fn from(error: GuessError) -> Self {
+        match error {
+            GuessError::TooMany(quota) => Self::TooManyFailures(quota),
+            GuessError::Storage(error) => Self::Storage(error),
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 pub(crate) mod account_sessions;
 pub(crate) mod accounts;
 pub(crate) mod check_in;
+pub(crate) mod devices;
 pub(crate) mod feed;
+pub(crate) mod guesses;
 mod local_time;
 pub(crate) mod locations;
 pub(crate) mod login;
@@ -14,6 +16,6 @@ pub(crate) mod registration;
 pub(crate) mod security_log;
 pub(crate) mod statistics;
 pub(crate) mod tasks;
-mod throttle;
+pub(crate) mod throttle;
 pub(crate) mod upstream;
 pub(crate) mod weather;

@@ -8,12 +8,13 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tower_express_session::{AccountSessions, Session};
 
+use super::guesses::Caller;
 use super::login::{Login, LoginError};
 use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use crate::domain::Email;
 use crate::passwords::{Owner, PasswordPolicy, Passwords};
-use crate::storage::{Credentials, EventKind, Users};
+use crate::storage::{Budget, Credentials, EventKind, Users};
 
 /// The maximum time that a change of the password waits until the account's sessions have ended. Those
 /// in the index are the first. Only sessions of Express have to be searched among all others, and
@@ -58,7 +59,8 @@ impl PasswordChange {
     }
 
     /// Replaces the password of the session's account, ends the account's other sessions, and gives
-    /// this one a fresh id. `address` is the network that the request came from.
+    /// this one a fresh id. `address` is the network that the request came from. Returns the cookie by
+    /// which the device will be recognized.
     ///
     /// # Errors
     ///
@@ -75,7 +77,7 @@ impl PasswordChange {
         email: Email,
         replacement: Replacement,
         address: Option<IpAddr>,
-    ) -> Result<(), LoginError> {
+    ) -> Result<Option<String>, LoginError> {
         self.login.in_failure_time(self.attempt(session, email, replacement, address)).await
     }
 
@@ -85,9 +87,10 @@ impl PasswordChange {
         email: Email,
         replacement: Replacement,
         address: Option<IpAddr>,
-    ) -> Result<(), LoginError> {
+    ) -> Result<Option<String>, LoginError> {
         let (changed, on_change) = oneshot::channel();
-        let task = self.clone().replace(email, replacement, address, changed);
+        let own = Some(Budget::of_session(session.id().as_str()));
+        let task = self.clone().replace(email, replacement, Caller { address, own }, changed);
         let task = self.tasks.spawn(task)?;
         let changed = on_change.await.map_err(|_| TaskError::Panicked)?;
         let Credentials { email, epoch, .. } = changed?;
@@ -99,7 +102,8 @@ impl PasswordChange {
             );
         }
         // This session continues under a new id.
-        Ok(session.log_in_at_epoch(email.as_str(), &[], epoch).await?)
+        session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
+        Ok(self.login.device_cookie(&email, epoch))
     }
 
     /// Changes a password, sends the account as it is then, and ends the sessions from before.
@@ -107,10 +111,10 @@ impl PasswordChange {
         self,
         email: Email,
         replacement: Replacement,
-        address: Option<IpAddr>,
+        caller: Caller,
         changed: oneshot::Sender<Result<Credentials, LoginError>>,
     ) {
-        let account = self.store(email, replacement, address).await;
+        let account = self.store(email, replacement, caller).await;
         let older = account.as_ref().ok().map(|now| (now.email.canonical(), now.epoch));
         // Nobody waits for it if the client hung up.
         drop(changed.send(account));
@@ -123,9 +127,10 @@ impl PasswordChange {
         &self,
         email: Email,
         Replacement { current, new }: Replacement,
-        address: Option<IpAddr>,
+        caller: Caller,
     ) -> Result<Credentials, LoginError> {
-        let account = self.login.clone().check_password(email, current, address).await?;
+        let address = caller.address;
+        let account = self.login.clone().check_password(email, current, caller).await?;
         let Credentials { id, email, password, .. } = &account;
         let name = self.users.name(*id).await?;
         let (first_name, last_name) =
@@ -135,7 +140,7 @@ impl PasswordChange {
         let new = self.passwords.turn().await?.hash(new).await?;
         let changed = self.users.change_password(*id, Some(password), &new).await?;
         // The password was changed in the meantime, so `current` is not the current one any more.
-        let epoch = changed.ok_or(LoginError::WrongPassword)?;
+        let epoch = changed.ok_or(LoginError::WrongPassword(None))?;
         self.security.record(EventKind::PasswordChanged, Some(*id), address, None).await;
         Ok(Credentials { epoch, ..account })
     }

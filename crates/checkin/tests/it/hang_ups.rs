@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::json;
 use testkit::{Client, Signal};
 
-use crate::harness::{EMAIL, PASSWORD, PATIENCE, Service, Site, memory_kib};
+use crate::harness::{PASSWORD, PATIENCE, Service, Site, memory_kib};
 use crate::under_way::UnderWay;
 
 const CLIENTS: u64 = 200;
@@ -69,9 +70,9 @@ async fn hashing_is_bounded(site: Site) {
     // Their failures count. In the moment when a wait ends, one more attempt is free.
     let mut is_counted = false;
     for _ in 0..3 {
-        for _ in 0..20 {
-            hang_up(&auth, email.to_owned(), Duration::from_millis(20)).await;
-        }
+        // At the same time, because the first wait takes only a second.
+        let hung_up = (0..20).map(|_| hang_up(&auth, email.to_owned(), Duration::from_millis(20)));
+        join_all(hung_up).await;
         let login = json!({"email": email, "password": PASSWORD});
         is_counted |= auth.client().post("/login", &login).await.status == 429;
     }
@@ -95,10 +96,12 @@ async fn a_stop_does_not_wait_for_many_slow_hashes() {
     let site = Site::redis();
     // The slowest that a login checks.
     let slow = "$2b$12$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSGce";
-    site.redis_cli::<i64>(&["HSET", "ncc:user:77", "password", slow]);
     let mut auth = site.auth(&[]);
-    for _ in 0..60 {
-        hang_up(&auth, EMAIL.to_owned(), Duration::from_millis(2)).await;
+    for id in 1..=60 {
+        let user = format!("ncc:user:{id}");
+        site.redis_cli::<i64>(&["HSET", &user, "password", slow]);
+        let email = site.redis_cli(&["HGET", &user, "email"]);
+        hang_up(&auth, email, Duration::from_millis(2)).await;
     }
     auth.program.signal(Signal::SIGTERM);
     let status = tokio::task::spawn_blocking(move || auth.program.wait(PATIENCE / 2)).await;

@@ -260,9 +260,11 @@ impl Site {
         redis::cmd(name).arg(args).query(&mut connection).unwrap()
     }
 
-    /// How many check-ins and how many keys there are.
+    /// How many check-ins and how many keys there are, without the attempts to log in.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.redis_cli(&["XLEN", "ncc:checkins"]), self.redis_cli(&["DBSIZE"]))
+        let attempts: Vec<String> = self.redis_cli(&["KEYS", "ncc:attempts:*"]);
+        let keys = self.redis_cli::<u64>(&["DBSIZE"]) - attempts.len() as u64;
+        (self.redis_cli(&["XLEN", "ncc:checkins"]), keys)
     }
 
     /// The value of the client's session, as it lies in Redis.

@@ -99,6 +99,8 @@ async fn a_failed_login_tells_nothing_and_ends_nothing() {
         let mut headers = response.headers.clone();
         headers.remove("date");
         headers.remove("x-request-id");
+        // The requests before it count, too.
+        headers.remove("ratelimit");
         headers
     };
     assert_eq!(fixed(&wrong_password), fixed(&unknown_address));
@@ -184,7 +186,7 @@ async fn repeated_guesses_have_to_wait() {
     guess(&auth, "192.0.2.1", std::iter::repeat_n(EMAIL.to_owned(), 20)).await;
     expect_wait(&from("192.0.2.1", &mut client, &al).await);
     expect_wait(&from("192.0.2.2", &mut client, &al).await);
-    expect_plain(&from("192.0.2.1", &mut client, &other).await, 200, "OK");
+    expect_plain(&from("192.0.2.1", &mut auth.client(), &other).await, 200, "OK");
 
     // One address, whichever accounts it tries; the accounts are open to everybody else.
     for round in 0..4 {
@@ -193,7 +195,7 @@ async fn repeated_guesses_have_to_wait() {
     }
     expect_wait(&from("192.0.2.3", &mut client, &other).await);
     expect_wait(&from("\"[::ffff:192.0.2.3]:443\"", &mut client, &other).await);
-    expect_plain(&from("192.0.2.4:51234", &mut client, &other).await, 200, "OK");
+    expect_plain(&from("192.0.2.4:51234", &mut auth.client(), &other).await, 200, "OK");
 
     // One whom the proxy does not know, and who must not lock out the others whom it does not know.
     for round in 0..3 {

@@ -35,6 +35,7 @@ mod exports;
 mod fail_overs;
 mod floods;
 mod generate;
+mod guesses;
 mod hang_ups;
 mod harness;
 mod idempotency;

@@ -13,7 +13,7 @@ use crate::harness::{
 const NEW: &str = "correct horse battery";
 
 /// Runs a command with a line on its standard input.
-fn run_with_input(site: &Site, args: &[&str], line: &str) -> Ended {
+pub(crate) fn run_with_input(site: &Site, args: &[&str], line: &str) -> Ended {
     let mut command: Command = checkin(site.directory.path());
     command.args(args).args(["--password-stdin", "--store", &site.store]);
     command.env("CHECKIN_SESSION_SECRET", crate::harness::SECRET);

@@ -5,7 +5,7 @@ use redis::Value as Reply;
 use testkit::{Method, Stream};
 
 use crate::harness::{
-    CHECKIN, EMAIL, PATIENCE, Service, Site, accepted, at, expect_plain, log_in, session_id,
+    CHECKIN, COOKIE, EMAIL, PATIENCE, Service, Site, accepted, at, expect_plain, log_in, session_id,
 };
 
 const NO_SESSION: &str = "Rejecting checkin - no valid user session found.";
@@ -52,7 +52,8 @@ async fn walk(site: &Site, look: impl Fn(&testkit::Client, &str)) {
     let login = log_in(&mut at_auth).await;
     expect_plain(&login, 200, "OK");
     let cookies = login.set_cookies();
-    let [cookie] = cookies.as_slice() else { panic!("{cookies:?}") };
+    let [cookie, device] = cookies.as_slice() else { panic!("{cookies:?}") };
+    assert!(device.starts_with("checkin_device="), "{device}");
     let (value, attributes) = cookie.split_once("; ").unwrap();
     assert!(value.starts_with("checkinapp=s%3A"), "{cookie}");
     assert_eq!(attributes, "Path=/; HttpOnly; SameSite=Lax");
@@ -73,7 +74,7 @@ async fn walk(site: &Site, look: impl Fn(&testkit::Client, &str)) {
     let logout = at_auth.post("/logout", &serde_json::Value::Null).await;
     expect_plain(&logout, 200, "OK");
     assert!(logout.set_cookies()[0].starts_with("checkinapp=;"), "{:?}", logout.set_cookies());
-    assert_eq!(at_auth.jar().header(), None, "the cookie is cleared");
+    assert_eq!(at_auth.jar().get(COOKIE), None, "the cookie is cleared");
     let again = at_receiver.post(CHECKIN, &at(2, 4)).await;
     expect_plain(&again, 401, "Authentication required.");
 }
@@ -92,7 +93,7 @@ async fn logout_by_get_clears_the_session_too() {
     let mut client = auth.logged_in().await;
     let id = session_id(&client);
     expect_plain(&client.get("/logout").await, 200, "OK");
-    assert_eq!(client.jar().header(), None);
+    assert_eq!(client.jar().get(COOKIE), None);
     assert_eq!(site.redis_cli::<Reply>(&["GET", &format!("ncc:session:{id}")]), Reply::Nil);
     // Nobody is logged in: there is nothing to end, and that is no error.
     expect_plain(&client.get("/logout").await, 200, "OK");

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod applier;
+mod attempts;
 mod audit;
 mod bulk;
 mod dead_letters;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use checkin_domain::{Checkin, CheckinId, Location, LocationId, NewCheckin, User, UserId};
-use checkin_storage::{DeadLetterId, HistoryPosition, RecordedEvent};
+use checkin_storage::{Counted, DeadLetterId, HistoryPosition, RecordedEvent};
 
 use crate::dead_letters::Dead;
 use crate::log::{IdempotentAnswer, PARTS, Part};
@@ -48,6 +48,8 @@ pub(crate) struct Contents {
     pub(crate) visits: HashMap<(UserId, String), (u64, LocationId)>,
     /// JSON, and the end of its life in milliseconds since 1970.
     pub(crate) weather: HashMap<LocationId, (String, u64)>,
+    /// The attempts of each budget, and when they are forgotten (ms).
+    pub(crate) attempts: HashMap<String, (Counted, u64)>,
     pub(crate) failed_logins: Vec<RecordedEvent>,
     pub(crate) security_events: Vec<RecordedEvent>,
 }
@@ -113,6 +115,7 @@ impl Default for Contents {
             venues: HashMap::new(),
             visits: HashMap::new(),
             weather: HashMap::new(),
+            attempts: HashMap::new(),
             failed_logins: Vec::new(),
             security_events: Vec::new(),
         }

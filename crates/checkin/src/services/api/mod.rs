@@ -17,5 +17,5 @@ mod users;
 mod visitor;
 mod weather;
 
-pub use routes::router;
+pub use routes::{ApiSettings, router};
 pub use state::Stores;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn_with_state;
 use futures_util::FutureExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::{Api, Stores};
 use super::{checkins, export, locations, nearby, statistics, stream, users, weather};
-use crate::http::ClientLimits;
+use crate::http::{ClientLimits, RequestLimit, limited};
 use crate::metrics::ProcessMetrics;
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::{Feed, FeedMetrics, MAX_CLIENTS};
@@ -16,15 +17,28 @@ use crate::usecases::nearby::NearbyLocations;
 use crate::usecases::upstream::Upstream;
 use crate::usecases::weather::WeatherLookup;
 
-/// Returns the routes of the service. Streams end when `stop` does. Without an `upstream`, there is
-/// no weather. `metrics` count the streams, and `limits` limits those of a client.
+/// The settings of the service.
+#[derive(Debug, Default)]
+pub struct ApiSettings {
+    /// The weather service. Without it, there is no weather.
+    pub upstream: Option<Upstream>,
+    /// `--lookup-rate`: the maximum number of look-ups by e-mail address per second of a session, with
+    /// bursts of ten times as many. 0 means unlimited.
+    pub lookup_rate: u32,
+}
+
+/// Returns the routes of the service. Streams end when `stop` does. `metrics` count the streams and what
+/// is refused, and `limits` limits the streams of a client.
 pub fn router(
     stores: Stores,
-    upstream: Option<Upstream>,
+    settings: ApiSettings,
     stop: impl Future<Output = ()> + Send + 'static,
     metrics: &ProcessMetrics,
     limits: ClientLimits,
 ) -> OpenApiRouter {
+    let ApiSettings { upstream, lookup_rate } = settings;
+    let lookups = metrics.throttled.lookups.clone();
+    let lookups = RequestLimit::of_sessions("lookups", lookup_rate, lookups);
     let feed = FeedMetrics {
         open: metrics.event_streams.clone(),
         refused: metrics.throttled.event_streams.clone(),
@@ -38,14 +52,15 @@ pub fn router(
         stopping: stop.boxed().shared(),
         stores,
     };
-    routes().with_state(Arc::new(api))
+    routes(lookups).with_state(Arc::new(api))
 }
 
-fn routes() -> OpenApiRouter<Arc<Api>> {
+fn routes(lookups: RequestLimit) -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
+        .routes(routes!(users::by_email))
+        .route_layer(from_fn_with_state(lookups, limited))
         .routes(routes!(users::user))
         .routes(routes!(users::full_name))
-        .routes(routes!(users::by_email))
         .routes(routes!(users::recent))
         .routes(routes!(users::by_checkins))
         .routes(routes!(users::at))

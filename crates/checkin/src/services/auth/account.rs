@@ -14,7 +14,7 @@ use super::problems::of_password_change;
 use super::state::Auth;
 use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
-use crate::http::{ClientAddress, JsonBody, Problem, ProblemDetails, RequestOrigin};
+use crate::http::{ClientAddress, DeviceCookie, JsonBody, Problem, ProblemDetails, RequestOrigin};
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
 
@@ -72,7 +72,7 @@ pub(super) async fn change_password(
     Extension(origin): Extension<RequestOrigin>,
     logged_in: Result<LoggedInAccount, Problem>,
     body: Result<JsonBody<PasswordBody>, Problem>,
-) -> Result<&'static str, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     // A request without a login is answered with 401, whatever its body is. The body is still read,
     // so that a client that reads only after it has sent the body receives the response.
     let LoggedInAccount { session, email, .. } = logged_in?;
@@ -80,8 +80,8 @@ pub(super) async fn change_password(
     let replacement = Replacement { current: current.0, new: new.0 };
     let address = origin.address.map(ClientAddress::ip);
     let changed = auth.password_change.change(&session, email, replacement, address);
-    changed.await.map_err(of_password_change)?;
-    Ok("OK")
+    let device = changed.await.map_err(of_password_change)?;
+    Ok((device.map(DeviceCookie).map(Extension), "OK"))
 }
 
 /// An account, as its owner sees it.

@@ -1,6 +1,7 @@
 //! Logs in and out.
 
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::IntoResponse;
@@ -8,18 +9,23 @@ use axum::response::IntoResponse;
 use super::bodies::LoginBody;
 use super::state::{Auth, SessionResult};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
-use crate::http::{ClientAddress, Deliberate, JsonBody, Problem, RequestOrigin};
+use crate::http::{ClientAddress, Deliberate, DeviceCookie, JsonBody, Problem, RequestOrigin};
 use crate::storage::{Credentials, EventKind};
 use crate::usecases::accounts::account_of;
+use crate::usecases::login::LoginOrigin;
 
-/// Logs in. Sets the session cookie, always with a new session id.
+/// Logs in. Sets the session cookie, always with a new session id, and the cookie by which the device
+/// is recognized at later logins.
 #[utoipa::path(
     post, operation_id = "logIn", path = "/login", tag = "account", security(()),
     request_body = LoginBody,
     responses(
         (
             status = 200, content_type = "text/plain", body = String, description = "`OK`",
-            headers(("Set-Cookie" = String, description = "The session cookie")),
+            headers((
+                "Set-Cookie" = String,
+                description = "The session cookie; in a second line, the cookie of the device"
+            )),
         ),
         LoginNeeded, Forbidden, BodyProblems, Problems,
     ),
@@ -27,13 +33,15 @@ use crate::usecases::accounts::account_of;
 pub(super) async fn login(
     State(auth): State<Auth>,
     Extension(origin): Extension<RequestOrigin>,
+    headers: HeaderMap,
     session: SessionResult,
     JsonBody(body): JsonBody<LoginBody>,
-) -> Result<&'static str, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let LoginBody { email, password } = body;
-    let address = origin.address.map(ClientAddress::ip);
-    auth.login.log_in(session, email.0, password.0, address).await?;
-    Ok("OK")
+    let device = DeviceCookie::of(&headers).map(|cookie| cookie.0);
+    let origin = LoginOrigin { address: origin.address.map(ClientAddress::ip), device };
+    let device = auth.login.log_in(session, email.0, password.0, origin).await?;
+    Ok((device.map(DeviceCookie).map(Extension), "OK"))
 }
 
 /// Makes a browser remove what it stored of the site. Without `"cookies"`, which would remove those of

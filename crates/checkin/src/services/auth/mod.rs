@@ -9,4 +9,4 @@ mod routes;
 mod sessions;
 mod state;
 
-pub use routes::{AuthSettings, router};
+pub use routes::{AuthSettings, Parts, router};

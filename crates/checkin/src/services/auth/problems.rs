@@ -10,9 +10,11 @@ use crate::usecases::registration::RegistrationError;
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::WrongPassword => Self::text(StatusCode::UNAUTHORIZED, "Invalid login."),
+            LoginError::WrongPassword(quota) => {
+                Self::text(StatusCode::UNAUTHORIZED, "Invalid login.").limited_by(quota)
+            }
             LoginError::NewPassword(rule) => broken("newPassword", rule),
-            LoginError::TooManyFailures(wait) => Self::too_many(wait),
+            LoginError::TooManyFailures(quota) => Self::too_many(quota),
             LoginError::Busy => Self::busy(),
             LoginError::Panicked => Self::internal(),
             LoginError::Storage(error) => error.into(),
@@ -24,8 +26,9 @@ impl From<LoginError> for Problem {
 /// Returns the problem of a logged-in user who enters the current password.
 pub(super) fn of_password_change(error: LoginError) -> Problem {
     match error {
-        LoginError::WrongPassword => {
+        LoginError::WrongPassword(quota) => {
             broken("currentPassword", "must be the account's current password".to_owned())
+                .limited_by(quota)
         }
         other => other.into(),
     }

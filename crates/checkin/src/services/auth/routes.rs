@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware::from_fn_with_state;
 use axum::routing::head;
-use tower_express_session::AccountSessions;
+use tower_express_session::{AccountSessions, Secrets};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::Auth;
 use super::{account, login, sessions};
+use crate::http::{RequestLimit, limited};
 use crate::metrics::Throttled;
 use crate::passwords::{PasswordPolicy, Passwords};
-use crate::storage::Users;
+use crate::storage::{Attempts, Users};
 use crate::usecases::accounts::Accounts;
+use crate::usecases::devices::Devices;
+use crate::usecases::guesses::Guesses;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
@@ -29,24 +33,54 @@ pub struct AuthSettings {
     pub failed_login_time: Duration,
     /// `--min-password-length`: the rules for new passwords.
     pub passwords: PasswordPolicy,
+    /// `--request-rate`: the maximum number of requests per second of a session, or of a network without
+    /// one, with bursts of ten times as many. 0 means unlimited.
+    pub request_rate: u32,
+    /// `--register-rate`: the maximum number of registrations per hour from a network. 0 means unlimited.
+    pub register_rate: u32,
 }
 
-/// Returns the routes of the service, which counts what it refuses in `throttled` and
-/// records what happens to accounts in `security`. Work that must not end with its request runs in `tasks`.
-pub fn router(
-    users: Arc<dyn Users>,
-    account_sessions: AccountSessions,
-    passwords: Passwords,
-    tasks: Tasks,
-    throttled: Throttled,
-    settings: AuthSettings,
-    security: SecurityLog,
-) -> OpenApiRouter {
+/// The parts of the store, and of the process, that the service uses.
+#[expect(missing_debug_implementations, reason = "a store has nothing to show")]
+pub struct Parts {
+    /// The accounts.
+    pub users: Arc<dyn Users>,
+    /// The attempts to give a password.
+    pub attempts: Arc<dyn Attempts>,
+    /// Lists and ends the sessions of an account.
+    pub account_sessions: AccountSessions,
+    /// The secrets that sign the cookies of devices.
+    pub secrets: Secrets,
+    /// Compares and hashes passwords.
+    pub passwords: Passwords,
+    /// Runs work that must not end with its request.
+    pub tasks: Tasks,
+    /// Counts what is refused.
+    pub throttled: Throttled,
+    /// Records what happens to accounts.
+    pub security: SecurityLog,
+}
+
+/// Returns the routes of the service.
+pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
+    let Parts { users, attempts, account_sessions, secrets, passwords, tasks, throttled, security } =
+        parts;
+    let requests = RequestLimit::of_sessions(
+        "requests",
+        settings.request_rate,
+        throttled.request_rate.clone(),
+    );
+    let registrations = RequestLimit::of_networks(
+        "registrations",
+        settings.register_rate,
+        throttled.registrations.clone(),
+    );
+    let (guesses, devices) = (Guesses::new(attempts, throttled), Devices::new(secrets));
     let login = Login::new(
         users.clone(),
         passwords.clone(),
         tasks.clone(),
-        throttled,
+        (guesses, devices),
         settings.failed_login_time,
         security.clone(),
     );
@@ -75,14 +109,20 @@ pub fn router(
     };
     let no_other_logout =
         head(login::logout_by_another_method).fallback(login::logout_by_another_method);
-    OpenApiRouter::new()
+    let changes = OpenApiRouter::new()
         .routes(routes!(login::login))
         .routes(routes!(login::logout, login::logout_by_post))
         .route("/logout", no_other_logout)
-        .routes(routes!(account::show))
-        .routes(routes!(account::register))
         .routes(routes!(account::change_password))
         .routes(routes!(sessions::list, sessions::end_others))
         .routes(routes!(sessions::end))
+        .route_layer(from_fn_with_state(requests, limited));
+    let register = OpenApiRouter::new()
+        .routes(routes!(account::register))
+        .route_layer(from_fn_with_state(registrations, limited));
+    OpenApiRouter::new()
+        .routes(routes!(account::show))
+        .merge(changes)
+        .merge(register)
         .with_state(auth)
 }
