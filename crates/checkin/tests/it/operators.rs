@@ -191,7 +191,7 @@ async fn sessions_are_listed_shown_and_revoked(site: &Site) {
     assert_eq!(site.run("sessions", &["revoke"]).code, 2);
     // A handle may begin with a dash, and flags may stand behind it.
     for command in ["show", "revoke"] {
-        for behind in [&[][..], &["--log-level", "error"], &["--key-prefix=other"]] {
+        for behind in [&[][..], &["--log-level", "error"], &["--key-prefix=ncc"]] {
             let args = [&[command, "-ySfL-g13JWIGz-uKANH0A"], behind].concat();
             let unknown = site.run("sessions", &args);
             assert_eq!(unknown.code, 1, "{}", unknown.stderr);
