@@ -11,6 +11,8 @@
 mod chaos;
 #[path = "../it/harness.rs"]
 mod harness;
+#[path = "../it/logins.rs"]
+mod logins;
 mod namespaces;
 
 use std::process::ExitCode;

@@ -99,7 +99,7 @@ async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
 async fn a_service_is_ready_when_its_login_has_the_permissions() {
     let site = Site::redis();
     let acl = |words: &[&str]| {
-        site.redis_cli::<()>(&[&["ACL", "SETUSER", "checkin-receiver"], words].concat())
+        site.redis_cli::<()>(&[&["ACL", "SETUSER", "checkin-receiver"], words].concat());
     };
     site.redis_cli::<()>(&rules("checkin-receiver").iter().map(String::as_str).collect::<Vec<_>>());
     acl(&["-hset", "-xadd"]);
