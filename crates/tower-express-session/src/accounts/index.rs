@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::options::{AccountOptions, MAX_INDEXED};
+use super::outdated::Outdated;
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::record::{Reading, Record};
@@ -19,8 +20,9 @@ use crate::timestamp::now_ms;
 /// The maximum number of characters of the User-Agent header that are kept.
 const MAX_DEVICE_CHARS: usize = 256;
 
-/// The maximum number of sessions that are ended concurrently. Each may have to wait for a lease.
-const ENDED_AT_ONCE: usize = 64;
+/// The maximum number of sessions that are ended concurrently. Each may have to wait for a lease, so few
+/// would make the end of ten thousand sessions take minutes.
+const ENDED_AT_ONCE: usize = 1024;
 
 /// How much longer than its session an index entry is kept.
 const KEPT_BEYOND: Duration = Duration::from_secs(3600);
@@ -68,8 +70,8 @@ impl AccountIndex {
     async fn enforce_maximum(&self, account: &str) -> Result<(), Error> {
         if self.options.max_sessions < usize::MAX {
             let alive = self.alive(account).await?.into_iter();
-            let surplus = alive.map(|session| session.id).skip(self.options.max_sessions).collect();
-            self.end_all(account, surplus, None).await?;
+            let surplus = alive.map(|session| session.id).skip(self.options.max_sessions);
+            self.end_each(candidates(account, surplus, None)).await?;
         }
         let mut indexed = self.store.indexed(account).await?;
         if indexed.len() > MAX_INDEXED {
@@ -81,14 +83,8 @@ impl AccountIndex {
     }
 
     pub(super) async fn found(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
-        let mut found = HashSet::new();
-        let mut visit = |id: SessionId, value| {
-            if self.account_in(&value).is_some_and(|name| name == account) {
-                found.insert(id);
-            }
-        };
-        self.store.each(&mut visit).await?;
-        self.index_found(account, &found).await?;
+        let found = self.scan(|name| name == account).await?.remove(account);
+        self.index_found(account, &found.unwrap_or_default()).await?;
         // The scan also finds sessions that have ended and that an Express service has written
         // back. Loading them shows that they have ended.
         self.alive(account).await
@@ -132,45 +128,64 @@ impl AccountIndex {
         Ok(alive)
     }
 
-    /// Ends these sessions, except those that were created in this epoch or a later one.
-    pub(super) async fn end_all(
+    /// Ends the indexed sessions of an account.
+    pub(super) async fn end_indexed(
         &self,
         account: &str,
-        ids: Vec<SessionId>,
-        epoch: Option<u64>,
+        kept: Option<&SessionId>,
+        outdated: Option<&Outdated>,
     ) -> Result<usize, Error> {
-        let mut ended_ids = Vec::new();
-        for some in ids.chunks(ENDED_AT_ONCE) {
-            let mut ending = JoinSet::new();
-            for id in some {
-                let (index, id) = (self.clone(), id.clone());
-                ending.spawn(async move {
-                    let ended = index.end_one(&id, epoch).await;
-                    ended.map(|ended| ended.then_some(id))
-                });
+        let indexed = self.store.indexed(account).await?.into_iter().map(|session| session.id);
+        let others = indexed.filter(|id| Some(id) != kept);
+        self.end_each(candidates(account, others, outdated.cloned().map(Arc::new))).await
+    }
+
+    /// Ends these sessions, with a limited number at a time. Returns the number of those that were
+    /// ended.
+    pub(super) async fn end_each(
+        &self,
+        candidates: impl IntoIterator<Item = Candidate>,
+    ) -> Result<usize, Error> {
+        let (mut ending, mut ended) = (JoinSet::new(), 0);
+        let count = |joined: Result<Result<bool, Error>, JoinError>| {
+            joined.map_err(|cause| Error::new(ErrorKind::Store, cause))?.map(usize::from)
+        };
+        for candidate in candidates {
+            if ending.len() >= ENDED_AT_ONCE
+                && let Some(joined) = ending.join_next().await
+            {
+                ended += count(joined)?;
             }
-            while let Some(ended) = ending.join_next().await {
-                ended_ids.extend(ended.map_err(|cause| Error::new(ErrorKind::Store, cause))??);
-            }
+            let index = self.clone();
+            ending.spawn(async move { index.end_one(&candidate).await });
         }
-        if !ended_ids.is_empty() {
-            self.store.unindex(account, &ended_ids).await?;
+        while let Some(joined) = ending.join_next().await {
+            ended += count(joined)?;
         }
-        Ok(ended_ids.len())
+        Ok(ended)
     }
 
     /// Indexes all stored sessions that have an account, and returns them by account.
     pub(super) async fn index_all(&self) -> Result<HashMap<String, HashSet<SessionId>>, Error> {
+        let found = self.scan(|_| true).await?;
+        for (account, ids) in &found {
+            self.index_found(account, ids).await?;
+        }
+        Ok(found)
+    }
+
+    /// Scans all stored sessions, and returns those of the accounts that are wanted.
+    pub(super) async fn scan(
+        &self,
+        is_wanted: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<HashMap<String, HashSet<SessionId>>, Error> {
         let mut found: HashMap<String, HashSet<SessionId>> = HashMap::new();
         let mut visit = |id, value| {
-            if let Some(account) = self.account_in(&value) {
+            if let Some(account) = self.account_in(&value).filter(|account| is_wanted(account)) {
                 found.entry(account).or_default().insert(id);
             }
         };
         self.store.each(&mut visit).await?;
-        for (account, ids) in &found {
-            self.index_found(account, ids).await?;
-        }
         Ok(found)
     }
 
@@ -178,25 +193,56 @@ impl AccountIndex {
         self.options.account_of(&read(value)?.attributes)
     }
 
-    /// Ends a session unless it was created in this epoch or a later one. Returns whether the
-    /// session was ended.
-    async fn end_one(&self, id: &SessionId, epoch: Option<u64>) -> Result<bool, Error> {
+    /// Ends a session of an account, and removes it from the index. Returns false if it has ended
+    /// already, belongs to another account by now, or is not outdated.
+    async fn end_one(&self, candidate: &Candidate) -> Result<bool, Error> {
+        let Candidate { account, id, outdated } = candidate;
         let stored = self.store.load(id, Freshness::Latest).await?;
-        let created_in = stored.as_ref().and_then(|stored| stored.epoch);
-        if epoch.is_some() && created_in >= epoch {
-            return Ok(false);
-        }
+        let epoch = stored.as_ref().and_then(|stored| stored.epoch);
         let record = stored.and_then(|stored| read(&stored.value));
-        let lifetime = record.and_then(|record| record.cookie.original_max_age());
-        let tombstone = lifetime.unwrap_or_default().max(self.lifetime);
-        self.store.destroy(id, tombstone.saturating_add(KEPT_BEYOND)).await?;
-        Ok(true)
+        let belongs = |record: &Record| {
+            self.options.account_of(&record.attributes).is_some_and(|name| name == **account)
+        };
+        let is_ended = match record.filter(belongs) {
+            Some(_) if outdated.as_ref().is_some_and(|outdated| !outdated.covers(epoch, id)) => {
+                return Ok(false);
+            }
+            Some(record) => {
+                let lifetime = record.cookie.original_max_age().unwrap_or_default();
+                let tombstone = lifetime.max(self.lifetime).saturating_add(KEPT_BEYOND);
+                self.store.destroy(id, tombstone).await?;
+                true
+            }
+            None => false,
+        };
+        self.store.unindex(account, std::slice::from_ref(id)).await?;
+        Ok(is_ended)
     }
 
     fn belongs_to(&self, stored: Option<Stored>, account: &str) -> bool {
         let name = stored.and_then(|stored| self.account_in(&stored.value));
         name.is_some_and(|name| name == account)
     }
+}
+
+/// A session to end.
+pub(super) struct Candidate {
+    account: Arc<str>,
+    id: SessionId,
+    /// With it, only a session that it covers is ended.
+    outdated: Option<Arc<Outdated>>,
+}
+
+/// Returns sessions of an account as candidates.
+pub(super) fn candidates<I: IntoIterator<Item = SessionId>>(
+    account: &str,
+    ids: I,
+    outdated: Option<Arc<Outdated>>,
+) -> impl Iterator<Item = Candidate> + use<I> {
+    let account: Arc<str> = account.into();
+    let candidate =
+        move |id| Candidate { account: account.clone(), id, outdated: outdated.clone() };
+    ids.into_iter().map(candidate)
 }
 
 /// Parses a stored value. A value that cannot be parsed belongs to no account.

@@ -2,8 +2,10 @@
 
 mod index;
 mod options;
+mod outdated;
 mod sessions;
 
 pub(crate) use index::SessionUse;
 pub use options::AccountOptions;
+pub use outdated::Outdated;
 pub use sessions::{AccountSession, AccountSessions};

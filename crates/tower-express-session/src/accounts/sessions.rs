@@ -1,11 +1,12 @@
 //! The handle on the sessions of accounts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::index::{AccountIndex, SessionUse};
+use super::index::{AccountIndex, SessionUse, candidates};
 use super::options::AccountOptions;
+use super::outdated::Outdated;
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 use crate::options::DEFAULT_TTL;
@@ -148,7 +149,9 @@ impl AccountSessions {
     pub async fn revoke(&self, account: &str, handle: &str) -> Result<bool, Error> {
         let indexed = self.0.alive(account).await?;
         match indexed.into_iter().find(|session| session.id.handle() == handle) {
-            Some(session) => self.0.end_all(account, vec![session.id], None).await.map(|_| true),
+            Some(session) => {
+                self.0.end_each(candidates(account, [session.id], None)).await.map(|_| true)
+            }
             None => Ok(false),
         }
     }
@@ -163,7 +166,7 @@ impl AccountSessions {
     ///
     /// A call that is dropped may have revoked some sessions.
     pub async fn revoke_others(&self, account: &str, kept: &SessionId) -> Result<usize, Error> {
-        self.revoke_each(account, None, Some(kept)).await
+        self.revoke_each(account, Some(kept), None).await
     }
 
     /// Revokes all of the account's sessions. Returns the number of revoked sessions.
@@ -209,7 +212,72 @@ impl AccountSessions {
     /// }
     /// ```
     pub async fn revoke_before(&self, account: &str, epoch: u64) -> Result<usize, Error> {
-        self.revoke_each(account, Some(epoch), None).await
+        self.revoke_each(account, None, Some(&Outdated::before(epoch))).await
+    }
+
+    /// Revokes the account's outdated sessions that are in the index, without a scan. Returns the
+    /// number of revoked sessions.
+    ///
+    /// Call it for a prompt response, and let [`revoke_scanned`](Self::revoke_scanned) find the others
+    /// afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    pub async fn revoke_indexed(&self, account: &str, outdated: &Outdated) -> Result<usize, Error> {
+        self.0.end_indexed(account, None, Some(outdated)).await
+    }
+
+    /// Revokes the outdated sessions of several accounts that one scan of all stored sessions finds.
+    /// Returns the number of revoked sessions.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    ///
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # use tower_express_session::accounts::Outdated;
+    /// # use tower_express_session::{AccountSessions, Error};
+    /// async fn end_older(sessions: AccountSessions, user: &str, epoch: u64) -> Result<(), Error> {
+    ///     let outdated = Outdated::before(epoch);
+    ///     sessions.revoke_indexed(user, &outdated).await?;
+    ///     // Later, in the background, for all accounts that wait for it:
+    ///     sessions.revoke_scanned(&HashMap::from([(user.to_owned(), outdated)])).await.map(drop)
+    /// }
+    /// ```
+    pub async fn revoke_scanned(
+        &self,
+        accounts: &HashMap<String, Outdated>,
+    ) -> Result<usize, Error> {
+        let found = self.0.scan(|account| accounts.contains_key(account)).await?;
+        let found = found.into_iter().flat_map(|(account, ids)| {
+            candidates(&account, ids, accounts.get(&account).cloned().map(Arc::new))
+        });
+        self.0.end_each(found).await
+    }
+
+    /// Revokes the sessions of all accounts that a scan of all stored sessions finds. Returns the number
+    /// of revoked sessions. Sessions that no account has are kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`revoke_others`](Self::revoke_others).
+    pub async fn revoke_everybody(&self) -> Result<usize, Error> {
+        let found = self.0.scan(|_| true).await?.into_iter();
+        self.0.end_each(found.flat_map(|(account, ids)| candidates(&account, ids, None))).await
     }
 
     /// Scans all stored sessions and indexes those that are not in the index yet, of all accounts.
@@ -258,25 +326,22 @@ impl AccountSessions {
         Ok(names)
     }
 
-    /// Revokes the indexed sessions, then those that a scan finds, except the one that is kept and
-    /// those of this epoch or a later one.
+    /// Revokes the indexed sessions, then those that a scan finds, except the one that is kept.
     async fn revoke_each(
         &self,
         account: &str,
-        epoch: Option<u64>,
         kept: Option<&SessionId>,
+        outdated: Option<&Outdated>,
     ) -> Result<usize, Error> {
-        let others = |sessions: Vec<IndexedSession>| {
-            let ids = sessions.into_iter().map(|session| session.id);
-            ids.filter(|id| Some(id) != kept).collect()
-        };
-        let indexed = others(self.0.alive(account).await?);
-        let mut revoked = self.0.end_all(account, indexed, epoch).await?;
-        if !self.0.options.all_are_indexed {
-            let found = others(self.0.found(account).await?);
-            revoked += self.0.end_all(account, found, epoch).await?;
+        let indexed = self.0.end_indexed(account, kept, outdated).await?;
+        if self.0.options.all_are_indexed {
+            return Ok(indexed);
         }
-        Ok(revoked)
+        let mut found = self.0.scan(|name| name == account).await?;
+        let found = found.remove(account).unwrap_or_default().into_iter();
+        let others = found.filter(|id| Some(id) != kept);
+        let others = candidates(account, others, outdated.cloned().map(Arc::new));
+        Ok(indexed + self.0.end_each(others).await?)
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {

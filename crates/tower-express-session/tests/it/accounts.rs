@@ -1,5 +1,6 @@
 //! Listing and revoking the sessions of an account, on all stores.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -8,7 +9,7 @@ use axum::http::Request;
 use axum::http::header::{COOKIE, USER_AGENT};
 use bytes::Bytes;
 use testkit::{RedisServer, until};
-use tower_express_session::accounts::AccountOptions;
+use tower_express_session::accounts::{AccountOptions, Outdated};
 use tower_express_session::request::ClientAddress;
 use tower_express_session::{AccountSessions, SessionId, SessionLayer, Store};
 
@@ -187,6 +188,47 @@ async fn revoke_before_ends_sessions_of_earlier_epochs_and_of_express() {
         assert_eq!(text(visit(&site.router, "/epoch", &then).await).await, "Some(1)");
         let next = cookie_pair(&visit(&site.router, "/regenerate", &then).await);
         assert_eq!(text(visit(&site.router, "/epoch", &next).await).await, "None");
+    }
+}
+
+#[tokio::test]
+async fn outdated_sessions_end_in_the_index_first_and_in_a_scan_for_several_accounts() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts);
+        let in_epoch = async |user: &str, epoch: u64| {
+            let request = Request::get(format!("/login/{user}/{epoch}")).header(USER_AGENT, "x");
+            cookie_pair(&send(&site.router, request).await)
+        };
+        let (kept, old) = (in_epoch(AL, 0).await, in_epoch(AL, 0).await);
+        let (new, eve) = (in_epoch(AL, 1).await, in_epoch("eve", 0).await);
+        let express = site.log_in_at_express(r#""al""#).await;
+        let bobs = site.log_in_at_express(r#""bob""#).await;
+        let is_stored =
+            async |id| site.backend.store.load(id, Default::default()).await.unwrap().is_some();
+        let is_alive = async |cookie: &String| site.look(cookie).await != "{}";
+
+        let outdated = Outdated::before(1).except(Some(id_in(&kept).handle()));
+        assert_eq!(site.accounts.revoke_indexed(AL, &outdated).await.unwrap(), 1);
+        assert!(is_alive(&kept).await && is_alive(&new).await && !is_alive(&old).await);
+        assert!(is_stored(&express).await, "a scan finds it");
+
+        // A session that is in no index, because that is only a hint.
+        let hidden = in_epoch(AL, 0).await;
+        site.backend.store.unindex(AL, &[id_in(&hidden)]).await.unwrap();
+        let accounts = HashMap::from([
+            (AL.to_owned(), outdated),
+            ("bob".to_owned(), Outdated::before(1)),
+            ("nobody".to_owned(), Outdated::before(1)),
+        ]);
+        assert_eq!(site.accounts.revoke_scanned(&accounts).await.unwrap(), 3);
+        assert_eq!(site.accounts.revoke_scanned(&accounts).await.unwrap(), 0);
+        assert!(!is_stored(&express).await && !is_stored(&bobs).await && !is_alive(&hidden).await);
+        assert!(is_alive(&kept).await && is_alive(&new).await && is_alive(&eve).await);
+        assert_eq!(site.accounts.list(AL).await.unwrap().len(), 2);
+
+        let nobodys = site.log_in_at_express("[]").await;
+        assert_eq!(site.accounts.revoke_everybody().await.unwrap(), 3);
+        assert!(!is_alive(&kept).await && !is_alive(&eve).await && is_stored(&nobodys).await);
     }
 }
 
