@@ -9,7 +9,7 @@
 
 use checkin_domain::{Email, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
 use checkin_storage::{Result, StorageError};
-use redis_link::Reply;
+use redis_link::{Reply, Script};
 
 use crate::connection::Connection;
 use crate::reply::{array, indexed_id, number, text};
@@ -83,11 +83,21 @@ impl Accounts<'_> {
         new: &PasswordHash,
         raise: &str,
     ) -> Result<Option<u64>> {
-        let (key, epoch) = (self.0.keys.user(id), self.0.keys.user_epoch(id));
         let mut words = vec![new.as_str(), raise];
         words.extend(expected.map(PasswordHash::as_str));
-        let script = &self.0.scripts.change_password;
-        match self.0.run_replicated(script, &[&key, &epoch], &words).await? {
+        self.change_standing(&self.0.scripts.change_password, id, &words).await
+    }
+
+    /// Runs a script that returns the epoch, unless it changed nothing.
+    pub(crate) async fn change_standing(
+        &self,
+        script: &Script,
+        id: UserId,
+        words: &[&str],
+    ) -> Result<Option<u64>> {
+        let keys = self.0.keys.of_account(id);
+        let keys = keys.each_ref().map(String::as_str);
+        match self.0.run_replicated(script, &keys, words).await? {
             Reply::Nil => Ok(None),
             epoch => number(epoch).map(|epoch| Some(epoch.unsigned_abs())),
         }

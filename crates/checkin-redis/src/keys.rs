@@ -194,6 +194,32 @@ impl Keys {
         companion(&self.user(id), "epoch")
     }
 
+    /// Returns the keys of an account that the scripts about its standing expect.
+    pub(crate) fn of_account(&self, id: UserId) -> [String; 3] {
+        [self.user(id), self.user_epoch(id), self.kept_session(id)]
+    }
+
+    /// String: the handle of the session that ended the account's others.
+    pub(crate) fn kept_session(&self, id: UserId) -> String {
+        companion(&self.user(id), "kept")
+    }
+
+    /// Sorted set: the ids of the accounts whose sessions have to be searched for, by the numbers of
+    /// their searches.
+    pub(crate) fn searches(&self) -> String {
+        self.key("session-searches")
+    }
+
+    /// String: the number of the last search.
+    pub(crate) fn last_search(&self) -> String {
+        companion(&self.searches(), "last")
+    }
+
+    /// String with a time to live: the process that searches.
+    pub(crate) fn search_lease(&self) -> String {
+        companion(&self.searches(), "lease")
+    }
+
     /// Sorted set: the history of a user, `<id> <location> <stars>` by time (ms).
     pub(crate) fn user_history(&self, id: UserId) -> String {
         companion(&self.user(id), "checkins")

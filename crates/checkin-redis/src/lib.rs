@@ -69,6 +69,7 @@ mod reply;
 mod retention;
 mod scripts;
 mod search;
+mod searches;
 mod security_events;
 mod settings;
 mod swarm;

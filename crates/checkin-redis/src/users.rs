@@ -4,7 +4,9 @@ use async_trait::async_trait;
 
 use checkin_domain::number::decimal;
 use checkin_domain::{Email, LocationId, Name, PasswordHash, User, UserId};
-use checkin_storage::{Credentials, NewUser, Registered, Result, Users, readable};
+use checkin_storage::{
+    Credentials, KeptSession, NewUser, Registered, Result, Standing, Users, readable,
+};
 use redis_link::Reply;
 
 use crate::RedisStorage;
@@ -42,12 +44,13 @@ impl Users for RedisStorage {
         self.redis.hash(self.redis.keys.user(id), &["id", "firstName", "lastName"], name).await
     }
 
-    async fn user_with_epoch(&self, id: UserId) -> Result<Option<(User, u64)>> {
-        let (key, epoch) = (self.redis.keys.user(id), self.redis.keys.user_epoch(id));
+    async fn user_with_standing(&self, id: UserId) -> Result<Option<(User, Standing)>> {
+        let [key, epoch, kept] = self.redis.keys.of_account(id);
         let read = async {
-            let commands: [&[&[u8]]; 2] = [&read_hash(&key, FIELDS), &[b"GET", epoch.as_bytes()]];
-            let (hash, epoch) = with_epoch(self.redis.pipeline(&commands).await?)?;
-            let user = |hash: Hash| Ok((user(id, &hash)?, epoch));
+            let standing: &[&[u8]] = &[b"MGET", epoch.as_bytes(), kept.as_bytes()];
+            let commands: [&[&[u8]]; 2] = [&read_hash(&key, FIELDS), standing];
+            let (hash, standing) = with_standing(self.redis.pipeline(&commands).await?)?;
+            let user = |hash: Hash| Ok((user(id, &hash)?, standing));
             Hash::read(key.clone(), FIELDS, hash)?.map(user).transpose()
         };
         self.redis.reports.logged(&key, read.await)
@@ -61,15 +64,15 @@ impl Users for RedisStorage {
     }
 
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
-        let (key, epoch) = (self.redis.keys.user(id), self.redis.keys.user_epoch(id));
+        let keys = self.redis.keys.of_account(id);
         let read = async {
-            let script = &self.redis.scripts.account;
-            let (hash, epoch) =
-                with_epoch(array(self.redis.run(script, &[&key, &epoch], LOGIN).await?)?)?;
-            let account = |hash: Hash| account(id, &hash, epoch);
-            Hash::read(key.clone(), LOGIN, hash)?.map(account).transpose()
+            let (script, keys) = (&self.redis.scripts.account, keys.each_ref().map(String::as_str));
+            let found = array(self.redis.run(script, &keys, LOGIN).await?)?;
+            let (hash, standing) = with_standing(found)?;
+            let account = |hash: Hash| account(id, &hash, standing);
+            Hash::read(keys[0].to_owned(), LOGIN, hash)?.map(account).transpose()
         };
-        self.redis.reports.logged(&key, read.await)
+        self.redis.reports.logged(&keys[0], read.await)
     }
 
     async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
@@ -78,8 +81,16 @@ impl Users for RedisStorage {
         Ok(account.filter(|account| account.email.canonical() == email.canonical()))
     }
 
-    async fn epoch(&self, id: UserId) -> Result<u64> {
-        read_epoch(self.redis.call(&["GET", &self.redis.keys.user_epoch(id)]).await?)
+    async fn standing(&self, id: UserId) -> Result<Standing> {
+        let [_, epoch, kept] = self.redis.keys.of_account(id);
+        read_standing(self.redis.call(&["MGET", &epoch, &kept]).await?)
+    }
+
+    async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>> {
+        let epoch = kept.and_then(|kept| kept.epoch).map(|epoch| epoch.to_string());
+        let words = kept.map(|kept| [kept.handle.as_str(), epoch.as_deref().unwrap_or_default()]);
+        let words = words.as_ref().map_or(&[][..], |words| words);
+        Accounts(&self.redis).change_standing(&self.redis.scripts.raise_epoch, id, words).await
     }
 
     async fn register(&self, new: NewUser) -> Result<Registered> {
@@ -149,13 +160,21 @@ impl Users for RedisStorage {
     }
 }
 
-/// Reads the reply that holds a user's hash and the epoch of the account.
-fn with_epoch(found: Vec<Reply>) -> Result<(Reply, u64)> {
-    let [hash, epoch] = <[Reply; 2]>::try_from(found).map_err(|_| unexpected("an account"))?;
-    Ok((hash, read_epoch(epoch)?))
+/// Reads the reply that holds a user's hash and the standing of the account.
+fn with_standing(found: Vec<Reply>) -> Result<(Reply, Standing)> {
+    let [hash, standing] = <[Reply; 2]>::try_from(found).map_err(|_| unexpected("an account"))?;
+    Ok((hash, read_standing(standing)?))
 }
 
-/// Reads an epoch. An account whose password was never changed has none in Redis.
+/// Reads the values of the keys of an account's standing.
+fn read_standing(found: Reply) -> Result<Standing> {
+    let found = <[Reply; 2]>::try_from(array(found)?);
+    let [epoch, kept] = found.map_err(|_| unexpected("the standing of an account"))?;
+    let kept = (kept != Reply::Nil).then(|| text(kept)).transpose()?;
+    Ok(Standing { epoch: read_epoch(epoch)?, kept })
+}
+
+/// Reads an epoch. An account whose sessions were never ended has none in Redis.
 fn read_epoch(epoch: Reply) -> Result<u64> {
     match epoch {
         Reply::Nil => Ok(0),
@@ -164,12 +183,12 @@ fn read_epoch(epoch: Reply) -> Result<u64> {
 }
 
 /// Reads the part of a user's hash that a login needs.
-fn account(id: UserId, hash: &Hash, epoch: u64) -> Result<Credentials> {
+fn account(id: UserId, hash: &Hash, standing: Standing) -> Result<Credentials> {
     Ok(Credentials {
         id: hash.id(id)?,
         email: hash.required("email", Email::known)?,
         password: PasswordHash::stored(hash.text("password")),
-        epoch,
+        standing,
     })
 }
 

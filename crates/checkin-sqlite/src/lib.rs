@@ -23,6 +23,7 @@ mod permissions;
 mod retention;
 mod schema;
 mod search;
+mod searches;
 mod security_events;
 mod swarm;
 mod users;

@@ -17,7 +17,7 @@ use checkin_storage::conformance::{
 };
 use checkin_storage::{
     Accepted, Admission, Applier, Audit, BulkLoad, Health, Loaded, Locations, Log, Registered,
-    Severity, Users,
+    Severity, Standing, Users,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -284,6 +284,26 @@ async fn tables_of_version_5_are_upgraded() {
     assert_eq!(storage.load_checkins(&old).await.unwrap(), [Loaded::Unchanged; 3]);
     assert_eq!(fold_all(&storage, Duration::from_secs(86_400), None).await, 2);
     assert_eq!(storage.audit().await.unwrap().different, 0);
+}
+
+/// A file of version 6, which kept only the epochs of accounts.
+#[tokio::test]
+async fn tables_of_version_6_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
+    let downgrade = "DROP TABLE account_standings;
+                     CREATE TABLE account_epochs
+                         (user_id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;
+                     INSERT INTO account_epochs VALUES (1, 3);
+                     PRAGMA user_version = 6";
+    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+
+    let storage = SqliteStorage::open(database).await.unwrap();
+    let id = 1.try_into().unwrap();
+    assert_eq!(storage.standing(id).await.unwrap(), Standing { epoch: 3, kept: None });
+    assert_eq!(storage.raise_epoch(id, None).await.unwrap(), Some(4));
 }
 
 /// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not

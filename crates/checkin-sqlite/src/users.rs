@@ -5,7 +5,7 @@ use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, 
 
 use super::{SqliteStorage, column};
 use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
-use checkin_storage::{Credentials, NewUser, Registered, Result, Users};
+use checkin_storage::{Credentials, KeptSession, NewUser, Registered, Result, Standing, Users};
 
 pub(super) const COLUMNS: &str =
     "id, first_name, last_name, email, password, num_checkins, last_checkin, last_seen_at";
@@ -18,11 +18,11 @@ impl Users for SqliteStorage {
         self.file.reports.logged(format_args!("users {id}"), read)
     }
 
-    async fn user_with_epoch(&self, id: UserId) -> Result<Option<(User, u64)>> {
+    async fn user_with_standing(&self, id: UserId) -> Result<Option<(User, Standing)>> {
         let number = column::number(id.get());
         let read = move |connection: &Connection| {
             let Some(user) = by_id(connection, number)? else { return Ok(None) };
-            Ok(Some((user, epoch(connection, id)?)))
+            Ok(Some((user, standing(connection, number)?)))
         };
         let read = self.file.look_up(read).await;
         self.file.reports.logged(format_args!("users {id}"), read)
@@ -65,8 +65,25 @@ impl Users for SqliteStorage {
         self.file.reports.logged("a user, by email", read)
     }
 
-    async fn epoch(&self, id: UserId) -> Result<u64> {
-        self.file.look_up(move |connection| epoch(connection, id)).await
+    async fn standing(&self, id: UserId) -> Result<Standing> {
+        let number = column::number(id.get());
+        self.file.look_up(move |connection| standing(connection, number)).await
+    }
+
+    async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>> {
+        let (number, kept) = (column::number(id.get()), kept.cloned());
+        let write = move |connection: &Connection| {
+            let sql = "SELECT 1 FROM accounts WHERE id = ?1";
+            if !connection.prepare_cached(sql)?.exists([number])? {
+                return Ok(None);
+            }
+            let now = standing(connection, number)?;
+            match kept {
+                Some(kept) if !now.admits(kept.epoch, || kept.handle.clone()) => Ok(None),
+                kept => raise_epoch(connection, number, kept.map(|kept| kept.handle)).map(Some),
+            }
+        };
+        self.file.write(write).await
     }
 
     async fn change_password(
@@ -80,12 +97,7 @@ impl Users for SqliteStorage {
             if !replace_password(connection, id, expected.as_deref(), &new)? {
                 return Ok(None);
             }
-            let sql = "INSERT INTO account_epochs (user_id, epoch) VALUES (?1, 1)
-                       ON CONFLICT (user_id) DO UPDATE SET epoch = epoch + 1 RETURNING epoch";
-            let epoch = connection
-                .prepare_cached(sql)?
-                .query_row([column::number(id.get())], |row| column::whole(row, 0))?;
-            Ok(Some(epoch))
+            raise_epoch(connection, column::number(id.get()), None).map(Some)
         };
         self.file.write(write).await
     }
@@ -204,13 +216,17 @@ fn one(
     connection.prepare_cached(&sql)?.query_row(params, user).optional()
 }
 
-fn epoch(connection: &Connection, id: UserId) -> rusqlite::Result<u64> {
-    let sql = "SELECT epoch FROM account_epochs WHERE user_id = ?1";
-    let epoch = connection
-        .prepare_cached(sql)?
-        .query_row([column::number(id.get())], |row| column::whole(row, 0))
-        .optional()?;
-    Ok(epoch.unwrap_or(0))
+/// Increases the epoch of an account, which keeps no session but the one with this handle.
+fn raise_epoch(connection: &Connection, id: i64, kept: Option<String>) -> rusqlite::Result<u64> {
+    let sql = "INSERT INTO account_standings (user_id, epoch, kept) VALUES (?1, 1, ?2)
+               ON CONFLICT (user_id) DO UPDATE SET epoch = epoch + 1, kept = ?2 RETURNING epoch";
+    connection.prepare_cached(sql)?.query_row(params![id, kept], |row| column::whole(row, 0))
+}
+
+fn standing(connection: &Connection, id: i64) -> rusqlite::Result<Standing> {
+    let sql = "SELECT epoch, kept FROM account_standings WHERE user_id = ?1";
+    let read = |row: &Row<'_>| Ok(Standing { epoch: column::whole(row, 0)?, kept: row.get(1)? });
+    Ok(connection.prepare_cached(sql)?.query_row([id], read).optional()?.unwrap_or_default())
 }
 
 fn account(
@@ -219,8 +235,8 @@ fn account(
     params: impl Params,
 ) -> rusqlite::Result<Option<Credentials>> {
     let sql = format!(
-        "SELECT id, email, password, epoch FROM accounts
-         LEFT JOIN account_epochs ON user_id = id WHERE {condition}"
+        "SELECT id, email, password, epoch, kept FROM accounts
+         LEFT JOIN account_standings ON user_id = id WHERE {condition}"
     );
     let account = |row: &Row<'_>| {
         Ok(Credentials {
@@ -228,7 +244,10 @@ fn account(
             email: column::text(row, 1, |text| Email::known(&text))?,
             // No password matches a value that is not a text.
             password: PasswordHash::stored(row.get::<_, String>(2).unwrap_or_default()),
-            epoch: row.get::<_, Option<i64>>(3)?.unwrap_or(0).unsigned_abs(),
+            standing: Standing {
+                epoch: row.get::<_, Option<i64>>(3)?.unwrap_or(0).unsigned_abs(),
+                kept: row.get(4)?,
+            },
         })
     };
     connection.prepare_cached(&sql)?.query_row(params, account).optional()

@@ -22,13 +22,15 @@ mod nearby;
 mod retention;
 mod retries;
 mod search;
+mod searches;
 mod security_events;
 mod swarm;
 mod weather;
 
 pub use {
     accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, directory::*, log::*,
-    nearby::*, retention::*, retries::*, search::*, security_events::*, swarm::*, weather::*,
+    nearby::*, retention::*, retries::*, search::*, searches::*, security_events::*, swarm::*,
+    weather::*,
 };
 
 /// An empty store under test.
@@ -52,7 +54,11 @@ macro_rules! conformance_checks {
             parallel_registrations_of_an_address_open_one_account
             parallel_registrations_get_ids_of_their_own
             a_password_changes_only_from_the_expected_one
+            an_epoch_is_raised_and_keeps_one_session
+            parallel_raises_are_each_counted
             accounts_are_listed_in_pages
+            a_search_is_due_until_it_is_done
+            one_owner_searches_at_a_time
             of_parallel_attempts_only_the_free_ones_are_taken
             attempts_are_given_back_and_forgotten
             locations_are_listed_in_pages

@@ -21,6 +21,7 @@ mod log;
 mod membership;
 pub mod nearby;
 mod retention;
+mod searches;
 mod security_events;
 pub mod swarm;
 mod unreadable;
@@ -45,18 +46,20 @@ pub use locations::Locations;
 pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
 pub use membership::{Lease, Membership, Rank};
 pub use retention::{Folded, Retention};
+pub use searches::{Search, Searches};
 pub use security_events::{
     EventBounds, EventKind, EventList, EventPosition, RecordedEvent, SecurityEvent, SecurityEvents,
     UnknownKind,
 };
 pub use swarm::{SwarmLoad, VenueLocation};
 pub use unreadable::{Reports, is_there, readable};
-pub use users::{Credentials, NewUser, Registered, Users};
+pub use users::{Credentials, KeptSession, NewUser, Registered, Standing, Users};
 pub use weather::WeatherCache;
 
 /// All storage operations of the services. Each supertrait has its own contract.
 pub trait Storage:
     Users
+    + Searches
     + Attempts
     + Locations
     + Log
@@ -77,6 +80,7 @@ pub trait Storage:
 
 impl<T> Storage for T where
     T: Users
+        + Searches
         + Attempts
         + Locations
         + Log

@@ -17,8 +17,8 @@ pub trait Users: Send + Sync {
     /// Returns the account with this id.
     async fn user(&self, id: UserId) -> Result<Option<User>>;
 
-    /// Returns the account with this id and its epoch. The epoch may be that of a moment later.
-    async fn user_with_epoch(&self, id: UserId) -> Result<Option<(User, u64)>>;
+    /// Returns the account with this id and its standing, which may be that of a moment later.
+    async fn user_with_standing(&self, id: UserId) -> Result<Option<(User, Standing)>>;
 
     /// Returns the account with this address.
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>>;
@@ -35,12 +35,16 @@ pub trait Users: Send + Sync {
     /// Returns the part of the account with this address that a login needs.
     async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>>;
 
-    /// Returns the epoch of an account.
-    async fn epoch(&self, id: UserId) -> Result<u64>;
+    /// Returns the standing of an account. That of an account that does not exist is the default.
+    async fn standing(&self, id: UserId) -> Result<Standing>;
 
-    /// Replaces a password and increases the account's epoch in the same step. Returns the new epoch, or
-    /// `None` if there is no such account or its password is no longer `expected`. Without `expected`,
-    /// any password is replaced.
+    /// Increases the account's epoch, and keeps no session but `kept`, in one step. Returns the new
+    /// epoch, or `None` if there is no such account or it no longer [admits](Standing::admits) `kept`.
+    async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>>;
+
+    /// Replaces a password, increases the account's epoch and keeps no session, in one step. Returns
+    /// the new epoch, or `None` if there is no such account or its password is no longer `expected`.
+    /// Without `expected`, any password is replaced.
     async fn change_password(
         &self,
         id: UserId,
@@ -72,8 +76,37 @@ pub struct Credentials {
     pub email: Email,
     /// The hash of the password.
     pub password: PasswordHash,
-    /// The epoch: the number of changes of the password. Sessions of an earlier epoch have ended.
+    /// The sessions of the account that are valid.
+    pub standing: Standing,
+}
+
+/// The sessions of an account that are valid.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The epoch, which increases whenever sessions of the account are ended. Sessions of an earlier
+    /// epoch have ended.
     pub epoch: u64,
+    /// The handle of the session that ended the others, and is valid although it has an earlier epoch.
+    pub kept: Option<String>,
+}
+
+impl Standing {
+    /// Returns whether a session with this epoch and this handle is valid. A session of an Express
+    /// service has no epoch, and is valid until it is found and ended.
+    #[must_use]
+    pub fn admits(&self, epoch: Option<u64>, handle: impl FnOnce() -> String) -> bool {
+        epoch.is_none_or(|epoch| epoch >= self.epoch)
+            || self.kept.as_ref().is_some_and(|kept| *kept == handle())
+    }
+}
+
+/// The session that ends the others of its account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSession {
+    /// The handle of the session.
+    pub handle: String,
+    /// The epoch of the session, if it has one.
+    pub epoch: Option<u64>,
 }
 
 /// An account to be created.

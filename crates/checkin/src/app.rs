@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tower_express_session::store::AccountStore;
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
 use tower_express_session::store::sqlite::SqliteStore;
@@ -27,9 +28,12 @@ use crate::lifecycle::Doors;
 use crate::metrics::{ProcessMetrics, Registries};
 use crate::session_secret;
 use crate::signals::Stop;
-use crate::storage::{EventBounds, Fault, Finding, ServiceKind, Storage};
+use crate::storage::{
+    Credentials, EventBounds, Fault, Finding, ServiceKind, Storage, StorageError,
+};
 use crate::traces::{Endpoint, Traces};
 use crate::usecases::accounts::account_options;
+use crate::usecases::revocation::Revocation;
 use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
 use checkin_redis::RedisStorage;
@@ -61,6 +65,10 @@ pub struct App {
     pub storage: Arc<dyn Storage>,
     /// The sessions of each account.
     pub account_sessions: AccountSessions,
+    /// Ends the sessions of accounts.
+    pub(crate) revocation: Revocation,
+    /// How long a service may use what it has read about a session and its account.
+    lease: Duration,
     sessions: Sessions,
     /// The session layer of busy routes, which caches sessions for the time of a lease.
     cached_sessions: Sessions,
@@ -184,9 +192,18 @@ impl App {
         let (sessions, cached_sessions) = (sessions(session_store), sessions(cached_store));
         let account_sessions = sessions.clone().build()?.account_sessions();
         let account_sessions = account_sessions.context("the layer indexes accounts")?;
+        // Nothing is cached of an embedded store, because reading it is fast.
+        let lease = match &config.store {
+            StoreUrl::Sqlite(_) => Duration::ZERO,
+            StoreUrl::Redis(_) => config.session_cache,
+        };
+        let revocation =
+            Revocation::new(storage.clone(), storage.clone(), account_sessions.clone(), lease);
         Ok(Self {
             storage,
             account_sessions,
+            revocation,
+            lease,
             sessions,
             cached_sessions,
             secrets,
@@ -356,6 +373,39 @@ impl App {
         }
         tracing::info!("the store is available after {:.1} s", since.elapsed().as_secs_f64());
         Ok(())
+    }
+
+    /// Runs the authentication service to its end, and beside it the search for sessions of accounts
+    /// whose epoch was raised.
+    pub async fn searching<T>(&self, service: impl Future<Output = T>) -> T {
+        let (app, revocation) = (self.clone(), self.revocation.clone());
+        let search = async move {
+            app.ready().await;
+            revocation.search().await
+        };
+        // Its lease ends by itself.
+        let _search = AbortOnDropHandle::new(tokio::spawn(search));
+        service.await
+    }
+
+    /// Raises the epoch of an account with `raise`, and ends all sessions from before, for a command.
+    /// Returns their number.
+    ///
+    /// # Errors
+    ///
+    /// If the account does not exist any more, or the store fails. The epoch may have been raised.
+    pub async fn end_sessions(
+        &self,
+        Credentials { id, email, .. }: &Credentials,
+        raise: impl Future<Output = Result<Option<u64>, StorageError>>,
+    ) -> anyhow::Result<usize> {
+        let raised = self.revocation.end(*id, email, None, raise).await?;
+        let raised = raised.with_context(|| format!("user {id} no longer exists"))?;
+        let ended = self.revocation.search_now(&raised).await.context(
+            "sessions of the account are left; run it again, or a running authentication service \
+             ends them",
+        )?;
+        Ok(raised.ended + ended)
     }
 
     /// Returns the secrets that sign session cookies, through which they are replaced in all

@@ -1,4 +1,4 @@
--- Some fields of an account and its epoch at the same moment. KEYS: the user's hash, the epoch. ARGV: the
--- fields.
+-- Some fields of an account and its standing at the same moment. KEYS: the user's hash, the epoch, the session
+-- that is kept. ARGV: the fields.
 
-return { redis.call('HMGET', KEYS[1], unpack(ARGV)), redis.call('GET', KEYS[2]) }
+return { redis.call('HMGET', KEYS[1], unpack(ARGV)), redis.call('MGET', KEYS[2], KEYS[3]) }

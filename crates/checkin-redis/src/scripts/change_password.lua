@@ -1,13 +1,16 @@
 -- Replaces a password. Returns the account's new epoch, or false if the password is not the expected
 -- one or the account does not exist.
 --
--- KEYS: the user's hash, the epoch. ARGV: the new password, 1 to increase the epoch, and the
--- expected password; without it, any password is replaced.
+-- KEYS: the user's hash, the epoch, the session that is kept. ARGV: the new password, 1 to increase the
+-- epoch and keep no session, and the expected password; without it, any password is replaced.
 
 local stored = redis.call('HGET', KEYS[1], 'password')
 if ARGV[3] and stored ~= ARGV[3] then return false end
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local epoch = tonumber(redis.call('GET', KEYS[2]) or '0')
-if ARGV[2] == '1' then epoch = redis.call('INCR', KEYS[2]) end
+if ARGV[2] == '1' then
+  epoch = redis.call('INCR', KEYS[2])
+  redis.call('DEL', KEYS[3])
+end
 redis.call('HSET', KEYS[1], 'password', ARGV[1])
 return epoch

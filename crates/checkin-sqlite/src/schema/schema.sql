@@ -57,10 +57,24 @@ CREATE TRIGGER IF NOT EXISTS users_are_deleted INSTEAD OF DELETE ON users BEGIN
     DELETE FROM user_figures WHERE id = old.id;
 END;
 
--- The epochs of accounts: the number of changes of the password. No row means 0.
-CREATE TABLE IF NOT EXISTS account_epochs (
+-- The epoch of each account, and the handle of the session that ended the others. No row means 0.
+CREATE TABLE IF NOT EXISTS account_standings (
     user_id INTEGER PRIMARY KEY,
-    epoch INTEGER NOT NULL
+    epoch INTEGER NOT NULL DEFAULT 0,
+    kept TEXT
+) STRICT;
+
+-- The accounts whose sessions have to be searched for. No number is used twice.
+CREATE TABLE IF NOT EXISTS session_searches (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL UNIQUE
+) STRICT;
+
+-- At most one row: the process that searches, and until when (ms).
+CREATE TABLE IF NOT EXISTS session_search_lease (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    owner TEXT NOT NULL,
+    until_ms INTEGER NOT NULL
 ) STRICT;
 
 -- The attempts to give a password, by the name of their budget.

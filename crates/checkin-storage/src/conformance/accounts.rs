@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::Registered;
+use crate::{Credentials, KeptSession, Registered, Standing};
 
 async fn opened(storage: &dyn Storage, email: &str) -> User {
     match storage.register(new_user(email)).await.unwrap() {
@@ -80,9 +80,10 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTe
         let user = storage.user(id).await.unwrap().unwrap();
         assert_eq!((&user.email, &user.password), (&account.email, &account.password));
         assert_eq!(storage.credentials(id).await.unwrap().as_ref(), Some(&account));
-        assert_eq!(storage.epoch(id).await.unwrap(), account.epoch);
-        assert_eq!(storage.user_with_epoch(id).await.unwrap(), Some((user, account.epoch)));
-        (account.password, account.epoch)
+        let Credentials { password, standing, .. } = account;
+        assert_eq!(storage.standing(id).await.unwrap(), standing);
+        assert_eq!(storage.user_with_standing(id).await.unwrap(), Some((user, standing.clone())));
+        (password, standing.epoch)
     };
     assert_eq!(account().await, (password(1), 0));
     assert_eq!(change(Some(2), 3).await, None);
@@ -105,13 +106,63 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTe
         let changed = storage.change_password(nobody, expected, &password(2)).await.unwrap();
         assert_eq!(changed, None);
     }
-    assert_eq!(storage.epoch(nobody).await.unwrap(), 0);
+    assert_eq!(storage.standing(nobody).await.unwrap(), Standing::default());
+    assert_eq!(storage.raise_epoch(nobody, None).await.unwrap(), None);
+    assert_eq!(storage.standing(nobody).await.unwrap(), Standing::default());
     assert_eq!(storage.user(nobody).await.unwrap(), None);
-    assert_eq!(storage.user_with_epoch(nobody).await.unwrap(), None);
+    assert_eq!(storage.user_with_standing(nobody).await.unwrap(), None);
     assert_eq!(storage.credentials(nobody).await.unwrap(), None);
     assert_eq!(storage.name(nobody).await.unwrap(), None);
     let email = "nobody@example.com".parse().unwrap();
     assert_eq!(storage.credentials_by_email(&email).await.unwrap(), None);
+}
+
+pub async fn an_epoch_is_raised_and_keeps_one_session(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    let id = opened(storage, "al@example.com").await.id;
+    let raise = async |kept: Option<(&str, Option<u64>)>| {
+        let kept = kept.map(|(handle, epoch)| KeptSession { handle: handle.to_owned(), epoch });
+        storage.raise_epoch(id, kept.as_ref()).await.unwrap()
+    };
+    let standing = async || {
+        let standing = storage.standing(id).await.unwrap();
+        assert_eq!(storage.credentials(id).await.unwrap().unwrap().standing, standing);
+        (standing.epoch, standing.kept)
+    };
+    let keeps = |epoch, handle: &str| (epoch, Some(handle.to_owned()));
+    assert_eq!(raise(Some(("a", Some(0)))).await, Some(1));
+    assert_eq!(standing().await, keeps(1, "a"));
+    // It keeps its epoch, and is valid.
+    assert_eq!(raise(Some(("a", Some(0)))).await, Some(2));
+    // Another one of an earlier epoch is not; one of this epoch, or of none, is.
+    assert_eq!(raise(Some(("b", Some(1)))).await, None);
+    assert_eq!(standing().await, keeps(2, "a"));
+    assert_eq!(raise(Some(("b", Some(2)))).await, Some(3));
+    assert_eq!(raise(Some(("a", Some(0)))).await, None);
+    assert_eq!(raise(Some(("c", None))).await, Some(4));
+    assert_eq!(standing().await, keeps(4, "c"));
+    // Another hash of the same password changes nothing, another password keeps no session.
+    assert!(storage.renew_password(id, &password(1), &password(2)).await.unwrap());
+    assert_eq!(standing().await, keeps(4, "c"));
+    assert_eq!(storage.change_password(id, None, &password(3)).await.unwrap(), Some(5));
+    assert_eq!(standing().await, (5, None));
+    assert_eq!(raise(Some(("d", Some(5)))).await, Some(6));
+    assert_eq!(raise(None).await, Some(7));
+    assert_eq!(standing().await, (7, None));
+    assert_eq!(storage.user(id).await.unwrap().unwrap().password, password(3));
+}
+
+pub async fn parallel_raises_are_each_counted(subject: StoreUnderTest) {
+    let id = opened(&*subject.storage, "al@example.com").await.id;
+    let raised = together(32, |_| {
+        let storage = Arc::clone(&subject.storage);
+        async move {
+            let kept = KeptSession { handle: "a".to_owned(), epoch: Some(0) };
+            storage.raise_epoch(id, Some(&kept)).await.unwrap().unwrap()
+        }
+    })
+    .await;
+    assert_eq!(raised.into_iter().collect::<HashSet<_>>(), (1..=32).collect());
 }
 
 pub async fn accounts_are_listed_in_pages(subject: StoreUnderTest) {

@@ -70,6 +70,7 @@ impl App {
             users: self.storage.clone(),
             attempts: self.storage.clone(),
             account_sessions: self.account_sessions.clone(),
+            revocation: self.revocation.clone(),
             secrets: self.secrets.clone(),
             passwords: Passwords::counting(throttled.busy.clone()),
             tasks: self.tasks.clone(),
@@ -101,14 +102,16 @@ impl App {
             log: self.storage.clone(),
             weather: self.storage.clone(),
         };
-        let routes = api::router(stores, settings, stop, &self.metrics, self.edge.limits.clone());
+        let accounts = Accounts::new(self.storage.clone(), self.lease);
+        let limits = self.edge.limits.clone();
+        let routes = api::router(stores, accounts, settings, stop, &self.metrics, limits);
         Service { routes, sessions: Some(self.cached_sessions.clone()) }
     }
 
     /// Returns the check-in receiver. Without `sessions`, it accepts check-ins from everybody.
     pub fn receiver(&self, sessions: bool, settings: ReceiverSettings) -> Service {
         let identity = match sessions {
-            true => Identity::Session(Accounts::new(self.storage.clone())),
+            true => Identity::Session(Accounts::new(self.storage.clone(), self.lease)),
             false => Identity::None,
         };
         let throttled = self.metrics.throttled.clone();

@@ -128,7 +128,7 @@ pub(super) async fn run(
     let metrics = MetricsPort::open(config).await?;
     announce(listener.local_addr()?);
     let router = app.port("auth", &[&app.auth(options.logins.settings())]);
-    let service = serve(listener, router, &app.doors, stop);
+    let service = app.searching(serve(listener, router, &app.doors, stop));
     app.alongside(metrics.alongside(&app, config, service)).await?;
     app.finish().await;
     Ok(ExitCode::SUCCESS)

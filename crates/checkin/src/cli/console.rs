@@ -58,7 +58,7 @@ pub(super) async fn run(
     let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     announce(listener.local_addr()?);
     let router = app.console_port(&[&auth, &receiver, &api]);
-    let service = serve(listener, router, &app.doors, stop);
+    let service = app.searching(serve(listener, router, &app.doors, stop));
     app.alongside(metrics.alongside(&app, config, service)).await?;
     app.finish().await;
     Ok(ExitCode::SUCCESS)

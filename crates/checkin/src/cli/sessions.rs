@@ -13,7 +13,7 @@ use super::one_shot::on_store;
 use super::say;
 use crate::app::App;
 use crate::config::Common;
-use crate::domain::Email;
+use crate::domain::{Email, UserId};
 use crate::storage::EventKind;
 
 pub(super) const EXAMPLES: &str = "\
@@ -92,8 +92,9 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     on_store(config, async |app| match options.action {
         Action::List { user, json } => list(app, user, json).await,
         Action::Show { handle } => show(app, &handle).await,
-        Action::Revoke { handles, user: None, all: false } => revoke(app, handles).await,
-        Action::Revoke { user, .. } => revoke_all(app, user).await,
+        Action::Revoke { all: true, .. } => revoke_everybody(app).await,
+        Action::Revoke { user: Some(user), .. } => revoke_all(app, &user).await,
+        Action::Revoke { handles, .. } => revoke(app, handles).await,
     })
     .await
 }
@@ -137,7 +138,7 @@ async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode>
             let end = app.account_sessions.revoke(&account, &handle).await;
             if end.context("cannot end the session")? {
                 ended += 1;
-                record(app, &account, format!("session {handle}")).await;
+                record(app, id_of(app, &account).await, format!("session {handle}")).await;
             }
         }
     }
@@ -151,28 +152,34 @@ async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode>
     }
 }
 
-async fn revoke_all(app: &App, user: Option<AccountArgument>) -> anyhow::Result<ExitCode> {
-    let mut ended = 0;
-    for account in accounts(app, user).await? {
-        let end = app.account_sessions.revoke_all(&account).await;
-        let number = end.context("cannot end all sessions")?;
-        ended += number;
-        record(app, &account, format!("{number} sessions")).await;
-    }
+async fn revoke_all(app: &App, user: &AccountArgument) -> anyhow::Result<ExitCode> {
+    let account = user.find(&*app.storage).await.context("--user")?;
+    let ended = app.end_sessions(&account, app.storage.raise_epoch(account.id, None)).await;
+    let ended = ended.context("cannot end all sessions")?;
+    record(app, Some(account.id), format!("{ended} sessions")).await;
     say(format_args!("{ended} sessions ended"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Records that sessions of an account were revoked.
-async fn record(app: &App, account: &str, detail: String) {
-    let id = match Email::known(account) {
-        Ok(email) => app.storage.credentials_by_email(&email).await.ok().flatten(),
-        Err(_) => None,
-    };
-    let id = id.map(|account| account.id);
-    app.security_log("sessions revoke")
-        .record(EventKind::SessionsRevoked, id, None, Some(detail))
-        .await;
+async fn revoke_everybody(app: &App) -> anyhow::Result<ExitCode> {
+    let ended = app.account_sessions.revoke_everybody().await;
+    let ended = ended.context("cannot end all sessions")?;
+    // One event for all accounts, because an event for each would take longer than to end the sessions.
+    record(app, None, format!("{ended} sessions of all accounts")).await;
+    say(format_args!("{ended} sessions ended"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the id of an account, if it exists.
+async fn id_of(app: &App, account: &str) -> Option<UserId> {
+    let email = Email::known(account).ok()?;
+    app.storage.credentials_by_email(&email).await.ok().flatten().map(|account| account.id)
+}
+
+/// Records that sessions of an account, or of all accounts, were revoked.
+async fn record(app: &App, account: Option<UserId>, detail: String) {
+    let log = app.security_log("sessions revoke");
+    log.record(EventKind::SessionsRevoked, account, None, Some(detail)).await;
 }
 
 /// Returns the accounts that have sessions, or only the one that is asked for.

@@ -165,7 +165,7 @@ pub(super) async fn run(
         Ok(())
     };
     // Boxed because it is large.
-    let services = Box::pin(async { tokio::try_join!(counting, serving) });
+    let services = Box::pin(app.searching(async { tokio::try_join!(counting, serving) }));
     app.alongside(metrics.alongside(&app, config, services)).await??;
     app.finish().await;
     Ok(ExitCode::SUCCESS)

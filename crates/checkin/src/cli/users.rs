@@ -155,20 +155,14 @@ async fn passwd(
     let (first_name, last_name) =
         name.as_ref().map_or(("", ""), |name| (name.first.as_str(), name.last.as_str()));
     let new = hashed(policy, new, Owner { first_name, last_name, email: &user.email })?;
-    let changed = app.storage.change_password(user.id, None, &new).await;
-    let Some(epoch) = changed.context("cannot change the password")? else {
-        bail!("user {} no longer exists", user.id);
-    };
+    let change = app.storage.change_password(user.id, None, &new);
+    let ended = app.end_sessions(&user, change).await.context("cannot change the password")?;
     let log = app.security_log("users passwd");
     log.record(EventKind::PasswordChanged, Some(user.id), None, None).await;
     // The owner must not have to wait because of what others tried before.
     let forgotten = app.storage.forget_attempts(&Budget::of_account(&user.email)).await;
     forgotten.context(
         "the password is changed, but wrong passwords from before still delay logins; run it again",
-    )?;
-    let ended = app.account_sessions.revoke_before(&user.email.canonical(), epoch).await;
-    let ended = ended.context(
-        "the password is changed, but not all sessions of the account are ended; run it again",
     )?;
     say(format_args!("password of user {} changed, {ended} sessions ended", user.id))?;
     Ok(ExitCode::SUCCESS)

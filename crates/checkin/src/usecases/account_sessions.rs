@@ -5,7 +5,10 @@ use std::cmp::Reverse;
 use tower_express_session::accounts::AccountSession;
 use tower_express_session::{AccountSessions, Error, Session};
 
+use super::accounts::AccountError;
+use super::revocation::Revocation;
 use crate::domain::Email;
+use crate::storage::{Credentials, KeptSession, Users};
 
 /// Returns the account's sessions, the newest first. If this session is not in the index, an Express
 /// service created it and possibly others. In that case all stored sessions are searched.
@@ -39,11 +42,24 @@ pub(crate) async fn end(
     sessions.revoke(&account.canonical(), handle).await
 }
 
-/// Ends all other sessions of the account and returns their number.
+/// Ends all other sessions of the account, and returns the number of those that have ended at once.
+///
+/// # Errors
+///
+/// [`AccountError::NotLoggedIn`] if another request has ended this session meanwhile.
+///
+/// # Cancel safety
+///
+/// As [`Revocation::end`].
 pub(crate) async fn end_others(
-    sessions: &AccountSessions,
+    revocation: &Revocation,
+    users: &dyn Users,
     session: &Session,
-    account: &Email,
-) -> Result<usize, Error> {
-    sessions.revoke_others(&account.canonical(), &session.id()).await
+    account: &Credentials,
+) -> Result<usize, AccountError> {
+    let id = session.id();
+    let kept = KeptSession { handle: id.handle(), epoch: session.epoch() };
+    let raise = users.raise_epoch(account.id, Some(&kept));
+    let raised = revocation.end(account.id, &account.email, Some(&id), raise).await?;
+    Ok(raised.ok_or(AccountError::NotLoggedIn)?.ended)
 }

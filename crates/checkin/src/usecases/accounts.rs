@@ -9,7 +9,7 @@ use tower_express_session::accounts::AccountOptions;
 use tower_express_session::{Error as SessionError, LazySession, Session, SessionId};
 
 use crate::domain::{Email, User, UserId};
-use crate::storage::{Credentials, StorageError, Users};
+use crate::storage::{Credentials, Standing, StorageError, Users};
 
 /// The session attribute with the e-mail address of the logged-in account, all that an Express
 /// login stores.
@@ -18,9 +18,7 @@ const USER: &str = "user";
 /// The maximum number of sessions whose account is cached.
 const MAX_SESSIONS: usize = 100_000;
 
-/// How long the account of a session is cached. A change of the password does not wait for it: it
-/// destroys the account's sessions, and a session that was stored later was never cached. The limit
-/// matters only if the process that changed the password was killed in between.
+/// How long it is cached which account has the address in a session.
 const REMEMBERED: Duration = Duration::from_secs(15);
 
 /// Finds the account of a session, mostly without asking the store.
@@ -28,21 +26,26 @@ const REMEMBERED: Duration = Duration::from_secs(15);
 pub struct Accounts {
     users: Arc<dyn Users>,
     known: Arc<Cache<SessionId, RememberedAccount>>,
+    /// How long a session that was valid may be used without reading its account's standing again. Who
+    /// raises an epoch waits for as long.
+    lease: Duration,
 }
 
-/// A session that was opened in its account's epoch.
+/// The account of a session that was valid.
 #[derive(Clone)]
 struct RememberedAccount {
     /// An Express service may give a session to another account.
     address: String,
     user: UserId,
     since: Instant,
+    /// When the account's standing was read.
+    checked: Instant,
 }
 
 /// Why the account of a session is not known.
 #[derive(Debug)]
 pub(crate) enum AccountError {
-    /// Nobody is logged in, the account is gone, or its password was changed since the login.
+    /// Nobody is logged in, the account is gone, or its sessions were ended since the login.
     NotLoggedIn,
     /// The store failed.
     Storage(StorageError),
@@ -63,10 +66,11 @@ impl From<StorageError> for AccountError {
 }
 
 impl Accounts {
-    /// Creates the cache; accounts that are not in it are read from `users`.
+    /// Creates the cache; accounts that are not in it are read from `users`. That a session is valid is
+    /// cached for the time of `lease`.
     #[must_use]
-    pub fn new(users: Arc<dyn Users>) -> Self {
-        Self { users, known: Arc::new(Cache::new(MAX_SESSIONS)) }
+    pub fn new(users: Arc<dyn Users>, lease: Duration) -> Self {
+        Self { users, known: Arc::new(Cache::new(MAX_SESSIONS)), lease }
     }
 
     /// Returns the user who is logged in.
@@ -77,7 +81,7 @@ impl Accounts {
     pub(crate) async fn logged_in(&self, session: &Session) -> Result<UserId, AccountError> {
         let (id, address) = (session.id(), email_of(session)?.canonical());
         match self.remembered(&id) {
-            Some(known) if known.address == address => Ok(known.user),
+            Some(known) if known.address == address => self.check(session, id, known).await,
             _ => self.look_up(session, id, address).await,
         }
     }
@@ -90,13 +94,13 @@ impl Accounts {
     /// As [`AccountError`] says.
     pub(crate) async fn user_of(&self, request: &LazySession) -> Result<User, AccountError> {
         if let Some(known) = request.requested_id().and_then(|id| self.remembered(id)) {
-            let read = self.users.user_with_epoch(known.user);
+            let read = self.users.user_with_standing(known.user);
             let (session, user) = tokio::join!(request.session(), read);
             let session = session?;
             let address = email_of(&session)?.canonical();
-            if let Ok(Some((user, epoch))) = user
+            if let Ok(Some((user, standing))) = user
                 && user.email.canonical() == address
-                && !is_outdated(&session, epoch)
+                && is_valid(&session, &standing)
             {
                 return Ok(user);
             }
@@ -105,9 +109,10 @@ impl Accounts {
         let (id, since) = (session.id(), Instant::now());
         let email = email_of(&session)?;
         let user = self.users.user_by_email(&email).await?.ok_or(AccountError::NotLoggedIn)?;
-        // Read after the user, so that a session from before a change in between is outdated.
-        expect_current(&session, self.users.epoch(user.id).await?).await?;
-        let known = RememberedAccount { address: email.canonical(), user: user.id, since };
+        // Read after the user, so that a session from before a change in between is not valid.
+        expect_valid(&session, &self.users.standing(user.id).await?).await?;
+        let address = email.canonical();
+        let known = RememberedAccount { address, user: user.id, since, checked: since };
         self.known.insert(id, known);
         Ok(user)
     }
@@ -115,6 +120,22 @@ impl Accounts {
     /// Returns what is remembered about a session.
     fn remembered(&self, id: &SessionId) -> Option<RememberedAccount> {
         self.known.get(id).filter(|known| known.since.elapsed() < REMEMBERED)
+    }
+
+    /// Returns the account of a session whose account is remembered, if the session is still valid.
+    async fn check(
+        &self,
+        session: &Session,
+        id: SessionId,
+        known: RememberedAccount,
+    ) -> Result<UserId, AccountError> {
+        let user = known.user;
+        if known.checked.elapsed() >= self.lease {
+            let checked = Instant::now();
+            expect_valid(session, &self.users.standing(user).await?).await?;
+            self.known.insert(id, RememberedAccount { checked, ..known });
+        }
+        Ok(user)
     }
 
     /// Reads the account of a session and remembers it.
@@ -126,7 +147,7 @@ impl Accounts {
     ) -> Result<UserId, AccountError> {
         let since = Instant::now();
         let user = account_of(session, &*self.users).await?.id;
-        self.known.insert(id, RememberedAccount { address, user, since });
+        self.known.insert(id, RememberedAccount { address, user, since, checked: since });
         Ok(user)
     }
 }
@@ -142,25 +163,22 @@ pub(crate) async fn account_of(
 ) -> Result<Credentials, AccountError> {
     let account = users.credentials_by_email(&email_of(session)?).await?;
     let account = account.ok_or(AccountError::NotLoggedIn)?;
-    expect_current(session, account.epoch).await?;
+    expect_valid(session, &account.standing).await?;
     Ok(account)
 }
 
-/// Ends a session that was opened before its account's epoch.
-async fn expect_current(session: &Session, epoch: u64) -> Result<(), AccountError> {
-    if is_outdated(session, epoch) {
-        // Express services must not accept it either. Here it has ended whether this succeeds or
-        // not.
-        drop(session.log_out().await);
-        return Err(AccountError::NotLoggedIn);
+/// Ends a session that its account's standing does not admit.
+async fn expect_valid(session: &Session, standing: &Standing) -> Result<(), AccountError> {
+    if is_valid(session, standing) {
+        return Ok(());
     }
-    Ok(())
+    // Express services must not accept it either. Here it has ended whether this succeeds or not.
+    drop(session.log_out().await);
+    Err(AccountError::NotLoggedIn)
 }
 
-/// Returns whether a session was opened before the password was changed for the last time. A session
-/// of an Express service has no epoch. A change of the password ends it.
-fn is_outdated(session: &Session, epoch: u64) -> bool {
-    session.epoch().is_some_and(|opened| opened < epoch)
+fn is_valid(session: &Session, standing: &Standing) -> bool {
+    standing.admits(session.epoch(), || session.id().handle())
 }
 
 /// Returns the address in a session. A value that is not an address is not a login, whichever

@@ -17,6 +17,9 @@ use crate::domain::{Email, PasswordHash, PasswordScheme, UserId};
 use crate::passwords::{Busy, HashPermit, Passwords, Verified};
 use crate::storage::{Budget, Credentials, EventKind, StorageError, Users};
 
+/// The maximum number of attempts to log in while the sessions of the account are being ended.
+const ATTEMPTS: usize = 3;
+
 /// The maximum number of accounts whose warning about an unusable password is remembered.
 const MAX_UNUSABLE: usize = 10_000;
 
@@ -35,7 +38,7 @@ pub(crate) struct Login {
 }
 
 /// Where a login comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LoginOrigin {
     /// The network, if it is known.
     pub(crate) address: Option<IpAddr>,
@@ -112,20 +115,33 @@ impl Login {
         origin: LoginOrigin,
     ) -> Result<Option<String>, LoginError> {
         let address = origin.address;
-        let check = self.clone().check_login(email, password, origin);
-        let Credentials { id, email, epoch, .. } = self.tasks.run(check).await?;
+        let check = || {
+            let check = self.clone().check_login(email.clone(), password.clone(), origin.clone());
+            self.tasks.run(check)
+        };
+        let mut account = check().await?;
         let session = session?;
-        session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
-        // A change of the password ends every session that is stored at that time. This session may
-        // be stored later.
-        session.save().await?;
-        if self.users.epoch(id).await? > epoch {
-            session.log_out().await?;
-            self.security.record(EventKind::FailedLogin, Some(id), address, None).await;
-            return Err(LoginError::WrongPassword(None));
+        for _ in 0..ATTEMPTS {
+            let Credentials { id, email, standing, .. } = account;
+            session.log_in_at_epoch(email.as_str(), &[], standing.epoch).await?;
+            session.save().await?;
+            // Who raises the epoch ends every session that is stored at that time. This session may be
+            // stored later.
+            if self.users.standing(id).await?.epoch == standing.epoch {
+                self.security.record(EventKind::Login, Some(id), address, None).await;
+                return Ok(self.device_cookie(&email, standing.epoch));
+            }
+            // The password may be another one, or only the sessions were ended.
+            account = match check().await {
+                Ok(account) => account,
+                Err(error) => {
+                    session.log_out().await?;
+                    return Err(error);
+                }
+            };
         }
-        self.security.record(EventKind::Login, Some(id), address, None).await;
-        Ok(self.device_cookie(&email, epoch))
+        session.log_out().await?;
+        Err(LoginError::Busy)
     }
 
     /// Makes each wrong password take the same time, whatever its hash costs: the kind of an
@@ -179,7 +195,9 @@ impl Login {
         // whether there is such an account or not.
         let Some(device) = device else { return Ok(None) };
         let account = self.users.credentials_by_email(email).await?;
-        Ok(account.filter(|account| account.epoch == device.epoch).map(|_| device.budget()))
+        Ok(account
+            .filter(|account| account.standing.epoch == device.epoch)
+            .map(|_| device.budget()))
     }
 
     /// Returns the account if the password is right. The attempt is counted before the password is

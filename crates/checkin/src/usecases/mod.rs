@@ -13,6 +13,7 @@ pub(crate) mod login;
 pub(crate) mod nearby;
 pub(crate) mod password_change;
 pub(crate) mod registration;
+pub(crate) mod revocation;
 pub(crate) mod security_log;
 pub(crate) mod statistics;
 pub(crate) mod tasks;

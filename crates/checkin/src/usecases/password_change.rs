@@ -2,36 +2,24 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
-use tower_express_session::{AccountSessions, Session};
+use tower_express_session::Session;
 
 use super::guesses::Caller;
 use super::login::{Login, LoginError};
+use super::revocation::Revocation;
 use super::security_log::SecurityLog;
-use super::tasks::{TaskError, Tasks};
+use super::tasks::Tasks;
 use crate::domain::Email;
 use crate::passwords::{Owner, PasswordPolicy, Passwords};
 use crate::storage::{Budget, Credentials, EventKind, Users};
-
-/// The maximum time that a change of the password waits until the account's sessions have ended. Those
-/// in the index are the first. Only sessions of Express have to be searched among all others, and
-/// our services refuse them already.
-const MAX_WAIT: Duration = Duration::from_secs(1);
-
-/// The maximum number of attempts of that search, with a pause after each: for longer than a store is
-/// usually unavailable.
-const MAX_ATTEMPTS: u32 = 300;
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Changes passwords.
 #[derive(Clone)]
 pub(crate) struct PasswordChange {
     login: Login,
     users: Arc<dyn Users>,
-    account_sessions: AccountSessions,
+    revocation: Revocation,
     passwords: Passwords,
     policy: PasswordPolicy,
     security: SecurityLog,
@@ -49,13 +37,13 @@ impl PasswordChange {
     pub(crate) fn new(
         login: Login,
         users: Arc<dyn Users>,
-        account_sessions: AccountSessions,
+        revocation: Revocation,
         passwords: Passwords,
         policy: PasswordPolicy,
         security: SecurityLog,
         tasks: Tasks,
     ) -> Self {
-        Self { login, users, account_sessions, passwords, policy, security, tasks }
+        Self { login, users, revocation, passwords, policy, security, tasks }
     }
 
     /// Replaces the password of the session's account, ends the account's other sessions, and gives
@@ -70,7 +58,7 @@ impl PasswordChange {
     ///
     /// # Cancel safety
     ///
-    /// The change and the search for the other sessions continue.
+    /// The change continues.
     pub(crate) async fn change(
         &self,
         session: &Session,
@@ -88,47 +76,22 @@ impl PasswordChange {
         replacement: Replacement,
         address: Option<IpAddr>,
     ) -> Result<Option<String>, LoginError> {
-        let (changed, on_change) = oneshot::channel();
         let own = Some(Budget::of_session(session.id().as_str()));
-        let task = self.clone().replace(email, replacement, Caller { address, own }, changed);
-        let task = self.tasks.spawn(task)?;
-        let changed = on_change.await.map_err(|_| TaskError::Panicked)?;
-        let Credentials { email, epoch, .. } = changed?;
-        // The task continues the search for other sessions when this request has waited long
-        // enough.
-        if timeout(MAX_WAIT, task).await.is_err() {
-            tracing::info!(
-                "a password was changed; the search for the account's sessions continues"
-            );
-        }
+        let task = self.clone().replace(email, replacement, Caller { address, own });
+        let (email, epoch) = self.tasks.run(task).await?;
         // This session continues under a new id.
         session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
         Ok(self.login.device_cookie(&email, epoch))
     }
 
-    /// Changes a password, sends the account as it is then, and ends the sessions from before.
+    /// Changes a password and ends the sessions from before, because people who know the old password
+    /// may have one. Returns the address of the account and its new epoch.
     async fn replace(
         self,
         email: Email,
-        replacement: Replacement,
-        caller: Caller,
-        changed: oneshot::Sender<Result<Credentials, LoginError>>,
-    ) {
-        let account = self.store(email, replacement, caller).await;
-        let older = account.as_ref().ok().map(|now| (now.email.canonical(), now.epoch));
-        // Nobody waits for it if the client hung up.
-        drop(changed.send(account));
-        if let Some((account, epoch)) = older {
-            self.end_older_sessions(&account, epoch).await;
-        }
-    }
-
-    async fn store(
-        &self,
-        email: Email,
         Replacement { current, new }: Replacement,
         caller: Caller,
-    ) -> Result<Credentials, LoginError> {
+    ) -> Result<(Email, u64), LoginError> {
         let address = caller.address;
         let account = self.login.clone().check_password(email, current, caller).await?;
         let Credentials { id, email, password, .. } = &account;
@@ -138,22 +101,11 @@ impl PasswordChange {
         let checked = self.policy.check(&new, Owner { first_name, last_name, email });
         checked.map_err(LoginError::NewPassword)?;
         let new = self.passwords.turn().await?.hash(new).await?;
-        let changed = self.users.change_password(*id, Some(password), &new).await?;
+        let change = self.users.change_password(*id, Some(password), &new);
+        let raised = self.revocation.end(*id, email, None, change).await?;
         // The password was changed in the meantime, so `current` is not the current one any more.
-        let epoch = changed.ok_or(LoginError::WrongPassword(None))?;
+        let epoch = raised.ok_or(LoginError::WrongPassword(None))?.epoch;
         self.security.record(EventKind::PasswordChanged, Some(*id), address, None).await;
-        Ok(Credentials { epoch, ..account })
-    }
-
-    /// Ends the sessions from before `epoch`, because people who know the old password may have
-    /// one. Our services refuse older sessions with an epoch by themselves.
-    async fn end_older_sessions(&self, account: &str, epoch: u64) {
-        for attempt in 1..=MAX_ATTEMPTS {
-            let Err(error) = self.account_sessions.revoke_before(account, epoch).await else {
-                return;
-            };
-            tracing::warn!(%error, attempt, "cannot end the sessions from before a new password");
-            sleep(PAUSE).await;
-        }
+        Ok((account.email, epoch))
     }
 }

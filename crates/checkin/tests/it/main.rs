@@ -67,6 +67,7 @@ mod protocol;
 mod proxies;
 mod readme;
 mod refusal;
+mod revocations;
 #[cfg(feature = "external-tests")]
 mod rolling_restart;
 #[cfg(feature = "external-tests")]

@@ -17,6 +17,7 @@ mod locations;
 mod log;
 mod membership;
 mod retention;
+mod searches;
 mod security_events;
 mod store;
 mod swarm;

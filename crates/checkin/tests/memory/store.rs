@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use checkin_domain::{Checkin, CheckinId, Location, LocationId, NewCheckin, User, UserId};
-use checkin_storage::{Counted, DeadLetterId, HistoryPosition, RecordedEvent};
+use checkin_storage::{Counted, DeadLetterId, HistoryPosition, RecordedEvent, Standing};
 
 use crate::dead_letters::Dead;
 use crate::log::{IdempotentAnswer, PARTS, Part};
@@ -46,6 +46,11 @@ pub(crate) struct Contents {
     pub(crate) venues: HashMap<String, LocationId>,
     /// The time and location of each visit that is known by Swarm's id.
     pub(crate) visits: HashMap<(UserId, String), (u64, LocationId)>,
+    /// The accounts to search for by the numbers of their searches, and the last number.
+    pub(crate) searches: BTreeMap<u64, UserId>,
+    pub(crate) last_search: u64,
+    /// Who searches, and until when in milliseconds since 1970.
+    pub(crate) search_lease: Option<(String, u64)>,
     /// JSON, and the end of its life in milliseconds since 1970.
     pub(crate) weather: HashMap<LocationId, (String, u64)>,
     /// The attempts of each budget, and when they are forgotten (ms).
@@ -59,7 +64,7 @@ pub(crate) struct StoredUser {
     pub(crate) user: User,
     /// As it was before the first check-in of the log was applied, with those that left the history.
     pub(crate) first: User,
-    pub(crate) epoch: u64,
+    pub(crate) standing: Standing,
 }
 
 #[derive(Debug)]
@@ -114,6 +119,9 @@ impl Default for Contents {
             place_weeks: BTreeMap::new(),
             venues: HashMap::new(),
             visits: HashMap::new(),
+            searches: BTreeMap::new(),
+            last_search: 0,
+            search_lease: None,
             weather: HashMap::new(),
             attempts: HashMap::new(),
             failed_logins: Vec::new(),

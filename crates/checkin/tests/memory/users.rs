@@ -4,7 +4,9 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use async_trait::async_trait;
 use checkin_domain::{Email, Name, PasswordHash, User, UserId};
-use checkin_storage::{Credentials, NewUser, Registered, Result, StorageError, UsedUp, Users};
+use checkin_storage::{
+    Credentials, KeptSession, NewUser, Registered, Result, Standing, StorageError, UsedUp, Users,
+};
 
 use crate::store::{Contents, MemoryStorage, StoredUser};
 
@@ -14,8 +16,9 @@ impl Users for MemoryStorage {
         Ok(self.contents().users.get(&id).map(|stored| stored.user.clone()))
     }
 
-    async fn user_with_epoch(&self, id: UserId) -> Result<Option<(User, u64)>> {
-        Ok(self.contents().users.get(&id).map(|stored| (stored.user.clone(), stored.epoch)))
+    async fn user_with_standing(&self, id: UserId) -> Result<Option<(User, Standing)>> {
+        let both = |stored: &StoredUser| (stored.user.clone(), stored.standing.clone());
+        Ok(self.contents().users.get(&id).map(both))
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
@@ -57,8 +60,20 @@ impl Users for MemoryStorage {
         Ok(self.contents().user_of(email).map(StoredUser::credentials))
     }
 
-    async fn epoch(&self, id: UserId) -> Result<u64> {
-        Ok(self.contents().users.get(&id).map_or(0, |stored| stored.epoch))
+    async fn standing(&self, id: UserId) -> Result<Standing> {
+        let standing = |stored: &StoredUser| stored.standing.clone();
+        Ok(self.contents().users.get(&id).map(standing).unwrap_or_default())
+    }
+
+    async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>> {
+        let mut contents = self.contents();
+        let Some(StoredUser { standing, .. }) = contents.users.get_mut(&id) else {
+            return Ok(None);
+        };
+        match kept {
+            Some(kept) if !standing.admits(kept.epoch, || kept.handle.clone()) => Ok(None),
+            kept => Ok(Some(raise(standing, kept.map(|kept| kept.handle.clone())))),
+        }
     }
 
     async fn change_password(
@@ -69,10 +84,7 @@ impl Users for MemoryStorage {
     ) -> Result<Option<u64>> {
         let mut contents = self.contents();
         let changed = contents.replace_password(id, expected, new);
-        Ok(changed.map(|stored| {
-            stored.epoch += 1;
-            stored.epoch
-        }))
+        Ok(changed.map(|stored| raise(&mut stored.standing, None)))
     }
 
     async fn renew_password(
@@ -95,8 +107,13 @@ impl Users for MemoryStorage {
 impl StoredUser {
     fn credentials(&self) -> Credentials {
         let User { id, email, password, .. } = self.user.clone();
-        Credentials { id, email, password, epoch: self.epoch }
+        Credentials { id, email, password, standing: self.standing.clone() }
     }
+}
+
+fn raise(standing: &mut Standing, kept: Option<String>) -> u64 {
+    *standing = Standing { epoch: standing.epoch + 1, kept };
+    standing.epoch
 }
 
 impl Contents {
@@ -114,7 +131,8 @@ impl Contents {
     }
 
     pub(crate) fn insert_user(&mut self, user: &User) {
-        let stored = StoredUser { user: user.clone(), first: user.clone(), epoch: 0 };
+        let standing = Standing::default();
+        let stored = StoredUser { user: user.clone(), first: user.clone(), standing };
         self.users.insert(user.id, stored);
     }
 

@@ -31,6 +31,7 @@ pub struct ApiSettings {
 /// is refused, and `limits` limits the streams of a client.
 pub fn router(
     stores: Stores,
+    accounts: Accounts,
     settings: ApiSettings,
     stop: impl Future<Output = ()> + Send + 'static,
     metrics: &ProcessMetrics,
@@ -44,7 +45,7 @@ pub fn router(
         refused: metrics.throttled.event_streams.clone(),
     };
     let api = Api {
-        accounts: Accounts::new(stores.users.clone()),
+        accounts,
         nearby: NearbyLocations::new(stores.directory.clone()),
         weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
         feed: Feed::new(stores.log.clone(), stream::event, MAX_CLIENTS, feed),

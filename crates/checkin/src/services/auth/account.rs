@@ -75,11 +75,11 @@ pub(super) async fn change_password(
 ) -> Result<impl IntoResponse, Problem> {
     // A request without a login is answered with 401, whatever its body is. The body is still read,
     // so that a client that reads only after it has sent the body receives the response.
-    let LoggedInAccount { session, email, .. } = logged_in?;
+    let LoggedInAccount { session, account } = logged_in?;
     let JsonBody(PasswordBody { current, new }) = body?;
     let replacement = Replacement { current: current.0, new: new.0 };
     let address = origin.address.map(ClientAddress::ip);
-    let changed = auth.password_change.change(&session, email, replacement, address);
+    let changed = auth.password_change.change(&session, account.email, replacement, address);
     let device = changed.await.map_err(of_password_change)?;
     Ok((device.map(DeviceCookie).map(Extension), "OK"))
 }

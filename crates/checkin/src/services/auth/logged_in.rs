@@ -5,7 +5,6 @@ use axum::http::request::Parts;
 use tower_express_session::Session;
 
 use super::state::Auth;
-use crate::domain::{Email, UserId};
 use crate::http::Problem;
 use crate::storage::Credentials;
 use crate::usecases::accounts::account_of;
@@ -13,8 +12,7 @@ use crate::usecases::accounts::account_of;
 /// The session of a request, and the logged-in account.
 pub(super) struct LoggedInAccount {
     pub(super) session: Session,
-    pub(super) id: UserId,
-    pub(super) email: Email,
+    pub(super) account: Credentials,
 }
 
 impl FromRequestParts<Auth> for LoggedInAccount {
@@ -22,7 +20,7 @@ impl FromRequestParts<Auth> for LoggedInAccount {
 
     async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Problem> {
         let session = Session::from_request_parts(parts, auth).await?;
-        let Credentials { id, email, .. } = account_of(&session, &*auth.users).await?;
-        Ok(Self { session, id, email })
+        let account = account_of(&session, &*auth.users).await?;
+        Ok(Self { session, account })
     }
 }

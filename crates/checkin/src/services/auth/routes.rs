@@ -21,6 +21,7 @@ use crate::usecases::guesses::Guesses;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
+use crate::usecases::revocation::Revocation;
 use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
 
@@ -47,8 +48,10 @@ pub struct Parts {
     pub users: Arc<dyn Users>,
     /// The attempts to give a password.
     pub attempts: Arc<dyn Attempts>,
-    /// Lists and ends the sessions of an account.
+    /// Lists the sessions of an account, and ends one.
     pub account_sessions: AccountSessions,
+    /// Ends the other sessions of an account.
+    pub revocation: Revocation,
     /// The secrets that sign the cookies of devices.
     pub secrets: Secrets,
     /// Compares and hashes passwords.
@@ -63,8 +66,8 @@ pub struct Parts {
 
 /// Returns the routes of the service.
 pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
-    let Parts { users, attempts, account_sessions, secrets, passwords, tasks, throttled, security } =
-        parts;
+    let Parts { users, attempts, account_sessions, revocation, secrets, .. } = parts;
+    let Parts { passwords, tasks, throttled, security, .. } = parts;
     let requests = RequestLimit::of_sessions(
         "requests",
         settings.request_rate,
@@ -95,15 +98,16 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         password_change: PasswordChange::new(
             login.clone(),
             users.clone(),
-            account_sessions.clone(),
+            revocation.clone(),
             passwords,
             settings.passwords,
             security.clone(),
             tasks,
         ),
-        accounts: Accounts::new(users.clone()),
+        accounts: Accounts::new(users.clone(), Duration::ZERO),
         users,
         account_sessions,
+        revocation,
         login,
         security,
     };

@@ -36,7 +36,7 @@ struct ListedSession {
     current: bool,
 }
 
-/// The number of sessions that were ended.
+/// The number of sessions that were ended at once. Others may be found by a search afterwards.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ended {
     ended: usize,
@@ -72,9 +72,9 @@ impl Documented for Handle {
 )]
 pub(super) async fn list(
     State(auth): State<Auth>,
-    LoggedInAccount { session, email, .. }: LoggedInAccount,
+    LoggedInAccount { session, account }: LoggedInAccount,
 ) -> Result<Json<Sessions>, Problem> {
-    let sessions = account_sessions::list(&auth.account_sessions, &session, &email).await?;
+    let sessions = account_sessions::list(&auth.account_sessions, &session, &account.email).await?;
     let current = session.id().handle();
     let sessions = sessions.into_iter().map(|session| ListedSession::new(session, &current));
     Ok(Json(Sessions { sessions: sessions.collect() }))
@@ -93,16 +93,16 @@ pub(super) async fn list(
 pub(super) async fn end(
     State(auth): State<Auth>,
     Extension(origin): Extension<RequestOrigin>,
-    LoggedInAccount { session, id, email }: LoggedInAccount,
+    LoggedInAccount { session, account }: LoggedInAccount,
     PathParameters(of): PathParameters<HandlePath>,
 ) -> Result<StatusCode, Problem> {
     let (sessions, handle) = (&auth.account_sessions, &of.handle.0);
-    let has_ended = account_sessions::end(sessions, &session, &email, handle).await?;
+    let has_ended = account_sessions::end(sessions, &session, &account.email, handle).await?;
     if !has_ended {
         return Err(Problem::not_found());
     }
     let (address, detail) = (origin.address.map(ClientAddress::ip), format!("session {handle}"));
-    auth.security.record(EventKind::SessionsRevoked, Some(id), address, Some(detail)).await;
+    auth.security.record(EventKind::SessionsRevoked, Some(account.id), address, Some(detail)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -115,11 +115,12 @@ pub(super) async fn end(
 pub(super) async fn end_others(
     State(auth): State<Auth>,
     Extension(origin): Extension<RequestOrigin>,
-    LoggedInAccount { session, id, email }: LoggedInAccount,
+    LoggedInAccount { session, account }: LoggedInAccount,
 ) -> Result<Json<Ended>, Problem> {
-    let ended = account_sessions::end_others(&auth.account_sessions, &session, &email).await?;
+    let Auth { revocation, users, .. } = &auth;
+    let ended = account_sessions::end_others(revocation, &**users, &session, &account).await?;
     let (address, detail) = (origin.address.map(ClientAddress::ip), format!("{ended} sessions"));
-    auth.security.record(EventKind::SessionsRevoked, Some(id), address, Some(detail)).await;
+    auth.security.record(EventKind::SessionsRevoked, Some(account.id), address, Some(detail)).await;
     Ok(Json(Ended { ended }))
 }
 

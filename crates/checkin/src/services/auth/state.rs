@@ -9,6 +9,7 @@ use crate::usecases::accounts::Accounts;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
+use crate::usecases::revocation::Revocation;
 use crate::usecases::security_log::SecurityLog;
 
 /// The state of the service.
@@ -16,8 +17,10 @@ use crate::usecases::security_log::SecurityLog;
 pub(super) struct Auth {
     pub(super) users: Arc<dyn Users>,
     pub(super) accounts: Accounts,
-    /// Lists and ends the other sessions of an account.
+    /// Lists the sessions of an account, and ends one.
     pub(super) account_sessions: AccountSessions,
+    /// Ends the other sessions of an account.
+    pub(super) revocation: Revocation,
     pub(super) login: Login,
     pub(super) registration: Registration,
     pub(super) password_change: PasswordChange,

@@ -1,0 +1,61 @@
+//! The list of accounts whose sessions have to be searched for, in Redis.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use checkin_domain::UserId;
+use checkin_storage::{Result, Search, Searches};
+use redis_link::Reply;
+
+use crate::RedisStorage;
+use crate::clock::milliseconds;
+use crate::connection::at_once;
+use crate::reply::{number, texts, unexpected};
+
+#[async_trait]
+impl Searches for RedisStorage {
+    async fn add_search(&self, user: UserId) -> Result<Search> {
+        let (list, last) = (self.redis.keys.searches(), self.redis.keys.last_search());
+        let script = &self.redis.scripts.add_search;
+        let added =
+            self.redis.run_replicated(script, &[&list, &last], &[&user.to_string()]).await?;
+        Ok(Search { number: number(added)?.unsigned_abs(), user })
+    }
+
+    async fn due_searches(
+        &self,
+        owner: &str,
+        lease: Duration,
+        limit: usize,
+    ) -> Result<Option<Vec<Search>>> {
+        let keys = [self.redis.keys.searches(), self.redis.keys.search_lease()];
+        let words = [milliseconds(lease).to_string(), limit.to_string()];
+        let words = [owner, &words[0], &words[1]];
+        let script = &self.redis.scripts.due_searches;
+        let due = match self.redis.run(script, &keys.each_ref().map(String::as_str), &words).await?
+        {
+            Reply::Nil => return Ok(None),
+            due => texts(due)?,
+        };
+        let search = |pair: &[String]| {
+            let number = pair[1].parse().map_err(|_| unexpected("the number of a search"))?;
+            let user = self.redis.listed(&keys[0], &pair[0]);
+            Ok(user.map(|user| Search { number, user }))
+        };
+        due.chunks_exact(2)
+            .filter_map(|pair| search(pair).transpose())
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
+    async fn finish_searches(&self, owner: &str, done: &[Search]) -> Result<()> {
+        let (list, lease) = (self.redis.keys.searches(), self.redis.keys.search_lease());
+        let list = list.as_str();
+        let remove = |search: &Search| {
+            let number = search.number.to_string();
+            async move { self.redis.call(&["ZREMRANGEBYSCORE", list, &number, &number]).await }
+        };
+        at_once(done.iter().map(remove).collect()).await?;
+        self.redis.run(&self.redis.scripts.release, &[&lease], &[owner]).await.map(drop)
+    }
+}

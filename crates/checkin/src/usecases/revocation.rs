@@ -1,0 +1,247 @@
+//! Ends the sessions that an account had before its epoch was raised.
+//!
+//! Our services refuse them because of their epoch, at the latest when the lease of a cached session is
+//! over. Express services do not know the epoch, and make sessions that have none and are in no index. So
+//! the sessions must be deleted, too: those in the index at once, and the others when a scan of all stored
+//! sessions finds them. One task of one process at a time searches for all accounts of the deployment that
+//! are due. Their list is in the store, so another process takes up what a process leaves undone.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tower_express_session::accounts::Outdated;
+use tower_express_session::{AccountSessions, Error as SessionError, ErrorKind, SessionId};
+
+use crate::domain::{Email, UserId};
+use crate::storage::{Credentials, Search, Searches, StorageError, Users, readable};
+
+/// The maximum number of accounts of one scan, so that their names need little memory.
+const MAX_ACCOUNTS: usize = 1000;
+
+/// The lifetime of the lease of the process that searches. It is renewed three times meanwhile.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// How often a process looks for searches that another process has left undone.
+const POLL: Duration = Duration::from_secs(15);
+
+/// The pause after a scan. Accounts that are added during a scan and the pause share the next scan. After
+/// each failure in succession it is twice as long, up to [`POLL`].
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Ends sessions of accounts; clones share the task that searches.
+#[derive(Clone)]
+pub struct Revocation {
+    users: Arc<dyn Users>,
+    searches: Arc<dyn Searches>,
+    sessions: AccountSessions,
+    /// How long a service may use what it has read about a session and its account.
+    lease: Duration,
+    /// Wakes the task of this process.
+    added: Arc<Notify>,
+}
+
+/// An account whose epoch was raised.
+pub(crate) struct Raised {
+    /// The new epoch.
+    pub(crate) epoch: u64,
+    /// The number of sessions that were ended at once.
+    pub(crate) ended: usize,
+    /// The search for the others.
+    search: Search,
+}
+
+/// Why a search failed.
+#[derive(Debug)]
+pub(crate) enum SearchError {
+    Storage(StorageError),
+    Session(SessionError),
+}
+
+impl Revocation {
+    /// Creates the use case. A service may use what it has read about a session for the time of `lease`.
+    #[must_use]
+    pub fn new(
+        users: Arc<dyn Users>,
+        searches: Arc<dyn Searches>,
+        sessions: AccountSessions,
+        lease: Duration,
+    ) -> Self {
+        Self { users, searches, sessions, lease, added: Arc::default() }
+    }
+
+    /// Raises the epoch of an account with `raise`, which returns the new epoch or `None` if it changes
+    /// nothing, and ends the sessions from before, except `kept`. When this returns, our services refuse
+    /// them, those in the index have ended, and the others will be searched for.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store. The epoch may have been raised. If a session in the index cannot be ended, this
+    /// is no error: the search ends it.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have raised the epoch. Then the other sessions are searched for.
+    pub(crate) async fn end(
+        &self,
+        user: UserId,
+        email: &Email,
+        kept: Option<&SessionId>,
+        raise: impl Future<Output = Result<Option<u64>, StorageError>>,
+    ) -> Result<Option<Raised>, StorageError> {
+        // In the list before the epoch is raised, so that no search is lost with this process; and again
+        // afterwards, because a search that began before does not count.
+        self.searches.add_search(user).await?;
+        let Some(epoch) = raise.await? else { return Ok(None) };
+        let search = self.searches.add_search(user).await?;
+        self.added.notify_one();
+        let (name, handle) = (email.canonical(), kept.map(SessionId::handle));
+        let outdated = Outdated::before(epoch).except(handle);
+        let ending = self.sessions.revoke_indexed(&name, &outdated);
+        let (ended, ()) = tokio::join!(ending, sleep(self.lease));
+        let ended = ended.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a session is ended by a search, and not at once");
+            0
+        });
+        Ok(Some(Raised { epoch, ended, search }))
+    }
+
+    /// Searches for the other sessions of an account at once, for a command. Returns their number.
+    ///
+    /// # Errors
+    ///
+    /// As [`SearchError`] says. A service will search for them.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with an error.
+    pub(crate) async fn search_now(&self, raised: &Raised) -> Result<usize, SearchError> {
+        let accounts = self.outdated(&[raised.search]).await?;
+        let ended = self.sessions.revoke_scanned(&accounts).await?;
+        self.searches.finish_searches("", &[raised.search]).await?;
+        Ok(ended)
+    }
+
+    /// Searches for the sessions of all accounts that are due, as long as the process runs.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, another process continues when the lease is over.
+    pub(crate) async fn search(self) -> Infallible {
+        // Two processes never have the same owner, because each has an id of a session.
+        let owner = loop {
+            match SessionId::generate() {
+                Ok(id) => break id.handle(),
+                Err(_) => sleep(POLL).await,
+            }
+        };
+        let mut pause = PAUSE;
+        loop {
+            match self.search_once(&owner).await {
+                Ok(true) => {
+                    pause = PAUSE;
+                    sleep(pause).await;
+                }
+                Ok(false) => {
+                    drop(timeout(POLL, self.added.notified()).await);
+                }
+                Err(error) => {
+                    error.log();
+                    sleep(pause).await;
+                    pause = (pause * 2).min(POLL);
+                }
+            }
+        }
+    }
+
+    /// Searches once for all accounts that are due. Returns false if there was none, or if another process
+    /// searches.
+    async fn search_once(&self, owner: &str) -> Result<bool, SearchError> {
+        let due = self.searches.due_searches(owner, LEASE, MAX_ACCOUNTS).await?;
+        let due = due.unwrap_or_default();
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let accounts = self.outdated(&due).await?;
+        let mut scan = pin!(self.sessions.revoke_scanned(&accounts));
+        let ended = loop {
+            tokio::select! {
+                ended = &mut scan => break ended?,
+                () = sleep(LEASE / 3) => {
+                    // Without the lease, two processes do the same work, and nothing else happens.
+                    drop(self.searches.due_searches(owner, LEASE, 1).await);
+                }
+            }
+        };
+        self.searches.finish_searches(owner, &due).await?;
+        tracing::info!(accounts = due.len(), ended, "searched for the sessions of accounts");
+        Ok(true)
+    }
+
+    /// Returns the sessions to end, by the name of the account. An account that is gone has none.
+    async fn outdated(&self, due: &[Search]) -> Result<HashMap<String, Outdated>, StorageError> {
+        let mut accounts = HashMap::new();
+        for search in due {
+            let account = readable(self.users.credentials(search.user).await)?;
+            accounts.extend(account.map(|Credentials { email, standing, .. }| {
+                (email.canonical(), Outdated::before(standing.epoch).except(standing.kept))
+            }));
+        }
+        Ok(accounts)
+    }
+}
+
+impl SearchError {
+    /// Logs the error, unless it is part of an outage, which the store itself logs.
+    fn log(&self) {
+        let is_logged = match self {
+            Self::Storage(error) => error.is_logged(),
+            Self::Session(error) => error.kind() == ErrorKind::Unavailable,
+        };
+        if !is_logged {
+            tracing::warn!(error = %self, "a search for the sessions of accounts failed");
+        }
+    }
+}
+
+impl From<StorageError> for SearchError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<SessionError> for SearchError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl fmt::Display for SearchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Storage(error) => error.fmt(f),
+            Self::Session(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for SearchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Storage(error) => error.source(),
+            Self::Session(error) => error.source(),
+        }
+    }
+}
+
+impl fmt::Debug for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocation").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
