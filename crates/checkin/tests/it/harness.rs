@@ -127,6 +127,12 @@ impl Site {
         site
     }
 
+    /// Lets the programs log in as the default user. The caller says why.
+    pub(crate) fn without_logins(mut self) -> Site {
+        self.has_logins = false;
+        self
+    }
+
     pub(crate) fn server(&self) -> &RedisServer {
         self.redis.as_ref().expect("the site is on Redis")
     }
