@@ -65,7 +65,7 @@ pub struct Network {
     pub proxy_headers: ProxyHeaders,
 
     /// The origins of other sites whose pages may use the services with their users' sessions,
-    /// separated by commas, such as https://app.example. Default: none
+    /// separated by commas, such as https://localhost:3000. Default: none
     #[arg(
         long,
         global = true,
