@@ -4,7 +4,7 @@
 use axum::extract::Request;
 use axum::http::header::{HOST, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, Version};
+use axum::http::{HeaderMap, StatusCode, Version};
 
 use super::Problem;
 
@@ -13,22 +13,14 @@ const MAX_TARGET_BYTES: usize = 8192;
 
 /// The methods that are defined for HTTP in general. Routes that do not have one of them respond with
 /// 405; other methods get 501. CONNECT is missing, because it is for proxies only.
-const METHODS: [Method; 8] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::DELETE,
-    Method::PATCH,
-    Method::OPTIONS,
-    Method::TRACE,
-];
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"];
 
 /// Checks what hyper does not: the method, the length of the target, `Host` and `Transfer-Encoding`.
 /// hyper has already refused other lengths and encodings of the body, and characters that must not
 /// be in a request.
 pub(super) fn check(request: &Request) -> Result<(), Problem> {
-    if !METHODS.contains(request.method()) {
+    if !METHODS.contains(&request.method().as_str()) {
         let detail = "this service does not implement this method";
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail).closing());
     }
