@@ -184,7 +184,7 @@ impl Login {
         self.check_password(email, password, Caller { address, own }).await
     }
 
-    /// Returns the budget of a device that has logged in to this account since its password was changed.
+    /// Returns the budget of a device that has logged in to this account since its epoch was raised.
     async fn budget_of_device(
         &self,
         cookie: &str,
