@@ -1,0 +1,156 @@
+//! The start of a process: its store is prepared, at once or as soon as it can be used.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::App;
+use crate::storage::{Fault, ServiceKind};
+use crate::traces::Traces;
+
+/// The time between two attempts to reach the store, for a service that started without it.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The time between two looks at permissions that were missing: somebody has to give them.
+const RETRY_PERMISSIONS: Duration = Duration::from_secs(2);
+
+/// What prevents a service from using its store for now.
+struct Hindrance {
+    fault: Fault,
+    /// Otherwise the login lacks permissions.
+    is_outage: bool,
+    /// How long to wait before the next attempt.
+    pause: Duration,
+}
+
+impl App {
+    /// Prepares the store for a command that needs it at once.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be used. The cause is a [`Fault`].
+    pub async fn reach(&self) -> anyhow::Result<()> {
+        let made_ready = async {
+            self.storage.prepare().await?;
+            self.storage.upgrade().await
+        };
+        made_ready.await.with_context(|| format!("cannot use {}", self.store))?;
+        self.readiness.set(None);
+        Ok(())
+    }
+
+    /// Prepares the store for a service, and the metrics of its process under its name. If the fault
+    /// may pass, the service starts without its store, and [`alongside`](Self::alongside) tries again.
+    /// A service that is to stop does not wait for its store.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be used until somebody changes something, other than the permissions of the
+    /// login.
+    pub async fn start(
+        &self,
+        command: &'static str,
+        services: &'static [ServiceKind],
+    ) -> anyhow::Result<()> {
+        self.registries.add(self.metrics.registry(command));
+        // A process is started once, here and below.
+        let _ = self.process.set((command, services));
+        if let Some(collector) = &self.collector {
+            let traces = Traces::start(collector, command, self.metrics.spans.clone())?;
+            drop(self.traces.set(traces));
+        }
+        for warning in &self.warnings {
+            tracing::warn!("{}: {}", warning.what, warning.advice);
+        }
+        let hindered = tokio::select! {
+            hindered = self.hindrance() => hindered?,
+            () = self.draining.cancelled() => return Ok(()),
+        };
+        if let Some(Hindrance { fault, is_outage, .. }) = hindered {
+            match is_outage {
+                true => tracing::warn!("the store is unavailable, starting without it: {fault}"),
+                false => tracing::warn!("not ready: {fault}"),
+            }
+            self.readiness.set(Some(fault.what().to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Prepares the store for the services of the process. Returns what prevents it for now.
+    async fn hindrance(&self) -> anyhow::Result<Option<Hindrance>> {
+        let services = self.process.get().map_or(&[][..], |(_, services)| services);
+        if let Err(fault) = self.storage.permitted(services).await {
+            return Ok(Some(Hindrance { fault, is_outage: false, pause: RETRY_PERMISSIONS }));
+        }
+        match self.reach().await {
+            Ok(()) => Ok(None),
+            Err(error) => {
+                Ok(Some(Hindrance { fault: passing(error)?, is_outage: true, pause: RETRY }))
+            }
+        }
+    }
+
+    /// Returns whether the store has been checked and prepared.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.readiness.is_ready()
+    }
+
+    /// Waits until the store has been checked and prepared.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn ready(&self) {
+        self.readiness.wait().await;
+    }
+
+    /// Runs a service to its end. If the store was unavailable at the start, prepares it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the store becomes available but cannot be used. The service is dropped then.
+    pub async fn alongside<T>(&self, service: impl Future<Output = T>) -> anyhow::Result<T> {
+        let mut service = pin!(service);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut service => ended,
+            ready = self.get_ready() => {
+                ready?;
+                service.await
+            }
+        };
+        if let Some(traces) = self.traces.get() {
+            traces.finish().await;
+        }
+        Ok(ended)
+    }
+
+    async fn get_ready(&self) -> anyhow::Result<()> {
+        if self.readiness.is_ready() {
+            return Ok(());
+        }
+        let (since, mut pause) = (Instant::now(), RETRY);
+        loop {
+            tokio::time::sleep(pause).await;
+            let Some(hindrance) = self.hindrance().await? else { break };
+            pause = hindrance.pause;
+            let fault = hindrance.fault;
+            let is_new = self.readiness.set(Some(fault.what().to_owned()));
+            if is_new && !hindrance.is_outage {
+                tracing::warn!("not ready: {fault}");
+            }
+        }
+        tracing::info!("the store is available after {:.1} s", since.elapsed().as_secs_f64());
+        Ok(())
+    }
+}
+
+/// Returns the fault that caused an error if it may pass, otherwise the error.
+fn passing(error: anyhow::Error) -> anyhow::Result<Fault> {
+    match error.downcast_ref::<Fault>() {
+        Some(fault) if !fault.is_lasting() => Ok(fault.clone()),
+        _ => Err(error),
+    }
+}
