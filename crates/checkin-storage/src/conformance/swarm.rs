@@ -50,14 +50,14 @@ pub async fn parallel_imports_create_one_location_for_a_venue(subject: StoreUnde
     let storage = store(subject).await;
     let made = together(4, |_| {
         let storage = storage.clone();
-        async move { storage.make_locations(&[venue("a", 3), venue("b", 4)]).await.unwrap() }
+        async move { storage.make_locations(&[venue("a", 3), venue("b", 3)]).await.unwrap() }
     })
     .await;
     for venue in 0..2 {
         assert!(made.iter().all(|places| places[venue].id == made[0][venue].id), "{made:?}");
         assert_eq!(made.iter().filter(|places| places[venue].made).count(), 1, "{made:?}");
     }
-    // No id is used up.
+    // No id is used up, whichever venue gets the first one.
     assert!(made[0].iter().all(|place| place.id.get() <= 4), "{made:?}");
     let places = storage.locations_after(Some(location_id(2)), 10).await.unwrap();
     let mut names: Vec<&str> = places.iter().map(|place| &*place.name).collect();
