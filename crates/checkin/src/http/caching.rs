@@ -35,16 +35,34 @@ impl Cached {
 
     /// Returns the value as JSON, or 304 if the client has it already.
     pub fn answer(self, headers: &HeaderMap, value: &impl Serialize) -> Response {
-        let Ok(body) = serde_json::to_vec(value) else {
-            return Problem::internal().into_response();
-        };
-        let tag = tag(&body);
-        let mut response = match matches(headers, &tag) {
+        match Cacheable::of(value) {
+            Ok(value) => value.answer(self, headers),
+            Err(_) => Problem::internal().into_response(),
+        }
+    }
+}
+
+/// A value as JSON with its entity tag, which is computed once.
+#[derive(Debug)]
+pub(super) struct Cacheable {
+    body: Bytes,
+    tag: String,
+}
+
+impl Cacheable {
+    pub(super) fn of(value: &impl Serialize) -> serde_json::Result<Self> {
+        let body = serde_json::to_vec(value)?;
+        Ok(Self { tag: tag(&body), body: body.into() })
+    }
+
+    /// Returns the value, or 304 if the client has it already. It may be cached for the given time.
+    pub(super) fn answer(&self, time: Cached, headers: &HeaderMap) -> Response {
+        let mut response = match matches(headers, &self.tag) {
             true => StatusCode::NOT_MODIFIED.into_response(),
-            false => ([(CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response(),
+            false => ([(CONTENT_TYPE, "application/json")], self.body.clone()).into_response(),
         };
-        let control = format!("public, max-age={}", self.0.as_secs());
-        for (name, value) in [(CACHE_CONTROL, control), (ETAG, tag)] {
+        let control = format!("public, max-age={}", time.0.as_secs());
+        for (name, value) in [(CACHE_CONTROL, &control), (ETAG, &self.tag)] {
             if let Ok(value) = HeaderValue::try_from(value) {
                 response.headers_mut().insert(name, value);
             }

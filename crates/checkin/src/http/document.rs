@@ -1,12 +1,13 @@
 //! Serves the API's document `/openapi.json`, and `/docs/` to read and try it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::map_response;
-use axum::response::{Redirect, Response as PageResponse};
+use axum::response::{IntoResponse, Redirect, Response as PageResponse};
 use axum::routing::get;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
@@ -17,8 +18,8 @@ use utoipa::{IntoResponses, Modify, OpenApi, PartialSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::ProblemDetails;
-use super::caching::Cached;
+use super::caching::{Cacheable, Cached};
+use super::{Problem, ProblemDetails};
 
 /// The Content-Security-Policy of the page: only its own scripts, styles and responses. It sets
 /// styles in its markup.
@@ -70,8 +71,11 @@ impl Modify for ThisOrigin {
 
 /// Returns the routes `/openapi.json` and `/docs/`.
 pub(super) fn routes(document: Document) -> Router {
-    let document = serde_json::to_value(document).unwrap_or_default();
-    let show = async move |headers: HeaderMap| Cached::minutes(5).answer(&headers, &document);
+    let document = Cacheable::of(&document).ok().map(Arc::new);
+    let show = async move |headers: HeaderMap| match document {
+        Some(document) => document.answer(Cached::minutes(5), &headers),
+        None => Problem::internal().into_response(),
+    };
     let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
     let page = Router::from(page).layer(map_response(async |mut page: PageResponse| {
         let headers = page.headers_mut();

@@ -6,10 +6,14 @@ use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::Problem;
-use crate::input::{At, Fields, FromFields, Given};
+use crate::input::{At, BrokenRule, Fields, FromFields, Given};
 
 /// The rule for parameters that the request does not have.
 const UNKNOWN: &str = "must not be sent: this request has no such parameter";
+
+/// The maximum number of parameters in a query, far above that of any route. To decode and to name all
+/// that fit into an address would take a hundred times as long as another request.
+const MAX_PARAMETERS: usize = 100;
 
 /// The extractor of the declared parameters of a request. All broken rules are reported at once; a
 /// parameter of the query that is not declared also breaks a rule.
@@ -41,7 +45,14 @@ impl<S: Send + Sync, T: FromFields<Context = RequestAddress>> FromRequestParts<S
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = RawPathParams::from_request_parts(parts, state).await;
         let mut fields = Fields::default();
-        let pairs = decoded_pairs(parts.uri.query().unwrap_or_default());
+        let query = parts.uri.query().unwrap_or_default();
+        if has_too_many(query) {
+            return Err(Problem::invalid(vec![BrokenRule {
+                field: String::new(),
+                rule: format!("must have at most {MAX_PARAMETERS} parameters in the query"),
+            }]));
+        }
+        let pairs = decoded_pairs(query);
         add_query(&mut fields, &pairs);
         add_path(&mut fields, &path);
         let readable = pairs.iter().filter_map(|(name, value)| name.clone().zip(value.clone()));
@@ -94,6 +105,10 @@ fn add_path<'a>(fields: &mut Fields<'a>, path: &'a Result<RawPathParams, RawPath
 /// The names and values of a query; `None` for one that is not UTF-8.
 type Pairs = Vec<(Option<String>, Option<String>)>;
 
+fn has_too_many(query: &str) -> bool {
+    query.bytes().filter(|byte| *byte == b'&').count() >= MAX_PARAMETERS
+}
+
 fn decoded_pairs(query: &str) -> Pairs {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -135,6 +150,12 @@ mod tests {
         add_query(&mut fields, &pairs);
         let broken = fields.read::<Few>(&(), UNKNOWN).err().unwrap_or_default();
         broken.into_iter().map(|broken| format!("{} {}", broken.field, broken.rule)).collect()
+    }
+
+    #[test]
+    fn a_query_has_a_limited_number_of_parameters() {
+        assert!(!has_too_many(&"x&".repeat(MAX_PARAMETERS - 1)));
+        assert!(has_too_many(&"x&".repeat(MAX_PARAMETERS)));
     }
 
     #[test]

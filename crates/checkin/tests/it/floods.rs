@@ -1,13 +1,13 @@
 //! Floods by clients without a session: what they take of the memory, and whether others are served
 //! meanwhile. `make floods` sends as many as a process lets in, and prints a table.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use testkit::{Client, Program};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::harness::{COOKIE, Service, Site, memory_kib};
@@ -83,9 +83,35 @@ impl Flood {
     }
 }
 
+/// Where the clients of a flood are.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    /// All have one address, to which the limits for an address apply.
+    OneAddress,
+    /// Each has an address of its own, so that only the limits of the process apply.
+    ManyAddresses,
+}
+
+impl Origin {
+    fn address(self, client: usize) -> Ipv4Addr {
+        let number = match self {
+            Self::OneAddress => 0,
+            Self::ManyAddresses => u32::try_from(client).unwrap(),
+        };
+        Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + number)
+    }
+}
+
 /// A client of a flood, until it is dropped or its connection ends.
-async fn attack(address: SocketAddr, request: String, is_repeated: bool) -> Option<TcpStream> {
-    let mut connection = TcpStream::connect(address).await.ok()?;
+async fn attack(
+    from: Ipv4Addr,
+    address: SocketAddr,
+    request: String,
+    is_repeated: bool,
+) -> Option<TcpStream> {
+    let socket = TcpSocket::new_v4().ok()?;
+    socket.bind((from, 0).into()).ok()?;
+    let mut connection = socket.connect(address).await.ok()?;
     loop {
         connection.write_all(request.as_bytes()).await.ok()?;
         if !is_repeated {
@@ -136,9 +162,11 @@ impl Phase {
 }
 
 /// Floods a process, and returns a row of the table.
-async fn flood(flood: Flood, clients: usize) -> String {
+async fn flood(flood: Flood, origin: Origin, clients: usize) -> String {
     let site = Site::sqlite();
-    let console: Service = site.console(&[]);
+    // The streams have one session, which may have 20 of them otherwise.
+    let streams = ["--max-streams-per-session", "10000", "--unlimited-networks", "127.0.0.1"];
+    let console: Service = site.console(&streams);
     let mut al = console.logged_in().await;
     let cookie = format!("{COOKIE}={}", al.jar().get(COOKIE).unwrap());
     let address = SocketAddr::from(([127, 0, 0, 1], console.port()));
@@ -147,14 +175,16 @@ async fn flood(flood: Flood, clients: usize) -> String {
 
     let (request, is_repeated) = flood.request(&cookie);
     // A task for each client, so that nothing that the test waits for holds them up.
-    let start = |_| {
-        let client = attack(address, request.clone(), is_repeated);
+    let start = |number| {
+        let from = origin.address(number);
+        let client = attack(from, address, request.clone(), is_repeated);
         AbortOnDropHandle::new(tokio::spawn(client))
     };
     let mut during = Phase::default();
     let mut attackers = Vec::new();
     while attackers.len() < clients {
-        attackers.extend((0..AT_ONCE.min(clients - attackers.len())).map(start));
+        let next = attackers.len()..clients.min(attackers.len() + AT_ONCE);
+        attackers.extend(next.map(start));
         during.ask(&mut al, program).await;
     }
     for _ in 0..REQUESTS {
@@ -171,7 +201,7 @@ async fn flood(flood: Flood, clients: usize) -> String {
     let grown = during.memory_kib.max(after.memory_kib).saturating_sub(before.memory_kib);
     let streams = if flood == Flood::Streams { held as u64 * STREAM_KIB } else { 0 };
     let row = format!(
-        "| {flood:?} | {held} | {} | {} | {} | {} | {} | {} |",
+        "| {flood:?} | {origin:?} | {held} | {} | {} | {} | {} | {} | {} |",
         before.memory_kib >> 10,
         during.memory_kib >> 10,
         after.memory_kib >> 10,
@@ -192,9 +222,13 @@ async fn floods_take_little_memory_and_keep_nobody_out() {
     };
     // Both ends of the connections are on this machine.
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    println!("| flood | clients | MiB before | during | after | ms before | during | after |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| flood | from | clients | MiB before | during | after | ms before | during | after |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for each in floods {
-        println!("{}", flood(*each, clients).await);
+        for origin in [Origin::OneAddress, Origin::ManyAddresses] {
+            println!("{}", flood(*each, origin, clients).await);
+        }
     }
 }
