@@ -8,7 +8,7 @@
 //! own user again.
 
 use checkin_domain::{Email, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
-use checkin_storage::{Result, StorageError};
+use checkin_storage::{Credentials, NewUser, Result, StorageError};
 use redis_link::{Reply, Script};
 
 use crate::connection::Connection;
@@ -45,7 +45,7 @@ impl Accounts<'_> {
         // Added before the user is written, so that no user is missing from the list.
         let id = user.id.to_string();
         self.0.call(&["ZADD", &self.0.keys.user_ids(), &id, &id]).await?;
-        if !self.0.create_hash(&key, &fields(user)).await? {
+        if !self.create(user).await? {
             return Ok(Opened::IdTakenAfterClaim);
         }
         match self.settle_email(user).await? {
@@ -58,9 +58,44 @@ impl Accounts<'_> {
         }
     }
 
-    /// Releases the claim on an account's address.
-    pub(crate) async fn release_email(&self, user: &User) -> Result<()> {
-        let (emails, claim, canonical, id) = self.claim_words(user);
+    /// Creates the hash of an account. Returns false and changes nothing if it exists.
+    ///
+    /// The first epoch is read after the address was claimed. An account that had the address before raised
+    /// it before it freed the address.
+    async fn create(&self, user: &User) -> Result<bool> {
+        let first_epoch = match self.0.call(&["GET", &self.0.keys.first_epoch()]).await? {
+            Reply::Nil => "0".to_owned(),
+            epoch => text(epoch)?,
+        };
+        let fields = fields(user);
+        let words = fields.iter().flat_map(|(name, value)| [*name, value.as_str()]);
+        let words: Vec<&str> = [first_epoch.as_str()].into_iter().chain(words).collect();
+        let keys = self.0.keys.of_account(user.id);
+        let keys = keys.each_ref().map(String::as_str);
+        number(self.0.run(&self.0.scripts.open_account, &keys, &words).await?).map(|made| made == 1)
+    }
+
+    /// Erases the personal data of a deleted account. Returns false if it is not deleted.
+    pub(crate) async fn erase(&self, account: &Credentials) -> Result<bool> {
+        let (id, first_epoch) = (account.id, self.0.keys.first_epoch());
+        let epoch = account.standing.epoch.to_string();
+        self.0.run_replicated(&self.0.scripts.raise_last_id, &[&first_epoch], &[&epoch]).await?;
+        self.release_email(id, &account.email).await?;
+        self.0.replicate(&[&self.0.keys.emails()]).await?;
+        // Last, because without the address a second attempt could not free it.
+        let NewUser { first_name, last_name, email, password } = NewUser::erased(id);
+        let words =
+            ["firstName", &first_name, "lastName", &last_name, "email", email.as_str(), "password"];
+        let words: Vec<&str> = words.into_iter().chain([password.as_str()]).collect();
+        let keys = self.0.keys.of_account(id);
+        let keys = keys.each_ref().map(String::as_str);
+        let erased = self.0.run_replicated(&self.0.scripts.erase_account, &keys, &words).await?;
+        number(erased).map(|erased| erased == 1)
+    }
+
+    /// Releases the claim of this user on an address.
+    pub(crate) async fn release_email(&self, user: UserId, email: &Email) -> Result<()> {
+        let (emails, claim, canonical, id) = self.claim_words(user, email);
         let script = &self.0.scripts.release_email;
         self.0.run(script, &[&emails, &claim], &[&canonical, &id]).await?;
         Ok(())
@@ -133,7 +168,7 @@ impl Accounts<'_> {
     }
 
     async fn try_claim(&self, user: &User, stale: &str) -> Result<Claim> {
-        let (emails, claim, canonical, id) = self.claim_words(user);
+        let (emails, claim, canonical, id) = self.claim_words(user.id, &user.email);
         let words = [canonical.as_str(), &id, stale, CLAIM_MS];
         match self.0.run(&self.0.scripts.claim_email, &[&emails, &claim], &words).await? {
             Reply::Int(1) => Ok(Claim::Made),
@@ -148,7 +183,7 @@ impl Accounts<'_> {
 
     /// Settles the claim of this user. Returns the other user if another one has the address by now.
     async fn settle_email(&self, user: &User) -> Result<Option<UserId>> {
-        let (emails, claim, canonical, id) = self.claim_words(user);
+        let (emails, claim, canonical, id) = self.claim_words(user.id, &user.email);
         let script = &self.0.scripts.settle_email;
         match self.0.run(script, &[&emails, &claim], &[&canonical, &id]).await? {
             Reply::Int(1) => Ok(None),
@@ -165,10 +200,10 @@ impl Accounts<'_> {
     }
 
     /// Returns the two keys of the scripts about addresses, and their first two arguments.
-    fn claim_words(&self, user: &User) -> (String, String, String, String) {
-        let canonical = user.email.canonical();
+    fn claim_words(&self, user: UserId, email: &Email) -> (String, String, String, String) {
+        let canonical = email.canonical();
         let claim = self.0.keys.email_claim(&canonical);
-        (self.0.keys.emails(), claim, canonical, user.id.to_string())
+        (self.0.keys.emails(), claim, canonical, user.to_string())
     }
 }
 

@@ -194,9 +194,23 @@ impl Keys {
         companion(&self.user(id), "epoch")
     }
 
-    /// Returns the keys of an account that the scripts about its standing expect.
-    pub(crate) fn of_account(&self, id: UserId) -> [String; 3] {
-        [self.user(id), self.user_epoch(id), self.kept_session(id)]
+    /// Returns the keys of an account that the scripts about its standing expect: the user's hash, and
+    /// those of the standing.
+    pub(crate) fn of_account(&self, id: UserId) -> [String; 5] {
+        let [epoch, kept, status, role] = self.standing(id);
+        [self.user(id), epoch, kept, status, role]
+    }
+
+    /// Returns the keys of an account's standing.
+    pub(crate) fn standing(&self, id: UserId) -> [String; 4] {
+        let user = self.user(id);
+        let (status, role) = (companion(&user, "status"), companion(&user, "role"));
+        [self.user_epoch(id), self.kept_session(id), status, role]
+    }
+
+    /// String: the epoch of new accounts, which is the highest one of all deleted accounts.
+    pub(crate) fn first_epoch(&self) -> String {
+        self.key("users:first-epoch")
     }
 
     /// String: the handle of the session that ended the account's others.

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use checkin_domain::number::decimal;
 use checkin_domain::{Email, LocationId, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    Credentials, KeptSession, NewUser, Registered, Result, Standing, Users, readable,
+    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
+    Users, readable,
 };
 use redis_link::Reply;
 
@@ -45,9 +46,10 @@ impl Users for RedisStorage {
     }
 
     async fn user_with_standing(&self, id: UserId) -> Result<Option<(User, Standing)>> {
-        let [key, epoch, kept] = self.redis.keys.of_account(id);
+        let (key, standing) = (self.redis.keys.user(id), self.redis.keys.standing(id));
         let read = async {
-            let standing: &[&[u8]] = &[b"MGET", epoch.as_bytes(), kept.as_bytes()];
+            let [epoch, kept, status, role] = standing.each_ref().map(String::as_bytes);
+            let standing: &[&[u8]] = &[b"MGET", epoch, kept, status, role];
             let commands: [&[&[u8]]; 2] = [&read_hash(&key, FIELDS), standing];
             let (hash, standing) = with_standing(self.redis.pipeline(&commands).await?)?;
             let user = |hash: Hash| Ok((user(id, &hash)?, standing));
@@ -82,8 +84,8 @@ impl Users for RedisStorage {
     }
 
     async fn standing(&self, id: UserId) -> Result<Standing> {
-        let [_, epoch, kept] = self.redis.keys.of_account(id);
-        read_standing(self.redis.call(&["MGET", &epoch, &kept]).await?)
+        let [epoch, kept, status, role] = self.redis.keys.standing(id);
+        read_standing(self.redis.call(&["MGET", &epoch, &kept, &status, &role]).await?)
     }
 
     async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>> {
@@ -116,7 +118,9 @@ impl Users for RedisStorage {
                 }
                 Opened::EmailTaken(_) => return Ok(Registered::EmailTaken),
                 Opened::IdTaken => {}
-                Opened::IdTakenAfterClaim => Accounts(&self.redis).release_email(&user).await?,
+                Opened::IdTakenAfterClaim => {
+                    Accounts(&self.redis).release_email(user.id, &user.email).await?;
+                }
             }
             // Another program, or an import, created a hash with this id without the counter.
             user.id = Accounts(&self.redis).next_id().await?;
@@ -139,6 +143,23 @@ impl Users for RedisStorage {
         new: &PasswordHash,
     ) -> Result<bool> {
         Ok(Accounts(&self.redis).replace_password(id, Some(expected), new, "0").await?.is_some())
+    }
+
+    async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>> {
+        // The number of the key, the new value, and the value of an account that has none.
+        let words = match change {
+            AccountChange::Status(status) => ["4", status.as_str(), Status::default().as_str()],
+            AccountChange::Role(role) => ["5", role.as_str(), Role::default().as_str()],
+        };
+        Accounts(&self.redis).change_standing(&self.redis.scripts.change_account, id, &words).await
+    }
+
+    async fn erase(&self, id: UserId) -> Result<bool> {
+        let Some(account) = self.credentials(id).await? else { return Ok(false) };
+        if account.standing.status != Status::Deleted {
+            return Ok(false);
+        }
+        Accounts(&self.redis).erase(&account).await
     }
 
     async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
@@ -168,10 +189,16 @@ fn with_standing(found: Vec<Reply>) -> Result<(Reply, Standing)> {
 
 /// Reads the values of the keys of an account's standing.
 fn read_standing(found: Reply) -> Result<Standing> {
-    let found = <[Reply; 2]>::try_from(array(found)?);
-    let [epoch, kept] = found.map_err(|_| unexpected("the standing of an account"))?;
-    let kept = (kept != Reply::Nil).then(|| text(kept)).transpose()?;
-    Ok(Standing { epoch: read_epoch(epoch)?, kept })
+    let found = <[Reply; 4]>::try_from(array(found)?);
+    let [epoch, kept, status, role] =
+        found.map_err(|_| unexpected("the standing of an account"))?;
+    let given = |reply: Reply| (reply != Reply::Nil).then(|| text(reply)).transpose();
+    Ok(Standing {
+        epoch: read_epoch(epoch)?,
+        kept: given(kept)?,
+        status: Status::stored(given(status)?.as_deref()),
+        role: Role::stored(given(role)?.as_deref()),
+    })
 }
 
 /// Reads an epoch. An account whose sessions were never ended has none in Redis.

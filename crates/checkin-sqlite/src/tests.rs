@@ -16,8 +16,8 @@ use checkin_storage::conformance::{
     user, window,
 };
 use checkin_storage::{
-    Accepted, Admission, Applier, Audit, BulkLoad, Health, Loaded, Locations, Log, Registered,
-    Severity, Standing, Users,
+    Accepted, AccountChange, Admission, Applier, Audit, BulkLoad, Health, Loaded, Locations, Log,
+    Registered, Severity, Standing, Status, Users,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -277,7 +277,8 @@ async fn tables_of_version_5_are_upgraded() {
     let old = ["9000-0", "9001-0", "9002-0"].map(|id| checkin(id, 1, 1));
     storage.load_checkins(&old).await.unwrap();
     apply_all(&storage, 9).await;
-    let downgrade = "DROP TABLE folded_ratings; DROP TABLE horizon; PRAGMA user_version = 5";
+    let downgrade = "DROP TABLE folded_ratings; DROP TABLE horizon; DROP TABLE account_standings;
+                     PRAGMA user_version = 5";
     database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
 
     let storage = SqliteStorage::open(database).await.unwrap();
@@ -302,8 +303,32 @@ async fn tables_of_version_6_are_upgraded() {
 
     let storage = SqliteStorage::open(database).await.unwrap();
     let id = 1.try_into().unwrap();
-    assert_eq!(storage.standing(id).await.unwrap(), Standing { epoch: 3, kept: None });
+    assert_eq!(storage.standing(id).await.unwrap(), Standing { epoch: 3, ..Standing::default() });
     assert_eq!(storage.raise_epoch(id, None).await.unwrap(), Some(4));
+}
+
+/// A file of version 7, in which each account was active and none an operator.
+#[tokio::test]
+async fn tables_of_version_7_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
+    let downgrade = "DROP TABLE account_standings;
+                     CREATE TABLE account_standings (
+                         user_id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL DEFAULT 0, kept TEXT
+                     ) STRICT;
+                     INSERT INTO account_standings VALUES (1, 3, 'kept');
+                     PRAGMA user_version = 7";
+    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+
+    let storage = SqliteStorage::open(database).await.unwrap();
+    let id = 1.try_into().unwrap();
+    let kept = Some("kept".to_owned());
+    let standing = Standing { epoch: 3, kept, ..Standing::default() };
+    assert_eq!(storage.standing(id).await.unwrap(), standing);
+    let disabled = AccountChange::Status(Status::Disabled);
+    assert_eq!(storage.change_account(id, disabled).await.unwrap(), Some(4));
 }
 
 /// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not

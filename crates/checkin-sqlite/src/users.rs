@@ -5,7 +5,10 @@ use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, 
 
 use super::{SqliteStorage, column};
 use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
-use checkin_storage::{Credentials, KeptSession, NewUser, Registered, Result, Standing, Users};
+use checkin_storage::{
+    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
+    Users,
+};
 
 pub(super) const COLUMNS: &str =
     "id, first_name, last_name, email, password, num_checkins, last_checkin, last_seen_at";
@@ -73,14 +76,13 @@ impl Users for SqliteStorage {
     async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>> {
         let (number, kept) = (column::number(id.get()), kept.cloned());
         let write = move |connection: &Connection| {
-            let sql = "SELECT 1 FROM accounts WHERE id = ?1";
-            if !connection.prepare_cached(sql)?.exists([number])? {
-                return Ok(None);
-            }
-            let now = standing(connection, number)?;
+            let Some(now) = standing_of_existing(connection, number)? else { return Ok(None) };
             match kept {
                 Some(kept) if !now.admits(kept.epoch, || kept.handle.clone()) => Ok(None),
-                kept => raise_epoch(connection, number, kept.map(|kept| kept.handle)).map(Some),
+                kept => {
+                    let kept = kept.map(|kept| kept.handle);
+                    raise(connection, number, &Standing { kept, ..now }).map(Some)
+                }
             }
         };
         self.file.write(write).await
@@ -97,7 +99,9 @@ impl Users for SqliteStorage {
             if !replace_password(connection, id, expected.as_deref(), &new)? {
                 return Ok(None);
             }
-            raise_epoch(connection, column::number(id.get()), None).map(Some)
+            let number = column::number(id.get());
+            let now = standing(connection, number)?;
+            raise(connection, number, &Standing { kept: None, ..now }).map(Some)
         };
         self.file.write(write).await
     }
@@ -112,6 +116,29 @@ impl Users for SqliteStorage {
         let write =
             move |connection: &Connection| replace_password(connection, id, Some(&expected), &new);
         self.file.write(write).await
+    }
+
+    async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>> {
+        let number = column::number(id.get());
+        let write = move |connection: &Connection| {
+            let now = standing_of_existing(connection, number)?;
+            let Some(now) = now.filter(|now| now.status != Status::Deleted) else {
+                return Ok(None);
+            };
+            let new = match change {
+                AccountChange::Status(status) => Standing { status, ..now.clone() },
+                AccountChange::Role(role) => Standing { role, ..now.clone() },
+            };
+            match new == now {
+                true => Ok(None),
+                false => raise(connection, number, &Standing { kept: None, ..new }).map(Some),
+            }
+        };
+        self.file.write(write).await
+    }
+
+    async fn erase(&self, id: UserId) -> Result<bool> {
+        self.file.write(move |connection| erase(connection, id)).await
     }
 
     async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
@@ -134,10 +161,36 @@ fn replace_password(
     expected: Option<&str>,
     new: &PasswordHash,
 ) -> rusqlite::Result<bool> {
+    let number = column::number(id.get());
+    let is_allowed = match standing(connection, number)?.status {
+        Status::Active => true,
+        Status::Disabled => expected.is_none(),
+        Status::Deleted => false,
+    };
+    if !is_allowed {
+        return Ok(false);
+    }
     let sql =
         "UPDATE accounts SET password = ?3 WHERE id = ?1 AND password = coalesce(?2, password)";
-    let words = params![column::number(id.get()), expected, new.as_str()];
+    let words = params![number, expected, new.as_str()];
     Ok(connection.prepare_cached(sql)?.execute(words)? == 1)
+}
+
+fn erase(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
+    let number = column::number(id.get());
+    let now = standing_of_existing(connection, number)?;
+    if now.is_none_or(|now| now.status != Status::Deleted) {
+        return Ok(false);
+    }
+    let NewUser { first_name, last_name, email, password } = NewUser::erased(id);
+    // Without an @, the form in which addresses are compared is that of no address.
+    let sql = "UPDATE accounts SET first_name = ?2, last_name = ?3, email = ?4,
+                   email_canonical = 'deleted-' || id, password = ?5 WHERE id = ?1";
+    let words = params![number, first_name, last_name, email.as_str(), password.as_str()];
+    connection.prepare_cached(sql)?.execute(words)?;
+    let sql = "UPDATE account_standings SET kept = NULL, role = NULL WHERE user_id = ?1";
+    connection.prepare_cached(sql)?.execute([number])?;
+    Ok(true)
 }
 
 fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registered> {
@@ -191,6 +244,13 @@ pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<b
     if inserted == 0 {
         return Ok(false);
     }
+    // If another program deleted an earlier account with this id, its epoch is not lowered.
+    let sql = "INSERT INTO account_standings (user_id, epoch)
+               SELECT ?1, epoch FROM account_standings
+               WHERE status = 'deleted' ORDER BY epoch DESC LIMIT 1
+               ON CONFLICT (user_id) DO UPDATE SET
+                   epoch = max(epoch, excluded.epoch), kept = NULL, status = NULL, role = NULL";
+    connection.prepare_cached(sql)?.execute([id])?;
     let last_seen_at = user.last_seen_at.map(|id| column::number(id.get()));
     let sql = "INSERT INTO user_figures (id, num_checkins, last_checkin, last_seen_at)
                VALUES (?1, ?2, ?3, ?4)";
@@ -216,17 +276,39 @@ fn one(
     connection.prepare_cached(&sql)?.query_row(params, user).optional()
 }
 
-/// Increases the epoch of an account, which keeps no session but the one with this handle.
-fn raise_epoch(connection: &Connection, id: i64, kept: Option<String>) -> rusqlite::Result<u64> {
-    let sql = "INSERT INTO account_standings (user_id, epoch, kept) VALUES (?1, 1, ?2)
-               ON CONFLICT (user_id) DO UPDATE SET epoch = epoch + 1, kept = ?2 RETURNING epoch";
-    connection.prepare_cached(sql)?.query_row(params![id, kept], |row| column::whole(row, 0))
+/// Stores the standing of an account with the next epoch, which it returns.
+fn raise(connection: &Connection, id: i64, standing: &Standing) -> rusqlite::Result<u64> {
+    let sql = "INSERT INTO account_standings (user_id, epoch, kept, status, role)
+               VALUES (?1, 1, ?2, ?3, ?4)
+               ON CONFLICT (user_id) DO UPDATE SET
+                   epoch = epoch + 1, kept = ?2, status = ?3, role = ?4 RETURNING epoch";
+    let Standing { kept, status, role, .. } = standing;
+    let words = params![id, kept, status.as_str(), role.as_str()];
+    connection.prepare_cached(sql)?.query_row(words, |row| column::whole(row, 0))
 }
 
 fn standing(connection: &Connection, id: i64) -> rusqlite::Result<Standing> {
-    let sql = "SELECT epoch, kept FROM account_standings WHERE user_id = ?1";
-    let read = |row: &Row<'_>| Ok(Standing { epoch: column::whole(row, 0)?, kept: row.get(1)? });
+    let sql = "SELECT epoch, kept, status, role FROM account_standings WHERE user_id = ?1";
+    let read = |row: &Row<'_>| read_standing(row, 0);
     Ok(connection.prepare_cached(sql)?.query_row([id], read).optional()?.unwrap_or_default())
+}
+
+/// Returns the standing of an account, or `None` if there is no such account.
+fn standing_of_existing(connection: &Connection, id: i64) -> rusqlite::Result<Option<Standing>> {
+    let sql = "SELECT 1 FROM accounts WHERE id = ?1";
+    let exists = connection.prepare_cached(sql)?.exists([id])?;
+    exists.then(|| standing(connection, id)).transpose()
+}
+
+/// Reads the columns of a standing, the first of which is `first`. All are NULL if there is no row.
+fn read_standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
+    let name = |column: usize| row.get::<_, Option<String>>(first + column);
+    Ok(Standing {
+        epoch: row.get::<_, Option<i64>>(first)?.unwrap_or(0).unsigned_abs(),
+        kept: name(1)?,
+        status: Status::stored(name(2)?.as_deref()),
+        role: Role::stored(name(3)?.as_deref()),
+    })
 }
 
 fn account(
@@ -235,7 +317,7 @@ fn account(
     params: impl Params,
 ) -> rusqlite::Result<Option<Credentials>> {
     let sql = format!(
-        "SELECT id, email, password, epoch, kept FROM accounts
+        "SELECT id, email, password, epoch, kept, status, role FROM accounts
          LEFT JOIN account_standings ON user_id = id WHERE {condition}"
     );
     let account = |row: &Row<'_>| {
@@ -244,10 +326,7 @@ fn account(
             email: column::text(row, 1, |text| Email::known(&text))?,
             // No password matches a value that is not a text.
             password: PasswordHash::stored(row.get::<_, String>(2).unwrap_or_default()),
-            standing: Standing {
-                epoch: row.get::<_, Option<i64>>(3)?.unwrap_or(0).unsigned_abs(),
-                kept: row.get(4)?,
-            },
+            standing: read_standing(row, 3)?,
         })
     };
     connection.prepare_cached(&sql)?.query_row(params, account).optional()

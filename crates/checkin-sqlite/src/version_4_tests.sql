@@ -1,3 +1,4 @@
+DROP TABLE account_standings;
 -- Gives the tables the form of version 4, with what they contain.
 
 CREATE TABLE users_4 (

@@ -24,13 +24,14 @@ mod retries;
 mod search;
 mod searches;
 mod security_events;
+mod standings;
 mod swarm;
 mod weather;
 
 pub use {
     accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, directory::*, log::*,
-    nearby::*, retention::*, retries::*, search::*, searches::*, security_events::*, swarm::*,
-    weather::*,
+    nearby::*, retention::*, retries::*, search::*, searches::*, security_events::*, standings::*,
+    swarm::*, weather::*,
 };
 
 /// An empty store under test.
@@ -56,6 +57,10 @@ macro_rules! conformance_checks {
             a_password_changes_only_from_the_expected_one
             an_epoch_is_raised_and_keeps_one_session
             parallel_raises_are_each_counted
+            a_change_of_an_account_ends_its_sessions
+            an_account_that_is_not_active_keeps_its_password_and_no_session
+            a_deleted_account_is_erased_and_frees_its_address
+            an_erased_account_keeps_its_figures
             accounts_are_listed_in_pages
             a_search_is_due_until_it_is_done
             one_owner_searches_at_a_time

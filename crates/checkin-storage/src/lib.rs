@@ -23,6 +23,7 @@ pub mod nearby;
 mod retention;
 mod searches;
 mod security_events;
+mod standing;
 pub mod swarm;
 mod unreadable;
 mod users;
@@ -51,9 +52,10 @@ pub use security_events::{
     EventBounds, EventKind, EventList, EventPosition, RecordedEvent, SecurityEvent, SecurityEvents,
     UnknownKind,
 };
+pub use standing::{AccountChange, KeptSession, Role, Standing, Status};
 pub use swarm::{SwarmLoad, VenueLocation};
 pub use unreadable::{Reports, is_there, readable};
-pub use users::{Credentials, KeptSession, NewUser, Registered, Standing, Users};
+pub use users::{Credentials, NewUser, Registered, Users};
 pub use weather::WeatherCache;
 
 /// All storage operations of the services. Each supertrait has its own contract.

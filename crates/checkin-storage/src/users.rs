@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::Result;
+use crate::{AccountChange, KeptSession, Result, Standing};
 use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 
 /// The accounts of users.
@@ -12,6 +12,8 @@ use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 /// - Ids and e-mail addresses (compared in their canonical form) are unique at all times, even if
 ///   several processes write at the same time.
 /// - A read sees every write that was completed before it.
+/// - The epoch of a new account is at least that of each account that was [erased](Users::erase) before, so
+///   that no session from before is valid for another account with the same address.
 #[async_trait]
 pub trait Users: Send + Sync {
     /// Returns the account with this id.
@@ -39,12 +41,12 @@ pub trait Users: Send + Sync {
     async fn standing(&self, id: UserId) -> Result<Standing>;
 
     /// Increases the account's epoch, and keeps no session but `kept`, in one step. Returns the new
-    /// epoch, or `None` if there is no such account or it no longer [admits](Standing::admits) `kept`.
+    /// epoch, or `None` if there is no such account, or it no longer [admits](Standing::admits) `kept`.
     async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>>;
 
     /// Replaces a password, increases the account's epoch and keeps no session, in one step. Returns
-    /// the new epoch, or `None` if there is no such account or its password is no longer `expected`.
-    /// Without `expected`, any password is replaced.
+    /// the new epoch, or `None` if there is no such account, it is not active, or its password is no longer
+    /// `expected`. Without `expected`, any password is replaced, also that of a disabled account.
     async fn change_password(
         &self,
         id: UserId,
@@ -54,13 +56,23 @@ pub trait Users: Send + Sync {
 
     /// Replaces the hash of a password by another hash of the same password, if it is still
     /// `expected`. The epoch does not change. Returns false if the hash is another one, or if there is
-    /// no such account.
+    /// no such account, or it is not active.
     async fn renew_password(
         &self,
         id: UserId,
         expected: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool>;
+
+    /// Changes the status or the role of an account, increases its epoch and keeps no session, in one step.
+    /// Returns the new epoch, or `None` if nothing changes: there is no such account, it is deleted, or it is
+    /// already as it should be.
+    async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>>;
+
+    /// Erases the personal data of an account that is deleted, and frees its address. Its id, its epoch and
+    /// its figures remain, under the name of [`NewUser::erased`]. Returns false if the account is not
+    /// deleted. An erased account can be erased again.
+    async fn erase(&self, id: UserId) -> Result<bool>;
 
     /// Returns the accounts with ids above `after`, in order of their ids, at most `limit`.
     async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>>;
@@ -76,37 +88,8 @@ pub struct Credentials {
     pub email: Email,
     /// The hash of the password.
     pub password: PasswordHash,
-    /// The sessions of the account that are valid.
+    /// Its standing.
     pub standing: Standing,
-}
-
-/// The sessions of an account that are valid.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// The epoch, which increases whenever sessions of the account are ended. Sessions of an earlier
-    /// epoch have ended.
-    pub epoch: u64,
-    /// The handle of the session that ended the others, and is valid although it has an earlier epoch.
-    pub kept: Option<String>,
-}
-
-impl Standing {
-    /// Returns whether a session with this epoch and this handle is valid. A session of an Express
-    /// service has no epoch, and is valid until it is found and ended.
-    #[must_use]
-    pub fn admits(&self, epoch: Option<u64>, handle: impl FnOnce() -> String) -> bool {
-        epoch.is_none_or(|epoch| epoch >= self.epoch)
-            || self.kept.as_ref().is_some_and(|kept| *kept == handle())
-    }
-}
-
-/// The session that ends the others of its account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptSession {
-    /// The handle of the session.
-    pub handle: String,
-    /// The epoch of the session, if it has one.
-    pub epoch: Option<u64>,
 }
 
 /// An account to be created.
@@ -120,6 +103,24 @@ pub struct NewUser {
     pub email: Email,
     /// The hash of the password.
     pub password: PasswordHash,
+}
+
+impl NewUser {
+    /// Returns what remains of an account whose personal data were erased. No password matches its hash, and
+    /// no list of addresses has its address, which other people may therefore use.
+    ///
+    /// # Panics
+    ///
+    /// Never: each id makes an address.
+    #[must_use]
+    pub fn erased(id: UserId) -> Self {
+        Self {
+            first_name: "Deleted".to_owned(),
+            last_name: "user".to_owned(),
+            email: format!("deleted-{id}@deleted.invalid").parse().expect("an id makes an address"),
+            password: PasswordHash::stored("!"),
+        }
+    }
 }
 
 /// The result of [`Users::register`].

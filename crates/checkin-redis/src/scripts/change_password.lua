@@ -1,9 +1,12 @@
--- Replaces a password. Returns the account's new epoch, or false if the password is not the expected
--- one or the account does not exist.
+-- Replaces a password. Returns the account's epoch, or false if the password is not the expected one, or the
+-- account does not exist or is not active.
 --
--- KEYS: the user's hash, the epoch, the session that is kept. ARGV: the new password, 1 to increase the
--- epoch and keep no session, and the expected password; without it, any password is replaced.
+-- KEYS: the user's hash, the epoch, the session that is kept, the status. ARGV: the new password, 1 to increase
+-- the epoch and keep no session, and the expected password; without it, any password is replaced, also that of
+-- a disabled account.
 
+local status = redis.call('GET', KEYS[4]) or 'active'
+if status == 'deleted' or (ARGV[3] and status ~= 'active') then return false end
 local stored = redis.call('HGET', KEYS[1], 'password')
 if ARGV[3] and stored ~= ARGV[3] then return false end
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end

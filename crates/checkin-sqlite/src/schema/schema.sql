@@ -57,12 +57,18 @@ CREATE TRIGGER IF NOT EXISTS users_are_deleted INSTEAD OF DELETE ON users BEGIN
     DELETE FROM user_figures WHERE id = old.id;
 END;
 
--- The epoch of each account, and the handle of the session that ended the others. No row means 0.
+-- The epoch of each account, the handle of the session that ended the others, and whether it is disabled or
+-- deleted, and an operator. No row means an epoch of 0; no status means active, and no role means user.
 CREATE TABLE IF NOT EXISTS account_standings (
     user_id INTEGER PRIMARY KEY,
     epoch INTEGER NOT NULL DEFAULT 0,
-    kept TEXT
+    kept TEXT,
+    status TEXT,
+    role TEXT
 ) STRICT;
+
+-- Finds the first epoch of new accounts, which is the highest one of all deleted accounts.
+CREATE INDEX IF NOT EXISTS deleted_accounts ON account_standings (epoch) WHERE status = 'deleted';
 
 -- The accounts whose sessions have to be searched for. No number is used twice.
 CREATE TABLE IF NOT EXISTS session_searches (

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{Credentials, KeptSession, Registered, Standing};
 
-async fn opened(storage: &dyn Storage, email: &str) -> User {
+pub(super) async fn opened(storage: &dyn Storage, email: &str) -> User {
     match storage.register(new_user(email)).await.unwrap() {
         Registered::Opened(user) => user,
         Registered::EmailTaken => panic!("{email} is taken"),

@@ -9,7 +9,7 @@ use crate::app::{self, Examination};
 use crate::config::Common;
 use crate::domain::PasswordScheme;
 use crate::session_secret;
-use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Severity, Storage};
+use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Severity, Status, Storage};
 use crate::telemetry::chain;
 
 pub(super) const EXAMPLES: &str = "\
@@ -97,6 +97,9 @@ async fn password_finding(store: &dyn Storage) -> anyhow::Result<Option<Finding>
         let unusable =
             page.iter().filter(|user| user.password.scheme() == PasswordScheme::Unusable);
         for user in unusable {
+            if store.standing(user.id).await?.status == Status::Deleted {
+                continue;
+            }
             number += 1;
             named.extend((named.len() < MAX_NAMED).then(|| format!("user {}", user.id)));
         }

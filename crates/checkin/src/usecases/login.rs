@@ -238,7 +238,9 @@ impl Login {
         if let Some(found) = &found {
             self.warn_of_unusable(found);
         }
-        let stored = found.as_ref().map(|found| found.password.clone());
+        // An account that is not active is like no account.
+        let active = found.as_ref().filter(|found| found.standing.is_active());
+        let stored = active.map(|active| active.password.clone());
         let id = found.as_ref().map(|found| found.id);
         match (turn.verify(password, stored).await?, found) {
             (Verified::YesRehashed(hash), Some(found)) => Ok(Some(self.renew(found, hash).await)),

@@ -5,6 +5,9 @@
 //! the sessions must be deleted, too: those in the index at once, and the others when a scan of all stored
 //! sessions finds them. One task of one process at a time searches for all accounts of the deployment that
 //! are due. Their list is in the store, so another process takes up what a process leaves undone.
+//!
+//! An account that was deleted is erased after this search. Until then nobody else can register its address,
+//! and no session of it is left that could be taken for one of the next account with that address.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,7 +23,7 @@ use tower_express_session::accounts::Outdated;
 use tower_express_session::{AccountSessions, Error as SessionError, ErrorKind, SessionId};
 
 use crate::domain::{Email, UserId};
-use crate::storage::{Credentials, Search, Searches, StorageError, Users, readable};
+use crate::storage::{Credentials, Search, Searches, Status, StorageError, Users, readable};
 
 /// The maximum number of accounts of one scan, so that their names need little memory.
 const MAX_ACCOUNTS: usize = 1000;
@@ -55,6 +58,15 @@ pub(crate) struct Raised {
     pub(crate) ended: usize,
     /// The search for the others.
     search: Search,
+}
+
+/// What a search has to do.
+#[derive(Default)]
+struct Due {
+    /// The sessions to end, by the name of their account.
+    outdated: HashMap<String, Outdated>,
+    /// The accounts to erase afterwards.
+    deleted: Vec<UserId>,
 }
 
 /// Why a search failed.
@@ -122,8 +134,9 @@ impl Revocation {
     ///
     /// As with an error.
     pub(crate) async fn search_now(&self, raised: &Raised) -> Result<usize, SearchError> {
-        let accounts = self.outdated(&[raised.search]).await?;
-        let ended = self.sessions.revoke_scanned(&accounts).await?;
+        let due = self.due(&[raised.search]).await?;
+        let ended = self.sessions.revoke_scanned(&due.outdated).await?;
+        self.erase(&due).await?;
         self.searches.finish_searches("", &[raised.search]).await?;
         Ok(ended)
     }
@@ -163,13 +176,13 @@ impl Revocation {
     /// Searches once for all accounts that are due. Returns false if there was none, or if another process
     /// searches.
     async fn search_once(&self, owner: &str) -> Result<bool, SearchError> {
-        let due = self.searches.due_searches(owner, LEASE, MAX_ACCOUNTS).await?;
-        let due = due.unwrap_or_default();
-        if due.is_empty() {
+        let searches = self.searches.due_searches(owner, LEASE, MAX_ACCOUNTS).await?;
+        let searches = searches.unwrap_or_default();
+        if searches.is_empty() {
             return Ok(false);
         }
-        let accounts = self.outdated(&due).await?;
-        let mut scan = pin!(self.sessions.revoke_scanned(&accounts));
+        let due = self.due(&searches).await?;
+        let mut scan = pin!(self.sessions.revoke_scanned(&due.outdated));
         let ended = loop {
             tokio::select! {
                 ended = &mut scan => break ended?,
@@ -179,21 +192,33 @@ impl Revocation {
                 }
             }
         };
-        self.searches.finish_searches(owner, &due).await?;
-        tracing::info!(accounts = due.len(), ended, "searched for the sessions of accounts");
+        self.erase(&due).await?;
+        self.searches.finish_searches(owner, &searches).await?;
+        tracing::info!(accounts = searches.len(), ended, "searched for the sessions of accounts");
         Ok(true)
     }
 
-    /// Returns the sessions to end, by the name of the account. An account that is gone has none.
-    async fn outdated(&self, due: &[Search]) -> Result<HashMap<String, Outdated>, StorageError> {
-        let mut accounts = HashMap::new();
-        for search in due {
+    /// Returns what is due for the accounts of these searches. An account that is gone has no sessions.
+    async fn due(&self, searches: &[Search]) -> Result<Due, StorageError> {
+        let mut due = Due::default();
+        for search in searches {
             let account = readable(self.users.credentials(search.user).await)?;
-            accounts.extend(account.map(|Credentials { email, standing, .. }| {
-                (email.canonical(), Outdated::before(standing.epoch).except(standing.kept))
-            }));
+            let Some(Credentials { id, email, standing, .. }) = account else { continue };
+            due.deleted.extend((standing.status == Status::Deleted).then_some(id));
+            let outdated = Outdated::before(standing.epoch).except(standing.kept);
+            due.outdated.insert(email.canonical(), outdated);
         }
-        Ok(accounts)
+        Ok(due)
+    }
+
+    /// Erases the accounts that were deleted before their sessions were searched for.
+    async fn erase(&self, due: &Due) -> Result<(), StorageError> {
+        for id in &due.deleted {
+            if self.users.erase(*id).await? {
+                tracing::info!(user.id = id.get(), "erased a deleted account");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) struct StoredUser {
     /// As it was before the first check-in of the log was applied, with those that left the history.
     pub(crate) first: User,
     pub(crate) standing: Standing,
+    pub(crate) is_erased: bool,
 }
 
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 use async_trait::async_trait;
 use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    Credentials, KeptSession, NewUser, Registered, Result, Standing, StorageError, UsedUp, Users,
+    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
+    StorageError, UsedUp, Users,
 };
 
 use crate::store::{Contents, MemoryStorage, StoredUser};
@@ -96,6 +97,43 @@ impl Users for MemoryStorage {
         Ok(self.contents().replace_password(id, Some(expected), new).is_some())
     }
 
+    async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>> {
+        let mut contents = self.contents();
+        let Some(StoredUser { standing, .. }) = contents.users.get_mut(&id) else {
+            return Ok(None);
+        };
+        let is_same = match change {
+            AccountChange::Status(status) => standing.status == status,
+            AccountChange::Role(role) => standing.role == role,
+        };
+        if is_same || standing.status == Status::Deleted {
+            return Ok(None);
+        }
+        match change {
+            AccountChange::Status(status) => standing.status = status,
+            AccountChange::Role(role) => standing.role = role,
+        }
+        Ok(Some(raise(standing, None)))
+    }
+
+    async fn erase(&self, id: UserId) -> Result<bool> {
+        let mut contents = self.contents();
+        let stored = contents.users.get_mut(&id);
+        let Some(stored) = stored.filter(|stored| stored.standing.status == Status::Deleted) else {
+            return Ok(false);
+        };
+        let NewUser { first_name, last_name, email, password } = NewUser::erased(id);
+        for user in [&mut stored.user, &mut stored.first] {
+            user.first_name.clone_from(&first_name);
+            user.last_name.clone_from(&last_name);
+            user.email.clone_from(&email);
+            user.password.clone_from(&password);
+        }
+        (stored.standing.kept, stored.standing.role) = (None, Role::User);
+        stored.is_erased = true;
+        Ok(true)
+    }
+
     async fn users_after(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>> {
         let contents = self.contents();
         let behind = (after.map_or(Unbounded, Excluded), Unbounded);
@@ -112,14 +150,16 @@ impl StoredUser {
 }
 
 fn raise(standing: &mut Standing, kept: Option<String>) -> u64 {
-    *standing = Standing { epoch: standing.epoch + 1, kept };
+    standing.epoch += 1;
+    standing.kept = kept;
     standing.epoch
 }
 
 impl Contents {
     pub(crate) fn user_of(&self, email: &Email) -> Option<&StoredUser> {
         let canonical = email.canonical();
-        self.users.values().find(|stored| stored.user.email.canonical() == canonical)
+        let mut users = self.users.values().filter(|stored| !stored.is_erased);
+        users.find(|stored| stored.user.email.canonical() == canonical)
     }
 
     /// The id behind the highest one; if the ids are used up, the highest free one.
@@ -131,8 +171,12 @@ impl Contents {
     }
 
     pub(crate) fn insert_user(&mut self, user: &User) {
-        let standing = Standing::default();
-        let stored = StoredUser { user: user.clone(), first: user.clone(), standing };
+        let deleted = self.users.values().map(|stored| &stored.standing);
+        let deleted = deleted.filter(|standing| standing.status == Status::Deleted);
+        let epoch = deleted.map(|standing| standing.epoch).max().unwrap_or(0);
+        let standing = Standing { epoch, ..Standing::default() };
+        let (first, is_erased) = (user.clone(), false);
+        let stored = StoredUser { user: user.clone(), first, standing, is_erased };
         self.users.insert(user.id, stored);
     }
 
@@ -143,7 +187,12 @@ impl Contents {
         new: &PasswordHash,
     ) -> Option<&mut StoredUser> {
         let stored = self.users.get_mut(&id)?;
-        if expected.is_some_and(|expected| *expected != stored.user.password) {
+        let is_allowed = match stored.standing.status {
+            Status::Active => expected.is_none_or(|expected| *expected == stored.user.password),
+            Status::Disabled => expected.is_none(),
+            Status::Deleted => false,
+        };
+        if !is_allowed {
             return None;
         }
         stored.user.password = new.clone();
