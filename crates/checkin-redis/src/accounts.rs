@@ -87,7 +87,8 @@ impl Accounts<'_> {
         let words =
             ["firstName", &first_name, "lastName", &last_name, "email", email.as_str(), "password"];
         let words: Vec<&str> = words.into_iter().chain([password.as_str()]).collect();
-        let keys = self.0.keys.of_account(id);
+        let [user, epoch, kept, status, role] = self.0.keys.of_account(id);
+        let keys = [user, epoch, kept, status, role, self.0.keys.second_factor(id)];
         let keys = keys.each_ref().map(String::as_str);
         let erased = self.0.run_replicated(&self.0.scripts.erase_account, &keys, &words).await?;
         number(erased).map(|erased| erased == 1)

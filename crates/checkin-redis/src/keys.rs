@@ -6,7 +6,7 @@ use redis_link::glob_escaped;
 use sha2::{Digest, Sha256};
 
 use checkin_domain::{Category, LocationId, NewCheckin, UserId};
-use checkin_storage::EventList;
+use checkin_storage::{EventList, PendingName};
 
 /// A hash of a user and of an idempotency key, whose text a client chooses.
 pub(crate) struct IdempotencyKey([u8; 32]);
@@ -216,6 +216,16 @@ impl Keys {
     /// String: the handle of the session that ended the account's others.
     pub(crate) fn kept_session(&self, id: UserId) -> String {
         companion(&self.user(id), "kept")
+    }
+
+    /// String: the second factor of an account.
+    pub(crate) fn second_factor(&self, id: UserId) -> String {
+        companion(&self.user(id), "second-factor")
+    }
+
+    /// String with a time to live: a step that waits for the next request of a client.
+    pub(crate) fn pending(&self, name: &PendingName) -> String {
+        self.key(&format!("pending:{}", name.as_str()))
     }
 
     /// Sorted set: the ids of the accounts whose sessions have to be searched for, by the numbers of

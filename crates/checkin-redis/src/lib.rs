@@ -70,6 +70,7 @@ mod retention;
 mod scripts;
 mod search;
 mod searches;
+mod second_factors;
 mod security_events;
 mod settings;
 mod swarm;

@@ -36,6 +36,8 @@ pub(crate) struct Scripts {
     pub(crate) remove_unchanged: Script,
     pub(crate) take_attempt: Script,
     pub(crate) give_back_attempt: Script,
+    pub(crate) replace_second_factor: Script,
+    pub(crate) take_pending: Script,
 }
 
 impl Default for Scripts {
@@ -128,6 +130,11 @@ impl Default for Scripts {
                 "give_back_attempt",
                 include_str!("scripts/give_back_attempt.lua"),
             ),
+            replace_second_factor: Script::named(
+                "replace_second_factor",
+                include_str!("scripts/replace_second_factor.lua"),
+            ),
+            take_pending: Script::named("take_pending", include_str!("scripts/take_pending.lua")),
         }
     }
 }

@@ -24,6 +24,7 @@ mod retention;
 mod schema;
 mod search;
 mod searches;
+mod second_factors;
 mod security_events;
 mod swarm;
 mod users;

@@ -17,7 +17,7 @@ use checkin_storage::conformance::{
 };
 use checkin_storage::{
     Accepted, AccountChange, Admission, Applier, Audit, BulkLoad, Health, Loaded, Locations, Log,
-    Registered, Severity, Standing, Status, Users,
+    Registered, SecondFactors, Severity, Standing, Status, Users,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -329,6 +329,26 @@ async fn tables_of_version_7_are_upgraded() {
     assert_eq!(storage.standing(id).await.unwrap(), standing);
     let disabled = AccountChange::Status(Status::Disabled);
     assert_eq!(storage.change_account(id, disabled).await.unwrap(), Some(4));
+}
+
+/// A file of version 8, which had no second factors.
+#[tokio::test]
+async fn tables_of_version_8_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
+    let downgrade = "DROP TABLE second_factors; DROP TABLE pending_steps; PRAGMA user_version = 8";
+    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    let id = 1.try_into().unwrap();
+    assert!(storage.replace_second_factor(id, None, Some("one")).await.unwrap());
+    assert_eq!(storage.second_factor(id).await.unwrap().as_deref(), Some("one"));
+    let version = |connection: &Connection| {
+        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
+    };
+    assert_eq!(database.read(version).await.unwrap(), SCHEMA_VERSION);
 }
 
 /// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not

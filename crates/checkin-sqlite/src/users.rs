@@ -190,6 +190,8 @@ fn erase(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
     connection.prepare_cached(sql)?.execute(words)?;
     let sql = "UPDATE account_standings SET kept = NULL, role = NULL WHERE user_id = ?1";
     connection.prepare_cached(sql)?.execute([number])?;
+    let sql = "DELETE FROM second_factors WHERE user_id = ?1";
+    connection.prepare_cached(sql)?.execute([number])?;
     Ok(true)
 }
 

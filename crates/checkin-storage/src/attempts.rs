@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
-use crate::Result;
+use crate::{PendingName, Result};
 use checkin_domain::Email;
 
 /// The wait after the first attempt that is not free. Each further one doubles it.
@@ -98,6 +98,13 @@ impl Allowance {
     pub const OF_NETWORK: Self =
         Self { free: 100, most: None, forgotten: Forgotten::AfterFirst(DAY) };
 
+    /// For the second factor of one pending login. It is forgotten with the pending login.
+    pub const OF_PENDING_LOGIN: Self = Self {
+        free: 5,
+        most: Some(5),
+        forgotten: Forgotten::AfterFirst(Duration::from_secs(5 * 60)),
+    };
+
     /// Decides whether an attempt is taken, and returns what is counted then.
     #[must_use]
     pub fn take(&self, counted: Counted, now_ms: u64) -> Attempt {
@@ -165,6 +172,19 @@ impl Budget {
     #[must_use]
     pub fn of_network(address: IpAddr) -> Self {
         Self::of("network", address.to_string().as_bytes(), Allowance::OF_NETWORK)
+    }
+
+    /// Returns the budget of the codes for the second factor of this account, whoever gives them: they have
+    /// given the password before.
+    #[must_use]
+    pub fn of_second_factor(email: &Email) -> Self {
+        Self::of("second factor", email.canonical().as_bytes(), Allowance::OF_ACCOUNT)
+    }
+
+    /// Returns the budget of a pending login, whichever second factor is given.
+    #[must_use]
+    pub fn of_pending_login(name: &PendingName) -> Self {
+        Self::of("pending login", name.as_str().as_bytes(), Allowance::OF_PENDING_LOGIN)
     }
 
     /// The name is a hash, so that it is short and shows neither an address nor a secret. It has no key:

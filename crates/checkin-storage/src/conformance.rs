@@ -23,6 +23,7 @@ mod retention;
 mod retries;
 mod search;
 mod searches;
+mod second_factors;
 mod security_events;
 mod standings;
 mod swarm;
@@ -30,8 +31,8 @@ mod weather;
 
 pub use {
     accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, directory::*, log::*,
-    nearby::*, retention::*, retries::*, search::*, searches::*, security_events::*, standings::*,
-    swarm::*, weather::*,
+    nearby::*, retention::*, retries::*, search::*, searches::*, second_factors::*,
+    security_events::*, standings::*, swarm::*, weather::*,
 };
 
 /// An empty store under test.
@@ -66,6 +67,9 @@ macro_rules! conformance_checks {
             one_owner_searches_at_a_time
             of_parallel_attempts_only_the_free_ones_are_taken
             attempts_are_given_back_and_forgotten
+            a_second_factor_changes_only_from_the_expected_one
+            of_parallel_changes_of_a_second_factor_one_succeeds
+            a_pending_step_is_taken_once_within_its_life
             locations_are_listed_in_pages
             entries_come_back_in_order_and_in_pages
             a_reader_follows_the_log

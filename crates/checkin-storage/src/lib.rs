@@ -22,6 +22,7 @@ mod membership;
 pub mod nearby;
 mod retention;
 mod searches;
+mod second_factors;
 mod security_events;
 mod standing;
 pub mod swarm;
@@ -48,6 +49,7 @@ pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
 pub use membership::{Lease, Membership, Rank};
 pub use retention::{Folded, Retention};
 pub use searches::{Search, Searches};
+pub use second_factors::{PendingName, PendingSteps, SecondFactors};
 pub use security_events::{
     EventBounds, EventKind, EventList, EventPosition, RecordedEvent, SecurityEvent, SecurityEvents,
     UnknownKind,
@@ -63,6 +65,8 @@ pub trait Storage:
     Users
     + Searches
     + Attempts
+    + SecondFactors
+    + PendingSteps
     + Locations
     + Log
     + Membership
@@ -84,6 +88,8 @@ impl<T> Storage for T where
     T: Users
         + Searches
         + Attempts
+        + SecondFactors
+        + PendingSteps
         + Locations
         + Log
         + Membership

@@ -82,7 +82,7 @@ impl EventPosition {
 /// The lists of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventList {
-    /// Failed logins.
+    /// Failed logins, and failed second factors.
     FailedLogins,
     /// All other events.
     Others,
@@ -141,6 +141,16 @@ kinds! {
     PasswordChanged = "password-changed",
     /// The role was changed.
     RoleChanged = "role-changed",
+    /// A second factor was added.
+    SecondFactorAdded = "second-factor-added",
+    /// A second factor was removed, or all of them.
+    SecondFactorRemoved = "second-factor-removed",
+    /// New recovery codes replaced the ones before.
+    RecoveryCodesReplaced = "recovery-codes-replaced",
+    /// A recovery code was used.
+    RecoveryCodeUsed = "recovery-code-used",
+    /// After a right password, the second factor was wrong.
+    FailedSecondFactor = "failed-second-factor",
 }
 
 impl EventKind {
@@ -148,7 +158,7 @@ impl EventKind {
     #[must_use]
     pub fn list(self) -> EventList {
         match self {
-            Self::FailedLogin => EventList::FailedLogins,
+            Self::FailedLogin | Self::FailedSecondFactor => EventList::FailedLogins,
             _ => EventList::Others,
         }
     }

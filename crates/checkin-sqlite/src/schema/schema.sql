@@ -304,5 +304,18 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
 
 CREATE INDEX IF NOT EXISTS idempotency_keys_by_expiry ON idempotency_keys (expires_ms);
 
+CREATE TABLE IF NOT EXISTS second_factors (
+    user_id INTEGER PRIMARY KEY,
+    factor TEXT NOT NULL
+) STRICT;
+
+-- Steps that wait for the next request of a client.
+CREATE TABLE IF NOT EXISTS pending_steps (
+    name TEXT PRIMARY KEY,
+    step TEXT NOT NULL,
+    expires_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pending_steps_by_expiry ON pending_steps (expires_ms);
+
 -- The session store has an index of its own now.
 DROP TABLE IF EXISTS account_sessions;

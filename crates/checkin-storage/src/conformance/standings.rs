@@ -89,6 +89,7 @@ pub async fn a_deleted_account_is_erased_and_frees_its_address(subject: StoreUnd
     let other = opened(storage, "al@example.com").await;
     let taken = async |email| storage.register(new_user(email)).await.unwrap();
     set_role(storage, user.id, Role::Operator).await;
+    assert!(storage.replace_second_factor(user.id, None, Some("one")).await.unwrap());
     for status in [Status::Active, Status::Disabled, Status::Deleted] {
         assert!(!storage.erase(user.id).await.unwrap(), "before it is {status}");
         set_status(storage, user.id, status).await;
@@ -101,6 +102,7 @@ pub async fn a_deleted_account_is_erased_and_frees_its_address(subject: StoreUnd
     let standing = Standing { epoch: 3, status: Status::Deleted, ..Standing::default() };
     let (found, now) = storage.user_with_standing(user.id).await.unwrap().unwrap();
     assert_eq!(now, standing);
+    assert_eq!(storage.second_factor(user.id).await.unwrap(), None);
     let NewUser { first_name, last_name, email, password } = NewUser::erased(user.id);
     assert_eq!(format!("{first_name} {last_name}"), "Deleted user");
     assert_eq!(found, User { first_name, last_name, email, password, ..user.clone() });

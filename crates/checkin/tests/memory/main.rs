@@ -18,6 +18,7 @@ mod log;
 mod membership;
 mod retention;
 mod searches;
+mod second_factors;
 mod security_events;
 mod store;
 mod swarm;

@@ -55,6 +55,8 @@ pub(crate) struct Contents {
     pub(crate) weather: HashMap<LocationId, (String, u64)>,
     /// The attempts of each budget, and when they are forgotten (ms).
     pub(crate) attempts: HashMap<String, (Counted, u64)>,
+    /// The pending steps, each with the end of its life in milliseconds since 1970.
+    pub(crate) pending: HashMap<String, (String, u64)>,
     pub(crate) failed_logins: Vec<RecordedEvent>,
     pub(crate) security_events: Vec<RecordedEvent>,
 }
@@ -66,6 +68,7 @@ pub(crate) struct StoredUser {
     pub(crate) first: User,
     pub(crate) standing: Standing,
     pub(crate) is_erased: bool,
+    pub(crate) second_factor: Option<String>,
 }
 
 #[derive(Debug)]
@@ -125,6 +128,7 @@ impl Default for Contents {
             search_lease: None,
             weather: HashMap::new(),
             attempts: HashMap::new(),
+            pending: HashMap::new(),
             failed_logins: Vec::new(),
             security_events: Vec::new(),
         }

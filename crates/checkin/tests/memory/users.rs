@@ -130,6 +130,7 @@ impl Users for MemoryStorage {
             user.password.clone_from(&password);
         }
         (stored.standing.kept, stored.standing.role) = (None, Role::User);
+        stored.second_factor = None;
         stored.is_erased = true;
         Ok(true)
     }
@@ -175,8 +176,8 @@ impl Contents {
         let deleted = deleted.filter(|standing| standing.status == Status::Deleted);
         let epoch = deleted.map(|standing| standing.epoch).max().unwrap_or(0);
         let standing = Standing { epoch, ..Standing::default() };
-        let (first, is_erased) = (user.clone(), false);
-        let stored = StoredUser { user: user.clone(), first, standing, is_erased };
+        let (first, is_erased, second_factor) = (user.clone(), false, None);
+        let stored = StoredUser { user: user.clone(), first, standing, is_erased, second_factor };
         self.users.insert(user.id, stored);
     }
 

@@ -1,0 +1,2 @@
+-- Version 9 adds tables only: programs of version 8 would let accounts log in without their second factor, so
+-- they must not open it.
