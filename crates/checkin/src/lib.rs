@@ -33,3 +33,4 @@ pub use checkin_storage as storage;
 mod connection;
 mod input;
 mod random;
+mod second_factor;

@@ -69,6 +69,8 @@ impl App {
         let parts = auth::Parts {
             users: self.storage.clone(),
             attempts: self.storage.clone(),
+            second_factors: self.storage.clone(),
+            pending_steps: self.storage.clone(),
             account_sessions: self.account_sessions.clone(),
             revocation: self.revocation.clone(),
             secrets: self.secrets.clone(),

@@ -10,6 +10,7 @@ use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::input::BrokenRule;
@@ -41,6 +42,8 @@ pub struct Problem {
     /// Whether the connection closes, because the next request on it may begin elsewhere.
     closes: bool,
     quota: Option<Box<Quota>>,
+    /// What a problem of a type of its own has beside the others.
+    extension: Option<Box<Extension>>,
     cause: Option<LoggedCause>,
 }
 
@@ -50,6 +53,13 @@ enum Content {
     Text(&'static str),
     /// The description of the error in a problem document.
     Detail(Cow<'static, str>),
+}
+
+/// The type of a problem, and its own members (RFC 9457, section 3.2).
+#[derive(Debug)]
+struct Extension {
+    kind: &'static str,
+    members: Map<String, Value>,
 }
 
 /// The error to log, with the message of the log line.
@@ -81,7 +91,7 @@ impl FieldError {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemDetails<'a> {
-    /// Always `about:blank`.
+    /// `about:blank`, unless the documentation of the request names another type.
     r#type: &'static str,
     /// The meaning of the status.
     title: &'static str,
@@ -93,6 +103,10 @@ pub struct ProblemDetails<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [FieldError],
+    /// The members of problems of this type.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    members: Option<&'a Map<String, Value>>,
 }
 
 impl Problem {
@@ -106,6 +120,7 @@ impl Problem {
             retry_after: None,
             quota: None,
             closes: false,
+            extension: None,
             cause: None,
         }
     }
@@ -114,6 +129,12 @@ impl Problem {
     #[must_use]
     pub fn text(status: StatusCode, text: &'static str) -> Self {
         Self { content: Content::Text(text), ..Self::new(status, "") }
+    }
+
+    /// Gives the problem a type of its own, with its own members.
+    #[must_use]
+    pub fn of_type(self, kind: &'static str, members: Map<String, Value>) -> Self {
+        Self { extension: Some(Box::new(Extension { kind, members })), ..self }
     }
 
     /// Adds a field and the rule that it breaks.
@@ -253,7 +274,9 @@ impl IntoResponse for Problem {
         }
         let mut response = match self.content {
             Content::Text(text) => (self.status, text).into_response(),
-            Content::Detail(detail) => document(self.status, &detail, &self.errors),
+            Content::Detail(detail) => {
+                document(self.status, &detail, &self.errors, self.extension.as_deref())
+            }
         };
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
@@ -273,11 +296,18 @@ impl IntoResponse for Problem {
     }
 }
 
-fn document(status: StatusCode, detail: &str, errors: &[FieldError]) -> Response {
+fn document(
+    status: StatusCode,
+    detail: &str,
+    errors: &[FieldError],
+    extension: Option<&Extension>,
+) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
     let status_code = status.as_u16();
+    let kind = extension.map_or("about:blank", |extension| extension.kind);
+    let members = extension.map(|extension| &extension.members);
     let details =
-        ProblemDetails { r#type: "about:blank", title, status: status_code, detail, errors };
+        ProblemDetails { r#type: kind, title, status: status_code, detail, errors, members };
     let json = HeaderValue::from_static("application/problem+json");
     (status, [(CONTENT_TYPE, json)], Json(details)).into_response()
 }
@@ -290,7 +320,7 @@ pub(super) fn with_body(response: Response) -> Response {
         return response;
     }
     let (mut parts, _) = response.into_parts();
-    let (filled, body) = document(status, "", &[]).into_parts();
+    let (filled, body) = document(status, "", &[], None).into_parts();
     // The length of the empty body.
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.extend(filled.headers);

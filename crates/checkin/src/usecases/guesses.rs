@@ -9,7 +9,7 @@ use futures_util::future::try_join;
 use super::throttle::Quota;
 use crate::domain::Email;
 use crate::metrics::Throttled;
-use crate::storage::{Attempt, Attempts, Budget, LONGEST_WAIT, StorageError, Taken};
+use crate::storage::{Attempt, Attempts, Budget, LONGEST_WAIT, PendingName, StorageError, Taken};
 
 /// Takes attempts from the budgets of those who give a password.
 ///
@@ -100,6 +100,43 @@ impl Guesses {
         };
         self.return_to(network.as_ref()).await;
         Err(attempt)
+    }
+
+    /// Takes an attempt to give a code for the second factor of this account.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`take`](Self::take).
+    pub(crate) async fn take_code(&self, account: &Email) -> Result<Guess, GuessError> {
+        let account = Budget::of_second_factor(account);
+        match self.attempts.take_attempt(&account).await? {
+            Attempt::Taken(taken) => Ok(Guess { account, own: None, taken, network: None }),
+            attempt => {
+                self.throttled.account_failures.inc();
+                Err(GuessError::TooMany(refused(&account, wait_of(attempt))))
+            }
+        }
+    }
+
+    /// Forgets the failures that came before a right second factor of this account.
+    pub(crate) async fn forget_codes(&self, account: &Email) -> Result<(), StorageError> {
+        self.attempts.forget_attempts(&Budget::of_second_factor(account)).await
+    }
+
+    /// Takes an attempt to continue a pending login. Returns `None` if there were too many.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`take`](Self::take).
+    pub(crate) async fn take_pending(
+        &self,
+        name: &PendingName,
+    ) -> Result<Option<Guess>, StorageError> {
+        let account = Budget::of_pending_login(name);
+        Ok(match self.attempts.take_attempt(&account).await? {
+            Attempt::Taken(taken) => Some(Guess { account, own: None, taken, network: None }),
+            Attempt::Wait(_) | Attempt::UsedUp => None,
+        })
     }
 
     /// Forgets the failures that came before a right password.

@@ -10,6 +10,7 @@ use tower_express_session::{Error as SessionError, Session};
 
 use super::devices::Devices;
 use super::guesses::{Caller, GuessError, Guesses};
+use super::second_factors::{Demand, Factors};
 use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use super::throttle::Quota;
@@ -26,11 +27,12 @@ const MAX_UNUSABLE: usize = 10_000;
 /// Checks passwords and logs sessions in; clones share the limits.
 #[derive(Clone)]
 pub(crate) struct Login {
-    users: Arc<dyn Users>,
+    pub(super) users: Arc<dyn Users>,
     passwords: Passwords,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     guesses: Guesses,
     devices: Devices,
+    pub(super) factors: Factors,
     failure_time: Duration,
     security: SecurityLog,
     /// Accounts with a password that no login can check, for which a warning was logged.
@@ -52,6 +54,12 @@ pub(crate) enum LoginError {
     /// The password is wrong, or there is no such account. The quota tells how many more may be
     /// tried, if this one was counted.
     WrongPassword(Option<Quota>),
+    /// The password is right, and the account has a second factor.
+    SecondFactorRequired(Box<Demand>),
+    /// The second factor is wrong, or the pending login is over.
+    WrongSecondFactor,
+    /// The session has ended meanwhile.
+    NotLoggedIn,
     /// The new password breaks this rule.
     NewPassword(String),
     /// Too many passwords were wrong before.
@@ -73,7 +81,7 @@ impl Login {
         users: Arc<dyn Users>,
         passwords: Passwords,
         tasks: Tasks,
-        (guesses, devices): (Guesses, Devices),
+        (devices, factors): (Devices, Factors),
         failure_time: Duration,
         security: SecurityLog,
     ) -> Self {
@@ -81,16 +89,17 @@ impl Login {
             users,
             passwords,
             tasks,
-            guesses,
+            guesses: factors.guesses.clone(),
             devices,
+            factors,
             failure_time,
             security,
             unusable: Arc::new(Cache::new(MAX_UNUSABLE)),
         }
     }
 
-    /// Checks the password, gives the session a new id, and logs it in. Returns the cookie by which
-    /// the device will be recognized. A failure of the password is reported before a failure of the
+    /// Checks the password, gives the session a new id, and logs it in, unless the account has a second
+    /// factor. Returns the cookie by which the device will be recognized. A failure of the password is reported before a failure of the
     /// session.
     ///
     /// # Cancel safety
@@ -122,14 +131,8 @@ impl Login {
         let mut account = check().await?;
         let session = session?;
         for _ in 0..ATTEMPTS {
-            let Credentials { id, email, standing, .. } = account;
-            session.log_in_at_epoch(email.as_str(), &[], standing.epoch).await?;
-            session.save().await?;
-            // Who raises the epoch ends every session that is stored at that time. This session may be
-            // stored later.
-            if self.users.standing(id).await?.epoch == standing.epoch {
-                self.security.record(EventKind::Login, Some(id), address, None).await;
-                return Ok(self.device_cookie(&email, standing.epoch));
+            if self.enter(&session, &account, address).await? {
+                return Ok(self.device_cookie(&account.email, account.standing.epoch));
             }
             // The password may be another one, or only the sessions were ended.
             account = match check().await {
@@ -144,7 +147,26 @@ impl Login {
         Err(LoginError::Busy)
     }
 
-    /// Makes each wrong password take the same time, whatever its hash costs: the kind of an
+    /// Gives the session a new id and logs it in. Returns false if the account's epoch was raised
+    /// meanwhile: the session has no effect then.
+    pub(super) async fn enter(
+        &self,
+        session: &Session,
+        Credentials { id, email, standing, .. }: &Credentials,
+        address: Option<IpAddr>,
+    ) -> Result<bool, LoginError> {
+        session.log_in_at_epoch(email.as_str(), &[], standing.epoch).await?;
+        session.save().await?;
+        // Who raises the epoch ends every session that is stored at that time. This session may be
+        // stored later.
+        let is_valid = self.users.standing(*id).await?.epoch == standing.epoch;
+        if is_valid {
+            self.security.record(EventKind::Login, Some(*id), address, None).await;
+        }
+        Ok(is_valid)
+    }
+
+    /// Makes each wrong password and each wrong second factor take the same time, whatever its hash costs: the kind of an
     /// account's hash, and whether there is an account, cannot be told from the time. The time is
     /// counted from here, where the request is complete: a client could choose it otherwise.
     ///
@@ -160,7 +182,7 @@ impl Login {
     ) -> Result<T, LoginError> {
         let end = tokio::time::Instant::now() + self.failure_time;
         let result = attempt.await;
-        if let Err(LoginError::WrongPassword(_)) = result {
+        if let Err(LoginError::WrongPassword(_) | LoginError::WrongSecondFactor) = result {
             sleep_until(end).await;
         }
         result
@@ -181,7 +203,8 @@ impl Login {
             Some(device) => self.budget_of_device(&device, &email).await?,
             None => None,
         };
-        self.check_password(email, password, Caller { address, own }).await
+        let account = self.clone().check_password(email, password, Caller { address, own }).await?;
+        self.without_second_factor(account).await
     }
 
     /// Returns the budget of a device that has logged in to this account since its epoch was raised.

@@ -12,6 +12,7 @@ use super::security_log::SecurityLog;
 use super::tasks::Tasks;
 use crate::domain::Email;
 use crate::passwords::{Owner, PasswordPolicy, Passwords};
+use crate::second_factor::Proof;
 use crate::storage::{Budget, Credentials, EventKind, Users};
 
 /// Changes passwords.
@@ -26,11 +27,13 @@ pub(crate) struct PasswordChange {
     tasks: Tasks,
 }
 
-/// The current password of an account, and the new one.
+/// The current password of an account, the new one, and a proof.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) current: String,
     pub(crate) new: String,
+    /// The proof of the second factor, if the account has one.
+    pub(crate) proof: Option<Proof>,
 }
 
 impl PasswordChange {
@@ -54,7 +57,8 @@ impl PasswordChange {
     ///
     /// [`LoginError::NewPassword`] if the new password breaks a rule, and
     /// [`LoginError::WrongPassword`] if `current` is not the account's password, or somebody else
-    /// has changed it meanwhile.
+    /// has changed it meanwhile. [`LoginError::SecondFactorRequired`] and
+    /// [`LoginError::WrongSecondFactor`] if the account has a second factor.
     ///
     /// # Cancel safety
     ///
@@ -89,7 +93,7 @@ impl PasswordChange {
     async fn replace(
         self,
         email: Email,
-        Replacement { current, new }: Replacement,
+        Replacement { current, new, proof }: Replacement,
         caller: Caller,
     ) -> Result<(Email, u64), LoginError> {
         let address = caller.address;
@@ -100,6 +104,8 @@ impl PasswordChange {
             name.as_ref().map_or(("", ""), |name| (name.first.as_str(), name.last.as_str()));
         let checked = self.policy.check(&new, Owner { first_name, last_name, email });
         checked.map_err(LoginError::NewPassword)?;
+        // A code is right once, so it is verified after everything that may be wrong.
+        self.login.factors.demand(&account, proof.as_ref(), address).await?;
         let new = self.passwords.turn().await?.hash(new).await?;
         let change = self.users.change_password(*id, Some(password), &new);
         let raised = self.revocation.end(*id, email, None, change).await?;

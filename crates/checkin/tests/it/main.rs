@@ -73,6 +73,7 @@ mod rolling_restart;
 #[cfg(feature = "external-tests")]
 mod route_table;
 mod schemathesis;
+mod second_factors;
 mod secret_reload;
 mod security_events;
 #[cfg(feature = "external-tests")]

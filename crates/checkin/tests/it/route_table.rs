@@ -23,7 +23,7 @@ use Access::{LoggedIn, Owner, Public};
 
 /// The routes of the console, which has those of all services: method, path in the document, path to ask
 /// for, who may, and the status for those who may.
-const ROUTES: [(&str, &str, &str, Access, u16); 34] = [
+const ROUTES: [(&str, &str, &str, Access, u16); 40] = [
     ("POST", "/api/checkin", "/api/checkin", Owner, 202),
     ("GET", "/api/checkins/latest", "/api/checkins/latest", LoggedIn, 200),
     // The stream itself would not end.
@@ -50,10 +50,16 @@ const ROUTES: [(&str, &str, &str, Access, u16); 34] = [
     ("GET", "/healthz", "/healthz", Public, 200),
     // Without a body, so that nobody logs in, registers or changes a password here.
     ("POST", "/login", "/login", Public, 415),
+    ("POST", "/login/second-factor", "/login/second-factor", Public, 415),
     ("GET", "/metrics", "/metrics", Public, 200),
     ("POST", "/password", "/password", LoggedIn, 415),
     ("GET", "/readyz", "/readyz", Public, 200),
     ("POST", "/register", "/register", Public, 415),
+    ("GET", "/second-factor", "/second-factor", LoggedIn, 200),
+    ("POST", "/second-factor/recovery-codes", "/second-factor/recovery-codes", LoggedIn, 415),
+    ("POST", "/second-factor/remove", "/second-factor/remove", LoggedIn, 415),
+    ("POST", "/second-factor/totp", "/second-factor/totp", LoggedIn, 415),
+    ("POST", "/second-factor/totp/confirm", "/second-factor/totp/confirm", LoggedIn, 415),
     ("GET", "/session", "/session", LoggedIn, 200),
     ("GET", "/sessions", "/sessions", LoggedIn, 200),
     ("DELETE", "/sessions/{handle}", "/sessions/none", LoggedIn, 404),

@@ -10,11 +10,13 @@ use utoipa::ToSchema;
 
 use super::bodies::{NewAccountBody, PasswordBody};
 use super::logged_in::LoggedInAccount;
-use super::problems::of_password_change;
+use super::problems::of_change;
+use super::second_factor::SecondFactorNeeded;
 use super::state::Auth;
 use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{ClientAddress, DeviceCookie, JsonBody, Problem, ProblemDetails, RequestOrigin};
+use crate::second_factor::Proof;
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
 
@@ -58,13 +60,14 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(OwnAccount { user: user.into() })))
 }
 
-/// Changes the password and ends the other sessions of the account. This session gets a new id.
+/// Changes the password and ends the other sessions of the account. This session gets a new id. An account
+/// with a second factor needs a code of it.
 #[utoipa::path(
     post, operation_id = "changePassword", path = "/password", tag = "account",
     security(("session" = [])), request_body = PasswordBody,
     responses(
         (status = 200, content_type = "text/plain", body = String, description = "`OK`"),
-        LoginNeeded, Forbidden, BodyProblems, Problems,
+        LoginNeeded, SecondFactorNeeded, BodyProblems, Problems,
     ),
 )]
 pub(super) async fn change_password(
@@ -76,11 +79,12 @@ pub(super) async fn change_password(
     // A request without a login is answered with 401, whatever its body is. The body is still read,
     // so that a client that reads only after it has sent the body receives the response.
     let LoggedInAccount { session, account } = logged_in?;
-    let JsonBody(PasswordBody { current, new }) = body?;
-    let replacement = Replacement { current: current.0, new: new.0 };
+    let JsonBody(PasswordBody { current, new, code }) = body?;
+    let proof = code.map(Proof::Code);
+    let replacement = Replacement { current: current.0, new: new.0, proof };
     let address = origin.address.map(ClientAddress::ip);
     let changed = auth.password_change.change(&session, account.email, replacement, address);
-    let device = changed.await.map_err(of_password_change)?;
+    let device = changed.await.map_err(of_change)?;
     Ok((device.map(DeviceCookie).map(Extension), "OK"))
 }
 

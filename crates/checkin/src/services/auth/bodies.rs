@@ -5,6 +5,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use crate::domain::{Email, MAX_PASSWORD_BYTES};
 use crate::input::{DisplayName, Documented, Given, Input, KnownEmail, body};
 use crate::passwords::{self, DEFAULT_MIN_CHARS};
+use crate::second_factor::Code;
 
 body! {
     /// The e-mail address and the password of an account.
@@ -29,8 +30,40 @@ body! {
     pub(super) struct PasswordBody {
         current "currentPassword": GivenPassword;
         new "newPassword": NewPassword;
+        /// A code of the second factor, if the account has one
+        code "code": Option<Code>, example "123456";
     }
 }
+
+body! {
+    /// The second factor of a pending login.
+    pub(super) struct SecondLoginBody {
+        /// The token that `POST /login` returned
+        pending_login "pendingLogin": Token;
+        /// A code of the authenticator app, or a recovery code
+        code "code": Code, example "123456";
+    }
+}
+
+body! {
+    /// The current password of the account, before a change of its second factor.
+    pub(super) struct ConfirmationBody {
+        current "currentPassword": GivenPassword;
+        /// A code of the second factor, if the account has one
+        code "code": Option<Code>, example "123456";
+    }
+}
+
+body! {
+    /// A code of a new authenticator app.
+    pub(super) struct TotpCodeBody {
+        /// The six digits that the app shows
+        code "code": Code, example "123456";
+    }
+}
+
+/// The token of a pending login, which may be over.
+pub(super) struct Token(pub(super) String);
 
 /// A password to compare.
 pub(super) struct GivenPassword(pub(super) String);
@@ -47,6 +80,30 @@ impl Input for GivenPassword {
 impl Input for NewPassword {
     fn read(given: &Given<'_>) -> Result<Self, String> {
         passwords::plausible(given.text()?.to_owned()).map(Self)
+    }
+}
+
+impl Input for Token {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        given.text().map(|text| Self(text.to_owned()))
+    }
+}
+
+impl Documented for Token {
+    fn schema() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::String)
+    }
+}
+
+impl Input for Code {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        given.text()?.parse().map_err(str::to_owned)
+    }
+}
+
+impl Documented for Code {
+    fn schema() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::String).min_length(Some(6)).max_length(Some(64))
     }
 }
 

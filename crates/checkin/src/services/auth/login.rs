@@ -6,16 +6,18 @@ use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::IntoResponse;
 
-use super::bodies::LoginBody;
+use super::bodies::{LoginBody, SecondLoginBody};
+use super::second_factor::SecondFactorRequired;
 use super::state::{Auth, SessionResult};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{ClientAddress, Deliberate, DeviceCookie, JsonBody, Problem, RequestOrigin};
+use crate::second_factor::Proof;
 use crate::storage::{Credentials, EventKind};
 use crate::usecases::accounts::account_of;
 use crate::usecases::login::LoginOrigin;
 
 /// Logs in. Sets the session cookie, always with a new session id, and the cookie by which the device
-/// is recognized at later logins.
+/// is recognized at later logins. If the account has a second factor, the login waits for it.
 #[utoipa::path(
     post, operation_id = "logIn", path = "/login", tag = "account", security(()),
     request_body = LoginBody,
@@ -27,7 +29,13 @@ use crate::usecases::login::LoginOrigin;
                 description = "The session cookie; in a second line, the cookie of the device"
             )),
         ),
-        LoginNeeded, Forbidden, BodyProblems, Problems,
+        (
+            status = 401,
+            description = "`Invalid login.`, or the password is right and the account has a second factor",
+            content((String = "text/plain"), (SecondFactorRequired = "application/problem+json")),
+            headers(("WWW-Authenticate" = String)),
+        ),
+        Forbidden, BodyProblems, Problems,
     ),
 )]
 pub(super) async fn login(
@@ -41,6 +49,34 @@ pub(super) async fn login(
     let device = DeviceCookie::of(&headers).map(|cookie| cookie.0);
     let origin = LoginOrigin { address: origin.address.map(ClientAddress::ip), device };
     let device = auth.login.log_in(session, email.0, password.0, origin).await?;
+    Ok((device.map(DeviceCookie).map(Extension), "OK"))
+}
+
+/// Continues a login with the second factor. Sets the cookies, as `POST /login` does.
+#[utoipa::path(
+    post, operation_id = "logInWithSecondFactor", path = "/login/second-factor", tag = "account",
+    security(()), request_body = SecondLoginBody,
+    responses(
+        (
+            status = 200, content_type = "text/plain", body = String, description = "`OK`",
+            headers((
+                "Set-Cookie" = String,
+                description = "The session cookie; in a second line, the cookie of the device"
+            )),
+        ),
+        LoginNeeded, Forbidden, BodyProblems, Problems,
+    ),
+)]
+pub(super) async fn with_second_factor(
+    State(auth): State<Auth>,
+    Extension(origin): Extension<RequestOrigin>,
+    session: SessionResult,
+    JsonBody(body): JsonBody<SecondLoginBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let SecondLoginBody { pending_login, code } = body;
+    let address = origin.address.map(ClientAddress::ip);
+    let proof = Proof::Code(code);
+    let device = auth.login.log_in_with(session, pending_login.0, proof, address).await?;
     Ok((device.map(DeviceCookie).map(Extension), "OK"))
 }
 

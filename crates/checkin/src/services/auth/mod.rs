@@ -6,6 +6,7 @@ mod logged_in;
 mod login;
 mod problems;
 mod routes;
+mod second_factor;
 mod sessions;
 mod state;
 

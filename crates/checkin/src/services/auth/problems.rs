@@ -1,11 +1,14 @@
 //! The errors of the service as problems.
 
 use axum::http::StatusCode;
+use serde_json::{Map, json};
 
 use crate::http::Problem;
 use crate::input::BrokenRule;
+use crate::usecases::accounts::AccountError;
 use crate::usecases::login::LoginError;
 use crate::usecases::registration::RegistrationError;
+use crate::usecases::second_factors::Demand;
 
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
@@ -13,6 +16,9 @@ impl From<LoginError> for Problem {
             LoginError::WrongPassword(quota) => {
                 Self::text(StatusCode::UNAUTHORIZED, "Invalid login.").limited_by(quota)
             }
+            LoginError::SecondFactorRequired(demand) => required(*demand),
+            LoginError::WrongSecondFactor => Self::text(StatusCode::UNAUTHORIZED, "Invalid login."),
+            LoginError::NotLoggedIn => AccountError::NotLoggedIn.into(),
             LoginError::NewPassword(rule) => broken("newPassword", rule),
             LoginError::TooManyFailures(quota) => Self::too_many(quota),
             LoginError::Busy => Self::busy(),
@@ -23,13 +29,35 @@ impl From<LoginError> for Problem {
     }
 }
 
+/// Returns the problem of an account whose second factor is missing: at a login, or before a change of a
+/// logged-in account.
+fn required(Demand { pending_login, methods }: Demand) -> Problem {
+    let (status, detail) = match pending_login {
+        Some(_) => (
+            StatusCode::UNAUTHORIZED,
+            "the account has a second factor; give it within five minutes",
+        ),
+        None => {
+            (StatusCode::FORBIDDEN, "the account has a second factor; give it with this change")
+        }
+    };
+    let mut members = Map::new();
+    members.extend(pending_login.map(|token| ("pendingLogin".to_owned(), token.into())));
+    members.insert("methods".to_owned(), json!(methods));
+    Problem::new(status, detail).of_type("second-factor-required", members)
+}
+
 /// Returns the problem of a logged-in user who enters the current password.
-pub(super) fn of_password_change(error: LoginError) -> Problem {
+pub(super) fn of_change(error: LoginError) -> Problem {
     match error {
         LoginError::WrongPassword(quota) => {
             broken("currentPassword", "must be the account's current password".to_owned())
                 .limited_by(quota)
         }
+        LoginError::WrongSecondFactor => broken(
+            "code",
+            "must be a code of the account's second factor that was not used before".to_owned(),
+        ),
         other => other.into(),
     }
 }

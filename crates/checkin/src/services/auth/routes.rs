@@ -10,18 +10,20 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::Auth;
-use super::{account, login, sessions};
+use super::{account, login, second_factor, sessions};
 use crate::http::{RequestLimit, limited};
 use crate::metrics::Throttled;
 use crate::passwords::{PasswordPolicy, Passwords};
-use crate::storage::{Attempts, Users};
+use crate::storage::{Attempts, PendingSteps, SecondFactors, Users};
 use crate::usecases::accounts::Accounts;
 use crate::usecases::devices::Devices;
+use crate::usecases::enrolment::Enrolment;
 use crate::usecases::guesses::Guesses;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
 use crate::usecases::revocation::Revocation;
+use crate::usecases::second_factors::Factors;
 use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
 
@@ -48,6 +50,10 @@ pub struct Parts {
     pub users: Arc<dyn Users>,
     /// The attempts to give a password.
     pub attempts: Arc<dyn Attempts>,
+    /// The second factors of the accounts.
+    pub second_factors: Arc<dyn SecondFactors>,
+    /// The steps that wait for the next request of a client.
+    pub pending_steps: Arc<dyn PendingSteps>,
     /// Lists the sessions of an account, and ends one.
     pub account_sessions: AccountSessions,
     /// Ends the other sessions of an account.
@@ -68,6 +74,7 @@ pub struct Parts {
 pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
     let Parts { users, attempts, account_sessions, revocation, secrets, .. } = parts;
     let Parts { passwords, tasks, throttled, security, .. } = parts;
+    let Parts { second_factors, pending_steps, .. } = parts;
     let requests = RequestLimit::of_sessions(
         "requests",
         settings.request_rate,
@@ -78,12 +85,13 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         settings.register_rate,
         throttled.registrations.clone(),
     );
-    let (guesses, devices) = (Guesses::new(attempts, throttled), Devices::new(secrets));
+    let guesses = Guesses::new(attempts, throttled);
+    let factors = Factors::new(second_factors, pending_steps, guesses, security.clone());
     let login = Login::new(
         users.clone(),
         passwords.clone(),
         tasks.clone(),
-        (guesses, devices),
+        (Devices::new(secrets), factors.clone()),
         settings.failed_login_time,
         security.clone(),
     );
@@ -102,6 +110,13 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
             passwords,
             settings.passwords,
             security.clone(),
+            tasks.clone(),
+        ),
+        enrolment: Enrolment::new(
+            (login.clone(), factors),
+            users.clone(),
+            revocation.clone(),
+            security.clone(),
             tasks,
         ),
         accounts: Accounts::new(users.clone(), Duration::ZERO),
@@ -115,11 +130,17 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         head(login::logout_by_another_method).fallback(login::logout_by_another_method);
     let changes = OpenApiRouter::new()
         .routes(routes!(login::login))
+        .routes(routes!(login::with_second_factor))
         .routes(routes!(login::logout, login::logout_by_post))
         .route("/logout", no_other_logout)
         .routes(routes!(account::change_password))
         .routes(routes!(sessions::list, sessions::end_others))
         .routes(routes!(sessions::end))
+        .routes(routes!(second_factor::show))
+        .routes(routes!(second_factor::begin_totp))
+        .routes(routes!(second_factor::confirm_totp))
+        .routes(routes!(second_factor::renew_recovery_codes))
+        .routes(routes!(second_factor::remove))
         .route_layer(from_fn_with_state(requests, limited));
     let register = OpenApiRouter::new()
         .routes(routes!(account::register))

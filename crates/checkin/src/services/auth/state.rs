@@ -6,6 +6,7 @@ use tower_express_session::{AccountSessions, Error, Session};
 
 use crate::storage::Users;
 use crate::usecases::accounts::Accounts;
+use crate::usecases::enrolment::Enrolment;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
 use crate::usecases::registration::Registration;
@@ -24,6 +25,7 @@ pub(super) struct Auth {
     pub(super) login: Login,
     pub(super) registration: Registration,
     pub(super) password_change: PasswordChange,
+    pub(super) enrolment: Enrolment,
     pub(super) security: SecurityLog,
 }
 

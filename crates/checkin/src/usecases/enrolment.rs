@@ -1,0 +1,236 @@
+//! Turns second factors of an account on and off. Each change ends the account's other sessions, and needs the
+//! password and the second factor that is on.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use tower_express_session::{Session, SessionId};
+
+use super::guesses::Caller;
+use super::login::{Login, LoginError};
+use super::revocation::Revocation;
+use super::second_factors::{Changed, Factors};
+use super::security_log::SecurityLog;
+use super::tasks::Tasks;
+use crate::second_factor::{Proof, SecondFactor, TotpSecret};
+use crate::storage::{Budget, Credentials, EventKind, KeptSession, PendingName, Users};
+
+/// The kind of the pending steps in which an authenticator app is set up.
+const TOTP: &str = "totp";
+
+/// Changes second factors.
+#[derive(Clone)]
+pub(crate) struct Enrolment {
+    pub(crate) factors: Factors,
+    login: Login,
+    users: Arc<dyn Users>,
+    revocation: Revocation,
+    security: SecurityLog,
+    tasks: Tasks,
+}
+
+/// Who asks: a logged-in session, and the network of the request.
+pub(crate) struct Requester<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) account: Credentials,
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// What the owner gives again before a change.
+pub(crate) struct Confirmation {
+    pub(crate) current: String,
+    pub(crate) proof: Option<Proof>,
+}
+
+/// The secret of an authenticator app that is not on yet.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PendingTotp {
+    user: u64,
+    secret: TotpSecret,
+}
+
+/// What is stored about a change.
+struct Record {
+    kind: EventKind,
+    detail: &'static str,
+}
+
+/// A change that was made.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    /// The recovery codes that came with it, which nobody can read again.
+    pub(crate) recovery_codes: Vec<String>,
+    /// The cookie by which the device will be recognized.
+    pub(crate) device: Option<String>,
+}
+
+impl Enrolment {
+    pub(crate) fn new(
+        (login, factors): (Login, Factors),
+        users: Arc<dyn Users>,
+        revocation: Revocation,
+        security: SecurityLog,
+        tasks: Tasks,
+    ) -> Self {
+        Self { factors, login, users, revocation, security, tasks }
+    }
+
+    /// Makes the secret of an authenticator app, which is on after [`confirm_totp`](Self::confirm_totp).
+    ///
+    /// # Cancel safety
+    ///
+    /// The password and the second factor are verified in any case.
+    pub(crate) async fn begin_totp(
+        &self,
+        requester: Requester<'_>,
+        confirmation: Confirmation,
+    ) -> Result<TotpSecret, LoginError> {
+        let account = self.confirm(&requester, confirmation).await?;
+        let secret = TotpSecret::random().ok_or(LoginError::Busy)?;
+        let pending = PendingTotp { user: account.id.get(), secret: secret.clone() };
+        self.factors.keep(&pending_name(TOTP, requester.session), &pending).await?;
+        Ok(secret)
+    }
+
+    /// Turns the authenticator app on whose secret this session has asked for, in place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::WrongSecondFactor`] if the code is not one of it, or if the secret has expired.
+    ///
+    /// # Cancel safety
+    ///
+    /// The change continues.
+    pub(crate) async fn confirm_totp(
+        &self,
+        requester: Requester<'_>,
+        code: String,
+    ) -> Result<Made, LoginError> {
+        let name = pending_name(TOTP, requester.session);
+        let pending = self.factors.kept::<PendingTotp>(&name).await?;
+        let pending = pending.filter(|pending| pending.user == requester.account.id.get());
+        let secret = pending.ok_or(LoginError::WrongSecondFactor)?.secret;
+        let add = move |factor: Option<&SecondFactor>| {
+            let factor = factor.cloned().unwrap_or_default();
+            factor.with_totp(secret.clone(), &code, SystemTime::now())
+        };
+        let record = Record { kind: EventKind::SecondFactorAdded, detail: "totp" };
+        let made = self.make(requester, add, record).await?;
+        self.factors.take(&name).await?;
+        Ok(made)
+    }
+
+    /// Replaces the recovery codes of an account. Without a second factor, this is
+    /// [`LoginError::WrongSecondFactor`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The password and the second factor are verified in any case. A change that has begun continues.
+    pub(crate) async fn renew_recovery_codes(
+        &self,
+        requester: Requester<'_>,
+        confirmation: Confirmation,
+    ) -> Result<Made, LoginError> {
+        self.confirm(&requester, confirmation).await?;
+        // Without codes, new ones are made.
+        let forget = |factor: Option<&SecondFactor>| Some(factor?.without_recovery_codes());
+        let record = Record { kind: EventKind::RecoveryCodesReplaced, detail: "" };
+        self.make(requester, forget, record).await
+    }
+
+    /// Turns the second factor of an account off. Without one, this is [`LoginError::WrongSecondFactor`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The password and the second factor are verified in any case. A change that has begun continues.
+    pub(crate) async fn remove(
+        &self,
+        requester: Requester<'_>,
+        confirmation: Confirmation,
+    ) -> Result<Made, LoginError> {
+        self.confirm(&requester, confirmation).await?;
+        let remove = |factor: Option<&SecondFactor>| factor.map(|_| SecondFactor::default());
+        let record = Record { kind: EventKind::SecondFactorRemoved, detail: "all" };
+        self.make(requester, remove, record).await
+    }
+
+    /// Verifies the password of the session's account, and its second factor if it has one.
+    async fn confirm(
+        &self,
+        requester: &Requester<'_>,
+        Confirmation { current, proof }: Confirmation,
+    ) -> Result<Credentials, LoginError> {
+        let (login, address) = (self.login.clone(), requester.address);
+        let own = Some(Budget::of_session(requester.session.id().as_str()));
+        let (email, factors) = (requester.account.email.clone(), self.factors.clone());
+        let check = self.tasks.run(async move {
+            let caller = Caller { address, own };
+            let account = login.check_password(email, current, caller).await?;
+            factors.demand(&account, proof.as_ref(), address).await?;
+            Ok(account)
+        });
+        self.login.in_failure_time(check).await
+    }
+
+    /// Makes a change in a task of its own.
+    async fn make(
+        &self,
+        requester: Requester<'_>,
+        change: impl FnMut(Option<&SecondFactor>) -> Option<SecondFactor> + Send + 'static,
+        record: Record,
+    ) -> Result<Made, LoginError> {
+        let Requester { session, account, address } = requester;
+        let kept = (session.id(), session.epoch());
+        self.tasks.run(self.clone().change(account, kept, change, record, address)).await
+    }
+
+    async fn change(
+        self,
+        account: Credentials,
+        kept: (SessionId, Option<u64>),
+        mut change: impl FnMut(Option<&SecondFactor>) -> Option<SecondFactor> + Send,
+        record: Record,
+        address: Option<IpAddr>,
+    ) -> Result<Made, LoginError> {
+        let mut recovery_codes = Vec::new();
+        let with_codes = |factor: Option<&SecondFactor>| {
+            let after = change(factor)?;
+            let (after, codes) = after.with_recovery_codes()?;
+            recovery_codes = codes;
+            Some(after)
+        };
+        let changed = self.factors.change(account.id, with_codes).await?;
+        let changed = changed.ok_or(LoginError::WrongSecondFactor)?;
+        let epoch = self.end_others(&account, kept, changed).await?;
+        let detail = Some(record.detail.to_owned()).filter(|detail| !detail.is_empty());
+        self.security.record(record.kind, Some(account.id), address, detail).await;
+        Ok(Made { recovery_codes, device: self.login.device_cookie(&account.email, epoch) })
+    }
+
+    /// Ends the other sessions of the account, and its pending logins, after a change. A session that has
+    /// ended meanwhile changes nothing: its owner may have ended it because it is in other hands.
+    async fn end_others(
+        &self,
+        Credentials { id, email, .. }: &Credentials,
+        (session, epoch): (SessionId, Option<u64>),
+        changed: Changed,
+    ) -> Result<u64, LoginError> {
+        let kept = KeptSession { handle: session.handle(), epoch };
+        let raise = self.users.raise_epoch(*id, Some(&kept));
+        match self.revocation.end(*id, email, Some(&session), raise).await? {
+            Some(raised) => Ok(raised.epoch),
+            None => {
+                self.factors.take_back(*id, changed).await?;
+                Err(LoginError::NotLoggedIn)
+            }
+        }
+    }
+}
+
+/// Returns the name of the step that this session may continue.
+fn pending_name(kind: &str, session: &Session) -> PendingName {
+    PendingName::new(kind, session.id().as_str())
+}

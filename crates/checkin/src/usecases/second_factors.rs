@@ -1,0 +1,214 @@
+//! Verifies second factors and changes them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::guesses::Guesses;
+use super::login::LoginError;
+use super::security_log::SecurityLog;
+use crate::domain::UserId;
+use crate::second_factor::{Code, Method, Proof, SecondFactor};
+use crate::storage::{
+    Credentials, EventKind, PendingName, PendingSteps, SecondFactors, StorageError,
+};
+
+/// How long a pending step is kept.
+pub(crate) const PENDING: Duration = Duration::from_secs(5 * 60);
+
+/// The maximum number of attempts to change a second factor that others change at the same time.
+const ATTEMPTS: usize = 5;
+
+/// The second factors of accounts, and the steps that wait for the next request; clones share the store.
+#[derive(Clone)]
+pub(crate) struct Factors {
+    store: Arc<dyn SecondFactors>,
+    pending: Arc<dyn PendingSteps>,
+    pub(super) guesses: Guesses,
+    security: SecurityLog,
+}
+
+/// What an account with a second factor has to give beside the password.
+#[derive(Debug)]
+pub(crate) struct Demand {
+    /// The token with which the login continues, if it is one.
+    pub(crate) pending_login: Option<String>,
+    pub(crate) methods: Vec<Method>,
+}
+
+/// A second factor before and after a change.
+pub(crate) struct Changed {
+    pub(crate) before: Option<SecondFactor>,
+    pub(crate) after: SecondFactor,
+}
+
+impl Factors {
+    pub(crate) fn new(
+        store: Arc<dyn SecondFactors>,
+        pending: Arc<dyn PendingSteps>,
+        guesses: Guesses,
+        security: SecurityLog,
+    ) -> Self {
+        Self { store, pending, guesses, security }
+    }
+
+    /// Returns the second factor of an account.
+    pub(crate) async fn of(&self, user: UserId) -> Result<Option<SecondFactor>, StorageError> {
+        let stored = self.store.second_factor(user).await?;
+        stored.map(|stored| read(user, &stored)).transpose()
+    }
+
+    /// Verifies the proof if the account has a second factor, and uses it up. `address` is the network that
+    /// the request came from.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::SecondFactorRequired`] if there is no proof, and otherwise as
+    /// [`verify`](Self::verify).
+    pub(super) async fn demand(
+        &self,
+        account: &Credentials,
+        proof: Option<&Proof>,
+        address: Option<IpAddr>,
+    ) -> Result<(), LoginError> {
+        match (self.of(account.id).await?, proof) {
+            (None, _) => Ok(()),
+            (Some(_), Some(proof)) => self.verify(account, proof, address).await,
+            (Some(factor), None) => {
+                let demand = Demand { pending_login: None, methods: factor.methods() };
+                Err(LoginError::SecondFactorRequired(Box::new(demand)))
+            }
+        }
+    }
+
+    /// Verifies a proof and uses it up. The attempt to give a code of an authenticator app is counted before
+    /// the code is compared; nobody can guess a proof of another kind.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::WrongSecondFactor`] if it is wrong, or was used before.
+    pub(super) async fn verify(
+        &self,
+        account: &Credentials,
+        proof: &Proof,
+        address: Option<IpAddr>,
+    ) -> Result<(), LoginError> {
+        let guess = match proof {
+            Proof::Code(Code::Totp(_)) => Some(self.guesses.take_code(&account.email).await?),
+            Proof::Code(Code::Recovery(_)) => None,
+        };
+        let id = Some(account.id);
+        let method = match self.use_up(account.id, proof).await {
+            Ok(Some(method)) => method,
+            Ok(None) => {
+                self.security.record(EventKind::FailedSecondFactor, id, address, None).await;
+                return Err(LoginError::WrongSecondFactor);
+            }
+            Err(error) => {
+                if let Some(guess) = guess {
+                    self.guesses.give_back(guess).await;
+                }
+                return Err(error);
+            }
+        };
+        self.guesses.forget_codes(&account.email).await?;
+        if method == Method::Recovery {
+            self.security.record(EventKind::RecoveryCodeUsed, id, address, None).await;
+        }
+        Ok(())
+    }
+
+    /// Stores that the proof is used, and returns its kind. Returns `None` if it is wrong.
+    async fn use_up(&self, user: UserId, proof: &Proof) -> Result<Option<Method>, LoginError> {
+        let mut used = None;
+        let change = |factor: Option<&SecondFactor>| {
+            let (after, method) = factor?.after(proof, SystemTime::now())?;
+            used = Some(method);
+            Some(after)
+        };
+        Ok(self.change(user, change).await?.and(used))
+    }
+
+    /// Replaces the second factor of an account by what `change` returns for it, until nobody else changes
+    /// it at the same time. Returns `None` if `change` does.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::Busy`] if others change it all the time, or the account is gone.
+    pub(crate) async fn change(
+        &self,
+        user: UserId,
+        mut change: impl FnMut(Option<&SecondFactor>) -> Option<SecondFactor> + Send,
+    ) -> Result<Option<Changed>, LoginError> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.store.second_factor(user).await?;
+            let before = stored.as_ref().map(|stored| read(user, stored)).transpose()?;
+            let Some(after) = change(before.as_ref()) else { return Ok(None) };
+            let new = after.stored();
+            if self.replace(user, stored.as_deref(), new.as_deref()).await? {
+                return Ok(Some(Changed { before, after }));
+            }
+        }
+        Err(LoginError::Busy)
+    }
+
+    /// Takes back a change, unless there was another one since.
+    pub(crate) async fn take_back(
+        &self,
+        user: UserId,
+        changed: Changed,
+    ) -> Result<(), StorageError> {
+        let (before, after) = (changed.before.and_then(|it| it.stored()), changed.after.stored());
+        self.replace(user, after.as_deref(), before.as_deref()).await.map(drop)
+    }
+
+    async fn replace(
+        &self,
+        user: UserId,
+        expected: Option<&str>,
+        new: Option<&str>,
+    ) -> Result<bool, StorageError> {
+        self.store.replace_second_factor(user, expected, new).await
+    }
+
+    /// Keeps a step for the next request.
+    pub(crate) async fn keep<T: Serialize>(
+        &self,
+        name: &PendingName,
+        step: &T,
+    ) -> Result<(), StorageError> {
+        let step = serde_json::to_string(step).map_err(StorageError::new)?;
+        self.pending.keep_pending(name, &step, PENDING).await
+    }
+
+    /// Returns a step that is still kept.
+    pub(crate) async fn kept<T: DeserializeOwned>(
+        &self,
+        name: &PendingName,
+    ) -> Result<Option<T>, StorageError> {
+        // A step of another version counts as one that has expired.
+        let step = self.pending.pending(name).await?;
+        Ok(step.and_then(|step| serde_json::from_str(&step).ok()))
+    }
+
+    /// Removes a step. Returns false if it is not kept, or if another request has removed it.
+    pub(crate) async fn take(&self, name: &PendingName) -> Result<bool, StorageError> {
+        Ok(self.pending.take_pending(name).await?.is_some())
+    }
+}
+
+fn read(user: UserId, stored: &str) -> Result<SecondFactor, StorageError> {
+    SecondFactor::read(stored).map_err(|rule| {
+        StorageError::unreadable(format!("the second factor of user {user} {rule}"))
+    })
+}
+
+impl fmt::Debug for Factors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Factors").finish_non_exhaustive()
+    }
+}

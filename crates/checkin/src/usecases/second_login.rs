@@ -1,0 +1,126 @@
+//! The second half of a login to an account with a second factor. Between the halves, no session knows of the
+//! login: it is a pending step, whose token only the client has.
+
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use tower_express_session::{Error as SessionError, Session};
+
+use super::login::{Login, LoginError};
+use super::second_factors::Demand;
+use crate::domain::UserId;
+use crate::second_factor::{Proof, SecondFactor};
+use crate::storage::{Credentials, PendingName};
+
+/// The kind of these pending steps.
+const KIND: &str = "login";
+
+/// The number of random bytes of a token, as of a session id.
+const TOKEN_BYTES: usize = 24;
+
+/// A login whose password was right.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PendingLogin {
+    user: u64,
+    /// The account's epoch at that time.
+    epoch: u64,
+}
+
+impl Login {
+    /// Lets an account without a second factor pass. For any other one, it keeps the login.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::SecondFactorRequired`] with the token of the pending login.
+    pub(super) async fn without_second_factor(
+        &self,
+        account: Credentials,
+    ) -> Result<Credentials, LoginError> {
+        match self.factors.of(account.id).await? {
+            None => Ok(account),
+            Some(factor) => Err(self.pend(&account, &factor).await?),
+        }
+    }
+
+    async fn pend(
+        &self,
+        account: &Credentials,
+        factor: &SecondFactor,
+    ) -> Result<LoginError, LoginError> {
+        let mut bytes = [0; TOKEN_BYTES];
+        getrandom::fill(&mut bytes).map_err(|_| LoginError::Busy)?;
+        let token = URL_SAFE_NO_PAD.encode(bytes);
+        let login = PendingLogin { user: account.id.get(), epoch: account.standing.epoch };
+        self.factors.keep(&PendingName::new(KIND, &token), &login).await?;
+        let demand = Demand { pending_login: Some(token), methods: factor.methods() };
+        Ok(LoginError::SecondFactorRequired(Box::new(demand)))
+    }
+
+    /// Continues the pending login of this token: verifies the proof, gives the session a new id, and logs
+    /// it in. Returns the cookie by which the device will be recognized.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::WrongSecondFactor`] if the proof is wrong, or if there is no such pending login any
+    /// more.
+    ///
+    /// # Cancel safety
+    ///
+    /// The proof is verified and used up in any case; the session may not be logged in.
+    pub(crate) async fn log_in_with(
+        &self,
+        session: Result<Session, SessionError>,
+        token: String,
+        proof: Proof,
+        address: Option<IpAddr>,
+    ) -> Result<Option<String>, LoginError> {
+        self.in_failure_time(async {
+            let check = self.clone().check_second_factor(token, proof, address);
+            let account = self.tasks.run(check).await?;
+            let session = session?;
+            if self.enter(&session, &account, address).await? {
+                return Ok(self.device_cookie(&account.email, account.standing.epoch));
+            }
+            // The sessions of the account were ended meanwhile, and the pending login with them.
+            session.log_out().await?;
+            Err(LoginError::WrongSecondFactor)
+        })
+        .await
+    }
+
+    /// Returns the account of a pending login whose second factor is right. The pending login ends with it, or
+    /// with its last attempt.
+    async fn check_second_factor(
+        self,
+        token: String,
+        proof: Proof,
+        address: Option<IpAddr>,
+    ) -> Result<Credentials, LoginError> {
+        let name = PendingName::new(KIND, &token);
+        let login = self.factors.kept::<PendingLogin>(&name).await?;
+        let login = login.ok_or(LoginError::WrongSecondFactor)?;
+        let user = UserId::try_from(login.user).map_err(|_| LoginError::WrongSecondFactor)?;
+        let account = self.users.credentials(user).await?;
+        // A new password, or an end of the sessions, ends pending logins, too.
+        let account = account.filter(|account| account.standing.epoch == login.epoch);
+        let account = account.ok_or(LoginError::WrongSecondFactor)?;
+        let Some(guess) = self.factors.guesses.take_pending(&name).await? else {
+            self.factors.take(&name).await?;
+            return Err(LoginError::WrongSecondFactor);
+        };
+        match self.factors.verify(&account, &proof, address).await {
+            Ok(()) => {}
+            Err(LoginError::WrongSecondFactor) => return Err(LoginError::WrongSecondFactor),
+            Err(error) => {
+                self.factors.guesses.give_back(guess).await;
+                return Err(error);
+            }
+        }
+        // One login for each pending one.
+        let is_first = self.factors.take(&name).await?;
+        if is_first { Ok(account) } else { Err(LoginError::WrongSecondFactor) }
+    }
+}
