@@ -96,14 +96,14 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         security.clone(),
     );
     let auth = Auth {
-        registration: Registration::new(
+        registration: Arc::new(Registration::new(
             users.clone(),
             passwords.clone(),
             settings.passwords,
             security.clone(),
             tasks.clone(),
-        ),
-        password_change: PasswordChange::new(
+        )),
+        password_change: Arc::new(PasswordChange::new(
             login.clone(),
             users.clone(),
             revocation.clone(),
@@ -111,19 +111,19 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
             settings.passwords,
             security.clone(),
             tasks.clone(),
-        ),
-        enrolment: Enrolment::new(
+        )),
+        enrolment: Arc::new(Enrolment::new(
             (login.clone(), factors),
             users.clone(),
             revocation.clone(),
             security.clone(),
             tasks,
-        ),
+        )),
         accounts: Accounts::new(users.clone(), Duration::ZERO),
         users,
         account_sessions,
         revocation,
-        login,
+        login: Arc::new(login),
         security,
     };
     let no_other_logout =

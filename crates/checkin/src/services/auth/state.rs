@@ -13,7 +13,8 @@ use crate::usecases::registration::Registration;
 use crate::usecases::revocation::Revocation;
 use crate::usecases::security_log::SecurityLog;
 
-/// The state of the service.
+/// The state of the service. It is cloned for each request, so the use cases, which have many parts, are
+/// shared.
 #[derive(Clone)]
 pub(super) struct Auth {
     pub(super) users: Arc<dyn Users>,
@@ -22,10 +23,10 @@ pub(super) struct Auth {
     pub(super) account_sessions: AccountSessions,
     /// Ends the other sessions of an account.
     pub(super) revocation: Revocation,
-    pub(super) login: Login,
-    pub(super) registration: Registration,
-    pub(super) password_change: PasswordChange,
-    pub(super) enrolment: Enrolment,
+    pub(super) login: Arc<Login>,
+    pub(super) registration: Arc<Registration>,
+    pub(super) password_change: Arc<PasswordChange>,
+    pub(super) enrolment: Arc<Enrolment>,
     pub(super) security: SecurityLog,
 }
 
