@@ -118,7 +118,10 @@ impl App {
         let traces = TracesCell::default();
         observe::sqlite(&database, metrics.store.clone(), traces.clone());
         let sessions = SqliteStore::new(database).await;
-        let sessions = sessions.map_err(|error| sqlite::fault(path, &error))?;
+        let mut sessions = sessions.map_err(|error| sqlite::fault(path, &error))?;
+        if let Some(timeout) = config.lifetimes.lifetimes().absolute {
+            sessions = sessions.absolute_timeout(timeout);
+        }
         let secret = match &config.session_secret {
             Some(secret) => secret.clone(),
             None => session_secret::of_embedded_store(path)?,
@@ -141,10 +144,13 @@ impl App {
         let traces = TracesCell::default();
         observe::redis(&client, metrics.store.clone(), traces.clone());
         let prefix = config.key_prefix.as_str();
-        let sessions = RedisStore::new(client.clone())
+        let mut sessions = RedisStore::new(client.clone())
             .prefix(&format!("{prefix}:session:"))
             .account_prefix(&format!("{prefix}:account-sessions:"))
             .wait_for_replicas(replicas, within)?;
+        if let Some(timeout) = config.lifetimes.lifetimes().absolute {
+            sessions = sessions.absolute_timeout(timeout);
+        }
         let lease = config.session_cache;
         let cached = match lease.is_zero() {
             true => sessions.clone(),
@@ -177,6 +183,7 @@ impl App {
         let sessions = |store| {
             SessionLayer::builder(store, secrets.clone())
                 .name(COOKIE)
+                .ttl(config.lifetimes.lifetimes().idle)
                 .proxy(proxies.are_trusted())
                 .account_sessions(account_options())
                 .on_failure(session_failed as OnFailure)

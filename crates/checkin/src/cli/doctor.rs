@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::say;
 use crate::app::{self, Examination};
-use crate::config::Common;
+use crate::config::{Common, Lifetimes, RECOMMENDED};
 use crate::domain::PasswordScheme;
 use crate::session_secret;
 use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Severity, Status, Storage};
@@ -34,6 +34,7 @@ pub(super) struct Options {
 /// Prints what is wrong and how to repair it. Returns a failure if something must be repaired.
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let mut findings = secret_findings(config);
+    findings.push(lifetime_finding(&config.lifetimes.lifetimes()));
     findings.insert(0, Finding::fine(format!("the store is {}", config.store)));
     findings
         .extend(examine(config, options.verify).await.unwrap_or_else(|error| vec![found(&error)]));
@@ -50,6 +51,24 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     }
     let worst = findings.iter().map(|finding| finding.severity).max();
     Ok(if worst == Some(Severity::Problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Returns the lifetimes of sessions, and whether they are longer than recommended. Sessions that live as long
+/// as those of Express are no mistake.
+fn lifetime_finding(lifetimes: &Lifetimes) -> Finding {
+    let shown = |time| humantime::format_duration(time).to_string();
+    let absolute = match lifetimes.absolute {
+        Some(timeout) => format!("an absolute timeout of {}", shown(timeout)),
+        None => "no absolute timeout".to_owned(),
+    };
+    let idle = shown(lifetimes.idle);
+    let what = format!("sessions have an idle timeout of {idle} and {absolute}");
+    Finding::fine(match lifetimes.are_within(&RECOMMENDED) {
+        true => what,
+        false => format!(
+            "{what}; NIST SP 800-63B-4 recommends at most 1h and 24h (AAL2): --session-profile strict"
+        ),
+    })
 }
 
 /// Returns the finding for an error that prevents the diagnosis.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::lifetimes::LifetimeSettings;
 use super::network::Network;
 use super::secret::SessionSecret;
 use super::store_url::StoreUrl;
@@ -113,6 +114,9 @@ pub struct Common {
         value_parser = time
     )]
     pub session_cache: Duration,
+
+    #[command(flatten)]
+    pub lifetimes: LifetimeSettings,
 
     #[command(flatten)]
     pub network: Network,

@@ -3,6 +3,7 @@
 
 mod common;
 mod file;
+mod lifetimes;
 mod network;
 mod networks;
 mod secret;
@@ -11,6 +12,7 @@ mod values;
 
 pub use common::{Common, LogFormat};
 pub use file::{rule_of, with_file_defaults};
+pub use lifetimes::{LifetimeSettings, Lifetimes, Profile, RECOMMENDED};
 pub use network::{Network, ProxyHeaders};
 pub use networks::{Networks, Origins};
 pub use secret::{MIN_SECRET_BYTES, SessionSecret};

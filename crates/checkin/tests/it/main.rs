@@ -43,6 +43,7 @@ mod imports;
 mod intruders;
 #[cfg(feature = "external-tests")]
 mod least_privilege;
+mod lifetimes;
 mod loads;
 #[cfg(feature = "external-tests")]
 mod log_lines;
