@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::EventKind;
+
 /// The standing of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -104,6 +106,18 @@ pub enum Status {
     /// Nobody can ever log in. Its personal data have been erased, or will be when its sessions have been
     /// searched for.
     Deleted,
+}
+
+impl Status {
+    /// Returns the security event of a change to this status.
+    #[must_use]
+    pub fn event(self) -> EventKind {
+        match self {
+            Self::Active => EventKind::AccountEnabled,
+            Self::Disabled => EventKind::AccountDisabled,
+            Self::Deleted => EventKind::AccountDeleted,
+        }
+    }
 }
 
 names! { Status: Active = "active", Disabled = "disabled", Deleted = "deleted"; unknown: Disabled }

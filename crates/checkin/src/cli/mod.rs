@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod account;
+mod account_changes;
 mod api;
 mod arguments;
 mod auth;

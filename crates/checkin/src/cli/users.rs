@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::account::AccountArgument;
+use super::account_changes::{set_role, set_status};
 use super::one_shot::{on_new_store, on_store};
 use super::password_rules::PasswordRules;
 use super::say;
@@ -16,7 +18,9 @@ use crate::config::Common;
 use crate::domain::{Email, LocationId, PasswordHash, User, text};
 use crate::passwords::{self, Owner, PasswordPolicy};
 use crate::second_factor::SecondFactor;
-use crate::storage::{Budget, EventKind, NewUser, Registered};
+use crate::storage::{
+    AccountChange, Budget, EventKind, NewUser, Registered, Role, Standing, Status,
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -24,11 +28,16 @@ Examples:
   checkin users passwd al@example.com
   checkin users passwd 77 --password-stdin < password.txt
   checkin users second-factor remove al@example.com
+  checkin users role al@example.com operator
+  checkin users disable 77
+  checkin users enable 77
+  checkin users delete 77
   checkin users list --json";
 
 const ADD_EXAMPLES: &str = "\
 Examples:
   checkin users add al@example.com --first-name Al --last-name Appelhof
+  checkin users add al@example.com --first-name Al --last-name Appelhof --role operator
   checkin users add al@example.com --first-name Al --last-name Appelhof --password-stdin < password.txt";
 
 const PASSWD_EXAMPLES: &str = "\
@@ -40,6 +49,24 @@ const SECOND_FACTOR_EXAMPLES: &str = "\
 Examples:
   checkin users second-factor show al@example.com
   checkin users second-factor remove 77";
+const ROLE_EXAMPLES: &str = "\
+Examples:
+  checkin users role al@example.com operator
+  checkin users role 77 user";
+
+const DISABLE_EXAMPLES: &str = "\
+Examples:
+  checkin users disable al@example.com
+  checkin users disable 77";
+
+const ENABLE_EXAMPLES: &str = "\
+Examples:
+  checkin users enable 77";
+
+const DELETE_EXAMPLES: &str = "\
+Examples:
+  checkin users delete al@example.com
+  checkin users delete 77";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -79,6 +106,11 @@ enum Action {
         #[arg(long, value_name = "NAME", value_parser = name)]
         last_name: String,
 
+        /// The role: user, or operator, which may also end the sessions of other accounts, disable them and
+        /// enable them
+        #[arg(long, value_name = "ROLE", default_value_t)]
+        role: Role,
+
         #[command(flatten)]
         source: PasswordSource,
     },
@@ -97,6 +129,40 @@ enum Action {
     SecondFactor {
         #[command(subcommand)]
         action: SecondFactorAction,
+    },
+    /// Changes the role of an account and ends all of its sessions
+    #[command(after_help = ROLE_EXAMPLES)]
+    Role {
+        /// The id or the e-mail address of the account
+        #[arg(value_name = "ID|EMAIL")]
+        account: AccountArgument,
+
+        /// The role: user, or operator, which may also end the sessions of other accounts, disable them and
+        /// enable them
+        #[arg(value_name = "ROLE")]
+        role: Role,
+    },
+    /// Disables an account and ends all of its sessions. Nobody can log in to it until it is enabled
+    #[command(after_help = DISABLE_EXAMPLES)]
+    Disable {
+        /// The id or the e-mail address of the account
+        #[arg(value_name = "ID|EMAIL")]
+        account: AccountArgument,
+    },
+    /// Enables an account that was disabled
+    #[command(after_help = ENABLE_EXAMPLES)]
+    Enable {
+        /// The id or the e-mail address of the account
+        #[arg(value_name = "ID|EMAIL")]
+        account: AccountArgument,
+    },
+    /// Deletes an account for good: ends all of its sessions and erases its name, its address, its password
+    /// and its role. Its check-ins are still counted
+    #[command(after_help = DELETE_EXAMPLES)]
+    Delete {
+        /// The id or the e-mail address of the account
+        #[arg(value_name = "ID|EMAIL")]
+        account: AccountArgument,
     },
     /// Lists all accounts, in the order of their ids
     #[command(after_help = LIST_EXAMPLES)]
@@ -145,12 +211,12 @@ fn name(text: &str) -> Result<String, String> {
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let policy = options.rules.policy();
     match options.action {
-        Action::Add { email, first_name, last_name, source } => {
+        Action::Add { email, first_name, last_name, role, source } => {
             let text = source.password()?;
             let owner = Owner { first_name: &first_name, last_name: &last_name, email: &email };
             let password = hashed(policy, &text, owner)?;
             let new = NewUser { first_name, last_name, email, password };
-            on_new_store(config, async |app| add(app, new).await).await
+            on_new_store(config, async |app| add(app, new, role).await).await
         }
         Action::Passwd { account, source } => {
             let new = source.password()?;
@@ -162,15 +228,37 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
         Action::SecondFactor { action: SecondFactorAction::Remove { account } } => {
             on_store(config, async |app| remove_second_factor(app, &account).await).await
         }
+        Action::Role { account, role } => {
+            on_store(config, async |app| set_role(app, &account, role).await).await
+        }
+        Action::Disable { account } => status(config, account, Status::Disabled).await,
+        Action::Enable { account } => status(config, account, Status::Active).await,
+        Action::Delete { account } => status(config, account, Status::Deleted).await,
         Action::List { json } => on_store(config, async |app| list(app, json).await).await,
     }
 }
 
-async fn add(app: &App, new: NewUser) -> anyhow::Result<ExitCode> {
+async fn status(
+    config: &Common,
+    account: AccountArgument,
+    status: Status,
+) -> anyhow::Result<ExitCode> {
+    on_store(config, async |app| set_status(app, &account, status).await).await
+}
+
+async fn add(app: &App, new: NewUser, role: Role) -> anyhow::Result<ExitCode> {
     match app.storage.register(new).await.context("cannot add the account")? {
         Registered::Opened(user) => {
             let log = app.security_log("users add");
             log.record(EventKind::AccountOpened, Some(user.id), None, None).await;
+            if role != Role::default() {
+                let change = app.storage.change_account(user.id, AccountChange::Role(role)).await;
+                change.with_context(|| {
+                    format!("user {} is added without the role; use checkin users role", user.id)
+                })?;
+                log.record(EventKind::RoleChanged, Some(user.id), None, Some(role.to_string()))
+                    .await;
+            }
             say(format_args!("user {} added", user.id))?;
         }
         Registered::EmailTaken => bail!("EMAIL must not belong to an existing account"),
@@ -254,13 +342,17 @@ async fn list(app: &App, json: bool) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         };
         after = Some(last.id);
-        for user in &page {
+        let standings = join_all(page.iter().map(|user| app.storage.standing(user.id))).await;
+        for (user, standing) in page.iter().zip(standings) {
+            let standing = standing.context("cannot read the accounts")?;
             match json {
-                true => say(serde_json::to_string(&Listed::from(user))?)?,
+                true => say(serde_json::to_string(&Listed::new(user, &standing))?)?,
                 false => say(format_args!(
-                    "{:>8}  {:<40}  {} {}",
+                    "{:>8}  {:<40}  {:<8}  {:<8}  {} {}",
                     user.id,
                     user.email.as_str(),
+                    standing.role,
+                    standing.status,
                     user.first_name,
                     user.last_name
                 ))?,
@@ -313,10 +405,12 @@ struct Listed<'a> {
     num_checkins: u64,
     last_checkin: Option<u64>,
     last_seen_at: Option<u64>,
+    role: &'static str,
+    status: &'static str,
 }
 
-impl<'a> From<&'a User> for Listed<'a> {
-    fn from(user: &'a User) -> Self {
+impl<'a> Listed<'a> {
+    fn new(user: &'a User, standing: &Standing) -> Self {
         Self {
             id: user.id.get(),
             first_name: &user.first_name,
@@ -325,6 +419,8 @@ impl<'a> From<&'a User> for Listed<'a> {
             num_checkins: user.num_checkins,
             last_checkin: user.last_checkin,
             last_seen_at: user.last_seen_at.map(LocationId::get),
+            role: standing.role.as_str(),
+            status: standing.status.as_str(),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The use cases, without HTTP: each takes types of the domain and has errors of its own. A service
 //! reads a request, calls one use case, and answers.
 
+pub(crate) mod account_deletion;
 pub(crate) mod account_sessions;
 pub(crate) mod accounts;
+pub(crate) mod administration;
 pub(crate) mod check_in;
 pub(crate) mod devices;
 pub(crate) mod enrolment;

@@ -7,6 +7,7 @@
 )]
 
 mod account_sessions;
+mod administration;
 mod api;
 mod api_stream;
 mod api_weather;

@@ -18,12 +18,20 @@ enum Access {
     LoggedIn,
     /// Only the user whose data it is; another user gets 403.
     Owner,
+    /// Only an operator; a user gets 403.
+    Operator,
 }
-use Access::{LoggedIn, Owner, Public};
+use Access::{LoggedIn, Operator, Owner, Public};
 
 /// The routes of the console, which has those of all services: method, path in the document, path to ask
 /// for, who may, and the status for those who may.
-const ROUTES: [(&str, &str, &str, Access, u16); 40] = [
+const ROUTES: [(&str, &str, &str, Access, u16); 45] = [
+    // Without a body, so that nobody deletes an account here.
+    ("DELETE", "/account", "/account", LoggedIn, 415),
+    ("POST", "/accounts/{id}/disable", "/accounts/80/disable", Operator, 204),
+    ("POST", "/accounts/{id}/enable", "/accounts/80/enable", Operator, 204),
+    ("DELETE", "/accounts/{id}/sessions", "/accounts/80/sessions", Operator, 200),
+    ("GET", "/accounts/{id}/sessions", "/accounts/80/sessions", Operator, 200),
     ("POST", "/api/checkin", "/api/checkin", Owner, 202),
     ("GET", "/api/checkins/latest", "/api/checkins/latest", LoggedIn, 200),
     // The stream itself would not end.
@@ -110,9 +118,9 @@ async fn outsiders(site: &Site, console: &Service) -> Vec<(&'static str, Client)
     ]
 }
 
-/// The browser of the demo's next user.
-async fn other_user(site: &Site, console: &Service) -> Client {
-    let email: String = site.redis_cli(&["HGET", "ncc:user:78", "email"]);
+/// The browser of another user of the demo.
+async fn other_user(site: &Site, console: &Service, id: &str) -> Client {
+    let email: String = site.redis_cli(&["HGET", &format!("ncc:user:{id}"), "email"]);
     let mut client = console.client();
     let login = json!({"email": email, "password": PASSWORD});
     expect_plain(&client.post("/login", &login).await, 200, "OK");
@@ -148,12 +156,21 @@ async fn every_route_has_its_users() {
         assert_eq!(site.counts(), before, "{who} changed something");
         assert_eq!(client.get("/session").await.status, 401, "{who}");
     }
-    let mut insiders =
-        [("the user", console.logged_in().await), ("another", other_user(&site, &console).await)];
+    assert_eq!(site.run("users", &["role", "79", "operator"]).code, 0);
+    let mut insiders = [
+        ("the user", console.logged_in().await),
+        ("another", other_user(&site, &console, "78").await),
+        ("an operator", other_user(&site, &console, "79").await),
+    ];
     for (who, client) in &mut insiders {
         for (method, _, path, access, allowed) in ROUTES {
             let is_own = *who == "the user";
-            let expected = if access == Owner && !is_own { 403 } else { allowed };
+            let is_allowed = match access {
+                Public | LoggedIn => true,
+                Owner => is_own,
+                Operator => *who == "an operator",
+            };
+            let expected = if is_allowed { allowed } else { 403 };
             let (status, text) = ask(client, method, path).await;
             // Only its owner sees an address, and nobody a hash.
             let tells = !is_own && text.contains(EMAIL) || text.contains("$argon2");

@@ -1,4 +1,4 @@
-//! A user's own account: open it, show it, change its password.
+//! A user's own account: open it, show it, change its password, delete it.
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use tower_express_session::{Error, LazySession};
 use utoipa::ToSchema;
 
-use super::bodies::{NewAccountBody, PasswordBody};
+use super::bodies::{ConfirmationBody, NewAccountBody, PasswordBody};
 use super::logged_in::LoggedInAccount;
 use super::problems::of_change;
 use super::second_factor::SecondFactorNeeded;
@@ -86,6 +86,33 @@ pub(super) async fn change_password(
     let changed = auth.password_change.change(&session, account.email, replacement, address);
     let device = changed.await.map_err(of_change)?;
     Ok((device.map(DeviceCookie).map(Extension), "OK"))
+}
+
+/// Deletes the account and ends all of its sessions. Its personal data are erased as soon as its sessions have
+/// been searched for. An account with a second factor needs a code of it.
+#[utoipa::path(
+    delete, operation_id = "deleteAccount", path = "/account", tag = "account",
+    security(("session" = [])), request_body = ConfirmationBody,
+    responses(
+        (status = 200, content_type = "text/plain", body = String, description = "`OK`"),
+        LoginNeeded, SecondFactorNeeded, BodyProblems, Problems,
+    ),
+)]
+pub(super) async fn delete(
+    State(auth): State<Auth>,
+    Extension(origin): Extension<RequestOrigin>,
+    logged_in: Result<LoggedInAccount, Problem>,
+    body: Result<JsonBody<ConfirmationBody>, Problem>,
+) -> Result<&'static str, Problem> {
+    // As for a change of the password, the login is checked before the body.
+    let LoggedInAccount { session, account } = logged_in?;
+    let JsonBody(ConfirmationBody { current, code }) = body?;
+    let proof = code.map(Proof::Code);
+    let address = origin.address.map(ClientAddress::ip);
+    let deleted =
+        auth.account_deletion.delete(&session, account.email, (current.0, proof), address);
+    deleted.await.map_err(of_change)?;
+    Ok("OK")
 }
 
 /// An account, as its owner sees it.

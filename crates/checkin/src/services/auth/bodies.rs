@@ -46,7 +46,7 @@ body! {
 }
 
 body! {
-    /// The current password of the account, before a change of its second factor.
+    /// The current password of the account, before a change of its second factor or its deletion.
     pub(super) struct ConfirmationBody {
         current "currentPassword": GivenPassword;
         /// A code of the second factor, if the account has one

@@ -4,6 +4,7 @@ mod account;
 mod bodies;
 mod logged_in;
 mod login;
+mod operator;
 mod problems;
 mod routes;
 mod second_factor;

@@ -10,12 +10,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::Auth;
-use super::{account, login, second_factor, sessions};
+use super::{account, login, operator, second_factor, sessions};
 use crate::http::{RequestLimit, limited};
 use crate::metrics::Throttled;
 use crate::passwords::{PasswordPolicy, Passwords};
 use crate::storage::{Attempts, PendingSteps, SecondFactors, Users};
+use crate::usecases::account_deletion::AccountDeletion;
 use crate::usecases::accounts::Accounts;
+use crate::usecases::administration::Administration;
 use crate::usecases::devices::Devices;
 use crate::usecases::enrolment::Enrolment;
 use crate::usecases::guesses::Guesses;
@@ -112,6 +114,19 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
             security.clone(),
             tasks.clone(),
         )),
+        account_deletion: Arc::new(AccountDeletion::new(
+            login.clone(),
+            users.clone(),
+            revocation.clone(),
+            security.clone(),
+            tasks.clone(),
+        )),
+        administration: Arc::new(Administration::new(
+            users.clone(),
+            account_sessions.clone(),
+            revocation.clone(),
+            security.clone(),
+        )),
         enrolment: Arc::new(Enrolment::new(
             (login.clone(), factors),
             users.clone(),
@@ -141,6 +156,10 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         .routes(routes!(second_factor::confirm_totp))
         .routes(routes!(second_factor::renew_recovery_codes))
         .routes(routes!(second_factor::remove))
+        .routes(routes!(account::delete))
+        .routes(routes!(operator::list_sessions, operator::end_sessions))
+        .routes(routes!(operator::disable))
+        .routes(routes!(operator::enable))
         .route_layer(from_fn_with_state(requests, limited));
     let register = OpenApiRouter::new()
         .routes(routes!(account::register))

@@ -39,7 +39,7 @@ struct ListedSession {
 /// The number of sessions that were ended at once. Others may be found by a search afterwards.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ended {
-    ended: usize,
+    pub(super) ended: usize,
 }
 
 parameters! {
@@ -76,8 +76,7 @@ pub(super) async fn list(
 ) -> Result<Json<Sessions>, Problem> {
     let sessions = account_sessions::list(&auth.account_sessions, &session, &account.email).await?;
     let current = session.id().handle();
-    let sessions = sessions.into_iter().map(|session| ListedSession::new(session, &current));
-    Ok(Json(Sessions { sessions: sessions.collect() }))
+    Ok(Json(Sessions::new(sessions, &current)))
 }
 
 /// Ends a session of the account.
@@ -122,6 +121,14 @@ pub(super) async fn end_others(
     let (address, detail) = (origin.address.map(ClientAddress::ip), format!("{ended} sessions"));
     auth.security.record(EventKind::SessionsRevoked, Some(account.id), address, Some(detail)).await;
     Ok(Json(Ended { ended }))
+}
+
+impl Sessions {
+    /// Returns the list. `current` is the handle of the session that asks.
+    pub(super) fn new(sessions: Vec<AccountSession>, current: &str) -> Self {
+        let sessions = sessions.into_iter().map(|session| ListedSession::new(session, current));
+        Self { sessions: sessions.collect() }
+    }
 }
 
 impl ListedSession {

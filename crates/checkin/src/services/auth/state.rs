@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tower_express_session::{AccountSessions, Error, Session};
 
 use crate::storage::Users;
+use crate::usecases::account_deletion::AccountDeletion;
 use crate::usecases::accounts::Accounts;
+use crate::usecases::administration::Administration;
 use crate::usecases::enrolment::Enrolment;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
@@ -27,6 +29,8 @@ pub(super) struct Auth {
     pub(super) registration: Arc<Registration>,
     pub(super) password_change: Arc<PasswordChange>,
     pub(super) enrolment: Arc<Enrolment>,
+    pub(super) account_deletion: Arc<AccountDeletion>,
+    pub(super) administration: Arc<Administration>,
     pub(super) security: SecurityLog,
 }
 

@@ -1,0 +1,66 @@
+//! Changes of the role and the status of accounts, for the command `checkin users`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use super::account::AccountArgument;
+use super::say;
+use crate::app::App;
+use crate::storage::{AccountChange, EventKind, Role, Status};
+
+pub(super) async fn set_role(
+    app: &App,
+    account: &AccountArgument,
+    role: Role,
+) -> anyhow::Result<ExitCode> {
+    let user = account.find(&*app.storage).await?;
+    let id = user.id;
+    if user.standing.status == Status::Deleted {
+        bail!("user {id} is deleted");
+    }
+    if user.standing.role == role {
+        say(format_args!("user {id} has the role {role} already"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let change = app.storage.change_account(id, AccountChange::Role(role));
+    let ended = app.end_sessions(&user, change).await.context("cannot change the role")?;
+    let log = app.security_log("users role");
+    log.record(EventKind::RoleChanged, Some(id), None, Some(role.to_string())).await;
+    say(format_args!("user {id} has the role {role} now, {ended} sessions ended"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn set_status(
+    app: &App,
+    account: &AccountArgument,
+    status: Status,
+) -> anyhow::Result<ExitCode> {
+    let user = account.find(&*app.storage).await?;
+    let (id, now) = (user.id, user.standing.status);
+    if now == Status::Deleted && status != Status::Deleted {
+        bail!("user {id} is deleted");
+    }
+    // An account that is deleted may not be erased yet.
+    if now == status && status != Status::Deleted {
+        say(format_args!("user {id} is {status} already"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let change = async {
+        match now == status {
+            true => app.storage.raise_epoch(id, None).await,
+            false => app.storage.change_account(id, AccountChange::Status(status)).await,
+        }
+    };
+    let ended = app.end_sessions(&user, change).await.context("cannot change the account")?;
+    if now != status {
+        let log = app.security_log(match status {
+            Status::Active => "users enable",
+            Status::Disabled => "users disable",
+            Status::Deleted => "users delete",
+        });
+        log.record(status.event(), Some(id), None, None).await;
+    }
+    say(format_args!("user {id} is {status} now, {ended} sessions ended"))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,143 @@
+//! Ends the sessions of other accounts, disables them and enables them, for an operator.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tower_express_session::accounts::AccountSession;
+use tower_express_session::{AccountSessions, Error as SessionError};
+
+use super::revocation::Revocation;
+use super::security_log::SecurityLog;
+use crate::domain::UserId;
+use crate::storage::{AccountChange, Credentials, EventKind, Status, StorageError, Users};
+
+/// What an operator does to other accounts.
+#[derive(Clone)]
+pub(crate) struct Administration {
+    users: Arc<dyn Users>,
+    sessions: AccountSessions,
+    revocation: Revocation,
+    security: SecurityLog,
+}
+
+/// An operator, and the network that the request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acting {
+    pub(crate) operator: UserId,
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// Why an operator could not do something.
+#[derive(Debug)]
+pub(crate) enum AdministrationError {
+    /// There is no such account, or it is deleted.
+    NoAccount,
+    /// An operator cannot disable the own account, because nobody might be left to enable it.
+    OwnAccount,
+    /// The store failed.
+    Storage(StorageError),
+    /// The sessions could not be read.
+    Session(SessionError),
+}
+
+impl Administration {
+    pub(crate) fn new(
+        users: Arc<dyn Users>,
+        sessions: AccountSessions,
+        revocation: Revocation,
+        security: SecurityLog,
+    ) -> Self {
+        Self { users, sessions, revocation, security }
+    }
+
+    /// Returns the indexed sessions of an account, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`AdministrationError`] says.
+    pub(crate) async fn sessions(
+        &self,
+        id: UserId,
+    ) -> Result<Vec<AccountSession>, AdministrationError> {
+        let account = self.account(id).await?;
+        Ok(self.sessions.list(&account.email.canonical()).await?)
+    }
+
+    /// Ends all sessions of an account, and returns the number of those that have ended at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`AdministrationError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Revocation::end`].
+    pub(crate) async fn end_sessions(
+        &self,
+        acting: Acting,
+        id: UserId,
+    ) -> Result<usize, AdministrationError> {
+        let account = self.account(id).await?;
+        let raise = self.users.raise_epoch(id, None);
+        let raised = self.revocation.end(id, &account.email, None, raise).await?;
+        let ended = raised.ok_or(AdministrationError::NoAccount)?.ended;
+        let detail = format!("{ended} sessions, {acting}");
+        self.record(EventKind::SessionsRevoked, acting, id, detail).await;
+        Ok(ended)
+    }
+
+    /// Disables an account and ends its sessions, or enables it again. Does nothing if it is so already.
+    ///
+    /// # Errors
+    ///
+    /// As [`AdministrationError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Revocation::end`].
+    pub(crate) async fn set_status(
+        &self,
+        acting: Acting,
+        id: UserId,
+        status: Status,
+    ) -> Result<(), AdministrationError> {
+        if acting.operator == id && status != Status::Active {
+            return Err(AdministrationError::OwnAccount);
+        }
+        let account = self.account(id).await?;
+        let change = self.users.change_account(id, AccountChange::Status(status));
+        if self.revocation.end(id, &account.email, None, change).await?.is_some() {
+            self.record(status.event(), acting, id, acting.to_string()).await;
+        }
+        Ok(())
+    }
+
+    async fn account(&self, id: UserId) -> Result<Credentials, AdministrationError> {
+        let account = self.users.credentials(id).await?;
+        let account = account.filter(|account| account.standing.status != Status::Deleted);
+        account.ok_or(AdministrationError::NoAccount)
+    }
+
+    async fn record(&self, kind: EventKind, acting: Acting, id: UserId, detail: String) {
+        self.security.record(kind, Some(id), acting.address, Some(detail)).await;
+    }
+}
+
+impl fmt::Display for Acting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "by user {}", self.operator)
+    }
+}
+
+impl From<StorageError> for AdministrationError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<SessionError> for AdministrationError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
