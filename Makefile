@@ -20,7 +20,7 @@ lint:
 
 # Each feature of the libraries compiles alone, without what only tests need.
 features:
-	for features in '' axum redis redis-tls,redis-sentinel,redis-cluster sqlite conformance internals axum,redis,sqlite; do \
+	for features in '' axum redis redis-tls,redis-sentinel,redis-cluster sqlite encryption conformance internals axum,redis,sqlite; do \
 		cargo clippy -p tower-express-session --lib --no-default-features --features "$$features" \
 			-- -D warnings || exit 1; \
 	done

@@ -3,6 +3,7 @@
 mod embedded;
 mod observe;
 mod ports;
+mod session_stores;
 mod start;
 
 use std::path::Path;
@@ -16,11 +17,14 @@ use sqlite_writer::Database;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower_express_session::store::AccountStore;
-use tower_express_session::store::redis::{CacheOptions, RedisStore};
+use tower_express_session::store::encrypted::EncryptionKeys;
+use tower_express_session::store::redis::CacheOptions;
 use tower_express_session::store::sqlite::SqliteStore;
-use tower_express_session::{AccountSessions, Secrets, SessionLayer, SessionLayerBuilder};
+use tower_express_session::{
+    AccountSessions, ConfigError, Secrets, SessionLayer, SessionLayerBuilder,
+};
 
-use crate::config::{Common, StoreUrl};
+use crate::config::{Common, SessionEncryption, StoreUrl};
 use crate::http::{
     ClientLimits, Cors, Edge, OnFailure, Proxies, Readiness, StrictTransport, session_failed,
 };
@@ -40,6 +44,8 @@ use checkin_sqlite::{self as sqlite, SqliteStorage};
 pub use self::embedded::{Copied, Examination, back_up, examine, must_exist, restore};
 use self::observe::TracesCell;
 pub use self::ports::Service;
+pub use self::session_stores::session_findings;
+use self::session_stores::{Form, with_encryption};
 
 /// The name of the session cookie.
 const COOKIE: &str = "checkinapp";
@@ -65,6 +71,7 @@ pub struct App {
     /// The session layer of busy routes, which caches sessions for the time of a lease.
     cached_sessions: Sessions,
     secrets: Secrets,
+    session_keys: Option<EncryptionKeys>,
     /// What all ports have in common.
     edge: Arc<Edge>,
     /// The limits of the process's connections.
@@ -91,6 +98,14 @@ pub struct App {
     has_metrics_port: bool,
     /// The warnings that a service logs at its start.
     warnings: Vec<Finding>,
+}
+
+/// What a backend opened.
+struct Stores {
+    storage: Arc<dyn Storage>,
+    sessions: Arc<dyn AccountStore>,
+    cached: Arc<dyn AccountStore>,
+    keys: Option<EncryptionKeys>,
 }
 
 impl App {
@@ -126,27 +141,26 @@ impl App {
             Some(secret) => secret.clone(),
             None => session_secret::of_embedded_store(path)?,
         };
-        let sessions = Arc::new(sessions);
-        let secrets = secret.as_slice();
-        Self::on(config, Arc::new(storage), sessions.clone(), sessions, secrets, (metrics, traces))
+        let keys = session_keys(config)?;
+        let sessions = with_encryption(Form::of(config).in_sqlite(sessions), keys.as_ref());
+        let stores =
+            Stores { storage: Arc::new(storage), cached: sessions.clone(), sessions, keys };
+        Self::on(config, stores, secret.as_slice(), (metrics, traces))
     }
 
     fn on_redis(config: &Common, url: &str) -> anyhow::Result<Self> {
         let Some(secrets) = &config.session_secret else {
             return Err(session_secret::missing().into());
         };
-        let response = config.store_timeout;
-        let timeouts = Timeouts { connect: response * 2, response };
         // Replicas must answer before the command times out: 150 ms of 250.
-        let (replicas, within) = (config.wait_replicas, response * 3 / 5);
-        let client = Client::with_timeouts(url, timeouts)?;
+        let (replicas, within) = (config.wait_replicas, config.store_timeout * 3 / 5);
+        let client = Client::with_timeouts(url, timeouts(config))?;
         let metrics = ProcessMetrics::default();
         let traces = TracesCell::default();
         observe::redis(&client, metrics.store.clone(), traces.clone());
         let prefix = config.key_prefix.as_str();
-        let mut sessions = RedisStore::new(client.clone())
-            .prefix(&format!("{prefix}:session:"))
-            .account_prefix(&format!("{prefix}:account-sessions:"))
+        let mut sessions = Form::of(config)
+            .in_redis(client.clone(), prefix)
             .wait_for_replicas(replicas, within)?;
         if let Some(timeout) = config.lifetimes.lifetimes().absolute {
             sessions = sessions.absolute_timeout(timeout);
@@ -158,18 +172,18 @@ impl App {
         };
         metrics.session_cache.set(cached.clone());
         // A logout is answered only when no receiver accepts the session any more.
-        let sessions = Arc::new(sessions.destroy_waits(lease));
+        let keys = session_keys(config)?;
+        let sessions = with_encryption(sessions.destroy_waits(lease), keys.as_ref());
+        let cached = with_encryption(cached, keys.as_ref());
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
             .wait_for_replicas(replicas, within)?;
-        let (cached, secrets) = (Arc::new(cached), secrets.as_slice());
-        Self::on(config, Arc::new(storage), sessions, cached, secrets, (metrics, traces))
+        let stores = Stores { storage: Arc::new(storage), sessions, cached, keys };
+        Self::on(config, stores, secrets.as_slice(), (metrics, traces))
     }
 
     fn on(
         config: &Common,
-        storage: Arc<dyn Storage>,
-        session_store: Arc<dyn AccountStore>,
-        cached_store: Arc<dyn AccountStore>,
+        Stores { storage, sessions: session_store, cached: cached_store, keys }: Stores,
         secrets: &[String],
         (metrics, traces): (ProcessMetrics, TracesCell),
     ) -> anyhow::Result<Self> {
@@ -206,6 +220,7 @@ impl App {
             sessions,
             cached_sessions,
             secrets,
+            session_keys: keys,
             edge: Arc::new(Edge {
                 proxies: proxies.clone(),
                 cors: Cors::new(&network.cors_origins),
@@ -293,6 +308,12 @@ impl App {
         self.secrets.clone()
     }
 
+    /// Returns the keys that encrypt stored sessions, if they are encrypted.
+    #[must_use]
+    pub fn session_keys(&self) -> Option<EncryptionKeys> {
+        self.session_keys.clone()
+    }
+
     /// Returns the record of security events of a service or a command.
     pub(crate) fn security_log(&self, source: &'static str) -> SecurityLog {
         let unrecorded = self.metrics.unrecorded_events.clone();
@@ -315,6 +336,15 @@ impl App {
     fn layers(&self) -> MutexGuard<'_, Vec<SessionLayer<OnFailure>>> {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn timeouts(config: &Common) -> Timeouts {
+    let response = config.store_timeout;
+    Timeouts { connect: response * 2, response }
+}
+
+fn session_keys(config: &Common) -> Result<Option<EncryptionKeys>, ConfigError> {
+    config.session_encryption.as_ref().map(SessionEncryption::keys).transpose()
 }
 
 impl std::fmt::Debug for App {

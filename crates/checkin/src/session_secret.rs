@@ -81,14 +81,17 @@ pub fn warnings(config: &Common) -> Vec<Finding> {
              sessions that it signed have ended",
         )
     });
-    let open = file.filter(|path| is_open_to_others(path)).map(|path| {
-        Finding::warning(
-            format!(
-                "other users of this machine may read the session secret in {}",
-                path.display()
-            ),
+    let files = [
+        ("the session secret", file),
+        ("the keys of sessions", config.session_encryption_key_file.clone()),
+        ("the address of the store", config.store_file.clone()),
+    ];
+    let open = files.into_iter().filter_map(|(secret, path)| {
+        let path = path.filter(|path| is_open_to_others(path))?;
+        Some(Finding::warning(
+            format!("other users of this machine may read {secret} in {}", path.display()),
             format!("chmod 600 {}", path.display()),
-        )
+        ))
     });
     short.into_iter().chain(open).collect()
 }

@@ -39,6 +39,7 @@
 //! | `axum` | [`Session`], [`LazySession`] and [`AccountSessions`] as arguments of handlers, [`Error`] as a response | yes |
 //! | `redis` | a store in Redis, shared with connect-redis, over a client of the crate `redis-link` | no |
 //! | `redis-tls`, `redis-sentinel`, `redis-cluster` | addresses that begin with `rediss`, `redis-sentinel` and `redis-cluster` | no |
+//! | `encryption` | a store around another one that hashes ids and encrypts values | no |
 //! | `sqlite` | a store in an SQLite file of the crate `sqlite-writer`, for one machine | no |
 //! | `conformance` | the test suite that every [`Store`] passes, for authors of stores | no |
 //!

@@ -37,7 +37,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
         }
         _ => Refusal::Wrong(format!("{}; {help}", one_line(&error, &named, arguments))),
     })?;
-    cli.common.read_secret_file().map_err(Refusal::Wrong)?;
+    cli.common.read_secret_files().map_err(Refusal::Wrong)?;
     cli.common.read_otlp_variable().map_err(Refusal::Wrong)?;
     Ok(cli)
 }

@@ -48,6 +48,9 @@ pub(super) async fn back_up(config: &Common, options: BackUp) -> anyhow::Result<
     } else if !copied.has_secret {
         say("the store has no session secret yet")?;
     }
+    if config.session_encryption.is_some() {
+        say("the keys of sessions are not in the backup: keep a copy of their file")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -82,13 +82,17 @@ fn found(error: &anyhow::Error) -> Finding {
 async fn examine(config: &Common, verify: bool) -> anyhow::Result<Vec<Finding>> {
     let Examination { mut findings, store } = app::examine(config).await?;
     if let Some(store) = store {
-        let diagnosed = diagnose(&*store, verify).await;
+        let diagnosed = diagnose(config, &*store, verify).await;
         findings.extend(diagnosed.unwrap_or_else(|error| vec![found(&error)]));
     }
     Ok(findings)
 }
 
-async fn diagnose(store: &dyn Storage, verify: bool) -> anyhow::Result<Vec<Finding>> {
+async fn diagnose(
+    config: &Common,
+    store: &dyn Storage,
+    verify: bool,
+) -> anyhow::Result<Vec<Finding>> {
     store.check().await?;
     let mut findings = store.diagnose().await?;
     let waiting = store.backlog().await?;
@@ -100,6 +104,7 @@ async fn diagnose(store: &dyn Storage, verify: bool) -> anyhow::Result<Vec<Findi
         ));
     }
     findings.extend(password_finding(store).await?);
+    findings.extend(app::session_findings(config).await?);
     if verify {
         findings.extend(audit_findings(&store.audit().await?));
     }

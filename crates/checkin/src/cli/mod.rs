@@ -228,7 +228,8 @@ impl Command {
 
 async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let config = cli.common;
-    let has_file = config.config.is_some() || config.session_secret_file.is_some();
+    let files = [&config.config, &config.session_secret_file, &config.session_encryption_key_file];
+    let has_file = files.into_iter().any(Option::is_some);
     let source = SettingsSource { arguments, has_file };
     match cli.command {
         Command::Up(options) => up::run(&config, options, source).await,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
 use tower_express_session::Secrets;
+use tower_express_session::store::encrypted::EncryptionKeys;
 
 use super::arguments::{Refusal, parse};
 use crate::app::App;
@@ -26,8 +27,8 @@ impl SettingsSource {
         if !self.has_file && io::stdout().is_terminal() {
             return Ok(());
         }
-        let secrets = app.secrets();
-        on_hangup(move || match self.replace(&secrets) {
+        let (secrets, keys) = (app.secrets(), app.session_keys());
+        on_hangup(move || match self.replace(&secrets, keys.as_ref()) {
             Ok(true) => tracing::info!("Session secrets reloaded."),
             Ok(false) => tracing::info!("No session secret is set, the one in use is kept."),
             Err(problem) => tracing::error!(
@@ -36,12 +37,23 @@ impl SettingsSource {
         })
     }
 
-    /// Replaces the secrets. Returns false if the settings contain none, because the embedded store
+    /// Replaces the secrets, and the keys of sessions. Returns false if the settings contain none, because the embedded store
     /// has its own.
-    fn replace(&self, secrets: &Secrets) -> Result<bool, String> {
+    fn replace(&self, secrets: &Secrets, keys: Option<&EncryptionKeys>) -> Result<bool, String> {
         let cli = parse(&self.arguments).map_err(|refusal| match refusal {
             Refusal::Wrong(what) | Refusal::Shown(what) => what,
         })?;
+        match (cli.common.session_encryption, keys) {
+            (Some(new), Some(keys)) => {
+                new.replace(keys).map_err(|error| error.to_string())?;
+                tracing::info!("Session encryption keys reloaded.");
+            }
+            (None, None) => {}
+            _ => {
+                let rule = "must stay set, or not, while the service runs";
+                return Err(format!("--session-encryption-key-file {rule}"));
+            }
+        }
         match (cli.common.session_secret, cli.common.store) {
             (Some(new), _) => {
                 secrets.replace(new.as_slice()).map_err(|error| error.to_string())?;

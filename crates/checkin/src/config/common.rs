@@ -1,19 +1,24 @@
 //! The settings of all commands.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::encryption::SessionEncryption;
 use super::lifetimes::LifetimeSettings;
 use super::network::Network;
 use super::secret::SessionSecret;
+use super::secret_file;
 use super::store_url::StoreUrl;
 use super::values::{
     KeyPrefix, MAX_INTEGER, integer, listen_address, log_level, positive_time, time,
 };
 use crate::traces::Endpoint;
+
+/// The address of the store if none is set.
+const DEFAULT_STORE: &str = "sqlite:checkin.db";
 
 /// OpenTelemetry's own variable for the endpoint of a collector.
 const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -36,9 +41,14 @@ pub struct Common {
         env = "CHECKIN_STORE",
         hide_env_values = true,
         value_name = "URL",
-        default_value = "sqlite:checkin.db"
+        default_value = DEFAULT_STORE
     )]
     pub store: StoreUrl,
+
+    /// A file with the address of the store on one line, in the form of --store, so that its password
+    /// stands on no command line
+    #[arg(long, global = true, env = "CHECKIN_STORE_FILE", value_name = "FILE")]
+    pub store_file: Option<PathBuf>,
 
     /// The secrets of the session cookies, separated by commas. The first one signs, and all of
     /// them verify. An embedded store creates its own secret; Redis requires one
@@ -55,6 +65,17 @@ pub struct Common {
     /// it again
     #[arg(long, global = true, env = "CHECKIN_SESSION_SECRET_FILE", value_name = "FILE")]
     pub session_secret_file: Option<PathBuf>,
+
+    /// A file with the keys that encrypt stored sessions. The first line is the key that hashes their
+    /// ids, which must stay; the second line encrypts, and it and all further lines decrypt. SIGHUP reads
+    /// it again. Sessions are then not shared with Express services. Without it, sessions are stored as
+    /// Express stores them
+    #[arg(long, global = true, env = "CHECKIN_SESSION_ENCRYPTION_KEY_FILE", value_name = "FILE")]
+    pub session_encryption_key_file: Option<PathBuf>,
+
+    /// The keys of that file.
+    #[arg(skip)]
+    pub session_encryption: Option<SessionEncryption>,
 
     /// The prefix of all keys in Redis
     #[arg(
@@ -218,24 +239,45 @@ impl Common {
         Ok(())
     }
 
-    /// Reads the session secrets from their file, if one is named.
+    /// Reads what stands in files of its own: the session secrets, the keys of sessions, and the address
+    /// of the store.
     ///
     /// # Errors
     ///
-    /// If the secrets are set twice, or the file does not contain secrets. The error is the broken
+    /// If something is set twice, or a file does not contain what it should. The error is the broken
     /// rule.
-    pub fn read_secret_file(&mut self) -> Result<(), String> {
-        let Some(path) = &self.session_secret_file else { return Ok(()) };
-        if self.session_secret.is_some() {
-            return Err("--session-secret and --session-secret-file (CHECKIN_SESSION_SECRET and \
-                        CHECKIN_SESSION_SECRET_FILE) must not both be set"
-                .to_owned());
+    pub fn read_secret_files(&mut self) -> Result<(), String> {
+        if let Some(path) = &self.session_secret_file {
+            let is_set = self.session_secret.is_some();
+            let read = read("session-secret", is_set, path, SessionSecret::read)?;
+            self.session_secret = Some(read);
         }
-        let read = SessionSecret::read(path);
-        let named = |rule| format!("--session-secret-file {}: {rule}", path.display());
-        self.session_secret = Some(read.map_err(named)?);
+        if let Some(path) = &self.store_file {
+            let is_set = self.store.to_string() != DEFAULT_STORE;
+            self.store = read("store", is_set, path, |path| secret_file::line(path)?.parse())?;
+        }
+        if let Some(path) = &self.session_encryption_key_file {
+            let keys = read("session-encryption-key", false, path, SessionEncryption::read)?;
+            self.session_encryption = Some(keys);
+        }
         Ok(())
     }
+}
+
+/// Reads the file that a flag names, whose value must not also be set.
+fn read<T>(
+    flag: &str,
+    is_set: bool,
+    path: &Path,
+    read: impl Fn(&Path) -> Result<T, String>,
+) -> Result<T, String> {
+    if is_set {
+        let variable = format!("CHECKIN_{}", flag.replace('-', "_").to_uppercase());
+        return Err(format!(
+            "--{flag} and --{flag}-file ({variable} and {variable}_FILE) must not both be set"
+        ));
+    }
+    read(path).map_err(|rule| format!("--{flag}-file {}: {rule}", path.display()))
 }
 
 /// The format of log lines.

@@ -2,15 +2,18 @@
 //! the file over the default.
 
 mod common;
+mod encryption;
 mod file;
 mod lifetimes;
 mod network;
 mod networks;
 mod secret;
+mod secret_file;
 mod store_url;
 mod values;
 
 pub use common::{Common, LogFormat};
+pub use encryption::SessionEncryption;
 pub use file::{rule_of, with_file_defaults};
 pub use lifetimes::{LifetimeSettings, Lifetimes, Profile, RECOMMENDED};
 pub use network::{Network, ProxyHeaders};

@@ -1,16 +1,13 @@
 //! The secrets that sign session cookies.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::secret_file;
+
 /// The minimum length of a session secret. A shorter one could be guessed.
 pub const MIN_SECRET_BYTES: usize = 32;
-
-/// The maximum size of the file of secrets, larger than any real one.
-const MAX_SECRET_FILE_BYTES: u64 = 64 << 10;
 
 /// The secrets that sign session cookies, in order. The first one signs new cookies.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,15 +32,7 @@ impl SessionSecret {
     ///
     /// The broken rule.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let mut text = String::new();
-        let read = File::open(path)
-            .and_then(|file| file.take(MAX_SECRET_FILE_BYTES + 1).read_to_string(&mut text));
-        read.map_err(|error| format!("cannot be read: {error}"))?;
-        let line = text.trim_end_matches(['\r', '\n']);
-        if text.len() as u64 > MAX_SECRET_FILE_BYTES || line.contains(['\r', '\n']) {
-            return Err(format!("must hold one line of at most {MAX_SECRET_FILE_BYTES} bytes"));
-        }
-        line.parse()
+        secret_file::line(path)?.parse()
     }
 }
 

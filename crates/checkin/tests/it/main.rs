@@ -29,6 +29,7 @@ mod document;
 mod doors;
 mod drains;
 mod edge;
+mod encrypted_sessions;
 mod ends;
 mod exactly_once;
 mod exports;

@@ -86,6 +86,26 @@ fn a_secret_may_be_in_a_file() {
     is_wrong(at, &["auth", "--config", "both.toml"], &[], &["must not both"]);
 }
 
+#[test]
+fn the_address_of_the_store_is_read_from_a_file() {
+    let site = Site::sqlite();
+    let at = site.directory.path();
+    fs::write(at.join("store"), format!("{}\n", site.store)).unwrap();
+    let mut users = checkin(at);
+    users.args(["users", "list", "--store-file", "store"]);
+    let listed = Ended::of(Program::spawn(users));
+    assert!(listed.code == 0 && listed.stdout.contains(EMAIL), "{listed:?}");
+
+    let doctor = ["doctor", "--store-file", "store"];
+    let env = [("CHECKIN_STORE", "redis://u:hunter2@h:1")];
+    is_wrong(at, &doctor, &env, &["--store", "CHECKIN_STORE_FILE", "must not both"]);
+    for text in ["redis://u:hunter2@h:x", "", "redis://h\nredis://i"] {
+        fs::write(at.join("store"), text).unwrap();
+        is_wrong(at, &doctor, &[], &["--store-file", "must"]);
+    }
+    is_wrong(at, &["doctor", "--store-file", "absent"], &[], &["--store-file", "cannot be read"]);
+}
+
 #[tokio::test]
 async fn a_secret_in_a_file_signs_and_is_read_again_on_sighup() {
     let site = Site::sqlite();

@@ -1,5 +1,5 @@
-//! The stores: [`MemoryStore`], `sqlite::SqliteStore` and `redis::RedisStore`, and [`Store`], the
-//! trait for others.
+//! The stores: [`MemoryStore`], `sqlite::SqliteStore` and `redis::RedisStore`, `encrypted::EncryptedStore`
+//! around one of them, and [`Store`], the trait for others.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use crate::shared_record::SharedRecord;
 mod accounts;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(feature = "encryption")]
+pub mod encrypted;
 mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;

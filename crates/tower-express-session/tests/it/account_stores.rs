@@ -23,6 +23,13 @@ async fn the_redis_store_passes_the_account_suite() {
     check(&backend::redis(RedisServer::start())).await;
 }
 
+#[tokio::test]
+async fn each_store_with_encryption_passes_the_account_suite() {
+    for backend in backend::all().await {
+        check(&backend::encrypted("encrypted", backend)).await;
+    }
+}
+
 async fn check(backend: &Backend) {
     let pass_time = |name: &str, time: Duration| backend.pass_time(name, time);
     let neighbour = backend.neighbour.as_deref();

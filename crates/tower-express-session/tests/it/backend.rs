@@ -1,4 +1,4 @@
-//! The three stores, each with a clock that a test can advance.
+//! The three stores, and one with encryption, each with a clock that a test can advance.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -7,10 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
 use testkit::RedisServer;
-use tower_express_session::MemoryStore;
 use tower_express_session::store::AccountStore;
+use tower_express_session::store::encrypted::{EncryptedStore, EncryptionKeys};
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
+use tower_express_session::{MemoryStore, SessionId};
 
 pub(crate) const PREFIX: &str = "app:sess:";
 const NEIGHBOURS_PREFIX: &str = "other:sess:";
@@ -48,9 +49,26 @@ pub(crate) async fn all() -> Vec<Backend> {
     vec![
         memory(),
         sqlite().await,
+        encrypted("encrypted", memory()),
         #[cfg(feature = "external-tests")]
         redis(RedisServer::start()),
     ]
+}
+
+/// Returns the store with encryption around it.
+pub(crate) fn encrypted(name: &'static str, backend: Backend) -> Backend {
+    let around = |store| Arc::new(EncryptedStore::new(store, keys())) as Arc<dyn AccountStore>;
+    let Backend { store, neighbour, .. } = backend;
+    Backend { name, store: around(store), neighbour: neighbour.map(around), ..backend }
+}
+
+pub(crate) fn keys() -> EncryptionKeys {
+    EncryptionKeys::new([1; 32], [[2; 32], [3; 32]]).unwrap()
+}
+
+/// Returns the id under which a store with encryption keeps a session.
+pub(crate) fn inner_id(id: &str) -> SessionId {
+    EncryptedStore::new(MemoryStore::new(), keys()).inner_id(&SessionId::from(id))
 }
 
 pub(crate) fn memory() -> Backend {
@@ -93,7 +111,9 @@ pub(crate) fn redis(server: RedisServer) -> Backend {
         neighbour: Some(store(NEIGHBOURS_PREFIX)),
         pass_time: Box::new(move |name, time| {
             let mut connection = connection.lock().unwrap();
-            for key in [format!("{PREFIX}{name}"), format!("accounts:{PREFIX}{name}")] {
+            // With encryption, the session has another key. A key that does not exist is left so.
+            let encrypted = format!("{PREFIX}{}", inner_id(name).as_str());
+            for key in [format!("{PREFIX}{name}"), encrypted, format!("accounts:{PREFIX}{name}")] {
                 let left: i64 = ::redis::cmd("PTTL").arg(&key).query(&mut *connection).unwrap();
                 let left = left - i64::try_from(time.as_millis()).unwrap();
                 ::redis::cmd("PEXPIRE").arg(&key).arg(left).exec(&mut *connection).unwrap();

@@ -15,6 +15,7 @@ mod cached;
 #[cfg(feature = "external-tests")]
 mod cached_cluster;
 mod cookies;
+mod encrypted;
 mod engine_errors;
 mod examples;
 #[cfg(feature = "external-tests")]

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::backend::patient;
+use crate::backend::{inner_id, keys, patient};
 use bytes::Bytes;
 use sqlite_writer::{Database, rusqlite};
 use testkit::{RedisCluster, RedisServer};
 use tower_express_session::store::AccountStore;
 use tower_express_session::store::conformance::{self, StoreUnderTest};
+use tower_express_session::store::encrypted::EncryptedStore;
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::store::{Created, Freshness, Updated};
@@ -27,6 +28,9 @@ async fn the_memory_store_passes_the_suite() {
     let store = store.absolute_timeout(ABSOLUTE_TIMEOUT);
     let subject = StoreUnderTest { store: &store, pass_time: &pass_time };
     conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
+    let encrypted = EncryptedStore::new(store, keys());
+    let subject = StoreUnderTest { store: &encrypted, pass_time: &pass_time };
+    conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
 }
 
 #[tokio::test]
@@ -41,6 +45,9 @@ async fn the_sqlite_store_passes_the_suite() {
     conformance::run(&StoreUnderTest { store: &store, pass_time: &pass_time }).await;
     let store = store.absolute_timeout(ABSOLUTE_TIMEOUT);
     let subject = StoreUnderTest { store: &store, pass_time: &pass_time };
+    conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
+    let encrypted = EncryptedStore::new(store, keys());
+    let subject = StoreUnderTest { store: &encrypted, pass_time: &pass_time };
     conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
 }
 
@@ -97,6 +104,10 @@ async fn redis_store_passes_the_suite(server: &RedisServer, url: &str) {
     conformance::run_without_epochs(&StoreUnderTest { store: &plain, pass_time: &pass_time }).await;
     let limited = store.absolute_timeout(ABSOLUTE_TIMEOUT);
     let subject = StoreUnderTest { store: &limited, pass_time: &pass_time };
+    conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
+    let encrypted = EncryptedStore::new(limited, keys());
+    let pass_time = |id: &str, time| pass_time(inner_id(id).as_str(), time);
+    let subject = StoreUnderTest { store: &encrypted, pass_time: &pass_time };
     conformance::run_with_absolute_timeout(&subject, ABSOLUTE_TIMEOUT).await;
 }
 

@@ -105,8 +105,15 @@ impl SqliteStore {
     /// A call that is dropped may or may not have created the table.
     pub async fn new(database: Database) -> Result<Self, Error> {
         database.write(make_table).await?;
+        Ok(Self::existing(database))
+    }
+
+    /// Returns a store in a database whose table `sessions` exists. Nothing is created, so that it may
+    /// be opened read-only.
+    #[must_use]
+    pub fn existing(database: Database) -> Self {
         let clock = Arc::new(SystemTime::now);
-        Ok(Self { database, prefix: "".into(), absolute_timeout: None, clock })
+        Self { database, prefix: "".into(), absolute_timeout: None, clock }
     }
 
     /// Sets a prefix for all ids and accounts, so that several applications can share a database. Default:

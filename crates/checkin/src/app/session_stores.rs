@@ -1,0 +1,120 @@
+//! Where sessions are stored: as Express stores them, or encrypted, in a place of their own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redis_link::Client;
+use sqlite_writer::Database;
+use tower_express_session::Error;
+use tower_express_session::store::AccountStore;
+use tower_express_session::store::encrypted::{EncryptedStore, EncryptionKeys};
+use tower_express_session::store::redis::RedisStore;
+use tower_express_session::store::sqlite::SqliteStore;
+
+use super::timeouts;
+use crate::config::{Common, StoreUrl};
+use crate::storage::Finding;
+
+/// The form of stored sessions. Each has a prefix of its own, so that a service with the other form
+/// leaves them alone.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    Plain,
+    Encrypted,
+}
+
+/// What the ids of encrypted sessions begin with in an SQLite file, where all others have no prefix.
+const ENCRYPTED: &str = "encrypted:";
+
+impl Form {
+    pub(super) fn of(config: &Common) -> Self {
+        config.session_encryption.as_ref().map_or(Self::Plain, |_| Self::Encrypted)
+    }
+
+    pub(super) fn in_redis(self, client: Client, prefix: &str) -> RedisStore {
+        let kind = match self {
+            Self::Plain => "",
+            Self::Encrypted => "encrypted-",
+        };
+        RedisStore::new(client)
+            .prefix(&format!("{prefix}:{kind}session:"))
+            .account_prefix(&format!("{prefix}:{kind}account-sessions:"))
+    }
+
+    pub(super) fn in_sqlite(self, store: SqliteStore) -> SqliteStore {
+        match self {
+            Self::Plain => store,
+            Self::Encrypted => store.prefix(ENCRYPTED),
+        }
+    }
+}
+
+/// Returns the store with encryption around it, if there are keys.
+pub(super) fn with_encryption(
+    store: impl AccountStore,
+    keys: Option<&EncryptionKeys>,
+) -> Arc<dyn AccountStore> {
+    match keys {
+        Some(keys) => Arc::new(EncryptedStore::new(store, keys.clone())),
+        None => Arc::new(store),
+    }
+}
+
+/// Returns what `checkin doctor` finds about the form of the stored sessions. It changes nothing.
+///
+/// # Errors
+///
+/// If the store cannot be read.
+pub async fn session_findings(config: &Common) -> anyhow::Result<Vec<Finding>> {
+    let [plain, encrypted] = match &config.store {
+        StoreUrl::Sqlite(path) => in_file(path)?,
+        StoreUrl::Redis(url) => {
+            let client = Client::with_timeouts(url, timeouts(config))?;
+            let prefix = config.key_prefix.as_str();
+            [Form::Plain, Form::Encrypted]
+                .map(|form| Arc::new(form.in_redis(client.clone(), prefix)) as _)
+        }
+    };
+    let all_encrypted = count(&*encrypted).await?;
+    let Some(keys) = &config.session_encryption else {
+        return Ok((all_encrypted > 0).then(|| undecryptable(all_encrypted)).into_iter().collect());
+    };
+    let readable = count(&*with_encryption(encrypted, Some(&keys.keys()?))).await?;
+    let (plain, unreadable) = (count(&*plain).await?, all_encrypted.saturating_sub(readable));
+    let mut findings = vec![Finding::fine(
+        "stored sessions are encrypted; Express services cannot share them".to_owned(),
+    )];
+    findings.extend((plain > 0).then(|| {
+        Finding::warning(
+            format!("{plain} sessions are stored without encryption, and are not accepted"),
+            "if they are not from before --session-encryption-key-file was set, a service runs without it: set \
+             it for every service. The sessions end by themselves",
+        )
+    }));
+    findings.extend((unreadable > 0).then(|| undecryptable(unreadable)));
+    Ok(findings)
+}
+
+fn undecryptable(number: usize) -> Finding {
+    Finding::warning(
+        format!("{number} sessions are encrypted with keys that these settings do not have"),
+        "give all services the same file with --session-encryption-key-file",
+    )
+}
+
+fn in_file(path: &Path) -> anyhow::Result<[Arc<dyn AccountStore>; 2]> {
+    let database = Database::open_read_only(path)?;
+    let [plain, encrypted] = [Form::Plain, Form::Encrypted]
+        .map(|form| Arc::new(form.in_sqlite(SqliteStore::existing(database.clone()))));
+    Ok([plain, encrypted])
+}
+
+async fn count(store: &dyn AccountStore) -> Result<usize, Error> {
+    let mut number = 0;
+    // Without a prefix, the encrypted sessions of an SQLite file are visited, too.
+    let mut visit = |id: tower_express_session::SessionId, _| {
+        number += usize::from(!id.as_str().starts_with(ENCRYPTED));
+    };
+    store.each(&mut visit).await?;
+    Ok(number)
+}
