@@ -51,6 +51,9 @@ mod directory;
 mod entry;
 mod fault;
 mod figures;
+#[cfg(any(test, feature = "internals"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod groups;
 mod hash;
 mod health;

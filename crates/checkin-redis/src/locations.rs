@@ -14,7 +14,8 @@ use crate::hash::{Fields, Hash};
 use crate::reply::text;
 
 /// The fields of a location's hash that are read.
-const FIELDS: Fields = &["id", "name", "category", "location", "numCheckins", "numStars"];
+pub(crate) const FIELDS: Fields =
+    &["id", "name", "category", "location", "numCheckins", "numStars"];
 
 #[async_trait]
 impl Locations for RedisStorage {
@@ -89,7 +90,7 @@ pub(crate) async fn read_after(
 }
 
 /// Reads a location from its hash.
-fn location(id: LocationId, hash: &Hash) -> Result<Location> {
+pub(crate) fn location(id: LocationId, hash: &Hash) -> Result<Location> {
     Ok(Location {
         id: hash.id(id)?,
         name: hash.text("name"),

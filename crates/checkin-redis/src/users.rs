@@ -20,7 +20,7 @@ use crate::reply::{array, text, unexpected};
 const LOGIN: Fields = &["id", "email", "password"];
 
 /// All fields of a user's hash.
-const FIELDS: Fields = &[
+pub(crate) const FIELDS: Fields = &[
     "id",
     "firstName",
     "lastName",
@@ -225,7 +225,7 @@ pub(crate) async fn read(redis: &Connection, id: UserId) -> Result<Option<User>>
 }
 
 /// Reads the account from its hash.
-fn user(id: UserId, hash: &Hash) -> Result<User> {
+pub(crate) fn user(id: UserId, hash: &Hash) -> Result<User> {
     let place = hash.number("lastSeenAt");
     Ok(User {
         id: hash.id(id)?,

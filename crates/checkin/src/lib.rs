@@ -31,6 +31,9 @@ pub use checkin_domain as domain;
 pub use checkin_storage as storage;
 
 mod connection;
+#[cfg(any(test, feature = "internals"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod input;
 mod random;
 mod second_factor;

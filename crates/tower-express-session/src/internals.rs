@@ -8,11 +8,15 @@ use serde_json::value::RawValue;
 
 use crate::cookie::Cookie;
 use crate::header;
+#[cfg(feature = "encryption")]
+use crate::id::SessionId;
 use crate::js;
 use crate::merge;
 use crate::options::{DEFAULT_TTL, Rules};
 use crate::policy::{self, Facts, StoreAction};
 use crate::record::{Reading, Record};
+#[cfg(feature = "encryption")]
+use crate::store::encrypted::{EncryptionKeys, Place};
 
 /// The current time for all of them, an arbitrary one: 2026-09-01.
 const NOW_MS: f64 = 1_788_220_800_000.0;
@@ -71,6 +75,24 @@ pub fn answer(stored: &[u8]) -> Option<Vec<u8>> {
 pub fn merged(base: &[u8], mine: &[u8], theirs: &[u8]) -> Option<Attributes> {
     let [base, mine, theirs] = [base, mine, theirs].map(ParsedSession::parse);
     Some(listed(&base?.merged(&mine?, &theirs?).0))
+}
+
+/// Returns a session as it is stored encrypted, always in the same place.
+#[cfg(feature = "encryption")]
+pub fn seal_session(id: &str, value: &[u8]) -> Vec<u8> {
+    keys().seal(&Place::Session(&SessionId::from("place")), &SessionId::from(id), value).to_vec()
+}
+
+/// Returns the id and the value of a session that is stored encrypted in this place.
+#[cfg(feature = "encryption")]
+pub fn open_session(sealed: &[u8]) -> Option<(String, Vec<u8>)> {
+    let opened = keys().open(&Place::Session(&SessionId::from("place")), sealed)?;
+    Some((opened.id.as_str().to_owned(), opened.value.to_vec()))
+}
+
+#[cfg(feature = "encryption")]
+fn keys() -> EncryptionKeys {
+    EncryptionKeys::new([1; 32], [[2; 32]]).expect("the keys are long enough")
 }
 
 /// A stored session that was parsed.

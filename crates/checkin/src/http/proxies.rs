@@ -45,7 +45,7 @@ impl Proxies {
     /// Returns `None` if the proxy names no readable address. The proxy's own address is not used
     /// instead: throttles would count all clients as one, and one of them could lock out the
     /// others.
-    pub(super) fn receive(&self, request: &mut Request) -> Option<ClientAddress> {
+    pub(crate) fn receive(&self, request: &mut Request) -> Option<ClientAddress> {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         if !self.are_trusted() {
             return peer.map(ClientAddress::new);

@@ -80,14 +80,14 @@ body! {
 }
 
 parameters! {
-    struct CheckinHeaders(()) {
+    pub(crate) struct CheckinHeaders(()) {
         /// A key that makes it safe to send the check-in again
         idempotency_key "Idempotency-Key" in Header: Option<IdempotencyKey>;
     }
 }
 
 /// A key that identifies a check-in among those of its user.
-struct IdempotencyKey(String);
+pub(crate) struct IdempotencyKey(pub(crate) String);
 
 impl Input for IdempotencyKey {
     fn read(given: &Given<'_>) -> Result<Self, String> {

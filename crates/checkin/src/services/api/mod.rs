@@ -17,5 +17,7 @@ mod users;
 mod visitor;
 mod weather;
 
+#[cfg(any(test, feature = "internals"))]
+pub(crate) use paging::is_canonical;
 pub use routes::{ApiSettings, router};
 pub use state::Stores;

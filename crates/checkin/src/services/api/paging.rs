@@ -160,6 +160,21 @@ fn cursor_of<C: Cursor>(list: &str, text: &str) -> Result<C, &'static str> {
     read().ok_or("must be a cursor from the `Link` header of this list")
 }
 
+/// Returns whether a cursor, if it can be read, is the one that a page of this list would have.
+#[cfg(any(test, feature = "internals"))]
+pub(crate) fn is_canonical(list: &str, text: &str) -> bool {
+    fn is_other<C: Cursor>(list: &str, text: &str) -> bool {
+        let paging = Paging::<C> { limit: 1, after: None, list: list.to_owned() };
+        cursor_of::<C>(list, text).is_ok_and(|cursor| {
+            let link = paging.page::<()>(Vec::new(), Some(cursor)).link;
+            link.is_none_or(|link| !link.ends_with(&format!("&cursor={text}>; rel=\"next\"")))
+        })
+    }
+    !is_other::<Position>(list, text)
+        && !is_other::<CheckinId>(list, text)
+        && !is_other::<HistoryPosition>(list, text)
+}
+
 fn hash(list: &str) -> [u8; LIST_BYTES] {
     let hash = Sha256::digest(list);
     std::array::from_fn(|at| hash[at])

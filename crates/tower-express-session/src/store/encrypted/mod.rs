@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 pub use keys::EncryptionKeys;
 
-use keys::Place;
+pub(crate) use keys::Place;
 
 use super::{Created, Freshness, Store, Stored, Updated};
 use crate::error::{ConfigError, Error};
