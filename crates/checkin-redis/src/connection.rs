@@ -141,6 +141,10 @@ pub(crate) fn read_hash(key: &str, fields: Fields) -> Vec<&[u8]> {
     [b"HMGET", key.as_bytes()].into_iter().chain(fields).collect()
 }
 
+/// The longest time to live that we set, more than a thousand years. Redis refuses one that ends after its
+/// last millisecond.
+pub(crate) const LONGEST_LIFE_MS: u128 = 1 << 45;
+
 /// Runs many futures at the same time and returns their results in order.
 pub(crate) async fn at_once<T>(
     work: Vec<impl Future<Output = Result<T>> + Send>,

@@ -194,6 +194,16 @@ impl Keys {
         companion(&self.user(id), "epoch")
     }
 
+    /// String: who may see where the user checks in.
+    pub(crate) fn audience(&self, id: UserId) -> String {
+        companion(&self.user(id), "audience")
+    }
+
+    /// String with a time to live: the account is new.
+    pub(crate) fn new_account(&self, id: UserId) -> String {
+        companion(&self.user(id), "new")
+    }
+
     /// Returns the keys of an account that the scripts about its standing expect: the user's hash, and
     /// those of the standing.
     pub(crate) fn of_account(&self, id: UserId) -> [String; 5] {

@@ -19,6 +19,8 @@
 //! | `{P:user:<id>}:checkins` `{P:location:<id>}:checkins` | sorted set | the history, `<id> <location or user> <stars>` by time |
 //! | `{P:user:<id>}:epoch` | string | the epoch of an account |
 //! | `{P:location:<id>}:ratings` | hash | from the number of stars to the number of check-ins |
+//! | `{P:user:<id>}:audience` | string | who may see where the user checks in |
+//! | `{P:user:<id>}:new` | string with a time to live | the account is new |
 //! | `{P:user:<id>}:base` `{P:location:<id>}:base` | hash | the figures that were imported without a history |
 //! | `P:users:email` | hash | canonical address to id |
 //! | `{P:users:email}:claim:<address>` | string with a time to live | an account that is being written |
@@ -68,6 +70,7 @@ mod membership;
 mod nearby;
 mod partition;
 mod permissions;
+mod privacy;
 mod reply;
 mod retention;
 mod scripts;

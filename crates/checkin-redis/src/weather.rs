@@ -9,6 +9,7 @@ use checkin_storage::{Result, WeatherCache};
 use redis_link::Reply;
 
 use crate::RedisStorage;
+use crate::connection::LONGEST_LIFE_MS;
 use crate::reply::text;
 
 #[async_trait]
@@ -27,6 +28,3 @@ impl WeatherCache for RedisStorage {
         Ok(())
     }
 }
-
-/// More than a thousand years.
-const LONGEST_LIFE_MS: u128 = 1 << 45;

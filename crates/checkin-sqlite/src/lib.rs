@@ -20,6 +20,7 @@ mod log;
 mod membership;
 mod nearby;
 mod permissions;
+mod privacy;
 mod retention;
 mod schema;
 mod search;

@@ -16,8 +16,8 @@ use checkin_storage::conformance::{
     user, window,
 };
 use checkin_storage::{
-    Accepted, AccountChange, Admission, Applier, Audit, BulkLoad, Health, Loaded, Locations, Log,
-    Registered, SecondFactors, Severity, Standing, Status, Users,
+    Accepted, AccountChange, Admission, Applier, Audience, Audit, BulkLoad, Health, Loaded,
+    Locations, Log, Privacy, Registered, SecondFactors, Severity, Standing, Status, Users,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -349,6 +349,22 @@ async fn tables_of_version_8_are_upgraded() {
         connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
     };
     assert_eq!(database.read(version).await.unwrap(), SCHEMA_VERSION);
+}
+
+/// A file of version 9, which had no audiences.
+#[tokio::test]
+async fn tables_of_version_9_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
+    let downgrade = "DROP TABLE account_privacy; PRAGMA user_version = 9";
+    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+
+    let storage = SqliteStorage::open(database).await.unwrap();
+    let id = 1.try_into().unwrap();
+    storage.set_audience(id, Audience::Nobody).await.unwrap();
+    assert_eq!(storage.hidden_among(&[id]).await.unwrap().len(), 1);
 }
 
 /// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not

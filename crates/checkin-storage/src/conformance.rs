@@ -19,6 +19,7 @@ mod clock;
 mod directory;
 mod log;
 mod nearby;
+mod privacy;
 mod retention;
 mod retries;
 mod search;
@@ -31,7 +32,7 @@ mod weather;
 
 pub use {
     accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, directory::*, log::*,
-    nearby::*, retention::*, retries::*, search::*, searches::*, second_factors::*,
+    nearby::*, privacy::*, retention::*, retries::*, search::*, searches::*, second_factors::*,
     security_events::*, standings::*, swarm::*, weather::*,
 };
 
@@ -130,6 +131,8 @@ macro_rules! conformance_checks {
             a_name_in_any_script_is_found_by_typing_it
             search_results_are_returned_in_pages
             a_search_has_no_query_syntax
+            the_audience_of_a_user_is_kept
+            an_account_is_new_for_a_time
             weather_is_kept_for_its_lifetime
             security_events_are_read_in_order_and_in_pages
             security_events_are_bounded_and_failed_logins_push_no_other_out

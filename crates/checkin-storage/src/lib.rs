@@ -20,6 +20,7 @@ mod locations;
 mod log;
 mod membership;
 pub mod nearby;
+mod privacy;
 mod retention;
 mod searches;
 mod second_factors;
@@ -47,6 +48,7 @@ pub use history::{History, HistoryPosition};
 pub use locations::Locations;
 pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
 pub use membership::{Lease, Membership, Rank};
+pub use privacy::{Audience, Privacy};
 pub use retention::{Folded, Retention};
 pub use searches::{Search, Searches};
 pub use second_factors::{PendingName, PendingSteps, SecondFactors};
@@ -76,6 +78,7 @@ pub trait Storage:
     + Retention
     + Directory
     + History
+    + Privacy
     + WeatherCache
     + BulkLoad
     + SwarmLoad
@@ -99,6 +102,7 @@ impl<T> Storage for T where
         + Retention
         + Directory
         + History
+        + Privacy
         + WeatherCache
         + BulkLoad
         + SwarmLoad

@@ -70,6 +70,13 @@ CREATE TABLE IF NOT EXISTS account_standings (
 -- Finds the first epoch of new accounts, which is the highest one of all deleted accounts.
 CREATE INDEX IF NOT EXISTS deleted_accounts ON account_standings (epoch) WHERE status = 'deleted';
 
+-- Who may see where each user checks in (no audience means all users), and until when an account is new (ms).
+CREATE TABLE IF NOT EXISTS account_privacy (
+    user_id INTEGER PRIMARY KEY,
+    audience TEXT,
+    new_until_ms INTEGER
+) STRICT;
+
 -- The accounts whose sessions have to be searched for. No number is used twice.
 CREATE TABLE IF NOT EXISTS session_searches (
     number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -16,6 +16,7 @@ mod journey;
 mod locations;
 mod log;
 mod membership;
+mod privacy;
 mod retention;
 mod searches;
 mod second_factors;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use checkin_domain::{Checkin, CheckinId, Location, LocationId, NewCheckin, User, UserId};
-use checkin_storage::{Counted, DeadLetterId, HistoryPosition, RecordedEvent, Standing};
+use checkin_storage::{Audience, Counted, DeadLetterId, HistoryPosition, RecordedEvent, Standing};
 
 use crate::dead_letters::Dead;
 use crate::log::{IdempotentAnswer, PARTS, Part};
@@ -51,6 +51,9 @@ pub(crate) struct Contents {
     pub(crate) last_search: u64,
     /// Who searches, and until when in milliseconds since 1970.
     pub(crate) search_lease: Option<(String, u64)>,
+    pub(crate) audiences: HashMap<UserId, Audience>,
+    /// The new accounts, each with the time (ms) at which it is no longer new.
+    pub(crate) new_accounts: HashMap<UserId, u64>,
     /// JSON, and the end of its life in milliseconds since 1970.
     pub(crate) weather: HashMap<LocationId, (String, u64)>,
     /// The attempts of each budget, and when they are forgotten (ms).
@@ -126,6 +129,8 @@ impl Default for Contents {
             searches: BTreeMap::new(),
             last_search: 0,
             search_lease: None,
+            audiences: HashMap::new(),
+            new_accounts: HashMap::new(),
             weather: HashMap::new(),
             attempts: HashMap::new(),
             pending: HashMap::new(),

@@ -1,0 +1,2 @@
+-- Version 10 adds a table only: a program of version 9 would show the check-ins of people who hide them, so it
+-- must not open it.
