@@ -95,6 +95,10 @@ impl Client {
     pub async fn post(&mut self, path: &str, json: &Value) -> Response {
         self.request(Method::POST, path).json(json).send().await
     }
+
+    pub async fn put(&mut self, path: &str, json: &Value) -> Response {
+        self.request(Method::PUT, path).json(json).send().await
+    }
 }
 
 impl Request<'_> {

@@ -68,6 +68,7 @@ impl App {
         let throttled = self.metrics.throttled.clone();
         let parts = auth::Parts {
             users: self.storage.clone(),
+            privacy: self.storage.clone(),
             attempts: self.storage.clone(),
             second_factors: self.storage.clone(),
             pending_steps: self.storage.clone(),
@@ -102,6 +103,7 @@ impl App {
             directory: self.storage.clone(),
             history: self.storage.clone(),
             log: self.storage.clone(),
+            privacy: self.storage.clone(),
             weather: self.storage.clone(),
         };
         let accounts = Accounts::new(self.storage.clone(), self.lease);

@@ -67,12 +67,28 @@ pub(super) struct Reads {
         value_parser = integer::<u32>(0..=MAX_RATE)
     )]
     lookup_rate: u32,
+
+    /// Maximum number of look-ups about other people per hour of an account that is new (see
+    /// --newcomer-time): by e-mail address, lists of check-ins and of visitors, and streams. 0 means
+    /// unlimited
+    #[arg(
+        long,
+        env = "CHECKIN_NEWCOMER_RATE",
+        value_name = "NUMBER",
+        default_value_t = 60,
+        value_parser = integer::<u32>(0..=MAX_RATE)
+    )]
+    newcomer_rate: u32,
 }
 
 impl Reads {
     pub(super) fn settings(&self) -> Result<ApiSettings, UpstreamError> {
         let upstream = self.weather_key.clone().map(|key| Upstream::new(&self.weather_url, key));
-        Ok(ApiSettings { upstream: upstream.transpose()?, lookup_rate: self.lookup_rate })
+        Ok(ApiSettings {
+            upstream: upstream.transpose()?,
+            lookup_rate: self.lookup_rate,
+            newcomer_rate: self.newcomer_rate,
+        })
     }
 }
 

@@ -91,6 +91,17 @@ pub(super) struct Logins {
         value_parser = integer::<u32>(0..=MAX_RATE)
     )]
     register_rate: u32,
+
+    /// How long an account that somebody registers is new, such as 24h. The read API limits what it may
+    /// look up about others (--newcomer-rate). 0 means that no account is new
+    #[arg(
+        long,
+        env = "CHECKIN_NEWCOMER_TIME",
+        value_name = "TIME",
+        default_value = "24h",
+        value_parser = time
+    )]
+    newcomer_time: Duration,
 }
 
 /// The maximum of `--failed-login-time`: so long may a request be kept open for each hash.
@@ -111,6 +122,7 @@ impl Logins {
             passwords: self.passwords.policy(),
             request_rate: self.request_rate,
             register_rate: self.register_rate,
+            newcomer_time: self.newcomer_time,
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Throttled {
     pub registrations: Counter,
     /// Look-ups of e-mail addresses by a session that makes too many.
     pub lookups: Counter,
+    /// Look-ups of new accounts that make too many.
+    pub newcomers: Counter,
     /// Passwords that were not checked or hashed, because too many wait.
     pub busy: Counter,
     /// Event streams above a maximum number.
@@ -53,6 +55,7 @@ impl Default for Throttled {
             request_rate: of("request_rate"),
             registrations: of("registrations"),
             lookups: of("lookups"),
+            newcomers: of("newcomers"),
             busy: of("passwords_busy"),
             event_streams: of("event_streams"),
             connections: of("connections"),

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::whereabouts::Whereabouts;
 use crate::domain::Checkin;
 use crate::storage::{Log, LogPosition, StorageError};
 use crate::telemetry::chain;
@@ -39,6 +40,7 @@ const MAX_BEHIND: usize = 4096;
 /// Sends the check-ins of the log to the listeners.
 pub(crate) struct Feed {
     log: Arc<dyn Log>,
+    whereabouts: Whereabouts,
     write: Write,
     places: Arc<Semaphore>,
     metrics: FeedMetrics,
@@ -110,12 +112,13 @@ pub(crate) enum News {
 impl Feed {
     pub(crate) fn new(
         log: Arc<dyn Log>,
+        whereabouts: Whereabouts,
         write: Write,
         max_clients: usize,
         metrics: FeedMetrics,
     ) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(max_clients));
-        Arc::new(Self { log, write, places, metrics, reader: Mutex::new(None) })
+        Arc::new(Self { log, whereabouts, write, places, metrics, reader: Mutex::new(None) })
     }
 
     /// Starts listening after a position. Without one, or with one of a log with another number of
@@ -166,7 +169,7 @@ impl Feed {
         let mut keep_alive_at = Instant::now() + KEEP_ALIVE;
         while let Some(mut position) = self.wanted() {
             let before = position.clone();
-            let pause = match self.log.follow(&mut position, PAGE).await {
+            let pause = match self.follow(&mut position, PAGE).await {
                 Ok(page) => {
                     was_unavailable = false;
                     let has_news = position != before;
@@ -187,6 +190,21 @@ impl Feed {
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Reads the entries after a position that all listeners may see, and moves it.
+    async fn follow(
+        &self,
+        position: &mut LogPosition,
+        limit: usize,
+    ) -> Result<Vec<(usize, Checkin)>, StorageError> {
+        let mut read = position.clone();
+        let mut page = self.log.follow(&mut read, limit).await?;
+        let users = page.iter().map(|(_, checkin)| checkin.user);
+        let hidden = self.whereabouts.hidden_from(None, users).await?;
+        page.retain(|(_, checkin)| !hidden.has(checkin.user));
+        *position = read;
+        Ok(page)
     }
 
     /// Returns the position to read on from, or `None` if there are no listeners.
@@ -282,8 +300,8 @@ impl Listener {
     /// A task of its own reads: the listener is polled only while its client reads, and must not hold a
     /// connection or a lock of the store for as long as the client delays.
     async fn read_on(&mut self) -> Option<()> {
-        let (log, mut read) = (Arc::clone(&self.feed.log), self.read.clone());
-        let page = tokio::spawn(async move { (log.follow(&mut read, OWN_PAGE).await, read) });
+        let (feed, mut read) = (Arc::clone(&self.feed), self.read.clone());
+        let page = tokio::spawn(async move { (feed.follow(&mut read, OWN_PAGE).await, read) });
         let (page, read) = AbortOnDropHandle::new(page).await.ok()?;
         let page =
             page.inspect_err(|_| tracing::debug!("a stream ends: the log cannot be read")).ok()?;
@@ -333,6 +351,7 @@ fn too_slow(error: &RecvError) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::ops::RangeInclusive;
     use std::sync::atomic::AtomicUsize;
     use std::sync::atomic::Ordering::Relaxed;
@@ -340,8 +359,8 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::domain::{CheckinId, NewCheckin};
-    use crate::storage::{Accepted, Admission, HistoryPosition, Result};
+    use crate::domain::{CheckinId, NewCheckin, UserId};
+    use crate::storage::{Accepted, Admission, Audience, HistoryPosition, Privacy, Result};
 
     /// A log without entries. Once there was one, with this id.
     struct Empty {
@@ -383,6 +402,36 @@ mod tests {
         }
     }
 
+    /// Everybody shows where they are.
+    struct Open;
+
+    #[async_trait]
+    impl Privacy for Open {
+        async fn audience(&self, _: UserId) -> Result<Audience> {
+            Ok(Audience::Users)
+        }
+
+        async fn set_audience(&self, _: UserId, _: Audience) -> Result<()> {
+            Ok(())
+        }
+
+        async fn hidden_among(&self, _: &[UserId]) -> Result<HashSet<UserId>> {
+            Ok(HashSet::new())
+        }
+
+        async fn mark_new(&self, _: UserId, _: Duration) -> Result<()> {
+            Ok(())
+        }
+
+        async fn is_new(&self, _: UserId) -> Result<bool> {
+            Ok(false)
+        }
+    }
+
+    fn everybody() -> Whereabouts {
+        Whereabouts::new(Arc::new(Open))
+    }
+
     async fn expect_sign_of_life(listener: &mut Listener) {
         let before = Instant::now();
         assert!(matches!(listener.next().await, Some(News::KeepAlive)));
@@ -392,7 +441,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_listener_without_news_gets_signs_of_life() {
-        let feed = Feed::new(empty_log(), |_, _| Bytes::new(), 1, FeedMetrics::default());
+        let feed =
+            Feed::new(empty_log(), everybody(), |_, _| Bytes::new(), 1, FeedMetrics::default());
         let mut listener = feed.listen(None).await.unwrap();
         for _ in 0..3 {
             expect_sign_of_life(&mut listener).await;
@@ -403,7 +453,13 @@ mod tests {
     async fn a_log_that_lost_its_last_entries_is_not_read_without_a_pause() {
         let log = empty_log();
         *log.end.lock().unwrap() = CheckinId { ms: 10, seq: 0 };
-        let feed = Feed::new(Arc::clone(&log) as _, |_, _| Bytes::new(), 2, FeedMetrics::default());
+        let feed = Feed::new(
+            Arc::clone(&log) as _,
+            everybody(),
+            |_, _| Bytes::new(),
+            2,
+            FeedMetrics::default(),
+        );
         expect_sign_of_life(&mut feed.listen(None).await.unwrap()).await;
         let mut early = feed.listen(None).await.unwrap();
         expect_sign_of_life(&mut early).await;

@@ -2,17 +2,21 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use crate::domain::{Email, User};
 use crate::passwords::{Busy, Owner, PasswordPolicy, Passwords};
-use crate::storage::{EventKind, NewUser, Registered, StorageError, Users};
+use crate::storage::{EventKind, NewUser, Privacy, Registered, StorageError, Users};
 
 /// Opens accounts.
 #[derive(Clone)]
 pub(crate) struct Registration {
     users: Arc<dyn Users>,
+    privacy: Arc<dyn Privacy>,
+    /// How long an account is new.
+    newcomer_time: Duration,
     passwords: Passwords,
     policy: PasswordPolicy,
     security: SecurityLog,
@@ -47,12 +51,13 @@ pub(crate) enum RegistrationError {
 impl Registration {
     pub(crate) fn new(
         users: Arc<dyn Users>,
+        (privacy, newcomer_time): (Arc<dyn Privacy>, Duration),
         passwords: Passwords,
         policy: PasswordPolicy,
         security: SecurityLog,
         tasks: Tasks,
     ) -> Self {
-        Self { users, passwords, policy, security, tasks }
+        Self { users, privacy, newcomer_time, passwords, policy, security, tasks }
     }
 
     /// Opens an account. It does not log in. `address` is the network that the request came from.
@@ -84,6 +89,9 @@ impl Registration {
         let new = NewUser { first_name, last_name, email, password };
         let registered = self.users.register(new).await?;
         if let Registered::Opened(User { id, .. }) = &registered {
+            if !self.newcomer_time.is_zero() {
+                self.privacy.mark_new(*id, self.newcomer_time).await?;
+            }
             self.security.record(EventKind::AccountOpened, Some(*id), address, None).await;
         }
         Ok(registered)

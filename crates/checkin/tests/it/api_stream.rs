@@ -14,19 +14,19 @@ const DEMO_CHECKINS: usize = 19_735;
 const PARTITIONS: [&str; 2] = ["--partitions", "3"];
 
 /// An open stream, read on a thread of its own by blocking calls.
-struct Events {
+pub(crate) struct Events {
     lines: BufReader<TcpStream>,
 }
 
 #[derive(Debug)]
-struct Event {
+pub(crate) struct Event {
     id: String,
-    checkin: Value,
+    pub(crate) checkin: Value,
 }
 
 impl Events {
     /// Opens the stream, behind the event of this id.
-    fn open(api: &Service, client: &Client, after: Option<&str>) -> Events {
+    pub(crate) fn open(api: &Service, client: &Client, after: Option<&str>) -> Events {
         Events::open_at(api, client, "", after)
     }
 
@@ -49,7 +49,7 @@ impl Events {
     }
 
     /// The next event with data; none at the end of the stream.
-    fn next(&mut self) -> Option<Event> {
+    pub(crate) fn next(&mut self) -> Option<Event> {
         let (mut id, mut line) = (String::new(), String::new());
         loop {
             line.clear();
@@ -66,7 +66,7 @@ impl Events {
     }
 
     /// The id that comes before the first event.
-    fn start(&mut self) -> String {
+    pub(crate) fn start(&mut self) -> String {
         let mut line = String::new();
         loop {
             line.clear();

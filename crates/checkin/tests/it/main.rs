@@ -64,6 +64,7 @@ mod password_changes;
 mod passwords;
 #[cfg(feature = "external-tests")]
 mod postman;
+mod privacy;
 mod processor;
 mod protocol;
 #[cfg(feature = "external-tests")]

@@ -25,7 +25,7 @@ use Access::{LoggedIn, Operator, Owner, Public};
 
 /// The routes of the console, which has those of all services: method, path in the document, path to ask
 /// for, who may, and the status for those who may.
-const ROUTES: [(&str, &str, &str, Access, u16); 45] = [
+const ROUTES: [(&str, &str, &str, Access, u16); 47] = [
     // Without a body, so that nobody deletes an account here.
     ("DELETE", "/account", "/account", LoggedIn, 415),
     ("POST", "/accounts/{id}/disable", "/accounts/80/disable", Operator, 204),
@@ -70,6 +70,8 @@ const ROUTES: [(&str, &str, &str, Access, u16); 45] = [
     ("POST", "/second-factor/totp/confirm", "/second-factor/totp/confirm", LoggedIn, 415),
     ("GET", "/session", "/session", LoggedIn, 200),
     ("GET", "/sessions", "/sessions", LoggedIn, 200),
+    ("GET", "/settings", "/settings", LoggedIn, 200),
+    ("PUT", "/settings", "/settings", LoggedIn, 415),
     ("DELETE", "/sessions/{handle}", "/sessions/none", LoggedIn, 404),
     // These end sessions, so they come last.
     ("DELETE", "/sessions", "/sessions", LoggedIn, 200),

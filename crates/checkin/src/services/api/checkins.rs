@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use super::paging::{Paged, Paging};
+use super::paging::{Cursor, Paged, Paging};
 use super::parameters::Milliseconds;
 use super::representation::CheckinView;
 use super::state::Api;
-use super::visitor::Visitor;
+use super::visitor::{Onlooker, Visitor};
 use crate::domain::{Checkin, CheckinId};
 use crate::http::document::{LoginNeeded, Problems};
 use crate::http::{Parameters, Problem, RequestAddress};
@@ -45,12 +45,12 @@ parameters! {
 )]
 pub(super) async fn between(
     State(api): State<Arc<Api>>,
-    _visitor: Visitor,
+    Onlooker(visitor): Onlooker,
     Parameters(CheckinsBetween { page, start, end }): Parameters<CheckinsBetween>,
 ) -> Result<Paged<CheckinView>, Problem> {
     let log = &api.stores.log;
     let found = log.checkins_between(start.0..=end.0, page.after, page.one_more()).await?;
-    Ok(page.answer(found, |checkin: &Checkin| checkin.into(), CheckinView::from))
+    shown(&api, &visitor, &page, found, |checkin| checkin.into()).await
 }
 
 /// Lists the latest check-ins of the log, the latest first.
@@ -61,10 +61,24 @@ pub(super) async fn between(
 )]
 pub(super) async fn latest(
     State(api): State<Arc<Api>>,
-    _visitor: Visitor,
+    Onlooker(visitor): Onlooker,
     Parameters(LatestCheckins { page }): Parameters<LatestCheckins>,
 ) -> Result<Paged<CheckinView>, Problem> {
     let before = page.after.unwrap_or(CheckinId::MAX);
     let found = api.stores.log.latest_checkins(before, page.one_more()).await?;
-    Ok(page.answer(found, |checkin: &Checkin| checkin.id, CheckinView::from))
+    shown(&api, &visitor, &page, found, |checkin| checkin.id).await
+}
+
+/// Returns a page of check-ins without those of people who hide.
+async fn shown<C: Cursor, const USUAL: u64>(
+    api: &Api,
+    visitor: &Visitor,
+    page: &Paging<C, USUAL, 1000>,
+    found: Vec<Checkin>,
+    position: impl FnOnce(&Checkin) -> C,
+) -> Result<Paged<CheckinView>, Problem> {
+    let users = found.iter().map(|checkin| checkin.user);
+    let hidden = api.whereabouts.hidden_from(Some(visitor.id), users).await?;
+    let show = |checkin: Checkin| (!hidden.has(checkin.user)).then(|| CheckinView::from(checkin));
+    Ok(page.answer(found, position, show).without_gaps())
 }

@@ -13,10 +13,10 @@ use super::representation::{
     DayView, DetailsView, LocationView, RatedLocation, VisitView, section_name,
 };
 use super::state::{Api, Stores, now_ms};
-use super::visitor::Visitor;
+use super::visitor::Onlooker;
 use crate::domain::number::decimal;
 use crate::domain::words::words;
-use crate::domain::{Category, DetailsSection, Location, LocationId, Weekday};
+use crate::domain::{Category, Checkin, DetailsSection, Location, LocationId, Name, Weekday};
 use crate::http::document::{LoginNeeded, Missing, Problems};
 use crate::http::{Cached, Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, parameters};
@@ -148,19 +148,22 @@ pub(super) async fn hours(
 )]
 pub(super) async fn visitors(
     State(api): State<Arc<Api>>,
-    _visitor: Visitor,
+    Onlooker(visitor): Onlooker,
     Parameters(VisitorsOf { page: paging, id }): Parameters<VisitorsOf>,
 ) -> Result<Paged<VisitView>, Problem> {
     let Stores { locations, history, users, .. } = &api.stores;
     let (after, limit) = (paging.after, paging.one_more());
     let visits = locations::visitors(&**locations, &**history, &**users, id, after, limit).await?;
     let visits = visits.ok_or_else(Problem::not_found)?;
-    let page: Paged<Option<VisitView>> = paging.answer(
-        visits,
-        |(checkin, _)| HistoryPosition::from(checkin),
-        |(checkin, name)| name.map(|name| VisitView::new(&checkin, name)),
-    );
-    // Users that no longer exist are left out.
+    let users = visits.iter().map(|(checkin, _)| checkin.user);
+    let hidden = api.whereabouts.hidden_from(Some(visitor.id), users).await?;
+    let show = |(checkin, name): (Checkin, Option<Name>)| {
+        let name = name.filter(|_| !hidden.has(checkin.user))?;
+        Some(VisitView::new(&checkin, name))
+    };
+    let position = |(checkin, _): &(Checkin, Option<Name>)| HistoryPosition::from(checkin);
+    let page: Paged<Option<VisitView>> = paging.answer(visits, position, show);
+    // Users that no longer exist, and those who hide, are left out.
     Ok(page.without_gaps())
 }
 

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 
 use crate::http::Problem;
 use crate::usecases::feed::ListenError;
+use crate::usecases::newcomers::LookUpError;
 use crate::usecases::upstream::Failure;
 use crate::usecases::weather::WeatherError;
 
@@ -17,6 +18,15 @@ impl From<ListenError> for Problem {
         match error {
             ListenError::Full => Self::busy(),
             ListenError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<LookUpError> for Problem {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::TooMany(quota) => Self::too_many(quota),
+            LookUpError::Storage(error) => error.into(),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::{
     Social, Statistics, User, UserId, Website, Weekday,
 };
 use crate::usecases::locations::DescribedLocation;
+use crate::usecases::whereabouts::Hidden;
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,23 +25,25 @@ pub(super) struct UserView {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
     num_checkins: u64,
-    /// The time of the last check-in, in milliseconds since 1970.
+    /// The time of the last check-in, in milliseconds since 1970. Null if there is none, or if the user
+    /// does not show it.
     last_checkin: Option<u64>,
-    /// The id of the location of the last check-in.
+    /// The id of the location of the last check-in. Null in the same cases.
     last_seen_at: Option<u64>,
 }
 
 impl UserView {
     /// Returns a user as this reader may see the user.
-    pub(super) fn of(user: User, reader: UserId) -> Self {
+    pub(super) fn of(user: User, reader: UserId, hidden: &Hidden) -> Self {
+        let is_shown = !hidden.has(user.id);
         Self {
             id: user.id.get(),
             email: (user.id == reader).then(|| user.email.to_string()),
             first_name: user.first_name,
             last_name: user.last_name,
             num_checkins: user.num_checkins,
-            last_checkin: user.last_checkin,
-            last_seen_at: user.last_seen_at.map(LocationId::get),
+            last_checkin: user.last_checkin.filter(|_| is_shown),
+            last_seen_at: user.last_seen_at.map(LocationId::get).filter(|_| is_shown),
         }
     }
 }

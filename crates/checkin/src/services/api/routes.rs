@@ -14,8 +14,10 @@ use crate::metrics::ProcessMetrics;
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::{Feed, FeedMetrics, MAX_CLIENTS};
 use crate::usecases::nearby::NearbyLocations;
+use crate::usecases::newcomers::Newcomers;
 use crate::usecases::upstream::Upstream;
 use crate::usecases::weather::WeatherLookup;
+use crate::usecases::whereabouts::Whereabouts;
 
 /// The settings of the service.
 #[derive(Debug, Default)]
@@ -25,6 +27,9 @@ pub struct ApiSettings {
     /// `--lookup-rate`: the maximum number of look-ups by e-mail address per second of a session, with
     /// bursts of ten times as many. 0 means unlimited.
     pub lookup_rate: u32,
+    /// `--newcomer-rate`: the maximum number of look-ups about others per hour of a new account. 0 means
+    /// unlimited.
+    pub newcomer_rate: u32,
 }
 
 /// Returns the routes of the service. Streams end when `stop` does. `metrics` count the streams and what
@@ -37,7 +42,9 @@ pub fn router(
     metrics: &ProcessMetrics,
     limits: ClientLimits,
 ) -> OpenApiRouter {
-    let ApiSettings { upstream, lookup_rate } = settings;
+    let ApiSettings { upstream, lookup_rate, newcomer_rate } = settings;
+    let whereabouts = Whereabouts::new(stores.privacy.clone());
+    let refused = metrics.throttled.newcomers.clone();
     let lookups = metrics.throttled.lookups.clone();
     let lookups = RequestLimit::of_sessions("lookups", lookup_rate, lookups);
     let feed = FeedMetrics {
@@ -48,7 +55,9 @@ pub fn router(
         accounts,
         nearby: NearbyLocations::new(stores.directory.clone()),
         weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
-        feed: Feed::new(stores.log.clone(), stream::event, MAX_CLIENTS, feed),
+        feed: Feed::new(stores.log.clone(), whereabouts.clone(), stream::event, MAX_CLIENTS, feed),
+        newcomers: Newcomers::new(stores.privacy.clone(), newcomer_rate, refused),
+        whereabouts,
         limits,
         stopping: stop.boxed().shared(),
         stores,

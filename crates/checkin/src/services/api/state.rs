@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::{BoxFuture, Shared};
 
 use crate::http::ClientLimits;
-use crate::storage::{Directory, History, Locations, Log, Users, WeatherCache};
+use crate::storage::{Directory, History, Locations, Log, Privacy, Users, WeatherCache};
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::Feed;
 use crate::usecases::nearby::NearbyLocations;
+use crate::usecases::newcomers::Newcomers;
 use crate::usecases::weather::WeatherLookup;
+use crate::usecases::whereabouts::Whereabouts;
 
 /// The parts of the storage that the service reads.
 #[derive(Clone)]
@@ -26,6 +28,8 @@ pub struct Stores {
     pub history: Arc<dyn History>,
     /// The log of all check-ins.
     pub log: Arc<dyn Log>,
+    /// What accounts choose about their privacy.
+    pub privacy: Arc<dyn Privacy>,
     /// The cache of weather reports.
     pub weather: Arc<dyn WeatherCache>,
 }
@@ -34,6 +38,8 @@ pub struct Stores {
 pub(super) struct Api {
     pub(super) stores: Stores,
     pub(super) accounts: Accounts,
+    pub(super) whereabouts: Whereabouts,
+    pub(super) newcomers: Newcomers,
     pub(super) nearby: NearbyLocations,
     pub(super) weather: WeatherLookup,
     pub(super) feed: Arc<Feed>,

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::representation::event_data;
 use super::state::Api;
-use super::visitor::Visitor;
+use super::visitor::Onlooker;
 use crate::domain::Checkin;
 use crate::http::document::{LoginNeeded, Problems};
 use crate::http::{Parameters, Problem, RequestAddress, RequestOrigin, StreamPlaces};
@@ -48,7 +48,7 @@ parameters! {
 /// Streams new check-ins as server-sent events named `checkin`, each with a check-in as `data`.
 ///
 /// With the `id` of the last event, in the header `Last-Event-ID` or as `lastEventId`, the stream
-/// continues after that event. With an id of another log, it begins at the end of this log. The
+/// continues after that event. It has no check-ins of users who do not show where they are. With an id of another log, it begins at the end of this log. The
 /// stream ends with the session.
 #[utoipa::path(
     get, operation_id = "streamCheckins", path = "/api/checkins/stream", tag = "check-ins", security(("session" = [])),
@@ -64,7 +64,7 @@ parameters! {
 pub(super) async fn stream(
     State(api): State<Arc<Api>>,
     Extension(origin): Extension<RequestOrigin>,
-    visitor: Visitor,
+    Onlooker(visitor): Onlooker,
     headers: HeaderMap,
     Parameters(query): Parameters<StreamQuery>,
 ) -> Result<impl IntoResponse, Problem> {

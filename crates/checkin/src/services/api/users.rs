@@ -9,13 +9,14 @@ use super::paging::{Paged, Paging};
 use super::parameters::{PeriodName, UserPath};
 use super::representation::{CheckinView, FullName, UserView};
 use super::state::{Api, Stores, now_ms};
-use super::visitor::Visitor;
+use super::visitor::{Onlooker, Visitor};
 use crate::domain::{LocationId, User, UserId};
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
 use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::{KnownEmail, parameters};
-use crate::storage::{HistoryPosition, Position, Ranked};
+use crate::storage::{HistoryPosition, Position, Ranked, StorageError};
 use crate::usecases::locations::users_at;
+use crate::usecases::whereabouts::Hidden;
 
 parameters! {
     pub(super) struct EmailPath(RequestAddress) {
@@ -61,9 +62,10 @@ pub(super) async fn user(
     visitor: Visitor,
     Parameters(of): Parameters<UserPath>,
 ) -> Result<Json<UserView>, Problem> {
-    let user = api.stores.users.user(of.id).await?;
+    let hidden = api.whereabouts.hidden_from(Some(visitor.id), [of.id]);
+    let (user, hidden) = tokio::try_join!(api.stores.users.user(of.id), hidden)?;
     let user = user.ok_or_else(Problem::not_found)?;
-    Ok(Json(UserView::of(user, visitor.id)))
+    Ok(Json(UserView::of(user, visitor.id, &hidden)))
 }
 
 /// Returns the name of a user.
@@ -89,12 +91,13 @@ pub(super) async fn full_name(
 )]
 pub(super) async fn by_email(
     State(api): State<Arc<Api>>,
-    visitor: Visitor,
+    Onlooker(visitor): Onlooker,
     Parameters(of): Parameters<EmailPath>,
 ) -> Result<Json<UserView>, Problem> {
     let user = api.stores.users.user_by_email(&of.email.0).await?;
     let user = user.ok_or_else(Problem::not_found)?;
-    Ok(Json(UserView::of(user, visitor.id)))
+    let hidden = api.whereabouts.hidden_from(Some(visitor.id), [user.id]).await?;
+    Ok(Json(UserView::of(user, visitor.id, &hidden)))
 }
 
 /// Lists users by their last check-in, the latest first.
@@ -104,11 +107,11 @@ pub(super) async fn by_email(
 )]
 pub(super) async fn recent(
     State(api): State<Arc<Api>>,
-    visitor: Visitor,
+    Onlooker(visitor): Onlooker,
     Parameters(UserList { page }): Parameters<UserList>,
 ) -> Result<Paged<UserView>, Problem> {
     let users = api.stores.directory.recent_users(page.to_page()).await?;
-    Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
+    shown(&api, &visitor, &page, users).await
 }
 
 /// Lists users by their number of check-ins, the largest first.
@@ -124,7 +127,8 @@ pub(super) async fn by_checkins(
 ) -> Result<Paged<UserView>, Problem> {
     let period = PeriodName::period(period, now_ms());
     let users = api.stores.directory.top_users(period, page.to_page()).await?;
-    Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
+    let hidden = hidden_from(&api, &visitor, &users).await?;
+    Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id, &hidden)))
 }
 
 /// Lists the users who were last seen at a location, the latest first.
@@ -135,13 +139,13 @@ pub(super) async fn by_checkins(
 )]
 pub(super) async fn at(
     State(api): State<Arc<Api>>,
-    visitor: Visitor,
+    Onlooker(visitor): Onlooker,
     Parameters(UsersAt { page, location }): Parameters<UsersAt>,
 ) -> Result<Paged<UserView>, Problem> {
     let Stores { locations, directory, .. } = &api.stores;
     let users = users_at(&**locations, &**directory, location, page.to_page()).await?;
     let users = users.ok_or_else(Problem::not_found)?;
-    Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id)))
+    shown(&api, &visitor, &page, users).await
 }
 
 /// Lists your own check-ins, the latest first.
@@ -158,6 +162,29 @@ pub(super) async fn history(
     let id = visitor.is(id)?;
     let checkins = api.stores.history.of_user(id, page.after, page.one_more()).await?;
     Ok(page.answer(checkins, |checkin| checkin.into(), CheckinView::from))
+}
+
+/// Returns a page of a list that tells where or when people checked in. Those who hide are left out.
+async fn shown(
+    api: &Api,
+    visitor: &Visitor,
+    page: &Paging<Position>,
+    users: Vec<Ranked<User>>,
+) -> Result<Paged<UserView>, Problem> {
+    let hidden = hidden_from(api, visitor, &users).await?;
+    let show = |Ranked { item, .. }: Ranked<User>| {
+        (!hidden.has(item.id)).then(|| UserView::of(item, visitor.id, &hidden))
+    };
+    Ok(page.answer(users, position, show).without_gaps())
+}
+
+async fn hidden_from(
+    api: &Api,
+    visitor: &Visitor,
+    users: &[Ranked<User>],
+) -> Result<Hidden, StorageError> {
+    let users = users.iter().map(|user| user.item.id);
+    api.whereabouts.hidden_from(Some(visitor.id), users).await
 }
 
 fn position(user: &Ranked<User>) -> Position {

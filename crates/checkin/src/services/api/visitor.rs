@@ -27,6 +27,19 @@ impl FromRequestParts<Arc<Api>> for Visitor {
     }
 }
 
+/// A logged-in user who looks up something about others, which new accounts may do a limited number of times.
+pub(super) struct Onlooker(pub(super) Visitor);
+
+impl FromRequestParts<Arc<Api>> for Onlooker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let visitor = Visitor::from_request_parts(parts, api).await?;
+        api.newcomers.admit(visitor.id).await?;
+        Ok(Self(visitor))
+    }
+}
+
 impl Visitor {
     /// Returns the id if it is the visitor's own id.
     pub(super) fn is(&self, id: UserId) -> Result<UserId, Problem> {

@@ -9,6 +9,7 @@ mod problems;
 mod routes;
 mod second_factor;
 mod sessions;
+mod settings;
 mod state;
 
 pub use routes::{AuthSettings, Parts, router};

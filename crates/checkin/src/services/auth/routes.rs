@@ -10,11 +10,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::Auth;
-use super::{account, login, operator, second_factor, sessions};
+use super::{account, login, operator, second_factor, sessions, settings as account_settings};
 use crate::http::{RequestLimit, limited};
 use crate::metrics::Throttled;
 use crate::passwords::{PasswordPolicy, Passwords};
-use crate::storage::{Attempts, PendingSteps, SecondFactors, Users};
+use crate::storage::{Attempts, PendingSteps, Privacy, SecondFactors, Users};
 use crate::usecases::account_deletion::AccountDeletion;
 use crate::usecases::accounts::Accounts;
 use crate::usecases::administration::Administration;
@@ -43,6 +43,8 @@ pub struct AuthSettings {
     pub request_rate: u32,
     /// `--register-rate`: the maximum number of registrations per hour from a network. 0 means unlimited.
     pub register_rate: u32,
+    /// `--newcomer-time`: how long an account is new. 0 means that none is.
+    pub newcomer_time: Duration,
 }
 
 /// The parts of the store, and of the process, that the service uses.
@@ -50,6 +52,8 @@ pub struct AuthSettings {
 pub struct Parts {
     /// The accounts.
     pub users: Arc<dyn Users>,
+    /// What accounts choose about their privacy.
+    pub privacy: Arc<dyn Privacy>,
     /// The attempts to give a password.
     pub attempts: Arc<dyn Attempts>,
     /// The second factors of the accounts.
@@ -74,7 +78,7 @@ pub struct Parts {
 
 /// Returns the routes of the service.
 pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
-    let Parts { users, attempts, account_sessions, revocation, secrets, .. } = parts;
+    let Parts { users, privacy, attempts, account_sessions, revocation, secrets, .. } = parts;
     let Parts { passwords, tasks, throttled, security, .. } = parts;
     let Parts { second_factors, pending_steps, .. } = parts;
     let requests = RequestLimit::of_sessions(
@@ -100,6 +104,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
     let auth = Auth {
         registration: Arc::new(Registration::new(
             users.clone(),
+            (privacy.clone(), settings.newcomer_time),
             passwords.clone(),
             settings.passwords,
             security.clone(),
@@ -136,6 +141,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         )),
         accounts: Accounts::new(users.clone(), Duration::ZERO),
         users,
+        privacy,
         account_sessions,
         revocation,
         login: Arc::new(login),
@@ -160,6 +166,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         .routes(routes!(operator::list_sessions, operator::end_sessions))
         .routes(routes!(operator::disable))
         .routes(routes!(operator::enable))
+        .routes(routes!(account_settings::show, account_settings::replace))
         .route_layer(from_fn_with_state(requests, limited));
     let register = OpenApiRouter::new()
         .routes(routes!(account::register))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tower_express_session::{AccountSessions, Error, Session};
 
-use crate::storage::Users;
+use crate::storage::{Privacy, Users};
 use crate::usecases::account_deletion::AccountDeletion;
 use crate::usecases::accounts::Accounts;
 use crate::usecases::administration::Administration;
@@ -20,6 +20,7 @@ use crate::usecases::security_log::SecurityLog;
 #[derive(Clone)]
 pub(super) struct Auth {
     pub(super) users: Arc<dyn Users>,
+    pub(super) privacy: Arc<dyn Privacy>,
     pub(super) accounts: Accounts,
     /// Lists the sessions of an account, and ends one.
     pub(super) account_sessions: AccountSessions,

@@ -1,0 +1,126 @@
+//! Who sees where people check in, and how much new accounts may look up.
+
+use serde_json::{Value, json};
+use testkit::Client;
+
+use crate::api_stream::Events;
+use crate::harness::{CHECKIN, EMAIL, Service, Site, accepted, at, expect_plain, expect_problem};
+
+/// The browser of somebody who has just registered and logged in, and the id of the account.
+async fn newcomer(console: &Service) -> (Client, u64) {
+    let mut client = console.client();
+    let account = json!({
+        "firstName": "New", "lastName": "Person", "email": "new@example.com",
+        "password": "the words that I know",
+    });
+    let registered = client.post("/register", &account).await;
+    assert_eq!(registered.status, 201, "{}", registered.text());
+    let login = json!({"email": "new@example.com", "password": "the words that I know"});
+    expect_plain(&client.post("/login", &login).await, 200, "OK");
+    (client, registered.json()["user"]["id"].as_u64().unwrap())
+}
+
+async fn list(client: &mut Client, path: &str) -> Value {
+    let response = client.get(path).await;
+    assert_eq!(response.status, 200, "{path}: {}", response.text());
+    response.json()
+}
+
+/// Whether a list has an entry with this value.
+fn has(list: &Value, field: &str, value: u64) -> bool {
+    list.as_array().unwrap().iter().any(|entry| entry[field] == value)
+}
+
+async fn an_audience_is_respected(site: Site) {
+    let console = site.console(&["--duplicate-window", "0", "--newcomer-rate", "0"]);
+    let (mut al, (mut other, other_id)) = (console.logged_in().await, newcomer(&console).await);
+    let id = accepted(&al.post(CHECKIN, &at(1, 5)).await);
+    let since = id.split('-').next().unwrap();
+    site.count_all();
+    let places = [
+        ("/api/users/at/1".to_owned(), "id"),
+        ("/api/users/recent".to_owned(), "id"),
+        ("/api/location/1/visitors".to_owned(), "userId"),
+        ("/api/checkins/latest".to_owned(), "userId"),
+        (format!("/api/checkins/{since}/9007199254740991"), "userId"),
+    ];
+    let shown = async |client: &mut Client| {
+        let mut shown = Vec::new();
+        for (path, field) in &places {
+            shown.push(has(&list(client, path).await, field, 77));
+        }
+        for path in ["/api/user/77".to_owned(), format!("/api/user/email/{EMAIL}")] {
+            let user = list(client, &path).await;
+            assert_eq!(user["id"], 77);
+            assert_eq!(user["lastSeenAt"].is_null(), user["lastCheckin"].is_null());
+            shown.push(!user["lastSeenAt"].is_null());
+        }
+        shown
+    };
+    assert_eq!(list(&mut al, "/settings").await, json!({"audience": "users"}));
+    assert_eq!(shown(&mut other).await, [true; 7]);
+
+    let hide = |audience: &str| json!({"audience": audience});
+    assert_eq!(al.put("/settings", &hide("nobody")).await.status, 200);
+    assert_eq!(list(&mut al, "/settings").await, hide("nobody"));
+    assert_eq!(shown(&mut other).await, [false; 7]);
+    assert_eq!(shown(&mut al).await, [true; 7], "al still sees al");
+    let top = list(&mut other, "/api/users/bycheckins?limit=100").await;
+    for user in top.as_array().unwrap().iter().filter(|user| user["id"] == 77) {
+        assert!(user["lastSeenAt"].is_null() && user["lastCheckin"].is_null(), "{user}");
+    }
+    let refused = al.put("/settings", &hide("friends")).await;
+    expect_problem(&refused, 400, &["audience"]);
+    assert_eq!(refused.json()["errors"][0]["rule"], "must be users or nobody");
+
+    // The stream has the check-in of the other user only, although Al's was before it.
+    let mut events = Events::open(&console, &other, None);
+    events.start();
+    accepted(&al.post(CHECKIN, &at(2, 5)).await);
+    let checkin = json!({"userId": other_id, "locationId": 3, "starRating": 1});
+    accepted(&other.post(CHECKIN, &checkin).await);
+    assert_eq!(events.next().unwrap().checkin["userId"], other_id);
+    assert_eq!(al.put("/settings", &hide("users")).await.status, 200);
+    assert_eq!(shown(&mut other).await, [true; 7]);
+}
+
+#[tokio::test]
+async fn an_audience_is_respected_on_redis() {
+    an_audience_is_respected(Site::redis()).await;
+}
+
+#[tokio::test]
+async fn an_audience_is_respected_on_sqlite() {
+    an_audience_is_respected(Site::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_new_account_looks_up_little() {
+    let site = Site::sqlite();
+    let console = site.console(&["--newcomer-rate", "2"]);
+    let (mut new, _) = newcomer(&console).await;
+    let routes = [
+        "/api/checkins/latest",
+        "/api/checkins/1/2",
+        "/api/user/email/al.appelhof@example.com",
+        "/api/users/recent",
+        "/api/users/at/1",
+        "/api/location/1/visitors",
+        "/api/checkins/stream",
+    ];
+    for path in &routes[..2] {
+        assert_eq!(new.get(path).await.status, 200, "{path}");
+    }
+    for path in routes {
+        let refused = new.get(path).await;
+        expect_problem(&refused, 429, &[]);
+        assert!(refused.header("retry-after").is_some(), "{path}");
+    }
+    // What everybody may see, and what is one's own, is not limited.
+    assert_eq!(new.get("/api/user/77").await.status, 200);
+    assert_eq!(new.get("/session").await.status, 200);
+    let mut al = console.logged_in().await;
+    for _ in 0..3 {
+        assert_eq!(al.get("/api/checkins/latest").await.status, 200);
+    }
+}
