@@ -99,8 +99,8 @@ impl Login {
     }
 
     /// Checks the password, gives the session a new id, and logs it in, unless the account has a second
-    /// factor. Returns the cookie by which the device will be recognized. A failure of the password is reported before a failure of the
-    /// session.
+    /// factor. Returns the cookie by which the device will be recognized. A failure of the password is
+    /// reported before a failure of the session.
     ///
     /// # Cancel safety
     ///
@@ -166,12 +166,14 @@ impl Login {
         Ok(is_valid)
     }
 
-    /// Makes each wrong password and each wrong second factor take the same time, whatever its hash costs: the kind of an
-    /// account's hash, and whether there is an account, cannot be told from the time. The time is
-    /// counted from here, where the request is complete: a client could choose it otherwise.
+    /// Makes each wrong password and each wrong second factor take the same time, whatever it costs to
+    /// compare: the kind of an account's hash, and whether there is an account or a pending login, cannot
+    /// be told from the time. The time is counted from here, where the request is complete: a client could
+    /// choose it otherwise.
     ///
-    /// The wait holds no permit and no task. It needs no limit of its own: a request waits here only
-    /// after a hash was computed for it, so no more wait than are computed in that time.
+    /// The wait holds no permit and no task. It needs no limit of its own: a password waits here only after
+    /// its hash was computed, so no more wait than are computed in that time, and a code waits within the
+    /// limits for the requests of a client.
     ///
     /// # Cancel safety
     ///
