@@ -94,9 +94,13 @@ impl RawEntry {
         })
     }
 
+    /// Returns the fields as a JSON object, with the first value of a field that is repeated: the entry is
+    /// read by it, and a replay must not read another one.
     fn fields_json(&self) -> String {
-        let fields = self.fields.chunks_exact(2);
-        let fields = fields.map(|pair| (pair[0].clone(), pair[1].clone().into()));
-        serde_json::Value::Object(fields.collect()).to_string()
+        let mut object = serde_json::Map::new();
+        for pair in self.fields.chunks_exact(2) {
+            object.entry(pair[0].clone()).or_insert_with(|| pair[1].clone().into());
+        }
+        serde_json::Value::Object(object).to_string()
     }
 }
