@@ -51,8 +51,8 @@ async fn long_queries() {
     let (auth, api) = (site.auth(&[]), site.api(&[]));
     let mut al = api.client_like(&auth.logged_in().await);
     let queries = [
-        ("unknown", repeated(LONG, "&", |at| format!("u{at}=1")), 1000..),
-        ("unknown without a value", repeated(LONG, "&", |at| format!("{at}")), 1000..),
+        ("unknown", repeated(LONG, "&", |at| format!("u{at}=1")), 1..),
+        ("unknown without a value", repeated(LONG, "&", |at| format!("{at}")), 1..),
         ("one unknown, again and again", repeated(LONG, "&", |_| "x=1".to_owned()), 1..),
         ("limit, again and again", repeated(LONG, "&", |_| "limit=1".to_owned()), 1..),
         ("a long name", "n".repeat(LONG), 1..),
