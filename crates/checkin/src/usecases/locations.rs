@@ -2,11 +2,8 @@
 
 use futures_util::future::try_join_all;
 
-use crate::domain::{Checkin, DetailsSection, Location, LocationDetails, LocationId, Name, User};
-use crate::storage::{
-    Directory, History, HistoryPosition, Locations, Page, Ranked, StorageError, Users, is_there,
-    readable,
-};
+use crate::domain::{Checkin, DetailsSection, Location, LocationDetails, LocationId, Name};
+use crate::storage::{Locations, StorageError, Users, is_there, readable};
 
 /// A location with its ratings and its details.
 pub(crate) struct DescribedLocation {
@@ -32,41 +29,21 @@ pub(crate) async fn described(
     Ok(Some(DescribedLocation { location, ratings, details }))
 }
 
-/// Returns the check-ins at a location, or `None` if it does not exist. Each check-in has the name of
-/// its user, or `None` if the user no longer exists. The order and the position are those of
-/// [`History::of_location`].
-pub(crate) async fn visitors(
-    locations: &dyn Locations,
-    history: &dyn History,
+/// Returns the check-ins with the names of their users, or `None` for a user who no longer exists.
+pub(crate) async fn with_names(
     users: &dyn Users,
-    id: LocationId,
-    after: Option<HistoryPosition>,
-    limit: usize,
-) -> Result<Option<Vec<(Checkin, Option<Name>)>>, StorageError> {
-    if !is_stored(locations, id).await? {
-        return Ok(None);
-    }
-    let checkins = history.of_location(id, after, limit).await?;
+    checkins: Vec<Checkin>,
+) -> Result<Vec<(Checkin, Option<Name>)>, StorageError> {
     let read = async |id| readable(users.name(id).await);
     let names = try_join_all(checkins.iter().map(|checkin| read(checkin.user))).await?;
-    Ok(Some(checkins.into_iter().zip(names).collect()))
-}
-
-/// Returns the users who were last seen at a location, or `None` if it does not exist.
-pub(crate) async fn users_at(
-    locations: &dyn Locations,
-    directory: &dyn Directory,
-    id: LocationId,
-    page: Page,
-) -> Result<Option<Vec<Ranked<User>>>, StorageError> {
-    if !is_stored(locations, id).await? {
-        return Ok(None);
-    }
-    directory.users_at(id, page).await.map(Some)
+    Ok(checkins.into_iter().zip(names).collect())
 }
 
 /// Returns whether the location is stored. An unreadable location counts as stored, because the
 /// lists do not show it.
-async fn is_stored(locations: &dyn Locations, id: LocationId) -> Result<bool, StorageError> {
+pub(crate) async fn is_stored(
+    locations: &dyn Locations,
+    id: LocationId,
+) -> Result<bool, StorageError> {
     is_there(locations.location(id).await)
 }

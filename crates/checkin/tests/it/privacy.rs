@@ -1,5 +1,7 @@
 //! Who sees where people check in, and how much new accounts may look up.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use testkit::Client;
 
@@ -24,6 +26,12 @@ async fn list(client: &mut Client, path: &str) -> Value {
     let response = client.get(path).await;
     assert_eq!(response.status, 200, "{path}: {}", response.text());
     response.json()
+}
+
+/// The bytes of the cursor in a `Link`.
+fn cursor(link: &str) -> Vec<u8> {
+    let text = link.split("cursor=").nth(1).unwrap().split('>').next().unwrap();
+    URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
 /// Whether a list has an entry with this value.
@@ -65,9 +73,19 @@ async fn an_audience_is_respected(site: Site) {
     assert_eq!(list(&mut al, "/settings").await, hide("nobody"));
     assert_eq!(shown(&mut other).await, [false; 7]);
     assert_eq!(shown(&mut al).await, [true; 7], "al still sees al");
-    let top = list(&mut other, "/api/users/bycheckins?limit=100").await;
-    for user in top.as_array().unwrap().iter().filter(|user| user["id"] == 77) {
-        assert!(user["lastSeenAt"].is_null() && user["lastCheckin"].is_null(), "{user}");
+    assert!(list(&mut other, "/api/user/77").await["numCheckins"].is_null());
+    for path in ["/api/users/bycheckins?limit=100", "/api/users/bycheckins?period=week"] {
+        assert!(!has(&list(&mut other, path).await, "id", 77), "{path}");
+    }
+    // A hidden record leaves no gap and is in no cursor. Al's check-in is the last one everywhere.
+    let time = since.parse::<u64>().unwrap().to_be_bytes();
+    for (path, _) in &places {
+        let path = format!("{path}?limit=1");
+        let response = other.get(&path).await;
+        let records = response.json().as_array().unwrap().len();
+        let link = response.header("link").map(cursor).unwrap_or_default();
+        assert!(records == 1 || link.is_empty(), "{path}: {records} {link:?}");
+        assert!(!link.windows(8).any(|bytes| bytes == time), "{path}: {link:?}");
     }
     let refused = al.put("/settings", &hide("friends")).await;
     expect_problem(&refused, 400, &["audience"]);
@@ -98,12 +116,14 @@ async fn an_audience_is_respected_on_sqlite() {
 async fn a_new_account_looks_up_little() {
     let site = Site::sqlite();
     let console = site.console(&["--newcomer-rate", "2"]);
-    let (mut new, _) = newcomer(&console).await;
+    let (mut new, id) = newcomer(&console).await;
     let routes = [
         "/api/checkins/latest",
         "/api/checkins/1/2",
         "/api/user/email/al.appelhof@example.com",
+        "/api/user/77",
         "/api/users/recent",
+        "/api/users/bycheckins",
         "/api/users/at/1",
         "/api/location/1/visitors",
         "/api/checkins/stream",
@@ -117,8 +137,9 @@ async fn a_new_account_looks_up_little() {
         assert!(refused.header("retry-after").is_some(), "{path}");
     }
     // What everybody may see, and what is one's own, is not limited.
-    assert_eq!(new.get("/api/user/77").await.status, 200);
-    assert_eq!(new.get("/session").await.status, 200);
+    for path in ["/api/location/1", "/session", &format!("/api/user/{id}")] {
+        assert_eq!(new.get(path).await.status, 200, "{path}");
+    }
     let mut al = console.logged_in().await;
     for _ in 0..3 {
         assert_eq!(al.get("/api/checkins/latest").await.status, 200);

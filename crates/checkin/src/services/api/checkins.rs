@@ -13,7 +13,8 @@ use crate::domain::{Checkin, CheckinId};
 use crate::http::document::{LoginNeeded, Problems};
 use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::parameters;
-use crate::storage::HistoryPosition;
+use crate::storage::{HistoryPosition, StorageError};
+use crate::usecases::whereabouts::Visible;
 
 parameters! {
     /// Check-ins are short, so a page may have many.
@@ -49,8 +50,8 @@ pub(super) async fn between(
     Parameters(CheckinsBetween { page, start, end }): Parameters<CheckinsBetween>,
 ) -> Result<Paged<CheckinView>, Problem> {
     let log = &api.stores.log;
-    let found = log.checkins_between(start.0..=end.0, page.after, page.one_more()).await?;
-    shown(&api, &visitor, &page, found, |checkin| checkin.into()).await
+    let read = |after, limit| log.checkins_between(start.0..=end.0, after, limit);
+    shown(&api, &visitor, &page, read, |checkin| checkin.into()).await
 }
 
 /// Lists the latest check-ins of the log, the latest first.
@@ -64,21 +65,25 @@ pub(super) async fn latest(
     Onlooker(visitor): Onlooker,
     Parameters(LatestCheckins { page }): Parameters<LatestCheckins>,
 ) -> Result<Paged<CheckinView>, Problem> {
-    let before = page.after.unwrap_or(CheckinId::MAX);
-    let found = api.stores.log.latest_checkins(before, page.one_more()).await?;
-    shown(&api, &visitor, &page, found, |checkin| checkin.id).await
+    let log = &api.stores.log;
+    let read =
+        |before: Option<_>, limit| log.latest_checkins(before.unwrap_or(CheckinId::MAX), limit);
+    shown(&api, &visitor, &page, read, |checkin| checkin.id).await
 }
 
 /// Returns a page of check-ins without those of people who hide.
-async fn shown<C: Cursor, const USUAL: u64>(
+async fn shown<C: Cursor + Copy, F, const USUAL: u64>(
     api: &Api,
     visitor: &Visitor,
     page: &Paging<C, USUAL, 1000>,
-    found: Vec<Checkin>,
-    position: impl FnOnce(&Checkin) -> C,
-) -> Result<Paged<CheckinView>, Problem> {
-    let users = found.iter().map(|checkin| checkin.user);
-    let hidden = api.whereabouts.hidden_from(Some(visitor.id), users).await?;
-    let show = |checkin: Checkin| (!hidden.has(checkin.user)).then(|| CheckinView::from(checkin));
-    Ok(page.answer(found, position, show).without_gaps())
+    read: impl FnMut(Option<C>, usize) -> F,
+    position: impl Fn(&Checkin) -> C,
+) -> Result<Paged<CheckinView>, Problem>
+where
+    F: Future<Output = Result<Vec<Checkin>, StorageError>>,
+{
+    let about = |checkin: &Checkin| (checkin.user, position(checkin));
+    let Visible { records, next } =
+        api.whereabouts.fill(visitor.id, page.range(), read, about).await?;
+    Ok(page.page(records.into_iter().map(CheckinView::from).collect(), next))
 }

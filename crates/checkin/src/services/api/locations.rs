@@ -22,6 +22,7 @@ use crate::http::{Cached, Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, parameters};
 use crate::storage::{HistoryPosition, Position, Ranked};
 use crate::usecases::locations;
+use crate::usecases::whereabouts::Visible;
 
 /// The figures of a location change with each check-in.
 const FIGURES: Cached = Cached::seconds(5);
@@ -152,18 +153,17 @@ pub(super) async fn visitors(
     Parameters(VisitorsOf { page: paging, id }): Parameters<VisitorsOf>,
 ) -> Result<Paged<VisitView>, Problem> {
     let Stores { locations, history, users, .. } = &api.stores;
-    let (after, limit) = (paging.after, paging.one_more());
-    let visits = locations::visitors(&**locations, &**history, &**users, id, after, limit).await?;
-    let visits = visits.ok_or_else(Problem::not_found)?;
-    let users = visits.iter().map(|(checkin, _)| checkin.user);
-    let hidden = api.whereabouts.hidden_from(Some(visitor.id), users).await?;
-    let show = |(checkin, name): (Checkin, Option<Name>)| {
-        let name = name.filter(|_| !hidden.has(checkin.user))?;
-        Some(VisitView::new(&checkin, name))
-    };
-    let position = |(checkin, _): &(Checkin, Option<Name>)| HistoryPosition::from(checkin);
-    let page: Paged<Option<VisitView>> = paging.answer(visits, position, show);
-    // Users that no longer exist, and those who hide, are left out.
+    if !locations::is_stored(&**locations, id).await? {
+        return Err(Problem::not_found());
+    }
+    let read = |after, limit| history.of_location(id, after, limit);
+    let about = |checkin: &Checkin| (checkin.user, HistoryPosition::from(checkin));
+    let Visible { records, next } =
+        api.whereabouts.fill(visitor.id, paging.range(), read, about).await?;
+    let visits = locations::with_names(&**users, records).await?.into_iter();
+    let show = |(checkin, name): (Checkin, Option<Name>)| Some(VisitView::new(&checkin, name?));
+    let page: Paged<Option<VisitView>> = paging.page(visits.map(show).collect(), next);
+    // Users that no longer exist are left out.
     Ok(page.without_gaps())
 }
 

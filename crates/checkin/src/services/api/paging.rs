@@ -187,6 +187,14 @@ impl<C: Cursor, const USUAL: u64, const MOST: u64> Paging<C, USUAL, MOST> {
         self.limit + 1
     }
 
+    /// Returns the position behind which the page begins, and the maximum number of its records.
+    pub(super) fn range(&self) -> (Option<C>, usize)
+    where
+        C: Copy,
+    {
+        (self.after, self.limit)
+    }
+
     /// Returns the page with the records that were found, of which there may be [one
     /// more](Self::one_more) than the limit.
     pub(super) fn answer<R, T>(

@@ -24,7 +24,8 @@ pub(super) struct UserView {
     /// Shown only to the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
-    num_checkins: u64,
+    /// The number of check-ins. Null if the user does not show it.
+    num_checkins: Option<u64>,
     /// The time of the last check-in, in milliseconds since 1970. Null if there is none, or if the user
     /// does not show it.
     last_checkin: Option<u64>,
@@ -34,16 +35,23 @@ pub(super) struct UserView {
 
 impl UserView {
     /// Returns a user as this reader may see the user.
-    pub(super) fn of(user: User, reader: UserId, hidden: &Hidden) -> Self {
-        let is_shown = !hidden.has(user.id);
+    pub(super) fn of(user: User, reader: UserId) -> Self {
         Self {
             id: user.id.get(),
             email: (user.id == reader).then(|| user.email.to_string()),
             first_name: user.first_name,
             last_name: user.last_name,
-            num_checkins: user.num_checkins,
-            last_checkin: user.last_checkin.filter(|_| is_shown),
-            last_seen_at: user.last_seen_at.map(LocationId::get).filter(|_| is_shown),
+            num_checkins: Some(user.num_checkins),
+            last_checkin: user.last_checkin,
+            last_seen_at: user.last_seen_at.map(LocationId::get),
+        }
+    }
+
+    /// Leaves out where, when and how often the user checks in, if the user hides it.
+    pub(super) fn without(self, hidden: &Hidden) -> Self {
+        match UserId::try_from(self.id).is_ok_and(|id| hidden.has(id)) {
+            true => Self { num_checkins: None, last_checkin: None, last_seen_at: None, ..self },
+            false => self,
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::domain::{LocationId, User, UserId};
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
 use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::{KnownEmail, parameters};
-use crate::storage::{HistoryPosition, Position, Ranked, StorageError};
-use crate::usecases::locations::users_at;
-use crate::usecases::whereabouts::Hidden;
+use crate::storage::{HistoryPosition, Page, Position, Ranked, StorageError};
+use crate::usecases::locations::is_stored;
+use crate::usecases::whereabouts::Visible;
 
 parameters! {
     pub(super) struct EmailPath(RequestAddress) {
@@ -62,10 +62,13 @@ pub(super) async fn user(
     visitor: Visitor,
     Parameters(of): Parameters<UserPath>,
 ) -> Result<Json<UserView>, Problem> {
+    if of.id != visitor.id {
+        api.newcomers.admit(visitor.id).await?;
+    }
     let hidden = api.whereabouts.hidden_from(Some(visitor.id), [of.id]);
     let (user, hidden) = tokio::try_join!(api.stores.users.user(of.id), hidden)?;
     let user = user.ok_or_else(Problem::not_found)?;
-    Ok(Json(UserView::of(user, visitor.id, &hidden)))
+    Ok(Json(UserView::of(user, visitor.id).without(&hidden)))
 }
 
 /// Returns the name of a user.
@@ -97,7 +100,7 @@ pub(super) async fn by_email(
     let user = api.stores.users.user_by_email(&of.email.0).await?;
     let user = user.ok_or_else(Problem::not_found)?;
     let hidden = api.whereabouts.hidden_from(Some(visitor.id), [user.id]).await?;
-    Ok(Json(UserView::of(user, visitor.id, &hidden)))
+    Ok(Json(UserView::of(user, visitor.id).without(&hidden)))
 }
 
 /// Lists users by their last check-in, the latest first.
@@ -110,8 +113,8 @@ pub(super) async fn recent(
     Onlooker(visitor): Onlooker,
     Parameters(UserList { page }): Parameters<UserList>,
 ) -> Result<Paged<UserView>, Problem> {
-    let users = api.stores.directory.recent_users(page.to_page()).await?;
-    shown(&api, &visitor, &page, users).await
+    let directory = &api.stores.directory;
+    shown(&api, &visitor, &page, |page| directory.recent_users(page)).await
 }
 
 /// Lists users by their number of check-ins, the largest first.
@@ -122,13 +125,12 @@ pub(super) async fn recent(
 )]
 pub(super) async fn by_checkins(
     State(api): State<Arc<Api>>,
-    visitor: Visitor,
+    Onlooker(visitor): Onlooker,
     Parameters(TopUsers { page, period }): Parameters<TopUsers>,
 ) -> Result<Paged<UserView>, Problem> {
     let period = PeriodName::period(period, now_ms());
-    let users = api.stores.directory.top_users(period, page.to_page()).await?;
-    let hidden = hidden_from(&api, &visitor, &users).await?;
-    Ok(page.answer(users, position, |user| UserView::of(user.item, visitor.id, &hidden)))
+    let directory = &api.stores.directory;
+    shown(&api, &visitor, &page, |page| directory.top_users(period, page)).await
 }
 
 /// Lists the users who were last seen at a location, the latest first.
@@ -143,9 +145,10 @@ pub(super) async fn at(
     Parameters(UsersAt { page, location }): Parameters<UsersAt>,
 ) -> Result<Paged<UserView>, Problem> {
     let Stores { locations, directory, .. } = &api.stores;
-    let users = users_at(&**locations, &**directory, location, page.to_page()).await?;
-    let users = users.ok_or_else(Problem::not_found)?;
-    shown(&api, &visitor, &page, users).await
+    if !is_stored(&**locations, location).await? {
+        return Err(Problem::not_found());
+    }
+    shown(&api, &visitor, &page, |page| directory.users_at(location, page)).await
 }
 
 /// Lists your own check-ins, the latest first.
@@ -164,27 +167,22 @@ pub(super) async fn history(
     Ok(page.answer(checkins, |checkin| checkin.into(), CheckinView::from))
 }
 
-/// Returns a page of a list that tells where or when people checked in. Those who hide are left out.
-async fn shown(
+/// Returns a page of a list that tells where, when or how often people check in. Those who hide are left out.
+async fn shown<F>(
     api: &Api,
     visitor: &Visitor,
     page: &Paging<Position>,
-    users: Vec<Ranked<User>>,
-) -> Result<Paged<UserView>, Problem> {
-    let hidden = hidden_from(api, visitor, &users).await?;
-    let show = |Ranked { item, .. }: Ranked<User>| {
-        (!hidden.has(item.id)).then(|| UserView::of(item, visitor.id, &hidden))
-    };
-    Ok(page.answer(users, position, show).without_gaps())
-}
-
-async fn hidden_from(
-    api: &Api,
-    visitor: &Visitor,
-    users: &[Ranked<User>],
-) -> Result<Hidden, StorageError> {
-    let users = users.iter().map(|user| user.item.id);
-    api.whereabouts.hidden_from(Some(visitor.id), users).await
+    read: impl Fn(Page) -> F,
+) -> Result<Paged<UserView>, Problem>
+where
+    F: Future<Output = Result<Vec<Ranked<User>>, StorageError>>,
+{
+    let read = |after, limit| read(Page { after, limit });
+    let about = |user: &Ranked<User>| (user.item.id, position(user));
+    let Visible { records, next } =
+        api.whereabouts.fill(visitor.id, page.range(), read, about).await?;
+    let views = records.into_iter().map(|user| UserView::of(user.item, visitor.id));
+    Ok(page.page(views.collect(), next))
 }
 
 fn position(user: &Ranked<User>) -> Position {
