@@ -105,6 +105,13 @@ impl Allowance {
         forgotten: Forgotten::AfterFirst(Duration::from_secs(5 * 60)),
     };
 
+    /// For the messages of one kind to one address.
+    pub const OF_MESSAGES: Self = Self {
+        free: 3,
+        most: Some(3),
+        forgotten: Forgotten::AfterFirst(Duration::from_secs(60 * 60)),
+    };
+
     /// Decides whether an attempt is taken, and returns what is counted then.
     #[must_use]
     pub fn take(&self, counted: Counted, now_ms: u64) -> Attempt {
@@ -185,6 +192,18 @@ impl Budget {
     #[must_use]
     pub fn of_pending_login(name: &PendingName) -> Self {
         Self::of("pending login", name.as_str().as_bytes(), Allowance::OF_PENDING_LOGIN)
+    }
+
+    /// Returns the budget of the messages about a forgotten password to this address.
+    #[must_use]
+    pub fn of_reset_messages(email: &Email) -> Self {
+        Self::of("reset messages", email.canonical().as_bytes(), Allowance::OF_MESSAGES)
+    }
+
+    /// Returns the budget of the messages about a registration to this address.
+    #[must_use]
+    pub fn of_registration_messages(email: &Email) -> Self {
+        Self::of("registration messages", email.canonical().as_bytes(), Allowance::OF_MESSAGES)
     }
 
     /// The name is a hash, so that it is short and shows neither an address nor a secret. It has no key:

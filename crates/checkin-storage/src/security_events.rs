@@ -139,6 +139,8 @@ kinds! {
     AccountDeleted = "account-deleted",
     /// The password was changed.
     PasswordChanged = "password-changed",
+    /// A message to reset the password was sent.
+    PasswordResetSent = "password-reset-sent",
     /// The role was changed.
     RoleChanged = "role-changed",
     /// A second factor was added.

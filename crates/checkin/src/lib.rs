@@ -14,6 +14,7 @@ pub mod config;
 pub mod generate;
 pub mod http;
 pub mod lifecycle;
+pub mod mail;
 pub mod metrics;
 pub mod passwords;
 pub mod services;

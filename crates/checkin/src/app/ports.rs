@@ -80,9 +80,10 @@ impl App {
             throttled,
             security: self.security_log("auth"),
         };
+        let max_sessions = settings.max_sessions;
         let routes = auth::router(parts, settings);
         // Only this service opens sessions, so only here their number is limited.
-        let sessions = match settings.max_sessions {
+        let sessions = match max_sessions {
             Some(max) => {
                 self.sessions.clone().account_sessions(account_options().max_sessions(max))
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::api::MAX_RATE;
+use super::mail_options::MailOptions;
 use super::metrics_port::MetricsPort;
 use super::password_rules::PasswordRules;
 use super::reload::SettingsSource;
@@ -82,7 +83,8 @@ pub(super) struct Logins {
     )]
     request_rate: u32,
 
-    /// Maximum number of registrations per hour from one network address. 0 means unlimited
+    /// Maximum number of registrations per hour from one network address, and of requests for a message
+    /// about a forgotten password. 0 means unlimited
     #[arg(
         long,
         env = "CHECKIN_REGISTER_RATE",
@@ -102,6 +104,9 @@ pub(super) struct Logins {
         value_parser = time
     )]
     newcomer_time: Duration,
+
+    #[command(flatten)]
+    mail: MailOptions,
 }
 
 /// The maximum of `--failed-login-time`: so long may a request be kept open for each hash.
@@ -115,15 +120,16 @@ fn failed_login_time(text: &str) -> Result<Duration, String> {
 }
 
 impl Logins {
-    pub(super) fn settings(&self) -> AuthSettings {
-        AuthSettings {
+    pub(super) fn settings(self) -> anyhow::Result<AuthSettings> {
+        Ok(AuthSettings {
             max_sessions: self.max_sessions.map(|max| max as usize),
             failed_login_time: self.failed_login_time,
             passwords: self.passwords.policy(),
             request_rate: self.request_rate,
             register_rate: self.register_rate,
             newcomer_time: self.newcomer_time,
-        }
+            mail: self.mail.settings()?,
+        })
     }
 }
 
@@ -139,7 +145,7 @@ pub(super) async fn run(
     let listener = bind(options.listen, "--listen").await?;
     let metrics = MetricsPort::open(config).await?;
     announce(listener.local_addr()?);
-    let router = app.port("auth", &[&app.auth(options.logins.settings())]);
+    let router = app.port("auth", &[&app.auth(options.logins.settings()?)]);
     let service = app.searching(serve(listener, router, &app.doors, stop));
     app.alongside(metrics.alongside(&app, config, service)).await?;
     app.finish().await;

@@ -53,7 +53,7 @@ pub(super) async fn run(
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     let metrics = MetricsPort::open(config).await?;
-    let auth = app.auth(options.logins.settings());
+    let auth = app.auth(options.logins.settings()?);
     let receiver = app.receiver(true, options.checkins.settings());
     let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     announce(listener.local_addr()?);

@@ -13,6 +13,7 @@ mod environment;
 mod export;
 mod generate;
 mod load;
+mod mail_options;
 mod metrics_port;
 mod one_shot;
 mod output;

@@ -122,7 +122,7 @@ pub(super) async fn run(
     say("")?;
     let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     let receiver = app.receiver(true, options.checkins.settings());
-    let auth = app.auth(options.logins.settings());
+    let auth = app.auth(options.logins.settings()?);
     let settings = options.counting.settings("up", app.traces())?;
     let progress = app.progress();
     let counting = async {

@@ -11,7 +11,7 @@ use tower_express_session::{Session, SessionId};
 use super::guesses::Caller;
 use super::login::{Login, LoginError};
 use super::revocation::Revocation;
-use super::second_factors::{Changed, Factors};
+use super::second_factors::{Changed, Factors, PENDING};
 use super::security_log::SecurityLog;
 use super::tasks::Tasks;
 use crate::second_factor::{Proof, SecondFactor, TotpSecret};
@@ -91,7 +91,7 @@ impl Enrolment {
         let account = self.confirm(&requester, confirmation).await?;
         let secret = TotpSecret::random().ok_or(LoginError::Busy)?;
         let pending = PendingTotp { user: account.id.get(), secret: secret.clone() };
-        self.factors.keep(&pending_name(TOTP, requester.session), &pending).await?;
+        self.factors.keep(&pending_name(TOTP, requester.session), &pending, PENDING).await?;
         Ok(secret)
     }
 

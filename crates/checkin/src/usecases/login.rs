@@ -58,6 +58,8 @@ pub(crate) enum LoginError {
     SecondFactorRequired(Box<Demand>),
     /// The second factor is wrong, or the pending login is over.
     WrongSecondFactor,
+    /// The token of a message is wrong, used or over.
+    WrongToken,
     /// The session has ended meanwhile.
     NotLoggedIn,
     /// The new password breaks this rule.

@@ -1,9 +1,10 @@
-//! Opens an account.
+//! Opens an account: at once, or when its owner has confirmed the address.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::confirmation::Confirmation;
 use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use crate::domain::{Email, User};
@@ -21,6 +22,7 @@ pub(crate) struct Registration {
     policy: PasswordPolicy,
     security: SecurityLog,
     tasks: Tasks,
+    confirmation: Option<Confirmation>,
 }
 
 /// The data of a new account.
@@ -40,7 +42,9 @@ pub(crate) enum RegistrationError {
     EmailTaken,
     /// The password breaks this rule.
     Password(String),
-    /// Too many passwords are hashed at once.
+    /// The token of a message is wrong, used or over.
+    WrongToken,
+    /// Too many passwords are hashed at once, or too many messages wait.
     Busy,
     /// The work panicked.
     Panicked,
@@ -56,11 +60,14 @@ impl Registration {
         policy: PasswordPolicy,
         security: SecurityLog,
         tasks: Tasks,
+        confirmation: Option<Confirmation>,
     ) -> Self {
-        Self { users, privacy, newcomer_time, passwords, policy, security, tasks }
+        Self { users, privacy, newcomer_time, passwords, policy, security, tasks, confirmation }
     }
 
-    /// Opens an account. It does not log in. `address` is the network that the request came from.
+    /// Opens an account. It does not log in. `address` is the network that the request came from. If mail can
+    /// be sent, it sends a message with a token instead and returns `None`, whether the address has an account
+    /// or not: everything that depends on it happens in a task.
     ///
     /// # Cancel safety
     ///
@@ -69,32 +76,77 @@ impl Registration {
         &self,
         new: NewAccount,
         address: Option<IpAddr>,
-    ) -> Result<User, RegistrationError> {
+    ) -> Result<Option<User>, RegistrationError> {
         let NewAccount { first_name, last_name, email, password } = &new;
         let owner = Owner { first_name, last_name, email };
         self.policy.check(password, owner).map_err(RegistrationError::Password)?;
-        match self.tasks.run(self.clone().store(new, address)).await? {
-            Registered::Opened(user) => Ok(user),
-            Registered::EmailTaken => Err(RegistrationError::EmailTaken),
-        }
+        let Some(confirmation) = &self.confirmation else {
+            let this = self.clone();
+            let task = async move { this.store(this.hashed(new).await?, address).await };
+            return self.tasks.run(task).await.map(Some);
+        };
+        let place = confirmation.mailer.place().ok_or(RegistrationError::Busy)?;
+        let (this, confirmation) = (self.clone(), confirmation.clone());
+        let new = self.tasks.run(async move { this.hashed(new).await }).await?;
+        self.tasks.spawn(async move {
+            let _place = place;
+            match confirmation.ask(new).await {
+                Ok(()) => {}
+                // The store logs an outage itself.
+                Err(error) if error.is_logged() => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot prepare a message about a registration");
+                }
+            }
+        })?;
+        Ok(None)
+    }
+
+    /// Opens the account whose owner has this token of a message. It does not log in.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrationError::WrongToken`] if the token is wrong, used or over, and
+    /// [`RegistrationError::EmailTaken`] if somebody else has opened an account with the address meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`open`](Self::open).
+    pub(crate) async fn confirm(
+        &self,
+        token: String,
+        address: Option<IpAddr>,
+    ) -> Result<User, RegistrationError> {
+        let confirmation = self.confirmation.clone().ok_or(RegistrationError::WrongToken)?;
+        let this = self.clone();
+        let task = async move {
+            let new = confirmation.take(&token).await?.ok_or(RegistrationError::WrongToken)?;
+            this.store(new, address).await
+        };
+        self.tasks.run(task).await
+    }
+
+    async fn hashed(&self, new: NewAccount) -> Result<NewUser, RegistrationError> {
+        let NewAccount { first_name, last_name, email, password } = new;
+        let password = self.passwords.turn().await?.hash(password).await?;
+        Ok(NewUser { first_name, last_name, email, password })
     }
 
     async fn store(
-        self,
-        new: NewAccount,
+        &self,
+        new: NewUser,
         address: Option<IpAddr>,
-    ) -> Result<Registered, RegistrationError> {
-        let NewAccount { first_name, last_name, email, password } = new;
-        let password = self.passwords.turn().await?.hash(password).await?;
-        let new = NewUser { first_name, last_name, email, password };
-        let registered = self.users.register(new).await?;
-        if let Registered::Opened(User { id, .. }) = &registered {
-            if !self.newcomer_time.is_zero() {
-                self.privacy.mark_new(*id, self.newcomer_time).await?;
+    ) -> Result<User, RegistrationError> {
+        match self.users.register(new).await? {
+            Registered::Opened(user) => {
+                if !self.newcomer_time.is_zero() {
+                    self.privacy.mark_new(user.id, self.newcomer_time).await?;
+                }
+                self.security.record(EventKind::AccountOpened, Some(user.id), address, None).await;
+                Ok(user)
             }
-            self.security.record(EventKind::AccountOpened, Some(*id), address, None).await;
+            Registered::EmailTaken => Err(RegistrationError::EmailTaken),
         }
-        Ok(registered)
     }
 }
 

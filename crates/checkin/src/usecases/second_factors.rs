@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,8 +19,11 @@ use crate::storage::{
     Credentials, EventKind, PendingName, PendingSteps, SecondFactors, StorageError,
 };
 
-/// How long a pending step is kept.
+/// How long a pending login, and the secret of a new authenticator app, is kept.
 pub(crate) const PENDING: Duration = Duration::from_secs(5 * 60);
+
+/// The number of random bytes of a token, as of a session id.
+const TOKEN_BYTES: usize = 24;
 
 /// The maximum number of attempts to change a second factor that others change at the same time.
 const ATTEMPTS: usize = 5;
@@ -180,9 +185,25 @@ impl Factors {
         &self,
         name: &PendingName,
         step: &T,
+        life: Duration,
     ) -> Result<(), StorageError> {
         let step = serde_json::to_string(step).map_err(StorageError::new)?;
-        self.pending.keep_pending(name, &step, PENDING).await
+        self.pending.keep_pending(name, &step, life).await
+    }
+
+    /// Keeps a step under a new token, with which its owner continues. Returns the token: 192 random bits,
+    /// of which the store has a hash only.
+    pub(crate) async fn keep_for<T: Serialize>(
+        &self,
+        kind: &str,
+        step: &T,
+        life: Duration,
+    ) -> Result<String, StorageError> {
+        let mut bytes = [0; TOKEN_BYTES];
+        getrandom::fill(&mut bytes).map_err(StorageError::new)?;
+        let token = URL_SAFE_NO_PAD.encode(bytes);
+        self.keep(&PendingName::new(kind, &token), step, life).await?;
+        Ok(token)
     }
 
     /// Returns a step that is still kept.
@@ -192,6 +213,15 @@ impl Factors {
     ) -> Result<Option<T>, StorageError> {
         // A step of another version counts as one that has expired.
         let step = self.pending.pending(name).await?;
+        Ok(step.and_then(|step| serde_json::from_str(&step).ok()))
+    }
+
+    /// Removes a step and returns it. Returns `None` if it is not kept, or if another request has removed it.
+    pub(crate) async fn taken<T: DeserializeOwned>(
+        &self,
+        name: &PendingName,
+    ) -> Result<Option<T>, StorageError> {
+        let step = self.pending.take_pending(name).await?;
         Ok(step.and_then(|step| serde_json::from_str(&step).ok()))
     }
 

@@ -3,22 +3,17 @@
 
 use std::net::IpAddr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tower_express_session::{Error as SessionError, Session};
 
 use super::login::{Login, LoginError};
-use super::second_factors::Demand;
+use super::second_factors::{Demand, PENDING};
 use crate::domain::UserId;
 use crate::second_factor::{Proof, SecondFactor};
 use crate::storage::{Credentials, PendingName};
 
 /// The kind of these pending steps.
 const KIND: &str = "login";
-
-/// The number of random bytes of a token, as of a session id.
-const TOKEN_BYTES: usize = 24;
 
 /// A login whose password was right.
 #[derive(Serialize, Deserialize)]
@@ -50,11 +45,8 @@ impl Login {
         account: &Credentials,
         factor: &SecondFactor,
     ) -> Result<LoginError, LoginError> {
-        let mut bytes = [0; TOKEN_BYTES];
-        getrandom::fill(&mut bytes).map_err(|_| LoginError::Busy)?;
-        let token = URL_SAFE_NO_PAD.encode(bytes);
         let login = PendingLogin { user: account.id.get(), epoch: account.standing.epoch };
-        self.factors.keep(&PendingName::new(KIND, &token), &login).await?;
+        let token = self.factors.keep_for(KIND, &login, PENDING).await?;
         let demand = Demand { pending_login: Some(token), methods: factor.methods() };
         Ok(LoginError::SecondFactorRequired(Box::new(demand)))
     }

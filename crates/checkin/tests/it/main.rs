@@ -51,6 +51,7 @@ mod loads;
 mod log_lines;
 mod login_bursts;
 mod logins;
+mod mail;
 #[cfg(feature = "external-tests")]
 mod metrics;
 #[cfg(feature = "external-tests")]

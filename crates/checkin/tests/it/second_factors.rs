@@ -19,7 +19,7 @@ const OTHER: &str = "another long password";
 const NO_CACHE: [&str; 2] = ["--session-cache", "0"];
 
 /// An authenticator app, and the recovery codes of its owner.
-struct App {
+pub(crate) struct App {
     totp: Totp,
     recovery_codes: Vec<String>,
 }
@@ -31,7 +31,7 @@ impl App {
     }
 
     /// The code of the next step, which is right now and stays so for a step.
-    fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         self.code(1)
     }
 }
@@ -41,7 +41,7 @@ fn confirmation(code: Option<&str>) -> Value {
 }
 
 /// Turns an authenticator app on, in place of one that is on already.
-async fn enrol(owner: &mut Client, code: Option<&str>) -> App {
+pub(crate) async fn enrol(owner: &mut Client, code: Option<&str>) -> App {
     let begun = owner.post("/second-factor/totp", &confirmation(code)).await;
     assert_eq!(begun.status, 200, "{}", begun.text());
     let (secret, uri) = (begun.json()["secret"].clone(), begun.json()["uri"].clone());

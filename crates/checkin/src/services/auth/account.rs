@@ -8,9 +8,9 @@ use serde::Serialize;
 use tower_express_session::{Error, LazySession};
 use utoipa::ToSchema;
 
-use super::bodies::{ConfirmationBody, NewAccountBody, PasswordBody};
+use super::bodies::{ConfirmRegistrationBody, ConfirmationBody, NewAccountBody, PasswordBody};
 use super::logged_in::LoggedInAccount;
-use super::problems::of_change;
+use super::problems::{no_mail, of_change};
 use super::second_factor::SecondFactorNeeded;
 use super::state::Auth;
 use crate::domain::{LocationId, User};
@@ -34,12 +34,17 @@ pub(super) async fn show(
     Ok(Json(OwnAccount { user: user.into() }))
 }
 
-/// Opens an account. The session is not logged in.
+/// Opens an account. The session is not logged in. If the service sends mail, the account is opened by the
+/// token of a message, and the response does not tell whether the address has an account.
 #[utoipa::path(
     post, operation_id = "registerAccount", path = "/register", tag = "account", security(()),
     request_body = NewAccountBody,
     responses(
-        (status = 201, body = OwnAccount),
+        (status = 201, body = OwnAccount, description = "The account; the service sends no mail"),
+        (
+            status = 202, content_type = "text/plain", body = String,
+            description = "`OK`: a message is sent to the address",
+        ),
         (
             status = 409, description = "The e-mail address belongs to an existing account",
             body = ProblemDetails<'static>, content_type = "application/problem+json",
@@ -56,8 +61,42 @@ pub(super) async fn register(
     let (first_name, last_name, password) = (first_name.0, last_name.0, password.0);
     let new = NewAccount { first_name, last_name, email, password };
     let address = origin.address.map(ClientAddress::ip);
-    let user = auth.registration.open(new, address).await?;
-    Ok((StatusCode::CREATED, Json(OwnAccount { user: user.into() })))
+    Ok(match auth.registration.open(new, address).await? {
+        Some(user) => opened(user).into_response(),
+        None => (StatusCode::ACCEPTED, "OK").into_response(),
+    })
+}
+
+/// Opens an account with the token of a message. The session is not logged in.
+#[utoipa::path(
+    post, operation_id = "confirmRegistration", path = "/register/confirm", tag = "account", security(()),
+    request_body = ConfirmRegistrationBody,
+    responses(
+        (status = 201, body = OwnAccount),
+        (
+            status = 404, description = "The service sends no mail (`--mail-command`)",
+            body = ProblemDetails<'static>, content_type = "application/problem+json",
+        ),
+        (
+            status = 409, description = "The e-mail address has got an account meanwhile",
+            body = ProblemDetails<'static>, content_type = "application/problem+json",
+        ),
+        Forbidden, BodyProblems, Problems,
+    ),
+)]
+pub(super) async fn confirm_registration(
+    State(auth): State<Auth>,
+    Extension(origin): Extension<RequestOrigin>,
+    body: Result<JsonBody<ConfirmRegistrationBody>, Problem>,
+) -> Result<impl IntoResponse, Problem> {
+    auth.password_reset.as_ref().ok_or_else(no_mail)?;
+    let JsonBody(ConfirmRegistrationBody { token }) = body?;
+    let address = origin.address.map(ClientAddress::ip);
+    Ok(opened(auth.registration.confirm(token.0, address).await?))
+}
+
+fn opened(user: User) -> (StatusCode, Json<OwnAccount>) {
+    (StatusCode::CREATED, Json(OwnAccount { user: user.into() }))
 }
 
 /// Changes the password and ends the other sessions of the account. This session gets a new id. An account

@@ -26,9 +26,35 @@ body! {
 }
 
 body! {
+    /// The token of a message.
+    pub(super) struct ConfirmRegistrationBody {
+        /// The token of the link in the message
+        token "token": Token;
+    }
+}
+
+body! {
     /// The current password of the account, and the new one.
     pub(super) struct PasswordBody {
         current "currentPassword": GivenPassword;
+        new "newPassword": NewPassword;
+        /// A code of the second factor, if the account has one
+        code "code": Option<Code>, example "123456";
+    }
+}
+
+body! {
+    /// The e-mail address of an account whose password is forgotten.
+    pub(super) struct ForgottenBody {
+        email "email": KnownEmail, example "al.appelhof@example.com";
+    }
+}
+
+body! {
+    /// The token of a message, and a new password.
+    pub(super) struct ResetBody {
+        /// The token of the link in the message
+        token "token": Token;
         new "newPassword": NewPassword;
         /// A code of the second factor, if the account has one
         code "code": Option<Code>, example "123456";
@@ -62,7 +88,7 @@ body! {
     }
 }
 
-/// The token of a pending login, which may be over.
+/// The token of a pending login or of a message, which may be over.
 pub(super) struct Token(pub(super) String);
 
 /// A password to compare.

@@ -5,6 +5,7 @@ mod bodies;
 mod logged_in;
 mod login;
 mod operator;
+mod password_reset;
 mod problems;
 mod routes;
 mod second_factor;

@@ -18,6 +18,7 @@ impl From<LoginError> for Problem {
             }
             LoginError::SecondFactorRequired(demand) => required(*demand),
             LoginError::WrongSecondFactor => Self::text(StatusCode::UNAUTHORIZED, "Invalid login."),
+            LoginError::WrongToken => wrong_token(),
             LoginError::NotLoggedIn => AccountError::NotLoggedIn.into(),
             LoginError::NewPassword(rule) => broken("newPassword", rule),
             LoginError::TooManyFailures(quota) => Self::too_many(quota),
@@ -62,6 +63,16 @@ pub(super) fn of_change(error: LoginError) -> Problem {
     }
 }
 
+/// Returns the problem of a route that needs mail.
+pub(super) fn no_mail() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "mail must be configured: --mail-command")
+}
+
+fn wrong_token() -> Problem {
+    let rule = "must be the token of a message that is still valid and was not used before";
+    broken("token", rule.to_owned())
+}
+
 fn broken(field: &str, rule: String) -> Problem {
     Problem::invalid(vec![BrokenRule { field: field.to_owned(), rule }])
 }
@@ -74,6 +85,7 @@ impl From<RegistrationError> for Problem {
                 Self::new(StatusCode::CONFLICT, detail)
                     .field("email", "must not belong to an existing account")
             }
+            RegistrationError::WrongToken => wrong_token(),
             RegistrationError::Password(rule) => broken("password", rule),
             RegistrationError::Busy => Self::busy(),
             RegistrationError::Panicked => Self::internal(),

@@ -9,20 +9,24 @@ use tower_express_session::{AccountSessions, Secrets};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::settings as account_settings;
 use super::state::Auth;
-use super::{account, login, operator, second_factor, sessions, settings as account_settings};
+use super::{account, login, operator, password_reset, second_factor, sessions};
 use crate::http::{RequestLimit, limited};
+use crate::mail::{MailSettings, Mailer};
 use crate::metrics::Throttled;
 use crate::passwords::{PasswordPolicy, Passwords};
 use crate::storage::{Attempts, PendingSteps, Privacy, SecondFactors, Users};
 use crate::usecases::account_deletion::AccountDeletion;
 use crate::usecases::accounts::Accounts;
 use crate::usecases::administration::Administration;
+use crate::usecases::confirmation::Confirmation;
 use crate::usecases::devices::Devices;
 use crate::usecases::enrolment::Enrolment;
 use crate::usecases::guesses::Guesses;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
+use crate::usecases::password_reset::PasswordReset;
 use crate::usecases::registration::Registration;
 use crate::usecases::revocation::Revocation;
 use crate::usecases::second_factors::Factors;
@@ -30,7 +34,7 @@ use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
 
 /// The settings of the service.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct AuthSettings {
     /// `--max-sessions`: the maximum number of sessions of an account. `None` means unlimited.
     pub max_sessions: Option<usize>,
@@ -41,10 +45,13 @@ pub struct AuthSettings {
     /// `--request-rate`: the maximum number of requests per second of a session, or of a network without
     /// one, with bursts of ten times as many. 0 means unlimited.
     pub request_rate: u32,
-    /// `--register-rate`: the maximum number of registrations per hour from a network. 0 means unlimited.
+    /// `--register-rate`: the maximum number of registrations, and as many requests for a message about a
+    /// forgotten password, per hour from a network. 0 means unlimited.
     pub register_rate: u32,
     /// `--newcomer-time`: how long an account is new. 0 means that none is.
     pub newcomer_time: Duration,
+    /// `--mail-command`: how messages are sent. `None` if they are not.
+    pub mail: Option<MailSettings>,
 }
 
 /// The parts of the store, and of the process, that the service uses.
@@ -91,7 +98,12 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         settings.register_rate,
         throttled.registrations.clone(),
     );
-    let guesses = Guesses::new(attempts, throttled);
+    let resets = RequestLimit::of_networks(
+        "password-resets",
+        settings.register_rate,
+        throttled.registrations.clone(),
+    );
+    let guesses = Guesses::new(attempts.clone(), throttled);
     let factors = Factors::new(second_factors, pending_steps, guesses, security.clone());
     let login = Login::new(
         users.clone(),
@@ -101,6 +113,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         settings.failed_login_time,
         security.clone(),
     );
+    let mailer = settings.mail.map(Mailer::new);
     let auth = Auth {
         registration: Arc::new(Registration::new(
             users.clone(),
@@ -109,7 +122,26 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
             settings.passwords,
             security.clone(),
             tasks.clone(),
+            mailer.clone().map(|mailer| Confirmation {
+                mailer,
+                pending: factors.clone(),
+                users: users.clone(),
+                attempts: attempts.clone(),
+            }),
         )),
+        password_reset: mailer.map(|mailer| {
+            Arc::new(PasswordReset {
+                mailer,
+                login: login.clone(),
+                users: users.clone(),
+                attempts,
+                revocation: revocation.clone(),
+                passwords: passwords.clone(),
+                policy: settings.passwords,
+                security: security.clone(),
+                tasks: tasks.clone(),
+            })
+        }),
         password_change: Arc::new(PasswordChange::new(
             login.clone(),
             users.clone(),
@@ -155,6 +187,8 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         .routes(routes!(login::logout, login::logout_by_post))
         .route("/logout", no_other_logout)
         .routes(routes!(account::change_password))
+        .routes(routes!(password_reset::reset))
+        .routes(routes!(account::confirm_registration))
         .routes(routes!(sessions::list, sessions::end_others))
         .routes(routes!(sessions::end))
         .routes(routes!(second_factor::show))
@@ -171,9 +205,13 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
     let register = OpenApiRouter::new()
         .routes(routes!(account::register))
         .route_layer(from_fn_with_state(registrations, limited));
+    let forgotten = OpenApiRouter::new()
+        .routes(routes!(password_reset::forgotten))
+        .route_layer(from_fn_with_state(resets, limited));
     OpenApiRouter::new()
         .routes(routes!(account::show))
         .merge(changes)
         .merge(register)
+        .merge(forgotten)
         .with_state(auth)
 }

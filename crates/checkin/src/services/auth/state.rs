@@ -11,6 +11,7 @@ use crate::usecases::administration::Administration;
 use crate::usecases::enrolment::Enrolment;
 use crate::usecases::login::Login;
 use crate::usecases::password_change::PasswordChange;
+use crate::usecases::password_reset::PasswordReset;
 use crate::usecases::registration::Registration;
 use crate::usecases::revocation::Revocation;
 use crate::usecases::security_log::SecurityLog;
@@ -29,6 +30,8 @@ pub(super) struct Auth {
     pub(super) login: Arc<Login>,
     pub(super) registration: Arc<Registration>,
     pub(super) password_change: Arc<PasswordChange>,
+    /// `None` if no mail can be sent.
+    pub(super) password_reset: Option<Arc<PasswordReset>>,
     pub(super) enrolment: Arc<Enrolment>,
     pub(super) account_deletion: Arc<AccountDeletion>,
     pub(super) administration: Arc<Administration>,

@@ -1,0 +1,268 @@
+//! Sends messages through a program of the deployment, such as `sendmail -t`.
+
+use std::env;
+use std::fmt;
+use std::io;
+use std::process::Stdio;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail_builder::MessageBuilder;
+use reqwest::Url;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::domain::Email;
+
+/// The maximum number of runs of the program at a time. Each is a process.
+const MAX_RUNS: usize = 4;
+
+/// The maximum number of messages that wait for a run or are being sent, so that a program that hangs does
+/// not fill the memory.
+const MAX_MESSAGES: usize = 64;
+
+/// The maximum time of a run. Programs that hand a message to a mail server need a few seconds.
+const RUN_TIME: Duration = Duration::from_secs(30);
+
+/// The beginning of the names of our settings in the environment. The program does not get them: they may be
+/// secrets.
+const OWN_VARIABLES: &str = "CHECKIN_";
+
+/// The characters with which a text in a header would be more than one address, or none.
+const SPECIAL: [char; 11] = ['(', ')', '<', '>', '[', ']', ':', ';', ',', '\\', '"'];
+
+/// The settings of messages.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// `--mail-command`: the program that sends a message.
+    pub command: MailCommand,
+    /// `--mail-from`: the sender.
+    pub from: MailAddress,
+    /// `--public-url`: the base of links.
+    pub public_url: PublicUrl,
+}
+
+/// Sends messages; clones share the limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailer {
+    settings: Arc<MailSettings>,
+    messages: Arc<Semaphore>,
+    runs: Arc<Semaphore>,
+}
+
+/// A place among the messages that wait.
+pub(crate) struct MailPlace(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
+
+impl Mailer {
+    pub(crate) fn new(settings: MailSettings) -> Self {
+        let (messages, runs) = (Semaphore::new(MAX_MESSAGES), Semaphore::new(MAX_RUNS));
+        Self { settings: Arc::new(settings), messages: Arc::new(messages), runs: Arc::new(runs) }
+    }
+
+    /// Returns a place for a message, which is held until it is sent. Returns `None` if too many wait.
+    pub(crate) fn place(&self) -> Option<MailPlace> {
+        self.messages.clone().try_acquire_owned().ok().map(MailPlace)
+    }
+
+    /// Returns the address of a page below the public one. The token is its fragment, which browsers send to
+    /// no server and in no `Referer`, so it is in no log.
+    pub(crate) fn link(&self, path: &[&str], token: &str) -> String {
+        let mut url = self.settings.public_url.0.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url.set_fragment(Some(&format!("token={token}")));
+        url.into()
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// If the address is none that can be written to, or the program fails or takes too long. The error
+    /// does not contain the address.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the program is killed. It may have sent the message.
+    pub(crate) async fn send(&self, to: &Email, subject: &str, text: &str) -> io::Result<()> {
+        let message = self.message(to, subject, text)?;
+        let _run = self.runs.acquire().await.map_err(io::Error::other)?;
+        let sent = timeout(RUN_TIME, self.settings.command.run(&message)).await;
+        sent.map_err(|_| {
+            io::Error::other(format!("the program was stopped after {} s", RUN_TIME.as_secs()))
+        })?
+    }
+
+    fn message(&self, to: &Email, subject: &str, text: &str) -> io::Result<Vec<u8>> {
+        let is_one = !to.as_str().contains(SPECIAL);
+        if !is_one {
+            return Err(io::Error::other("the address has characters that are not sent to"));
+        }
+        MessageBuilder::new()
+            .from(self.settings.from.0.as_str())
+            .to(to.as_str())
+            .subject(subject)
+            // RFC 3834: no answers of absent people.
+            .header("Auto-Submitted", mail_builder::headers::raw::Raw::new("auto-generated"))
+            .message_id(self.message_id()?)
+            .text_body(text)
+            .write_to_vec()
+    }
+
+    /// Returns an id of a message, in the sender's domain.
+    fn message_id(&self) -> io::Result<String> {
+        let from = self.settings.from.0.as_str();
+        let domain = from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+        Ok(format!("{:032x}@{domain}", u128::from_be_bytes(bytes)))
+    }
+}
+
+/// A program and its arguments, without a shell.
+#[derive(Clone)]
+pub struct MailCommand {
+    program: String,
+    arguments: Vec<String>,
+}
+
+impl MailCommand {
+    async fn run(&self, message: &[u8]) -> io::Result<()> {
+        let is_own = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(OWN_VARIABLES);
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .env_clear()
+            .envs(env::vars_os().filter(|(name, _)| !is_own(name)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(message).await?;
+            input.shutdown().await?;
+        }
+        let status = child.wait().await?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("the program ended with {status}"))),
+        }
+    }
+}
+
+impl FromStr for MailCommand {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let mut words = text.split_whitespace().map(str::to_owned);
+        let program = words.next().ok_or("must be a program, such as /usr/sbin/sendmail -t")?;
+        Ok(Self { program, arguments: words.collect() })
+    }
+}
+
+/// The arguments may contain a password.
+impl fmt::Debug for MailCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MailCommand").field(&self.program).finish()
+    }
+}
+
+/// The address of a sender.
+#[derive(Clone, Debug)]
+pub struct MailAddress(Email);
+
+impl FromStr for MailAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let email: Email = text.parse().map_err(|rule| format!("{rule}"))?;
+        match email.as_str().contains(SPECIAL) {
+            true => Err("must be an address without a name, such as checkin@example.com".into()),
+            false => Ok(Self(email)),
+        }
+    }
+}
+
+/// The address under which people reach the pages of the application.
+#[derive(Clone, Debug)]
+pub struct PublicUrl(Url);
+
+impl FromStr for PublicUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let rule = "must be an address that begins with https:// or http://, without a login, a query or a \
+                    fragment, such as https://example.com";
+        let url = Url::parse(text).map_err(|_| rule)?;
+        let is_page = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        let is_bare = !has_login && url.query().is_none() && url.fragment().is_none();
+        if is_page && is_bare { Ok(Self(url)) } else { Err(rule) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mailer(command: &str, url: &str) -> Mailer {
+        Mailer::new(MailSettings {
+            command: command.parse().unwrap(),
+            from: "checkin@example.com".parse().unwrap(),
+            public_url: url.parse().unwrap(),
+        })
+    }
+
+    #[test]
+    fn a_message_has_one_receiver_and_its_lines_are_those_of_mail() {
+        let mailer = mailer("true", "https://example.com");
+        let message = |to: &str| mailer.message(&to.parse().unwrap(), "Grüße", "a\nb ü\n");
+        let text = String::from_utf8(message("jürgen@bücher.example").unwrap()).unwrap();
+        for line in [
+            "To: <jürgen@bücher.example>",
+            "From: <checkin@example.com>",
+            "Auto-Submitted: auto-generated",
+        ] {
+            assert!(text.contains(&format!("{line}\r\n")), "{text}");
+        }
+        assert!(text.contains("@example.com>\r\n") && text.contains("Subject: =?utf-8?"), "{text}");
+        for to in ["a>,<b@example.com", "a,b@example.com", "\"a\"@example.com", "g:a@x.example;"] {
+            assert!(message(to).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn links_are_below_the_public_address() {
+        for (base, link) in [
+            ("https://example.com", "https://example.com/password/reset#token=t-_"),
+            ("http://example.com/app/", "http://example.com/app/password/reset#token=t-_"),
+        ] {
+            assert_eq!(mailer("true", base).link(&["password", "reset"], "t-_"), link);
+        }
+        for bad in ["example.com", "ftp://example.com", "https://a:b@example.com", "https://x/?q"] {
+            assert!(bad.parse::<PublicUrl>().is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_fails_or_is_not_there_is_an_error_without_the_address() {
+        let to = "al@example.com".parse().unwrap();
+        for command in ["false", "/no/such/program"] {
+            let sent = mailer(command, "https://example.com").send(&to, "s", "t").await;
+            assert!(!sent.unwrap_err().to_string().contains('@'));
+        }
+    }
+
+    #[test]
+    fn messages_that_wait_are_bounded() {
+        let mailer = mailer("true", "https://example.com");
+        let places: Vec<_> = std::iter::from_fn(|| mailer.place()).collect();
+        assert_eq!(places.len(), MAX_MESSAGES);
+        drop(places);
+        assert!(mailer.place().is_some());
+    }
+}

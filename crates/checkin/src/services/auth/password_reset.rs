@@ -1,0 +1,65 @@
+//! A forgotten password: a message with a token, and a new password in return for it.
+
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+
+use super::bodies::{ForgottenBody, ResetBody};
+use super::problems::{no_mail, of_change};
+use super::second_factor::SecondFactorNeeded;
+use super::state::Auth;
+use crate::http::document::{BodyProblems, Forbidden, Problems};
+use crate::http::{ClientAddress, JsonBody, Problem, ProblemDetails, RequestOrigin};
+use crate::second_factor::Proof;
+use crate::usecases::password_reset::Reset;
+
+/// Sends a message with a token to the address, if it is that of an account. The response does not tell
+/// whether it is.
+#[utoipa::path(
+    post, operation_id = "forgotPassword", path = "/password/forgotten", tag = "account", security(()),
+    request_body = ForgottenBody,
+    responses(
+        (status = 202, content_type = "text/plain", body = String, description = "`OK`"),
+        (
+            status = 404, description = "The service sends no mail (`--mail-command`)",
+            body = ProblemDetails<'static>, content_type = "application/problem+json",
+        ),
+        Forbidden, BodyProblems, Problems,
+    ),
+)]
+pub(super) async fn forgotten(
+    State(auth): State<Auth>,
+    Extension(origin): Extension<RequestOrigin>,
+    body: Result<JsonBody<ForgottenBody>, Problem>,
+) -> Result<(StatusCode, &'static str), Problem> {
+    let reset = auth.password_reset.ok_or_else(no_mail)?;
+    let JsonBody(ForgottenBody { email }) = body?;
+    reset.ask(email.0, origin.address.map(ClientAddress::ip))?;
+    Ok((StatusCode::ACCEPTED, "OK"))
+}
+
+/// Sets a new password with the token of a message, and ends all sessions of the account. An account with a
+/// second factor needs a code of it. The session is not logged in.
+#[utoipa::path(
+    post, operation_id = "resetPassword", path = "/password/reset", tag = "account", security(()),
+    request_body = ResetBody,
+    responses(
+        (status = 200, content_type = "text/plain", body = String, description = "`OK`"),
+        (
+            status = 404, description = "The service sends no mail (`--mail-command`)",
+            body = ProblemDetails<'static>, content_type = "application/problem+json",
+        ),
+        SecondFactorNeeded, BodyProblems, Problems,
+    ),
+)]
+pub(super) async fn reset(
+    State(auth): State<Auth>,
+    Extension(origin): Extension<RequestOrigin>,
+    body: Result<JsonBody<ResetBody>, Problem>,
+) -> Result<&'static str, Problem> {
+    let reset = auth.password_reset.ok_or_else(no_mail)?;
+    let JsonBody(ResetBody { token, new, code }) = body?;
+    let new = Reset { token: token.0, new: new.0, proof: code.map(Proof::Code) };
+    let address = origin.address.map(ClientAddress::ip);
+    reset.reset(new, address).await.map_err(of_change)?;
+    Ok("OK")
+}

@@ -1,0 +1,260 @@
+//! Messages: forgotten passwords and registrations, which tell nobody whether an address has an account.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use checkin::storage::PendingName;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use sqlite_writer::rusqlite::Connection;
+use testkit::{Response, Stream, wait_until};
+
+use crate::harness::{EMAIL, PASSWORD, Service, Site, expect_plain, expect_problem};
+use crate::second_factors::enrol;
+
+const OTHER: &str = "another long password";
+const DISABLED: &str = "80";
+
+/// A directory into which a program delivers messages, each in a file.
+struct Post {
+    directory: tempfile::TempDir,
+    command: String,
+}
+
+impl Post {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().display();
+        // A message has its name when it is complete.
+        let script = "f=$(mktemp \"$1/part.XXXXXX\") && cat > \"$f\" && mv \"$f\" \"$f.mail\"\n\
+                      test -z \"$CHECKIN_SESSION_SECRET$CHECKIN_STORE\"\n";
+        fs::write(directory.path().join("deliver.sh"), script).unwrap();
+        let command = format!("/bin/sh {path}/deliver.sh {path}");
+        Self { directory, command }
+    }
+
+    fn auth(&self, site: &Site) -> Service {
+        let from = ["--mail-from", "checkin@sender.example"];
+        let url = ["--public-url", "http://a.example", "--register-rate", "0"];
+        site.auth(
+            &[&["--mail-command", &self.command][..], &from, &url, &["--session-cache", "0"]]
+                .concat(),
+        )
+    }
+
+    fn messages(&self) -> Vec<String> {
+        let is_mail = |path: &PathBuf| path.extension().is_some_and(|end| end == "mail");
+        let files = fs::read_dir(self.directory.path()).unwrap().map(|file| file.unwrap().path());
+        files.filter(is_mail).map(|path| fs::read_to_string(path).unwrap()).collect()
+    }
+
+    /// Waits for messages to a receiver.
+    #[track_caller]
+    fn wait_for(&self, to: &str, count: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        wait_until(&format!("{count} messages"), || {
+            found = self.messages();
+            found.retain(|message| message.contains(&format!("To: <{to}>\r\n")));
+            found.len() >= count
+        });
+        found
+    }
+}
+
+fn token(message: &str) -> String {
+    // The text is quoted-printable.
+    let text = message.replace("=\r\n", "").replace("=3D", "=");
+    let (_, rest) = text.split_once("#token=").expect("a message with a link");
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+/// What a client sees of a response, except the time and what is left of a limit.
+fn seen(response: &Response) -> (u16, Vec<(String, String)>, String) {
+    let mut headers: Vec<_> = response
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .filter(|(name, _)| !["date", "ratelimit", "x-request-id"].contains(&name.as_str()))
+        .collect();
+    headers.sort();
+    (response.status, headers, response.text().to_owned())
+}
+
+/// The names of the pending steps, and everything that the store has of them.
+fn pending(site: &Site) -> String {
+    match site.store.strip_prefix("sqlite:") {
+        Some(file) => {
+            let store = Connection::open(Path::new(file)).unwrap();
+            store.busy_timeout(crate::harness::PATIENCE).unwrap();
+            let mut rows = store.prepare("SELECT name || ' ' || step FROM pending_steps").unwrap();
+            let rows = rows.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        }
+        None => {
+            let keys: Vec<String> = site.redis_cli(&["KEYS", "ncc:pending:*"]);
+            let value = |key: &String| site.redis_cli::<String>(&["GET", key]);
+            keys.iter().map(|key| key.clone() + " " + &value(key)).collect()
+        }
+    }
+}
+
+#[track_caller]
+fn expect_hashed(site: &Site, kind: &str, token: &str) {
+    let pending = pending(site);
+    assert_eq!(token.len(), 32, "192 bits");
+    assert!(pending.contains(PendingName::new(kind, token).as_str()), "{pending}");
+    assert!(!pending.contains(token), "{pending}");
+}
+
+async fn forget(auth: &Service, email: &str) -> Response {
+    auth.client().post("/password/forgotten", &json!({"email": email})).await
+}
+
+async fn reset(auth: &Service, token: &str, new: &str) -> Response {
+    auth.client().post("/password/reset", &json!({"token": token, "newPassword": new})).await
+}
+
+async fn a_forgotten_password_is_reset_once(site: Site) {
+    let post = Post::new();
+    let mut auth = post.auth(&site);
+    let other = post.auth(&site);
+    let mut owner = auth.logged_in().await;
+    assert_eq!(site.run("users", &["disable", DISABLED]).code, 0);
+    let users = site.run("users", &["list", "--json"]).stdout;
+    let users = users.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let disabled = users.into_iter().find(|user| user["id"] == 80).unwrap();
+    let disabled = disabled["email"].as_str().unwrap().to_owned();
+
+    let known = forget(&auth, EMAIL).await;
+    expect_plain(&known, 202, "OK");
+    for email in ["nobody@example.com", disabled.as_str()] {
+        assert_eq!(seen(&forget(&auth, email).await), seen(&known));
+    }
+    let message = post.wait_for(EMAIL, 1).remove(0);
+    assert!(message.contains("From: <checkin@sender.example>\r\n"), "{message}");
+    assert!(message.contains("Subject: Reset your password\r\n"), "{message}");
+    assert!(message.contains("http://a.example/password/reset#token="), "{message}");
+    let first = token(&message);
+    expect_hashed(&site, "password reset", &first);
+    // There is a limit for the account, in all processes together.
+    for service in [&auth, &other, &auth, &other] {
+        assert_eq!(seen(&forget(service, EMAIL).await), seen(&known));
+    }
+    let messages = post.wait_for(EMAIL, 3);
+
+    // Strangers have used up their attempts; the owner need not wait after the reset.
+    for _ in 0..5 {
+        let wrong = json!({"email": EMAIL, "password": "a wrong password"});
+        expect_plain(&auth.client().post("/login", &wrong).await, 401, "Invalid login.");
+    }
+    expect_problem(&reset(&auth, "a-token-that-was-never-given-out", OTHER).await, 400, &["token"]);
+    expect_problem(&reset(&auth, &first, "short").await, 400, &["newPassword"]);
+    let resets = [&auth, &other, &auth, &other].map(|service| reset(service, &first, OTHER));
+    let answers = join_all(resets).await;
+    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 400, 400, 400]);
+    assert!(answers.iter().all(|answer| answer.set_cookies().is_empty()));
+    expect_plain(&owner.get("/session").await, 401, "Authentication required.");
+    let login = |password| json!({"email": EMAIL, "password": password});
+    expect_plain(&auth.client().post("/login", &login(OTHER)).await, 200, "OK");
+    expect_plain(&auth.client().post("/login", &login(PASSWORD)).await, 401, "Invalid login.");
+    // The other tokens ended with the reset, too.
+    for message in &messages {
+        expect_problem(&reset(&auth, &token(message), PASSWORD).await, 400, &["token"]);
+    }
+    let events = site.run("security-events", &["list", "--user", "77"]).stdout;
+    for what in ["password-reset-sent", "password-changed"] {
+        assert!(events.contains(what), "{events}");
+    }
+    auth.program.stop();
+    drop(other);
+    assert_eq!(post.messages().len(), 3, "three in an hour, and none to others");
+    let log = auth.program.text(Stream::Stdout) + &auth.program.text(Stream::Stderr);
+    assert!(!log.contains("token=") && !log.contains(&first), "{log}");
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_reset_once_on_sqlite() {
+    a_forgotten_password_is_reset_once(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_forgotten_password_is_reset_once_on_redis() {
+    a_forgotten_password_is_reset_once(Site::redis()).await;
+}
+
+#[tokio::test]
+async fn a_reset_needs_the_second_factor() {
+    let (site, post) = (Site::sqlite(), Post::new());
+    let auth = post.auth(&site);
+    let app = enrol(&mut auth.logged_in().await, None).await;
+    expect_plain(&forget(&auth, EMAIL).await, 202, "OK");
+    let token = token(&post.wait_for(EMAIL, 1)[0]);
+    let answer = reset(&auth, &token, OTHER).await;
+    expect_problem(&answer, 403, &[]);
+    assert_eq!(answer.json()["type"], "second-factor-required");
+    let with = |code: &str| json!({"token": token, "newPassword": OTHER, "code": code});
+    let mut client = auth.client();
+    expect_problem(&client.post("/password/reset", &with("000000")).await, 400, &["code"]);
+    expect_plain(&client.post("/password/reset", &with(&app.next())).await, 200, "OK");
+}
+
+async fn a_registration_tells_nothing_and_is_confirmed_once(site: Site) {
+    let post = Post::new();
+    let auth = post.auth(&site);
+    let new = |email: &str| json!({"firstName": "Eve", "lastName": "E", "email": email, "password": OTHER});
+    let register = async |email: &str| auth.client().post("/register", &new(email)).await;
+    let fresh = register("eve@new.example").await;
+    expect_plain(&fresh, 202, "OK");
+    assert_eq!(seen(&register(EMAIL).await), seen(&fresh));
+    let existing = post.wait_for(EMAIL, 1).remove(0);
+    assert!(existing.contains("has one already") && !existing.contains("token"), "{existing}");
+    let message = post.wait_for("eve@new.example", 1).remove(0);
+    assert!(message.contains("http://a.example/register/confirm#token="), "{message}");
+    let token = token(&message);
+    expect_hashed(&site, "registration", &token);
+    let login = json!({"email": "eve@new.example", "password": OTHER});
+    expect_plain(&auth.client().post("/login", &login).await, 401, "Invalid login.");
+
+    let confirm =
+        async |token: &str| auth.client().post("/register/confirm", &json!({"token": token})).await;
+    expect_problem(&confirm("a-token-that-was-never-given-out").await, 400, &["token"]);
+    let answers = join_all([confirm(&token), confirm(&token), confirm(&token)]).await;
+    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 400, 400]);
+    expect_plain(&auth.client().post("/login", &login).await, 200, "OK");
+    let short = json!({"firstName": "E", "lastName": "E", "email": EMAIL, "password": "short"});
+    expect_problem(&auth.client().post("/register", &short).await, 400, &["password"]);
+}
+
+#[tokio::test]
+async fn a_registration_tells_nothing_and_is_confirmed_once_on_sqlite() {
+    a_registration_tells_nothing_and_is_confirmed_once(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_registration_tells_nothing_and_is_confirmed_once_on_redis() {
+    a_registration_tells_nothing_and_is_confirmed_once(Site::redis()).await;
+}
+
+#[tokio::test]
+async fn mail_has_all_of_its_settings() {
+    let site = Site::sqlite();
+    let auth = site.auth(&[]);
+    for path in ["/password/forgotten", "/password/reset", "/register/confirm"] {
+        expect_problem(&auth.client().post(path, &json!({})).await, 404, &[]);
+    }
+    let ended = site.run("auth", &["--mail-command", "true"]);
+    assert_ne!(ended.code, 0);
+    assert!(ended.stderr.contains("--mail-from must be set"), "{}", ended.stderr);
+    // A program that fails is logged, and the client does not notice.
+    let with = ["--mail-from", "a@sender.example", "--public-url", "http://a.example"];
+    let auth = site.auth(&[&["--mail-command", "false"][..], &with].concat());
+    expect_plain(&forget(&auth, EMAIL).await, 202, "OK");
+    auth.program
+        .wait_for_line("cannot send a message to reset a password", crate::harness::PATIENCE);
+}
