@@ -47,8 +47,11 @@ impl Deployment {
         let loaded = site.run("load", &[file.to_str().unwrap()]);
         assert_eq!(loaded.code, 0, "{}{}", loaded.stdout, loaded.stderr);
         let args = ["--trust-proxy", "--config", config.to_str().unwrap()];
+        // With mail, because some routes answer 404 otherwise.
+        let mail =
+            ["--mail-command=true", "--mail-from=a@example.com", "--public-url=https://x.example"];
         let services = [
-            ("auth", site.auth(&args)),
+            ("auth", site.auth(&[&args[..], &mail].concat())),
             ("receiver", site.receiver(&args)),
             ("api", site.api(&args)),
             ("console", site.console(&args)),
