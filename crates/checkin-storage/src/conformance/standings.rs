@@ -111,7 +111,7 @@ pub async fn a_deleted_account_is_erased_and_frees_its_address(subject: StoreUnd
         assert_eq!(storage.user_by_email(email).await.unwrap(), None);
         assert_eq!(storage.credentials_by_email(email).await.unwrap(), None);
     }
-    // Whoever has the address now has another id, and no session of the erased account.
+    // The new account with this address has another id, and admits no session of the erased account.
     let Registered::Opened(next) = taken("zoë@example.com").await else { panic!("it is taken") };
     assert!(next.id > other.id);
     let first = Standing { epoch: 3, ..Standing::default() };

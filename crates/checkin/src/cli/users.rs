@@ -49,6 +49,7 @@ const SECOND_FACTOR_EXAMPLES: &str = "\
 Examples:
   checkin users second-factor show al@example.com
   checkin users second-factor remove 77";
+
 const ROLE_EXAMPLES: &str = "\
 Examples:
   checkin users role al@example.com operator

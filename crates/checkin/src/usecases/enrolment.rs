@@ -31,7 +31,7 @@ pub(crate) struct Enrolment {
     tasks: Tasks,
 }
 
-/// Who asks: a logged-in session, and the network of the request.
+/// The origin of a change: a logged-in session, and the network of the request.
 pub(crate) struct Requester<'a> {
     pub(crate) session: &'a Session,
     pub(crate) account: Credentials,

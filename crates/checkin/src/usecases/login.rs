@@ -159,8 +159,8 @@ impl Login {
     ) -> Result<bool, LoginError> {
         session.log_in_at_epoch(email.as_str(), &[], standing.epoch).await?;
         session.save().await?;
-        // Who raises the epoch ends every session that is stored at that time. This session may be
-        // stored later.
+        // Raising the epoch ends every session that is stored at that time. This session may be stored
+        // later.
         let is_valid = self.users.standing(*id).await?.epoch == standing.epoch;
         if is_valid {
             self.security.record(EventKind::Login, Some(*id), address, None).await;

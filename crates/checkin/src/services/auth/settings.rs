@@ -24,7 +24,7 @@ body! {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Settings)]
 pub(super) struct SettingsView {
-    /// Who may see where the user checks in: `users` who are logged in, or `nobody` else.
+    /// The audience that sees where the user checks in: `users` who are logged in, or `nobody` else.
     #[schema(example = "users")]
     audience: &'static str,
 }
