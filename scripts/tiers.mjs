@@ -5,11 +5,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { basename, dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 
 // With this feature nothing is left out.
 const CARGO_TEST = ['test', '--locked', '--workspace', '--features', 'external-tests']
+
+// Tests spend half of their time waiting for programs that they started.
+const ENV = { RUST_TEST_THREADS: String(2 * availableParallelism()), ...process.env }
 
 // The modules of checkin's tests that spend their time in programs of others.
 const OUTSIDE_TOOLS = ['deployment::', 'document::', 'postman::', 'proxies::', 'readme::', 'schemathesis::']
@@ -130,7 +134,7 @@ function checkNamedTests () {
 
 // Runs a program to its end, and gives its exit code or the signal that ended it.
 async function execute (program, args, cwd, onLine) {
-  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(program, args, { cwd, env: ENV, stdio: ['ignore', 'pipe', 'inherit'] })
   createInterface({ input: child.stdout }).on('line', onLine)
   const [code, signal] = await once(child, 'close')
   return code ?? signal
