@@ -21,6 +21,7 @@ mod password_rules;
 mod processor;
 mod receiver;
 mod reload;
+mod second_factor;
 mod security_events;
 mod sessions;
 mod up;

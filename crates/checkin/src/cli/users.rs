@@ -12,12 +12,11 @@ use super::account::AccountArgument;
 use super::account_changes::{set_role, set_status};
 use super::one_shot::{on_new_store, on_store};
 use super::password_rules::PasswordRules;
-use super::say;
+use super::{say, second_factor};
 use crate::app::App;
 use crate::config::Common;
 use crate::domain::{Email, LocationId, PasswordHash, User, text};
 use crate::passwords::{self, Owner, PasswordPolicy};
-use crate::second_factor::SecondFactor;
 use crate::storage::{
     AccountChange, Budget, EventKind, NewUser, Registered, Role, Standing, Status,
 };
@@ -44,11 +43,6 @@ const PASSWD_EXAMPLES: &str = "\
 Examples:
   checkin users passwd al@example.com
   checkin users passwd 77 --password-stdin < password.txt";
-
-const SECOND_FACTOR_EXAMPLES: &str = "\
-Examples:
-  checkin users second-factor show al@example.com
-  checkin users second-factor remove 77";
 
 const ROLE_EXAMPLES: &str = "\
 Examples:
@@ -126,10 +120,10 @@ enum Action {
         source: PasswordSource,
     },
     /// Shows or removes the second factor of an account
-    #[command(after_help = SECOND_FACTOR_EXAMPLES)]
+    #[command(after_help = second_factor::EXAMPLES)]
     SecondFactor {
         #[command(subcommand)]
-        action: SecondFactorAction,
+        action: second_factor::Action,
     },
     /// Changes the role of an account and ends all of its sessions
     #[command(after_help = ROLE_EXAMPLES)]
@@ -174,23 +168,6 @@ enum Action {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum SecondFactorAction {
-    /// Shows what the account has as a second factor
-    Show {
-        /// The id or the e-mail address of the account
-        #[arg(value_name = "ID|EMAIL")]
-        account: AccountArgument,
-    },
-    /// Removes the second factor of an account whose owner has lost it, and ends all sessions of the
-    /// account. Its owner logs in with the password alone afterwards
-    Remove {
-        /// The id or the e-mail address of the account
-        #[arg(value_name = "ID|EMAIL")]
-        account: AccountArgument,
-    },
-}
-
 /// The source of a new password. It is never an argument, because all users of the machine can see
 /// arguments.
 #[derive(Args, Clone, Copy, Debug)]
@@ -223,11 +200,8 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
             let new = source.password()?;
             on_store(config, async |app| passwd(app, &account, policy, &new).await).await
         }
-        Action::SecondFactor { action: SecondFactorAction::Show { account } } => {
-            on_store(config, async |app| show_second_factor(app, &account).await).await
-        }
-        Action::SecondFactor { action: SecondFactorAction::Remove { account } } => {
-            on_store(config, async |app| remove_second_factor(app, &account).await).await
+        Action::SecondFactor { action } => {
+            on_store(config, async |app| second_factor::run(app, action).await).await
         }
         Action::Role { account, role } => {
             on_store(config, async |app| set_role(app, &account, role).await).await
@@ -290,47 +264,6 @@ async fn passwd(
         "the password is changed, but wrong passwords from before still delay logins; run it again",
     )?;
     say(format_args!("password of user {} changed, {ended} sessions ended", user.id))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn show_second_factor(app: &App, account: &AccountArgument) -> anyhow::Result<ExitCode> {
-    let user = account.find(&*app.storage).await?;
-    let stored = app.storage.second_factor(user.id).await.context("cannot read the account")?;
-    say(match stored {
-        Some(stored) => match SecondFactor::read(&stored) {
-            Ok(factor) => format!("user {}: {factor}", user.id),
-            Err(rule) => bail!("the second factor of user {} {rule}", user.id),
-        },
-        None => format!("user {}: no second factor", user.id),
-    })?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Removes the second factor before it ends the sessions and the pending logins, as a change of the password
-/// does. It need not be readable.
-async fn remove_second_factor(app: &App, account: &AccountArgument) -> anyhow::Result<ExitCode> {
-    let user = account.find(&*app.storage).await?;
-    let cannot = "cannot remove the second factor";
-    loop {
-        let Some(stored) = app.storage.second_factor(user.id).await.context(cannot)? else {
-            bail!("user {} has no second factor", user.id);
-        };
-        let removed = app.storage.replace_second_factor(user.id, Some(&stored), None).await;
-        if removed.context(cannot)? {
-            break;
-        }
-    }
-    let raise = app.storage.raise_epoch(user.id, None);
-    let ended = app.end_sessions(&user, raise).await.context(
-        "the second factor is removed, but sessions of the account may be left; end them with \
-         `checkin sessions revoke`",
-    )?;
-    let log = app.security_log("users second-factor remove");
-    log.record(EventKind::SecondFactorRemoved, Some(user.id), None, Some("all".to_owned())).await;
-    let forgotten = app.storage.forget_attempts(&Budget::of_second_factor(&user.email)).await;
-    forgotten
-        .context("the second factor is removed, but wrong codes from before are still counted")?;
-    say(format_args!("second factor of user {} removed, {ended} sessions ended", user.id))?;
     Ok(ExitCode::SUCCESS)
 }
 
