@@ -1,4 +1,6 @@
-//! The names of all keys.
+//! The names of all keys. Those of accounts, their logins and their sessions are in `accounts`.
+
+mod accounts;
 
 use std::sync::Arc;
 
@@ -6,7 +8,6 @@ use redis_link::glob_escaped;
 use sha2::{Digest, Sha256};
 
 use checkin_domain::{Category, LocationId, NewCheckin, UserId};
-use checkin_storage::{EventList, PendingName};
 
 /// A hash of a user and of an idempotency key, whose text a client chooses.
 pub(crate) struct IdempotencyKey([u8; 32]);
@@ -38,36 +39,6 @@ impl Keys {
         Self { prefix: prefix.into(), partitions: partitions.max(1) }
     }
 
-    /// Hash: one account.
-    pub(crate) fn user(&self, id: UserId) -> String {
-        self.of_id("user", id.get())
-    }
-
-    /// The pattern of the keys of all accounts.
-    pub(crate) fn any_user(&self) -> String {
-        self.pattern("user:*")
-    }
-
-    /// String: the highest id of an account so far.
-    pub(crate) fn last_user_id(&self) -> String {
-        self.key("users:last-id")
-    }
-
-    /// Sorted set: the ids of all accounts; the scores are the ids.
-    pub(crate) fn user_ids(&self) -> String {
-        self.key("users:ids")
-    }
-
-    /// Hash: canonical address to id.
-    pub(crate) fn emails(&self) -> String {
-        self.key("users:email")
-    }
-
-    /// String with a time to live: a process is about to write the user with this address.
-    pub(crate) fn email_claim(&self, canonical: &str) -> String {
-        companion(&self.emails(), &format!("claim:{canonical}"))
-    }
-
     /// Hash: one location.
     pub(crate) fn location(&self, id: LocationId) -> String {
         self.of_id("location", id.get())
@@ -88,22 +59,9 @@ impl Keys {
         self.of_id("locationdetails", id.get())
     }
 
-    /// String with a time to live: the attempts to give a password that are counted under this name.
-    pub(crate) fn attempts(&self, name: &str) -> String {
-        self.key(&format!("attempts:{name}"))
-    }
-
     /// String with a time to live: the response of the weather service.
     pub(crate) fn weather(&self, id: LocationId) -> String {
         self.of_id("weather", id.get())
-    }
-
-    /// Stream: the security events of a list.
-    pub(crate) fn security_events(&self, list: EventList) -> String {
-        match list {
-            EventList::FailedLogins => self.key("security-events:failed-logins"),
-            EventList::Others => self.key("security-events"),
-        }
     }
 
     /// Returns the number of partitions of the log.
@@ -187,71 +145,6 @@ impl Keys {
     /// Sorted set: the live processors, by the time (ms) at which their registration expires.
     pub(crate) fn processors(&self) -> String {
         self.key("processors")
-    }
-
-    /// String: the epoch of an account.
-    pub(crate) fn user_epoch(&self, id: UserId) -> String {
-        companion(&self.user(id), "epoch")
-    }
-
-    /// String: who may see where the user checks in.
-    pub(crate) fn audience(&self, id: UserId) -> String {
-        companion(&self.user(id), "audience")
-    }
-
-    /// String with a time to live: the account is new.
-    pub(crate) fn new_account(&self, id: UserId) -> String {
-        companion(&self.user(id), "new")
-    }
-
-    /// Returns the keys of an account that the scripts about its standing expect: the user's hash, and
-    /// those of the standing.
-    pub(crate) fn of_account(&self, id: UserId) -> [String; 5] {
-        let [epoch, kept, status, role] = self.standing(id);
-        [self.user(id), epoch, kept, status, role]
-    }
-
-    /// Returns the keys of an account's standing.
-    pub(crate) fn standing(&self, id: UserId) -> [String; 4] {
-        let user = self.user(id);
-        let (status, role) = (companion(&user, "status"), companion(&user, "role"));
-        [self.user_epoch(id), self.kept_session(id), status, role]
-    }
-
-    /// String: the epoch of new accounts, which is the highest one of all deleted accounts.
-    pub(crate) fn first_epoch(&self) -> String {
-        self.key("users:first-epoch")
-    }
-
-    /// String: the handle of the session that ended the account's others.
-    pub(crate) fn kept_session(&self, id: UserId) -> String {
-        companion(&self.user(id), "kept")
-    }
-
-    /// String: the second factor of an account.
-    pub(crate) fn second_factor(&self, id: UserId) -> String {
-        companion(&self.user(id), "second-factor")
-    }
-
-    /// String with a time to live: a step that waits for the next request of a client.
-    pub(crate) fn pending(&self, name: &PendingName) -> String {
-        self.key(&format!("pending:{}", name.as_str()))
-    }
-
-    /// Sorted set: the ids of the accounts whose sessions have to be searched for, by the numbers of
-    /// their searches.
-    pub(crate) fn searches(&self) -> String {
-        self.key("session-searches")
-    }
-
-    /// String: the number of the last search.
-    pub(crate) fn last_search(&self) -> String {
-        companion(&self.searches(), "last")
-    }
-
-    /// String with a time to live: the process that searches.
-    pub(crate) fn search_lease(&self) -> String {
-        companion(&self.searches(), "lease")
     }
 
     /// Sorted set: the history of a user, `<id> <location> <stars>` by time (ms).

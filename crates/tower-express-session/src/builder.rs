@@ -34,34 +34,14 @@ pub struct SessionLayerBuilder<S, F = EmptyResponse> {
     on_failure: F,
 }
 
-impl SessionLayer {
-    /// Starts to build a layer over a store, with the secrets that sign its cookies: the first one
-    /// signs, each of them verifies. These are the options `store` and `secret`.
-    ///
-    /// The secrets are an array, a slice or a `Vec` of texts or bytes, or [`Secrets`] of which the
-    /// application keeps a clone to [replace](Secrets::replace) them at run time. A store that is
-    /// also used elsewhere is passed as a clone of its `Arc`.
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use tower_express_session::{MemoryStore, Secrets, SessionLayer};
-    ///
-    /// let store = Arc::new(MemoryStore::new());
-    /// let layer = SessionLayer::builder(store.clone(), ["new secret", "old secret"]).build()?;
-    ///
-    /// let secrets = Secrets::new(["keyboard cat"])?;
-    /// let other = SessionLayer::builder(store, secrets.clone()).name("other").build()?;
-    /// # Ok::<(), tower_express_session::ConfigError>(())
-    /// ```
-    pub fn builder<S, K>(store: S, secrets: K) -> SessionLayerBuilder<S>
+impl<S: Store> SessionLayerBuilder<S> {
+    pub(crate) fn new<K>(store: S, secrets: K) -> Self
     where
-        S: Store,
         K: TryInto<Secrets>,
         ConfigError: From<K::Error>,
     {
         let options = secrets.try_into().map(Options::new).map_err(ConfigError::from);
-        let store = Arc::new(store);
-        SessionLayerBuilder { store, options, accounts: None, on_failure: EmptyResponse }
+        Self { store: Arc::new(store), options, accounts: None, on_failure: EmptyResponse }
     }
 }
 

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use crate::accounts::AccountSessions;
+use crate::builder::SessionLayerBuilder;
 use crate::context::LayerState;
+use crate::error::ConfigError;
 use crate::failure::EmptyResponse;
 use crate::service::SessionService;
+use crate::signature::Secrets;
+use crate::store::Store;
 
 /// Gives each request a session.
 ///
@@ -30,6 +34,35 @@ use crate::service::SessionService;
 pub struct SessionLayer<F = EmptyResponse> {
     shared: Arc<LayerState>,
     on_failure: F,
+}
+
+impl SessionLayer {
+    /// Starts to build a layer over a store, with the secrets that sign its cookies: the first one
+    /// signs, each of them verifies. These are the options `store` and `secret`.
+    ///
+    /// The secrets are an array, a slice or a `Vec` of texts or bytes, or [`Secrets`] of which the
+    /// application keeps a clone to [replace](Secrets::replace) them at run time. A store that is
+    /// also used elsewhere is passed as a clone of its `Arc`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tower_express_session::{MemoryStore, Secrets, SessionLayer};
+    ///
+    /// let store = Arc::new(MemoryStore::new());
+    /// let layer = SessionLayer::builder(store.clone(), ["new secret", "old secret"]).build()?;
+    ///
+    /// let secrets = Secrets::new(["keyboard cat"])?;
+    /// let other = SessionLayer::builder(store, secrets.clone()).name("other").build()?;
+    /// # Ok::<(), tower_express_session::ConfigError>(())
+    /// ```
+    pub fn builder<S, K>(store: S, secrets: K) -> SessionLayerBuilder<S>
+    where
+        S: Store,
+        K: TryInto<Secrets>,
+        ConfigError: From<K::Error>,
+    {
+        SessionLayerBuilder::new(store, secrets)
+    }
 }
 
 impl<F> SessionLayer<F> {

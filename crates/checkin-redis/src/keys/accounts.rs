@@ -1,0 +1,116 @@
+//! The names of the keys of accounts, of their logins and of their sessions.
+
+use checkin_domain::UserId;
+use checkin_storage::{EventList, PendingName};
+
+use super::{Keys, companion};
+
+impl Keys {
+    /// Hash: one account.
+    pub(crate) fn user(&self, id: UserId) -> String {
+        self.of_id("user", id.get())
+    }
+
+    /// The pattern of the keys of all accounts.
+    pub(crate) fn any_user(&self) -> String {
+        self.pattern("user:*")
+    }
+
+    /// String: the highest id of an account so far.
+    pub(crate) fn last_user_id(&self) -> String {
+        self.key("users:last-id")
+    }
+
+    /// Sorted set: the ids of all accounts; the scores are the ids.
+    pub(crate) fn user_ids(&self) -> String {
+        self.key("users:ids")
+    }
+
+    /// Hash: canonical address to id.
+    pub(crate) fn emails(&self) -> String {
+        self.key("users:email")
+    }
+
+    /// String with a time to live: a process is about to write the user with this address.
+    pub(crate) fn email_claim(&self, canonical: &str) -> String {
+        companion(&self.emails(), &format!("claim:{canonical}"))
+    }
+
+    /// String with a time to live: the attempts to give a password that are counted under this name.
+    pub(crate) fn attempts(&self, name: &str) -> String {
+        self.key(&format!("attempts:{name}"))
+    }
+
+    /// Stream: the security events of a list.
+    pub(crate) fn security_events(&self, list: EventList) -> String {
+        match list {
+            EventList::FailedLogins => self.key("security-events:failed-logins"),
+            EventList::Others => self.key("security-events"),
+        }
+    }
+
+    /// String: the epoch of an account.
+    pub(crate) fn user_epoch(&self, id: UserId) -> String {
+        companion(&self.user(id), "epoch")
+    }
+
+    /// String: who may see where the user checks in.
+    pub(crate) fn audience(&self, id: UserId) -> String {
+        companion(&self.user(id), "audience")
+    }
+
+    /// String with a time to live: the account is new.
+    pub(crate) fn new_account(&self, id: UserId) -> String {
+        companion(&self.user(id), "new")
+    }
+
+    /// Returns the keys of an account that the scripts about its standing expect: the user's hash, and
+    /// those of the standing.
+    pub(crate) fn of_account(&self, id: UserId) -> [String; 5] {
+        let [epoch, kept, status, role] = self.standing(id);
+        [self.user(id), epoch, kept, status, role]
+    }
+
+    /// Returns the keys of an account's standing.
+    pub(crate) fn standing(&self, id: UserId) -> [String; 4] {
+        let user = self.user(id);
+        let (status, role) = (companion(&user, "status"), companion(&user, "role"));
+        [self.user_epoch(id), self.kept_session(id), status, role]
+    }
+
+    /// String: the epoch of new accounts, which is the highest one of all deleted accounts.
+    pub(crate) fn first_epoch(&self) -> String {
+        self.key("users:first-epoch")
+    }
+
+    /// String: the handle of the session that ended the account's others.
+    pub(crate) fn kept_session(&self, id: UserId) -> String {
+        companion(&self.user(id), "kept")
+    }
+
+    /// String: the second factor of an account.
+    pub(crate) fn second_factor(&self, id: UserId) -> String {
+        companion(&self.user(id), "second-factor")
+    }
+
+    /// String with a time to live: a step that waits for the next request of a client.
+    pub(crate) fn pending(&self, name: &PendingName) -> String {
+        self.key(&format!("pending:{}", name.as_str()))
+    }
+
+    /// Sorted set: the ids of the accounts whose sessions have to be searched for, by the numbers of
+    /// their searches.
+    pub(crate) fn searches(&self) -> String {
+        self.key("session-searches")
+    }
+
+    /// String: the number of the last search.
+    pub(crate) fn last_search(&self) -> String {
+        companion(&self.searches(), "last")
+    }
+
+    /// String with a time to live: the process that searches.
+    pub(crate) fn search_lease(&self) -> String {
+        companion(&self.searches(), "lease")
+    }
+}
