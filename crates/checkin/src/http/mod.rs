@@ -33,7 +33,7 @@ pub use failure::{OnFailure, session_failed};
 pub use json::JsonBody;
 pub use limits::{ClientLimits, StreamPlaces};
 pub use metrics::Metrics;
-pub use origin::{Deliberate, RequestOrigin};
+pub use origin::{ClientIp, Deliberate, RequestOrigin};
 pub use parameters::{Headers, Parameters, PathParameters, RequestAddress};
 pub use probes::Probes;
 pub use problem::{FieldError, Problem, ProblemDetails};

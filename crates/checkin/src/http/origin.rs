@@ -1,6 +1,9 @@
 //! Finds out where a request came from: over TLS or not, from our own page or from another site,
 //! from a user or from a prefetching browser.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
+
 use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
@@ -24,6 +27,27 @@ pub struct RequestOrigin {
     pub(super) is_cross_site: bool,
     /// Whether a trusted proxy reports TLS for the client's connection.
     pub over_tls: bool,
+}
+
+/// The extractor of the network address that a request came from, if it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientIp(pub Option<IpAddr>);
+
+impl ClientIp {
+    /// Returns the address of a request.
+    #[must_use]
+    pub fn of(parts: &Parts) -> Self {
+        let origin = parts.extensions.get::<RequestOrigin>();
+        Self(origin.and_then(|origin| origin.address).map(ClientAddress::ip))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ClientIp {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
+    }
 }
 
 /// The extractor of a GET route that changes something. It refuses requests from pages of other

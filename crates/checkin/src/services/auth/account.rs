@@ -9,13 +9,14 @@ use tower_express_session::{Error, LazySession};
 use utoipa::ToSchema;
 
 use super::bodies::{ConfirmRegistrationBody, ConfirmationBody, NewAccountBody, PasswordBody};
+use super::checked::{Checked, OfAccount, WithMail};
 use super::logged_in::LoggedInAccount;
-use super::problems::{no_mail, of_change};
+use super::problems::of_change;
 use super::second_factor::SecondFactorNeeded;
 use super::state::Auth;
 use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
-use crate::http::{ClientAddress, DeviceCookie, JsonBody, Problem, ProblemDetails, RequestOrigin};
+use crate::http::{ClientIp, DeviceCookie, JsonBody, Problem, ProblemDetails};
 use crate::second_factor::Proof;
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
@@ -54,13 +55,12 @@ pub(super) async fn show(
 )]
 pub(super) async fn register(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
+    ClientIp(address): ClientIp,
     JsonBody(body): JsonBody<NewAccountBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let NewAccountBody { first_name, last_name, email, password } = body;
     let (first_name, last_name, password) = (first_name.0, last_name.0, password.0);
     let new = NewAccount { first_name, last_name, email, password };
-    let address = origin.address.map(ClientAddress::ip);
     Ok(match auth.registration.open(new, address).await? {
         Some(user) => opened(user).into_response(),
         None => (StatusCode::ACCEPTED, "OK").into_response(),
@@ -86,13 +86,9 @@ pub(super) async fn register(
 )]
 pub(super) async fn confirm_registration(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
-    body: Result<JsonBody<ConfirmRegistrationBody>, Problem>,
+    Checked { body, address, .. }: WithMail<ConfirmRegistrationBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    auth.password_reset.as_ref().ok_or_else(no_mail)?;
-    let JsonBody(ConfirmRegistrationBody { token }) = body?;
-    let address = origin.address.map(ClientAddress::ip);
-    Ok(opened(auth.registration.confirm(token.0, address).await?))
+    Ok(opened(auth.registration.confirm(body.token.0, address).await?))
 }
 
 fn opened(user: User) -> (StatusCode, Json<OwnAccount>) {
@@ -111,17 +107,12 @@ fn opened(user: User) -> (StatusCode, Json<OwnAccount>) {
 )]
 pub(super) async fn change_password(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
-    logged_in: Result<LoggedInAccount, Problem>,
-    body: Result<JsonBody<PasswordBody>, Problem>,
+    Checked { passed, body, address }: OfAccount<PasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    // A request without a login is answered with 401, whatever its body is. The body is still read,
-    // so that a client that reads only after it has sent the body receives the response.
-    let LoggedInAccount { session, account } = logged_in?;
-    let JsonBody(PasswordBody { current, new, code }) = body?;
+    let LoggedInAccount { session, account } = passed;
+    let PasswordBody { current, new, code } = body;
     let proof = code.map(Proof::Code);
     let replacement = Replacement { current: current.0, new: new.0, proof };
-    let address = origin.address.map(ClientAddress::ip);
     let changed = auth.password_change.change(&session, account.email, replacement, address);
     let device = changed.await.map_err(of_change)?;
     Ok((device.map(DeviceCookie).map(Extension), "OK"))
@@ -139,15 +130,11 @@ pub(super) async fn change_password(
 )]
 pub(super) async fn delete(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
-    logged_in: Result<LoggedInAccount, Problem>,
-    body: Result<JsonBody<ConfirmationBody>, Problem>,
+    Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<&'static str, Problem> {
-    // As for a change of the password, the login is checked before the body.
-    let LoggedInAccount { session, account } = logged_in?;
-    let JsonBody(ConfirmationBody { current, code }) = body?;
+    let LoggedInAccount { session, account } = passed;
+    let ConfirmationBody { current, code } = body;
     let proof = code.map(Proof::Code);
-    let address = origin.address.map(ClientAddress::ip);
     let deleted =
         auth.account_deletion.delete(&session, account.email, (current.0, proof), address);
     deleted.await.map_err(of_change)?;

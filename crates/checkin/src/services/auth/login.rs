@@ -10,7 +10,9 @@ use super::bodies::{LoginBody, SecondLoginBody};
 use super::second_factor::SecondFactorRequired;
 use super::state::{Auth, SessionResult};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
-use crate::http::{ClientAddress, Deliberate, DeviceCookie, JsonBody, Problem, RequestOrigin};
+use crate::http::{
+    ClientAddress, ClientIp, Deliberate, DeviceCookie, JsonBody, Problem, RequestOrigin,
+};
 use crate::second_factor::Proof;
 use crate::storage::{Credentials, EventKind};
 use crate::usecases::accounts::account_of;
@@ -40,14 +42,14 @@ use crate::usecases::login::LoginOrigin;
 )]
 pub(super) async fn login(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
+    ClientIp(address): ClientIp,
     headers: HeaderMap,
     session: SessionResult,
     JsonBody(body): JsonBody<LoginBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let LoginBody { email, password } = body;
     let device = DeviceCookie::of(&headers).map(|cookie| cookie.0);
-    let origin = LoginOrigin { address: origin.address.map(ClientAddress::ip), device };
+    let origin = LoginOrigin { address, device };
     let device = auth.login.log_in(session, email.0, password.0, origin).await?;
     Ok((device.map(DeviceCookie).map(Extension), "OK"))
 }
@@ -69,12 +71,11 @@ pub(super) async fn login(
 )]
 pub(super) async fn with_second_factor(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
+    ClientIp(address): ClientIp,
     session: SessionResult,
     JsonBody(body): JsonBody<SecondLoginBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let SecondLoginBody { pending_login, code } = body;
-    let address = origin.address.map(ClientAddress::ip);
     let proof = Proof::Code(code);
     let device = auth.login.log_in_with(session, pending_login.0, proof, address).await?;
     Ok((device.map(DeviceCookie).map(Extension), "OK"))

@@ -2,6 +2,7 @@
 
 mod account;
 mod bodies;
+mod checked;
 mod logged_in;
 mod login;
 mod operator;

@@ -1,7 +1,9 @@
 //! What an operator does to other accounts.
 
+use std::net::IpAddr;
+
 use axum::Json;
-use axum::extract::{Extension, FromRequestParts, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 
@@ -10,7 +12,7 @@ use super::sessions::{Ended, Sessions};
 use super::state::Auth;
 use crate::domain::UserId;
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
-use crate::http::{ClientAddress, PathParameters, Problem, ProblemDetails, RequestOrigin};
+use crate::http::{ClientIp, PathParameters, Problem, ProblemDetails};
 use crate::input::parameters;
 use crate::storage::{Role, Status};
 use crate::usecases::administration::{Acting, AdministrationError};
@@ -26,6 +28,8 @@ parameters! {
 pub(super) struct Operator {
     id: UserId,
     handle: String,
+    /// The network that the request came from, if it is known.
+    address: Option<IpAddr>,
 }
 
 impl FromRequestParts<Auth> for Operator {
@@ -35,7 +39,10 @@ impl FromRequestParts<Auth> for Operator {
         let LoggedInAccount { session, account } =
             LoggedInAccount::from_request_parts(parts, auth).await?;
         match account.standing.role {
-            Role::Operator => Ok(Self { id: account.id, handle: session.id().handle() }),
+            Role::Operator => {
+                let ClientIp(address) = ClientIp::of(parts);
+                Ok(Self { id: account.id, handle: session.id().handle(), address })
+            }
             Role::User => {
                 Err(Problem::new(StatusCode::FORBIDDEN, "the account must be an operator's"))
             }
@@ -66,11 +73,10 @@ pub(super) async fn list_sessions(
 )]
 pub(super) async fn end_sessions(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
     operator: Operator,
     PathParameters(of): PathParameters<AccountPath>,
 ) -> Result<Json<Ended>, Problem> {
-    let ended = auth.administration.end_sessions(operator.acting(origin), of.id).await?;
+    let ended = auth.administration.end_sessions(operator.acting(), of.id).await?;
     Ok(Json(Ended { ended }))
 }
 
@@ -89,11 +95,10 @@ pub(super) async fn end_sessions(
 )]
 pub(super) async fn disable(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
     operator: Operator,
     PathParameters(of): PathParameters<AccountPath>,
 ) -> Result<StatusCode, Problem> {
-    let acting = operator.acting(origin);
+    let acting = operator.acting();
     auth.administration.set_status(acting, of.id, Status::Disabled).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -109,17 +114,16 @@ pub(super) async fn disable(
 )]
 pub(super) async fn enable(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
     operator: Operator,
     PathParameters(of): PathParameters<AccountPath>,
 ) -> Result<StatusCode, Problem> {
-    auth.administration.set_status(operator.acting(origin), of.id, Status::Active).await?;
+    auth.administration.set_status(operator.acting(), of.id, Status::Active).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 impl Operator {
-    fn acting(&self, origin: RequestOrigin) -> Acting {
-        Acting { operator: self.id, address: origin.address.map(ClientAddress::ip) }
+    fn acting(&self) -> Acting {
+        Acting { operator: self.id, address: self.address }
     }
 }
 

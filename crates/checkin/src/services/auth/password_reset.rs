@@ -1,14 +1,13 @@
 //! A forgotten password: a message with a token, and a new password in return for it.
 
-use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 
 use super::bodies::{ForgottenBody, ResetBody};
-use super::problems::{no_mail, of_change};
+use super::checked::{Checked, Mail, WithMail};
+use super::problems::of_change;
 use super::second_factor::SecondFactorNeeded;
-use super::state::Auth;
 use crate::http::document::{BodyProblems, Forbidden, Problems};
-use crate::http::{ClientAddress, JsonBody, Problem, ProblemDetails, RequestOrigin};
+use crate::http::{Problem, ProblemDetails};
 use crate::second_factor::Proof;
 use crate::usecases::password_reset::Reset;
 
@@ -27,13 +26,9 @@ use crate::usecases::password_reset::Reset;
     ),
 )]
 pub(super) async fn forgotten(
-    State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
-    body: Result<JsonBody<ForgottenBody>, Problem>,
+    Checked { passed: Mail(reset), body, address }: WithMail<ForgottenBody>,
 ) -> Result<(StatusCode, &'static str), Problem> {
-    let reset = auth.password_reset.ok_or_else(no_mail)?;
-    let JsonBody(ForgottenBody { email }) = body?;
-    reset.ask(email.0, origin.address.map(ClientAddress::ip))?;
+    reset.ask(body.email.0, address)?;
     Ok((StatusCode::ACCEPTED, "OK"))
 }
 
@@ -52,14 +47,10 @@ pub(super) async fn forgotten(
     ),
 )]
 pub(super) async fn reset(
-    State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
-    body: Result<JsonBody<ResetBody>, Problem>,
+    Checked { passed: Mail(reset), body, address }: WithMail<ResetBody>,
 ) -> Result<&'static str, Problem> {
-    let reset = auth.password_reset.ok_or_else(no_mail)?;
-    let JsonBody(ResetBody { token, new, code }) = body?;
+    let ResetBody { token, new, code } = body;
     let new = Reset { token: token.0, new: new.0, proof: code.map(Proof::Code) };
-    let address = origin.address.map(ClientAddress::ip);
     reset.reset(new, address).await.map_err(of_change)?;
     Ok("OK")
 }

@@ -1,6 +1,7 @@
 //! The second factor of the logged-in account. Each change needs the password, and the second factor that is on.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -10,11 +11,12 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::bodies::{ConfirmationBody, TotpCodeBody};
+use super::checked::{Checked, OfAccount};
 use super::logged_in::LoggedInAccount;
 use super::problems::of_change;
 use super::state::Auth;
 use crate::http::document::{BodyProblems, LoginNeeded, Problems};
-use crate::http::{ClientAddress, DeviceCookie, JsonBody, Problem, RequestOrigin};
+use crate::http::{DeviceCookie, Problem};
 use crate::second_factor::{Code, Method, Proof};
 use crate::usecases::enrolment::{Confirmation, Made, Requester};
 use crate::usecases::login::LoginError;
@@ -107,15 +109,11 @@ pub(super) async fn show(
 )]
 pub(super) async fn begin_totp(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
-    logged_in: Result<LoggedInAccount, Problem>,
-    body: Result<JsonBody<ConfirmationBody>, Problem>,
+    Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<Json<NewTotp>, Problem> {
-    let logged_in = logged_in?;
-    let confirmation = confirmation(body?);
-    let (requester, email) = (requester(&logged_in, &origin), &logged_in.account.email);
-    let secret = auth.enrolment.begin_totp(requester, confirmation).await.map_err(of_change)?;
-    let uri = secret.uri(email).ok_or_else(Problem::internal)?;
+    let secret = auth.enrolment.begin_totp(passed.requester(address), body.into()).await;
+    let secret = secret.map_err(of_change)?;
+    let uri = secret.uri(&passed.account.email).ok_or_else(Problem::internal)?;
     Ok(Json(NewTotp { secret: secret.base32(), uri }))
 }
 
@@ -131,14 +129,10 @@ pub(super) async fn begin_totp(
 )]
 pub(super) async fn confirm_totp(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
-    logged_in: Result<LoggedInAccount, Problem>,
-    body: Result<JsonBody<TotpCodeBody>, Problem>,
+    Checked { passed, body, address }: OfAccount<TotpCodeBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let logged_in = logged_in?;
-    let JsonBody(TotpCodeBody { code }) = body?;
-    let Code::Totp(code) = code else { return Err(not_of_an_app()) };
-    let made = auth.enrolment.confirm_totp(requester(&logged_in, &origin), code).await;
+    let Code::Totp(code) = body.code else { return Err(not_of_an_app()) };
+    let made = auth.enrolment.confirm_totp(passed.requester(address), code).await;
     Ok(with_codes(made.map_err(of_change)?))
 }
 
@@ -154,14 +148,10 @@ pub(super) async fn confirm_totp(
 )]
 pub(super) async fn renew_recovery_codes(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
-    logged_in: Result<LoggedInAccount, Problem>,
-    body: Result<JsonBody<ConfirmationBody>, Problem>,
+    Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let logged_in = logged_in?;
-    let confirmation = confirmation(body?);
-    let requester = requester(&logged_in, &origin);
-    let made = auth.enrolment.renew_recovery_codes(requester, confirmation).await;
+    let requester = passed.requester(address);
+    let made = auth.enrolment.renew_recovery_codes(requester, body.into()).await;
     Ok(with_codes(made.map_err(of_change)?))
 }
 
@@ -177,26 +167,23 @@ pub(super) async fn renew_recovery_codes(
 )]
 pub(super) async fn remove(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
-    logged_in: Result<LoggedInAccount, Problem>,
-    body: Result<JsonBody<ConfirmationBody>, Problem>,
+    Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let logged_in = logged_in?;
-    let confirmation = confirmation(body?);
-    let requester = requester(&logged_in, &origin);
-    let made = auth.enrolment.remove(requester, confirmation).await.map_err(of_change)?;
+    let made = auth.enrolment.remove(passed.requester(address), body.into()).await;
+    let made = made.map_err(of_change)?;
     Ok((made.device.map(DeviceCookie).map(Extension), "OK"))
 }
 
-fn requester<'a>(logged_in: &'a LoggedInAccount, origin: &RequestOrigin) -> Requester<'a> {
-    let LoggedInAccount { session, account } = logged_in;
-    let address = origin.address.map(ClientAddress::ip);
-    Requester { session, account: account.clone(), address }
+impl LoggedInAccount {
+    fn requester(&self, address: Option<IpAddr>) -> Requester<'_> {
+        Requester { session: &self.session, account: self.account.clone(), address }
+    }
 }
 
-fn confirmation(JsonBody(body): JsonBody<ConfirmationBody>) -> Confirmation {
-    let ConfirmationBody { current, code } = body;
-    Confirmation { current: current.0, proof: code.map(Proof::Code) }
+impl From<ConfirmationBody> for Confirmation {
+    fn from(ConfirmationBody { current, code }: ConfirmationBody) -> Self {
+        Self { current: current.0, proof: code.map(Proof::Code) }
+    }
 }
 
 fn with_codes(Made { recovery_codes, device }: Made) -> impl IntoResponse {

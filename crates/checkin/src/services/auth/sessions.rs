@@ -1,7 +1,7 @@
 //! Lists and ends the sessions of an account. They are identified by handles, never by their ids.
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use tower_express_session::accounts::AccountSession;
@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::logged_in::LoggedInAccount;
 use super::state::Auth;
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
-use crate::http::{ClientAddress, PathParameters, Problem, RequestOrigin};
+use crate::http::{ClientIp, PathParameters, Problem};
 use crate::input::{Documented, Given, Input, parameters};
 use crate::storage::EventKind;
 use crate::usecases::account_sessions;
@@ -91,7 +91,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn end(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
+    ClientIp(address): ClientIp,
     LoggedInAccount { session, account }: LoggedInAccount,
     PathParameters(of): PathParameters<HandlePath>,
 ) -> Result<StatusCode, Problem> {
@@ -100,7 +100,7 @@ pub(super) async fn end(
     if !has_ended {
         return Err(Problem::not_found());
     }
-    let (address, detail) = (origin.address.map(ClientAddress::ip), format!("session {handle}"));
+    let detail = format!("session {handle}");
     auth.security.record(EventKind::SessionsRevoked, Some(account.id), address, Some(detail)).await;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -113,12 +113,12 @@ pub(super) async fn end(
 )]
 pub(super) async fn end_others(
     State(auth): State<Auth>,
-    Extension(origin): Extension<RequestOrigin>,
+    ClientIp(address): ClientIp,
     LoggedInAccount { session, account }: LoggedInAccount,
 ) -> Result<Json<Ended>, Problem> {
     let Auth { revocation, users, .. } = &auth;
     let ended = account_sessions::end_others(revocation, &**users, &session, &account).await?;
-    let (address, detail) = (origin.address.map(ClientAddress::ip), format!("{ended} sessions"));
+    let detail = format!("{ended} sessions");
     auth.security.record(EventKind::SessionsRevoked, Some(account.id), address, Some(detail)).await;
     Ok(Json(Ended { ended }))
 }

@@ -6,10 +6,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use super::checked::{Checked, OfAccount};
 use super::logged_in::LoggedInAccount;
 use super::state::Auth;
+use crate::http::Problem;
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
-use crate::http::{JsonBody, Problem};
 use crate::input::{Documented, Given, Input, body};
 use crate::storage::Audience;
 
@@ -69,11 +70,8 @@ pub(super) async fn show(
 )]
 pub(super) async fn replace(
     State(auth): State<Auth>,
-    logged_in: Result<LoggedInAccount, Problem>,
-    body: Result<JsonBody<SettingsBody>, Problem>,
+    Checked { passed, body: SettingsBody { audience }, .. }: OfAccount<SettingsBody>,
 ) -> Result<Json<SettingsView>, Problem> {
-    let LoggedInAccount { account, .. } = logged_in?;
-    let JsonBody(SettingsBody { audience }) = body?;
-    auth.privacy.set_audience(account.id, audience).await?;
+    auth.privacy.set_audience(passed.account.id, audience).await?;
     Ok(Json(audience.into()))
 }
