@@ -21,6 +21,8 @@ const NO_CACHE: [&str; 2] = ["--session-cache", "0"];
 /// An authenticator app, and the recovery codes of its owner.
 pub(crate) struct App {
     totp: Totp,
+    /// The code with which it was turned on.
+    first: String,
     recovery_codes: Vec<String>,
 }
 
@@ -50,8 +52,9 @@ pub(crate) async fn enrol(owner: &mut Client, code: Option<&str>) -> App {
     assert!(uri.as_str().unwrap().contains(secret));
     let secret = Secret::try_from_base32(secret).unwrap();
     let totp = Builder::new().with_secret(secret).build().unwrap();
-    let mut app = App { totp, recovery_codes: Vec::new() };
-    let confirmed = owner.post("/second-factor/totp/confirm", &json!({"code": app.code(0)})).await;
+    let mut app = App { totp, first: String::new(), recovery_codes: Vec::new() };
+    app.first = app.code(0);
+    let confirmed = owner.post("/second-factor/totp/confirm", &json!({"code": app.first})).await;
     app.recovery_codes = codes(&confirmed);
     app
 }
@@ -166,7 +169,7 @@ async fn no_session_is_logged_in_before_the_second_factor(site: Site) {
     assert_eq!(logged_in_sessions(&site), 0);
 
     // The code of the enrolment was used; another one is right once.
-    expect_plain(&give(&mut client, &token, &app.code(0)).await, 401, "Invalid login.");
+    expect_plain(&give(&mut client, &token, &app.first).await, 401, "Invalid login.");
     let code = app.next();
     let response = give(&mut client, &token, &code).await;
     expect_plain(&response, 200, "OK");
