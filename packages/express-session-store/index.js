@@ -1,0 +1,6 @@
+'use strict'
+
+const { SessionStoreError } = require('./lib/errors')
+const { RedisStore } = require('./lib/store')
+
+module.exports = { RedisStore, SessionStoreError }

@@ -1,0 +1,3 @@
+import store from './index.js'
+
+export const { RedisStore, SessionStoreError } = store

@@ -1,0 +1,127 @@
+'use strict'
+
+// Sends commands with a client of node-redis or ioredis: a single connection, a pool, Sentinel or Cluster.
+//
+// A connection is what the store needs of a client:
+//
+//   send(key, args)  sends a command to the primary that has the key; texts in the reply are buffers
+//   nodes()          one `send(args)` for each primary
+//   ready()          resolves when a command would be sent at once; undefined if it would now
+//
+// A command that waits for a connection must not stay in a queue of the client after the store has given it up.
+
+const { SessionStoreError, commandError } = require('./errors')
+
+// RESP's type of a text. With this mapping node-redis returns buffers, so that bytes are compared and not characters.
+const TEXT = 36
+
+function connection (client, timeout) {
+  if (typeof client?.callBuffer === 'function') return ioredis(client)
+  if (typeof client?.sendCommand === 'function' && typeof client.withTypeMapping === 'function') {
+    return nodeRedis(client, { typeMapping: { [TEXT]: Buffer }, timeout })
+  }
+  throw new TypeError('client must be a client of node-redis 5 or 6, or of ioredis 5 or 6')
+}
+
+// node-redis takes a command out of its queue when the command's own timeout has passed.
+function nodeRedis (client, options) {
+  const always = () => undefined
+  if ('masters' in client) {
+    return {
+      send: (key, args) => client.sendCommand(key, false, args, options),
+      nodes: async () => {
+        const nodes = await Promise.all(client.masters.map((master) => client.nodeClient(master)))
+        return nodes.map((node) => (args) => node.sendCommand(args, options))
+      },
+      ready: always
+    }
+  }
+  // Only a client of Sentinel can reserve one of its connections.
+  const send = typeof client.acquire === 'function'
+    ? (args) => client.sendCommand(false, args, options)
+    : (args) => client.sendCommand(args, options)
+  return { send: (key, args) => send(args), nodes: async () => [send], ready: always }
+}
+
+// ioredis keeps a command in its queue, so nothing is handed to it before it is connected.
+function ioredis (client) {
+  if (client.options?.keyPrefix) {
+    throw new TypeError('client must not have a keyPrefix; use the option prefix of the store')
+  }
+  const to = (node) => (args) => node.callBuffer(...args)
+  let connecting
+  return {
+    send: (key, args) => client.callBuffer(...args),
+    nodes: async () => client.isCluster ? client.nodes('master').map(to) : [to(client)],
+    ready: () => {
+      // With `lazyConnect` the first command connects.
+      if (client.status === 'ready' || client.status === 'wait') return undefined
+      if (client.status === 'end') throw new SessionStoreError('UNAVAILABLE', 'the client of Redis is closed')
+      // One listener for all commands that wait.
+      connecting ??= new Promise((resolve) => client.once('ready', resolve)).finally(() => { connecting = undefined })
+      return connecting
+    }
+  }
+}
+
+// Commands and scripts with a limit on the time that each of them waits.
+class Commands {
+  #connection
+  #timeout
+
+  constructor (client, timeout) {
+    this.#connection = connection(client, timeout)
+    this.#timeout = timeout
+  }
+
+  // Sends a command whose first key is `key`.
+  send (key, ...args) {
+    return this.#bounded(() => this.#connection.send(key, args))
+  }
+
+  // Runs a script. Redis knows it by its hash, unless it has forgotten it.
+  run (script, keys, args) {
+    const rest = [String(keys.length), ...keys, ...args]
+    return this.#bounded(async () => {
+      try {
+        return await this.#connection.send(keys[0], ['EVALSHA', script.hash, ...rest])
+      } catch (error) {
+        if (!String(error?.message).startsWith('NOSCRIPT')) throw error
+        return await this.#connection.send(keys[0], ['EVAL', script.source, ...rest])
+      }
+    })
+  }
+
+  // Yields the keys that match a pattern, page by page. A key may appear twice.
+  async * scan (pattern, count) {
+    for (const send of await this.#bounded(() => this.#connection.nodes())) {
+      let cursor = '0'
+      do {
+        const args = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(count)]
+        const [next, keys] = await this.#bounded(() => send(args))
+        cursor = String(next)
+        if (keys.length > 0) yield keys.map(String)
+      } while (cursor !== '0')
+    }
+  }
+
+  // The client may never settle what it was given, so the limit is applied from outside.
+  #bounded (command) {
+    return new Promise((resolve, reject) => {
+      const fail = (error) => reject(commandError(error))
+      let isOver = false
+      const timer = setTimeout(() => {
+        isOver = true
+        fail(new SessionStoreError('UNAVAILABLE', `Redis did not answer within ${this.#timeout} ms`))
+      }, this.#timeout)
+      const start = async () => {
+        const connected = this.#connection.ready()
+        if (connected) await connected
+        return isOver ? undefined : command()
+      }
+      start().then(resolve, fail).finally(() => clearTimeout(timer))
+    })
+  }
+}
+
+module.exports = { Commands }
