@@ -23,7 +23,8 @@ function connection (client, timeout) {
   throw new TypeError('client must be a client of node-redis 5 or 6, or of ioredis 5 or 6')
 }
 
-// node-redis takes a command out of its queue when the command's own timeout has passed.
+// node-redis takes a command out of its queue when the command's own timeout has passed. The timer for that costs more
+// than the rest of the command, so a single client gets commands without one, and only while it is connected.
 function nodeRedis (client, options) {
   const always = () => undefined
   if ('masters' in client) {
@@ -36,11 +37,30 @@ function nodeRedis (client, options) {
       ready: always
     }
   }
-  // Only a client of Sentinel can reserve one of its connections.
-  const send = typeof client.acquire === 'function'
-    ? (args) => client.sendCommand(false, args, options)
-    : (args) => client.sendCommand(args, options)
-  return { send: (key, args) => send(args), nodes: async () => [send], ready: always }
+  // Only a client of Sentinel can reserve one of its connections, and only a pool runs functions.
+  if (typeof client.acquire === 'function') {
+    const send = (args) => client.sendCommand(false, args, options)
+    return { send: (key, args) => send(args), nodes: async () => [send], ready: always }
+  }
+  const isPool = typeof client.execute === 'function'
+  const own = isPool ? options : { typeMapping: options.typeMapping }
+  const send = (args) => client.sendCommand(args, own)
+  const connected = waiting(client)
+  return {
+    send: (key, args) => send(args),
+    nodes: async () => [send],
+    // A client that is closed refuses commands itself.
+    ready: isPool ? always : () => client.isReady || !client.isOpen ? undefined : connected()
+  }
+}
+
+// Returns a function whose promise resolves when the client is connected, with one listener for all commands that wait.
+function waiting (client) {
+  let connecting
+  return () => {
+    connecting ??= new Promise((resolve) => client.once('ready', resolve)).finally(() => { connecting = undefined })
+    return connecting
+  }
 }
 
 // ioredis keeps a command in its queue, so nothing is handed to it before it is connected.
@@ -49,7 +69,7 @@ function ioredis (client) {
     throw new TypeError('client must not have a keyPrefix; use the option prefix of the store')
   }
   const to = (node) => (args) => node.callBuffer(...args)
-  let connecting
+  const connected = waiting(client)
   return {
     send: (key, args) => client.callBuffer(...args),
     nodes: async () => client.isCluster ? client.nodes('master').map(to) : [to(client)],
@@ -57,9 +77,7 @@ function ioredis (client) {
       // With `lazyConnect` the first command connects.
       if (client.status === 'ready' || client.status === 'wait') return undefined
       if (client.status === 'end') throw new SessionStoreError('UNAVAILABLE', 'the client of Redis is closed')
-      // One listener for all commands that wait.
-      connecting ??= new Promise((resolve) => client.once('ready', resolve)).finally(() => { connecting = undefined })
-      return connecting
+      return connected()
     }
   }
 }

@@ -4,8 +4,8 @@
 
 const DAY = 86400
 
-// The longest time to live, in seconds: Redis refuses a time beyond the range of its clock.
-const LONGEST = 100 * 365 * DAY
+// The longest time to live, in seconds: the range of dates in JavaScript. Redis refuses a time beyond its own.
+const LONGEST = 8.64e12
 
 const DEFAULTS = {
   prefix: 'sess:',

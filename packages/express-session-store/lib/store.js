@@ -338,10 +338,11 @@ function cookieSeconds (cookie) {
   return (left <= 0 && originalMaxAge > 0 ? originalMaxAge : left) / 1000
 }
 
-// Throws unless express-session can make a session of this value.
+// Throws unless express-session can make a session of this value. For a cookie such as `false` it makes a new one.
 function checkSession ({ cookie }) {
   const isAge = (age) => !age || typeof age === 'number'
-  if (!cookie || typeof cookie !== 'object' || !isAge(cookie.maxAge) || !isAge(cookie.originalMaxAge)) {
+  const isCookie = cookie ? typeof cookie === 'object' : cookie !== null && cookie !== undefined
+  if (!isCookie || !isAge(cookie.maxAge) || !isAge(cookie.originalMaxAge)) {
     throw new TypeError('the session must have a cookie')
   }
 }

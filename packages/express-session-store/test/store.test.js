@@ -281,6 +281,8 @@ function suite (connect) {
       await assert.rejects(strict.get(sid), (error) => error.code === 'CORRUPT' && error.cause === undefined)
     }
     assert.equal(events.length, 8)
+    await call('SET', `sess:${sid}`, '{"cookie":0,"a":1}')
+    assert.equal((await strict.get(sid)).a, 1)
     for (const text of ['', 'null', '0', 'false']) {
       await call('SET', `sess:${sid}`, text)
       assert.equal(await strict.get(sid), null)
