@@ -3,11 +3,13 @@
 // The reference side of the conformance test: runs a program of session operations on
 // express-session + connect-redis. The counterpart is the example `probe` of the session crate.
 //
-//   PORT     0 chooses a free one
-//   STORE    a Redis URL
-//   PREFIX   key prefix, default `sess:`
-//   TTL      seconds, for sessions whose cookie has no expiry
-//   OPTIONS  express-session's options as a JSON object
+//   PORT           0 chooses a free one
+//   STORE          a Redis URL
+//   PREFIX         key prefix, default `sess:`
+//   TTL            seconds, for sessions whose cookie has no expiry
+//   OPTIONS        express-session's options as a JSON object
+//   MODULE         the package of the store, default `connect-redis`
+//   STORE_OPTIONS  more options of the store as a JSON object
 
 // Set before express-session is loaded, because `resave` and similar options are left undefined on
 // purpose.
@@ -15,8 +17,7 @@ process.env.NO_DEPRECATION = 'express-session'
 
 const express = require('express')
 const session = require('express-session')
-const { RedisStore } = require('connect-redis')
-const { connect, listen } = require('./server')
+const { connect, listen, sessionStore } = require('./server')
 
 const NO_SESSION = { error: 'no session' }
 const FAILED = { error: 'failed' }
@@ -98,9 +99,9 @@ function sessionOptions (options, store) {
 }
 
 // Starts a probe with these variables.
-async function start ({ PORT = '0', STORE, PREFIX = 'sess:', TTL, OPTIONS = '{}' }, announce) {
+async function start ({ PORT = '0', STORE, PREFIX = 'sess:', TTL, OPTIONS = '{}', ...variables }, announce) {
   const client = await connect(STORE)
-  const store = new RedisStore({ client, prefix: PREFIX, ttl: TTL ? Number(TTL) : undefined })
+  const store = sessionStore(variables, { client, prefix: PREFIX, ttl: TTL ? Number(TTL) : undefined })
 
   const app = express()
   // Express's own error handling, without its log of every error on stderr.

@@ -3,16 +3,17 @@
 // An Express service beside the check-in services. It shares their session cookie, their sessions
 // in Redis and their check-in log, and is a peer in the benchmark.
 //
-//   PORT      0 chooses a free one
-//   STORE     a Redis URL
-//   SECRET    signs the session cookie
-//   PREFIX    key prefix, default `ncc`
-//   PASSWORD  the password of every account, default `secret123`
+//   PORT           0 chooses a free one
+//   STORE          a Redis URL
+//   SECRET         signs the session cookie
+//   PREFIX         key prefix, default `ncc`
+//   PASSWORD       the password of every account, default `secret123`
+//   MODULE         the package of the store, default `connect-redis`
+//   STORE_OPTIONS  more options of the store as a JSON object
 
 const express = require('express')
 const session = require('express-session')
-const { RedisStore } = require('connect-redis')
-const { connect, listen } = require('./server')
+const { connect, listen, sessionStore } = require('./server')
 
 const MAX_RATING = 5
 
@@ -82,7 +83,7 @@ async function main () {
   app.use(session({
     name: 'checkinapp',
     secret: SECRET,
-    store: new RedisStore({ client, prefix: `${PREFIX}:session:` }),
+    store: sessionStore(process.env, { client, prefix: `${PREFIX}:session:` }),
     resave: false,
     saveUninitialized: false,
     cookie: { path: '/', httpOnly: true }

@@ -26,10 +26,22 @@ impl Express {
     ///
     /// If `node` or `npm` is not installed, or the program does not start.
     pub fn start(script: &str, env: &[(&str, &str)]) -> Express {
-        let directory = directory();
-        install(&directory);
-        let mut command = Command::new("node");
-        command.current_dir(&directory).arg(script).envs(env.iter().copied()).env("PORT", "0");
+        Self::start_in(&directory(), script, env)
+    }
+
+    /// Starts a program of the tests of `packages/express-session-store`, as [`start`](Self::start) does.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with_store(script: &str, env: &[(&str, &str)]) -> Express {
+        let directory = directory().join("../packages/express-session-store");
+        Self::start_in(&directory, &format!("test/{script}"), env)
+    }
+
+    fn start_in(directory: &Path, script: &str, env: &[(&str, &str)]) -> Express {
+        let mut command = node(directory);
+        command.arg(script).envs(env.iter().copied()).env("PORT", "0");
         let program = Program::spawn(command);
         let line = program.wait_for_line(LISTENING, START_TIMEOUT);
         let port = line.trim_start_matches(LISTENING).parse().expect("the line ends in the port");
@@ -63,10 +75,8 @@ impl ExpressProbes {
     ///
     /// If `node` or `npm` is not installed.
     pub fn start() -> ExpressProbes {
-        let directory = directory();
-        install(&directory);
-        let mut command = Command::new("node");
-        command.current_dir(&directory).arg("probes.js");
+        let mut command = node(&directory());
+        command.arg("probes.js");
         ExpressProbes { running: Mutex::new((Program::spawn_interactive(command), 0)) }
     }
 
@@ -89,6 +99,15 @@ impl ExpressProbes {
     }
 }
 
+/// Returns `node` in this directory, whose packages are installed. The store of `packages/` finds the packages there,
+/// too, if it has none of its own.
+fn node(directory: &Path) -> Command {
+    install(directory);
+    let mut command = Command::new("node");
+    command.current_dir(directory).env("NODE_PATH", directory.join("node_modules"));
+    command
+}
+
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../express")
 }
@@ -97,8 +116,8 @@ fn directory() -> PathBuf {
 /// time, the first one installs, and the others wait and find it done.
 fn install(directory: &Path) {
     let lock = directory.join("package-lock.json");
-    let turn = File::open(&lock).expect("express/package-lock.json can be read");
-    turn.lock().expect("express/package-lock.json can be locked");
+    let turn = File::open(&lock).expect("package-lock.json can be read");
+    turn.lock().expect("package-lock.json can be locked");
     if is_installed(directory, &lock) {
         return;
     }
@@ -108,7 +127,7 @@ fn install(directory: &Path) {
         .output()
         .unwrap_or_else(|error| panic!("npm (of Node 20 or later) is needed: {error}"));
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "npm ci in express/ failed:\n{complaint}");
+    assert!(output.status.success(), "npm ci in {} failed:\n{complaint}", directory.display());
 }
 
 /// npm writes `node_modules/.package-lock.json` last.

@@ -28,32 +28,40 @@ pub(crate) fn merge(base: &Record, mine: &Record, theirs: &Record) -> Record {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use serde::Deserialize;
+    use serde_json::value::RawValue;
 
     use super::*;
     use crate::record::Reading;
 
-    fn record(attributes: &str) -> Record {
-        let json = format!(r#"{{"cookie":{{}}{attributes}}}"#);
+    /// The store for Express, `packages/express-session-store`, passes the same cases.
+    const CASES: &str = include_str!("merge_cases.json");
+
+    #[derive(Deserialize)]
+    struct Case<'a> {
+        name: String,
+        #[serde(borrow)]
+        base: &'a RawValue,
+        mine: &'a RawValue,
+        theirs: &'a RawValue,
+        merged: &'a RawValue,
+    }
+
+    fn record(attributes: &RawValue) -> Record {
+        let members = &attributes.get()[1..];
+        let comma = if members == "}" { "" } else { "," };
+        let json = format!(r#"{{"cookie":{{}}{comma}{members}"#);
         Record::parse(&Bytes::from(json), Reading::Verbatim, 0.0).unwrap().unwrap()
     }
 
     #[test]
     fn changes_of_both_sides_are_kept() {
-        let base = r#","a":1,"b":1,"c":1"#;
-        for (mine, theirs, expected) in [
-            (base, r#","a":2,"b":1,"c":1"#, r#"{"a":2,"b":1,"c":1}"#),
-            (r#","a":2,"b":1,"c":1"#, base, r#"{"a":2,"b":1,"c":1}"#),
-            (r#","a":2,"b":1,"c":1"#, r#","a":1,"b":2,"c":1"#, r#"{"a":2,"b":2,"c":1}"#),
-            (r#","a":2,"b":1,"c":1"#, r#","a":3,"b":1,"c":1"#, r#"{"a":2,"b":1,"c":1}"#),
-            (r#","b":1,"c":1"#, r#","a":1,"b":2,"c":1,"d":4"#, r#"{"b":2,"c":1,"d":4}"#),
-            (
-                r#","a":1,"b":1,"c":1,"d":1"#,
-                r#","a":1,"c":1,"e":5"#,
-                r#"{"a":1,"c":1,"e":5,"d":1}"#,
-            ),
-        ] {
-            let merged = merge(&record(base), &record(mine), &record(theirs));
-            assert_eq!(merged.attributes.to_object(), expected, "{mine} | {theirs}");
+        let cases: Vec<Case<'_>> = serde_json::from_str(CASES).unwrap();
+        assert!(!cases.is_empty());
+        for case in cases {
+            let merged = merge(&record(case.base), &record(case.mine), &record(case.theirs));
+            let expected = record(case.merged).attributes.to_object();
+            assert_eq!(merged.attributes.to_object(), expected, "{}", case.name);
         }
     }
 }

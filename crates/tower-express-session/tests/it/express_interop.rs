@@ -12,7 +12,7 @@ use testkit::seed;
 use crate::programs::compare::compare;
 use crate::programs::pair::Kind;
 use crate::programs::run::Mismatch;
-use crate::programs::{Program, ProgramSettings, parse, random};
+use crate::programs::{Program, ProgramSettings, Step, parse, random};
 
 const TABLES: [&str; 10] = [
     include_str!("programs/cookie_header.txt"),
@@ -39,6 +39,34 @@ fn random_programs_behave_as_in_express() {
     let given = std::env::var("PROBE_PROGRAMS").ok();
     let count = given.map_or(PROGRAMS, |text| text.parse().expect("a number"));
     check(random::programs(seed(), count), &[Kind::Express, Kind::Ours]);
+}
+
+/// The written programs in which our store for Express differs on purpose: it keeps sessions whose date is stale or
+/// garbage, and does not accept or create a session after its end.
+const DIFFERENT_ON_PURPOSE: [&str; 4] = [
+    "save with a stale expiry deletes the session",
+    "expires is garbage, and a number",
+    "a destroyed session that another writer writes back",
+    "a session that expires during requests",
+];
+
+/// With our store for Express, everything is as with connect-redis, except what differs on purpose. So the requests run one
+/// after another, and random programs do not write to Redis, possibly over a tombstone.
+#[test]
+fn our_store_for_express_behaves_as_connect_redis() {
+    let written = tables();
+    let differs = |program: &Program| DIFFERENT_ON_PURPOSE.contains(&program.title.as_str());
+    assert_eq!(
+        written.iter().filter(|program| differs(program)).count(),
+        DIFFERENT_ON_PURPOSE.len()
+    );
+    let mut random = random::programs(seed(), 300);
+    for program in &mut random {
+        program.steps.retain(|step| !matches!(step, Step::Redis(words) if words[0] == "SET"));
+    }
+    let programs = written.iter().filter(|program| !differs(program)).chain(&random);
+    let programs = programs.map(Program::in_sequence).collect();
+    check(programs, &[Kind::Express, Kind::ExpressWithOurStore]);
 }
 
 /// Shows that no program depends on chance or on the clock: otherwise Express would differ from

@@ -21,6 +21,8 @@ mod examples;
 #[cfg(feature = "external-tests")]
 mod express_interop;
 mod middleware;
+#[cfg(feature = "external-tests")]
+mod mixed;
 mod msrv;
 mod outside;
 mod programs;

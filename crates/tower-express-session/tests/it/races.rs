@@ -157,12 +157,14 @@ struct Plan {
     slow: [u64; 2],
     express: u64,
     logout: u64,
+    is_ended_by_express: bool,
 }
 
 impl Plan {
     fn random(rng: &mut Rng) -> Plan {
         let mut ms = || rng.u64(..LONGEST_MS);
-        Plan { slow: [ms(), ms()], express: ms(), logout: ms() }
+        let (slow, express, logout) = ([ms(), ms()], ms(), ms());
+        Plan { slow, express, logout, is_ended_by_express: rng.bool() }
     }
 }
 
@@ -171,17 +173,23 @@ impl Plan {
 struct Neighbour {
     browser: Browser,
     redis: Client,
+    /// Whether it has our store, which never writes an ended session back.
+    has_our_store: bool,
 }
 
 impl Neighbour {
     /// Loads the session, waits for some milliseconds and then writes it without comparing.
     async fn write(&self, cookie: &str, ms: u64) {
-        let program = format!(r#"[["sleep",{ms}],["set","express",1]]"#);
+        self.run(cookie, &format!(r#"[["sleep",{ms}],["set","express",1]]"#)).await;
+    }
+
+    async fn run(&self, cookie: &str, program: &str) -> String {
         let mut browser = self.browser.clone();
         // Node closes idle connections, possibly at the moment when the next request is sent.
         let post = browser.request(Method::POST, "/").without_jar().header("Connection", "close");
-        let answer = post.header("Cookie", cookie).body(program).send().await;
+        let answer = post.header("Cookie", cookie).body(program.to_owned()).send().await;
         assert_eq!(answer.status, 200);
+        answer.text().to_owned()
     }
 
     async fn wrote_back(&self, cookie: &str) -> bool {
@@ -223,7 +231,12 @@ async fn race(app: &Router, plan: Plan, neighbour: Option<Neighbour>) -> Outcome
     let slow = plan.slow.map(|ms| format!("/slow/{ms}"));
     let logout = async {
         tokio::time::sleep(Duration::from_millis(plan.logout)).await;
-        assert_eq!(request(app, "/logout", &cookie).await.0, StatusCode::OK);
+        match &neighbour {
+            Some(express) if express.has_our_store && plan.is_ended_by_express => {
+                express.run(&cookie, r#"[["destroy"]]"#).await;
+            }
+            _ => assert_eq!(request(app, "/logout", &cookie).await.0, StatusCode::OK),
+        }
         // From here on the session must not be accepted, although other requests are still in
         // progress.
         assert_eq!(request(app, "/look", &cookie).await.1, "{}", "{plan:?}");
@@ -243,6 +256,10 @@ async fn race(app: &Router, plan: Plan, neighbour: Option<Neighbour>) -> Outcome
         Some(neighbour) => usize::from(neighbour.wrote_back(&cookie).await),
         None => 0,
     };
+    if let Some(express) = neighbour.as_ref().filter(|express| express.has_our_store) {
+        let all = express.run(&cookie, r#"[["all"]]"#).await;
+        assert_eq!(all, "[{}]", "the session has ended at Express: {plan:?}");
+    }
     let (_, json, _) = request(app, "/look", &cookie).await;
     assert_eq!(json, "{}", "the session has ended after all requests: {plan:?}");
     if let Some(neighbour) = &neighbour {
@@ -274,12 +291,33 @@ async fn ended_sessions_are_not_restored_in_memory_and_sqlite() {
 #[cfg(feature = "external-tests")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ended_sessions_are_not_accepted_in_redis_although_express_writes_them_back() {
-    let server = RedisServer::start();
-    let options = format!(r#"{{"secret":"{SECRET}","resave":false,"saveUninitialized":false}}"#);
-    let express = Express::start("probe.js", &[("STORE", &server.url()), ("OPTIONS", &options)]);
-    let client = patient(&server.url());
-    let neighbour = Neighbour { browser: Browser::new(express.url()), redis: client };
-    let outcome = races(Arc::new(redis(&server)), Some(neighbour), 10_000).await;
+    let outcome = races_beside_express("connect-redis", 10_000).await;
     report("Redis, beside Express", &outcome);
     assert!(outcome.written_back > 300, "Express must write some sessions back: {outcome:?}");
+}
+
+/// `RACES=10000` runs more of them.
+#[cfg(feature = "external-tests")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ended_sessions_are_not_written_back_by_express_with_our_store() {
+    let count = std::env::var("RACES").map_or(500, |count| count.parse().expect("a number"));
+    let outcome = races_beside_express("merging-session-store", count).await;
+    report("Redis, beside Express with our store", &outcome);
+    assert_eq!(outcome.written_back, 0, "{outcome:?}");
+}
+
+/// Runs races beside an Express service whose store is of this package.
+#[cfg(feature = "external-tests")]
+async fn races_beside_express(module: &str, count: usize) -> Outcome {
+    let server = RedisServer::start();
+    let options = format!(r#"{{"secret":"{SECRET}","resave":false,"saveUninitialized":false}}"#);
+    let has_our_store = module != "connect-redis";
+    let more = if has_our_store { r#"{"timeout":10000}"# } else { "{}" };
+    let url = server.url();
+    let variables =
+        [("STORE", &*url), ("OPTIONS", &options), ("MODULE", module), ("STORE_OPTIONS", more)];
+    let express = Express::start("probe.js", &variables);
+    let (browser, redis_client) = (Browser::new(express.url()), patient(&url));
+    let neighbour = Neighbour { browser, redis: redis_client, has_our_store };
+    races(Arc::new(redis(&server)), Some(neighbour), count).await
 }

@@ -78,6 +78,20 @@ pub(crate) struct Post {
     pub(crate) operations: Vec<String>,
 }
 
+impl Program {
+    /// Returns the same program with one request after another.
+    pub(crate) fn in_sequence(&self) -> Program {
+        let one_by_one = |step: &Step| match step {
+            Step::Requests(requests) => {
+                let posts = requests.posts.iter().cloned();
+                posts.map(|post| Step::Requests(Requests::one(post))).collect()
+            }
+            step => vec![step.clone()],
+        };
+        Program { steps: self.steps.iter().flat_map(one_by_one).collect(), ..self.clone() }
+    }
+}
+
 impl Step {
     pub(crate) fn is_parallel(&self) -> bool {
         matches!(self, Step::Requests(requests) if requests.posts.len() > 1)

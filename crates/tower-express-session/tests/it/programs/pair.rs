@@ -8,10 +8,16 @@ use super::ProgramSettings;
 
 const LISTENING: &str = "listening on ";
 
+/// The options with which our store for Express behaves like connect-redis.
+const LIKE_CONNECT_REDIS: &str = r#"{"touchAfter":0,"ignoreCorrupt":false,"timeout":10000}"#;
+
 /// The kind of server on one side.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Express,
+    /// Express with the store of `packages/express-session-store` in place of connect-redis. It touches on each request,
+    /// and a corrupt value is an error.
+    ExpressWithOurStore,
     /// Express, started with other settings than those of the program.
     ExpressWith(ProgramSettings),
     /// The session crate's example `probe`.
@@ -52,7 +58,7 @@ impl SharedServers {
     fn side(&self, database: u8, kind: &Kind, settings: &ProgramSettings) -> Side {
         let started_with = match kind {
             Kind::ExpressWith(other) => other,
-            Kind::Express | Kind::Ours => settings,
+            Kind::Express | Kind::ExpressWithOurStore | Kind::Ours => settings,
         };
         let store = self.redis.url_db(database);
         let ttl = started_with.ttl.map(|ttl| ttl.to_string());
@@ -61,6 +67,13 @@ impl SharedServers {
         env.extend(ttl.as_deref().map(|ttl| ("TTL", ttl)));
         let (program, url) = match kind {
             Kind::Express | Kind::ExpressWith(_) => (None, self.express.probe(&env)),
+            Kind::ExpressWithOurStore => {
+                env.extend([
+                    ("MODULE", "merging-session-store"),
+                    ("STORE_OPTIONS", LIKE_CONNECT_REDIS),
+                ]);
+                (None, self.express.probe(&env))
+            }
             Kind::Ours => ours(&env),
         };
         Side {
