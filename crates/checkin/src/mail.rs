@@ -191,6 +191,12 @@ impl FromStr for MailAddress {
 #[derive(Clone, Debug)]
 pub struct PublicUrl(Url);
 
+impl PublicUrl {
+    pub(crate) fn as_url(&self) -> &Url {
+        &self.0
+    }
+}
+
 impl FromStr for PublicUrl {
     type Err = &'static str;
 

@@ -53,6 +53,8 @@ pub fn init(config: &Common, stream: Stream, process: &'static str) {
         .with_target("tower_express_session", level)
         .with_target("redis_link", level)
         .with_target("sqlite_writer", level)
+        // Its errors contain what clients sent.
+        .with_target("webauthn_rs", LevelFilter::OFF)
         .with_target("outage_log", outages);
     let (writer, is_terminal) = match stream {
         Stream::Stdout => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),

@@ -128,6 +128,7 @@ impl Logins {
             request_rate: self.request_rate,
             register_rate: self.register_rate,
             newcomer_time: self.newcomer_time,
+            public_url: self.mail.public_url(),
             mail: self.mail.settings()?,
         })
     }

@@ -1,4 +1,4 @@
-//! The settings of messages.
+//! The settings of messages and of the pages of the application.
 
 use anyhow::bail;
 use clap::Args;
@@ -20,12 +20,19 @@ pub(super) struct MailOptions {
     mail_from: Option<MailAddress>,
 
     /// The address of the pages of your application, such as https://example.com. A message about a
-    /// forgotten password has a link to /password/reset#token=TOKEN below it
+    /// forgotten password has a link to /password/reset#token=TOKEN below it. Passkeys belong to its
+    /// domain: if it changes, they are of no use any more. Default: no messages, and no passkeys. They
+    /// need https:// and a domain name, or http://localhost
     #[arg(long, env = "CHECKIN_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
 }
 
 impl MailOptions {
+    /// Returns the address of the pages.
+    pub(super) fn public_url(&self) -> Option<PublicUrl> {
+        self.public_url.clone()
+    }
+
     /// Returns the settings, if messages are sent.
     ///
     /// # Errors

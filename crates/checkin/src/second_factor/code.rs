@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use webauthn_rs::prelude::PublicKeyCredential;
+
 use super::recovery::RecoveryCode;
 use super::totp::DIGITS;
 
@@ -10,6 +12,48 @@ use super::totp::DIGITS;
 pub(crate) enum Proof {
     /// A code that a person types.
     Code(Code),
+    Passkey(Box<Answer>),
+}
+
+/// The answer of a passkey to a challenge.
+pub(crate) struct Answer {
+    pub(crate) challenge: Challenge,
+    pub(crate) credential: PublicKeyCredential,
+}
+
+/// Which challenge a passkey answers: the last one for this purpose that the holder of this secret asked for.
+/// So an answer serves no other purpose, and nobody else.
+pub(crate) struct Challenge {
+    pub(crate) purpose: &'static str,
+    pub(crate) holder: String,
+}
+
+impl Challenge {
+    /// For the pending login of this token.
+    pub(crate) fn of_login(token: &str) -> Self {
+        Self { purpose: "passkey of a login", holder: token.to_owned() }
+    }
+
+    /// For a change by the session of this id.
+    pub(crate) fn of_session(id: &str) -> Self {
+        Self { purpose: "passkey of a change", holder: id.to_owned() }
+    }
+
+    /// For the reset of a password with this token.
+    pub(crate) fn of_reset(token: &str) -> Self {
+        Self { purpose: "passkey of a reset", holder: token.to_owned() }
+    }
+}
+
+/// Why a proof is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// A code is none of the account, or was used before.
+    Code,
+    /// An answer is none of a passkey of the account to the challenge.
+    Passkey,
+    /// The signature counter of a passkey went back: there may be a copy of it.
+    Counter,
 }
 
 /// A code of either kind, which have different forms.

@@ -1,18 +1,26 @@
 //! The second factor of an account: what its owner has beside the password. Nothing here reads a store.
 
 mod code;
+mod passkey;
 mod recovery;
+mod relying_party;
 mod totp;
 
 use std::fmt;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use webauthn_rs::prelude::{AuthenticationResult, SecurityKey};
 
-pub(crate) use code::{Code, Proof};
+pub(crate) use code::{Answer, Challenge, Code, Proof, Wrong};
+pub(crate) use passkey::{MAX_PASSKEYS, Passkey, PendingChallenge, PendingPasskey};
 pub(crate) use recovery::RECOVERY_CODES;
 use recovery::RecoveryCode;
+pub(crate) use relying_party::RelyingParty;
 pub(crate) use totp::TotpSecret;
+
+/// The name of the service that apps and browsers show.
+const ISSUER: &str = "checkin";
 
 /// The second factor of an account, as it is stored: a JSON object. A version that does not know one of its
 /// members refuses it.
@@ -21,6 +29,8 @@ pub(crate) use totp::TotpSecret;
 pub(crate) struct SecondFactor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     totp: Option<Totp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    passkeys: Vec<Passkey>,
     /// The hashes of the recovery codes that are not used yet.
     recovery_codes: Vec<String>,
 }
@@ -40,6 +50,8 @@ struct Totp {
 pub(crate) enum Method {
     /// A code of an authenticator app.
     Totp,
+    /// An answer of a passkey.
+    Passkey,
     /// A recovery code.
     Recovery,
 }
@@ -67,7 +79,7 @@ impl SecondFactor {
 
     /// Returns whether the owner has anything beside recovery codes, which alone are no second factor.
     fn is_on(&self) -> bool {
-        self.totp.is_some()
+        self.totp.is_some() || !self.passkeys.is_empty()
     }
 
     /// Returns whether proofs of this kind are accepted.
@@ -80,19 +92,29 @@ impl SecondFactor {
         self.recovery_codes.len()
     }
 
+    /// Returns the passkeys, the oldest first.
+    pub(crate) fn passkeys(&self) -> &[Passkey] {
+        &self.passkeys
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &SecurityKey> {
+        self.passkeys.iter().map(|passkey| &passkey.key)
+    }
+
     /// Returns the kinds of proofs that are accepted, the usual ones first.
     pub(crate) fn methods(&self) -> Vec<Method> {
         let totp = self.totp.as_ref().map(|_| Method::Totp);
+        let passkey = (!self.passkeys.is_empty()).then_some(Method::Passkey);
         let recovery = (!self.recovery_codes.is_empty()).then_some(Method::Recovery);
-        totp.into_iter().chain(recovery).collect()
+        totp.into_iter().chain(passkey).chain(recovery).collect()
     }
 
-    /// Returns what is left of the second factor when the proof is used, and its kind, if it is right. A code
+    /// Returns what is left of the second factor when the code is used, and its kind, if it is right. A code
     /// is right once.
-    pub(crate) fn after(&self, proof: &Proof, now: SystemTime) -> Option<(Self, Method)> {
+    pub(crate) fn after(&self, code: &Code, now: SystemTime) -> Option<(Self, Method)> {
         let mut after = self.clone();
-        match proof {
-            Proof::Code(Code::Totp(code)) => {
+        match code {
+            Code::Totp(code) => {
                 let totp = after.totp.as_mut()?;
                 let step = totp.secret.step_of(code, now)?;
                 if step <= totp.last_step {
@@ -101,13 +123,50 @@ impl SecondFactor {
                 totp.last_step = step;
                 Some((after, Method::Totp))
             }
-            Proof::Code(Code::Recovery(code)) => {
+            Code::Recovery(code) => {
                 let hash = code.hash();
                 let at = after.recovery_codes.iter().position(|one| *one == hash)?;
                 after.recovery_codes.remove(at);
                 Some((after, Method::Recovery))
             }
         }
+    }
+
+    /// Returns the second factor after an answer of one of its passkeys.
+    ///
+    /// # Errors
+    ///
+    /// [`Wrong::Passkey`] if it has the passkey no more, and [`Wrong::Counter`].
+    pub(crate) fn after_answer(
+        &self,
+        answer: &AuthenticationResult,
+        now: SystemTime,
+    ) -> Result<Self, Wrong> {
+        let mut after = self.clone();
+        let passkey = after.passkeys.iter_mut().find(|passkey| passkey.is_of(answer));
+        passkey.ok_or(Wrong::Passkey)?.used(answer, now)?;
+        Ok(after)
+    }
+
+    /// Adds a passkey, unless there are too many, or it is there already.
+    pub(crate) fn with_passkey(
+        mut self,
+        name: String,
+        key: SecurityKey,
+        now: SystemTime,
+    ) -> Option<Self> {
+        if self.passkeys.len() >= MAX_PASSKEYS || self.keys().any(|known| *known == key) {
+            return None;
+        }
+        self.passkeys.push(Passkey::new(name, key, now));
+        Some(self)
+    }
+
+    /// Removes a passkey, if it is there.
+    pub(crate) fn without_passkey(&self, handle: &str) -> Option<Self> {
+        let mut after = self.clone();
+        after.passkeys.retain(|passkey| passkey.handle() != handle);
+        (after.passkeys.len() < self.passkeys.len()).then_some(after)
     }
 
     /// Adds an authenticator app, in place of the one before, if the code is one of it.
@@ -146,6 +205,11 @@ impl fmt::Display for SecondFactor {
         if self.has(Method::Totp) {
             write!(f, "authenticator app, ")?;
         }
+        match self.passkeys.len() {
+            0 => {}
+            1 => write!(f, "1 passkey, ")?,
+            number => write!(f, "{number} passkeys, ")?,
+        }
         write!(f, "{} recovery codes", self.recovery_codes())
     }
 }
@@ -166,8 +230,8 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn proof(code: &str) -> Proof {
-        Proof::Code(code.parse().unwrap())
+    fn proof(code: &str) -> Code {
+        code.parse().unwrap()
     }
 
     #[test]

@@ -7,15 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use totp_rs::{Builder, Secret, Totp};
 
+use super::ISSUER;
 use crate::domain::Email;
 
 pub(super) const DIGITS: usize = 6;
 
 /// 160 bits, as RFC 4226 recommends.
 const BYTES: usize = 20;
-
-/// The name of the service that apps show.
-const ISSUER: &str = "checkin";
 
 /// A secret that a service and an authenticator app share. The service must be able to read it.
 #[derive(Clone, PartialEq)]

@@ -53,9 +53,9 @@ struct PendingTotp {
 }
 
 /// What is stored about a change.
-struct Record {
-    kind: EventKind,
-    detail: &'static str,
+pub(super) struct Record {
+    pub(super) kind: EventKind,
+    pub(super) detail: &'static str,
 }
 
 /// A change that was made.
@@ -158,7 +158,7 @@ impl Enrolment {
     }
 
     /// Verifies the password of the session's account, and its second factor if it has one.
-    async fn confirm(
+    pub(super) async fn confirm(
         &self,
         requester: &Requester<'_>,
         Confirmation { current, proof }: Confirmation,
@@ -176,7 +176,7 @@ impl Enrolment {
     }
 
     /// Makes a change in a task of its own.
-    async fn make(
+    pub(super) async fn make(
         &self,
         requester: Requester<'_>,
         change: impl FnMut(Option<&SecondFactor>) -> Option<SecondFactor> + Send + 'static,
@@ -231,6 +231,6 @@ impl Enrolment {
 }
 
 /// Returns the name of the step that this session may continue.
-fn pending_name(kind: &str, session: &Session) -> PendingName {
+pub(super) fn pending_name(kind: &str, session: &Session) -> PendingName {
     PendingName::new(kind, session.id().as_str())
 }

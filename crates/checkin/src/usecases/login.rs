@@ -58,6 +58,14 @@ pub(crate) enum LoginError {
     SecondFactorRequired(Box<Demand>),
     /// The second factor is wrong, or the pending login is over.
     WrongSecondFactor,
+    /// The answer of a passkey is wrong, or the challenge is over.
+    WrongPasskey,
+    /// The account has no passkey, or not this one.
+    NoPasskey,
+    /// The account has as many passkeys as it may have.
+    TooManyPasskeys,
+    /// The service has no site that passkeys belong to.
+    PasskeysOff,
     /// The token of a message is wrong, used or over.
     WrongToken,
     /// The session has ended meanwhile.
@@ -186,7 +194,10 @@ impl Login {
     ) -> Result<T, LoginError> {
         let end = tokio::time::Instant::now() + self.failure_time;
         let result = attempt.await;
-        if let Err(LoginError::WrongPassword(_) | LoginError::WrongSecondFactor) = result {
+        if let Err(
+            LoginError::WrongPassword(_) | LoginError::WrongSecondFactor | LoginError::WrongPasskey,
+        ) = result
+        {
             sleep_until(end).await;
         }
         result

@@ -125,9 +125,7 @@ impl PasswordReset {
         address: Option<IpAddr>,
     ) -> Result<(), LoginError> {
         let factors = &self.login.factors;
-        let token = PendingName::new(KIND, &token);
-        let pending = factors.kept::<PendingReset>(&token).await?.ok_or(LoginError::WrongToken)?;
-        let account = self.account(&pending).await?.ok_or(LoginError::WrongToken)?;
+        let (token, account) = self.pending(&token).await?;
         let Credentials { id, email, password, .. } = &account;
         let name = self.users.name(*id).await?;
         let (first_name, last_name) =
@@ -151,13 +149,20 @@ impl PasswordReset {
         Ok(())
     }
 
-    /// Returns the account if nothing has ended its sessions since.
-    async fn account(&self, pending: &PendingReset) -> Result<Option<Credentials>, LoginError> {
-        let Ok(user) = UserId::try_from(pending.user) else { return Ok(None) };
-        let account = self.users.credentials(user).await?;
-        Ok(account.filter(|Credentials { standing, .. }| {
-            standing.is_active() && standing.epoch == pending.epoch
-        }))
+    /// Returns the step of this token, and its account if nothing has ended its sessions since.
+    pub(super) async fn pending(
+        &self,
+        token: &str,
+    ) -> Result<(PendingName, Credentials), LoginError> {
+        let name = PendingName::new(KIND, token);
+        let pending = self.login.factors.kept::<PendingReset>(&name).await?;
+        let pending = pending.ok_or(LoginError::WrongToken)?;
+        let user = UserId::try_from(pending.user).map_err(|_| LoginError::WrongToken)?;
+        let account =
+            self.users.credentials(user).await?.filter(|Credentials { standing, .. }| {
+                standing.is_active() && standing.epoch == pending.epoch
+            });
+        Ok((name, account.ok_or(LoginError::WrongToken)?))
     }
 }
 

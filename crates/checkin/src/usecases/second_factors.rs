@@ -14,12 +14,12 @@ use super::guesses::Guesses;
 use super::login::LoginError;
 use super::security_log::SecurityLog;
 use crate::domain::UserId;
-use crate::second_factor::{Code, Method, Proof, SecondFactor};
+use crate::second_factor::{Code, Method, Proof, RelyingParty, SecondFactor, Wrong};
 use crate::storage::{
     Credentials, EventKind, PendingName, PendingSteps, SecondFactors, StorageError,
 };
 
-/// How long a pending login, and the secret of a new authenticator app, is kept.
+/// How long a pending login, the secret of a new authenticator app, and a challenge for a passkey is kept.
 pub(crate) const PENDING: Duration = Duration::from_secs(5 * 60);
 
 /// The number of random bytes of a token, as of a session id.
@@ -35,6 +35,8 @@ pub(crate) struct Factors {
     pending: Arc<dyn PendingSteps>,
     pub(super) guesses: Guesses,
     security: SecurityLog,
+    /// `None` if there are no passkeys.
+    site: Option<RelyingParty>,
 }
 
 /// What an account with a second factor has to give beside the password.
@@ -57,8 +59,29 @@ impl Factors {
         pending: Arc<dyn PendingSteps>,
         guesses: Guesses,
         security: SecurityLog,
+        site: Option<RelyingParty>,
     ) -> Self {
-        Self { store, pending, guesses, security }
+        Self { store, pending, guesses, security, site }
+    }
+
+    /// Returns the site that passkeys belong to.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::PasskeysOff`].
+    pub(crate) fn site(&self) -> Result<&RelyingParty, LoginError> {
+        self.site.as_ref().ok_or(LoginError::PasskeysOff)
+    }
+
+    /// Returns what an account with this second factor has to give. The token is that of a pending login.
+    pub(super) fn demand_of(
+        &self,
+        factor: &SecondFactor,
+        pending_login: Option<String>,
+    ) -> LoginError {
+        let mut methods = factor.methods();
+        methods.retain(|method| *method != Method::Passkey || self.site.is_some());
+        LoginError::SecondFactorRequired(Box::new(Demand { pending_login, methods }))
     }
 
     /// Returns the second factor of an account.
@@ -83,10 +106,7 @@ impl Factors {
         match (self.of(account.id).await?, proof) {
             (None, _) => Ok(()),
             (Some(_), Some(proof)) => self.verify(account, proof, address).await,
-            (Some(factor), None) => {
-                let demand = Demand { pending_login: None, methods: factor.methods() };
-                Err(LoginError::SecondFactorRequired(Box::new(demand)))
-            }
+            (Some(factor), None) => Err(self.demand_of(&factor, None)),
         }
     }
 
@@ -95,7 +115,7 @@ impl Factors {
     ///
     /// # Errors
     ///
-    /// [`LoginError::WrongSecondFactor`] if it is wrong, or was used before.
+    /// [`LoginError::WrongSecondFactor`] or [`LoginError::WrongPasskey`] if it is wrong, or was used before.
     pub(super) async fn verify(
         &self,
         account: &Credentials,
@@ -104,14 +124,19 @@ impl Factors {
     ) -> Result<(), LoginError> {
         let guess = match proof {
             Proof::Code(Code::Totp(_)) => Some(self.guesses.take_code(&account.email).await?),
-            Proof::Code(Code::Recovery(_)) => None,
+            Proof::Code(Code::Recovery(_)) | Proof::Passkey(_) => None,
         };
         let id = Some(account.id);
         let method = match self.use_up(account.id, proof).await {
-            Ok(Some(method)) => method,
-            Ok(None) => {
-                self.security.record(EventKind::FailedSecondFactor, id, address, None).await;
-                return Err(LoginError::WrongSecondFactor);
+            Ok(Ok(method)) => method,
+            Ok(Err(wrong)) => {
+                let detail = match wrong {
+                    Wrong::Code => None,
+                    Wrong::Passkey => Some("passkey".to_owned()),
+                    Wrong::Counter => Some("passkey counter".to_owned()),
+                };
+                self.security.record(EventKind::FailedSecondFactor, id, address, detail).await;
+                return Err(wrong.into());
             }
             Err(error) => {
                 if let Some(guess) = guess {
@@ -127,15 +152,23 @@ impl Factors {
         Ok(())
     }
 
-    /// Stores that the proof is used, and returns its kind. Returns `None` if it is wrong.
-    async fn use_up(&self, user: UserId, proof: &Proof) -> Result<Option<Method>, LoginError> {
+    /// Stores that the proof is used, and returns its kind, or why it is wrong.
+    async fn use_up(
+        &self,
+        user: UserId,
+        proof: &Proof,
+    ) -> Result<Result<Method, Wrong>, LoginError> {
+        let code = match proof {
+            Proof::Code(code) => code,
+            Proof::Passkey(answer) => return self.answered(user, answer).await,
+        };
         let mut used = None;
         let change = |factor: Option<&SecondFactor>| {
-            let (after, method) = factor?.after(proof, SystemTime::now())?;
+            let (after, method) = factor?.after(code, SystemTime::now())?;
             used = Some(method);
             Some(after)
         };
-        Ok(self.change(user, change).await?.and(used))
+        Ok(self.change(user, change).await?.and(used).ok_or(Wrong::Code))
     }
 
     /// Replaces the second factor of an account by what `change` returns for it, until nobody else changes
@@ -235,6 +268,15 @@ fn read(user: UserId, stored: &str) -> Result<SecondFactor, StorageError> {
     SecondFactor::read(stored).map_err(|rule| {
         StorageError::unreadable(format!("the second factor of user {user} {rule}"))
     })
+}
+
+impl From<Wrong> for LoginError {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Code => Self::WrongSecondFactor,
+            Wrong::Passkey | Wrong::Counter => Self::WrongPasskey,
+        }
+    }
 }
 
 impl fmt::Debug for Factors {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tower_express_session::{Error as SessionError, Session};
 
 use super::login::{Login, LoginError};
-use super::second_factors::{Demand, PENDING};
+use super::second_factors::PENDING;
 use crate::domain::UserId;
 use crate::second_factor::{Proof, SecondFactor};
 use crate::storage::{Credentials, PendingName};
@@ -47,8 +47,7 @@ impl Login {
     ) -> Result<LoginError, LoginError> {
         let login = PendingLogin { user: account.id.get(), epoch: account.standing.epoch };
         let token = self.factors.keep_for(KIND, &login, PENDING).await?;
-        let demand = Demand { pending_login: Some(token), methods: factor.methods() };
-        Ok(LoginError::SecondFactorRequired(Box::new(demand)))
+        Ok(self.factors.demand_of(factor, Some(token)))
     }
 
     /// Continues the pending login of this token: verifies the proof, gives the session a new id, and logs
@@ -56,8 +55,8 @@ impl Login {
     ///
     /// # Errors
     ///
-    /// [`LoginError::WrongSecondFactor`] if the proof is wrong, or if there is no such pending login any
-    /// more.
+    /// [`LoginError::WrongSecondFactor`] or [`LoginError::WrongPasskey`] if the proof is wrong, or if there is
+    /// no such pending login any more.
     ///
     /// # Cancel safety
     ///
@@ -91,21 +90,16 @@ impl Login {
         proof: Proof,
         address: Option<IpAddr>,
     ) -> Result<Credentials, LoginError> {
-        let name = PendingName::new(KIND, &token);
-        let login = self.factors.kept::<PendingLogin>(&name).await?;
-        let login = login.ok_or(LoginError::WrongSecondFactor)?;
-        let user = UserId::try_from(login.user).map_err(|_| LoginError::WrongSecondFactor)?;
-        let account = self.users.credentials(user).await?;
-        // A new password, or an end of the sessions, ends pending logins, too.
-        let account = account.filter(|account| account.standing.epoch == login.epoch);
-        let account = account.ok_or(LoginError::WrongSecondFactor)?;
+        let (name, account) = self.pending(&token).await?;
         let Some(guess) = self.factors.guesses.take_pending(&name).await? else {
             self.factors.take(&name).await?;
             return Err(LoginError::WrongSecondFactor);
         };
         match self.factors.verify(&account, &proof, address).await {
             Ok(()) => {}
-            Err(LoginError::WrongSecondFactor) => return Err(LoginError::WrongSecondFactor),
+            Err(wrong @ (LoginError::WrongSecondFactor | LoginError::WrongPasskey)) => {
+                return Err(wrong);
+            }
             Err(error) => {
                 self.factors.guesses.give_back(guess).await;
                 return Err(error);
@@ -114,5 +108,20 @@ impl Login {
         // One login for each pending one.
         let is_first = self.factors.take(&name).await?;
         if is_first { Ok(account) } else { Err(LoginError::WrongSecondFactor) }
+    }
+
+    /// Returns the pending login of this token, and its account.
+    pub(super) async fn pending(
+        &self,
+        token: &str,
+    ) -> Result<(PendingName, Credentials), LoginError> {
+        let name = PendingName::new(KIND, token);
+        let login = self.factors.kept::<PendingLogin>(&name).await?;
+        let login = login.ok_or(LoginError::WrongSecondFactor)?;
+        let user = UserId::try_from(login.user).map_err(|_| LoginError::WrongSecondFactor)?;
+        let account = self.users.credentials(user).await?;
+        // A new password, or an end of the sessions, ends pending logins, too.
+        let account = account.filter(|account| account.standing.epoch == login.epoch);
+        Ok((name, account.ok_or(LoginError::WrongSecondFactor)?))
     }
 }

@@ -14,7 +14,7 @@ use crate::harness::{EMAIL, PASSWORD, Site};
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs a program to its end, which must be a good one, and gives what it wrote.
-fn run(command: Command) -> String {
+pub(crate) fn run(command: Command) -> String {
     let what = format!("{command:?}");
     let mut program = Program::spawn(command);
     let status = program.wait(PATIENCE);
@@ -23,7 +23,7 @@ fn run(command: Command) -> String {
     said
 }
 
-fn openapi_directory() -> PathBuf {
+pub(crate) fn openapi_directory() -> PathBuf {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../openapi");
     assert!(
         directory.join("node_modules").exists(),

@@ -7,9 +7,10 @@ use checkin::storage::PendingName;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlite_writer::rusqlite::Connection;
-use testkit::{Response, Stream, wait_until};
+use testkit::{Client, Response, Stream, wait_until};
 
 use crate::harness::{EMAIL, PASSWORD, Service, Site, expect_plain, expect_problem};
+use crate::passkeys::add_passkey;
 use crate::second_factors::enrol;
 
 const OTHER: &str = "another long password";
@@ -35,7 +36,7 @@ impl Post {
 
     fn auth(&self, site: &Site) -> Service {
         let from = ["--mail-from", "checkin@sender.example"];
-        let url = ["--public-url", "http://a.example", "--register-rate", "0"];
+        let url = ["--public-url", "https://a.example", "--register-rate", "0"];
         site.auth(
             &[&["--mail-command", &self.command][..], &from, &url, &["--session-cache", "0"]]
                 .concat(),
@@ -133,7 +134,7 @@ async fn a_forgotten_password_is_reset_once(site: Site) {
     let message = post.wait_for(EMAIL, 1).remove(0);
     assert!(message.contains("From: <checkin@sender.example>\r\n"), "{message}");
     assert!(message.contains("Subject: Reset your password\r\n"), "{message}");
-    assert!(message.contains("http://a.example/password/reset#token="), "{message}");
+    assert!(message.contains("https://a.example/password/reset#token="), "{message}");
     let first = token(&message);
     expect_hashed(&site, "password reset", &first);
     // There is a limit for the account, in all processes together.
@@ -201,6 +202,30 @@ async fn a_reset_needs_the_second_factor() {
     expect_plain(&client.post("/password/reset", &with(&app.next())).await, 200, "OK");
 }
 
+#[tokio::test]
+async fn a_passkey_serves_for_a_reset() {
+    let (site, post) = (Site::sqlite(), Post::new());
+    let auth = post.auth(&site);
+    let mut passkey = add_passkey(&mut auth.logged_in().await, "https://a.example").await;
+    expect_plain(&forget(&auth, EMAIL).await, 202, "OK");
+    let token = token(&post.wait_for(EMAIL, 1)[0]);
+    let mut client = auth.client();
+    let ask = async |client: &mut Client, token: &str| {
+        client.post("/password/reset/challenge", &json!({"token": token})).await
+    };
+    expect_problem(&ask(&mut client, "none").await, 400, &["token"]);
+    let asked = ask(&mut client, &token).await.json();
+    // The right one once, after one of another page.
+    let with = |passkey: Value| json!({"token": token, "newPassword": OTHER, "passkey": passkey});
+    passkey.origin = "https://b.example".to_owned();
+    let forged = client.post("/password/reset", &with(passkey.get(&asked))).await;
+    expect_problem(&forged, 400, &["passkey"]);
+    passkey.origin = "https://a.example".to_owned();
+    let asked = ask(&mut client, &token).await.json();
+    let right = client.post("/password/reset", &with(passkey.get(&asked))).await;
+    expect_plain(&right, 200, "OK");
+}
+
 async fn a_registration_tells_nothing_and_is_confirmed_once(site: Site) {
     let post = Post::new();
     let auth = post.auth(&site);
@@ -212,7 +237,7 @@ async fn a_registration_tells_nothing_and_is_confirmed_once(site: Site) {
     let existing = post.wait_for(EMAIL, 1).remove(0);
     assert!(existing.contains("has one already") && !existing.contains("token"), "{existing}");
     let message = post.wait_for("eve@new.example", 1).remove(0);
-    assert!(message.contains("http://a.example/register/confirm#token="), "{message}");
+    assert!(message.contains("https://a.example/register/confirm#token="), "{message}");
     let token = token(&message);
     expect_hashed(&site, "registration", &token);
     let login = json!({"email": "eve@new.example", "password": OTHER});
@@ -252,7 +277,7 @@ async fn mail_has_all_of_its_settings() {
     assert_ne!(ended.code, 0);
     assert!(ended.stderr.contains("--mail-from must be set"), "{}", ended.stderr);
     // A program that fails is logged, and the client does not notice.
-    let with = ["--mail-from", "a@sender.example", "--public-url", "http://a.example"];
+    let with = ["--mail-from", "a@sender.example", "--public-url", "https://a.example"];
     let auth = site.auth(&[&["--mail-command", "false"][..], &with].concat());
     expect_plain(&forget(&auth, EMAIL).await, 202, "OK");
     auth.program

@@ -11,6 +11,7 @@ mod administration;
 mod api;
 mod api_stream;
 mod api_weather;
+mod authenticator;
 mod backup;
 #[cfg(feature = "external-tests")]
 mod bad_input;
@@ -61,6 +62,7 @@ mod obstacles;
 mod open_files;
 mod operators;
 mod outages;
+mod passkeys;
 mod password_changes;
 mod passwords;
 #[cfg(feature = "external-tests")]

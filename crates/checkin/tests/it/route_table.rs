@@ -25,7 +25,7 @@ use Access::{LoggedIn, Operator, Owner, Public};
 
 /// The routes of the console, which has those of all services: method, path in the document, path to ask
 /// for, who may, and the status for those who may.
-const ROUTES: [(&str, &str, &str, Access, u16); 50] = [
+const ROUTES: [(&str, &str, &str, Access, u16); 56] = [
     // Without a body, so that nobody deletes an account here.
     ("DELETE", "/account", "/account", LoggedIn, 415),
     ("POST", "/accounts/{id}/disable", "/accounts/80/disable", Operator, 204),
@@ -59,15 +59,28 @@ const ROUTES: [(&str, &str, &str, Access, u16); 50] = [
     // Without a body, so that nobody logs in, registers or changes a password here.
     ("POST", "/login", "/login", Public, 415),
     ("POST", "/login/second-factor", "/login/second-factor", Public, 415),
+    // Without passkeys.
+    ("POST", "/login/second-factor/challenge", "/login/second-factor/challenge", Public, 404),
     ("GET", "/metrics", "/metrics", Public, 200),
     ("POST", "/password", "/password", LoggedIn, 415),
     // Without mail.
     ("POST", "/password/forgotten", "/password/forgotten", Public, 404),
     ("POST", "/password/reset", "/password/reset", Public, 404),
+    ("POST", "/password/reset/challenge", "/password/reset/challenge", Public, 404),
     ("GET", "/readyz", "/readyz", Public, 200),
     ("POST", "/register", "/register", Public, 415),
     ("POST", "/register/confirm", "/register/confirm", Public, 404),
     ("GET", "/second-factor", "/second-factor", LoggedIn, 200),
+    ("POST", "/second-factor/challenge", "/second-factor/challenge", LoggedIn, 404),
+    ("POST", "/second-factor/passkeys", "/second-factor/passkeys", LoggedIn, 404),
+    ("POST", "/second-factor/passkeys/confirm", "/second-factor/passkeys/confirm", LoggedIn, 404),
+    (
+        "POST",
+        "/second-factor/passkeys/{handle}/remove",
+        "/second-factor/passkeys/none/remove",
+        LoggedIn,
+        415,
+    ),
     ("POST", "/second-factor/recovery-codes", "/second-factor/recovery-codes", LoggedIn, 415),
     ("POST", "/second-factor/remove", "/second-factor/remove", LoggedIn, 415),
     ("POST", "/second-factor/totp", "/second-factor/totp", LoggedIn, 415),

@@ -44,7 +44,12 @@ fn confirmation(code: Option<&str>) -> Value {
 
 /// Turns an authenticator app on, in place of one that is on already.
 pub(crate) async fn enrol(owner: &mut Client, code: Option<&str>) -> App {
-    let begun = owner.post("/second-factor/totp", &confirmation(code)).await;
+    enrol_after(owner, &confirmation(code)).await
+}
+
+/// Turns an authenticator app on after this step-up.
+pub(crate) async fn enrol_after(owner: &mut Client, confirmation: &Value) -> App {
+    let begun = owner.post("/second-factor/totp", confirmation).await;
     assert_eq!(begun.status, 200, "{}", begun.text());
     let (secret, uri) = (begun.json()["secret"].clone(), begun.json()["uri"].clone());
     let secret = secret.as_str().unwrap();
@@ -60,7 +65,7 @@ pub(crate) async fn enrol(owner: &mut Client, code: Option<&str>) -> App {
 }
 
 #[track_caller]
-fn codes(response: &Response) -> Vec<String> {
+pub(crate) fn codes(response: &Response) -> Vec<String> {
     assert_eq!(response.status, 200, "{}", response.text());
     let codes = response.json()["recoveryCodes"].as_array().unwrap().clone();
     codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect()
@@ -134,11 +139,11 @@ async fn no_session_is_logged_in_before_the_second_factor(site: Site) {
     let (auth, receiver) = (site.auth(&NO_CACHE), site.receiver(&NO_CACHE));
     let (mut owner, mut other) = (auth.logged_in().await, auth.logged_in().await);
     let state = owner.get("/second-factor").await.json();
-    assert_eq!(state, json!({"totp": false, "recoveryCodes": 0}));
+    assert_eq!(state, json!({"totp": false, "passkeys": [], "recoveryCodes": 0}));
     let app = enrol(&mut owner, None).await;
     assert_eq!(app.recovery_codes.len(), 10);
     let state = owner.get("/second-factor").await.json();
-    assert_eq!(state, json!({"totp": true, "recoveryCodes": 10}));
+    assert_eq!(state, json!({"totp": true, "passkeys": [], "recoveryCodes": 10}));
     // The other session has ended, this one goes on.
     expect_plain(&other.get("/session").await, 401, "Authentication required.");
     expect_plain(&owner.post("/logout", &Value::Null).await, 200, "OK");
@@ -185,7 +190,7 @@ async fn no_session_is_logged_in_before_the_second_factor(site: Site) {
     expect_plain(&log_in_with(&mut auth.client(), recovery).await, 200, "OK");
     expect_plain(&log_in_with(&mut auth.client(), recovery).await, 401, "Invalid login.");
     let state = client.get("/second-factor").await.json();
-    assert_eq!(state, json!({"totp": true, "recoveryCodes": 9}));
+    assert_eq!(state, json!({"totp": true, "passkeys": [], "recoveryCodes": 9}));
 }
 
 #[tokio::test]

@@ -12,12 +12,13 @@ use super::bodies::{ConfirmRegistrationBody, ConfirmationBody, NewAccountBody, P
 use super::checked::{Checked, OfAccount, WithMail};
 use super::logged_in::LoggedInAccount;
 use super::problems::of_change;
+use super::proofs::proof;
 use super::second_factor::SecondFactorNeeded;
 use super::state::Auth;
 use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{ClientIp, DeviceCookie, JsonBody, Problem, ProblemDetails};
-use crate::second_factor::Proof;
+use crate::second_factor::Challenge;
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
 
@@ -110,8 +111,8 @@ pub(super) async fn change_password(
     Checked { passed, body, address }: OfAccount<PasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let LoggedInAccount { session, account } = passed;
-    let PasswordBody { current, new, code } = body;
-    let proof = code.map(Proof::Code);
+    let PasswordBody { current, new, code, passkey } = body;
+    let proof = proof(code, passkey, || Challenge::of_session(session.id().as_str()))?;
     let replacement = Replacement { current: current.0, new: new.0, proof };
     let changed = auth.password_change.change(&session, account.email, replacement, address);
     let device = changed.await.map_err(of_change)?;
@@ -133,8 +134,8 @@ pub(super) async fn delete(
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<&'static str, Problem> {
     let LoggedInAccount { session, account } = passed;
-    let ConfirmationBody { current, code } = body;
-    let proof = code.map(Proof::Code);
+    let ConfirmationBody { current, code, passkey } = body;
+    let proof = proof(code, passkey, || Challenge::of_session(session.id().as_str()))?;
     let deleted =
         auth.account_deletion.delete(&session, account.email, (current.0, proof), address);
     deleted.await.map_err(of_change)?;

@@ -2,6 +2,7 @@
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use super::proofs::{NewPasskey, PasskeyAnswer};
 use crate::domain::{Email, MAX_PASSWORD_BYTES};
 use crate::input::{DisplayName, Documented, Given, Input, KnownEmail, body};
 use crate::passwords::{self, DEFAULT_MIN_CHARS};
@@ -40,6 +41,8 @@ body! {
         new "newPassword": NewPassword;
         /// A code of the second factor, if the account has one
         code "code": Option<Code>, example "123456";
+        /// The answer of a passkey to the last challenge, in place of a code
+        passkey "passkey": Option<PasskeyAnswer>;
     }
 }
 
@@ -58,6 +61,8 @@ body! {
         new "newPassword": NewPassword;
         /// A code of the second factor, if the account has one
         code "code": Option<Code>, example "123456";
+        /// The answer of a passkey to the last challenge, in place of a code
+        passkey "passkey": Option<PasskeyAnswer>;
     }
 }
 
@@ -67,7 +72,34 @@ body! {
         /// The token that `POST /login` returned
         pending_login "pendingLogin": Token;
         /// A code of the authenticator app, or a recovery code
-        code "code": Code, example "123456";
+        code "code": Option<Code>, example "123456";
+        /// The answer of a passkey to the last challenge, in place of a code
+        passkey "passkey": Option<PasskeyAnswer>;
+    }
+}
+
+body! {
+    /// A pending login.
+    pub(super) struct PendingLoginBody {
+        /// The token that `POST /login` returned
+        pending_login "pendingLogin": Token;
+    }
+}
+
+body! {
+    /// The token of a message about a forgotten password.
+    pub(super) struct ResetTokenBody {
+        /// The token of the link in the message
+        token "token": Token;
+    }
+}
+
+body! {
+    /// A new passkey, which answers the challenge.
+    pub(super) struct NewPasskeyBody {
+        /// A name by which you recognize it
+        name "name": DisplayName, example "my phone";
+        passkey "passkey": NewPasskey;
     }
 }
 
@@ -77,6 +109,8 @@ body! {
         current "currentPassword": GivenPassword;
         /// A code of the second factor, if the account has one
         code "code": Option<Code>, example "123456";
+        /// The answer of a passkey to the last challenge, in place of a code
+        passkey "passkey": Option<PasskeyAnswer>;
     }
 }
 

@@ -7,13 +7,15 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::IntoResponse;
 
 use super::bodies::{LoginBody, SecondLoginBody};
+use super::problems::broken;
+use super::proofs::proof;
 use super::second_factor::SecondFactorRequired;
 use super::state::{Auth, SessionResult};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{
     ClientAddress, ClientIp, Deliberate, DeviceCookie, JsonBody, Problem, RequestOrigin,
 };
-use crate::second_factor::Proof;
+use crate::second_factor::Challenge;
 use crate::storage::{Credentials, EventKind};
 use crate::usecases::accounts::account_of;
 use crate::usecases::login::LoginOrigin;
@@ -75,9 +77,10 @@ pub(super) async fn with_second_factor(
     session: SessionResult,
     JsonBody(body): JsonBody<SecondLoginBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let SecondLoginBody { pending_login, code } = body;
-    let proof = Proof::Code(code);
-    let device = auth.login.log_in_with(session, pending_login.0, proof, address).await?;
+    let SecondLoginBody { pending_login: token, code, passkey } = body;
+    let proof = proof(code, passkey, || Challenge::of_login(&token.0))?;
+    let proof = proof.ok_or_else(|| broken("code", "must be given, or passkey".to_owned()))?;
+    let device = auth.login.log_in_with(session, token.0, proof, address).await?;
     Ok((device.map(DeviceCookie).map(Extension), "OK"))
 }
 

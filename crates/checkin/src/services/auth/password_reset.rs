@@ -5,10 +5,11 @@ use axum::http::StatusCode;
 use super::bodies::{ForgottenBody, ResetBody};
 use super::checked::{Checked, Mail, WithMail};
 use super::problems::of_change;
+use super::proofs::proof;
 use super::second_factor::SecondFactorNeeded;
 use crate::http::document::{BodyProblems, Forbidden, Problems};
 use crate::http::{Problem, ProblemDetails};
-use crate::second_factor::Proof;
+use crate::second_factor::Challenge;
 use crate::usecases::password_reset::Reset;
 
 /// Sends a message with a token to the address, if it is that of an account. The response does not tell
@@ -49,8 +50,9 @@ pub(super) async fn forgotten(
 pub(super) async fn reset(
     Checked { passed: Mail(reset), body, address }: WithMail<ResetBody>,
 ) -> Result<&'static str, Problem> {
-    let ResetBody { token, new, code } = body;
-    let new = Reset { token: token.0, new: new.0, proof: code.map(Proof::Code) };
+    let ResetBody { token, new, code, passkey } = body;
+    let proof = proof(code, passkey, || Challenge::of_reset(&token.0))?;
+    let new = Reset { token: token.0, new: new.0, proof };
     reset.reset(new, address).await.map_err(of_change)?;
     Ok("OK")
 }

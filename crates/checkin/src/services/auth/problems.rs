@@ -5,6 +5,7 @@ use serde_json::{Map, json};
 
 use crate::http::Problem;
 use crate::input::BrokenRule;
+use crate::second_factor::MAX_PASSKEYS;
 use crate::usecases::accounts::AccountError;
 use crate::usecases::login::LoginError;
 use crate::usecases::registration::RegistrationError;
@@ -17,7 +18,17 @@ impl From<LoginError> for Problem {
                 Self::text(StatusCode::UNAUTHORIZED, "Invalid login.").limited_by(quota)
             }
             LoginError::SecondFactorRequired(demand) => required(*demand),
-            LoginError::WrongSecondFactor => Self::text(StatusCode::UNAUTHORIZED, "Invalid login."),
+            LoginError::WrongSecondFactor | LoginError::WrongPasskey => {
+                Self::text(StatusCode::UNAUTHORIZED, "Invalid login.")
+            }
+            LoginError::NoPasskey => {
+                Self::new(StatusCode::NOT_FOUND, "the account has no such passkey")
+            }
+            LoginError::TooManyPasskeys => {
+                let detail = format!("the account must have less than {MAX_PASSKEYS} passkeys");
+                Self::new(StatusCode::CONFLICT, detail)
+            }
+            LoginError::PasskeysOff => no_passkeys(),
             LoginError::WrongToken => wrong_token(),
             LoginError::NotLoggedIn => AccountError::NotLoggedIn.into(),
             LoginError::NewPassword(rule) => broken("newPassword", rule),
@@ -59,8 +70,19 @@ pub(super) fn of_change(error: LoginError) -> Problem {
             "code",
             "must be a code of the account's second factor that was not used before".to_owned(),
         ),
+        LoginError::WrongPasskey => broken(
+            "passkey",
+            "must be the answer of one passkey to the last challenge, within five minutes"
+                .to_owned(),
+        ),
         other => other.into(),
     }
+}
+
+/// Returns the problem of a route that needs passkeys.
+fn no_passkeys() -> Problem {
+    let detail = "passkeys must be configured: --public-url, with https:// and a domain name";
+    Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
 /// Returns the problem of a route that needs mail.
@@ -73,7 +95,7 @@ fn wrong_token() -> Problem {
     broken("token", rule.to_owned())
 }
 
-fn broken(field: &str, rule: String) -> Problem {
+pub(super) fn broken(field: &str, rule: String) -> Problem {
     Problem::invalid(vec![BrokenRule { field: field.to_owned(), rule }])
 }
 

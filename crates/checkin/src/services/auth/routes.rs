@@ -11,11 +11,12 @@ use utoipa_axum::routes;
 
 use super::settings as account_settings;
 use super::state::Auth;
-use super::{account, login, operator, password_reset, second_factor, sessions};
+use super::{account, login, operator, passkeys, password_reset, second_factor, sessions};
 use crate::http::{RequestLimit, limited};
-use crate::mail::{MailSettings, Mailer};
+use crate::mail::{MailSettings, Mailer, PublicUrl};
 use crate::metrics::Throttled;
 use crate::passwords::{PasswordPolicy, Passwords};
+use crate::second_factor::RelyingParty;
 use crate::storage::{Attempts, PendingSteps, Privacy, SecondFactors, Users};
 use crate::usecases::account_deletion::AccountDeletion;
 use crate::usecases::accounts::Accounts;
@@ -29,7 +30,7 @@ use crate::usecases::password_change::PasswordChange;
 use crate::usecases::password_reset::PasswordReset;
 use crate::usecases::registration::Registration;
 use crate::usecases::revocation::Revocation;
-use crate::usecases::second_factors::Factors;
+use crate::usecases::second_factors::{Factors, PENDING};
 use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
 
@@ -52,6 +53,8 @@ pub struct AuthSettings {
     pub newcomer_time: Duration,
     /// `--mail-command`: how messages are sent. `None` if they are not.
     pub mail: Option<MailSettings>,
+    /// `--public-url`: the site that passkeys belong to. `None` if there are none.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// The parts of the store, and of the process, that the service uses.
@@ -104,7 +107,8 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         throttled.registrations.clone(),
     );
     let guesses = Guesses::new(attempts.clone(), throttled);
-    let factors = Factors::new(second_factors, pending_steps, guesses, security.clone());
+    let site = settings.public_url.and_then(|url| site_of(&url));
+    let factors = Factors::new(second_factors, pending_steps, guesses, security.clone(), site);
     let login = Login::new(
         users.clone(),
         passwords.clone(),
@@ -196,6 +200,12 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         .routes(routes!(second_factor::confirm_totp))
         .routes(routes!(second_factor::renew_recovery_codes))
         .routes(routes!(second_factor::remove))
+        .routes(routes!(passkeys::begin))
+        .routes(routes!(passkeys::confirm))
+        .routes(routes!(passkeys::remove))
+        .routes(routes!(passkeys::challenge))
+        .routes(routes!(passkeys::challenge_of_login))
+        .routes(routes!(passkeys::challenge_of_reset))
         .routes(routes!(account::delete))
         .routes(routes!(operator::list_sessions, operator::end_sessions))
         .routes(routes!(operator::disable))
@@ -214,4 +224,13 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         .merge(register)
         .merge(forgotten)
         .with_state(auth)
+}
+
+/// Returns the site that passkeys belong to, if browsers have passkeys for it.
+fn site_of(url: &PublicUrl) -> Option<RelyingParty> {
+    let site = RelyingParty::of(url.as_url(), PENDING);
+    if site.is_none() {
+        tracing::info!("there are no passkeys: --public-url must have https:// and a domain name");
+    }
+    site
 }

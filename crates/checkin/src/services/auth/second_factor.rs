@@ -13,11 +13,13 @@ use utoipa::{IntoResponses, ToSchema};
 use super::bodies::{ConfirmationBody, TotpCodeBody};
 use super::checked::{Checked, OfAccount};
 use super::logged_in::LoggedInAccount;
+use super::passkeys::ListedPasskey;
 use super::problems::of_change;
+use super::proofs::proof;
 use super::state::Auth;
 use crate::http::document::{BodyProblems, LoginNeeded, Problems};
 use crate::http::{DeviceCookie, Problem};
-use crate::second_factor::{Code, Method, Proof};
+use crate::second_factor::{Challenge, Code, Method};
 use crate::usecases::enrolment::{Confirmation, Made, Requester};
 use crate::usecases::login::LoginError;
 
@@ -27,6 +29,8 @@ use crate::usecases::login::LoginError;
 pub(super) struct SecondFactorState {
     /// Whether an authenticator app is on.
     totp: bool,
+    /// The passkeys, the oldest first.
+    passkeys: Vec<ListedPasskey>,
     /// The number of recovery codes that are left.
     recovery_codes: usize,
 }
@@ -62,7 +66,7 @@ pub(super) struct SecondFactorRequired {
     /// The token for `POST /login/second-factor`; only in the response to `POST /login`.
     #[schema(rename = "pendingLogin", required = false)]
     pending_login: String,
-    /// The kinds of proofs that the account has: `totp`, `recovery`.
+    /// The kinds of proofs that the account has: `totp`, `passkey`, `recovery`.
     methods: Vec<String>,
 }
 
@@ -94,7 +98,8 @@ pub(super) async fn show(
 ) -> Result<Json<SecondFactorState>, Problem> {
     let factor = auth.enrolment.factors.of(account.id).await?.unwrap_or_default();
     let (totp, recovery_codes) = (factor.has(Method::Totp), factor.recovery_codes());
-    Ok(Json(SecondFactorState { totp, recovery_codes }))
+    let passkeys = factor.passkeys().iter().map(ListedPasskey::new).collect();
+    Ok(Json(SecondFactorState { totp, passkeys, recovery_codes }))
 }
 
 /// Makes the secret of an authenticator app. The app is on after `POST /second-factor/totp/confirm`, within five
@@ -111,7 +116,8 @@ pub(super) async fn begin_totp(
     State(auth): State<Auth>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<Json<NewTotp>, Problem> {
-    let secret = auth.enrolment.begin_totp(passed.requester(address), body.into()).await;
+    let confirmation = passed.confirmation(body)?;
+    let secret = auth.enrolment.begin_totp(passed.requester(address), confirmation).await;
     let secret = secret.map_err(of_change)?;
     let uri = secret.uri(&passed.account.email).ok_or_else(Problem::internal)?;
     Ok(Json(NewTotp { secret: secret.base32(), uri }))
@@ -150,8 +156,8 @@ pub(super) async fn renew_recovery_codes(
     State(auth): State<Auth>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let requester = passed.requester(address);
-    let made = auth.enrolment.renew_recovery_codes(requester, body.into()).await;
+    let (requester, confirmation) = (passed.requester(address), passed.confirmation(body)?);
+    let made = auth.enrolment.renew_recovery_codes(requester, confirmation).await;
     Ok(with_codes(made.map_err(of_change)?))
 }
 
@@ -169,24 +175,26 @@ pub(super) async fn remove(
     State(auth): State<Auth>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let made = auth.enrolment.remove(passed.requester(address), body.into()).await;
+    let (requester, confirmation) = (passed.requester(address), passed.confirmation(body)?);
+    let made = auth.enrolment.remove(requester, confirmation).await;
     let made = made.map_err(of_change)?;
     Ok((made.device.map(DeviceCookie).map(Extension), "OK"))
 }
 
 impl LoggedInAccount {
-    fn requester(&self, address: Option<IpAddr>) -> Requester<'_> {
+    pub(super) fn requester(&self, address: Option<IpAddr>) -> Requester<'_> {
         Requester { session: &self.session, account: self.account.clone(), address }
     }
-}
 
-impl From<ConfirmationBody> for Confirmation {
-    fn from(ConfirmationBody { current, code }: ConfirmationBody) -> Self {
-        Self { current: current.0, proof: code.map(Proof::Code) }
+    /// Returns the step-up before a change by this session.
+    pub(super) fn confirmation(&self, body: ConfirmationBody) -> Result<Confirmation, Problem> {
+        let ConfirmationBody { current, code, passkey } = body;
+        let proof = proof(code, passkey, || Challenge::of_session(self.session.id().as_str()))?;
+        Ok(Confirmation { current: current.0, proof })
     }
 }
 
-fn with_codes(Made { recovery_codes, device }: Made) -> impl IntoResponse {
+pub(super) fn with_codes(Made { recovery_codes, device }: Made) -> impl IntoResponse {
     (device.map(DeviceCookie).map(Extension), Json(MadeRecoveryCodes { recovery_codes }))
 }
 

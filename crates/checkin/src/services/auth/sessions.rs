@@ -50,7 +50,7 @@ parameters! {
 }
 
 /// The handle of a session, which may not exist.
-pub(super) struct Handle(String);
+pub(super) struct Handle(pub(super) String);
 
 impl Input for Handle {
     fn read(given: &Given<'_>) -> Result<Self, String> {
