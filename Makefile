@@ -1,6 +1,6 @@
 # What CI runs is what a developer runs: `make ci` is `make check deny test fuzz`.
 
-.PHONY: help ci check format lint features doc deny test demo bench instructions flame soak chaos simulation floods fuzz fuzzcheckin advisories semver package
+.PHONY: help ci check format lint features doc deny test demo bench benchstores instructions flame soak chaos simulation floods fuzz fuzzcheckin advisories semver package
 
 # In the order in which they are published: each depends on the ones before it.
 PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
@@ -50,6 +50,10 @@ bench: ## our services beside their peers, in one run
 	cargo build --release -p checkin
 	cd express && npm ci --omit=dev
 	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin compare -- $(ARGS)
+
+benchstores: ## our store for Express beside connect-redis alone, in a minute and without a build
+	cd express && npm ci --omit=dev
+	node bench/peers/express/stores.mjs
 
 # ARGS=--record writes the new figures to bench/figures.json.
 instructions: ## instructions of a request, idle memory and size, beside the recorded figures; needs valgrind

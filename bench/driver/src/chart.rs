@@ -51,7 +51,9 @@ pub fn write(measured: &[Measured], file: &Path) -> Result<()> {
         let most = bars.iter().map(|(_, value)| *value).fold(0.0, f64::max);
         for (name, value) in bars {
             let (middle, end) = (y + BAR / 2, NAMES + (LONGEST * value / most) as i32);
-            let is_ours = name.starts_with("checkin") || name.contains("tower-express-session");
+            let is_ours = ["checkin", "tower-express-session", "merging-session-store"]
+                .iter()
+                .any(|ours| name.contains(ours));
             let colour = if is_ours { OURS } else { OTHERS };
             root.draw(&Text::new(name, (NAMES - 8, middle), text(13, HPos::Right)))?;
             root.draw(&Rectangle::new([(NAMES, y + 3), (end, y + BAR - 3)], colour.filled()))?;

@@ -178,6 +178,11 @@ pub async fn start(
         ("salvo-express-session", peer(&paths.salvo, redis), &Workload::ALL),
         ("actix-session", peer(&paths.actix, redis), &Workload::ALL),
         ("Express", express(&paths.express, redis), &Workload::ALL),
+        (
+            "Express, merging-session-store",
+            with(express(&paths.express, redis), "MODULE", "merging-session-store"),
+            WITH_SESSION,
+        ),
     ];
     let mut programs = Vec::new();
     for (name, mut command, workloads) in peers {
@@ -235,6 +240,8 @@ fn peer(program: &Path, redis: &RedisServer) -> Command {
 fn express(service: &Path, redis: &RedisServer) -> Command {
     let mut command = peer(Path::new("node"), redis);
     command.arg(service).env("NODE_ENV", "production").env("PORT", "0");
+    // The store of this repository needs no packages of its own.
+    command.env("NODE_PATH", service.with_file_name("node_modules"));
     command
 }
 

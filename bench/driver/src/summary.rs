@@ -69,6 +69,15 @@ const LINES: &[(Workload, Line)] = &[
         },
     ),
     (
+        Workload::Read,
+        Line {
+            what: "authenticated read in Express, our store beside connect-redis",
+            ours: "Express, merging-session-store",
+            peers: &["Express"],
+            figure: Figure::Cpu,
+        },
+    ),
+    (
         Workload::Checkin,
         Line {
             what: "check-in with all its checks; the peers check nothing",

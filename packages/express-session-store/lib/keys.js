@@ -4,16 +4,18 @@
 
 const SLOTS = 16384
 
+const COMPANIONS = ['revoked', 'created', 'epoch']
+
 // Returns the keys in the order in which the scripts expect them: the session, its tombstone, its time of
 // creation, its epoch.
 function sessionKeys (session) {
-  return [session, companion(session, 'revoked'), companion(session, 'created'), companion(session, 'epoch')]
+  const hasBraces = /[{}]/.test(session)
+  return [session, ...COMPANIONS.map((name) => hasBraces ? companion(session, name) : `{${session}}:${name}`)]
 }
 
-// Returns a key in the slot of `key`. Without braces, all of `key` becomes the hash tag. With a hash tag, the same
-// one is used. With braces that are no hash tag, the tag is a number that has the same slot.
+// Returns a key in the slot of a key with braces. If it has a hash tag, the same one is used; otherwise the tag is a
+// number that has the same slot. Without braces, all of the key becomes the hash tag.
 function companion (key, name) {
-  if (!/[{}]/.test(key)) return `{${key}}:${name}`
   const tagged = (tag) => `{${tag}}:${name}:${key}`
   const tag = hashTag(key)
   if (tag) return tagged(tag)

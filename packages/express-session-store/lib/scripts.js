@@ -40,7 +40,8 @@ end
 // Returns a session and the rest of its time to live (-1 if it has no end), unless it has a tombstone or has reached
 // its absolute timeout. A session that another program created counts as created now.
 //
-// ARGV: the absolute timeout, the time for which the time of creation is kept, the lifetime of a tombstone.
+// ARGV: the absolute timeout, the time for which the time of creation is kept, the lifetime of a tombstone. Without an
+// absolute timeout there are none, and the first two keys are enough.
 const LOAD = `
 local value = redis.call('GET', KEYS[1])
 if not value then return false end
@@ -49,7 +50,7 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
   return false
 end
 local left = redis.call('PTTL', KEYS[1])
-if ARGV[1] == '' then return { value, left } end
+if not ARGV[1] then return { value, left } end
 local created = tonumber(redis.call('GET', KEYS[3]))
 if not created then
   created = now()

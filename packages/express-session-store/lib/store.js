@@ -138,8 +138,9 @@ class RedisStore extends Store {
 
   async #get (sid) {
     const { absoluteTimeout: absolute, ignoreCorrupt } = this.#options
-    const times = absolute ? [absolute * 1000, absolute * 1000 + CREATION_OUTLIVES, CREATION_OUTLIVES] : ['', '', '']
-    const found = await this.#commands.run(scripts.load, this.#keys(sid), times.map(milliseconds))
+    const times = absolute ? [absolute * 1000, absolute * 1000 + CREATION_OUTLIVES, CREATION_OUTLIVES] : []
+    const keys = absolute ? this.#keys(sid) : this.#keys(sid).slice(0, 2)
+    const found = await this.#commands.run(scripts.load, keys, times.map(milliseconds))
     if (!found) return null
     const [stored, left] = found
     if (stored.length === 0) return null
