@@ -51,7 +51,7 @@ bench: ## our services beside their peers, in one run
 	cd express && npm ci --omit=dev
 	cargo run --release --manifest-path bench/Cargo.toml -p driver --bin compare -- $(ARGS)
 
-benchstores: ## our store for Express beside connect-redis alone, in a minute and without a build
+benchstores: ## our store for Express beside connect-redis alone, in two minutes and without a build
 	cd express && npm ci --omit=dev
 	node bench/peers/express/stores.mjs
 
