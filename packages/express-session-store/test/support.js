@@ -65,6 +65,7 @@ async function startServer (args, port, directory) {
 // The clients that the store supports: each connects to one server.
 const CLIENTS = {
   'node-redis 5': ({ url }) => nodeRedis(redis.createClient({ url })),
+  'node-redis 5, pool': ({ url }) => nodeRedis(redis.createClientPool({ url })),
   'node-redis 6': ({ url }) => nodeRedis(redis6.createClient({ url })),
   'ioredis 5': ({ port }) => ioredis(new Redis(port)),
   'ioredis 6': ({ port }) => ioredis(new Redis6(port))
