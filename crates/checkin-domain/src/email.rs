@@ -4,7 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text;
+use crate::{UserId, text};
+
+/// The end of what stands in place of the addresses of deleted accounts (RFC 2606: no mail goes there).
+const DELETED: &str = "@deleted.invalid";
 
 /// An e-mail address exactly as its owner wrote it; it may be internationalised.
 ///
@@ -51,6 +54,31 @@ impl Email {
     ///
     /// The first of the other rules that the text violates.
     pub fn known(text: &str) -> Result<Self, EmailError> {
+        let email = Self::stored(text)?;
+        match email.is_of_deleted() {
+            true => Err(EmailError::OfDeleted),
+            false => Ok(email),
+        }
+    }
+
+    /// Returns what stands in place of the address of a deleted account. It is only [`stored`](Self::stored):
+    /// nobody can give it as an address.
+    #[must_use]
+    pub fn of_deleted(id: UserId) -> Self {
+        Self(format!("deleted-{id}{DELETED}"))
+    }
+
+    fn is_of_deleted(&self) -> bool {
+        let at = self.0.len().saturating_sub(DELETED.len());
+        self.0.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(DELETED))
+    }
+
+    /// Reads the address in the record of an account, which may be deleted.
+    ///
+    /// # Errors
+    ///
+    /// As [`known`](Self::known), except that the address may be that of a deleted account.
+    pub fn stored(text: &str) -> Result<Self, EmailError> {
         if text.len() > Self::MAX_BYTES {
             return Err(EmailError::TooLong);
         }
@@ -87,6 +115,7 @@ pub enum EmailError {
     Invisible,
     NotOneAt,
     EmptyPart,
+    OfDeleted,
 }
 
 impl fmt::Display for EmailError {
@@ -97,6 +126,9 @@ impl fmt::Display for EmailError {
             Self::Invisible => "must not contain invisible characters",
             Self::NotOneAt => "must contain exactly one @",
             Self::EmptyPart => "must have something before and after the @",
+            Self::OfDeleted => {
+                "must not end in @deleted.invalid, which stands for deleted accounts"
+            }
         })
     }
 }
@@ -133,6 +165,8 @@ mod tests {
             ("al@", EmailError::EmptyPart),
             (" al@example.com", EmailError::Blank),
             ("al@example.com\n", EmailError::Blank),
+            ("deleted-33@deleted.invalid", EmailError::OfDeleted),
+            ("é@Deleted.Invalid", EmailError::OfDeleted),
             ("a\u{a0}l@example.com", EmailError::Blank),
             ("a\0l@example.com", EmailError::Blank),
             ("a\u{200b}l@example.com", EmailError::Invisible),
@@ -163,5 +197,14 @@ mod tests {
         let canonical = |text: &str| text.parse::<Email>().unwrap().canonical();
         assert_eq!(canonical("Al.Appelhof@Example.COM"), "al.appelhof@example.com");
         assert_eq!(canonical("ДМИТРИЙ@example.org"), canonical("дмитрий@example.org"));
+    }
+
+    #[test]
+    fn only_a_record_has_the_address_of_a_deleted_account() {
+        let id = UserId::try_from(33).unwrap();
+        let stored = Email::stored("deleted-33@deleted.invalid");
+        assert_eq!(stored, Ok(Email::of_deleted(id)));
+        assert_eq!(Email::known("deleted-33@deleted.invalid"), Err(EmailError::OfDeleted));
+        assert!(Email::known("a@deleted.invalid.example").is_ok());
     }
 }

@@ -197,7 +197,7 @@ impl Accounts<'_> {
             Reply::Nil => return Ok(false),
             found => text(found)?,
         };
-        Ok(Email::known(&found).is_ok_and(|found| found.canonical() == email.canonical()))
+        Ok(Email::stored(&found).is_ok_and(|found| found.canonical() == email.canonical()))
     }
 
     /// Returns the two keys of the scripts about addresses, and their first two arguments.

@@ -213,7 +213,7 @@ fn read_epoch(epoch: Reply) -> Result<u64> {
 fn account(id: UserId, hash: &Hash, standing: Standing) -> Result<Credentials> {
     Ok(Credentials {
         id: hash.id(id)?,
-        email: hash.required("email", Email::known)?,
+        email: hash.required("email", Email::stored)?,
         password: PasswordHash::stored(hash.text("password")),
         standing,
     })
@@ -231,7 +231,7 @@ pub(crate) fn user(id: UserId, hash: &Hash) -> Result<User> {
         id: hash.id(id)?,
         first_name: hash.text("firstName"),
         last_name: hash.text("lastName"),
-        email: hash.required("email", Email::known)?,
+        email: hash.required("email", Email::stored)?,
         password: PasswordHash::stored(hash.text("password")),
         num_checkins: hash.number("numCheckins").unwrap_or(0),
         last_checkin: hash.number("lastCheckin").filter(|&ms| ms > 0),

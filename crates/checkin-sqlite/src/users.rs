@@ -325,7 +325,7 @@ fn account(
     let account = |row: &Row<'_>| {
         Ok(Credentials {
             id: column::id(row, 0)?,
-            email: column::text(row, 1, |text| Email::known(&text))?,
+            email: column::text(row, 1, |text| Email::stored(&text))?,
             // No password matches a value that is not a text.
             password: PasswordHash::stored(row.get::<_, String>(2).unwrap_or_default()),
             standing: read_standing(row, 3)?,
@@ -340,7 +340,7 @@ pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         id: column::id(row, 0)?,
         first_name: row.get(1)?,
         last_name: row.get(2)?,
-        email: column::text(row, 3, |text| Email::known(&text))?,
+        email: column::text(row, 3, |text| Email::stored(&text))?,
         password: PasswordHash::stored(row.get::<_, String>(4)?),
         num_checkins: column::whole(row, 5)?,
         last_checkin: row.get::<_, Option<i64>>(6)?.and_then(|ms| u64::try_from(ms).ok()),

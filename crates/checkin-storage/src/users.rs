@@ -107,17 +107,13 @@ pub struct NewUser {
 
 impl NewUser {
     /// Returns what remains of an account whose personal data were erased. No password matches its hash, and
-    /// no list of addresses has its address, which other people may therefore use.
-    ///
-    /// # Panics
-    ///
-    /// Never: each id makes an address.
+    /// nobody can give its address.
     #[must_use]
     pub fn erased(id: UserId) -> Self {
         Self {
             first_name: "Deleted".to_owned(),
             last_name: "user".to_owned(),
-            email: format!("deleted-{id}@deleted.invalid").parse().expect("an id makes an address"),
+            email: Email::of_deleted(id),
             password: PasswordHash::stored("!"),
         }
     }

@@ -61,6 +61,7 @@ pub(super) async fn set_status(
         });
         log.record(status.event(), Some(id), None, None).await;
     }
-    say(format_args!("user {id} is {status} now, {ended} sessions ended"))?;
+    let when = if now == status { "already" } else { "now" };
+    say(format_args!("user {id} is {status} {when}, {ended} sessions ended"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use super::account::AccountArgument;
 use super::say;
 use crate::app::App;
 use crate::second_factor::SecondFactor;
-use crate::storage::{Budget, EventKind};
+use crate::storage::{Budget, EventKind, Status};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +42,9 @@ pub(super) async fn run(app: &App, action: Action) -> anyhow::Result<ExitCode> {
 
 async fn show(app: &App, account: &AccountArgument) -> anyhow::Result<ExitCode> {
     let user = account.find(&*app.storage).await?;
+    if user.standing.status == Status::Deleted {
+        bail!("user {} is deleted", user.id);
+    }
     let stored = app.storage.second_factor(user.id).await.context("cannot read the account")?;
     say(match stored {
         Some(stored) => match SecondFactor::read(&stored) {

@@ -127,8 +127,25 @@ async fn people_delete_their_accounts(site: Site) {
         .collect();
     assert_eq!(deleted.len(), 1);
     assert_eq!(deleted[0]["email"], "deleted-77@deleted.invalid");
-    let ended = site.run("users", &["enable", "77"]);
-    assert!(ended.code == 1 && ended.stderr.contains("user 77 is deleted"), "{}", ended.stderr);
+    for arguments in [&["enable", "77"][..], &["second-factor", "show", "77"]] {
+        let ended = site.run("users", arguments);
+        assert!(ended.code == 1 && ended.stderr.contains("user 77 is deleted"), "{}", ended.stderr);
+    }
+    let again = command(&site, "users", &["delete", "77"]);
+    assert_eq!(again, "user 77 is deleted already, 0 sessions ended\n");
+    // Nobody can give the address that it shows.
+    let shown = "deleted-77@deleted.invalid";
+    for arguments in [
+        &["disable", shown][..],
+        &["add", shown, "--first-name", "E", "--last-name", "E", "--password-stdin"],
+    ] {
+        let ended = site.run("users", arguments);
+        assert!(ended.code == 2 && ended.stderr.contains("@deleted.invalid"), "{}", ended.stderr);
+    }
+    let new = json!({
+        "firstName": "E", "lastName": "E", "email": shown, "password": "another long password",
+    });
+    expect_problem(&auth.client().post("/register", &new).await, 400, &["email"]);
 }
 
 #[tokio::test]
