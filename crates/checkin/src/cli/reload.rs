@@ -37,15 +37,18 @@ impl SettingsSource {
         })
     }
 
-    /// Replaces the secrets, and the keys of sessions. Returns false if the settings contain none, because the embedded store
-    /// has its own.
+    /// Replaces the secrets, and the keys of sessions. Returns false if the settings contain none, because the
+    /// embedded store has its own.
     fn replace(&self, secrets: &Secrets, keys: Option<&EncryptionKeys>) -> Result<bool, String> {
         let cli = parse(&self.arguments).map_err(|refusal| match refusal {
             Refusal::Wrong(what) | Refusal::Shown(what) => what,
         })?;
         match (cli.common.session_encryption, keys) {
             (Some(new), Some(keys)) => {
-                new.replace(keys).map_err(|error| error.to_string())?;
+                let path = cli.common.session_encryption_key_file.unwrap_or_default();
+                new.replace(keys).map_err(|rule| {
+                    format!("--session-encryption-key-file {}: {rule}", path.display())
+                })?;
                 tracing::info!("Session encryption keys reloaded.");
             }
             (None, None) => {}

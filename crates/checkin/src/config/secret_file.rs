@@ -16,6 +16,12 @@ pub(super) fn lines(path: &Path) -> Result<Vec<String>, String> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
     read.map_err(|error| format!("cannot be read: {error}"))?;
+    // An editor may put one there that nobody sees. Other programs would take it for a part of the secret.
+    if text.starts_with('\u{feff}') {
+        return Err(
+            "must not begin with a byte order mark; save it as UTF-8 without one".to_owned()
+        );
+    }
     if text.len() as u64 > MAX_BYTES {
         return Err(format!("must hold at most {MAX_BYTES} bytes"));
     }
