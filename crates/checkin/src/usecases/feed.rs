@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::whereabouts::Whereabouts;
-use crate::domain::Checkin;
+use crate::domain::{Checkin, CheckinId};
 use crate::storage::{Log, LogPosition, StorageError};
 use crate::telemetry::chain;
 
@@ -33,6 +33,11 @@ const PAGE: usize = 1000;
 /// The number of check-ins that are read at once for one listener who is behind. They take about 30
 /// KB until the client has read them.
 const OWN_PAGE: usize = 100;
+
+/// The maximum number of pages of hidden check-ins that are read to find a visible one.
+const MAX_HIDDEN_PAGES: usize = 10;
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// The maximum number of check-ins that a client may be behind the others before it is too slow.
 const MAX_BEHIND: usize = 4096;
@@ -132,23 +137,51 @@ impl Feed {
             ListenError::Full
         })?;
         let end = self.log.log_end().await?;
-        let position = match after {
-            // A log that lost its last entries continues from its current end.
-            Some(after) if after.0.len() == end.0.len() => LogPosition(
-                after.0.into_iter().zip(end.0).map(|(after, end)| after.min(end)).collect(),
-            ),
-            _ => end,
+        let (read, shown) = match after.filter(|after| after.0.len() == end.0.len()) {
+            Some(after) if is_behind(&after, &end) => (after.clone(), after),
+            after => {
+                let visible = self.last_visible(&end).await?;
+                // A log that lost its last entries continues from its current end.
+                let after = after.unwrap_or_else(|| end.clone()).0;
+                let begin = |(after, end): (CheckinId, CheckinId)| match after < end {
+                    true => (after, after),
+                    false => (end, visible),
+                };
+                let (read, shown) = after.into_iter().zip(end.0).map(begin).unzip();
+                (LogPosition(read), LogPosition(shown))
+            }
         };
         let feed = Arc::clone(self);
         feed.metrics.open.inc();
         Ok(Listener {
             feed,
-            read: position.clone(),
-            sent_to: position,
+            sent_to: read.clone(),
+            read,
+            shown,
             waiting: VecDeque::new(),
             live: None,
             _place: place,
         })
+    }
+
+    /// Returns the id of the last check-in up to `end` that all listeners may see. The id of a hidden one would
+    /// tell when somebody checked in. If all of the last ones are hidden, it returns the hour of the oldest of
+    /// them.
+    async fn last_visible(&self, end: &LogPosition) -> Result<CheckinId, StorageError> {
+        let last = end.0.iter().max().copied().unwrap_or(CheckinId::MIN);
+        let mut before = CheckinId::MAX;
+        for _ in 0..MAX_HIDDEN_PAGES {
+            let page = self.log.latest_checkins(before, OWN_PAGE).await?;
+            let users = page.iter().map(|checkin| checkin.user);
+            let hidden = self.whereabouts.hidden_from(None, users).await?;
+            let is_visible = |it: &&Checkin| it.id <= last && !hidden.has(it.user);
+            if let Some(checkin) = page.iter().find(is_visible) {
+                return Ok(checkin.id);
+            }
+            let Some(oldest) = page.last() else { return Ok(CheckinId::MIN) };
+            before = oldest.id;
+        }
+        Ok(CheckinId { ms: before.ms - before.ms % HOUR_MS, seq: 0 })
     }
 
     /// Subscribes to the shared reader, which starts if there is none.
@@ -249,6 +282,9 @@ pub(crate) struct Listener {
     read: LogPosition,
     /// The position up to which entries were sent to this listener.
     sent_to: LogPosition,
+    /// The position that the client is told. It differs from the one before until a first entry is sent, because
+    /// the last entry of the log may be hidden.
+    shown: LogPosition,
     /// Entries that were read and not sent yet.
     waiting: VecDeque<Arc<FeedEntry>>,
     live: Option<Live>,
@@ -265,7 +301,7 @@ struct Live {
 impl Listener {
     /// The position at which the listener begins.
     pub(crate) fn position(&self) -> String {
-        self.sent_to.to_string()
+        self.shown.to_string()
     }
 
     /// Returns the next check-in or sign of life, or `None` if the client was too slow or the store is unavailable:
@@ -327,9 +363,10 @@ impl Listener {
             return None;
         }
         *sent_to = checkin.id;
+        *self.shown.0.get_mut(*partition)? = checkin.id;
         Some(match event {
-            Some((position, event)) if *position == self.sent_to => event.clone(),
-            _ => (self.feed.write)(&self.sent_to, checkin),
+            Some((position, event)) if *position == self.shown => event.clone(),
+            _ => (self.feed.write)(&self.shown, checkin),
         })
     }
 }
@@ -359,7 +396,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::domain::{CheckinId, NewCheckin, UserId};
+    use crate::domain::{NewCheckin, UserId};
     use crate::storage::{Accepted, Admission, Audience, HistoryPosition, Privacy, Result};
 
     /// A log without entries. Once there was one, with this id.

@@ -93,11 +93,16 @@ async fn an_audience_is_respected(site: Site) {
 
     // The stream has the check-in of the other user only, although Al's was before it.
     let mut events = Events::open(&console, &other, None);
-    events.start();
+    let first = events.start();
+    assert!(first != id && first != "0-0", "the id of the last check-in that is not hidden");
+    let far = Events::open(&console, &other, Some("9007199254740991-0")).start();
+    assert_eq!(far, first);
     accepted(&al.post(CHECKIN, &at(2, 5)).await);
     let checkin = json!({"userId": other_id, "locationId": 3, "starRating": 1});
     accepted(&other.post(CHECKIN, &checkin).await);
     assert_eq!(events.next().unwrap().checkin["userId"], other_id);
+    let resumed = Events::open(&console, &other, Some(&first)).next().unwrap();
+    assert_eq!(resumed.checkin["userId"], other_id);
     assert_eq!(al.put("/settings", &hide("users")).await.status, 200);
     assert_eq!(shown(&mut other).await, [true; 7]);
 }
