@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::say;
 use crate::app::{self, Examination};
-use crate::config::{Common, Lifetimes, RECOMMENDED};
+use crate::config::{Common, Lifetimes};
 use crate::domain::PasswordScheme;
 use crate::session_secret;
 use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Severity, Status, Storage};
@@ -53,8 +53,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     Ok(if worst == Some(Severity::Problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Returns the lifetimes of sessions, and whether they are longer than recommended. Sessions that live as long
-/// as those of Express are no mistake.
+/// Returns the lifetimes of sessions, and a warning if they are longer than recommended.
 fn lifetime_finding(lifetimes: &Lifetimes) -> Finding {
     let shown = |time| humantime::format_duration(time).to_string();
     let absolute = match lifetimes.absolute {
@@ -63,12 +62,15 @@ fn lifetime_finding(lifetimes: &Lifetimes) -> Finding {
     };
     let idle = shown(lifetimes.idle);
     let what = format!("sessions have an idle timeout of {idle} and {absolute}");
-    Finding::fine(match lifetimes.are_within(&RECOMMENDED) {
-        true => what,
-        false => format!(
-            "{what}; NIST SP 800-63B-4 recommends at most 1h and 24h (AAL2): --session-profile strict"
-        ),
-    })
+    let advice = "NIST SP 800-63B-4 recommends at most 1h and 24h (AAL2): set --session-profile strict for all \
+                  services, unless sessions must live as long as those of Express";
+    match lifetimes.level() {
+        Some(level @ 2..) => {
+            Finding::fine(format!("{what}, within AAL{level} of NIST SP 800-63B-4"))
+        }
+        Some(_) => Finding::warning(format!("{what}, within AAL1 only"), advice),
+        None => Finding::warning(format!("{what}, beyond AAL1"), advice),
+    }
 }
 
 /// Returns the finding for an error that prevents the diagnosis.
@@ -132,8 +134,8 @@ async fn password_finding(store: &dyn Storage) -> anyhow::Result<Option<Finding>
     Ok((number > 0).then(|| {
         Finding::warning(
             format!(
-                "{number} accounts have a password hash that no login verifies, because its kind is \
-                 unknown or because it costs too much: {named}{}",
+                "accounts with a password hash that no login verifies, because its kind is unknown or because \
+                 it costs too much: {number} ({named}{})",
                 if number > MAX_NAMED as u64 { ", …" } else { "" }
             ),
             "set a new password with `checkin users passwd ID`, unless the account is locked on purpose",

@@ -8,10 +8,21 @@ use super::values::time;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest lifetimes that NIST SP 800-63B-4 recommends for AAL2.
-pub const RECOMMENDED: Lifetimes =
-    Lifetimes { idle: HOUR, absolute: Some(Duration::from_secs(24 * 60 * 60)) };
+/// The longest lifetimes that NIST SP 800-63B-4 has for its authentication assurance levels (AAL), the highest
+/// level first.
+const LEVELS: [(u8, Lifetimes); 3] = [
+    (
+        3,
+        Lifetimes {
+            idle: Duration::from_secs(15 * 60),
+            absolute: Some(Duration::from_secs(12 * 60 * 60)),
+        },
+    ),
+    (2, Lifetimes { idle: HOUR, absolute: Some(DAY) }),
+    (1, Lifetimes { idle: Duration::MAX, absolute: Some(Duration::from_secs(30 * 24 * 60 * 60)) }),
+];
 
 /// The settings of the lifetimes of sessions. All services of a deployment must have the same.
 #[derive(Args, Clone, Debug)]
@@ -86,9 +97,14 @@ impl LifetimeSettings {
 }
 
 impl Lifetimes {
-    /// Returns whether no session lives longer than with these.
+    /// Returns the highest level of NIST SP 800-63B-4 (AAL1 to AAL3) whose lifetimes are not exceeded.
     #[must_use]
-    pub fn are_within(&self, most: &Self) -> bool {
+    pub fn level(&self) -> Option<u8> {
+        LEVELS.iter().find(|(_, most)| self.are_within(most)).map(|(level, _)| *level)
+    }
+
+    /// Returns whether no session lives longer than with these.
+    fn are_within(&self, most: &Self) -> bool {
         let limit = |time: Option<Duration>| time.unwrap_or(Duration::MAX);
         let absolute = limit(self.absolute);
         self.idle.min(absolute) <= most.idle && absolute <= limit(most.absolute)
@@ -115,15 +131,16 @@ mod tests {
 
     #[test]
     fn flags_override_the_profile() {
-        for (session_profile, idle, absolute, expected, is_recommended) in [
-            (Profile::Compatible, None, None, (24 * 60, None), false),
-            (Profile::Strict, None, None, (30, Some(12 * 60)), true),
-            (Profile::Strict, Some("1h"), Some("24h"), (60, Some(24 * 60)), true),
-            (Profile::Strict, Some("61m"), None, (61, Some(12 * 60)), false),
-            (Profile::Strict, None, Some("25h"), (30, Some(25 * 60)), false),
-            (Profile::Strict, None, Some("0"), (30, None), false),
+        for (session_profile, idle, absolute, expected, level) in [
+            (Profile::Compatible, None, None, (24 * 60, None), None),
+            (Profile::Strict, None, None, (30, Some(12 * 60)), Some(2)),
+            (Profile::Strict, Some("1h"), Some("24h"), (60, Some(24 * 60)), Some(2)),
+            (Profile::Strict, Some("61m"), None, (61, Some(12 * 60)), Some(1)),
+            (Profile::Strict, None, Some("25h"), (30, Some(25 * 60)), Some(1)),
+            (Profile::Strict, None, Some("0"), (30, None), None),
             // No session lives longer than the absolute timeout.
-            (Profile::Compatible, None, Some("1h"), (24 * 60, Some(60)), true),
+            (Profile::Compatible, None, Some("1h"), (24 * 60, Some(60)), Some(2)),
+            (Profile::Strict, Some("15m"), None, (15, Some(12 * 60)), Some(3)),
         ] {
             let settings = LifetimeSettings {
                 session_profile,
@@ -135,7 +152,7 @@ mod tests {
             let expected = Lifetimes { idle: minutes(idle), absolute: absolute.map(minutes) };
             let lifetimes = settings.lifetimes();
             assert_eq!(lifetimes, expected, "{settings:?}");
-            assert_eq!(lifetimes.are_within(&RECOMMENDED), is_recommended, "{settings:?}");
+            assert_eq!(lifetimes.level(), level, "{settings:?}");
         }
     }
 

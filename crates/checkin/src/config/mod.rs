@@ -15,7 +15,7 @@ mod values;
 pub use common::{Common, LogFormat};
 pub use encryption::SessionEncryption;
 pub use file::{rule_of, with_file_defaults};
-pub use lifetimes::{LifetimeSettings, Lifetimes, Profile, RECOMMENDED};
+pub use lifetimes::{LifetimeSettings, Lifetimes, Profile};
 pub use network::{Network, ProxyHeaders};
 pub use networks::{Networks, Origins};
 pub use secret::{MIN_SECRET_BYTES, SessionSecret};

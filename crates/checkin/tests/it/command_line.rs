@@ -549,7 +549,7 @@ fn loading_twice_changes_nothing() {
 #[test]
 fn the_doctor_finds_what_is_wrong() {
     let site = Site::sqlite();
-    let fine = site.run("doctor", &[]);
+    let fine = site.run("doctor", &["--session-profile", "strict"]);
     assert_eq!((fine.code, fine.stderr.as_str()), (0, ""), "{}", fine.stdout);
     assert!(fine.stdout.contains("1000 users"), "{}", fine.stdout);
     assert!(

@@ -167,7 +167,7 @@ async fn every_route_is_behind_the_proxies() {
     let (_nginx, site, certificate) = nginx(&deployment);
     walk("nginx", &site, Client::over_tls(&site, &certificate), &deployment).await;
     deployment.site.count_all();
-    let doctor = deployment.site.run("doctor", &["--verify"]);
+    let doctor = deployment.site.run("doctor", &["--verify", "--session-profile", "strict"]);
     assert_eq!((doctor.code, doctor.stdout.contains("warning")), (0, false), "{}", doctor.stdout);
 }
 

@@ -73,7 +73,8 @@ async fn the_doctor_changes_nothing() {
     assert_eq!(site.run("dead-letters", &["list"]).code, 0);
     let settled = examined(&site);
     assert!(!settled.stdout.contains("-wal"), "{}", settled.stdout);
-    assert!(!settled.stdout.contains("warning"), "{}", settled.stdout);
+    let strict = site.run("doctor", &["--session-profile", "strict"]);
+    assert!(!strict.stdout.contains("warning"), "{}", strict.stdout);
 }
 
 #[tokio::test]
