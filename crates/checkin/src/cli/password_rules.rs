@@ -5,13 +5,12 @@ use clap::Args;
 use crate::config::integer;
 use crate::passwords::{DEFAULT_MIN_CHARS, HIGHEST_MIN_CHARS, LOWEST_MIN_CHARS, PasswordPolicy};
 
-/// The settings about new passwords, of the authentication service and of `checkin users`.
+/// The settings about new passwords, of the authentication service and of the commands that ask for one.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct PasswordRules {
     /// Minimum number of characters of a new password, 8 to 64
     #[arg(
         long,
-        global = true,
         env = "CHECKIN_MIN_PASSWORD_LENGTH",
         value_name = "NUMBER",
         default_value_t = DEFAULT_MIN_CHARS,

@@ -212,7 +212,7 @@ fn say_login() -> io::Result<()> {
 }
 
 /// Returns whether the demo's address and password work. A store with other data may have no such
-/// account, or its password was changed.
+/// account, or its password was changed, or it is disabled, or it has a second factor.
 async fn has_demo_login(app: &App) -> anyhow::Result<bool> {
     let login = demo::LOGIN.parse().context("the demo's address")?;
     let Some(account) =
@@ -220,6 +220,10 @@ async fn has_demo_login(app: &App) -> anyhow::Result<bool> {
     else {
         return Ok(false);
     };
+    let factor = app.storage.second_factor(account.id).await.context("cannot read the accounts")?;
+    if !account.standing.is_active() || factor.is_some() {
+        return Ok(false);
+    }
     let Ok(turn) = Passwords::new().turn().await else { return Ok(false) };
     let verified = turn.verify(demo::PASSWORD.to_owned(), Some(account.password)).await;
     Ok(!matches!(verified, Ok(Verified::No)))

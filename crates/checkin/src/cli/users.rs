@@ -79,9 +79,6 @@ const MAX_LINE_BYTES: u64 = 16 * 1024;
 pub(super) struct Options {
     #[command(subcommand)]
     action: Action,
-
-    #[command(flatten)]
-    rules: PasswordRules,
 }
 
 #[derive(Debug, Subcommand)]
@@ -175,6 +172,9 @@ struct PasswordSource {
     /// Reads the password from the first line of standard input instead of asking for it
     #[arg(long)]
     password_stdin: bool,
+
+    #[command(flatten)]
+    rules: PasswordRules,
 }
 
 fn email(text: &str) -> Result<Email, String> {
@@ -187,17 +187,16 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    let policy = options.rules.policy();
     match options.action {
         Action::Add { email, first_name, last_name, role, source } => {
-            let text = source.password()?;
+            let (text, policy) = (source.password()?, source.rules.policy());
             let owner = Owner { first_name: &first_name, last_name: &last_name, email: &email };
             let password = hashed(policy, &text, owner)?;
             let new = NewUser { first_name, last_name, email, password };
             on_new_store(config, async |app| add(app, new, role).await).await
         }
         Action::Passwd { account, source } => {
-            let new = source.password()?;
+            let (new, policy) = (source.password()?, source.rules.policy());
             on_store(config, async |app| passwd(app, &account, policy, &new).await).await
         }
         Action::SecondFactor { action } => {

@@ -80,7 +80,11 @@ fn set_default(command: Command, id: &str, value: &str) -> Command {
         }
         false => arg,
     };
-    command.mut_args(set).mut_subcommands(|command| command.mut_args(set))
+    // Only a setting has a variable: an argument of an action may have the same name.
+    let set_of_action = |arg: Arg| if arg.get_env().is_some() { set(arg) } else { arg };
+    command.mut_args(set).mut_subcommands(|command| {
+        command.mut_args(set).mut_subcommands(|action| action.mut_args(set_of_action))
+    })
 }
 
 fn as_argument(value: &toml::Value) -> Option<String> {
