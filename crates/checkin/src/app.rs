@@ -44,8 +44,8 @@ use checkin_sqlite::{self as sqlite, SqliteStorage};
 pub use self::embedded::{Copied, Examination, back_up, examine, must_exist, restore};
 use self::observe::TracesCell;
 pub use self::ports::Service;
-pub use self::session_stores::session_findings;
 use self::session_stores::{Form, with_encryption};
+pub use self::session_stores::{OutOfReach, out_of_reach, session_findings};
 
 /// The name of the session cookie.
 const COOKIE: &str = "checkinapp";

@@ -60,12 +60,21 @@ pub(super) fn with_encryption(
     }
 }
 
-/// Returns what `checkin doctor` finds about the form of the stored sessions. It changes nothing.
+/// The stored sessions that these settings do not reach.
+#[derive(Clone, Copy, Debug)]
+pub struct OutOfReach {
+    /// Those that are encrypted, with none of the keys.
+    pub encrypted: usize,
+    /// Those that are not encrypted, although there are keys.
+    pub plain: usize,
+}
+
+/// Counts the stored sessions that these settings do not reach. It changes nothing.
 ///
 /// # Errors
 ///
 /// If the store cannot be read.
-pub async fn session_findings(config: &Common) -> anyhow::Result<Vec<Finding>> {
+pub async fn out_of_reach(config: &Common) -> anyhow::Result<OutOfReach> {
     let [plain, encrypted] = match &config.store {
         StoreUrl::Sqlite(path) => in_file(path)?,
         StoreUrl::Redis(url) => {
@@ -76,30 +85,47 @@ pub async fn session_findings(config: &Common) -> anyhow::Result<Vec<Finding>> {
         }
     };
     let all_encrypted = count(&*encrypted).await?;
-    let Some(keys) = &config.session_encryption else {
-        return Ok((all_encrypted > 0).then(|| undecryptable(all_encrypted)).into_iter().collect());
-    };
-    let readable = count(&*with_encryption(encrypted, Some(&keys.keys()?))).await?;
-    let (plain, unreadable) = (count(&*plain).await?, all_encrypted.saturating_sub(readable));
-    let mut findings = vec![Finding::fine(
-        "stored sessions are encrypted; Express services cannot share them".to_owned(),
-    )];
+    Ok(match &config.session_encryption {
+        None => OutOfReach { encrypted: all_encrypted, plain: 0 },
+        Some(keys) => {
+            let readable = count(&*with_encryption(encrypted, Some(&keys.keys()?))).await?;
+            let encrypted = all_encrypted.saturating_sub(readable);
+            OutOfReach { encrypted, plain: count(&*plain).await? }
+        }
+    })
+}
+
+/// Returns what `checkin doctor` finds about the form of the stored sessions.
+///
+/// # Errors
+///
+/// As [`out_of_reach`].
+pub async fn session_findings(config: &Common) -> anyhow::Result<Vec<Finding>> {
+    let OutOfReach { encrypted, plain } = out_of_reach(config).await?;
+    let has_keys = config.session_encryption.is_some();
+    let mut findings = Vec::new();
+    findings.extend(has_keys.then(|| {
+        Finding::fine(
+            "stored sessions are encrypted; Express services cannot share them".to_owned(),
+        )
+    }));
     findings.extend((plain > 0).then(|| {
         Finding::warning(
-            format!("{plain} sessions are stored without encryption, and are not accepted"),
+            format!("sessions that are stored without encryption, and are not accepted: {plain}"),
             "if they are not from before --session-encryption-key-file was set, a service runs without it: set \
              it for every service. The sessions end by themselves",
         )
     }));
-    findings.extend((unreadable > 0).then(|| undecryptable(unreadable)));
+    findings.extend((encrypted > 0).then(|| {
+        let what = format!(
+            "sessions that are encrypted with keys that these settings do not have: {encrypted}"
+        );
+        let advice =
+            "give all services and commands the same file with --session-encryption-key-file";
+        // With keys, they may be what is left of a key that was removed.
+        if has_keys { Finding::warning(what, advice) } else { Finding::problem(what, advice) }
+    }));
     Ok(findings)
-}
-
-fn undecryptable(number: usize) -> Finding {
-    Finding::warning(
-        format!("{number} sessions are encrypted with keys that these settings do not have"),
-        "give all services the same file with --session-encryption-key-file",
-    )
 }
 
 fn in_file(path: &Path) -> anyhow::Result<[Arc<dyn AccountStore>; 2]> {

@@ -11,10 +11,11 @@ use tower_express_session::accounts::AccountSession;
 use super::account::AccountArgument;
 use super::one_shot::on_store;
 use super::say;
-use crate::app::App;
+use crate::app::{self, App};
 use crate::config::Common;
 use crate::domain::{Email, UserId};
 use crate::storage::EventKind;
+use crate::usecases::second_factors::end_pending;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -82,7 +83,8 @@ enum Action {
         #[arg(long, value_name = "ID|EMAIL", conflicts_with = "handles")]
         user: Option<AccountArgument>,
 
-        /// Ends the sessions of all accounts. All users must log in again
+        /// Ends the sessions of all accounts, logins that wait for their second factor, and the links of messages
+        /// that were sent. All users must log in again
         #[arg(long, conflicts_with_all = ["handles", "user"])]
         all: bool,
     },
@@ -90,16 +92,58 @@ enum Action {
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     on_store(config, async |app| match options.action {
-        Action::List { user, json } => list(app, user, json).await,
-        Action::Show { handle } => show(app, &handle).await,
-        Action::Revoke { all: true, .. } => revoke_everybody(app).await,
+        Action::List { user, json } => {
+            list(app, user, json).await?;
+            reach_encrypted(config, "listed").await
+        }
+        Action::Show { handle } => match show(app, &handle).await? {
+            true => Ok(ExitCode::SUCCESS),
+            false => {
+                reach_encrypted(config, "searched").await?;
+                bail!("there is no session {handle}; checkin sessions list shows the handles")
+            }
+        },
+        Action::Revoke { all: true, .. } => {
+            revoke_everybody(app).await?;
+            reach_all(config).await
+        }
         Action::Revoke { user: Some(user), .. } => revoke_all(app, &user).await,
-        Action::Revoke { handles, .. } => revoke(app, handles).await,
+        Action::Revoke { handles, .. } => match revoke(app, handles).await?.as_slice() {
+            [] => Ok(ExitCode::SUCCESS),
+            unknown => {
+                reach_encrypted(config, "searched").await?;
+                let unknown = unknown.join(" or ");
+                bail!("there is no session {unknown}; checkin sessions list shows the handles")
+            }
+        },
     })
     .await
 }
 
-async fn list(app: &App, user: Option<AccountArgument>, json: bool) -> anyhow::Result<ExitCode> {
+/// Fails if there are sessions that these settings cannot decrypt. `done` says what was not done with them.
+async fn reach_encrypted(config: &Common, done: &str) -> anyhow::Result<ExitCode> {
+    match app::out_of_reach(config).await.context("cannot read the sessions")?.encrypted {
+        0 => Ok(ExitCode::SUCCESS),
+        number => bail!(
+            "sessions that were not {done}, because these settings do not have their keys \
+             (--session-encryption-key-file): {number}"
+        ),
+    }
+}
+
+/// Fails if there are sessions that these settings do not end.
+async fn reach_all(config: &Common) -> anyhow::Result<ExitCode> {
+    let reached = reach_encrypted(config, "ended").await?;
+    match app::out_of_reach(config).await.context("cannot read the sessions")?.plain {
+        0 => Ok(reached),
+        number => bail!(
+            "sessions that were not ended, because they are stored without encryption: {number}; end them by \
+             the same command without --session-encryption-key-file"
+        ),
+    }
+}
+
+async fn list(app: &App, user: Option<AccountArgument>, json: bool) -> anyhow::Result<()> {
     for account in accounts(app, user).await? {
         for session in sessions_of(app, &account).await? {
             match json {
@@ -108,10 +152,11 @@ async fn list(app: &App, user: Option<AccountArgument>, json: bool) -> anyhow::R
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-async fn show(app: &App, handle: &str) -> anyhow::Result<ExitCode> {
+/// Returns whether there is such a session.
+async fn show(app: &App, handle: &str) -> anyhow::Result<bool> {
     for account in accounts(app, None).await? {
         let sessions = sessions_of(app, &account).await?;
         if let Some(session) = sessions.iter().find(|session| session.handle == handle) {
@@ -121,13 +166,14 @@ async fn show(app: &App, handle: &str) -> anyhow::Result<ExitCode> {
             say(format_args!("last seen  {}", time(session.last_seen_ms)))?;
             say(format_args!("device     {}", printable(&session.device)))?;
             say(format_args!("address    {}", session.address))?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(true);
         }
     }
-    bail!("there is no session {handle}; checkin sessions list shows the handles");
+    Ok(false)
 }
 
-async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode> {
+/// Returns the handles of which there are no sessions.
+async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<Vec<String>> {
     let mut ended = 0;
     for account in accounts(app, None).await? {
         for session in sessions_of(app, &account).await? {
@@ -143,13 +189,7 @@ async fn revoke(app: &App, mut handles: Vec<String>) -> anyhow::Result<ExitCode>
         }
     }
     say(format_args!("{ended} sessions ended"))?;
-    match handles.as_slice() {
-        [] => Ok(ExitCode::SUCCESS),
-        unknown => bail!(
-            "there is no session {}; checkin sessions list shows the handles",
-            unknown.join(" or ")
-        ),
-    }
+    Ok(handles)
 }
 
 async fn revoke_all(app: &App, user: &AccountArgument) -> anyhow::Result<ExitCode> {
@@ -161,13 +201,15 @@ async fn revoke_all(app: &App, user: &AccountArgument) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-async fn revoke_everybody(app: &App) -> anyhow::Result<ExitCode> {
+/// Ends the pending logins first, so that none of them becomes a session that is not found.
+async fn revoke_everybody(app: &App) -> anyhow::Result<()> {
+    end_pending(&*app.storage).await.context("cannot end the pending logins")?;
     let ended = app.account_sessions.revoke_everybody().await;
     let ended = ended.context("cannot end all sessions")?;
     // One event for all accounts, because an event for each would take longer than to end the sessions.
     record(app, None, format!("{ended} sessions of all accounts")).await;
     say(format_args!("{ended} sessions ended"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Returns the id of an account, if it exists.

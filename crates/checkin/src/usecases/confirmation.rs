@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::second_factors::Factors;
 use crate::domain::{Email, PasswordHash};
 use crate::mail::Mailer;
-use crate::storage::{Attempt, Attempts, Budget, NewUser, PendingName, StorageError, Users};
+use crate::storage::{Attempt, Attempts, Budget, NewUser, StorageError, Users};
 
 /// The kind of these pending steps.
 const KIND: &str = "registration";
@@ -60,8 +60,8 @@ impl Confirmation {
 
     /// Returns the account of a token, and uses the token up.
     pub(crate) async fn take(&self, token: &str) -> Result<Option<NewUser>, StorageError> {
-        let pending: Option<PendingAccount> =
-            self.pending.taken(&PendingName::new(KIND, token)).await?;
+        let name = self.pending.name(KIND, token).await?;
+        let pending: Option<PendingAccount> = self.pending.taken(&name).await?;
         Ok(pending.and_then(PendingAccount::account))
     }
 }

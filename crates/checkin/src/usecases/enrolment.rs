@@ -124,7 +124,7 @@ impl Enrolment {
     }
 
     /// Replaces the recovery codes of an account. Without a second factor, this is
-    /// [`LoginError::WrongSecondFactor`].
+    /// [`LoginError::NoSecondFactor`].
     ///
     /// # Cancel safety
     ///
@@ -134,14 +134,14 @@ impl Enrolment {
         requester: Requester<'_>,
         confirmation: Confirmation,
     ) -> Result<Made, LoginError> {
-        self.confirm(&requester, confirmation).await?;
+        self.confirm_change(&requester, confirmation).await?;
         // Without codes, new ones are made.
         let forget = |factor: Option<&SecondFactor>| Some(factor?.without_recovery_codes());
         let record = Record { kind: EventKind::RecoveryCodesReplaced, detail: "" };
         self.make(requester, forget, record).await
     }
 
-    /// Turns the second factor of an account off. Without one, this is [`LoginError::WrongSecondFactor`].
+    /// Turns the second factor of an account off. Without one, this is [`LoginError::NoSecondFactor`].
     ///
     /// # Cancel safety
     ///
@@ -151,7 +151,7 @@ impl Enrolment {
         requester: Requester<'_>,
         confirmation: Confirmation,
     ) -> Result<Made, LoginError> {
-        self.confirm(&requester, confirmation).await?;
+        self.confirm_change(&requester, confirmation).await?;
         let remove = |factor: Option<&SecondFactor>| factor.map(|_| SecondFactor::default());
         let record = Record { kind: EventKind::SecondFactorRemoved, detail: "all" };
         self.make(requester, remove, record).await
@@ -173,6 +173,17 @@ impl Enrolment {
             Ok(account)
         });
         self.login.in_failure_time(check).await
+    }
+
+    /// Verifies the same for a change of a second factor, which must be on.
+    async fn confirm_change(
+        &self,
+        requester: &Requester<'_>,
+        confirmation: Confirmation,
+    ) -> Result<(), LoginError> {
+        let account = self.confirm(requester, confirmation).await?;
+        let factor = self.factors.of(account.id).await?;
+        factor.map(drop).ok_or(LoginError::NoSecondFactor)
     }
 
     /// Makes a change in a task of its own.

@@ -66,6 +66,8 @@ pub(crate) enum LoginError {
     TooManyPasskeys,
     /// The service has no site that passkeys belong to.
     PasskeysOff,
+    /// The account has no second factor that could be changed.
+    NoSecondFactor,
     /// The token of a message is wrong, used or over.
     WrongToken,
     /// The session has ended meanwhile.

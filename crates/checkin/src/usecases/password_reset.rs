@@ -154,7 +154,7 @@ impl PasswordReset {
         &self,
         token: &str,
     ) -> Result<(PendingName, Credentials), LoginError> {
-        let name = PendingName::new(KIND, token);
+        let name = self.login.factors.name(KIND, token).await?;
         let pending = self.login.factors.kept::<PendingReset>(&name).await?;
         let pending = pending.ok_or(LoginError::WrongToken)?;
         let user = UserId::try_from(pending.user).map_err(|_| LoginError::WrongToken)?;

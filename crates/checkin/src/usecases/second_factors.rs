@@ -25,6 +25,10 @@ pub(crate) const PENDING: Duration = Duration::from_secs(5 * 60);
 /// The number of random bytes of a token, as of a session id.
 const TOKEN_BYTES: usize = 24;
 
+/// How long the mark is kept that ended the pending steps of all accounts: longer than the program runs
+/// anywhere, because an older step would be found again without it.
+const ENDED: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
 /// The maximum number of attempts to change a second factor that others change at the same time.
 const ATTEMPTS: usize = 5;
 
@@ -213,6 +217,15 @@ impl Factors {
         self.store.replace_second_factor(user, expected, new).await
     }
 
+    /// Returns the name of the step of this kind that the owner of the secret may continue. It is another one
+    /// since the steps of all accounts were [ended](end_pending).
+    pub(crate) async fn name(&self, kind: &str, secret: &str) -> Result<PendingName, StorageError> {
+        Ok(match self.pending.pending(&mark()).await? {
+            Some(mark) => PendingName::new(&format!("{kind} {mark}"), secret),
+            None => PendingName::new(kind, secret),
+        })
+    }
+
     /// Keeps a step for the next request.
     pub(crate) async fn keep<T: Serialize>(
         &self,
@@ -232,10 +245,8 @@ impl Factors {
         step: &T,
         life: Duration,
     ) -> Result<String, StorageError> {
-        let mut bytes = [0; TOKEN_BYTES];
-        getrandom::fill(&mut bytes).map_err(StorageError::new)?;
-        let token = URL_SAFE_NO_PAD.encode(bytes);
-        self.keep(&PendingName::new(kind, &token), step, life).await?;
+        let token = token()?;
+        self.keep(&self.name(kind, &token).await?, step, life).await?;
         Ok(token)
     }
 
@@ -262,6 +273,23 @@ impl Factors {
     pub(crate) async fn take(&self, name: &PendingName) -> Result<bool, StorageError> {
         Ok(self.pending.take_pending(name).await?.is_some())
     }
+}
+
+/// Ends the pending steps of all accounts, such as logins that wait for their second factor: nobody finds them
+/// any more. A login that found its step before is refused, because the name of its step has changed.
+pub(crate) async fn end_pending(pending: &dyn PendingSteps) -> Result<(), StorageError> {
+    pending.keep_pending(&mark(), &token()?, ENDED).await
+}
+
+/// Returns the name under which the mark is kept that is part of all other names.
+fn mark() -> PendingName {
+    PendingName::new("mark", "")
+}
+
+fn token() -> Result<String, StorageError> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(StorageError::new)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 fn read(user: UserId, stored: &str) -> Result<SecondFactor, StorageError> {

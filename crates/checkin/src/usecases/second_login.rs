@@ -69,10 +69,13 @@ impl Login {
         address: Option<IpAddr>,
     ) -> Result<Option<String>, LoginError> {
         self.in_failure_time(async {
-            let check = self.clone().check_second_factor(token, proof, address);
-            let account = self.tasks.run(check).await?;
+            let check = self.clone().check_second_factor(token.clone(), proof, address);
+            let (account, name) = self.tasks.run(check).await?;
             let session = session?;
-            if self.enter(&session, &account, address).await? {
+            // The sessions of all accounts may have been ended before this one was stored.
+            if self.enter(&session, &account, address).await?
+                && self.factors.name(KIND, &token).await? == name
+            {
                 return Ok(self.device_cookie(&account.email, account.standing.epoch));
             }
             // The sessions of the account were ended meanwhile, and the pending login with them.
@@ -82,14 +85,14 @@ impl Login {
         .await
     }
 
-    /// Returns the account of a pending login whose second factor is right. The pending login ends with it, or
-    /// with its last attempt.
+    /// Returns the account of a pending login whose second factor is right, and the name of the login. The pending
+    /// login ends with it, or with its last attempt.
     async fn check_second_factor(
         self,
         token: String,
         proof: Proof,
         address: Option<IpAddr>,
-    ) -> Result<Credentials, LoginError> {
+    ) -> Result<(Credentials, PendingName), LoginError> {
         let (name, account) = self.pending(&token).await?;
         let Some(guess) = self.factors.guesses.take_pending(&name).await? else {
             self.factors.take(&name).await?;
@@ -107,7 +110,7 @@ impl Login {
         }
         // One login for each pending one.
         let is_first = self.factors.take(&name).await?;
-        if is_first { Ok(account) } else { Err(LoginError::WrongSecondFactor) }
+        if is_first { Ok((account, name)) } else { Err(LoginError::WrongSecondFactor) }
     }
 
     /// Returns the pending login of this token, and its account.
@@ -115,7 +118,7 @@ impl Login {
         &self,
         token: &str,
     ) -> Result<(PendingName, Credentials), LoginError> {
-        let name = PendingName::new(KIND, token);
+        let name = self.factors.name(KIND, token).await?;
         let login = self.factors.kept::<PendingLogin>(&name).await?;
         let login = login.ok_or(LoginError::WrongSecondFactor)?;
         let user = UserId::try_from(login.user).map_err(|_| LoginError::WrongSecondFactor)?;

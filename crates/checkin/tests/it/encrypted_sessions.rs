@@ -46,7 +46,13 @@ async fn is_listed_ended_and_apart_from_other_sessions(site: &Site) {
         site.run("sessions", &args).stdout.lines().count()
     };
     assert_eq!((number(&keys), number(&[])), (2, 1));
-    assert_eq!(site.run("sessions", &["revoke", "--all"]).stdout, "1 sessions ended\n");
+    // A command without the keys says what it did not do.
+    let everybody = site.run("sessions", &["revoke", "--all"]);
+    assert_eq!((everybody.code, everybody.stdout.as_str()), (1, "1 sessions ended\n"));
+    assert!(everybody.stderr.contains("not ended") && everybody.stderr.contains("file): 2"));
+    let listed = site.run("sessions", &["list"]);
+    assert_eq!((listed.code, listed.stdout.as_str()), (1, ""));
+    assert!(listed.stderr.contains("--session-encryption-key-file"), "{}", listed.stderr);
     assert!(!is_logged_in(&mut at_plain).await && is_logged_in(&mut al).await);
     expect_plain(&log_in(&mut at_plain).await, 200, "OK");
 
@@ -64,17 +70,27 @@ async fn is_listed_ended_and_apart_from_other_sessions(site: &Site) {
     // The doctor names what does not fit together.
     let [_, wrong] = &with_keys(site, "wrong-keys", &[ID_KEY, SECOND]);
     for (args, expected) in [
-        (&keys[..], "1 sessions are stored without encryption"),
-        (&[flag, wrong], "1 sessions are encrypted with keys that these settings do not have"),
-        (&[], "1 sessions are encrypted with keys that these settings do not have"),
+        (
+            &keys[..],
+            "warning  sessions that are stored without encryption, and are not accepted: 1",
+        ),
+        (
+            &[flag, wrong],
+            "warning  sessions that are encrypted with keys that these settings do not",
+        ),
+        (&[], "PROBLEM  sessions that are encrypted with keys that these settings do not have: 1"),
     ] {
         let said = site.run("doctor", args);
         assert!(said.stdout.contains(expected), "{args:?} {said:?}");
     }
+    let unknown = site.run("sessions", &["revoke", handle]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("do not have their keys"), "{unknown:?}");
 
     let revoked = site.run("sessions", &[&["revoke", handle], &keys[..]].concat());
     assert_eq!(revoked.stdout, "1 sessions ended\n", "{revoked:?}");
     assert!(!is_logged_in(&mut al).await);
+    let everybody = site.run("sessions", &[&["revoke", "--all"], &keys[..]].concat());
+    assert!(everybody.code == 1 && everybody.stderr.contains("without encryption: 1"));
 }
 
 #[tokio::test]
@@ -106,7 +122,8 @@ async fn keys_are_replaced_on_sighup_and_nobody_is_logged_out() {
         assert!(is_logged_in(&mut al).await, "{keys:?}");
     }
     for (keys, rule) in [
-        (&[SECOND, SECOND][..], "must stay the same"),
+        (&[FIRST, SECOND][..], "keys: line 1 must stay the same"),
+        (&[ID_KEY, SECOND, SECOND], "line 3 must not be the same as line 2"),
         (&[ID_KEY], "must hold at least two lines"),
         (&[ID_KEY, SECOND, "short"], "at least 32 bytes"),
     ] {

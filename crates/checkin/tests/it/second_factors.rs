@@ -300,7 +300,9 @@ async fn changes_need_the_second_factor(site: Site) {
     let response = owner.post("/second-factor/totp/confirm", &confirm).await;
     expect_problem(&response, 400, &["code"]);
     for path in ["/second-factor/remove", "/second-factor/recovery-codes"] {
-        expect_problem(&owner.post(path, &confirmation(None)).await, 400, &["code"]);
+        let missing = owner.post(path, &confirmation(None)).await;
+        expect_problem(&missing, 400, &[]);
+        assert_eq!(missing.json()["detail"], "the account must have a second factor");
     }
     let app = enrol(&mut owner, None).await;
     let change = |code: Option<&str>| json!({"currentPassword": PASSWORD, "newPassword": OTHER, "code": code});
@@ -354,6 +356,40 @@ async fn changes_need_the_second_factor_on_sqlite() {
 #[tokio::test]
 async fn changes_need_the_second_factor_on_redis() {
     changes_need_the_second_factor(Site::redis()).await;
+}
+
+/// Whatever ends the sessions of an account ends its pending login, too.
+async fn a_pending_login_ends_with_the_sessions(site: Site) {
+    let auth = site.auth(&NO_CACHE);
+    let app = enrol(&mut auth.logged_in().await, None).await;
+    let mut recovery = app.recovery_codes.iter();
+    for commands in [
+        &[("sessions", &["revoke", "--all"][..])][..],
+        &[("sessions", &["revoke", "--user", EMAIL])],
+        &[("users", &["disable", EMAIL]), ("users", &["enable", EMAIL])],
+    ] {
+        let token = pending(&mut auth.client()).await;
+        for (command, arguments) in commands {
+            let ended = site.run(command, arguments);
+            assert_eq!(ended.code, 0, "{arguments:?} {}", ended.stderr);
+        }
+        let late = give(&mut auth.client(), &token, recovery.next().unwrap()).await;
+        expect_plain(&late, 401, "Invalid login.");
+        assert_eq!(logged_in_sessions(&site), 0, "{commands:?}");
+    }
+    // The codes were not used up, and later logins are as before.
+    expect_plain(&log_in_with(&mut auth.client(), &app.recovery_codes[0]).await, 200, "OK");
+}
+
+#[tokio::test]
+async fn a_pending_login_ends_with_the_sessions_on_sqlite() {
+    a_pending_login_ends_with_the_sessions(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_pending_login_ends_with_the_sessions_on_redis() {
+    a_pending_login_ends_with_the_sessions(Site::redis()).await;
 }
 
 async fn an_operator_removes_a_second_factor(site: Site) {

@@ -29,6 +29,9 @@ impl From<LoginError> for Problem {
                 Self::new(StatusCode::CONFLICT, detail)
             }
             LoginError::PasskeysOff => no_passkeys(),
+            LoginError::NoSecondFactor => {
+                Self::new(StatusCode::BAD_REQUEST, "the account must have a second factor")
+            }
             LoginError::WrongToken => wrong_token(),
             LoginError::NotLoggedIn => AccountError::NotLoggedIn.into(),
             LoginError::NewPassword(rule) => broken("newPassword", rule),
