@@ -245,12 +245,14 @@ impl Deployment {
         receivers.chain(&self.processors).chain([&self.auth.program]).collect()
     }
 
-    /// Waits until everything is applied, and returns whether a recount finds no difference.
-    pub(crate) fn is_verified(&self) -> bool {
+    /// Waits until everything is applied, and recounts it. Returns what the doctor said if the figures were not
+    /// found to be the sums over the log.
+    pub(crate) fn unverified(&self) -> Option<String> {
         let doctor = self.settings(&[]);
         self.site.wait_for_doctor(&doctor, " 0 check-ins wait to be applied");
-        let verified = self.site.run("doctor", &self.settings(&["--verify"])).stdout;
-        verified.contains("are the sums over the log")
+        let said = self.site.run("doctor", &self.settings(&["--verify"]));
+        let is_verified = said.stdout.contains("are the sums over the log");
+        (!is_verified).then(|| format!("{}{}", said.stdout, said.stderr))
     }
 
     /// Reads what is applied.

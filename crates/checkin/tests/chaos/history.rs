@@ -87,6 +87,8 @@ pub(crate) struct Verdict {
     /// meanwhile.
     pub(crate) gap: Duration,
     pub(crate) p99: Duration,
+    /// What the doctor said if it did not find that the figures are the sums over the log.
+    pub(crate) unverified: Option<String>,
 }
 
 impl History {
