@@ -6,13 +6,12 @@ use tower_express_session::SessionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{App, Sessions};
-use crate::http::document::front_door;
 use crate::http::{ClientLimits, Metrics, OnFailure, Probes, Readiness, Scrape, Stack};
 use crate::passwords::Passwords;
 use crate::services::api::{ApiSettings, Stores};
 use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, ReceiverSettings};
-use crate::services::{api, auth, receiver};
+use crate::services::{api, auth, console, receiver};
 use crate::traces::Traces;
 use crate::usecases::accounts::{Accounts, account_options};
 
@@ -133,12 +132,13 @@ impl App {
         stack.around(routes)
     }
 
-    /// Returns the routes of the console's port: those of the services, and `/` for people.
+    /// Returns the routes of the console's port: those of the services, and the pages, which ask them.
     pub fn console_port(&self, services: &[&Service]) -> Router {
         let stack = self.stack(Metrics::new("console"));
-        let front_door = front_door().layer(self.readiness.clone());
-        let routes = self.routes(&stack.metrics, services, front_door);
-        stack.around(routes)
+        let routes = self.routes(&stack.metrics, services, OpenApiRouter::new());
+        let (services, _) = routes.clone().split_for_parts();
+        let pages = console::router(services).layer(self.readiness.clone());
+        stack.around(routes.merge(OpenApiRouter::from(pages)))
     }
 
     /// Returns the routes of a processor's port: only the probes and the metrics.

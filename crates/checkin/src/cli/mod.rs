@@ -78,7 +78,7 @@ enum Command {
     /// Runs the check-in receiver
     #[command(after_help = receiver::EXAMPLES)]
     Receiver(receiver::Options),
-    /// Runs the authentication service, the receiver and the read API on one origin
+    /// Runs the web console: pages for people, and the routes of the other services on one origin
     #[command(after_help = console::EXAMPLES)]
     Console(console::Options),
     /// Runs a processor, which applies the check-ins of the log

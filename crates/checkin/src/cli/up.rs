@@ -110,7 +110,7 @@ pub(super) async fn run(
     for_service("receiver", || receiver::announce(receiver_at, true));
     for_service("auth", || auth::announce(auth_at));
     say(format_args!(
-        "\n  console            http://{console_at}/docs/\n  \
+        "\n  console            http://{console_at}\n  \
          read API           http://{api_at}\n  \
          check-in receiver  http://{receiver_at}\n  authentication     http://{auth_at}\n  \
          store              {}",

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::map_response;
-use axum::response::{IntoResponse, Redirect, Response as PageResponse};
+use axum::response::{IntoResponse, Response as PageResponse};
 use axum::routing::get;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
@@ -15,7 +15,6 @@ use utoipa::openapi::{
     ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, ServerBuilder,
 };
 use utoipa::{IntoResponses, Modify, OpenApi, PartialSchema};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::caching::{Cacheable, Cached};
@@ -85,12 +84,6 @@ pub(super) fn routes(document: Document) -> Router {
         page
     }));
     Router::new().route("/openapi.json", get(show)).merge(page)
-}
-
-/// Returns the route `/` of the console, which redirects to `/docs/`.
-#[must_use]
-pub fn front_door() -> OpenApiRouter {
-    OpenApiRouter::new().route("/", get(async || Redirect::to("/docs/")))
 }
 
 type Responses = BTreeMap<String, RefOr<Response>>;

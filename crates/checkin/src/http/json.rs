@@ -30,14 +30,7 @@ impl<S: Sync, T: FromFields<Context = ()>> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let content_type = check_type(request.headers());
-        let bodies = request.extensions().get::<WaitingBodies>().cloned();
-        let body = match bodies.as_ref().map(WaitingBodies::enter) {
-            None => read(request.into_body()).await,
-            Some(waiting) => tokio::select! {
-                body = read(request.into_body()) => body,
-                () = waiting.given_up() => Err(Problem::busy()),
-            },
-        }?;
+        let body = read(request).await?;
         content_type?;
         let Members(members) = serde_json::from_slice(&body).map_err(|error| {
             let what = if error.is_data() { "is not a JSON object" } else { "is not JSON" };
@@ -66,7 +59,19 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     if is_utf8 { Ok(()) } else { Err(not_utf8()) }
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, Problem> {
+/// Reads a body within the limits of the process.
+pub(super) async fn read(request: Request) -> Result<Vec<u8>, Problem> {
+    let bodies = request.extensions().get::<WaitingBodies>().cloned();
+    match bodies.as_ref().map(WaitingBodies::enter) {
+        None => whole(request.into_body()).await,
+        Some(waiting) => tokio::select! {
+            body = whole(request.into_body()) => body,
+            () = waiting.given_up() => Err(Problem::busy()),
+        },
+    }
+}
+
+async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
     let mut stream: BodyDataStream = body.into_data_stream();
     let (mut bytes, mut discarded) = (Vec::new(), 0);
     while let Some(chunk) = stream.next().await {

@@ -103,13 +103,13 @@ fn add_path<'a>(fields: &mut Fields<'a>, path: &'a Result<RawPathParams, RawPath
 }
 
 /// The names and values of a query; `None` for one that is not UTF-8.
-type Pairs = Vec<(Option<String>, Option<String>)>;
+pub(super) type Pairs = Vec<(Option<String>, Option<String>)>;
 
-fn has_too_many(query: &str) -> bool {
+pub(super) fn has_too_many(query: &str) -> bool {
     query.bytes().filter(|byte| *byte == b'&').count() >= MAX_PARAMETERS
 }
 
-fn decoded_pairs(query: &str) -> Pairs {
+pub(super) fn decoded_pairs(query: &str) -> Pairs {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()

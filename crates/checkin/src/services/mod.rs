@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod console;
 pub mod processor;
 pub mod receiver;
 mod retention;

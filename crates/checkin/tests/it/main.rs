@@ -62,6 +62,7 @@ mod obstacles;
 mod open_files;
 mod operators;
 mod outages;
+mod pages;
 mod passkeys;
 mod password_changes;
 mod passwords;

@@ -77,8 +77,32 @@ impl Deployment {
                 }
             }
         }
-        let pages = ["/", "/docs", "/docs/", "/docs/swagger-ui.css", "/openapi.json"];
+        let pages = [
+            "/",
+            "/log-in",
+            "/sign-up",
+            "/places",
+            "/places/5",
+            "/leaders",
+            "/me",
+            "/assets/1/console.css",
+            "/docs",
+            "/docs/",
+            "/docs/swagger-ui.css",
+            "/openapi.json",
+        ];
         routes.extend(pages.map(|path| ("console", Method::GET, path.to_owned())));
+        let forms = [
+            "/log-in",
+            "/log-in/second-factor",
+            "/sign-up",
+            "/log-out",
+            "/places/5",
+            "/me/password",
+            "/me/audience",
+            "/me/sessions/end",
+        ];
+        routes.extend(forms.map(|path| ("console", Method::POST, path.to_owned())));
         routes
     }
 }

@@ -1,0 +1,33 @@
+// Draws each page, light and dark, wide and as on a phone, into a folder.
+//   CONSOLE=http://127.0.0.1:8080 EMAIL=… PASSWORD=… node pictures.js FOLDER
+import { mkdirSync } from 'node:fs'
+import { launch, open } from './browser.js'
+
+const { EMAIL, PASSWORD } = process.env
+const folder = process.argv[2] ?? 'pictures'
+const PAGES = { home: '/', places: '/places', place: '/places/5', leaders: '/leaders?period=all', me: '/me', 'log-in': '/log-in', 'sign-up': '/sign-up' }
+const FORMS = {
+  light: { colorScheme: 'light' },
+  dark: { colorScheme: 'dark' },
+  phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }
+}
+
+mkdirSync(folder, { recursive: true })
+const browser = await launch()
+const problems = []
+for (const [form, options] of Object.entries(FORMS)) {
+  const page = await open(browser, problems, options)
+  const draw = async (name, path) => {
+    await page.goto(path)
+    await page.screenshot({ path: `${folder}/${name}-${form}.png`, fullPage: true })
+  }
+  await draw('welcome', '/')
+  await page.goto('/log-in')
+  await page.getByLabel('E-mail address').fill(EMAIL)
+  await page.getByLabel('Password').fill(PASSWORD)
+  await page.getByRole('button', { name: 'Log in' }).click()
+  await page.getByRole('heading', { name: /^Hello/ }).waitFor()
+  for (const [name, path] of Object.entries(PAGES)) await draw(name, path)
+}
+await browser.close()
+for (const problem of problems) console.error(problem)

@@ -1,0 +1,74 @@
+// Everything works without this script. It shows times as people say them, new check-ins as they happen, and
+// what is near.
+
+const SHOWN = 20
+const UNITS = [['day', 86400], ['hour', 3600], ['minute', 60]]
+const ago = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
+
+function said (time) {
+  const seconds = (Date.now() - Date.parse(time)) / 1000
+  if (seconds < 60) return 'just now'
+  if (seconds > 30 * 86400) return new Date(time).toLocaleDateString('en', { dateStyle: 'medium' })
+  const [unit, length] = UNITS.find(([, length]) => seconds >= length)
+  return ago.format(-Math.floor(seconds / length), unit)
+}
+
+function showTimes () {
+  for (const time of document.querySelectorAll('time')) {
+    time.title ||= time.textContent
+    time.textContent = said(time.dateTime)
+  }
+}
+
+showTimes()
+setInterval(showTimes, 30_000)
+
+for (const near of document.querySelectorAll('[data-near]')) {
+  near.addEventListener('click', (event) => {
+    event.preventDefault()
+    near.textContent = 'Looking for you …'
+    navigator.geolocation.getCurrentPosition(
+      ({ coords }) => { location.href = `/places?lat=${coords.latitude.toFixed(5)}&lng=${coords.longitude.toFixed(5)}` },
+      () => { near.textContent = 'Your browser did not say where you are' }
+    )
+  })
+}
+
+const feed = document.querySelector('[data-live]')
+if (feed) {
+  const names = new Map()
+  // A name is asked for once.
+  const name = (path, member) => {
+    if (!names.has(path)) {
+      names.set(path, fetch(path).then((answer) => answer.json()).then((body) => body[member]))
+    }
+    return names.get(path)
+  }
+  const element = (tag, text, attributes = {}) => {
+    const made = document.createElement(tag)
+    made.textContent = text
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
+    return made
+  }
+  let waiting = 0
+  new EventSource('/api/checkins/stream').addEventListener('checkin', async (event) => {
+    // With more than a few a second nobody could read them.
+    if (waiting >= 5) return
+    waiting += 1
+    try {
+      const { userId, locationId, starRating, timestamp } = JSON.parse(event.data)
+      const [person, place] = await Promise.all([
+        name(`/api/user/${userId}/fullname`, 'fullName'), name(`/api/location/${locationId}`, 'name')
+      ])
+      const item = element('li', '', { class: 'new' })
+      const stars = element('span', '★'.repeat(starRating) + '☆'.repeat(5 - starRating),
+        { class: 'stars', role: 'img', 'aria-label': `${starRating} of 5 stars` })
+      const time = element('time', 'just now', { datetime: new Date(timestamp).toISOString() })
+      item.append(element('b', person), ' at ', element('a', place, { href: `/places/${locationId}` }), ' ', stars, ' ', time)
+      feed.prepend(item)
+      while (feed.children.length > SHOWN) feed.lastElementChild.remove()
+    } finally {
+      waiting -= 1
+    }
+  })
+}

@@ -1,0 +1,261 @@
+//! Asks the routes of the services on behalf of a visitor.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{FromRequestParts, Request};
+use axum::http::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, IF_NONE_MATCH, LINK,
+    SET_COOKIE, TRANSFER_ENCODING,
+};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tower::ServiceExt as _;
+use tower_express_session::request::ClientAddress;
+
+use super::routes::Console;
+use super::views::{Account, OwnAccount, Place};
+use crate::http::RequestOrigin;
+
+/// The maximum length of an answer of the services, far above that of the longest list.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// The headers of a page's request that do not hold for the requests to the services.
+const OF_THE_PAGE: [HeaderName; 6] =
+    [ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, TRANSFER_ENCODING];
+
+/// A visitor of the pages. The services see the visitor's own request: the cookie, the address and the limits.
+pub(super) struct Visitor {
+    services: Router,
+    headers: HeaderMap,
+    extensions: Extensions,
+    /// The address of the page.
+    page: String,
+}
+
+/// An answer of the services.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: Bytes,
+}
+
+/// A request that the services refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// A sentence about it, without its full stop.
+    pub(super) detail: String,
+    /// The fields that break a rule.
+    pub(super) errors: Vec<FieldError>,
+    /// What a login with a second factor continues with.
+    pub(super) pending_login: Option<String>,
+    /// The page to which a login returns.
+    page: String,
+}
+
+/// A field that breaks a rule: "must …".
+#[derive(Debug, Deserialize)]
+pub(super) struct FieldError {
+    pub(super) field: String,
+    pub(super) rule: String,
+}
+
+/// The members of a problem document that the pages show.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProblemBody {
+    detail: String,
+    #[serde(default)]
+    errors: Vec<FieldError>,
+    pending_login: Option<String>,
+}
+
+/// A page of a list, and the cursor of the next one.
+pub(super) struct Listed<T> {
+    pub(super) items: Vec<T>,
+    pub(super) next: Option<String>,
+}
+
+impl FromRequestParts<Console> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Infallible> {
+        let mut headers = parts.headers.clone();
+        for name in OF_THE_PAGE {
+            headers.remove(name);
+        }
+        let page = match parts.method {
+            Method::GET => parts.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned(),
+            // A form cannot be sent again from here.
+            _ => parts.uri.path().to_owned(),
+        };
+        // Not all of them: the parameters of the page's own path are there, too.
+        let mut extensions = Extensions::new();
+        if let Some(origin) = parts.extensions.get::<RequestOrigin>() {
+            extensions.insert(*origin);
+        }
+        if let Some(address) = parts.extensions.get::<ClientAddress>() {
+            extensions.insert(*address);
+        }
+        Ok(Self { services: console.services.clone(), headers, extensions, page })
+    }
+}
+
+impl Visitor {
+    /// Returns the account of the visitor, if the visitor is logged in.
+    pub(super) async fn account(&self) -> Result<Option<Account>, Refusal> {
+        if !self.headers.contains_key(COOKIE) {
+            return Ok(None);
+        }
+        match self.get::<OwnAccount>("/session").await {
+            Ok(OwnAccount { user }) => Ok(Some(user)),
+            Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Returns the account of a visitor who must be logged in.
+    pub(super) async fn own_account(&self) -> Result<Account, Refusal> {
+        self.get::<OwnAccount>("/session").await.map(|own| own.user)
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        let answer = self.send(Method::GET, path, None).await?;
+        self.read(&answer)
+    }
+
+    /// Returns a page of a list. `path` has a query.
+    pub(super) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Listed<T>, Refusal> {
+        let answer = self.send(Method::GET, path, None).await?;
+        Ok(Listed { items: self.read(&answer)?, next: answer.cursor() })
+    }
+
+    /// Returns the most visited places, and whether they are those of this week: with too few of them, they are those of
+    /// all time.
+    pub(super) async fn popular(&self, limit: usize) -> Result<(Vec<Place>, bool), Refusal> {
+        let places = "/api/locations/bycheckins";
+        let week: Listed<Place> = self.list(&format!("{places}?period=week&limit={limit}")).await?;
+        if week.items.len() >= limit {
+            return Ok((week.items, true));
+        }
+        let all: Listed<Place> = self.list(&format!("{places}?limit={limit}")).await?;
+        Ok((all.items, false))
+    }
+
+    /// Sends a request to the services. An answer of 400 and above is a refusal.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Refusal> {
+        let answer = self.answer(method, path, body).await;
+        let answer = answer.ok_or_else(|| self.internal())?;
+        match answer.status.as_u16() {
+            400.. => Err(self.refusal(&answer)),
+            _ => Ok(answer),
+        }
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Option<Answer> {
+        let body = body.map(Value::to_string);
+        let mut request = Request::builder().method(method).uri(path);
+        let headers = request.headers_mut()?;
+        headers.extend(self.headers.clone());
+        if let Some(body) = &body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_LENGTH, body.len().into());
+        }
+        *request.extensions_mut()? = self.extensions.clone();
+        let request = request.body(body.map_or_else(Body::empty, Body::from)).ok()?;
+        let Ok(response) = self.services.clone().oneshot(request).await;
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, MAX_ANSWER).await.ok()?;
+        Some(Answer {
+            status: head.status,
+            headers: head.headers,
+            extensions: head.extensions,
+            body,
+        })
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Refusal> {
+        serde_json::from_slice(&answer.body).map_err(|_| self.internal())
+    }
+
+    fn refusal(&self, answer: &Answer) -> Refusal {
+        let text = || ProblemBody {
+            detail: String::from_utf8_lossy(&answer.body).trim_end_matches('.').to_owned(),
+            errors: Vec::new(),
+            pending_login: None,
+        };
+        let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| text());
+        let ProblemBody { detail, errors, pending_login } = body;
+        Refusal { status: answer.status, detail, errors, pending_login, page: self.page.clone() }
+    }
+
+    fn internal(&self) -> Refusal {
+        Refusal {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            detail: "an internal error occurred".to_owned(),
+            errors: Vec::new(),
+            pending_login: None,
+            page: self.page.clone(),
+        }
+    }
+}
+
+impl Answer {
+    /// Returns the cursor of the next page: `Link: <…cursor=…>; rel="next"`.
+    fn cursor(&self) -> Option<String> {
+        let link = self.headers.get(LINK)?.to_str().ok()?;
+        let (address, _) = link.strip_prefix('<')?.split_once('>')?;
+        Some(address.split_once("cursor=")?.1.to_owned())
+    }
+
+    /// Redirects to a page, with the cookies that the services set or clear.
+    pub(super) fn redirect(self, page: &str) -> Response {
+        let mut response = Redirect::to(page).into_response();
+        for cookie in self.headers.get_all(SET_COOKIE) {
+            response.headers_mut().append(SET_COOKIE, cookie.clone());
+        }
+        // The cookie of the device is set on the way out.
+        *response.extensions_mut() = self.extensions;
+        response
+    }
+}
+
+impl Refusal {
+    /// Returns the rule that a field breaks.
+    pub(super) fn rule(&self, field: &str) -> Option<&str> {
+        let error = self.errors.iter().find(|error| error.field == field)?;
+        Some(&error.rule)
+    }
+
+    /// Returns the page of the login, which returns to the page that was refused.
+    pub(super) fn login_page(&self) -> String {
+        format!("/log-in?next={}", encoded(&self.page))
+    }
+}
+
+/// Encodes text for a query.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// Adds a parameter to a query that has one already.
+pub(super) fn add(query: &mut String, name: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        // A String takes everything.
+        let _ = write!(query, "&{name}={}", encoded(value));
+    }
+}

@@ -1,0 +1,205 @@
+//! Signing up, logging in and out.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::client::{Refusal, Visitor};
+use super::page::{Frame, Page, sentence};
+use crate::http::{FormBody, FormQuery};
+
+/// A form as it was sent, and why it was refused. Passwords and codes are not shown again.
+#[derive(Default)]
+struct Attempt {
+    form: BTreeMap<String, String>,
+    refusal: Option<Refusal>,
+}
+
+impl Attempt {
+    fn value(&self, field: &str) -> &str {
+        self.form.get(field).map_or("", String::as_str)
+    }
+
+    /// Returns the rule that a field breaks, as a sentence without its full stop.
+    fn rule(&self, field: &str) -> Option<&str> {
+        self.refusal.as_ref()?.rule(field)
+    }
+
+    /// Returns why the form was refused, if it was not for a field.
+    fn failure(&self) -> Option<String> {
+        let refusal = self.refusal.as_ref().filter(|refusal| refusal.errors.is_empty())?;
+        Some(match refusal.status {
+            StatusCode::UNAUTHORIZED => {
+                "The address and the password do not belong together.".to_owned()
+            }
+            _ => format!("{}.", sentence(&refusal.detail)),
+        })
+    }
+
+    fn status(&self) -> StatusCode {
+        self.refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "log_in.html")]
+struct LoginPage {
+    frame: Frame,
+    attempt: Attempt,
+    next: String,
+}
+
+#[derive(Template)]
+#[template(path = "second_factor.html")]
+struct SecondFactorPage {
+    frame: Frame,
+    pending_login: String,
+    next: String,
+    failure: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "sign_up.html")]
+struct RegistrationPage {
+    frame: Frame,
+    attempt: Attempt,
+}
+
+/// The page that says that a message was sent.
+#[derive(Template)]
+#[template(path = "message_sent.html")]
+struct MessageSent {
+    frame: Frame,
+}
+
+pub(super) async fn show_login(
+    visitor: Visitor,
+    FormQuery(query): FormQuery,
+) -> Result<impl IntoResponse, Refusal> {
+    let frame = Frame::of(&visitor, "log-in").await?;
+    Ok(Page(LoginPage { frame, attempt: Attempt::default(), next: next(&query).to_owned() }))
+}
+
+pub(super) async fn log_in(visitor: Visitor, FormBody(form): FormBody) -> Response {
+    let next = next(&form).to_owned();
+    let login = body_of(&form, &["email", "password"]);
+    let refusal = match visitor.send(Method::POST, "/login", Some(&login)).await {
+        Ok(answer) => return answer.redirect(&next),
+        Err(refusal) => refusal,
+    };
+    let frame = Frame::with(None, "log-in");
+    match &refusal.pending_login {
+        Some(token) => {
+            let pending_login = token.clone();
+            Page(SecondFactorPage { frame, pending_login, next, failure: None }).into_response()
+        }
+        None => {
+            let attempt = Attempt { form, refusal: Some(refusal) };
+            (attempt.status(), Page(LoginPage { frame, attempt, next })).into_response()
+        }
+    }
+}
+
+pub(super) async fn log_in_with_second_factor(
+    visitor: Visitor,
+    FormBody(form): FormBody,
+) -> Response {
+    let next = next(&form).to_owned();
+    let login = body_of(&form, &["pendingLogin", "code"]);
+    match visitor.send(Method::POST, "/login/second-factor", Some(&login)).await {
+        Ok(answer) => answer.redirect(&next),
+        Err(refusal) => {
+            let frame = Frame::with(None, "log-in");
+            let pending_login = form.get("pendingLogin").cloned().unwrap_or_default();
+            let failure = Some(match refusal.status {
+                StatusCode::UNAUTHORIZED => {
+                    "The code is wrong or was used before, or the login began more than five minutes ago."
+                }
+                StatusCode::BAD_REQUEST => "The code must be six digits, or a recovery code.",
+                _ => "This did not work. Please try again later.",
+            });
+            let page = SecondFactorPage { frame, pending_login, next, failure };
+            (refusal.status, Page(page)).into_response()
+        }
+    }
+}
+
+pub(super) async fn show_registration(visitor: Visitor) -> Result<impl IntoResponse, Refusal> {
+    let frame = Frame::of(&visitor, "sign-up").await?;
+    Ok(Page(RegistrationPage { frame, attempt: Attempt::default() }))
+}
+
+/// Opens an account and logs in to it, or says that a message was sent.
+pub(super) async fn sign_up(visitor: Visitor, FormBody(form): FormBody) -> Response {
+    let account = body_of(&form, &["firstName", "lastName", "email", "password"]);
+    match visitor.send(Method::POST, "/register", Some(&account)).await {
+        Ok(answer) if answer.status == StatusCode::ACCEPTED => {
+            Page(MessageSent { frame: Frame::with(None, "sign-up") }).into_response()
+        }
+        Ok(_) => {
+            let login = body_of(&form, &["email", "password"]);
+            match visitor.send(Method::POST, "/login", Some(&login)).await {
+                Ok(answer) => answer.redirect("/"),
+                Err(refusal) => refusal.into_response(),
+            }
+        }
+        Err(refusal) => {
+            let attempt = Attempt { form, refusal: Some(refusal) };
+            let frame = Frame::with(None, "sign-up");
+            (attempt.status(), Page(RegistrationPage { frame, attempt })).into_response()
+        }
+    }
+}
+
+pub(super) async fn log_out(visitor: Visitor) -> Response {
+    match visitor.send(Method::POST, "/logout", Some(&json!({}))).await {
+        Ok(answer) => answer.redirect("/"),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Returns these fields of a form as a JSON object of texts.
+pub(super) fn body_of(form: &BTreeMap<String, String>, fields: &[&str]) -> Value {
+    let given = fields
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), form.get(*name)?.clone().into())));
+    Value::Object(given.collect())
+}
+
+/// Returns the page after the login. Only a path of this site may be one.
+fn next(form: &BTreeMap<String, String>) -> &str {
+    let is_path = |next: &&str| {
+        next.starts_with('/')
+            && !next.starts_with("//")
+            && !next.contains(|c: char| c == '\\' || c.is_control())
+    };
+    form.get("next").map(String::as_str).filter(is_path).unwrap_or("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_returns_to_a_page_of_this_site_only() {
+        for (given, to) in [
+            ("/places/5", "/places/5"),
+            ("/places?q=a&lat=1", "/places?q=a&lat=1"),
+            ("//evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("/\t/evil.example", "/"),
+            ("https://evil.example", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(
+                next(&BTreeMap::from([("next".to_owned(), given.to_owned())])),
+                to,
+                "{given:?}"
+            );
+        }
+        assert_eq!(next(&BTreeMap::new()), "/");
+    }
+}

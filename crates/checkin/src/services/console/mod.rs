@@ -1,0 +1,17 @@
+//! The web console: pages for people, rendered on the server. It asks the routes of the services for everything
+//! that it shows and does, as every other client does, so the rules about sessions, privacy and limits stand
+//! there alone.
+
+mod assets;
+mod client;
+mod entrance;
+mod home;
+mod leaders;
+mod me;
+mod page;
+mod places;
+mod routes;
+mod time;
+mod views;
+
+pub use routes::router;

@@ -1,0 +1,96 @@
+//! What all pages have in common: the frame, the headers, the page of an error.
+
+use askama::Template;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::assets;
+use super::client::{Refusal, Visitor};
+use super::views::Account;
+use crate::http::Problem;
+
+/// Pages load nothing from elsewhere, and have no script and no style in their markup.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// The frame of a page: its head and its navigation.
+pub(super) struct Frame {
+    /// The visitor's account, if the visitor is logged in.
+    pub(super) user: Option<Account>,
+    /// The part of the navigation that the page belongs to.
+    here: &'static str,
+}
+
+impl Frame {
+    /// Returns the frame of a page for this visitor.
+    pub(super) async fn of(visitor: &Visitor, here: &'static str) -> Result<Self, Refusal> {
+        Ok(Self { user: visitor.account().await?, here })
+    }
+
+    /// Returns the frame of a page for a visitor whose account is known.
+    pub(super) fn with(user: Option<Account>, here: &'static str) -> Self {
+        Self { user, here }
+    }
+
+    pub(super) fn asset(&self, file: &str) -> String {
+        assets::path(file)
+    }
+
+    pub(super) fn current(&self, part: &str) -> &'static str {
+        if self.here == part { "page" } else { "false" }
+    }
+}
+
+/// A page, from its template.
+pub(super) struct Page<T>(pub(super) T);
+
+impl<T: Template> IntoResponse for Page<T> {
+    fn into_response(self) -> Response {
+        match self.0.render() {
+            Ok(html) => {
+                ([(CONTENT_TYPE, HTML), (CONTENT_SECURITY_POLICY, POLICY)], html).into_response()
+            }
+            Err(error) => {
+                Problem::internal().caused_by("cannot write a page", error).into_response()
+            }
+        }
+    }
+}
+
+/// The page of a request that was refused.
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    frame: Frame,
+    title: &'static str,
+    detail: String,
+}
+
+impl IntoResponse for Refusal {
+    /// Answers with a page that says why. Who is not logged in comes to the login, and back afterwards.
+    fn into_response(self) -> Response {
+        if self.status == StatusCode::UNAUTHORIZED {
+            return Redirect::to(&self.login_page()).into_response();
+        }
+        let title = match self.status {
+            StatusCode::NOT_FOUND => "There is no such page",
+            StatusCode::TOO_MANY_REQUESTS => "Please wait a moment",
+            StatusCode::SERVICE_UNAVAILABLE => "The service is not available",
+            _ => "This did not work",
+        };
+        let detail = format!("{}.", sentence(&self.detail));
+        let frame = Frame::with(None, "");
+        (self.status, Page(ErrorPage { frame, title, detail })).into_response()
+    }
+}
+
+/// Begins a text with a capital letter.
+pub(super) fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,201 @@
+//! The list of places, and the page of a place, on which people check in.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::client::{Listed, Refusal, Visitor, add, encoded};
+use super::page::{Frame, Page, sentence};
+use super::views::{DescribedPlace, Place, Visit};
+use crate::domain::Category;
+use crate::http::{FormBody, FormQuery};
+
+/// Half of the way around the earth, in miles: every place is nearer.
+const EVERYWHERE: &str = "12500";
+
+/// The radius of a search near the visitor, in miles.
+const NEAR: &str = "10";
+
+#[derive(Template)]
+#[template(path = "places.html")]
+pub(super) struct Places {
+    frame: Frame,
+    search: Search,
+    heading: String,
+    places: Vec<Place>,
+    /// The address of the next page.
+    next: Option<String>,
+}
+
+/// What the visitor looks for.
+#[derive(Default)]
+struct Search {
+    words: Option<String>,
+    category: Option<Category>,
+    min_stars: Option<String>,
+    open_now: bool,
+    latitude: Option<String>,
+    longitude: Option<String>,
+    cursor: Option<String>,
+}
+
+impl Search {
+    fn of(FormQuery(mut query): FormQuery) -> Self {
+        Self {
+            words: query.remove("q"),
+            category: query.remove("category").and_then(|text| text.parse().ok()),
+            min_stars: query.remove("minStars"),
+            open_now: query.contains_key("openNow"),
+            latitude: query.remove("lat"),
+            longitude: query.remove("lng"),
+            cursor: query.remove("cursor"),
+        }
+    }
+
+    fn is(&self, category: &Category) -> bool {
+        self.category == Some(*category)
+    }
+
+    fn has_stars(&self, stars: &str) -> bool {
+        self.min_stars.as_deref() == Some(stars)
+    }
+
+    /// Returns what the form has as a query, without the cursor.
+    fn query(&self) -> String {
+        let mut query = String::new();
+        let stars = self.min_stars.as_deref();
+        add(&mut query, "q", self.words.as_deref());
+        add(&mut query, "category", self.category.map(Category::as_str));
+        add(&mut query, "minStars", stars);
+        add(&mut query, "openNow", self.open_now.then_some("true"));
+        add(&mut query, "lat", self.latitude.as_deref());
+        add(&mut query, "lng", self.longitude.as_deref());
+        query
+    }
+
+    fn has_filters(&self) -> bool {
+        self.min_stars.is_some() || self.open_now
+    }
+}
+
+pub(super) async fn list(visitor: Visitor, query: FormQuery) -> Result<Page<Places>, Refusal> {
+    let frame = Frame::of(&visitor, "places").await?;
+    let search = Search::of(query);
+    let (heading, mut path) = found(&visitor, &search).await?;
+    add(&mut path, "cursor", search.cursor.as_deref());
+    let Listed { items: places, next } = visitor.list(&path).await?;
+    let next = next.map(|cursor| format!("/places?cursor={cursor}{}", search.query()));
+    Ok(Page(Places { frame, search, heading, places, next }))
+}
+
+/// Returns the heading of a list and its address in the API. Words are searched in the names; everything else is
+/// a circle, around the visitor or around the most popular place.
+async fn found(visitor: &Visitor, search: &Search) -> Result<(String, String), Refusal> {
+    let category = search.category.map(Category::as_str);
+    if let Some(words) = &search.words {
+        return Ok((
+            format!("Places named “{words}”"),
+            format!("/api/locations/search?q={}", encoded(words)),
+        ));
+    }
+    let around = search.latitude.as_deref().zip(search.longitude.as_deref());
+    let (heading, latitude, longitude, radius) = match around {
+        Some((lat, lng)) => ("Places near you".to_owned(), encoded(lat), encoded(lng), NEAR),
+        None if category.is_none() && !search.has_filters() => {
+            let path = "/api/locations/bycheckins?period=all";
+            return Ok(("Popular places".to_owned(), path.to_owned()));
+        }
+        None => {
+            let top: Listed<Place> = visitor.list("/api/locations/bycheckins?limit=1").await?;
+            match top.items.into_iter().next() {
+                Some(Place { name, latitude, longitude, .. }) => {
+                    let (latitude, longitude) = (latitude.to_string(), longitude.to_string());
+                    (format!("Places around {name}"), latitude, longitude, EVERYWHERE)
+                }
+                None => ("Places".to_owned(), "0".to_owned(), "0".to_owned(), EVERYWHERE),
+            }
+        }
+    };
+    let mut path = format!("/api/locations/{latitude}/{longitude}/{radius}?limit=20");
+    add(&mut path, "category", category);
+    add(&mut path, "minStars", search.min_stars.as_deref());
+    add(&mut path, "openNow", search.open_now.then_some("true"));
+    Ok((heading, path))
+}
+
+#[derive(Template)]
+#[template(path = "place.html")]
+pub(super) struct PlacePage {
+    frame: Frame,
+    place: DescribedPlace,
+    /// The latest visitors; `None` if nobody is logged in.
+    visits: Option<Vec<Visit>>,
+    /// The check-in that was just made.
+    done: Option<Rated>,
+    /// Why a check-in was refused.
+    failure: Option<String>,
+}
+
+/// A check-in that was just made.
+struct Rated {
+    stars: u8,
+}
+
+impl PlacePage {
+    async fn of(visitor: &Visitor, id: &str) -> Result<Self, Refusal> {
+        let id = encoded(id);
+        let frame = Frame::of(visitor, "places").await?;
+        let place = visitor.get(&format!("/api/location/{id}?withDetails=true")).await?;
+        let visits = match frame.user {
+            Some(_) => {
+                Some(visitor.list(&format!("/api/location/{id}/visitors?limit=10")).await?.items)
+            }
+            None => None,
+        };
+        Ok(Self { frame, place, visits, done: None, failure: None })
+    }
+}
+
+pub(super) async fn show(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    FormQuery(query): FormQuery,
+) -> Result<Page<PlacePage>, Refusal> {
+    let page = PlacePage::of(&visitor, &id).await?;
+    let stars = query.get("stars").and_then(|stars| stars.parse().ok()).filter(|stars| *stars <= 5);
+    let done = stars.map(|stars| Rated { stars });
+    Ok(Page(PlacePage { done, ..page }))
+}
+
+/// Checks in at the place.
+pub(super) async fn check_in(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    FormBody(form): FormBody,
+) -> Result<Response, Refusal> {
+    let user = visitor.own_account().await?.id;
+    let integer = |text: Option<&String>| text.and_then(|text| text.parse::<u64>().ok());
+    let stars = integer(form.get("starRating"));
+    let checkin = json!({"userId": user, "locationId": integer(Some(&id)), "starRating": stars});
+    match visitor.send(Method::POST, "/api/checkin", Some(&checkin)).await {
+        Ok(answer) => Ok(answer.redirect(&format!(
+            "/places/{}?stars={}",
+            encoded(&id),
+            stars.unwrap_or_default()
+        ))),
+        Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED => Err(refusal),
+        Err(refusal) => {
+            let failure = match refusal.status {
+                StatusCode::UNPROCESSABLE_ENTITY => {
+                    "You have checked in here with these stars a moment ago.".to_owned()
+                }
+                _ => format!("{}.", sentence(&refusal.detail)),
+            };
+            let page = PlacePage::of(&visitor, &id).await?;
+            let page = PlacePage { failure: Some(failure), ..page };
+            Ok((refusal.status, Page(page)).into_response())
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The pages of the console: in a real browser, and as clients see them.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+use testkit::{Client, Method, Program, Response, Stream};
+
+use crate::harness::{EMAIL, PASSWORD, PATIENCE, Site, USER};
+
+async fn form(client: &mut Client, path: &str, fields: &str) -> Response {
+    let request = client.request(Method::POST, path);
+    request.header("content-type", "application/x-www-form-urlencoded").body(fields).send().await
+}
+
+async fn logged_in(client: &mut Client) {
+    let fields = format!("email={EMAIL}&password={PASSWORD}&next=%2Fplaces%2F5");
+    let answer = form(client, "/log-in", &fields).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/places/5")));
+}
+
+/// Lets a new person use the console in a browser, on a store with the demo data.
+#[cfg(feature = "external-tests")]
+fn live_the_story(site: &Site, settings: &[(&str, &str)]) {
+    let (_up, [.., (_, console)]) = site.up_everywhere(&[]);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console");
+    let mut node = Command::new("node");
+    node.current_dir(directory)
+        .arg("story.js")
+        .env("CONSOLE", console)
+        .envs(settings.iter().copied());
+    let mut story = Program::spawn(node);
+    let status = story.wait(3 * PATIENCE);
+    let (said, failed) = (story.text(Stream::Stdout), story.text(Stream::Stderr));
+    assert!(status.success(), "{said}{failed}");
+    assert_eq!(said.trim(), "[]", "what is wrong with the pages");
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
+fn a_new_person_finds_the_way_on_sqlite() {
+    live_the_story(&Site::sqlite(), &[]);
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
+fn a_new_person_finds_the_way_on_redis() {
+    live_the_story(&Site::redis(), &[("INSPECT", "off")]);
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
+fn a_new_person_finds_the_way_without_scripts() {
+    live_the_story(&Site::sqlite(), &[("SCRIPTS", "off")]);
+}
+
+#[tokio::test]
+async fn pages_load_nothing_from_elsewhere_and_files_are_kept() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    let home = client.get("/").await;
+    assert_eq!(home.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(home.header("cache-control"), Some("no-store"));
+    let policy = home.header("content-security-policy").unwrap();
+    assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    let html = home.text();
+    assert!(!html.contains("style=") && !html.contains("onclick") && !html.contains("<script>"));
+    let files: Vec<_> = html.split('"').filter(|part| part.starts_with("/assets/")).collect();
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in files {
+        let answer = client.get(file).await;
+        let control = answer.header("cache-control").map(str::to_owned);
+        assert_eq!(
+            (answer.status, control.as_deref()),
+            (200, Some("public, max-age=31536000, immutable"))
+        );
+        let (_, name) = file.rsplit_once('/').unwrap();
+        let other = client.get(&format!("/assets/other/{name}")).await;
+        assert_eq!((other.status, other.header("cache-control")), (200, Some("no-cache")));
+    }
+    assert_eq!(client.get("/assets/other/secret").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_login_leads_back_to_its_page() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    let refused = client.get("/me?cursor=a").await;
+    let to = "/log-in?next=%2Fme%3Fcursor%3Da";
+    assert_eq!((refused.status, refused.header("location")), (303, Some(to)));
+    assert!(client.get(to).await.text().contains(r#"name="next" value="/me?cursor=a""#));
+    let wrong = form(&mut client, "/log-in", &format!("email={EMAIL}&password=wrong")).await;
+    assert_eq!((wrong.status, wrong.set_cookies().len()), (401, 0));
+    assert!(!wrong.text().contains("value=\"wrong\""), "a password is not shown");
+    logged_in(&mut client).await;
+    assert_eq!(client.get("/session").await.status, 200, "the session is that of every service");
+    let fields = format!("email={EMAIL}&password={PASSWORD}&next=%2F%2Fevil.example");
+    assert_eq!(form(&mut client, "/log-in", &fields).await.header("location"), Some("/"));
+    let out = form(&mut client, "/log-out", "").await;
+    assert_eq!((out.status, out.header("location")), (303, Some("/")));
+    assert_eq!(client.get("/session").await.status, 401);
+}
+
+#[tokio::test]
+async fn forms_of_other_sites_are_refused() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    logged_in(&mut client).await;
+    for path in ["/log-in", "/log-out", "/places/5", "/me/password", "/me/sessions/end"] {
+        let request = client.request(Method::POST, path).header("sec-fetch-site", "cross-site");
+        let form = request.header("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(form.body("starRating=5").send().await.status, 403, "{path}");
+    }
+    assert_eq!(client.get("/session").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_people_wrote_is_shown_as_text() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    let name = "%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%27";
+    let fields = format!(
+        "firstName={name}&lastName=x&email=x%40example.com&password=a+lighthouse+keeper+reads"
+    );
+    let answer = form(&mut client, "/sign-up", &fields).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+    for path in [
+        "/",
+        "/me",
+        "/places?q=%3Cscript%3Ealert(1)%22",
+        "/log-in?next=%2F%22%3E%3Cscript%3Ealert(1)",
+    ] {
+        let page = client.get(path).await;
+        assert!(!page.text().contains("<script>"), "{path}");
+    }
+    // What was typed into a form that is refused stands in it again.
+    let refused = form(&mut client, "/sign-up", &format!("firstName={name}&password=x")).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("&#60;script&#62;") && !refused.text().contains("<script>"));
+}
+
+#[tokio::test]
+async fn bad_input_gets_a_page_that_says_why() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    logged_in(&mut client).await;
+    for (path, status, says) in [
+        ("/places/0", 400, "Not valid: id."),
+        ("/places/x%2Fdetails", 400, "Not valid: id."),
+        ("/places/999999", 404, "There is no such page"),
+        ("/places?lat=91&lng=0", 400, "Not valid: lat."),
+        ("/places?q=%E2%80%8B", 400, "Not valid: q."),
+        ("/places?minStars=6&openNow=1", 400, "Not valid: minStars."),
+        ("/me?cursor=x", 400, "Not valid: cursor."),
+    ] {
+        let page = client.get(path).await;
+        assert_eq!(page.status, status, "{path}");
+        assert!(page.text().contains(says), "{path}: {}", page.text());
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+    }
+    for (path, fields, status) in [
+        ("/places/5", "starRating=6", 400),
+        ("/places/5", "", 400),
+        ("/places/999999", "starRating=5", 404),
+        ("/me/audience", "audience=everybody", 400),
+        ("/me/sessions/end", "handle=none", 404),
+        ("/log-in/second-factor", "pendingLogin=x&code=123456", 401),
+    ] {
+        assert_eq!(form(&mut client, path, fields).await.status, status, "{path} {fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_in_from_a_page_is_that_of_the_receiver() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    let anonymous = form(&mut client, "/places/5", "starRating=4").await;
+    assert_eq!(
+        (anonymous.status, anonymous.header("location")),
+        (303, Some("/log-in?next=%2Fplaces%2F5"))
+    );
+    logged_in(&mut client).await;
+    let done = form(&mut client, "/places/5", "starRating=4").await;
+    assert_eq!((done.status, done.header("location")), (303, Some("/places/5?stars=4")));
+    assert!(client.get("/places/5?stars=4").await.text().contains("You have checked in."));
+    let latest = client.get("/api/checkins/latest?limit=1").await.json();
+    assert_eq!(
+        (&latest[0]["userId"], &latest[0]["locationId"], &latest[0]["starRating"]),
+        (&json!(USER), &json!(5), &json!(4))
+    );
+    let again = form(&mut client, "/places/5", "starRating=4").await;
+    assert_eq!(again.status, 422);
+    assert!(again.text().contains("a moment ago"));
+}
