@@ -18,6 +18,10 @@ const ENV = { RUST_TEST_THREADS: String(2 * availableParallelism()), ...process.
 // The modules of checkin's tests that spend their time in programs of others.
 const OUTSIDE_TOOLS = ['deployment::', 'document::', 'postman::', 'proxies::', 'readme::', 'schemathesis::']
 
+// The modules of checkin's tests in which proxies and sentinels measure times: other tests beside them would make
+// them wait.
+const ALONE = ['fail_overs::', 'rolling_restart::']
+
 // The integration tests of checkin that run in their own process.
 const WITHIN = ['memory', 'simulation']
 
@@ -38,7 +42,13 @@ const TIERS = [
     name: 'checkin from outside',
     budget: 600,
     has: (test) => test.isIntegration && test.package === 'checkin' && !WITHIN.includes(test.name),
-    args: OUTSIDE_TOOLS.flatMap((name) => ['--skip', name])
+    args: [...OUTSIDE_TOOLS, ...ALONE].flatMap((name) => ['--skip', name])
+  },
+  {
+    name: 'restarts and fail-overs',
+    budget: 120,
+    has: (test) => test.package === 'checkin' && test.name === 'it',
+    args: ['--test-threads=1', ...ALONE]
   },
   {
     name: 'outside tools',

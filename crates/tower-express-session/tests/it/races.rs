@@ -293,7 +293,8 @@ async fn ended_sessions_are_not_restored_in_memory_and_sqlite() {
 async fn ended_sessions_are_not_accepted_in_redis_although_express_writes_them_back() {
     let outcome = races_beside_express("connect-redis", 10_000).await;
     report("Redis, beside Express", &outcome);
-    assert!(outcome.written_back > 300, "Express must write some sessions back: {outcome:?}");
+    // How many depends on how busy the machine is: 197 to 957 were seen.
+    assert!(outcome.written_back > 30, "Express must write some sessions back: {outcome:?}");
 }
 
 /// `RACES=10000` runs more of them.
