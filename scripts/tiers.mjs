@@ -13,10 +13,10 @@ import { createInterface } from 'node:readline'
 const CARGO_TEST = ['test', '--locked', '--workspace', '--features', 'external-tests']
 
 // Tests spend half of their time waiting for programs that they started.
-const ENV = { RUST_TEST_THREADS: String(2 * availableParallelism()), ...process.env }
+const ENV = { RUST_TEST_THREADS: String(availableParallelism() + 1), ...process.env }
 
 // The modules of checkin's tests that spend their time in programs of others.
-const OUTSIDE_TOOLS = ['deployment::', 'document::', 'postman::', 'proxies::', 'readme::', 'schemathesis::']
+const OUTSIDE_TOOLS = ['deployment::', 'document::', 'pages::', 'postman::', 'proxies::', 'readme::', 'schemathesis::']
 
 // The modules of checkin's tests in which proxies and sentinels measure times: other tests beside them would make
 // them wait.
@@ -52,9 +52,9 @@ const TIERS = [
   },
   {
     name: 'outside tools',
-    budget: 120,
+    budget: 240,
     has: (test) => test.package === 'checkin' && test.name === 'it',
-    args: OUTSIDE_TOOLS
+    args: [`--test-threads=${availableParallelism()}`, ...OUTSIDE_TOOLS]
   },
   { name: 'store for Express', budget: 60, has: () => false, npm: 'packages/express-session-store' },
   { name: 'examples in the documentation', budget: 120, has: () => false, cargo: ['--doc'] }
