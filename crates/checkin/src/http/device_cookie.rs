@@ -15,6 +15,11 @@ const NAME: &str = "checkin_device";
 #[derive(Clone)]
 pub struct DeviceCookie(pub String);
 
+/// The path of a page with a form for logins. As an extension of a response, it makes the device's cookie be set
+/// for this path, too.
+#[derive(Clone, Copy, Debug)]
+pub struct LoginPage(pub &'static str);
+
 impl DeviceCookie {
     /// Returns the cookie that a request sends. Only the first one counts.
     #[must_use]
@@ -28,11 +33,15 @@ impl DeviceCookie {
     /// Sets the cookie of a response that has one, with `Secure` like the session cookie.
     pub(super) fn set(response: &mut Response, over_tls: bool) {
         let Some(Self(value)) = response.extensions_mut().remove() else { return };
+        let page = response.extensions_mut().remove().map(|LoginPage(path)| path);
         let (age, secure) = (LIFETIME.as_secs(), if over_tls { "; Secure" } else { "" });
-        let line =
-            format!("{NAME}={value}; Max-Age={age}; Path=/login; HttpOnly{secure}; SameSite=Lax");
-        if let Ok(line) = HeaderValue::try_from(line) {
-            response.headers_mut().append(SET_COOKIE, line);
+        for path in [Some("/login"), page].into_iter().flatten() {
+            let line = format!(
+                "{NAME}={value}; Max-Age={age}; Path={path}; HttpOnly{secure}; SameSite=Lax"
+            );
+            if let Ok(line) = HeaderValue::try_from(line) {
+                response.headers_mut().append(SET_COOKIE, line);
+            }
         }
     }
 }

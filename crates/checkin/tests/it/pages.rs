@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 use testkit::{Client, Method, Program, Response, Stream};
 
-use crate::harness::{EMAIL, PASSWORD, PATIENCE, Site, USER};
+use crate::harness::{EMAIL, PASSWORD, PATIENCE, Site, USER, log_in};
 
 async fn form(client: &mut Client, path: &str, fields: &str) -> Response {
     let request = client.request(Method::POST, path);
@@ -30,7 +30,7 @@ fn live_the_story(site: &Site, settings: &[(&str, &str)]) {
         .env("CONSOLE", console)
         .envs(settings.iter().copied());
     let mut story = Program::spawn(node);
-    let status = story.wait(3 * PATIENCE);
+    let status = story.wait(10 * PATIENCE);
     let (said, failed) = (story.text(Stream::Stdout), story.text(Stream::Stderr));
     assert!(status.success(), "{said}{failed}");
     assert_eq!(said.trim(), "[]", "what is wrong with the pages");
@@ -103,6 +103,47 @@ async fn a_login_leads_back_to_its_page() {
     assert_eq!(client.get("/session").await.status, 401);
 }
 
+/// A browser sends a cookie only below its path, so the device's cookie is set for the page of the login, too.
+#[tokio::test]
+async fn the_login_page_knows_the_device() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let fields = format!("email={EMAIL}&password={PASSWORD}");
+    let answer = form(&mut console.client(), "/log-in", &fields).await;
+    let device = |path: &str| {
+        let path = format!("; Path={path}; ");
+        let mut cookies = answer.set_cookies().into_iter();
+        cookies.find(|line| line.starts_with("checkin_device=") && line.contains(&path)).unwrap()
+    };
+    let (page, service) = (device("/log-in"), device("/login"));
+    assert_eq!(page.split(';').next(), service.split(';').next());
+    let by_program = log_in(&mut console.client()).await;
+    assert_eq!(
+        by_program.set_cookies().len(),
+        2,
+        "programs get one cookie for the session, one for the device"
+    );
+}
+
+/// What lists show others is limited for new accounts; the page of a place is not.
+#[tokio::test]
+async fn a_new_account_that_has_looked_at_much_can_still_check_in() {
+    let site = Site::sqlite();
+    let console = site.console(&["--newcomer-rate", "1", "--newcomer-time", "1d"]);
+    let mut client = console.client();
+    let fields = "firstName=A&lastName=B&email=a%40example.com&password=a+lighthouse+keeper+reads";
+    assert_eq!(form(&mut client, "/sign-up", fields).await.status, 303);
+    for _ in 0..3 {
+        for path in ["/", "/places/5", "/leaders"] {
+            assert_eq!(client.get(path).await.status, 200, "{path}");
+        }
+    }
+    assert!(client.get("/places/5").await.text().contains("New accounts can look at"));
+    assert_eq!(form(&mut client, "/places/5", "starRating=4").await.status, 303);
+    let at_the_service = client.get("/api/checkins/latest").await;
+    assert_eq!(at_the_service.status, 429);
+}
+
 #[tokio::test]
 async fn forms_of_other_sites_are_refused() {
     let site = Site::sqlite();
@@ -169,6 +210,7 @@ async fn bad_input_gets_a_page_that_says_why() {
         ("/places/999999", "starRating=5", 404),
         ("/me/audience", "audience=everybody", 400),
         ("/me/sessions/end", "handle=none", 404),
+        ("/me/sessions/end", "handle=", 404),
         ("/log-in/second-factor", "pendingLogin=x&code=123456", 401),
     ] {
         assert_eq!(form(&mut client, path, fields).await.status, status, "{path} {fields}");

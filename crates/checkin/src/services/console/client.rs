@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{
     ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, IF_NONE_MATCH, LINK,
-    SET_COOKIE, TRANSFER_ENCODING,
+    RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
 };
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -22,7 +22,10 @@ use tower_express_session::request::ClientAddress;
 
 use super::routes::Console;
 use super::views::{Account, OwnAccount, Place};
-use crate::http::RequestOrigin;
+use crate::http::{LoginPage, RequestOrigin};
+
+/// The page of the login.
+pub(super) const LOGIN: &str = "/log-in";
 
 /// The maximum length of an answer of the services, far above that of the longest list.
 const MAX_ANSWER: usize = 1 << 20;
@@ -56,6 +59,8 @@ pub(super) struct Refusal {
     pub(super) detail: String,
     /// The fields that break a rule.
     pub(super) errors: Vec<FieldError>,
+    /// In how many seconds the visitor may come again.
+    pub(super) retry_after: Option<u32>,
     /// What a login with a second factor continues with.
     pub(super) pending_login: Option<String>,
     /// The page to which a login returns.
@@ -95,7 +100,8 @@ impl FromRequestParts<Console> for Visitor {
         }
         let page = match parts.method {
             Method::GET => parts.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned(),
-            // A form cannot be sent again from here.
+            // A form cannot be sent again from here, but its page can be shown.
+            _ if parts.uri.path().starts_with("/me/") => "/me".to_owned(),
             _ => parts.uri.path().to_owned(),
         };
         // Not all of them: the parameters of the page's own path are there, too.
@@ -137,6 +143,18 @@ impl Visitor {
     pub(super) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Listed<T>, Refusal> {
         let answer = self.send(Method::GET, path, None).await?;
         Ok(Listed { items: self.read(&answer)?, next: answer.cursor() })
+    }
+
+    /// Returns a list that a page can do without: `None` if the visitor has looked at too many.
+    pub(super) async fn side_list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Option<Vec<T>>, Refusal> {
+        match self.list(path).await {
+            Ok(listed) => Ok(Some(listed.items)),
+            Err(refusal) if refusal.status == StatusCode::TOO_MANY_REQUESTS => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// Returns the most visited places, and whether they are those of this week: with too few of them, they are those of
@@ -200,7 +218,10 @@ impl Visitor {
         };
         let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| text());
         let ProblemBody { detail, errors, pending_login } = body;
-        Refusal { status: answer.status, detail, errors, pending_login, page: self.page.clone() }
+        let (status, page) = (answer.status, self.page.clone());
+        let retry_after = answer.headers.get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        Refusal { status, detail, errors, retry_after, pending_login, page }
     }
 
     fn internal(&self) -> Refusal {
@@ -208,6 +229,7 @@ impl Visitor {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             detail: "an internal error occurred".to_owned(),
             errors: Vec::new(),
+            retry_after: None,
             pending_login: None,
             page: self.page.clone(),
         }
@@ -230,6 +252,7 @@ impl Answer {
         }
         // The cookie of the device is set on the way out.
         *response.extensions_mut() = self.extensions;
+        response.extensions_mut().insert(LoginPage(LOGIN));
         response
     }
 }
@@ -243,7 +266,7 @@ impl Refusal {
 
     /// Returns the page of the login, which returns to the page that was refused.
     pub(super) fn login_page(&self) -> String {
-        format!("/log-in?next={}", encoded(&self.page))
+        format!("{LOGIN}?next={}", encoded(&self.page))
     }
 }
 

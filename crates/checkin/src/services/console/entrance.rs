@@ -116,7 +116,7 @@ pub(super) async fn log_in_with_second_factor(
             let pending_login = form.get("pendingLogin").cloned().unwrap_or_default();
             let failure = Some(match refusal.status {
                 StatusCode::UNAUTHORIZED => {
-                    "The code is wrong or was used before, or the login began more than five minutes ago."
+                    "The code is wrong or was used before, or it took too long: then begin again."
                 }
                 StatusCode::BAD_REQUEST => "The code must be six digits, or a recovery code.",
                 _ => "This did not work. Please try again later.",

@@ -3,7 +3,7 @@
 use askama::Template;
 use futures_util::future::try_join_all;
 
-use super::client::{Listed, Refusal, Visitor};
+use super::client::{Refusal, Visitor};
 use super::page::{Frame, Page};
 use super::views::{Checkin, FullName, Place};
 
@@ -19,7 +19,8 @@ pub(super) struct Home {
     frame: Frame,
     popular: Vec<Place>,
     of_this_week: bool,
-    latest: Vec<NamedCheckin>,
+    /// `None` if nobody is logged in, or if a new account has looked at too many lists.
+    latest: Option<Vec<NamedCheckin>>,
 }
 
 /// A check-in with the names of the user and of the place.
@@ -34,15 +35,16 @@ pub(super) async fn show(visitor: Visitor) -> Result<Page<Home>, Refusal> {
     let (popular, of_this_week) = visitor.popular(POPULAR).await?;
     let latest = match &frame.user {
         Some(_) => latest(&visitor).await?,
-        None => Vec::new(),
+        None => None,
     };
     Ok(Page(Home { frame, popular, of_this_week, latest }))
 }
 
-async fn latest(visitor: &Visitor) -> Result<Vec<NamedCheckin>, Refusal> {
-    let checkins = format!("/api/checkins/latest?limit={LATEST}");
-    let checkins: Listed<Checkin> = visitor.list(&checkins).await?;
-    try_join_all(checkins.items.into_iter().map(|checkin| named(visitor, checkin))).await
+async fn latest(visitor: &Visitor) -> Result<Option<Vec<NamedCheckin>>, Refusal> {
+    let path = format!("/api/checkins/latest?limit={LATEST}");
+    let Some(checkins) = visitor.side_list(&path).await? else { return Ok(None) };
+    let named = try_join_all(checkins.into_iter().map(|checkin| named(visitor, checkin))).await?;
+    Ok(Some(named))
 }
 
 async fn named(visitor: &Visitor, checkin: Checkin) -> Result<NamedCheckin, Refusal> {

@@ -13,7 +13,7 @@ use crate::http::FormQuery;
 pub(super) struct Leaders {
     frame: Frame,
     period: &'static str,
-    /// `None` if nobody is logged in.
+    /// `None` if nobody is logged in, or if a new account has looked at too many lists.
     people: Option<Vec<Person>>,
     places: Vec<Place>,
 }
@@ -31,7 +31,7 @@ pub(super) async fn show(
     );
     let people = async {
         match &frame.user {
-            Some(_) => visitor.list(&people).await.map(|listed: Listed<Person>| Some(listed.items)),
+            Some(_) => visitor.side_list(&people).await,
             None => Ok(None),
         }
     };

@@ -105,7 +105,8 @@ pub(super) async fn end_session(visitor: Visitor, FormBody(form): FormBody) -> R
 fn sessions_of(form: &BTreeMap<String, String>) -> String {
     match form.get("handle") {
         Some(handle) => format!("/sessions/{}", encoded(handle)),
-        None => "/sessions".to_owned(),
+        None if form.contains_key("all") => "/sessions".to_owned(),
+        None => "/sessions/none".to_owned(),
     }
 }
 

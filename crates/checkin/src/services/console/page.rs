@@ -1,7 +1,7 @@
 //! What all pages have in common: the frame, the headers, the page of an error.
 
 use askama::Template;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -39,6 +39,11 @@ impl Frame {
 
     pub(super) fn asset(&self, file: &str) -> String {
         assets::path(file)
+    }
+
+    /// Returns whether it is known who the visitor is. The page of an error does not ask.
+    pub(super) fn is_known(&self) -> bool {
+        !self.here.is_empty()
     }
 
     pub(super) fn current(&self, part: &str) -> &'static str {
@@ -85,7 +90,11 @@ impl IntoResponse for Refusal {
         };
         let detail = format!("{}.", sentence(&self.detail));
         let frame = Frame::with(None, "");
-        (self.status, Page(ErrorPage { frame, title, detail })).into_response()
+        let mut response = (self.status, Page(ErrorPage { frame, title, detail })).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

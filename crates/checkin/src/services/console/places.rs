@@ -43,8 +43,15 @@ struct Search {
 
 impl Search {
     fn of(FormQuery(mut query): FormQuery) -> Self {
+        let words = query.remove("q");
+        if words.is_some() {
+            // A search by name does not know them; the form shows that they do not count.
+            for filter in ["category", "minStars", "openNow", "lat", "lng"] {
+                query.remove(filter);
+            }
+        }
         Self {
-            words: query.remove("q"),
+            words,
             category: query.remove("category").and_then(|text| text.parse().ok()),
             min_stars: query.remove("minStars"),
             open_now: query.contains_key("openNow"),
@@ -130,7 +137,7 @@ async fn found(visitor: &Visitor, search: &Search) -> Result<(String, String), R
 pub(super) struct PlacePage {
     frame: Frame,
     place: DescribedPlace,
-    /// The latest visitors; `None` if nobody is logged in.
+    /// The latest visitors; `None` if nobody is logged in, or if a new account has looked at too many lists.
     visits: Option<Vec<Visit>>,
     /// The check-in that was just made.
     done: Option<Rated>,
@@ -149,9 +156,7 @@ impl PlacePage {
         let frame = Frame::of(visitor, "places").await?;
         let place = visitor.get(&format!("/api/location/{id}?withDetails=true")).await?;
         let visits = match frame.user {
-            Some(_) => {
-                Some(visitor.list(&format!("/api/location/{id}/visitors?limit=10")).await?.items)
-            }
+            Some(_) => visitor.side_list(&format!("/api/location/{id}/visitors?limit=10")).await?,
             None => None,
         };
         Ok(Self { frame, place, visits, done: None, failure: None })
