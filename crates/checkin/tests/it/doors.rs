@@ -69,7 +69,9 @@ async fn refused(what: &str, ask: impl AsyncFnMut() -> Response) {
 async fn requests_in_progress() {
     let site = Site::sqlite();
     let args = ["--trusted-proxies", "127.0.0.0/8", "--max-requests-per-address", "3"];
-    let auth = site.auth(&[&args[..], &["--max-requests-per-session", "2"]].concat());
+    // Requests that are half sent last as long as the test looks at them.
+    let more = ["--max-requests-per-session", "2", "--request-timeout", "1m"];
+    let auth = site.auth(&[&args[..], &more].concat());
     let mut client = auth.client();
     let mut from = async |address: &str| {
         client.request(Method::GET, "/healthz").header("x-forwarded-for", address).send().await
