@@ -98,13 +98,13 @@ export class RedisStore extends Store {
   clear (callback?: Callback<null>): Promise<null>
 
   /** Gives the account's indexed sessions that are alive, the newest first. */
-  list (account: string, callback?: Callback<AccountSession[]>): Promise<AccountSession[]>
+  list (account: string | number, callback?: Callback<AccountSession[]>): Promise<AccountSession[]>
   /** Ends one session of an account. Gives whether the account has a session with this handle. */
-  end (account: string, handle: string, callback?: Callback<boolean>): Promise<boolean>
+  end (account: string | number, handle: string, callback?: Callback<boolean>): Promise<boolean>
   /** Ends all sessions of an account except one. Gives the number of ended sessions. */
-  endOthers (account: string, sid: string, callback?: Callback<number>): Promise<number>
+  endOthers (account: string | number, sid: string, callback?: Callback<number>): Promise<number>
   /** Ends all sessions of an account. Gives the number of ended sessions. */
-  endAll (account: string, callback?: Callback<number>): Promise<number>
+  endAll (account: string | number, callback?: Callback<number>): Promise<number>
   /** Indexes all stored sessions. Gives the number of those that have an account. */
   reindex (callback?: Callback<number>): Promise<number>
   /** Returns the handle of a session. */

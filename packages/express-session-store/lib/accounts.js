@@ -40,15 +40,14 @@ class AccountIndex {
     this.#sessions = sessions
   }
 
-  // Returns the account of a session: a text or the digits of a number. Other values are no account.
+  // Returns the account of a session, if it has one.
   accountOf (session) {
     const { account } = this.#options
     if (account === undefined || !session) return undefined
     const found = typeof account === 'function'
       ? account(session)
       : account.split('.').reduce((value, name) => isOwn(value, name) ? value[name] : undefined, session)
-    const name = typeof found === 'number' || typeof found === 'bigint' ? String(found) : found
-    return typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= MAX_ACCOUNT_BYTES ? name : undefined
+    return accountName(found)
   }
 
   // Returns the public name of a session. The id cannot be computed from it.
@@ -69,19 +68,27 @@ class AccountIndex {
   }
 
   // Returns the account's sessions that are alive, the newest first. The others are removed from the index.
-  async list (account) {
+  async list (given) {
+    const account = this.#named(given)
     return (await this.#alive(account)).map(({ id, ...entry }) => ({ handle: this.handle(id), ...entry }))
   }
 
-  async end (account, handle) {
+  async end (given, handle) {
+    const account = this.#named(given)
     const found = (await this.#alive(account)).find(({ id }) => this.handle(id) === handle)
     if (!found) return false
     await this.#endEach(account, [found.id])
     return true
   }
 
+  async endOthers (account, kept) {
+    if (typeof kept !== 'string') throw new TypeError('sid must be the id of a session')
+    return this.endAll(account, kept)
+  }
+
   // Ends the account's sessions except `kept`: those in the index, then those that only a scan of all sessions finds.
-  async endAll (account, kept) {
+  async endAll (given, kept) {
+    const account = this.#named(given)
     const entries = await this.#entries(account)
     let ended = await this.#endEach(account, entries.map(({ id }) => id).filter((id) => id !== kept))
     if (this.#options.allAreIndexed) return ended
@@ -93,6 +100,7 @@ class AccountIndex {
 
   // Indexes the stored sessions that are not in the index yet. Returns the number of those that have an account.
   async rebuild () {
+    this.#checkOption()
     const found = new Set()
     for await (const ids of this.#sessions.pages()) {
       await inBatches(ids, async (id) => {
@@ -109,6 +117,21 @@ class AccountIndex {
       })
     }
     return found.size
+  }
+
+  // Returns the name of an account that the application gave. What is no account must not match the sessions without
+  // one.
+  #named (given) {
+    this.#checkOption()
+    const account = accountName(given)
+    if (account === undefined) {
+      throw new TypeError(`account must be a number or a text of 1 to ${MAX_ACCOUNT_BYTES} bytes`)
+    }
+    return account
+  }
+
+  #checkOption () {
+    if (this.#options.account === undefined) throw new TypeError('account must be set as an option of the store')
   }
 
   async #alive (account) {
@@ -163,6 +186,12 @@ class AccountIndex {
     const { ttl } = this.#options
     return (typeof ttl === 'number' ? ttl : 86400) * 1000
   }
+}
+
+// Returns the name of an account: a text or the digits of a number. Other values are no account.
+function accountName (value) {
+  const name = typeof value === 'number' || typeof value === 'bigint' ? String(value) : value
+  return typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= MAX_ACCOUNT_BYTES ? name : undefined
 }
 
 function isOwn (value, name) {

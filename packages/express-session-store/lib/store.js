@@ -110,7 +110,7 @@ class RedisStore extends Store {
 
   // Ends all sessions of an account except the one with this id. Gives the number of ended sessions.
   endOthers (account, sid, callback) {
-    return settled(this.#index.endAll(account, sid), callback)
+    return settled(this.#index.endOthers(account, sid), callback)
   }
 
   // Ends all sessions of an account. Gives the number of ended sessions.

@@ -1,0 +1,55 @@
+'use strict'
+
+// What a mistake of the application, a foreign value or an outage must not do.
+
+const assert = require('node:assert/strict')
+const { before, describe, it } = require('node:test')
+
+const { CLIENTS, RedisStore, commands, cookie, startRedis } = require('./support')
+
+let client
+let call
+
+before(async () => {
+  const server = await startRedis()
+  client = await CLIENTS['node-redis 5'](server)
+  call = await commands(server)
+})
+
+let prefixes = 0
+const open = (options) => new RedisStore({ client, prefix: `p${prefixes++}:`, ...options })
+
+describe('an account that the application gives', () => {
+  it('may be a number, as in the session', async () => {
+    const store = open({ account: 'user' })
+    await store.set('a', { cookie: cookie(), user: 5 })
+    await store.set('b', { cookie: cookie(), user: 5 })
+    const [{ handle }] = await store.list(5)
+    assert.equal((await store.list('5')).length, 2)
+    assert.equal(await store.end(5, handle), true)
+    assert.equal(await store.endAll(5), 1)
+    assert.deepEqual(await store.ids(), [])
+  })
+
+  it('is refused if it is none, and no session without an account ends', async () => {
+    const store = open({ account: 'user' })
+    await store.set('guest', { cookie: cookie(), cart: 1 })
+    for (const account of [undefined, null, '', {}, 'x'.repeat(513)]) {
+      for (const act of [() => store.list(account), () => store.end(account, 'h'), () => store.endOthers(account, 'x'), () => store.endAll(account)]) {
+        await assert.rejects(act, { name: 'TypeError', message: /^account must be / })
+      }
+    }
+    await assert.rejects(store.endOthers('ann', undefined), { name: 'TypeError', message: /^sid must be / })
+    assert.equal((await store.get('guest')).cart, 1)
+  })
+
+  it('is refused without the option, and the index of other services stays', async () => {
+    const store = open({ account: 'user' })
+    await store.set('a', { cookie: cookie(), user: 'ann' })
+    const without = open({ prefix: store.prefix })
+    for (const act of [() => without.list('ann'), () => without.endAll('ann'), () => without.endAll(), () => without.reindex()]) {
+      await assert.rejects(act, { name: 'TypeError', message: /^account must be set/ })
+    }
+    assert.equal((await store.list('ann')).length, 1)
+  })
+})
