@@ -42,8 +42,14 @@ end
 //
 // ARGV: the absolute timeout, the time for which the time of creation is kept, the lifetime of a tombstone. Without an
 // absolute timeout there are none, and the first two keys are enough.
+//
+// For a value of another type it returns a number in place of the session.
 const LOAD = `
-local value = redis.call('GET', KEYS[1])
+local value = redis.pcall('GET', KEYS[1])
+if type(value) == 'table' then
+  if string.find(value.err, 'WRONGTYPE', 1, true) then return { 0, 0 } end
+  return value
+end
 if not value then return false end
 if redis.call('EXISTS', KEYS[2]) == 1 then
   redis.call('DEL', KEYS[1])

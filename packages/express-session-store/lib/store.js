@@ -52,7 +52,11 @@ class RedisStore extends Store {
     this.client = options.client
     this.prefix = this.#options.prefix
     this.#index = new AccountIndex(this.#commands, this.#options, {
-      load: (id) => this.get(id),
+      // What is not a session does not keep the others from being found.
+      load: (id) => this.get(id).catch((error) => {
+        if (error.code !== 'CORRUPT') throw error
+        return null
+      }),
       end: (id) => this.#end(id),
       pages: () => this.#pages()
     })
@@ -144,9 +148,10 @@ class RedisStore extends Store {
     if (!found) return null
     const [stored, left] = found
     if (stored.length === 0) return null
-    const text = stored.toString()
+    const text = String(stored)
     let session
     try {
+      if (!Buffer.isBuffer(stored)) throw new TypeError('the session must be a text')
       session = await this.#options.serializer.parse(text)
       if (!session) return null
       checkSession(session)

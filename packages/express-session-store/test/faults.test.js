@@ -53,3 +53,26 @@ describe('an account that the application gives', () => {
     assert.equal((await store.list('ann')).length, 1)
   })
 })
+
+describe('values that are not sessions', () => {
+  it('of another type are treated as the other ones', async () => {
+    const store = open()
+    await call('RPUSH', `${store.prefix}list`, 'x')
+    assert.equal(await store.get('list'), null)
+    assert.deepEqual(await store.all(), [])
+    const strict = open({ prefix: store.prefix, ignoreCorrupt: false })
+    await assert.rejects(strict.get('list'), { code: 'CORRUPT' })
+    assert.equal(await call('LRANGE', `${store.prefix}list`, 0, -1).then(String), 'x')
+  })
+
+  it('do not keep the sessions of an account from being ended', async () => {
+    const store = open({ account: 'user', ignoreCorrupt: false })
+    await call('SET', `${store.prefix}bad`, 'x')
+    await call('RPUSH', `${store.prefix}list`, 'x')
+    await store.set('a', { cookie: cookie(), user: 'ann' })
+    await call('DEL', `accounts:${store.prefix}ann`)
+    assert.equal(await store.reindex(), 1)
+    await call('DEL', `accounts:${store.prefix}ann`)
+    assert.equal(await store.endAll('ann'), 1)
+  })
+})
