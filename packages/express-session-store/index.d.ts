@@ -14,7 +14,7 @@ export interface IORedisClient {
 
 export interface Serializer {
   parse (text: string): SessionData | Promise<SessionData>
-  stringify (session: SessionData): string
+  stringify (session: SessionData): string | Promise<string>
 }
 
 export interface RedisStoreOptions {

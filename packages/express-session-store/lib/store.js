@@ -177,7 +177,9 @@ class RedisStore extends Store {
   async #set (sid, session) {
     const ttl = this.#ttl(session)
     if (ttl <= 0) return this.#expire(sid)
-    const mine = this.#options.serializer.stringify(session)
+    const mine = Promise.resolve(this.#options.serializer.stringify(session))
+    // If it fails before its turn, nobody waits for it yet, and Node would end the process.
+    mine.catch(() => {})
     const found = this.#memory.get(session)
     const known = found?.id === sid ? found : this.#remember(session, { id: sid })
     return this.#inTurn(known, (stored) => this.#save(known, session, mine, ttl, stored))

@@ -76,3 +76,21 @@ describe('values that are not sessions', () => {
     assert.equal(await store.endAll('ann'), 1)
   })
 })
+
+it('a serializer that fails while another save is in progress fails only its own save', async () => {
+  const stringify = async (session) => {
+    if (session.bad) throw new Error('must be good')
+    return JSON.stringify(session)
+  }
+  const store = open({ serializer: { parse: JSON.parse, stringify } })
+  const session = { cookie: cookie() }
+  const unhandled = []
+  const listen = (error) => unhandled.push(error)
+  process.prependListener('unhandledRejection', listen)
+  const first = store.set('a', session)
+  session.bad = true
+  const results = await Promise.allSettled([first, store.set('a', session)])
+  process.off('unhandledRejection', listen)
+  assert.deepEqual(results.map((result) => result.reason?.message), [undefined, 'must be good'])
+  assert.deepEqual(unhandled, [])
+})
