@@ -44,7 +44,7 @@ class RedisStore extends Store {
   // For each session that is being saved, the last of its saves: a promise of the bytes that it stores.
   #saving = new Map()
 
-  constructor (options) {
+  constructor (options = {}) {
     super()
     this.#options = checked(options)
     this.#commands = new Commands(options.client, this.#options.timeout)

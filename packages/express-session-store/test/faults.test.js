@@ -94,3 +94,7 @@ it('a serializer that fails while another save is in progress fails only its own
   assert.deepEqual(results.map((result) => result.reason?.message), [undefined, 'must be good'])
   assert.deepEqual(unhandled, [])
 })
+
+it('without options, the error names the client', () => {
+  assert.throws(() => new RedisStore(), { name: 'TypeError', message: /^client must be / })
+})
