@@ -6,7 +6,7 @@
 //
 //   send(key, args)  sends a command to the primary that has the key; texts in the reply are buffers
 //   nodes()          one `send(args)` for each primary
-//   ready()          resolves when a command would be sent at once; undefined if it would now
+//   whenReady(start) calls `start` when a command would be sent at once; returns a function that withdraws it, if it waits
 //
 // A command that waits for a connection must not stay in a queue of the client after the store has given it up.
 
@@ -26,7 +26,7 @@ function connection (client, timeout) {
 // node-redis takes a command out of its queue when the command's own timeout has passed. The timer for that costs more
 // than the rest of the command, so a single client gets commands without one, and only while it is connected.
 function nodeRedis (client, options) {
-  const always = () => undefined
+  const always = (start) => { start() }
   if ('masters' in client) {
     return {
       send: (key, args) => client.sendCommand(key, false, args, options),
@@ -34,13 +34,13 @@ function nodeRedis (client, options) {
         const nodes = await Promise.all(client.masters.map((master) => client.nodeClient(master)))
         return nodes.map((node) => (args) => node.sendCommand(args, options))
       },
-      ready: always
+      whenReady: always
     }
   }
   // Only a client of Sentinel can reserve one of its connections, and only a pool runs functions.
   if (typeof client.acquire === 'function') {
     const send = (args) => client.sendCommand(false, args, options)
-    return { send: (key, args) => send(args), nodes: async () => [send], ready: always }
+    return { send: (key, args) => send(args), nodes: async () => [send], whenReady: always }
   }
   const isPool = typeof client.execute === 'function'
   const own = isPool ? options : { typeMapping: options.typeMapping }
@@ -50,16 +50,24 @@ function nodeRedis (client, options) {
     send: (key, args) => send(args),
     nodes: async () => [send],
     // A client that is closed refuses commands itself.
-    ready: isPool ? always : () => client.isReady || !client.isOpen ? undefined : connected()
+    whenReady: isPool ? always : (start) => client.isReady || !client.isOpen ? always(start) : connected(start)
   }
 }
 
-// Returns a function whose promise resolves when the client is connected, with one listener for all commands that wait.
+// Returns a `whenReady` that waits until the client is connected, with one listener for all commands that wait.
 function waiting (client) {
-  let connecting
-  return () => {
-    connecting ??= new Promise((resolve) => client.once('ready', resolve)).finally(() => { connecting = undefined })
-    return connecting
+  const starts = new Set()
+  const startAll = () => {
+    const all = [...starts]
+    starts.clear()
+    for (const start of all) start()
+  }
+  return (start) => {
+    if (starts.size === 0) client.once('ready', startAll)
+    starts.add(start)
+    return () => {
+      if (starts.delete(start) && starts.size === 0) client.off('ready', startAll)
+    }
   }
 }
 
@@ -73,11 +81,10 @@ function ioredis (client) {
   return {
     send: (key, args) => client.callBuffer(...args),
     nodes: async () => client.isCluster ? client.nodes('master').map(to) : [to(client)],
-    ready: () => {
-      // With `lazyConnect` the first command connects.
-      if (client.status === 'ready' || client.status === 'wait') return undefined
-      if (client.status === 'end') throw new SessionStoreError('UNAVAILABLE', 'the client of Redis is closed')
-      return connected()
+    // With `lazyConnect` the first command connects. A client that is closed refuses commands itself.
+    whenReady: (start) => {
+      if (!['ready', 'wait', 'end'].includes(client.status)) return connected(start)
+      start()
     }
   }
 }
@@ -126,18 +133,21 @@ class Commands {
   // The client may never settle what it was given, so the limit is applied from outside.
   #bounded (command) {
     return new Promise((resolve, reject) => {
-      const fail = (error) => reject(commandError(error))
-      let isOver = false
+      let withdraw
       const timer = setTimeout(() => {
-        isOver = true
-        fail(new SessionStoreError('UNAVAILABLE', `Redis did not answer within ${this.#timeout} ms`))
+        withdraw?.()
+        reject(new SessionStoreError('UNAVAILABLE', `Redis did not answer within ${this.#timeout} ms`))
       }, this.#timeout)
       const start = async () => {
-        const connected = this.#connection.ready()
-        if (connected) await connected
-        return isOver ? undefined : command()
+        try {
+          resolve(await command())
+        } catch (error) {
+          reject(commandError(error))
+        } finally {
+          clearTimeout(timer)
+        }
       }
-      start().then(resolve, fail).finally(() => clearTimeout(timer))
+      withdraw = this.#connection.whenReady(start)
     })
   }
 }

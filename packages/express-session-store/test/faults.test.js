@@ -4,8 +4,13 @@
 
 const assert = require('node:assert/strict')
 const { before, describe, it } = require('node:test')
+const v8 = require('node:v8')
+const vm = require('node:vm')
 
-const { CLIENTS, RedisStore, commands, cookie, startRedis } = require('./support')
+const { Redis } = require('ioredis')
+const redis = require('redis')
+
+const { CLIENTS, RedisStore, commands, cookie, startRedis, started } = require('./support')
 
 let client
 let call
@@ -97,4 +102,37 @@ it('a serializer that fails while another save is in progress fails only its own
 
 it('without options, the error names the client', () => {
   assert.throws(() => new RedisStore(), { name: 'TypeError', message: /^client must be / })
+})
+
+describe('commands that were given up before there was a connection', () => {
+  v8.setFlagsFromString('--expose-gc')
+  const collect = vm.runInNewContext('gc')
+  const away = { host: '127.0.0.1', port: 1 }
+  const clients = {
+    'node-redis': () => {
+      const one = redis.createClient({ socket: { ...away, reconnectStrategy: () => 200 } })
+      one.connect().catch(() => {})
+      return one
+    },
+    ioredis: () => new Redis({ ...away, retryStrategy: () => 200 })
+  }
+  for (const [name, connect] of Object.entries(clients)) {
+    it(`are not kept: ${name}`, async () => {
+      const one = connect()
+      one.on('error', () => {})
+      started.push(() => one.destroy ? one.destroy() : one.disconnect())
+      const store = open({ client: one, timeout: 20 })
+      const saves = 20
+      collect()
+      const used = process.memoryUsage().heapUsed
+      for (let number = 0; number < saves; number++) {
+        const session = { cookie: cookie(), text: Buffer.alloc(1e6, 97 + number).toString('latin1') }
+        await assert.rejects(store.set(`s${number}`, session), { code: 'UNAVAILABLE' })
+      }
+      collect()
+      const kept = process.memoryUsage().heapUsed - used
+      assert.equal(one.listenerCount('ready'), 0)
+      assert.ok(kept < saves * 1e6 / 4, `${kept} bytes were kept`)
+    })
+  }
 })
