@@ -5,6 +5,7 @@
 
 const { createHash } = require('node:crypto')
 
+const { inBatches } = require('./client')
 const scripts = require('./scripts')
 
 const CREATED = 'c:'
@@ -24,9 +25,6 @@ const KEPT_BEYOND = 3600_000
 
 // The number of bytes in a handle: enough to distinguish all sessions.
 const HANDLE_BYTES = 16
-
-// The maximum number of sessions that are read or ended at the same time.
-const AT_ONCE = 100
 
 class AccountIndex {
   #commands
@@ -217,12 +215,6 @@ function lastUse (json, createdMs) {
 
 function newestFirst (one, other) {
   return other.createdMs - one.createdMs || (one.id < other.id ? -1 : 1)
-}
-
-async function inBatches (items, act) {
-  for (let start = 0; start < items.length; start += AT_ONCE) {
-    await Promise.all(items.slice(start, start + AT_ONCE).map(act))
-  }
 }
 
 module.exports = { AccountIndex }

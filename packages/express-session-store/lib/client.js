@@ -15,6 +15,9 @@ const { SessionStoreError, commandError } = require('./errors')
 // RESP's type of a text. With this mapping node-redis returns buffers, so that bytes are compared and not characters.
 const TEXT = 36
 
+// The maximum number of sessions that are read or ended at the same time.
+const AT_ONCE = 100
+
 function connection (client, timeout) {
   if (typeof client?.callBuffer === 'function') return ioredis(client)
   if (typeof client?.sendCommand === 'function' && typeof client.withTypeMapping === 'function') {
@@ -152,4 +155,13 @@ class Commands {
   }
 }
 
-module.exports = { Commands }
+// Calls `act` for each item and returns the results.
+async function inBatches (items, act) {
+  const results = []
+  for (let start = 0; start < items.length; start += AT_ONCE) {
+    results.push(...await Promise.all(items.slice(start, start + AT_ONCE).map(act)))
+  }
+  return results
+}
+
+module.exports = { Commands, inBatches }

@@ -4,7 +4,7 @@ const { Store } = require('express-session')
 const { isDeepStrictEqual } = require('node:util')
 
 const { AccountIndex } = require('./accounts')
-const { Commands } = require('./client')
+const { Commands, inBatches } = require('./client')
 const { SessionStoreError } = require('./errors')
 const { globEscaped, sessionKeys } = require('./keys')
 const { merge } = require('./merge')
@@ -297,7 +297,7 @@ class RedisStore extends Store {
   }
 
   async #clear () {
-    for await (const ids of this.#pages()) await Promise.all(ids.map((id) => this.#end(id)))
+    for await (const ids of this.#pages()) await inBatches(ids, (id) => this.#end(id))
     return null
   }
 
@@ -310,7 +310,7 @@ class RedisStore extends Store {
   async #all () {
     const found = new Map()
     for await (const ids of this.#pages()) {
-      const sessions = await Promise.all(ids.map((id) => this.get(id)))
+      const sessions = await inBatches(ids, (id) => this.get(id))
       sessions.forEach((session, index) => session && found.set(ids[index], session))
     }
     return [...found].map(([id, session]) => Object.assign(session, { id }))

@@ -136,3 +136,26 @@ describe('commands that were given up before there was a connection', () => {
     })
   }
 })
+
+it('all and clear send at most a hundred commands at the same time', async () => {
+  let [now, most] = [0, 0]
+  const counting = Object.create(client, {
+    sendCommand: {
+      value: async (...args) => {
+        most = Math.max(most, ++now)
+        try {
+          return await client.sendCommand(...args)
+        } finally {
+          now--
+        }
+      }
+    }
+  })
+  const store = open({ client: counting, scanCount: 100_000 })
+  const text = JSON.stringify({ cookie: cookie() })
+  await call('MSET', ...Array.from({ length: 500 }, (_, number) => [store.prefix + number, text]).flat())
+  assert.equal((await store.all()).length, 500)
+  await store.clear()
+  assert.equal(await store.length(), 0)
+  assert.ok(most <= 100, `${most} commands`)
+})
