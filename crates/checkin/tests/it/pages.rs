@@ -100,7 +100,18 @@ async fn a_login_leads_back_to_its_page() {
     assert_eq!(form(&mut client, "/log-in", &fields).await.header("location"), Some("/"));
     let out = form(&mut client, "/log-out", "").await;
     assert_eq!((out.status, out.header("location")), (303, Some("/")));
+    assert_eq!(out.header("clear-site-data"), None, "without TLS");
     assert_eq!(client.get("/session").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_logout_over_tls_clears_what_the_browser_stored() {
+    let site = Site::sqlite();
+    let console = site.console(&["--trust-proxy"]);
+    let mut client = console.client();
+    let out = client.request(Method::POST, "/log-out").header("x-forwarded-proto", "https");
+    let out = out.header("content-type", "application/x-www-form-urlencoded").send().await;
+    assert_eq!(out.header("clear-site-data"), Some("\"cache\", \"storage\""));
 }
 
 /// A browser sends a cookie only below its path, so the device's cookie is set for the page of the login, too.
@@ -210,7 +221,7 @@ async fn bad_input_gets_a_page_that_says_why() {
         ("/places/999999", "starRating=5", 404),
         ("/me/audience", "audience=everybody", 400),
         ("/me/sessions/end", "handle=none", 404),
-        ("/me/sessions/end", "handle=", 404),
+        ("/me/sessions/end", "handle=", 400),
         ("/log-in/second-factor", "pendingLogin=x&code=123456", 401),
     ] {
         assert_eq!(form(&mut client, path, fields).await.status, status, "{path} {fields}");

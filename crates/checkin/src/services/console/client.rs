@@ -34,6 +34,8 @@ const MAX_ANSWER: usize = 1 << 20;
 const OF_THE_PAGE: [HeaderName; 6] =
     [ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, TRANSFER_ENCODING];
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
 /// A visitor of the pages. The services see the visitor's own request: the cookie, the address and the limits.
 pub(super) struct Visitor {
     services: Router,
@@ -207,7 +209,10 @@ impl Visitor {
     }
 
     fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Refusal> {
-        serde_json::from_slice(&answer.body).map_err(|_| self.internal())
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            tracing::error!(%error, "a page cannot read the answer of a route");
+            self.internal()
+        })
     }
 
     fn refusal(&self, answer: &Answer) -> Refusal {
@@ -244,11 +249,13 @@ impl Answer {
         Some(address.split_once("cursor=")?.1.to_owned())
     }
 
-    /// Redirects to a page, with the cookies that the services set or clear.
+    /// Redirects to a page, with the cookies that the services set, and what they let the browser remove.
     pub(super) fn redirect(self, page: &str) -> Response {
         let mut response = Redirect::to(page).into_response();
-        for cookie in self.headers.get_all(SET_COOKIE) {
-            response.headers_mut().append(SET_COOKIE, cookie.clone());
+        for name in [SET_COOKIE, CLEAR_SITE_DATA] {
+            for value in self.headers.get_all(&name) {
+                response.headers_mut().append(name.clone(), value.clone());
+            }
         }
         // The cookie of the device is set on the way out.
         *response.extensions_mut() = self.extensions;

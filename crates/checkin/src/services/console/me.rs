@@ -1,18 +1,16 @@
 //! The visitor's own page: history, statistics, sessions, password, privacy.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::try_join_all;
 use futures_util::try_join;
 
-use super::client::{Listed, Refusal, Visitor, add, encoded};
+use super::client::{Answer, Listed, Refusal, Visitor, add, encoded};
 use super::entrance::body_of;
 use super::page::{Frame, Page, sentence};
 use super::views::{Account, Checkin, ListedSession, Place, Sessions, Settings, Statistics};
-use crate::http::{FormBody, FormQuery};
+use crate::http::{FormBody, FormQuery, Problem};
 
 #[derive(Template)]
 #[template(path = "me.html")]
@@ -98,24 +96,19 @@ pub(super) async fn set_audience(visitor: Visitor, FormBody(form): FormBody) -> 
 
 /// Ends a session, or all others.
 pub(super) async fn end_session(visitor: Visitor, FormBody(form): FormBody) -> Response {
-    changed(&visitor, visitor.send(Method::DELETE, &sessions_of(&form), None).await, "session")
-        .await
-}
-
-fn sessions_of(form: &BTreeMap<String, String>) -> String {
-    match form.get("handle") {
+    let sessions = match form.get("handle") {
         Some(handle) => format!("/sessions/{}", encoded(handle)),
         None if form.contains_key("all") => "/sessions".to_owned(),
-        None => "/sessions/none".to_owned(),
-    }
+        None => {
+            let problem = Problem::new(StatusCode::BAD_REQUEST, "the form names no session");
+            return problem.field("handle", "must be that of a session").into_response();
+        }
+    };
+    changed(&visitor, visitor.send(Method::DELETE, &sessions, None).await, "session").await
 }
 
 /// Shows the page again after a change, which says what was done or why it was not.
-async fn changed(
-    visitor: &Visitor,
-    change: Result<super::client::Answer, Refusal>,
-    done: &str,
-) -> Response {
+async fn changed(visitor: &Visitor, change: Result<Answer, Refusal>, done: &str) -> Response {
     let refusal = match change {
         Ok(answer) => return answer.redirect(&format!("/me?done={done}")),
         Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
