@@ -262,11 +262,14 @@ async fn no_request_fails_while_instances_are_restarted() {
     // A check-in that may have been accepted is sent again only with its key.
     let uses_all = async |instances: &[Instances; 2]| {
         let seen = front.tries().len();
-        until("nginx uses both receivers again", async || {
+        until("nginx uses all instances again", async || {
             let mut al = al.clone();
             al.request(Method::POST, CHECKIN).json(&json!({})).send().await;
+            al.get("/session").await;
+            al.get(&format!("/api/user/{USER}/checkins")).await;
             let tries = front.tries()[seen..].join("\n");
-            instances.iter().all(|instance| tries.contains(&format!("{} |", instance.addresses[1])))
+            let mut addresses = instances.iter().flat_map(|instance| &instance.addresses);
+            addresses.all(|address| tries.contains(&format!("{address} |")))
         })
         .await;
     };
