@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::comment::Comment;
 use crate::id::{LocationId, UserId};
 use crate::number::{MAX_SAFE_INTEGER, decimal};
 
@@ -16,7 +17,7 @@ pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
 pub const EARLIEST_MS: u64 = 946_684_800_000;
 
 /// A check-in that is in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Checkin {
     pub id: CheckinId,
     /// The time of the check-in, in milliseconds since 1970. It is the time of the id, unless the
@@ -25,20 +26,22 @@ pub struct Checkin {
     pub user: UserId,
     pub location: LocationId,
     pub stars: StarRating,
+    pub comment: Option<Comment>,
 }
 
 /// A check-in that is not yet in the log, which assigns its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NewCheckin {
     pub user: UserId,
     pub location: LocationId,
     pub stars: StarRating,
+    pub comment: Option<Comment>,
 }
 
 impl NewCheckin {
     pub fn with_id(self, id: CheckinId) -> Checkin {
-        let Self { user, location, stars } = self;
-        Checkin { id, time_ms: id.ms, user, location, stars }
+        let Self { user, location, stars, comment } = self;
+        Checkin { id, time_ms: id.ms, user, location, stars, comment }
     }
 }
 

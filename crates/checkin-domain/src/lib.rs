@@ -5,6 +5,7 @@
 //! again.
 
 pub mod checkin;
+pub mod comment;
 pub mod coordinates;
 pub mod details;
 pub mod email;
@@ -26,6 +27,7 @@ pub use checkin::{
     CLOCK_TOLERANCE_MS, Checkin, CheckinId, CheckinIdError, EARLIEST_MS, NewCheckin, StarRating,
     StarRatingError,
 };
+pub use comment::Comment;
 pub use coordinates::{Coordinates, CoordinatesError, EARTH_RADIUS_M};
 pub use details::{DetailsSection, LocationDetails, Social, Website, WebsiteError};
 pub use email::{Email, EmailError};

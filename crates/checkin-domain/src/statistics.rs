@@ -104,13 +104,14 @@ mod tests {
             user: UserId::try_from(7).unwrap(),
             location: LocationId::try_from(location).unwrap(),
             stars: StarRating::try_from(stars).unwrap(),
+            comment: None,
         };
         new.with_id(CheckinId { ms: day * DAY_MS + 5, seq: 0 })
     }
 
     fn of(checkins: &[Checkin], today: u64) -> Statistics {
         let mut tally = StatisticsSum::default();
-        tally.extend(checkins.iter().map(|checkin| (*checkin, Some(Category::Bar))));
+        tally.extend(checkins.iter().map(|checkin| (checkin.clone(), Some(Category::Bar))));
         tally.statistics(today * DAY_MS)
     }
 

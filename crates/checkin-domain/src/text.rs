@@ -31,6 +31,15 @@ pub fn check_prose(text: &str, max_chars: usize) -> Result<(), TextError> {
     check(text, max_chars, |_| false)
 }
 
+/// Checks like [`check_prose`], but refuses line breaks.
+///
+/// # Errors
+///
+/// The first rule that the text violates.
+pub fn check_remark(text: &str, max_chars: usize) -> Result<(), TextError> {
+    check(text, max_chars, is_line_break)
+}
+
 fn check(text: &str, max_chars: usize, refused: fn(char) -> bool) -> Result<(), TextError> {
     if text.is_empty() {
         return Err(TextError::Empty);
@@ -60,7 +69,7 @@ fn is_line_break(c: char) -> bool {
 
 /// Returns whether this is an embedding, override or isolate. If it is not closed, it changes the
 /// direction of the text that follows.
-fn changes_direction(c: char) -> bool {
+pub(super) fn changes_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

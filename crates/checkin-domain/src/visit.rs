@@ -16,6 +16,6 @@ impl Visit {
     pub fn later(&self, ms: u64) -> Checkin {
         let Checkin { id, time_ms, .. } = self.checkin;
         let id = CheckinId { ms: id.ms.saturating_add(ms), ..id };
-        Checkin { id, time_ms: time_ms.saturating_add(ms), ..self.checkin }
+        Checkin { id, time_ms: time_ms.saturating_add(ms), ..self.checkin.clone() }
     }
 }

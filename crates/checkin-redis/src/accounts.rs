@@ -88,7 +88,9 @@ impl Accounts<'_> {
             ["firstName", &first_name, "lastName", &last_name, "email", email.as_str(), "password"];
         let words: Vec<&str> = words.into_iter().chain([password.as_str()]).collect();
         let [user, epoch, kept, status, role] = self.0.keys.of_account(id);
-        let keys = [user, epoch, kept, status, role, self.0.keys.second_factor(id)];
+        let keys = &self.0.keys;
+        let (factor, comments) = (keys.second_factor(id), keys.comments(id));
+        let keys = [user, epoch, kept, status, role, factor, comments];
         let keys = keys.each_ref().map(String::as_str);
         let erased = self.0.run_replicated(&self.0.scripts.erase_account, &keys, &words).await?;
         number(erased).map(|erased| erased == 1)

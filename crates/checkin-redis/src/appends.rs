@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use checkin_domain::{CheckinId, NewCheckin, UserId};
+use checkin_domain::{CheckinId, Comment, NewCheckin, UserId};
 use checkin_storage::{Accepted, Admission, IDEMPOTENCY_TTL, Result, StorageError, UsedUp};
 use redis_link::Reply;
 use tokio::sync::{mpsc, oneshot};
@@ -26,8 +26,8 @@ const WAITING: usize = 1024;
 pub(crate) struct Appends(Arc<[Mutex<Option<mpsc::Sender<Append>>>]>);
 
 struct Append {
-    /// The user, the location and the stars, as arguments of the script.
-    words: [String; 3],
+    /// The user, the location, the stars and the comment, which may be empty, as arguments of the script.
+    words: [String; 4],
     /// The key in Redis of the marker of an identical check-in, if there is a duplicate window.
     recent: Option<String>,
     /// What the script needs to know of its idempotency key.
@@ -71,13 +71,12 @@ impl Appends {
     ) -> Result<Accepted> {
         let partition = redis.keys.partition_of(checkin.user);
         let (answer, answered) = oneshot::channel();
-        let NewCheckin { user, location, stars } = checkin;
         // The script counts it in milliseconds, too.
         let has_window = admission.duplicate_window.as_millis() > 0;
         let append = Append {
-            words: [user.get(), location.get(), stars.get().into()].map(|word| word.to_string()),
+            words: words(&checkin),
             recent: has_window.then(|| redis.keys.recent(&checkin)),
-            key: idempotency_key.map(|key| Key::new(&redis.keys, user, key)),
+            key: idempotency_key.map(|key| Key::new(&redis.keys, checkin.user, key)),
             admission,
             answer,
         };
@@ -205,6 +204,13 @@ impl Appender {
         }
         Ok(results)
     }
+}
+
+/// Returns a check-in as arguments of the script.
+fn words(NewCheckin { user, location, stars, comment }: &NewCheckin) -> [String; 4] {
+    let comment = comment.as_ref().map_or("", Comment::as_str).to_owned();
+    let [user, location] = [user.get(), location.get()].map(|id| id.to_string());
+    [user, location, stars.get().to_string(), comment]
 }
 
 /// Returns the length of a log and its last id as arguments of the script.

@@ -147,13 +147,14 @@ impl Bulk<'_> {
         let new = checkins.iter().zip(&known).filter(|(_, known)| known.is_none());
         let new: Vec<&Checkin> = new.map(|(checkin, _)| *checkin).collect();
         let words = new.iter().flat_map(|checkin| {
-            let Checkin { id, time_ms, user, location, stars } = checkin;
+            let Checkin { id, time_ms, user, location, stars, comment } = checkin;
             [
                 id.to_string(),
                 time_ms.to_string(),
                 user.to_string(),
                 location.to_string(),
                 stars.to_string(),
+                comment.as_ref().map_or_else(String::new, ToString::to_string),
             ]
         });
         let (count, turn) = (self.0.keys.partitions().to_string(), partition.to_string());

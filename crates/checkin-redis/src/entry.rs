@@ -11,6 +11,10 @@ use crate::reply::{array, text, texts, unexpected};
 /// The field with the time (ms) of a check-in, if its id is not its time.
 pub(crate) const TIME: &str = "time";
 
+/// The field with the comment of a check-in, if it has one. Another program may use the name for something
+/// else: a text that breaks the rules of a comment is none.
+const COMMENT: &str = "comment";
+
 /// An entry of a stream: its id, and its field names and values alternately.
 #[derive(Clone, Debug)]
 pub(crate) struct RawEntry {
@@ -67,6 +71,7 @@ impl RawEntry {
             user: value("userId")?.parse().map_err(|error| rule("userId", &error))?,
             location: value("locationId")?.parse().map_err(|error| rule("locationId", &error))?,
             stars: StarRating::try_from(stars).map_err(|error| rule("starRating", &error))?,
+            comment: self.value(COMMENT).and_then(|comment| comment.parse().ok()),
         })
     }
 

@@ -76,7 +76,8 @@ impl Figures<'_> {
         tokio::try_join!(of_locations, self.list_users(&users, &weeks))?;
 
         let missing = |checkin: &Checkin| Dangling::of(is_placed(&checkin), is_known(&checkin));
-        let dangling = checkins.iter().filter_map(|checkin| Some((*checkin, missing(checkin)?)));
+        let dangling =
+            checkins.iter().filter_map(|checkin| Some((checkin.clone(), missing(checkin)?)));
         let new = users.iter().map(|figures| figures.new).sum();
         Ok(Outcome { new, dangling: dangling.collect() })
     }
@@ -104,10 +105,18 @@ impl Figures<'_> {
             let mut words = vec![checkins.len().to_string()];
             words.extend(checkins.last().map(|last| last.location.to_string()));
             words.extend(checkins.iter().flat_map(history_words));
-            Arguments {
-                keys: vec![keys.user(user), keys.user_history(user), keys.user_base(user)],
-                words,
-            }
+            let comments: Vec<_> = checkins.iter().filter_map(|one| one.comment.as_ref()).collect();
+            words.push(comments.len().to_string());
+            words.extend(comments.iter().flat_map(|(id, text)| [id.to_string(), text.to_string()]));
+            let [_, _, status, _] = keys.standing(user);
+            let keys = vec![
+                keys.user(user),
+                keys.user_history(user),
+                keys.user_base(user),
+                keys.comments(user),
+                status,
+            ];
+            Arguments { keys, words }
         };
         let runs = runs(checkins, |checkin| checkin.of, self.redis.client.is_cluster());
         let script = &self.redis.scripts.apply_to_users;

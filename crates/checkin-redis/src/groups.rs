@@ -1,7 +1,7 @@
 //! The check-ins of a batch as the scripts that apply them take them: by user or location, in the order of
 //! the history, and in runs that are short.
 
-use checkin_domain::{Checkin, LocationId, UserId};
+use checkin_domain::{Checkin, CheckinId, Comment, LocationId, UserId};
 
 /// Maximum number of users or locations in one run of a script. A run takes about a millisecond, during
 /// which Redis does nothing else.
@@ -18,13 +18,17 @@ pub(crate) struct Applicable<K> {
     pub(crate) time_ms: u64,
     pub(crate) member: String,
     pub(crate) location: LocationId,
+    /// In a user's history: the id and the comment, if there is one.
+    pub(crate) comment: Option<(CheckinId, Comment)>,
 }
 
 /// Returns the check-ins by user, each user's in the order of the history.
 pub(crate) fn by_user<'a>(checkins: impl Iterator<Item = &'a Checkin>) -> Vec<Applicable<UserId>> {
     let of_user = |checkin: &Checkin| {
-        let Checkin { id, time_ms, user, location, stars } = *checkin;
-        Applicable { of: user, time_ms, member: format!("{id} {location} {stars}"), location }
+        let Checkin { id, time_ms, user, location, stars, .. } = *checkin;
+        let member = format!("{id} {location} {stars}");
+        let comment = checkin.comment.clone().map(|comment| (id, comment));
+        Applicable { of: user, time_ms, member, location, comment }
     };
     sorted(checkins.map(of_user))
 }
@@ -34,8 +38,9 @@ pub(crate) fn by_location<'a>(
     checkins: impl Iterator<Item = &'a Checkin>,
 ) -> Vec<Applicable<LocationId>> {
     let of_location = |checkin: &Checkin| {
-        let Checkin { id, time_ms, user, location, stars } = *checkin;
-        Applicable { of: location, time_ms, member: format!("{id} {user} {stars}"), location }
+        let Checkin { id, time_ms, user, location, stars, .. } = *checkin;
+        let member = format!("{id} {user} {stars}");
+        Applicable { of: location, time_ms, member, location, comment: None }
     };
     sorted(checkins.map(of_location))
 }
@@ -108,6 +113,7 @@ mod tests {
             user: UserId::try_from(user).unwrap(),
             location: LocationId::try_from(location).unwrap(),
             stars: checkin_domain::StarRating::try_from(3).unwrap(),
+            comment: None,
         };
         let checkins = [checkin("9-0", 5, 2, 1), checkin("5-9", 5, 1, 2), checkin("5-10", 5, 1, 3)];
         let members = |all: Vec<String>| all.join(", ");

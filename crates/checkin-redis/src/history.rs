@@ -1,15 +1,16 @@
 //! Histories in Redis: sorted sets of `<id> <location or user> <stars>` by time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
 
-use checkin_domain::{Checkin, CheckinId, LocationId, NewCheckin, StarRating, UserId};
+use checkin_domain::{Checkin, CheckinId, LocationId, StarRating, UserId};
 use checkin_storage::{History, HistoryPosition, Result};
 use redis_link::Reply;
 
 use crate::RedisStorage;
-use crate::connection::Connection;
+use crate::connection::{Connection, at_once};
 use crate::reply::{array, text, texts, unexpected};
 
 /// Maximum number of members in one request.
@@ -25,9 +26,15 @@ impl History for RedisStorage {
     ) -> Result<Vec<Checkin>> {
         let read = |member: Member| {
             let location = LocationId::try_from(member.other).ok()?;
-            Some(member.checkin(NewCheckin { user, location, stars: member.stars }))
+            Some(member.checkin(user, location))
         };
-        Histories(&self.redis).read(&self.redis.keys.user_history(user), after, limit, read).await
+        let histories = Histories(&self.redis);
+        let (history, comments) =
+            (self.redis.keys.user_history(user), self.redis.keys.comments(user));
+        let read = histories.read(&history, after, limit, read);
+        let (checkins, has_comments) = tokio::try_join!(read, self.redis.exists(&comments))?;
+        // Most users have none, and a history may be long.
+        if has_comments { histories.with_comments(checkins).await } else { Ok(checkins) }
     }
 
     async fn of_location(
@@ -38,11 +45,10 @@ impl History for RedisStorage {
     ) -> Result<Vec<Checkin>> {
         let read = |member: Member| {
             let user = UserId::try_from(member.other).ok()?;
-            Some(member.checkin(NewCheckin { user, location, stars: member.stars }))
+            Some(member.checkin(user, location))
         };
-        Histories(&self.redis)
-            .read(&self.redis.keys.location_history(location), after, limit, read)
-            .await
+        let (histories, key) = (Histories(&self.redis), self.redis.keys.location_history(location));
+        histories.with_comments(histories.read(&key, after, limit, read).await?).await
     }
 }
 
@@ -66,8 +72,9 @@ impl Member {
         })
     }
 
-    fn checkin(&self, checkin: NewCheckin) -> Checkin {
-        Checkin { time_ms: self.time_ms, ..checkin.with_id(self.id) }
+    fn checkin(&self, user: UserId, location: LocationId) -> Checkin {
+        let Self { time_ms, id, stars, .. } = *self;
+        Checkin { id, time_ms, user, location, stars, comment: None }
     }
 
     fn position(&self) -> HistoryPosition {
@@ -122,6 +129,30 @@ impl Histories<'_> {
         members.sort_by_key(|member| std::cmp::Reverse(member.position()));
         members.truncate(limit);
         Ok(members.into_iter().filter_map(read).collect())
+    }
+
+    /// Adds the comments, which lie beside the histories of the users.
+    async fn with_comments(&self, mut checkins: Vec<Checkin>) -> Result<Vec<Checkin>> {
+        let mut by_user = BTreeMap::<_, Vec<usize>>::new();
+        for (position, checkin) in checkins.iter().enumerate() {
+            by_user.entry(checkin.user).or_default().push(position);
+        }
+        let read = by_user.iter().map(|(user, positions)| {
+            let key = self.0.keys.comments(*user);
+            let ids = positions.iter().map(|position| checkins[*position].id.to_string());
+            let words: Vec<String> = ["HMGET".to_owned(), key].into_iter().chain(ids).collect();
+            async move {
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                array(self.0.call(&words).await?)
+            }
+        });
+        let comments = at_once(read.collect()).await?.into_iter().flatten();
+        for (position, comment) in by_user.values().flatten().zip(comments) {
+            if comment != Reply::Nil {
+                checkins[*position].comment = text(comment)?.parse().ok();
+            }
+        }
+        Ok(checkins)
     }
 
     /// Returns a page of the members before a time, oldest first, after the first `skipped` ones.

@@ -237,7 +237,7 @@ impl Keys {
 
     /// String with a time to live: the time of the last identical check-in.
     pub(crate) fn recent(&self, checkin: &NewCheckin) -> String {
-        let NewCheckin { user, location, stars } = checkin;
+        let NewCheckin { user, location, stars, .. } = checkin;
         let [user, location] = [user.get(), location.get()].map(|id| id.to_string());
         let stars = stars.get().to_string();
         let name = ["recent:", &user, ":", &location, ":", &stars].concat();
@@ -315,6 +315,7 @@ mod tests {
             user: UserId::try_from(77).unwrap(),
             location: LocationId::try_from(2).unwrap(),
             stars: StarRating::try_from(5).unwrap(),
+            comment: None,
         }
     }
 

@@ -35,7 +35,7 @@ async fn a_log_accepts_check_ins_after_another_program_moved_its_ids() {
                 let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
                 assert!(id > last && id > theirs.parse().unwrap(), "{theirs}: {id}");
                 last = id;
-                let newest = storage.latest_checkins(CheckinId::MAX, 1).await.unwrap()[0];
+                let newest = &storage.latest_checkins(CheckinId::MAX, 1).await.unwrap()[0];
                 let now = crate::clock::Clock::default().now_ms();
                 assert!(newest.id == id && newest.time_ms.abs_diff(now) < 60_000, "{newest:?}");
             }
@@ -267,7 +267,7 @@ async fn the_script_admits_what_the_rules_admit() {
     let server = RedisServer::start();
     let checkin = new_checkin(7, 2, 3);
     let now_ms = crate::clock::Clock::default().now_ms();
-    for (number, (admission, mut facts)) in admission_cases(checkin, now_ms).enumerate() {
+    for (number, (admission, mut facts)) in admission_cases(checkin.clone(), now_ms).enumerate() {
         let storage = RedisStorage::new(patient(&server.url()), &format!("case-{number}"), 1);
         let keys = &storage.redis.keys;
         for ms in 1..=facts.length {
@@ -277,17 +277,17 @@ async fn the_script_admits_what_the_rules_admit() {
         if let Some(last_ms) = facts.last_identical_ms {
             ask(&storage, &format!("SET {} {last_ms}", keys.recent(&checkin))).await;
         }
-        if let Some((first, id)) = facts.remembered {
+        if let Some((first, id)) = &facts.remembered {
             let key = IdempotencyKey::new(checkin.user, "key");
             let key = keys.old_idempotency(checkin.user, &key);
             let value = format!("{} {} {} {id}", first.user, first.location, first.stars);
             storage.redis.call(&["SET", &key, &value]).await.unwrap();
         }
         facts.now_ms = crate::clock::Clock::default().now_ms();
-        let answer = storage.append(checkin, Some("key"), admission).await.unwrap();
+        let answer = storage.append(checkin.clone(), Some("key"), admission).await.unwrap();
         let length = ask(&storage, &format!("XLEN {}", keys.log(0))).await[0].parse::<u64>();
         let case = format!("{admission:?} {facts:?}");
-        match admission.decide(checkin, &facts) {
+        match admission.decide(&checkin, &facts) {
             Decision::Answer(wanted) => {
                 assert_eq!(answer, wanted, "{case}");
                 assert_eq!(length, Ok(facts.length), "{case}");

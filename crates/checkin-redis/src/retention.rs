@@ -154,7 +154,9 @@ impl Step<'_> {
         if !old.is_empty() {
             let words: Vec<&str> =
                 std::iter::once(record.field).chain(old.iter().map(String::as_str)).collect();
-            let keys = [record.history.as_str(), &record.base];
+            let comments = record.user.map(|user| self.redis.keys.comments(user));
+            let keys = [record.history.as_str(), &record.base].into_iter();
+            let keys: Vec<&str> = keys.chain(comments.as_deref()).collect();
             let script = &self.redis.scripts.fold;
             removed = number(self.redis.run(script, &keys, &words).await?)?.unsigned_abs();
         }

@@ -69,7 +69,7 @@ impl Swarm<'_> {
     async fn load_run(&self, visits: &[Visit]) -> Result<Vec<Loaded>> {
         let asked = visits.iter().map(|visit| self.new_checkin(visit)).collect();
         let new: Vec<Option<Checkin>> = at_once(asked).await?;
-        let checkins: Vec<Checkin> = new.iter().copied().flatten().collect();
+        let checkins: Vec<Checkin> = new.iter().flatten().cloned().collect();
         let mut answers = Bulk(self.0).load_checkins(&checkins).await?.into_iter();
         let mut loaded = Vec::with_capacity(visits.len());
         let mut known = Vec::new();

@@ -11,7 +11,7 @@ use redis_link::Reply;
 use super::RedisStorage;
 use super::reply::texts;
 use super::settings_tests::problems;
-use checkin_domain::PasswordScheme;
+use checkin_domain::{Checkin, PasswordScheme};
 use checkin_storage::conformance::{
     StoreUnderTest, apply_all, checkin, checks, details, location, new_checkin, new_user, tests,
     user, window,
@@ -167,7 +167,8 @@ async fn hashes_of_other_programs_are_read_leniently_and_checked() {
     ask(&storage, "XADD ncc:checkins 1-0 hello world").await;
     ask(&storage, "XADD ncc:checkins 2-0 starRating 4 locationId 2 userId 1 comment hi").await;
     let log = storage.latest_checkins(checkin_domain::CheckinId::MAX, 1).await.unwrap();
-    assert_eq!(log, [checkin("2-0", 1, 2)]);
+    let comment = Some("hi".parse().unwrap());
+    assert_eq!(log, [Checkin { comment, ..checkin("2-0", 1, 2) }]);
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ pub(super) fn load_checkin(
         // The id of an entry is not before its time.
         false => log::next_id(connection, now_ms.max(column::number(checkin.time_ms)))?,
     };
-    log::insert(connection, &Checkin { id, ..*checkin })?;
+    log::insert(connection, &Checkin { id, ..checkin.clone() })?;
     Ok(Loaded::Stored)
 }
 

@@ -6,8 +6,8 @@ use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::column;
 use checkin_domain::{Checkin, LocationId, StarRating, UserId, monday_ms};
-use checkin_storage::Dangling;
 use checkin_storage::weeks::{is_kept, last_expired};
+use checkin_storage::{Dangling, HistoryPosition};
 
 /// Applies check-ins that were not applied before. Returns those that cannot be applied, and why.
 pub(super) fn apply(
@@ -24,7 +24,7 @@ pub(super) fn apply(
         let has_location = locations.contains(&checkin.location.get());
         match Dangling::of(has_location, users.contains(&checkin.user.get())) {
             None => sums.add(checkin),
-            Some(why) => dangling.push((*checkin, why)),
+            Some(why) => dangling.push((checkin.clone(), why)),
         }
     }
     sums.store(connection)?;
@@ -60,7 +60,8 @@ struct Sums {
 
 struct OfUser {
     count: u64,
-    latest: Checkin,
+    latest: HistoryPosition,
+    location: LocationId,
 }
 
 #[derive(Default)]
@@ -71,11 +72,12 @@ struct OfLocation {
 
 impl Sums {
     fn add(&mut self, checkin: &Checkin) {
+        let (latest, location) = (HistoryPosition::from(checkin), checkin.location);
         let of_user =
-            self.users.entry(checkin.user).or_insert(OfUser { count: 0, latest: *checkin });
+            self.users.entry(checkin.user).or_insert(OfUser { count: 0, latest, location });
         of_user.count += 1;
-        if (checkin.time_ms, checkin.id) > (of_user.latest.time_ms, of_user.latest.id) {
-            of_user.latest = *checkin;
+        if latest > of_user.latest {
+            (of_user.latest, of_user.location) = (latest, location);
         }
         let of_location = self.locations.entry(checkin.location).or_default();
         of_location.count += 1;
@@ -94,12 +96,12 @@ impl Sums {
                  last_checkin = max(coalesce(last_checkin, 0), ?3)
              WHERE id = ?1",
         )?;
-        for (user, OfUser { count, latest }) in &self.users {
+        for (user, OfUser { count, latest, location }) in &self.users {
             users.execute(params![
                 column::number(user.get()),
                 column::number(*count),
                 column::number(latest.time_ms),
-                column::number(latest.location.get()),
+                column::number(location.get()),
             ])?;
         }
         let mut locations = connection.prepare_cached(

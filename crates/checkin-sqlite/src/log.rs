@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
 use super::{SqliteStorage, column};
-use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, NewCheckin};
+use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, Comment, NewCheckin};
 use checkin_storage::Reports;
 use checkin_storage::{
     Accepted, Admission, AdmissionFacts, Decision, Finding, HistoryPosition, IDEMPOTENCY_TTL, Log,
@@ -97,7 +97,7 @@ impl Log for SqliteStorage {
     }
 }
 
-pub(super) const COLUMNS: &str = "ms, seq, time_ms, user_id, location_id, stars";
+pub(super) const COLUMNS: &str = "ms, seq, time_ms, user_id, location_id, stars, comment";
 
 /// Returns check-ins in a range of times: those whose id is their time, or those whose id is not.
 fn between(
@@ -169,12 +169,12 @@ impl Append {
             length: waiting(connection)?,
             counted: 0,
         };
-        if let Decision::Answer(answer) = self.admission.decide(self.checkin, &facts) {
+        if let Decision::Answer(answer) = self.admission.decide(&self.checkin, &facts) {
             return Ok(answer);
         }
         let id = next_id(connection, self.now_ms)?;
         let time_ms = self.now_ms.unsigned_abs();
-        insert(connection, &Checkin { time_ms, ..self.checkin.with_id(id) })?;
+        insert(connection, &Checkin { time_ms, ..self.checkin.clone().with_id(id) })?;
         self.remember(connection, id)?;
         Ok(Accepted::Stored(id))
     }
@@ -187,13 +187,13 @@ impl Append {
         let Some(key) = &self.key else {
             return Ok(None);
         };
-        let sql = "SELECT ms, seq, ms, user_id, location_id, stars FROM idempotency_keys
+        let sql = "SELECT ms, seq, ms, user_id, location_id, stars, comment FROM idempotency_keys
                    WHERE user_id = ?1 AND key = ?2 AND expires_ms > ?3";
         let user = column::number(self.checkin.user.get());
         let values = params![user, key, self.now_ms];
         let first = connection.prepare_cached(sql)?.query_row(values, checkin).optional()?;
-        Ok(first.map(|Checkin { id, user, location, stars, .. }| {
-            (NewCheckin { user, location, stars }, id)
+        Ok(first.map(|Checkin { id, user, location, stars, comment, .. }| {
+            (NewCheckin { user, location, stars, comment }, id)
         }))
     }
 
@@ -224,8 +224,8 @@ impl Append {
         };
         // Replaces a key that has expired and is not yet deleted.
         let sql = "INSERT OR REPLACE INTO idempotency_keys
-                       (user_id, key, location_id, stars, ms, seq, expires_ms)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                       (user_id, key, location_id, stars, ms, seq, expires_ms, comment)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         connection.prepare_cached(sql)?.execute(params![
             column::number(self.checkin.user.get()),
             key,
@@ -234,6 +234,7 @@ impl Append {
             column::number(id.ms),
             column::number(id.seq),
             self.now_ms.saturating_add(milliseconds(IDEMPOTENCY_TTL)),
+            self.checkin.comment.as_ref().map(Comment::as_str),
         ])?;
         sweep(connection, self.now_ms)
     }
@@ -293,8 +294,8 @@ pub(super) fn id_finding(
 }
 
 pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO checkins (ms, seq, time_ms, user_id, location_id, stars)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql = "INSERT INTO checkins (ms, seq, time_ms, user_id, location_id, stars, comment)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let (ms, seq) = column::position(checkin.id);
     connection.prepare_cached(sql)?.execute(params![
         ms,
@@ -303,6 +304,7 @@ pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Re
         column::number(checkin.user.get()),
         column::number(checkin.location.get()),
         checkin.stars.get(),
+        checkin.comment.as_ref().map(Comment::as_str),
     ])?;
     connection.prepare_cached("UPDATE checkpoint SET appended = appended + 1")?.execute([])?;
     Ok(())
@@ -369,6 +371,8 @@ pub(super) fn checkin(row: &Row<'_>) -> rusqlite::Result<Checkin> {
         user: column::id(row, 3)?,
         location: column::id(row, 4)?,
         stars: column::id(row, 5)?,
+        // Another program may have written a text that breaks the rules. It is no comment.
+        comment: row.get::<_, Option<String>>(6)?.and_then(|comment| comment.parse().ok()),
     })
 }
 

@@ -11,9 +11,10 @@ use tempfile::TempDir;
 
 use super::SqliteStorage;
 use super::schema::SCHEMA_VERSION;
+use checkin_domain::CheckinId;
 use checkin_storage::conformance::{
-    StoreUnderTest, apply_all, checkin, checks, fold_all, location, new_checkin, new_user, tests,
-    user, window,
+    StoreUnderTest, apply_all, checkin, checks, fold_all, location, new_checkin, new_user,
+    remarked, tests, user, window,
 };
 use checkin_storage::{
     Accepted, AccountChange, Admission, Applier, Audience, Audit, BulkLoad, Health, Loaded,
@@ -145,7 +146,7 @@ async fn if_the_ids_are_used_up_check_ins_are_refused_and_the_doctor_prints_the_
         let database = database.clone();
         async move { database.write(move |connection| connection.execute_batch(&sql)).await.unwrap() }
     };
-    write(format!("INSERT INTO checkins VALUES ({0}, {0}, {0}, 7, 2, 5)", i64::MAX)).await;
+    write(format!("INSERT INTO checkins VALUES ({0}, {0}, {0}, 7, 2, 5, NULL)", i64::MAX)).await;
     let error = append().await.unwrap_err();
     assert!(error.is_used_up(), "{error:?}");
     let [finding] = concerns().await.try_into().unwrap();
@@ -240,6 +241,14 @@ async fn users_can_be_inserted_updated_and_deleted_with_sql() {
     assert_eq!(storage.users_after(None, 9).await.unwrap(), users[1..]);
 }
 
+/// Gives the tables the form of an earlier version than 11.
+async fn downgraded(database: &Database, downgrade: &'static str) {
+    let later = "ALTER TABLE checkins DROP COLUMN comment;
+                 ALTER TABLE idempotency_keys DROP COLUMN comment;";
+    let sql = [later, downgrade].concat();
+    database.write(move |connection| connection.execute_batch(&sql)).await.unwrap();
+}
+
 /// A file of version 4, in which the figures of users were beside their passwords.
 #[tokio::test]
 async fn tables_of_version_4_are_upgraded() {
@@ -253,7 +262,7 @@ async fn tables_of_version_4_are_upgraded() {
     apply_all(&storage, 9).await;
     let before = storage.users_after(None, 9).await.unwrap();
     let downgrade = include_str!("version_4_tests.sql");
-    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+    downgraded(&database, downgrade).await;
 
     let storage = SqliteStorage::open(database).await.unwrap();
     assert_eq!(storage.users_after(None, 9).await.unwrap(), before);
@@ -279,7 +288,7 @@ async fn tables_of_version_5_are_upgraded() {
     apply_all(&storage, 9).await;
     let downgrade = "DROP TABLE folded_ratings; DROP TABLE horizon; DROP TABLE account_standings;
                      PRAGMA user_version = 5";
-    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+    downgraded(&database, downgrade).await;
 
     let storage = SqliteStorage::open(database).await.unwrap();
     assert_eq!(storage.load_checkins(&old).await.unwrap(), [Loaded::Unchanged; 3]);
@@ -299,7 +308,7 @@ async fn tables_of_version_6_are_upgraded() {
                          (user_id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;
                      INSERT INTO account_epochs VALUES (1, 3);
                      PRAGMA user_version = 6";
-    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+    downgraded(&database, downgrade).await;
 
     let storage = SqliteStorage::open(database).await.unwrap();
     let id = 1.try_into().unwrap();
@@ -320,7 +329,7 @@ async fn tables_of_version_7_are_upgraded() {
                      ) STRICT;
                      INSERT INTO account_standings VALUES (1, 3, 'kept');
                      PRAGMA user_version = 7";
-    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+    downgraded(&database, downgrade).await;
 
     let storage = SqliteStorage::open(database).await.unwrap();
     let id = 1.try_into().unwrap();
@@ -339,7 +348,7 @@ async fn tables_of_version_8_are_upgraded() {
     let storage = SqliteStorage::open(database.clone()).await.unwrap();
     storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
     let downgrade = "DROP TABLE second_factors; DROP TABLE pending_steps; PRAGMA user_version = 8";
-    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+    downgraded(&database, downgrade).await;
 
     let storage = SqliteStorage::open(database.clone()).await.unwrap();
     let id = 1.try_into().unwrap();
@@ -359,12 +368,35 @@ async fn tables_of_version_9_are_upgraded() {
     let storage = SqliteStorage::open(database.clone()).await.unwrap();
     storage.load_users(&[user(1, "one@example.com")]).await.unwrap();
     let downgrade = "DROP TABLE account_privacy; PRAGMA user_version = 9";
-    database.write(|connection| connection.execute_batch(downgrade)).await.unwrap();
+    downgraded(&database, downgrade).await;
 
     let storage = SqliteStorage::open(database).await.unwrap();
     let id = 1.try_into().unwrap();
     storage.set_audience(id, Audience::Nobody).await.unwrap();
     assert_eq!(storage.hidden_among(&[id]).await.unwrap().len(), 1);
+}
+
+/// A file of version 10, which had no comments.
+#[tokio::test]
+async fn tables_of_version_10_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    let append = async |storage: &SqliteStorage, checkin| {
+        storage.append(checkin, Some("key"), Admission::ALL).await.unwrap()
+    };
+    let first = append(&storage, new_checkin(1, 2, 3)).await;
+    let Accepted::Stored(id) = first else { panic!("{first:?}") };
+    downgraded(&database, "PRAGMA user_version = 10").await;
+
+    let storage = SqliteStorage::open(database).await.unwrap();
+    assert_eq!(append(&storage, new_checkin(1, 2, 3)).await, Accepted::Replayed(id));
+    assert_eq!(append(&storage, remarked(1, 2, "new")).await, Accepted::KeyReused);
+    let remarked = remarked(1, 2, "new");
+    storage.append(remarked.clone(), None, Admission::ALL).await.unwrap();
+    let latest = storage.latest_checkins(CheckinId::MAX, 9).await.unwrap();
+    let comments: Vec<_> = latest.iter().map(|checkin| checkin.comment.clone()).collect();
+    assert_eq!(comments, [remarked.comment, None]);
 }
 
 /// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not

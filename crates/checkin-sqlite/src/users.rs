@@ -192,6 +192,8 @@ fn erase(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
     connection.prepare_cached(sql)?.execute([number])?;
     let sql = "DELETE FROM second_factors WHERE user_id = ?1";
     connection.prepare_cached(sql)?.execute([number])?;
+    let sql = "UPDATE checkins SET comment = NULL WHERE user_id = ?1 AND comment IS NOT NULL";
+    connection.prepare_cached(sql)?.execute([number])?;
     Ok(true)
 }
 

@@ -25,7 +25,7 @@ impl Admission {
 }
 
 /// The facts that a store reads in one step before it appends a check-in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdmissionFacts {
     /// The check-in that came first with this user's idempotency key, and the id of its entry.
     pub remembered: Option<(NewCheckin, CheckinId)>,
@@ -55,11 +55,11 @@ impl Admission {
     /// Decides about a check-in. The idempotency key is checked first, then the duplicate window,
     /// then the limits of the log.
     #[must_use]
-    pub fn decide(&self, checkin: NewCheckin, facts: &AdmissionFacts) -> Decision {
-        if let Some((first, id)) = facts.remembered {
+    pub fn decide(&self, checkin: &NewCheckin, facts: &AdmissionFacts) -> Decision {
+        if let Some((first, id)) = &facts.remembered {
             let same = first == checkin;
             return Decision::Answer(if same {
-                Accepted::Replayed(id)
+                Accepted::Replayed(*id)
             } else {
                 Accepted::KeyReused
             });

@@ -68,7 +68,7 @@ impl Batch {
     #[must_use]
     pub fn checkins(&self) -> Vec<Checkin> {
         let checkin = |entry: &LogEntry| match entry {
-            LogEntry::Checkin(checkin) => Some(*checkin),
+            LogEntry::Checkin(checkin) => Some(checkin.clone()),
             LogEntry::Unreadable { .. } => None,
         };
         self.entries.iter().filter_map(checkin).collect()

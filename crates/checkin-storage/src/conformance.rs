@@ -16,6 +16,7 @@ mod applier;
 mod attempts;
 mod bulk;
 mod clock;
+mod comments;
 mod directory;
 mod log;
 mod nearby;
@@ -31,9 +32,9 @@ mod swarm;
 mod weather;
 
 pub use {
-    accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, directory::*, log::*,
-    nearby::*, privacy::*, retention::*, retries::*, search::*, searches::*, second_factors::*,
-    security_events::*, standings::*, swarm::*, weather::*,
+    accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, comments::*,
+    directory::*, log::*, nearby::*, privacy::*, retention::*, retries::*, search::*, searches::*,
+    second_factors::*, security_events::*, standings::*, swarm::*, weather::*,
 };
 
 /// An empty store under test.
@@ -113,6 +114,10 @@ macro_rules! conformance_checks {
             a_late_checkin_is_applied_and_is_not_the_last
             imported_figures_are_kept
             histories_are_read_in_pages
+            a_comment_is_shown_with_its_check_in
+            loaded_check_ins_keep_their_comments
+            a_dead_letter_keeps_its_comment
+            comments_leave_with_their_check_ins_and_accounts
             a_full_backlog_refuses_checkins
             a_full_log_accepts_checkins_only_when_entries_are_applied
             old_checkins_are_folded_into_the_figures
@@ -227,7 +232,13 @@ pub fn new_checkin(user: u64, location: u64, stars: u64) -> NewCheckin {
         user: user_id(user),
         location: location_id(location),
         stars: StarRating::try_from(stars).unwrap(),
+        comment: None,
     }
+}
+
+/// A check-in with a comment.
+pub fn remarked(user: u64, location: u64, comment: &str) -> NewCheckin {
+    NewCheckin { comment: Some(comment.parse().unwrap()), ..new_checkin(user, location, 3) }
 }
 
 /// Longer than any check takes.

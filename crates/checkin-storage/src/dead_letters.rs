@@ -37,7 +37,7 @@ impl DeadLetter {
     /// Returns the dead letter that a check-in of this part becomes.
     #[must_use]
     pub fn of(part: usize, checkin: &Checkin, reason: Dangling) -> Self {
-        let Checkin { id, time_ms, user, location, stars } = checkin;
+        let Checkin { id, time_ms, user, location, stars, comment } = checkin;
         let mut fields = json!({
             "userId": user.to_string(),
             "locationId": location.to_string(),
@@ -45,6 +45,9 @@ impl DeadLetter {
         });
         if *time_ms != id.ms {
             fields["time"] = time_ms.to_string().into();
+        }
+        if let Some(comment) = comment {
+            fields["comment"] = comment.as_str().into();
         }
         let id = DeadLetterId { part, entry: *id };
         Self { id, reason: reason.to_string(), fields: fields.to_string() }

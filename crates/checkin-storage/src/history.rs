@@ -6,7 +6,7 @@ use crate::Result;
 use checkin_domain::{Checkin, CheckinId, LocationId, UserId};
 
 /// The histories: the applied check-ins of each user and of each location. They are kept when the log is
-/// trimmed.
+/// trimmed, with the comments.
 #[async_trait]
 pub trait History: Send + Sync {
     /// Returns a user's check-ins after `after`, latest first, at most `limit`.

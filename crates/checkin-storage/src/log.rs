@@ -32,8 +32,9 @@ pub trait Log: Send + Sync {
     ///
     /// With an idempotency key the result is kept for [`IDEMPOTENCY_TTL`]: if the same user sends the
     /// same key with the same check-in, the result is [`Accepted::Replayed`] with the first id, even
-    /// within the duplicate window and when the log is too long. Keys of different users are
-    /// independent. A refusal is not kept.
+    /// within the duplicate window and when the log is too long. The comment is a part of the check-in
+    /// here, and not for the duplicate window. Keys of different users are independent. A refusal is
+    /// not kept.
     async fn append(
         &self,
         checkin: NewCheckin,

@@ -56,7 +56,7 @@ if (feed) {
     if (waiting >= 5) return
     waiting += 1
     try {
-      const { userId, locationId, starRating, timestamp } = JSON.parse(event.data)
+      const { userId, locationId, starRating, timestamp, comment } = JSON.parse(event.data)
       const [person, place] = await Promise.all([
         name(`/api/user/${userId}/fullname`, 'fullName'), name(`/api/location/${locationId}`, 'name')
       ])
@@ -65,6 +65,7 @@ if (feed) {
         { class: 'stars', role: 'img', 'aria-label': `${starRating} of 5 stars` })
       const time = element('time', 'just now', { datetime: new Date(timestamp).toISOString() })
       item.append(element('b', person), ' at ', element('a', place, { href: `/places/${locationId}` }), ' ', stars, ' ', time)
+      if (comment) item.append(' ', element('q', comment))
       feed.prepend(item)
       while (feed.children.length > SHOWN) feed.lastElementChild.remove()
     } finally {

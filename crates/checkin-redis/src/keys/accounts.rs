@@ -64,6 +64,11 @@ impl Keys {
         companion(&self.user(id), "new")
     }
 
+    /// Hash: from the ids of the check-ins in a user's history to their comments.
+    pub(crate) fn comments(&self, id: UserId) -> String {
+        companion(&self.user(id), "comments")
+    }
+
     /// Returns the keys of an account that the scripts about its standing expect: the user's hash, and
     /// those of the standing.
     pub(crate) fn of_account(&self, id: UserId) -> [String; 5] {

@@ -8,7 +8,7 @@
 -- maximum length of the log, the number of partitions and of this partition, the length of the log and
 -- both parts of its last id after the last run of this process, the number of KEYS between the index of
 -- times and the hashes, 1 if older versions are considered, and of each check-in its user, location,
--- stars, and the digest of its idempotency key, or nothing.
+-- stars, its comment or nothing, and the digest of its idempotency key or nothing.
 --
 -- Returns the length of the log, 1 if older versions must be considered, and a result for each check-in:
 -- its id if it is stored, otherwise a word. If one fails and is not the first, returns the results of
@@ -68,29 +68,31 @@ local written = {}
 -- times, so that Redis never deletes many keys at once.
 local period = life + MARGIN_MS
 
--- How a string has a check-in, and a hash if a number is too large for it.
-local function text_of(user, location, stars, id)
+-- How a string has a check-in, and a hash if a number is too large for it, or if it has a comment. The id is
+-- the last word.
+local function text_of(user, location, stars, comment, id)
+  if comment ~= '' then stars = stars .. ' ' .. comment end
   return user .. ' ' .. location .. ' ' .. stars .. ' ' .. id
 end
 
 -- How a hash has a check-in of the user whose key it is: 12 bytes for its id, location and stars.
-local function packed(user, location, stars, id, ms, seq)
+local function packed(user, location, stars, comment, id, ms, seq)
   local place = location * 6 + stars
-  if tonumber(ms) < 2 ^ 48 and seq < 2 ^ 16 and place < 2 ^ 32 then
+  if tonumber(ms) < 2 ^ 48 and seq < 2 ^ 16 and place < 2 ^ 32 and comment == '' then
     return struct.pack('>I2I4I2I4', math.floor(ms / 2 ^ 32), ms % 2 ^ 32, seq, place)
   end
-  return text_of(user, location, stars, id)
+  return text_of(user, location, stars, comment, id)
 end
 
 -- Returns the result of a check-in whose idempotency key came before.
-local function replayed(remembered, user, location, stars)
+local function replayed(remembered, user, location, stars, comment)
   if #remembered == 12 then
     local high, low, seq, place = struct.unpack('>I2I4I2I4', remembered)
-    if place ~= location * 6 + stars then return 'reused' end
+    if place ~= location * 6 + stars or comment ~= '' then return 'reused' end
     return string.format('replayed %.0f-%d', high * 2 ^ 32 + low, seq)
   end
   local id = string.match(remembered, '%S+$')
-  if remembered == text_of(user, location, stars, id) then return 'replayed ' .. id end
+  if remembered == text_of(user, location, stars, comment, id) then return 'replayed ' .. id end
   return 'reused'
 end
 
@@ -106,7 +108,7 @@ local function find(digest, hashes, old)
   if old and (some_exist or written[old]) then return known(call('GET', old)) end
 end
 
-local function remember(digest, hashes, old, user, location, stars, id, ms, seq)
+local function remember(digest, hashes, old, user, location, stars, comment, id, ms, seq)
   local shift = math.floor(string.byte(digest) * period / 256)
   local turn = math.floor((now + shift) / period)
   local hash = keys[hashes + turn % 2]
@@ -114,11 +116,11 @@ local function remember(digest, hashes, old, user, location, stars, id, ms, seq)
   local life_of_hash = (turn + 2) * period - shift - MARGIN_MS - now
   -- The first time, it only shows that it is permitted: otherwise the hash would never expire.
   if is_new then call('PEXPIRE', hash, life_of_hash) end
-  call('HSET', hash, digest, packed(user, location, stars, id, ms, seq))
+  call('HSET', hash, digest, packed(user, location, stars, comment, id, ms, seq))
   written[digest] = hash
   if is_new then call('PEXPIRE', hash, life_of_hash) end
   if old and writes_old then
-    call('PSETEX', old, words[2], text_of(user, location, stars, id))
+    call('PSETEX', old, words[2], text_of(user, location, stars, comment, id))
     written[old] = true
   end
 end
@@ -152,7 +154,7 @@ end
 
 -- Adds an entry after the last id, and everything else that belongs to it before it. Returns its id; nil
 -- if there is none.
-local function add(user, location, stars, recent, digest, hashes, old)
+local function add(user, location, stars, comment, recent, digest, hashes, old)
   local ms, text, seq = next_id(now, last_ms, last_seq, partitions, partition)
   if not ms then return nil end
   -- Another program wrote an entry with an id that it chose, or the clock was set back.
@@ -160,34 +162,37 @@ local function add(user, location, stars, recent, digest, hashes, old)
   if is_ahead and not is_certain then
     last_ms, last_seq = last_id(log)
     is_certain = true
-    return add(user, location, stars, recent, digest, hashes, old)
+    return add(user, location, stars, comment, recent, digest, hashes, old)
   end
   local id = ms .. '-' .. text
-  if hashes then remember(digest, hashes, old, user, location, stars, id, ms, seq) end
+  if hashes then remember(digest, hashes, old, user, location, stars, comment, id, ms, seq) end
   if recent then
     call('PSETEX', recent, words[1], now)
     written[recent] = true
   end
   local xadd, added = is_certain and call or redis.pcall, nil
-  if is_ahead then
-    call('ZADD', times, now, member(ms, text))
+  if is_ahead then call('ZADD', times, now, member(ms, text)) end
+  if is_ahead or comment ~= '' then
+    local more = {}
+    if is_ahead then more = {'time', now} end
+    if comment ~= '' then more[#more + 1], more[#more + 2] = 'comment', comment end
     added = xadd('XADD', log, id,
-      'userId', user, 'locationId', location, 'starRating', stars, 'time', now)
+      'userId', user, 'locationId', location, 'starRating', stars, unpack(more))
   else
     added = xadd('XADD', log, id, 'userId', user, 'locationId', location, 'starRating', stars)
   end
   if added ~= id then
     last_ms, last_seq = last_id(log)
     is_certain = true
-    return add(user, location, stars, recent, digest, hashes, old)
+    return add(user, location, stars, comment, recent, digest, hashes, old)
   end
   length, last_ms, last_seq, is_certain = length + 1, ms, seq, true
   return id
 end
 
-local function append(user, location, stars, recent, digest, hashes, old)
+local function append(user, location, stars, comment, recent, digest, hashes, old)
   local remembered = hashes and find(digest, hashes, old)
-  if remembered then return replayed(remembered, user, location, stars) end
+  if remembered then return replayed(remembered, user, location, stars, comment) end
 
   -- The marker holds the time of the check-in, and not only a time to live, because windows may differ.
   if recent and (some_exist or written[recent]) then
@@ -202,22 +207,22 @@ local function append(user, location, stars, recent, digest, hashes, old)
     trim(over)
   end
 
-  local id = add(user, location, stars, recent, digest, hashes, old)
+  local id = add(user, location, stars, comment, recent, digest, hashes, old)
   if id then return id end
   take_back(recent, digest, old)
   return 'used up'
 end
 
 local results, string_at, hashes_at = {0, reads_old and 1 or 0}, 4, 4 + strings
-for at = 12, #words, 4 do
-  local user, location, stars, digest = unpack(words, at, at + 3)
+for at = 12, #words, 5 do
+  local user, location, stars, comment, digest = unpack(words, at, at + 4)
   local recent, hashes, old
   if has_window then recent, string_at = keys[string_at], string_at + 1 end
   if digest ~= '' then
     hashes, hashes_at = hashes_at, hashes_at + 2
     if has_old then old, string_at = keys[string_at], string_at + 1 end
   end
-  local is_fine, result = pcall(append, user, location, stars, recent, digest, hashes, old)
+  local is_fine, result = pcall(append, user, location, stars, comment, recent, digest, hashes, old)
   if not is_fine then
     pcall(take_back, recent, digest, old)
     -- Redis 6.2 has no code in front of some errors.

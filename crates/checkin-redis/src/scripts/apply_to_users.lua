@@ -1,9 +1,10 @@
 -- Applies check-ins to users: each once, in any order, even if it is passed several times. A check-in
 -- in the history is applied.
 --
--- KEYS: for each user the hash, the history and the base.
--- ARGV: the weeks; for each user the number of check-ins, the location of the last one, and of each, in
--- the order of the history, the time (ms) and the member.
+-- KEYS: for each user the hash, the history, the base, the comments, and the status of the account.
+-- ARGV: the weeks; for each user the number of check-ins, the location of the last one, of each, in
+-- the order of the history, the time (ms) and the member; the number of comments, and of each the id of
+-- its check-in and the text.
 -- Returns, for each user, how many check-ins were new, the number of check-ins, the time and location of
 -- the last one, the location of the last one before, and the number of check-ins in each week in which
 -- there are new ones; false if the user does not exist.
@@ -11,9 +12,10 @@
 local at = first_argument
 local answers = {}
 
-for key = 1, #KEYS, 3 do
+for key = 1, #KEYS, 5 do
   local user, history = KEYS[key], KEYS[key + 1]
   local first, last = at + 2, at + 1 + ARGV[at] * 2
+  local last_comment = last + 1 + ARGV[last + 1] * 2
   -- Returns an error if the key has another type.
   local figures = redis.pcall('HMGET', user, 'id', 'numCheckins', 'lastCheckin', 'lastSeenAt')
   local answer = false
@@ -23,6 +25,11 @@ for key = 1, #KEYS, 3 do
     local latest, place = tonumber(ARGV[last - 1]), before
     if number > 0 and redis.call('EXISTS', history) == 0 then
       redis.call('HSET', KEYS[key + 2], 'numCheckins', number, 'lastCheckin', since)
+    end
+    -- Before the history, so that a check-in in it has its comment even if Redis refuses a command.
+    -- Those of a deleted account were erased.
+    if last_comment > last + 1 and redis.call('GET', KEYS[key + 4]) ~= 'deleted' then
+      redis.call('HSET', KEYS[key + 3], unpack(ARGV, last + 2, last_comment))
     end
     local new = redis.call('ZADD', history, 'NX', unpack(ARGV, first, last))
     number = number + new
@@ -43,6 +50,6 @@ for key = 1, #KEYS, 3 do
     append_weeks(answer, history, tonumber(ARGV[first]), latest)
   end
   answers[#answers + 1] = answer
-  at = last + 1
+  at = last_comment + 1
 end
 return answers

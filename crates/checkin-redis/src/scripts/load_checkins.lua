@@ -3,7 +3,7 @@
 --
 -- KEYS: the log, the set of check-ins that were imported behind later entries, the index of times.
 -- ARGV: the number of partitions, the number of this one, the member of the index that marks it as
--- complete, and for each check-in its id, time, user, location and stars.
+-- complete, and for each check-in its id, time, user, location, stars, and its comment or nothing.
 -- Returns for each: 1 if it was stored, 0 if it was already there.
 
 local partitions, partition = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -14,12 +14,14 @@ local last_ms, last_seq = last_id(KEYS[1])
 if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('ZADD', KEYS[3], 'NX', -1, ARGV[3]) end
 
 local function append(ms, seq, at, ...)
+  local more, comment = {...}, ARGV[at + 5]
+  if comment ~= '' then more[#more + 1], more[#more + 2] = 'comment', comment end
   redis.call('XADD', KEYS[1], ms .. '-' .. seq,
-    'userId', ARGV[at + 2], 'locationId', ARGV[at + 3], 'starRating', ARGV[at + 4], ...)
+    'userId', ARGV[at + 2], 'locationId', ARGV[at + 3], 'starRating', ARGV[at + 4], unpack(more))
   last_ms, last_seq = ms, seq
 end
 
-for at = 4, #ARGV, 5 do
+for at = 4, #ARGV, 6 do
   local id, time = ARGV[at], ARGV[at + 1]
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   local past = less(ms, last_ms) or (ms == last_ms and not less(last_seq, seq))

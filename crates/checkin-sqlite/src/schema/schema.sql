@@ -194,6 +194,7 @@ CREATE TABLE IF NOT EXISTS checkins (
     user_id INTEGER NOT NULL,
     location_id INTEGER NOT NULL,
     stars INTEGER NOT NULL,
+    comment TEXT,
     PRIMARY KEY (ms, seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -306,6 +307,7 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
     ms INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL,
+    comment TEXT,
     PRIMARY KEY (user_id, key)
 ) STRICT, WITHOUT ROWID;
 

@@ -38,7 +38,8 @@ pub fn admission_cases(
     now_ms: u64,
 ) -> impl Iterator<Item = (Admission, AdmissionFacts)> {
     let id: CheckinId = "1-1".parse().unwrap();
-    let other = NewCheckin { stars: StarRating::try_from(5_u64).unwrap(), ..checkin };
+    let stars = StarRating::try_from(5_u64).unwrap();
+    let other = NewCheckin { stars, ..checkin.clone() };
     let remembered = [None, Some((checkin, id)), Some((other, id))];
     let cases = remembered.into_iter().flat_map(|first| iter::zip(iter::repeat(first), WINDOWS));
     cases.flat_map(move |(remembered, (window_ms, since_ms))| {
@@ -47,7 +48,13 @@ pub fn admission_cases(
             let last_identical_ms = since_ms.map(|since_ms| now_ms - since_ms);
             (
                 Admission { duplicate_window, max_backlog, max_length },
-                AdmissionFacts { remembered, last_identical_ms, now_ms, length, counted },
+                AdmissionFacts {
+                    remembered: remembered.clone(),
+                    last_identical_ms,
+                    now_ms,
+                    length,
+                    counted,
+                },
             )
         })
     })

@@ -28,7 +28,7 @@ pub(super) async fn people_and_locations(storage: &dyn Storage, users: u64, loca
 
 async fn append(storage: &dyn Storage, user: u64, location: u64, stars: u64) -> Checkin {
     let checkin = new_checkin(user, location, stars);
-    match storage.append(checkin, None, Admission::ALL).await.unwrap() {
+    match storage.append(checkin.clone(), None, Admission::ALL).await.unwrap() {
         Accepted::Stored(id) => checkin.with_id(id),
         other => panic!("{other:?}"),
     }
@@ -288,10 +288,10 @@ pub async fn a_late_checkin_is_applied_and_is_not_the_last(subject: StoreUnderTe
     people_and_locations(storage, 1, 3).await;
     let now = append(storage, 1, 2, 5).await;
     drain(storage).await;
-    let early = checkin("1000-0", 1, 3);
-    assert_eq!(storage.load_checkins(&[early]).await.unwrap(), [Loaded::Stored]);
+    let early = [checkin("1000-0", 1, 3)];
+    assert_eq!(storage.load_checkins(&early).await.unwrap(), [Loaded::Stored]);
     drain(storage).await;
-    assert_eq!(storage.load_checkins(&[early]).await.unwrap(), [Loaded::Unchanged]);
+    assert_eq!(storage.load_checkins(&early).await.unwrap(), [Loaded::Unchanged]);
     let user = storage.user(user_id(1)).await.unwrap().unwrap();
     assert_eq!((user.num_checkins, user.last_seen_at), (2, Some(location_id(2))));
     assert_eq!(user.last_checkin, Some(now.time_ms));
@@ -340,11 +340,11 @@ pub async fn histories_are_read_in_pages(subject: StoreUnderTest) {
             read.extend(page);
         }
         let wanted = entries.iter().rev().filter(|checkin| checkin.location == location_id(1));
-        assert_eq!(read, wanted.copied().collect::<Vec<_>>(), "{limit}");
+        assert_eq!(read, wanted.cloned().collect::<Vec<_>>(), "{limit}");
     }
     let of_user = storage.of_user(user_id(2), None, 50).await.unwrap();
     let wanted = entries.iter().rev().filter(|checkin| checkin.user == user_id(2));
-    assert_eq!(of_user, wanted.copied().collect::<Vec<_>>());
+    assert_eq!(of_user, wanted.cloned().collect::<Vec<_>>());
     assert_eq!(storage.of_user(user_id(9), None, 50).await.unwrap(), []);
 }
 

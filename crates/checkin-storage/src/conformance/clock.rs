@@ -31,7 +31,10 @@ async fn a_log_that_is_ahead(
     storage.load_locations(&[location(1), location(2), location(3)]).await.unwrap();
     let before = append(storage, 1).await;
     let ahead = checkin(AHEAD, 1, 2);
-    assert_eq!(storage.load_checkins(&[ahead]).await.unwrap(), [Loaded::Stored]);
+    assert_eq!(
+        storage.load_checkins(std::slice::from_ref(&ahead)).await.unwrap(),
+        [Loaded::Stored]
+    );
     let after = append(storage, 3).await;
     assert!(after > ahead.id, "{after}");
     (before.ms..=before.ms + MINUTE_MS, [before, ahead.id, after])
@@ -46,7 +49,7 @@ pub async fn while_ids_are_ahead_check_ins_have_the_time_of_their_append(subject
     assert!(live.contains(&latest[0].time_ms), "{latest:?}");
     let mut start = LogPosition::default();
     let followed = storage.follow(&mut start, 99).await.unwrap();
-    let last = followed.last().unwrap().1;
+    let (_, last) = followed.last().unwrap();
     assert_eq!((last.id, last.time_ms), (after, latest[0].time_ms));
     let between = storage.checkins_between(live.clone(), None, 9).await.unwrap();
     for id in [before, after] {
@@ -58,7 +61,7 @@ pub async fn while_ids_are_ahead_check_ins_have_the_time_of_their_append(subject
     assert_eq!(between.len(), 3, "{between:?}");
     let one_by_one = async |after| storage.checkins_between(live.clone(), after, 1).await.unwrap();
     let (mut position, mut pages) = (None, Vec::new());
-    while let [checkin] = one_by_one(position).await[..] {
+    while let Some(checkin) = one_by_one(position).await.pop() {
         position = Some(HistoryPosition::from(&checkin));
         pages.push(checkin);
     }
@@ -84,7 +87,7 @@ pub async fn while_ids_are_ahead_figures_use_the_times(subject: StoreUnderTest) 
     let next = append(storage, 1).await;
     count_all(storage).await;
     let user = storage.user(user_id(1)).await.unwrap().unwrap();
-    let last = storage.of_user(user.id, None, 1).await.unwrap()[0];
+    let last = &storage.of_user(user.id, None, 1).await.unwrap()[0];
     assert_eq!((last.id, Some(last.time_ms)), (next, user.last_checkin));
     assert_eq!(user.last_seen_at, Some(location_id(1)));
 }
@@ -121,17 +124,18 @@ pub async fn while_ids_are_ahead_the_rules_are_the_same(subject: StoreUnderTest)
     let again = storage.append(new_checkin(1, 1, 2), None, short).await.unwrap();
     assert!(matches!(again, Accepted::Stored(_)), "{again:?}");
 
-    let old = Checkin { time_ms: 5, ..checkin("5-5", 1, 1) };
-    assert_eq!(storage.load_checkins(&[old]).await.unwrap(), [Loaded::Stored]);
-    assert_eq!(storage.load_checkins(&[old]).await.unwrap(), [Loaded::Unchanged]);
+    let old = [Checkin { time_ms: 5, ..checkin("5-5", 1, 1) }];
+    assert_eq!(storage.load_checkins(&old).await.unwrap(), [Loaded::Stored]);
+    assert_eq!(storage.load_checkins(&old).await.unwrap(), [Loaded::Unchanged]);
     let found = storage.checkins_between(5..=5, None, 9).await.unwrap();
     assert!(matches!(found[..], [Checkin { time_ms: 5, .. }]), "{found:?}");
     // An appended check-in is recognized by its time, location and rating, whatever its id is.
     let live = storage.checkins_between(live, None, 9).await.unwrap();
     count_all(storage).await;
-    let without_ids = live
-        .iter()
-        .map(|checkin| Checkin { id: CheckinId { ms: checkin.time_ms, seq: 77 }, ..*checkin });
+    let without_ids = live.iter().map(|checkin| Checkin {
+        id: CheckinId { ms: checkin.time_ms, seq: 77 },
+        ..checkin.clone()
+    });
     let without_ids: Vec<Checkin> =
         without_ids.filter(|checkin| checkin.time_ms > before.ms).collect();
     let answers = storage.load_checkins(&without_ids).await.unwrap();

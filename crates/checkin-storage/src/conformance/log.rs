@@ -27,7 +27,7 @@ pub async fn entries_come_back_in_order_and_in_pages(subject: StoreUnderTest) {
     let mut checkins = Vec::new();
     for number in 1..=7 {
         let checkin = new_checkin(number, 8 - number, number % 6);
-        checkins.push(checkin.with_id(stored(storage, checkin).await));
+        checkins.push(checkin.clone().with_id(stored(storage, checkin).await));
     }
     // Across partitions, the order of ids may differ slightly from the order of times.
     checkins.sort_unstable_by_key(|checkin| checkin.id);
@@ -47,7 +47,7 @@ pub async fn entries_come_back_in_order_and_in_pages(subject: StoreUnderTest) {
     assert_eq!(between(0..=first.time_ms - 1, None, 9).await, []);
     assert_eq!(between(last.time_ms + 1..=u64::MAX, None, 9).await, []);
 
-    let latest: Vec<Checkin> = checkins.iter().rev().copied().collect();
+    let latest: Vec<Checkin> = checkins.iter().rev().cloned().collect();
     let before = async |id, limit| storage.latest_checkins(id, limit).await.unwrap();
     assert_eq!(before(max, 3).await, latest[..3]);
     assert_eq!(before(max, 9).await, latest);
@@ -63,7 +63,7 @@ pub async fn a_reader_follows_the_log(subject: StoreUnderTest) {
     let mut checkins = Vec::new();
     for number in 1..=5 {
         let checkin = new_checkin(number, 1, 3);
-        checkins.push(checkin.with_id(stored(storage, checkin).await));
+        checkins.push(checkin.clone().with_id(stored(storage, checkin).await));
     }
     let mut late = storage.log_end().await.unwrap();
     let mut read = Vec::new();
@@ -136,10 +136,13 @@ pub async fn only_the_same_user_location_and_rating_is_a_duplicate(subject: Stor
         new_checkin(1, 1, 3),
         new_checkin(2, 12, 3),
     ] {
-        let answer = storage.append(checkin, None, WINDOW).await.unwrap();
+        let answer = storage.append(checkin.clone(), None, WINDOW).await.unwrap();
         assert!(matches!(answer, Accepted::Stored(_)), "{checkin:?}");
-        let again = storage.append(checkin, None, WINDOW).await.unwrap();
-        assert_eq!(again, Accepted::Duplicate, "{checkin:?}");
+        let again = NewCheckin { comment: Some("again".parse().unwrap()), ..checkin };
+        for again in [NewCheckin { comment: None, ..again.clone() }, again] {
+            let answer = storage.append(again.clone(), None, WINDOW).await.unwrap();
+            assert_eq!(answer, Accepted::Duplicate, "{again:?}");
+        }
     }
     assert_eq!(all(storage).await.len(), 5);
 }

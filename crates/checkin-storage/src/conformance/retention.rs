@@ -48,7 +48,7 @@ pub async fn old_checkins_are_folded_into_the_figures(subject: StoreUnderTest) {
         .collect();
     // In the part of user 1, if there are two or four.
     let alone = [checkin("3000-0", 5, 3), checkin("3001-0", 5, 3)];
-    old.extend(alone);
+    old.extend(alone.clone());
     assert_eq!(storage.load_checkins(&old).await.unwrap(), vec![Loaded::Stored; old.len()]);
     assert_eq!(fold_all(storage, KEEP, None).await, 0, "nothing is applied");
     assert_eq!(storage.backlog().await.unwrap(), old.len() as u64);
@@ -58,7 +58,7 @@ pub async fn old_checkins_are_folded_into_the_figures(subject: StoreUnderTest) {
         // The old ones leave the log.
         let (checkin, only) =
             (new_checkin(user, location, 3), Admission { max_length: 1, ..Admission::ALL });
-        let answer = storage.append(checkin, None, only).await.unwrap();
+        let answer = storage.append(checkin.clone(), None, only).await.unwrap();
         let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
         recent.push(checkin.with_id(id));
         drain(storage).await;

@@ -23,21 +23,29 @@ async fn count(storage: &dyn Storage) -> usize {
 pub async fn a_retry_gets_the_first_result(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let id = stored(storage, new_checkin(1, 2, 3), "key").await;
+    let remarked_id = stored(storage, remarked(1, 3, "a 1-1"), "other key").await;
+    let again = storage.append(remarked(1, 3, "a 1-1"), Some("other key"), WINDOW).await.unwrap();
+    assert_eq!(again, Accepted::Replayed(remarked_id));
     for admission in [WINDOW, Admission::ALL] {
         let again = storage.append(new_checkin(1, 2, 3), Some("key"), admission).await.unwrap();
         assert_eq!(again, Accepted::Replayed(id));
     }
-    assert_eq!(count(storage).await, 1);
+    assert_eq!(count(storage).await, 2);
 }
 
 pub async fn a_retry_with_another_checkin_is_refused(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     stored(storage, new_checkin(1, 2, 3), "key").await;
-    for other in [new_checkin(1, 2, 4), new_checkin(1, 3, 3)] {
+    for other in [new_checkin(1, 2, 4), new_checkin(1, 3, 3), remarked(1, 2, "other")] {
         let answer = storage.append(other, Some("key"), WINDOW).await.unwrap();
         assert_eq!(answer, Accepted::KeyReused);
     }
-    assert_eq!(count(storage).await, 1);
+    stored(storage, remarked(1, 5, "one"), "remark").await;
+    for other in [new_checkin(1, 5, 3), remarked(1, 5, "two")] {
+        let answer = storage.append(other, Some("remark"), WINDOW).await.unwrap();
+        assert_eq!(answer, Accepted::KeyReused);
+    }
+    assert_eq!(count(storage).await, 2);
 }
 
 pub async fn a_key_belongs_to_one_user(subject: StoreUnderTest) {

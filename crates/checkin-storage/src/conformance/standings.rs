@@ -4,7 +4,7 @@ use super::accounts::opened;
 use super::*;
 use crate::{AccountChange, KeptSession, Registered, Role, Standing, Status};
 
-async fn set_status(storage: &dyn Storage, id: UserId, status: Status) -> Option<u64> {
+pub(super) async fn set_status(storage: &dyn Storage, id: UserId, status: Status) -> Option<u64> {
     storage.change_account(id, AccountChange::Status(status)).await.unwrap()
 }
 

@@ -112,9 +112,10 @@ impl<'a> Town<'a> {
         let minute = (random.below(length) + random.below(length)) / 2;
         let ms = day.utc_ms(u64::from(range.opens_min()) + minute) + random.below(60_000);
         let stars = stars(place.quality, random);
-        (start_ms..now_ms)
-            .contains(&ms)
-            .then_some((ms, NewCheckin { user: person.id, location: place.id, stars }))
+        (start_ms..now_ms).contains(&ms).then_some((
+            ms,
+            NewCheckin { user: person.id, location: place.id, stars, comment: None },
+        ))
     }
 
     /// Draws a location; in two of five cases one in the neighbourhood.

@@ -38,6 +38,9 @@ pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result
                 element(writer, "time", &time)?;
             }
             element(writer, "name", &allowed(&location.name))?;
+            if let Some(comment) = &visit.checkin.comment {
+                element(writer, "cmt", &allowed(comment.as_str()))?;
+            }
             element(writer, "desc", &rating)?;
             element(writer, "type", location.category.as_str())
         })?;
@@ -74,7 +77,7 @@ mod tests {
     fn each_check_in_at_a_known_location_is_a_waypoint() {
         let expected = format!(
             "{BEGINNING}<wpt lat=\"37.8044\" lon=\"-122.2711\"><time>2021-01-02T15:41:25.397Z</time>\
-             <name>Bits &amp; &lt;Bobs&gt;</name><desc>5 stars</desc><type>cafe</type></wpt>\n{END}"
+             <name>Bits &amp; &lt;Bobs&gt;</name><cmt>=&quot;1&quot;</cmt><desc>5 stars</desc><type>cafe</type></wpt>\n{END}"
         );
         assert_eq!(written(Format::Gpx, "Bits\u{7} & <Bobs>"), expected);
     }

@@ -6,6 +6,7 @@ use std::io::{Result, Write};
 use serde::Serialize;
 
 use super::ExportedCheckin;
+use crate::domain::Comment;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,6 +23,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     latitude: Option<f64>,
     star_rating: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'a str>,
 }
 
 pub(super) fn begin(out: &mut impl Write) -> Result<()> {
@@ -43,6 +46,7 @@ pub(super) fn write(
         longitude: location.map(|location| location.coordinates.longitude()),
         latitude: location.map(|location| location.coordinates.latitude()),
         star_rating: checkin.stars.get(),
+        comment: checkin.comment.as_ref().map(Comment::as_str),
     };
     writeln!(out, "{separator}")?;
     serde_json::to_writer(out, &record).map_err(Into::into)
@@ -62,7 +66,7 @@ mod tests {
         assert_eq!(
             written(Format::Json, "Zoë's \"Two\""),
             r#"{"checkins":[
-{"id":"1793491200000-0","time":"2021-01-02T15:41:25.397Z","userId":77,"locationId":2,"locationName":"Zoë's \"Two\"","longitude":-122.2711,"latitude":37.8044,"starRating":5},
+{"id":"1793491200000-0","time":"2021-01-02T15:41:25.397Z","userId":77,"locationId":2,"locationName":"Zoë's \"Two\"","longitude":-122.2711,"latitude":37.8044,"starRating":5,"comment":"=\"1\""},
 {"id":"1609602085000-1","time":"2021-01-02T15:41:25Z","userId":77,"locationId":2,"starRating":5}
 ]}
 "#

@@ -24,6 +24,7 @@ mod writer;
 mod tests;
 
 pub use source::HistoryReader;
+pub(crate) use table::plain;
 pub use writer::{ExportedCheckin, Format, FormatError, Writer};
 
 use jiff::Timestamp;

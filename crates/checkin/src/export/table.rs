@@ -9,8 +9,20 @@ use super::ExportedCheckin;
 use crate::domain::Coordinates;
 
 /// The columns, with the names that an import expects.
-const COLUMNS: [&str; 8] =
-    ["id", "time", "userId", "locationId", "locationName", "longitude", "latitude", "starRating"];
+const COLUMNS: [&str; 9] = [
+    "id",
+    "time",
+    "userId",
+    "locationId",
+    "locationName",
+    "longitude",
+    "latitude",
+    "starRating",
+    "comment",
+];
+
+/// The characters with which a formula begins.
+const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
 
 /// The initial size of a row. Most rows are shorter.
 const ROW_BYTES: usize = 256;
@@ -36,16 +48,25 @@ pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result
             &degrees(coordinates.map(Coordinates::longitude)),
             &degrees(coordinates.map(Coordinates::latitude)),
             &checkin.stars.to_string(),
+            &checkin.comment.as_ref().map_or(Cow::default(), |comment| harmless(comment.as_str())),
         ],
     )
 }
 
 /// Returns a text that no spreadsheet reads as a formula. Otherwise a user who names a location
-/// could run a formula on the computers of its visitors.
+/// could run a formula on the computers of its visitors. [`plain`] is the way back.
 fn harmless(text: &str) -> Cow<'_, str> {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+    match text.trim_start_matches('\'').starts_with(FORMULA) {
         true => Cow::Owned(format!("'{text}")),
         false => Cow::Borrowed(text),
+    }
+}
+
+/// Returns the text of which [`harmless`] made this one.
+pub(crate) fn plain(text: &str) -> &str {
+    match text.strip_prefix('\'') {
+        Some(rest) if rest.trim_start_matches('\'').starts_with(FORMULA) => rest,
+        _ => text,
     }
 }
 
@@ -68,9 +89,9 @@ mod tests {
     fn each_check_in_is_a_row() {
         assert_eq!(
             written(Format::Csv, "Zoë's \"Two\", Inc."),
-            "id,time,userId,locationId,locationName,longitude,latitude,starRating\r\n\
-             1793491200000-0,2021-01-02T15:41:25.397Z,77,2,\"Zoë's \"\"Two\"\", Inc.\",-122.2711,37.8044,5\r\n\
-             1609602085000-1,2021-01-02T15:41:25Z,77,2,,,,5\r\n"
+            "id,time,userId,locationId,locationName,longitude,latitude,starRating,comment\r\n\
+             1793491200000-0,2021-01-02T15:41:25.397Z,77,2,\"Zoë's \"\"Two\"\", Inc.\",-122.2711,37.8044,5,\"'=\"\"1\"\"\"\r\n\
+             1609602085000-1,2021-01-02T15:41:25Z,77,2,,,,5,\r\n"
         );
     }
 
@@ -79,6 +100,9 @@ mod tests {
         for name in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"] {
             assert_eq!(harmless(name), format!("'{name}"));
             assert!(written(Format::Csv, name).contains(&format!("'{}", &name[..1])));
+        }
+        for text in ["A-1 = @home", "'tis", "''", "=1", "'=1", "''=1", "'"] {
+            assert_eq!(plain(&harmless(text)), text);
         }
         assert_eq!(harmless("A-1 = @home"), "A-1 = @home");
     }

@@ -11,6 +11,7 @@ fn checkin(id: &str, time_ms: u64) -> Checkin {
         user: UserId::try_from(77).unwrap(),
         location: LocationId::try_from(2).unwrap(),
         stars: StarRating::try_from(5).unwrap(),
+        comment: None,
     };
     Checkin { time_ms, ..checkin.with_id(id.parse().unwrap()) }
 }
@@ -26,11 +27,17 @@ fn place(name: &str) -> Location {
     }
 }
 
+/// A check-in whose comment looks like a formula.
+fn remarked() -> Checkin {
+    let comment = Some("=\"1\"".parse().unwrap());
+    Checkin { comment, ..checkin("1793491200000-0", 1_609_602_085_397) }
+}
+
 /// Returns the export of one check-in at a location of this name and one without a location.
 pub(super) fn written(format: Format, name: &str) -> String {
     let place = place(name);
     let mut writer = Writer::new(format, Vec::new()).unwrap();
-    let checkin = checkin("1793491200000-0", 1_609_602_085_397);
+    let checkin = remarked();
     writer
         .write(&ExportedCheckin { id: Some(checkin.id), checkin, location: Some(&place) })
         .unwrap();
@@ -55,7 +62,7 @@ fn exports_can_be_imported() {
             importer.add_file(file, &written(format, name));
             let (import, errors) = importer.finish();
             assert_eq!(errors, [], "{name:?}");
-            let one = checkin("1793491200000-0", 1_609_602_085_397);
+            let one = remarked();
             let other = checkin("1609602085000-1", 1_609_602_085_000);
             assert_eq!(import.checkins, [one, other]);
         }
@@ -82,10 +89,11 @@ fn times_beyond_the_calendar_are_numbers() {
     let far = checkin("999999999999999-0", 999_999_999_999_999);
     for (format, file) in [(Format::Json, "a.json"), (Format::Csv, "a.csv")] {
         let mut writer = Writer::new(format, Vec::new()).unwrap();
-        writer.write(&ExportedCheckin { id: Some(far.id), checkin: far, location: None }).unwrap();
+        let checkin = far.clone();
+        writer.write(&ExportedCheckin { id: Some(far.id), checkin, location: None }).unwrap();
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();
         let mut importer = Importer::new(u64::MAX);
         importer.add_file(file, &text);
-        assert_eq!(importer.finish().0.checkins, [far], "{text}");
+        assert_eq!(importer.finish().0.checkins, std::slice::from_ref(&far), "{text}");
     }
 }

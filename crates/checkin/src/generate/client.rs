@@ -128,9 +128,9 @@ impl HttpClient {
         &self,
         cookie: &Cookie,
         key: &HeaderValue,
-        checkin: NewCheckin,
+        checkin: &NewCheckin,
     ) -> Answer {
-        let NewCheckin { user, location, stars } = checkin;
+        let NewCheckin { user, location, stars, .. } = checkin;
         let body = format!(r#"{{"userId":{user},"locationId":{location},"starRating":{stars}}}"#);
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, cookie.0.clone());

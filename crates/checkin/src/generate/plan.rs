@@ -60,7 +60,7 @@ impl PlannedCheckin {
     /// Returns the check-in of this user.
     #[must_use]
     pub fn by(self, user: crate::domain::UserId) -> NewCheckin {
-        NewCheckin { user, location: self.location, stars: self.stars }
+        NewCheckin { user, location: self.location, stars: self.stars, comment: None }
     }
 }
 

@@ -68,7 +68,7 @@ impl Sender {
     async fn answered(&self, cookie: &Cookie, key: &HeaderValue, checkin: NewCheckin) -> Outcome {
         let mut attempts = 1;
         loop {
-            let (outcome, asked) = match self.client.check_in(cookie, key, checkin).await {
+            let (outcome, asked) = match self.client.check_in(cookie, key, &checkin).await {
                 Answer::Accepted => return Outcome::Accepted,
                 Answer::Duplicate => return Outcome::Duplicate,
                 Answer::Refused(status) => return Outcome::Refused(status),

@@ -64,7 +64,7 @@ mod tests {
         (checkin.user, checkin.location) = (user.id, location.id);
         let with_stars = |&stars: &u64| {
             let stars = StarRating::try_from(stars).unwrap();
-            crate::domain::Checkin { stars, ..checkin }
+            crate::domain::Checkin { stars, ..checkin.clone() }
         };
         let checkins = checkins.iter().map(with_stars).collect();
         Import { users: vec![user], locations: vec![location], checkins, ..Import::default() }

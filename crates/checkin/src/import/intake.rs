@@ -102,7 +102,8 @@ impl Intake {
 
     /// Adds a check-in without an id, under an id that follows from its content.
     fn add_visit(&mut self, place: &RecordPlace, time_ms: u64, checkin: NewCheckin) {
-        let checkin = checkin.with_id(visit_id(time_ms, checkin));
+        let id = visit_id(time_ms, &checkin);
+        let checkin = checkin.with_id(id);
         match claim(&mut self.seen.checkins, checkin.id, place) {
             Ok(()) => self.import.checkins.push(checkin),
             Err(Rule::SameId { other }) => self.report(place, None, Rule::SameVisit { other }),
@@ -118,7 +119,8 @@ impl Intake {
         time_ms: u64,
         checkin: NewCheckin,
     ) {
-        let checkin = checkin.with_id(visit_id(time_ms, checkin));
+        let id = visit_id(time_ms, &checkin);
+        let checkin = checkin.with_id(id);
         self.seen.visits.entry(checkin.id).or_insert(place);
         self.import.visits.push(Visit { checkin, swarm_id });
     }
@@ -148,8 +150,8 @@ impl Intake {
 
 /// Returns the id of a check-in that has none. It is the same each time the check-in is loaded, and
 /// differs between all visits of one millisecond, also of different users and files.
-fn visit_id(time_ms: u64, checkin: NewCheckin) -> CheckinId {
-    let NewCheckin { user, location, stars } = checkin;
+fn visit_id(time_ms: u64, checkin: &NewCheckin) -> CheckinId {
+    let NewCheckin { user, location, stars, .. } = checkin;
     let hash = Sha256::digest(format!("{user} {location} {stars}"));
     let seq = hash.iter().take(8).fold(0, |seq, byte| seq << 8 | u64::from(*byte));
     // The largest integer that JavaScript can represent.

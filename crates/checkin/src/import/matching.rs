@@ -21,10 +21,11 @@ pub fn add_visits(
     user: UserId,
     stars: StarRating,
 ) {
-    for SwarmVisit { place, id, time_ms, venue, .. } in visits {
+    for SwarmVisit { place, id, time_ms, venue, comment, .. } in visits {
         match venues.location_of(&venue) {
             Ok(location) => {
-                importer.add_swarm_visit(place, id, time_ms, NewCheckin { user, location, stars });
+                let checkin = NewCheckin { user, location, stars, comment };
+                importer.add_swarm_visit(place, id, time_ms, checkin);
             }
             Err(Wrong::Unknown(rule)) => {
                 importer.leave_out_visit(place, "venue", Rule::Value(rule));
@@ -214,6 +215,7 @@ mod tests {
             id: None,
             time_ms,
             venue: venue.clone(),
+            comment: None,
             visibility: Visibility::Public,
         };
         (0..).zip(venues).map(visit).collect()

@@ -177,6 +177,22 @@ fn an_export_may_be_a_list() {
 }
 
 #[test]
+fn a_shout_is_the_comment() {
+    let comment = |shout: &str| {
+        let item = format!(
+            r#"[{{"createdAt": 1451649601, "lat": 1, "lng": 2, "shout": {shout}, "venue": {{"name": "Q"}}}}]"#
+        );
+        let (import, _, errors) = visits(&item, Some(Category::Bar));
+        assert_eq!(errors, [""; 0]);
+        import.visits[0].checkin.comment.as_ref().map(ToString::to_string)
+    };
+    assert_eq!(comment(r#""Two\nlines \u2764""#).as_deref(), Some("Two lines ❤"));
+    for none in ["null", r#""""#, "5", r#""\ud83d""#] {
+        assert_eq!(comment(none), None, "{none}");
+    }
+}
+
+#[test]
 fn check_ins_that_are_not_public_are_left_out() {
     let left_out = |fields: &str| {
         let item = format!(

@@ -5,7 +5,7 @@ use std::fmt;
 use super::time::{LastTime, MadeAt, TimeLimit, TimedId};
 use super::value::{
     Count, Day, Days, Description, Dispensable, FileId, LastLocation, LastName, NewId, Optional,
-    Phone, Socials, Stars, UnusedNumber, UnusedText,
+    Phone, Remark, Socials, Stars, UnusedNumber, UnusedText,
 };
 use crate::domain::{
     Category, Checkin, CheckinId, Coordinates, Email, Location, LocationDetails, LocationId,
@@ -144,6 +144,7 @@ record! {
         _location_name "locationName": Option<UnusedText>;
         _longitude "longitude": Option<UnusedNumber<-180, 180>>;
         _latitude "latitude": Option<UnusedNumber<-90, 90>>;
+        comment "comment": Optional<Remark>;
     }
     check |fields, latest| {
         latest.check(fields, "time", time.and_then(|time| time.0).map(|time| time.0));
@@ -249,11 +250,16 @@ pub(super) struct CheckinRecord {
 
 impl From<CheckinFields> for CheckinRecord {
     fn from(fields: CheckinFields) -> Self {
-        let CheckinFields { id, time, user, location, stars, .. } = fields;
+        let CheckinFields { id, time, user, location, stars, comment, .. } = fields;
         let id = id.0.map(|id| id.0);
         // At least one of the two is given.
         let time_ms = time.0.map(|time| time.0).or(id.map(|id| id.ms)).unwrap_or_default();
-        let checkin = NewCheckin { user: user.0, location: location.0, stars: stars.0 };
+        let checkin = NewCheckin {
+            user: user.0,
+            location: location.0,
+            stars: stars.0,
+            comment: comment.0.map(|comment| comment.0),
+        };
         Self { id, time_ms, checkin }
     }
 }

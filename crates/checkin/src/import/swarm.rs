@@ -10,8 +10,8 @@ use super::error::{RecordPlace, Rule, Section};
 use super::json::{list, members};
 use super::time::swarm_time;
 use super::value::{Outcome, number};
-use crate::domain::Coordinates;
 use crate::domain::words::words;
+use crate::domain::{Comment, Coordinates};
 use crate::input::Given;
 use crate::input::Members;
 
@@ -29,6 +29,8 @@ pub struct SwarmVisit {
     pub time_ms: u64,
     /// The venue of the check-in.
     pub venue: Venue,
+    /// What its owner wrote, which Swarm calls a shout.
+    pub comment: Option<Comment>,
     /// The people who could see it at Swarm.
     pub visibility: Visibility,
 }
@@ -116,7 +118,9 @@ pub(super) fn visit(raw: &RawValue, place: RecordPlace) -> Result<Option<SwarmVi
     };
     let id = id(&item, "id")?;
     let venue = Venue { id: self::id(&venue, "venue.id")?, name, coordinates };
-    Ok(Some(SwarmVisit { place, id, time_ms, venue, visibility }))
+    let shout = item.get("shout").map(Given::from);
+    let comment = shout.and_then(|shout| Comment::adapted(shout.text().ok()?));
+    Ok(Some(SwarmVisit { place, id, time_ms, venue, comment, visibility }))
 }
 
 /// Reads a value that is required. Errors name it `field`.

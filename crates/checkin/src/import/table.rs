@@ -10,8 +10,17 @@ use csv::{ReaderBuilder, StringRecord};
 use super::error::Rule;
 
 /// The possible columns of a table.
-const COLUMNS: [&str; 8] =
-    ["id", "time", "userId", "locationId", "locationName", "longitude", "latitude", "starRating"];
+const COLUMNS: [&str; 9] = [
+    "id",
+    "time",
+    "userId",
+    "locationId",
+    "locationName",
+    "longitude",
+    "latitude",
+    "starRating",
+    "comment",
+];
 
 /// A row, or an error of the row as a whole.
 pub(super) struct Row {

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use super::json::{list, members};
 use crate::domain::number::{MAX_SAFE_INTEGER, decimal};
 use crate::domain::text::{MAX_NAME_CHARS, check_line, check_prose};
-use crate::domain::{LocationId, Social, StarRating, Website, Weekday};
+use crate::domain::{Comment, LocationId, Social, StarRating, Website, Weekday};
+use crate::export::plain;
 use crate::input::{DisplayName, Given, Input, Members};
 
 /// The maximum length of a phone number, longer than any number of any country, extension included.
@@ -172,6 +173,21 @@ impl Input for Phone {
 impl Input for Website {
     fn read(given: &Given<'_>) -> Outcome<Self> {
         given.text()?.parse().map_err(|rule| format!("{rule}"))
+    }
+}
+
+/// The comment of a check-in. In a table it may have a `'` before it, so that no spreadsheet reads it as a
+/// formula.
+pub(super) struct Remark(pub(super) Comment);
+
+impl Input for Remark {
+    fn read(given: &Given<'_>) -> Outcome<Self> {
+        let text = given.text()?;
+        let text = match given {
+            Given::Bare(_) => plain(text),
+            _ => text,
+        };
+        text.parse().map(Self).map_err(|rule| format!("{rule}"))
     }
 }
 

@@ -7,7 +7,7 @@ use super::given::{Given, Input};
 use crate::domain::number::decimal;
 use crate::domain::text::{MAX_NAME_CHARS, check_line};
 use crate::domain::{
-    Category, Coordinates, Email, LocationId, MAX_SAFE_INTEGER, StarRating, UserId,
+    Category, Comment, Coordinates, Email, LocationId, MAX_SAFE_INTEGER, StarRating, UserId,
 };
 use crate::storage::LogPosition;
 
@@ -59,7 +59,7 @@ macro_rules! texts_of_the_domain {
     };
 }
 
-texts_of_the_domain!(Category, Coordinates, Email);
+texts_of_the_domain!(Category, Comment, Coordinates, Email);
 
 impl Documented for Category {
     fn schema() -> ObjectBuilder {
@@ -74,6 +74,15 @@ impl Documented for Email {
             .schema_type(Type::String)
             .max_length(Some(Self::MAX_BYTES))
             .pattern(Some(EMAIL_PATTERN))
+    }
+}
+
+impl Documented for Comment {
+    fn schema() -> ObjectBuilder {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(Self::MAX_CHARS))
     }
 }
 

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::domain::{LocationId, NewCheckin, StarRating, UserId};
+use crate::domain::{Comment, LocationId, NewCheckin, StarRating, UserId};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{Headers, JsonBody, Problem, ProblemDetails};
 use crate::input::{Documented, Given, Input, body, parameters};
@@ -76,6 +76,8 @@ body! {
         user "userId": UserId, example 77;
         location "locationId": LocationId, example 2;
         stars "starRating": StarRating;
+        /// What the user writes about the check-in, in one line
+        comment "comment": Option<Comment>, example "The cake is back.";
     }
 }
 
@@ -139,9 +141,9 @@ async fn checkin(
     // A request without a login is answered with 401, whatever else is wrong.
     let owner = receiver.owner(session).await?;
     let Headers(CheckinHeaders { idempotency_key }) = headers?;
-    let JsonBody(NewCheckinBody { user, location, stars }) = body?;
+    let JsonBody(NewCheckinBody { user, location, stars, comment }) = body?;
     let key = idempotency_key.as_ref().map(|key| key.0.as_str());
-    let checkin = NewCheckin { user, location, stars };
+    let checkin = NewCheckin { user, location, stars, comment };
     let (id, quota) = receiver.check_in.check_in(owner, checkin, key).await?;
     let id = HeaderValue::try_from(id.to_string()).map_err(|_| Problem::internal())?;
     Ok((StatusCode::ACCEPTED, quota, [(CHECKIN_ID, id)]))

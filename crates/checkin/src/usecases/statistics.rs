@@ -28,7 +28,8 @@ pub(crate) async fn of_user(
         after = page.last().map(HistoryPosition::from);
         let is_last = page.len() < PAGE;
         let category = |checkin: &Checkin| categories.get(&checkin.location).copied().flatten();
-        tally.extend(page.into_iter().map(|checkin| (checkin, category(&checkin))));
+        let known = page.iter().map(category).collect::<Vec<_>>();
+        tally.extend(page.into_iter().zip(known));
         if is_last {
             return Ok(tally.statistics(now_ms));
         }

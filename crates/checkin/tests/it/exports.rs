@@ -93,7 +93,7 @@ fn old_check_ins_keep_their_times() {
 async fn ids_ahead_of_the_clock_are_left_out_on_sqlite() {
     let site = Site::sqlite();
     let file = Connection::open(site.directory.path().join("checkin.db")).unwrap();
-    let sql = "INSERT INTO checkins VALUES (2893456000000, 0, 1609602085397, 78, 2, 3);
+    let sql = "INSERT INTO checkins VALUES (2893456000000, 0, 1609602085397, 78, 2, 3, NULL);
                UPDATE checkpoint SET appended = appended + 1";
     file.execute_batch(sql).unwrap();
     drop(file);

@@ -21,6 +21,7 @@ mod cached_sessions;
 #[path = "../chaos/mod.rs"]
 mod chaos;
 mod command_line;
+mod comments;
 mod console;
 #[cfg(feature = "external-tests")]
 mod costs;

@@ -219,9 +219,9 @@ async fn on_sqlite() {
 
     // Entries that are no check-ins are passed over by readers, and do not stop the processor.
     change(&format!(
-        "INSERT INTO checkins SELECT max(ms) + 1, 0, max(ms) + 1, {latest}, {place}, 9 FROM checkins;
-         INSERT INTO checkins SELECT max(ms) + 1, 0, max(ms) + 1, -1, {place}, 1 FROM checkins;
-         INSERT INTO checkins SELECT max(ms) + 1, 0, max(ms) + 1, {latest}, {place}, 1 FROM checkins;
+        "INSERT INTO checkins SELECT max(ms) + 1, 0, max(ms) + 1, {latest}, {place}, 9, NULL FROM checkins;
+         INSERT INTO checkins SELECT max(ms) + 1, 0, max(ms) + 1, -1, {place}, 1, NULL FROM checkins;
+         INSERT INTO checkins SELECT max(ms) + 1, 0, max(ms) + 1, {latest}, {place}, 1, NULL FROM checkins;
          UPDATE checkpoint SET appended = appended + 3"
     ));
     let latest_checkins = scene.get("/api/checkins/latest?limit=2").await;

@@ -87,7 +87,7 @@ impl Contents {
         place.place.num_checkins += 1;
         place.place.num_stars += u64::from(stars.get());
         place.ratings[usize::from(stars.get())] += 1;
-        self.history.insert(HistoryPosition::from(checkin), *checkin);
+        self.history.insert(HistoryPosition::from(checkin), checkin.clone());
         self.count_week(checkin);
         None
     }

@@ -24,7 +24,8 @@ impl Audit for MemoryStorage {
             ..AuditReport::default()
         };
         // Those that left the log are in the histories alone.
-        let all = applied().chain(contents.history.values()).map(|checkin| (checkin.id, *checkin));
+        let all =
+            applied().chain(contents.history.values()).map(|checkin| (checkin.id, checkin.clone()));
         let all: BTreeMap<CheckinId, Checkin> = all.collect();
         for (id, user) in &contents.users {
             let is_own = |checkin: &&Checkin| checkin.user == *id;

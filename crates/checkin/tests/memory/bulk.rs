@@ -78,7 +78,7 @@ impl Contents {
         // An id that is ahead of the clock does not say when the check-in was made.
         let is_ahead = checkin.time_ms > self.now_ms + CLOCK_TOLERANCE_MS;
         let time_ms = if is_ahead { self.now_ms } else { checkin.time_ms };
-        self.insert_entry(Checkin { id, time_ms, ..*checkin });
+        self.insert_entry(Checkin { id, time_ms, ..checkin.clone() });
         Ok(Loaded::Stored)
     }
 
@@ -91,6 +91,7 @@ impl Contents {
 /// Whether a check-in has the id of a known one, or the user, location, rating and time of one that was
 /// stored behind later ones.
 fn is_same(known: &Checkin, checkin: &Checkin) -> bool {
-    let Checkin { id, time_ms, .. } = *known;
-    id == checkin.id || (time_ms < id.ms && Checkin { id, ..*checkin } == *known)
+    let content = |of: &Checkin| (of.user, of.location, of.stars, of.time_ms);
+    let is_behind = known.time_ms < known.id.ms;
+    known.id == checkin.id || (is_behind && content(known) == content(checkin))
 }

@@ -29,7 +29,7 @@ impl DeadLetters for MemoryStorage {
 
     async fn replay(&self, id: DeadLetterId) -> Result<Replay> {
         let mut contents = self.contents();
-        let Some(checkin) = contents.dead.get(&id).map(|dead| dead.checkin) else {
+        let Some(checkin) = contents.dead.get(&id).map(|dead| dead.checkin.clone()) else {
             return Ok(Replay::Unknown);
         };
         if let Some(reason) = contents.count(&checkin) {

@@ -36,7 +36,7 @@ impl Contents {
     ) -> Vec<Checkin> {
         let behind = self.history.iter().rev();
         let behind = behind.filter(|(at, _)| after.is_none_or(|after| **at < after));
-        let wanted = behind.map(|(_, checkin)| *checkin).filter(is_wanted);
+        let wanted = behind.map(|(_, checkin)| checkin.clone()).filter(is_wanted);
         wanted.take(limit).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use checkin_domain::{Checkin, CheckinId, NewCheckin, UserId};
+use checkin_domain::{Checkin, CheckinId, LocationId, NewCheckin, StarRating, UserId};
 use checkin_storage::{
     Accepted, Admission, AdmissionFacts, Decision, HistoryPosition, IDEMPOTENCY_TTL, Log,
     LogPosition, Result, StorageError, UsedUp,
@@ -45,7 +45,7 @@ impl Log for MemoryStorage {
         let mut contents = self.contents();
         let (part, now_ms) = (part_of(checkin.user), contents.now_ms);
         let key = idempotency_key.map(|key| (checkin.user, key.to_owned()));
-        let trim = match admission.decide(checkin, &contents.facts(checkin, key.as_ref())) {
+        let trim = match admission.decide(&checkin, &contents.facts(&checkin, key.as_ref())) {
             Decision::Append { trim } => trim,
             Decision::Answer(answer) => return Ok(answer),
         };
@@ -53,8 +53,8 @@ impl Log for MemoryStorage {
         for _ in 0..trim {
             contents.parts[part].entries.pop_first();
         }
-        contents.insert_entry(Checkin { time_ms: now_ms, ..checkin.with_id(id) });
-        contents.appended_ms.insert(checkin, now_ms);
+        contents.insert_entry(Checkin { time_ms: now_ms, ..checkin.clone().with_id(id) });
+        contents.appended_ms.insert(content(&checkin), now_ms);
         if let Some(key) = key {
             let until_ms = contents.until(IDEMPOTENCY_TTL);
             contents.idempotency_keys.insert(key, IdempotentAnswer { checkin, id, until_ms });
@@ -73,7 +73,7 @@ impl Log for MemoryStorage {
             .entries()
             .filter(|checkin| times_ms.contains(&checkin.time_ms))
             .filter(|checkin| after.is_none_or(|after| HistoryPosition::from(*checkin) > after))
-            .copied()
+            .cloned()
             .collect();
         checkins.sort_unstable_by_key(|checkin| HistoryPosition::from(checkin));
         checkins.truncate(limit);
@@ -83,7 +83,7 @@ impl Log for MemoryStorage {
     async fn latest_checkins(&self, before: CheckinId, limit: usize) -> Result<Vec<Checkin>> {
         let contents = self.contents();
         let mut checkins: Vec<Checkin> =
-            contents.entries().filter(|checkin| checkin.id < before).copied().collect();
+            contents.entries().filter(|checkin| checkin.id < before).cloned().collect();
         checkins.sort_unstable_by_key(|checkin| Reverse(checkin.id));
         checkins.truncate(limit);
         Ok(checkins)
@@ -106,6 +106,11 @@ impl Log for MemoryStorage {
     }
 }
 
+/// What makes two check-ins identical.
+fn content(checkin: &NewCheckin) -> (UserId, LocationId, StarRating) {
+    (checkin.user, checkin.location, checkin.stars)
+}
+
 pub(crate) fn part_of(user: UserId) -> usize {
     (user.get() % PARTS as u64) as usize
 }
@@ -113,7 +118,7 @@ pub(crate) fn part_of(user: UserId) -> usize {
 impl Part {
     pub(crate) fn after(&self, after: CheckinId, limit: usize) -> Vec<Checkin> {
         let entries = self.entries.range((Excluded(after), Unbounded));
-        entries.take(limit).map(|(_, checkin)| *checkin).collect()
+        entries.take(limit).map(|(_, checkin)| checkin.clone()).collect()
     }
 
     /// The entries that are applied or are dead letters.
@@ -133,13 +138,13 @@ impl Default for Part {
 }
 
 impl Contents {
-    fn facts(&self, checkin: NewCheckin, key: Option<&(UserId, String)>) -> AdmissionFacts {
+    fn facts(&self, checkin: &NewCheckin, key: Option<&(UserId, String)>) -> AdmissionFacts {
         let remembered = key.and_then(|key| self.idempotency_keys.get(key));
         let remembered = remembered.filter(|first| first.until_ms > self.now_ms);
         let part = &self.parts[part_of(checkin.user)];
         AdmissionFacts {
-            remembered: remembered.map(|first| (first.checkin, first.id)),
-            last_identical_ms: self.appended_ms.get(&checkin).copied(),
+            remembered: remembered.map(|first| (first.checkin.clone(), first.id)),
+            last_identical_ms: self.appended_ms.get(&content(checkin)).copied(),
             now_ms: self.now_ms,
             length: part.entries.len() as u64,
             counted: part.counted().count() as u64,

@@ -16,7 +16,7 @@ impl Retention for MemoryStorage {
         let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
         contents.horizon_ms = contents.horizon_ms.max(contents.now_ms.saturating_sub(keep_ms));
         let old: Vec<Checkin> =
-            contents.history.values().filter(|checkin| contents.may_go(checkin)).copied().collect();
+            contents.history.values().filter(|checkin| contents.may_go(checkin)).cloned().collect();
         for checkin in &old {
             contents.remove(checkin);
         }

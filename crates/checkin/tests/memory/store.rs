@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use checkin_domain::{Checkin, CheckinId, Location, LocationId, NewCheckin, User, UserId};
+use checkin_domain::{Checkin, CheckinId, Location, LocationId, StarRating, User, UserId};
 use checkin_storage::{Audience, Counted, DeadLetterId, HistoryPosition, RecordedEvent, Standing};
 
 use crate::dead_letters::Dead;
@@ -30,7 +30,7 @@ pub(crate) struct Contents {
     /// The last id that the log gave out or took.
     pub(crate) last_id: CheckinId,
     /// When each check-in was appended last, in milliseconds since 1970.
-    pub(crate) appended_ms: HashMap<NewCheckin, u64>,
+    pub(crate) appended_ms: HashMap<(UserId, LocationId, StarRating), u64>,
     pub(crate) idempotency_keys: HashMap<(UserId, String), IdempotentAnswer>,
     /// The live processors, each with the end of its membership in milliseconds since 1970.
     pub(crate) processors: BTreeMap<String, u64>,
@@ -100,6 +100,12 @@ impl MemoryStorage {
 }
 
 impl Contents {
+    pub(crate) fn erase_comments(&mut self, user: UserId) {
+        let logged = self.parts.iter_mut().flat_map(|part| part.entries.values_mut());
+        let all = logged.chain(self.history.values_mut()).filter(|checkin| checkin.user == user);
+        all.for_each(|checkin| checkin.comment = None);
+    }
+
     /// The end of a time that begins now.
     pub(crate) fn until(&self, time: Duration) -> u64 {
         self.now_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))

@@ -50,7 +50,7 @@ impl Contents {
     fn load_visit(&mut self, visit: &Visit) -> Result<Loaded> {
         let key = visit.swarm_id.clone().map(|id| (visit.checkin.user, id));
         let checkin = match &key {
-            None => Some(visit.checkin),
+            None => Some(visit.checkin.clone()),
             Some(key) if self.visits.contains_key(key) => None,
             Some(_) => self.first_unknown(visit),
         };

@@ -132,6 +132,7 @@ impl Users for MemoryStorage {
         (stored.standing.kept, stored.standing.role) = (None, Role::User);
         stored.second_factor = None;
         stored.is_erased = true;
+        contents.erase_comments(id);
         Ok(true)
     }
 

@@ -245,6 +245,9 @@ pub(super) struct CheckinView {
     star_rating: u8,
     /// The time of the check-in, in milliseconds since 1970.
     timestamp: u64,
+    /// What the user wrote about it. Absent if there is no comment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
 }
 
 impl From<Checkin> for CheckinView {
@@ -255,14 +258,15 @@ impl From<Checkin> for CheckinView {
             location_id: checkin.location.get(),
             star_rating: checkin.stars.get(),
             timestamp: checkin.time_ms,
+            comment: checkin.comment.map(|comment| comment.to_string()),
         }
     }
 }
 
 /// Returns a check-in as the data of an event.
-pub(super) fn event_data(checkin: Checkin) -> String {
+pub(super) fn event_data(checkin: &Checkin) -> String {
     // A few numbers and texts can always be serialized.
-    serde_json::to_string(&CheckinView::from(checkin)).unwrap_or_default()
+    serde_json::to_string(&CheckinView::from(checkin.clone())).unwrap_or_default()
 }
 
 /// A visitor of a location.
@@ -278,6 +282,9 @@ pub(super) struct VisitView {
     timestamp: u64,
     #[schema(minimum = 0, maximum = 5)]
     star_rating: u8,
+    /// What the user wrote about the check-in. Absent if there is no comment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
 }
 
 impl VisitView {
@@ -288,6 +295,7 @@ impl VisitView {
             last_name: name.last,
             timestamp: checkin.time_ms,
             star_rating: checkin.stars.get(),
+            comment: checkin.comment.as_ref().map(ToString::to_string),
         }
     }
 }

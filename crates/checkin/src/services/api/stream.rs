@@ -112,7 +112,7 @@ fn events(
 
 /// Writes a check-in as an event. JSON has no line breaks between its parts and escapes those in texts.
 pub(super) fn event(position: &LogPosition, checkin: &Checkin) -> Bytes {
-    let data = event_data(*checkin);
+    let data = event_data(checkin);
     format!("id: {position}\nevent: checkin\ndata: {data}\n\n").into()
 }
 

@@ -143,6 +143,8 @@ pub(super) struct PlacePage {
     done: Option<Rated>,
     /// Why a check-in was refused.
     failure: Option<String>,
+    /// The comment of the check-in that was refused.
+    comment: String,
 }
 
 /// A check-in that was just made.
@@ -159,7 +161,7 @@ impl PlacePage {
             Some(_) => visitor.side_list(&format!("/api/location/{id}/visitors?limit=10")).await?,
             None => None,
         };
-        Ok(Self { frame, place, visits, done: None, failure: None })
+        Ok(Self { frame, place, visits, done: None, failure: None, comment: String::new() })
     }
 }
 
@@ -183,7 +185,13 @@ pub(super) async fn check_in(
     let user = visitor.own_account().await?.id;
     let integer = |text: Option<&String>| text.and_then(|text| text.parse::<u64>().ok());
     let stars = integer(form.get("starRating"));
-    let checkin = json!({"userId": user, "locationId": integer(Some(&id)), "starRating": stars});
+    // The field has several lines, so that the Enter key does not give a rating. A comment has one.
+    let words = form.get("comment").map_or("", String::as_str).split_whitespace();
+    let comment = words.collect::<Vec<_>>().join(" ");
+    let checkin = json!({
+        "userId": user, "locationId": integer(Some(&id)), "starRating": stars,
+        "comment": Some(&comment).filter(|comment| !comment.is_empty()),
+    });
     match visitor.send(Method::POST, "/api/checkin", Some(&checkin)).await {
         Ok(answer) => Ok(answer.redirect(&format!(
             "/places/{}?stars={}",
@@ -196,10 +204,13 @@ pub(super) async fn check_in(
                 StatusCode::UNPROCESSABLE_ENTITY => {
                     "You have checked in here with these stars a moment ago.".to_owned()
                 }
-                _ => format!("{}.", sentence(&refusal.detail)),
+                _ => match refusal.errors.iter().find(|error| error.field == "comment") {
+                    Some(error) => format!("The comment {}.", error.rule),
+                    None => format!("{}.", sentence(&refusal.detail)),
+                },
             };
             let page = PlacePage::of(&visitor, &id).await?;
-            let page = PlacePage { failure: Some(failure), ..page };
+            let page = PlacePage { failure: Some(failure), comment, ..page };
             Ok((refusal.status, Page(page)).into_response())
         }
     }

@@ -73,6 +73,7 @@ pub(super) struct Visit {
     pub(super) last_name: String,
     timestamp: u64,
     pub(super) star_rating: u8,
+    pub(super) comment: Option<String>,
 }
 
 /// A check-in.
@@ -83,6 +84,7 @@ pub(super) struct Checkin {
     pub(super) location_id: u64,
     pub(super) star_rating: u8,
     timestamp: u64,
+    pub(super) comment: Option<String>,
 }
 
 /// A user in a list.
