@@ -19,7 +19,8 @@ Examples:
 
 const LIST_EXAMPLES: &str = "\
 Examples:
-  checkin dead-letters list";
+  checkin dead-letters list
+  checkin dead-letters list --store redis://127.0.0.1:6379 --session-secret-file secret.txt";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:

@@ -6,14 +6,18 @@ mod api;
 mod arguments;
 mod auth;
 mod backup;
+mod completions;
 mod console;
 mod dead_letters;
 mod doctor;
 mod environment;
+#[cfg(test)]
+mod examples;
 mod export;
 mod generate;
 mod load;
 mod mail_options;
+mod man;
 mod metrics_port;
 mod one_shot;
 mod output;
@@ -114,6 +118,12 @@ enum Command {
     /// Checks the settings and the store, and prints how to repair problems
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Options),
+    /// Prints a script that completes commands and flags in a shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::Options),
+    /// Prints the manual page, or writes the pages of all commands to a directory
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::Options),
 }
 
 /// The exit code of a wrong flag or setting.
@@ -201,6 +211,8 @@ impl Command {
             Self::Users(_) => "users",
             Self::SecurityEvents(_) => "security-events",
             Self::Doctor(_) => "doctor",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
         }
     }
 
@@ -223,7 +235,9 @@ impl Command {
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::SecurityEvents(_)
-            | Self::Doctor(_) => Stream::Stderr,
+            | Self::Doctor(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Stream::Stderr,
         }
     }
 }
@@ -250,6 +264,8 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Users(options) => users::run(&config, options).await,
         Command::SecurityEvents(options) => security_events::run(&config, options).await,
         Command::Doctor(options) => doctor::run(&config, options).await,
+        Command::Completions(options) => completions::run(Cli::command(), &options),
+        Command::Man(options) => man::run(Cli::command(), &options),
     }
 }
 

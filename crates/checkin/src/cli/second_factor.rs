@@ -16,9 +16,20 @@ Examples:
   checkin users second-factor show al@example.com
   checkin users second-factor remove 77";
 
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  checkin users second-factor show al@example.com
+  checkin users second-factor show 77";
+
+const REMOVE_EXAMPLES: &str = "\
+Examples:
+  checkin users second-factor remove al@example.com
+  checkin users second-factor remove 77";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
     /// Shows what the account has as a second factor
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// The id or the e-mail address of the account
         #[arg(value_name = "ID|EMAIL")]
@@ -26,6 +37,7 @@ pub(super) enum Action {
     },
     /// Removes the second factor of an account whose owner has lost it, and ends all sessions of the
     /// account. Its owner logs in with the password alone afterwards
+    #[command(after_help = REMOVE_EXAMPLES)]
     Remove {
         /// The id or the e-mail address of the account
         #[arg(value_name = "ID|EMAIL")]

@@ -19,12 +19,10 @@ use crate::usecases::second_factors::end_pending;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  checkin sessions list
   checkin sessions list --user al@example.com
   checkin sessions show Zq3lqQ1xTf2k
   checkin sessions revoke Zq3lqQ1xTf2k
-  checkin sessions revoke --user 77
-  checkin sessions revoke --all";
+  checkin sessions revoke --user 77";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -34,7 +32,8 @@ Examples:
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
-  checkin sessions show Zq3lqQ1xTf2k";
+  checkin sessions show Zq3lqQ1xTf2k
+  checkin sessions show Zq3lqQ1xTf2k --store redis://127.0.0.1:6379 --session-secret-file secret.txt";
 
 const REVOKE_EXAMPLES: &str = "\
 Examples:

@@ -24,14 +24,9 @@ use crate::storage::{
 pub(super) const EXAMPLES: &str = "\
 Examples:
   checkin users add al@example.com --first-name Al --last-name Appelhof
+  checkin users list
   checkin users passwd al@example.com
-  checkin users passwd 77 --password-stdin < password.txt
-  checkin users second-factor remove al@example.com
-  checkin users role al@example.com operator
-  checkin users disable 77
-  checkin users enable 77
-  checkin users delete 77
-  checkin users list --json";
+  checkin users disable 77";
 
 const ADD_EXAMPLES: &str = "\
 Examples:
@@ -56,6 +51,7 @@ Examples:
 
 const ENABLE_EXAMPLES: &str = "\
 Examples:
+  checkin users enable al@example.com
   checkin users enable 77";
 
 const DELETE_EXAMPLES: &str = "\

@@ -88,6 +88,7 @@ mod security_events;
 #[cfg(feature = "external-tests")]
 mod session_metrics;
 mod shared_sessions;
+mod shells;
 mod slow_clients;
 mod small_answers;
 mod sqlite_doctor;
