@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::fmt::{Debug, Write as _};
-use std::io::{self, IsTerminal};
+use std::io;
 
+use anstream::{AutoStream, ColorChoice};
 use futures_util::future::Either;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -56,14 +57,14 @@ pub fn init(config: &Common, stream: Stream, process: &'static str) {
         // Its errors contain what clients sent.
         .with_target("webauthn_rs", LevelFilter::OFF)
         .with_target("outage_log", outages);
-    let (writer, is_terminal) = match stream {
-        Stream::Stdout => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
-        Stream::Stderr => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
+    let (writer, color) = match stream {
+        Stream::Stdout => (BoxMakeWriter::new(io::stdout), AutoStream::choice(&io::stdout())),
+        Stream::Stderr => (BoxMakeWriter::new(io::stderr), AutoStream::choice(&io::stderr())),
     };
     // If the reader of the stream has gone, errors about that cannot be written, either.
     let lines = fmt::layer().log_internal_errors(false).with_target(false).with_writer(writer);
     let lines = match config.log_format {
-        LogFormat::Text => lines.with_ansi(is_terminal).boxed(),
+        LogFormat::Text => lines.with_ansi(color != ColorChoice::Never).boxed(),
         LogFormat::Json => {
             let lines = lines.with_ansi(false).json();
             lines.event_format(Attributed { lines: json_lines(), process }).boxed()

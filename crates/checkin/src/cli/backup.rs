@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::one_shot::until_signal;
+use super::progress::Working;
 use super::say;
 use crate::app::{self, Copied};
 use crate::config::{Common, secret_path};
@@ -37,7 +38,9 @@ pub(super) struct Restore {
 }
 
 pub(super) async fn back_up(config: &Common, options: BackUp) -> anyhow::Result<ExitCode> {
+    let working = Working::on("copying the store");
     let copied = until_signal(async { Ok(app::back_up(config, &options.file).await?) }).await?;
+    drop(working);
     let file = options.file.display();
     report(&copied, format_args!("backup of {} written to {file}", config.store))?;
     if copied.has_secret {
@@ -55,7 +58,9 @@ pub(super) async fn back_up(config: &Common, options: BackUp) -> anyhow::Result<
 }
 
 pub(super) async fn restore(config: &Common, options: Restore) -> anyhow::Result<ExitCode> {
+    let working = Working::on("copying the backup");
     let copied = until_signal(async { Ok(app::restore(config, &options.file).await?) }).await?;
+    drop(working);
     report(&copied, format_args!("{} restored from {}", config.store, options.file.display()))?;
     if !copied.has_secret && config.session_secret.is_none() {
         say(

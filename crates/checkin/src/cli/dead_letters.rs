@@ -5,9 +5,11 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::one_shot::on_store;
 use super::say;
+use super::table::{List, Listed};
 use crate::config::Common;
 use crate::storage::{DeadLetter, DeadLetterId, DeadLetters, Replay};
 
@@ -20,7 +22,7 @@ Examples:
 const LIST_EXAMPLES: &str = "\
 Examples:
   checkin dead-letters list
-  checkin dead-letters list --store redis://127.0.0.1:6379 --session-secret-file secret.txt";
+  checkin dead-letters list --json";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
@@ -40,7 +42,11 @@ pub(super) struct Options {
 enum Action {
     /// Lists the entries of the log that cannot be applied, with the reasons
     #[command(after_help = LIST_EXAMPLES)]
-    List,
+    List {
+        /// Prints one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Tries again to apply dead letters: the ones that are named, or all
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay {
@@ -83,7 +89,7 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 
 async fn act(letters: &dyn DeadLetters, action: Action) -> anyhow::Result<ExitCode> {
     match action {
-        Action::List => list(letters).await,
+        Action::List { json } => list(letters, json).await,
         Action::Replay { ids, all: false } => replay(letters, ids).await,
         Action::Replay { .. } => {
             let mut ids = Vec::new();
@@ -97,15 +103,35 @@ async fn act(letters: &dyn DeadLetters, action: Action) -> anyhow::Result<ExitCo
     }
 }
 
-async fn list(letters: &dyn DeadLetters) -> anyhow::Result<ExitCode> {
-    let mut count = 0;
-    each(letters, |DeadLetter { id, reason, fields }| {
+async fn list(letters: &dyn DeadLetters, json: bool) -> anyhow::Result<ExitCode> {
+    let (mut list, mut count) = (List::new(json), 0);
+    each(letters, |letter| {
         count += 1;
-        Ok(say(format_args!("{}  {reason}  {fields}", Id(id)))?)
+        list.push(&ListedLetter {
+            id: Id(letter.id).to_string(),
+            reason: letter.reason,
+            fields: letter.fields,
+        })
     })
     .await?;
-    say(format_args!("{count} dead letters"))?;
+    list.finish::<ListedLetter>(Some(format!("{count} dead letters")))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A dead letter in the list.
+#[derive(Serialize)]
+struct ListedLetter {
+    id: String,
+    reason: String,
+    fields: String,
+}
+
+impl Listed for ListedLetter {
+    const COLUMNS: &'static [&'static str] = &["id", "reason", "fields"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.id.clone(), self.reason.clone(), self.fields.clone()]
+    }
 }
 
 async fn each(

@@ -1,9 +1,14 @@
 //! The command `checkin doctor`.
 
+use std::io;
 use std::process::ExitCode;
 
+use anstyle::AnsiColor;
 use clap::Args;
+use serde_json::json;
 
+use super::output::paint;
+use super::progress::Working;
 use super::say;
 use crate::app::{self, Examination};
 use crate::config::{Common, Lifetimes};
@@ -15,7 +20,8 @@ use crate::telemetry::chain;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   checkin doctor
-  checkin doctor --verify                    also counts every check-in again";
+  checkin doctor --verify                    also counts every check-in again
+  checkin doctor --json";
 
 /// The number of accounts that are read at once.
 const PAGE: usize = 500;
@@ -29,6 +35,10 @@ pub(super) struct Options {
     /// locations
     #[arg(long)]
     verify: bool,
+
+    /// Prints one JSON object a line
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints what is wrong and how to repair it. Returns a failure if something must be repaired.
@@ -39,18 +49,35 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     findings
         .extend(examine(config, options.verify).await.unwrap_or_else(|error| vec![found(&error)]));
     for finding in &findings {
-        let mark = match finding.severity {
-            Severity::Fine => "ok     ",
-            Severity::Warning => "warning",
-            Severity::Problem => "PROBLEM",
-        };
-        say(format_args!("{mark}  {}", finding.what))?;
-        if !finding.advice.is_empty() {
-            say(format_args!("         → {}", finding.advice))?;
+        match options.json {
+            true => say(as_json(finding))?,
+            false => say_finding(finding)?,
         }
     }
     let worst = findings.iter().map(|finding| finding.severity).max();
     Ok(if worst == Some(Severity::Problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn say_finding(finding: &Finding) -> io::Result<()> {
+    let (mark, color) = match finding.severity {
+        Severity::Fine => ("ok     ", AnsiColor::Green),
+        Severity::Warning => ("warning", AnsiColor::Yellow),
+        Severity::Problem => ("PROBLEM", AnsiColor::Red),
+    };
+    say(format_args!("{}  {}", paint(color.on_default(), mark), finding.what))?;
+    match finding.advice.as_str() {
+        "" => Ok(()),
+        advice => say(format_args!("         → {advice}")),
+    }
+}
+
+fn as_json(finding: &Finding) -> serde_json::Value {
+    let severity = match finding.severity {
+        Severity::Fine => "ok",
+        Severity::Warning => "warning",
+        Severity::Problem => "problem",
+    };
+    json!({"severity": severity, "what": finding.what, "advice": finding.advice})
 }
 
 /// Returns the lifetimes of sessions, and a warning if they are longer than recommended.
@@ -108,6 +135,7 @@ async fn diagnose(
     findings.extend(password_finding(store).await?);
     findings.extend(app::session_findings(config).await?);
     if verify {
+        let _working = Working::on("counting every check-in");
         findings.extend(audit_findings(&store.audit().await?));
     }
     Ok(findings)

@@ -1,7 +1,7 @@
 //! The command `checkin export`.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use clap::Args;
 use super::account::AccountArgument;
 use super::one_shot::on_store;
 use super::output::Output;
+use super::progress::Working;
 use super::{now_ms, say};
 use crate::app::App;
 use crate::config::Common;
@@ -47,21 +48,35 @@ async fn export(app: &App, options: &Options) -> anyhow::Result<ExitCode> {
     match &options.output {
         None => {
             let out = BufWriter::new(Output);
-            write(app, user, options.format, out).await?;
+            // The export itself shows how far it is to a person who reads it.
+            let working = (!io::stdout().is_terminal()).then(working);
+            write(app, user, options.format, out, working).await?;
         }
         Some(path) => {
             let file = path.display();
             let cannot = || format!("cannot write {file}");
             let out = BufWriter::new(File::create(path).with_context(cannot)?);
-            let count = write(app, user, options.format, out).await.with_context(cannot)?;
+            let working = Some(working());
+            let count = write(app, user, options.format, out, working).await;
+            let count = count.with_context(cannot)?;
             say(format_args!("{count} check-ins written to {file}"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn working() -> Working {
+    Working::on("exporting")
+}
+
 /// Writes the export and returns the number of check-ins.
-async fn write(app: &App, user: UserId, format: Format, out: impl Write) -> anyhow::Result<usize> {
+async fn write(
+    app: &App,
+    user: UserId,
+    format: Format,
+    out: impl Write,
+    working: Option<Working>,
+) -> anyhow::Result<usize> {
     let cannot = "the export was interrupted";
     let mut writer = Writer::new(format, out).context(cannot)?;
     let mut source = HistoryReader::new(app.storage.clone(), app.storage.clone(), user, now_ms());
@@ -73,6 +88,9 @@ async fn write(app: &App, user: UserId, format: Format, out: impl Write) -> anyh
             return Ok(count);
         }
         count += page.len();
+        if let Some(working) = &working {
+            working.says(format!("{count} check-ins exported"));
+        }
         for checkin in page {
             writer.write(&source.visit(checkin)).context(cannot)?;
         }

@@ -23,11 +23,13 @@ mod one_shot;
 mod output;
 mod password_rules;
 mod processor;
+mod progress;
 mod receiver;
 mod reload;
 mod second_factor;
 mod security_events;
 mod sessions;
+mod table;
 mod up;
 mod users;
 

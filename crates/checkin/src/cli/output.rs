@@ -2,6 +2,9 @@
 
 use std::io::{self, ErrorKind, Result, Write};
 
+use anstream::{AutoStream, ColorChoice};
+use anstyle::Style;
+
 /// Standard output. If its reader has gone (`checkin export | head`), further output is dropped
 /// without an error, and the command continues.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +17,15 @@ impl Write for Output {
 
     fn flush(&mut self) -> Result<()> {
         ignore_closed(io::stdout().flush(), ())
+    }
+}
+
+/// Returns a text in a style, or as it is if standard output shows none: because it is no terminal, or because of
+/// `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` or `TERM`.
+pub(super) fn paint(style: Style, text: &str) -> String {
+    match AutoStream::choice(&io::stdout()) {
+        ColorChoice::Never => text.to_owned(),
+        _ => format!("{style}{text}{style:#}"),
     }
 }
 

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::account::AccountArgument;
+use super::now_ms;
 use super::one_shot::on_store;
-use super::{now_ms, say};
+use super::table::{List, Listed};
 use crate::app::App;
 use crate::config::{Common, time};
 use crate::domain::UserId;
@@ -92,6 +93,7 @@ async fn list(app: &App, filter: Filter) -> anyhow::Result<ExitCode> {
         Some(email) => Some(email.find_id(&*app.storage).await?),
     };
     let lists = [EventList::Others, EventList::FailedLogins];
+    let mut list = List::new(json);
     let after = EventPosition::before(since.unwrap_or(0));
     let mut lists =
         lists.map(|list| Pages { list, after, page: VecDeque::new(), has_ended: false });
@@ -104,19 +106,16 @@ async fn list(app: &App, filter: Filter) -> anyhow::Result<ExitCode> {
         if !is_wanted {
             continue;
         }
-        let line = Listed {
+        list.push(&ListedEvent {
             time: position.ms,
             kind: event.kind.as_str(),
             account: event.account.map(UserId::get),
             address: event.address.map(|address| address.to_string()),
             source: &event.source,
             detail: event.detail.as_deref(),
-        };
-        match json {
-            true => say(serde_json::to_string(&line)?)?,
-            false => say(line.text())?,
-        }
+        })?;
     }
+    list.finish::<ListedEvent<'_>>(None)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -157,9 +156,9 @@ async fn next(
     Ok(first.and_then(|(_, index)| lists[index].page.pop_front()))
 }
 
-/// An event as a line of JSON.
+/// An event in the list.
 #[derive(Serialize)]
-struct Listed<'a> {
+struct ListedEvent<'a> {
     time: u64,
     kind: &'static str,
     account: Option<u64>,
@@ -168,16 +167,17 @@ struct Listed<'a> {
     detail: Option<&'a str>,
 }
 
-impl Listed<'_> {
-    fn text(&self) -> String {
+impl Listed for ListedEvent<'_> {
+    const COLUMNS: &'static [&'static str] =
+        &["time", "kind", "account", "address", "source", "detail"];
+
+    fn cells(&self) -> Vec<String> {
         let time =
             i64::try_from(self.time).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let time = time.map_or_else(|| self.time.to_string(), |time| format!("{time:.3}"));
-        let account = self.account.map_or("-".to_owned(), |id| format!("user {id}"));
-        let (kind, source) = (self.kind, self.source);
-        let (address, detail) = (self.address.as_deref().unwrap_or("-"), self.detail.unwrap_or(""));
-        format!("{time}  {kind:<16}  {account}  {address}  {source}  {detail}")
-            .trim_end()
-            .to_owned()
+        let account = self.account.map(|id| format!("user {id}")).unwrap_or_default();
+        let address = self.address.clone().unwrap_or_default();
+        let detail = self.detail.unwrap_or_default().to_owned();
+        vec![time, self.kind.to_owned(), account, address, self.source.to_owned(), detail]
     }
 }

@@ -10,7 +10,9 @@ use tower_express_session::accounts::AccountSession;
 
 use super::account::AccountArgument;
 use super::one_shot::on_store;
+use super::progress::Working;
 use super::say;
+use super::table::{List, Listed};
 use crate::app::{self, App};
 use crate::config::Common;
 use crate::domain::{Email, UserId};
@@ -143,15 +145,13 @@ async fn reach_all(config: &Common) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(app: &App, user: Option<AccountArgument>, json: bool) -> anyhow::Result<()> {
+    let mut list = List::new(json);
     for account in accounts(app, user).await? {
         for session in sessions_of(app, &account).await? {
-            match json {
-                true => say(serde_json::to_string(&Listed::new(&account, &session))?)?,
-                false => say(line(&account, &session))?,
-            }
+            list.push(&ListedSession::new(&account, &session))?;
         }
     }
-    Ok(())
+    list.finish::<ListedSession<'_>>(None)
 }
 
 /// Returns whether there is such a session.
@@ -203,7 +203,9 @@ async fn revoke_all(app: &App, user: &AccountArgument) -> anyhow::Result<ExitCod
 /// Ends the pending logins first, so that none of them becomes a session that is not found.
 async fn revoke_everybody(app: &App) -> anyhow::Result<()> {
     end_pending(&*app.storage).await.context("cannot end the pending logins")?;
+    let working = Working::on("ending all sessions");
     let ended = app.account_sessions.revoke_everybody().await;
+    drop(working);
     let ended = ended.context("cannot end all sessions")?;
     // One event for all accounts, because an event for each would take longer than to end the sessions.
     record(app, None, format!("{ended} sessions of all accounts")).await;
@@ -235,13 +237,6 @@ async fn sessions_of(app: &App, account: &str) -> anyhow::Result<Vec<AccountSess
     app.account_sessions.list(account).await.context("cannot read the sessions")
 }
 
-fn line(account: &str, session: &AccountSession) -> String {
-    let AccountSession { handle, created_ms, last_seen_ms, device, address, .. } = session;
-    let device: String = printable(device).chars().take(DEVICE_CHARS).collect();
-    let (since, last_seen) = (time(*created_ms), time(*last_seen_ms));
-    format!("{handle}  {account}  since {since}  last seen {last_seen}  {address}  {device}")
-}
-
 /// Formats a time to the second, in UTC.
 fn time(ms: u64) -> String {
     let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -253,10 +248,10 @@ fn printable(device: &str) -> String {
     device.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// A session as a line of JSON. Nothing in it gives access to the session.
+/// A session in a list. Nothing in it gives access to the session.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed<'a> {
+struct ListedSession<'a> {
     handle: &'a str,
     account: &'a str,
     since: u64,
@@ -265,7 +260,7 @@ struct Listed<'a> {
     address: &'a str,
 }
 
-impl<'a> Listed<'a> {
+impl<'a> ListedSession<'a> {
     fn new(account: &'a str, session: &'a AccountSession) -> Self {
         Self {
             handle: &session.handle,
@@ -275,5 +270,16 @@ impl<'a> Listed<'a> {
             device: &session.device,
             address: &session.address,
         }
+    }
+}
+
+impl Listed for ListedSession<'_> {
+    const COLUMNS: &'static [&'static str] =
+        &["handle", "account", "since", "last seen", "address", "device"];
+
+    fn cells(&self) -> Vec<String> {
+        let device = printable(self.device).chars().take(DEVICE_CHARS).collect();
+        let (since, last_seen) = (time(self.since), time(self.last_seen));
+        vec![self.handle.into(), self.account.into(), since, last_seen, self.address.into(), device]
     }
 }

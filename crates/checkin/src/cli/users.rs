@@ -12,6 +12,7 @@ use super::account::AccountArgument;
 use super::account_changes::{set_role, set_status};
 use super::one_shot::{on_new_store, on_store};
 use super::password_rules::PasswordRules;
+use super::table::{List, Listed};
 use super::{say, second_factor};
 use crate::app::App;
 use crate::config::Common;
@@ -263,29 +264,19 @@ async fn passwd(
 }
 
 async fn list(app: &App, json: bool) -> anyhow::Result<ExitCode> {
-    let mut after = None;
+    let (mut list, mut after) = (List::new(json), None);
     loop {
         let page =
             app.storage.users_after(after, PAGE).await.context("cannot read the accounts")?;
         let Some(last) = page.last() else {
+            list.finish::<Account<'_>>(None)?;
             return Ok(ExitCode::SUCCESS);
         };
         after = Some(last.id);
         let standings = join_all(page.iter().map(|user| app.storage.standing(user.id))).await;
         for (user, standing) in page.iter().zip(standings) {
             let standing = standing.context("cannot read the accounts")?;
-            match json {
-                true => say(serde_json::to_string(&Listed::new(user, &standing))?)?,
-                false => say(format_args!(
-                    "{:>8}  {:<40}  {:<8}  {:<8}  {} {}",
-                    user.id,
-                    user.email.as_str(),
-                    standing.role,
-                    standing.status,
-                    user.first_name,
-                    user.last_name
-                ))?,
-            }
+            list.push(&Account::new(user, &standing))?;
         }
     }
 }
@@ -323,10 +314,10 @@ fn typed_twice() -> anyhow::Result<String> {
     Ok(password)
 }
 
-/// An account as a line of JSON, without its password.
+/// An account in a list, without its password.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed<'a> {
+struct Account<'a> {
     id: u64,
     first_name: &'a str,
     last_name: &'a str,
@@ -338,7 +329,7 @@ struct Listed<'a> {
     status: &'static str,
 }
 
-impl<'a> Listed<'a> {
+impl<'a> Account<'a> {
     fn new(user: &'a User, standing: &Standing) -> Self {
         Self {
             id: user.id.get(),
@@ -351,5 +342,14 @@ impl<'a> Listed<'a> {
             role: standing.role.as_str(),
             status: standing.status.as_str(),
         }
+    }
+}
+
+impl Listed for Account<'_> {
+    const COLUMNS: &'static [&'static str] = &["id", "e-mail", "role", "status", "name"];
+
+    fn cells(&self) -> Vec<String> {
+        let name = format!("{} {}", self.first_name, self.last_name);
+        vec![self.id.to_string(), self.email.into(), self.role.into(), self.status.into(), name]
     }
 }

@@ -93,8 +93,8 @@ mod slow_clients;
 mod small_answers;
 mod sqlite_doctor;
 mod sqlite_file;
-mod starting;
 mod survival;
+mod terminal;
 #[cfg(feature = "external-tests")]
 mod traces;
 mod under_way;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
-use super::progress::progress;
+use crate::cli::progress;
 use crate::domain::{PasswordHash, User};
 use crate::import::{Password, UserRecord};
 use crate::passwords;
@@ -23,7 +23,7 @@ pub(super) async fn hash_passwords(records: Vec<UserRecord>) -> anyhow::Result<V
             hashes.insert(plain.clone(), None);
         }
     }
-    let bar = progress("passwords", hashes.len());
+    let bar = progress::bar("passwords", hashes.len());
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let mut waiting: Vec<String> = hashes.keys().cloned().collect();
     let mut running = JoinSet::new();

@@ -2,7 +2,6 @@
 
 mod errors;
 mod hash;
-mod progress;
 mod store;
 mod swarm;
 

@@ -7,7 +7,7 @@ use std::hash::Hash;
 use anyhow::Context;
 
 use super::hash::hash_passwords;
-use super::progress::progress;
+use crate::cli::progress;
 use super::say;
 use crate::app::App;
 use crate::domain::{Checkin, Location, LocationDetails, LocationId, UserId, Visit};
@@ -231,7 +231,7 @@ async fn in_batches<T>(
     store: impl AsyncFn(&[T]) -> StorageResult<Vec<Loaded>>,
 ) -> anyhow::Result<Vec<Loaded>> {
     let mut running = Running { what, count: records.len(), answers: Vec::new() };
-    let bar = progress(what, records.len());
+    let bar = progress::bar(what, records.len());
     for batch in records.chunks(BATCH) {
         let answers = store(batch).await.with_context(|| format!("cannot store {what}"))?;
         running.answers.extend(answers);

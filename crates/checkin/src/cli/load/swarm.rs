@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Context;
 
-use super::progress::progress;
+use crate::cli::progress;
 use super::{Unsaid, say};
 use crate::app::App;
 use crate::cli::Usage;
@@ -119,7 +119,7 @@ async fn stored_locations(app: &App) -> anyhow::Result<Places> {
 }
 
 async fn make_locations(app: &App, venues: &Venues) -> anyhow::Result<Vec<LocationId>> {
-    let bar = progress("new locations", venues.missing.len());
+    let bar = progress::bar("new locations", venues.missing.len());
     let mut places = Vec::with_capacity(venues.missing.len());
     for batch in venues.missing.chunks(BATCH) {
         places
