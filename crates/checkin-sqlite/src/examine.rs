@@ -62,6 +62,35 @@ pub async fn examine(path: &Path) -> Result<(Vec<Finding>, Option<SqliteStorage>
     Ok((findings, Some(SqliteStorage::read_only(database))))
 }
 
+/// Opens a store read-only, to watch it while others use it. Of its contents, it checks the version of the tables
+/// alone.
+///
+/// # Errors
+///
+/// If there is no store, it cannot be read, or its tables have another version.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the file.
+pub async fn watch(path: &Path) -> Result<SqliteStorage, Fault> {
+    if !path.exists() {
+        return Err(absent(path));
+    }
+    let database = Database::open_read_only(path).map_err(|error| fault(path, &error))?;
+    let tables = database.read(Tables::of).await;
+    match tables.map_err(|error| fault(path, &error))? {
+        Tables::Ours(SCHEMA_VERSION) => Ok(SqliteStorage::read_only(database)),
+        Tables::Ours(found) if found > SCHEMA_VERSION => Err(too_new(path, found, SCHEMA_VERSION)),
+        Tables::Ours(found) => Err(Fault::passing(
+            format!(
+                "the tables have version {found}; the next start upgrades them to version {SCHEMA_VERSION}"
+            ),
+            "",
+        )),
+        Tables::Foreign | Tables::None => Err(not_ours(path)),
+    }
+}
+
 /// Checks the file with the operating system and reads its header. This opens and closes the file, so
 /// no connection of this process may have it open.
 fn of_the_file(path: &Path) -> Result<Vec<Finding>, Fault> {

@@ -43,7 +43,7 @@ use checkin_storage::{Result, StorageError};
 use sqlite_writer::Database;
 
 pub use self::backup::{Copied, Place, back_up, restore};
-pub use self::examine::examine;
+pub use self::examine::{examine, watch};
 pub use self::fault::{absent, fault, unusable};
 use self::fault::{not_ours, too_new};
 use self::file::File;

@@ -5,6 +5,7 @@ mod observe;
 mod ports;
 mod session_stores;
 mod start;
+mod watched;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -46,6 +47,7 @@ use self::observe::TracesCell;
 pub use self::ports::Service;
 use self::session_stores::{Form, with_encryption};
 pub use self::session_stores::{OutOfReach, out_of_reach, session_findings};
+pub(crate) use self::watched::WatchedStore;
 
 /// The name of the session cookie.
 const COOKIE: &str = "checkinapp";

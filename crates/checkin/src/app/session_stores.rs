@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use redis_link::Client;
 use sqlite_writer::Database;
-use tower_express_session::Error;
 use tower_express_session::store::AccountStore;
 use tower_express_session::store::encrypted::{EncryptedStore, EncryptionKeys};
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
+use tower_express_session::{Error, SessionId};
 
 use super::timeouts;
 use crate::config::{Common, StoreUrl};
@@ -128,7 +128,7 @@ pub async fn session_findings(config: &Common) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn in_file(path: &Path) -> anyhow::Result<[Arc<dyn AccountStore>; 2]> {
+pub(super) fn in_file(path: &Path) -> anyhow::Result<[Arc<dyn AccountStore>; 2]> {
     let database = Database::open_read_only(path)?;
     let [plain, encrypted] = [Form::Plain, Form::Encrypted]
         .map(|form| Arc::new(form.in_sqlite(SqliteStore::existing(database.clone()))));
@@ -137,10 +137,12 @@ fn in_file(path: &Path) -> anyhow::Result<[Arc<dyn AccountStore>; 2]> {
 
 async fn count(store: &dyn AccountStore) -> Result<usize, Error> {
     let mut number = 0;
-    // Without a prefix, the encrypted sessions of an SQLite file are visited, too.
-    let mut visit = |id: tower_express_session::SessionId, _| {
-        number += usize::from(!id.as_str().starts_with(ENCRYPTED));
-    };
+    let mut visit = |id: SessionId, _| number += usize::from(is_counted(&id));
     store.each(&mut visit).await?;
     Ok(number)
+}
+
+/// Without a prefix, the encrypted sessions of an SQLite file are visited, too.
+pub(super) fn is_counted(id: &SessionId) -> bool {
+    !id.as_str().starts_with(ENCRYPTED)
 }

@@ -130,7 +130,7 @@ impl fmt::Debug for Password {
     }
 }
 
-fn service_url(text: &str) -> Result<Url, String> {
+pub(super) fn service_url(text: &str) -> Result<Url, String> {
     let rule = || "must be http://HOST:PORT or https://HOST, optionally with a path".to_owned();
     let url: Url = text.parse().map_err(|_| rule())?;
     let plain = url.username().is_empty() && url.password().is_none();

@@ -30,6 +30,7 @@ mod second_factor;
 mod security_events;
 mod sessions;
 mod table;
+mod top;
 mod up;
 mod users;
 
@@ -120,6 +121,9 @@ enum Command {
     /// Checks the settings and the store, and prints how to repair problems
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Options),
+    /// Shows services, rates and lag, live
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::Options),
     /// Prints a script that completes commands and flags in a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Options),
@@ -213,6 +217,7 @@ impl Command {
             Self::Users(_) => "users",
             Self::SecurityEvents(_) => "security-events",
             Self::Doctor(_) => "doctor",
+            Self::Top(_) => "top",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
@@ -238,6 +243,7 @@ impl Command {
             | Self::Restore(_)
             | Self::SecurityEvents(_)
             | Self::Doctor(_)
+            | Self::Top(_)
             | Self::Completions(_)
             | Self::Man(_) => Stream::Stderr,
         }
@@ -266,6 +272,7 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Users(options) => users::run(&config, options).await,
         Command::SecurityEvents(options) => security_events::run(&config, options).await,
         Command::Doctor(options) => doctor::run(&config, options).await,
+        Command::Top(options) => top::run(&config, options).await,
         Command::Completions(options) => completions::run(Cli::command(), &options),
         Command::Man(options) => man::run(Cli::command(), &options),
     }

@@ -1,6 +1,7 @@
 //! The metrics of a process: those that belong to no single port.
 
 mod process;
+pub mod reading;
 mod registries;
 mod session_cache;
 mod sqlite_log;

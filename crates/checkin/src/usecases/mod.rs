@@ -16,6 +16,7 @@ pub(crate) mod locations;
 pub(crate) mod login;
 pub(crate) mod nearby;
 pub(crate) mod newcomers;
+pub(crate) mod overview;
 mod passkeys;
 pub(crate) mod password_change;
 pub(crate) mod password_reset;

@@ -95,6 +95,7 @@ mod sqlite_doctor;
 mod sqlite_file;
 mod survival;
 mod terminal;
+mod top;
 #[cfg(feature = "external-tests")]
 mod traces;
 mod under_way;

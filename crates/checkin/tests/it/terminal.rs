@@ -8,7 +8,12 @@ use testkit::Program;
 use crate::harness::{EMAIL, Ended, Site};
 
 /// Runs a command on a terminal of this size, and types these keys.
-pub(crate) fn on_terminal(site: &Site, variables: &[(&str, &str)], words: &[&str], keys: &str) -> Ended {
+pub(crate) fn on_terminal(
+    site: &Site,
+    variables: &[(&str, &str)],
+    words: &[&str],
+    keys: &str,
+) -> Ended {
     let ours = site.command(words[0], &words[1..]);
     let program = ours.get_program().to_str().unwrap();
     let arguments: Vec<&str> = ours.get_args().map(|word| word.to_str().unwrap()).collect();
@@ -64,7 +69,8 @@ fn findings_are_lines_or_json() {
     let site = Site::sqlite();
     let lines = site.run("doctor", &[]).stdout;
     let json = site.run("doctor", &["--json"]).stdout;
-    let findings: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let findings: Vec<Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(findings.len() > 4, "{json}");
     for finding in &findings {
         let (severity, what) = (&finding["severity"], finding["what"].as_str().unwrap());
@@ -72,4 +78,26 @@ fn findings_are_lines_or_json() {
         assert!(finding["advice"].is_string() && lines.contains(what), "{finding}");
     }
     assert!(!lines.contains('\u{1b}'), "{lines}");
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
+fn top_draws_on_a_terminal_and_leaves_it_as_it_was() {
+    let site = Site::sqlite();
+    let (up, ports) = site.up_everywhere(&[]);
+    let ports = ports.map(|(_, url)| url).join(",");
+    let top = ["top", "--interval", "100ms", "--metrics", &ports];
+    let counted = on_terminal(&site, &[], &[&top[..], &["--count", "1"]].concat(), "");
+    let quit = on_terminal(&site, &[], &top, "q");
+    for ended in [&counted, &quit] {
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let (enter, leave) = ("\u{1b}[?1049h", "\u{1b}[?1049l");
+        let entered = ended.stdout.find(enter).expect("the alternate screen");
+        let left = ended.stdout.rfind(leave).expect("the screen from before");
+        assert!(entered < left && ended.stdout.contains("checkin"), "{ended:?}");
+    }
+    for shown in ["Services", "receiver", "Log", "Processors"] {
+        assert!(counted.stdout.contains(shown), "{shown}: {}", counted.stdout);
+    }
+    drop(up);
 }

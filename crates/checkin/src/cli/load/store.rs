@@ -7,9 +7,9 @@ use std::hash::Hash;
 use anyhow::Context;
 
 use super::hash::hash_passwords;
-use crate::cli::progress;
 use super::say;
 use crate::app::App;
+use crate::cli::progress;
 use crate::domain::{Checkin, Location, LocationDetails, LocationId, UserId, Visit};
 use crate::import::{
     Counts, Import, Position, RecordError, RecordPlace, Rule, Section, Seen, take_out_checkins,

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Context;
 
-use crate::cli::progress;
 use super::{Unsaid, say};
 use crate::app::App;
 use crate::cli::Usage;
 use crate::cli::account::AccountArgument;
+use crate::cli::progress;
 use crate::domain::{Category, LocationId, UserId};
 use crate::import::{self, Importer, NotPublic, Places, SwarmVisit, Venues};
 
