@@ -37,8 +37,8 @@ local function store(value, ttl)
 end
 `
 
-// Returns a session and the rest of its time to live (-1 if it has no end), unless it has a tombstone or has reached
-// its absolute timeout. A session that another program created counts as created now.
+// Returns a session, the rest of its time to live (-1 if it has no end), and 1 if no touch can prolong it, unless it has a
+// tombstone or has reached its absolute timeout. A session that another program created counts as created now.
 //
 // ARGV: the absolute timeout, the time for which the time of creation is kept, the lifetime of a tombstone. Without an
 // absolute timeout there are none, and the first two keys are enough.
@@ -68,8 +68,10 @@ if life_left <= 0 then
   redis.call('SET', KEYS[2], '1', 'PX', ARGV[3])
   return false
 end
-if left < 0 or left > life_left then left = life_left end
-return { value, left }
+-- Redis may have rounded it.
+local is_final = left >= life_left - 1000
+if is_final then left = life_left end
+return { value, left, is_final and 1 or 0 }
 `
 
 // Creates or replaces a session that the writer has not read. Returns 1, or 0 if the session has ended.

@@ -30,6 +30,9 @@ const CREATION_OUTLIVES = 30 * DAY * 1000
 // The precision of the time to live, which is in whole seconds.
 const CLOCK_STEP = 1000
 
+// The maximum number of sessions whose last entry in the index is remembered. The oldest are removed first.
+const MAX_INDEXED_USES = 10_000
+
 // Keeps sessions in Redis, in the format of connect-redis and of the crate tower-express-session.
 //
 // For each session object that it loaded or saved, the store remembers the bytes that Redis has. A save replaces
@@ -43,6 +46,8 @@ class RedisStore extends Store {
   #memory = new WeakMap()
   // For each session that is being saved, the last of its saves: a promise of the bytes that it stores.
   #saving = new Map()
+  // For each session that no touch can prolong, when its use was last indexed.
+  #indexedUses = new Map()
 
   constructor (options = {}) {
     super()
@@ -146,7 +151,7 @@ class RedisStore extends Store {
     const keys = absolute ? this.#keys(sid) : this.#keys(sid).slice(0, 2)
     const found = await this.#commands.run(scripts.load, keys, times.map(milliseconds))
     if (!found) return null
-    const [stored, left] = found
+    const [stored, left, isFinal] = found
     if (stored.length === 0) return null
     const text = String(stored)
     let session
@@ -162,13 +167,14 @@ class RedisStore extends Store {
       throw new SessionStoreError('CORRUPT', 'the stored value must be a session')
     }
     const expires = left < 0 ? Infinity : Date.now() + left
-    this.#remember(session, { id: sid, stored, seen: text, expires, account: this.#index.accountOf(session) })
+    const account = this.#index.accountOf(session)
+    this.#remember(session, { id: sid, stored, seen: text, expires, isFinal: isFinal === 1, account })
     return session
   }
 
   // Remembers of a session object: its `id`, the bytes that Redis has (`stored`), the text of the object when it was
   // last loaded or saved (`seen`), whether other writers' changes were merged into the bytes since then (`isMerged`),
-  // the time at which the session `expires`, and its `account`.
+  // the time at which the session `expires`, whether no touch can change that (`isFinal`), and its `account`.
   #remember (session, known) {
     this.#memory.set(session, known)
     return known
@@ -258,7 +264,10 @@ class RedisStore extends Store {
     if (ttl <= 0) return this.#expire(sid)
     const known = this.#memory.get(session)
     const isKnown = known?.id === sid
-    if (isKnown && !this.#isTouchDue(known.expires - Date.now(), ttl * 1000)) return null
+    if (isKnown && !this.#isTouchDue(known, ttl * 1000)) {
+      if (known.isFinal) await this.#indexFinalUse(sid, session, ttl)
+      return null
+    }
     const times = [ttl * 1000, absolute ? absolute * 1000 : ''].map(milliseconds)
     if (await this.#commands.run(scripts.touch, this.#keys(sid), times) !== 1) {
       this.emit('gone')
@@ -270,9 +279,24 @@ class RedisStore extends Store {
     return null
   }
 
-  // A touch is due after its part of the lifetime, or when the lifetime has become shorter than what is left.
-  #isTouchDue (left, lifetime) {
-    return left < lifetime * (1 - this.#options.touchAfter) || left > lifetime + CLOCK_STEP
+  // A touch is due after its part of the lifetime, if it prolongs the session, or when the lifetime has become shorter
+  // than what is left.
+  #isTouchDue ({ expires, isFinal }, lifetime) {
+    const left = expires - Date.now()
+    return (!isFinal && left < lifetime * (1 - this.#options.touchAfter)) || left > lifetime + CLOCK_STEP
+  }
+
+  // Indexes the use of a session that no touch can prolong, as often as one that is touched.
+  async #indexFinalUse (sid, session, ttl) {
+    const account = this.#index.accountOf(session)
+    const { touchAfter } = this.#options
+    const now = Date.now()
+    const uses = this.#indexedUses
+    if (account === undefined || touchAfter === 1 || now - uses.get(sid) < touchAfter * ttl * 1000) return
+    uses.delete(sid)
+    if (uses.size >= MAX_INDEXED_USES) uses.delete(uses.keys().next().value)
+    uses.set(sid, now)
+    await this.#indexUse(account, sid, session, ttl)
   }
 
   // Nothing depends on the index of a session in use, so a failure is only reported.
