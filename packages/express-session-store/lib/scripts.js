@@ -132,22 +132,26 @@ return redis.call('PEXPIRE', KEYS[1], text(ttl))
 // Ends a session and leaves a tombstone, which lives longer than a value that another program writes back. Without
 // memory for the tombstone the session ends nevertheless. Returns 1 if there was a session, otherwise 0.
 //
-// ARGV: the shortest and the longest lifetime of the session, and how much longer the tombstone is kept.
+// ARGV: the shortest and the longest lifetime of the session, how much longer the tombstone is kept, and how long it is
+// kept if there is no session.
 const DESTROY = `
-local was_revoked = redis.call('EXISTS', KEYS[2])
-local keep = math.max(ARGV[1], redis.call('PTTL', KEYS[1]))
-local value = redis.pcall('GET', KEYS[1])
-if type(value) == 'string' then
-  local is_json, session = pcall(cjson.decode, value)
-  local cookie = is_json and type(session) == 'table' and session.cookie
-  local age = type(cookie) == 'table' and tonumber(cookie.originalMaxAge)
-  if age then keep = math.max(keep, age) end
+local revoked = redis.call('PTTL', KEYS[2])
+local keep = tonumber(ARGV[4])
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  keep = math.max(ARGV[1], redis.call('PTTL', KEYS[1]))
+  local value = redis.pcall('GET', KEYS[1])
+  if type(value) == 'string' then
+    local is_json, session = pcall(cjson.decode, value)
+    local cookie = is_json and type(session) == 'table' and session.cookie
+    local age = type(cookie) == 'table' and tonumber(cookie.originalMaxAge)
+    if age then keep = math.max(keep, age) end
+  end
+  keep = math.min(keep, ARGV[2]) + ARGV[3]
 end
-keep = math.min(keep, ARGV[2]) + ARGV[3]
-redis.pcall('SET', KEYS[2], '1', 'PX', text(keep))
+redis.pcall('SET', KEYS[2], '1', 'PX', text(math.max(keep, revoked)))
 local was_there = redis.call('DEL', KEYS[1])
 redis.call('DEL', KEYS[4])
-return was_revoked == 0 and was_there or 0
+return revoked == -2 and was_there or 0
 `
 
 // Indexes a session of an account. An existing time of creation is kept, and the index expires after the longest

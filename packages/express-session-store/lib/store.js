@@ -20,6 +20,10 @@ const HOUR = 3600_000
 // session back.
 const TOMBSTONE_BEYOND = HOUR
 
+// How long the tombstone of a session that is not stored is kept. It must be longer than a save of the request that made
+// the id, because no other request has it. Visitors without a session can make as many tombstones as they like.
+const TOMBSTONE_UNSTORED = 5 * 60_000
+
 // The lifetime of a session for which a tombstone is kept at most: browsers keep no cookie for longer.
 const LONGEST_SESSION = 400 * DAY * 1000
 
@@ -311,7 +315,7 @@ class RedisStore extends Store {
   async #end (sid) {
     const { ttl } = this.#options
     const shortest = typeof ttl === 'number' ? ttl * 1000 : DAY * 1000
-    const times = [Math.ceil(shortest), Math.max(LONGEST_SESSION, Math.ceil(shortest)), TOMBSTONE_BEYOND]
+    const times = [shortest, Math.max(LONGEST_SESSION, shortest), TOMBSTONE_BEYOND, TOMBSTONE_UNSTORED]
     return await this.#commands.run(scripts.destroy, this.#keys(sid), times.map(milliseconds)) === 1
   }
 

@@ -73,3 +73,33 @@ it('the index tells the last use of a session that cannot be prolonged, now and 
     assert.equal(lastSeenMs > 1, count > 0)
   }
 })
+
+it('the tombstone of a session that was not stored is short, and no save follows it', async () => {
+  const store = new RedisStore({ client })
+  const sid = nextId()
+  const fresh = { cookie: cookie(), a: 1 }
+  // A client with several connections may send the save of the same request later.
+  await store.destroy(sid)
+  await store.set(sid, fresh)
+  assert.equal(await call('EXISTS', `sess:${sid}`), 0)
+  const left = await call('TTL', `{sess:${sid}}:revoked`)
+  assert.ok(left > 290 && left <= 300, left)
+})
+
+it('a tombstone is never shortened', async () => {
+  const store = new RedisStore({ client })
+  const month = 30 * 86400
+  const sid = nextId()
+  const text = JSON.stringify({ cookie: cookie({ originalMaxAge: month * 1000 }) })
+  await call('SET', `sess:${sid}`, text, 'EX', month)
+  const isLong = async () => await call('TTL', `{sess:${sid}}:revoked`) > month
+  await store.destroy(sid)
+  assert.ok(await isLong())
+  await store.destroy(sid)
+  assert.ok(await isLong())
+  // Another program writes it back, for a shorter time.
+  await call('SET', `sess:${sid}`, JSON.stringify({ cookie: cookie() }), 'EX', 100)
+  await store.destroy(sid)
+  assert.ok(await isLong())
+  assert.equal(await call('EXISTS', `sess:${sid}`), 0)
+})
