@@ -23,6 +23,9 @@ const MAX_DEVICE = 256
 // How much longer than its session an entry is kept, in milliseconds.
 const KEPT_BEYOND = 3600_000
 
+// The maximum number of sessions of which it is remembered when they were last in use. The oldest are forgotten first.
+const MAX_USES = 10_000
+
 // The number of bytes in a handle: enough to distinguish all sessions.
 const HANDLE_BYTES = 16
 
@@ -30,6 +33,8 @@ class AccountIndex {
   #commands
   #options
   #sessions
+  // When this process last wrote the use of a session: see `isUseDue`.
+  #uses = new Map()
 
   // `sessions` gives access to the sessions themselves: `load(id)`, `end(id)` and `pages()` of ids.
   constructor (commands, options, sessions) {
@@ -63,6 +68,17 @@ class AccountIndex {
       scripts.index, [this.#key(account)], [CREATED + id, String(now), SEEN + id, seen, keep]
     )
     if (fields > 2 * MAX_INDEXED) await this.#removeOldest(account)
+  }
+
+  // Returns whether this process has not written the use of a session for this time, in milliseconds, and counts it as
+  // written. For sessions whose time to live does not show when they were last in use.
+  isUseDue (id, interval) {
+    const now = Date.now()
+    if (now - this.#uses.get(id) < interval) return false
+    this.#uses.delete(id)
+    if (this.#uses.size >= MAX_USES) this.#uses.delete(this.#uses.keys().next().value)
+    this.#uses.set(id, now)
+    return true
   }
 
   // Returns the account's sessions that are alive, the newest first. The others are removed from the index.

@@ -5,6 +5,7 @@ const { isDeepStrictEqual } = require('node:util')
 
 const { AccountIndex } = require('./accounts')
 const { Commands, inBatches } = require('./client')
+const content = require('./content')
 const { SessionStoreError } = require('./errors')
 const { globEscaped, sessionKeys } = require('./keys')
 const { merge } = require('./merge')
@@ -34,9 +35,6 @@ const CREATION_OUTLIVES = 30 * DAY * 1000
 // The precision of the time to live, which is in whole seconds.
 const CLOCK_STEP = 1000
 
-// The maximum number of sessions whose last entry in the index is remembered. The oldest are removed first.
-const MAX_INDEXED_USES = 10_000
-
 // Keeps sessions in Redis, in the format of connect-redis and of the crate tower-express-session.
 //
 // For each session object that it loaded or saved, the store remembers the bytes that Redis has. A save replaces
@@ -50,8 +48,6 @@ class RedisStore extends Store {
   #memory = new WeakMap()
   // For each session that is being saved, the last of its saves: a promise of the bytes that it stores.
   #saving = new Map()
-  // For each session that no touch can prolong, when its use was last indexed.
-  #indexedUses = new Map()
 
   constructor (options = {}) {
     super()
@@ -150,30 +146,30 @@ class RedisStore extends Store {
   }
 
   async #get (sid) {
-    const { absoluteTimeout: absolute, ignoreCorrupt } = this.#options
+    const { absoluteTimeout: absolute } = this.#options
     const times = absolute ? [absolute * 1000, absolute * 1000 + CREATION_OUTLIVES, CREATION_OUTLIVES] : []
     const keys = absolute ? this.#keys(sid) : this.#keys(sid).slice(0, 2)
     const found = await this.#commands.run(scripts.load, keys, times.map(milliseconds))
     if (!found) return null
     const [stored, left, isFinal] = found
-    if (stored.length === 0) return null
-    const text = String(stored)
-    let session
+    const session = await this.#read(stored)
+    if (!session) return null
+    const expires = left < 0 ? Infinity : Date.now() + left
+    const account = this.#index.accountOf(session)
+    this.#remember(session, { id: sid, stored, seen: String(stored), expires, isFinal: isFinal === 1, account })
+    return session
+  }
+
+  // Returns a stored session, or null if what is stored is none.
+  async #read (stored) {
     try {
-      if (!Buffer.isBuffer(stored)) throw new TypeError('the session must be a text')
-      session = await this.#options.serializer.parse(text)
-      if (!session) return null
-      checkSession(session)
+      return await content.read(this.#options.serializer, stored)
     } catch {
       // The cause is left out, because its message may show a part of the session.
       this.emit('corrupt')
-      if (ignoreCorrupt) return null
+      if (this.#options.ignoreCorrupt) return null
       throw new SessionStoreError('CORRUPT', 'the stored value must be a session')
     }
-    const expires = left < 0 ? Infinity : Date.now() + left
-    const account = this.#index.accountOf(session)
-    this.#remember(session, { id: sid, stored, seen: text, expires, isFinal: isFinal === 1, account })
-    return session
   }
 
   // Remembers of a session object: its `id`, the bytes that Redis has (`stored`), the text of the object when it was
@@ -185,9 +181,10 @@ class RedisStore extends Store {
   }
 
   async #set (sid, session) {
+    if (typeof session !== 'object' || session === null) throw new TypeError('session must be an object')
     const ttl = this.#ttl(session)
     if (ttl <= 0) return this.#expire(sid)
-    const mine = Promise.resolve(this.#options.serializer.stringify(session))
+    const mine = content.written(this.#options.serializer, session)
     // If it fails before its turn, nobody waits for it yet, and Node would end the process.
     mine.catch(() => {})
     const found = this.#memory.get(session)
@@ -241,6 +238,7 @@ class RedisStore extends Store {
     let isMerged = known.isMerged || latest !== known.stored
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const value = isMerged ? await this.#merged(known.seen, mine, latest) : mine
+      if (value === null) return false
       const answer = await this.#commands.run(scripts.update, keys, [value, ...times, latest])
       if (answer === 0) return false
       if (answer === 1) {
@@ -254,11 +252,14 @@ class RedisStore extends Store {
     throw new SessionStoreError('CONFLICT', 'other writers changed the session during each attempt to save it')
   }
 
+  // Returns the merged text, or null if what is stored is no session any more.
   async #merged (seen, mine, stored) {
     const { serializer } = this.#options
-    const [base, own, theirs] = await Promise.all([seen, mine, String(stored)].map((text) => serializer.parse(text)))
+    const theirs = await this.#read(stored)
+    if (!theirs) return null
+    const [base, own] = await Promise.all([seen, mine].map((text) => serializer.parse(text)))
     const isSame = serializer === JSON ? hasSameText : isDeepStrictEqual
-    return serializer.stringify(merge(base, own, theirs, isSame, this.#counters))
+    return content.written(serializer, merge(base, own, theirs, isSame, this.#counters))
   }
 
   async #touch (sid, session) {
@@ -294,12 +295,7 @@ class RedisStore extends Store {
   async #indexFinalUse (sid, session, ttl) {
     const account = this.#index.accountOf(session)
     const { touchAfter } = this.#options
-    const now = Date.now()
-    const uses = this.#indexedUses
-    if (account === undefined || touchAfter === 1 || now - uses.get(sid) < touchAfter * ttl * 1000) return
-    uses.delete(sid)
-    if (uses.size >= MAX_INDEXED_USES) uses.delete(uses.keys().next().value)
-    uses.set(sid, now)
+    if (account === undefined || touchAfter === 1 || !this.#index.isUseDue(sid, touchAfter * ttl * 1000)) return
     await this.#indexUse(account, sid, session, ttl)
   }
 
@@ -372,15 +368,6 @@ function cookieSeconds (cookie) {
   // purpose has no lifetime left.
   const { originalMaxAge } = cookie
   return (left <= 0 && originalMaxAge > 0 ? originalMaxAge : left) / 1000
-}
-
-// Throws unless express-session can make a session of this value. For a cookie such as `false` it makes a new one.
-function checkSession ({ cookie }) {
-  const isAge = (age) => !age || typeof age === 'number'
-  const isCookie = cookie ? typeof cookie === 'object' : cookie !== null && cookie !== undefined
-  if (!isCookie || !isAge(cookie.maxAge) || !isAge(cookie.originalMaxAge)) {
-    throw new TypeError('the session must have a cookie')
-  }
 }
 
 function hasSameText (one, other) {

@@ -12,7 +12,7 @@ const { after, before, it } = require('node:test')
 const ROOT = path.join(__dirname, '..')
 const FILES = [
   'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'index.d.mts', 'index.d.ts', 'index.js', 'index.mjs', 'lib/accounts.js',
-  'lib/client.js', 'lib/errors.js', 'lib/keys.js', 'lib/merge.js', 'lib/options.js', 'lib/scripts.js', 'lib/store.js',
+  'lib/client.js', 'lib/content.js', 'lib/errors.js', 'lib/keys.js', 'lib/merge.js', 'lib/options.js', 'lib/scripts.js', 'lib/store.js',
   'package.json'
 ]
 
