@@ -28,7 +28,7 @@ function commandError (error) {
   // Redis puts its own codes in front of an error that a command in a script had, or behind it.
   const code = message.match(/^[A-Z]{2,}(?= )/)?.[0]
   if (code === undefined) return new SessionStoreError('UNAVAILABLE', 'Redis is not available', error)
-  if (code === 'NOPERM' || /No permissions|has no permissions|ACL failure/i.test(message)) {
+  if (code === 'NOPERM' || /no permissions|ACL failure|can't (run|access)/i.test(message)) {
     return new SessionStoreError('FORBIDDEN', `the Redis user must have the permissions of the store: ${message}`, error)
   }
   if (code === 'NOAUTH' || code === 'WRONGPASS') {

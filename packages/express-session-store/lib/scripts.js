@@ -45,6 +45,15 @@ end
 //
 // For a value of another type it returns a number in place of the session.
 const LOAD = `
+-- A read does not fail because Redis accepts no write at the moment.
+local function try(...)
+  local reply = redis.pcall(...)
+  if type(reply) ~= 'table' or not reply.err then return end
+  for _, code in ipairs({ 'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS' }) do
+    if string.find(reply.err, code, 1, true) then return end
+  end
+  error(reply.err)
+end
 local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then
   if string.find(value.err, 'WRONGTYPE', 1, true) then return { 0, 0 } end
@@ -52,7 +61,7 @@ if type(value) == 'table' then
 end
 if not value then return false end
 if redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('DEL', KEYS[1])
+  try('DEL', KEYS[1])
   return false
 end
 local left = redis.call('PTTL', KEYS[1])
@@ -60,12 +69,12 @@ if not ARGV[1] then return { value, left } end
 local created = tonumber(redis.call('GET', KEYS[3]))
 if not created then
   created = now()
-  redis.call('SET', KEYS[3], text(created), 'PX', ARGV[2])
+  try('SET', KEYS[3], text(created), 'PX', ARGV[2])
 end
 local life_left = created + ARGV[1] - now()
 if life_left <= 0 then
-  redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
-  redis.call('SET', KEYS[2], '1', 'PX', ARGV[3])
+  try('DEL', KEYS[1], KEYS[3], KEYS[4])
+  try('SET', KEYS[2], '1', 'PX', ARGV[3])
   return false
 end
 -- Redis may have rounded it.

@@ -10,13 +10,13 @@ const vm = require('node:vm')
 const { Redis } = require('ioredis')
 const redis = require('redis')
 
-const { CLIENTS, RedisStore, commands, cookie, startRedis, started, until } = require('./support')
+const { CLIENTS, RedisStore, commands, cookie, nodeRedis, startRedis, started, until } = require('./support')
 
-let client
-let call
+let client, call, url
 
 before(async () => {
   const server = await startRedis()
+  url = server.url
   client = await CLIENTS['node-redis 5'](server)
   call = await commands(server)
 })
@@ -136,6 +136,41 @@ it('a serializer that gives no text, and a session that is none, fail the save w
 
 it('without options, the error names the client', () => {
   assert.throws(() => new RedisStore(), { name: 'TypeError', message: /^client must be / })
+})
+
+describe('a Redis that accepts no write', () => {
+  it('still reads sessions, and the absolute timeout begins when it accepts them again', async () => {
+    const server = await startRedis('--maxmemory-policy', 'noeviction')
+    const ask = await commands(server)
+    for (const [name, refuse, accept] of [
+      ['OOM', ['maxmemory', 1], ['maxmemory', 0]],
+      ['NOREPLICAS', ['min-replicas-to-write', 1], ['min-replicas-to-write', 0]]
+    ]) {
+      const store = new RedisStore({ client: await CLIENTS['node-redis 5'](server), prefix: name, absoluteTimeout: 1000 })
+      const text = JSON.stringify({ cookie: cookie(), a: 1 })
+      await ask('SET', `${name}a`, text)
+      await ask('SET', `${name}ended`, text)
+      await ask('SET', `{${name}ended}:revoked`, 1)
+      await ask('SET', `${name}over`, text)
+      await ask('SET', `{${name}over}:created`, 1)
+      await ask('CONFIG', 'SET', ...refuse)
+      assert.equal((await store.get('a')).a, 1, name)
+      assert.equal(await store.get('ended'), null)
+      assert.equal(await store.get('over'), null)
+      await ask('CONFIG', 'SET', ...accept)
+      assert.equal(await ask('EXISTS', `{${name}a}:created`), 0)
+      assert.equal((await store.get('a')).a, 1)
+      assert.equal(await ask('EXISTS', `{${name}a}:created`), 1)
+    }
+  })
+
+  it('is not one whose user lacks a permission', async () => {
+    await call('ACL', 'SETUSER', 'reader', 'on', '>pw', '~*', '+@all', '-set')
+    const reader = await nodeRedis(redis.createClient({ url, username: 'reader', password: 'pw' }))
+    const store = open({ client: reader, absoluteTimeout: 1000 })
+    await call('SET', `${store.prefix}a`, JSON.stringify({ cookie: cookie() }))
+    await assert.rejects(store.get('a'), { code: 'FORBIDDEN' })
+  })
 })
 
 describe('commands that were given up before there was a connection', () => {
