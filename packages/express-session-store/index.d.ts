@@ -66,7 +66,7 @@ export interface AccountSession {
   address: string
 }
 
-export type ErrorCode = 'UNAVAILABLE' | 'FORBIDDEN' | 'GONE' | 'CONFLICT' | 'CORRUPT' | 'STORE'
+export type ErrorCode = 'UNAVAILABLE' | 'FORBIDDEN' | 'GONE' | 'CONFLICT' | 'CORRUPT' | 'ACCOUNT' | 'STORE'
 
 /** An error of the store. It never contains the id or the content of a session. */
 export class SessionStoreError extends Error {
@@ -112,7 +112,7 @@ export class RedisStore extends Store {
 
   /** `gone`: a save or a touch found that its session has ended. `merge`: a save met the change of another writer. `corrupt`: a stored value is no session. */
   on (event: 'gone' | 'merge' | 'corrupt' | 'connect' | 'disconnect', listener: () => void): this
-  /** A session could not be indexed under its account. */
+  /** A session could not be indexed under its account, or the function `account` failed. */
   on (event: 'indexError', listener: (error: unknown) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
 }

@@ -6,6 +6,7 @@
 const { createHash } = require('node:crypto')
 
 const { inBatches } = require('./client')
+const { SessionStoreError } = require('./errors')
 const scripts = require('./scripts')
 
 const CREATED = 'c:'
@@ -36,7 +37,8 @@ class AccountIndex {
   // When this process last wrote the use of a session: see `isUseDue`.
   #uses = new Map()
 
-  // `sessions` gives access to the sessions themselves: `load(id)`, `end(id)` and `pages()` of ids.
+  // `sessions` gives access to the sessions themselves: `load(id)`, `end(id)` and `pages()` of ids. `report(error)` is told
+  // that the application's function failed.
   constructor (commands, options, sessions) {
     this.#commands = commands
     this.#options = options
@@ -47,10 +49,24 @@ class AccountIndex {
   accountOf (session) {
     const { account } = this.#options
     if (account === undefined || !session) return undefined
-    const found = typeof account === 'function'
-      ? account(session)
-      : account.split('.').reduce((value, name) => isOwn(value, name) ? value[name] : undefined, session)
-    return accountName(found)
+    if (typeof account === 'function') return accountName(this.#called(account, session))
+    return accountName(account.split('.').reduce((value, name) => isOwn(value, name) ? value[name] : undefined, session))
+  }
+
+  // Calls the application's function. A session for which it fails has no account, because a mistake in it must not end
+  // all requests.
+  #called (account, session) {
+    let cause
+    try {
+      const found = account(session)
+      if (typeof found?.then !== 'function') return found
+      // Otherwise Node would end the process if the promise is rejected.
+      Promise.resolve(found).catch(() => {})
+    } catch (error) {
+      cause = error
+    }
+    this.#sessions.report(new SessionStoreError('ACCOUNT', 'account must return a text or a number', cause))
+    return undefined
   }
 
   // Returns the public name of a session. The id cannot be computed from it.
@@ -204,7 +220,7 @@ class AccountIndex {
 
 // Returns the name of an account: a text or the digits of a number. Other values are no account.
 function accountName (value) {
-  const name = typeof value === 'number' || typeof value === 'bigint' ? String(value) : value
+  const name = Number.isFinite(value) || typeof value === 'bigint' ? String(value) : value
   return typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= MAX_ACCOUNT_BYTES ? name : undefined
 }
 

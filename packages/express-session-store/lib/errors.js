@@ -7,6 +7,7 @@
 //   GONE         the session has ended; only with the option `failIfGone`
 //   CONFLICT     other writers changed the session during each attempt to save it
 //   CORRUPT      the stored value is not a session; only with `ignoreCorrupt: false`
+//   ACCOUNT      the function `account` threw, or returned a promise; only with the event `indexError`
 //   STORE        any other failure
 class SessionStoreError extends Error {
   constructor (code, message, cause) {

@@ -63,7 +63,8 @@ class RedisStore extends Store {
         return null
       }),
       end: (id) => this.#end(id),
-      pages: () => this.#pages()
+      pages: () => this.#pages(),
+      report: (error) => this.emit('indexError', error)
     })
   }
 

@@ -59,6 +59,41 @@ describe('an account that the application gives', () => {
   })
 })
 
+describe('a function account that fails', () => {
+  const functions = {
+    throws: ({ user }) => user.name,
+    rejects: async ({ user }) => user.name
+  }
+  for (const [name, account] of Object.entries(functions)) {
+    it(`fails no request, and an event tells it: ${name}`, async () => {
+      const store = open({ account, absoluteTimeout: 1000 })
+      const errors = []
+      store.on('indexError', (error) => errors.push(error))
+      await store.set('guest', { cookie: cookie() })
+      const session = await store.get('guest')
+      await store.touch('guest', session)
+      session.a = 1
+      await store.set('guest', session)
+      assert.equal((await store.get('guest')).a, 1)
+      await store.set('ann', { cookie: cookie(), user: { name: 'ann' } })
+      assert.equal(await store.endAll('ann'), name === 'throws' ? 1 : 0)
+      assert.equal(await store.reindex(), 0)
+      assert.ok(errors.length > 0)
+      for (const { code, message } of errors) assert.deepEqual([code, message], ['ACCOUNT', 'account must return a text or a number'])
+      if (name === 'throws') assert.match(errors[0].cause.message, /undefined/)
+    })
+  }
+
+  it('may return no account', async () => {
+    for (const found of [undefined, null, '', 'x'.repeat(513), {}, true, NaN, Infinity]) {
+      const store = open({ account: () => found })
+      store.on('indexError', assert.ifError)
+      await store.set('a', { cookie: cookie() })
+      assert.equal(await store.reindex(), 0)
+    }
+  })
+})
+
 describe('values that are not sessions', () => {
   it('of another type are treated as the other ones', async () => {
     const store = open()
