@@ -3,6 +3,7 @@
 // What a mistake of the application, a foreign value or an outage must not do.
 
 const assert = require('node:assert/strict')
+const { once } = require('node:events')
 const { before, describe, it } = require('node:test')
 const v8 = require('node:v8')
 const vm = require('node:vm')
@@ -208,11 +209,27 @@ describe('a Redis that accepts no write', () => {
   })
 })
 
-describe('commands that were given up before there was a connection', () => {
+describe('commands that were given up', () => {
   v8.setFlagsFromString('--expose-gc')
   const collect = vm.runInNewContext('gc')
+  const saves = 20
+  const memory = () => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+
+  async function failToSave (one) {
+    one.on('error', () => {})
+    started.push(() => one.destroy ? one.destroy() : one.disconnect())
+    const store = open({ client: one, timeout: 20 })
+    for (let number = 0; number < saves; number++) {
+      const session = { cookie: cookie(), text: Buffer.alloc(1e6, 97 + number).toString('latin1') }
+      await assert.rejects(store.set(`s${number}`, session), { code: 'UNAVAILABLE' })
+    }
+  }
+
   const away = { host: '127.0.0.1', port: 1 }
-  const clients = {
+  const disconnected = {
     'node-redis': () => {
       const one = redis.createClient({ socket: { ...away, reconnectStrategy: () => 200 } })
       one.connect().catch(() => {})
@@ -220,24 +237,40 @@ describe('commands that were given up before there was a connection', () => {
     },
     ioredis: () => new Redis({ ...away, retryStrategy: () => 200 })
   }
-  for (const [name, connect] of Object.entries(clients)) {
-    it(`are not kept: ${name}`, async () => {
+  for (const [name, connect] of Object.entries(disconnected)) {
+    it(`are not kept, if there was no connection: ${name}`, async () => {
       const one = connect()
-      one.on('error', () => {})
-      started.push(() => one.destroy ? one.destroy() : one.disconnect())
-      const store = open({ client: one, timeout: 20 })
-      const saves = 20
-      collect()
-      const used = process.memoryUsage().heapUsed
-      for (let number = 0; number < saves; number++) {
-        const session = { cookie: cookie(), text: Buffer.alloc(1e6, 97 + number).toString('latin1') }
-        await assert.rejects(store.set(`s${number}`, session), { code: 'UNAVAILABLE' })
-      }
-      collect()
-      const kept = process.memoryUsage().heapUsed - used
+      const used = memory()
+      await failToSave(one)
+      assert.ok(memory() - used < saves * 1e6 / 4)
       // ioredis has one of its own while it connects.
       await until(() => one.listenerCount('ready') === 0)
-      assert.ok(kept < saves * 1e6 / 4, `${kept} bytes were kept`)
+    })
+  }
+
+  // The settings are those of the README.
+  const impatient = {
+    'node-redis': ({ url }) => redis.createClient({
+      url, pingInterval: 50, socket: { socketTimeout: 200, reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000) }
+    }),
+    ioredis: ({ port }) => new Redis({ port, socketTimeout: 200, maxRetriesPerRequest: 0 })
+  }
+  for (const [name, connect] of Object.entries(impatient)) {
+    it(`are kept until the client ends the connection, if Redis does not answer: ${name}`, async () => {
+      const server = await startRedis()
+      const one = connect(server)
+      const used = memory()
+      let closed = 0
+      one.on('error', () => {})
+      one.on(name === 'ioredis' ? 'close' : 'reconnecting', () => closed++)
+      if (name === 'ioredis') await once(one, 'ready')
+      else await one.connect()
+      process.kill(server.pid, 'SIGSTOP')
+      await failToSave(one)
+      await until(() => closed > 0 && memory() - used < saves * 1e6 / 4)
+      process.kill(server.pid, 'SIGCONT')
+      const store = open({ client: one, timeout: 10_000 })
+      assert.equal(await store.get('x'), null)
     })
   }
 })
