@@ -3,11 +3,13 @@
 // The package as it is published: what it contains, both ways to load it, and its types in a strict project.
 
 const assert = require('node:assert/strict')
-const { execFileSync } = require('node:child_process')
+const { execFileSync, spawn } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const { after, before, it } = require('node:test')
+
+const { freePort, startRedis, started, until } = require('./support')
 
 const ROOT = path.join(__dirname, '..')
 const FILES = [
@@ -51,7 +53,30 @@ it('can be imported and required, and both are the same', () => {
   assert.equal(run('-p', "Object.keys(require('merging-session-store')).join()").trim(), 'RedisStore,SessionStoreError')
 })
 
+// The quick start of the README, in its two forms.
+const [inCommonJs, inModule, declarations] = (() => {
+  const readme = fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8')
+  const blocks = [...readme.split('## Quick start')[1].matchAll(/```[jt]s\n(.*?)```/gs)].map(([, block]) => block)
+  return [blocks[0], blocks[1] + blocks[0].replace(/^const .* = require.*\n/gm, ''), blocks[2]]
+})()
+
+for (const [name, source] of [['quick.cjs', inCommonJs], ['quick.mjs', inModule]]) {
+  it(`has a quick start that works: ${name}`, async () => {
+    const { url } = await startRedis()
+    const port = await freePort()
+    fs.writeFileSync(path.join(project, name), source.replace('createClient()', `createClient({ url: '${url}' })`).replace('3000', port))
+    const child = spawn(process.execPath, [name], { cwd: project, stdio: 'inherit' })
+    started.push(() => child.kill('SIGKILL'))
+    const visit = (headers) => fetch(`http://127.0.0.1:${port}/`, { headers })
+    await until(() => visit().then(() => true, () => child.exitCode !== null))
+    const first = await visit()
+    const cookie = first.headers.get('set-cookie').split(';')[0]
+    assert.equal(await (await visit({ cookie })).text(), 'You were here 2 times.')
+  })
+}
+
 it('has types that compile in a strict project', () => {
+  fs.writeFileSync(path.join(project, 'quick.mts'), inModule + declarations)
   fs.cpSync(path.join(__dirname, 'types'), project, { recursive: true })
   const compiler = path.join(ROOT, 'node_modules', '.bin', 'tsc')
   try {

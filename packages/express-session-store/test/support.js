@@ -203,6 +203,7 @@ module.exports = {
   SENTINEL_CLIENTS,
   commands,
   cookie,
+  freePort,
   gate,
   ioredis,
   nodeRedis,
