@@ -6,6 +6,7 @@ const assert = require('node:assert/strict')
 const { before, describe, it } = require('node:test')
 
 const connectRedis = require('connect-redis')
+const connectRedis10 = require('connect-redis-10')
 const { SessionStoreError } = require('..')
 const {
   CLIENTS, CLUSTER_CLIENTS, RedisStore, SENTINEL_CLIENTS, commands, cookie, startCluster, startRedis, startSentinel
@@ -318,15 +319,20 @@ function suite (connect) {
   it('reads and ends what connect-redis wrote, and the other way round', async () => {
     if (!client.withTypeMapping) return
     const { store } = open(client)
-    const theirs = new connectRedis.RedisStore({ client })
-    const sid = nextId()
-    await theirs.set(sid, { cookie: cookie(), a: 1 })
-    const session = await store.get(sid)
-    session.b = 2
-    await store.set(sid, session)
-    assert.deepEqual(await theirs.get(sid), { cookie: cookie(), a: 1, b: 2 })
-    await store.destroy(sid)
-    assert.equal(await theirs.get(sid), undefined ?? null)
+    for (const { RedisStore: ConnectRedis } of [connectRedis, connectRedis10]) {
+      const theirs = new ConnectRedis({ client })
+      const sid = nextId()
+      await theirs.set(sid, { cookie: cookie(), a: 1 })
+      const bytes = await call('GET', `sess:${sid}`)
+      const session = await store.get(sid)
+      await store.set(sid, session)
+      assert.equal(await call('GET', `sess:${sid}`), bytes)
+      session.b = 2
+      await store.set(sid, session)
+      assert.deepEqual(await theirs.get(sid), { cookie: cookie(), a: 1, b: 2 })
+      await store.destroy(sid)
+      assert.equal(await theirs.get(sid), null)
+    }
   })
 
   it('indexes the sessions of an account, and ends them', async () => {
