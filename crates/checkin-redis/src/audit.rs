@@ -19,7 +19,7 @@ use crate::connection::{Connection, at_once};
 use crate::history::{Histories, Member};
 use crate::keys::Keys;
 use crate::partition::Partition;
-use crate::reply::{array, text, texts, unexpected};
+use crate::reply::{array, number, text, texts, unexpected};
 use crate::retention::horizon_ms;
 use crate::window::{Window, window};
 
@@ -27,7 +27,7 @@ use crate::window::{Window, window};
 const PAGE: usize = 1000;
 
 /// Maximum number of comparisons of figures that differ. They may have been read during a change.
-const LOOKS: usize = 3;
+const LOOKS: usize = 5;
 
 /// A set of check-ins: their number, and a sum that distinguishes two sets of the same size.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -55,10 +55,14 @@ struct Sums {
 #[async_trait]
 impl Audit for RedisStorage {
     async fn audit(&self) -> Result<AuditReport> {
-        // If histories are bounded, an entry may have left the log and then its histories meanwhile.
+        // If histories are bounded, an entry may have left the log and then its histories meanwhile. So it may if
+        // it was retracted.
+        let mut retracted = self.retracted().await?;
         for _ in 1..LOOKS {
             let report = self.recount().await?;
-            if report.different == 0 || horizon_ms(&self.redis).await? == 0 {
+            let before = std::mem::replace(&mut retracted, self.retracted().await?);
+            let is_still = horizon_ms(&self.redis).await? == 0 && before == retracted;
+            if report.different == 0 || is_still {
                 return Ok(report);
             }
         }
@@ -67,6 +71,15 @@ impl Audit for RedisStorage {
 }
 
 impl RedisStorage {
+    /// Returns the number of retracted check-ins of each partition.
+    async fn retracted(&self) -> Result<Vec<i64>> {
+        let count = async |partition: Partition<'_>| {
+            let key = self.redis.keys.retracted(partition.number);
+            number(self.redis.call(&["ZCARD", &key]).await?)
+        };
+        at_once(self.partitions().map(count).collect()).await
+    }
+
     async fn recount(&self) -> Result<AuditReport> {
         let (mut report, mut windows, mut sums) =
             (AuditReport::default(), Vec::new(), Sums::default());
@@ -208,8 +221,8 @@ impl Recount<'_> {
         let history = self.sum_of(&history, |member| window.holds(member.id)).await?;
         let log = self.sums.users.get(&user).copied().unwrap_or_default();
         let mut found = Vec::from_iter(unequal_sums(history, log));
-        // Without a history, the figures are the base.
-        if length > 0 {
+        // Without a history and a base, the figures are the base.
+        if length > 0 || base > 0 {
             found.extend(Unequal::of(Figure::NumCheckins, stored, base + length));
             found.extend(Unequal::of(Figure::LastCheckin, last, base_last.max(latest)));
         }
@@ -231,7 +244,7 @@ impl Recount<'_> {
         let history = self.sum_of(&history, holds).await?;
         let log = self.sums.locations.get(&location).copied().unwrap_or_default();
         let mut found = Vec::from_iter(unequal_sums(history, log));
-        if length > 0 {
+        if length > 0 || base > 0 {
             // Those that were removed from the history are still among the ratings.
             let applied = length + folded;
             found.extend(Unequal::of(Figure::NumCheckins, stored, base + applied));

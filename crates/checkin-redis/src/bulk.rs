@@ -162,7 +162,8 @@ impl Bulk<'_> {
             [count, turn, time_index::COMPLETE.to_owned()].into_iter().chain(words).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (log, imported) = (self.0.keys.log(partition), self.0.keys.imported(partition));
-        let keys = [log.as_str(), &imported, &self.0.keys.times(partition)];
+        let (times, retracted) = (self.0.keys.times(partition), self.0.keys.retracted(partition));
+        let keys = [log.as_str(), &imported, &times, &retracted];
         let answers = self.0.run(&self.0.scripts.load_checkins, &keys, &words).await?;
         let mut answers = array(answers)?.into_iter().map(number);
         let loaded = |known: Option<Loaded>| match known {

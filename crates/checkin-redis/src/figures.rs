@@ -11,7 +11,7 @@ use redis_link::{Reply, Script};
 use crate::connection::{Connection, at_once, few_at_once};
 use crate::groups::{Applicable, Run, by_location, by_user, runs};
 use crate::lists::{Lists, Scores};
-use crate::reply::{array, number, text, unexpected};
+use crate::reply::{array, number, text};
 
 /// The result of [`Figures::apply`].
 pub(crate) struct Outcome {
@@ -27,7 +27,8 @@ struct UserFigures {
     new: u64,
     num_checkins: u64,
     last_checkin: u64,
-    last_seen_at: LocationId,
+    /// `None` if the user has no check-in any more.
+    last_seen_at: Option<LocationId>,
     before: Option<LocationId>,
     weeks: Vec<u64>,
 }
@@ -103,7 +104,6 @@ impl Figures<'_> {
         let keys = &self.redis.keys;
         let arguments = |user: UserId, checkins: &[Applicable<UserId>]| {
             let mut words = vec![checkins.len().to_string()];
-            words.extend(checkins.last().map(|last| last.location.to_string()));
             words.extend(checkins.iter().flat_map(history_words));
             let comments: Vec<_> = checkins.iter().filter_map(|one| one.comment.as_ref()).collect();
             words.push(comments.len().to_string());
@@ -115,6 +115,7 @@ impl Figures<'_> {
                 keys.user_base(user),
                 keys.comments(user),
                 status,
+                keys.retracted_of_user(user),
             ];
             Arguments { keys, words }
         };
@@ -139,6 +140,7 @@ impl Figures<'_> {
                     keys.location_history(location),
                     keys.ratings(location),
                     keys.location_base(location),
+                    keys.retracted_of_location(location),
                 ],
                 words: count.chain(checkins.iter().flat_map(history_words)).collect(),
             }
@@ -190,7 +192,15 @@ impl Figures<'_> {
             at_once(of_weeks.collect()),
             self.move_users(users),
         )?;
-        Ok(())
+        let mut lowered = BTreeMap::<_, BTreeSet<_>>::new();
+        let ids = users.iter().map(|figures| figures.user.get());
+        let ids = lists.lowered(&keys.lowered_users(), ids).await?;
+        for figures in users.iter().filter(|figures| ids.contains(&figures.user.get())) {
+            let places = figures.before.into_iter().chain(figures.last_seen_at);
+            lowered.entry(figures.user).or_default().extend(places);
+        }
+        let settle = lowered.iter().map(|(user, places)| lists.settle_user(*user, weeks, places));
+        at_once(settle.collect()).await.map(drop)
     }
 
     async fn list_locations(&self, locations: &[LocationFigures], weeks: &[u64]) -> Result<()> {
@@ -207,7 +217,11 @@ impl Figures<'_> {
             ),
             at_once(of_weeks.collect()),
         )?;
-        Ok(())
+        let ids = locations.iter().map(|figures| figures.location.get());
+        let lowered = lists.lowered(&keys.lowered_locations(), ids).await?;
+        let lowered = lowered.into_iter().filter_map(|id| LocationId::try_from(id).ok());
+        let settle = lowered.map(|location| lists.settle_location(location, weeks));
+        at_once(settle.collect()).await.map(drop)
     }
 
     async fn raise_week(&self, key: String, scores: Scores, monday: u64) -> Result<()> {
@@ -252,7 +266,9 @@ fn moves(users: &[UserFigures]) -> (BTreeMap<LocationId, Scores>, Vec<Departure>
     // The figures of a user with very many check-ins are there several times.
     for of_user in users.chunk_by(|a, b| a.user == b.user) {
         let Some(now) = of_user.iter().max_by_key(|figures| figures.last_checkin) else { continue };
-        let (here, user, time_ms) = (now.last_seen_at, now.user, now.last_checkin);
+        let (Some(here), user, time_ms) = (now.last_seen_at, now.user, now.last_checkin) else {
+            continue;
+        };
         arrivals.entry(here).or_default().push((time_ms, user.get()));
         let left = of_user.iter().filter_map(|figures| figures.before).filter(|at| *at != here);
         departures.extend(left.map(|location| Departure { location, user, time_ms }));
@@ -283,7 +299,7 @@ fn user_figures(user: UserId, answer: Reply) -> Result<Option<UserFigures>> {
     let mut replies = array(answer)?.into_iter();
     let mut next = || replies.next().unwrap_or(Reply::Nil);
     let (new, num_checkins, last_checkin) = (count(next())?, count(next())?, count(next())?);
-    let last_seen_at = text(next())?.parse().map_err(|_| unexpected("a location"))?;
+    let last_seen_at = text(next())?.parse().ok();
     let before = text(next())?.parse().ok();
     let weeks = replies.map(count).collect::<Result<_>>()?;
     Ok(Some(UserFigures { user, new, num_checkins, last_checkin, last_seen_at, before, weeks }))
@@ -317,7 +333,7 @@ mod tests {
             new: 1,
             num_checkins: 1,
             last_checkin,
-            last_seen_at: location(place),
+            last_seen_at: Some(location(place)),
             before: before.map(location),
             weeks: Vec::new(),
         }

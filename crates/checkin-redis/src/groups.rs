@@ -17,7 +17,6 @@ pub(crate) struct Applicable<K> {
     pub(crate) of: K,
     pub(crate) time_ms: u64,
     pub(crate) member: String,
-    pub(crate) location: LocationId,
     /// In a user's history: the id and the comment, if there is one.
     pub(crate) comment: Option<(CheckinId, Comment)>,
 }
@@ -28,7 +27,7 @@ pub(crate) fn by_user<'a>(checkins: impl Iterator<Item = &'a Checkin>) -> Vec<Ap
         let Checkin { id, time_ms, user, location, stars, .. } = *checkin;
         let member = format!("{id} {location} {stars}");
         let comment = checkin.comment.clone().map(|comment| (id, comment));
-        Applicable { of: user, time_ms, member, location, comment }
+        Applicable { of: user, time_ms, member, comment }
     };
     sorted(checkins.map(of_user))
 }
@@ -40,7 +39,7 @@ pub(crate) fn by_location<'a>(
     let of_location = |checkin: &Checkin| {
         let Checkin { id, time_ms, user, location, stars, .. } = *checkin;
         let member = format!("{id} {user} {stars}");
-        Applicable { of: location, time_ms, member, location, comment: None }
+        Applicable { of: location, time_ms, member, comment: None }
     };
     sorted(checkins.map(of_location))
 }

@@ -24,14 +24,10 @@ impl History for RedisStorage {
         after: Option<HistoryPosition>,
         limit: usize,
     ) -> Result<Vec<Checkin>> {
-        let read = |member: Member| {
-            let location = LocationId::try_from(member.other).ok()?;
-            Some(member.checkin(user, location))
-        };
         let histories = Histories(&self.redis);
         let (history, comments) =
             (self.redis.keys.user_history(user), self.redis.keys.comments(user));
-        let read = histories.read(&history, after, limit, read);
+        let read = histories.read(&history, after, limit, |member| member.of_user(user));
         let (checkins, has_comments) = tokio::try_join!(read, self.redis.exists(&comments))?;
         // Most users have none, and a history may be long.
         if has_comments { histories.with_comments(checkins).await } else { Ok(checkins) }
@@ -72,6 +68,12 @@ impl Member {
         })
     }
 
+    /// Returns the check-in of a member of this user's history, without its comment.
+    pub(crate) fn of_user(&self, user: UserId) -> Option<Checkin> {
+        let location = LocationId::try_from(self.other).ok()?;
+        Some(self.checkin(user, location))
+    }
+
     fn checkin(&self, user: UserId, location: LocationId) -> Checkin {
         let Self { time_ms, id, stars, .. } = *self;
         Checkin { id, time_ms, user, location, stars, comment: None }
@@ -105,11 +107,9 @@ impl Histories<'_> {
         let mut members = Vec::new();
         let mut highest = "+inf".to_owned();
         if let Some(after) = after {
-            let time = after.time_ms.to_string();
-            let same = ["ZRANGEBYSCORE", key, &time, &time, "WITHSCORES"];
-            members = read_members(self.0.call(&same).await?)?;
+            members = self.at(key, after.time_ms).await?;
             members.retain(|member| member.position() < after);
-            highest = format!("({time}");
+            highest = format!("({}", after.time_ms);
         }
         while members.len() < limit {
             let count = PAGE.min(limit - members.len()).to_string();
@@ -121,9 +121,7 @@ impl Histories<'_> {
             };
             // Reads all of the last millisecond; otherwise the next page would miss some.
             members.extend(page.into_iter().filter(|member| member.time_ms != last));
-            let last = last.to_string();
-            let same = ["ZRANGEBYSCORE", key, &last, &last, "WITHSCORES"];
-            members.extend(read_members(self.0.call(&same).await?)?);
+            members.extend(self.at(key, last).await?);
             highest = format!("({last}");
         }
         members.sort_by_key(|member| std::cmp::Reverse(member.position()));
@@ -153,6 +151,12 @@ impl Histories<'_> {
             }
         }
         Ok(checkins)
+    }
+
+    /// Returns the members of one millisecond.
+    pub(crate) async fn at(&self, key: &str, time_ms: u64) -> Result<Vec<Member>> {
+        let time = time_ms.to_string();
+        read_members(self.0.call(&["ZRANGEBYSCORE", key, &time, &time, "WITHSCORES"]).await?)
     }
 
     /// Returns a page of the members before a time, oldest first, after the first `skipped` ones.

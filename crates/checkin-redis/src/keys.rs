@@ -107,6 +107,37 @@ impl Keys {
         companion(&self.log(partition), "dead")
     }
 
+    /// Sorted set: the retracted check-ins of a partition that may still be in histories and figures.
+    pub(crate) fn retractions(&self, partition: usize) -> String {
+        companion(&self.log(partition), "retractions")
+    }
+
+    /// Sorted set: `<id> <user>` of each retracted check-in of a partition, by the time of the id (ms).
+    pub(crate) fn retracted(&self, partition: usize) -> String {
+        companion(&self.log(partition), "retracted")
+    }
+
+    /// Sorted set with a time to live: the ids of the retracted check-ins of a user, by the time until which they
+    /// are kept (ms).
+    pub(crate) fn retracted_of_user(&self, id: UserId) -> String {
+        companion(&self.user(id), "retracted")
+    }
+
+    /// Sorted set with a time to live: the same of a location.
+    pub(crate) fn retracted_of_location(&self, id: LocationId) -> String {
+        companion(&self.location(id), "retracted")
+    }
+
+    /// Sorted set with a time to live: users whose figures were lowered, by the time until which they are kept (ms).
+    pub(crate) fn lowered_users(&self) -> String {
+        self.key("users:lowered")
+    }
+
+    /// Sorted set with a time to live: the same of locations.
+    pub(crate) fn lowered_locations(&self) -> String {
+        self.key("locations:lowered")
+    }
+
     /// Set: the check-ins that were imported into a partition behind later entries.
     pub(crate) fn imported(&self, partition: usize) -> String {
         companion(&self.log(partition), "imported")

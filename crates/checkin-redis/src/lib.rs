@@ -12,6 +12,10 @@
 //! | `{…}:replicated…` `P:replicated:{…}` | string for a second | the mark of a write that replicas must have |
 //! | `{P:checkins}:lease` | string with a time to live | the processor that holds the partition |
 //! | `{P:checkins}:dead` | stream | entries that cannot be applied, with their ids |
+//! | `{P:checkins}:retractions` | sorted set | the retracted check-ins that may still be in histories and figures |
+//! | `{P:checkins}:retracted` | sorted set | the ids and users of the retracted check-ins, by the times of the ids |
+//! | `{P:user:<id>}:retracted` `{P:location:<id>}:retracted` | sorted set with a time to live | the retracted check-ins that nothing may bring back into the history, by the time until which they are kept |
+//! | `P:users:lowered` `P:locations:lowered` | sorted set with a time to live | the users and locations whose figures were lowered, by the time until which they are kept |
 //! | `{P:checkins}:imported` | set | the check-ins that were imported behind later entries |
 //! | `{P:checkins}:times` | sorted set | the entries whose ids are not their times, by their times |
 //! | `P:checkins:partitions` | string | the number of partitions |
@@ -73,12 +77,14 @@ mod permissions;
 mod privacy;
 mod reply;
 mod retention;
+mod retractions;
 mod scripts;
 mod search;
 mod searches;
 mod second_factors;
 mod security_events;
 mod settings;
+mod settle;
 mod swarm;
 mod time_index;
 mod times;

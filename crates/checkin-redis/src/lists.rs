@@ -3,7 +3,7 @@
 //! A record is written before its entries, so that no entry names a record that does not exist. If a
 //! writer dies in between, entries are missing; loading the same record again adds them with the
 //! current values. Scores of figures only increase (`GT`), so that an older value does not overwrite
-//! that of a processor.
+//! that of a processor. `settle` lowers them.
 
 use checkin_domain::words::index_words;
 use checkin_domain::{Location, LocationId, User, UserId};
@@ -36,14 +36,28 @@ pub(crate) struct Lists<'a>(pub(crate) &'a Connection);
 impl Lists<'_> {
     pub(crate) async fn reindex_user(&self, id: UserId) -> Result<()> {
         match readable(users::read(self.0, id).await)? {
-            Some(user) => self.index_user(&user).await,
+            Some(user) => {
+                self.index_user(&user).await?;
+                let key = self.0.keys.lowered_users();
+                if self.lowered(&key, [id.get()].into_iter()).await?.is_empty() {
+                    return Ok(());
+                }
+                self.settle_user(id, &[], &user.last_seen_at.into_iter().collect()).await
+            }
             None => Ok(()),
         }
     }
 
     pub(crate) async fn reindex_location(&self, id: LocationId) -> Result<()> {
         match readable(locations::read(self.0, id).await)? {
-            Some(location) => self.index_location(&location).await,
+            Some(location) => {
+                self.index_location(&location).await?;
+                let key = self.0.keys.lowered_locations();
+                if self.lowered(&key, [id.get()].into_iter()).await?.is_empty() {
+                    return Ok(());
+                }
+                self.settle_location(id, &[]).await
+            }
             None => Ok(()),
         }
     }

@@ -106,6 +106,8 @@ impl<'a> Partition<'a> {
             self.checkpoint(),
             self.redis.keys.dead_letters(self.number),
             self.redis.keys.times(self.number),
+            self.log(),
+            self.redis.keys.retracted(self.number),
         ];
         let keys = keys.each_ref().map(String::as_str);
         let moved = self.redis.run(&self.redis.scripts.move_checkpoint, &keys, &words).await?;

@@ -42,10 +42,25 @@ impl Retention for RedisStorage {
         // On a cluster, the log and the horizon are on other servers than the histories. If their replicas
         // lacked the end of an entry, a fail-over could restore the entry, which would be applied again.
         let topology = redis.writes.topology().await.map_err(failed)?;
+        if from.is_none() {
+            self.sweep_retracted(before_ms).await?;
+        }
         let windows = at_once(self.partitions().map(window).collect()).await?;
         redis.writes.everywhere(&topology, &redis.keys.replicated()).await.map_err(failed)?;
         let place = from.and_then(|from| Place::parse(&from)).unwrap_or(Place::FIRST);
         Step { redis, before_ms, windows: &windows }.run(place).await
+    }
+}
+
+impl RedisStorage {
+    /// Removes the marks of retracted check-ins before the horizon, which no import can bring back.
+    async fn sweep_retracted(&self, before_ms: u64) -> Result<()> {
+        let before = format!("({before_ms}");
+        for Partition { number, .. } in self.partitions() {
+            let key = self.redis.keys.retracted(number);
+            self.redis.call(&["ZREMRANGEBYSCORE", &key, "-inf", &before]).await?;
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,11 @@ pub(crate) struct Scripts {
     pub(crate) figures_of_user: Script,
     pub(crate) figures_of_location: Script,
     pub(crate) fold: Script,
+    pub(crate) retract: Script,
+    pub(crate) retract_from_user: Script,
+    pub(crate) retract_from_location: Script,
+    pub(crate) add_marks: Script,
+    pub(crate) listed_figures: Script,
     pub(crate) create_hash: Script,
     pub(crate) account: Script,
     pub(crate) change_password: Script,
@@ -63,6 +68,7 @@ impl Default for Scripts {
                 "apply_to_users",
                 concat!(
                     include_str!("scripts/weeks.lua"),
+                    include_str!("scripts/unmarked.lua"),
                     include_str!("scripts/apply_to_users.lua")
                 ),
             ),
@@ -70,6 +76,8 @@ impl Default for Scripts {
                 "apply_to_locations",
                 concat!(
                     include_str!("scripts/weeks.lua"),
+                    include_str!("scripts/unmarked.lua"),
+                    include_str!("scripts/average.lua"),
                     include_str!("scripts/apply_to_locations.lua")
                 ),
             ),
@@ -90,6 +98,36 @@ impl Default for Scripts {
                 include_str!("scripts/figures_of_location.lua"),
             ),
             fold: Script::named("fold", include_str!("scripts/fold.lua")),
+            retract: Script::named(
+                "retract",
+                concat!(include_str!("scripts/log_ids.lua"), include_str!("scripts/retract.lua")),
+            ),
+            retract_from_user: Script::named(
+                "retract_from_user",
+                concat!(
+                    include_str!("scripts/marks.lua"),
+                    include_str!("scripts/retract_from_user.lua")
+                ),
+            ),
+            retract_from_location: Script::named(
+                "retract_from_location",
+                concat!(
+                    include_str!("scripts/marks.lua"),
+                    include_str!("scripts/average.lua"),
+                    include_str!("scripts/retract_from_location.lua")
+                ),
+            ),
+            add_marks: Script::named(
+                "add_marks",
+                concat!(include_str!("scripts/marks.lua"), include_str!("scripts/add_marks.lua")),
+            ),
+            listed_figures: Script::named(
+                "listed_figures",
+                concat!(
+                    include_str!("scripts/weeks.lua"),
+                    include_str!("scripts/listed_figures.lua")
+                ),
+            ),
             create_hash: Script::named("create_hash", include_str!("scripts/create_hash.lua")),
             account: Script::named("account", include_str!("scripts/account.lua")),
             change_password: Script::named(

@@ -99,7 +99,7 @@ impl Partition<'_> {
     }
 
     /// Returns the entry with this id, unless it has left the log.
-    async fn entry(&self, id: CheckinId) -> Result<Option<RawEntry>> {
+    pub(crate) async fn entry(&self, id: CheckinId) -> Result<Option<RawEntry>> {
         let (log, id) = (self.log(), id.to_string());
         Ok(entry::read_all(self.redis.call(&["XRANGE", &log, &id, &id]).await?)?.pop())
     }

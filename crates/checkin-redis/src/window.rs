@@ -18,17 +18,23 @@ pub(crate) struct Window {
     pub(crate) first: CheckinId,
     pub(crate) last: CheckinId,
     pub(crate) dead: HashSet<CheckinId>,
+    /// Those that may be in histories, although they are retracted.
+    pub(crate) retracted: HashSet<CheckinId>,
 }
 
 impl Window {
-    /// Returns whether the entry is in the log, applied, and no dead letter.
+    /// Returns whether the entry is in the log, applied, neither a dead letter nor retracted.
     pub(crate) fn holds(&self, id: CheckinId) -> bool {
-        (self.first..=self.last).contains(&id) && !self.dead.contains(&id)
+        (self.first..=self.last).contains(&id) && !self.is_exempt(id)
     }
 
-    /// Returns whether the entry is applied, is no dead letter, and is not in the log any more.
+    /// Returns whether the entry is applied, is neither a dead letter nor retracted, and is not in the log any more.
     pub(crate) fn is_behind(&self, id: CheckinId) -> bool {
-        id < self.first && id <= self.last && !self.dead.contains(&id)
+        id < self.first && id <= self.last && !self.is_exempt(id)
+    }
+
+    fn is_exempt(&self, id: CheckinId) -> bool {
+        self.dead.contains(&id) || self.retracted.contains(&id)
     }
 }
 
@@ -41,7 +47,8 @@ pub(crate) async fn window(partition: Partition<'_>) -> Result<Window> {
     };
     // Entries leave the log when it has its maximum length, or because another program trims it.
     let first = first_entry(partition).await?;
-    Ok(Window { first, last, dead: dead_ids(partition).await? })
+    let retracted = partition.retractions().await?.into_iter().collect();
+    Ok(Window { first, last, dead: dead_ids(partition).await?, retracted })
 }
 
 async fn first_entry(partition: Partition<'_>) -> Result<CheckinId> {

@@ -7,7 +7,7 @@ use sqlite_writer::rusqlite::{self, Connection, params};
 
 use crate::figures::apply;
 use crate::log::{dated, entries_after, part_state, waiting};
-use crate::{SqliteStorage, column, dead_letters};
+use crate::{SqliteStorage, column, dead_letters, retractions};
 
 #[async_trait]
 impl Applier for SqliteStorage {
@@ -22,13 +22,18 @@ impl Applier for SqliteStorage {
             return Ok(Applied::default());
         };
         let (after, part, count) = (batch.after, batch.part, batch.entries.len() as u64);
-        let checkins: Vec<Checkin> = batch.checkins();
+        let mut checkins: Vec<Checkin> = batch.checkins();
         let unreadable: Vec<DeadLetter> = DeadLetter::unreadable(batch).collect();
         let now = self.file.now_ms();
         let write = move |connection: &Connection| {
             if checkpoint(connection)? != after {
                 return Ok(Applied { overtaken: true, ..Applied::default() });
             }
+            // They were retracted after the batch was read.
+            let retracted = retractions::between(connection, after, last)?;
+            let read = checkins.len();
+            checkins.retain(|checkin| !retracted.contains(&checkin.id));
+            let count = count - (read - checkins.len()) as u64;
             let checkins = dated(connection, checkins, now)?;
             let dangling = apply(connection, &checkins, now)?;
             let letter = |(checkin, why): &(Checkin, _)| DeadLetter::of(part, checkin, *why);

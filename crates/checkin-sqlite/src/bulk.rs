@@ -120,12 +120,16 @@ pub(super) fn load_checkin(
     Ok(Loaded::Stored)
 }
 
-/// Returns whether there is an entry with this id, or the same visit.
+/// Returns whether there is, or was until it was retracted, an entry with this id, or the same visit.
 fn is_there(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM checkins WHERE ms = ?1 AND seq = ?2
                UNION ALL
                SELECT 1 FROM checkins
-               WHERE user_id = ?3 AND time_ms = ?4 AND location_id = ?5 AND stars = ?6 AND time_ms < ms";
+               WHERE user_id = ?3 AND time_ms = ?4 AND location_id = ?5 AND stars = ?6 AND time_ms < ms
+               UNION ALL
+               SELECT 1 FROM retractions WHERE ms = ?1 AND seq = ?2
+               UNION ALL
+               SELECT 1 FROM retractions WHERE user_id = ?3 AND time_ms = ?4 AND time_ms < ms";
     let (ms, seq) = column::position(checkin.id);
     connection.prepare_cached(sql)?.exists(params![
         ms,

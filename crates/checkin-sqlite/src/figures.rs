@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use sqlite_writer::rusqlite::{self, Connection, params};
+use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::column;
+use super::retention::IS_APPLIED;
 use checkin_domain::{Checkin, LocationId, StarRating, UserId, monday_ms};
 use checkin_storage::weeks::{is_kept, last_expired};
 use checkin_storage::{Dangling, HistoryPosition};
@@ -30,6 +31,53 @@ pub(super) fn apply(
     sums.store(connection)?;
     sums.store_weeks(connection, now_ms.unsigned_abs())?;
     Ok(dangling)
+}
+
+/// Takes the share of a check-in back from the figures and the leaderboards. Its row is deleted already.
+pub(super) fn take_back(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<()> {
+    let Checkin { time_ms, user, location, stars, .. } = *checkin;
+    let [user, location] = [user.get(), location.get()].map(column::number);
+    let (monday, stars) = (column::number(monday_ms(time_ms)), i64::from(stars.get()));
+    let latest = format!(
+        "SELECT time_ms, location_id FROM checkins AS checkin WHERE user_id = ?1 AND {IS_APPLIED}
+         ORDER BY time_ms DESC, ms DESC, seq DESC LIMIT 1"
+    );
+    let place = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+    let latest = connection.prepare_cached(&latest)?.query_row([user], place).optional()?;
+    let (last, seen_at) = latest.unzip();
+    // What was folded or imported as a figure may be later.
+    let user_sql = "UPDATE user_figures SET num_checkins = max(num_checkins - 1, 0),
+            (last_checkin, last_seen_at) =
+                (SELECT iif(is_base, base_last_checkin, ?2), iif(is_base, base_last_seen_at, ?3)
+                 FROM (SELECT *, coalesce(base_last_checkin, 0) > coalesce(?2, -1) AS is_base
+                       FROM accounts WHERE accounts.id = ?1))
+         WHERE id = ?1";
+    connection.prepare_cached(user_sql)?.execute(params![user, last, seen_at])?;
+    for (sql, values) in [
+        (
+            "UPDATE locations SET num_checkins = max(num_checkins - 1, 0),
+                 num_stars = max(num_stars - ?2, 0) WHERE id = ?1",
+            &[location, stars][..],
+        ),
+        (
+            "UPDATE location_ratings SET num_checkins = max(num_checkins - 1, 0)
+             WHERE location_id = ?1 AND stars = ?2",
+            &[location, stars],
+        ),
+        (
+            "UPDATE user_weeks SET num_checkins = max(num_checkins - 1, 0)
+             WHERE monday_ms = ?1 AND user_id = ?2",
+            &[monday, user],
+        ),
+        (
+            "UPDATE location_weeks SET num_checkins = max(num_checkins - 1, 0)
+             WHERE monday_ms = ?1 AND location_id = ?2",
+            &[monday, location],
+        ),
+    ] {
+        connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
+    }
+    Ok(())
 }
 
 /// Returns those of the ids for which the query finds a row. It runs once for each id, in their order.

@@ -22,6 +22,7 @@ mod nearby;
 mod permissions;
 mod privacy;
 mod retention;
+mod retractions;
 mod schema;
 mod search;
 mod searches;

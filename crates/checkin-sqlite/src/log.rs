@@ -240,11 +240,12 @@ impl Append {
     }
 }
 
-/// Returns the highest id, or the one before all ids.
+/// Returns the highest id so far, or the one before all ids. Its check-in may be retracted.
 pub(super) fn last_id(connection: &Connection) -> rusqlite::Result<CheckinId> {
-    let sql = "SELECT ms, seq FROM checkins ORDER BY ms DESC, seq DESC LIMIT 1";
-    let last = connection.prepare_cached(sql)?.query_row([], checkin_id).optional()?;
-    Ok(last.unwrap_or(CheckinId::MIN))
+    let last = |sql| connection.prepare_cached(sql)?.query_row([], checkin_id).optional();
+    let here = last("SELECT ms, seq FROM checkins ORDER BY ms DESC, seq DESC LIMIT 1")?;
+    let gone = last("SELECT ms, seq FROM retractions ORDER BY ms DESC, seq DESC LIMIT 1")?;
+    Ok(here.max(gone).unwrap_or(CheckinId::MIN))
 }
 
 /// Returns an id for the current time. If the clock was set back, or the log has entries of this
@@ -376,7 +377,7 @@ pub(super) fn checkin(row: &Row<'_>) -> rusqlite::Result<Checkin> {
     })
 }
 
-fn checkin_id(row: &Row<'_>) -> rusqlite::Result<CheckinId> {
+pub(super) fn checkin_id(row: &Row<'_>) -> rusqlite::Result<CheckinId> {
     Ok(CheckinId { ms: column::whole(row, 0)?, seq: column::whole(row, 1)? })
 }
 

@@ -8,7 +8,7 @@ use checkin_domain::CheckinId;
 use checkin_storage::{Folded, Result, Retention};
 use sqlite_writer::rusqlite::{self, Connection, Row, params};
 
-use crate::{SqliteStorage, column};
+use crate::{SqliteStorage, column, retractions};
 
 /// Maximum number of rows that one transaction visits.
 const ROWS: usize = 500;
@@ -30,8 +30,8 @@ pub(crate) fn horizon_ms(connection: &Connection) -> rusqlite::Result<u64> {
     connection.prepare_cached(sql)?.query_row([], |row| column::whole(row, 0))
 }
 
-/// The condition that a check-in is applied and is no dead letter.
-const IS_APPLIED: &str = "(checkin.ms, checkin.seq) <= (SELECT ms, seq FROM checkpoint)
+/// The condition that the row `checkin` is applied and is no dead letter.
+pub(crate) const IS_APPLIED: &str = "(checkin.ms, checkin.seq) <= (SELECT ms, seq FROM checkpoint)
     AND NOT EXISTS (SELECT 1 FROM dead_letters
                     WHERE dead_letters.ms = checkin.ms AND dead_letters.seq = checkin.seq)";
 
@@ -43,6 +43,7 @@ fn fold(
     let sql = "INSERT INTO horizon (one, before_ms) VALUES (1, ?1)
                ON CONFLICT DO UPDATE SET before_ms = max(before_ms, ?1)";
     connection.prepare_cached(sql)?.execute([before_ms])?;
+    retractions::sweep(connection, before_ms)?;
     let from = after.map_or((-1, -1), column::position);
     let visited = visited(connection, before_ms, from)?;
     let Some(last) = visited.last() else {
@@ -101,8 +102,8 @@ fn remove(
     while let Some(row) = rows.next()? {
         let (user, location, stars, time_ms): (i64, i64, i64, i64) =
             (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        let (count, latest) = users.entry(user).or_insert((0_i64, time_ms));
-        (*count, *latest) = (*count + 1, time_ms.max(*latest));
+        let (count, latest) = users.entry(user).or_insert((0_i64, (time_ms, location)));
+        (*count, *latest) = (*count + 1, (time_ms, location).max(*latest));
         *ratings.entry((location, stars)).or_insert(0_i64) += 1;
         removed += 1;
     }
@@ -112,20 +113,21 @@ fn remove(
     Ok(removed.unsigned_abs())
 }
 
-/// Adds the number of check-ins and the latest time of each user, and the number of check-ins of each location
+/// Adds the number of check-ins, the latest time and its location of each user, and the number of check-ins of each location
 /// and number of stars.
 fn add_to_bases(
     connection: &Connection,
-    users: &BTreeMap<i64, (i64, i64)>,
+    users: &BTreeMap<i64, (i64, (i64, i64))>,
     ratings: &BTreeMap<(i64, i64), i64>,
 ) -> rusqlite::Result<()> {
     let mut accounts = connection.prepare_cached(
         "UPDATE accounts SET base_checkins = base_checkins + ?2,
+             base_last_seen_at = iif(coalesce(base_last_checkin, 0) <= ?3, ?4, base_last_seen_at),
              base_last_checkin = max(coalesce(base_last_checkin, 0), ?3)
          WHERE id = ?1",
     )?;
-    for (user, (count, latest)) in users {
-        accounts.execute(params![user, count, latest])?;
+    for (user, (count, (latest, location))) in users {
+        accounts.execute(params![user, count, latest, location])?;
     }
     let mut locations = connection.prepare_cached(
         "UPDATE locations SET base_checkins = base_checkins + ?2, base_stars = base_stars + ?2 * ?3

@@ -6,7 +6,7 @@ const SCHEMA: &str = include_str!("schema/schema.sql");
 
 /// The statements that upgrade each version to the next one, from version 1 on. This list only grows.
 /// The file keeps its version as `user_version`; 0 is a file without tables.
-const UPGRADES: [&str; 10] = [
+const UPGRADES: [&str; 11] = [
     include_str!("schema/from_version_1.sql"),
     include_str!("schema/from_version_2.sql"),
     include_str!("schema/from_version_3.sql"),
@@ -17,6 +17,7 @@ const UPGRADES: [&str; 10] = [
     include_str!("schema/from_version_8.sql"),
     include_str!("schema/from_version_9.sql"),
     include_str!("schema/from_version_10.sql"),
+    include_str!("schema/from_version_11.sql"),
 ];
 
 /// The version of the tables.

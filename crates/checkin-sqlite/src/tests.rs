@@ -18,7 +18,8 @@ use checkin_storage::conformance::{
 };
 use checkin_storage::{
     Accepted, AccountChange, Admission, Applier, Audience, Audit, BulkLoad, Health, Loaded,
-    Locations, Log, Privacy, Registered, SecondFactors, Severity, Standing, Status, Users,
+    Locations, Log, Privacy, Registered, Retracted, Retractions, SecondFactors, Severity, Standing,
+    Status, Users,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -241,11 +242,15 @@ async fn users_can_be_inserted_updated_and_deleted_with_sql() {
     assert_eq!(storage.users_after(None, 9).await.unwrap(), users[1..]);
 }
 
+/// What version 12 added.
+const VERSION_12: &str =
+    "DROP TABLE retractions; ALTER TABLE accounts DROP COLUMN base_last_seen_at;";
+
 /// Gives the tables the form of an earlier version than 11.
 async fn downgraded(database: &Database, downgrade: &'static str) {
     let later = "ALTER TABLE checkins DROP COLUMN comment;
                  ALTER TABLE idempotency_keys DROP COLUMN comment;";
-    let sql = [later, downgrade].concat();
+    let sql = [VERSION_12, later, downgrade].concat();
     database.write(move |connection| connection.execute_batch(&sql)).await.unwrap();
 }
 
@@ -397,6 +402,27 @@ async fn tables_of_version_10_are_upgraded() {
     let latest = storage.latest_checkins(CheckinId::MAX, 9).await.unwrap();
     let comments: Vec<_> = latest.iter().map(|checkin| checkin.comment.clone()).collect();
     assert_eq!(comments, [remarked.comment, None]);
+}
+
+/// A file of version 11, which had no retracted check-ins.
+#[tokio::test]
+async fn tables_of_version_11_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    let before = user(1, "one@example.com");
+    storage.load_users(std::slice::from_ref(&before)).await.unwrap();
+    storage.load_locations(&[location(1)]).await.unwrap();
+    let sql = [VERSION_12, "PRAGMA user_version = 11"].concat();
+    database.write(move |connection| connection.execute_batch(&sql)).await.unwrap();
+
+    let storage = SqliteStorage::open(database).await.unwrap();
+    let answer = storage.append(new_checkin(1, 1, 5), None, Admission::ALL).await.unwrap();
+    let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
+    apply_all(&storage, 9).await;
+    assert_eq!(storage.retract(before.id, id).await.unwrap(), Retracted::Done);
+    assert_eq!(storage.user(before.id).await.unwrap(), Some(before));
+    assert_eq!(storage.audit().await.unwrap().different, 0);
 }
 
 /// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not

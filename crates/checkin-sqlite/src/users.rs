@@ -231,10 +231,11 @@ fn free_id(connection: &Connection) -> rusqlite::Result<UserId> {
 /// Inserts an account. Returns false if the id or the address is taken.
 pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO accounts (id, first_name, last_name, email, email_canonical, password,
-                                     base_checkins, base_last_checkin)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+                                     base_checkins, base_last_checkin, base_last_seen_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
     let (id, last_checkin) = (column::number(user.id.get()), user.last_checkin.map(column::number));
     let num_checkins = column::number(user.num_checkins);
+    let last_seen_at = user.last_seen_at.map(|id| column::number(id.get()));
     let inserted = connection.prepare_cached(sql)?.execute(params![
         id,
         user.first_name,
@@ -244,6 +245,7 @@ pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<b
         user.password.as_str(),
         num_checkins,
         last_checkin,
+        last_seen_at,
     ])?;
     if inserted == 0 {
         return Ok(false);
@@ -255,7 +257,6 @@ pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<b
                ON CONFLICT (user_id) DO UPDATE SET
                    epoch = max(epoch, excluded.epoch), kept = NULL, status = NULL, role = NULL";
     connection.prepare_cached(sql)?.execute([id])?;
-    let last_seen_at = user.last_seen_at.map(|id| column::number(id.get()));
     let sql = "INSERT INTO user_figures (id, num_checkins, last_checkin, last_seen_at)
                VALUES (?1, ?2, ?3, ?4)";
     connection.prepare_cached(sql)?.execute(params![

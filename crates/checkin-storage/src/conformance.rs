@@ -22,6 +22,7 @@ mod log;
 mod nearby;
 mod privacy;
 mod retention;
+mod retractions;
 mod retries;
 mod search;
 mod searches;
@@ -33,8 +34,9 @@ mod weather;
 
 pub use {
     accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, comments::*,
-    directory::*, log::*, nearby::*, privacy::*, retention::*, retries::*, search::*, searches::*,
-    second_factors::*, security_events::*, standings::*, swarm::*, weather::*,
+    directory::*, log::*, nearby::*, privacy::*, retention::*, retractions::*, retries::*,
+    search::*, searches::*, second_factors::*, security_events::*, standings::*, swarm::*,
+    weather::*,
 };
 
 /// An empty store under test.
@@ -121,6 +123,14 @@ macro_rules! conformance_checks {
             a_full_backlog_refuses_checkins
             a_full_log_accepts_checkins_only_when_entries_are_applied
             old_checkins_are_folded_into_the_figures
+            a_retracted_checkin_leaves_everything_once
+            a_checkin_that_waits_is_retracted
+            a_checkin_is_retracted_while_a_batch_has_it
+            a_retracted_checkin_is_not_imported_again
+            a_dead_letter_is_retracted
+            imported_figures_are_kept_without_the_retracted_checkins
+            what_left_the_log_is_retracted_and_what_is_folded_is_not
+            retractions_and_batches_at_the_same_time_agree
             users_are_listed_by_their_figures
             records_of_equal_rank_are_listed_once_each
             a_page_begins_after_a_record_that_moved_or_was_deleted

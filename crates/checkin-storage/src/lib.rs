@@ -22,6 +22,7 @@ mod membership;
 pub mod nearby;
 mod privacy;
 mod retention;
+mod retractions;
 mod searches;
 mod second_factors;
 mod security_events;
@@ -50,6 +51,7 @@ pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
 pub use membership::{Lease, Membership, Rank};
 pub use privacy::{Audience, Privacy};
 pub use retention::{Folded, Retention};
+pub use retractions::{Retracted, Retractions};
 pub use searches::{Search, Searches};
 pub use second_factors::{PendingName, PendingSteps, SecondFactors};
 pub use security_events::{
@@ -76,6 +78,7 @@ pub trait Storage:
     + DeadLetters
     + Audit
     + Retention
+    + Retractions
     + Directory
     + History
     + Privacy
@@ -100,6 +103,7 @@ impl<T> Storage for T where
         + DeadLetters
         + Audit
         + Retention
+        + Retractions
         + Directory
         + History
         + Privacy

@@ -1,10 +1,11 @@
 -- Appends check-ins with the ids that they have. If the log has a later entry already, the check-in
 -- gets a new id, and its time is stored in a field.
 --
--- KEYS: the log, the set of check-ins that were imported behind later entries, the index of times.
+-- KEYS: the log, the set of check-ins that were imported behind later entries, the index of times, the retracted
+-- check-ins. Of a retracted one, the set has the time and the user.
 -- ARGV: the number of partitions, the number of this one, the member of the index that marks it as
 -- complete, and for each check-in its id, time, user, location, stars, and its comment or nothing.
--- Returns for each: 1 if it was stored, 0 if it was already there.
+-- Returns for each: 1 if it was stored, 0 if it was already there, or was until it was retracted.
 
 local partitions, partition = tonumber(ARGV[1]), tonumber(ARGV[2])
 local answers = {}
@@ -21,6 +22,11 @@ local function append(ms, seq, at, ...)
   last_ms, last_seq = ms, seq
 end
 
+local function was_retracted(at)
+  return redis.call('ZSCORE', KEYS[4], ARGV[at] .. ' ' .. ARGV[at + 2])
+    or redis.call('SISMEMBER', KEYS[2], ARGV[at + 1] .. ' ' .. ARGV[at + 2]) == 1
+end
+
 for at = 4, #ARGV, 6 do
   local id, time = ARGV[at], ARGV[at + 1]
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -28,7 +34,7 @@ for at = 4, #ARGV, 6 do
   if not past and time == ms then
     append(ms, seq, at)
     answers[#answers + 1] = 1
-  elseif past and #redis.call('XRANGE', KEYS[1], id, id) > 0 then
+  elseif past and #redis.call('XRANGE', KEYS[1], id, id) > 0 or was_retracted(at) then
     answers[#answers + 1] = 0
   else
     local content = table.concat({time, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]}, ' ')

@@ -10,7 +10,9 @@ CREATE TABLE IF NOT EXISTS accounts (
     password TEXT NOT NULL,
     -- Figures from before the first entry of the log.
     base_checkins INTEGER NOT NULL DEFAULT 0,
-    base_last_checkin INTEGER
+    base_last_checkin INTEGER,
+    -- Where that was; NULL if it is not known.
+    base_last_seen_at INTEGER
 ) STRICT;
 
 -- The figures of each account. They change with each check-in, so they have small rows of their own:
@@ -206,6 +208,17 @@ CREATE INDEX IF NOT EXISTS identical_checkins
 CREATE INDEX IF NOT EXISTS checkins_by_time ON checkins (time_ms, ms, seq) WHERE time_ms <> ms;
 CREATE INDEX IF NOT EXISTS checkins_by_user ON checkins (user_id, time_ms, ms, seq);
 CREATE INDEX IF NOT EXISTS checkins_by_location ON checkins (location_id, time_ms, ms, seq);
+
+-- The retracted check-ins: what else they had is not kept.
+CREATE TABLE IF NOT EXISTS retractions (
+    ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    user_id INTEGER NOT NULL,
+    PRIMARY KEY (ms, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS retractions_by_user ON retractions (user_id, time_ms);
 
 -- The places of Swarm venues.
 CREATE TABLE IF NOT EXISTS swarm_venues (

@@ -26,7 +26,7 @@ pub(super) async fn people_and_locations(storage: &dyn Storage, users: u64, loca
     storage.load_locations(&locations).await.unwrap();
 }
 
-async fn append(storage: &dyn Storage, user: u64, location: u64, stars: u64) -> Checkin {
+pub(super) async fn append(storage: &dyn Storage, user: u64, location: u64, stars: u64) -> Checkin {
     let checkin = new_checkin(user, location, stars);
     match storage.append(checkin.clone(), None, Admission::ALL).await.unwrap() {
         Accepted::Stored(id) => checkin.with_id(id),

@@ -119,9 +119,10 @@ impl App {
             false => Identity::None,
         };
         let throttled = self.metrics.throttled.clone();
-        let (log, locations, users) =
-            (self.storage.clone(), self.storage.clone(), self.storage.clone());
-        let routes = receiver::router(log, locations, users, identity, settings, throttled);
+        let (log, retractions) = (self.storage.clone(), self.storage.clone());
+        let (locations, users) = (self.storage.clone(), self.storage.clone());
+        let routes =
+            receiver::router(log, retractions, locations, users, identity, settings, throttled);
         Service { routes, sessions: sessions.then(|| self.cached_sessions.clone()) }
     }
 

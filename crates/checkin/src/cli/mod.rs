@@ -6,6 +6,7 @@ mod api;
 mod arguments;
 mod auth;
 mod backup;
+mod checkins;
 mod completions;
 mod console;
 mod dead_letters;
@@ -91,6 +92,9 @@ enum Command {
     /// Runs a processor, which applies the check-ins of the log
     #[command(after_help = processor::EXAMPLES)]
     Processor(processor::Options),
+    /// Deletes check-ins of a user
+    #[command(after_help = checkins::EXAMPLES)]
+    Checkins(checkins::Options),
     /// Lists and replays entries of the log that cannot be applied
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::Options),
@@ -207,6 +211,7 @@ impl Command {
             Self::Receiver(_) => "receiver",
             Self::Console(_) => "console",
             Self::Processor(_) => "processor",
+            Self::Checkins(_) => "checkins",
             Self::DeadLetters(_) => "dead-letters",
             Self::Load(_) => "load",
             Self::Export(_) => "export",
@@ -233,7 +238,8 @@ impl Command {
             | Self::Receiver(_)
             | Self::Console(_)
             | Self::Processor(_) => Stream::Stdout,
-            Self::DeadLetters(_)
+            Self::Checkins(_)
+            | Self::DeadLetters(_)
             | Self::Load(_)
             | Self::Export(_)
             | Self::Generate(_)
@@ -265,6 +271,7 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Export(options) => export::run(&config, options).await,
         Command::Generate(options) => generate::run(&config, options).await,
         Command::Processor(options) => processor::run(&config, options).await,
+        Command::Checkins(options) => checkins::run(&config, options).await,
         Command::DeadLetters(options) => dead_letters::run(&config, options).await,
         Command::Backup(options) => backup::back_up(&config, options).await,
         Command::Restore(options) => backup::restore(&config, options).await,

@@ -7,7 +7,8 @@ use super::given::{Given, Input};
 use crate::domain::number::decimal;
 use crate::domain::text::{MAX_NAME_CHARS, check_line};
 use crate::domain::{
-    Category, Comment, Coordinates, Email, LocationId, MAX_SAFE_INTEGER, StarRating, UserId,
+    Category, CheckinId, Comment, Coordinates, Email, LocationId, MAX_SAFE_INTEGER, StarRating,
+    UserId,
 };
 use crate::storage::LogPosition;
 
@@ -151,6 +152,20 @@ impl<const LEAST: u64, const MOST: u64> Documented for Integer<LEAST, MOST> {
     fn schema() -> ObjectBuilder {
         let format = if MOST > i32::MAX as u64 { KnownFormat::Int64 } else { KnownFormat::Int32 };
         integers(format, LEAST, MOST)
+    }
+}
+
+impl Input for CheckinId {
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        given.text()?.parse().map_err(|rule| format!("{rule}"))
+    }
+}
+
+impl Documented for CheckinId {
+    fn schema() -> ObjectBuilder {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})$"))
     }
 }
 

@@ -30,6 +30,9 @@ const RETRY: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_delay(LONGEST_PAUSE)
     .without_max_times();
 
+/// The maximum number of retractions that are applied after a batch, so that the lease is renewed in time.
+const RETRACTIONS: usize = 100;
+
 /// The settings of the service.
 #[derive(Clone, Debug)]
 pub struct ProcessorSettings {
@@ -230,7 +233,12 @@ impl Processor {
     ) -> Step {
         match self.next_batch(lease, reading).await {
             Ok(None) => Step::Lost,
-            Ok(Some(batch)) if batch.entries.is_empty() => Step::Idle,
+            Ok(Some(batch)) if batch.entries.is_empty() => {
+                match self.apply_retractions(lease, released).await {
+                    0 => Step::Idle,
+                    _ => Step::Busy,
+                }
+            }
             Ok(Some(batch)) => {
                 let started = Instant::now();
                 let apply = async { (self.traced(&batch, released).await, started.elapsed()) };
@@ -238,12 +246,27 @@ impl Processor {
                 let ((step, took), ahead) = tokio::join!(apply, read);
                 self.progress.batches.count(batch.entries.len(), took);
                 *reading = Reading { size: reading.size.after(batch.entries.len(), took), ahead };
+                if matches!(step, Step::Busy) {
+                    self.apply_retractions(lease, released).await;
+                }
                 step
             }
             Err(error) => {
                 self.log_failure(Some(error));
                 pause(LONGEST_PAUSE, released).await;
                 Step::Busy
+            }
+        }
+    }
+
+    /// Applies some of the stored retractions. Returns their number.
+    async fn apply_retractions(&self, lease: &Lease, released: &CancellationToken) -> usize {
+        match self.storage.apply_retractions(lease.part, RETRACTIONS).await {
+            Ok(count) => count,
+            Err(error) => {
+                self.log_failure(Some(error));
+                pause(LONGEST_PAUSE, released).await;
+                0
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The check-in receiver: appends check-ins to the log.
+//! The check-in receiver: appends check-ins to the log, and deletes them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::domain::{Comment, LocationId, NewCheckin, StarRating, UserId};
-use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
-use crate::http::{Headers, JsonBody, Problem, ProblemDetails};
+use crate::domain::{CheckinId, Comment, LocationId, NewCheckin, StarRating, UserId};
+use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Missing, Problems};
+use crate::http::{Headers, JsonBody, Parameters, Problem, ProblemDetails, RequestAddress};
 use crate::input::{Documented, Given, Input, body, parameters};
 use crate::metrics::Throttled;
-use crate::storage::{Admission, Locations, Log, Users};
+use crate::storage::{Admission, Locations, Log, Retractions, Users};
 use crate::usecases::accounts::{AccountError, Accounts};
-use crate::usecases::check_in::{CheckIn, CheckInError};
+use crate::usecases::check_in::{CheckIn, CheckInError, DeletionError};
 
 const CHECKIN_ID: HeaderName = HeaderName::from_static("checkin-id");
 
@@ -58,6 +58,7 @@ pub struct ReceiverSettings {
 /// Returns the routes of the service, which counts what it refuses in `throttled`.
 pub fn router(
     log: Arc<dyn Log>,
+    retractions: Arc<dyn Retractions>,
     locations: Arc<dyn Locations>,
     users: Arc<dyn Users>,
     identity: Identity,
@@ -65,8 +66,12 @@ pub fn router(
     throttled: Throttled,
 ) -> OpenApiRouter {
     let ReceiverSettings { admission, rate_per_user } = settings;
-    let check_in = CheckIn::new(log, locations, users, admission, rate_per_user, throttled);
-    OpenApiRouter::new().routes(routes!(checkin)).with_state(Receiver { identity, check_in })
+    let check_in =
+        CheckIn::new(log, retractions, locations, users, admission, rate_per_user, throttled);
+    OpenApiRouter::new()
+        .routes(routes!(checkin))
+        .routes(routes!(delete))
+        .with_state(Receiver { identity, check_in })
 }
 
 body! {
@@ -149,6 +154,50 @@ async fn checkin(
     Ok((StatusCode::ACCEPTED, quota, [(CHECKIN_ID, id)]))
 }
 
+parameters! {
+    /// A check-in to delete.
+    struct DeletedCheckin(RequestAddress) {
+        /// The `Checkin-Id` of the check-in
+        id "id" in Path: CheckinId;
+        /// The user of the check-in. It is needed if the service requires no session
+        user "userId" in Query: Option<UserId>;
+    }
+}
+
+/// Deletes a check-in of the user.
+///
+/// It leaves the log at once, and the histories and figures a moment later.
+#[utoipa::path(
+    delete, operation_id = "deleteCheckin", path = "/api/checkin/{id}", tag = "check-ins",
+    security(("session" = [])),
+    params(DeletedCheckin),
+    responses(
+        (status = 204, description = "The check-in is deleted, now or before"),
+        (
+            status = 409, description = "Check-ins of this age may be in the figures only",
+            body = ProblemDetails<'static>, content_type = "application/problem+json",
+        ),
+        LoginNeeded, Forbidden, Missing, Problems,
+    ),
+)]
+async fn delete(
+    State(receiver): State<Receiver>,
+    session: Result<Session, Error>,
+    parameters: Result<Parameters<DeletedCheckin>, Problem>,
+) -> Result<impl IntoResponse, Problem> {
+    let owner = receiver.owner(session).await?;
+    let Parameters(DeletedCheckin { id, user }) = parameters?;
+    let user = match (owner, user) {
+        (Some(owner), Some(user)) if owner != user => return Err(CheckInError::AnotherUser.into()),
+        (owner, user) => owner.or(user).ok_or_else(|| {
+            Problem::new(StatusCode::BAD_REQUEST, "not valid: userId")
+                .field("userId", "must be given")
+        })?,
+    };
+    let quota = receiver.check_in.delete(user, id).await?;
+    Ok((StatusCode::NO_CONTENT, quota, ()))
+}
+
 impl Receiver {
     /// Returns the user of the session, or `None` if no login is required.
     async fn owner(&self, session: Result<Session, Error>) -> Result<Option<UserId>, Problem> {
@@ -188,6 +237,20 @@ impl From<CheckInError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(BEHIND_RETRY)
             }
             CheckInError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeletionError> for Problem {
+    fn from(error: DeletionError) -> Self {
+        match error {
+            DeletionError::Unknown => Self::not_found(),
+            DeletionError::TooOld => {
+                let detail = "check-ins of this age are in the figures only, and cannot be deleted";
+                Self::new(StatusCode::CONFLICT, detail)
+            }
+            DeletionError::TooMany(quota) => Self::too_many(quota),
+            DeletionError::Storage(error) => error.into(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Checks in.
+//! Checks in, and deletes check-ins.
 
 use std::sync::Arc;
 
@@ -7,7 +7,9 @@ use quick_cache::sync::Cache;
 use super::throttle::{Quota, RateLimit};
 use crate::domain::{CheckinId, LocationId, NewCheckin, UserId};
 use crate::metrics::Throttled;
-use crate::storage::{Accepted, Admission, Locations, Log, StorageError, Users, is_there};
+use crate::storage::{
+    Accepted, Admission, Locations, Log, Retracted, Retractions, StorageError, Users, is_there,
+};
 use crate::traces::recorded;
 
 /// The maximum number of locations, and of users, that are cached as existing. Neither is ever
@@ -18,6 +20,7 @@ const MAX_KNOWN: usize = 1_000_000;
 #[derive(Clone)]
 pub(crate) struct CheckIn {
     log: Arc<dyn Log>,
+    retractions: Arc<dyn Retractions>,
     locations: Arc<dyn Locations>,
     users: Arc<dyn Users>,
     known_locations: Arc<Cache<LocationId, ()>>,
@@ -53,6 +56,7 @@ impl CheckIn {
     /// as many in a burst; 0 means unlimited.
     pub(crate) fn new(
         log: Arc<dyn Log>,
+        retractions: Arc<dyn Retractions>,
         locations: Arc<dyn Locations>,
         users: Arc<dyn Users>,
         admission: Admission,
@@ -61,6 +65,7 @@ impl CheckIn {
     ) -> Self {
         Self {
             log,
+            retractions,
             locations,
             users,
             known_locations: Arc::new(Cache::new(MAX_KNOWN)),
@@ -110,6 +115,31 @@ impl CheckIn {
         }
     }
 
+    /// Deletes a check-in of a user, and returns how many more the user may make or delete.
+    ///
+    /// # Errors
+    ///
+    /// As [`DeletionError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The check-in may be deleted even if the future is dropped.
+    pub(crate) async fn delete(
+        &self,
+        user: UserId,
+        id: CheckinId,
+    ) -> Result<Option<Quota>, DeletionError> {
+        let quota = self.rate.take(&user).map_err(|quota| {
+            self.throttled.checkin_rate.inc();
+            DeletionError::TooMany(quota)
+        })?;
+        match recorded("retract check-in", self.retractions.retract(user, id)).await? {
+            Retracted::Done => Ok(quota),
+            Retracted::Unknown => Err(DeletionError::Unknown),
+            Retracted::TooOld => Err(DeletionError::TooOld),
+        }
+    }
+
     async fn expect_location(&self, id: LocationId) -> Result<(), CheckInError> {
         if self.known_locations.get(&id).is_none() {
             if !is_there(self.locations.location(id).await)? {
@@ -128,6 +158,25 @@ impl CheckIn {
             self.known_users.insert(id, ());
         }
         Ok(())
+    }
+}
+
+/// Why a check-in was not deleted.
+#[derive(Debug)]
+pub(crate) enum DeletionError {
+    /// The user has no such check-in.
+    Unknown,
+    /// The check-in may be in the base figures, which do not know it.
+    TooOld,
+    /// The user made or deleted too many check-ins.
+    TooMany(Quota),
+    /// The store failed.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for DeletionError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
     }
 }
 

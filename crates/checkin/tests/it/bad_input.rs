@@ -236,7 +236,7 @@ async fn methods_and_paths() {
     let mut at_receiver = scene.receiver.client_like(&scene.al);
     let unknown = ["/", "/nothing", "//login", "/login/", "/api/checkin", "/session/..%2f", "/%00"];
     refuse_all(&mut at_auth, &unknown.map(|path| bare(Method::GET, path, 404))).await;
-    let unknown = ["/login", "/api", "/api/checkin/", "/api/checkin/77", "/API/checkin"];
+    let unknown = ["/login", "/api", "/api/checkin/", "/api/checkin/77/1", "/API/checkin"];
     refuse_all(&mut at_receiver, &unknown.map(|path| bare(Method::POST, path, 404))).await;
 
     for (service, method, path, allowed) in [

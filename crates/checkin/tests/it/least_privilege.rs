@@ -53,7 +53,7 @@ async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
     assert_eq!(al.post("/password", &change).await.status, 200);
     let mut visitor = at_receiver.client_like(&al);
     let checkin = visitor.request(testkit::Method::POST, CHECKIN).json(&at(2, 5));
-    accepted(&checkin.header("idempotency-key", "one").send().await);
+    let id = accepted(&checkin.header("idempotency-key", "one").send().await);
     let mut reader = at_api.client_like(&al);
     for path in [
         "/api/user/77",
@@ -71,6 +71,8 @@ async fn each_service_has_the_permissions_that_it_needs_and_misses_none() {
         let response = reader.get(path).await;
         assert_eq!(response.status, 200, "{path}: {} {:?}", response.text(), refused(&site));
     }
+    assert_eq!(visitor.delete(&format!("{CHECKIN}/{id}")).await.status, 204);
+    admin.wait_for_doctor(&["--verify"], "0 waiting");
     expect_plain(&al.post("/logout", &Value::Null).await, 200, "OK");
     let services: [&Service; 3] = [&at_auth, &at_receiver, &at_api];
     for service in services {

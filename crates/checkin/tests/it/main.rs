@@ -26,6 +26,7 @@ mod console;
 #[cfg(feature = "external-tests")]
 mod costs;
 #[cfg(feature = "external-tests")]
+mod deletions;
 mod deployment;
 mod document;
 mod doors;

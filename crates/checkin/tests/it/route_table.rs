@@ -25,7 +25,7 @@ use Access::{LoggedIn, Operator, Owner, Public};
 
 /// The routes of the console, which has those of all services: method, path in the document, path to ask
 /// for, who may, and the status for those who may.
-const ROUTES: [(&str, &str, &str, Access, u16); 56] = [
+const ROUTES: [(&str, &str, &str, Access, u16); 57] = [
     // Without a body, so that nobody deletes an account here.
     ("DELETE", "/account", "/account", LoggedIn, 415),
     ("POST", "/accounts/{id}/disable", "/accounts/80/disable", Operator, 204),
@@ -33,6 +33,8 @@ const ROUTES: [(&str, &str, &str, Access, u16); 56] = [
     ("DELETE", "/accounts/{id}/sessions", "/accounts/80/sessions", Operator, 200),
     ("GET", "/accounts/{id}/sessions", "/accounts/80/sessions", Operator, 200),
     ("POST", "/api/checkin", "/api/checkin", Owner, 202),
+    // A check-in of somebody else is answered as one that does not exist.
+    ("DELETE", "/api/checkin/{id}", "/api/checkin/1-1", LoggedIn, 404),
     ("GET", "/api/checkins/latest", "/api/checkins/latest", LoggedIn, 200),
     // The stream itself would not end.
     ("GET", "/api/checkins/stream", "/api/checkins/stream?x=1", LoggedIn, 400),

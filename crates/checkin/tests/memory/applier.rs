@@ -35,7 +35,9 @@ impl Applier for MemoryStorage {
         }
         let mut applied = Applied::default();
         // Nothing else comes into this log.
-        for checkin in batch.checkins() {
+        let mut checkins = batch.checkins();
+        checkins.retain(|checkin| !contents.retracted.contains_key(&checkin.id));
+        for checkin in checkins {
             match contents.count(&checkin) {
                 None => applied.new += 1,
                 Some(reason) => {

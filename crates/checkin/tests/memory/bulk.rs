@@ -1,7 +1,9 @@
 //! Data in bulk.
 
 use async_trait::async_trait;
-use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, Location, LocationDetails, User};
+use checkin_domain::{
+    CLOCK_TOLERANCE_MS, Checkin, CheckinId, Location, LocationDetails, User, UserId,
+};
 use checkin_storage::{BulkLoad, Loaded, Result, details};
 
 use crate::store::{Contents, MemoryStorage};
@@ -64,7 +66,7 @@ impl Contents {
         if !has_user || !self.places.contains_key(&checkin.location) {
             return Ok(Loaded::Dangling);
         }
-        if self.known().any(|known| is_same(known, checkin)) {
+        if self.known().any(|known| is_same(known, checkin)) || self.was_retracted(checkin) {
             return Ok(Loaded::Unchanged);
         }
         if checkin.time_ms < self.horizon_ms {
@@ -80,6 +82,14 @@ impl Contents {
         let time_ms = if is_ahead { self.now_ms } else { checkin.time_ms };
         self.insert_entry(Checkin { id, time_ms, ..checkin.clone() });
         Ok(Loaded::Stored)
+    }
+
+    /// Whether the same check-in was there, or one of its user at its time that was stored behind later ones.
+    fn was_retracted(&self, checkin: &Checkin) -> bool {
+        let is_same = |(id, (user, time_ms)): (&CheckinId, &(UserId, u64))| {
+            *time_ms < id.ms && (*user, *time_ms) == (checkin.user, checkin.time_ms)
+        };
+        self.retracted.contains_key(&checkin.id) || self.retracted.iter().any(is_same)
     }
 
     /// All check-ins, also those that left the log.

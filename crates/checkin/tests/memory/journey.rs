@@ -58,6 +58,7 @@ fn receiver(storage: &Arc<dyn Storage>) -> Router {
     let (log, locations, users) = (storage.clone(), storage.clone(), storage.clone());
     receiver::router(
         log,
+        storage.clone(),
         locations,
         users,
         receiver::Identity::None,

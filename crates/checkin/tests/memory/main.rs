@@ -18,6 +18,7 @@ mod log;
 mod membership;
 mod privacy;
 mod retention;
+mod retractions;
 mod searches;
 mod second_factors;
 mod security_events;

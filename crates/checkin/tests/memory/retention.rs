@@ -20,6 +20,8 @@ impl Retention for MemoryStorage {
         for checkin in &old {
             contents.remove(checkin);
         }
+        let horizon_ms = contents.horizon_ms;
+        contents.retracted.retain(|id, _| id.ms >= horizon_ms);
         Ok(Folded { removed: old.len() as u64, next: None })
     }
 }
@@ -45,7 +47,10 @@ impl Contents {
         self.history.remove(&HistoryPosition::from(checkin));
         if let Some(user) = self.users.get_mut(&checkin.user) {
             user.first.num_checkins += 1;
-            user.first.last_checkin = user.first.last_checkin.max(Some(checkin.time_ms));
+            if user.first.last_checkin <= Some(checkin.time_ms) {
+                user.first.last_checkin = Some(checkin.time_ms);
+                user.first.last_seen_at = Some(checkin.location);
+            }
         }
         if let Some(place) = self.places.get_mut(&checkin.location) {
             place.first.num_checkins += 1;

@@ -38,6 +38,8 @@ pub(crate) struct Contents {
     /// Check-ins before this time (ms) may have left the history.
     pub(crate) horizon_ms: u64,
     pub(crate) dead: BTreeMap<DeadLetterId, Dead>,
+    /// The user and the time (ms) of each retracted check-in.
+    pub(crate) retracted: BTreeMap<CheckinId, (UserId, u64)>,
     /// Check-ins of a user in the week that began at a Monday.
     pub(crate) user_weeks: BTreeMap<(u64, UserId), u64>,
     /// Check-ins at a location in the week that began at a Monday.
@@ -128,6 +130,7 @@ impl Default for Contents {
             history: BTreeMap::new(),
             horizon_ms: 0,
             dead: BTreeMap::new(),
+            retracted: BTreeMap::new(),
             user_weeks: BTreeMap::new(),
             place_weeks: BTreeMap::new(),
             venues: HashMap::new(),

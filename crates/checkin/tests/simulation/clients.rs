@@ -1,4 +1,4 @@
-//! The clients of a run: people who check in, and an Express service that writes to the log.
+//! The clients of a run: people who check in and delete some of it, and an Express service that writes to the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ struct Checkin {
     has_key: bool,
 }
 
-/// Sends check-ins, those with an idempotency key until there is an answer.
+/// Sends check-ins, those with an idempotency key until there is an answer, and deletes some of them.
 pub(crate) async fn check_in(deployment: Arc<Deployment>, client: usize) {
     for position in 0..deployment.plan.checkins {
         let checkin = deployment.checkin((client * deployment.plan.checkins + position) as u64);
@@ -38,6 +38,7 @@ pub(crate) async fn check_in(deployment: Arc<Deployment>, client: usize) {
             let pause = deployment.world.lock().random.u64(10..150);
             sleep(Duration::from_millis(pause)).await;
         }
+        deployment.perhaps_delete(&checkin).await;
     }
 }
 
@@ -103,6 +104,40 @@ impl Deployment {
                 Err(_) => false,
             },
         }
+    }
+
+    /// Deletes a check-in that was accepted, or not, and tries again until there is an answer.
+    async fn perhaps_delete(&self, checkin: &Checkin) {
+        let id = self.world.lock().watch.id_of(checkin.number);
+        let Some(id) = id.filter(|_| self.world.lock().random.u32(0..4) == 0) else { return };
+        let pause = self.world.lock().random.u64(0..400);
+        sleep(Duration::from_millis(pause)).await;
+        while !self.delete(checkin.content[0], id).await {
+            let pause = self.world.lock().random.u64(10..150);
+            sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    async fn delete(&self, user: u64, id: EntryId) -> bool {
+        let receiver = self.receiver();
+        let patience = Duration::from_millis(self.world.lock().random.u64(20..1500));
+        let request = Request::delete(format!("/api/checkin/{id}?userId={user}"));
+        let request = receiver.router.oneshot(request.body(Body::empty()).unwrap());
+        let response = tokio::select! {
+            biased;
+            () = receiver.ended.cancelled() => return false,
+            response = timeout(patience, request) => match response {
+                Ok(response) => response.unwrap(),
+                Err(_) => return false,
+            },
+        };
+        let mut state = self.world.lock();
+        match response.status() {
+            StatusCode::NO_CONTENT => state.watch.deleted(id),
+            StatusCode::SERVICE_UNAVAILABLE => return false,
+            status => state.watch.violated(format!("a deletion was answered with {status}")),
+        }
+        true
     }
 
     fn is_done(&self, checkin: &Checkin, response: &Response<Body>) -> bool {

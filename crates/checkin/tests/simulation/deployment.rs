@@ -156,11 +156,12 @@ impl Deployment {
 fn receiver(world: &Arc<World>, plan: &Plan, number: usize) -> Receiver {
     let process = Process::new(world, &format!("receiver-{number}"), plan, true);
     let storage = Arc::new(process.storage(plan.partitions));
-    let (log, locations, users) = (storage.clone(), storage.clone(), storage);
+    let (log, retractions) = (storage.clone(), storage.clone());
+    let (locations, users, throttled) = (storage.clone(), storage, Throttled::default());
     let settings = receiver::ReceiverSettings { admission: plan.admission, rate_per_user: 0 };
     let identity = receiver::Identity::None;
     let router =
-        receiver::router(log, locations, users, identity, settings, Throttled::default()).into();
+        receiver::router(log, retractions, locations, users, identity, settings, throttled).into();
     Receiver { process, router, ended: CancellationToken::new() }
 }
 

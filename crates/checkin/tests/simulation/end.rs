@@ -65,9 +65,14 @@ fn is_at_rest(deployment: &Deployment, waiting: u64) -> Result<(), String> {
     if waiting > 0 {
         return Err(format!("{waiting} check-ins are not applied"));
     }
-    if deployment.world.lock().late > 0 {
+    let state = deployment.world.lock();
+    if state.late > 0 {
         return Err("late requests are under way".to_owned());
     }
+    if state.watch.has_retractions(&mut state.redis.keyspace()) {
+        return Err("retractions are not applied".to_owned());
+    }
+    drop(state);
     if deployment.has_ended_wrongly() {
         return Err("a processor ended by itself, or does not stop".to_owned());
     }

@@ -156,7 +156,7 @@ fn faults(
 }
 
 /// Commands that a script of a receiver sends, but for those that `compare.rs` replaces by others.
-const DENIED: [&str; 6] = ["HINCRBY", "HSET", "XADD", "XTRIM", "ZADD", "ZREM"];
+const DENIED: [&str; 7] = ["HINCRBY", "HSET", "XADD", "XDEL", "XTRIM", "ZADD", "ZREM"];
 
 fn pick<T: Copy>(random: &mut Rng, from: &[T]) -> T {
     from[random.usize(0..from.len())]

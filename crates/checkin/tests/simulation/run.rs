@@ -28,6 +28,7 @@ pub(crate) struct Report {
     pub commands: u64,
     pub accepted: usize,
     pub stored: usize,
+    pub retracted: usize,
     /// The time that passed inside the run.
     pub lasted: Duration,
 }
@@ -37,18 +38,19 @@ impl Report {
         self.commands += other.commands;
         self.accepted += other.accepted;
         self.stored += other.stored;
+        self.retracted += other.retracted;
         self.lasted += other.lasted;
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { commands, accepted, stored, lasted, .. } = self;
+        let Self { commands, accepted, stored, retracted, lasted, .. } = self;
         let hours = lasted.as_secs_f64() / 3600.0;
         write!(
             f,
             "{hours:.1} simulated hours, {commands} commands, {stored} check-ins in the log, {accepted} of them \
-             accepted"
+             accepted, {retracted} deleted"
         )
     }
 }
@@ -73,12 +75,13 @@ fn run_with(seed: u64, has_lines: bool) -> Result<Report, String> {
     let (world, result) = runtime().block_on(simulate(seed, has_lines));
     let mut state = world.lock();
     let violation = state.watch.violation.take().or(result.err()).or(PANIC.take());
-    let (accepted, stored) = state.watch.counts();
+    let [accepted, stored, retracted] = state.watch.counts();
     let report = Report {
         trace: state.trace.hash(),
         commands: state.trace.commands,
         accepted,
         stored,
+        retracted,
         lasted: state.trace.at,
     };
     match violation {

@@ -1,6 +1,6 @@
 //! What must hold after every command, and what was sent and accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::PREFIX;
 use crate::plan::Plan;
@@ -27,6 +27,9 @@ struct Partition {
     log: String,
     checkpoint: String,
     lease: String,
+    /// The retractions that may not be applied yet, and the marks of all.
+    retractions: [String; 2],
+    retracted: BTreeSet<EntryId>,
     /// All entries that ever were in the log.
     all: BTreeMap<EntryId, Logged>,
     applied: EntryId,
@@ -56,6 +59,8 @@ impl Watch {
             Partition {
                 checkpoint: format!("{companion}:checkpoint"),
                 lease: format!("{companion}:lease"),
+                retractions: ["retractions", "retracted"].map(|key| format!("{companion}:{key}")),
+                retracted: BTreeSet::new(),
                 log,
                 all: BTreeMap::new(),
                 applied: EntryId::default(),
@@ -92,15 +97,37 @@ impl Watch {
         }
     }
 
-    /// The number of check-ins that were accepted, and of those that are in the log.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.accepted.len(), self.partitions.iter().map(|partition| partition.all.len()).sum())
+    /// Returns the id that a client was answered for its check-in with this number.
+    pub(crate) fn id_of(&self, number: u64) -> Option<EntryId> {
+        let found = self.accepted.iter().find(|(_, of)| **of == number);
+        found.map(|(id, _)| *id)
     }
 
-    /// All check-ins that ever were in the log, in the form of a history.
+    /// A client was answered that its check-in is deleted.
+    pub(crate) fn deleted(&mut self, id: EntryId) {
+        if !self.partitions.iter().any(|partition| partition.retracted.contains(&id)) {
+            self.violated(format!("{id} was deleted, but no retraction is stored"));
+        }
+    }
+
+    /// The number of check-ins that were accepted, that ever were in the log, and that were retracted.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        let sum = |count: fn(&Partition) -> usize| self.partitions.iter().map(count).sum();
+        [self.accepted.len(), sum(|of| of.all.len()), sum(|of| of.retracted.len())]
+    }
+
+    /// All check-ins that ever were in the log and are not retracted, in the form of a history.
     pub(crate) fn all(&self) -> impl Iterator<Item = (EntryId, Content)> {
-        let all = self.partitions.iter().flat_map(|partition| &partition.all);
+        let all = self.partitions.iter().flat_map(Partition::unretracted);
         all.map(|(id, entry)| (*id, entry.content))
+    }
+
+    /// Returns whether retractions wait to be applied.
+    pub(crate) fn has_retractions(&self, keyspace: &mut Keyspace) -> bool {
+        let mut waits = |partition: &Partition| {
+            keyspace.get::<SortedSet>(partition.retractions[0].as_bytes()).unwrap().is_some()
+        };
+        self.partitions.iter().any(&mut waits)
     }
 
     /// Returns the holders of the leases.
@@ -133,6 +160,7 @@ impl Watch {
         let mut violations = Vec::new();
         for partition in partitions.iter_mut().filter(touched) {
             let window_ms = *duplicate_window_ms;
+            violations.extend(partition.new_retractions(keyspace).err());
             violations.extend(partition.new_entries(keyspace, sent, window_ms).err());
             violations.extend(partition.moved_checkpoint(keyspace).err());
             violations.extend(partition.trimmed(keyspace).err());
@@ -145,6 +173,22 @@ impl Watch {
 }
 
 impl Partition {
+    fn unretracted(&self) -> impl DoubleEndedIterator<Item = (&EntryId, &Logged)> {
+        self.all.iter().filter(|(id, _)| !self.retracted.contains(id))
+    }
+
+    fn new_retractions(&mut self, keyspace: &mut Keyspace) -> Result<(), String> {
+        let marks = keyspace.get::<SortedSet>(self.retractions[1].as_bytes())?;
+        let marks = marks.into_iter().flat_map(SortedSet::members);
+        let id = |member: &[u8]| EntryId::read(member.split(|byte| *byte == b' ').next()?, 0).ok();
+        self.retracted = marks.filter_map(|(member, _)| id(member)).collect();
+        let Some(stream) = keyspace.get::<Stream>(self.log.as_bytes())? else { return Ok(()) };
+        match self.retracted.iter().find(|id| stream.entries.contains_key(id)) {
+            Some(id) => Err(format!("{id} is retracted, and in the log")),
+            None => Ok(()),
+        }
+    }
+
     fn new_entries(
         &mut self,
         keyspace: &mut Keyspace,
@@ -160,14 +204,16 @@ impl Partition {
         for (id, fields) in new {
             let content = content(fields).ok_or_else(|| format!("{id} is not a check-in"))?;
             let same = self.all.values().filter(|entry| entry.content == content);
-            if same.clone().count() as u64 >= sent.get(&content).copied().unwrap_or(0) {
+            if same.count() as u64 >= sent.get(&content).copied().unwrap_or(0) {
                 return Err(format!("{content:?} was stored as {id}, but was not sent so often"));
             }
             let is_foreign = fields.iter().any(|word| word == FOREIGN.as_bytes());
-            let mut own = same.filter(|entry| !is_foreign && !entry.is_foreign);
             // The marker of an entry expires by the clock, which may have been set back since.
-            let is_recent = |entry: &Logged| latest_ms - entry.at_ms < window_ms;
-            if own.any(is_recent) {
+            let is_recent = |(_, entry): (&EntryId, &Logged)| {
+                let is_own = !is_foreign && !entry.is_foreign && entry.content == content;
+                is_own && latest_ms - entry.at_ms < window_ms
+            };
+            if self.unretracted().any(is_recent) {
                 return Err(format!("{content:?} was stored twice within the duplicate window"));
             }
             self.all.insert(*id, Logged { content, at_ms, is_foreign });
@@ -182,7 +228,8 @@ impl Partition {
             return Err(format!("the checkpoint moved back from {} to {id}", self.applied));
         }
         for (entry, Logged { content, .. }) in self.all.range(self.applied..=id) {
-            if *entry > self.applied && !is_applied(keyspace, *entry, *content)? {
+            let is_due = *entry > self.applied && !self.retracted.contains(entry);
+            if is_due && !is_applied(keyspace, *entry, *content)? {
                 return Err(format!("the checkpoint is {id}, but {entry} is not applied"));
             }
         }
@@ -194,10 +241,7 @@ impl Partition {
         let Some(stream) = keyspace.get::<Stream>(self.log.as_bytes())? else { return Ok(()) };
         let first = stream.entries.first_key_value().map(|(id, _)| *id);
         let in_log = stream.entries.range(..=self.applied).count() as i64;
-        let gone = match first {
-            Some(first) => self.all.range(..first).next_back(),
-            None => self.all.last_key_value(),
-        };
+        let gone = self.unretracted().rfind(|(id, _)| first.is_none_or(|first| **id < first));
         if let Some((gone, _)) = gone.filter(|(gone, _)| **gone > self.applied) {
             return Err(format!("{gone} left the log before it was applied"));
         }

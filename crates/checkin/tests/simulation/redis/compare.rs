@@ -21,7 +21,11 @@ local function timeless(run)
     local words = {...}
     if name == 'TIME' then return {'SECONDS', 'MICROSECONDS'} end
     if name == 'SET' and words[3] == 'PX' then return run('SET', words[1], words[2]) end
-    if name == 'PEXPIRE' then return run('EXISTS', words[1]) end
+    if name == 'PEXPIRE' then
+      -- Another command that writes: after it, a full memory does not stop the script.
+      run('PERSIST', words[1])
+      return run('EXISTS', words[1])
+    end
     if name == 'PSETEX' then return run('SET', words[1], words[3]) end
     return run(name, ...)
   end
@@ -142,7 +146,7 @@ fn any_command(random: &mut Rng) -> Vec<String> {
 }
 
 /// The commands that the storage and its scripts use, with the kinds of their arguments.
-const FORMS: [&str; 46] = [
+const FORMS: [&str; 47] = [
     "PING",
     "EXISTS KEY",
     "EXISTS KEY KEY",
@@ -183,6 +187,7 @@ const FORMS: [&str; 46] = [
     "ZRANGEBYSCORE Z FROM TO LIMIT SIZE SIZE",
     "ZSCAN Z 0 COUNT 1000",
     "XADD X ID M N",
+    "XDEL X ID",
     "XLEN X",
     "XRANGE X IDS IDS",
     "XREVRANGE X IDS IDS COUNT SIZE",

@@ -58,6 +58,15 @@ pub(crate) fn execute(
         ("XLEN", []) => Ok(count(keys.get::<Stream>(key)?.map_or(0, |found| found.entries.len()))),
         ("XRANGE", [from, to, options @ ..]) => range(keys, key, from, to, options, false),
         ("XREVRANGE", [to, from, options @ ..]) => range(keys, key, from, to, options, true),
+        ("XDEL", [id]) => {
+            let id = EntryId::read(id, 0)?;
+            if keys.get::<Stream>(key)?.is_none() {
+                return Ok(Value::Int(0));
+            }
+            keys.change(key, |stream: &mut Stream| {
+                Ok(count(usize::from(stream.entries.remove(&id).is_some())))
+            })
+        }
         ("XTRIM", [_maxlen, _exactly, length]) => {
             let length: usize = number(length)?;
             if keys.get::<Stream>(key)?.is_none() {

@@ -1,0 +1,238 @@
+//! Retracting check-ins in Redis.
+//!
+//! A request removes the entry from the log and stores the retraction in the slot of its partition, in one step.
+//! The processor of the partition takes the check-in out of the histories and figures afterwards. Each history has
+//! marks of retracted check-ins, so that a batch that a processor read before, or a replay, does not bring one
+//! back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use checkin_domain::{Checkin, CheckinId, NewCheckin, UserId};
+use checkin_storage::weeks::{MIN_KEPT, kept_weeks};
+use checkin_storage::{Result, Retracted, Retractions};
+use redis_link::Reply;
+
+use crate::clock::milliseconds;
+use crate::connection::{Connection, few_at_once};
+use crate::entry::{self, RawEntry};
+use crate::fault::failed;
+use crate::figures::Figures;
+use crate::history::{self, Histories};
+use crate::lists::Lists;
+use crate::partition::Partition;
+use crate::reply::{array, text, texts};
+use crate::retention::horizon_ms;
+use crate::{RedisStorage, time_index};
+
+#[async_trait]
+impl Retractions for RedisStorage {
+    async fn retract(&self, user: UserId, id: CheckinId) -> Result<Retracted> {
+        let number = self.redis.keys.partition_of(user);
+        let partition = Partition { redis: &self.redis, number };
+        if let Some(checkin) = partition.checkin(id).await?.filter(|found| found.user == user) {
+            return partition.retract(&checkin).await;
+        }
+        let (key, mark) = (self.redis.keys.retracted(number), format!("{id} {user}"));
+        if self.redis.call(&["ZSCORE", &key, &mark]).await? != Reply::Nil {
+            // It may not have reached the replicas.
+            self.redis.replicate(&[&key]).await?;
+            return Ok(Retracted::Done);
+        }
+        // Other check-ins of this age may have left one of their histories already.
+        if id.ms < horizon_ms(&self.redis).await? {
+            return Ok(Retracted::TooOld);
+        }
+        match Histories(&self.redis).find(user, id).await? {
+            Some(checkin) => partition.retract(&checkin).await,
+            None => Ok(Retracted::Unknown),
+        }
+    }
+
+    async fn apply_retractions(&self, part: usize, limit: usize) -> Result<usize> {
+        let (redis, key) = (&self.redis, self.redis.keys.retractions(part));
+        let last = limit.saturating_sub(1).to_string();
+        let stored = texts(redis.call(&["ZRANGE", &key, "0", &last]).await?)?;
+        if stored.is_empty() {
+            return Ok(0);
+        }
+        let checkins: Vec<Checkin> = stored.iter().filter_map(|text| read(text)).collect();
+        // As with a batch: on a cluster, the effects are on other servers than the retractions.
+        let topology = redis.writes.topology().await.map_err(failed)?;
+        self.figures().retract(&checkins).await?;
+        redis.writes.everywhere(&topology, &redis.keys.replicated()).await.map_err(failed)?;
+        let remove = ["ZREM", &key].into_iter().chain(stored.iter().map(String::as_str));
+        redis.call(&remove.collect::<Vec<_>>()).await?;
+        Ok(stored.len())
+    }
+}
+
+impl Partition<'_> {
+    /// Returns the check-in with this id if it is in the log or a dead letter.
+    async fn checkin(&self, id: CheckinId) -> Result<Option<Checkin>> {
+        let found = match self.entry(id).await? {
+            Some(found) => Some(found),
+            None => self.dead_letter(id).await?,
+        };
+        let dated = self.dated(found.into_iter().collect()).await?.pop();
+        Ok(dated.and_then(|entry| entry.checkin().ok()))
+    }
+
+    async fn dead_letter(&self, id: CheckinId) -> Result<Option<RawEntry>> {
+        let (key, entry) = (self.redis.keys.dead_letters(self.number), id.to_string());
+        let found = self.redis.call(&["XRANGE", &key, &entry, &entry]).await?;
+        let letter = entry::read_all(found)?.pop();
+        let fields = letter.as_ref().and_then(|letter| letter.value("fields"));
+        Ok(fields.and_then(|fields| RawEntry::from_json(id, fields).ok()))
+    }
+
+    async fn retract(&self, checkin: &Checkin) -> Result<Retracted> {
+        let Checkin { id, time_ms, user, location, stars, .. } = *checkin;
+        let (keys, number) = (&self.redis.keys, self.number);
+        let names = [
+            self.log(),
+            self.checkpoint(),
+            keys.retractions(number),
+            keys.retracted(number),
+            keys.dead_letters(number),
+            keys.times(number),
+            keys.imported(number),
+            keys.recent(&NewCheckin { user, location, stars, comment: None }),
+        ];
+        let words = [
+            id.to_string(),
+            user.to_string(),
+            format!("{id} {time_ms} {user} {location} {stars}"),
+            time_ms.to_string(),
+            time_index::member(id),
+            format!("{time_ms} {user} {location} {stars}"),
+        ];
+        let (names, words) = (names.each_ref(), words.each_ref());
+        let (names, words) = (names.map(String::as_str), words.map(String::as_str));
+        self.redis.run_replicated(&self.redis.scripts.retract, &names, &words).await?;
+        Ok(Retracted::Done)
+    }
+
+    /// Returns the ids of the retracted check-ins that may still be in histories.
+    pub(crate) async fn retractions(&self) -> Result<Vec<CheckinId>> {
+        let (key, mut cursor) = (self.redis.keys.retractions(self.number), "0".to_owned());
+        let mut ids = Vec::new();
+        loop {
+            let scan = ["ZSCAN", &key, &cursor, "COUNT", &history::PAGE.to_string()];
+            let mut step = array(self.redis.call(&scan).await?)?.into_iter();
+            cursor = text(step.next().unwrap_or(Reply::Nil))?;
+            let members = texts(step.next().unwrap_or(Reply::Nil))?;
+            ids.extend(members.chunks(2).filter_map(|pair| read(&pair[0])).map(|found| found.id));
+            if cursor == "0" {
+                return Ok(ids);
+            }
+        }
+    }
+}
+
+/// Reads a stored retraction.
+fn read(text: &str) -> Option<Checkin> {
+    let mut words = text.split(' ');
+    Some(Checkin {
+        id: words.next()?.parse().ok()?,
+        time_ms: words.next()?.parse().ok()?,
+        user: words.next()?.parse().ok()?,
+        location: words.next()?.parse().ok()?,
+        stars: words.next()?.parse().ok()?,
+        comment: None,
+    })
+}
+
+impl Histories<'_> {
+    /// Looks for a check-in of a user. Its time is mostly that of its id.
+    async fn find(&self, user: UserId, id: CheckinId) -> Result<Option<Checkin>> {
+        let key = self.0.keys.user_history(user);
+        let mut cursor = "0".to_owned();
+        let mut members = self.at(&key, id.ms).await?;
+        loop {
+            if let Some(found) = members.into_iter().find(|member| member.id == id) {
+                return Ok(found.of_user(user));
+            }
+            (members, cursor) = match self.scan(&key, &cursor).await? {
+                (members, cursor) if cursor == "0" => {
+                    let found = members.into_iter().find(|member| member.id == id);
+                    return Ok(found.and_then(|found| found.of_user(user)));
+                }
+                step => step,
+            };
+        }
+    }
+}
+
+impl Figures<'_> {
+    /// Takes check-ins out of the histories and figures, and the leaderboards.
+    async fn retract(&self, checkins: &[Checkin]) -> Result<()> {
+        let (redis, keys) = (self.redis, &self.redis.keys);
+        let (mut users, mut locations) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeSet::new());
+        for checkin in checkins {
+            users.entry(checkin.user).or_default().insert(checkin.location);
+            locations.insert(checkin.location);
+        }
+        // Before the figures are lowered: those who raise a leaderboard look here afterwards.
+        add_marks(redis, keys.lowered_users(), users.keys().map(|id| id.get())).await?;
+        add_marks(redis, keys.lowered_locations(), locations.iter().map(|id| id.get())).await?;
+        let one = async |checkin: &Checkin| {
+            retract_from_user(redis, checkin).await?;
+            retract_from_location(redis, checkin).await
+        };
+        few_at_once(checkins.iter().map(one).collect()).await?;
+        let times = checkins.iter().map(|checkin| checkin.time_ms);
+        let (weeks, lists) = (kept_weeks(times, redis.clock.now_ms()), Lists(redis));
+        let settle = users.iter().map(|(user, places)| lists.settle_user(*user, &weeks, places));
+        few_at_once(settle.collect()).await?;
+        let settle = locations.iter().map(|location| lists.settle_location(*location, &weeks));
+        few_at_once(settle.collect()).await.map(drop)
+    }
+}
+
+async fn retract_from_user(redis: &Connection, checkin: &Checkin) -> Result<()> {
+    let Checkin { id, user, location, stars, .. } = checkin;
+    let keys = &redis.keys;
+    let keys = [
+        keys.user(*user),
+        keys.user_history(*user),
+        keys.user_base(*user),
+        keys.retracted_of_user(*user),
+        keys.comments(*user),
+    ];
+    let words = [mark_life(), format!("{id} {location} {stars}")];
+    let (keys, words) = (keys.each_ref(), words.each_ref());
+    let script = &redis.scripts.retract_from_user;
+    redis.run(script, &keys.map(String::as_str), &words.map(String::as_str)).await.map(drop)
+}
+
+async fn retract_from_location(redis: &Connection, checkin: &Checkin) -> Result<()> {
+    let Checkin { id, user, location, stars, .. } = checkin;
+    let keys = &redis.keys;
+    let keys = [
+        keys.location(*location),
+        keys.location_history(*location),
+        keys.ratings(*location),
+        keys.retracted_of_location(*location),
+    ];
+    let words = [mark_life(), format!("{id} {user} {stars}")];
+    let (keys, words) = (keys.each_ref(), words.each_ref());
+    let script = &redis.scripts.retract_from_location;
+    redis.run(script, &keys.map(String::as_str), &words.map(String::as_str)).await.map(drop)
+}
+
+async fn add_marks(
+    redis: &Connection,
+    key: String,
+    members: impl Iterator<Item = u64>,
+) -> Result<()> {
+    let words: Vec<String> =
+        std::iter::once(mark_life()).chain(members.map(|member| member.to_string())).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    redis.run(&redis.scripts.add_marks, &[&key], &words).await.map(drop)
+}
+
+/// How long a mark is kept, in milliseconds: longer than a processor can be held up in a batch that it has read.
+fn mark_life() -> String {
+    milliseconds(MIN_KEPT).to_string()
+}

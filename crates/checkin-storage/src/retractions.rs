@@ -1,0 +1,52 @@
+//! Retracting check-ins.
+
+use async_trait::async_trait;
+use checkin_domain::{CheckinId, UserId};
+
+use crate::Result;
+
+/// Retracts check-ins: those that their users deleted.
+///
+/// # Contract
+///
+/// - A retracted check-in is not in the log any more. It is in no history and in no figure, or it will be in
+///   none when the retractions of its part are applied, whether it was applied before or not, or was a dead
+///   letter. Its share of the figures is taken back once.
+/// - No batch, replay or import that has it brings it back, also if it began before. An idempotency key with
+///   which it came keeps its result.
+/// - [`Retracted::Done`] is kept as an appended check-in is.
+/// - An identical check-in may be appended at once, whatever the duplicate window is.
+/// - What is [folded](crate::Retention) cannot be retracted, because nothing tells whose it was.
+#[async_trait]
+pub trait Retractions: Send + Sync {
+    /// Retracts a check-in of this user. If it is retracted already, the result is the same again.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails. The check-in may be retracted.
+    ///
+    /// # Cancel safety
+    ///
+    /// The check-in may be retracted even if the future is dropped.
+    async fn retract(&self, user: UserId, id: CheckinId) -> Result<Retracted>;
+
+    /// Takes up to `limit` retracted check-ins of a part out of the histories and figures. Returns their
+    /// number; 0 if none is left. Call it again after an error. The processor that holds the lease of the part
+    /// calls it; calls at the same time are harmless.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is safe at any time: the next call does all of it.
+    async fn apply_retractions(&self, part: usize, limit: usize) -> Result<usize>;
+}
+
+/// The result of [`Retractions::retract`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retracted {
+    /// The check-in is retracted.
+    Done,
+    /// The user has no such check-in.
+    Unknown,
+    /// Check-ins of this age may be folded, and this one is not in the history any more if it ever was.
+    TooOld,
+}

@@ -1,0 +1,66 @@
+//! Retracted check-ins.
+
+use async_trait::async_trait;
+use checkin_domain::{Checkin, CheckinId, UserId, monday_ms};
+use checkin_storage::{HistoryPosition, Result, Retracted, Retractions};
+
+use crate::log::part_of;
+use crate::store::{Contents, MemoryStorage};
+
+#[async_trait]
+impl Retractions for MemoryStorage {
+    async fn retract(&self, user: UserId, id: CheckinId) -> Result<Retracted> {
+        Ok(self.contents().retract(user, id))
+    }
+
+    async fn apply_retractions(&self, _: usize, _: usize) -> Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Contents {
+    fn retract(&mut self, user: UserId, id: CheckinId) -> Retracted {
+        let known = self.known().chain(self.dead.values().map(|dead| &dead.checkin));
+        let mut known = known.cloned();
+        let found = known.find(|known| known.id == id && known.user == user);
+        drop(known);
+        let Some(checkin) = found else {
+            return match id.ms < self.horizon_ms {
+                _ if self.retracted.get(&id).is_some_and(|(of, _)| *of == user) => Retracted::Done,
+                true => Retracted::TooOld,
+                false => Retracted::Unknown,
+            };
+        };
+        self.parts[part_of(user)].entries.remove(&id);
+        self.dead.retain(|_, dead| dead.checkin.id != id);
+        self.retracted.insert(id, (user, checkin.time_ms));
+        let content = (user, checkin.location, checkin.stars);
+        if self.appended_ms.get(&content) == Some(&checkin.time_ms) {
+            self.appended_ms.remove(&content);
+        }
+        if self.history.remove(&HistoryPosition::from(&checkin)).is_some() {
+            self.take_back(&checkin);
+        }
+        Retracted::Done
+    }
+
+    fn take_back(&mut self, checkin: &Checkin) {
+        let Checkin { time_ms, user, location, stars, .. } = *checkin;
+        let latest = self.history.values().rfind(|other| other.user == user);
+        let latest = latest.map(|latest| (latest.time_ms, latest.location));
+        if let Some(stored) = self.users.get_mut(&user) {
+            let base = stored.first.last_checkin.zip(stored.first.last_seen_at);
+            let last = latest.filter(|(ms, _)| stored.first.last_checkin <= Some(*ms)).or(base);
+            stored.user.num_checkins -= 1;
+            (stored.user.last_checkin, stored.user.last_seen_at) = last.unzip();
+        }
+        if let Some(stored) = self.places.get_mut(&location) {
+            stored.place.num_checkins -= 1;
+            stored.place.num_stars -= u64::from(stars.get());
+            stored.ratings[usize::from(stars.get())] -= 1;
+        }
+        let monday = monday_ms(time_ms);
+        self.user_weeks.entry((monday, user)).and_modify(|count| *count -= 1);
+        self.place_weeks.entry((monday, location)).and_modify(|count| *count -= 1);
+    }
+}
