@@ -318,6 +318,11 @@ impl ActiveSession {
         accounts.is_some_and(|accounts| self.state().was_given(accounts.attribute()))
     }
 
+    /// Returns whether no touch prolongs the session, because it lives until its absolute timeout.
+    pub(crate) fn is_final(&self) -> bool {
+        self.state().is_final
+    }
+
     /// Discards the changes of the request that are not stored yet.
     pub(crate) fn drop_changes(&self) {
         self.state().drop_changes();

@@ -181,7 +181,8 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     ///
     /// With an idle timeout of 30 minutes a session is touched at most every three minutes, and
     /// ends between 27 and 30 minutes after its last use. The response does not wait for the touch.
-    /// If a touch fails, the next request tries again.
+    /// If a touch fails, the next request tries again. A session that lives until the absolute timeout
+    /// of its store is not touched, because that cannot prolong it.
     ///
     /// ```
     /// # use tower_express_session::{MemoryStore, SessionLayer};

@@ -83,6 +83,9 @@ async fn store(
     let ttl = cookie.time_to_live(timestamp::now_ms(), context.options().ttl);
     let has_new_account = session.has_new_account();
     match (action, ttl) {
+        (StoreAction::Nothing, Some(ttl)) if session.is_final() => {
+            context.index_in_background(id, ttl, session.account());
+        }
         (StoreAction::Nothing, _) => {}
         (StoreAction::Save, _) => session.save_with(&mut |_| Ok(())).await?,
         (StoreAction::Touch, None) => drop(context.destroy(id, Some(cookie)).await?),

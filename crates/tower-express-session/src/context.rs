@@ -1,7 +1,7 @@
 //! The context of a session: its request, its layer, and all calls to the store.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -15,7 +15,9 @@ use crate::event::Event;
 use crate::id::SessionId;
 use crate::merge::merge;
 use crate::options::{Options, WhenUnavailable};
+use crate::policy;
 use crate::recent_cookie::RecentCookie;
+use crate::recent_uses::RecentUses;
 use crate::record::{Reading, Record};
 use crate::request::RequestFacts;
 use crate::signature::Unsigned;
@@ -43,6 +45,7 @@ pub(crate) struct LayerState {
     /// The index of each account's sessions, if the layer keeps one.
     pub(crate) accounts: Option<AccountSessions>,
     recent_cookie: Arc<RecentCookie>,
+    recent_uses: Arc<RecentUses>,
     /// Permits for background touches.
     touches: Arc<Semaphore>,
     /// The background touches, to wait for at shutdown.
@@ -66,8 +69,15 @@ impl LayerState {
         accounts: Option<AccountSessions>,
     ) -> Self {
         let touches = Arc::new(Semaphore::new(MAX_TOUCHES));
-        let recent_cookie = Arc::default();
-        Self { options, store, accounts, recent_cookie, touches, tasks: TaskTracker::new() }
+        Self {
+            options,
+            store,
+            accounts,
+            recent_cookie: Arc::default(),
+            recent_uses: Arc::default(),
+            touches,
+            tasks: TaskTracker::new(),
+        }
     }
 
     /// Waits for the background touches, and ends the store's tasks.
@@ -247,6 +257,29 @@ impl Context {
             if let (Ok(true), Some(accounts), Some(account)) =
                 (touched, &context.shared.accounts, account)
             {
+                accounts.index_use(&account, context.seen(&id), ttl).await;
+            }
+            drop(place);
+        });
+    }
+
+    /// Indexes the use of a session that no touch prolongs, in the background and as often as a
+    /// touch would.
+    pub(crate) fn index_in_background(
+        self: &Arc<Self>,
+        id: &SessionId,
+        ttl: Duration,
+        account: Option<String>,
+    ) {
+        let (Some(_), Some(account)) = (&self.shared.accounts, account) else { return };
+        let Some(quiet) = policy::quiet_time(ttl, self.options().touch_after) else { return };
+        let Ok(place) = Arc::clone(&self.shared.touches).try_acquire_owned() else { return };
+        if !self.shared.recent_uses.is_due(id, quiet, Instant::now()) {
+            return;
+        }
+        let (context, id) = (Arc::clone(self), id.clone());
+        self.shared.tasks.spawn(async move {
+            if let Some(accounts) = &context.shared.accounts {
                 accounts.index_use(&account, context.seen(&id), ttl).await;
             }
             drop(place);

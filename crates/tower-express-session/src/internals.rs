@@ -114,7 +114,7 @@ impl ParsedSession {
     /// Returns whether a request that read this session, and changed nothing, writes or touches it
     /// or sends its cookie.
     pub fn is_acted_on_after_read(&self, time_left: Duration) -> bool {
-        let touch_due = policy::touch_due(time_left, DEFAULT_TTL, 0.1);
+        let touch_due = policy::touch_due(time_left, false, DEFAULT_TTL, 0.1);
         let facts = Facts {
             named_by_cookie: true,
             modified: !self.0.attributes.same_as(&self.0.attributes),

@@ -82,6 +82,7 @@ mod js;
 mod merge;
 mod policy;
 mod recent_cookie;
+mod recent_uses;
 mod record;
 mod shared_record;
 mod state;

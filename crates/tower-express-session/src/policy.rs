@@ -44,12 +44,22 @@ pub(crate) fn store_action(facts: Facts, rules: Rules) -> StoreAction {
 }
 
 /// Returns whether a session with `time_left` of its `lifetime` must be touched: if the fraction
-/// `touch_after` of the lifetime has passed, or if the lifetime has become shorter than
-/// `time_left`.
-pub(crate) fn touch_due(time_left: Duration, lifetime: Duration, touch_after: f64) -> bool {
+/// `touch_after` of the lifetime has passed and a touch prolongs the session, or if the lifetime
+/// has become shorter than `time_left`. `is_final` says that no touch prolongs it.
+pub(crate) fn touch_due(
+    time_left: Duration,
+    is_final: bool,
+    lifetime: Duration,
+    touch_after: f64,
+) -> bool {
     let lifetime = lifetime.min(LONGEST);
     let quiet = lifetime.mul_f64(1.0 - touch_after);
-    time_left < quiet || time_left > lifetime + CLOCK_STEP
+    !is_final && time_left < quiet || time_left > lifetime + CLOCK_STEP
+}
+
+/// Returns how long a session is not touched after a touch; `None` if it is never touched.
+pub(crate) fn quiet_time(lifetime: Duration, touch_after: f64) -> Option<Duration> {
+    (touch_after < 1.0).then(|| lifetime.min(LONGEST).mul_f64(touch_after))
 }
 
 /// The maximum lifetime in calculations, a thousand years, so that they do not overflow.
@@ -136,16 +146,28 @@ mod tests {
     #[test]
     fn a_touch_is_due_after_its_fraction_of_the_lifetime() {
         let seconds = Duration::from_secs;
-        for (left, touch_after, due) in [
-            (100, 0.1, false),
-            (91, 0.1, false),
-            (89, 0.1, true),
-            (0, 0.1, true),
-            (102, 0.1, true),
-            (99, 0.0, true),
-            (1, 1.0, false),
+        for (left, touch_after, due, final_due) in [
+            (100, 0.1, false, false),
+            (91, 0.1, false, false),
+            (89, 0.1, true, false),
+            (0, 0.1, true, false),
+            (102, 0.1, true, true),
+            (99, 0.0, true, false),
+            (1, 1.0, false, false),
         ] {
-            assert_eq!(touch_due(seconds(left), seconds(100), touch_after), due, "{left}");
+            for (is_final, due) in [(false, due), (true, final_due)] {
+                let found = touch_due(seconds(left), is_final, seconds(100), touch_after);
+                assert_eq!(found, due, "{left} {is_final}");
+            }
         }
+    }
+
+    #[test]
+    fn a_session_is_quiet_for_its_fraction_of_the_lifetime() {
+        let seconds = Duration::from_secs;
+        assert_eq!(quiet_time(seconds(100), 0.5), Some(seconds(50)));
+        assert_eq!(quiet_time(seconds(100), 0.0), Some(Duration::ZERO));
+        assert_eq!(quiet_time(seconds(100), 1.0), None);
+        assert!(quiet_time(Duration::MAX, 0.1).is_some());
     }
 }

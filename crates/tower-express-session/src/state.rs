@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) epoch: Option<u64>,
     /// The rest of its time to live when it was read or written.
     time_left: Duration,
+    /// Whether no touch prolongs it, as of the last read.
+    pub(crate) is_final: bool,
     /// When it was read or written, in milliseconds since 1970; `None` if the store does not have it.
     seen_ms: Option<f64>,
     /// Whether saves are recorded. express-session wraps `save` of the sessions that its middleware
@@ -121,6 +123,7 @@ impl State {
             browser_cookie: None,
             is_answered: false,
             time_left: Duration::ZERO,
+            is_final: false,
             seen_ms: None,
             is_stand_in: false,
             notes_saves: true,
@@ -141,16 +144,26 @@ impl State {
         now_ms: f64,
     ) -> Self {
         let saved = (!resave).then(|| Arc::clone(&record.attributes));
-        let Stored { value, time_left, epoch, .. } = stored;
+        let Stored { value, time_left, epoch, is_final, .. } = stored;
         let browser_cookie = Some(Arc::clone(&record.cookie));
         let base = Some(Base { value, record: record.clone() });
         let seen_ms = Some(now_ms);
-        Self { saved, base, browser_cookie, time_left, seen_ms, epoch, ..Self::new(id, record) }
+        Self {
+            saved,
+            base,
+            browser_cookie,
+            time_left,
+            is_final,
+            seen_ms,
+            epoch,
+            ..Self::new(id, record)
+        }
     }
 
     /// Replaces the session by the stored one, and discards the changes of this request.
     pub(crate) fn reload(&mut self, stored: Stored, record: Record, now_ms: f64) {
-        let Stored { value, time_left, epoch, .. } = stored;
+        let Stored { value, time_left, epoch, is_final, .. } = stored;
+        self.is_final = is_final;
         self.base = Some(Base { value, record: record.clone() });
         self.record = Some(record);
         self.time_left = time_left;
@@ -161,6 +174,7 @@ impl State {
     /// Continues as a new session, whose saves are not recorded.
     pub(crate) fn regenerate(&mut self, id: SessionId, record: Record, epoch: Option<u64>) {
         self.id = id;
+        self.is_final = false;
         self.epoch = epoch;
         self.begun = Some(record.clone());
         self.record = Some(record);
@@ -179,6 +193,7 @@ impl State {
         now_ms: f64,
     ) {
         self.id = id;
+        self.is_final = false;
         self.notes_saves = true;
         self.record_save(before, record, Some(written), now_ms);
     }
@@ -352,7 +367,8 @@ impl State {
             expires: !record.cookie.expires.is_nullish(),
             touch_due: options.strict
                 || lifetime.is_none_or(|lifetime| {
-                    policy::touch_due(self.time_left, lifetime, options.touch_after)
+                    let touch_after = options.touch_after;
+                    policy::touch_due(self.time_left, self.is_final, lifetime, touch_after)
                 }),
             signed_by_old_secret: !options.strict && named.is_some_and(|named| named.by_old_secret),
         };

@@ -158,7 +158,9 @@ impl Store for MemoryStore {
         let mut sessions = self.sessions();
         let entry = sessions.live(id, now);
         Ok(entry.map(|entry| {
-            Stored::new(entry.value.clone(), entry.ends - now).with_epoch(entry.epoch)
+            Stored::new(entry.value.clone(), entry.ends - now)
+                .with_epoch(entry.epoch)
+                .with_final(entry.ends == entry.ends_at_last)
         }))
     }
 

@@ -214,6 +214,8 @@ pub struct Stored {
     /// The epoch that the session was created with; `None` if it has none, or if another program
     /// created the session.
     pub epoch: Option<u64>,
+    /// Whether no touch prolongs the session, because it lives until its absolute timeout.
+    pub is_final: bool,
     /// The parsed value, where a cache keeps it.
     pub(crate) record: SharedRecord,
 }
@@ -222,13 +224,20 @@ impl Stored {
     /// Returns a stored session without an epoch.
     #[must_use]
     pub fn new(value: Bytes, time_left: Duration) -> Self {
-        Self { value, time_left, epoch: None, record: SharedRecord::default() }
+        let record = SharedRecord::default();
+        Self { value, time_left, epoch: None, is_final: false, record }
     }
 
     /// Sets the epoch.
     #[must_use]
     pub fn with_epoch(self, epoch: Option<u64>) -> Self {
         Self { epoch, ..self }
+    }
+
+    /// Sets whether no touch prolongs the session.
+    #[must_use]
+    pub fn with_final(self, is_final: bool) -> Self {
+        Self { is_final, ..self }
     }
 }
 

@@ -33,6 +33,11 @@ impl Default for RecordingStore {
 }
 
 impl RecordingStore {
+    pub(crate) fn with_absolute_timeout(timeout: Duration) -> Self {
+        let store = Self::default();
+        Self { inner: store.inner.absolute_timeout(timeout), ..store }
+    }
+
     /// Returns the calls since this was last called.
     pub(crate) fn calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut *self.calls.lock().unwrap())

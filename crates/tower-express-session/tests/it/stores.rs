@@ -219,3 +219,30 @@ async fn sessions_can_be_ended_while_redis_is_out_of_memory() {
     store.destroy(&id, ttl).await.unwrap();
     assert_eq!(store.load(&id, Freshness::Latest).await.unwrap(), None);
 }
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn sessions_of_express_can_be_read_while_redis_is_out_of_memory() {
+    let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
+    let mut connection = server.connection();
+    let store = RedisStore::new(patient(&server.url())).prefix(PREFIX);
+    let store = store.absolute_timeout(ABSOLUTE_TIMEOUT);
+    let key = format!("{PREFIX}express");
+    ::redis::cmd("SET").arg(&key).arg("v").arg("EX").arg(86_400).exec(&mut connection).unwrap();
+    let mut set_memory = |bytes: u32| {
+        ::redis::cmd("CONFIG")
+            .arg("SET")
+            .arg("maxmemory")
+            .arg(bytes)
+            .exec(&mut connection)
+            .unwrap();
+    };
+    let id = SessionId::from("express");
+    for bytes in [1, 0] {
+        set_memory(bytes);
+        let loaded = store.load(&id, Freshness::Latest).await.unwrap();
+        assert_eq!(loaded.unwrap().value, "v", "{bytes}");
+    }
+    let created = format!("{{{key}}}:created");
+    assert!(value(&mut connection, &created).is_some(), "the absolute timeout has begun");
+}

@@ -1,10 +1,15 @@
 //! A session in use is kept alive without a write for each request and without a wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tower_express_session::Store;
+use axum::http::Request;
+use axum::http::header::{COOKIE, USER_AGENT};
+use tower_express_session::accounts::AccountOptions;
+use tower_express_session::{MemoryStore, SessionLayer, Store};
 
-use crate::app::{Builder, app, id_in, settle, text};
+use crate::app::{Builder, SECRET, app, cookie_pair, id_in, routes, send, settle, text, visit};
+use crate::recording_store::RecordingStore;
 
 const TTL: Duration = Duration::from_secs(1000);
 
@@ -24,6 +29,44 @@ async fn a_session_is_touched_after_a_tenth_of_its_lifetime() {
         assert_eq!(app.store.calls(), expected, "{passed} s later");
     }
     assert_eq!(app.stored(&cookie).await.unwrap().time_left, TTL);
+}
+
+#[tokio::test]
+async fn a_session_that_lives_until_its_absolute_timeout_is_not_touched() {
+    let store = Arc::new(RecordingStore::with_absolute_timeout(TTL / 2));
+    let layer = with_ttl(SessionLayer::builder(store.clone(), [SECRET])).build().unwrap();
+    let router = routes().layer(layer);
+    let cookie = cookie_pair(&visit(&router, "/set/a", "").await);
+    store.calls();
+    for _ in 0..4 {
+        store.pass_time(TTL / 10);
+        visit(&router, "/look", &cookie).await;
+        settle().await;
+        assert_eq!(store.calls(), ["load"]);
+    }
+}
+
+/// Touches tell the index the last use of other sessions.
+#[tokio::test]
+async fn the_index_knows_the_last_use_of_a_session_that_is_not_touched() {
+    for (fraction, device) in [(0.5, "Firefox 2"), (0.0, "Firefox 3"), (1.0, "Firefox 1")] {
+        let layer = SessionLayer::builder(MemoryStore::new().absolute_timeout(TTL / 2), [SECRET])
+            .ttl(TTL)
+            .touch_after(fraction)
+            .account_sessions(AccountOptions::new("user"))
+            .build()
+            .unwrap();
+        let accounts = layer.account_sessions().unwrap();
+        let router = routes().layer(layer);
+        let request = |path| Request::get(path).header(USER_AGENT, "Firefox 1");
+        let cookie = cookie_pair(&send(&router, request("/login/al")).await);
+        for browser in ["Firefox 2", "Firefox 3"] {
+            let request = Request::get("/look").header(COOKIE, &cookie);
+            send(&router, request.header(USER_AGENT, browser)).await;
+            settle().await;
+        }
+        assert_eq!(accounts.list("al").await.unwrap()[0].device, device, "{fraction}");
+    }
 }
 
 #[tokio::test]

@@ -232,8 +232,10 @@ impl StoreUnderTest<'_> {
                 }
             }
             let age = step * used;
-            let left = self.stored(&id).await.expect("there").time_left;
+            let stored = self.stored(&id).await.expect("there");
+            let left = stored.time_left;
             assert!(left <= timeout - age, "{left:?} are left at the age of {age:?}");
+            assert_eq!(stored.is_final, timeout - age <= TTL, "at the age of {age:?}");
             (self.pass_time)(id.as_str(), step);
         }
         (self.pass_time)(id.as_str(), step);

@@ -177,7 +177,7 @@ impl RedisStore {
     }
 }
 
-/// Reads a session's value, its time to live and its epoch from the replies of Redis.
+/// Reads a session's value, its time to live, its epoch, and whether no touch prolongs it from the replies of Redis.
 fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Error> {
     match (replies.next(), replies.next()) {
         (Some(Reply::Nil), _) => Ok(None),
@@ -188,8 +188,9 @@ fn stored(mut replies: impl Iterator<Item = Reply>) -> Result<Option<Stored>, Er
                 left => Duration::from_millis(left.max(0).unsigned_abs()),
             };
             let epoch = replies.next().and_then(Reply::into_bytes);
+            let is_final = replies.next() == Some(Reply::Int(1));
             let epoch = epoch.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
-            Ok(Some(Stored::new(value, time_left).with_epoch(epoch)))
+            Ok(Some(Stored::new(value, time_left).with_epoch(epoch).with_final(is_final)))
         }
         (value, _) => Err(unexpected("load", &value.unwrap_or(Reply::Nil))),
     }

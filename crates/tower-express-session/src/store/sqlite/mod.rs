@@ -157,8 +157,10 @@ impl Store for SqliteStore {
         let (key, at) = (self.key(id), self.moment());
         let row = self.database.look_up(move |connection| live(connection, &key, at)).await?;
         Ok(row.map(|row| {
-            let time_left = row.time_left(at);
-            Stored::new(row.value, time_left).with_epoch(row.epoch.map(i64::cast_unsigned))
+            let (time_left, is_final) = (row.time_left(at), row.is_final(at));
+            Stored::new(row.value, time_left)
+                .with_epoch(row.epoch.map(i64::cast_unsigned))
+                .with_final(is_final)
         }))
     }
 
@@ -262,8 +264,17 @@ struct Row {
 
 impl Row {
     fn time_left(&self, at: Moment) -> Duration {
-        let left = self.expires_ms.min(self.created_ms.saturating_add(at.absolute_ms)) - at.now_ms;
+        let left = self.expires_ms.min(self.ends_at_last_ms(at)) - at.now_ms;
         Duration::from_millis(left.max(0).unsigned_abs())
+    }
+
+    fn is_final(&self, at: Moment) -> bool {
+        self.expires_ms >= self.ends_at_last_ms(at)
+    }
+
+    /// Returns the end by the absolute timeout.
+    fn ends_at_last_ms(&self, at: Moment) -> i64 {
+        self.created_ms.saturating_add(at.absolute_ms)
     }
 }
 
