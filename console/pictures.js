@@ -22,6 +22,9 @@ for (const [form, options] of Object.entries(FORMS)) {
     await page.screenshot({ path: `${folder}/${name}-${form}.png`, fullPage: true })
   }
   await draw('welcome', '/')
+  await page.getByRole('button', { name: 'Start' }).click()
+  await page.getByText('There is nothing under this key.').waitFor()
+  await page.screenshot({ path: `${folder}/walk-through-${form}.png`, fullPage: true })
   await page.goto('/log-in')
   await page.getByLabel('E-mail address').fill(EMAIL)
   await page.getByLabel('Password').fill(PASSWORD)

@@ -17,6 +17,17 @@ const look = async () => { if (scripts && process.env.INSPECT !== 'off') await i
 
 await page.goto('/')
 await look()
+
+// The walk-through goes on by itself. Without scripts, each step is a form.
+await page.getByRole('button', { name: 'Start' }).click()
+for (let steps = 2; !scripts && steps <= 5; steps++) await page.getByRole('button', { name: 'Next step' }).click()
+await page.getByText('There is nothing under this key.').waitFor()
+if (scripts) {
+  const told = await page.locator('.walk').innerText()
+  for (const part of ['401 Unauthorized', 'Set-Cookie: checkinapp=s%3A', '"user":"al.appelhof@example.com"', '202 Accepted']) assert.ok(told.includes(part), told)
+}
+await look()
+await page.goto('/')
 await page.getByRole('link', { name: 'Sign up' }).first().click()
 await look()
 await page.getByLabel('First name').fill('Ada')

@@ -73,3 +73,31 @@ if (feed) {
     }
   })
 }
+
+// The walk-through goes on by itself, and keeps what the earlier steps have shown.
+const PAUSE = 2500
+const walk = document.querySelector('[data-walk]')
+if (walk) {
+  const items = (page) => [...page.querySelectorAll('ol > li')]
+  walk.addEventListener('submit', async (event) => {
+    event.preventDefault()
+    const { submitter, target: form } = event
+    const body = new URLSearchParams(new FormData(form, submitter))
+    submitter.disabled = true
+    const answer = await fetch(form.action, { method: 'POST', body })
+    const page = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('[data-walk]')
+    if (!page) return location.reload()
+    const old = items(walk)
+    items(page).forEach((item, at) => {
+      if (item.querySelector('.exchange') || !item.classList.contains('done')) old[at].replaceWith(item)
+    })
+    form.replaceWith(page.lastElementChild)
+    const next = walk.querySelector('button')
+    // The session is over.
+    if (!next) for (const time of walk.querySelectorAll('[data-seconds]')) time.removeAttribute('data-seconds')
+    setTimeout(() => next?.click(), PAUSE)
+  })
+  setInterval(() => {
+    for (const time of walk.querySelectorAll('[data-seconds]')) time.textContent = Math.max(0, time.textContent - 1)
+  }, 1000)
+}

@@ -35,7 +35,8 @@ use crate::session_secret;
 use crate::signals::Stop;
 use crate::storage::{Credentials, EventBounds, Finding, ServiceKind, Storage, StorageError};
 use crate::traces::Endpoint;
-use crate::usecases::accounts::account_options;
+use crate::usecases::accounts::{COOKIE, account_options};
+use crate::usecases::demo_account::DemoAccount;
 use crate::usecases::revocation::Revocation;
 use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
@@ -48,9 +49,6 @@ pub use self::ports::Service;
 use self::session_stores::{Form, with_encryption};
 pub use self::session_stores::{OutOfReach, out_of_reach, session_findings};
 pub(crate) use self::watched::WatchedStore;
-
-/// The name of the session cookie.
-const COOKIE: &str = "checkinapp";
 
 /// The maximum time that work after a response may take when the services have stopped.
 const FINISH: Duration = Duration::from_secs(5);
@@ -69,6 +67,8 @@ pub struct App {
     pub(crate) revocation: Revocation,
     /// How long a service may use what it has read about a session and its account.
     lease: Duration,
+    /// The stored sessions.
+    session_store: Arc<dyn AccountStore>,
     sessions: Sessions,
     /// The session layer of busy routes, which caches sessions for the time of a lease.
     cached_sessions: Sessions,
@@ -83,6 +83,8 @@ pub struct App {
     /// The session layers in use, which are shut down at the end.
     layers: Arc<Mutex<Vec<SessionLayer<OnFailure>>>>,
     store: StoreUrl,
+    /// What stands before the id of a session in the store.
+    session_key_prefix: String,
     readiness: Readiness,
     /// Cancelled when the service drains.
     draining: CancellationToken,
@@ -204,7 +206,8 @@ impl App {
                 .account_sessions(account_options())
                 .on_failure(session_failed as OnFailure)
         };
-        let (sessions, cached_sessions) = (sessions(session_store), sessions(cached_store));
+        let cached_sessions = sessions(cached_store);
+        let (session_store, sessions) = (session_store.clone(), sessions(session_store));
         let account_sessions = sessions.clone().build()?.account_sessions();
         let account_sessions = account_sessions.context("the layer indexes accounts")?;
         // Nothing is cached of an embedded store, because reading it is fast.
@@ -219,6 +222,7 @@ impl App {
             account_sessions,
             revocation,
             lease,
+            session_store,
             sessions,
             cached_sessions,
             secrets,
@@ -241,6 +245,7 @@ impl App {
             tasks: Tasks::default(),
             layers: Arc::default(),
             store: config.store.clone(),
+            session_key_prefix: Form::of(config).key_prefix(config),
             readiness: Readiness::unchecked(),
             draining: CancellationToken::new(),
             process: Arc::default(),
@@ -314,6 +319,13 @@ impl App {
     #[must_use]
     pub fn session_keys(&self) -> Option<EncryptionKeys> {
         self.session_keys.clone()
+    }
+
+    /// Returns the demo account, which the store may have or not.
+    pub(crate) fn demo_account(&self) -> DemoAccount {
+        let (users, factors) = (self.storage.clone(), self.storage.clone());
+        let sessions = (self.session_store.clone(), self.secrets.clone());
+        DemoAccount::new(users, factors, sessions, self.session_key_prefix.clone())
     }
 
     /// Returns the record of security events of a service or a command.

@@ -138,7 +138,9 @@ impl App {
         let stack = self.stack(Metrics::new("console"));
         let routes = self.routes(&stack.metrics, services, OpenApiRouter::new());
         let (services, _) = routes.clone().split_for_parts();
-        let pages = console::router(services).layer(self.readiness.clone());
+        // Encrypted sessions are not shown to anybody.
+        let demo = self.session_keys.is_none().then(|| self.demo_account());
+        let pages = console::router(services, demo).layer(self.readiness.clone());
         stack.around(routes.merge(OpenApiRouter::from(pages)))
     }
 

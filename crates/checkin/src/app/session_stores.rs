@@ -31,11 +31,27 @@ impl Form {
         config.session_encryption.as_ref().map_or(Self::Plain, |_| Self::Encrypted)
     }
 
-    pub(super) fn in_redis(self, client: Client, prefix: &str) -> RedisStore {
-        let kind = match self {
+    /// Returns what stands before the id of a session in the store.
+    pub(super) fn key_prefix(self, config: &Common) -> String {
+        match (&config.store, self) {
+            (StoreUrl::Redis(_), _) => {
+                format!("{}:{}session:", config.key_prefix.as_str(), self.kind())
+            }
+            (StoreUrl::Sqlite(_), Self::Plain) => String::new(),
+            (StoreUrl::Sqlite(_), Self::Encrypted) => ENCRYPTED.to_owned(),
+        }
+    }
+
+    /// Returns what the names of keys in Redis have before their kind.
+    fn kind(self) -> &'static str {
+        match self {
             Self::Plain => "",
             Self::Encrypted => "encrypted-",
-        };
+        }
+    }
+
+    pub(super) fn in_redis(self, client: Client, prefix: &str) -> RedisStore {
+        let kind = self.kind();
         RedisStore::new(client)
             .prefix(&format!("{prefix}:{kind}session:"))
             .account_prefix(&format!("{prefix}:{kind}account-sessions:"))

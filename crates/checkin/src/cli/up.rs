@@ -15,7 +15,6 @@ use crate::app::App;
 use crate::config::{Common, listen_address};
 use crate::demo;
 use crate::lifecycle::{bind, serve};
-use crate::passwords::{Passwords, Verified};
 use crate::services::processor::run as run_processor;
 use crate::signals::Stop;
 use crate::storage::{ServiceKind, StorageError};
@@ -198,7 +197,7 @@ impl Demo {
             load::load_demo(app).await?;
         }
         self.is_wanted = Some(false);
-        has_demo_login(app).await
+        Ok(app.demo_account().id().await.context("cannot read the accounts")?.is_some())
     }
 }
 
@@ -209,22 +208,4 @@ fn is_outage(error: &anyhow::Error) -> bool {
 fn say_login() -> io::Result<()> {
     let (login, password) = (demo::LOGIN, demo::PASSWORD);
     say(format_args!("  demo login         {login} with password {password}"))
-}
-
-/// Returns whether the demo's address and password work. A store with other data may have no such
-/// account, or its password was changed, or it is disabled, or it has a second factor.
-async fn has_demo_login(app: &App) -> anyhow::Result<bool> {
-    let login = demo::LOGIN.parse().context("the demo's address")?;
-    let Some(account) =
-        app.storage.credentials_by_email(&login).await.context("cannot read the accounts")?
-    else {
-        return Ok(false);
-    };
-    let factor = app.storage.second_factor(account.id).await.context("cannot read the accounts")?;
-    if !account.standing.is_active() || factor.is_some() {
-        return Ok(false);
-    }
-    let Ok(turn) = Passwords::new().turn().await else { return Ok(false) };
-    let verified = turn.verify(demo::PASSWORD.to_owned(), Some(account.password)).await;
-    Ok(!matches!(verified, Ok(Verified::No)))
 }

@@ -24,10 +24,7 @@ impl DeviceCookie {
     /// Returns the cookie that a request sends. Only the first one counts.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let mut pairs =
-            lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
-        pairs.find(|(name, _)| name.trim() == NAME).map(|(_, value)| Self(value.trim().to_owned()))
+        cookie(headers, NAME).map(|value| Self(value.to_owned()))
     }
 
     /// Sets the cookie of a response that has one, with `Secure` like the session cookie.
@@ -44,6 +41,13 @@ impl DeviceCookie {
             }
         }
     }
+}
+
+/// Returns the value of the first cookie with this name that a request sends.
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.find(|(found, _)| found.trim() == name).map(|(_, value)| value.trim())
 }
 
 impl fmt::Debug for DeviceCookie {

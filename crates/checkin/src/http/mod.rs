@@ -29,7 +29,7 @@ mod waiting_bodies;
 pub use address::ClientAddress;
 pub use caching::Cached;
 pub use cors::Cors;
-pub use device_cookie::{DeviceCookie, LoginPage};
+pub use device_cookie::{DeviceCookie, LoginPage, cookie};
 pub use failure::{OnFailure, session_failed};
 pub use form::{FormBody, FormQuery};
 pub use json::JsonBody;

@@ -11,6 +11,9 @@ use tower_express_session::{Error as SessionError, LazySession, Session, Session
 use crate::domain::{Email, User, UserId};
 use crate::storage::{Credentials, Standing, StorageError, Users};
 
+/// The name of the session cookie.
+pub(crate) const COOKIE: &str = "checkinapp";
+
 /// The session attribute with the e-mail address of the logged-in account, all that an Express
 /// login stores.
 const USER: &str = "user";

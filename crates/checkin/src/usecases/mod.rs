@@ -7,6 +7,7 @@ pub(crate) mod accounts;
 pub(crate) mod administration;
 pub(crate) mod check_in;
 pub(crate) mod confirmation;
+pub(crate) mod demo_account;
 pub(crate) mod devices;
 pub(crate) mod enrolment;
 pub(crate) mod feed;

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 use testkit::{Client, Method, Program, Response, Stream};
 
-use crate::harness::{EMAIL, PASSWORD, PATIENCE, Site, USER, log_in};
+use crate::harness::{EMAIL, PASSWORD, PATIENCE, Site, USER, expect_plain, log_in, session_id};
 
 async fn form(client: &mut Client, path: &str, fields: &str) -> Response {
     let request = client.request(Method::POST, path);
@@ -250,4 +250,77 @@ async fn a_check_in_from_a_page_is_that_of_the_receiver() {
     let again = form(&mut client, "/places/5", "starRating=4").await;
     assert_eq!(again.status, 422);
     assert!(again.text().contains("a moment ago"));
+}
+
+async fn step(client: &mut Client, number: u8) -> String {
+    let answer = form(client, "/walk-through", &format!("step={number}")).await;
+    assert_eq!(answer.status, 200, "{number}: {}", answer.text());
+    // What askama escapes.
+    answer.text().replace("&#34;", "\"")
+}
+
+/// The walk-through with real requests: `key` is what stands before a session's id in the store.
+async fn walk_through(site: &Site, key: &str) {
+    let console = site.console(&["--checkin-rate", "0", "--duplicate-window", "0"]);
+    let mut client = console.client();
+    assert!(client.get("/").await.text().contains("See how it works"));
+    assert!(step(&mut client, 1).await.contains("401 Unauthorized\n\nAuthentication required."));
+    assert_eq!(client.get("/session").await.status, 401);
+    let told = step(&mut client, 2).await;
+    assert_eq!(client.get("/session").await.status, 200, "the visitor has the session");
+    let id = session_id(&client);
+    let shown = &id[..4];
+    assert!(told.contains(&format!("Set-Cookie: checkinapp=s%3A{shown}…; Path=/; HttpOnly")));
+    let told = step(&mut client, 3).await;
+    let value = r#"{"cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"},"user":"al.appelhof@example.com"}"#;
+    assert!(told.contains(&format!("<pre>{key}{shown}…</pre>")) && told.contains(value), "{told}");
+    let seconds = told.split_once("data-seconds>").unwrap().1.split_once('<').unwrap().0;
+    assert!((86_000..=86_400).contains(&seconds.parse().unwrap()), "{seconds}");
+    assert!(!told.contains(&id), "the whole id");
+    assert!(step(&mut client, 4).await.contains("<pre>202 Accepted\n"));
+    let kept = client.clone();
+    let told = step(&mut client, 5).await;
+    assert!(told.contains("200 OK\nSet-Cookie: checkinapp=;") && told.contains("OK"), "{told}");
+    assert!(told.contains("There is nothing under this key."), "{told}");
+    assert!(told.contains("with the password secret123"), "{told}");
+    assert_eq!(client.get("/session").await.status, 401);
+    // Without the session there is nothing to see.
+    for mut gone in [kept, console.client()] {
+        let told = form(&mut gone, "/walk-through", "step=3").await;
+        let is_empty = told.status == 303 || told.text().contains("nothing under this key");
+        assert!(is_empty, "{} {}", told.status, told.text());
+    }
+    for fields in ["step=0", "step=6", "step=x", ""] {
+        assert_eq!(form(&mut client, "/walk-through", fields).await.status, 400, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn the_walk_through_is_real_on_sqlite() {
+    walk_through(&Site::sqlite(), "").await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn the_walk_through_is_real_on_redis() {
+    walk_through(&Site::redis(), "ncc:session:").await;
+}
+
+/// It shows the sessions of the demo account alone, and only while everybody can log in to that.
+#[tokio::test]
+async fn the_walk_through_needs_the_demo_account() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut other = console.client();
+    let fields = "firstName=A&lastName=B&email=a%40example.com&password=a+lighthouse+keeper+reads";
+    assert_eq!(form(&mut other, "/sign-up", fields).await.status, 303);
+    assert!(!other.get("/").await.text().contains("See how it works"));
+    let told = form(&mut other, "/walk-through", "step=3").await;
+    assert_eq!((told.status, told.header("location")), (303, Some("/log-in?next=%2F")));
+    let mut al = console.logged_in().await;
+    let new = json!({"currentPassword": PASSWORD, "newPassword": "a lighthouse keeper reads"});
+    expect_plain(&al.post("/password", &new).await, 200, "OK");
+    let mut client = console.client();
+    assert!(!client.get("/").await.text().contains("See how it works"));
+    assert_eq!(form(&mut client, "/walk-through", "step=1").await.status, 404);
 }

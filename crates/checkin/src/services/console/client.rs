@@ -13,7 +13,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,7 +22,7 @@ use tower_express_session::request::ClientAddress;
 
 use super::routes::Console;
 use super::views::{Account, OwnAccount, Place};
-use crate::http::{LoginPage, RequestOrigin};
+use crate::http::{LoginPage, RequestOrigin, cookie};
 
 /// The page of the login.
 pub(super) const LOGIN: &str = "/log-in";
@@ -104,6 +104,7 @@ impl FromRequestParts<Console> for Visitor {
             Method::GET => parts.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned(),
             // A form cannot be sent again from here, but its page can be shown.
             _ if parts.uri.path().starts_with("/me/") => "/me".to_owned(),
+            _ if parts.uri.path() == "/walk-through" => "/".to_owned(),
             _ => parts.uri.path().to_owned(),
         };
         // Not all of them: the parameters of the page's own path are there, too.
@@ -178,12 +179,35 @@ impl Visitor {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Refusal> {
-        let answer = self.answer(method, path, body).await;
-        let answer = answer.ok_or_else(|| self.internal())?;
+        let answer = self.ask(method, path, body).await?;
         match answer.status.as_u16() {
             400.. => Err(self.refusal(&answer)),
             _ => Ok(answer),
         }
+    }
+
+    /// Sends a request to the services, and returns what they answer, also if they refuse it.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Refusal> {
+        self.answer(method, path, body).await.ok_or_else(|| self.internal())
+    }
+
+    /// Returns the same visitor without any cookie.
+    pub(super) fn without_cookies(&self) -> Self {
+        let (services, extensions) = (self.services.clone(), self.extensions.clone());
+        let (mut headers, page) = (self.headers.clone(), self.page.clone());
+        headers.remove(COOKIE);
+        Self { services, headers, extensions, page }
+    }
+
+    /// Returns the value of a cookie, without its percent-encoding.
+    pub(super) fn cookie(&self, name: &str) -> Option<String> {
+        let value = cookie(&self.headers, name)?;
+        Some(percent_decode_str(value).decode_utf8().ok()?.into_owned())
     }
 
     async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Option<Answer> {
@@ -230,9 +254,23 @@ impl Visitor {
     }
 
     fn internal(&self) -> Refusal {
+        self.refused(StatusCode::INTERNAL_SERVER_ERROR, "an internal error occurred")
+    }
+
+    /// Returns the refusal of a page whose visitor must be logged in.
+    pub(super) fn not_logged_in(&self) -> Refusal {
+        self.refused(StatusCode::UNAUTHORIZED, "authentication required")
+    }
+
+    /// Returns the refusal of a page for which the store cannot be read.
+    pub(super) fn unavailable(&self) -> Refusal {
+        self.refused(StatusCode::SERVICE_UNAVAILABLE, "the store is not available")
+    }
+
+    fn refused(&self, status: StatusCode, detail: &str) -> Refusal {
         Refusal {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            detail: "an internal error occurred".to_owned(),
+            status,
+            detail: detail.to_owned(),
             errors: Vec::new(),
             retry_after: None,
             pending_login: None,
@@ -249,16 +287,30 @@ impl Answer {
         Some(address.split_once("cursor=")?.1.to_owned())
     }
 
+    /// Returns the body as text.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Returns the first cookie that the services set.
+    pub(super) fn first_cookie(&self) -> Option<&str> {
+        self.headers.get(SET_COOKIE)?.to_str().ok()
+    }
+
     /// Redirects to a page, with the cookies that the services set, and what they let the browser remove.
     pub(super) fn redirect(self, page: &str) -> Response {
-        let mut response = Redirect::to(page).into_response();
+        self.set_cookies(Redirect::to(page).into_response())
+    }
+
+    /// Adds the cookies that the services set, and what they let the browser remove, to a response.
+    pub(super) fn set_cookies(self, mut response: Response) -> Response {
         for name in [SET_COOKIE, CLEAR_SITE_DATA] {
             for value in self.headers.get_all(&name) {
                 response.headers_mut().append(name.clone(), value.clone());
             }
         }
         // The cookie of the device is set on the way out.
-        *response.extensions_mut() = self.extensions;
+        response.extensions_mut().extend(self.extensions);
         response.extensions_mut().insert(LoginPage(LOGIN));
         response
     }

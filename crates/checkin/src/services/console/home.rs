@@ -1,11 +1,14 @@
 //! The first page.
 
 use askama::Template;
+use axum::extract::State;
 use futures_util::future::try_join_all;
 
 use super::client::{Refusal, Visitor};
 use super::page::{Frame, Page};
+use super::routes::Console;
 use super::views::{Checkin, FullName, Place};
+use super::walk_through::{Exchange, Walk};
 
 /// The number of popular places.
 const POPULAR: usize = 6;
@@ -21,6 +24,8 @@ pub(super) struct Home {
     of_this_week: bool,
     /// `None` if nobody is logged in, or if a new account has looked at too many lists.
     latest: Option<Vec<NamedCheckin>>,
+    /// `None` if there is no demo account, or if the visitor has another one.
+    walk: Option<Walk>,
 }
 
 /// A check-in with the names of the user and of the place.
@@ -30,14 +35,29 @@ struct NamedCheckin {
     place: String,
 }
 
-pub(super) async fn show(visitor: Visitor) -> Result<Page<Home>, Refusal> {
-    let frame = Frame::of(&visitor, "home").await?;
-    let (popular, of_this_week) = visitor.popular(POPULAR).await?;
-    let latest = match &frame.user {
-        Some(_) => latest(&visitor).await?,
-        None => None,
+impl Home {
+    /// Returns the page. `walk` is the walk-through after a step.
+    pub(super) async fn of(visitor: &Visitor, walk: Option<Walk>) -> Result<Self, Refusal> {
+        let frame = Frame::of(visitor, "home").await?;
+        let (popular, of_this_week) = visitor.popular(POPULAR).await?;
+        let latest = match &frame.user {
+            Some(_) => latest(visitor).await?,
+            None => None,
+        };
+        Ok(Self { frame, popular, of_this_week, latest, walk })
+    }
+}
+
+pub(super) async fn show(
+    State(console): State<Console>,
+    visitor: Visitor,
+) -> Result<Page<Home>, Refusal> {
+    let page = Home::of(&visitor, None).await?;
+    let walk = match page.frame.user {
+        Some(_) => None,
+        None => Walk::offered(&console).await,
     };
-    Ok(Page(Home { frame, popular, of_this_week, latest }))
+    Ok(Page(Home { walk, ..page }))
 }
 
 async fn latest(visitor: &Visitor) -> Result<Option<Vec<NamedCheckin>>, Refusal> {

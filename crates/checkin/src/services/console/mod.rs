@@ -13,5 +13,6 @@ mod places;
 mod routes;
 mod time;
 mod views;
+mod walk_through;
 
-pub use routes::router;
+pub(crate) use routes::router;

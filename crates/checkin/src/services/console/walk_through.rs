@@ -1,0 +1,231 @@
+//! The walk-through of the first page: the life of a session, told by real requests with the demo account. Each
+//! step is a request of the visitor, who gets the cookie and loses it again.
+
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::client::{Answer, Refusal, Visitor};
+use super::home::Home;
+use super::page::Page;
+use super::routes::Console;
+use super::views::Place;
+use crate::demo;
+use crate::http::{FormBody, Problem};
+use crate::usecases::accounts::COOKIE;
+use crate::usecases::demo_account::{DemoAccount, StoredSession};
+
+/// The number of characters of a session's id that are shown.
+const SHOWN: usize = 4;
+
+/// The titles of the steps, and what they show.
+const STEPS: [(&str, &str); 6] = [
+    (
+        "Without a session, a check-in is refused",
+        "The request has no cookie, so the check-in receiver responds with 401.",
+    ),
+    (
+        "A login sets the cookie",
+        "The authentication service compares the password, stores a session and sends a cookie, which has the \
+         session's id and a signature.",
+    ),
+    (
+        "The session is in the store",
+        "All services read it there, also those in Node with express-session. When its time is over, the store \
+         deletes it.",
+    ),
+    (
+        "The same check-in is accepted",
+        "Now the request has the cookie. 202 means that the check-in is stored.",
+    ),
+    ("A logout ends the session", "The response also removes the cookie."),
+    (
+        "The key is gone",
+        "Somebody who had kept the cookie could not use it any more, at none of the services.",
+    ),
+];
+
+/// The walk-through as far as the visitor has come.
+pub(super) struct Walk {
+    pub(super) steps: Vec<Step>,
+    /// The step that comes next, counted from 1; `None` at the end.
+    pub(super) next: Option<usize>,
+    pub(super) login: &'static str,
+    pub(super) password: &'static str,
+}
+
+/// A step of the walk-through.
+pub(super) struct Step {
+    pub(super) title: &'static str,
+    pub(super) text: &'static str,
+    pub(super) is_done: bool,
+    /// What has just been asked and answered.
+    pub(super) exchange: Option<Exchange>,
+}
+
+/// A question and its answer.
+pub(super) enum Exchange {
+    /// A request to a service.
+    Http { request: String, body: Option<String>, answer: String },
+    /// A look into the store.
+    Store(StoredSession),
+}
+
+impl Walk {
+    /// Returns the walk-through before its first step, if everybody can log in to the demo account.
+    pub(super) async fn offered(console: &Console) -> Option<Self> {
+        // If the store cannot be read, the page says so elsewhere.
+        console.demo.as_ref()?.id().await.ok().flatten()?;
+        Some(Self::after(0, Vec::new()))
+    }
+
+    /// Returns the walk-through after so many steps; the exchanges are those of the last ones.
+    fn after(done: usize, exchanges: Vec<Exchange>) -> Self {
+        let first_new = done - exchanges.len();
+        let mut exchanges = exchanges.into_iter();
+        let step = |(at, (title, text))| {
+            let exchange = if at < first_new { None } else { exchanges.next() };
+            Step { title, text, is_done: at < done, exchange }
+        };
+        let steps = STEPS.into_iter().enumerate().map(step).collect();
+        let next = (done < STEPS.len()).then_some(done + 1);
+        Self { steps, next, login: demo::LOGIN, password: demo::PASSWORD }
+    }
+}
+
+/// Takes a step, and shows the first page with what happened.
+pub(super) async fn go(
+    State(console): State<Console>,
+    visitor: Visitor,
+    FormBody(form): FormBody,
+) -> Response {
+    let Some(demo) = &console.demo else { return Problem::not_found().into_response() };
+    let user = match demo.id().await {
+        Ok(Some(user)) => user,
+        Ok(None) => return Problem::not_found().into_response(),
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let step = form.get("step").and_then(|step| step.parse().ok()).unwrap_or_default();
+    let taken = match step {
+        1 => check_in(&visitor.without_cookies(), user.get()).await,
+        2 => log_in(&visitor).await,
+        3 => look(&visitor, demo).await.map(|found| (vec![found], None)),
+        4 => check_in(&visitor, user.get()).await,
+        5 => log_out(&visitor, demo).await,
+        _ => {
+            let problem = Problem::new(StatusCode::BAD_REQUEST, "the form names no step");
+            return problem.field("step", "must be an integer from 1 to 5").into_response();
+        }
+    };
+    let shown = async {
+        let (exchanges, answer) = taken?;
+        let walk = Walk::after(step - 1 + exchanges.len(), exchanges);
+        let page = Page(Home::of(&visitor, Some(walk)).await?).into_response();
+        Ok(match answer {
+            Some(answer) => answer.set_cookies(page),
+            None => page,
+        })
+    };
+    shown.await.unwrap_or_else(Refusal::into_response)
+}
+
+/// What a step found, and the answer whose cookies the visitor gets.
+type Taken = Result<(Vec<Exchange>, Option<Answer>), Refusal>;
+
+async fn check_in(visitor: &Visitor, user: u64) -> Taken {
+    let (places, _) = visitor.popular(1).await?;
+    let place = places.first().map_or(1, |Place { id, .. }| *id);
+    let body = json!({"userId": user, "locationId": place, "starRating": 5});
+    let (exchange, answer) = ask(visitor, Method::POST, "/api/checkin", Some(&body)).await?;
+    Ok((vec![exchange], Some(answer)))
+}
+
+async fn log_in(visitor: &Visitor) -> Taken {
+    let body = json!({"email": demo::LOGIN, "password": demo::PASSWORD});
+    let (exchange, answer) = ask(visitor, Method::POST, "/login", Some(&body)).await?;
+    Ok((vec![exchange], Some(answer)))
+}
+
+async fn log_out(visitor: &Visitor, demo: &DemoAccount) -> Taken {
+    let (exchange, answer) = ask(visitor, Method::GET, "/logout", None).await?;
+    // With the cookie that the request still has.
+    Ok((vec![exchange, look(visitor, demo).await?], Some(answer)))
+}
+
+/// Looks for the session of the visitor's cookie in the store, if it is one of the demo account.
+async fn look(visitor: &Visitor, demo: &DemoAccount) -> Result<Exchange, Refusal> {
+    let cookie = visitor.cookie(COOKIE).unwrap_or_default();
+    let stored = demo.stored_session(&cookie).await.map_err(|_| visitor.unavailable())?;
+    let stored = stored.filter(|stored| stored.is_of(demo::LOGIN));
+    stored.map(Exchange::Store).ok_or_else(|| visitor.not_logged_in())
+}
+
+async fn ask(
+    visitor: &Visitor,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(Exchange, Answer), Refusal> {
+    let request = format!("{method} {path}");
+    let answer = visitor.ask(method, path, body).await?;
+    let mut told = answer.status.to_string();
+    if let Some(cookie) = answer.first_cookie() {
+        // A String takes everything.
+        let _ = write!(told, "\nSet-Cookie: {}", shortened(cookie));
+    }
+    let _ = write!(told, "\n\n{}", answer.text());
+    let body = body.map(Value::to_string);
+    Ok((Exchange::Http { request, body, answer: told }, answer))
+}
+
+/// Returns a line that sets the session's cookie with the first characters of the id only.
+fn shortened(line: &str) -> String {
+    let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let value = match value.strip_prefix("s%3A") {
+        Some(id) => format!("s%3A{}…", id.chars().take(SHOWN).collect::<String>()),
+        None if value.is_empty() => String::new(),
+        None => "…".to_owned(),
+    };
+    format!("{name}={value};{attributes}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_shown_with_the_beginning_of_its_id() {
+        for (line, expected) in [
+            (
+                "checkinapp=s%3Aabcdefgh.signature; Path=/; HttpOnly",
+                "checkinapp=s%3Aabcd…; Path=/; HttpOnly",
+            ),
+            ("checkinapp=; Path=/; Expires=Thu", "checkinapp=; Path=/; Expires=Thu"),
+            ("checkin_device=secret; Path=/login", "checkin_device=…; Path=/login"),
+        ] {
+            assert_eq!(shortened(line), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_last_steps_say_what_happened() {
+        let exchange =
+            || Exchange::Http { request: String::new(), body: None, answer: String::new() };
+        let told = |walk: &Walk| {
+            let told = |step: &Step| (step.is_done, step.exchange.is_some());
+            walk.steps.iter().map(told).collect::<Vec<_>>()
+        };
+        let walk = Walk::after(0, Vec::new());
+        assert_eq!((told(&walk), walk.next), (vec![(false, false); 6], Some(1)));
+        let walk = Walk::after(2, vec![exchange()]);
+        assert_eq!(told(&walk)[..3], [(true, false), (true, true), (false, false)]);
+        assert_eq!(walk.next, Some(3));
+        let walk = Walk::after(6, vec![exchange(), exchange()]);
+        assert_eq!(told(&walk)[3..], [(true, false), (true, true), (true, true)]);
+        assert_eq!(walk.next, None);
+    }
+}

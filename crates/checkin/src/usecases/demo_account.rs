@@ -1,0 +1,113 @@
+//! The demo account, whose password everybody knows, and its sessions as the store has them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tower_express_session::store::{AccountStore, Freshness};
+use tower_express_session::{Error, Secrets};
+
+use crate::demo;
+use crate::domain::{PasswordHash, UserId};
+use crate::passwords::{Passwords, Verified};
+use crate::storage::{SecondFactors, StorageError, Users};
+
+/// The number of characters of a session's id that are shown.
+const SHOWN: usize = 4;
+
+/// The demo account. A store may have none, or one that is not open to everybody any more.
+pub(crate) struct DemoAccount {
+    users: Arc<dyn Users>,
+    second_factors: Arc<dyn SecondFactors>,
+    passwords: Passwords,
+    sessions: Arc<dyn AccountStore>,
+    secrets: Secrets,
+    /// What stands before the id of a session in the store.
+    key_prefix: String,
+    /// The hash that was compared last, and whether the password matched. It is locked for a copy only.
+    compared: Mutex<Option<(PasswordHash, bool)>>,
+}
+
+/// A session as the store has it.
+pub(crate) struct StoredSession {
+    /// Its key, with the first characters of its id.
+    pub(crate) key: String,
+    /// Its value and the rest of its time to live; `None` if there is no such session.
+    pub(crate) value: Option<(String, Duration)>,
+}
+
+impl StoredSession {
+    /// Returns whether it is, or was, a session of this account. One that is gone belongs to nobody.
+    pub(crate) fn is_of(&self, email: &str) -> bool {
+        let user = |text: &str| serde_json::from_str::<Value>(text).ok()?.get("user").cloned();
+        self.value.as_ref().is_none_or(|(text, _)| user(text).is_some_and(|user| user == email))
+    }
+}
+
+impl DemoAccount {
+    pub(crate) fn new(
+        users: Arc<dyn Users>,
+        second_factors: Arc<dyn SecondFactors>,
+        (sessions, secrets): (Arc<dyn AccountStore>, Secrets),
+        key_prefix: String,
+    ) -> Self {
+        let passwords = Passwords::new();
+        let compared = Mutex::default();
+        Self { users, second_factors, passwords, sessions, secrets, key_prefix, compared }
+    }
+
+    /// Returns the id of the account, if everybody can log in to it: it is active, its password is that of the
+    /// demo data, and it has no second factor.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub(crate) async fn id(&self) -> Result<Option<UserId>, StorageError> {
+        let login = demo::LOGIN.parse().expect("the address of the demo is one");
+        let Some(account) = self.users.credentials_by_email(&login).await? else { return Ok(None) };
+        let factor = self.second_factors.second_factor(account.id).await?;
+        let is_open = account.standing.is_active()
+            && factor.is_none()
+            && self.has_password(account.password).await;
+        Ok(is_open.then_some(account.id))
+    }
+
+    /// Compares the password once for each hash.
+    async fn has_password(&self, hash: PasswordHash) -> bool {
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, matched)) = compared.filter(|(known, _)| *known == hash) {
+            return matched;
+        }
+        let Ok(permit) = self.passwords.turn().await else { return false };
+        let password = demo::PASSWORD.to_owned();
+        let Ok(verified) = permit.verify(password, Some(hash.clone())).await else { return false };
+        let matched = verified != Verified::No;
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((hash, matched));
+        matched
+    }
+
+    /// Returns the session that a signed cookie names, as the store has it; `None` if the cookie is forged.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub(crate) async fn stored_session(
+        &self,
+        cookie: &str,
+    ) -> Result<Option<StoredSession>, Error> {
+        let Some(id) = self.secrets.unsign(cookie) else { return Ok(None) };
+        let stored = self.sessions.load(&id, Freshness::Latest).await?;
+        let value = stored
+            .map(|stored| (String::from_utf8_lossy(&stored.value).into_owned(), stored.time_left));
+        let begin: String = id.as_str().chars().take(SHOWN).collect();
+        Ok(Some(StoredSession { key: format!("{}{begin}…", self.key_prefix), value }))
+    }
+}
