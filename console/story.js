@@ -1,5 +1,5 @@
 // The story of a new person, in a browser: signing up, finding a place, checking in, seeing it live, a second session,
-// a new password, privacy, logging out. With SCRIPTS=off, without scripts; with INSPECT=off, without axe.
+// a new password, privacy, logging out, deleting the account. With SCRIPTS=off, without scripts; with INSPECT=off, without axe.
 // Prints one JSON line with what is wrong.
 //   CONSOLE=http://127.0.0.1:8080 node story.js
 import assert from 'node:assert/strict'
@@ -78,6 +78,10 @@ for (let tries = 0; tries < 100 && await page.getByRole('link', { name, exact: t
 await page.getByRole('link', { name, exact: true }).waitFor()
 await look()
 
+await page.getByRole('img', { name: /^1 check-ins? on 1 days? of the last year$/ }).waitFor()
+await page.getByRole('link', { name: 'Your account' }).click()
+await look()
+
 // A second session of the same person, which the first one ends.
 const phone = await open(browser, problems, { ...options, userAgent: 'A phone' })
 await logIn(phone, EMAIL, PASSWORD)
@@ -113,6 +117,24 @@ await page.getByRole('button', { name: 'Log in' }).click()
 await page.getByRole('heading', { name: 'Ada Ferry' }).waitFor()
 assert.equal(new URL(page.url()).pathname, '/me')
 
+// The end of the account.
+await page.getByRole('link', { name: 'Your account' }).click()
+await page.getByText('Delete it for ever').click()
+const end = page.locator('form[action="/me/delete"]')
+await end.getByLabel('Current password').fill('not the password of anybody')
+await end.getByRole('button').click()
+await page.getByText('The current password must be').waitFor()
+await page.getByText('Delete it for ever').click()
+await end.getByLabel('Current password').fill(OTHER)
+await end.getByRole('button').click()
+await page.getByText('Your account is deleted.').waitFor()
+await look()
+await page.goto('/log-in')
+await page.getByLabel('E-mail address').fill(EMAIL)
+await page.getByLabel('Password').fill(OTHER)
+await page.getByRole('button', { name: 'Log in' }).click()
+await page.getByText('The address and the password do not belong together.').waitFor()
+
 await page.goto('/places/999999')
 await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
 await look()
@@ -129,7 +151,8 @@ async function logIn (tab, email, password) {
 }
 
 async function changePassword (current) {
-  await page.getByLabel('Current password').fill(current)
-  await page.getByLabel('New password').fill(OTHER)
+  const form = page.locator('form[action="/me/password"]')
+  await form.getByLabel('Current password').fill(current)
+  await form.getByLabel('New password').fill(OTHER)
   await page.getByRole('button', { name: 'Change the password' }).click()
 }

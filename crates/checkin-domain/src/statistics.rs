@@ -8,6 +8,9 @@ use crate::location::{Category, average_stars};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// The number of days whose check-ins are counted one by one: 53 weeks, as a calendar of a year shows them.
+const RECENT_DAYS: u64 = 53 * 7;
+
 /// Computes statistics from check-ins, each with the category of its location, in any order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatisticsSum {
@@ -15,8 +18,8 @@ pub struct StatisticsSum {
     num_stars: u64,
     categories: BTreeMap<Category, u64>,
     locations: BTreeSet<LocationId>,
-    /// Days with a check-in, counted from 1970 (UTC).
-    days: BTreeSet<u64>,
+    /// The check-ins of each day with any. Days are counted from 1970 (UTC).
+    days: BTreeMap<u64, u64>,
     first_checkin: Option<u64>,
     last_checkin: Option<u64>,
 }
@@ -38,6 +41,8 @@ pub struct Statistics {
     pub last_checkin: Option<u64>,
     /// The average of the given stars, to one decimal; `None` before the first check-in.
     pub average_stars: Option<f64>,
+    /// The check-ins of each of the last 371 days with any, by the day counted from 1970 (UTC).
+    pub recent_days: BTreeMap<u64, u64>,
 }
 
 impl Extend<(Checkin, Option<Category>)> for StatisticsSum {
@@ -57,14 +62,16 @@ impl StatisticsSum {
             *self.categories.entry(category).or_default() += 1;
         }
         self.locations.insert(checkin.location);
-        self.days.insert(time / DAY_MS);
+        *self.days.entry(time / DAY_MS).or_default() += 1;
         self.first_checkin = Some(self.first_checkin.map_or(time, |first| first.min(time)));
         self.last_checkin = self.last_checkin.max(Some(time));
     }
 
     /// Returns the statistics at this time (milliseconds since 1970).
-    pub fn statistics(self, now_ms: u64) -> Statistics {
-        let (current_streak, longest_streak) = streaks(&self.days, now_ms / DAY_MS);
+    pub fn statistics(mut self, now_ms: u64) -> Statistics {
+        let today = now_ms / DAY_MS;
+        let (current_streak, longest_streak) = streaks(self.days.keys(), today);
+        let recent_days = self.days.split_off(&(today + 1).saturating_sub(RECENT_DAYS));
         let average = average_stars(self.num_stars, self.num_checkins);
         Statistics {
             num_checkins: self.num_checkins,
@@ -75,12 +82,13 @@ impl StatisticsSum {
             first_checkin: self.first_checkin,
             last_checkin: self.last_checkin,
             average_stars: (self.num_checkins > 0).then_some(average),
+            recent_days,
         }
     }
 }
 
 /// Returns the consecutive days up to yesterday or today, which is not over yet; and the maximum.
-fn streaks(days: &BTreeSet<u64>, today: u64) -> (u64, u64) {
+fn streaks<'a>(days: impl Iterator<Item = &'a u64>, today: u64) -> (u64, u64) {
     let (mut current, mut longest, mut run, mut before) = (0, 0, 0, None);
     for &day in days {
         run = if before == Some(day.wrapping_sub(1)) { run + 1 } else { 1 };
@@ -140,6 +148,15 @@ mod tests {
             let found = of(&checkins, today);
             assert_eq!((found.current_streak, found.longest_streak), streaks, "{days:?} {today}");
         }
+    }
+
+    #[test]
+    fn days_of_the_last_year_are_counted() {
+        let days = [1000, 1000, 999, 630, 629];
+        let checkins: Vec<Checkin> = days.iter().map(|&day| checkin(day, 1, 3)).collect();
+        let found = of(&checkins, 1000);
+        assert_eq!(found.recent_days, BTreeMap::from([(630, 1), (999, 1), (1000, 2)]));
+        assert_eq!(of(&checkins, 5).recent_days.len(), 4);
     }
 
     #[test]

@@ -101,3 +101,12 @@ if (walk) {
     for (const time of walk.querySelectorAll('[data-seconds]')) time.textContent = Math.max(0, time.textContent - 1)
   }, 1000)
 }
+
+// The link of a message has its token in the fragment, which browsers send to no server.
+const tokenForm = document.querySelector('[data-token]')
+const token = new URLSearchParams(location.hash.slice(1)).get('token')
+if (tokenForm && token) {
+  tokenForm.elements.token.value = token
+  tokenForm.querySelector('[data-given]').hidden = true
+  history.replaceState(null, '', location.pathname)
+}

@@ -31,14 +31,14 @@ impl Form {
         config.session_encryption.as_ref().map_or(Self::Plain, |_| Self::Encrypted)
     }
 
-    /// Returns what stands before the id of a session in the store.
+    /// Returns what stands before the id of a session in the store, as people are told it.
     pub(super) fn key_prefix(self, config: &Common) -> String {
         match (&config.store, self) {
             (StoreUrl::Redis(_), _) => {
                 format!("{}:{}session:", config.key_prefix.as_str(), self.kind())
             }
-            (StoreUrl::Sqlite(_), Self::Plain) => String::new(),
-            (StoreUrl::Sqlite(_), Self::Encrypted) => ENCRYPTED.to_owned(),
+            (StoreUrl::Sqlite(_), Self::Plain) => "sessions, id ".to_owned(),
+            (StoreUrl::Sqlite(_), Self::Encrypted) => format!("sessions, id {ENCRYPTED}"),
         }
     }
 

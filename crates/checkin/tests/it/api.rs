@@ -240,6 +240,9 @@ async fn ones_own_history(mut scene: Scene) {
     let counted: u64 = categories.values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(counted, history.len() as u64);
     assert!(statistics["longestStreak"].as_u64().unwrap() >= 1, "{statistics}");
+    let days = statistics["days"].as_object().unwrap();
+    let counted: u64 = days.values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(counted, history.len() as u64, "the demo data are of the last ninety days");
 }
 
 /// What needs a session.

@@ -23,12 +23,15 @@ async fn logged_in(client: &mut Client) {
 #[cfg(feature = "external-tests")]
 fn live_the_story(site: &Site, settings: &[(&str, &str)]) {
     let (_up, [.., (_, console)]) = site.up_everywhere(&[]);
+    live("story.js", &[&[("CONSOLE", &*console)], settings].concat());
+}
+
+/// Runs a story in a browser.
+#[cfg(feature = "external-tests")]
+fn live(story: &str, settings: &[(&str, &str)]) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console");
     let mut node = Command::new("node");
-    node.current_dir(directory)
-        .arg("story.js")
-        .env("CONSOLE", console)
-        .envs(settings.iter().copied());
+    node.current_dir(directory).arg(story).envs(settings.iter().copied());
     let mut story = Program::spawn(node);
     let status = story.wait(10 * PATIENCE);
     let (said, failed) = (story.text(Stream::Stdout), story.text(Stream::Stderr));
@@ -52,6 +55,25 @@ fn a_new_person_finds_the_way_on_redis() {
 #[test]
 fn a_new_person_finds_the_way_without_scripts() {
     live_the_story(&Site::sqlite(), &[("SCRIPTS", "off")]);
+}
+
+/// With an authenticator app, recovery codes, a passkey of the browser, and the link of a message.
+#[cfg(feature = "external-tests")]
+#[test]
+fn an_account_has_a_second_factor() {
+    let (site, messages) = (Site::sqlite(), tempfile::tempdir().unwrap());
+    let path = messages.path().to_str().unwrap();
+    let deliver = format!("{path}/deliver.sh");
+    std::fs::write(&deliver, format!("cat >'{path}/part' && mv '{path}/part' '{path}/1.mail'\n"))
+        .unwrap();
+    let port = testkit::free_port();
+    let (listen, origin) = (format!("127.0.0.1:{port}"), format!("http://localhost:{port}"));
+    let command = format!("/bin/sh {deliver}");
+    let mail = ["--mail-command", &command, "--mail-from", "checkin@sender.example"];
+    let _console =
+        site.console(&[&["--listen", &*listen, "--public-url", &origin][..], &mail].concat());
+    let account = [("EMAIL", EMAIL), ("PASSWORD", PASSWORD), ("MESSAGES", path)];
+    live("factors.js", &[&[("CONSOLE", &*origin)][..], &account].concat());
 }
 
 #[tokio::test]
@@ -161,7 +183,9 @@ async fn forms_of_other_sites_are_refused() {
     let console = site.console(&[]);
     let mut client = console.client();
     logged_in(&mut client).await;
-    for path in ["/log-in", "/log-out", "/places/5", "/me/password", "/me/sessions/end"] {
+    for path in
+        ["/log-in", "/log-out", "/places/5", "/me/password", "/me/sessions/end", "/me/delete"]
+    {
         let request = client.request(Method::POST, path).header("sec-fetch-site", "cross-site");
         let form = request.header("content-type", "application/x-www-form-urlencoded");
         assert_eq!(form.body("starRating=5").send().await.status, 403, "{path}");
@@ -223,6 +247,13 @@ async fn bad_input_gets_a_page_that_says_why() {
         ("/me/sessions/end", "handle=none", 404),
         ("/me/sessions/end", "handle=", 400),
         ("/log-in/second-factor", "pendingLogin=x&code=123456", 401),
+        ("/log-in/second-factor", "pendingLogin=x&passkey=none", 400),
+        ("/log-in/forgotten", "email=al.appelhof%40example.com", 404),
+        ("/log-in/reset", "token=x&newPassword=a+lighthouse+keeper", 404),
+        ("/sign-up/confirm", "token=x", 404),
+        ("/me/delete", "currentPassword=wrong", 400),
+        ("/me/second-factor/totp/confirm", "code=123456", 400),
+        ("/me/second-factor/passkeys/remove", "handle=a%2Fb&currentPassword=x", 404),
     ] {
         assert_eq!(form(&mut client, path, fields).await.status, status, "{path} {fields}");
     }
@@ -268,7 +299,8 @@ async fn walk_through(site: &Site, key: &str) {
     assert_eq!(client.get("/session").await.status, 401);
     let told = step(&mut client, 2).await;
     assert_eq!(client.get("/session").await.status, 200, "the visitor has the session");
-    let id = session_id(&client);
+    let (_, signed) = client.jar().get(COOKIE).unwrap().split_once("s%3A").unwrap();
+    let id = signed.split('.').next().unwrap().to_owned();
     let shown = &id[..4];
     assert!(told.contains(&format!("Set-Cookie: checkinapp=s%3A{shown}…; Path=/; HttpOnly")));
     let told = step(&mut client, 3).await;
@@ -297,7 +329,7 @@ async fn walk_through(site: &Site, key: &str) {
 
 #[tokio::test]
 async fn the_walk_through_is_real_on_sqlite() {
-    walk_through(&Site::sqlite(), "").await;
+    walk_through(&Site::sqlite(), "sessions, id ").await;
 }
 
 #[cfg(feature = "external-tests")]

@@ -11,6 +11,9 @@ use testkit::{Client, Method, Program, RedisServer, free_port};
 use crate::deployment::{Ingress, approved, composed, deploy};
 use crate::harness::{CHECKIN, EMAIL, PASSWORD, PATIENCE, Service, Site, accepted, expect_plain};
 
+/// The pages behind the links of messages, whose paths are those of routes.
+const PAGES_OF_LINKS: [&str; 2] = ["/password/reset", "/register/confirm"];
+
 /// What the public must not reach.
 const PRIVATE: [&str; 4] = ["/metrics", "/healthz", "/readyz", "/nothing"];
 
@@ -71,9 +74,11 @@ impl Deployment {
             let document: Value = service.client().get("/openapi.json").await.json();
             for (path, methods) in document["paths"].as_object().unwrap() {
                 let is_elsewhere = *name == "console" || PRIVATE.contains(&path.as_str());
+                // There are pages on these paths, too, so the console has them.
+                let name = if PAGES_OF_LINKS.contains(&path.as_str()) { "console" } else { *name };
                 for method in methods.as_object().unwrap().keys().filter(|_| !is_elsewhere) {
                     let method = method.to_uppercase().parse().unwrap();
-                    routes.push((*name, method, with_parameters(path)));
+                    routes.push((name, method, with_parameters(path)));
                 }
             }
         }
@@ -85,6 +90,9 @@ impl Deployment {
             "/places/5",
             "/leaders",
             "/me",
+            "/me/account",
+            "/password/reset",
+            "/register/confirm",
             "/assets/1/console.css",
             "/docs",
             "/docs/",
@@ -101,6 +109,8 @@ impl Deployment {
             "/me/password",
             "/me/audience",
             "/me/sessions/end",
+            "/sign-up/confirm",
+            "/walk-through",
         ];
         routes.extend(forms.map(|path| ("console", Method::POST, path.to_owned())));
         routes

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::ToSpan as _;
+use jiff::civil::Date;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -319,6 +321,8 @@ pub(super) struct StatisticsView {
     last_checkin: Option<u64>,
     /// The mean of the stars, to one decimal.
     average_stars: Option<f64>,
+    /// The number of check-ins on each of the last 371 days (UTC) with any: `{"2026-11-28":2}`.
+    days: BTreeMap<String, u64>,
 }
 
 impl From<Statistics> for StatisticsView {
@@ -333,6 +337,14 @@ impl From<Statistics> for StatisticsView {
             first_checkin: statistics.first_checkin,
             last_checkin: statistics.last_checkin,
             average_stars: statistics.average_stars,
+            days: statistics.recent_days.into_iter().map(dated).collect(),
         }
     }
+}
+
+/// Writes a day, which is counted from 1970, as a date.
+fn dated((day, count): (u64, u64)) -> (String, u64) {
+    let since = i32::try_from(day).unwrap_or(i32::MAX).days();
+    let date = Date::constant(1970, 1, 1).saturating_add(since);
+    (date.to_string(), count)
 }

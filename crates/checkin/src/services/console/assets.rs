@@ -15,9 +15,14 @@ use crate::http::Problem;
 const VERSION_BYTES: usize = 9;
 
 /// The names of the files, with their types and contents.
-const FILES: [(&str, &str, &[u8]); 3] = [
+const FILES: [(&str, &str, &[u8]); 4] = [
     ("console.css", "text/css; charset=utf-8", include_bytes!("../../../assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_bytes!("../../../assets/console.js")),
+    (
+        "passkeys.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../../../assets/passkeys.js"),
+    ),
     ("icon.svg", "image/svg+xml", include_bytes!("../../../assets/icon.svg")),
 ];
 

@@ -63,10 +63,24 @@ pub(super) struct Refusal {
     pub(super) errors: Vec<FieldError>,
     /// In how many seconds the visitor may come again.
     pub(super) retry_after: Option<u32>,
-    /// What a login with a second factor continues with.
-    pub(super) pending_login: Option<String>,
+    /// What a login with a second factor continues with; the token is empty for other requests that need one.
+    pub(super) pending: Option<Pending>,
     /// The page to which a login returns.
     page: String,
+}
+
+/// A second factor that is missing.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) token: String,
+    /// The kinds of proofs that the account has, with blanks between them.
+    pub(super) methods: String,
+}
+
+impl Pending {
+    pub(super) fn has(&self, method: &str) -> bool {
+        self.methods.split(' ').any(|found| found == method)
+    }
 }
 
 /// A field that breaks a rule: "must …".
@@ -83,7 +97,9 @@ struct ProblemBody {
     detail: String,
     #[serde(default)]
     errors: Vec<FieldError>,
-    pending_login: Option<String>,
+    #[serde(default)]
+    pending_login: String,
+    methods: Option<Vec<String>>,
 }
 
 /// A page of a list, and the cursor of the next one.
@@ -103,8 +119,10 @@ impl FromRequestParts<Console> for Visitor {
         let page = match parts.method {
             Method::GET => parts.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned(),
             // A form cannot be sent again from here, but its page can be shown.
-            _ if parts.uri.path().starts_with("/me/") => "/me".to_owned(),
+            _ if parts.uri.path().starts_with("/me/") => "/me/account".to_owned(),
             _ if parts.uri.path() == "/walk-through" => "/".to_owned(),
+            _ if parts.uri.path() == "/log-in/reset" => "/password/reset".to_owned(),
+            _ if parts.uri.path() == "/sign-up/confirm" => "/register/confirm".to_owned(),
             _ => parts.uri.path().to_owned(),
         };
         // Not all of them: the parameters of the page's own path are there, too.
@@ -186,6 +204,17 @@ impl Visitor {
         }
     }
 
+    /// Sends a body to the services, and returns the answer with its content.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<(Answer, T), Refusal> {
+        let answer = self.send(Method::POST, path, Some(body)).await?;
+        let content = self.read(&answer)?;
+        Ok((answer, content))
+    }
+
     /// Sends a request to the services, and returns what they answer, also if they refuse it.
     pub(super) async fn ask(
         &self,
@@ -243,14 +272,16 @@ impl Visitor {
         let text = || ProblemBody {
             detail: String::from_utf8_lossy(&answer.body).trim_end_matches('.').to_owned(),
             errors: Vec::new(),
-            pending_login: None,
+            pending_login: String::new(),
+            methods: None,
         };
         let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| text());
-        let ProblemBody { detail, errors, pending_login } = body;
+        let ProblemBody { detail, errors, pending_login: token, methods } = body;
+        let pending = methods.map(|methods| Pending { token, methods: methods.join(" ") });
         let (status, page) = (answer.status, self.page.clone());
         let retry_after = answer.headers.get(RETRY_AFTER);
         let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        Refusal { status, detail, errors, retry_after, pending_login, page }
+        Refusal { status, detail, errors, retry_after, pending, page }
     }
 
     fn internal(&self) -> Refusal {
@@ -273,7 +304,7 @@ impl Visitor {
             detail: detail.to_owned(),
             errors: Vec::new(),
             retry_after: None,
-            pending_login: None,
+            pending: None,
             page: self.page.clone(),
         }
     }

@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::client::{Refusal, Visitor};
+use super::client::{Pending, Refusal, Visitor};
 use super::page::{Frame, Page, sentence};
 use crate::http::{FormBody, FormQuery};
 
@@ -39,6 +39,12 @@ impl Attempt {
         })
     }
 
+    /// Returns whether the form was refused because a code is missing or wrong.
+    fn needs_code(&self) -> bool {
+        let Some(refusal) = &self.refusal else { return false };
+        refusal.pending.is_some() || refusal.rule("code").is_some()
+    }
+
     fn status(&self) -> StatusCode {
         self.refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status)
     }
@@ -50,13 +56,14 @@ struct LoginPage {
     frame: Frame,
     attempt: Attempt,
     next: String,
+    notice: Option<&'static str>,
 }
 
 #[derive(Template)]
 #[template(path = "second_factor.html")]
 struct SecondFactorPage {
     frame: Frame,
-    pending_login: String,
+    pending: Pending,
     next: String,
     failure: Option<&'static str>,
 }
@@ -73,6 +80,32 @@ struct RegistrationPage {
 #[template(path = "message_sent.html")]
 struct MessageSent {
     frame: Frame,
+    /// What the message is good for.
+    what: &'static str,
+}
+
+/// The page of a visitor who has forgotten the password.
+#[derive(Template)]
+#[template(path = "forgotten.html")]
+struct ForgottenPage {
+    frame: Frame,
+    attempt: Attempt,
+}
+
+/// The page behind the link of a message about a forgotten password.
+#[derive(Template)]
+#[template(path = "new_password.html")]
+struct NewPasswordPage {
+    frame: Frame,
+    attempt: Attempt,
+}
+
+/// The page behind the link of a message about a new account.
+#[derive(Template)]
+#[template(path = "confirm_registration.html")]
+struct ConfirmRegistrationPage {
+    frame: Frame,
+    attempt: Attempt,
 }
 
 pub(super) async fn show_login(
@@ -80,7 +113,13 @@ pub(super) async fn show_login(
     FormQuery(query): FormQuery,
 ) -> Result<impl IntoResponse, Refusal> {
     let frame = Frame::of(&visitor, "log-in").await?;
-    Ok(Page(LoginPage { frame, attempt: Attempt::default(), next: next(&query).to_owned() }))
+    let notice = match query.get("done").map(String::as_str) {
+        Some("reset") => Some("Your password is changed. You can log in with it now."),
+        Some("confirmed") => Some("Your account is open. You can log in now."),
+        _ => None,
+    };
+    let (attempt, next) = (Attempt::default(), next(&query).to_owned());
+    Ok(Page(LoginPage { frame, attempt, next, notice }))
 }
 
 pub(super) async fn log_in(visitor: Visitor, FormBody(form): FormBody) -> Response {
@@ -91,14 +130,14 @@ pub(super) async fn log_in(visitor: Visitor, FormBody(form): FormBody) -> Respon
         Err(refusal) => refusal,
     };
     let frame = Frame::with(None, "log-in");
-    match &refusal.pending_login {
-        Some(token) => {
-            let pending_login = token.clone();
-            Page(SecondFactorPage { frame, pending_login, next, failure: None }).into_response()
+    match refusal.pending.clone() {
+        Some(pending) => {
+            Page(SecondFactorPage { frame, pending, next, failure: None }).into_response()
         }
         None => {
             let attempt = Attempt { form, refusal: Some(refusal) };
-            (attempt.status(), Page(LoginPage { frame, attempt, next })).into_response()
+            let page = LoginPage { frame, attempt, next, notice: None };
+            (page.attempt.status(), Page(page)).into_response()
         }
     }
 }
@@ -108,12 +147,13 @@ pub(super) async fn log_in_with_second_factor(
     FormBody(form): FormBody,
 ) -> Response {
     let next = next(&form).to_owned();
-    let login = body_of(&form, &["pendingLogin", "code"]);
+    let login = body_of(&form, &["pendingLogin", "code", "passkey"]);
     match visitor.send(Method::POST, "/login/second-factor", Some(&login)).await {
         Ok(answer) => answer.redirect(&next),
         Err(refusal) => {
             let frame = Frame::with(None, "log-in");
-            let pending_login = form.get("pendingLogin").cloned().unwrap_or_default();
+            let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+            let pending = Pending { token: field("pendingLogin"), methods: field("methods") };
             let failure = Some(match refusal.status {
                 StatusCode::UNAUTHORIZED => {
                     "The code is wrong or was used before, or it took too long: then begin again."
@@ -121,8 +161,70 @@ pub(super) async fn log_in_with_second_factor(
                 StatusCode::BAD_REQUEST => "The code must be six digits, or a recovery code.",
                 _ => "This did not work. Please try again later.",
             });
-            let page = SecondFactorPage { frame, pending_login, next, failure };
+            let page = SecondFactorPage { frame, pending, next, failure };
             (refusal.status, Page(page)).into_response()
+        }
+    }
+}
+
+pub(super) async fn show_forgotten(visitor: Visitor) -> Result<impl IntoResponse, Refusal> {
+    let frame = Frame::of(&visitor, "log-in").await?;
+    Ok(Page(ForgottenPage { frame, attempt: Attempt::default() }))
+}
+
+/// Asks for a message about a forgotten password.
+pub(super) async fn forgotten(visitor: Visitor, FormBody(form): FormBody) -> Response {
+    let body = body_of(&form, &["email"]);
+    let frame = Frame::with(None, "log-in");
+    match visitor.send(Method::POST, "/password/forgotten", Some(&body)).await {
+        Ok(_) => {
+            let what =
+                "If the address has an account, its link leads to a page for a new password.";
+            Page(MessageSent { frame, what }).into_response()
+        }
+        Err(mut refusal) => {
+            if refusal.status == StatusCode::NOT_FOUND {
+                "this site sends no messages; ask its operator for a new password"
+                    .clone_into(&mut refusal.detail);
+            }
+            let attempt = Attempt { form, refusal: Some(refusal) };
+            (attempt.status(), Page(ForgottenPage { frame, attempt })).into_response()
+        }
+    }
+}
+
+pub(super) async fn show_reset(visitor: Visitor) -> Result<impl IntoResponse, Refusal> {
+    let frame = Frame::of(&visitor, "log-in").await?;
+    Ok(Page(NewPasswordPage { frame, attempt: Attempt::default() }))
+}
+
+/// Stores a new password with the token of a message.
+pub(super) async fn reset(visitor: Visitor, FormBody(form): FormBody) -> Response {
+    let body = body_of(&form, &["token", "newPassword", "code"]);
+    match visitor.send(Method::POST, "/password/reset", Some(&body)).await {
+        Ok(answer) => answer.redirect("/log-in?done=reset"),
+        Err(refusal) => {
+            let attempt = Attempt { form, refusal: Some(refusal) };
+            let frame = Frame::with(None, "log-in");
+            (attempt.status(), Page(NewPasswordPage { frame, attempt })).into_response()
+        }
+    }
+}
+
+pub(super) async fn show_confirmation(visitor: Visitor) -> Result<impl IntoResponse, Refusal> {
+    let frame = Frame::of(&visitor, "sign-up").await?;
+    Ok(Page(ConfirmRegistrationPage { frame, attempt: Attempt::default() }))
+}
+
+/// Opens an account with the token of a message.
+pub(super) async fn confirm(visitor: Visitor, FormBody(form): FormBody) -> Response {
+    let body = body_of(&form, &["token"]);
+    match visitor.send(Method::POST, "/register/confirm", Some(&body)).await {
+        Ok(answer) => answer.redirect("/log-in?done=confirmed"),
+        Err(refusal) => {
+            let attempt = Attempt { form, refusal: Some(refusal) };
+            let frame = Frame::with(None, "sign-up");
+            (attempt.status(), Page(ConfirmRegistrationPage { frame, attempt })).into_response()
         }
     }
 }
@@ -137,7 +239,8 @@ pub(super) async fn sign_up(visitor: Visitor, FormBody(form): FormBody) -> Respo
     let account = body_of(&form, &["firstName", "lastName", "email", "password"]);
     match visitor.send(Method::POST, "/register", Some(&account)).await {
         Ok(answer) if answer.status == StatusCode::ACCEPTED => {
-            Page(MessageSent { frame: Frame::with(None, "sign-up") }).into_response()
+            let frame = Frame::with(None, "sign-up");
+            Page(MessageSent { frame, what: "Its link opens your account." }).into_response()
         }
         Ok(_) => {
             let login = body_of(&form, &["email", "password"]);
@@ -161,11 +264,17 @@ pub(super) async fn log_out(visitor: Visitor) -> Response {
     }
 }
 
-/// Returns these fields of a form as a JSON object of texts.
+/// Returns these fields of a form as a JSON object of texts. A passkey is an object itself; one that is not stays
+/// text, which the services refuse.
 pub(super) fn body_of(form: &BTreeMap<String, String>, fields: &[&str]) -> Value {
-    let given = fields
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), form.get(*name)?.clone().into())));
+    let value = |name: &str, text: &String| match name {
+        "passkey" => serde_json::from_str(text).unwrap_or_else(|_| text.clone().into()),
+        _ => text.clone().into(),
+    };
+    let given = fields.iter().filter_map(|name| {
+        let text = form.get(*name)?;
+        Some(((*name).to_owned(), value(name, text)))
+    });
     Value::Object(given.collect())
 }
 

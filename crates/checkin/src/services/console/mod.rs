@@ -2,7 +2,9 @@
 //! that it shows and does, as every other client does, so the rules about sessions, privacy and limits stand
 //! there alone.
 
+mod account;
 mod assets;
+mod calendar;
 mod client;
 mod entrance;
 mod home;
@@ -10,6 +12,7 @@ mod leaders;
 mod me;
 mod page;
 mod places;
+mod qr_code;
 mod routes;
 mod time;
 mod views;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::{assets, entrance, home, leaders, me, places, walk_through};
+use super::{account, assets, entrance, home, leaders, me, places, walk_through};
 use crate::usecases::demo_account::DemoAccount;
 
 /// The state of the pages.
@@ -25,15 +25,27 @@ pub(crate) fn router(services: Router, demo: Option<DemoAccount>) -> Router {
         .route("/walk-through", post(walk_through::go))
         .route("/log-in", get(entrance::show_login).post(entrance::log_in))
         .route("/log-in/second-factor", post(entrance::log_in_with_second_factor))
+        .route("/log-in/forgotten", get(entrance::show_forgotten).post(entrance::forgotten))
+        .route("/log-in/reset", post(entrance::reset))
+        .route("/password/reset", get(entrance::show_reset))
+        .route("/register/confirm", get(entrance::show_confirmation))
+        .route("/sign-up/confirm", post(entrance::confirm))
         .route("/sign-up", get(entrance::show_registration).post(entrance::sign_up))
         .route("/log-out", post(entrance::log_out))
         .route("/places", get(places::list))
         .route("/places/{id}", get(places::show).post(places::check_in))
         .route("/leaders", get(leaders::show))
         .route("/me", get(me::show))
-        .route("/me/password", post(me::change_password))
-        .route("/me/audience", post(me::set_audience))
-        .route("/me/sessions/end", post(me::end_session))
+        .route("/me/account", get(account::show))
+        .route("/me/password", post(account::change_password))
+        .route("/me/audience", post(account::set_audience))
+        .route("/me/sessions/end", post(account::end_session))
+        .route("/me/second-factor/totp", post(account::begin_totp))
+        .route("/me/second-factor/totp/confirm", post(account::confirm_totp))
+        .route("/me/second-factor/recovery-codes", post(account::renew_recovery_codes))
+        .route("/me/second-factor/passkeys/remove", post(account::remove_passkey))
+        .route("/me/second-factor/remove", post(account::remove_second_factor))
+        .route("/me/delete", post(account::delete))
         .route("/assets/{version}/{file}", get(assets::file))
         .with_state(Console { services, demo: demo.map(Arc::new) })
 }

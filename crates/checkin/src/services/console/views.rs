@@ -7,6 +7,28 @@ use serde::Deserialize;
 use super::time::Moment;
 use crate::domain::Website;
 
+/// How the browsers of people name themselves. Several name others, too, so the order matters.
+const BROWSERS: [(&str, &str); 7] = [
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+];
+
+/// How systems are named by their browsers, in the same way.
+const SYSTEMS: [(&str, &str); 7] = [
+    ("iPhone", "an iPhone"),
+    ("iPad", "an iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("CrOS", "ChromeOS"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+];
+
 /// The answer of `GET /session`.
 #[derive(Deserialize)]
 pub(super) struct OwnAccount {
@@ -113,6 +135,8 @@ pub(super) struct Statistics {
     pub(super) num_locations: u64,
     pub(super) average_stars: Option<f64>,
     pub(super) categories: BTreeMap<String, u64>,
+    /// The check-ins of each day of the last year with any.
+    pub(super) days: BTreeMap<String, u64>,
 }
 
 /// The answer of `GET /sessions`.
@@ -137,6 +161,55 @@ pub(super) struct ListedSession {
 #[derive(Deserialize)]
 pub(super) struct Settings {
     pub(super) audience: String,
+}
+
+/// The answer of `GET /second-factor`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SecondFactor {
+    pub(super) totp: bool,
+    pub(super) passkeys: Vec<Passkey>,
+    pub(super) recovery_codes: usize,
+}
+
+/// A passkey of the visitor.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Passkey {
+    pub(super) handle: String,
+    pub(super) name: String,
+    since: u64,
+    last_used: Option<u64>,
+}
+
+/// The secret of an authenticator app.
+#[derive(Deserialize)]
+pub(super) struct NewTotp {
+    pub(super) secret: String,
+    pub(super) uri: String,
+}
+
+/// Recovery codes that were made.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RecoveryCodes {
+    pub(super) recovery_codes: Vec<String>,
+}
+
+impl SecondFactor {
+    pub(super) fn is_on(&self) -> bool {
+        self.totp || !self.passkeys.is_empty()
+    }
+}
+
+impl Passkey {
+    pub(super) fn since(&self) -> Moment {
+        Moment(self.since)
+    }
+
+    pub(super) fn last_used(&self) -> Moment {
+        Moment(self.last_used.unwrap_or(self.since))
+    }
 }
 
 impl DescribedPlace {
@@ -175,11 +248,15 @@ impl ListedSession {
         Moment(self.last_seen)
     }
 
-    /// Returns the device as it named itself, shortened.
+    /// Returns the name of the device: its browser and its system, or else how it named itself, shortened.
     pub(super) fn device(&self) -> String {
-        match self.device.as_str() {
-            "" => "unknown device".to_owned(),
-            device => device.chars().take(80).collect(),
+        let find = |names: &[(&str, &'static str)]| {
+            names.iter().find(|(part, _)| self.device.contains(part)).map(|(_, name)| *name)
+        };
+        match (find(&BROWSERS), find(&SYSTEMS)) {
+            (Some(browser), Some(system)) => format!("{browser} on {system}"),
+            _ if self.device.is_empty() => "unknown device".to_owned(),
+            _ => self.device.chars().take(80).collect(),
         }
     }
 
@@ -187,6 +264,31 @@ impl ListedSession {
         match self.address.as_str() {
             "" => "unknown",
             address => address,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_named_as_people_say() {
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0 Safari/537.36 Edg/142.0";
+        let safari = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1 Version/18.0 Mobile Safari/604.1";
+        for (device, name) in [
+            (chrome, "Chrome on Linux"),
+            (edge, "Edge on Windows"),
+            (safari, "Safari on an iPhone"),
+            ("curl/8.5.0", "curl/8.5.0"),
+            ("", "unknown device"),
+        ] {
+            let session = serde_json::json!({
+                "handle": "h", "since": 0, "lastSeen": 0, "device": device, "address": "", "current": true,
+            });
+            let session: ListedSession = serde_json::from_value(session).unwrap();
+            assert_eq!(session.device(), name);
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::client::{Answer, Refusal, Visitor};
+use super::client::{Answer, Listed, Refusal, Visitor};
 use super::home::Home;
 use super::page::Page;
 use super::routes::Console;
@@ -38,8 +38,8 @@ const STEPS: [(&str, &str); 6] = [
          deletes it.",
     ),
     (
-        "The same check-in is accepted",
-        "Now the request has the cookie. 202 means that the check-in is stored.",
+        "With the cookie, a check-in is accepted",
+        "202 means that the check-in is stored. A processor will count it.",
     ),
     ("A logout ends the session", "The response also removes the cookie."),
     (
@@ -135,10 +135,13 @@ pub(super) async fn go(
 /// What a step found, and the answer whose cookies the visitor gets.
 type Taken = Result<(Vec<Exchange>, Option<Answer>), Refusal>;
 
+/// Checks in at one of the popular places: mostly another one than the visitor before, because the receiver
+/// refuses the same check-in twice.
 async fn check_in(visitor: &Visitor, user: u64) -> Taken {
-    let (places, _) = visitor.popular(1).await?;
-    let place = places.first().map_or(1, |Place { id, .. }| *id);
-    let body = json!({"userId": user, "locationId": place, "starRating": 5});
+    let places: Listed<Place> = visitor.list("/api/locations/bycheckins?limit=100").await?;
+    let at = usize::from(getrandom::u32().unwrap_or_default() as u16);
+    let place = places.items.get(at % places.items.len().max(1)).map_or(1, |Place { id, .. }| *id);
+    let body = json!({"userId": user, "locationId": place, "starRating": at % 5 + 1});
     let (exchange, answer) = ask(visitor, Method::POST, "/api/checkin", Some(&body)).await?;
     Ok((vec![exchange], Some(answer)))
 }
