@@ -5,7 +5,7 @@ import { launch, open } from './browser.js'
 
 const { EMAIL, PASSWORD } = process.env
 const folder = process.argv[2] ?? 'pictures'
-const PAGES = { home: '/', places: '/places', place: '/places/5', leaders: '/leaders?period=all', me: '/me', account: '/me/account', forgotten: '/log-in/forgotten', 'log-in': '/log-in', 'sign-up': '/sign-up' }
+const PAGES = { home: '/', places: '/places', place: '/places/5', map: '/map', leaders: '/leaders?period=all', me: '/me', account: '/me/account', forgotten: '/log-in/forgotten', 'log-in': '/log-in', 'sign-up': '/sign-up' }
 const FORMS = {
   light: { colorScheme: 'light' },
   dark: { colorScheme: 'dark' },

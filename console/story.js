@@ -72,10 +72,18 @@ await look()
 await page.getByRole('link', { name: 'Leaders' }).click()
 await look()
 
+await page.getByRole('link', { name: 'Map' }).click()
+await look()
+await page.getByRole('link', { name: 'Zoom in' }).click()
+await page.getByRole('link', { name: 'Move left' }).click()
+await page.getByRole('link', { name: 'Zoom out' }).click()
+await page.getByRole('link', { name, exact: true }).waitFor({ state: 'attached' })
+
 // The history has it when a processor has applied it.
 await page.getByRole('link', { name: 'Ada' }).click()
-for (let tries = 0; tries < 100 && await page.getByRole('link', { name, exact: true }).count() === 0; tries++) await page.reload()
-await page.getByRole('link', { name, exact: true }).waitFor()
+const own = page.locator('.feed').getByRole('link', { name, exact: true })
+for (let tries = 0; tries < 100 && await own.count() === 0; tries++) await page.reload()
+await own.waitFor()
 await look()
 
 await page.getByRole('img', { name: /^1 check-ins? on 1 days? of the last year$/ }).waitFor()

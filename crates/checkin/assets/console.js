@@ -51,12 +51,20 @@ if (feed) {
     return made
   }
   let waiting = 0
+  // A point of the map lights up for each of its check-ins.
+  const lightUp = (point) => {
+    if (!point) return
+    point.classList.remove('new')
+    point.getBoundingClientRect()
+    point.classList.add('new')
+  }
   new EventSource('/api/checkins/stream').addEventListener('checkin', async (event) => {
+    const { userId, locationId, starRating, timestamp, comment } = JSON.parse(event.data)
+    lightUp(document.querySelector(`[data-place="${locationId}"]`))
     // With more than a few a second nobody could read them.
     if (waiting >= 5) return
     waiting += 1
     try {
-      const { userId, locationId, starRating, timestamp, comment } = JSON.parse(event.data)
       const [person, place] = await Promise.all([
         name(`/api/user/${userId}/fullname`, 'fullName'), name(`/api/location/${locationId}`, 'name')
       ])
@@ -104,9 +112,12 @@ if (walk) {
 
 // The link of a message has its token in the fragment, which browsers send to no server.
 const tokenForm = document.querySelector('[data-token]')
-const token = new URLSearchParams(location.hash.slice(1)).get('token')
-if (tokenForm && token) {
+function takeToken () {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token')
+  if (!tokenForm || !token) return
   tokenForm.elements.token.value = token
   tokenForm.querySelector('[data-given]').hidden = true
   history.replaceState(null, '', location.pathname)
 }
+takeToken()
+addEventListener('hashchange', takeToken)

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 use testkit::{Client, Method, Program, Response, Stream};
 
-use crate::harness::{EMAIL, PASSWORD, PATIENCE, Site, USER, expect_plain, log_in, session_id};
+use crate::harness::{COOKIE, EMAIL, PASSWORD, PATIENCE, Site, USER, expect_plain, log_in};
 
 async fn form(client: &mut Client, path: &str, fields: &str) -> Response {
     let request = client.request(Method::POST, path);
@@ -233,6 +233,10 @@ async fn bad_input_gets_a_page_that_says_why() {
         ("/places?q=%E2%80%8B", 400, "Not valid: q."),
         ("/places?minStars=6&openNow=1", 400, "Not valid: minStars."),
         ("/me?cursor=x", 400, "Not valid: cursor."),
+        ("/map?lat=86&lng=0&zoom=3", 400, "Lat must be a number"),
+        ("/map?lat=0&lng=0&zoom=16", 400, "Lat must be a number"),
+        ("/map?lat=NaN&lng=0&zoom=1", 400, "Lat must be a number"),
+        ("/map?lat=0", 400, "Lat must be a number"),
     ] {
         let page = client.get(path).await;
         assert_eq!(page.status, status, "{path}");

@@ -57,7 +57,7 @@ impl Deployment {
             ("auth", site.auth(&[&args[..], &mail].concat())),
             ("receiver", site.receiver(&args)),
             ("api", site.api(&args)),
-            ("console", site.console(&args)),
+            ("console", site.console(&[&args[..], &mail].concat())),
         ];
         Deployment { site, services }
     }
@@ -89,6 +89,7 @@ impl Deployment {
             "/places",
             "/places/5",
             "/leaders",
+            "/map",
             "/me",
             "/me/account",
             "/password/reset",

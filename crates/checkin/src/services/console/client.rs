@@ -298,6 +298,11 @@ impl Visitor {
         self.refused(StatusCode::SERVICE_UNAVAILABLE, "the store is not available")
     }
 
+    /// Returns the refusal of an address whose query breaks a rule.
+    pub(super) fn malformed(&self, rule: &str) -> Refusal {
+        self.refused(StatusCode::BAD_REQUEST, rule)
+    }
+
     fn refused(&self, status: StatusCode, detail: &str) -> Refusal {
         Refusal {
             status,

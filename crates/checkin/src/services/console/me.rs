@@ -7,6 +7,7 @@ use futures_util::try_join;
 
 use super::calendar::Calendar;
 use super::client::{Listed, Refusal, Visitor, add};
+use super::map::Map;
 use super::page::{Frame, Page};
 use super::views::{Account, Checkin, Place, Statistics};
 use crate::http::FormQuery;
@@ -19,6 +20,8 @@ pub(super) struct Me {
     statistics: Statistics,
     calendar: Calendar,
     history: Vec<(Checkin, Option<Place>)>,
+    /// The places of this part of the history.
+    map: Option<Map>,
     /// The cursor of the next page of the history.
     next: Option<String>,
 }
@@ -36,9 +39,10 @@ pub(super) async fn show(
         try_join!(visitor.get(&statistics), visitor.list(&history))?;
     let history =
         try_join_all(items.into_iter().map(|checkin| with_place(&visitor, checkin))).await?;
+    let map = Map::of(history.iter().filter_map(|(_, place)| place.clone()).collect());
     let calendar = Calendar::until_today(&statistics.days);
     let frame = Frame::with(Some(account), "me");
-    Ok(Page(Me { frame, account: id, statistics, calendar, history, next }))
+    Ok(Page(Me { frame, account: id, statistics, calendar, history, map, next }))
 }
 
 /// Returns a check-in with its place, which may be gone.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::{account, assets, entrance, home, leaders, me, places, walk_through};
+use super::{account, assets, entrance, home, leaders, map, me, places, walk_through};
 use crate::usecases::demo_account::DemoAccount;
 
 /// The state of the pages.
@@ -34,6 +34,7 @@ pub(crate) fn router(services: Router, demo: Option<DemoAccount>) -> Router {
         .route("/log-out", post(entrance::log_out))
         .route("/places", get(places::list))
         .route("/places/{id}", get(places::show).post(places::check_in))
+        .route("/map", get(map::show))
         .route("/leaders", get(leaders::show))
         .route("/me", get(me::show))
         .route("/me/account", get(account::show))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::map_view::Point;
 use super::time::Moment;
 use crate::domain::Website;
 
@@ -209,6 +210,12 @@ impl Passkey {
 
     pub(super) fn last_used(&self) -> Moment {
         Moment(self.last_used.unwrap_or(self.since))
+    }
+}
+
+impl Place {
+    pub(super) fn point(&self) -> Point {
+        Point { latitude: self.latitude, longitude: self.longitude }
     }
 }
 
