@@ -64,7 +64,7 @@ pub(super) struct Refusal {
     /// In how many seconds the visitor may come again.
     pub(super) retry_after: Option<u32>,
     /// What a login with a second factor continues with; the token is empty for other requests that need one.
-    pub(super) pending: Option<Pending>,
+    pub(super) pending: Option<Box<Pending>>,
     /// The page to which a login returns.
     page: String,
 }
@@ -278,6 +278,7 @@ impl Visitor {
         let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| text());
         let ProblemBody { detail, errors, pending_login: token, methods } = body;
         let pending = methods.map(|methods| Pending { token, methods: methods.join(" ") });
+        let pending = pending.map(Box::new);
         let (status, page) = (answer.status, self.page.clone());
         let retry_after = answer.headers.get(RETRY_AFTER);
         let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());

@@ -132,6 +132,7 @@ pub(super) async fn log_in(visitor: Visitor, FormBody(form): FormBody) -> Respon
     let frame = Frame::with(None, "log-in");
     match refusal.pending.clone() {
         Some(pending) => {
+            let pending = *pending;
             Page(SecondFactorPage { frame, pending, next, failure: None }).into_response()
         }
         None => {
