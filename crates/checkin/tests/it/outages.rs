@@ -392,12 +392,12 @@ async fn a_service_starts_while_nothing_answers() {
     }
 }
 
-/// Starts a receiver on a disk that takes no more than 3 MB in a file.
-fn on_a_full_disk(site: &Site) -> (Program, Client) {
+/// Starts a receiver on a disk that takes no more than so many blocks of 512 bytes in a file.
+fn on_a_full_disk(site: &Site, blocks: u64) -> (Program, Client) {
     let ours = checkin(site.directory.path());
     let mut shell = std::process::Command::new("sh");
-    // In units of 512 bytes.
-    shell.args(["-c", "trap '' XFSZ; ulimit -S -f 6000; exec \"$0\" \"$@\""]);
+    let limited = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+    shell.args(["-c", &limited]);
     shell.arg(ours.get_program()).args(["receiver", "--no-auth", "--listen", "127.0.0.1:0"]);
     shell.args(["--duplicate-window", "0", "--checkin-rate", "0", "--store", &site.store]);
     let receiver = Program::spawn(shell);
@@ -429,14 +429,17 @@ async fn fill(client: &mut Client) -> u64 {
 #[tokio::test]
 async fn a_full_disk_is_an_outage_that_passes() {
     let site = Site::sqlite();
-    let (mut receiver, mut client) = on_a_full_disk(&site);
+    // Room for half a megabyte beside the demo data.
+    let blocks =
+        std::fs::metadata(site.directory.path().join("checkin.db")).unwrap().len() / 512 + 1000;
+    let (mut receiver, mut client) = on_a_full_disk(&site, blocks);
     is_ready(&client).await;
     let mut accepted = fill(&mut client).await;
     for is_new in [false, true] {
         if is_new {
             // It starts again, because everything can be read.
             receiver.kill();
-            (receiver, client) = on_a_full_disk(&site);
+            (receiver, client) = on_a_full_disk(&site, blocks);
         }
         for _ in 0..3 {
             is_unready(&client, "the database file cannot be written").await;
