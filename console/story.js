@@ -90,6 +90,14 @@ await page.getByRole('img', { name: /^1 check-ins? on 1 days? of the last year$/
 await page.getByRole('link', { name: 'Your account' }).click()
 await look()
 
+// A mistaken check-in.
+await page.goto('/me')
+await page.getByRole('button', { name: `Delete the check-in at ${name}` }).click()
+await page.getByText('The check-in is deleted.').waitFor()
+for (let tries = 0; tries < 100 && await own.count() > 0; tries++) await page.reload()
+assert.equal(await own.count(), 0)
+await page.goto('/me/account')
+
 // A second session of the same person, which the first one ends.
 const phone = await open(browser, problems, { ...options, userAgent: 'A phone' })
 await logIn(phone, EMAIL, PASSWORD)

@@ -183,9 +183,15 @@ async fn forms_of_other_sites_are_refused() {
     let console = site.console(&[]);
     let mut client = console.client();
     logged_in(&mut client).await;
-    for path in
-        ["/log-in", "/log-out", "/places/5", "/me/password", "/me/sessions/end", "/me/delete"]
-    {
+    for path in [
+        "/log-in",
+        "/log-out",
+        "/places/5",
+        "/me/password",
+        "/me/sessions/end",
+        "/me/delete",
+        "/me/checkins/delete",
+    ] {
         let request = client.request(Method::POST, path).header("sec-fetch-site", "cross-site");
         let form = request.header("content-type", "application/x-www-form-urlencoded");
         assert_eq!(form.body("starRating=5").send().await.status, 403, "{path}");
@@ -256,6 +262,8 @@ async fn bad_input_gets_a_page_that_says_why() {
         ("/log-in/reset", "token=x&newPassword=a+lighthouse+keeper", 404),
         ("/sign-up/confirm", "token=x", 404),
         ("/me/delete", "currentPassword=wrong", 400),
+        ("/me/checkins/delete", "id=1-0", 404),
+        ("/me/checkins/delete", "id=..%2Flogin", 400),
         ("/me/second-factor/totp/confirm", "code=123456", 400),
         ("/me/second-factor/passkeys/remove", "handle=a%2Fb&currentPassword=x", 404),
     ] {

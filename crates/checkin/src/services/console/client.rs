@@ -119,6 +119,7 @@ impl FromRequestParts<Console> for Visitor {
         let page = match parts.method {
             Method::GET => parts.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned(),
             // A form cannot be sent again from here, but its page can be shown.
+            _ if parts.uri.path() == "/me/checkins/delete" => "/me".to_owned(),
             _ if parts.uri.path().starts_with("/me/") => "/me/account".to_owned(),
             _ if parts.uri.path() == "/walk-through" => "/".to_owned(),
             _ if parts.uri.path() == "/log-in/reset" => "/password/reset".to_owned(),

@@ -1,16 +1,17 @@
 //! The visitor's own page: statistics, the calendar of a year, history, export.
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
 use futures_util::future::try_join_all;
 use futures_util::try_join;
 
 use super::calendar::Calendar;
-use super::client::{Listed, Refusal, Visitor, add};
+use super::client::{Listed, Refusal, Visitor, add, encoded};
 use super::map::Map;
 use super::page::{Frame, Page};
 use super::views::{Account, Checkin, Place, Statistics};
-use crate::http::FormQuery;
+use crate::http::{FormBody, FormQuery};
 
 #[derive(Template)]
 #[template(path = "me.html")]
@@ -24,6 +25,8 @@ pub(super) struct Me {
     map: Option<Map>,
     /// The cursor of the next page of the history.
     next: Option<String>,
+    /// Whether the visitor has just deleted a check-in.
+    is_deleted: bool,
 }
 
 pub(super) async fn show(
@@ -41,8 +44,19 @@ pub(super) async fn show(
         try_join_all(items.into_iter().map(|checkin| with_place(&visitor, checkin))).await?;
     let map = Map::of(history.iter().filter_map(|(_, place)| place.clone()).collect());
     let calendar = Calendar::until_today(&statistics.days);
+    let is_deleted = query.contains_key("deleted");
     let frame = Frame::with(Some(account), "me");
-    Ok(Page(Me { frame, account: id, statistics, calendar, history, map, next }))
+    Ok(Page(Me { frame, account: id, statistics, calendar, history, map, next, is_deleted }))
+}
+
+/// Deletes a check-in.
+pub(super) async fn delete_checkin(
+    visitor: Visitor,
+    FormBody(form): FormBody,
+) -> Result<Response, Refusal> {
+    let id = encoded(form.get("id").map_or("", String::as_str));
+    let deleted = visitor.send(Method::DELETE, &format!("/api/checkin/{id}"), None).await?;
+    Ok(deleted.redirect("/me?deleted=1"))
 }
 
 /// Returns a check-in with its place, which may be gone.

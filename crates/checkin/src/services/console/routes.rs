@@ -37,6 +37,7 @@ pub(crate) fn router(services: Router, demo: Option<DemoAccount>) -> Router {
         .route("/map", get(map::show))
         .route("/leaders", get(leaders::show))
         .route("/me", get(me::show))
+        .route("/me/checkins/delete", post(me::delete_checkin))
         .route("/me/account", get(account::show))
         .route("/me/password", post(account::change_password))
         .route("/me/audience", post(account::set_audience))

@@ -103,6 +103,7 @@ pub(super) struct Visit {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Checkin {
+    pub(super) id: String,
     pub(super) user_id: u64,
     pub(super) location_id: u64,
     pub(super) star_rating: u8,
