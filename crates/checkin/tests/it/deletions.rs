@@ -29,7 +29,7 @@ async fn a_checkin_is_deleted(site: Site) {
     assert_ne!(get(&mut reader, "/api/location/2").await, before[1]);
     let path = format!("{CHECKIN}/{id}");
 
-    // Whoever asks for it is not told whether it exists.
+    // The answer does not tell whether it exists.
     expect_plain(&receiver.client().delete(&path).await, 401, "Authentication required.");
     let users = site.run("users", &["list", "--json"]).stdout;
     let mut users = users.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
