@@ -72,7 +72,7 @@ await look()
 await page.getByRole('link', { name: 'Leaders' }).click()
 await look()
 
-await page.getByRole('link', { name: 'Map' }).click()
+await page.getByRole('link', { name: 'Map', exact: true }).click()
 await look()
 await page.getByRole('link', { name: 'Zoom in' }).click()
 await page.getByRole('link', { name: 'Move left' }).click()
