@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
 use futures_util::future::try_join_all;
 
 use super::client::{Refusal, Visitor};
@@ -69,15 +70,20 @@ async fn latest(visitor: &Visitor) -> Result<Option<Vec<NamedCheckin>>, Refusal>
     let path = format!("/api/checkins/latest?limit={LATEST}");
     let Some(checkins) = visitor.side_list(&path).await? else { return Ok(None) };
     let named = try_join_all(checkins.into_iter().map(|checkin| named(visitor, checkin))).await?;
-    Ok(Some(named))
+    Ok(Some(named.into_iter().flatten().collect()))
 }
 
-async fn named(visitor: &Visitor, checkin: Checkin) -> Result<NamedCheckin, Refusal> {
+/// Returns `None` if the user or the place does not exist: then the check-in is a dead letter, or will be one.
+async fn named(visitor: &Visitor, checkin: Checkin) -> Result<Option<NamedCheckin>, Refusal> {
     let (person, place) = (
         format!("/api/user/{}/fullname", checkin.user_id),
         format!("/api/location/{}", checkin.location_id),
     );
-    let (FullName { full_name: person }, Place { name: place, .. }) =
-        futures_util::try_join!(visitor.get(&person), visitor.get(&place))?;
-    Ok(NamedCheckin { checkin, person, place })
+    match futures_util::try_join!(visitor.get(&person), visitor.get(&place)) {
+        Ok((FullName { full_name: person }, Place { name: place, .. })) => {
+            Ok(Some(NamedCheckin { checkin, person, place }))
+        }
+        Err(refusal) if refusal.status == StatusCode::NOT_FOUND => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
 }
