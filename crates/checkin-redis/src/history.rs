@@ -11,7 +11,7 @@ use redis_link::Reply;
 
 use crate::RedisStorage;
 use crate::connection::{Connection, at_once};
-use crate::reply::{array, text, texts, unexpected};
+use crate::reply::{array, scored, text};
 
 /// Maximum number of members in one request.
 pub(crate) const PAGE: usize = 1000;
@@ -184,23 +184,9 @@ impl Histories<'_> {
     }
 }
 
-/// Reads members and their scores, alternating or in pairs, depending on the version of the protocol.
-/// Members that we did not write are skipped.
+/// Reads members and their scores. Members that we did not write are skipped.
 fn read_members(reply: Reply) -> Result<Vec<Member>> {
-    let replies = array(reply)?;
-    let pairs: Vec<(String, String)> = match replies.first() {
-        Some(Reply::Array(_)) => replies
-            .into_iter()
-            .map(|pair| match <[String; 2]>::try_from(texts(pair)?) {
-                Ok([member, score]) => Ok((member, score)),
-                Err(_) => Err(unexpected("a member and its score")),
-            })
-            .collect::<Result<_>>()?,
-        _ => {
-            let words: Vec<String> = replies.into_iter().map(text).collect::<Result<_>>()?;
-            words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
-        }
-    };
+    let pairs = scored(reply)?;
     Ok(pairs.iter().filter_map(|(member, score)| Member::read(member, score)).collect())
 }
 

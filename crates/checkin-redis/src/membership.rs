@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::CheckinId;
-use checkin_storage::{Lease, Membership, Rank, Result};
+use checkin_storage::{Lease, LiveProcessor, MAX_LISTED, Membership, Rank, Result};
 use redis_link::Reply;
 
 use crate::clock::milliseconds;
+use crate::connection::at_once;
 use crate::partition::Partition;
-use crate::reply::texts;
-use crate::{RedisStorage, entry};
+use crate::reply::{scored, text, texts};
+use crate::{RedisStorage, entry, history};
 
 #[async_trait]
 impl Membership for RedisStorage {
@@ -57,5 +58,32 @@ impl Membership for RedisStorage {
     async fn release(&self, lease: &Lease) -> Result<()> {
         let (key, words) = (self.redis.keys.lease(lease.part), [lease.processor.as_str()]);
         self.redis.run(&self.redis.scripts.release, &[&key], &words).await.map(drop)
+    }
+
+    async fn processors(&self) -> Result<Vec<LiveProcessor>> {
+        let now_ms = Partition { redis: &self.redis, number: 0 }.clock_ms().await?;
+        let (key, from, limit) =
+            (self.redis.keys.processors(), format!("({now_ms}"), MAX_LISTED.to_string());
+        let live = ["ZRANGEBYSCORE", &key, &from, "+inf", "WITHSCORES", "LIMIT", "0", &limit];
+        let live = scored(self.redis.call(&live).await?)?;
+        let holder = async |partition: Partition<'_>| {
+            let key = self.redis.keys.lease(partition.number);
+            match self.redis.call(&["GET", &key]).await? {
+                Reply::Nil => Ok(None),
+                name => text(name).map(Some),
+            }
+        };
+        let holders = at_once(self.partitions().map(holder).collect()).await?;
+        let mut processors: Vec<LiveProcessor> = live
+            .into_iter()
+            .map(|(name, until)| {
+                let left = history::milliseconds(&until).unwrap_or(now_ms).saturating_sub(now_ms);
+                let held = (0..).zip(&holders).filter(|(_, holder)| holder.as_ref() == Some(&name));
+                let parts = held.map(|(part, _)| part).collect();
+                LiveProcessor { name, expires_in: Duration::from_millis(left), parts }
+            })
+            .collect();
+        processors.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(processors)
     }
 }

@@ -148,6 +148,7 @@ impl<'a> Partition<'a> {
             length,
             waiting: length.saturating_sub(in_log),
             oldest_waiting: Duration::from_millis(now_ms.saturating_sub(arrived_ms)),
+            counted: number(&applied),
             dead_letters: number(&dead_letters),
             lost: number(&lost),
         })

@@ -321,18 +321,20 @@ pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
 /// the clock is not the time at which its entry arrived.
 pub(crate) fn part_state(connection: &Connection, now_ms: i64) -> rusqlite::Result<PartState> {
     let sql = "SELECT appended, max(appended - counted, 0), (SELECT count(*) FROM dead_letters),
+                   counted,
                    (SELECT CASE WHEN checkins.ms <= ?1 THEN checkins.ms ELSE min(time_ms, ?1) END
                     FROM checkins
                     WHERE (checkins.ms, checkins.seq) > (checkpoint.ms, checkpoint.seq)
                     ORDER BY checkins.ms, checkins.seq LIMIT 1)
                FROM checkpoint";
     connection.prepare_cached(sql)?.query_row([now_ms], |row| {
-        let oldest_ms = row.get::<_, Option<i64>>(3)?.unwrap_or(now_ms);
+        let oldest_ms = row.get::<_, Option<i64>>(4)?.unwrap_or(now_ms);
         Ok(PartState {
             length: column::whole(row, 0)?,
             waiting: column::whole(row, 1)?,
             oldest_waiting: Duration::from_millis(now_ms.saturating_sub(oldest_ms).unsigned_abs()),
             dead_letters: column::whole(row, 2)?,
+            counted: column::whole(row, 3)?,
             // No other program writes to it.
             lost: 0,
         })

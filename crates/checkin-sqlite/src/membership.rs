@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::CheckinId;
-use checkin_storage::{Lease, Membership, Rank, Result};
+use checkin_storage::{Lease, LiveProcessor, MAX_LISTED, Membership, Rank, Result};
 use sqlite_writer::rusqlite::{self, Connection, params};
 
 use crate::{SqliteStorage, applier, column};
@@ -80,6 +80,28 @@ impl Membership for SqliteStorage {
         };
         self.file.write(write).await.map(drop)
     }
+
+    async fn processors(&self) -> Result<Vec<LiveProcessor>> {
+        let now = self.file.now_ms();
+        self.file.read(move |connection: &Connection| live(connection, now)).await
+    }
+}
+
+fn live(connection: &Connection, now_ms: i64) -> rusqlite::Result<Vec<LiveProcessor>> {
+    let sql = "SELECT processors.owner, until_ms, checkpoint.owner IS NOT NULL
+               FROM processors LEFT JOIN checkpoint
+                   ON checkpoint.owner = processors.owner AND lease_until_ms > ?1
+               WHERE until_ms > ?1 ORDER BY processors.owner LIMIT ?2";
+    let processor = |row: &rusqlite::Row<'_>| {
+        let left = row.get::<_, i64>(1)?.saturating_sub(now_ms).unsigned_abs();
+        Ok(LiveProcessor {
+            name: row.get(0)?,
+            expires_in: Duration::from_millis(left),
+            parts: if row.get(2)? { (0..PARTS).collect() } else { Vec::new() },
+        })
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(params![now_ms, MAX_LISTED as i64], processor)?.collect()
 }
 
 struct Held {

@@ -45,6 +45,9 @@ pub struct PartState {
     /// The age of the oldest entry that is not yet applied, by the store's clock; zero if all are
     /// applied.
     pub oldest_waiting: Duration,
+    /// The number of entries that were applied or dead-lettered so far. A store whose histories are its log
+    /// subtracts those that were folded.
+    pub counted: u64,
     /// The number of dead letters.
     pub dead_letters: u64,
     /// The number of entries that another program removed before they were applied, as far as it is known:

@@ -111,6 +111,7 @@ macro_rules! conformance_checks {
             applying_a_batch_again_changes_nothing
             a_part_has_one_holder_at_a_time
             processors_share_the_parts
+            live_processors_are_listed_with_their_parts
             parallel_processors_apply_each_entry_once
             an_entry_that_cannot_be_applied_becomes_a_dead_letter
             a_late_checkin_is_applied_and_is_not_the_last

@@ -48,7 +48,7 @@ pub use health::{Finding, Health, ServiceKind, Severity};
 pub use history::{History, HistoryPosition};
 pub use locations::Locations;
 pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition};
-pub use membership::{Lease, Membership, Rank};
+pub use membership::{Lease, LiveProcessor, MAX_LISTED, Membership, Rank};
 pub use privacy::{Audience, Privacy};
 pub use retention::{Folded, Retention};
 pub use retractions::{Retracted, Retractions};

@@ -41,6 +41,23 @@ pub trait Membership: Send + Sync {
 
     /// Ends a lease, if its processor still holds it.
     async fn release(&self, lease: &Lease) -> Result<()>;
+
+    /// Returns the live processors in the order of their names, at most [`MAX_LISTED`].
+    async fn processors(&self) -> Result<Vec<LiveProcessor>>;
+}
+
+/// The maximum number of processors that are listed.
+pub const MAX_LISTED: usize = 1000;
+
+/// A live processor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveProcessor {
+    /// The name.
+    pub name: String,
+    /// The time until its registration ends, unless a heartbeat renews it.
+    pub expires_in: Duration,
+    /// The parts of the log whose leases it holds, in order.
+    pub parts: Vec<usize>,
 }
 
 /// The right of one processor to read one part of the log.

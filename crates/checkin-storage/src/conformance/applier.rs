@@ -41,6 +41,7 @@ async fn log_state(storage: &dyn Storage) -> PartState {
         length: sum.length + state.length,
         waiting: sum.waiting + state.waiting,
         oldest_waiting: sum.oldest_waiting.max(state.oldest_waiting),
+        counted: sum.counted + state.counted,
         dead_letters: sum.dead_letters + state.dead_letters,
         lost: sum.lost + state.lost,
     })
@@ -192,6 +193,28 @@ pub async fn processors_share_the_parts(subject: StoreUnderTest) {
     assert_eq!(join("b").await, parts);
 }
 
+pub async fn live_processors_are_listed_with_their_parts(subject: StoreUnderTest) {
+    const SHORT: Duration = Duration::from_millis(300);
+    let storage = &*subject.storage;
+    assert_eq!(storage.processors().await.unwrap(), []);
+    storage.join("b", LEASE).await.unwrap();
+    storage.join("a", LEASE).await.unwrap();
+    let held = acquire_all(storage, "a", LEASE).await;
+    let parts: Vec<usize> = held.iter().map(|lease| lease.part).collect();
+    let listed = async || -> Vec<(String, Vec<usize>)> {
+        let live = storage.processors().await.unwrap();
+        assert!(live.iter().all(|processor| processor.expires_in <= LEASE), "{live:?}");
+        live.into_iter().map(|processor| (processor.name, processor.parts)).collect()
+    };
+    assert_eq!(listed().await, [("a".to_owned(), parts.clone()), ("b".to_owned(), vec![])]);
+    storage.release(&held[0]).await.unwrap();
+    assert_eq!(listed().await[0].1, parts[1..]);
+    storage.leave("b").await.unwrap();
+    storage.join("a", SHORT).await.unwrap();
+    (subject.advance)(SHORT + Duration::from_millis(1)).await;
+    assert_eq!(listed().await, []);
+}
+
 pub async fn parallel_processors_apply_each_entry_once(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_locations(storage, 30, 4).await;
@@ -246,7 +269,7 @@ pub async fn an_entry_that_cannot_be_applied_becomes_a_dead_letter(subject: Stor
     assert_eq!((audit.counted, audit.dead, audit.waiting), (2, 2, 0));
     assert_eq!(
         log_state(storage).await,
-        PartState { length: 4, dead_letters: 2, ..PartState::default() }
+        PartState { length: 4, counted: 4, dead_letters: 2, ..PartState::default() }
     );
 
     let mut letters = storage.dead_letters(None, 10).await.unwrap();

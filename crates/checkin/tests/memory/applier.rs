@@ -66,6 +66,7 @@ impl Applier for MemoryStorage {
                 waiting: part.waiting(),
                 oldest_waiting: Duration::from_millis(age_ms),
                 dead_letters: dead.count() as u64,
+                counted: part.entries.len() as u64 - part.waiting(),
                 lost: 0,
             }
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::CheckinId;
-use checkin_storage::{Lease, Membership, Rank, Result};
+use checkin_storage::{Lease, LiveProcessor, Membership, Rank, Result};
 
 use crate::log::PARTS;
 use crate::store::{Contents, MemoryStorage};
@@ -45,6 +45,22 @@ impl Membership for MemoryStorage {
         let held = &mut self.contents().parts[lease.part].lease;
         held.take_if(|(processor, _)| *processor == lease.processor);
         Ok(())
+    }
+
+    async fn processors(&self) -> Result<Vec<LiveProcessor>> {
+        let contents = self.contents();
+        let now = contents.now_ms;
+        let holds = |name: &String, part: &usize| {
+            let held = contents.parts[*part].lease.as_ref();
+            held.is_some_and(|(holder, until)| holder == name && *until > now)
+        };
+        let live = contents.processors.iter().filter(|(_, until)| **until > now);
+        let processor = |(name, until): (&String, &u64)| LiveProcessor {
+            name: name.clone(),
+            expires_in: Duration::from_millis(until - now),
+            parts: (0..PARTS).filter(|part| holds(name, part)).collect(),
+        };
+        Ok(live.map(processor).collect())
     }
 }
 
