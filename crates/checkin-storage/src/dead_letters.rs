@@ -1,6 +1,7 @@
 //! Entries of the log that cannot be applied.
 
 use std::fmt;
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId};
@@ -72,6 +73,26 @@ pub struct DeadLetterId {
     pub part: usize,
     /// The id of the entry.
     pub entry: CheckinId,
+}
+
+/// As `PARTITION/MILLISECONDS-SEQUENCE`.
+impl fmt::Display for DeadLetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.part, self.entry)
+    }
+}
+
+impl FromStr for DeadLetterId {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let parse = || {
+            let (part, entry) = text.split_once('/')?;
+            Some(Self { part: part.parse().ok()?, entry: entry.parse().ok()? })
+        };
+        let rule = "must be PARTITION/MILLISECONDS-SEQUENCE, such as 0/1609602085397-0";
+        parse().ok_or_else(|| rule.to_owned())
+    }
 }
 
 /// The result of [`DeadLetters::replay`].

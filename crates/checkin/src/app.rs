@@ -1,5 +1,6 @@
 //! The composition root: turns settings into services. The backends are named only here.
 
+mod diagnosis;
 mod embedded;
 mod observe;
 mod ports;
@@ -27,7 +28,8 @@ use tower_express_session::{
 
 use crate::config::{Common, SessionEncryption, StoreUrl};
 use crate::http::{
-    ClientLimits, Cors, Edge, OnFailure, Proxies, Readiness, StrictTransport, session_failed,
+    ClientLimits, Cors, Edge, Metrics, OnFailure, Proxies, Readiness, StrictTransport,
+    session_failed,
 };
 use crate::lifecycle::Doors;
 use crate::metrics::{ProcessMetrics, Registries};
@@ -43,11 +45,12 @@ use crate::usecases::tasks::Tasks;
 use checkin_redis::RedisStorage;
 use checkin_sqlite::{self as sqlite, SqliteStorage};
 
-pub use self::embedded::{Copied, Examination, back_up, examine, must_exist, restore};
+pub use self::diagnosis::diagnose;
+pub use self::embedded::{Copied, back_up, must_exist, restore};
 use self::observe::TracesCell;
 pub use self::ports::Service;
 use self::session_stores::{Form, with_encryption};
-pub use self::session_stores::{OutOfReach, out_of_reach, session_findings};
+pub use self::session_stores::{OutOfReach, out_of_reach};
 pub(crate) use self::watched::WatchedStore;
 
 /// The maximum time that work after a response may take when the services have stopped.
@@ -93,6 +96,8 @@ pub struct App {
     /// The metrics of the process.
     metrics: ProcessMetrics,
     registries: Registries,
+    /// The metrics of the ports, so far.
+    ports: Arc<Mutex<Vec<Metrics>>>,
     /// The bounds of the recorded security events; `None` if they are only logged.
     event_bounds: Option<EventBounds>,
     /// The collector of traces, and the traces once the process has a name.
@@ -251,6 +256,7 @@ impl App {
             process: Arc::default(),
             metrics,
             registries: Registries::default(),
+            ports: Arc::default(),
             event_bounds: (!config.keep_security_events.is_zero()).then_some(EventBounds {
                 age: config.keep_security_events,
                 number: config.max_security_events,
@@ -330,9 +336,9 @@ impl App {
 
     /// Returns the record of security events of a service or a command.
     pub(crate) fn security_log(&self, source: &'static str) -> SecurityLog {
-        let unrecorded = self.metrics.unrecorded_events.clone();
+        let counts = (self.metrics.security_events.clone(), self.metrics.unrecorded_events.clone());
         let (store, tasks) = (self.storage.clone(), self.tasks.clone());
-        SecurityLog::new(store, self.event_bounds, tasks, unrecorded, source)
+        SecurityLog::new(store, self.event_bounds, tasks, counts, source)
     }
 
     /// Waits for work that continues after its response, for a limited time. Call it when the

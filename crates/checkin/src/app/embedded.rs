@@ -10,12 +10,11 @@ pub use checkin_sqlite::Copied;
 use checkin_sqlite::{self as sqlite, Place};
 
 /// The store and the first findings of `checkin doctor`.
-#[expect(missing_debug_implementations, reason = "a store has nothing to show")]
-pub struct Examination {
+pub(super) struct Examination {
     /// The findings from before the store was opened.
-    pub findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
     /// The store, if it can be opened.
-    pub store: Option<Arc<dyn Storage>>,
+    pub(super) store: Option<Arc<dyn Storage>>,
 }
 
 /// Opens the store read-only for `checkin doctor`.
@@ -23,7 +22,7 @@ pub struct Examination {
 /// # Errors
 ///
 /// If there is no store that could be examined.
-pub async fn examine(config: &Common) -> anyhow::Result<Examination> {
+pub(super) async fn examine(config: &Common) -> anyhow::Result<Examination> {
     let StoreUrl::Sqlite(path) = &config.store else {
         let App { storage, .. } = App::open(config).await?;
         return Ok(Examination { findings: Vec::new(), store: Some(storage) });

@@ -1,19 +1,28 @@
 //! The services and their ports: which routes stand behind which session layer and middleware stack.
 
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
 use axum::Router;
+use futures_util::FutureExt as _;
 use prometheus_client::registry::Registry;
 use tower_express_session::SessionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::diagnosis::diagnose_within;
 use super::{App, Sessions};
+use crate::config::Common;
 use crate::http::{ClientLimits, Metrics, OnFailure, Probes, Readiness, Scrape, Stack};
 use crate::passwords::Passwords;
 use crate::services::api::{ApiSettings, Stores};
 use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, ReceiverSettings};
-use crate::services::{api, auth, console, receiver};
+use crate::services::{api, auth, console, operations, receiver};
 use crate::traces::Traces;
 use crate::usecases::accounts::{Accounts, account_options};
+
+/// The maximum time of a diagnosis for operators, below that of a request.
+const DOCTOR_TIME: Duration = Duration::from_secs(10);
 
 /// The routes of a service and its session layer. A service may be served on several ports, which
 /// then share its limits and caches.
@@ -126,6 +135,25 @@ impl App {
         Service { routes, sessions: sessions.then(|| self.cached_sessions.clone()) }
     }
 
+    /// Returns the routes for operators.
+    pub fn operations(&self, config: &Common) -> Service {
+        let (storage, ports, config) = (self.storage.clone(), self.ports.clone(), config.clone());
+        let diagnose = {
+            let storage = storage.clone();
+            move || diagnose_within(config.clone(), storage.clone(), DOCTOR_TIME).boxed()
+        };
+        let parts = operations::Parts {
+            storage,
+            sessions: self.session_store.clone(),
+            metrics: self.metrics.clone(),
+            // Only a list, which is valid after any step.
+            ports: Arc::new(move || ports.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            diagnose: Arc::new(diagnose),
+            tasks: self.tasks.clone(),
+        };
+        Service { routes: operations::router(parts), sessions: Some(self.sessions.clone()) }
+    }
+
     /// Returns the routes of the services on one port, whose metrics have this name.
     pub fn port(&self, name: &'static str, services: &[&Service]) -> Router {
         let stack = self.stack(Metrics::new(name));
@@ -177,6 +205,7 @@ impl App {
     fn stack(&self, metrics: Metrics) -> Stack {
         let (own, registries) = (metrics.registry(), self.registries.clone());
         registries.add_port(own.clone());
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).push(metrics.clone());
         let scrape = match self.has_metrics_port {
             true => Scrape::None,
             false => Scrape::Port(own, registries),

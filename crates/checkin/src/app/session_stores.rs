@@ -116,7 +116,7 @@ pub async fn out_of_reach(config: &Common) -> anyhow::Result<OutOfReach> {
 /// # Errors
 ///
 /// As [`out_of_reach`].
-pub async fn session_findings(config: &Common) -> anyhow::Result<Vec<Finding>> {
+pub(super) async fn session_findings(config: &Common) -> anyhow::Result<Vec<Finding>> {
     let OutOfReach { encrypted, plain } = out_of_reach(config).await?;
     let has_keys = config.session_encryption.is_some();
     let mut findings = Vec::new();

@@ -57,7 +57,8 @@ pub(super) async fn run(
     let receiver = app.receiver(true, options.checkins.settings());
     let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     announce(listener.local_addr()?);
-    let router = app.console_port(&[&auth, &receiver, &api]);
+    let operations = app.operations(config);
+    let router = app.console_port(&[&auth, &receiver, &api, &operations]);
     let service = app.searching(serve(listener, router, &app.doors, stop));
     app.alongside(metrics.alongside(&app, config, service)).await?;
     app.finish().await;

@@ -1,7 +1,6 @@
 //! The command `checkin dead-letters`.
 
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -52,35 +51,12 @@ enum Action {
     Replay {
         /// The dead letters, as `list` prints them: PARTITION/MILLISECONDS-SEQUENCE
         #[arg(value_name = "ID", required_unless_present = "all")]
-        ids: Vec<Id>,
+        ids: Vec<DeadLetterId>,
 
         /// Replays all dead letters
         #[arg(long, conflicts_with = "ids")]
         all: bool,
     },
-}
-
-/// The id of a dead letter on the command line.
-#[derive(Clone, Copy, Debug)]
-struct Id(DeadLetterId);
-
-impl FromStr for Id {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parse = || {
-            let (partition, entry) = text.split_once('/')?;
-            Some(DeadLetterId { part: partition.parse().ok()?, entry: entry.parse().ok()? })
-        };
-        let rule = "must be PARTITION/MILLISECONDS-SEQUENCE, such as 0/1609602085397-0";
-        parse().map(Self).ok_or_else(|| rule.to_owned())
-    }
-}
-
-impl std::fmt::Display for Id {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.0.part, self.0.entry)
-    }
 }
 
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
@@ -94,7 +70,7 @@ async fn act(letters: &dyn DeadLetters, action: Action) -> anyhow::Result<ExitCo
         Action::Replay { .. } => {
             let mut ids = Vec::new();
             each(letters, |letter| {
-                ids.push(Id(letter.id));
+                ids.push(letter.id);
                 Ok(())
             })
             .await?;
@@ -108,7 +84,7 @@ async fn list(letters: &dyn DeadLetters, json: bool) -> anyhow::Result<ExitCode>
     each(letters, |letter| {
         count += 1;
         list.push(&ListedLetter {
-            id: Id(letter.id).to_string(),
+            id: letter.id.to_string(),
             reason: letter.reason,
             fields: letter.fields,
         })
@@ -149,10 +125,10 @@ async fn each(
     }
 }
 
-async fn replay(letters: &dyn DeadLetters, ids: Vec<Id>) -> anyhow::Result<ExitCode> {
+async fn replay(letters: &dyn DeadLetters, ids: Vec<DeadLetterId>) -> anyhow::Result<ExitCode> {
     let (mut applied, mut left) = (0, 0);
     for id in ids {
-        let why = match letters.replay(id.0).await.context("cannot replay a dead letter")? {
+        let why = match letters.replay(id).await.context("cannot replay a dead letter")? {
             Replay::Applied => {
                 applied += 1;
                 continue;

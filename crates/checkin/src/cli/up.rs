@@ -122,6 +122,7 @@ pub(super) async fn run(
     let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     let receiver = app.receiver(true, options.checkins.settings());
     let auth = app.auth(options.logins.settings()?);
+    let operations = app.operations(config);
     let settings = options.counting.settings("up", app.traces())?;
     let progress = app.progress();
     let counting = async {
@@ -153,7 +154,7 @@ pub(super) async fn run(
         tokio::join!(
             serve(
                 console_listener,
-                app.console_port(&[&auth, &receiver, &api]),
+                app.console_port(&[&auth, &receiver, &api, &operations]),
                 doors,
                 stop.clone()
             ),

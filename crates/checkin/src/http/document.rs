@@ -38,7 +38,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     ),
     tags(
         (name = "account", description = "Sessions and your own account"),
-        (name = "operators", description = "What operators do to other accounts"),
+        (name = "operators", description = "What operators see, and what they do to other accounts"),
         (name = "users", description = "Users, their histories and figures"),
         (name = "locations", description = "Locations, their details and ratings"),
         (name = "check-ins", description = "Check-ins, and the stream of new ones"),

@@ -143,6 +143,16 @@ impl Metrics {
         Arc::clone(&self.0.registry)
     }
 
+    /// Returns the number of answered requests, and of those that failed with 500 or above.
+    #[must_use]
+    pub fn answered(&self) -> (u64, u64) {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().fold((0, 0), |(all, failed), (answered, measures)| {
+            let count = measures.count.get();
+            (all + count, failed + if answered.status >= 500 { count } else { 0 })
+        })
+    }
+
     /// Counts an event of a session.
     pub fn count_session_event(&self, event: Event) {
         let name = match event {

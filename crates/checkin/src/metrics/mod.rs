@@ -3,6 +3,7 @@
 mod process;
 pub mod reading;
 mod registries;
+mod security_events;
 mod session_cache;
 mod sqlite_log;
 mod store;
@@ -15,6 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::traces::SpanCounts;
 
 pub use registries::Registries;
+pub use security_events::SecurityEventCounts;
 pub use session_cache::SessionCache;
 pub use sqlite_log::SqliteLog;
 pub use store::StoreMetrics;
@@ -34,6 +36,8 @@ pub struct ProcessMetrics {
     pub throttled: Throttled,
     /// The event streams that are open.
     pub event_streams: Gauge,
+    /// The security events of the process.
+    pub security_events: SecurityEventCounts,
     /// Security events that could not be recorded in the store.
     pub unrecorded_events: Counter,
     /// The spans of traces.
@@ -54,6 +58,7 @@ impl ProcessMetrics {
             store,
             throttled,
             event_streams,
+            security_events,
             unrecorded_events,
             spans,
             session_cache,
@@ -64,6 +69,7 @@ impl ProcessMetrics {
         session_cache.register(&mut registry);
         sqlite_log.register(&mut registry);
         throttled.register(&mut registry);
+        security_events.register(&mut registry);
         spans.register(&mut registry);
         registry.register(
             "checkin_event_streams",

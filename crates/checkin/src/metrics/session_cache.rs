@@ -19,6 +19,12 @@ impl SessionCache {
         drop(self.0.set(store));
     }
 
+    /// Returns the numbers of hits and misses; `None` without a cache.
+    pub(crate) fn hits_and_misses(&self) -> Option<(u64, u64)> {
+        let counts = self.0.get().and_then(RedisStore::cache_counts)?;
+        Some((counts.hits, counts.misses))
+    }
+
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register_collector(Box::new(self.clone()));
     }

@@ -78,6 +78,15 @@ impl StoreMetrics {
         }
     }
 
+    /// Returns the number of commands that were sent so far, and of the requests that the store did not answer. It
+    /// refuses some in normal operation, such as a script that it does not know yet.
+    pub(crate) fn asked(&self) -> (u64, u64) {
+        let operations = self.0.operations.read().unwrap_or_else(PoisonError::into_inner);
+        let commands = operations.values().map(|measures| measures.commands.get()).sum();
+        let failures = [&self.0.timeouts, &self.0.unavailable];
+        (commands, failures.into_iter().map(Counter::get).sum())
+    }
+
     fn count(&self, operation: &str, commands: u64, took: Duration) {
         let count = |Measures { duration, commands: counter }: &Measures| {
             duration.observe(took.as_secs_f64());

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod auth;
 pub mod console;
+pub mod operations;
 pub mod processor;
 pub mod receiver;
 mod retention;

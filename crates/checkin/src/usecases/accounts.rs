@@ -9,7 +9,7 @@ use tower_express_session::accounts::AccountOptions;
 use tower_express_session::{Error as SessionError, LazySession, Session, SessionId};
 
 use crate::domain::{Email, User, UserId};
-use crate::storage::{Credentials, Standing, StorageError, Users};
+use crate::storage::{Credentials, Role, Standing, StorageError, Users};
 
 /// The name of the session cookie.
 pub(crate) const COOKIE: &str = "checkinapp";
@@ -89,13 +89,16 @@ impl Accounts {
         }
     }
 
-    /// Returns the user of a request's session, as it is stored. If the account of the session is
+    /// Returns the user of a request's session, as it is stored, and the role of the account. If the account of the session is
     /// remembered, both are read at the same time, in one round trip.
     ///
     /// # Errors
     ///
     /// As [`AccountError`] says.
-    pub(crate) async fn user_of(&self, request: &LazySession) -> Result<User, AccountError> {
+    pub(crate) async fn user_of(
+        &self,
+        request: &LazySession,
+    ) -> Result<(User, Role), AccountError> {
         if let Some(known) = request.requested_id().and_then(|id| self.remembered(id)) {
             let read = self.users.user_with_standing(known.user);
             let (session, user) = tokio::join!(request.session(), read);
@@ -105,7 +108,7 @@ impl Accounts {
                 && user.email.canonical() == address
                 && is_valid(&session, &standing)
             {
-                return Ok(user);
+                return Ok((user, standing.role));
             }
         }
         let session = request.session().await?;
@@ -113,11 +116,12 @@ impl Accounts {
         let email = email_of(&session)?;
         let user = self.users.user_by_email(&email).await?.ok_or(AccountError::NotLoggedIn)?;
         // Read after the user, so that a session from before a change in between is not valid.
-        expect_valid(&session, &self.users.standing(user.id).await?).await?;
+        let standing = self.users.standing(user.id).await?;
+        expect_valid(&session, &standing).await?;
         let address = email.canonical();
         let known = RememberedAccount { address, user: user.id, since, checked: since };
         self.known.insert(id, known);
-        Ok(user)
+        Ok((user, standing.role))
     }
 
     /// Returns what is remembered about a session.
@@ -195,10 +199,13 @@ fn email_of(session: &Session) -> Result<Email, AccountError> {
 /// form, whichever service wrote it.
 #[must_use]
 pub(crate) fn account_options() -> AccountOptions {
-    AccountOptions::new(USER).named_by(|json| {
-        let text: String = serde_json::from_str(json).ok()?;
-        Email::known(&text).ok().map(|email| email.canonical())
-    })
+    AccountOptions::new(USER)
+        .named_by(|json| account_name(&serde_json::from_str::<String>(json).ok()?))
+}
+
+/// Returns the name under which the sessions of an account are indexed, from the address in a session.
+pub(crate) fn account_name(address: &str) -> Option<String> {
+    Email::known(address).ok().map(|email| email.canonical())
 }
 
 impl fmt::Debug for Accounts {

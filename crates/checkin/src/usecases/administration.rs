@@ -5,12 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tower_express_session::accounts::AccountSession;
-use tower_express_session::{AccountSessions, Error as SessionError};
+use tower_express_session::{AccountSessions, Error as SessionError, Session};
 
+use super::accounts::{AccountError, account_of};
 use super::revocation::Revocation;
 use super::security_log::SecurityLog;
-use crate::domain::UserId;
-use crate::storage::{AccountChange, Credentials, EventKind, Status, StorageError, Users};
+use crate::domain::{User, UserId};
+use crate::storage::{
+    AccountChange, Credentials, EventKind, Role, Standing, Status, StorageError, Users,
+};
 
 /// What an operator does to other accounts.
 #[derive(Clone)]
@@ -28,9 +31,21 @@ pub(crate) struct Acting {
     pub(crate) address: Option<IpAddr>,
 }
 
+/// An account, as operators see it.
+pub(crate) struct Account {
+    pub(crate) user: User,
+    pub(crate) standing: Standing,
+}
+
 /// Why an operator could not do something.
 #[derive(Debug)]
 pub(crate) enum AdministrationError {
+    /// Nobody is logged in, or it is not known who is.
+    Account(AccountError),
+    /// The account that is logged in is not an operator's.
+    NotOperator,
+    /// The account has no session with this handle.
+    NoSession,
     /// There is no such account, or it is deleted.
     NoAccount,
     /// An operator cannot disable the own account, because nobody might be left to enable it.
@@ -41,6 +56,22 @@ pub(crate) enum AdministrationError {
     Session(SessionError),
 }
 
+/// Returns the logged-in account, which must be an operator's.
+///
+/// # Errors
+///
+/// As [`AdministrationError`] says.
+pub(crate) async fn operator_of(
+    session: &Session,
+    users: &dyn Users,
+) -> Result<Credentials, AdministrationError> {
+    let account = account_of(session, users).await.map_err(AdministrationError::Account)?;
+    match account.standing.role {
+        Role::Operator => Ok(account),
+        Role::User => Err(AdministrationError::NotOperator),
+    }
+}
+
 impl Administration {
     pub(crate) fn new(
         users: Arc<dyn Users>,
@@ -49,6 +80,21 @@ impl Administration {
         security: SecurityLog,
     ) -> Self {
         Self { users, sessions, revocation, security }
+    }
+
+    /// Returns an account.
+    ///
+    /// # Errors
+    ///
+    /// As [`AdministrationError`] says.
+    pub(crate) async fn show(&self, id: UserId) -> Result<Account, AdministrationError> {
+        let Some((user, standing)) = self.users.user_with_standing(id).await? else {
+            return Err(AdministrationError::NoAccount);
+        };
+        match standing.status {
+            Status::Deleted => Err(AdministrationError::NoAccount),
+            _ => Ok(Account { user, standing }),
+        }
     }
 
     /// Returns the indexed sessions of an account, the newest first.
@@ -62,6 +108,30 @@ impl Administration {
     ) -> Result<Vec<AccountSession>, AdministrationError> {
         let account = self.account(id).await?;
         Ok(self.sessions.list(&account.email.canonical()).await?)
+    }
+
+    /// Ends a session of an account.
+    ///
+    /// # Errors
+    ///
+    /// As [`AdministrationError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not have ended the session.
+    pub(crate) async fn end_session(
+        &self,
+        acting: Acting,
+        id: UserId,
+        handle: &str,
+    ) -> Result<(), AdministrationError> {
+        let account = self.account(id).await?;
+        if !self.sessions.revoke(&account.email.canonical(), handle).await? {
+            return Err(AdministrationError::NoSession);
+        }
+        let detail = format!("session {handle}, {acting}");
+        self.record(EventKind::SessionsRevoked, acting, id, detail).await;
+        Ok(())
     }
 
     /// Ends all sessions of an account, and returns the number of those that have ended at once.

@@ -26,6 +26,7 @@ pub(crate) mod revocation;
 pub(crate) mod second_factors;
 mod second_login;
 pub(crate) mod security_log;
+pub(crate) mod session_census;
 pub(crate) mod statistics;
 pub(crate) mod tasks;
 pub(crate) mod throttle;

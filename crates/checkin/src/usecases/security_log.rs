@@ -8,6 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::tasks::Tasks;
 use crate::domain::UserId;
+use crate::metrics::SecurityEventCounts;
 use crate::storage::{EventBounds, EventKind, SecurityEvent, SecurityEvents};
 use crate::telemetry::{SECURITY, chain};
 
@@ -18,6 +19,7 @@ pub struct SecurityLog {
     /// `None` means that events are only logged.
     bounds: Option<EventBounds>,
     tasks: Tasks,
+    counts: SecurityEventCounts,
     /// Counts the events that could not be recorded.
     unrecorded: Counter,
     source: &'static str,
@@ -28,13 +30,13 @@ impl SecurityLog {
         store: Arc<dyn SecurityEvents>,
         bounds: Option<EventBounds>,
         tasks: Tasks,
-        unrecorded: Counter,
+        (counts, unrecorded): (SecurityEventCounts, Counter),
         source: &'static str,
     ) -> Self {
-        Self { store, bounds, tasks, unrecorded, source }
+        Self { store, bounds, tasks, counts, unrecorded, source }
     }
 
-    /// Logs an event, and waits until the store has it. What happened does not depend on that: if the store
+    /// Counts and logs an event, and waits until the store has it. What happened does not depend on that: if the store
     /// fails, this is logged and counted. `address` is the network that the request came from, and `detail`
     /// must contain no secret, e-mail address or session id.
     ///
@@ -48,6 +50,7 @@ impl SecurityLog {
         address: Option<IpAddr>,
         detail: Option<String>,
     ) {
+        self.counts.count(kind);
         tracing::info!(
             target: SECURITY,
             {

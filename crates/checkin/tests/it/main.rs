@@ -62,6 +62,7 @@ mod monitoring;
 mod obstacles;
 #[cfg(feature = "external-tests")]
 mod open_files;
+mod operations;
 mod operators;
 mod outages;
 mod pages;

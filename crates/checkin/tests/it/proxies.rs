@@ -94,6 +94,9 @@ impl Deployment {
             "/me/account",
             "/password/reset",
             "/register/confirm",
+            "/operator",
+            "/operator/sessions",
+            "/operations/overview",
             "/assets/1/console.css",
             "/docs",
             "/docs/",
@@ -112,6 +115,7 @@ impl Deployment {
             "/me/sessions/end",
             "/sign-up/confirm",
             "/walk-through",
+            "/operator/dead-letters",
         ];
         routes.extend(forms.map(|path| ("console", Method::POST, path.to_owned())));
         routes

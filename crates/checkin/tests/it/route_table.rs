@@ -25,13 +25,15 @@ use Access::{LoggedIn, Operator, Owner, Public};
 
 /// The routes of the console, which has those of all services: method, path in the document, path to ask
 /// for, who may, and the status for those who may.
-const ROUTES: [(&str, &str, &str, Access, u16); 57] = [
+const ROUTES: [(&str, &str, &str, Access, u16); 63] = [
     // Without a body, so that nobody deletes an account here.
     ("DELETE", "/account", "/account", LoggedIn, 415),
+    ("GET", "/accounts/{id}", "/accounts/80", Operator, 200),
     ("POST", "/accounts/{id}/disable", "/accounts/80/disable", Operator, 204),
     ("POST", "/accounts/{id}/enable", "/accounts/80/enable", Operator, 204),
     ("DELETE", "/accounts/{id}/sessions", "/accounts/80/sessions", Operator, 200),
     ("GET", "/accounts/{id}/sessions", "/accounts/80/sessions", Operator, 200),
+    ("DELETE", "/accounts/{id}/sessions/{handle}", "/accounts/80/sessions/none", Operator, 404),
     ("POST", "/api/checkin", "/api/checkin", Owner, 202),
     // A check-in of somebody else is answered as one that does not exist.
     ("DELETE", "/api/checkin/{id}", "/api/checkin/1-1", LoggedIn, 404),
@@ -64,6 +66,10 @@ const ROUTES: [(&str, &str, &str, Access, u16); 57] = [
     // Without passkeys.
     ("POST", "/login/second-factor/challenge", "/login/second-factor/challenge", Public, 404),
     ("GET", "/metrics", "/metrics", Public, 200),
+    ("GET", "/operations/dead-letters", "/operations/dead-letters", Operator, 200),
+    ("POST", "/operations/dead-letters/replay", "/operations/dead-letters/replay", Operator, 200),
+    ("GET", "/operations/doctor", "/operations/doctor", Operator, 200),
+    ("GET", "/operations/overview", "/operations/overview", Operator, 200),
     ("POST", "/password", "/password", LoggedIn, 415),
     // Without mail.
     ("POST", "/password/forgotten", "/password/forgotten", Public, 404),

@@ -19,6 +19,7 @@ use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{ClientIp, DeviceCookie, JsonBody, Problem, ProblemDetails};
 use crate::second_factor::Challenge;
+use crate::storage::Role;
 use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
 
@@ -32,8 +33,9 @@ pub(super) async fn show(
     State(auth): State<Auth>,
     session: Result<LazySession, Error>,
 ) -> Result<Json<OwnAccount>, Problem> {
-    let user = auth.accounts.user_of(&session?).await?;
-    Ok(Json(OwnAccount { user: user.into() }))
+    let (user, role) = auth.accounts.user_of(&session?).await?;
+    let role = (role == Role::Operator).then(|| role.as_str());
+    Ok(Json(OwnAccount { user: PublicUser { role, ..user.into() } }))
 }
 
 /// Opens an account. The session is not logged in. If the service sends mail, the account is opened by the
@@ -160,6 +162,9 @@ struct PublicUser {
     num_checkins: u64,
     last_checkin: Option<u64>,
     last_seen_at: Option<u64>,
+    /// `operator`, if the account has this role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
 }
 
 impl From<User> for PublicUser {
@@ -172,6 +177,7 @@ impl From<User> for PublicUser {
             num_checkins: user.num_checkins,
             last_checkin: user.last_checkin,
             last_seen_at: user.last_seen_at.map(LocationId::get),
+            role: None,
         }
     }
 }

@@ -6,21 +6,60 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use serde::Serialize;
+use tower_express_session::Session;
+use utoipa::ToSchema;
 
-use super::logged_in::LoggedInAccount;
-use super::sessions::{Ended, Sessions};
+use super::sessions::{Ended, Handle, Sessions};
 use super::state::Auth;
 use crate::domain::UserId;
 use crate::http::document::{Forbidden, LoginNeeded, Missing, Problems};
 use crate::http::{ClientIp, PathParameters, Problem, ProblemDetails};
 use crate::input::parameters;
-use crate::storage::{Role, Status};
-use crate::usecases::administration::{Acting, AdministrationError};
+use crate::storage::Status;
+use crate::usecases::administration::{Account, Acting, AdministrationError, operator_of};
 
 parameters! {
     pub(super) struct AccountPath(()) {
         /// The id of the account
         id "id" in Path: UserId;
+    }
+}
+
+parameters! {
+    pub(super) struct AccountSessionPath(()) {
+        /// The id of the account
+        id "id" in Path: UserId;
+        /// The handle that `GET /accounts/{id}/sessions` lists
+        handle "handle" in Path: Handle;
+    }
+}
+
+/// An account, as operators see it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountOfOthers)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AccountView {
+    id: u64,
+    first_name: String,
+    last_name: String,
+    email: String,
+    /// `active` or `disabled`.
+    status: &'static str,
+    /// `user` or `operator`.
+    role: &'static str,
+}
+
+impl From<Account> for AccountView {
+    fn from(Account { user, standing }: Account) -> Self {
+        Self {
+            id: user.id.get(),
+            first_name: user.first_name,
+            last_name: user.last_name,
+            email: user.email.as_str().to_owned(),
+            status: standing.status.as_str(),
+            role: standing.role.as_str(),
+        }
     }
 }
 
@@ -36,18 +75,43 @@ impl FromRequestParts<Auth> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Problem> {
-        let LoggedInAccount { session, account } =
-            LoggedInAccount::from_request_parts(parts, auth).await?;
-        match account.standing.role {
-            Role::Operator => {
-                let ClientIp(address) = ClientIp::of(parts);
-                Ok(Self { id: account.id, handle: session.id().handle(), address })
-            }
-            Role::User => {
-                Err(Problem::new(StatusCode::FORBIDDEN, "the account must be an operator's"))
-            }
-        }
+        let session = Session::from_request_parts(parts, auth).await?;
+        let account = operator_of(&session, &*auth.users).await?;
+        let ClientIp(address) = ClientIp::of(parts);
+        Ok(Self { id: account.id, handle: session.id().handle(), address })
     }
+}
+
+/// Returns an account, for an operator.
+#[utoipa::path(
+    get, operation_id = "getAccount", path = "/accounts/{id}", tag = "operators",
+    security(("session" = [])), params(AccountPath),
+    responses((status = 200, body = AccountView), LoginNeeded, Forbidden, Missing, Problems),
+)]
+pub(super) async fn show(
+    State(auth): State<Auth>,
+    _operator: Operator,
+    PathParameters(of): PathParameters<AccountPath>,
+) -> Result<Json<AccountView>, Problem> {
+    Ok(Json(auth.administration.show(of.id).await?.into()))
+}
+
+/// Ends a session of an account, for an operator.
+#[utoipa::path(
+    delete, operation_id = "endSessionOfAccount", path = "/accounts/{id}/sessions/{handle}",
+    tag = "operators", security(("session" = [])), params(AccountSessionPath),
+    responses(
+        (status = 204, description = "The session has ended"),
+        LoginNeeded, Forbidden, Missing, Problems,
+    ),
+)]
+pub(super) async fn end_session(
+    State(auth): State<Auth>,
+    operator: Operator,
+    PathParameters(of): PathParameters<AccountSessionPath>,
+) -> Result<StatusCode, Problem> {
+    auth.administration.end_session(operator.acting(), of.id, &of.handle.0).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lists the sessions of an account, for an operator.
@@ -130,7 +194,11 @@ impl Operator {
 impl From<AdministrationError> for Problem {
     fn from(error: AdministrationError) -> Self {
         match error {
-            AdministrationError::NoAccount => Self::not_found(),
+            AdministrationError::Account(error) => error.into(),
+            AdministrationError::NotOperator => {
+                Self::new(StatusCode::FORBIDDEN, "the account must be an operator's")
+            }
+            AdministrationError::NoAccount | AdministrationError::NoSession => Self::not_found(),
             AdministrationError::OwnAccount => {
                 Self::new(StatusCode::CONFLICT, "an operator cannot disable the own account")
                     .field("id", "must not be the operator's own account")

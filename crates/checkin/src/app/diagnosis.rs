@@ -1,0 +1,222 @@
+//! The diagnosis: what is wrong with the settings and the store, and how to repair it. For `checkin doctor`,
+//! and, within a limited time, for a running service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, timeout_at};
+
+use super::embedded::{Examination, examine};
+use super::session_stores::session_findings;
+use crate::config::{Common, Lifetimes};
+use crate::domain::PasswordScheme;
+use crate::session_secret;
+use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Status, Storage};
+use crate::telemetry::chain;
+
+/// The number of accounts that are read at once.
+const PAGE: usize = 500;
+
+/// The maximum number of accounts that a finding names.
+const MAX_NAMED: usize = 10;
+
+/// Returns what is found about the settings and the store. With `verify`, all check-ins are counted again.
+pub async fn diagnose(config: &Common, verify: bool) -> Vec<Finding> {
+    let mut findings = of_settings(config);
+    let examined = examine_store(config, verify).await;
+    findings.extend(examined.unwrap_or_else(|error| vec![found(&error)]));
+    findings
+}
+
+/// Returns what is found within a limited time about the settings, and about the store that this process uses.
+pub(super) async fn diagnose_within(
+    config: Common,
+    store: Arc<dyn Storage>,
+    limit: Duration,
+) -> Vec<Finding> {
+    let mut findings = of_settings(&config);
+    let ends = Instant::now() + limit;
+    let store = &*store;
+    // The slower one comes later: it reads each account, or each session.
+    let parts = [
+        state_findings(store).boxed(),
+        async { Ok(Vec::from_iter(password_finding(store).await?)) }.boxed(),
+        session_findings(&config).boxed(),
+    ];
+    for part in parts {
+        match timeout_at(ends, part).await {
+            Ok(Ok(found)) => findings.extend(found),
+            Ok(Err(error)) => findings.push(found(&error)),
+            Err(_) => {
+                findings.push(Finding::warning(
+                    format!("not everything was looked at within {limit:?}"),
+                    "run `checkin doctor`, which has no limit",
+                ));
+                break;
+            }
+        }
+    }
+    findings
+}
+
+fn of_settings(config: &Common) -> Vec<Finding> {
+    let mut findings = vec![Finding::fine(format!("the store is {}", config.store))];
+    findings.extend(secret_findings(config));
+    findings.push(lifetime_finding(&config.lifetimes.lifetimes()));
+    findings
+}
+
+/// Returns the lifetimes of sessions, and a warning if they are longer than recommended.
+fn lifetime_finding(lifetimes: &Lifetimes) -> Finding {
+    let shown = |time| humantime::format_duration(time).to_string();
+    let absolute = match lifetimes.absolute {
+        Some(timeout) => format!("an absolute timeout of {}", shown(timeout)),
+        None => "no absolute timeout".to_owned(),
+    };
+    let idle = shown(lifetimes.idle);
+    let what = format!("sessions have an idle timeout of {idle} and {absolute}");
+    let advice = "NIST SP 800-63B-4 recommends at most 1h and 24h (AAL2): set --session-profile strict for all \
+                  services, unless sessions must live as long as those of Express";
+    match lifetimes.level() {
+        Some(level @ 2..) => {
+            Finding::fine(format!("{what}, within AAL{level} of NIST SP 800-63B-4"))
+        }
+        Some(_) => Finding::warning(format!("{what}, within AAL1 only"), advice),
+        None => Finding::warning(format!("{what}, beyond AAL1"), advice),
+    }
+}
+
+/// Returns the finding for an error that prevents the diagnosis.
+fn found(error: &anyhow::Error) -> Finding {
+    match error.downcast_ref::<Fault>() {
+        Some(fault) => Finding::problem(fault.what().to_owned(), fault.advice()),
+        None => Finding::problem(chain(error.as_ref()), "repair it and run the doctor again"),
+    }
+}
+
+/// Examines a store that is not in use by this process.
+async fn examine_store(config: &Common, verify: bool) -> anyhow::Result<Vec<Finding>> {
+    let Examination { mut findings, store } = examine(config).await?;
+    if let Some(store) = store {
+        let diagnosed = of_store(config, &*store, verify).await;
+        findings.extend(diagnosed.unwrap_or_else(|error| vec![found(&error)]));
+    }
+    Ok(findings)
+}
+
+async fn of_store(
+    config: &Common,
+    store: &dyn Storage,
+    verify: bool,
+) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = state_findings(store).await?;
+    findings.extend(password_finding(store).await?);
+    findings.extend(session_findings(config).await?);
+    if verify {
+        findings.extend(audit_findings(&store.audit().await?));
+    }
+    Ok(findings)
+}
+
+/// Returns what is found about the store as a whole.
+async fn state_findings(store: &dyn Storage) -> anyhow::Result<Vec<Finding>> {
+    store.check().await?;
+    let mut findings = store.diagnose().await?;
+    let waiting = store.backlog().await?;
+    findings.push(Finding::fine(format!("{waiting} check-ins wait to be applied")));
+    if !store.dead_letters(None, 1).await?.is_empty() {
+        findings.push(Finding::warning(
+            "there are dead letters: entries of the log that cannot be applied",
+            "look at them with `checkin dead-letters list`, load the missing records, and replay them",
+        ));
+    }
+    Ok(findings)
+}
+
+/// Returns a finding if there are accounts whose stored password hash no login verifies.
+async fn password_finding(store: &dyn Storage) -> anyhow::Result<Option<Finding>> {
+    let (mut after, mut named, mut number) = (None, Vec::new(), 0_u64);
+    loop {
+        let page = store.users_after(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        let unusable =
+            page.iter().filter(|user| user.password.scheme() == PasswordScheme::Unusable);
+        for user in unusable {
+            if store.standing(user.id).await?.status == Status::Deleted {
+                continue;
+            }
+            number += 1;
+            named.extend((named.len() < MAX_NAMED).then(|| format!("user {}", user.id)));
+        }
+    }
+    let named = named.join(", ");
+    Ok((number > 0).then(|| {
+        Finding::warning(
+            format!(
+                "accounts with a password hash that no login verifies, because its kind is unknown or because \
+                 it costs too much: {number} ({named}{})",
+                if number > MAX_NAMED as u64 { ", …" } else { "" }
+            ),
+            "set a new password with `checkin users passwd ID`, unless the account is locked on purpose",
+        )
+    }))
+}
+
+fn audit_findings(audit: &AuditReport) -> Vec<Finding> {
+    let AuditReport {
+        entries,
+        counted,
+        waiting,
+        dead,
+        compared,
+        different,
+        differences,
+        unreadable,
+        advice,
+    } = audit;
+    let mut findings = vec![Finding::fine(format!(
+        "the log has {entries} entries: {counted} counted, {waiting} waiting, {dead} dead letters"
+    ))];
+    findings.extend(unreadable.iter().map(|of| {
+        Finding::problem(
+            format!("{}: the stored record cannot be read", name(*of)),
+            "look at the record and repair it, or delete it and load it again",
+        )
+    }));
+    if *different == 0 {
+        let compared = compared.saturating_sub(unreadable.len() as u64);
+        findings.push(Finding::fine(format!(
+            "the figures of {compared} users and locations are the sums over the log"
+        )));
+        return findings;
+    }
+    const UNKNOWN: &str = "find out what else writes to them; restore a backup, or set them to the figures of the log";
+    findings.push(Finding::problem(
+        format!("{different} of {compared} users and locations have other figures than the log"),
+        advice.as_deref().unwrap_or(UNKNOWN),
+    ));
+    findings.extend(differences.iter().map(|Difference { of, figure, stored, counted }| {
+        Finding::problem(
+            format!("{}: {figure} is {stored}, counted {counted}", name(*of)),
+            "find out what else writes to it",
+        )
+    }));
+    findings
+}
+
+fn name(of: Audited) -> String {
+    match of {
+        Audited::User(id) => format!("user {id}"),
+        Audited::Location(id) => format!("location {id}"),
+    }
+}
+
+fn secret_findings(config: &Common) -> Vec<Finding> {
+    match session_secret::warnings(config) {
+        warnings if !warnings.is_empty() => warnings,
+        _ if config.session_secret.is_none() => Vec::new(),
+        _ => vec![Finding::fine("the session secrets are long enough".to_owned())],
+    }
+}
