@@ -6,6 +6,9 @@ import { launch, open } from './browser.js'
 const { EMAIL, PASSWORD } = process.env
 const folder = process.argv[2] ?? 'pictures'
 const PAGES = { home: '/', places: '/places', place: '/places/5', map: '/map', leaders: '/leaders?period=all', me: '/me', account: '/me/account', forgotten: '/log-in/forgotten', 'log-in': '/log-in', 'sign-up': '/sign-up' }
+// Drawn if the account is an operator's. With WATCH=60 the charts are watched for a minute before.
+const OPERATOR = { operator: '/operator', 'operator-sessions': '/operator/sessions?account=77', 'operator-dead-letters': '/operator/dead-letters', 'operator-doctor': '/operator/doctor' }
+const WATCH = Number(process.env.WATCH ?? 0)
 const FORMS = {
   light: { colorScheme: 'light' },
   dark: { colorScheme: 'dark' },
@@ -19,6 +22,7 @@ for (const [form, options] of Object.entries(FORMS)) {
   const page = await open(browser, problems, options)
   const draw = async (name, path) => {
     await page.goto(path)
+    if (path === '/operator') await page.waitForTimeout(WATCH * 1000)
     await page.screenshot({ path: `${folder}/${name}-${form}.png`, fullPage: true })
   }
   await draw('welcome', '/')
@@ -30,7 +34,8 @@ for (const [form, options] of Object.entries(FORMS)) {
   await page.getByLabel('Password').fill(PASSWORD)
   await page.getByRole('button', { name: 'Log in' }).click()
   await page.getByRole('heading', { name: /^Hello/ }).waitFor()
-  for (const [name, path] of Object.entries(PAGES)) await draw(name, path)
+  const isOperator = await page.getByRole('link', { name: 'Operator' }).count() > 0
+  for (const [name, path] of Object.entries({ ...PAGES, ...(isOperator ? OPERATOR : {}) })) await draw(name, path)
 }
 await browser.close()
 for (const problem of problems) console.error(problem)

@@ -76,6 +76,33 @@ fn an_account_has_a_second_factor() {
     live("factors.js", &[&[("CONSOLE", &*origin)][..], &account].concat());
 }
 
+/// Lets an operator look after a deployment in a browser. A check-in of a place that is gone is a dead letter.
+#[cfg(feature = "external-tests")]
+fn live_the_operators_story(settings: &[(&str, &str)]) {
+    let site = Site::redis();
+    assert_eq!(site.run("users", &["role", EMAIL, "operator"]).code, 0);
+    let other: String = site.redis_cli(&["HGET", "ncc:user:80", "email"]);
+    let entry = ["userId", "77", "locationId", "900003", "starRating", "4"];
+    site.redis_cli::<()>(&[&["XADD", "ncc:checkins", "*"], &entry[..]].concat());
+    site.count_all();
+    let (_up, [.., (_, console)]) = site.up_everywhere(&[]);
+    let people =
+        [("CONSOLE", &*console), ("EMAIL", EMAIL), ("PASSWORD", PASSWORD), ("OTHER", &other)];
+    live("operator-story.js", &[&people, settings].concat());
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
+fn an_operator_looks_after_a_deployment() {
+    live_the_operators_story(&[]);
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
+fn an_operator_looks_after_a_deployment_without_scripts() {
+    live_the_operators_story(&[("SCRIPTS", "off")]);
+}
+
 #[tokio::test]
 async fn pages_load_nothing_from_elsewhere_and_files_are_kept() {
     let site = Site::sqlite();

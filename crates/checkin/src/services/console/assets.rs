@@ -15,7 +15,7 @@ use crate::http::Problem;
 const VERSION_BYTES: usize = 9;
 
 /// The names of the files, with their types and contents.
-const FILES: [(&str, &str, &[u8]); 4] = [
+const FILES: [(&str, &str, &[u8]); 7] = [
     ("console.css", "text/css; charset=utf-8", include_bytes!("../../../assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_bytes!("../../../assets/console.js")),
     (
@@ -23,6 +23,14 @@ const FILES: [(&str, &str, &[u8]); 4] = [
         "text/javascript; charset=utf-8",
         include_bytes!("../../../assets/passkeys.js"),
     ),
+    ("operator.css", "text/css; charset=utf-8", include_bytes!("../../../assets/operator.css")),
+    (
+        "operator.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../../../assets/operator.js"),
+    ),
+    // A library for charts, as it is published, with its licence.
+    ("uplot.js", "text/javascript; charset=utf-8", include_bytes!("../../../assets/uplot.js")),
     ("icon.svg", "image/svg+xml", include_bytes!("../../../assets/icon.svg")),
 ];
 

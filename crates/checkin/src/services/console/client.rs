@@ -262,7 +262,7 @@ impl Visitor {
         })
     }
 
-    fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Refusal> {
+    pub(super) fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Refusal> {
         serde_json::from_slice(&answer.body).map_err(|error| {
             tracing::error!(%error, "a page cannot read the answer of a route");
             self.internal()

@@ -13,6 +13,8 @@ mod leaders;
 mod map;
 mod map_view;
 mod me;
+mod operator;
+mod operator_views;
 mod page;
 mod places;
 mod qr_code;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::{account, assets, entrance, home, leaders, map, me, places, walk_through};
+use super::{account, assets, entrance, home, leaders, map, me, operator, places, walk_through};
 use crate::usecases::demo_account::DemoAccount;
 
 /// The state of the pages.
@@ -48,6 +48,10 @@ pub(crate) fn router(services: Router, demo: Option<DemoAccount>) -> Router {
         .route("/me/second-factor/passkeys/remove", post(account::remove_passkey))
         .route("/me/second-factor/remove", post(account::remove_second_factor))
         .route("/me/delete", post(account::delete))
+        .route("/operator", get(operator::show))
+        .route("/operator/sessions", get(operator::show_sessions).post(operator::change_sessions))
+        .route("/operator/dead-letters", get(operator::list_dead_letters).post(operator::replay))
+        .route("/operator/doctor", get(operator::show_diagnosis))
         .route("/assets/{version}/{file}", get(assets::file))
         .with_state(Console { services, demo: demo.map(Arc::new) })
 }

@@ -44,6 +44,8 @@ pub(super) struct Account {
     pub(super) first_name: String,
     pub(super) last_name: String,
     pub(super) email: String,
+    /// The role, if it is more than a user's.
+    role: Option<String>,
 }
 
 /// A place, with its distance if it was searched around a point.
@@ -163,6 +165,12 @@ pub(super) struct ListedSession {
 #[derive(Deserialize)]
 pub(super) struct Settings {
     pub(super) audience: String,
+}
+
+impl Account {
+    pub(super) fn is_operator(&self) -> bool {
+        self.role.as_deref() == Some("operator")
+    }
 }
 
 /// The answer of `GET /second-factor`.
