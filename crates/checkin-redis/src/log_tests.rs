@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use checkin_domain::{CheckinId, UserId};
+use checkin_domain::{CheckinId, NewCheckin, UserId};
 use checkin_storage::conformance::{admission_cases, apply_all, location, new_checkin, user};
 use checkin_storage::{Accepted, Admission, BulkLoad, Decision, Finding, Health, Log, Severity};
 use futures_util::future::join_all;
@@ -194,6 +194,16 @@ async fn idempotency_keys_are_the_same_to_older_receivers() {
         assert_eq!(append(storage, "theirs", 3).await, Accepted::Replayed("5-0".parse().unwrap()));
         assert_eq!(append(storage, "theirs", 4).await, Accepted::KeyReused);
     }
+    // With the comment, of which there is a digest now.
+    storage
+        .redis
+        .call(&["SET", &name(&storage, "remarked"), "1 2 3 was closed 6-0"])
+        .await
+        .unwrap();
+    let comment = Some("was closed".parse().unwrap());
+    let remarked = NewCheckin { comment, ..new_checkin(1, 2, 3) };
+    let answer = storage.append(remarked, Some("remarked"), Admission::ALL).await.unwrap();
+    assert_eq!(answer, Accepted::Replayed("6-0".parse().unwrap()));
     for (days, key, both) in [(0, "a", true), (1, "b", false), (2, "c", false)] {
         let storage = started(days).await;
         let Accepted::Stored(id) = append(&storage, key, 5).await else { panic!("{key}") };

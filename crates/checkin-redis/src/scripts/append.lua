@@ -69,9 +69,9 @@ local written = {}
 local period = life + MARGIN_MS
 
 -- How a string has a check-in, and a hash if a number is too large for it, or if it has a comment. The id is
--- the last word.
+-- the last word. Of a comment there is only a digest, because a key outlives a deleted account.
 local function text_of(user, location, stars, comment, id)
-  if comment ~= '' then stars = stars .. ' ' .. comment end
+  if comment ~= '' then stars = stars .. ' ' .. redis.sha1hex(comment) end
   return user .. ' ' .. location .. ' ' .. stars .. ' ' .. id
 end
 
@@ -92,7 +92,11 @@ local function replayed(remembered, user, location, stars, comment)
     return string.format('replayed %.0f-%d', high * 2 ^ 32 + low, seq)
   end
   local id = string.match(remembered, '%S+$')
-  if remembered == text_of(user, location, stars, comment, id) then return 'replayed ' .. id end
+  -- Earlier versions kept the comment itself.
+  local earlier = table.concat({user, location, stars, comment, id}, ' ')
+  if remembered == text_of(user, location, stars, comment, id) or remembered == earlier then
+    return 'replayed ' .. id
+  end
   return 'reused'
 end
 
