@@ -90,7 +90,8 @@ impl Accounts<'_> {
         let [user, epoch, kept, status, role] = self.0.keys.of_account(id);
         let keys = &self.0.keys;
         let (factor, comments) = (keys.second_factor(id), keys.comments(id));
-        let keys = [user, epoch, kept, status, role, factor, comments];
+        let (audience, new) = (keys.audience(id), keys.new_account(id));
+        let keys = [user, epoch, kept, status, role, factor, comments, audience, new];
         let keys = keys.each_ref().map(String::as_str);
         let erased = self.0.run_replicated(&self.0.scripts.erase_account, &keys, &words).await?;
         number(erased).map(|erased| erased == 1)

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use checkin_domain::{Checkin, Location, LocationDetails, LocationId, User, UserId};
-use checkin_storage::{BulkLoad, Loaded, Result, details};
+use checkin_storage::{BulkLoad, Loaded, Result, Status, details};
 use redis_link::Reply;
 
 use crate::accounts::{Accounts, Opened};
@@ -74,6 +74,7 @@ impl Bulk<'_> {
     pub(crate) async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
         let users: HashSet<UserId> = checkins.iter().map(|checkin| checkin.user).collect();
         let users = self.existing(users, |id| self.0.keys.user(id)).await?;
+        let users = self.not_deleted(users).await?;
         let places: HashSet<LocationId> = checkins.iter().map(|checkin| checkin.location).collect();
         let places = self.existing(places, |id| self.0.keys.location(id)).await?;
         let known = |checkin: &&Checkin| {
@@ -195,6 +196,17 @@ impl Bulk<'_> {
             async move { Ok(self.0.exists(&key).await?.then_some(id)) }
         };
         let found = at_once(ids.into_iter().map(ask).collect()).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Returns those of the users whose accounts are not deleted.
+    async fn not_deleted(&self, users: HashSet<UserId>) -> Result<HashSet<UserId>> {
+        let ask = |id: UserId| async move {
+            let [_, _, status, _] = self.0.keys.standing(id);
+            let status = self.0.call(&["GET", &status]).await?;
+            Ok((status != Reply::Bytes(Status::Deleted.as_str().into())).then_some(id))
+        };
+        let found = at_once(users.into_iter().map(ask).collect()).await?;
         Ok(found.into_iter().flatten().collect())
     }
 

@@ -55,6 +55,7 @@ mod connection;
 mod dead_letters;
 mod directory;
 mod entry;
+mod erasure;
 mod fault;
 mod figures;
 #[cfg(any(test, feature = "internals"))]

@@ -8,12 +8,12 @@ use crate::connection::Connection;
 use ServiceKind::{Api, Auth, Processor, Receiver};
 
 const ALL: &[ServiceKind] = &ServiceKind::ALL;
-const READERS: &[ServiceKind] = &[Processor, Api];
+const READERS: &[ServiceKind] = &[Auth, Processor, Api];
 const LOG: &[ServiceKind] = &[Receiver, Processor, Api];
 
 /// The commands that the program uses, also in its scripts, each with arguments that Redis accepts, and the
 /// services that need it. `K` is a key. `checkin up`, the doctor and the commands need all of them.
-const COMMANDS: [(&str, &[ServiceKind]); 51] = [
+const COMMANDS: [(&str, &[ServiceKind]); 52] = [
     ("CLIENT TRACKING OFF", ALL),
     ("DEL K", ALL),
     ("EVAL '' 0", ALL),
@@ -26,7 +26,7 @@ const COMMANDS: [(&str, &[ServiceKind]); 51] = [
     ("HDEL K f", &[Auth, Processor]),
     ("HGET K f", ALL),
     ("HGETALL K", ALL),
-    ("HINCRBY K f 1", &[Receiver, Processor]),
+    ("HINCRBY K f 1", &[Auth, Receiver, Processor]),
     ("HMGET K f", ALL),
     ("HSET K f v", ALL),
     ("HSETNX K f v", &[Auth, Receiver, Api]),
@@ -37,33 +37,34 @@ const COMMANDS: [(&str, &[ServiceKind]); 51] = [
     ("PING", ALL),
     ("PSETEX K 1 v", ALL),
     ("PTTL K", ALL),
-    ("SADD K m", &[Receiver]),
+    ("SADD K m", &[Auth, Receiver]),
     ("SCAN 0", &[Auth]),
     ("SET K v", ALL),
     ("SETRANGE K 0 v", ALL),
     ("SISMEMBER K m", &[]),
-    ("SREM K m", &[Receiver]),
+    ("SREM K m", &[Auth, Receiver]),
+    ("SSCAN K 0", &[Auth]),
     ("TIME", ALL),
     ("WAIT 0 1", ALL),
     ("XADD K * f v", &[Auth, Receiver, Processor]),
-    ("XDEL K 0-1", &[Receiver]),
+    ("XDEL K 0-1", &[Auth, Receiver]),
     ("XINFO STREAM K", &[Receiver, Processor]),
     ("XLEN K", LOG),
-    ("XRANGE K - +", LOG),
+    ("XRANGE K - +", ALL),
     ("XREVRANGE K + -", LOG),
     ("XTRIM K MAXLEN 1", &[Auth, Receiver]),
     ("ZADD K 1 m", ALL),
     ("ZCARD K", ALL),
     ("ZCOUNT K 0 1", READERS),
-    ("ZMSCORE K m", LOG),
-    ("ZRANGE K 0 1", &[Auth, Processor, Api]),
+    ("ZMSCORE K m", ALL),
+    ("ZRANGE K 0 1", READERS),
     ("ZRANGEBYLEX K - +", &[Api]),
-    ("ZRANGEBYSCORE K 0 1", LOG),
+    ("ZRANGEBYSCORE K 0 1", ALL),
     ("ZREM K m", ALL),
     ("ZREMRANGEBYSCORE K 0 1", &[Auth, Processor]),
     ("ZREVRANGE K 0 1", READERS),
     ("ZREVRANGEBYSCORE K 1 0", &[Api]),
-    ("ZSCAN K 0", &[Receiver, Processor]),
+    ("ZSCAN K 0", &[Auth, Receiver, Processor]),
     ("ZSCORE K m", ALL),
 ];
 

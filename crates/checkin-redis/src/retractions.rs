@@ -16,6 +16,7 @@ use redis_link::Reply;
 use crate::clock::milliseconds;
 use crate::connection::{Connection, few_at_once};
 use crate::entry::{self, RawEntry};
+use crate::erasure::Erasure;
 use crate::fault::failed;
 use crate::figures::Figures;
 use crate::history::{self, Histories};
@@ -24,6 +25,9 @@ use crate::partition::Partition;
 use crate::reply::{array, text, texts};
 use crate::retention::horizon_ms;
 use crate::{RedisStorage, time_index};
+
+/// Maximum number of retractions that are applied at the same time when an account is erased.
+const APPLIED_AT_ONCE: usize = 100;
 
 #[async_trait]
 impl Retractions for RedisStorage {
@@ -47,6 +51,13 @@ impl Retractions for RedisStorage {
             Some(checkin) => partition.retract(&checkin).await,
             None => Ok(Retracted::Unknown),
         }
+    }
+
+    async fn retract_all(&self, user: UserId) -> Result<()> {
+        let number = self.redis.keys.partition_of(user);
+        Erasure { partition: Partition { redis: &self.redis, number }, user }.retract().await?;
+        while self.apply_retractions(number, APPLIED_AT_ONCE).await? > 0 {}
+        Erasure { partition: Partition { redis: &self.redis, number }, user }.forget().await
     }
 
     async fn apply_retractions(&self, part: usize, limit: usize) -> Result<usize> {
@@ -86,7 +97,7 @@ impl Partition<'_> {
         Ok(fields.and_then(|fields| RawEntry::from_json(id, fields).ok()))
     }
 
-    async fn retract(&self, checkin: &Checkin) -> Result<Retracted> {
+    pub(crate) async fn retract(&self, checkin: &Checkin) -> Result<Retracted> {
         let Checkin { id, time_ms, user, location, stars, .. } = *checkin;
         let (keys, number) = (&self.redis.keys, self.number);
         let names = [
@@ -221,7 +232,7 @@ async fn retract_from_location(redis: &Connection, checkin: &Checkin) -> Result<
     redis.run(script, &keys.map(String::as_str), &words.map(String::as_str)).await.map(drop)
 }
 
-async fn add_marks(
+pub(crate) async fn add_marks(
     redis: &Connection,
     key: String,
     members: impl Iterator<Item = u64>,

@@ -22,6 +22,7 @@ pub(crate) struct Scripts {
     pub(crate) retract_from_location: Script,
     pub(crate) add_marks: Script,
     pub(crate) listed_figures: Script,
+    pub(crate) forget_figures: Script,
     pub(crate) create_hash: Script,
     pub(crate) account: Script,
     pub(crate) change_password: Script,
@@ -120,6 +121,10 @@ impl Default for Scripts {
             add_marks: Script::named(
                 "add_marks",
                 concat!(include_str!("scripts/marks.lua"), include_str!("scripts/add_marks.lua")),
+            ),
+            forget_figures: Script::named(
+                "forget_figures",
+                include_str!("scripts/forget_figures.lua"),
             ),
             listed_figures: Script::named(
                 "listed_figures",

@@ -101,7 +101,8 @@ pub(super) fn load_checkin(
     checkin: &Checkin,
     now_ms: i64,
 ) -> rusqlite::Result<Loaded> {
-    if !has_user(connection, checkin.user)? || !has_location(connection, checkin.location)? {
+    let has_user = has_user(connection, checkin.user)? && !is_deleted(connection, checkin.user)?;
+    if !has_user || !has_location(connection, checkin.location)? {
         return Ok(Loaded::Dangling);
     }
     if is_there(connection, checkin)? {
@@ -143,6 +144,11 @@ fn is_there(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool
 
 fn has_user(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM accounts WHERE id = ?1";
+    connection.prepare_cached(sql)?.exists([column::number(id.get())])
+}
+
+fn is_deleted(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM account_standings WHERE user_id = ?1 AND status = 'deleted'";
     connection.prepare_cached(sql)?.exists([column::number(id.get())])
 }
 

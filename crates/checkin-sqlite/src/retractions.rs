@@ -10,10 +10,18 @@ use crate::log::{COLUMNS, checkin_id, entry};
 use crate::retention::horizon_ms;
 use crate::{SqliteStorage, column, figures};
 
+/// Maximum number of rows that one transaction retracts.
+const ROWS: usize = 500;
+
 #[async_trait]
 impl Retractions for SqliteStorage {
     async fn retract(&self, user: UserId, id: CheckinId) -> Result<Retracted> {
         self.file.write(move |connection| retract(connection, user, id)).await
+    }
+
+    async fn retract_all(&self, user: UserId) -> Result<()> {
+        while self.file.write(move |connection| retract_some(connection, user)).await? {}
+        self.file.write(move |connection| forget(connection, user)).await
     }
 
     async fn apply_retractions(&self, _: usize, _: usize) -> Result<usize> {
@@ -29,6 +37,19 @@ fn retract(connection: &Connection, user: UserId, id: CheckinId) -> rusqlite::Re
             false => Retracted::Unknown,
         });
     };
+    if remove(connection, id, user, checkin.time_ms)? {
+        figures::take_back(connection, &checkin)?;
+    }
+    Ok(Retracted::Done)
+}
+
+/// Removes a row and leaves its mark. Returns whether it was applied.
+fn remove(
+    connection: &Connection,
+    id: CheckinId,
+    user: UserId,
+    time_ms: u64,
+) -> rusqlite::Result<bool> {
     let (ms, seq) = column::position(id);
     let delete = |table| {
         let sql = format!("DELETE FROM {table} WHERE ms = ?1 AND seq = ?2");
@@ -37,14 +58,46 @@ fn retract(connection: &Connection, user: UserId, id: CheckinId) -> rusqlite::Re
     delete("checkins")?;
     let (is_counted, is_dead) = (id <= checkpoint(connection)?, delete("dead_letters")?);
     let sql = "INSERT INTO retractions (ms, seq, time_ms, user_id) VALUES (?1, ?2, ?3, ?4)";
-    let [time, user] = [checkin.time_ms, user.get()].map(column::number);
+    let [time, user] = [time_ms, user.get()].map(column::number);
     connection.prepare_cached(sql)?.execute([ms, seq, time, user])?;
     let sql = "UPDATE checkpoint SET appended = appended - 1, counted = counted - ?1";
     connection.prepare_cached(sql)?.execute([is_counted])?;
-    if is_counted && !is_dead {
-        figures::take_back(connection, &checkin)?;
+    Ok(is_counted && !is_dead)
+}
+
+/// Retracts some of a user's check-ins. Returns whether there may be more.
+fn retract_some(connection: &Connection, user: UserId) -> rusqlite::Result<bool> {
+    let sql = format!("SELECT ms, seq FROM checkins WHERE user_id = ?1 LIMIT {ROWS}");
+    let number = column::number(user.get());
+    let ids: Vec<CheckinId> = connection
+        .prepare_cached(&sql)?
+        .query_map([number], checkin_id)?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in &ids {
+        // A row that is no check-in is in no figure.
+        if retract(connection, user, *id)? != Retracted::Done {
+            remove(connection, *id, user, 0)?;
+        }
     }
-    Ok(Retracted::Done)
+    Ok(ids.len() == ROWS)
+}
+
+/// Removes the figures of a user who has no check-in any more, and what is kept about the check-ins against another
+/// import: nothing is imported for a deleted account. The marks keep the ids only.
+fn forget(connection: &Connection, user: UserId) -> rusqlite::Result<()> {
+    for sql in [
+        "UPDATE user_figures SET num_checkins = 0, last_checkin = NULL, last_seen_at = NULL
+         WHERE id = ?1",
+        "UPDATE accounts SET base_checkins = 0, base_last_checkin = NULL, base_last_seen_at = NULL
+         WHERE id = ?1",
+        "UPDATE retractions SET user_id = 0, time_ms = 0 WHERE user_id = ?1",
+        "DELETE FROM user_weeks WHERE user_id = ?1",
+        "DELETE FROM swarm_visits WHERE user_id = ?1",
+        "DELETE FROM idempotency_keys WHERE user_id = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([column::number(user.get())])?;
+    }
+    Ok(())
 }
 
 fn find(connection: &Connection, user: UserId, id: CheckinId) -> rusqlite::Result<Option<Checkin>> {

@@ -190,8 +190,10 @@ fn erase(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
     connection.prepare_cached(sql)?.execute(words)?;
     let sql = "UPDATE account_standings SET kept = NULL, role = NULL WHERE user_id = ?1";
     connection.prepare_cached(sql)?.execute([number])?;
-    let sql = "DELETE FROM second_factors WHERE user_id = ?1";
-    connection.prepare_cached(sql)?.execute([number])?;
+    for table in ["second_factors", "account_privacy"] {
+        let sql = format!("DELETE FROM {table} WHERE user_id = ?1");
+        connection.prepare_cached(&sql)?.execute([number])?;
+    }
     let sql = "UPDATE checkins SET comment = NULL WHERE user_id = ?1 AND comment IS NOT NULL";
     connection.prepare_cached(sql)?.execute([number])?;
     Ok(true)

@@ -44,7 +44,7 @@ pub enum Loaded {
     /// The record is not stored, because this other user has the address.
     EmailTaken(UserId),
     /// The record is not stored, because the location of the details, or the user or the location of the
-    /// check-in, is unknown.
+    /// check-in, is unknown, or the user's account is deleted.
     Dangling,
     /// The check-in is not stored, because it is older than the histories that the store keeps: it may have
     /// been counted and removed.

@@ -132,6 +132,7 @@ macro_rules! conformance_checks {
             imported_figures_are_kept_without_the_retracted_checkins
             what_left_the_log_is_retracted_and_what_is_folded_is_not
             retractions_and_batches_at_the_same_time_agree
+            a_deleted_account_takes_its_checkins_along
             users_are_listed_by_their_figures
             records_of_equal_rank_are_listed_once_each
             a_page_begins_after_a_record_that_moved_or_was_deleted

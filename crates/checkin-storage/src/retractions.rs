@@ -30,6 +30,20 @@ pub trait Retractions: Send + Sync {
     /// The check-in may be retracted even if the future is dropped.
     async fn retract(&self, user: UserId, id: CheckinId) -> Result<Retracted>;
 
+    /// Retracts all check-ins of a deleted account and applies the retractions, so that none is left in the log, in a
+    /// dead letter or in a history. Then the account's own figures go, too, and what imports keep about its check-ins.
+    /// Its check-ins that are folded, and the figures with which locations were imported, cannot be told apart: they
+    /// stay in the figures of the locations.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails. Call it again: it continues.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with an error.
+    async fn retract_all(&self, user: UserId) -> Result<()>;
+
     /// Takes up to `limit` retracted check-ins of a part out of the histories and figures. Returns their
     /// number; 0 if none is left. Call it again after an error. The processor that holds the lease of the part
     /// calls it; calls at the same time are harmless.

@@ -69,9 +69,10 @@ pub trait Users: Send + Sync {
     /// already as it should be.
     async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>>;
 
-    /// Erases the personal data of an account that is deleted, and frees its address. Its id, its epoch and
-    /// its figures remain, under the name of [`NewUser::erased`]. Returns false if the account is not
-    /// deleted. An erased account can be erased again.
+    /// Erases the personal data of an account that is deleted, and frees its address. Its id and
+    /// its epoch remain, under the name of [`NewUser::erased`], with the figures and check-ins that
+    /// [`Retractions::retract_all`](crate::Retractions::retract_all) did not take along. Returns false if the
+    /// account is not deleted. An erased account can be erased again.
     async fn erase(&self, id: UserId) -> Result<bool>;
 
     /// Returns the accounts with ids above `after`, in order of their ids, at most `limit`.

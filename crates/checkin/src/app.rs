@@ -220,8 +220,13 @@ impl App {
             StoreUrl::Sqlite(_) => Duration::ZERO,
             StoreUrl::Redis(_) => config.session_cache,
         };
-        let revocation =
-            Revocation::new(storage.clone(), storage.clone(), account_sessions.clone(), lease);
+        let revocation = Revocation::new(
+            storage.clone(),
+            storage.clone(),
+            storage.clone(),
+            account_sessions.clone(),
+            lease,
+        );
         Ok(Self {
             storage,
             account_sessions,

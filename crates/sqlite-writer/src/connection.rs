@@ -50,6 +50,8 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    // What is deleted is overwritten with zeros, so that it cannot be read in the file.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     connection.set_prepared_statement_cache_capacity(128);
     // Plans do not depend on parameters. Otherwise each use of a prepared statement whose parameter
     // could decide whether a partial index applies would parse it again.

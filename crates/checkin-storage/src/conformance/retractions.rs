@@ -389,3 +389,51 @@ pub async fn retractions_and_batches_at_the_same_time_agree(subject: StoreUnderT
     checkins.retain(|checkin| !gone.contains(checkin));
     expect(storage, &checkins).await;
 }
+
+pub async fn a_deleted_account_takes_its_checkins_along(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    let leaving = user(3, "three@example.com");
+    storage.load_users(std::slice::from_ref(&leaving)).await.unwrap();
+    people_and_locations(storage, 2, 3).await;
+    let mut others = Vec::new();
+    let mut own = Vec::new();
+    let short = Admission { max_length: 3, ..Admission::ALL };
+    for number in 0..12 {
+        let content = new_checkin(number % 3 + 1, number % 2 + 1, number % 6);
+        let answer =
+            storage.append(content.clone(), Some(&format!("key {number}")), short).await.unwrap();
+        let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
+        match content.user == leaving.id {
+            true => own.push(content.with_id(id)),
+            false => others.push(content.with_id(id)),
+        }
+        if number < 10 {
+            drain(storage).await;
+        }
+    }
+    // One is retracted already, and one is a dead letter.
+    retract(storage, &own[0]).await;
+    let dead = append(storage, 3, 9, 5).await;
+    drain(storage).await;
+    let waiting = append(storage, 3, 3, 5).await;
+    let change = crate::AccountChange::Status(crate::Status::Deleted);
+    storage.change_account(leaving.id, change).await.unwrap();
+    for _ in 0..2 {
+        storage.retract_all(leaving.id).await.unwrap();
+        expect(storage, &others).await;
+        assert_eq!(storage.dead_letters(None, 9).await.unwrap(), []);
+        let log = storage.checkins_between(0..=u64::MAX / 4, None, 99).await.unwrap();
+        assert!(log.iter().all(|checkin| checkin.user != leaving.id), "{log:?}");
+        assert!(storage.erase(leaving.id).await.unwrap());
+    }
+    let loaded = storage.load_checkins(&[own[1].clone(), dead, waiting.clone()]).await.unwrap();
+    assert_eq!(loaded, [Loaded::Dangling; 3]);
+    drain(storage).await;
+    expect(storage, &others).await;
+    // No id is given again.
+    let next = append(storage, 1, 1, 1).await;
+    assert!(next.id > waiting.id);
+    drain(storage).await;
+    others.push(next);
+    expect(storage, &others).await;
+}

@@ -145,8 +145,8 @@ enum Action {
         #[arg(value_name = "ID|EMAIL")]
         account: AccountArgument,
     },
-    /// Deletes an account for good: ends all of its sessions and erases its name, its address, its password
-    /// and its role. Its check-ins are still counted
+    /// Deletes an account for good: ends all of its sessions, deletes its check-ins and their share of the
+    /// figures, and erases its name, its address, its password and its role
     #[command(after_help = DELETE_EXAMPLES)]
     Delete {
         /// The id or the e-mail address of the account

@@ -6,8 +6,9 @@
 //! sessions finds them. One task of one process at a time searches for all accounts of the deployment that
 //! are due. Their list is in the store, so another process takes up what a process leaves undone.
 //!
-//! An account that was deleted is erased after this search. Until then nobody else can register its address,
-//! and no session of it is left that could be taken for one of the next account with that address.
+//! An account that was deleted is erased after this search, its check-ins first. Until then nobody else can
+//! register its address, and no session of it is left that could be taken for one of the next account with
+//! that address.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -23,7 +24,9 @@ use tower_express_session::accounts::Outdated;
 use tower_express_session::{AccountSessions, Error as SessionError, ErrorKind, SessionId};
 
 use crate::domain::{Email, UserId};
-use crate::storage::{Credentials, Search, Searches, Status, StorageError, Users, readable};
+use crate::storage::{
+    Credentials, Retractions, Search, Searches, Status, StorageError, Users, readable,
+};
 
 /// The maximum number of accounts of one scan, so that their names need little memory.
 const MAX_ACCOUNTS: usize = 1000;
@@ -43,6 +46,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Revocation {
     users: Arc<dyn Users>,
     searches: Arc<dyn Searches>,
+    retractions: Arc<dyn Retractions>,
     sessions: AccountSessions,
     /// How long a service may use what it has read about a session and its account.
     lease: Duration,
@@ -82,10 +86,11 @@ impl Revocation {
     pub fn new(
         users: Arc<dyn Users>,
         searches: Arc<dyn Searches>,
+        retractions: Arc<dyn Retractions>,
         sessions: AccountSessions,
         lease: Duration,
     ) -> Self {
-        Self { users, searches, sessions, lease, added: Arc::default() }
+        Self { users, searches, retractions, sessions, lease, added: Arc::default() }
     }
 
     /// Raises the epoch of an account with `raise`, which returns the new epoch or `None` if it changes
@@ -182,17 +187,20 @@ impl Revocation {
             return Ok(false);
         }
         let due = self.due(&searches).await?;
-        let mut scan = pin!(self.sessions.revoke_scanned(&due.outdated));
+        let mut work = pin!(async {
+            let ended = self.sessions.revoke_scanned(&due.outdated).await?;
+            self.erase(&due).await?;
+            Ok::<_, SearchError>(ended)
+        });
         let ended = loop {
             tokio::select! {
-                ended = &mut scan => break ended?,
+                ended = &mut work => break ended?,
                 () = sleep(LEASE / 3) => {
                     // Without the lease, two processes do the same work, and nothing else happens.
                     drop(self.searches.due_searches(owner, LEASE, 1).await);
                 }
             }
         };
-        self.erase(&due).await?;
         self.searches.finish_searches(owner, &searches).await?;
         tracing::info!(accounts = searches.len(), ended, "searched for the sessions of accounts");
         Ok(true)
@@ -211,9 +219,10 @@ impl Revocation {
         Ok(due)
     }
 
-    /// Erases the accounts that were deleted before their sessions were searched for.
+    /// Erases the accounts that were deleted before their sessions were searched for, with their check-ins.
     async fn erase(&self, due: &Due) -> Result<(), StorageError> {
         for id in &due.deleted {
+            self.retractions.retract_all(*id).await?;
             if self.users.erase(*id).await? {
                 tracing::info!(user.id = id.get(), "erased a deleted account");
             }

@@ -34,6 +34,8 @@ mod drains;
 mod edge;
 mod encrypted_sessions;
 mod ends;
+#[cfg(feature = "external-tests")]
+mod erasure;
 mod exactly_once;
 mod exports;
 #[cfg(feature = "external-tests")]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use checkin_domain::{
     CLOCK_TOLERANCE_MS, Checkin, CheckinId, Location, LocationDetails, User, UserId,
 };
-use checkin_storage::{BulkLoad, Loaded, Result, details};
+use checkin_storage::{BulkLoad, Loaded, Result, Status, details};
 
 use crate::store::{Contents, MemoryStorage};
 
@@ -62,7 +62,8 @@ impl Contents {
     }
 
     pub(crate) fn load_checkin(&mut self, checkin: &Checkin) -> Result<Loaded> {
-        let has_user = self.users.contains_key(&checkin.user);
+        let user = self.users.get(&checkin.user);
+        let has_user = user.is_some_and(|user| user.standing.status != Status::Deleted);
         if !has_user || !self.places.contains_key(&checkin.location) {
             return Ok(Loaded::Dangling);
         }

@@ -5,12 +5,31 @@ use checkin_domain::{Checkin, CheckinId, UserId, monday_ms};
 use checkin_storage::{HistoryPosition, Result, Retracted, Retractions};
 
 use crate::log::part_of;
-use crate::store::{Contents, MemoryStorage};
+use crate::store::{Contents, MemoryStorage, StoredUser};
 
 #[async_trait]
 impl Retractions for MemoryStorage {
     async fn retract(&self, user: UserId, id: CheckinId) -> Result<Retracted> {
         Ok(self.contents().retract(user, id))
+    }
+
+    async fn retract_all(&self, user: UserId) -> Result<()> {
+        let mut contents = self.contents();
+        let dead = contents.dead.values().map(|dead| &dead.checkin);
+        let own = contents.known().chain(dead).filter(|checkin| checkin.user == user);
+        let own: Vec<CheckinId> = own.map(|checkin| checkin.id).collect();
+        for id in own {
+            contents.retract(user, id);
+        }
+        contents.user_weeks.retain(|(_, of), _| *of != user);
+        contents.visits.retain(|(of, _), _| *of != user);
+        contents.idempotency_keys.retain(|(of, _), _| *of != user);
+        if let Some(StoredUser { user, first, .. }) = contents.users.get_mut(&user) {
+            for of in [user, first] {
+                (of.num_checkins, of.last_checkin, of.last_seen_at) = (0, None, None);
+            }
+        }
+        Ok(())
     }
 
     async fn apply_retractions(&self, _: usize, _: usize) -> Result<usize> {

@@ -121,8 +121,8 @@ pub(super) async fn change_password(
     Ok((device.map(DeviceCookie).map(Extension), "OK"))
 }
 
-/// Deletes the account and ends all of its sessions. Its personal data are erased as soon as its sessions have
-/// been searched for. An account with a second factor needs a code of it.
+/// Deletes the account and ends all of its sessions. Its check-ins are deleted and its personal data erased as soon
+/// as its sessions have been searched for. An account with a second factor needs a code of it.
 #[utoipa::path(
     delete, operation_id = "deleteAccount", path = "/account", tag = "account",
     security(("session" = [])), request_body = ConfirmationBody,

@@ -1,0 +1,188 @@
+//! An account is deleted with everything in it.
+
+use std::collections::BTreeSet;
+
+use redis::Value as Reply;
+use serde_json::{Value, json};
+use sqlite_writer::rusqlite::Connection;
+use sqlite_writer::rusqlite::types::ValueRef;
+use testkit::{Client, Method, signature};
+
+use crate::harness::{CHECKIN, COOKIE, Service, Site, accepted, expect_plain};
+
+const NAME: &str = "Evangelina";
+const SURNAME: &str = "Featherstonehaugh";
+const ADDRESS: &str = "eve.featherstonehaugh@example.com";
+const PASSWORD: &str = "a long enough password";
+const COMMENT: &str = "the quokka was asleep";
+
+/// What must not be left of an account: its id, and its secrets and names.
+struct Gone {
+    id: u64,
+    texts: Vec<String>,
+}
+
+impl Gone {
+    fn assert_not_in(&self, place: &str, bytes: &[u8]) {
+        for text in &self.texts {
+            let mut windows = bytes.windows(text.len());
+            let is_there = windows.any(|window| window.eq_ignore_ascii_case(text.as_bytes()));
+            assert!(!is_there, "{place} has {text:?}");
+        }
+    }
+}
+
+async fn sign_up(console: &Service) -> (Client, u64) {
+    let mut client = console.client();
+    let account = json!({
+        "firstName": NAME, "lastName": SURNAME, "email": ADDRESS, "password": PASSWORD,
+    });
+    let registered = client.post("/register", &account).await;
+    assert_eq!(registered.status, 201, "{}", registered.text());
+    let login = json!({"email": ADDRESS, "password": PASSWORD});
+    expect_plain(&client.post("/login", &login).await, 200, "OK");
+    (client, registered.json()["user"]["id"].as_u64().unwrap())
+}
+
+/// Somebody signs up, checks in, and deletes the account. Returns what must be gone.
+async fn somebody_leaves(site: &Site) -> Gone {
+    site.count_all();
+    let console = site.console(&["--duplicate-window", "0"]);
+    let (mut eve, id) = sign_up(&console).await;
+    let before: Value = eve.get("/api/location/3").await.json();
+    let check_in = async |eve: &mut Client, stars: u64| {
+        let body = json!({"userId": id, "locationId": 3, "starRating": stars, "comment": COMMENT});
+        let request = eve.request(Method::POST, CHECKIN).json(&body);
+        accepted(&request.header("idempotency-key", "a key of Eve").send().await)
+    };
+    check_in(&mut eve, 5).await;
+    for stars in 0..4 {
+        let body = json!({"userId": id, "locationId": 3, "starRating": stars});
+        accepted(&eve.post(CHECKIN, &body).await);
+    }
+    site.count_all();
+    assert_ne!(eve.get("/api/location/3").await.json(), before);
+    assert_eq!(eve.put("/settings", &json!({"audience": "nobody"})).await.status, 200);
+    let mut other = console.client();
+    let login = json!({"email": ADDRESS, "password": PASSWORD});
+    expect_plain(&other.post("/login", &login).await, 200, "OK");
+    // One check-in is not applied yet.
+    let body = json!({"userId": id, "locationId": 4, "starRating": 1, "comment": COMMENT});
+    accepted(&eve.post(CHECKIN, &body).await);
+    let mut texts = [NAME, SURNAME, ADDRESS, COMMENT].map(str::to_owned).to_vec();
+    texts.extend([&eve, &other].map(session_id));
+
+    let confirmation = json!({"currentPassword": PASSWORD});
+    let deleted = eve.request(Method::DELETE, "/account").json(&confirmation).send().await;
+    expect_plain(&deleted, 200, "OK");
+    let users = async || {
+        let users = site.run("users", &["list", "--json"]).stdout;
+        users.contains(&format!("deleted-{id}@deleted.invalid"))
+    };
+    testkit::until("the account is erased", users).await;
+    let mut al = console.logged_in().await;
+    assert_eq!(al.get("/api/location/3").await.json(), before);
+    let account: Value = al.get(&format!("/api/user/{id}")).await.json();
+    assert_eq!((&account["numCheckins"], &account["lastSeenAt"]), (&json!(0), &Value::Null));
+    for path in ["/api/users/recent?limit=100", "/api/users/at/3", "/api/users/at/4"] {
+        let list: Value = al.get(path).await.json();
+        assert!(list.as_array().unwrap().iter().all(|user| user["id"] != id), "{path}: {list}");
+    }
+    site.wait_for_doctor(&["--verify"], "0 waiting");
+    Gone { id, texts }
+}
+
+#[tokio::test]
+async fn nothing_of_a_deleted_account_is_left_on_redis() {
+    let site = Site::redis();
+    let gone = somebody_leaves(&site).await;
+    let id = gone.id.to_string();
+    let keys: BTreeSet<String> = site.redis_cli(&["KEYS", "*"]);
+    // The tombstones of the sessions live for minutes.
+    for key in keys.into_iter().filter(|key| !key.ends_with("}:revoked")) {
+        gone.assert_not_in("the name of a key", key.as_bytes());
+        let kind: String = site.redis_cli(&["TYPE", &key]);
+        let read: &[&str] = match &*kind {
+            "string" => &["GET", &key],
+            "hash" => &["HGETALL", &key],
+            "set" => &["SMEMBERS", &key],
+            "zset" => &["ZRANGE", &key, "0", "-1"],
+            "stream" => &["XRANGE", &key, "-", "+"],
+            "none" => continue,
+            other => panic!("{key} is a {other}"),
+        };
+        let mut words = Vec::new();
+        flatten(site.redis_cli(read), &mut words);
+        for word in &words {
+            gone.assert_not_in(&key, word);
+        }
+        // Its number is not in the log, in what lies beside it, or in a history. Idempotency keys live for a day.
+        let is_of_checkins = key.contains("ncc:checkins") || key.ends_with("}:checkins");
+        let is_its = |word: &Vec<u8>| {
+            let text = String::from_utf8_lossy(word);
+            text.split([' ', '"', ':']).any(|part| part == id)
+        };
+        let is_idempotency_key = key.contains("}:key");
+        assert!(
+            !is_of_checkins || is_idempotency_key || !words.iter().any(is_its),
+            "{key}: {words:?}"
+        );
+        assert!(!key.contains(&format!("recent:{id}:")), "{key}");
+        let lists = ["ncc:users:recent", "ncc:users:bycheckins", "ncc:users:at"];
+        assert!(!lists.iter().any(|list| key.starts_with(list)) || !words.iter().any(is_its));
+    }
+}
+
+/// Returns the id in the client's cookie.
+fn session_id(client: &Client) -> String {
+    let value = signature::decode(client.jar().get(COOKIE).unwrap()).unwrap();
+    let (id, _) = value.strip_prefix("s:").unwrap().rsplit_once('.').unwrap();
+    id.to_owned()
+}
+
+/// Appends all texts of a reply.
+fn flatten(reply: Reply, words: &mut Vec<Vec<u8>>) {
+    match reply {
+        Reply::BulkString(bytes) => words.push(bytes),
+        Reply::Array(replies) => replies.into_iter().for_each(|reply| flatten(reply, words)),
+        Reply::Map(pairs) => pairs.into_iter().for_each(|(key, value)| {
+            flatten(key, words);
+            flatten(value, words);
+        }),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_deleted_account_is_left_on_sqlite() {
+    let site = Site::sqlite();
+    let gone = somebody_leaves(&site).await;
+    let path = site.directory.path().join("checkin.db");
+    let file = Connection::open(&path).unwrap();
+    let mut tables = file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
+    let tables: Vec<String> =
+        tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    for table in tables.iter().filter(|table| !table.starts_with("location_boxes")) {
+        let mut rows = file.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let names: Vec<String> = rows.column_names().map(str::to_owned).collect();
+        let mut rows = rows.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            for (at, name) in names.iter().enumerate() {
+                match row.get_ref(at).unwrap() {
+                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                        gone.assert_not_in(table, bytes);
+                    }
+                    ValueRef::Integer(number) if name == "user_id" => {
+                        let keeps = ["account_standings", "account_epochs"].contains(&&**table);
+                        assert!(keeps || number as u64 != gone.id, "{table}");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    // Neither are the bytes.
+    let moved = file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    assert_eq!(moved, Ok(0));
+    gone.assert_not_in("the file", &std::fs::read(&path).unwrap());
+}
