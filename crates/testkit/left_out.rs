@@ -29,7 +29,7 @@ fn left_out() -> &'static str {
   - everything on Redis (redis-server), also on Sentinel and Cluster
   - what is shared with Express services (node, npm)
   - the Postman collection (newman), the API's document (schemathesis, redocly, chromium, …)
-  - metrics (promtool), GPX (xmllint), and the commands of the README (curl, redis-cli, make)"
+  - metrics (promtool), GPX (xmllint), iCalendar, and the commands of the README (curl, redis-cli, make)"
         }
         "tower-express-session" => {
             "

@@ -29,7 +29,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "ID|EMAIL")]
     user: AccountArgument,
 
-    /// The format: json or csv, which `checkin load` reads, or gpx, for maps
+    /// The format: json or csv, which `checkin load` reads, gpx, for maps, or ics, for calendars
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     format: Format,
 

@@ -101,7 +101,7 @@ enum Command {
     /// Loads users, locations, location details and check-ins from files
     #[command(after_help = load::EXAMPLES)]
     Load(load::Options),
-    /// Exports the check-ins of a user as JSON, CSV or GPX
+    /// Exports the check-ins of a user as JSON, CSV, GPX or iCalendar
     #[command(after_help = export::EXAMPLES)]
     Export(export::Options),
     /// Sends check-ins to a running receiver at a steady rate, logged in as users of the store

@@ -6,7 +6,7 @@ use std::io::{Result, Write};
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
-use super::ExportedCheckin;
+use super::{ExportedCheckin, printable, rated};
 use crate::domain::Coordinates;
 
 const BEGINNING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -23,10 +23,6 @@ pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result
         return Ok(());
     };
     let coordinates = location.coordinates;
-    let rating = match visit.checkin.stars.get() {
-        1 => "1 star".to_owned(),
-        stars => format!("{stars} stars"),
-    };
     let mut writer = Writer::new(&mut *out);
     writer
         .create_element("wpt")
@@ -37,11 +33,11 @@ pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result
             if let Some(time) = super::rfc3339(visit.checkin.time_ms) {
                 element(writer, "time", &time)?;
             }
-            element(writer, "name", &allowed(&location.name))?;
+            element(writer, "name", &printable(&location.name))?;
             if let Some(comment) = &visit.checkin.comment {
-                element(writer, "cmt", &allowed(comment.as_str()))?;
+                element(writer, "cmt", &printable(comment.as_str()))?;
             }
-            element(writer, "desc", &rating)?;
+            element(writer, "desc", &rated(visit.checkin.stars))?;
             element(writer, "type", location.category.as_str())
         })?;
     out.write_all(b"\n")
@@ -59,12 +55,6 @@ fn longitude(coordinates: Coordinates) -> f64 {
 
 fn element(writer: &mut Writer<impl Write>, name: &str, text: &str) -> Result<()> {
     writer.create_element(name).write_text_content(BytesText::new(text)).map(drop)
-}
-
-/// Removes the characters that XML cannot contain, not even escaped.
-fn allowed(text: &str) -> String {
-    let refused = |c: &char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
-    text.chars().filter(|c| !refused(c)).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Exports a user's check-ins: as JSON, as a table, or as waypoints.
+//! Exports a user's check-ins: as JSON, as a table, as waypoints, or as events of a calendar.
 //!
 //! A [`Writer`] writes each check-in at once, so that a caller who reads pages of check-ins needs
 //! only the memory of one page for a file or the body of a response. [`import`](crate::import)
@@ -15,6 +15,7 @@
 //! ```
 
 mod gpx;
+mod ics;
 mod json;
 mod source;
 mod table;
@@ -28,6 +29,22 @@ pub(crate) use table::plain;
 pub use writer::{ExportedCheckin, Format, FormatError, Writer};
 
 use jiff::Timestamp;
+
+use crate::domain::StarRating;
+
+/// Returns a rating as a text.
+fn rated(stars: StarRating) -> String {
+    match stars.get() {
+        1 => "1 star".to_owned(),
+        stars => format!("{stars} stars"),
+    }
+}
+
+/// Removes the characters that XML and calendars cannot contain, not even escaped.
+fn printable(text: &str) -> String {
+    let refused = |c: &char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+    text.chars().filter(|c| !refused(c)).collect()
+}
 
 /// Formats a time as RFC 3339 in UTC. Returns `None` after the year 9999.
 fn rfc3339(ms: u64) -> Option<String> {

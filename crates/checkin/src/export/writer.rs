@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{Result, Write};
 use std::str::FromStr;
 
-use super::{gpx, json, table};
+use super::{gpx, ics, json, table};
 use crate::domain::{Checkin, CheckinId, Location};
 
 /// A check-in with its location.
@@ -27,11 +27,13 @@ pub enum Format {
     Csv,
     /// Waypoints, GPX 1.1. A check-in whose location no longer exists has no point and is left out.
     Gpx,
+    /// Events for calendars, iCalendar (RFC 5545). A check-in after the year 9999 is left out.
+    Ics,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Gpx];
+    pub const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Gpx, Self::Ics];
 
     /// Returns the name, which is also the file extension.
     #[must_use]
@@ -40,6 +42,7 @@ impl Format {
             Self::Json => "json",
             Self::Csv => "csv",
             Self::Gpx => "gpx",
+            Self::Ics => "ics",
         }
     }
 
@@ -50,6 +53,7 @@ impl Format {
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Gpx => "application/gpx+xml",
+            Self::Ics => "text/calendar; charset=utf-8",
         }
     }
 }
@@ -68,7 +72,7 @@ pub struct FormatError;
 
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("must be one of json, csv, gpx")
+        f.write_str("must be one of json, csv, gpx, ics")
     }
 }
 
@@ -93,6 +97,7 @@ impl<W: Write> Writer<W> {
             Format::Json => json::begin(&mut out)?,
             Format::Csv => table::begin(&mut out)?,
             Format::Gpx => gpx::begin(&mut out)?,
+            Format::Ics => ics::begin(&mut out)?,
         }
         Ok(Self { format, out, is_first: true })
     }
@@ -111,6 +116,7 @@ impl<W: Write> Writer<W> {
             }
             Format::Csv => table::write(&mut self.out, visit),
             Format::Gpx => gpx::write(&mut self.out, visit),
+            Format::Ics => ics::write(&mut self.out, visit),
         }
     }
 
@@ -129,6 +135,7 @@ impl<W: Write> Writer<W> {
             Format::Json => json::end(&mut self.out)?,
             Format::Csv => {}
             Format::Gpx => gpx::end(&mut self.out)?,
+            Format::Ics => ics::end(&mut self.out)?,
         }
         self.out.flush()?;
         Ok(self.out)

@@ -28,7 +28,7 @@ pub(crate) fn deploy(file: &str) -> PathBuf {
 }
 
 /// A program that `scripts/test` installs from PyPI.
-fn of_pypi(name: &str) -> Command {
+pub(crate) fn of_pypi(name: &str) -> Command {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     Command::new(target.join("venv/bin").join(name))
 }

@@ -1,12 +1,15 @@
 //! A person's check-ins out of one store and into another.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use sqlite_writer::rusqlite::Connection;
 
+use crate::deployment::of_pypi;
 use crate::harness::{Ended, Site};
 
 const AL: &str = "al.appelhof@example.com";
@@ -210,6 +213,15 @@ fn exports_are_valid_and_load_again(site: &Site) {
     fs::write(&path, gpx.replace("lon=\"-180\"", "lon=\"180\"")).unwrap();
     assert!(!xmllint(&path).status.success());
 
+    let ics = export(site, &["--format", "ics"]);
+    let events = events(&ics);
+    assert_eq!(events.len(), count);
+    let summaries: BTreeSet<_> = events.iter().map(|event| event["SUMMARY"].as_str()).collect();
+    let names = places["locations"].as_array().unwrap().iter().map(|place| place["name"].as_str());
+    let names = names.map(|name| name.unwrap().replace(['\u{fffe}', '\u{ffff}'], ""));
+    let names: Vec<String> = names.collect();
+    assert_eq!(summaries, names.iter().map(|name| Some(name.as_str())).collect());
+
     for (format, file) in [("json", "al.json"), ("csv", "al.csv")] {
         let again = load(site, file, &export(site, &["--format", format]));
         let said = format!("check-ins: 0 loaded, {count} there already");
@@ -223,6 +235,23 @@ fn expect_valid_gpx(site: &Site, text: &str) {
     let checked = xmllint(&path);
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{said}{text}");
+}
+
+/// Returns the events of a calendar, each as its properties, as another program reads them.
+fn events(calendar: &str) -> Vec<Value> {
+    const READ: &str = "import icalendar, json, sys; \
+        events = icalendar.Calendar.from_ical(sys.stdin.buffer.read()).walk('VEVENT'); \
+        assert not any(event.errors for event in events); \
+        text = lambda event, name: str(event[name]) if name in event else None; \
+        names = ['SUMMARY', 'LOCATION', 'DESCRIPTION', 'UID']; \
+        read = lambda event: {name: text(event, name) for name in names} | \
+            {'DTSTART': event.decoded('DTSTART').isoformat(), 'GEO': event['GEO'].to_ical() if 'GEO' in event else None}; \
+        json.dump([read(event) for event in events], sys.stdout)";
+    let mut python = of_pypi("python");
+    let mut python =
+        python.args(["-c", READ]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    python.stdin.take().unwrap().write_all(calendar.as_bytes()).unwrap();
+    serde_json::from_slice(&python.wait_with_output().unwrap().stdout).unwrap()
 }
 
 fn xmllint(path: &Path) -> Output {
@@ -240,6 +269,7 @@ fn a_user_without_check_ins_has_an_empty_export() {
     assert_eq!(export(&site, &[]), "{\"checkins\":[\n]}\n");
     assert_eq!(export(&site, &["--format", "csv"]).lines().count(), 1);
     expect_valid_gpx(&site, &export(&site, &["--format", "gpx"]));
+    assert_eq!(events(&export(&site, &["--format", "ics"])), [] as [Value; 0]);
 }
 
 #[test]

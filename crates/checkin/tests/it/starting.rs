@@ -163,7 +163,7 @@ fn a_reader_that_goes_away_is_no_error() {
         assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{args:?}");
         assert_eq!(ended.status.code(), Some(0), "{args:?}");
     };
-    for format in ["json", "csv", "gpx"] {
+    for format in ["json", "csv", "gpx", "ics"] {
         head(&["export", "--user", &user, "--format", format]);
     }
     head(&["doctor"]);

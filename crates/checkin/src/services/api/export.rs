@@ -45,7 +45,7 @@ impl Documented for Format {
 }
 
 /// Returns your own check-ins as a file, the latest first. `json` and `csv` can be loaded again;
-/// `gpx` is for maps.
+/// `gpx` is for maps, and `ics` for calendars.
 #[utoipa::path(
     get, operation_id = "exportUserCheckins", path = "/api/user/{id}/checkins/export", tag = "users", security(("session" = [])),
     params(ExportQuery),
@@ -56,6 +56,7 @@ impl Documented for Format {
                 (serde_json::Value = "application/json"),
                 (String = "text/csv"),
                 (String = "application/gpx+xml"),
+                (String = "text/calendar"),
             ),
         ),
         LoginNeeded, Forbidden, Problems,
