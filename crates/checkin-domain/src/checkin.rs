@@ -16,6 +16,9 @@ pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
 /// another unit.
 pub const EARLIEST_MS: u64 = 946_684_800_000;
 
+/// The first sequence number of private check-ins.
+const FIRST_PRIVATE: u64 = 1 << 52;
+
 /// A check-in that is in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Checkin {
@@ -27,6 +30,8 @@ pub struct Checkin {
     pub location: LocationId,
     pub stars: StarRating,
     pub comment: Option<Comment>,
+    /// Whether only its user sees it. A private check-in is in no log that others read, and in no figure.
+    pub is_private: bool,
 }
 
 /// A check-in that is not yet in the log, which assigns its id.
@@ -36,12 +41,13 @@ pub struct NewCheckin {
     pub location: LocationId,
     pub stars: StarRating,
     pub comment: Option<Comment>,
+    pub is_private: bool,
 }
 
 impl NewCheckin {
     pub fn with_id(self, id: CheckinId) -> Checkin {
-        let Self { user, location, stars, comment } = self;
-        Checkin { id, time_ms: id.ms, user, location, stars, comment }
+        let Self { user, location, stars, comment, is_private } = self;
+        Checkin { id, time_ms: id.ms, user, location, stars, comment, is_private }
     }
 }
 
@@ -62,6 +68,13 @@ impl CheckinId {
 
     /// The position after every check-in.
     pub const MAX: Self = Self { ms: u64::MAX, seq: u64::MAX };
+
+    /// Returns the id of a private check-in: the time and a random number. The numbers of the log, which count
+    /// up from 0 in each millisecond, do not reach those from 2^52 on, so that no two ids are the same and
+    /// none in the log tells of a private one.
+    pub fn private(ms: u64, random: u64) -> Self {
+        Self { ms, seq: FIRST_PRIVATE | random & (FIRST_PRIVATE - 1) }
+    }
 
     /// Returns whether other stores accept this id at `now_ms` (milliseconds since 1970). They refuse an
     /// id that is ahead of the clock, is before the year 2000, or has a number that JavaScript cannot

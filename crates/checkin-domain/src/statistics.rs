@@ -113,6 +113,7 @@ mod tests {
             location: LocationId::try_from(location).unwrap(),
             stars: StarRating::try_from(stars).unwrap(),
             comment: None,
+            is_private: false,
         };
         new.with_id(CheckinId { ms: day * DAY_MS + 5, seq: 0 })
     }

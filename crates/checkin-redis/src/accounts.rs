@@ -91,8 +91,10 @@ impl Accounts<'_> {
         let keys = &self.0.keys;
         let (factor, comments) = (keys.second_factor(id), keys.comments(id));
         let (audience, new) = (keys.audience(id), keys.new_account(id));
-        let keys = [user, epoch, kept, status, role, factor, comments, audience, new];
-        let keys = keys.each_ref().map(String::as_str);
+        let standing = [user, epoch, kept, status, role];
+        let (own, private) = ([factor, comments, audience, new], keys.all_private(id));
+        let keys = standing.iter().chain(&own).chain(&private);
+        let keys: Vec<&str> = keys.map(String::as_str).collect();
         let erased = self.0.run_replicated(&self.0.scripts.erase_account, &keys, &words).await?;
         number(erased).map(|erased| erased == 1)
     }

@@ -207,7 +207,8 @@ impl Appender {
 }
 
 /// Returns a check-in as arguments of the script.
-fn words(NewCheckin { user, location, stars, comment }: &NewCheckin) -> [String; 4] {
+fn words(checkin: &NewCheckin) -> [String; 4] {
+    let NewCheckin { user, location, stars, comment, .. } = checkin;
     let comment = comment.as_ref().map_or("", Comment::as_str).to_owned();
     let [user, location] = [user.get(), location.get()].map(|id| id.to_string());
     [user, location, stars.get().to_string(), comment]
@@ -218,8 +219,8 @@ fn end_of_log(length: i64, CheckinId { ms, seq }: CheckinId) -> [String; 3] {
     [length.to_string(), ms.to_string(), seq.to_string()]
 }
 
-/// Reads a result of the script.
-fn accepted(result: &str) -> Result<Accepted> {
+/// Reads a result of a script that appends.
+pub(crate) fn accepted(result: &str) -> Result<Accepted> {
     let id = |id: &str| id.parse().map_err(|_| unexpected("the id of an entry"));
     match result {
         "duplicate" => Ok(Accepted::Duplicate),
@@ -234,7 +235,7 @@ fn accepted(result: &str) -> Result<Accepted> {
 }
 
 /// Converts a duration. Redis accepts times to live of far more than a century.
-fn milliseconds(duration: Duration) -> String {
+pub(crate) fn milliseconds(duration: Duration) -> String {
     const CENTURY_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
     u64::try_from(duration.as_millis()).unwrap_or(CENTURY_MS).min(CENTURY_MS).to_string()
 }

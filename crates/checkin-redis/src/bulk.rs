@@ -12,6 +12,7 @@ use crate::accounts::{Accounts, Opened};
 use crate::connection::{Connection, at_once};
 use crate::info::is_cluster;
 use crate::lists::Lists;
+use crate::private::Private;
 use crate::reply::{array, number, text, texts, unexpected};
 use crate::retention::horizon_ms;
 use crate::{RedisStorage, locations, time_index};
@@ -83,7 +84,9 @@ impl Bulk<'_> {
         let mut answers = vec![Loaded::Dangling; checkins.len()];
         for partition in 0..self.0.keys.partitions() {
             let of_partition = checkins.iter().enumerate().filter(|(_, checkin)| {
-                known(checkin) && self.0.keys.partition_of(checkin.user) == partition
+                known(checkin)
+                    && !checkin.is_private
+                    && self.0.keys.partition_of(checkin.user) == partition
             });
             let (places, of_partition): (Vec<usize>, Vec<&Checkin>) = of_partition.unzip();
             let mut loaded = Vec::with_capacity(of_partition.len());
@@ -93,6 +96,13 @@ impl Bulk<'_> {
             for (place, answer) in places.into_iter().zip(loaded) {
                 answers[place] = answer;
             }
+        }
+        let private = checkins.iter().enumerate();
+        let private = private.filter(|(_, checkin)| known(checkin) && checkin.is_private);
+        let (places, private): (Vec<usize>, Vec<&Checkin>) = private.unzip();
+        if !private.is_empty() {
+            let loaded = Private(self.0).load(&private).await?;
+            places.into_iter().zip(loaded).for_each(|(place, answer)| answers[place] = answer);
         }
         Ok(answers)
     }
@@ -148,7 +158,7 @@ impl Bulk<'_> {
         let new = checkins.iter().zip(&known).filter(|(_, known)| known.is_none());
         let new: Vec<&Checkin> = new.map(|(checkin, _)| *checkin).collect();
         let words = new.iter().flat_map(|checkin| {
-            let Checkin { id, time_ms, user, location, stars, comment } = checkin;
+            let Checkin { id, time_ms, user, location, stars, comment, .. } = checkin;
             [
                 id.to_string(),
                 time_ms.to_string(),

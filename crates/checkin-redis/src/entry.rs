@@ -72,6 +72,7 @@ impl RawEntry {
             location: value("locationId")?.parse().map_err(|error| rule("locationId", &error))?,
             stars: StarRating::try_from(stars).map_err(|error| rule("starRating", &error))?,
             comment: self.value(COMMENT).and_then(|comment| comment.parse().ok()),
+            is_private: false,
         })
     }
 

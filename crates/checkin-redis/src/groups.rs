@@ -113,6 +113,7 @@ mod tests {
             location: LocationId::try_from(location).unwrap(),
             stars: checkin_domain::StarRating::try_from(3).unwrap(),
             comment: None,
+            is_private: false,
         };
         let checkins = [checkin("9-0", 5, 2, 1), checkin("5-9", 5, 1, 2), checkin("5-10", 5, 1, 3)];
         let members = |all: Vec<String>| all.join(", ");

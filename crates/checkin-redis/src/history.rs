@@ -1,5 +1,6 @@
 //! Histories in Redis: sorted sets of `<id> <location or user> <stars>` by time.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -24,13 +25,26 @@ impl History for RedisStorage {
         after: Option<HistoryPosition>,
         limit: usize,
     ) -> Result<Vec<Checkin>> {
-        let histories = Histories(&self.redis);
-        let (history, comments) =
-            (self.redis.keys.user_history(user), self.redis.keys.comments(user));
-        let read = histories.read(&history, after, limit, |member| member.of_user(user));
-        let (checkins, has_comments) = tokio::try_join!(read, self.redis.exists(&comments))?;
+        let read_private =
+            |member: Member| Some(Checkin { is_private: true, ..member.of_user(user)? });
+        let (histories, keys) = (Histories(&self.redis), &self.redis.keys);
+        let (history, private) = (keys.user_history(user), keys.private_history(user));
+        let comments = keys.comments(user);
+        let (mut checkins, private, has_comments) = tokio::try_join!(
+            histories.read(&history, after, limit, |member| member.of_user(user)),
+            histories.read(&private, after, limit, read_private),
+            self.redis.exists(&comments),
+        )?;
         // Most users have none, and a history may be long.
-        if has_comments { histories.with_comments(checkins).await } else { Ok(checkins) }
+        if has_comments {
+            checkins = histories.with_comments(checkins).await?;
+        }
+        if !private.is_empty() {
+            checkins.extend(histories.with_comments(private).await?);
+            checkins.sort_by_key(|checkin| Reverse(HistoryPosition::from(checkin)));
+            checkins.truncate(limit);
+        }
+        Ok(checkins)
     }
 
     async fn of_location(
@@ -76,7 +90,7 @@ impl Member {
 
     fn checkin(&self, user: UserId, location: LocationId) -> Checkin {
         let Self { time_ms, id, stars, .. } = *self;
-        Checkin { id, time_ms, user, location, stars, comment: None }
+        Checkin { id, time_ms, user, location, stars, comment: None, is_private: false }
     }
 
     fn position(&self) -> HistoryPosition {
@@ -124,28 +138,32 @@ impl Histories<'_> {
             members.extend(self.at(key, last).await?);
             highest = format!("({last}");
         }
-        members.sort_by_key(|member| std::cmp::Reverse(member.position()));
+        members.sort_by_key(|member| Reverse(member.position()));
         members.truncate(limit);
         Ok(members.into_iter().filter_map(read).collect())
     }
 
     /// Adds the comments, which lie beside the histories of the users.
     async fn with_comments(&self, mut checkins: Vec<Checkin>) -> Result<Vec<Checkin>> {
-        let mut by_user = BTreeMap::<_, Vec<usize>>::new();
+        let mut by_key = BTreeMap::<String, Vec<usize>>::new();
         for (position, checkin) in checkins.iter().enumerate() {
-            by_user.entry(checkin.user).or_default().push(position);
+            let key = match checkin.is_private {
+                true => self.0.keys.private_comments(checkin.user),
+                false => self.0.keys.comments(checkin.user),
+            };
+            by_key.entry(key).or_default().push(position);
         }
-        let read = by_user.iter().map(|(user, positions)| {
-            let key = self.0.keys.comments(*user);
+        let read = by_key.iter().map(|(key, positions)| {
             let ids = positions.iter().map(|position| checkins[*position].id.to_string());
-            let words: Vec<String> = ["HMGET".to_owned(), key].into_iter().chain(ids).collect();
+            let words: Vec<String> =
+                ["HMGET", key].map(str::to_owned).into_iter().chain(ids).collect();
             async move {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 array(self.0.call(&words).await?)
             }
         });
         let comments = at_once(read.collect()).await?.into_iter().flatten();
-        for (position, comment) in by_user.values().flatten().zip(comments) {
+        for (position, comment) in by_key.values().flatten().zip(comments) {
             if comment != Reply::Nil {
                 checkins[*position].comment = text(comment)?.parse().ok();
             }

@@ -347,6 +347,7 @@ mod tests {
             location: LocationId::try_from(2).unwrap(),
             stars: StarRating::try_from(5).unwrap(),
             comment: None,
+            is_private: false,
         }
     }
 

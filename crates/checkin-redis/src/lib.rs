@@ -76,6 +76,7 @@ mod nearby;
 mod partition;
 mod permissions;
 mod privacy;
+mod private;
 mod reply;
 mod retention;
 mod retractions;

@@ -10,6 +10,7 @@ use checkin_storage::{Accepted, Admission, HistoryPosition, Log, LogPosition, Re
 use crate::RedisStorage;
 use crate::connection::at_once;
 use crate::partition::Partition;
+use crate::private::Private;
 use crate::times::{self, TimeRange};
 
 #[async_trait]
@@ -20,6 +21,9 @@ impl Log for RedisStorage {
         idempotency_key: Option<&str>,
         admission: Admission,
     ) -> Result<Accepted> {
+        if checkin.is_private {
+            return Private(&self.redis).append(&checkin, idempotency_key, admission).await;
+        }
         let keyed = (checkin, idempotency_key);
         self.appends.append(&self.redis, keyed, admission).await
     }

@@ -23,7 +23,7 @@ const COMMANDS: [(&str, &[ServiceKind]); 52] = [
     ("GEOADD K 0 0 m", &[]),
     ("GEOSEARCH K FROMLONLAT 0 0 BYRADIUS 1 m", &[Api]),
     ("GET K", ALL),
-    ("HDEL K f", &[Auth, Processor]),
+    ("HDEL K f", &[Auth, Receiver, Processor]),
     ("HGET K f", ALL),
     ("HGETALL K", ALL),
     ("HINCRBY K f 1", &[Auth, Receiver, Processor]),

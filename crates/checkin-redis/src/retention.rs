@@ -14,6 +14,7 @@ use crate::connection::{Connection, at_once};
 use crate::fault::failed;
 use crate::history::{Histories, Member};
 use crate::partition::Partition;
+use crate::private::Private;
 use crate::reply::{number, text};
 use crate::window::{Window, window};
 
@@ -116,6 +117,8 @@ impl Step<'_> {
             self.fold(record, skipped)
         };
         let folded = at_once(records.iter().enumerate().map(fold).collect()).await?;
+        let users = records.iter().filter_map(|record| record.user);
+        Private(self.redis).remove_old(users, self.before_ms).await?;
         let removed = folded.iter().map(|(removed, _)| removed).sum();
         // A step also visits the records behind one that it has not finished.
         let open = records.iter().zip(&folded).find_map(|(record, (_, skipped))| {

@@ -19,9 +19,10 @@ use crate::entry::{self, RawEntry};
 use crate::erasure::Erasure;
 use crate::fault::failed;
 use crate::figures::Figures;
-use crate::history::{self, Histories};
+use crate::history::{self, Histories, Member};
 use crate::lists::Lists;
 use crate::partition::Partition;
+use crate::private::Private;
 use crate::reply::{array, text, texts};
 use crate::retention::horizon_ms;
 use crate::{RedisStorage, time_index};
@@ -32,24 +33,14 @@ const APPLIED_AT_ONCE: usize = 100;
 #[async_trait]
 impl Retractions for RedisStorage {
     async fn retract(&self, user: UserId, id: CheckinId) -> Result<Retracted> {
-        let number = self.redis.keys.partition_of(user);
-        let partition = Partition { redis: &self.redis, number };
-        if let Some(checkin) = partition.checkin(id).await?.filter(|found| found.user == user) {
-            return partition.retract(&checkin).await;
-        }
-        let (key, mark) = (self.redis.keys.retracted(number), format!("{id} {user}"));
-        if self.redis.call(&["ZSCORE", &key, &mark]).await? != Reply::Nil {
-            // It may not have reached the replicas.
-            self.redis.replicate(&[&key]).await?;
+        let private = Private(&self.redis);
+        if private.retract(user, id).await? {
             return Ok(Retracted::Done);
         }
-        // Other check-ins of this age may have left one of their histories already.
-        if id.ms < horizon_ms(&self.redis).await? {
-            return Ok(Retracted::TooOld);
-        }
-        match Histories(&self.redis).find(user, id).await? {
-            Some(checkin) => partition.retract(&checkin).await,
-            None => Ok(Retracted::Unknown),
+        match self.retract_public(user, id).await? {
+            Retracted::Done => Ok(Retracted::Done),
+            _ if private.was_retracted(user, id).await? => Ok(Retracted::Done),
+            other => Ok(other),
         }
     }
 
@@ -75,6 +66,32 @@ impl Retractions for RedisStorage {
         let remove = ["ZREM", &key].into_iter().chain(stored.iter().map(String::as_str));
         redis.call(&remove.collect::<Vec<_>>()).await?;
         Ok(stored.len())
+    }
+}
+
+impl RedisStorage {
+    /// Retracts a check-in that is not private.
+    async fn retract_public(&self, user: UserId, id: CheckinId) -> Result<Retracted> {
+        let number = self.redis.keys.partition_of(user);
+        let partition = Partition { redis: &self.redis, number };
+        if let Some(checkin) = partition.checkin(id).await?.filter(|found| found.user == user) {
+            return partition.retract(&checkin).await;
+        }
+        let (key, mark) = (self.redis.keys.retracted(number), format!("{id} {user}"));
+        if self.redis.call(&["ZSCORE", &key, &mark]).await? != Reply::Nil {
+            // It may not have reached the replicas.
+            self.redis.replicate(&[&key]).await?;
+            return Ok(Retracted::Done);
+        }
+        // Other check-ins of this age may have left one of their histories already.
+        if id.ms < horizon_ms(&self.redis).await? {
+            return Ok(Retracted::TooOld);
+        }
+        let found = Histories(&self.redis).find(&self.redis.keys.user_history(user), id).await?;
+        match found.and_then(|found| found.of_user(user)) {
+            Some(checkin) => partition.retract(&checkin).await,
+            None => Ok(Retracted::Unknown),
+        }
     }
 }
 
@@ -108,7 +125,7 @@ impl Partition<'_> {
             keys.dead_letters(number),
             keys.times(number),
             keys.imported(number),
-            keys.recent(&NewCheckin { user, location, stars, comment: None }),
+            keys.recent(&NewCheckin { user, location, stars, comment: None, is_private: false }),
         ];
         let words = [
             id.to_string(),
@@ -151,23 +168,22 @@ fn read(text: &str) -> Option<Checkin> {
         location: words.next()?.parse().ok()?,
         stars: words.next()?.parse().ok()?,
         comment: None,
+        is_private: false,
     })
 }
 
 impl Histories<'_> {
-    /// Looks for a check-in of a user. Its time is mostly that of its id.
-    async fn find(&self, user: UserId, id: CheckinId) -> Result<Option<Checkin>> {
-        let key = self.0.keys.user_history(user);
+    /// Looks for a check-in in a history. Its time is mostly that of its id.
+    pub(crate) async fn find(&self, key: &str, id: CheckinId) -> Result<Option<Member>> {
         let mut cursor = "0".to_owned();
-        let mut members = self.at(&key, id.ms).await?;
+        let mut members = self.at(key, id.ms).await?;
         loop {
             if let Some(found) = members.into_iter().find(|member| member.id == id) {
-                return Ok(found.of_user(user));
+                return Ok(Some(found));
             }
-            (members, cursor) = match self.scan(&key, &cursor).await? {
+            (members, cursor) = match self.scan(key, &cursor).await? {
                 (members, cursor) if cursor == "0" => {
-                    let found = members.into_iter().find(|member| member.id == id);
-                    return Ok(found.and_then(|found| found.of_user(user)));
+                    return Ok(members.into_iter().find(|member| member.id == id));
                 }
                 step => step,
             };

@@ -4,6 +4,12 @@ use redis_link::Script;
 
 pub(crate) struct Scripts {
     pub(crate) append: Script,
+    pub(crate) append_private: Script,
+    pub(crate) claim_private_key: Script,
+    pub(crate) retract_private: Script,
+    pub(crate) keep_private_visit: Script,
+    pub(crate) load_private: Script,
+    pub(crate) fold_private: Script,
     pub(crate) load_checkins: Script,
     pub(crate) arrivals: Script,
     pub(crate) part_state: Script,
@@ -51,8 +57,36 @@ impl Default for Scripts {
         Self {
             append: Script::named(
                 "append",
-                concat!(include_str!("scripts/log_ids.lua"), include_str!("scripts/append.lua")),
+                concat!(
+                    include_str!("scripts/log_ids.lua"),
+                    include_str!("scripts/key_turns.lua"),
+                    include_str!("scripts/append.lua")
+                ),
             ),
+            append_private: Script::named(
+                "append_private",
+                concat!(
+                    include_str!("scripts/key_turns.lua"),
+                    include_str!("scripts/append_private.lua")
+                ),
+            ),
+            claim_private_key: Script::named(
+                "claim_private_key",
+                concat!(
+                    include_str!("scripts/key_turns.lua"),
+                    include_str!("scripts/claim_private_key.lua")
+                ),
+            ),
+            retract_private: Script::named(
+                "retract_private",
+                include_str!("scripts/retract_private.lua"),
+            ),
+            keep_private_visit: Script::named(
+                "keep_private_visit",
+                include_str!("scripts/keep_private_visit.lua"),
+            ),
+            load_private: Script::named("load_private", include_str!("scripts/load_private.lua")),
+            fold_private: Script::named("fold_private", include_str!("scripts/fold_private.lua")),
             load_checkins: Script::named(
                 "load_checkins",
                 concat!(

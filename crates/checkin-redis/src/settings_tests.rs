@@ -52,7 +52,7 @@ async fn a_diagnosis_names_missing_permissions_and_changes_nothing() {
     let [missing] = problems(&storage).await.try_into().unwrap();
     assert_eq!(
         missing.what,
-        "the login may not use xadd (auth, receiver, processor), zcount (processor, api)"
+        "the login may not use xadd (auth, receiver, processor), zcount (auth, processor, api)"
     );
     assert_eq!(missing.advice, "redis-cli ACL SETUSER al +xadd +zcount");
     ask(&admin, "ACL SETUSER al +xadd +zcount resetkeys ~ncc:*").await;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 
-use checkin_domain::{Checkin, Location, LocationId, Visit};
+use checkin_domain::{Checkin, Location, LocationId, UserId, Visit};
 use checkin_storage::swarm::VISITS_A_SECOND;
 use checkin_storage::{Loaded, Result, StorageError, SwarmLoad, UsedUp, VenueLocation};
 use redis_link::Reply;
@@ -15,6 +15,7 @@ use redis_link::Reply;
 use crate::RedisStorage;
 use crate::bulk::Bulk;
 use crate::connection::{Connection, at_once};
+use crate::private::Private;
 use crate::reply::{array, indexed_id, number, text, texts, unexpected};
 
 /// Maximum number of venues or visits in one command, during which Redis does nothing else.
@@ -91,6 +92,15 @@ impl Swarm<'_> {
     /// Returns the check-in for the visit, or `None` if it is already stored.
     async fn new_checkin(&self, visit: &Visit) -> Result<Option<Checkin>> {
         let Visit { checkin, swarm_id } = visit;
+        if let Some(id) = swarm_id
+            && Private(self.0).has_visit(checkin.user, id).await?
+        {
+            return Ok(None);
+        }
+        if checkin.is_private {
+            let is_known = self.is_known(checkin.user, swarm_id.as_deref()).await?;
+            return Ok((!is_known).then(|| checkin.clone()));
+        }
         let counted = match self.has_visited(checkin).await? {
             true => "1",
             false => "0",
@@ -111,6 +121,14 @@ impl Swarm<'_> {
         Ok(later.map(|ms| visit.later(ms)))
     }
 
+    /// Returns whether this Swarm id belongs to a check-in that is not private.
+    async fn is_known(&self, user: UserId, swarm_id: Option<&str>) -> Result<bool> {
+        let Some(id) = swarm_id else { return Ok(false) };
+        let key = self.0.keys.swarm_visits(self.0.keys.partition_of(user));
+        let member = format!("id {user} {id}");
+        Ok(number(self.0.call(&["SISMEMBER", &key, &member]).await?)? == 1)
+    }
+
     /// Returns whether the user's history has a check-in at this location and time, of any rating.
     async fn has_visited(&self, checkin: &Checkin) -> Result<bool> {
         let (key, time) = (self.0.keys.user_history(checkin.user), checkin.time_ms.to_string());
@@ -123,7 +141,10 @@ impl Swarm<'_> {
         let Some(id) = &visit.swarm_id else {
             return Ok(());
         };
-        let Checkin { user, location, time_ms, .. } = checkin;
+        let Checkin { user, location, time_ms, is_private, .. } = checkin;
+        if is_private {
+            return Private(self.0).keep_visit(user, id).await;
+        }
         let key = self.0.keys.swarm_visits(self.0.keys.partition_of(user));
         let (id, visit) = (format!("id {user} {id}"), format!("at {time_ms} {user} {location}"));
         self.0.call(&["SADD", &key, &id, &visit]).await.map(drop)

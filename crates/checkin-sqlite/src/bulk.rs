@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::retention::horizon_ms;
-use super::{SqliteStorage, column, locations, log, users};
+use super::{SqliteStorage, column, locations, log, private, users};
 use checkin_domain::{Checkin, CheckinId, Location, LocationDetails, LocationId, User, UserId};
 use checkin_storage::{BulkLoad, Loaded, Result, StorageError};
 
@@ -101,9 +101,13 @@ pub(super) fn load_checkin(
     checkin: &Checkin,
     now_ms: i64,
 ) -> rusqlite::Result<Loaded> {
-    let has_user = has_user(connection, checkin.user)? && !is_deleted(connection, checkin.user)?;
+    let has_user =
+        has_user(connection, checkin.user)? && !users::is_deleted(connection, checkin.user)?;
     if !has_user || !has_location(connection, checkin.location)? {
         return Ok(Loaded::Dangling);
+    }
+    if checkin.is_private {
+        return private::load(connection, checkin);
     }
     if is_there(connection, checkin)? {
         return Ok(Loaded::Unchanged);
@@ -144,11 +148,6 @@ fn is_there(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool
 
 fn has_user(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM accounts WHERE id = ?1";
-    connection.prepare_cached(sql)?.exists([column::number(id.get())])
-}
-
-fn is_deleted(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM account_standings WHERE user_id = ?1 AND status = 'deleted'";
     connection.prepare_cached(sql)?.exists([column::number(id.get())])
 }
 

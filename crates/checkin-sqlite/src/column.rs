@@ -1,8 +1,8 @@
 //! Values of the domain as columns, and back.
 
 use checkin_domain::CheckinId;
-use checkin_storage::Reports;
 use checkin_storage::UsedUp;
+use checkin_storage::{HistoryPosition, Reports};
 use sqlite_writer::rusqlite::types::{Type, ValueRef};
 use sqlite_writer::rusqlite::{self, Params, Row, Statement};
 
@@ -57,6 +57,14 @@ pub(super) fn is_unreadable(cause: &rusqlite::Error) -> bool {
 /// Converts a number for SQLite. Ids and counters fit; a larger cursor is beyond every row.
 pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Returns the columns of the position before which a page of a history begins.
+pub(super) fn before(after: Option<HistoryPosition>) -> (i64, (i64, i64)) {
+    match after {
+        Some(after) => (number(after.time_ms), position(after.id)),
+        None => (i64::MAX, (i64::MAX, i64::MAX)),
+    }
 }
 
 /// Returns the columns of an id in the log.

@@ -1,10 +1,12 @@
 //! Histories in SQLite: the log by user and by location.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::log::{COLUMNS, checkin};
-use super::{SqliteStorage, column};
+use super::{SqliteStorage, column, private};
 use checkin_domain::{Checkin, LocationId, UserId};
 use checkin_storage::Reports;
 use checkin_storage::{History, HistoryPosition, Result};
@@ -19,8 +21,16 @@ impl History for SqliteStorage {
     ) -> Result<Vec<Checkin>> {
         let id = column::number(user.get());
         let reports = self.file.reports.clone();
-        let read =
-            move |connection: &Connection| page(connection, &reports, "user_id", id, after, limit);
+        let read = move |connection: &Connection| {
+            let mut checkins = page(connection, &reports, "user_id", id, after, limit)?;
+            let private = private::page(connection, &reports, user, after, limit)?;
+            if !private.is_empty() {
+                checkins.extend(private);
+                checkins.sort_by_key(|checkin| Reverse(HistoryPosition::from(checkin)));
+                checkins.truncate(limit);
+            }
+            Ok(checkins)
+        };
         self.file.read(read).await
     }
 
@@ -56,10 +66,7 @@ fn page(
                            WHERE dead_letters.ms = checkins.ms AND dead_letters.seq = checkins.seq)
          ORDER BY time_ms DESC, ms DESC, seq DESC"
     );
-    let (time, (ms, seq)) = match after {
-        Some(after) => (column::number(after.time_ms), column::position(after.id)),
-        None => (i64::MAX, (i64::MAX, i64::MAX)),
-    };
+    let (time, (ms, seq)) = column::before(after);
     let (values, mut statement) = (params![id, time, ms, seq], connection.prepare_cached(&sql)?);
     column::readable_rows(reports, "checkins", &mut statement, values, limit, checkin)
 }

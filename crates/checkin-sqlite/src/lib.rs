@@ -21,6 +21,7 @@ mod membership;
 mod nearby;
 mod permissions;
 mod privacy;
+mod private;
 mod retention;
 mod retractions;
 mod schema;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, column};
+use super::{SqliteStorage, column, private, users};
 use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, Comment, NewCheckin};
 use checkin_storage::Reports;
 use checkin_storage::{
     Accepted, Admission, AdmissionFacts, Decision, Finding, HistoryPosition, IDEMPOTENCY_TTL, Log,
-    LogEntry, LogPosition, PartState, Result,
+    LogEntry, LogPosition, PartState, Result, random_number,
 };
 
 /// Maximum number of expired idempotency keys that are deleted with each new key. It is more than
@@ -160,21 +160,36 @@ struct Append {
 
 impl Append {
     fn run(&self, connection: &Connection) -> rusqlite::Result<Accepted> {
+        if self.checkin.is_private && users::is_deleted(connection, self.checkin.user)? {
+            return Ok(Accepted::Behind);
+        }
         let facts = AdmissionFacts {
             remembered: self.remembered(connection)?,
             last_identical_ms: self.last_identical(connection)?,
             now_ms: self.now_ms.unsigned_abs(),
             // In SQLite the applied entries are the history and not part of the log's length, so there
             // is nothing to trim.
-            length: waiting(connection)?,
+            // A private check-in never waits.
+            length: if self.checkin.is_private { 0 } else { waiting(connection)? },
             counted: 0,
         };
-        if let Decision::Answer(answer) = self.admission.decide(&self.checkin, &facts) {
+        let admission = match self.checkin.is_private {
+            true => Admission { max_backlog: u64::MAX, max_length: u64::MAX, ..self.admission },
+            false => self.admission,
+        };
+        if let Decision::Answer(answer) = admission.decide(&self.checkin, &facts) {
             return Ok(answer);
         }
-        let id = next_id(connection, self.now_ms)?;
         let time_ms = self.now_ms.unsigned_abs();
-        insert(connection, &Checkin { time_ms, ..self.checkin.clone().with_id(id) })?;
+        let id = match self.checkin.is_private {
+            true => CheckinId::private(time_ms, random_number()),
+            false => next_id(connection, self.now_ms)?,
+        };
+        let checkin = Checkin { time_ms, ..self.checkin.clone().with_id(id) };
+        match checkin.is_private {
+            true => private::insert(connection, &checkin)?,
+            false => insert(connection, &checkin)?,
+        }
         self.remember(connection, id)?;
         Ok(Accepted::Stored(id))
     }
@@ -187,13 +202,14 @@ impl Append {
         let Some(key) = &self.key else {
             return Ok(None);
         };
-        let sql = "SELECT ms, seq, ms, user_id, location_id, stars, comment FROM idempotency_keys
+        let sql = "SELECT ms, seq, ms, user_id, location_id, stars, comment, private FROM idempotency_keys
                    WHERE user_id = ?1 AND key = ?2 AND expires_ms > ?3";
         let user = column::number(self.checkin.user.get());
         let values = params![user, key, self.now_ms];
-        let first = connection.prepare_cached(sql)?.query_row(values, checkin).optional()?;
-        Ok(first.map(|Checkin { id, user, location, stars, comment, .. }| {
-            (NewCheckin { user, location, stars, comment }, id)
+        let read = |row: &Row<'_>| Ok((checkin(row)?, row.get(7)?));
+        let first = connection.prepare_cached(sql)?.query_row(values, read).optional()?;
+        Ok(first.map(|(Checkin { id, user, location, stars, comment, .. }, is_private)| {
+            (NewCheckin { user, location, stars, comment, is_private }, id)
         }))
     }
 
@@ -202,9 +218,11 @@ impl Append {
         if self.admission.duplicate_window.is_zero() {
             return Ok(None);
         }
-        let sql = "SELECT time_ms FROM checkins
-                   WHERE user_id = ?1 AND location_id = ?2 AND stars = ?3
-                     AND time_ms > ?4 AND time_ms < ?5 LIMIT 1";
+        let table = if self.checkin.is_private { "private_checkins" } else { "checkins" };
+        let sql = format!(
+            "SELECT time_ms FROM {table} WHERE user_id = ?1 AND location_id = ?2 AND stars = ?3
+                 AND time_ms > ?4 AND time_ms < ?5 LIMIT 1"
+        );
         let window = milliseconds(self.admission.duplicate_window);
         let values = params![
             column::number(self.checkin.user.get()),
@@ -215,7 +233,7 @@ impl Append {
             self.now_ms.saturating_add(window),
         ];
         let time = |row: &Row<'_>| column::whole(row, 0);
-        connection.prepare_cached(sql)?.query_row(values, time).optional()
+        connection.prepare_cached(&sql)?.query_row(values, time).optional()
     }
 
     fn remember(&self, connection: &Connection, id: CheckinId) -> rusqlite::Result<()> {
@@ -224,8 +242,8 @@ impl Append {
         };
         // Replaces a key that has expired and is not yet deleted.
         let sql = "INSERT OR REPLACE INTO idempotency_keys
-                       (user_id, key, location_id, stars, ms, seq, expires_ms, comment)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                       (user_id, key, location_id, stars, ms, seq, expires_ms, comment, private)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         connection.prepare_cached(sql)?.execute(params![
             column::number(self.checkin.user.get()),
             key,
@@ -235,6 +253,7 @@ impl Append {
             column::number(id.seq),
             self.now_ms.saturating_add(milliseconds(IDEMPOTENCY_TTL)),
             self.checkin.comment.as_ref().map(Comment::as_str),
+            self.checkin.is_private,
         ])?;
         sweep(connection, self.now_ms)
     }
@@ -376,6 +395,7 @@ pub(super) fn checkin(row: &Row<'_>) -> rusqlite::Result<Checkin> {
         stars: column::id(row, 5)?,
         // Another program may have written a text that breaks the rules. It is no comment.
         comment: row.get::<_, Option<String>>(6)?.and_then(|comment| comment.parse().ok()),
+        is_private: false,
     })
 }
 

@@ -8,7 +8,7 @@ use checkin_domain::CheckinId;
 use checkin_storage::{Folded, Result, Retention};
 use sqlite_writer::rusqlite::{self, Connection, Row, params};
 
-use crate::{SqliteStorage, column, retractions};
+use crate::{SqliteStorage, column, private, retractions};
 
 /// Maximum number of rows that one transaction visits.
 const ROWS: usize = 500;
@@ -44,6 +44,10 @@ fn fold(
                ON CONFLICT DO UPDATE SET before_ms = max(before_ms, ?1)";
     connection.prepare_cached(sql)?.execute([before_ms])?;
     retractions::sweep(connection, before_ms)?;
+    if private::remove_old(connection, before_ms, ROWS)? == ROWS {
+        let next = Some(after.unwrap_or(CheckinId::MIN).to_string());
+        return Ok(Folded { removed: 0, next });
+    }
     let from = after.map_or((-1, -1), column::position);
     let visited = visited(connection, before_ms, from)?;
     let Some(last) = visited.last() else {

@@ -8,7 +8,7 @@ use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 use crate::applier::checkpoint;
 use crate::log::{COLUMNS, checkin_id, entry};
 use crate::retention::horizon_ms;
-use crate::{SqliteStorage, column, figures};
+use crate::{SqliteStorage, column, figures, private};
 
 /// Maximum number of rows that one transaction retracts.
 const ROWS: usize = 500;
@@ -30,9 +30,13 @@ impl Retractions for SqliteStorage {
 }
 
 fn retract(connection: &Connection, user: UserId, id: CheckinId) -> rusqlite::Result<Retracted> {
+    if private::retract(connection, user, id)? {
+        return Ok(Retracted::Done);
+    }
     let Some(checkin) = find(connection, user, id)? else {
         return Ok(match id.ms < horizon_ms(connection)? {
             _ if is_retracted(connection, user, id)? => Retracted::Done,
+            _ if private::was_retracted(connection, user, id)? => Retracted::Done,
             true => Retracted::TooOld,
             false => Retracted::Unknown,
         });

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 
-use super::{SqliteStorage, bulk, column, locations};
+use super::{SqliteStorage, bulk, column, locations, private};
 use checkin_domain::{Checkin, Location, LocationId, MAX_SAFE_INTEGER, UserId, Visit};
 use checkin_storage::swarm::VISITS_A_SECOND;
 use checkin_storage::{Loaded, Result, SwarmLoad, VenueLocation};
@@ -76,13 +76,21 @@ fn free_id(connection: &Connection, lowest: LocationId) -> rusqlite::Result<Loca
 fn load_visit(connection: &Connection, visit: &Visit, now_ms: i64) -> rusqlite::Result<Loaded> {
     let Visit { checkin, swarm_id } = visit;
     let Some(swarm_id) = swarm_id else {
-        return match is_visited(connection, checkin)? {
+        return match !checkin.is_private && is_visited(connection, checkin)? {
             true => Ok(Loaded::Unchanged),
             false => bulk::load_checkin(connection, checkin, now_ms),
         };
     };
-    if is_known(connection, checkin.user, swarm_id)? {
+    let user = checkin.user;
+    if is_known(connection, user, swarm_id)? || private::has_visit(connection, user, swarm_id)? {
         return Ok(Loaded::Unchanged);
+    }
+    if checkin.is_private {
+        let loaded = bulk::load_checkin(connection, checkin, now_ms)?;
+        if matches!(loaded, Loaded::Stored | Loaded::Unchanged) {
+            private::keep_visit(connection, user, swarm_id)?;
+        }
+        return Ok(loaded);
     }
     let Some(checkin) = first_unknown(connection, visit)? else {
         return Ok(Loaded::Unchanged);

@@ -242,6 +242,11 @@ async fn users_can_be_inserted_updated_and_deleted_with_sql() {
     assert_eq!(storage.users_after(None, 9).await.unwrap(), users[1..]);
 }
 
+/// What version 13 added.
+const VERSION_13: &str = "DROP TABLE private_checkins; DROP TABLE private_retractions;
+                          DROP TABLE private_visits;
+                          ALTER TABLE idempotency_keys DROP COLUMN private;";
+
 /// What version 12 added.
 const VERSION_12: &str =
     "DROP TABLE retractions; ALTER TABLE accounts DROP COLUMN base_last_seen_at;";
@@ -250,7 +255,7 @@ const VERSION_12: &str =
 async fn downgraded(database: &Database, downgrade: &'static str) {
     let later = "ALTER TABLE checkins DROP COLUMN comment;
                  ALTER TABLE idempotency_keys DROP COLUMN comment;";
-    let sql = [VERSION_12, later, downgrade].concat();
+    let sql = [VERSION_13, VERSION_12, later, downgrade].concat();
     database.write(move |connection| connection.execute_batch(&sql)).await.unwrap();
 }
 
@@ -413,7 +418,7 @@ async fn tables_of_version_11_are_upgraded() {
     let before = user(1, "one@example.com");
     storage.load_users(std::slice::from_ref(&before)).await.unwrap();
     storage.load_locations(&[location(1)]).await.unwrap();
-    let sql = [VERSION_12, "PRAGMA user_version = 11"].concat();
+    let sql = [VERSION_13, VERSION_12, "PRAGMA user_version = 11"].concat();
     database.write(move |connection| connection.execute_batch(&sql)).await.unwrap();
 
     let storage = SqliteStorage::open(database).await.unwrap();

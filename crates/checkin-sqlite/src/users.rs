@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, params};
 
-use super::{SqliteStorage, column};
+use super::{SqliteStorage, column, private};
 use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
 use checkin_storage::{
     AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
@@ -196,6 +196,7 @@ fn erase(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
     }
     let sql = "UPDATE checkins SET comment = NULL WHERE user_id = ?1 AND comment IS NOT NULL";
     connection.prepare_cached(sql)?.execute([number])?;
+    private::erase(connection, number)?;
     Ok(true)
 }
 
@@ -298,6 +299,11 @@ fn standing(connection: &Connection, id: i64) -> rusqlite::Result<Standing> {
     let sql = "SELECT epoch, kept, status, role FROM account_standings WHERE user_id = ?1";
     let read = |row: &Row<'_>| read_standing(row, 0);
     Ok(connection.prepare_cached(sql)?.query_row([id], read).optional()?.unwrap_or_default())
+}
+
+/// Returns whether the account is deleted. What it stored now would never be erased.
+pub(super) fn is_deleted(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
+    Ok(standing(connection, column::number(id.get()))?.status == Status::Deleted)
 }
 
 /// Returns the standing of an account, or `None` if there is no such account.

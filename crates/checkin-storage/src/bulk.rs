@@ -30,7 +30,8 @@ pub trait BulkLoad: Send + Sync {
     /// check-in gets a new id, and its time is stored in a field. Returns one result for each, in
     /// order. A check-in is unchanged if an entry has its id, or if a loaded check-in has its user,
     /// location, rating and time. One that is neither, and older than what [`Retention`](crate::Retention)
-    /// keeps, is too old.
+    /// keeps, is too old. A private check-in keeps its id; it is unchanged if its user has a private one with
+    /// this id, or with its location, rating and time.
     async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>>;
 }
 

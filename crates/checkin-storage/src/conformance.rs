@@ -21,6 +21,7 @@ mod directory;
 mod log;
 mod nearby;
 mod privacy;
+mod private;
 mod retention;
 mod retractions;
 mod retries;
@@ -34,9 +35,9 @@ mod weather;
 
 pub use {
     accounts::*, admission::*, applier::*, attempts::*, bulk::*, clock::*, comments::*,
-    directory::*, log::*, nearby::*, privacy::*, retention::*, retractions::*, retries::*,
-    search::*, searches::*, second_factors::*, security_events::*, standings::*, swarm::*,
-    weather::*,
+    directory::*, log::*, nearby::*, privacy::*, private::*, retention::*, retractions::*,
+    retries::*, search::*, searches::*, second_factors::*, security_events::*, standings::*,
+    swarm::*, weather::*,
 };
 
 /// An empty store under test.
@@ -121,6 +122,12 @@ macro_rules! conformance_checks {
             loaded_check_ins_keep_their_comments
             a_dead_letter_keeps_its_comment
             comments_leave_with_their_check_ins_and_accounts
+            a_private_check_in_is_in_the_history_of_its_user_alone
+            private_check_ins_are_stored_once
+            private_check_ins_are_loaded
+            private_check_ins_are_forgotten
+            a_private_check_in_is_retracted
+            a_private_check_in_may_have_the_id_of_a_public_one
             a_full_backlog_refuses_checkins
             a_full_log_accepts_checkins_only_when_entries_are_applied
             old_checkins_are_folded_into_the_figures
@@ -245,6 +252,7 @@ pub fn new_checkin(user: u64, location: u64, stars: u64) -> NewCheckin {
         location: location_id(location),
         stars: StarRating::try_from(stars).unwrap(),
         comment: None,
+        is_private: false,
     }
 }
 

@@ -38,7 +38,7 @@ impl DeadLetter {
     /// Returns the dead letter that a check-in of this part becomes.
     #[must_use]
     pub fn of(part: usize, checkin: &Checkin, reason: Dangling) -> Self {
-        let Checkin { id, time_ms, user, location, stars, comment } = checkin;
+        let Checkin { id, time_ms, user, location, stars, comment, .. } = checkin;
         let mut fields = json!({
             "userId": user.to_string(),
             "locationId": location.to_string(),

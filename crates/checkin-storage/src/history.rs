@@ -9,7 +9,8 @@ use checkin_domain::{Checkin, CheckinId, LocationId, UserId};
 /// trimmed, with the comments.
 #[async_trait]
 pub trait History: Send + Sync {
-    /// Returns a user's check-ins after `after`, latest first, at most `limit`.
+    /// Returns a user's check-ins after `after`, latest first, at most `limit`. This is for the eyes of the
+    /// user alone: private check-ins are among them.
     async fn of_user(
         &self,
         user: UserId,
@@ -17,7 +18,7 @@ pub trait History: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Checkin>>;
 
-    /// Returns a location's check-ins after `after`, latest first, at most `limit`.
+    /// Returns a location's check-ins that are not private after `after`, latest first, at most `limit`.
     async fn of_location(
         &self,
         location: LocationId,

@@ -1,6 +1,7 @@
 //! The log of check-ins.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use checkin_domain::{Checkin, CheckinId, CheckinIdError, NewCheckin};
 ///   clock, because another program wrote an entry with an id that it chose.
 /// - A check-in for which [`Accepted::Stored`] was returned is kept: on SQLite it is committed and
 ///   synced to disk, on Redis it is acknowledged.
+/// - A private check-in is in no partition: it goes into the history of its user at once, which is a log of
+///   its own, and no other method of this trait returns it. Its id has the same form.
 /// - [`append`](Self::append) checks all conditions and appends in one atomic step: if equal check-ins
 ///   arrive at the same time, one is stored.
 #[async_trait]
@@ -35,6 +38,11 @@ pub trait Log: Send + Sync {
     /// within the duplicate window and when the log is too long. The comment is a part of the check-in
     /// here, and not for the duplicate window. Keys of different users are independent. A refusal is
     /// not kept.
+    ///
+    /// Private check-ins have a duplicate window of their own and never wait. Those of a deleted account get
+    /// [`Accepted::Behind`]. An idempotency key is for check-ins of one kind: one that came with a private
+    /// check-in is refused for one that is not private, and the other way round. A store may keep that it came with a
+    /// private one also if this was refused.
     async fn append(
         &self,
         checkin: NewCheckin,
@@ -63,6 +71,12 @@ pub trait Log: Send + Sync {
     /// position to the last of them. Each check-in comes with its partition, an index into the
     /// position.
     async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>>;
+}
+
+/// Returns a random number for [`CheckinId::private`].
+#[must_use]
+pub fn random_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// How long an idempotency key is kept.

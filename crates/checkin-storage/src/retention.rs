@@ -18,7 +18,9 @@ use crate::Result;
 /// - It is not the check-in of a dead letter, whose replay may not be complete.
 /// - It is not the newest one of the history. A history never becomes empty.
 ///
-/// What is removed is added to the base figures in the same step, so the figures, the ratings and the
+/// Private check-ins are in no figure. All of them that are longer ago than `keep` are removed, uncounted.
+///
+/// What else is removed is added to the base figures in the same step, so the figures, the ratings and the
 /// leaderboards do not change, and an audit finds no difference at any moment. Before anything is removed,
 /// the store keeps the time up to which check-ins may be removed: [`BulkLoad`](crate::BulkLoad) refuses older
 /// ones that it does not find, because they may have been removed. Calls at the same time are harmless.

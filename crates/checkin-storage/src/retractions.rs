@@ -16,6 +16,7 @@ use crate::Result;
 ///   which it came keeps its result.
 /// - [`Retracted::Done`] is kept as an appended check-in is.
 /// - An identical check-in may be appended at once, whatever the duplicate window is.
+/// - A private check-in leaves the history of its user at once, and is in nothing else.
 /// - What is [folded](crate::Retention) cannot be retracted, because nothing tells whose it was.
 #[async_trait]
 pub trait Retractions: Send + Sync {

@@ -31,7 +31,8 @@ pub trait SwarmLoad: Send + Sync {
     /// with its Swarm id was loaded, even if their other fields differ. Otherwise it is unchanged if
     /// its user has a check-in at its location and time, of any rating, that does not belong to another
     /// visit. If that check-in belongs to another visit, the new one is stored a millisecond later,
-    /// because Swarm's times are whole seconds.
+    /// because Swarm's times are whole seconds. Private visits are stored as
+    /// private check-ins are, and their Swarm ids are among those of the other visits: what was loaded first stays.
     async fn load_visits(&self, visits: &[Visit]) -> Result<Vec<Loaded>>;
 }
 

@@ -64,6 +64,44 @@ impl Keys {
         companion(&self.user(id), "new")
     }
 
+    /// Sorted set: the private check-ins of a user, like a history.
+    pub(crate) fn private_history(&self, id: UserId) -> String {
+        companion(&self.user(id), "private")
+    }
+
+    /// Returns all keys of a user's private check-ins.
+    pub(crate) fn all_private(&self, id: UserId) -> [String; 7] {
+        let (history, comments) = (self.private_history(id), self.private_comments(id));
+        let ([first, second], recent) = (self.private_keys(id), self.private_recent(id));
+        let (retracted, visits) = (self.private_retracted(id), self.private_visits(id));
+        [history, comments, first, second, recent, retracted, visits]
+    }
+
+    /// Hash: from the ids of the private check-ins of a user to their comments.
+    pub(crate) fn private_comments(&self, id: UserId) -> String {
+        companion(&self.user(id), "private-comments")
+    }
+
+    /// Hashes with a time to live, which take turns: the idempotency keys of private check-ins.
+    pub(crate) fn private_keys(&self, id: UserId) -> [String; 2] {
+        ["private-keys:0", "private-keys:1"].map(|name| companion(&self.user(id), name))
+    }
+
+    /// Hash with a time to live: when the user made each private check-in last, for the duplicate window.
+    pub(crate) fn private_recent(&self, id: UserId) -> String {
+        companion(&self.user(id), "private-recent")
+    }
+
+    /// Sorted set: the ids of the retracted private check-ins of a user, by time (ms).
+    pub(crate) fn private_retracted(&self, id: UserId) -> String {
+        companion(&self.user(id), "private-retracted")
+    }
+
+    /// Set: the Swarm ids of the private visits of a user.
+    pub(crate) fn private_visits(&self, id: UserId) -> String {
+        companion(&self.user(id), "private-visits")
+    }
+
     /// Hash: from the ids of the check-ins in a user's history to their comments.
     pub(crate) fn comments(&self, id: UserId) -> String {
         companion(&self.user(id), "comments")

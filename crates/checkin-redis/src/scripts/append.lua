@@ -21,9 +21,6 @@
 -- Maximum number of entries that are removed from the index of times when they leave the log.
 local AT_ONCE = 1000
 
--- How much sooner a hash of idempotency keys expires than its turn comes again.
-local MARGIN_MS = 60000
-
 local keys, words, call = KEYS, ARGV, redis.call
 local log, checkpoint, times = keys[1], keys[2], keys[3]
 local has_window, life = words[1] ~= '0', tonumber(words[2])
@@ -62,11 +59,6 @@ local hashes = #keys - 3 - strings
 local all_exist = hashes == 0 or call('EXISTS', unpack(keys, 4 + strings)) == hashes
 -- The strings, and by the digests the hashes, that this run has written.
 local written = {}
-
--- The two hashes of a group take turns, each for somewhat more than the life of a key, and a hash expires
--- before its next turn: a key is kept for its life at least. Each of the 256 groups has its turns at other
--- times, so that Redis never deletes many keys at once.
-local period = life + MARGIN_MS
 
 -- How a string has a check-in, and a hash if a number is too large for it, or if it has a comment. The id is
 -- the last word. Of a comment there is only a digest, because a key outlives a deleted account.
@@ -113,11 +105,9 @@ local function find(digest, hashes, old)
 end
 
 local function remember(digest, hashes, old, user, location, stars, comment, id, ms, seq)
-  local shift = math.floor(string.byte(digest) * period / 256)
-  local turn = math.floor((now + shift) / period)
-  local hash = keys[hashes + turn % 2]
+  local turn, life_of_hash = key_turn(digest, now, life)
+  local hash = keys[hashes + turn]
   local is_new = not all_exist and call('PTTL', hash) < 0
-  local life_of_hash = (turn + 2) * period - shift - MARGIN_MS - now
   -- The first time, it only shows that it is permitted: otherwise the hash would never expire.
   if is_new then call('PEXPIRE', hash, life_of_hash) end
   call('HSET', hash, digest, packed(user, location, stars, comment, id, ms, seq))

@@ -200,6 +200,35 @@ CREATE TABLE IF NOT EXISTS checkins (
     PRIMARY KEY (ms, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- The check-ins that only their users see. They are in no figure.
+CREATE TABLE IF NOT EXISTS private_checkins (
+    user_id INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    location_id INTEGER NOT NULL,
+    stars INTEGER NOT NULL,
+    comment TEXT,
+    PRIMARY KEY (user_id, time_ms, ms, seq)
+) STRICT, WITHOUT ROWID;
+-- Finds those that are too old.
+CREATE INDEX IF NOT EXISTS private_checkins_by_time ON private_checkins (time_ms);
+
+-- The retracted ones, and the Swarm ids of those that were imported.
+CREATE TABLE IF NOT EXISTS private_retractions (
+    user_id INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    PRIMARY KEY (user_id, ms, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS private_retractions_by_time ON private_retractions (time_ms);
+CREATE TABLE IF NOT EXISTS private_visits (
+    user_id INTEGER NOT NULL,
+    swarm_id TEXT NOT NULL,
+    PRIMARY KEY (user_id, swarm_id)
+) STRICT, WITHOUT ROWID;
+
 -- Finds the last identical check-in.
 DROP INDEX IF EXISTS checkins_by_content;
 CREATE INDEX IF NOT EXISTS identical_checkins
@@ -321,6 +350,7 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
     seq INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL,
     comment TEXT,
+    private INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (user_id, key)
 ) STRICT, WITHOUT ROWID;
 

@@ -114,7 +114,13 @@ impl<'a> Town<'a> {
         let stars = stars(place.quality, random);
         (start_ms..now_ms).contains(&ms).then_some((
             ms,
-            NewCheckin { user: person.id, location: place.id, stars, comment: None },
+            NewCheckin {
+                user: person.id,
+                location: place.id,
+                stars,
+                comment: None,
+                is_private: false,
+            },
         ))
     }
 

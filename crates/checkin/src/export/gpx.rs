@@ -37,7 +37,7 @@ pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result
             if let Some(comment) = &visit.checkin.comment {
                 element(writer, "cmt", &printable(comment.as_str()))?;
             }
-            element(writer, "desc", &rated(visit.checkin.stars))?;
+            element(writer, "desc", &rated(&visit.checkin))?;
             element(writer, "type", location.category.as_str())
         })?;
     out.write_all(b"\n")
@@ -67,7 +67,7 @@ mod tests {
     fn each_check_in_at_a_known_location_is_a_waypoint() {
         let expected = format!(
             "{BEGINNING}<wpt lat=\"37.8044\" lon=\"-122.2711\"><time>2021-01-02T15:41:25.397Z</time>\
-             <name>Bits &amp; &lt;Bobs&gt;</name><cmt>=&quot;1&quot;</cmt><desc>5 stars</desc><type>cafe</type></wpt>\n{END}"
+             <name>Bits &amp; &lt;Bobs&gt;</name><cmt>=&quot;1&quot;</cmt><desc>5 stars, private</desc><type>cafe</type></wpt>\n{END}"
         );
         assert_eq!(written(Format::Gpx, "Bits\u{7} & <Bobs>"), expected);
     }

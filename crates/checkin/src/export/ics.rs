@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{Error, Result, Write};
 
-use icalendar::{Component as _, Event, EventLike as _};
+use icalendar::{Class, Component as _, Event, EventLike as _};
 use jiff::Timestamp;
 
 use super::{ExportedCheckin, printable, rated};
@@ -35,11 +35,14 @@ pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result
         }
         None => drop(event.summary("A place that is gone")),
     }
-    let mut description = rated(checkin.stars);
+    let mut description = rated(checkin);
     if let Some(comment) = &checkin.comment {
         write!(description, "\n{}", printable(comment.as_str())).map_err(Error::other)?;
     }
     event.description(&description);
+    if checkin.is_private {
+        event.class(Class::Private);
+    }
     out.write_all(event.try_into_string().map_err(Error::other)?.as_bytes())
 }
 
@@ -62,7 +65,8 @@ mod tests {
     fn each_check_in_is_an_event() {
         let events = [
             [
-                "DESCRIPTION:5 stars\\n=\"1\"",
+                "CLASS:PRIVATE",
+                "DESCRIPTION:5 stars\\, private\\n=\"1\"",
                 "DTSTAMP:20210102T154125Z",
                 "DTSTART:20210102T154125Z",
                 "GEO:37.8044;-122.2711",

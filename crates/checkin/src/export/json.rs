@@ -25,6 +25,8 @@ struct Record<'a> {
     star_rating: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<&'a str>,
+    #[serde(rename = "private", skip_serializing_if = "std::ops::Not::not")]
+    is_private: bool,
 }
 
 pub(super) fn begin(out: &mut impl Write) -> Result<()> {
@@ -47,6 +49,7 @@ pub(super) fn write(
         latitude: location.map(|location| location.coordinates.latitude()),
         star_rating: checkin.stars.get(),
         comment: checkin.comment.as_ref().map(Comment::as_str),
+        is_private: checkin.is_private,
     };
     writeln!(out, "{separator}")?;
     serde_json::to_writer(out, &record).map_err(Into::into)
@@ -66,7 +69,7 @@ mod tests {
         assert_eq!(
             written(Format::Json, "Zoë's \"Two\""),
             r#"{"checkins":[
-{"id":"1793491200000-0","time":"2021-01-02T15:41:25.397Z","userId":77,"locationId":2,"locationName":"Zoë's \"Two\"","longitude":-122.2711,"latitude":37.8044,"starRating":5,"comment":"=\"1\""},
+{"id":"1793491200000-0","time":"2021-01-02T15:41:25.397Z","userId":77,"locationId":2,"locationName":"Zoë's \"Two\"","longitude":-122.2711,"latitude":37.8044,"starRating":5,"comment":"=\"1\"","private":true},
 {"id":"1609602085000-1","time":"2021-01-02T15:41:25Z","userId":77,"locationId":2,"starRating":5}
 ]}
 "#

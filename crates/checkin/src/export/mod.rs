@@ -30,14 +30,15 @@ pub use writer::{ExportedCheckin, Format, FormatError, Writer};
 
 use jiff::Timestamp;
 
-use crate::domain::StarRating;
+use crate::domain::Checkin;
 
-/// Returns a rating as a text.
-fn rated(stars: StarRating) -> String {
-    match stars.get() {
+/// Returns the rating of a check-in as a text, and whether it is private.
+fn rated(checkin: &Checkin) -> String {
+    let rating = match checkin.stars.get() {
         1 => "1 star".to_owned(),
         stars => format!("{stars} stars"),
-    }
+    };
+    if checkin.is_private { rating + ", private" } else { rating }
 }
 
 /// Removes the characters that XML and calendars cannot contain, not even escaped.

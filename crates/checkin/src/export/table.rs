@@ -9,7 +9,7 @@ use super::ExportedCheckin;
 use crate::domain::Coordinates;
 
 /// The columns, with the names that an import expects.
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "id",
     "time",
     "userId",
@@ -19,6 +19,7 @@ const COLUMNS: [&str; 9] = [
     "latitude",
     "starRating",
     "comment",
+    "private",
 ];
 
 /// The characters with which a formula begins.
@@ -49,6 +50,7 @@ pub(super) fn write(out: &mut impl Write, visit: &ExportedCheckin<'_>) -> Result
             &degrees(coordinates.map(Coordinates::latitude)),
             &checkin.stars.to_string(),
             &checkin.comment.as_ref().map_or(Cow::default(), |comment| harmless(comment.as_str())),
+            if checkin.is_private { "true" } else { "" },
         ],
     )
 }
@@ -89,9 +91,9 @@ mod tests {
     fn each_check_in_is_a_row() {
         assert_eq!(
             written(Format::Csv, "Zoë's \"Two\", Inc."),
-            "id,time,userId,locationId,locationName,longitude,latitude,starRating,comment\r\n\
-             1793491200000-0,2021-01-02T15:41:25.397Z,77,2,\"Zoë's \"\"Two\"\", Inc.\",-122.2711,37.8044,5,\"'=\"\"1\"\"\"\r\n\
-             1609602085000-1,2021-01-02T15:41:25Z,77,2,,,,5,\r\n"
+            "id,time,userId,locationId,locationName,longitude,latitude,starRating,comment,private\r\n\
+             1793491200000-0,2021-01-02T15:41:25.397Z,77,2,\"Zoë's \"\"Two\"\", Inc.\",-122.2711,37.8044,5,\"'=\"\"1\"\"\",true\r\n\
+             1609602085000-1,2021-01-02T15:41:25Z,77,2,,,,5,,\r\n"
         );
     }
 

@@ -12,6 +12,7 @@ fn checkin(id: &str, time_ms: u64) -> Checkin {
         location: LocationId::try_from(2).unwrap(),
         stars: StarRating::try_from(5).unwrap(),
         comment: None,
+        is_private: false,
     };
     Checkin { time_ms, ..checkin.with_id(id.parse().unwrap()) }
 }
@@ -27,10 +28,10 @@ fn place(name: &str) -> Location {
     }
 }
 
-/// A check-in whose comment looks like a formula.
+/// A private check-in whose comment looks like a formula.
 fn remarked() -> Checkin {
     let comment = Some("=\"1\"".parse().unwrap());
-    Checkin { comment, ..checkin("1793491200000-0", 1_609_602_085_397) }
+    Checkin { comment, is_private: true, ..checkin("1793491200000-0", 1_609_602_085_397) }
 }
 
 /// Returns the export of one check-in at a location of this name and one without a location.

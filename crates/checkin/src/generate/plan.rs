@@ -60,7 +60,13 @@ impl PlannedCheckin {
     /// Returns the check-in of this user.
     #[must_use]
     pub fn by(self, user: crate::domain::UserId) -> NewCheckin {
-        NewCheckin { user, location: self.location, stars: self.stars, comment: None }
+        NewCheckin {
+            user,
+            location: self.location,
+            stars: self.stars,
+            comment: None,
+            is_private: false,
+        }
     }
 }
 

@@ -15,7 +15,8 @@ pub fn take_out_checkins(import: &mut Import) {
     let mut of_places: HashMap<LocationId, (u64, u64)> = HashMap::new();
     let mut seen = HashSet::new();
     let visits = import.visits.iter().filter(|visit| seen.insert(*visit));
-    for checkin in import.checkins.iter().chain(visits.map(|visit| &visit.checkin)) {
+    let checkins = import.checkins.iter().chain(visits.map(|visit| &visit.checkin));
+    for checkin in checkins.filter(|checkin| !checkin.is_private) {
         *of_users.entry(checkin.user).or_default() += 1;
         let (checkins, stars) = of_places.entry(checkin.location).or_default();
         *checkins += 1;

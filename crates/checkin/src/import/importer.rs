@@ -35,7 +35,8 @@ pub struct Importer {
     clocks: Vec<(Arc<str>, Clock)>,
 }
 
-/// The numbers of check-ins of exports that are left out because they were not public.
+/// The numbers of check-ins of exports that are left out because they were not public. Private ones stay
+/// private, unless they cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NotPublic {
     pub private: usize,
@@ -115,6 +116,11 @@ impl Importer {
         self.unknown_venues.push(RecordError { place, field: Some(field.to_owned()), rule });
     }
 
+    /// Leaves out a private check-in.
+    pub(super) fn leave_out_private_visit(&mut self) {
+        self.not_public.private += 1;
+    }
+
     /// Returns the contents of the files so far, in numbers.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -167,7 +173,7 @@ impl Importer {
     pub fn take_visits(&mut self, friends_too: bool) -> Vec<SwarmVisit> {
         let mut visits = std::mem::take(&mut self.visits);
         let all = visits.len();
-        visits.retain(|visit| friends_too || visit.visibility == Visibility::Public);
+        visits.retain(|visit| friends_too || visit.visibility != Visibility::Friends);
         self.not_public.for_friends += all - visits.len();
         visits
     }
@@ -315,7 +321,7 @@ impl Importer {
                     self.report(&place, Some("createdAt"), rule);
                 }
                 Ok(Some(visit)) => self.visits.push(visit),
-                Ok(None) => self.not_public.private += 1,
+                Ok(None) => self.leave_out_private_visit(),
                 Err((field, rule)) => self.report(&place, field, rule),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::error::Rule;
 use super::importer::Importer;
-use super::swarm::{SwarmVisit, Venue, name_key};
+use super::swarm::{SwarmVisit, Venue, Visibility, name_key};
 use crate::domain::text::{MAX_NAME_CHARS, check_line};
 use crate::domain::{Category, Coordinates, Location, LocationId, NewCheckin, StarRating, UserId};
 
@@ -21,12 +21,15 @@ pub fn add_visits(
     user: UserId,
     stars: StarRating,
 ) {
-    for SwarmVisit { place, id, time_ms, venue, comment, .. } in visits {
+    for SwarmVisit { place, id, time_ms, venue, comment, visibility } in visits {
+        let is_private = visibility == Visibility::Private;
         match venues.location_of(&venue) {
             Ok(location) => {
-                let checkin = NewCheckin { user, location, stars, comment };
+                let checkin = NewCheckin { user, location, stars, comment, is_private };
                 importer.add_swarm_visit(place, id, time_ms, checkin);
             }
+            // What is wrong with it would tell about it.
+            Err(_) if is_private => importer.leave_out_private_visit(),
             Err(Wrong::Unknown(rule)) => {
                 importer.leave_out_visit(place, "venue", Rule::Value(rule));
             }
@@ -62,7 +65,8 @@ impl Venues {
     /// nearest location of the same name, or else a new location of the category, if one is given.
     ///
     /// A venue is compared with the names and coordinates of all its visits, so that the order of
-    /// the visits does not matter. A new location has those of the last visit.
+    /// the visits does not matter. A new location has those of the last visit. Private visits make and change
+    /// no location: it could be somebody's home.
     pub fn of(
         visits: &[SwarmVisit],
         known: &HashMap<String, LocationId>,
@@ -70,10 +74,18 @@ impl Venues {
         new_places: Option<Category>,
     ) -> Self {
         let mut venues = Self::default();
-        for (key, seen) in by_venue(visits) {
+        let is_private = |visit: &SwarmVisit| visit.visibility == Visibility::Private;
+        let public = visits.iter().filter(|visit| !is_private(visit));
+        let public: HashSet<String> = public.map(|visit| visit.venue.key()).collect();
+        let counts =
+            |visit: &&SwarmVisit| !is_private(visit) || !public.contains(&visit.venue.key());
+        for (key, seen) in by_venue(visits.iter().filter(counts).collect()) {
             let known = known.get(&key).copied().filter(|id| places.ids.contains(id));
             let place = match known {
                 Some(id) => Ok(id),
+                None if !public.contains(&key) => {
+                    places.find(&seen).ok_or_else(|| unknown(seen.last()))
+                }
                 None => venues.find_or_make(&key, &seen, &mut places, new_places),
             };
             venues.places.insert(key, place);
@@ -95,11 +107,7 @@ impl Venues {
         let Some(last) = seen.last() else {
             return Err(Wrong::Field("venue", "must have a name".to_owned()));
         };
-        let category = new_places.ok_or_else(|| {
-            let rule =
-                format!("must be a location within {NEAR_M} m; none is named {:?}", last.name);
-            Wrong::Unknown(rule)
-        })?;
+        let category = new_places.ok_or_else(|| unknown(Some(last)))?;
         let location = places.make(last, category)?;
         let id = location.id;
         self.missing.push((key.to_owned(), location));
@@ -123,9 +131,13 @@ impl Venues {
     }
 }
 
+fn unknown(last: Option<&&Venue>) -> Wrong {
+    let name = last.map_or("", |venue| &venue.name);
+    Wrong::Unknown(format!("must be a location within {NEAR_M} m; none is named {name:?}"))
+}
+
 /// Groups the visits by venue, in the order of the first visits.
-fn by_venue(visits: &[SwarmVisit]) -> Vec<(String, Vec<&Venue>)> {
-    let mut visits: Vec<&SwarmVisit> = visits.iter().collect();
+fn by_venue(mut visits: Vec<&SwarmVisit>) -> Vec<(String, Vec<&Venue>)> {
     visits.sort_by_key(|visit| visit.time_ms);
     let (mut venues, mut positions) = (Vec::<(String, Vec<&Venue>)>::new(), HashMap::new());
     for SwarmVisit { venue, .. } in visits {

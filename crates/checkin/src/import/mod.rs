@@ -37,6 +37,7 @@
 //! | `time` | RFC 3339, or milliseconds since 1970; without it, the time is that of the id. It must not be before the year 2000 or later than now |
 //! | `locationName` `longitude` `latitude` of a check-in | optional and ignored; our exports contain them |
 //! | `comment` of a check-in | absent, `null` or empty if there is none; one line of at most 200 characters |
+//! | `private` of a check-in | `true` if only its user sees it; absent, `null`, empty or `false` otherwise |
 //! | `lastName` | may be empty |
 //! | `password` | an argon2 PHC string or a bcrypt hash is stored; a text that looks like a hash of another kind or like the mark of a locked account, or a hash that costs too much to check, is refused; anything else is the password itself, of at least 8 characters |
 //! | `numCheckins` `numStars` | default 0; at most five stars per check-in |

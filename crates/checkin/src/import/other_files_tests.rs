@@ -193,21 +193,36 @@ fn a_shout_is_the_comment() {
 }
 
 #[test]
-fn check_ins_that_are_not_public_are_left_out() {
-    let left_out = |fields: &str| {
+fn check_ins_that_were_not_public_are_private_or_left_out() {
+    let read = |fields: &str| {
         let item = format!(
             r#"[{{"createdAt": 1451649601, "lat": 1, "lng": 2{fields},
                  "venue": {{"name": "Q"}}}}]"#
         );
         let mut importer = Importer::new(u64::MAX);
         importer.add_file("checkins1.json", &item);
-        let made = resolve(&mut importer, Some(Category::Bar));
+        let visits = importer.take_visits(false);
+        let (user, stars) = (UserId::try_from(77).unwrap(), StarRating::try_from(4).unwrap());
+        let made = |visits: &[SwarmVisit]| {
+            let venues =
+                Venues::of(visits, &HashMap::new(), Places::default(), Some(Category::Bar));
+            assert_eq!(venues.found, [], "{fields}");
+            venues.missing.len()
+        };
+        let places = made(&visits);
+        // At a place that exists, because another check-in there was public.
+        let public = visits.iter().cloned();
+        let public = public.map(|visit| SwarmVisit { visibility: Visibility::Public, ..visit });
+        let both: Vec<SwarmVisit> = visits.iter().cloned().chain(public).collect();
+        assert_eq!(made(&both), visits.len());
+        let venues = Venues::of(&both, &HashMap::new(), Places::default(), Some(Category::Bar));
+        add_visits(&mut importer, visits, &venues, user, stars);
         let NotPublic { private, for_friends } = importer.not_public();
         let (import, errors) = importer.finish();
         assert_eq!(errors, [], "{fields}");
-        let loaded = 1 - private - for_friends;
-        assert_eq!((import.visits.len(), made.len()), (loaded, loaded));
-        (private, for_friends)
+        let visits = import.visits.iter().map(|visit| visit.checkin.is_private).collect::<Vec<_>>();
+        assert_eq!(places, visits.iter().filter(|is_private| !**is_private).count(), "{fields}");
+        (visits, private, for_friends)
     };
     for public in [
         "",
@@ -218,7 +233,7 @@ fn check_ins_that_are_not_public_are_left_out() {
         r#", "private": "false""#,
         r#", "visibility": "public""#,
     ] {
-        assert_eq!(left_out(public), (0, 0), "{public}");
+        assert_eq!(read(public), (vec![false], 0, 0), "{public}");
     }
     for private in [
         r#", "private": true"#,
@@ -241,12 +256,12 @@ fn check_ins_that_are_not_public_are_left_out() {
         r#", "venue": {"name": "Home", "location": {"lat": 1, "lng": 2, "isFuzzed": true}}"#,
         // The visibility cannot be read.
         r#", "venue": {"name": "Q", "location": {"\ud83d": 1}}"#,
-        // No other error is reported for a private check-in.
-        r#", "private": true, "createdAt": "x""#,
     ] {
-        assert_eq!(left_out(private), (1, 0), "{private}");
+        assert_eq!(read(private), (vec![true], 0, 0), "{private}");
     }
-    assert_eq!(left_out(r#", "visibility": "closeFriends""#), (0, 1));
+    // No other error is reported for a private check-in.
+    assert_eq!(read(r#", "private": true, "createdAt": "x""#), (vec![], 1, 0));
+    assert_eq!(read(r#", "visibility": "closeFriends""#), (vec![], 0, 1));
 }
 
 #[test]

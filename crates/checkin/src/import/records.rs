@@ -145,6 +145,7 @@ record! {
         _longitude "longitude": Option<UnusedNumber<-180, 180>>;
         _latitude "latitude": Option<UnusedNumber<-90, 90>>;
         comment "comment": Optional<Remark>;
+        is_private "private": Optional<bool>;
     }
     check |fields, latest| {
         latest.check(fields, "time", time.and_then(|time| time.0).map(|time| time.0));
@@ -250,7 +251,7 @@ pub(super) struct CheckinRecord {
 
 impl From<CheckinFields> for CheckinRecord {
     fn from(fields: CheckinFields) -> Self {
-        let CheckinFields { id, time, user, location, stars, comment, .. } = fields;
+        let CheckinFields { id, time, user, location, stars, comment, is_private, .. } = fields;
         let id = id.0.map(|id| id.0);
         // At least one of the two is given.
         let time_ms = time.0.map(|time| time.0).or(id.map(|id| id.ms)).unwrap_or_default();
@@ -259,6 +260,7 @@ impl From<CheckinFields> for CheckinRecord {
             location: location.0,
             stars: stars.0,
             comment: comment.0.map(|comment| comment.0),
+            is_private: is_private.0.unwrap_or_default(),
         };
         Self { id, time_ms, checkin }
     }

@@ -99,14 +99,22 @@ pub(super) fn items(text: &str) -> Option<Result<Vec<&RawValue>, Rule>> {
 /// A wrong field, or `None` if the whole item is wrong, and the rule.
 type Wrong = (Option<&'static str>, Rule);
 
-/// Reads one check-in. Returns `None` if it is private, whatever else it contains.
+/// Reads one check-in. Returns `None` if it is private and something is wrong with it, which is not reported.
 ///
 /// Only the needed fields are read. Other fields may have any value.
 pub(super) fn visit(raw: &RawValue, place: RecordPlace) -> Result<Option<SwarmVisit>, Wrong> {
     let visibility = visibility(raw, NESTED);
-    if visibility == Visibility::Private {
-        return Ok(None);
+    match readable(raw, place, visibility) {
+        Err(_) if visibility == Visibility::Private => Ok(None),
+        read => read.map(Some),
     }
+}
+
+fn readable(
+    raw: &RawValue,
+    place: RecordPlace,
+    visibility: Visibility,
+) -> Result<SwarmVisit, Wrong> {
     let item = members(raw.get()).map_err(|rule| (None, Rule::Value(rule)))?;
     let time_ms = needed(&item, "createdAt", "createdAt", |raw| swarm_time(&raw.into()))?;
     let venue = needed(&item, "venue", "venue", |raw| members(raw.get()))?;
@@ -120,7 +128,7 @@ pub(super) fn visit(raw: &RawValue, place: RecordPlace) -> Result<Option<SwarmVi
     let venue = Venue { id: self::id(&venue, "venue.id")?, name, coordinates };
     let shout = item.get("shout").map(Given::from);
     let comment = shout.and_then(|shout| Comment::adapted(shout.text().ok()?));
-    Ok(Some(SwarmVisit { place, id, time_ms, venue, comment, visibility }))
+    Ok(SwarmVisit { place, id, time_ms, venue, comment, visibility })
 }
 
 /// Reads a value that is required. Errors name it `field`.

@@ -10,7 +10,7 @@ use csv::{ReaderBuilder, StringRecord};
 use super::error::Rule;
 
 /// The possible columns of a table.
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "id",
     "time",
     "userId",
@@ -20,6 +20,7 @@ const COLUMNS: [&str; 9] = [
     "latitude",
     "starRating",
     "comment",
+    "private",
 ];
 
 /// A row, or an error of the row as a whole.

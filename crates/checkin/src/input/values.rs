@@ -127,7 +127,13 @@ impl Documented for DisplayName {
 
 impl Input for bool {
     fn read(given: &Given<'_>) -> Result<Self, String> {
-        given.text()?.parse().map_err(|_| "must be true or false".to_owned())
+        let text = match given {
+            Given::Bare(text) | Given::Json(text) => text,
+            Given::NoText => given.text()?,
+            // In JSON, "true" is a text.
+            _ => "",
+        };
+        text.parse().map_err(|_| "must be true or false".to_owned())
     }
 }
 

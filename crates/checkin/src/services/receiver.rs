@@ -83,6 +83,8 @@ body! {
         stars "starRating": StarRating;
         /// What the user writes about the check-in, in one line
         comment "comment": Option<Comment>, example "The cake is back.";
+        /// Whether only its user sees it: it is in no list, stream or figure
+        is_private "private": Option<bool>, example false;
     }
 }
 
@@ -118,7 +120,8 @@ impl Documented for IdempotencyKey {
 
 /// Checks in at a location and rates it.
 ///
-/// 202 means that the check-in is stored. It is applied a moment later.
+/// 202 means that the check-in is stored. It is applied a moment later. A private one is in the history of its
+/// user at once.
 #[utoipa::path(
     post, operation_id = "createCheckin", path = "/api/checkin", tag = "check-ins",
     security(("session" = [])),
@@ -146,9 +149,10 @@ async fn checkin(
     // A request without a login is answered with 401, whatever else is wrong.
     let owner = receiver.owner(session).await?;
     let Headers(CheckinHeaders { idempotency_key }) = headers?;
-    let JsonBody(NewCheckinBody { user, location, stars, comment }) = body?;
+    let JsonBody(NewCheckinBody { user, location, stars, comment, is_private }) = body?;
     let key = idempotency_key.as_ref().map(|key| key.0.as_str());
-    let checkin = NewCheckin { user, location, stars, comment };
+    let is_private = is_private.unwrap_or_default();
+    let checkin = NewCheckin { user, location, stars, comment, is_private };
     let (id, quota) = receiver.check_in.check_in(owner, checkin, key).await?;
     let id = HeaderValue::try_from(id.to_string()).map_err(|_| Problem::internal())?;
     Ok((StatusCode::ACCEPTED, quota, [(CHECKIN_ID, id)]))

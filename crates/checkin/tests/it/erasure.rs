@@ -60,6 +60,11 @@ async fn somebody_leaves(site: &Site) -> Gone {
         let body = json!({"userId": id, "locationId": 3, "starRating": stars});
         accepted(&eve.post(CHECKIN, &body).await);
     }
+    let private = json!({
+        "userId": id, "locationId": 3, "starRating": 2, "comment": COMMENT, "private": true,
+    });
+    let request = eve.request(Method::POST, CHECKIN).json(&private);
+    accepted(&request.header("idempotency-key", "another key of Eve").send().await);
     site.count_all();
     assert_ne!(eve.get("/api/location/3").await.json(), before);
     assert_eq!(eve.put("/settings", &json!({"audience": "nobody"})).await.status, 200);

@@ -288,10 +288,20 @@ fn what_was_private_stays_private() {
     let loaded = load(&site, "checkins1.json", &items.to_string(), &flags);
     assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "{}", loaded.stdout);
     says(&loaded, "new places: 1 loaded");
-    says(&loaded, "check-ins: 1 loaded");
-    says(&loaded, "private check-ins: 2 left out");
+    says(&loaded, "check-ins: 2 loaded");
     says(&loaded, "check-ins for friends: 1 left out, --friends-too loads them");
+    says(&loaded, "private check-ins: 1 left out");
+    // Nothing is stored about a place where all check-ins are private.
     assert!(!loaded.stdout.contains("Secret"), "{}", loaded.stdout);
+    let export = || site.run("export", &["--user", "77"]).stdout;
+    let before = export();
+    assert_eq!(before.matches("\"private\":true").count(), 1, "{before}");
+
+    // What became public at Swarm meanwhile stays as it was loaded, and is stored once.
+    let items = items.to_string().replace("\"yes\"", "false");
+    let again = load(&site, "checkins1.json", &items, &flags);
+    says(&again, "check-ins: 0 loaded");
+    assert_eq!(export(), before);
 }
 
 #[tokio::test]

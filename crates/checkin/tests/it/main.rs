@@ -74,6 +74,7 @@ mod passwords;
 #[cfg(feature = "external-tests")]
 mod postman;
 mod privacy;
+mod private_checkins;
 mod processor;
 mod protocol;
 #[cfg(feature = "external-tests")]

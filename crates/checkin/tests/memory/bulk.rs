@@ -67,6 +67,9 @@ impl Contents {
         if !has_user || !self.places.contains_key(&checkin.location) {
             return Ok(Loaded::Dangling);
         }
+        if checkin.is_private {
+            return Ok(self.load_private(checkin));
+        }
         if self.known().any(|known| is_same(known, checkin)) || self.was_retracted(checkin) {
             return Ok(Loaded::Unchanged);
         }
@@ -91,6 +94,26 @@ impl Contents {
             *time_ms < id.ms && (*user, *time_ms) == (checkin.user, checkin.time_ms)
         };
         self.retracted.contains_key(&checkin.id) || self.retracted.iter().any(is_same)
+    }
+
+    fn load_private(&mut self, checkin: &Checkin) -> Loaded {
+        let content = |of: &Checkin| (of.user, of.time_ms, of.location, of.stars);
+        let is_same = |known: &Checkin| {
+            known.user == checkin.user
+                && (known.id == checkin.id || content(known) == content(checkin))
+        };
+        let was_retracted = self.private_retracted.contains(&(checkin.user, checkin.id));
+        if self.private.values().any(is_same) || was_retracted {
+            return Loaded::Unchanged;
+        }
+        if self.users[&checkin.user].standing.status == Status::Deleted {
+            return Loaded::Dangling;
+        }
+        if checkin.time_ms < self.horizon_ms {
+            return Loaded::TooOld;
+        }
+        self.private.insert((checkin.user, checkin.into()), checkin.clone());
+        Loaded::Stored
     }
 
     /// All check-ins, also those that left the log.

@@ -1,5 +1,7 @@
 //! Who was where.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use checkin_domain::{Checkin, LocationId, UserId};
 use checkin_storage::{History, HistoryPosition, Result};
@@ -14,7 +16,15 @@ impl History for MemoryStorage {
         after: Option<HistoryPosition>,
         limit: usize,
     ) -> Result<Vec<Checkin>> {
-        Ok(self.contents().latest(|checkin| checkin.user == user, after, limit))
+        let contents = self.contents();
+        let mut checkins = contents.latest(|checkin| checkin.user == user, after, limit);
+        let private = contents.private.values().filter(|checkin| checkin.user == user);
+        let is_behind =
+            |it: &&Checkin| after.is_none_or(|after| HistoryPosition::from(*it) < after);
+        checkins.extend(private.filter(is_behind).cloned());
+        checkins.sort_by_key(|checkin| Reverse(HistoryPosition::from(checkin)));
+        checkins.truncate(limit);
+        Ok(checkins)
     }
 
     async fn of_location(

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId, LocationId, NewCheckin, StarRating, UserId};
 use checkin_storage::{
     Accepted, Admission, AdmissionFacts, Decision, HistoryPosition, IDEMPOTENCY_TTL, Log,
-    LogPosition, Result, StorageError, UsedUp,
+    LogPosition, Result, Status, StorageError, UsedUp, random_number,
 };
 
 use crate::store::{Contents, MemoryStorage};
@@ -34,6 +34,12 @@ pub(crate) struct IdempotentAnswer {
     until_ms: u64,
 }
 
+impl IdempotentAnswer {
+    pub(crate) fn is_private(&self) -> bool {
+        self.checkin.is_private
+    }
+}
+
 #[async_trait]
 impl Log for MemoryStorage {
     async fn append(
@@ -45,15 +51,28 @@ impl Log for MemoryStorage {
         let mut contents = self.contents();
         let (part, now_ms) = (part_of(checkin.user), contents.now_ms);
         let key = idempotency_key.map(|key| (checkin.user, key.to_owned()));
+        let private = Admission { max_backlog: u64::MAX, max_length: u64::MAX, ..admission };
+        let admission = if checkin.is_private { private } else { admission };
+        let status = contents.users.get(&checkin.user).map(|stored| stored.standing.status);
+        if checkin.is_private && status == Some(Status::Deleted) {
+            return Ok(Accepted::Behind);
+        }
         let trim = match admission.decide(&checkin, &contents.facts(&checkin, key.as_ref())) {
             Decision::Append { trim } => trim,
             Decision::Answer(answer) => return Ok(answer),
         };
-        let id = contents.next_id(now_ms)?;
+        let id = match checkin.is_private {
+            true => CheckinId::private(now_ms, random_number()),
+            false => contents.next_id(now_ms)?,
+        };
         for _ in 0..trim {
             contents.parts[part].entries.pop_first();
         }
-        contents.insert_entry(Checkin { time_ms: now_ms, ..checkin.clone().with_id(id) });
+        let entry = Checkin { time_ms: now_ms, ..checkin.clone().with_id(id) };
+        match checkin.is_private {
+            true => drop(contents.private.insert((entry.user, (&entry).into()), entry)),
+            false => contents.insert_entry(entry),
+        }
         contents.appended_ms.insert(content(&checkin), now_ms);
         if let Some(key) = key {
             let until_ms = contents.until(IDEMPOTENCY_TTL);
@@ -107,8 +126,8 @@ impl Log for MemoryStorage {
 }
 
 /// What makes two check-ins identical.
-fn content(checkin: &NewCheckin) -> (UserId, LocationId, StarRating) {
-    (checkin.user, checkin.location, checkin.stars)
+fn content(checkin: &NewCheckin) -> (UserId, LocationId, StarRating, bool) {
+    (checkin.user, checkin.location, checkin.stars, checkin.is_private)
 }
 
 pub(crate) fn part_of(user: UserId) -> usize {

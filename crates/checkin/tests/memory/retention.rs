@@ -15,6 +15,8 @@ impl Retention for MemoryStorage {
         let mut contents = self.contents();
         let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
         contents.horizon_ms = contents.horizon_ms.max(contents.now_ms.saturating_sub(keep_ms));
+        let horizon_ms = contents.horizon_ms;
+        contents.private.retain(|_, checkin| checkin.time_ms >= horizon_ms);
         let old: Vec<Checkin> =
             contents.history.values().filter(|checkin| contents.may_go(checkin)).cloned().collect();
         for checkin in &old {

@@ -39,6 +39,13 @@ impl Retractions for MemoryStorage {
 
 impl Contents {
     fn retract(&mut self, user: UserId, id: CheckinId) -> Retracted {
+        let private = self.private.iter().find(|((of, _), known)| *of == user && known.id == id);
+        if let Some((key, checkin)) = private.map(|(key, known)| (*key, known.clone())) {
+            self.private.remove(&key);
+            self.private_retracted.insert((user, id));
+            self.appended_ms.remove(&(user, checkin.location, checkin.stars, true));
+            return Retracted::Done;
+        }
         let known = self.known().chain(self.dead.values().map(|dead| &dead.checkin));
         let mut known = known.cloned();
         let found = known.find(|known| known.id == id && known.user == user);
@@ -46,6 +53,7 @@ impl Contents {
         let Some(checkin) = found else {
             return match id.ms < self.horizon_ms {
                 _ if self.retracted.get(&id).is_some_and(|(of, _)| *of == user) => Retracted::Done,
+                _ if self.private_retracted.contains(&(user, id)) => Retracted::Done,
                 true => Retracted::TooOld,
                 false => Retracted::Unknown,
             };
@@ -53,7 +61,7 @@ impl Contents {
         self.parts[part_of(user)].entries.remove(&id);
         self.dead.retain(|_, dead| dead.checkin.id != id);
         self.retracted.insert(id, (user, checkin.time_ms));
-        let content = (user, checkin.location, checkin.stars);
+        let content = (user, checkin.location, checkin.stars, false);
         if self.appended_ms.get(&content) == Some(&checkin.time_ms) {
             self.appended_ms.remove(&content);
         }

@@ -1,6 +1,6 @@
 //! The maps, the lock around them, and the time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,11 +30,16 @@ pub(crate) struct Contents {
     /// The last id that the log gave out or took.
     pub(crate) last_id: CheckinId,
     /// When each check-in was appended last, in milliseconds since 1970.
-    pub(crate) appended_ms: HashMap<(UserId, LocationId, StarRating), u64>,
+    pub(crate) appended_ms: HashMap<(UserId, LocationId, StarRating, bool), u64>,
     pub(crate) idempotency_keys: HashMap<(UserId, String), IdempotentAnswer>,
     /// The live processors, each with the end of its membership in milliseconds since 1970.
     pub(crate) processors: BTreeMap<String, u64>,
     pub(crate) history: BTreeMap<HistoryPosition, Checkin>,
+    /// The private check-ins of all users.
+    pub(crate) private: BTreeMap<(UserId, HistoryPosition), Checkin>,
+    pub(crate) private_retracted: HashSet<(UserId, CheckinId)>,
+    /// The Swarm ids of private visits.
+    pub(crate) private_visits: HashSet<(UserId, String)>,
     /// Check-ins before this time (ms) may have left the history.
     pub(crate) horizon_ms: u64,
     pub(crate) dead: BTreeMap<DeadLetterId, Dead>,
@@ -106,6 +111,10 @@ impl Contents {
         let logged = self.parts.iter_mut().flat_map(|part| part.entries.values_mut());
         let all = logged.chain(self.history.values_mut()).filter(|checkin| checkin.user == user);
         all.for_each(|checkin| checkin.comment = None);
+        self.private.retain(|(of, _), _| *of != user);
+        self.private_retracted.retain(|(of, _)| *of != user);
+        self.private_visits.retain(|(of, _)| *of != user);
+        self.idempotency_keys.retain(|(of, _), first| *of != user || !first.is_private());
     }
 
     /// The end of a time that begins now.
@@ -128,6 +137,9 @@ impl Default for Contents {
             idempotency_keys: HashMap::new(),
             processors: BTreeMap::new(),
             history: BTreeMap::new(),
+            private: BTreeMap::new(),
+            private_retracted: HashSet::new(),
+            private_visits: HashSet::new(),
             horizon_ms: 0,
             dead: BTreeMap::new(),
             retracted: BTreeMap::new(),

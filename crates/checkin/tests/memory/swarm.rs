@@ -52,17 +52,22 @@ impl Contents {
         let checkin = match &key {
             None => Some(visit.checkin.clone()),
             Some(key) if self.visits.contains_key(key) => None,
+            Some(key) if self.private_visits.contains(key) => None,
+            Some(_) if visit.checkin.is_private => Some(visit.checkin.clone()),
             Some(_) => self.first_unknown(visit),
         };
         let Some(checkin) = checkin else {
             return Ok(Loaded::Unchanged);
         };
-        let loaded = match self.is_visited(&checkin) {
+        let loaded = match !checkin.is_private && self.is_visited(&checkin) {
             true => Loaded::Unchanged,
             false => self.load_checkin(&checkin)?,
         };
         if let Some(key) = key.filter(|_| matches!(loaded, Loaded::Stored | Loaded::Unchanged)) {
-            self.visits.insert(key, (checkin.time_ms, checkin.location));
+            match checkin.is_private {
+                true => drop(self.private_visits.insert(key)),
+                false => drop(self.visits.insert(key, (checkin.time_ms, checkin.location))),
+            }
         }
         Ok(loaded)
     }

@@ -250,6 +250,10 @@ pub(super) struct CheckinView {
     /// What the user wrote about it. Absent if there is no comment.
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<String>,
+    /// True if only the user sees it. Absent otherwise.
+    #[serde(rename = "private", skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    is_private: bool,
 }
 
 impl From<Checkin> for CheckinView {
@@ -261,6 +265,7 @@ impl From<Checkin> for CheckinView {
             star_rating: checkin.stars.get(),
             timestamp: checkin.time_ms,
             comment: checkin.comment.map(|comment| comment.to_string()),
+            is_private: checkin.is_private,
         }
     }
 }

@@ -143,8 +143,9 @@ pub(super) struct PlacePage {
     done: Option<Rated>,
     /// Why a check-in was refused.
     failure: Option<String>,
-    /// The comment of the check-in that was refused.
+    /// The comment of the check-in that was refused, and whether it is private.
     comment: String,
+    is_private: bool,
 }
 
 /// A check-in that was just made.
@@ -161,7 +162,15 @@ impl PlacePage {
             Some(_) => visitor.side_list(&format!("/api/location/{id}/visitors?limit=10")).await?,
             None => None,
         };
-        Ok(Self { frame, place, visits, done: None, failure: None, comment: String::new() })
+        Ok(Self {
+            frame,
+            place,
+            visits,
+            done: None,
+            failure: None,
+            comment: String::new(),
+            is_private: false,
+        })
     }
 }
 
@@ -188,9 +197,10 @@ pub(super) async fn check_in(
     // The field has several lines, so that the Enter key does not give a rating. A comment has one.
     let words = form.get("comment").map_or("", String::as_str).split_whitespace();
     let comment = words.collect::<Vec<_>>().join(" ");
+    let is_private = form.contains_key("private");
     let checkin = json!({
         "userId": user, "locationId": integer(Some(&id)), "starRating": stars,
-        "comment": Some(&comment).filter(|comment| !comment.is_empty()),
+        "comment": Some(&comment).filter(|comment| !comment.is_empty()), "private": is_private,
     });
     match visitor.send(Method::POST, "/api/checkin", Some(&checkin)).await {
         Ok(answer) => Ok(answer.redirect(&format!(
@@ -210,7 +220,7 @@ pub(super) async fn check_in(
                 },
             };
             let page = PlacePage::of(&visitor, &id).await?;
-            let page = PlacePage { failure: Some(failure), comment, ..page };
+            let page = PlacePage { failure: Some(failure), comment, is_private, ..page };
             Ok((refusal.status, Page(page)).into_response())
         }
     }

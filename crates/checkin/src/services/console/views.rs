@@ -111,6 +111,8 @@ pub(super) struct Checkin {
     pub(super) star_rating: u8,
     timestamp: u64,
     pub(super) comment: Option<String>,
+    #[serde(rename = "private", default)]
+    pub(super) is_private: bool,
 }
 
 /// A user in a list.

@@ -1,0 +1,156 @@
+//! Check-ins that only their users see.
+
+use serde_json::{Value, json};
+use testkit::{Client, Method};
+
+use crate::harness::{CHECKIN, EMAIL, Site, accepted, at, expect_plain, expect_problem};
+
+fn private(location: u64, stars: u64) -> Value {
+    let mut checkin = at(location, stars);
+    checkin["private"] = true.into();
+    checkin
+}
+
+/// What others see, as the other account is shown it.
+async fn seen(other: &mut Client) -> Vec<Value> {
+    let mut seen = Vec::new();
+    for path in [
+        "/api/checkins/latest?limit=1000",
+        "/api/user/77",
+        "/api/users/recent",
+        "/api/users/bycheckins",
+        "/api/users/bycheckins?period=week",
+        "/api/users/at/5",
+        "/api/location/5",
+        "/api/location/5/visitors",
+        "/api/locations/bycheckins",
+    ] {
+        let answer = other.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        seen.push(json!([answer.json(), answer.header("link")]));
+    }
+    seen
+}
+
+/// Makes three private check-ins.
+async fn only_the_user_sees_private_check_ins(site: &Site) {
+    let console = site.console(&["--newcomer-rate", "0"]);
+    let mut al = console.logged_in().await;
+    let mut other = console.client();
+    let account = json!({
+        "firstName": "New", "lastName": "Person", "email": "new@example.com",
+        "password": "the words that I know",
+    });
+    assert_eq!(other.post("/register", &account).await.status, 201);
+    let login = json!({"email": "new@example.com", "password": "the words that I know"});
+    expect_plain(&other.post("/login", &login).await, 200, "OK");
+    site.count_all();
+    let before = seen(&mut other).await;
+    let statistics = al.get("/api/user/77/statistics").await.json();
+
+    let keyed = async |al: &Client, body: &Value| {
+        let mut client = console.client_like(al);
+        let request = client.request(Method::POST, CHECKIN);
+        request.header("idempotency-key", "k").json(body).send().await
+    };
+    let mut remarked = private(5, 4);
+    remarked["comment"] = "for me".into();
+    let first = accepted(&keyed(&al, &remarked).await);
+    assert_eq!(accepted(&keyed(&al, &remarked).await), first);
+    // Without the comment it is another check-in.
+    let reused = keyed(&al, &private(5, 4)).await;
+    expect_problem(&reused, 422, &["Idempotency-Key"]);
+    accepted(&al.post(CHECKIN, &private(6, 4)).await);
+    let identical = "Multiple identical checkins are not permitted.";
+    expect_plain(&al.post(CHECKIN, &private(6, 4)).await, 422, identical);
+    expect_problem(&al.post(CHECKIN, &private(999_999, 4)).await, 422, &["locationId"]);
+    for wrong in [json!("true"), json!(1)] {
+        let body = json!({"userId": 77, "locationId": 5, "starRating": 4, "private": wrong});
+        let refused = al.post(CHECKIN, &body).await;
+        expect_problem(&refused, 400, &["private"]);
+        assert_eq!(refused.json()["errors"][0]["rule"], "must be true or false");
+    }
+    let form = "starRating=2&private=true&comment=secret";
+    let request = al.request(Method::POST, "/places/7");
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(request.body(form).send().await.status, 303);
+
+    // At once, without a processor.
+    let history = al.get("/api/user/77/checkins?limit=3").await.json();
+    let history = history.as_array().unwrap();
+    assert!(history.iter().all(|checkin| checkin["private"] == true), "{history:?}");
+    assert_eq!((&history[2]["id"], &history[2]["comment"]), (&json!(first), &json!("for me")));
+    let now = al.get("/api/user/77/statistics").await.json();
+    assert_eq!(now["numCheckins"], statistics["numCheckins"].as_u64().unwrap() + 3);
+    let me = al.get("/me").await;
+    assert_eq!(me.text().matches("<span class=\"tag\">private</span>").count(), 3);
+    expect_problem(&other.get("/api/user/77/checkins").await, 403, &[]);
+    site.count_all();
+    assert_eq!(seen(&mut other).await, before);
+    site.wait_for_doctor(&["--verify"], "0 waiting");
+    assert_eq!(al.get("/api/user/77").await.json()["numCheckins"], before[1][0]["numCheckins"]);
+
+    // Their own export has them, marked, and another store takes them as what they are.
+    let export = |site: &Site, format: &str| {
+        site.run("export", &["--user", EMAIL, "--format", format]).stdout
+    };
+    let text = export(site, "json");
+    assert_eq!(text.matches("\"private\":true").count(), 3, "{text}");
+    let file = site.directory.path().join("al.csv");
+    std::fs::write(&file, export(site, "csv")).unwrap();
+    let again = site.run("load", &[file.to_str().unwrap()]);
+    assert!(again.stdout.contains("check-ins: 0 loaded"), "{}{}", again.stdout, again.stderr);
+    let elsewhere = Site::sqlite();
+    let loaded = elsewhere.run("load", &[file.to_str().unwrap()]);
+    assert!(loaded.stdout.contains("check-ins: 3 loaded"), "{}{}", loaded.stdout, loaded.stderr);
+    elsewhere.count_all();
+    assert_eq!(export(&elsewhere, "json"), text);
+}
+
+#[tokio::test]
+async fn only_the_user_sees_private_check_ins_on_sqlite() {
+    only_the_user_sees_private_check_ins(&Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn only_the_user_sees_private_check_ins_on_redis() {
+    only_the_user_sees_private_check_ins(&Site::redis()).await;
+}
+
+/// The content of each key, except those of sessions, which change with their use.
+#[cfg(feature = "external-tests")]
+fn dump(site: &Site) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let keys: Vec<String> = site.redis_cli(&["KEYS", "*"]);
+    let is_kept = |key: &String| !key.contains("session") && !key.contains("attempts");
+    let dump = |key: String| {
+        let value: Vec<u8> = site.redis_cli(&["DUMP", &key]);
+        (key, value)
+    };
+    keys.into_iter().filter(is_kept).map(dump).collect()
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn private_check_ins_change_no_key_but_those_of_their_user() {
+    let site = Site::redis();
+    site.count_all();
+    let console = site.console(&[]);
+    let mut al = console.logged_in().await;
+    let before = dump(&site);
+    accepted(&al.post(CHECKIN, &private(5, 4)).await);
+    let mut remarked = private(6, 4);
+    remarked["comment"] = "for me".into();
+    let request = al.request(Method::POST, CHECKIN).header("idempotency-key", "k");
+    accepted(&request.json(&remarked).send().await);
+    let mut after = dump(&site);
+    let mut own: Vec<String> =
+        after.keys().filter(|key| !before.contains_key(*key)).cloned().collect();
+    after.retain(|key, _| before.contains_key(key));
+    assert!(after == before, "a key of others has changed");
+    own.sort();
+    let own: Vec<&str> = own.iter().filter_map(|key| key.strip_prefix("{ncc:user:77}:")).collect();
+    let [private, comments, keys, recent] = own[..] else { panic!("{own:?}") };
+    assert_eq!([private, comments, recent], ["private", "private-comments", "private-recent"]);
+    assert!(keys.starts_with("private-keys:"), "{keys}");
+}
