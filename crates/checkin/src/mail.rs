@@ -1,4 +1,6 @@
-//! Sends messages through a program of the deployment, such as `sendmail -t`.
+//! Sends messages, through an SMTP server or a program of the deployment, such as `sendmail -t`.
+
+mod smtp;
 
 use std::env;
 use std::fmt;
@@ -17,14 +19,16 @@ use tokio::time::timeout;
 
 use crate::domain::Email;
 
-/// The maximum number of runs of the program at a time. Each is a process.
+pub use self::smtp::{MailUrl, SmtpServer};
+
+/// The maximum number of deliveries at a time. Each is a connection or a process.
 const MAX_RUNS: usize = 4;
 
-/// The maximum number of messages that wait for a run or are being sent, so that a program that hangs does
-/// not fill the memory.
+/// The maximum number of messages that wait for a run or are being sent, so that a server or program that hangs
+/// does not fill the memory.
 const MAX_MESSAGES: usize = 64;
 
-/// The maximum time of a run. Programs that hand a message to a mail server need a few seconds.
+/// The maximum time of a delivery. Mail servers need a few seconds to take a message over.
 const RUN_TIME: Duration = Duration::from_secs(30);
 
 /// The beginning of the names of our settings in the environment. The program does not get them: they may be
@@ -37,12 +41,21 @@ const SPECIAL: [char; 11] = ['(', ')', '<', '>', '[', ']', ':', ';', ',', '\\', 
 /// The settings of messages.
 #[derive(Clone, Debug)]
 pub struct MailSettings {
-    /// `--mail-command`: the program that sends a message.
-    pub command: MailCommand,
+    /// `--mail-url` or `--mail-command`: what sends a message.
+    pub carrier: Carrier,
     /// `--mail-from`: the sender.
     pub from: MailAddress,
     /// `--public-url`: the base of links.
     pub public_url: PublicUrl,
+}
+
+/// What sends a message.
+#[derive(Clone, Debug)]
+pub enum Carrier {
+    /// A program.
+    Command(MailCommand),
+    /// A server.
+    Server(SmtpServer),
 }
 
 /// Sends messages; clones share the limits.
@@ -82,18 +95,24 @@ impl Mailer {
     ///
     /// # Errors
     ///
-    /// If the address is none that can be written to, or the program fails or takes too long. The error
-    /// does not contain the address.
+    /// If the address is none that can be written to, or the server or program fails or takes too long. The
+    /// error does not contain the address.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the program is killed. It may have sent the message.
+    /// If the future is dropped, the program is killed, or the connection is closed. The message may have been
+    /// sent.
     pub(crate) async fn send(&self, to: &Email, subject: &str, text: &str) -> io::Result<()> {
         let message = self.message(to, subject, text)?;
         let _run = self.runs.acquire().await.map_err(io::Error::other)?;
-        let sent = timeout(RUN_TIME, self.settings.command.run(&message)).await;
-        sent.map_err(|_| {
-            io::Error::other(format!("the program was stopped after {} s", RUN_TIME.as_secs()))
+        let send = async {
+            match &self.settings.carrier {
+                Carrier::Command(command) => command.run(&message).await,
+                Carrier::Server(server) => server.send(to, &message).await,
+            }
+        };
+        timeout(RUN_TIME, send).await.map_err(|_| {
+            io::Error::other(format!("it was stopped after {} s", RUN_TIME.as_secs()))
         })?
     }
 
@@ -217,7 +236,7 @@ mod tests {
 
     fn mailer(command: &str, url: &str) -> Mailer {
         Mailer::new(MailSettings {
-            command: command.parse().unwrap(),
+            carrier: Carrier::Command(command.parse().unwrap()),
             from: "checkin@example.com".parse().unwrap(),
             public_url: url.parse().unwrap(),
         })

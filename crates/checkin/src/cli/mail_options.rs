@@ -1,17 +1,32 @@
 //! The settings of messages and of the pages of the application.
 
-use anyhow::bail;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
-use crate::mail::{MailAddress, MailCommand, MailSettings, PublicUrl};
+use crate::config::secret_line;
+use crate::mail::{
+    Carrier, MailAddress, MailCommand, MailSettings, MailUrl, PublicUrl, SmtpServer,
+};
 
 /// The settings of messages, of the authentication service.
 #[derive(Args, Debug)]
 pub(super) struct MailOptions {
-    /// A program that sends a message, with its arguments, separated by blanks, such as
-    /// "/usr/sbin/sendmail -t". It reads the whole message from standard input, finds the receiver in it,
-    /// and ends with 0 within 30s. Needs --mail-from and --public-url. Default: no messages are sent, and
-    /// nobody can reset a forgotten password
+    /// An SMTP server that sends messages: smtps://[user@]host[:port] (TLS, port 465) or
+    /// smtp://[user@]host[:port] (STARTTLS, port 587; on localhost, 127.0.0.1 and [::1] without TLS,
+    /// port 25). Needs --mail-from and --public-url. Default: no messages are sent, and nobody can reset
+    /// a forgotten password
+    #[arg(long, env = "CHECKIN_MAIL_URL", hide_env_values = true, value_name = "URL")]
+    mail_url: Option<MailUrl>,
+
+    /// A file with the password of the user of --mail-url on one line
+    #[arg(long, env = "CHECKIN_MAIL_PASSWORD_FILE", value_name = "FILE")]
+    mail_password_file: Option<PathBuf>,
+
+    /// Instead of --mail-url, a program that sends a message, with its arguments, separated by blanks, such
+    /// as "/usr/sbin/sendmail -t". It reads the whole message from standard input, finds the receiver in it,
+    /// and ends with 0 within 30s. Needs --mail-from and --public-url
     #[arg(long, env = "CHECKIN_MAIL_COMMAND", hide_env_values = true, value_name = "PROGRAM")]
     mail_command: Option<MailCommand>,
 
@@ -39,13 +54,36 @@ impl MailOptions {
     ///
     /// If one of them is missing.
     pub(super) fn settings(self) -> anyhow::Result<Option<MailSettings>> {
-        let Some(command) = self.mail_command else { return Ok(None) };
-        let Some(from) = self.mail_from else {
-            bail!("--mail-from must be set with --mail-command");
+        let password = self.password()?;
+        let flag = match (&self.mail_url, &self.mail_command) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => bail!("--mail-url and --mail-command must not both be set"),
+            (Some(_), None) => "--mail-url",
+            (None, Some(_)) => "--mail-command",
         };
+        let Some(from) = self.mail_from else { bail!("--mail-from must be set with {flag}") };
         let Some(public_url) = self.public_url else {
-            bail!("--public-url must be set with --mail-command");
+            bail!("--public-url must be set with {flag}");
         };
-        Ok(Some(MailSettings { command, from, public_url }))
+        let carrier = match (self.mail_url, self.mail_command) {
+            (Some(url), _) => {
+                let server = SmtpServer::new(url, password, &from).context("--mail-url")?;
+                Carrier::Server(server)
+            }
+            (None, Some(command)) => Carrier::Command(command),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(MailSettings { carrier, from, public_url }))
+    }
+
+    /// Returns the password of the user of the server, if it has one.
+    fn password(&self) -> anyhow::Result<Option<String>> {
+        let has_user = self.mail_url.as_ref().is_some_and(MailUrl::has_user);
+        if has_user != self.mail_password_file.is_some() {
+            bail!("a user in --mail-url and --mail-password-file must be set together");
+        }
+        let Some(path) = &self.mail_password_file else { return Ok(None) };
+        let shown = path.display();
+        secret_line(path).map(Some).map_err(|rule| anyhow!("--mail-password-file {shown}: {rule}"))
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn lines(path: &Path) -> Result<Vec<String>, String> {
 /// # Errors
 ///
 /// The broken rule.
-pub(super) fn line(path: &Path) -> Result<String, String> {
+pub fn line(path: &Path) -> Result<String, String> {
     match <[String; 1]>::try_from(lines(path)?) {
         Ok([line]) => Ok(line),
         Err(_) => Err("must hold one line".to_owned()),

@@ -62,7 +62,7 @@ impl Post {
     }
 }
 
-fn token(message: &str) -> String {
+pub(crate) fn token(message: &str) -> String {
     // The text is quoted-printable.
     let text = message.replace("=\r\n", "").replace("=3D", "=");
     let (_, rest) = text.split_once("#token=").expect("a message with a link");
@@ -107,11 +107,11 @@ fn expect_hashed(site: &Site, kind: &str, token: &str) {
     assert!(!pending.contains(token), "{pending}");
 }
 
-async fn forget(auth: &Service, email: &str) -> Response {
+pub(crate) async fn forget(auth: &Service, email: &str) -> Response {
     auth.client().post("/password/forgotten", &json!({"email": email})).await
 }
 
-async fn reset(auth: &Service, token: &str, new: &str) -> Response {
+pub(crate) async fn reset(auth: &Service, token: &str, new: &str) -> Response {
     auth.client().post("/password/reset", &json!({"token": token, "newPassword": new})).await
 }
 

@@ -58,6 +58,8 @@ mod login_bursts;
 mod logins;
 mod mail;
 #[cfg(feature = "external-tests")]
+mod mail_server;
+#[cfg(feature = "external-tests")]
 mod metrics;
 #[cfg(feature = "external-tests")]
 mod monitoring;

@@ -77,7 +77,7 @@ pub(super) async fn register(
     responses(
         (status = 201, body = OwnAccount),
         (
-            status = 404, description = "The service sends no mail (`--mail-command`)",
+            status = 404, description = "The service sends no mail (`--mail-url` or `--mail-command`)",
             body = ProblemDetails<'static>, content_type = "application/problem+json",
         ),
         (

@@ -225,7 +225,7 @@ pub(super) async fn challenge_of_login(
         (
             status = 404,
             description = "The account has no passkey, or the service has none (`--public-url`) or sends no \
-                           mail (`--mail-command`)",
+                           mail (`--mail-url` or `--mail-command`)",
             body = ProblemDetails<'static>, content_type = "application/problem+json",
         ),
         Forbidden, BodyProblems, Problems,

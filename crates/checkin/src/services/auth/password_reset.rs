@@ -20,7 +20,7 @@ use crate::usecases::password_reset::Reset;
     responses(
         (status = 202, content_type = "text/plain", body = String, description = "`OK`"),
         (
-            status = 404, description = "The service sends no mail (`--mail-command`)",
+            status = 404, description = "The service sends no mail (`--mail-url` or `--mail-command`)",
             body = ProblemDetails<'static>, content_type = "application/problem+json",
         ),
         Forbidden, BodyProblems, Problems,
@@ -41,7 +41,7 @@ pub(super) async fn forgotten(
     responses(
         (status = 200, content_type = "text/plain", body = String, description = "`OK`"),
         (
-            status = 404, description = "The service sends no mail (`--mail-command`)",
+            status = 404, description = "The service sends no mail (`--mail-url` or `--mail-command`)",
             body = ProblemDetails<'static>, content_type = "application/problem+json",
         ),
         SecondFactorNeeded, BodyProblems, Problems,

@@ -90,7 +90,7 @@ fn no_passkeys() -> Problem {
 
 /// Returns the problem of a route that needs mail.
 pub(super) fn no_mail() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "mail must be configured: --mail-command")
+    Problem::new(StatusCode::NOT_FOUND, "mail must be configured: --mail-url or --mail-command")
 }
 
 fn wrong_token() -> Problem {

@@ -51,7 +51,7 @@ pub struct AuthSettings {
     pub register_rate: u32,
     /// `--newcomer-time`: how long an account is new. 0 means that none is.
     pub newcomer_time: Duration,
-    /// `--mail-command`: how messages are sent. `None` if they are not.
+    /// `--mail-url` or `--mail-command`: how messages are sent. `None` if they are not.
     pub mail: Option<MailSettings>,
     /// `--public-url`: the site that passkeys belong to. `None` if there are none.
     pub public_url: Option<PublicUrl>,

@@ -1,0 +1,210 @@
+//! An SMTP server that takes messages.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lettre::address::{Address, Envelope};
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+
+use super::MailAddress;
+use crate::domain::Email;
+
+/// The ports of TLS from the first byte, of STARTTLS, and of a server on the same machine.
+const TLS_PORT: u16 = 465;
+const STARTTLS_PORT: u16 = 587;
+const LOCAL_PORT: u16 = 25;
+
+/// The maximum time of one step of a delivery.
+const STEP_TIME: Duration = Duration::from_secs(10);
+
+const RULE: &str = "must be smtps://[user@]host[:port] or smtp://[user@]host[:port]";
+
+/// The address of an SMTP server.
+///
+/// Messages contain tokens, so they are never sent over a network without TLS: `smtps` begins with it, and
+/// `smtp` is STARTTLS, without which nothing is sent. A server on the same machine needs none.
+#[derive(Clone, Debug)]
+pub struct MailUrl {
+    host: String,
+    port: u16,
+    security: Security,
+    user: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Security {
+    Tls,
+    StartTls,
+    SameMachine,
+}
+
+impl MailUrl {
+    /// Returns whether the address has a user, who needs a password.
+    #[must_use]
+    pub fn has_user(&self) -> bool {
+        self.user.is_some()
+    }
+}
+
+impl FromStr for MailUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let url = Url::parse(text).map_err(|_| RULE)?;
+        if url.password().is_some() {
+            return Err("must not contain a password; put it into --mail-password-file");
+        }
+        let is_bare = matches!(url.path(), "" | "/") && url.query().is_none();
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(RULE)?;
+        if !is_bare || url.fragment().is_some() {
+            return Err(RULE);
+        }
+        let is_local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        let (security, port) = match url.scheme() {
+            "smtps" => (Security::Tls, TLS_PORT),
+            "smtp" if is_local => (Security::SameMachine, LOCAL_PORT),
+            "smtp" => (Security::StartTls, STARTTLS_PORT),
+            _ => return Err(RULE),
+        };
+        let user = percent_decode_str(url.username()).decode_utf8().map_err(|_| RULE)?;
+        let user = (!user.is_empty()).then(|| user.into_owned());
+        // An IPv6 address stands in brackets in a URL only.
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { host, port: url.port().unwrap_or(port), security, user })
+    }
+}
+
+/// Hands messages over to an SMTP server, each over a connection of its own.
+#[derive(Clone)]
+pub struct SmtpServer {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    sender: Address,
+}
+
+impl SmtpServer {
+    /// Prepares the connections to a server. The name with which they introduce themselves is the domain of the
+    /// sender.
+    ///
+    /// # Errors
+    ///
+    /// If the sender's address or the name of the server is none that SMTP or TLS can carry.
+    pub fn new(url: MailUrl, password: Option<String>, from: &MailAddress) -> io::Result<Self> {
+        let MailUrl { host, port, security, user } = url;
+        let sender = address(&from.0)?;
+        let parameters =
+            || TlsParameters::new_rustls(host.clone()).map_err(|error| described(&error));
+        let tls = match security {
+            Security::Tls => Tls::Wrapper(parameters()?),
+            Security::StartTls => Tls::Required(parameters()?),
+            Security::SameMachine => Tls::None,
+        };
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host.as_str())
+            .port(port)
+            .tls(tls)
+            .timeout(Some(STEP_TIME))
+            .hello_name(ClientId::Domain(sender.domain().to_owned()));
+        if let (Some(user), Some(password)) = (user, password) {
+            transport = transport.credentials(Credentials::new(user, password));
+        }
+        Ok(Self { transport: transport.build(), sender })
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be reached, is too slow, or refuses the message. The error does not contain the
+    /// address.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the server may have taken the message or not.
+    pub(super) async fn send(&self, to: &Email, message: &[u8]) -> io::Result<()> {
+        let envelope = Envelope::new(Some(self.sender.clone()), vec![address(to)?]);
+        let envelope = envelope.map_err(io::Error::other)?;
+        let sent = self.transport.send_raw(&envelope, message).await;
+        sent.map(drop).map_err(|error| described(&error))
+    }
+}
+
+fn address(email: &Email) -> io::Result<Address> {
+    let unusable = |_| io::Error::other("the address is none that SMTP can carry");
+    email.as_str().parse::<Address>().map_err(unusable)
+}
+
+/// Describes an error without the text of a response, which may contain the address.
+fn described(error: &Error) -> io::Error {
+    io::Error::other(match error.status() {
+        Some(code) => format!("the server refused it with {code}"),
+        None if error.is_response() => "the server's response cannot be read".to_owned(),
+        None => error.to_string(),
+    })
+}
+
+/// The transport contains a password.
+impl fmt::Debug for SmtpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SmtpServer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_on_the_same_machine_needs_no_tls() {
+        for (text, host, port, security, user) in [
+            ("smtps://mail.example.com", "mail.example.com", 465, Security::Tls, None),
+            ("smtp://mail.example.com", "mail.example.com", 587, Security::StartTls, None),
+            ("smtps://al%40x@127.0.0.1:2465/", "127.0.0.1", 2465, Security::Tls, Some("al@x")),
+            ("smtp://localhost", "localhost", 25, Security::SameMachine, None),
+            ("smtp://[::1]:2525", "::1", 2525, Security::SameMachine, None),
+            (
+                "smtp://localhost.example.com",
+                "localhost.example.com",
+                587,
+                Security::StartTls,
+                None,
+            ),
+            ("smtp://127.0.0.2:25", "127.0.0.2", 25, Security::StartTls, None),
+        ] {
+            let url: MailUrl = text.parse().unwrap();
+            assert_eq!((url.host.as_str(), url.port), (host, port), "{text}");
+            assert_eq!((url.security, url.user.as_deref()), (security, user), "{text}");
+        }
+        for text in [
+            "mail.example.com",
+            "http://mail.example.com",
+            "smtp://",
+            "smtp://al:pass@mail.example.com",
+            "smtp://:pass@mail.example.com",
+            "smtp://mail.example.com/path",
+            "smtp://mail.example.com?tls=none",
+            "smtp://mail.example.com#a",
+            "smtp://%ff@mail.example.com",
+        ] {
+            assert!(text.parse::<MailUrl>().is_err(), "{text}");
+        }
+    }
+
+    /// The clock jumps to the next deadline, because nothing else happens.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_is_left() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", silent.local_addr().unwrap()).parse().unwrap();
+        let server = SmtpServer::new(url, None, &"a@sender.example".parse().unwrap()).unwrap();
+        let to = "al@example.com".parse().unwrap();
+        let error = server.send(&to, b"a message").await.unwrap_err().to_string();
+        assert!(error.contains("timed out") || error.contains("elapsed"), "{error}");
+        assert!(!error.contains('@'), "{error}");
+    }
+}
