@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use mail_builder::MessageBuilder;
 use reqwest::Url;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -160,15 +161,42 @@ impl MailCommand {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
+            .process_group(0)
             .spawn()?;
+        let group = Group::of(&child);
         if let Some(mut input) = child.stdin.take() {
             input.write_all(message).await?;
             input.shutdown().await?;
         }
         let status = child.wait().await?;
+        group.has_ended();
         match status.success() {
             true => Ok(()),
             false => Err(io::Error::other(format!("the program ended with {status}"))),
+        }
+    }
+}
+
+/// The processes of a run: the program and all that it starts. They are killed with it, because the program
+/// itself may be a shell that only waits for another one.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)))
+    }
+
+    /// Leaves the processes alone that the program has left behind: it may deliver in the background.
+    fn has_ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // An error means that all of them have ended.
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
@@ -234,12 +262,15 @@ impl FromStr for PublicUrl {
 mod tests {
     use super::*;
 
+    const FROM: &str = "checkin@example.com";
+
     fn mailer(command: &str, url: &str) -> Mailer {
-        Mailer::new(MailSettings {
-            carrier: Carrier::Command(command.parse().unwrap()),
-            from: "checkin@example.com".parse().unwrap(),
-            public_url: url.parse().unwrap(),
-        })
+        mailer_of(Carrier::Command(command.parse().unwrap()), url)
+    }
+
+    fn mailer_of(carrier: Carrier, url: &str) -> Mailer {
+        let (from, public_url) = (FROM.parse().unwrap(), url.parse().unwrap());
+        Mailer::new(MailSettings { carrier, from, public_url })
     }
 
     #[test]
@@ -280,6 +311,44 @@ mod tests {
             let sent = mailer(command, "https://example.com").send(&to, "s", "t").await;
             assert!(!sent.unwrap_err().to_string().contains('@'));
         }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_stopped_takes_its_children_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (script, id) = (directory.path().join("deliver.sh"), directory.path().join("id"));
+        // The name appears when the file is complete.
+        let text = "sleep 1000 & echo $! > \"$1.part\" && mv \"$1.part\" \"$1\" && wait\n";
+        std::fs::write(&script, text).unwrap();
+        let mailer = mailer(
+            &format!("/bin/sh {} {}", script.display(), id.display()),
+            "https://example.com",
+        );
+        let to = "al@example.com".parse().unwrap();
+        let started = testkit::until("the child", async || id.exists());
+        tokio::select! {
+            sent = mailer.send(&to, "s", "t") => panic!("the program waits: {sent:?}"),
+            () = started => {}
+        }
+        let id = std::fs::read_to_string(&id).unwrap();
+        let status = std::path::PathBuf::from(format!("/proc/{}/stat", id.trim()));
+        // Nobody may be there to collect it.
+        let has_ended =
+            || std::fs::read_to_string(&status).map_or(true, |status| status.contains(") Z "));
+        testkit::wait_until("the child ends", has_ended);
+    }
+
+    /// The clock jumps to the next deadline, because nothing else happens.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_is_left() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", silent.local_addr().unwrap()).parse().unwrap();
+        let server = SmtpServer::new(url, None, &FROM.parse().unwrap()).unwrap();
+        let mailer = mailer_of(Carrier::Server(server), "https://example.com");
+        let sent = mailer.send(&"al@example.com".parse().unwrap(), "s", "t").await;
+        let error = sent.unwrap_err().to_string();
+        assert!(error.contains("stopped after") || error.contains("timed out"), "{error}");
+        assert!(!error.contains('@'), "{error}");
     }
 
     #[test]

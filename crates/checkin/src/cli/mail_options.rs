@@ -52,26 +52,25 @@ impl MailOptions {
     ///
     /// # Errors
     ///
-    /// If one of them is missing.
+    /// If one of them is missing or cannot be used.
     pub(super) fn settings(self) -> anyhow::Result<Option<MailSettings>> {
         let password = self.password()?;
-        let flag = match (&self.mail_url, &self.mail_command) {
+        let needed = |flag| {
+            let from =
+                self.mail_from.with_context(|| format!("--mail-from must be set with {flag}"))?;
+            let url =
+                self.public_url.with_context(|| format!("--public-url must be set with {flag}"))?;
+            anyhow::Ok((from, url))
+        };
+        let (carrier, (from, public_url)) = match (self.mail_url, self.mail_command) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => bail!("--mail-url and --mail-command must not both be set"),
-            (Some(_), None) => "--mail-url",
-            (None, Some(_)) => "--mail-command",
-        };
-        let Some(from) = self.mail_from else { bail!("--mail-from must be set with {flag}") };
-        let Some(public_url) = self.public_url else {
-            bail!("--public-url must be set with {flag}");
-        };
-        let carrier = match (self.mail_url, self.mail_command) {
-            (Some(url), _) => {
-                let server = SmtpServer::new(url, password, &from).context("--mail-url")?;
-                Carrier::Server(server)
+            (Some(url), None) => {
+                let needed = needed("--mail-url")?;
+                let server = SmtpServer::new(url, password, &needed.0).context("--mail-url")?;
+                (Carrier::Server(server), needed)
             }
-            (None, Some(command)) => Carrier::Command(command),
-            (None, None) => return Ok(None),
+            (None, Some(command)) => (Carrier::Command(command), needed("--mail-command")?),
         };
         Ok(Some(MailSettings { carrier, from, public_url }))
     }
@@ -83,7 +82,11 @@ impl MailOptions {
             bail!("a user in --mail-url and --mail-password-file must be set together");
         }
         let Some(path) = &self.mail_password_file else { return Ok(None) };
+        let password = match secret_line(path) {
+            Ok(line) if line.is_empty() => Err("must not be empty".to_owned()),
+            line => line,
+        };
         let shown = path.display();
-        secret_line(path).map(Some).map_err(|rule| anyhow!("--mail-password-file {shown}: {rule}"))
+        password.map(Some).map_err(|rule| anyhow!("--mail-password-file {shown}: {rule}"))
     }
 }

@@ -17,7 +17,8 @@ if certificate:
 
 
 def authenticate(_server, _session, _envelope, _mechanism, login):
-    return AuthResult(success=login == LoginPassword(b"al", b"open sesame"))
+    # Not handled: the server sends the refusal.
+    return AuthResult(success=login == LoginPassword(b"al", b"open sesame"), handled=False)
 
 
 def connection():

@@ -159,7 +159,9 @@ fn the_settings_of_a_server_fit_together() {
     let site = Site::sqlite();
     let file = site.directory.path().join("mail-password");
     fs::write(&file, "open sesame\nand more\n").unwrap();
-    let file = file.to_str().unwrap();
+    let empty = site.directory.path().join("empty");
+    fs::write(&empty, "\n").unwrap();
+    let (file, empty) = (file.to_str().unwrap(), empty.to_str().unwrap());
     let both = ["--mail-from", "a@sender.example", "--public-url", "http://a.example"];
     for (arguments, rule) in [
         (&["--mail-url", "smtps://al:hunter2@localhost"][..], "must not contain a password"),
@@ -172,6 +174,10 @@ fn the_settings_of_a_server_fit_together() {
         (
             &["--mail-url", "smtp://al@localhost", "--mail-password-file", file],
             "must hold one line",
+        ),
+        (
+            &["--mail-url", "smtp://al@localhost", "--mail-password-file", empty],
+            "must not be empty",
         ),
         (
             &["--mail-url", "smtp://al@localhost", "--mail-password-file", "absent"],
