@@ -31,6 +31,19 @@ impl Email {
     pub fn canonical(&self) -> String {
         self.0.to_lowercase()
     }
+
+    /// Returns the canonical form without a subaddress (RFC 5233): without what follows the first `+` in the
+    /// part before the `@`. Many servers deliver all of these addresses to the same mailbox.
+    pub fn mailbox(&self) -> String {
+        let canonical = self.canonical();
+        match canonical
+            .rsplit_once('@')
+            .and_then(|(local, domain)| Some((local.split_once('+')?.0, domain)))
+        {
+            Some((local, domain)) => format!("{local}@{domain}"),
+            None => canonical,
+        }
+    }
 }
 
 impl FromStr for Email {
@@ -190,6 +203,18 @@ mod tests {
             "a\u{200d}l@example.com"
         );
         assert_eq!(Email::known("a l@example.com"), Err(EmailError::Blank));
+    }
+
+    #[test]
+    fn subaddresses_have_the_same_mailbox() {
+        for (address, mailbox) in [
+            ("Al@Example.com", "al@example.com"),
+            ("al+1@example.com", "al@example.com"),
+            ("AL+a+b@example.com", "al@example.com"),
+            ("+1@example.com", "@example.com"),
+        ] {
+            assert_eq!(address.parse::<Email>().unwrap().mailbox(), mailbox, "{address}");
+        }
     }
 
     #[test]

@@ -200,10 +200,11 @@ impl Budget {
         Self::of("reset messages", email.canonical().as_bytes(), Allowance::OF_MESSAGES)
     }
 
-    /// Returns the budget of the messages about a registration to this address.
+    /// Returns the budget of the messages about a registration to this address, and to all others that most
+    /// servers deliver to the same person.
     #[must_use]
     pub fn of_registration_messages(email: &Email) -> Self {
-        Self::of("registration messages", email.canonical().as_bytes(), Allowance::OF_MESSAGES)
+        Self::of("registration messages", email.mailbox().as_bytes(), Allowance::OF_MESSAGES)
     }
 
     /// The name is a hash, so that it is short and shows neither an address nor a secret. It has no key:
