@@ -81,12 +81,34 @@ fn seen(response: &Response) -> (u16, Vec<(String, String)>, String) {
     (response.status, headers, response.text().to_owned())
 }
 
+fn open(file: &str) -> Connection {
+    let store = Connection::open(Path::new(file)).unwrap();
+    store.busy_timeout(crate::harness::PATIENCE).unwrap();
+    store
+}
+
+/// Brings the end of all pending steps nearer, as if this time had passed.
+fn pass(site: &Site, minutes: i64) {
+    let ms = minutes * 60_000;
+    match site.store.strip_prefix("sqlite:") {
+        Some(file) => {
+            let sql = "UPDATE pending_steps SET expires_ms = expires_ms - ?1";
+            open(file).execute(sql, [ms]).unwrap();
+        }
+        None => {
+            for key in site.redis_cli::<Vec<String>>(&["KEYS", "ncc:pending:*"]) {
+                let left: i64 = site.redis_cli(&["PTTL", &key]);
+                site.redis_cli::<i64>(&["PEXPIRE", &key, &(left - ms).to_string()]);
+            }
+        }
+    }
+}
+
 /// The names of the pending steps, and everything that the store has of them.
 fn pending(site: &Site) -> String {
     match site.store.strip_prefix("sqlite:") {
         Some(file) => {
-            let store = Connection::open(Path::new(file)).unwrap();
-            store.busy_timeout(crate::harness::PATIENCE).unwrap();
+            let store = open(file);
             let mut rows = store.prepare("SELECT name || ' ' || step FROM pending_steps").unwrap();
             let rows = rows.query_map([], |row| row.get::<_, String>(0)).unwrap();
             rows.map(Result::unwrap).collect()
@@ -264,6 +286,44 @@ async fn a_registration_tells_nothing_and_is_confirmed_once_on_sqlite() {
 #[tokio::test]
 async fn a_registration_tells_nothing_and_is_confirmed_once_on_redis() {
     a_registration_tells_nothing_and_is_confirmed_once(Site::redis()).await;
+}
+
+/// A reset is possible for an hour, and a confirmation for a day, at any process.
+async fn the_tokens_of_messages_expire(site: Site) {
+    let post = Post::new();
+    let (auth, other) = (post.auth(&site), post.auth(&site));
+    expect_plain(&forget(&auth, EMAIL).await, 202, "OK");
+    let reset_token = token(&post.wait_for(EMAIL, 1)[0]);
+    pass(&site, 59);
+    // A token that counts is not used up by a bad password.
+    expect_problem(&reset(&other, &reset_token, "short").await, 400, &["newPassword"]);
+    pass(&site, 1);
+    expect_problem(&reset(&other, &reset_token, "short").await, 400, &["token"]);
+
+    let mut tokens = Vec::new();
+    for email in ["eve@new.example", "eva@new.example"] {
+        let new = json!({"firstName": "Eve", "lastName": "E", "email": email, "password": OTHER});
+        expect_plain(&auth.client().post("/register", &new).await, 202, "OK");
+        tokens.push(token(&post.wait_for(email, 1)[0]));
+    }
+    let confirm = async |token: &str| {
+        other.client().post("/register/confirm", &json!({"token": token})).await
+    };
+    pass(&site, 24 * 60 - 1);
+    assert_eq!(confirm(&tokens[0]).await.status, 201);
+    pass(&site, 1);
+    expect_problem(&confirm(&tokens[1]).await, 400, &["token"]);
+}
+
+#[tokio::test]
+async fn the_tokens_of_messages_expire_on_sqlite() {
+    the_tokens_of_messages_expire(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn the_tokens_of_messages_expire_on_redis() {
+    the_tokens_of_messages_expire(Site::redis()).await;
 }
 
 #[tokio::test]
