@@ -76,9 +76,17 @@ impl Mailer {
         Self { settings: Arc::new(settings), messages: Arc::new(messages), runs: Arc::new(runs) }
     }
 
-    /// Returns a place for a message, which is held until it is sent. Returns `None` if too many wait.
+    /// Returns a place for a message, which is held until it is sent. Returns `None` if too many wait, and logs
+    /// it.
+    ///
+    /// A message has its place longer if there is more to send, so a response must not tell whether there was
+    /// one.
     pub(crate) fn place(&self) -> Option<MailPlace> {
-        self.messages.clone().try_acquire_owned().ok().map(MailPlace)
+        let place = self.messages.clone().try_acquire_owned();
+        place
+            .inspect_err(|_| tracing::warn!("too many messages wait: one is not sent"))
+            .ok()
+            .map(MailPlace)
     }
 
     /// Returns the address of a page below the public one. The token is its fragment, which browsers send to

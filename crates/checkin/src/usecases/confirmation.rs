@@ -40,6 +40,7 @@ impl Confirmation {
     /// Sends a token to the address of a new account. If the address has an active account, its owner is told
     /// so instead.
     pub(crate) async fn ask(&self, new: NewUser) -> Result<(), StorageError> {
+        let Some(_place) = self.mailer.place() else { return Ok(()) };
         let budget = Budget::of_registration_messages(&new.email);
         let Attempt::Taken(_) = self.attempts.take_attempt(&budget).await? else { return Ok(()) };
         let (to, text) = match self.users.credentials_by_email(&new.email).await? {

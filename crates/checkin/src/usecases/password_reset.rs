@@ -61,12 +61,10 @@ impl PasswordReset {
     ///
     /// # Errors
     ///
-    /// [`LoginError::Busy`] if too many messages wait, whatever this one is.
+    /// [`LoginError::Busy`] if too many tasks run.
     pub(crate) fn ask(&self, email: Email, address: Option<IpAddr>) -> Result<(), LoginError> {
-        let place = self.mailer.place().ok_or(LoginError::Busy)?;
         let this = self.clone();
         self.tasks.spawn(async move {
-            let _place = place;
             match this.send(email, address).await {
                 Ok(()) => {}
                 // The store logs an outage itself.
@@ -84,6 +82,7 @@ impl PasswordReset {
         let Some(account) = account.filter(|account| account.standing.is_active()) else {
             return Ok(());
         };
+        let Some(_place) = self.mailer.place() else { return Ok(()) };
         let budget = Budget::of_reset_messages(&account.email);
         let Attempt::Taken(_) = self.attempts.take_attempt(&budget).await? else { return Ok(()) };
         let reset = PendingReset { user: account.id.get(), epoch: account.standing.epoch };

@@ -44,7 +44,7 @@ pub(crate) enum RegistrationError {
     Password(String),
     /// The token of a message is wrong, used or over.
     WrongToken,
-    /// Too many passwords are hashed at once, or too many messages wait.
+    /// Too many passwords are hashed, or too many tasks run.
     Busy,
     /// The work panicked.
     Panicked,
@@ -85,11 +85,9 @@ impl Registration {
             let task = async move { this.store(this.hashed(new).await?, address).await };
             return self.tasks.run(task).await.map(Some);
         };
-        let place = confirmation.mailer.place().ok_or(RegistrationError::Busy)?;
         let (this, confirmation) = (self.clone(), confirmation.clone());
         let new = self.tasks.run(async move { this.hashed(new).await }).await?;
         self.tasks.spawn(async move {
-            let _place = place;
             match confirmation.ask(new).await {
                 Ok(()) => {}
                 // The store logs an outage itself.

@@ -326,6 +326,33 @@ async fn the_tokens_of_messages_expire_on_redis() {
     the_tokens_of_messages_expire(Site::redis()).await;
 }
 
+/// A message of an account waits until it is sent, and one of an unknown address does not exist. So a request
+/// that is refused because too many wait would tell which of them another one has been.
+#[tokio::test]
+async fn a_full_queue_of_messages_tells_nothing() {
+    let site = Site::sqlite();
+    let with = ["--mail-from", "a@sender.example", "--public-url", "https://a.example"];
+    let auth =
+        site.auth(&[&["--mail-command", "sleep 60", "--register-rate", "0"][..], &with].concat());
+    let users = site.run("users", &["list", "--json"]).stdout;
+    let users = users.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let emails: Vec<_> = users.map(|user| user["email"].as_str().unwrap().to_owned()).collect();
+    let unknown = forget(&auth, "nobody@example.com").await;
+    expect_plain(&unknown, 202, "OK");
+    let rest = emails.iter().filter(|email| *email != EMAIL).cycle();
+    for email in rest.take(70) {
+        assert_eq!(seen(&forget(&auth, email).await), seen(&unknown));
+    }
+    auth.program.wait_for_line("too many messages wait", crate::harness::PATIENCE);
+    for email in [EMAIL, "nobody@example.com"] {
+        assert_eq!(seen(&forget(&auth, email).await), seen(&unknown));
+    }
+    for email in [EMAIL, "eve@new.example"] {
+        let new = json!({"firstName": "Eve", "lastName": "E", "email": email, "password": OTHER});
+        expect_plain(&auth.client().post("/register", &new).await, 202, "OK");
+    }
+}
+
 #[tokio::test]
 async fn mail_has_all_of_its_settings() {
     let site = Site::sqlite();
