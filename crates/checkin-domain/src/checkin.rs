@@ -69,11 +69,17 @@ impl CheckinId {
     /// The position after every check-in.
     pub const MAX: Self = Self { ms: u64::MAX, seq: u64::MAX };
 
-    /// Returns the id of a private check-in: the time and a random number. The numbers of the log, which count
-    /// up from 0 in each millisecond, do not reach those from 2^52 on, so that no two ids are the same and
-    /// none in the log tells of a private one.
-    pub fn private(ms: u64, random: u64) -> Self {
-        Self { ms, seq: FIRST_PRIVATE | random & (FIRST_PRIVATE - 1) }
+    /// Returns the id of a private check-in: the time and a number that is computed from a hash. The numbers of the
+    /// log, which count up from 0 in each millisecond, do not reach those from 2^52 on, so that no two ids are the
+    /// same and none in the log tells of a private one.
+    pub fn private(ms: u64, hash: u64) -> Self {
+        Self { ms, seq: FIRST_PRIVATE | hash & (FIRST_PRIVATE - 1) }
+    }
+
+    /// Returns the next id of a private check-in at this time.
+    #[must_use]
+    pub fn next_private(self) -> Self {
+        Self::private(self.ms, self.seq + 1)
     }
 
     /// Returns whether other stores accept this id at `now_ms` (milliseconds since 1970). They refuse an

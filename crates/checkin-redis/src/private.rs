@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use checkin_domain::{Checkin, CheckinId, Comment, NewCheckin, UserId};
-use checkin_storage::{Accepted, Admission, IDEMPOTENCY_TTL, Loaded, Result, random_number};
+use checkin_storage::{Accepted, Admission, IDEMPOTENCY_TTL, Loaded, Result, private_id};
 use redis_link::Reply;
 
 use crate::appends::{accepted, milliseconds};
@@ -42,13 +42,14 @@ impl Private<'_> {
         let [first, second] = keys.private_keys(*user);
         let [_, _, status, _] = keys.standing(*user);
         let (history, comments) = (keys.private_history(*user), keys.private_comments(*user));
-        let names = [history, comments, first, second, keys.private_recent(*user), status];
+        let (recent, retracted) = (keys.private_recent(*user), keys.private_retracted(*user));
+        let names = [history, comments, first, second, recent, status, retracted];
         let (window, life) =
             (milliseconds(admission.duplicate_window), milliseconds(IDEMPOTENCY_TTL));
         let (location, stars) = (location.to_string(), stars.to_string());
         let digest = key.map(|key| key.digest());
         let digest = digest.as_ref().map_or(&b""[..], |digest| digest);
-        let seq = CheckinId::private(0, random_number()).seq.to_string();
+        let seq = private_id(checkin, idempotency_key, 0).seq.to_string();
         let comment = comment.as_ref().map_or("", Comment::as_str).as_bytes();
         let before = [&window, &life, &location, &stars].map(String::as_bytes);
         let words = [&before[..], &[comment, digest, seq.as_bytes()]].concat();

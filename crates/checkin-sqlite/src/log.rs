@@ -11,7 +11,7 @@ use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, Comment, NewCheckin
 use checkin_storage::Reports;
 use checkin_storage::{
     Accepted, Admission, AdmissionFacts, Decision, Finding, HistoryPosition, IDEMPOTENCY_TTL, Log,
-    LogEntry, LogPosition, PartState, Result, random_number,
+    LogEntry, LogPosition, PartState, Result,
 };
 
 /// Maximum number of expired idempotency keys that are deleted with each new key. It is more than
@@ -182,7 +182,7 @@ impl Append {
         }
         let time_ms = self.now_ms.unsigned_abs();
         let id = match self.checkin.is_private {
-            true => CheckinId::private(time_ms, random_number()),
+            true => private::free_id(connection, &self.checkin, self.key.as_deref(), time_ms)?,
             false => next_id(connection, self.now_ms)?,
         };
         let checkin = Checkin { time_ms, ..self.checkin.clone().with_id(id) };

@@ -1,7 +1,7 @@
 //! Private check-ins in SQLite: a table of their own, which is log and history at once.
 
-use checkin_domain::{Checkin, CheckinId, Comment, UserId};
-use checkin_storage::{HistoryPosition, Loaded, Reports};
+use checkin_domain::{Checkin, CheckinId, Comment, NewCheckin, UserId};
+use checkin_storage::{HistoryPosition, Loaded, Reports, private_id};
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
 use crate::column;
@@ -22,6 +22,25 @@ pub(crate) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Re
         checkin.comment.as_ref().map(Comment::as_str),
     ])?;
     Ok(())
+}
+
+/// Returns an id for a new check-in.
+pub(crate) fn free_id(
+    connection: &Connection,
+    checkin: &NewCheckin,
+    idempotency_key: Option<&str>,
+    time_ms: u64,
+) -> rusqlite::Result<CheckinId> {
+    let sql = "SELECT 1 FROM private_checkins WHERE user_id = ?1 AND time_ms = ?2 AND ms = ?2 AND seq = ?3";
+    let mut id = private_id(checkin, idempotency_key, time_ms);
+    loop {
+        let ((ms, seq), user) = (column::position(id), column::number(checkin.user.get()));
+        let is_taken = connection.prepare_cached(sql)?.exists([user, ms, seq])?;
+        if !is_taken && !was_retracted(connection, checkin.user, id)? {
+            return Ok(id);
+        }
+        id = id.next_private();
+    }
 }
 
 /// Stores a check-in that keeps its id.

@@ -47,7 +47,7 @@ pub use fault::Fault;
 pub use health::{Finding, Health, ServiceKind, Severity};
 pub use history::{History, HistoryPosition};
 pub use locations::Locations;
-pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition, random_number};
+pub use log::{Accepted, IDEMPOTENCY_TTL, Log, LogPosition, private_id};
 pub use membership::{Lease, LiveProcessor, MAX_LISTED, Membership, Rank};
 pub use privacy::{Audience, Privacy};
 pub use retention::{Folded, Retention};

@@ -1,7 +1,7 @@
 //! The log of check-ins.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -73,10 +73,14 @@ pub trait Log: Send + Sync {
     async fn follow(&self, from: &mut LogPosition, limit: usize) -> Result<Vec<(usize, Checkin)>>;
 }
 
-/// Returns a random number for [`CheckinId::private`].
+/// Returns the id at this time (ms) with which a store begins to look for a free one for a private check-in. It
+/// differs between users and between check-ins, mostly.
 #[must_use]
-pub fn random_number() -> u64 {
-    RandomState::new().build_hasher().finish()
+pub fn private_id(checkin: &NewCheckin, idempotency_key: Option<&str>, ms: u64) -> CheckinId {
+    // Without a key of its own: the same check-in has the same number in each process.
+    let mut hasher = DefaultHasher::new();
+    (checkin, idempotency_key).hash(&mut hasher);
+    CheckinId::private(ms, hasher.finish())
 }
 
 /// How long an idempotency key is kept.

@@ -19,6 +19,9 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local turn, life_of_hash = key_turn(ARGV[1], now, tonumber(ARGV[2]))
 local hash = KEYS[1 + turn]
+local is_new = redis.call('PTTL', hash) < 0
+-- The first time, it only shows that it is permitted: otherwise the hash would never expire.
+if is_new then redis.call('PEXPIRE', hash, life_of_hash) end
 redis.call('HSET', hash, ARGV[1], CLAIM)
-if redis.call('PTTL', hash) < 0 then redis.call('PEXPIRE', hash, life_of_hash) end
+if is_new then redis.call('PEXPIRE', hash, life_of_hash) end
 return 1

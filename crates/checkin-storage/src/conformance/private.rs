@@ -131,6 +131,13 @@ pub async fn private_check_ins_are_stored_once(subject: StoreUnderTest) {
     let again = storage.append(private(2, 2, 2), None, short).await.unwrap();
     assert!(matches!(again, Accepted::Stored(_)), "{again:?}");
     assert_eq!(storage.of_user(user_id(1), None, 99).await.unwrap().len(), 3);
+    for _ in 0..3 {
+        let answer = storage.append(private(2, 3, 5), None, Admission::ALL).await.unwrap();
+        assert!(matches!(answer, Accepted::Stored(_)), "{answer:?}");
+    }
+    let history = storage.of_user(user_id(2), None, 99).await.unwrap();
+    let same = history.iter().filter(|checkin| checkin.location == location_id(3));
+    assert_eq!(same.count(), 3);
     // Whichever comes first has the key.
     let answers = together(16, |number| {
         let storage = Arc::clone(&subject.storage);
@@ -173,7 +180,7 @@ pub async fn a_private_check_in_is_retracted(subject: StoreUnderTest) {
     assert_eq!(answer, Accepted::Replayed(gone.id));
     // The same may be made again at once.
     let again = stored(storage, remarked, None).await;
-    assert_eq!(storage.of_user(user_id(1), None, 1).await.unwrap(), [again]);
+    assert!(storage.of_user(user_id(1), None, 9).await.unwrap().contains(&again));
     for part in 0..storage.part_states().await.unwrap().len() {
         assert_eq!(storage.apply_retractions(part, 9).await.unwrap(), 0);
     }

@@ -36,7 +36,7 @@ pub struct Importer {
 }
 
 /// The numbers of check-ins of exports that are left out because they were not public. Private ones stay
-/// private, unless they cannot be read.
+/// private, unless they cannot be read or are at an unknown location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NotPublic {
     pub private: usize,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use testkit::{Client, Method};
 
+use crate::api_stream::Events;
 use crate::harness::{CHECKIN, EMAIL, Site, accepted, at, expect_plain, expect_problem};
 
 fn private(location: u64, stars: u64) -> Value {
@@ -46,6 +47,8 @@ async fn only_the_user_sees_private_check_ins(site: &Site) {
     expect_plain(&other.post("/login", &login).await, 200, "OK");
     site.count_all();
     let before = seen(&mut other).await;
+    let mut events = Events::open(&console, &other, None);
+    events.start();
     let statistics = al.get("/api/user/77/statistics").await.json();
 
     let keyed = async |al: &Client, body: &Value| {
@@ -87,7 +90,8 @@ async fn only_the_user_sees_private_check_ins(site: &Site) {
     expect_problem(&other.get("/api/user/77/checkins").await, 403, &[]);
     site.count_all();
     assert_eq!(seen(&mut other).await, before);
-    site.wait_for_doctor(&["--verify"], "0 waiting");
+    let verified = site.run("doctor", &["--verify"]).stdout;
+    assert!(verified.contains("users and locations are the sums over the log"), "{verified}");
     assert_eq!(al.get("/api/user/77").await.json()["numCheckins"], before[1][0]["numCheckins"]);
 
     // Their own export has them, marked, and another store takes them as what they are.
@@ -105,6 +109,31 @@ async fn only_the_user_sees_private_check_ins(site: &Site) {
     assert!(loaded.stdout.contains("check-ins: 3 loaded"), "{}{}", loaded.stdout, loaded.stderr);
     elsewhere.count_all();
     assert_eq!(export(&elsewhere, "json"), text);
+
+    // A deleted one is gone at once, once, and for good.
+    let path = format!("{CHECKIN}/{first}");
+    expect_problem(&other.delete(&path).await, 404, &[]);
+    for _ in 0..2 {
+        assert_eq!(al.delete(&path).await.status, 204);
+    }
+    let second = history[1]["id"].as_str().unwrap();
+    let ended = site.run("checkins", &["delete", "77", second]);
+    assert_eq!((ended.code, ended.stdout.trim()), (0, "1 check-ins are deleted, 0 are not"));
+    assert_eq!(accepted(&keyed(&al, &remarked).await), first);
+    let again = site.run("load", &[file.to_str().unwrap()]);
+    assert!(again.stdout.contains("check-ins: 0 loaded"), "{}{}", again.stdout, again.stderr);
+    let left = export(site, "json");
+    assert_eq!(left.matches("\"private\":true").count(), 1, "{left}");
+    assert!(!left.contains("for me"), "{left}");
+    let now = al.get("/api/user/77/statistics").await.json();
+    assert_eq!(now["numCheckins"], statistics["numCheckins"].as_u64().unwrap() + 1);
+    site.count_all();
+    assert_eq!(seen(&mut other).await, before);
+
+    // The first event after all of this is the next check-in that is not private.
+    let public = accepted(&al.post(CHECKIN, &at(9, 1)).await);
+    let event = events.next().unwrap().checkin;
+    assert_eq!((&event["id"], event.get("private")), (&json!(public), None));
 }
 
 #[tokio::test]
@@ -149,8 +178,27 @@ async fn private_check_ins_change_no_key_but_those_of_their_user() {
     after.retain(|key, _| before.contains_key(key));
     assert!(after == before, "a key of others has changed");
     own.sort();
-    let own: Vec<&str> = own.iter().filter_map(|key| key.strip_prefix("{ncc:user:77}:")).collect();
+    let [claims, own @ ..] = &own[..] else { panic!("{own:?}") };
+    assert!(claims.starts_with("{ncc:checkins}:keys:"), "{claims}");
+    let claim: Vec<String> = site.redis_cli(&["HVALS", claims]);
+    assert_eq!(claim, ["private"]);
+    let own: Vec<&str> =
+        own.iter().map(|key| key.strip_prefix("{ncc:user:77}:").unwrap()).collect();
     let [private, comments, keys, recent] = own[..] else { panic!("{own:?}") };
     assert_eq!([private, comments, recent], ["private", "private-comments", "private-recent"]);
     assert!(keys.starts_with("private-keys:"), "{keys}");
+
+    // They go with the account.
+    let made = al.get("/api/user/77/checkins?limit=1").await.json();
+    let id = made[0]["id"].as_str().unwrap();
+    assert_eq!(al.delete(&format!("{CHECKIN}/{id}")).await.status, 204);
+    assert!(keys_of(&site).iter().any(|key| key.ends_with(":private-retracted")));
+    assert_eq!(site.run("users", &["delete", "77"]).code, 0);
+    testkit::until("nothing private is left", async || keys_of(&site).is_empty()).await;
+}
+
+/// The keys of private check-ins.
+#[cfg(feature = "external-tests")]
+fn keys_of(site: &Site) -> Vec<String> {
+    site.redis_cli(&["KEYS", "*:private*"])
 }

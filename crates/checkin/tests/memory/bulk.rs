@@ -106,9 +106,6 @@ impl Contents {
         if self.private.values().any(is_same) || was_retracted {
             return Loaded::Unchanged;
         }
-        if self.users[&checkin.user].standing.status == Status::Deleted {
-            return Loaded::Dangling;
-        }
         if checkin.time_ms < self.horizon_ms {
             return Loaded::TooOld;
         }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use checkin_domain::{Checkin, CheckinId, LocationId, NewCheckin, StarRating, UserId};
 use checkin_storage::{
     Accepted, Admission, AdmissionFacts, Decision, HistoryPosition, IDEMPOTENCY_TTL, Log,
-    LogPosition, Result, Status, StorageError, UsedUp, random_number,
+    LogPosition, Result, Status, StorageError, UsedUp, private_id,
 };
 
 use crate::store::{Contents, MemoryStorage};
@@ -62,7 +62,15 @@ impl Log for MemoryStorage {
             Decision::Answer(answer) => return Ok(answer),
         };
         let id = match checkin.is_private {
-            true => CheckinId::private(now_ms, random_number()),
+            true => {
+                let mut id = private_id(&checkin, idempotency_key, now_ms);
+                while contents.private.values().any(|known| known.id == id)
+                    || contents.private_retracted.contains(&(checkin.user, id))
+                {
+                    id = id.next_private();
+                }
+                id
+            }
             false => contents.next_id(now_ms)?,
         };
         for _ in 0..trim {

@@ -26,6 +26,7 @@ struct Checkin {
     number: u64,
     content: Content,
     has_key: bool,
+    is_private: bool,
 }
 
 /// Sends check-ins, those with an idempotency key until there is an answer, and deletes some of them.
@@ -35,6 +36,21 @@ pub(crate) async fn check_in(deployment: Arc<Deployment>, client: usize) {
         deployment.pause().await;
         deployment.world.lock().watch.sending(checkin.content);
         while !deployment.send(&checkin).await && checkin.has_key {
+            let pause = deployment.world.lock().random.u64(10..150);
+            sleep(Duration::from_millis(pause)).await;
+        }
+        deployment.perhaps_delete(&checkin).await;
+    }
+}
+
+/// Sends private check-ins, each until there is an answer, and deletes some of them.
+pub(crate) async fn check_in_privately(deployment: Arc<Deployment>) {
+    let numbers = (deployment.plan.clients * deployment.plan.checkins) as u64..;
+    for number in numbers.take(deployment.plan.checkins) {
+        let content = deployment.content();
+        let checkin = Checkin { number, content, has_key: true, is_private: true };
+        deployment.pause().await;
+        while !deployment.send(&checkin).await {
             let pause = deployment.world.lock().random.u64(10..150);
             sleep(Duration::from_millis(pause)).await;
         }
@@ -72,7 +88,7 @@ impl Deployment {
 
     fn checkin(&self, number: u64) -> Checkin {
         let (content, has_key) = (self.content(), self.world.lock().random.u32(0..4) > 0);
-        Checkin { number, content, has_key }
+        Checkin { number, content, has_key, is_private: false }
     }
 
     /// Waits before a check-in, so that they spread over the time with faults.
@@ -146,7 +162,10 @@ impl Deployment {
             StatusCode::ACCEPTED => {
                 let id = response.headers().get(CHECKIN_ID).unwrap().as_bytes();
                 let id = EntryId::read(id, 0).unwrap();
-                state.watch.accepted(checkin.number, checkin.content, id);
+                match checkin.is_private {
+                    true => state.watch.accepted_privately(checkin.number, checkin.content, id),
+                    false => state.watch.accepted(checkin.number, checkin.content, id),
+                }
                 true
             }
             StatusCode::SERVICE_UNAVAILABLE => false,
@@ -162,9 +181,11 @@ impl Deployment {
 }
 
 fn request(
-    Checkin { number, content: [user, location, stars], has_key }: &Checkin,
+    Checkin { number, content: [user, location, stars], has_key, is_private }: &Checkin,
 ) -> Request<Body> {
-    let body = format!(r#"{{"userId":{user},"locationId":{location},"starRating":{stars}}}"#);
+    let body = format!(
+        r#"{{"userId":{user},"locationId":{location},"starRating":{stars},"private":{is_private}}}"#
+    );
     let mut request = Request::post("/api/checkin").header(CONTENT_TYPE, "application/json");
     if *has_key {
         request = request.header("Idempotency-Key", number.to_string());

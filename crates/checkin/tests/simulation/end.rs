@@ -109,8 +109,15 @@ fn recount(world: &World, plan: &Plan) -> Result<(), String> {
             wanted.stars += content[2];
         }
     }
+    for (id, [user, location, stars]) in state.watch.private() {
+        let history = wanted.entry(format!("{{{PREFIX}:user:{user}}}:private")).or_default();
+        history.members.push(format!("{id} {location} {stars}"));
+    }
     let mut recount = Recount { keyspace: &mut state.redis.keyspace(), wanted };
-    (1..=plan.users).try_for_each(|id| recount.compare("user", id))?;
+    for id in 1..=plan.users {
+        recount.compare("user", id)?;
+        recount.history(&format!("{{{PREFIX}:user:{id}}}:private"))?;
+    }
     (1..=plan.locations).try_for_each(|id| recount.compare("location", id))
 }
 
@@ -128,15 +135,8 @@ struct Recount<'a> {
 
 impl Recount<'_> {
     fn compare(&mut self, kind: &str, id: u64) -> Result<(), String> {
-        let key = format!("{{{PREFIX}:{kind}:{id}}}:checkins");
-        let mut wanted = self.wanted.remove(&key).unwrap_or_default();
-        wanted.members.sort_unstable();
-        let mut members = self.members(&key)?;
-        members.sort_unstable();
-        if members != wanted.members {
-            return Err(format!("{key} has {members:?}, and the log had {:?}", wanted.members));
-        }
-        let number = members.len() as u64;
+        let wanted = self.history(&format!("{{{PREFIX}:{kind}:{id}}}:checkins"))?;
+        let number = wanted.members.len() as u64;
         let last = self.figure(kind, id, "lastCheckin")?;
         let list = |name: &str| format!("{PREFIX}:{kind}s:{name}");
         let mut found = vec![
@@ -156,6 +156,18 @@ impl Recount<'_> {
                 Err(format!("{what} of {kind} {id} is {found}, and should be {wanted}"))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Compares a history, and returns what it must have.
+    fn history(&mut self, key: &str) -> Result<Wanted, String> {
+        let mut wanted = self.wanted.remove(key).unwrap_or_default();
+        wanted.members.sort_unstable();
+        let mut members = self.members(key)?;
+        members.sort_unstable();
+        match members == wanted.members {
+            true => Ok(wanted),
+            false => Err(format!("{key} has {members:?}, and should have {:?}", wanted.members)),
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::PREFIX;
-use crate::clients::{check_in, write_as_express};
+use crate::clients::{check_in, check_in_privately, write_as_express};
 use crate::deployment::Deployment;
 use crate::end::come_to_rest;
 use crate::plan::Plan;
@@ -129,6 +129,7 @@ async fn simulate(seed: u64, has_lines: bool) -> (Arc<World>, Result<(), String>
     for client in 0..deployment.plan.clients {
         clients.spawn(check_in(Arc::clone(&deployment), client));
     }
+    clients.spawn(check_in_privately(Arc::clone(&deployment)));
     if deployment.plan.has_express {
         clients.spawn(write_as_express(Arc::clone(&deployment)));
     }

@@ -19,6 +19,8 @@ pub(crate) struct Watch {
     sent: BTreeMap<Content, u64>,
     /// The entries that were accepted, and the number of the check-in for which each was.
     accepted: BTreeMap<EntryId, u64>,
+    /// The private check-ins that were accepted and are not deleted, and their numbers.
+    private: BTreeMap<EntryId, (u64, Content)>,
     duplicate_window_ms: u64,
 }
 
@@ -73,6 +75,7 @@ impl Watch {
             partitions: (0..plan.partitions).map(partition).collect(),
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            private: BTreeMap::new(),
             duplicate_window_ms: plan.admission.duplicate_window.as_millis() as u64,
         }
     }
@@ -97,14 +100,35 @@ impl Watch {
         }
     }
 
+    /// The same of a private check-in.
+    pub(crate) fn accepted_privately(&mut self, number: u64, content: Content, id: EntryId) {
+        let before = self.private.iter().find(|(_, (of, _))| *of == number);
+        if before.is_some_and(|(before, _)| *before != id) {
+            self.violated(format!("a private check-in was accepted twice, also as {id}"));
+        }
+        self.private.insert(id, (number, content));
+    }
+
+    /// The private check-ins that must be there.
+    pub(crate) fn private(&self) -> impl Iterator<Item = (EntryId, Content)> {
+        self.private.iter().map(|(id, (_, content))| (*id, *content))
+    }
+
     /// Returns the id that a client was answered for its check-in with this number.
     pub(crate) fn id_of(&self, number: u64) -> Option<EntryId> {
+        let private = self.private.iter().find(|(_, (of, _))| *of == number);
+        if let Some((id, _)) = private {
+            return Some(*id);
+        }
         let found = self.accepted.iter().find(|(_, of)| **of == number);
         found.map(|(id, _)| *id)
     }
 
     /// A client was answered that its check-in is deleted.
     pub(crate) fn deleted(&mut self, id: EntryId) {
+        if self.private.remove(&id).is_some() {
+            return;
+        }
         if !self.partitions.iter().any(|partition| partition.retracted.contains(&id)) {
             self.violated(format!("{id} was deleted, but no retraction is stored"));
         }

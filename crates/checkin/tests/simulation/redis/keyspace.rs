@@ -14,7 +14,7 @@ const ENLARGING: [&str; 11] = [
     "HINCRBY", "HSET", "HSETNX", "INCR", "PSETEX", "SET", "SETRANGE", "XADD", "ZADD", "ZINCRBY",
     "SADD",
 ];
-const READING: [&str; 21] = [
+const READING: [&str; 22] = [
     "EXISTS",
     "GET",
     "HEXISTS",
@@ -36,6 +36,7 @@ const READING: [&str; 21] = [
     "ZRANGEBYSCORE",
     "ZREVRANGE",
     "ZSCAN",
+    "ZSCORE",
 ];
 
 /// The value of a key.
