@@ -234,7 +234,7 @@ fn the_numbers_add_up(site: &Site) {
     let flags = ["--user", "77", "--stars", "4"];
     let swarm = load(site, "checkins1.json", items.to_string().as_bytes(), &flags);
     // Loaded, there already, left out, refused, in the file.
-    assert_eq!(numbers(&swarm, "check-ins"), [2, 0, 2, 1, 5], "{}", swarm.stdout);
+    assert_eq!(numbers(&swarm, "check-ins"), [3, 0, 1, 1, 5], "{}", swarm.stdout);
     let rows = format!(
         "{HEADER}77,2,3,2016-01-02T00:00:00Z\n,,,\n  , ,,\n77,2,9,2016-01-02T00:00:00Z\n,,\n"
     );
