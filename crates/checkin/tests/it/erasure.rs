@@ -1,6 +1,7 @@
 //! An account is deleted with everything in it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use redis::Value as Reply;
 use serde_json::{Value, json};
@@ -8,7 +9,9 @@ use sqlite_writer::rusqlite::Connection;
 use sqlite_writer::rusqlite::types::ValueRef;
 use testkit::{Client, Method, signature};
 
-use crate::harness::{CHECKIN, COOKIE, Service, Site, accepted, expect_plain};
+use crate::harness::{
+    CHECKIN, COOKIE, PASSWORD as DEMO_PASSWORD, Service, Site, accepted, expect_plain,
+};
 
 const NAME: &str = "Evangelina";
 const SURNAME: &str = "Featherstonehaugh";
@@ -195,4 +198,76 @@ async fn nothing_of_a_deleted_account_is_left_on_sqlite() {
     let moved = file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
     assert_eq!(moved, Ok(0));
     gone.assert_not_in("the file", &std::fs::read(&path).unwrap());
+}
+
+/// The number of check-ins of the account that is deleted: several transactions of SQLite, and long enough for kills.
+const MANY: u64 = 3000;
+
+/// The locations of the check-ins, with their figures.
+async fn figures(client: &mut Client) -> Vec<Value> {
+    let mut figures = Vec::new();
+    for location in 1..=3 {
+        figures.push(client.get(&format!("/api/location/{location}")).await.json());
+    }
+    figures
+}
+
+/// The deletion is killed again and again, until one lasts.
+async fn a_deletion_that_is_killed_is_completed(site: &Site) {
+    site.count_all();
+    let console = site.console(&[]);
+    let mut other = console.client();
+    let users = site.run("users", &["list", "--json"]).stdout;
+    let other_user: Value = serde_json::from_str(users.lines().nth(79).unwrap()).unwrap();
+    let login = json!({"email": other_user["email"], "password": DEMO_PASSWORD});
+    expect_plain(&other.post("/login", &login).await, 200, "OK");
+    // Of somebody who has none yet.
+    let mut eve = console.client();
+    let account = json!({
+        "firstName": NAME, "lastName": SURNAME, "email": ADDRESS, "password": PASSWORD,
+    });
+    let id = eve.post("/register", &account).await.json()["user"]["id"].as_u64().unwrap();
+    let before = figures(&mut other).await;
+    let row = |number: u64| {
+        format!("{},{id},{},4\n", 1_700_000_000_000 + number * 60_000, number % 3 + 1)
+    };
+    let table: String = (0..MANY).map(row).collect();
+    let file = site.directory.path().join("many.csv");
+    std::fs::write(&file, format!("time,userId,locationId,starRating\n{table}")).unwrap();
+    let loaded = site.run("load", &[file.to_str().unwrap()]);
+    assert!(loaded.stdout.contains(&format!("check-ins: {MANY} loaded")), "{}", loaded.stderr);
+    site.count_all();
+    assert_ne!(figures(&mut other).await, before);
+    drop(console);
+
+    let mut kills = 0;
+    for pause in (0..).map(|step| Duration::from_millis(40 + 15 * step)) {
+        let mut deletion = site.start("users", &["delete", &id.to_string()]);
+        tokio::time::sleep(pause).await;
+        if !deletion.is_running() {
+            break;
+        }
+        deletion.kill();
+        kills += 1;
+    }
+    assert!(kills > 0, "it was too fast to be killed");
+    let completed = site.run("users", &["delete", &id.to_string()]);
+    assert_eq!(completed.code, 0, "{}", completed.stderr);
+    site.wait_for_doctor(&["--verify"], "0 waiting");
+    let console = site.console(&[]);
+    let mut other = console.client();
+    expect_plain(&other.post("/login", &login).await, 200, "OK");
+    assert_eq!(figures(&mut other).await, before);
+    let account: Value = other.get(&format!("/api/user/{id}")).await.json();
+    assert_eq!((&account["numCheckins"], &account["firstName"]), (&json!(0), &json!("Deleted")));
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_killed_is_completed_on_sqlite() {
+    a_deletion_that_is_killed_is_completed(&Site::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_killed_is_completed_on_redis() {
+    a_deletion_that_is_killed_is_completed(&Site::redis()).await;
 }
