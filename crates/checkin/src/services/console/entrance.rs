@@ -284,6 +284,8 @@ fn next(form: &BTreeMap<String, String>) -> &str {
     let is_path = |next: &&str| {
         next.starts_with('/')
             && !next.starts_with("//")
+            // It would end the session at once.
+            && !next.starts_with("/logout")
             && !next.contains(|c: char| c == '\\' || c.is_control())
     };
     form.get("next").map(String::as_str).filter(is_path).unwrap_or("/")
@@ -302,6 +304,7 @@ mod tests {
             ("/\\evil.example", "/"),
             ("/\t/evil.example", "/"),
             ("https://evil.example", "/"),
+            ("/logout?a=b", "/"),
             ("", "/"),
         ] {
             assert_eq!(
