@@ -169,7 +169,7 @@ impl App {
         // Encrypted sessions are not shown to anybody.
         let demo = self.session_keys.is_none().then(|| self.demo_account());
         let pages = console::router(services, demo).layer(self.readiness.clone());
-        stack.around(routes.merge(OpenApiRouter::from(pages)))
+        console::with_error_pages(stack.around(routes.merge(OpenApiRouter::from(pages))))
     }
 
     /// Returns the routes of a processor's port: only the probes and the metrics.

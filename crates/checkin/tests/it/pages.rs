@@ -252,6 +252,40 @@ async fn what_people_wrote_is_shown_as_text() {
     assert!(refused.text().contains("&#60;script&#62;") && !refused.text().contains("<script>"));
 }
 
+/// The requests reach no page. Programs, which do not ask for one, get the problem document.
+#[tokio::test]
+async fn browsers_get_a_page_wherever_they_go() {
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    for (method, path, body, status, says) in [
+        (Method::GET, "/no/such/page", "", 404, "There is no such page"),
+        (Method::GET, "/places?q=%ff", "", 400, "This did not work"),
+        (Method::GET, "/api/location/x", "", 400, "This did not work"),
+        (Method::POST, "/map", "", 405, "This did not work"),
+        (Method::POST, "/log-in", "email=%ff", 400, "The form must be UTF-8"),
+        (Method::POST, "/log-in", "email=a&email=b", 400, "with each field once"),
+    ] {
+        for accept in [BROWSER, "*/*"] {
+            let request = client.request(method.clone(), path).header("accept", accept);
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            let answer = request.body(body.to_owned()).send().await;
+            let (kind, text) = (answer.header("content-type").unwrap_or_default(), answer.text());
+            assert_eq!(answer.status, status, "{path}");
+            if accept == BROWSER {
+                assert_eq!(kind, "text/html; charset=utf-8", "{path}");
+                assert!(text.contains(says) && text.contains("</html>"), "{path}: {text}");
+                let policy = answer.header("content-security-policy").unwrap();
+                assert!(policy.contains("style-src 'self'"), "{path}: {policy}");
+                assert_eq!(answer.header("vary"), Some("accept"), "{path}");
+            } else {
+                assert_eq!(kind, "application/problem+json", "{path}: {text}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn bad_input_gets_a_page_that_says_why() {
     let site = Site::sqlite();

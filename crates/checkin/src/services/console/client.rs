@@ -28,7 +28,7 @@ use crate::http::{LoginPage, RequestOrigin, cookie};
 pub(super) const LOGIN: &str = "/log-in";
 
 /// The maximum length of an answer of the services, far above that of the longest list.
-const MAX_ANSWER: usize = 1 << 20;
+pub(super) const MAX_ANSWER: usize = 1 << 20;
 
 /// The headers of a page's request that do not hold for the requests to the services.
 const OF_THE_PAGE: [HeaderName; 6] =
@@ -93,8 +93,8 @@ pub(super) struct FieldError {
 /// The members of a problem document that the pages show.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ProblemBody {
-    detail: String,
+pub(super) struct ProblemBody {
+    pub(super) detail: String,
     #[serde(default)]
     errors: Vec<FieldError>,
     #[serde(default)]

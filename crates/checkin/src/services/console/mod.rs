@@ -23,4 +23,5 @@ mod time;
 mod views;
 mod walk_through;
 
+pub(crate) use page::with_error_pages;
 pub(crate) use routes::router;

@@ -1,12 +1,18 @@
 //! What all pages have in common: the frame, the headers, the page of an error.
 
 use askama::Template;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::assets;
-use super::client::{Refusal, Visitor};
+use super::client::{MAX_ANSWER, ProblemBody, Refusal, Visitor};
 use super::views::Account;
 use crate::http::Problem;
 
@@ -67,6 +73,41 @@ impl<T: Template> IntoResponse for Page<T> {
     }
 }
 
+/// Answers browsers that ask for a page with a page, also if the request reaches no page: if the path is unknown, or
+/// a form cannot be read. Other clients get the problem document.
+pub(crate) fn with_error_pages(port: Router) -> Router {
+    port.layer(from_fn(async |request: Request, next: Next| {
+        let wants_page = wants_page(request.headers());
+        let response = next.run(request).await;
+        let kind = response.headers().get(CONTENT_TYPE);
+        match wants_page && kind.is_some_and(|kind| kind == "application/problem+json") {
+            true => page_of(response).await,
+            false => response,
+        }
+    }))
+}
+
+/// Returns whether a browser asks for a page: it names `text/html`, which scripts and other programs do not.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|list| list.split(',')).any(|kind| {
+        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
+    })
+}
+
+/// Returns the page of a problem document, with the other headers of its response.
+async fn page_of(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    let body = to_bytes(body, MAX_ANSWER).await.unwrap_or_default();
+    let problem = serde_json::from_slice::<ProblemBody>(&body);
+    let detail = problem.map_or_else(|_| "the request failed".to_owned(), |it| it.detail);
+    let (page, body) = ErrorPage::of(head.status, &detail).into_response().into_parts();
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.extend(page.headers);
+    head.headers.append(VARY, HeaderValue::from_static("accept"));
+    Response::from_parts(head, body)
+}
+
 /// The page of a request that was refused.
 #[derive(Template)]
 #[template(path = "error.html")]
@@ -76,21 +117,27 @@ struct ErrorPage {
     detail: String,
 }
 
+impl ErrorPage {
+    fn of(status: StatusCode, detail: &str) -> Page<Self> {
+        let title = match status {
+            StatusCode::NOT_FOUND => "There is no such page",
+            StatusCode::TOO_MANY_REQUESTS => "Please wait a moment",
+            StatusCode::SERVICE_UNAVAILABLE => "The service is not available",
+            _ => "This did not work",
+        };
+        let detail = format!("{}.", sentence(detail));
+        Page(Self { frame: Frame::with(None, ""), title, detail })
+    }
+}
+
 impl IntoResponse for Refusal {
     /// Answers with a page that says why. Who is not logged in comes to the login, and back afterwards.
     fn into_response(self) -> Response {
         if self.status == StatusCode::UNAUTHORIZED {
             return Redirect::to(&self.login_page()).into_response();
         }
-        let title = match self.status {
-            StatusCode::NOT_FOUND => "There is no such page",
-            StatusCode::TOO_MANY_REQUESTS => "Please wait a moment",
-            StatusCode::SERVICE_UNAVAILABLE => "The service is not available",
-            _ => "This did not work",
-        };
-        let detail = format!("{}.", sentence(&self.detail));
-        let frame = Frame::with(None, "");
-        let mut response = (self.status, Page(ErrorPage { frame, title, detail })).into_response();
+        let page = ErrorPage::of(self.status, &self.detail);
+        let mut response = (self.status, page).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
