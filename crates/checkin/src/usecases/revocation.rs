@@ -104,7 +104,8 @@ impl Revocation {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have raised the epoch. Then the other sessions are searched for.
+    /// A call that is dropped may have raised the epoch. Then a search for the other sessions begins within
+    /// [`POLL`].
     pub(crate) async fn end(
         &self,
         user: UserId,
@@ -117,11 +118,12 @@ impl Revocation {
         self.searches.add_search(user).await?;
         let Some(epoch) = raise.await? else { return Ok(None) };
         let search = self.searches.add_search(user).await?;
-        self.added.notify_one();
         let (name, handle) = (email.canonical(), kept.map(SessionId::handle));
         let outdated = Outdated::before(epoch).except(handle);
         let ending = self.sessions.revoke_indexed(&name, &outdated);
         let (ended, ()) = tokio::join!(ending, sleep(self.lease));
+        // Not before: the search would end some of those that are counted here.
+        self.added.notify_one();
         let ended = ended.unwrap_or_else(|error| {
             tracing::warn!(%error, "a session is ended by a search, and not at once");
             0
