@@ -97,10 +97,10 @@ pub(super) async fn run(
     options: Options,
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
+    let settings = options.reads.settings()?;
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
     app.start("api", &[ServiceKind::Api]).await?;
-    let settings = options.reads.settings()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     let metrics = MetricsPort::open(config).await?;

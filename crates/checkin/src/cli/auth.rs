@@ -139,6 +139,8 @@ pub(super) async fn run(
     options: Options,
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
+    // Before anything is opened, so that a wrong setting is all that happens.
+    let logins = options.logins.settings()?;
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
     app.start("auth", &[ServiceKind::Auth]).await?;
@@ -146,7 +148,7 @@ pub(super) async fn run(
     let listener = bind(options.listen, "--listen").await?;
     let metrics = MetricsPort::open(config).await?;
     announce(listener.local_addr()?);
-    let router = app.port("auth", &[&app.auth(options.logins.settings()?)]);
+    let router = app.port("auth", &[&app.auth(logins)]);
     let service = app.searching(serve(listener, router, &app.doors, stop));
     app.alongside(metrics.alongside(&app, config, service)).await?;
     app.finish().await;

@@ -46,14 +46,14 @@ pub(super) async fn run(
     options: Options,
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
+    let (logins, reads) = (options.logins.settings()?, options.reads.settings()?);
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
     app.start("console", &[ServiceKind::Auth, ServiceKind::Receiver, ServiceKind::Api]).await?;
-    let reads = options.reads.settings()?;
     source.reload_on_hangup(&app)?;
     let listener = bind(options.listen, "--listen").await?;
     let metrics = MetricsPort::open(config).await?;
-    let auth = app.auth(options.logins.settings()?);
+    let auth = app.auth(logins);
     let receiver = app.receiver(true, options.checkins.settings());
     let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     announce(listener.local_addr()?);

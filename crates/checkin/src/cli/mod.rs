@@ -266,7 +266,7 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::Auth(options) => auth::run(&config, options, source).await,
         Command::Api(options) => api::run(&config, options, source).await,
         Command::Receiver(options) => receiver::run(&config, options, source).await,
-        Command::Console(options) => console::run(&config, options, source).await,
+        Command::Console(options) => Box::pin(console::run(&config, options, source)).await,
         Command::Load(options) => load::run(&config, options).await,
         Command::Export(options) => export::run(&config, options).await,
         Command::Generate(options) => generate::run(&config, options).await,

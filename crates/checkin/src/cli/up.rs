@@ -89,10 +89,10 @@ pub(super) async fn run(
     options: Options,
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
+    let (logins, reads) = (options.logins.settings()?, options.reads.settings()?);
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
     app.start("up", &ServiceKind::ALL).await?;
-    let reads = options.reads.settings()?;
     source.reload_on_hangup(&app)?;
     // The ports come first, so that an error about them appears before the data is loaded.
     let console_listener = bind(options.console_listen, "--console-listen").await?;
@@ -121,7 +121,7 @@ pub(super) async fn run(
     say("")?;
     let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     let receiver = app.receiver(true, options.checkins.settings());
-    let auth = app.auth(options.logins.settings()?);
+    let auth = app.auth(logins);
     let operations = app.operations(config);
     let settings = options.counting.settings("up", app.traces())?;
     let progress = app.progress();

@@ -360,9 +360,14 @@ async fn mail_has_all_of_its_settings() {
     for path in ["/password/forgotten", "/password/reset", "/register/confirm"] {
         expect_problem(&auth.client().post(path, &json!({})).await, 404, &[]);
     }
-    let ended = site.run("auth", &["--mail-command", "true"]);
-    assert_ne!(ended.code, 0);
-    assert!(ended.stderr.contains("--mail-from must be set"), "{}", ended.stderr);
+    // No port is opened before, and no store.
+    let nothing = Site::empty_sqlite();
+    for service in ["auth", "console", "up"] {
+        let ended = nothing.run(service, &["--mail-command", "true"]);
+        assert_eq!((ended.code, &*ended.stdout), (1, ""), "{service}: {}", ended.stderr);
+        assert!(ended.stderr.contains("--mail-from must be set"), "{}", ended.stderr);
+        assert_eq!(std::fs::read_dir(nothing.directory.path()).unwrap().count(), 0, "{service}");
+    }
     // A program that fails is logged, and the client does not notice.
     let with = ["--mail-from", "a@sender.example", "--public-url", "https://a.example"];
     let auth = site.auth(&[&["--mail-command", "false"][..], &with].concat());
