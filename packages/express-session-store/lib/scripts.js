@@ -59,7 +59,13 @@ if type(value) == 'table' then
   if string.find(value.err, 'WRONGTYPE', 1, true) then return { 0, 0 } end
   return value
 end
-if not value then return false end
+if not value then
+  -- Only a primary can tell that there is no session: a replica may be empty while it is filled. A replica alone refuses
+  -- a write with this error; on a primary it changes nothing.
+  local reply = redis.pcall('DEL', KEYS[1])
+  if type(reply) == 'table' and string.find(reply.err, 'READONLY', 1, true) then return reply end
+  return false
+end
 if redis.call('EXISTS', KEYS[2]) == 1 then
   try('DEL', KEYS[1])
   return false

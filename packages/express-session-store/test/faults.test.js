@@ -200,6 +200,24 @@ describe('a Redis that accepts no write', () => {
     }
   })
 
+  // After a fail-over, a client may still take the demoted server for the primary, while it is filled again.
+  it('is one that misses a session and is a replica', async () => {
+    const server = await startRedis()
+    const ask = await commands(server)
+    const store = new RedisStore({ client: await CLIENTS['node-redis 5'](server), prefix: 'replica:' })
+    const text = JSON.stringify({ cookie: cookie(), a: 1 })
+    await ask('SET', 'replica:a', text)
+    await ask('SET', 'replica:ended', text)
+    await ask('SET', '{replica:ended}:revoked', 1)
+    assert.equal(await store.get('missing'), null)
+    await ask('REPLICAOF', '127.0.0.1', 1)
+    assert.equal((await store.get('a')).a, 1)
+    assert.equal(await store.get('ended'), null)
+    await assert.rejects(store.get('missing'), { code: 'UNAVAILABLE' })
+    await ask('REPLICAOF', 'NO', 'ONE')
+    assert.equal(await store.get('missing'), null)
+  })
+
   it('is not one whose user lacks a permission', async () => {
     await call('ACL', 'SETUSER', 'reader', 'on', '>pw', '~*', '+@all', '-set')
     const reader = await nodeRedis(redis.createClient({ url, username: 'reader', password: 'pw' }))
