@@ -10,7 +10,7 @@ use tower_express_session::{Error, Secrets};
 use crate::demo;
 use crate::domain::{PasswordHash, UserId};
 use crate::passwords::{Passwords, Verified};
-use crate::storage::{SecondFactors, StorageError, Users};
+use crate::storage::{Role, SecondFactors, StorageError, Users};
 
 /// The number of characters of a session's id that are shown.
 const SHOWN: usize = 4;
@@ -56,8 +56,8 @@ impl DemoAccount {
         Self { users, second_factors, passwords, sessions, secrets, key_prefix, compared }
     }
 
-    /// Returns the id of the account, if everybody can log in to it: it is active, its password is that of the
-    /// demo data, and it has no second factor.
+    /// Returns the id of the account, if everybody can log in to it and may: it is active, its password is that of
+    /// the demo data, it has no second factor, and it is no operator's.
     ///
     /// # Errors
     ///
@@ -71,6 +71,7 @@ impl DemoAccount {
         let Some(account) = self.users.credentials_by_email(&login).await? else { return Ok(None) };
         let factor = self.second_factors.second_factor(account.id).await?;
         let is_open = account.standing.is_active()
+            && account.standing.role == Role::User
             && factor.is_none()
             && self.has_password(account.password).await;
         Ok(is_open.then_some(account.id))

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
 use super::client::{Answer, Listed, Refusal, Visitor};
@@ -108,6 +108,12 @@ pub(super) async fn go(
         Ok(None) => return Problem::not_found().into_response(),
         Err(error) => return Problem::from(error).into_response(),
     };
+    // Somebody who has logged in meanwhile, maybe in another tab, keeps that session.
+    match visitor.account().await {
+        Ok(Some(account)) if account.id != user.get() => return Redirect::to("/").into_response(),
+        Ok(_) => {}
+        Err(refusal) => return refusal.into_response(),
+    }
     let step = form.get("step").and_then(|step| step.parse().ok()).unwrap_or_default();
     let taken = match step {
         1 => check_in(&visitor.without_cookies(), user.get()).await,
@@ -139,9 +145,9 @@ type Taken = Result<(Vec<Exchange>, Option<Answer>), Refusal>;
 /// refuses the same check-in twice.
 async fn check_in(visitor: &Visitor, user: u64) -> Taken {
     let places: Listed<Place> = visitor.list("/api/locations/bycheckins?limit=100").await?;
-    let at = usize::from(getrandom::u32().unwrap_or_default() as u16);
+    let [at, stars] = [(); 2].map(|()| getrandom::u32().unwrap_or_default() as usize);
     let place = places.items.get(at % places.items.len().max(1)).map_or(1, |Place { id, .. }| *id);
-    let body = json!({"userId": user, "locationId": place, "starRating": at % 5 + 1});
+    let body = json!({"userId": user, "locationId": place, "starRating": stars % 6});
     let (exchange, answer) = ask(visitor, Method::POST, "/api/checkin", Some(&body)).await?;
     Ok((vec![exchange], Some(answer)))
 }
