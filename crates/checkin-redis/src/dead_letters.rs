@@ -6,6 +6,7 @@ use checkin_storage::{DeadLetter, DeadLetterId, DeadLetters, Replay, Result};
 use crate::RedisStorage;
 use crate::entry::{self, RawEntry};
 use crate::partition::Partition;
+use crate::reply::number;
 
 #[async_trait]
 impl DeadLetters for RedisStorage {
@@ -54,8 +55,11 @@ impl DeadLetters for RedisStorage {
         if let Some((_, why)) = self.figures().apply(&[checkin]).await?.dangling.pop() {
             return Ok(Replay::StillDead(why.to_string()));
         }
-        self.redis.call(&["XDEL", &key, &entry]).await?;
-        Ok(Replay::Applied)
+        // Somebody else may have replayed it at the same time.
+        match number(self.redis.call(&["XDEL", &key, &entry]).await?)? {
+            0 => Ok(Replay::Unknown),
+            _ => Ok(Replay::Applied),
+        }
     }
 }
 
