@@ -1,7 +1,10 @@
 //! `checkin top`: what a running deployment does.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::Value;
-use testkit::{Client, Program, Stream, until};
+use testkit::{Client, Program, Stream, until, wait_until};
 
 use crate::harness::{Ended, Site, at, log_in, names};
 
@@ -13,6 +16,25 @@ fn figures(site: &Site, arguments: &[&str]) -> Value {
     let ended = site.run("top", &[&shared[..], arguments].concat());
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
     serde_json::from_str(&ended.stdout).unwrap()
+}
+
+/// As in `checkin top | head -1`.
+#[test]
+fn top_ends_when_nobody_reads_it() {
+    let site = Site::sqlite();
+    for format in [&[][..], &["--json"]] {
+        let mut command = site.command("top", &[&["--interval", "50ms"], format].concat());
+        let mut top = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(top.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        let mut status = None;
+        wait_until("top has ended", || {
+            status = top.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.unwrap().code(), Some(0));
+    }
 }
 
 #[tokio::test]

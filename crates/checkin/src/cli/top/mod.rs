@@ -5,7 +5,7 @@ mod screen;
 mod source;
 mod terminal;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use self::source::Source;
 use self::terminal::{Key, Terminal};
 use super::generate::service_url;
 use super::one_shot::until_signal;
-use super::{Usage, now_ms, say};
+use super::{Usage, now_ms};
 use crate::config::{Common, integer, positive_time};
 use crate::usecases::overview::{Overview, Reading};
 
@@ -103,12 +103,21 @@ async fn watch(mut source: Source, mut view: View, options: &Options) -> anyhow:
         }
         let Some(after) = view.unless_quit(source.read()).await? else { break };
         if let Some(before) = &before {
-            view.show(Overview::between(before, &after))?;
+            match view.show(Overview::between(before, &after)) {
+                Err(error) if has_no_reader(&error) => break,
+                shown => shown?,
+            }
             left = left.map(|left| left - 1);
         }
         before = Some(after);
     }
     Ok(())
+}
+
+/// Returns whether the reader of the lines has gone, as in `checkin top | head`.
+fn has_no_reader(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// Where the figures are shown.
@@ -124,10 +133,12 @@ impl View {
         let time = now_ms();
         match self {
             Self::Screen(screen) => screen.show(overview),
-            Self::Lines { json: false } => Ok(say(line::text(time, &overview))?),
+            Self::Lines { json: false } => {
+                Ok(writeln!(io::stdout(), "{}", line::text(time, &overview))?)
+            }
             Self::Lines { json: true } => {
                 let shown = Shown { time, overview: &overview };
-                Ok(say(serde_json::to_string(&shown)?)?)
+                Ok(writeln!(io::stdout(), "{}", serde_json::to_string(&shown)?)?)
             }
         }
     }
