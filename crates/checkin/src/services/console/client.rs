@@ -96,7 +96,7 @@ pub(super) struct FieldError {
 pub(super) struct ProblemBody {
     pub(super) detail: String,
     #[serde(default)]
-    errors: Vec<FieldError>,
+    pub(super) errors: Vec<FieldError>,
     #[serde(default)]
     pending_login: String,
     methods: Option<Vec<String>>,

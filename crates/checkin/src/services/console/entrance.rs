@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::client::{Pending, Refusal, Visitor};
@@ -284,9 +285,11 @@ fn next(form: &BTreeMap<String, String>) -> &str {
     let is_path = |next: &&str| {
         next.starts_with('/')
             && !next.starts_with("//")
-            // It would end the session at once.
-            && !next.starts_with("/logout")
             && !next.contains(|c: char| c == '\\' || c.is_control())
+            // As a browser reads it, with dots. The logout would end the session at once.
+            && Url::parse("http://site.invalid")
+                .and_then(|site| site.join(next))
+                .is_ok_and(|url| url.path() != "/logout")
     };
     form.get("next").map(String::as_str).filter(is_path).unwrap_or("/")
 }
@@ -305,6 +308,8 @@ mod tests {
             ("/\t/evil.example", "/"),
             ("https://evil.example", "/"),
             ("/logout?a=b", "/"),
+            ("/./logout", "/"),
+            ("/x/%2e%2e/logout#a", "/"),
             ("", "/"),
         ] {
             assert_eq!(

@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::assets;
-use super::client::{MAX_ANSWER, ProblemBody, Refusal, Visitor};
+use super::client::{FieldError, MAX_ANSWER, ProblemBody, Refusal, Visitor};
 use super::views::Account;
 use crate::http::Problem;
 
@@ -100,8 +100,8 @@ async fn page_of(response: Response) -> Response {
     let (mut head, body) = response.into_parts();
     let body = to_bytes(body, MAX_ANSWER).await.unwrap_or_default();
     let problem = serde_json::from_slice::<ProblemBody>(&body);
-    let detail = problem.map_or_else(|_| "the request failed".to_owned(), |it| it.detail);
-    let (page, body) = ErrorPage::of(head.status, &detail).into_response().into_parts();
+    let (detail, errors) = problem.map_or_else(|_| <_>::default(), |it| (it.detail, it.errors));
+    let (page, body) = ErrorPage::of(head.status, &detail, &errors).into_response().into_parts();
     head.headers.remove(CONTENT_LENGTH);
     head.headers.extend(page.headers);
     head.headers.append(VARY, HeaderValue::from_static("accept"));
@@ -118,14 +118,21 @@ struct ErrorPage {
 }
 
 impl ErrorPage {
-    fn of(status: StatusCode, detail: &str) -> Page<Self> {
+    /// Returns the page, which names the fields that break a rule, with the rules.
+    fn of(status: StatusCode, detail: &str, errors: &[FieldError]) -> Page<Self> {
         let title = match status {
             StatusCode::NOT_FOUND => "There is no such page",
             StatusCode::TOO_MANY_REQUESTS => "Please wait a moment",
             StatusCode::SERVICE_UNAVAILABLE => "The service is not available",
             _ => "This did not work",
         };
-        let detail = format!("{}.", sentence(detail));
+        let rules = errors.iter().map(|FieldError { field, rule }| format!("{field} {rule}"));
+        let detail = match rules.collect::<Vec<_>>().join("; ") {
+            rules if !rules.is_empty() => rules,
+            _ if detail.is_empty() => "the request failed".to_owned(),
+            _ => detail.to_owned(),
+        };
+        let detail = format!("{}.", sentence(&detail));
         Page(Self { frame: Frame::with(None, ""), title, detail })
     }
 }
@@ -136,7 +143,7 @@ impl IntoResponse for Refusal {
         if self.status == StatusCode::UNAUTHORIZED {
             return Redirect::to(&self.login_page()).into_response();
         }
-        let page = ErrorPage::of(self.status, &self.detail);
+        let page = ErrorPage::of(self.status, &self.detail, &self.errors);
         let mut response = (self.status, page).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
