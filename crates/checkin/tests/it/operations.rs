@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sqlite_writer::rusqlite::Connection;
-use testkit::{Client, until};
+use testkit::{Client, Method, until};
 
 use crate::harness::{
     CHECKIN, EMAIL, PASSWORD, Service, Site, USER, accepted, at, expect_plain, expect_problem,
@@ -128,6 +128,10 @@ async fn figures_follow_what_happens(site: Site) {
         expect_problem(&client.get(&path).await, 400, &[field]);
     }
     expect_problem(&client.post(&format!("{REPLAY}?id=x"), &json!({})).await, 400, &["id"]);
+
+    let replay_of = client.request(Method::POST, "/operator/dead-letters");
+    let replay_of = replay_of.header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(replay_of.body("id=").send().await.status, 400, "an empty id does not mean all");
 
     let diagnosis = client.get("/operations/doctor").await.json();
     let findings = diagnosis["findings"].as_array().unwrap();

@@ -91,10 +91,13 @@ pub(super) async fn replay(
     visitor: Visitor,
     FormBody(form): FormBody,
 ) -> Result<(StatusCode, Page<DeadLettersPage>), Refusal> {
-    let mut route = "/operations/dead-letters/replay".to_owned();
-    if let Some(id) = form.get("id") {
-        route += &format!("?id={}", encoded(id));
-    }
+    let route = "/operations/dead-letters/replay";
+    let route = match (form.get("id"), form.get("all")) {
+        (Some(id), _) => format!("{route}?id={}", encoded(id)),
+        (None, Some(_)) => route.to_owned(),
+        // An empty id does not mean all.
+        (None, None) => return Err(visitor.malformed("the form must have an id, or all")),
+    };
     let replayed = match visitor.send(Method::POST, &route, None).await {
         Ok(answer) => Ok(visitor.read::<Replayed>(&answer)?),
         Err(refusal) if is_shown(&refusal) => Err(refusal),
