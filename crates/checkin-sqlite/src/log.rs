@@ -314,10 +314,20 @@ pub(super) fn id_finding(
 }
 
 pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO checkins (ms, seq, time_ms, user_id, location_id, stars, comment)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    insert_into(connection, "checkins", checkin)?;
+    connection.prepare_cached("UPDATE checkpoint SET appended = appended + 1")?.execute([])?;
+    Ok(())
+}
+
+/// Adds a check-in to a table that has the columns of the log.
+pub(super) fn insert_into(
+    connection: &Connection,
+    table: &str,
+    checkin: &Checkin,
+) -> rusqlite::Result<()> {
+    let sql = format!("INSERT INTO {table} ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     let (ms, seq) = column::position(checkin.id);
-    connection.prepare_cached(sql)?.execute(params![
+    connection.prepare_cached(&sql)?.execute(params![
         ms,
         seq,
         column::number(checkin.time_ms),
@@ -326,7 +336,6 @@ pub(super) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Re
         checkin.stars.get(),
         checkin.comment.as_ref().map(Comment::as_str),
     ])?;
-    connection.prepare_cached("UPDATE checkpoint SET appended = appended + 1")?.execute([])?;
     Ok(())
 }
 

@@ -1,27 +1,15 @@
 //! Private check-ins in SQLite: a table of their own, which is log and history at once.
 
-use checkin_domain::{Checkin, CheckinId, Comment, NewCheckin, UserId};
+use checkin_domain::{Checkin, CheckinId, NewCheckin, UserId};
 use checkin_storage::{HistoryPosition, Loaded, Reports, private_id};
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
 use crate::column;
-use crate::log::{COLUMNS, checkin};
+use crate::log::{COLUMNS, checkin, insert_into};
 use crate::retention::horizon_ms;
 
 pub(crate) fn insert(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<()> {
-    let sql =
-        format!("INSERT INTO private_checkins ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
-    let (ms, seq) = column::position(checkin.id);
-    connection.prepare_cached(&sql)?.execute(params![
-        ms,
-        seq,
-        column::number(checkin.time_ms),
-        column::number(checkin.user.get()),
-        column::number(checkin.location.get()),
-        checkin.stars.get(),
-        checkin.comment.as_ref().map(Comment::as_str),
-    ])?;
-    Ok(())
+    insert_into(connection, "private_checkins", checkin)
 }
 
 /// Returns an id for a new check-in.
