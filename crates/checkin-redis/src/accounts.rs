@@ -8,7 +8,7 @@
 //! own user again.
 
 use checkin_domain::{Email, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
-use checkin_storage::{Credentials, NewUser, Result, StorageError};
+use checkin_storage::{Credentials, ExpectedPassword, NewUser, Result, StorageError};
 use redis_link::{Reply, Script};
 
 use crate::connection::Connection;
@@ -120,12 +120,14 @@ impl Accounts<'_> {
     pub(crate) async fn replace_password(
         &self,
         id: UserId,
-        expected: Option<&PasswordHash>,
+        expected: Option<ExpectedPassword<'_>>,
         new: &PasswordHash,
         raise: &str,
     ) -> Result<Option<u64>> {
+        let epoch = expected.and_then(|expected| expected.epoch).map(|epoch| epoch.to_string());
         let mut words = vec![new.as_str(), raise];
-        words.extend(expected.map(PasswordHash::as_str));
+        words.extend(expected.map(|expected| expected.hash.as_str()));
+        words.extend(epoch.as_deref());
         self.change_standing(&self.0.scripts.change_password, id, &words).await
     }
 

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use checkin_domain::number::decimal;
 use checkin_domain::{Email, LocationId, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
-    Users, readable,
+    AccountChange, Credentials, ExpectedPassword, KeptSession, NewUser, Registered, Result, Role,
+    Standing, Status, Users, readable,
 };
 use redis_link::Reply;
 
@@ -130,7 +130,7 @@ impl Users for RedisStorage {
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<&PasswordHash>,
+        expected: Option<ExpectedPassword<'_>>,
         new: &PasswordHash,
     ) -> Result<Option<u64>> {
         Accounts(&self.redis).replace_password(id, expected, new, "1").await
@@ -142,6 +142,7 @@ impl Users for RedisStorage {
         expected: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool> {
+        let expected = ExpectedPassword { hash: expected, epoch: None };
         Ok(Accounts(&self.redis).replace_password(id, Some(expected), new, "0").await?.is_some())
     }
 

@@ -6,8 +6,8 @@ use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, 
 use super::{SqliteStorage, column, private};
 use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
-    Users,
+    AccountChange, Credentials, ExpectedPassword, KeptSession, NewUser, Registered, Result, Role,
+    Standing, Status, Users,
 };
 
 pub(super) const COLUMNS: &str =
@@ -91,16 +91,19 @@ impl Users for SqliteStorage {
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<&PasswordHash>,
+        expected: Option<ExpectedPassword<'_>>,
         new: &PasswordHash,
     ) -> Result<Option<u64>> {
-        let (expected, new) = (expected.map(|hash| hash.as_str().to_owned()), new.clone());
+        let epoch = expected.and_then(|expected| expected.epoch);
+        let expected = expected.map(|expected| expected.hash.as_str().to_owned());
+        let new = new.clone();
         let write = move |connection: &Connection| {
-            if !replace_password(connection, id, expected.as_deref(), &new)? {
+            let now = standing(connection, column::number(id.get()))?;
+            let is_expected = epoch.is_none_or(|epoch| epoch == now.epoch);
+            if !is_expected || !replace_password(connection, id, expected.as_deref(), &new)? {
                 return Ok(None);
             }
             let number = column::number(id.get());
-            let now = standing(connection, number)?;
             raise(connection, number, &Standing { kept: None, ..now }).map(Some)
         };
         self.file.write(write).await

@@ -45,12 +45,12 @@ pub trait Users: Send + Sync {
     async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>>;
 
     /// Replaces a password, increases the account's epoch and keeps no session, in one step. Returns
-    /// the new epoch, or `None` if there is no such account, it is not active, or its password is no longer
+    /// the new epoch, or `None` if there is no such account, it is not active, or it is no longer as
     /// `expected`. Without `expected`, any password is replaced, also that of a disabled account.
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<&PasswordHash>,
+        expected: Option<ExpectedPassword<'_>>,
         new: &PasswordHash,
     ) -> Result<Option<u64>>;
 
@@ -91,6 +91,15 @@ pub struct Credentials {
     pub password: PasswordHash,
     /// Its standing.
     pub standing: Standing,
+}
+
+/// What must still be true of an account when its password is replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpectedPassword<'a> {
+    /// The hash of its password.
+    pub hash: &'a PasswordHash,
+    /// Its epoch, if nothing may have ended its sessions meanwhile.
+    pub epoch: Option<u64>,
 }
 
 /// An account to be created.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::{Credentials, KeptSession, Registered, Standing};
+use crate::{Credentials, ExpectedPassword, KeptSession, Registered, Standing};
 
 pub(super) async fn opened(storage: &dyn Storage, email: &str) -> User {
     match storage.register(new_user(email)).await.unwrap() {
@@ -73,7 +73,8 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTe
     let id = user.id;
     let change = async |expected: Option<u8>, new| {
         let expected = expected.map(password);
-        storage.change_password(id, expected.as_ref(), &password(new)).await.unwrap()
+        let expected = expected.as_ref().map(|hash| ExpectedPassword { hash, epoch: None });
+        storage.change_password(id, expected, &password(new)).await.unwrap()
     };
     let account = async || {
         let account = storage.credentials_by_email(&user.email).await.unwrap().unwrap();
@@ -100,9 +101,16 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTe
     assert!(!renew(2, 4).await);
     assert!(renew(3, 4).await);
     assert_eq!(account().await, (password(4), 2));
+    // The sessions were ended meanwhile, and the password is the same.
+    for (epoch, changed) in [(1, None), (3, None), (2, Some(3))] {
+        let (hash, epoch) = (&password(4), Some(epoch));
+        let expected = Some(ExpectedPassword { hash, epoch });
+        assert_eq!(storage.change_password(id, expected, &password(5)).await.unwrap(), changed);
+    }
+    assert_eq!(account().await, (password(5), 3));
 
     let nobody = user_id(id.get() + 1);
-    for expected in [None, Some(&password(1))] {
+    for expected in [None, Some(ExpectedPassword { hash: &password(1), epoch: None })] {
         let changed = storage.change_password(nobody, expected, &password(2)).await.unwrap();
         assert_eq!(changed, None);
     }

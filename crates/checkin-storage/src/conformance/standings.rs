@@ -2,7 +2,7 @@
 
 use super::accounts::opened;
 use super::*;
-use crate::{AccountChange, KeptSession, Registered, Role, Standing, Status};
+use crate::{AccountChange, ExpectedPassword, KeptSession, Registered, Role, Standing, Status};
 
 pub(super) async fn set_status(storage: &dyn Storage, id: UserId, status: Status) -> Option<u64> {
     storage.change_account(id, AccountChange::Status(status)).await.unwrap()
@@ -56,7 +56,8 @@ pub async fn an_account_that_is_not_active_keeps_its_password_and_no_session(
     let id = opened(storage, "al@example.com").await.id;
     let change = async |expected: Option<u8>, new| {
         let expected = expected.map(password);
-        storage.change_password(id, expected.as_ref(), &password(new)).await.unwrap()
+        let expected = expected.as_ref().map(|hash| ExpectedPassword { hash, epoch: None });
+        storage.change_password(id, expected, &password(new)).await.unwrap()
     };
     let keep = async |epoch| {
         let kept = KeptSession { handle: "a".to_owned(), epoch };

@@ -36,13 +36,14 @@ impl AccountDeletion {
     }
 
     /// Deletes the session's account and ends all of its sessions. Its personal data are erased when its
-    /// sessions have been searched for. The proof is needed if it has a second factor. `address` is the network that the request came from.
+    /// sessions have been searched for. The proof is needed if it has a second factor. `address` is the
+    /// network that the request came from.
     ///
     /// # Errors
     ///
-    /// [`LoginError::WrongPassword`] if `current` is not the account's password, or the account was
-    /// disabled or deleted meanwhile. [`LoginError::SecondFactorRequired`] and
-    /// [`LoginError::WrongSecondFactor`] if the account has a second factor.
+    /// [`LoginError::WrongPassword`] if `current` is not the account's password.
+    /// [`LoginError::SecondFactorRequired`] and [`LoginError::WrongSecondFactor`] if the account has a second
+    /// factor. [`LoginError::NotLoggedIn`] instead of these if the session has ended meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -56,7 +57,7 @@ impl AccountDeletion {
     ) -> Result<(), LoginError> {
         let own = Some(Budget::of_session(session.id().as_str()));
         let task = self.clone().delete_account(email, confirmation, Caller { address, own });
-        self.login.in_failure_time(self.tasks.run(task)).await?;
+        self.login.in_session(session, self.tasks.run(task)).await?;
         session.log_out().await?;
         Ok(())
     }
@@ -73,7 +74,7 @@ impl AccountDeletion {
         let Credentials { id, email, .. } = &account;
         let change = self.users.change_account(*id, AccountChange::Status(Status::Deleted));
         let raised = self.revocation.end(*id, email, None, change).await?;
-        raised.ok_or(LoginError::WrongPassword(None))?;
+        raised.ok_or(LoginError::NotLoggedIn)?;
         self.security.record(EventKind::AccountDeleted, Some(*id), address, None).await;
         Ok(())
     }

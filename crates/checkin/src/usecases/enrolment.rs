@@ -172,7 +172,7 @@ impl Enrolment {
             factors.demand(&account, proof.as_ref(), address).await?;
             Ok(account)
         });
-        self.login.in_failure_time(check).await
+        self.login.in_session(requester.session, check).await
     }
 
     /// Verifies the same for a change of a second factor, which must be on.

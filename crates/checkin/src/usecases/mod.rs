@@ -27,6 +27,7 @@ pub(crate) mod second_factors;
 mod second_login;
 pub(crate) mod security_log;
 pub(crate) mod session_census;
+mod session_change;
 pub(crate) mod statistics;
 pub(crate) mod tasks;
 pub(crate) mod throttle;

@@ -13,7 +13,7 @@ use super::tasks::Tasks;
 use crate::domain::Email;
 use crate::passwords::{Owner, PasswordPolicy, Passwords};
 use crate::second_factor::Proof;
-use crate::storage::{Budget, Credentials, EventKind, Users};
+use crate::storage::{Budget, Credentials, EventKind, ExpectedPassword, Users};
 
 /// Changes passwords.
 #[derive(Clone)]
@@ -58,7 +58,8 @@ impl PasswordChange {
     /// [`LoginError::NewPassword`] if the new password breaks a rule, and
     /// [`LoginError::WrongPassword`] if `current` is not the account's password, or somebody else
     /// has changed it meanwhile. [`LoginError::SecondFactorRequired`] and
-    /// [`LoginError::WrongSecondFactor`] if the account has a second factor.
+    /// [`LoginError::WrongSecondFactor`] if the account has a second factor. [`LoginError::NotLoggedIn`]
+    /// instead of these if the session has ended meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -70,7 +71,8 @@ impl PasswordChange {
         replacement: Replacement,
         address: Option<IpAddr>,
     ) -> Result<Option<String>, LoginError> {
-        self.login.in_failure_time(self.attempt(session, email, replacement, address)).await
+        let attempt = self.attempt(session, email, replacement, address);
+        self.login.in_session(session, attempt).await
     }
 
     async fn attempt(
@@ -107,7 +109,8 @@ impl PasswordChange {
         // A code is right once, so it is verified after everything that may be wrong.
         self.login.factors.demand(&account, proof.as_ref(), address).await?;
         let new = self.passwords.turn().await?.hash(new).await?;
-        let change = self.users.change_password(*id, Some(password), &new);
+        let expected = Some(ExpectedPassword { hash: password, epoch: None });
+        let change = self.users.change_password(*id, expected, &new);
         let raised = self.revocation.end(*id, email, None, change).await?;
         // The password was changed in the meantime, so `current` is not the current one any more.
         let epoch = raised.ok_or(LoginError::WrongPassword(None))?.epoch;

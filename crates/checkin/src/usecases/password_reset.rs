@@ -14,7 +14,9 @@ use crate::domain::{Email, UserId};
 use crate::mail::Mailer;
 use crate::passwords::{Owner, PasswordPolicy, Passwords};
 use crate::second_factor::Proof;
-use crate::storage::{Attempt, Attempts, Budget, Credentials, EventKind, PendingName, Users};
+use crate::storage::{
+    Attempt, Attempts, Budget, Credentials, EventKind, ExpectedPassword, PendingName, Users,
+};
 
 /// The kind of these pending steps.
 const KIND: &str = "password reset";
@@ -124,7 +126,7 @@ impl PasswordReset {
         address: Option<IpAddr>,
     ) -> Result<(), LoginError> {
         let factors = &self.login.factors;
-        let (token, account) = self.pending(&token).await?;
+        let (_, account) = self.pending(&token).await?;
         let Credentials { id, email, password, .. } = &account;
         let name = self.users.name(*id).await?;
         let (first_name, last_name) =
@@ -134,11 +136,14 @@ impl PasswordReset {
         // Before a code is verified, because a code is right once.
         let new = self.passwords.turn().await?.hash(new).await?;
         factors.demand(&account, proof.as_ref(), address).await?;
-        if !factors.take(&token).await? {
+        // The steps of all accounts may have been ended meanwhile: then the step has another name.
+        if !factors.take(&factors.name(KIND, &token).await?).await? {
             return Err(LoginError::WrongToken);
         }
-        // An account that was disabled meanwhile stays as it is.
-        let change = self.users.change_password(*id, Some(password), &new);
+        // An account that was disabled, or whose sessions were ended meanwhile, stays as it is.
+        let epoch = Some(account.standing.epoch);
+        let expected = Some(ExpectedPassword { hash: password, epoch });
+        let change = self.users.change_password(*id, expected, &new);
         let raised = self.revocation.end(*id, email, None, change).await?;
         raised.ok_or(LoginError::WrongToken)?;
         let detail = Some("reset".to_owned());

@@ -1,5 +1,6 @@
 //! Accounts are disabled, enabled and deleted, and operators do so for others.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use testkit::{Client, Response, until};
 
@@ -157,6 +158,62 @@ async fn people_delete_their_accounts_on_sqlite() {
 #[tokio::test]
 async fn people_delete_their_accounts_on_redis() {
     people_delete_their_accounts(Site::redis()).await;
+}
+
+/// Whichever change of a session comes first ends the session. For each later one, the session has ended: its
+/// password was right.
+async fn of_parallel_changes_the_later_ones_have_no_session(site: Site) {
+    // Nobody waits for leases, as no service caches.
+    let auth = site.auth(&["--session-cache", "0"]);
+    let client = auth.logged_in().await;
+    let delete = async || {
+        let mut client = client.clone();
+        let request = client.request(testkit::Method::DELETE, "/account");
+        request.json(&json!({"currentPassword": PASSWORD})).send().await
+    };
+    let answers = join_all([delete(), delete(), delete(), delete()]).await;
+    let (done, over): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(done.len(), 1);
+    over.into_iter().for_each(expect_over);
+
+    let client = browser_of(&site, &auth, 80).await;
+    let replace = async |new: &str| {
+        let change = json!({"currentPassword": PASSWORD, "newPassword": new});
+        client.clone().post("/password", &change).await
+    };
+    let (first, second) = ("the first of two passwords", "the second of two passwords");
+    let answers = join_all([replace(first), replace(second)]).await;
+    let (done, over): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(done.len(), 1);
+    over.into_iter().for_each(expect_over);
+
+    // Beside a deletion by another session, and an end of all sessions by a command.
+    let (client, other) = (browser_of(&site, &auth, 81).await, browser_of(&site, &auth, 81).await);
+    let replace = async || {
+        let change = json!({"currentPassword": PASSWORD, "newPassword": "a new and long password"});
+        client.clone().post("/password", &change).await
+    };
+    let delete = async || {
+        let mut other = other.clone();
+        let request = other.request(testkit::Method::DELETE, "/account");
+        request.json(&json!({"currentPassword": PASSWORD})).send().await
+    };
+    let (replaced, deleted) = tokio::join!(replace(), delete());
+    for answer in [&replaced, &deleted].into_iter().filter(|answer| answer.status != 200) {
+        expect_over(answer);
+    }
+    assert!(replaced.status == 200 || deleted.status == 200);
+}
+
+#[tokio::test]
+async fn of_parallel_changes_the_later_ones_have_no_session_on_sqlite() {
+    of_parallel_changes_the_later_ones_have_no_session(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn of_parallel_changes_the_later_ones_have_no_session_on_redis() {
+    of_parallel_changes_the_later_ones_have_no_session(Site::redis()).await;
 }
 
 async fn operators_administer_accounts(site: Site) {

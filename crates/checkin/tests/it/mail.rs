@@ -17,13 +17,13 @@ const OTHER: &str = "another long password";
 const DISABLED: &str = "80";
 
 /// A directory into which a program delivers messages, each in a file.
-struct Post {
+pub(crate) struct Post {
     directory: tempfile::TempDir,
     command: String,
 }
 
 impl Post {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().display();
         // A message has its name when it is complete.
@@ -34,7 +34,7 @@ impl Post {
         Self { directory, command }
     }
 
-    fn auth(&self, site: &Site) -> Service {
+    pub(crate) fn auth(&self, site: &Site) -> Service {
         let from = ["--mail-from", "checkin@sender.example"];
         let url = ["--public-url", "https://a.example", "--register-rate", "0"];
         site.auth(
@@ -51,7 +51,7 @@ impl Post {
 
     /// Waits for messages to a receiver.
     #[track_caller]
-    fn wait_for(&self, to: &str, count: usize) -> Vec<String> {
+    pub(crate) fn wait_for(&self, to: &str, count: usize) -> Vec<String> {
         let mut found = Vec::new();
         wait_until(&format!("{count} messages"), || {
             found = self.messages();
@@ -70,7 +70,7 @@ pub(crate) fn token(message: &str) -> String {
 }
 
 /// What a client sees of a response, except the time and what is left of a limit.
-fn seen(response: &Response) -> (u16, Vec<(String, String)>, String) {
+pub(crate) fn seen(response: &Response) -> (u16, Vec<(String, String)>, String) {
     let mut headers: Vec<_> = response
         .headers
         .iter()

@@ -73,6 +73,7 @@ mod pages;
 mod passkeys;
 mod password_changes;
 mod passwords;
+mod pending_steps;
 #[cfg(feature = "external-tests")]
 mod postman;
 mod privacy;

@@ -12,6 +12,7 @@ use crate::harness::{
     CHECKIN, COOKIE, EMAIL, PASSWORD, PATIENCE, Service, Site, USER, at, expect_plain,
     expect_problem, log_in,
 };
+use crate::operators::run_with_input;
 
 const OTHER: &str = "another long password";
 
@@ -73,8 +74,13 @@ pub(crate) fn codes(response: &Response) -> Vec<String> {
 
 /// Gives the password, and returns the token of the pending login.
 async fn pending(client: &mut Client) -> String {
-    let response = log_in(client).await;
-    expect_problem(&response, 401, &[]);
+    pending_after(&log_in(client).await)
+}
+
+/// Returns the token of the pending login of this response.
+#[track_caller]
+fn pending_after(response: &Response) -> String {
+    expect_problem(response, 401, &[]);
     let problem = response.json();
     assert_eq!(problem["type"], "second-factor-required");
     assert_eq!(problem["methods"], json!(["totp", "recovery"]));
@@ -366,6 +372,7 @@ async fn a_pending_login_ends_with_the_sessions(site: Site) {
     for commands in [
         &[("sessions", &["revoke", "--all"][..])][..],
         &[("sessions", &["revoke", "--user", EMAIL])],
+        &[("users", &["role", EMAIL, "operator"])],
         &[("users", &["disable", EMAIL]), ("users", &["enable", EMAIL])],
     ] {
         let token = pending(&mut auth.client()).await;
@@ -379,6 +386,20 @@ async fn a_pending_login_ends_with_the_sessions(site: Site) {
     }
     // The codes were not used up, and later logins are as before.
     expect_plain(&log_in_with(&mut auth.client(), &app.recovery_codes[0]).await, 200, "OK");
+
+    let token = pending(&mut auth.client()).await;
+    let ended = run_with_input(&site, &["users", "passwd", EMAIL], OTHER);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let code = recovery.next().unwrap();
+    let late = give(&mut auth.client(), &token, code).await;
+    expect_plain(&late, 401, "Invalid login.");
+    let login = json!({"email": EMAIL, "password": OTHER});
+    let token = pending_after(&auth.client().post("/login", &login).await);
+    let ended = site.run("users", &["delete", EMAIL]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let late = give(&mut auth.client(), &token, code).await;
+    expect_plain(&late, 401, "Invalid login.");
+    assert_eq!(logged_in_sessions(&site), 0);
 }
 
 #[tokio::test]

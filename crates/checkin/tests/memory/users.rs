@@ -5,8 +5,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 use async_trait::async_trait;
 use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
-    StorageError, UsedUp, Users,
+    AccountChange, Credentials, ExpectedPassword, KeptSession, NewUser, Registered, Result, Role,
+    Standing, Status, StorageError, UsedUp, Users,
 };
 
 use crate::store::{Contents, MemoryStorage, StoredUser};
@@ -80,11 +80,15 @@ impl Users for MemoryStorage {
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<&PasswordHash>,
+        expected: Option<ExpectedPassword<'_>>,
         new: &PasswordHash,
     ) -> Result<Option<u64>> {
         let mut contents = self.contents();
-        let changed = contents.replace_password(id, expected, new);
+        let epoch = contents.users.get(&id).map(|stored| stored.standing.epoch);
+        if expected.is_some_and(|it| it.epoch.is_some() && it.epoch != epoch) {
+            return Ok(None);
+        }
+        let changed = contents.replace_password(id, expected.map(|it| it.hash), new);
         Ok(changed.map(|stored| raise(&mut stored.standing, None)))
     }
 
