@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{Arg, CommandFactory, FromArgMatches};
+use clap::{Arg, FromArgMatches};
 
 use super::Cli;
+use super::help::program;
 use crate::config::{rule_of, with_file_defaults};
 use crate::telemetry::chain;
 
@@ -20,7 +21,7 @@ pub(super) enum Refusal {
 /// Reads the arguments (the first one is the program's name), the environment and the configuration
 /// file. If the arguments name a group of commands, or nothing, the result is the help text.
 pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
-    let command = with_file_defaults(Cli::command(), arguments)
+    let command = with_file_defaults(program(), arguments)
         .map_err(|error| Refusal::Wrong(chain(error.as_ref())))?;
     let (named, names_only) = named_command(command.clone(), arguments);
     let arguments = &arranged(&named, arguments);

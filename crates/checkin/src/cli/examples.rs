@@ -1,8 +1,8 @@
 //! The examples of the help texts, which must be commands that this program accepts.
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 
-use super::Cli;
+use super::help::program;
 
 /// Calls `check` with each command and its full name.
 fn each(command: &Command, name: &str, check: &mut impl FnMut(&str, &Command)) {
@@ -28,7 +28,7 @@ fn words(example: &str) -> Vec<&str> {
 #[test]
 fn each_command_has_two_to_four_examples_of_its_own() {
     let mut number = 0;
-    each(&Cli::command(), "checkin", &mut |name, command| {
+    each(&program(), "checkin", &mut |name, command| {
         let examples = examples(command);
         assert!((2..=4).contains(&examples.len()), "{name}: {examples:?}");
         assert!(examples.iter().all(|example| example.starts_with(name)), "{name}: {examples:?}");
@@ -39,10 +39,10 @@ fn each_command_has_two_to_four_examples_of_its_own() {
 
 #[test]
 fn the_program_accepts_its_examples() {
-    each(&Cli::command(), "checkin", &mut |name, command| {
+    each(&program(), "checkin", &mut |name, command| {
         for example in examples(command) {
             let asks_for_help = example.contains("--help");
-            let parsed = Cli::command().try_get_matches_from(words(&example));
+            let parsed = program().try_get_matches_from(words(&example));
             assert_eq!(parsed.is_err(), asks_for_help, "{name}: {example}: {parsed:?}");
         }
     });

@@ -16,6 +16,7 @@ mod environment;
 mod examples;
 mod export;
 mod generate;
+mod help;
 mod load;
 mod mail_options;
 mod man;
@@ -42,9 +43,10 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use self::arguments::{Refusal, parse};
+use self::help::program;
 use self::output::Output;
 use self::reload::SettingsSource;
 use crate::config::Common;
@@ -67,7 +69,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   checkin up                  every service in one process, with demo data, on http://127.0.0.1:8080
-  checkin load --help         the options of one command, with examples
+  checkin receiver --help     the options of one command, with examples
   checkin doctor              checks the settings and the store
 
 Every option is also an environment variable and a key of the file that --config names.";
@@ -158,7 +160,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Refusal::Wrong(what)) => return fail(what, USAGE),
     };
     telemetry::init(&cli.common, cli.command.log_stream(), cli.command.name());
-    environment::warn_of_unknown(&Cli::command(), std::env::vars_os());
+    environment::warn_of_unknown(&program(), std::env::vars_os());
     raise_file_limit();
     let ran = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -280,8 +282,8 @@ async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Command::SecurityEvents(options) => security_events::run(&config, options).await,
         Command::Doctor(options) => doctor::run(&config, options).await,
         Command::Top(options) => top::run(&config, options).await,
-        Command::Completions(options) => completions::run(Cli::command(), &options),
-        Command::Man(options) => man::run(Cli::command(), &options),
+        Command::Completions(options) => completions::run(program(), &options),
+        Command::Man(options) => man::run(program(), &options),
     }
 }
 

@@ -23,6 +23,10 @@ const DEFAULT_STORE: &str = "sqlite:checkin.db";
 /// OpenTelemetry's own variable for the endpoint of a collector.
 const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
+/// The heading of the options that have an effect on services alone. Every command accepts them, so that all
+/// of them read the same file and environment.
+pub const SERVICE_OPTIONS: &str = "Options of every service";
+
 /// The settings of all commands.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
@@ -47,7 +51,13 @@ pub struct Common {
 
     /// A file with the address of the store on one line, in the form of --store, so that its password
     /// stands on no command line
-    #[arg(long, global = true, env = "CHECKIN_STORE_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "CHECKIN_STORE_FILE",
+        value_name = "FILE"
+    )]
     pub store_file: Option<PathBuf>,
 
     /// The secrets of the session cookies, separated by commas. The first one signs, and all of
@@ -63,14 +73,26 @@ pub struct Common {
 
     /// A file with the session secrets on one line, in the form of --session-secret. SIGHUP reads
     /// it again
-    #[arg(long, global = true, env = "CHECKIN_SESSION_SECRET_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "CHECKIN_SESSION_SECRET_FILE",
+        value_name = "FILE"
+    )]
     pub session_secret_file: Option<PathBuf>,
 
     /// A file with the keys that encrypt stored sessions. The first line is the key that hashes their
     /// ids, which must stay; the second line encrypts, and it and all further lines decrypt. SIGHUP reads
     /// it again. Sessions are then not shared with Express services. Without it, sessions are stored as
     /// Express stores them
-    #[arg(long, global = true, env = "CHECKIN_SESSION_ENCRYPTION_KEY_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "CHECKIN_SESSION_ENCRYPTION_KEY_FILE",
+        value_name = "FILE"
+    )]
     pub session_encryption_key_file: Option<PathBuf>,
 
     /// The keys of that file.
@@ -93,6 +115,7 @@ pub struct Common {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         env = "CHECKIN_PARTITIONS",
         value_name = "NUMBER",
         default_value_t = 1,
@@ -104,6 +127,7 @@ pub struct Common {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         env = "CHECKIN_STORE_TIMEOUT",
         value_name = "TIME",
         default_value = "250ms",
@@ -117,6 +141,7 @@ pub struct Common {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         env = "CHECKIN_WAIT_REPLICAS",
         value_name = "NUMBER",
         default_value_t = 0,
@@ -124,65 +149,12 @@ pub struct Common {
     )]
     pub wait_replicas: u32,
 
-    /// How long the receiver may use a cached session before it reads Redis again. A logout takes
-    /// this much longer. 0 disables the cache
-    #[arg(
-        long,
-        global = true,
-        env = "CHECKIN_SESSION_CACHE",
-        value_name = "TIME",
-        default_value = "250ms",
-        value_parser = time
-    )]
-    pub session_cache: Duration,
-
-    #[command(flatten)]
-    pub lifetimes: LifetimeSettings,
-
-    #[command(flatten)]
-    pub network: Network,
-
-    /// How long a service goes on serving after SIGTERM or SIGINT, such as 15s. Meanwhile /readyz
-    /// answers 503, and each response closes its connection. It must be longer than a load balancer
-    /// needs to notice this. 0 stops at once
-    #[arg(
-        long,
-        global = true,
-        env = "CHECKIN_DRAIN",
-        value_name = "DURATION",
-        default_value = "0",
-        value_parser = time
-    )]
-    pub drain: Duration,
-
-    /// The address of a port of its own for /metrics, /healthz and /readyz of all services of the
-    /// process. The other ports then have no /metrics. Default: none
-    #[arg(
-        long,
-        global = true,
-        env = "CHECKIN_METRICS_LISTEN",
-        value_name = "ADDR",
-        value_parser = listen_address
-    )]
-    pub metrics_listen: Option<SocketAddr>,
-
-    /// The address of an OpenTelemetry collector, to which traces are exported over OTLP (HTTP,
-    /// protobuf), such as http://127.0.0.1:4318. Without it and without OTEL_EXPORTER_OTLP_ENDPOINT,
-    /// there are no traces
-    #[arg(
-        long,
-        global = true,
-        env = "CHECKIN_OTLP_ENDPOINT",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
-    pub otlp_endpoint: Option<Endpoint>,
-
     /// How long security events are kept in the store, such as 90d: logins, failed logins, logouts,
     /// revoked sessions, changes of accounts. 0 keeps none, so that they are only logged
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         env = "CHECKIN_KEEP_SECURITY_EVENTS",
         value_name = "TIME",
         default_value = "90d",
@@ -195,6 +167,7 @@ pub struct Common {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         env = "CHECKIN_MAX_SECURITY_EVENTS",
         value_name = "NUMBER",
         default_value_t = 1_000_000,
@@ -222,6 +195,65 @@ pub struct Common {
         value_parser = log_level
     )]
     pub log_level: tracing::Level,
+
+    /// How long the receiver may use a cached session before it reads Redis again. A logout takes
+    /// this much longer. 0 disables the cache
+    #[arg(
+        long,
+        global = true,
+        help_heading = SERVICE_OPTIONS,
+        env = "CHECKIN_SESSION_CACHE",
+        value_name = "TIME",
+        default_value = "250ms",
+        value_parser = time
+    )]
+    pub session_cache: Duration,
+
+    /// How long a service goes on serving after SIGTERM or SIGINT, such as 15s. Meanwhile /readyz
+    /// answers 503, and each response closes its connection. It must be longer than a load balancer
+    /// needs to notice this. 0 stops at once
+    #[arg(
+        long,
+        global = true,
+        help_heading = SERVICE_OPTIONS,
+        env = "CHECKIN_DRAIN",
+        value_name = "DURATION",
+        default_value = "0",
+        value_parser = time
+    )]
+    pub drain: Duration,
+
+    /// The address of a port of its own for /metrics, /healthz and /readyz of all services of the
+    /// process. The other ports then have no /metrics. Default: none
+    #[arg(
+        long,
+        global = true,
+        help_heading = SERVICE_OPTIONS,
+        env = "CHECKIN_METRICS_LISTEN",
+        value_name = "ADDR",
+        value_parser = listen_address
+    )]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// The address of an OpenTelemetry collector, to which traces are exported over OTLP (HTTP,
+    /// protobuf), such as http://127.0.0.1:4318. Without it and without OTEL_EXPORTER_OTLP_ENDPOINT,
+    /// there are no traces
+    #[arg(
+        long,
+        global = true,
+        help_heading = SERVICE_OPTIONS,
+        env = "CHECKIN_OTLP_ENDPOINT",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub otlp_endpoint: Option<Endpoint>,
+
+    // The heading of these options would be that of all options behind them.
+    #[command(flatten)]
+    pub lifetimes: LifetimeSettings,
+
+    #[command(flatten)]
+    pub network: Network,
 }
 
 impl Common {

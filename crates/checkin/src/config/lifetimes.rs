@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::common::SERVICE_OPTIONS;
 use super::values::time;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -26,6 +27,7 @@ const LEVELS: [(u8, Lifetimes); 3] = [
 
 /// The settings of the lifetimes of sessions. All services of a deployment must have the same.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = SERVICE_OPTIONS)]
 pub struct LifetimeSettings {
     /// The lifetimes of sessions. compatible: a session ends 24h after its last use, as with
     /// connect-redis. strict: 30m after its last use, and 12h after the login. It must be the same for

@@ -12,7 +12,7 @@ mod secret_file;
 mod store_url;
 mod values;
 
-pub use common::{Common, LogFormat};
+pub use common::{Common, LogFormat, SERVICE_OPTIONS};
 pub use encryption::SessionEncryption;
 pub use file::{rule_of, with_file_defaults};
 pub use lifetimes::{LifetimeSettings, Lifetimes, Profile};

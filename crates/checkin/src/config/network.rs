@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::common::SERVICE_OPTIONS;
 use super::networks::{Networks, Origins};
 use super::values::{integer, positive_time, switch, time};
 
@@ -12,7 +13,7 @@ const MAX: u64 = 1_000_000;
 
 /// The settings of the ports.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = SERVICE_OPTIONS)]
 pub struct Network {
     /// Trust X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Use it only behind a proxy
     /// that sets these headers itself, and where nothing else can reach the service

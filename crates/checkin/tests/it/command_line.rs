@@ -187,6 +187,39 @@ fn each_command_shows_its_own_options_first_and_examples() {
 }
 
 #[test]
+fn a_help_text_shows_what_concerns_its_command() {
+    let desk = Desk::new();
+    let shows = |arguments: &[&str], option: &str| {
+        let help = desk.run(arguments, &[]).stdout;
+        assert!(help.contains("--store <URL>") && help.contains("Examples:"), "{help}");
+        help.contains(option)
+    };
+    for service in ["up", "auth", "api", "receiver", "console", "processor", "doctor"] {
+        assert!(shows(&[service, "--help"], "--max-connections"), "{service}");
+        assert!(!shows(&[service, "-h"], "--max-connections"), "{service}");
+    }
+    for command in [&[][..], &["sessions"], &["sessions", "revoke"], &["load"], &["users", "add"]] {
+        assert!(!shows(&[command, &["--help"]].concat(), "--max-connections"), "{command:?}");
+        assert!(!shows(&[command, &["-h"]].concat(), "--partitions"), "{command:?}");
+        assert!(shows(&[command, &["--help"]].concat(), "--partitions"), "{command:?}");
+        assert!(shows(&[command, &["-h"]].concat(), "--log-level"), "{command:?}");
+    }
+}
+
+#[test]
+fn options_of_services_are_read_everywhere() {
+    let desk = Desk::new();
+    let rule = &["--max-connections", "must be"];
+    desk.fails(&["--max-connections", "0", "users", "list"], &[], rule);
+    desk.fails(&["users", "list", "--max-connections", "0"], &[], rule);
+    desk.fails(&["users", "list"], &[("CHECKIN_MAX_CONNECTIONS", "0")], rule);
+    desk.fails(&["--max-connections", "0", "receiver"], &[], rule);
+    let file = desk.file("settings.toml", "max-connections = 7\n");
+    let help = desk.run(&["receiver", "--config", &file, "--help"], &[]).stdout;
+    assert!(help.contains("[default: 7]"), "{help}");
+}
+
+#[test]
 fn a_help_text_shows_no_secret_of_the_file() {
     let desk = Desk::new();
     let file = desk.file(
