@@ -1,4 +1,4 @@
-# What CI runs is what a developer runs: `make ci` is `make check deny test fuzz`.
+# What CI runs is what a developer runs: `make ci` is `make check deny test`.
 
 .PHONY: help ci check format lint features doc deny test demo bench benchstores instructions flame soak chaos simulation floods fuzz fuzzcheckin advisories semver package
 
@@ -8,7 +8,7 @@ PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
 help: ## shows this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
-ci: check deny test fuzz ## everything that has to pass
+ci: check deny test ## everything that has to pass
 
 check: format lint features doc ## all that needs no test run
 
@@ -89,9 +89,9 @@ floods: ## floods of connections, headers, logins and streams: memory, and the t
 
 FUZZ_SECONDS = 4
 
-# Four seconds for each target, on a stack as small as a worker thread's. To build the targets of checkin takes
-# minutes, so `make test` runs their corpus through the same functions instead.
-fuzz: ## a short run of each fuzz target; installs cargo-fuzz where it is missing
+# Four seconds for each target, on a stack as small as a worker thread's. Fuzzers take minutes to build, so `make test`
+# only checks their rules with the files of their corpus.
+fuzz: ## a short run of each fuzz target of the session crate; installs cargo-fuzz where it is missing
 	command -v cargo-fuzz >/dev/null || { echo "Installing cargo-fuzz"; cargo install --locked --quiet --debug cargo-fuzz; }
 	cd crates/tower-express-session && ulimit -s 2048 && for target in cookie_header encrypted_value unsign record_json merge; do \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -seed=$${SEED:-0} || exit 1; \

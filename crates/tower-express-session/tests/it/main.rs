@@ -15,6 +15,7 @@ mod cached;
 #[cfg(feature = "external-tests")]
 mod cached_cluster;
 mod cookies;
+mod corpus;
 mod encrypted;
 mod engine_errors;
 mod examples;
