@@ -98,9 +98,53 @@ impl Swarm<'_> {
             return Ok(None);
         }
         if checkin.is_private {
-            let is_known = self.is_known(checkin.user, swarm_id.as_deref()).await?;
+            let is_known = self.is_known(checkin.user, swarm_id.as_deref()).await?
+                || self.is_public(visit).await?;
             return Ok((!is_known).then(|| checkin.clone()));
         }
+        if Private(self.0).has_visited(checkin).await? {
+            let kept = Checkin { is_private: true, ..checkin.clone() };
+            self.keep_visit(visit, kept).await?;
+            return Ok(None);
+        }
+        let later = self.find(checkin, swarm_id.as_deref()).await?;
+        Ok(later.map(|ms| visit.later(ms)))
+    }
+
+    /// Returns whether a private visit is stored, or was until it was retracted, as a check-in of the log that belongs
+    /// to no other visit. Then the check-in gets its Swarm id.
+    async fn is_public(&self, visit: &Visit) -> Result<bool> {
+        let Visit { checkin, swarm_id } = visit;
+        let is_public =
+            self.find(checkin, None).await?.is_none() || self.was_retracted(checkin).await?;
+        if !is_public || swarm_id.is_some() && self.belongs(checkin).await? {
+            return Ok(false);
+        }
+        self.keep_visit(visit, Checkin { is_private: false, ..checkin.clone() }).await?;
+        Ok(true)
+    }
+
+    /// Returns whether the check-in at this location and time belongs to a visit with a Swarm id.
+    async fn belongs(&self, Checkin { user, location, time_ms, .. }: &Checkin) -> Result<bool> {
+        let key = self.0.keys.swarm_visits(self.0.keys.partition_of(*user));
+        let member = format!("at {time_ms} {user} {location}");
+        Ok(number(self.0.call(&["SISMEMBER", &key, &member]).await?)? == 1)
+    }
+
+    /// Returns whether a check-in with this id was retracted, or one of its user at its time that was imported
+    /// behind later ones.
+    async fn was_retracted(&self, Checkin { user, id, time_ms, .. }: &Checkin) -> Result<bool> {
+        let partition = self.0.keys.partition_of(*user);
+        let (retracted, imported) =
+            (self.0.keys.retracted(partition), self.0.keys.imported(partition));
+        let (by_id, by_time) = (format!("{id} {user}"), format!("{time_ms} {user}"));
+        let (marked, behind) = (["ZSCORE", &retracted, &by_id], ["SISMEMBER", &imported, &by_time]);
+        Ok(self.0.call(&marked).await? != Reply::Nil || number(self.0.call(&behind).await?)? == 1)
+    }
+
+    /// Looks for a check-in of the log. Returns by how many milliseconds later it must be stored, or `None` if it is
+    /// stored. Then it gets the Swarm id.
+    async fn find(&self, checkin: &Checkin, swarm_id: Option<&str>) -> Result<Option<u64>> {
         let counted = match self.has_visited(checkin).await? {
             true => "1",
             false => "0",
@@ -115,10 +159,9 @@ impl Swarm<'_> {
         let (time, limit) = (checkin.time_ms.to_string(), VISITS_A_SECOND.to_string());
         let keys = keys.each_ref().map(String::as_str);
         let mut words = vec![&*user, &location, &time, counted, &limit];
-        words.extend(swarm_id.as_deref());
+        words.extend(swarm_id);
         let later = self.0.run(&self.0.scripts.find_visit, &keys, &words).await?;
-        let later = u64::try_from(number(later)?).ok();
-        Ok(later.map(|ms| visit.later(ms)))
+        Ok(u64::try_from(number(later)?).ok())
     }
 
     /// Returns whether this Swarm id belongs to a check-in that is not private.

@@ -130,20 +130,28 @@ fn is_there(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool
     let sql = "SELECT 1 FROM checkins WHERE ms = ?1 AND seq = ?2
                UNION ALL
                SELECT 1 FROM checkins
-               WHERE user_id = ?3 AND time_ms = ?4 AND location_id = ?5 AND stars = ?6 AND time_ms < ms
-               UNION ALL
-               SELECT 1 FROM retractions WHERE ms = ?1 AND seq = ?2
-               UNION ALL
-               SELECT 1 FROM retractions WHERE user_id = ?3 AND time_ms = ?4 AND time_ms < ms";
+               WHERE user_id = ?3 AND time_ms = ?4 AND location_id = ?5 AND stars = ?6 AND time_ms < ms";
     let (ms, seq) = column::position(checkin.id);
-    connection.prepare_cached(sql)?.exists(params![
+    let is_entry = connection.prepare_cached(sql)?.exists(params![
         ms,
         seq,
         column::number(checkin.user.get()),
         column::number(checkin.time_ms),
         column::number(checkin.location.get()),
         checkin.stars.get(),
-    ])
+    ])?;
+    Ok(is_entry || was_retracted(connection, checkin)?)
+}
+
+/// Returns whether an entry with this id was retracted, or one of its user at its time that was stored behind later
+/// ones.
+pub(super) fn was_retracted(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM retractions WHERE ms = ?1 AND seq = ?2
+               UNION ALL
+               SELECT 1 FROM retractions WHERE user_id = ?3 AND time_ms = ?4 AND time_ms < ms";
+    let (ms, seq) = column::position(checkin.id);
+    let (user, time) = (column::number(checkin.user.get()), column::number(checkin.time_ms));
+    connection.prepare_cached(sql)?.exists([ms, seq, user, time])
 }
 
 fn has_user(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {

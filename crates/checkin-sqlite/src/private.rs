@@ -103,6 +103,15 @@ pub(crate) fn was_retracted(
     connection.prepare_cached(sql)?.exists([column::number(user.get()), ms, seq])
 }
 
+/// Returns whether the user has a private check-in at this location and time, of any rating, or retracted it.
+pub(crate) fn is_visited(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM private_checkins
+               WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
+    let content = [checkin.user.get(), checkin.time_ms, checkin.location.get()];
+    let is_there = connection.prepare_cached(sql)?.exists(content.map(column::number))?;
+    Ok(is_there || was_retracted(connection, checkin.user, checkin.id)?)
+}
+
 /// Returns whether a private visit has this Swarm id.
 pub(crate) fn has_visit(
     connection: &Connection,

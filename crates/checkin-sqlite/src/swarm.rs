@@ -75,34 +75,59 @@ fn free_id(connection: &Connection, lowest: LocationId) -> rusqlite::Result<Loca
 
 fn load_visit(connection: &Connection, visit: &Visit, now_ms: i64) -> rusqlite::Result<Loaded> {
     let Visit { checkin, swarm_id } = visit;
-    let Some(swarm_id) = swarm_id else {
-        return match !checkin.is_private && is_visited(connection, checkin)? {
-            true => Ok(Loaded::Unchanged),
-            false => bulk::load_checkin(connection, checkin, now_ms),
-        };
-    };
     let user = checkin.user;
-    if is_known(connection, user, swarm_id)? || private::has_visit(connection, user, swarm_id)? {
+    if let Some(id) = swarm_id
+        && (is_known(connection, user, id)? || private::has_visit(connection, user, id)?)
+    {
         return Ok(Loaded::Unchanged);
     }
-    if checkin.is_private {
-        let loaded = bulk::load_checkin(connection, checkin, now_ms)?;
-        if matches!(loaded, Loaded::Stored | Loaded::Unchanged) {
-            private::keep_visit(connection, user, swarm_id)?;
-        }
-        return Ok(loaded);
-    }
-    let Some(checkin) = first_unknown(connection, visit)? else {
-        return Ok(Loaded::Unchanged);
+    let (loaded, public) = match checkin.is_private {
+        true => load_private(connection, visit, now_ms)?,
+        false => load_public(connection, visit, now_ms)?,
     };
+    if let (Some(id), Loaded::Stored | Loaded::Unchanged) = (swarm_id, loaded) {
+        match public {
+            Some(public) => insert_known(connection, &public, id)?,
+            None => private::keep_visit(connection, user, id)?,
+        }
+    }
+    Ok(loaded)
+}
+
+/// Loads a visit that is private, unless it is there as a public one that belongs to no other visit. Returns that
+/// one, too.
+fn load_private(
+    connection: &Connection,
+    Visit { checkin, swarm_id }: &Visit,
+    now_ms: i64,
+) -> rusqlite::Result<(Loaded, Option<Checkin>)> {
+    let belongs = swarm_id.is_some() && belongs(connection, checkin)?;
+    let is_public = is_visited(connection, checkin)? || bulk::was_retracted(connection, checkin)?;
+    match is_public && !belongs {
+        true => Ok((Loaded::Unchanged, Some(checkin.clone()))),
+        false => Ok((bulk::load_checkin(connection, checkin, now_ms)?, None)),
+    }
+}
+
+/// Loads a visit that is public, unless it is there as a private one. Returns the check-in, too, if it is none.
+fn load_public(
+    connection: &Connection,
+    visit: &Visit,
+    now_ms: i64,
+) -> rusqlite::Result<(Loaded, Option<Checkin>)> {
+    if private::is_visited(connection, &visit.checkin)? {
+        return Ok((Loaded::Unchanged, None));
+    }
+    let checkin = match &visit.swarm_id {
+        None => Some(visit.checkin.clone()),
+        Some(_) => first_unknown(connection, visit)?,
+    };
+    let Some(checkin) = checkin else { return Ok((Loaded::Unchanged, None)) };
     let loaded = match is_visited(connection, &checkin)? {
         true => Loaded::Unchanged,
         false => bulk::load_checkin(connection, &checkin, now_ms)?,
     };
-    if matches!(loaded, Loaded::Stored | Loaded::Unchanged) {
-        insert_known(connection, &checkin, swarm_id)?;
-    }
-    Ok(loaded)
+    Ok((loaded, Some(checkin)))
 }
 
 fn is_known(connection: &Connection, user: UserId, swarm_id: &str) -> rusqlite::Result<bool> {
@@ -112,15 +137,19 @@ fn is_known(connection: &Connection, user: UserId, swarm_id: &str) -> rusqlite::
 
 /// Returns the check-in at the first millisecond at which no visit of its user at its location is stored.
 fn first_unknown(connection: &Connection, visit: &Visit) -> rusqlite::Result<Option<Checkin>> {
-    let sql = "SELECT 1 FROM swarm_visits
-               WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
-    let mut statement = connection.prepare_cached(sql)?;
     for later in (0..VISITS_A_SECOND).map(|ms| visit.later(ms)) {
-        if !statement.exists(content(&later))? {
+        if !belongs(connection, &later)? {
             return Ok(Some(later));
         }
     }
     Ok(None)
+}
+
+/// Returns whether the check-in at this location and time belongs to a visit with a Swarm id.
+fn belongs(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM swarm_visits
+               WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
+    connection.prepare_cached(sql)?.exists(content(checkin))
 }
 
 /// Returns whether the user has a check-in at this location and time, of any rating.

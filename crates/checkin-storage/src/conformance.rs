@@ -107,6 +107,7 @@ macro_rules! conformance_checks {
             a_new_location_gets_an_unused_id
             a_visit_is_identified_by_its_swarm_id
             a_visit_loaded_without_its_swarm_id_is_recognized
+            a_visit_stays_private_or_public
             figures_are_the_sums_over_the_log
             a_large_batch_of_one_location_is_applied
             applying_a_batch_again_changes_nothing

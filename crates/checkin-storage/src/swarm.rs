@@ -32,7 +32,9 @@ pub trait SwarmLoad: Send + Sync {
     /// its user has a check-in at its location and time, of any rating, that does not belong to another
     /// visit. If that check-in belongs to another visit, the new one is stored a millisecond later,
     /// because Swarm's times are whole seconds. Private visits are stored as
-    /// private check-ins are, and their Swarm ids are among those of the other visits: what was loaded first stays.
+    /// private check-ins are, and their Swarm ids are among those of the other visits. What was loaded first stays
+    /// private, or public, also without a Swarm id: a visit is unchanged if it is, or was until it was retracted,
+    /// at its location and time in the other form.
     async fn load_visits(&self, visits: &[Visit]) -> Result<Vec<Loaded>>;
 }
 

@@ -1,7 +1,7 @@
 //! Histories of Swarm, complete and in parts.
 
 use super::*;
-use crate::{Loaded, VenueLocation};
+use crate::{Loaded, Retracted, VenueLocation};
 use checkin_domain::{CheckinId, Visit};
 
 const STORED: Loaded = Loaded::Stored;
@@ -120,4 +120,43 @@ pub async fn a_visit_loaded_without_its_swarm_id_is_recognized(subject: StoreUnd
     // Each of them belongs to one visit only.
     assert_eq!(load(&[visit("e", 20, 1, 4)]).await, [STORED]);
     assert_eq!(log(&*storage).await.len(), 5);
+}
+
+pub async fn a_visit_stays_private_or_public(subject: StoreUnderTest) {
+    let storage = store(subject).await;
+    let load = async |visits: &[Visit]| storage.load_visits(visits).await.unwrap();
+    let hidden = |visit: Visit| Visit {
+        checkin: Checkin { is_private: true, ..visit.checkin },
+        swarm_id: visit.swarm_id,
+    };
+    let history = async || storage.of_user(user_id(1), None, 99).await.unwrap();
+    let numbers = async || (log(&*storage).await.len(), history().await.len());
+    // Without an id, of any rating; with one, which belongs to the visit from then on.
+    assert_eq!(load(&[hidden(visit("", 20, 1, 4)), visit("", 30, 1, 4)]).await, [STORED; 2]);
+    let before = numbers().await;
+    for stars in [4, 0] {
+        let other = [visit("", 20, 1, stars), hidden(visit("", 30, 1, stars))];
+        assert_eq!(load(&other).await, [THERE; 2], "{stars}");
+    }
+    let with_ids = [visit("a", 20, 1, 4), hidden(visit("b", 30, 1, 4))];
+    assert_eq!(load(&with_ids).await, [THERE; 2]);
+    let moved = [visit("a", 21, 2, 4), hidden(visit("b", 31, 2, 4))];
+    assert_eq!(load(&moved).await, [THERE; 2]);
+    assert_eq!(numbers().await, before);
+    // Another visit in the same second as the one that has this id.
+    assert_eq!(load(&[hidden(visit("c", 30, 1, 4))]).await, [STORED]);
+
+    // A deleted one comes back in neither form.
+    let first = [hidden(visit("", 40, 2, 4)), visit("", 50, 2, 4), visit("", 45, 2, 4)];
+    assert_eq!(load(&first).await, [STORED; 3]);
+    let private = history().await.into_iter().filter(|checkin| checkin.is_private);
+    let public = log(&*storage).await;
+    for checkin in private.chain(public).filter(|checkin| checkin.location == location_id(2)) {
+        let retracted = storage.retract(checkin.user, checkin.id).await.unwrap();
+        assert_eq!(retracted, Retracted::Done);
+    }
+    let before = numbers().await;
+    let other = [visit("", 40, 2, 4), hidden(visit("", 50, 2, 4)), hidden(visit("", 45, 2, 4))];
+    assert_eq!(load(&other).await, [THERE; 3]);
+    assert_eq!(numbers().await, before);
 }

@@ -89,7 +89,7 @@ impl Contents {
     }
 
     /// Whether the same check-in was there, or one of its user at its time that was stored behind later ones.
-    fn was_retracted(&self, checkin: &Checkin) -> bool {
+    pub(crate) fn was_retracted(&self, checkin: &Checkin) -> bool {
         let is_same = |(id, (user, time_ms)): (&CheckinId, &(UserId, u64))| {
             *time_ms < id.ms && (*user, *time_ms) == (checkin.user, checkin.time_ms)
         };

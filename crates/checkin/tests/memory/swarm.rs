@@ -1,7 +1,7 @@
 //! Histories of Swarm.
 
 use async_trait::async_trait;
-use checkin_domain::{Checkin, Location, LocationId, MAX_SAFE_INTEGER, Visit};
+use checkin_domain::{Checkin, Location, LocationId, MAX_SAFE_INTEGER, UserId, Visit};
 use checkin_storage::swarm::VISITS_A_SECOND;
 use checkin_storage::{Loaded, Result, StorageError, SwarmLoad, UsedUp, VenueLocation};
 
@@ -49,17 +49,20 @@ impl Contents {
 
     fn load_visit(&mut self, visit: &Visit) -> Result<Loaded> {
         let key = visit.swarm_id.clone().map(|id| (visit.checkin.user, id));
+        let is_known = |key| self.visits.contains_key(key) || self.private_visits.contains(key);
+        if key.as_ref().is_some_and(is_known) {
+            return Ok(Loaded::Unchanged);
+        }
+        let is_turned = self.is_in_other_form(visit);
+        let is_private = visit.checkin.is_private != is_turned;
         let checkin = match &key {
-            None => Some(visit.checkin.clone()),
-            Some(key) if self.visits.contains_key(key) => None,
-            Some(key) if self.private_visits.contains(key) => None,
-            Some(_) if visit.checkin.is_private => Some(visit.checkin.clone()),
-            Some(_) => self.first_unknown(visit),
+            Some(_) if !is_private && !is_turned => self.first_unknown(visit),
+            _ => Some(Checkin { is_private, ..visit.checkin.clone() }),
         };
         let Some(checkin) = checkin else {
             return Ok(Loaded::Unchanged);
         };
-        let loaded = match !checkin.is_private && self.is_visited(&checkin) {
+        let loaded = match is_turned || !is_private && self.is_visited(&checkin) {
             true => Loaded::Unchanged,
             false => self.load_checkin(&checkin)?,
         };
@@ -72,18 +75,35 @@ impl Contents {
         Ok(loaded)
     }
 
+    /// Whether a private visit is there, or was, as a public one that belongs to no other visit, or the other way
+    /// round.
+    fn is_in_other_form(&self, Visit { checkin, swarm_id }: &Visit) -> bool {
+        if checkin.is_private {
+            let belongs = swarm_id.is_some() && self.is_known(checkin);
+            return !belongs && (self.is_visited(checkin) || self.was_retracted(checkin));
+        }
+        let is_same = |known: &Checkin| of(known) == of(checkin);
+        self.private.values().any(is_same)
+            || self.private_retracted.contains(&(checkin.user, checkin.id))
+    }
+
+    /// Whether a visit of this user at this location and time has a Swarm id.
+    fn is_known(&self, checkin: &Checkin) -> bool {
+        let mut of_user = self.visits.iter().filter(|((user, _), _)| *user == checkin.user);
+        of_user.any(|(_, known)| *known == (checkin.time_ms, checkin.location))
+    }
+
     /// The check-in, at the first millisecond at which no visit of its user at its location is known.
     fn first_unknown(&self, visit: &Visit) -> Option<Checkin> {
-        let is_known = |later: &Checkin| {
-            let mut of_user = self.visits.iter().filter(|((user, _), _)| *user == later.user);
-            of_user.any(|(_, known)| *known == (later.time_ms, later.location))
-        };
-        (0..VISITS_A_SECOND).map(|ms| visit.later(ms)).find(|later| !is_known(later))
+        (0..VISITS_A_SECOND).map(|ms| visit.later(ms)).find(|later| !self.is_known(later))
     }
 
     /// Whether there is a check-in of this user at this location and time, of any rating.
     fn is_visited(&self, checkin: &Checkin) -> bool {
-        let of = |checkin: &Checkin| (checkin.user, checkin.time_ms, checkin.location);
         self.known().any(|known| of(known) == of(checkin))
     }
+}
+
+fn of(checkin: &Checkin) -> (UserId, u64, LocationId) {
+    (checkin.user, checkin.time_ms, checkin.location)
 }
