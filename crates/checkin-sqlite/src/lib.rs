@@ -1,5 +1,6 @@
 //! The storage in one SQLite file, which several processes on one machine may share.
 
+mod append;
 mod applier;
 mod attempts;
 mod audit;

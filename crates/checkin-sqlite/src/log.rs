@@ -6,17 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, column, private, users};
+use super::append::Append;
+use super::{SqliteStorage, column};
 use checkin_domain::{CLOCK_TOLERANCE_MS, Checkin, CheckinId, Comment, NewCheckin};
 use checkin_storage::Reports;
 use checkin_storage::{
-    Accepted, Admission, AdmissionFacts, Decision, Finding, HistoryPosition, IDEMPOTENCY_TTL, Log,
-    LogEntry, LogPosition, PartState, Result,
+    Accepted, Admission, Finding, HistoryPosition, Log, LogEntry, LogPosition, PartState, Result,
 };
-
-/// Maximum number of expired idempotency keys that are deleted with each new key. It is more than
-/// one, so that their number does not grow.
-const SWEEP: i64 = 4;
 
 /// The largest number that a column can store.
 pub(super) const LAST_NUMBER: u64 = i64::MAX.unsigned_abs();
@@ -151,114 +147,6 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LogEntry> {
     Ok(LogEntry::Unreadable { id: checkin_id(row)?, reason, fields: fields.to_string() })
 }
 
-struct Append {
-    checkin: NewCheckin,
-    key: Option<String>,
-    admission: Admission,
-    now_ms: i64,
-}
-
-impl Append {
-    fn run(&self, connection: &Connection) -> rusqlite::Result<Accepted> {
-        if self.checkin.is_private && users::is_deleted(connection, self.checkin.user)? {
-            return Ok(Accepted::Behind);
-        }
-        let facts = AdmissionFacts {
-            remembered: self.remembered(connection)?,
-            last_identical_ms: self.last_identical(connection)?,
-            now_ms: self.now_ms.unsigned_abs(),
-            // In SQLite the applied entries are the history and not part of the log's length, so there
-            // is nothing to trim.
-            // A private check-in never waits.
-            length: if self.checkin.is_private { 0 } else { waiting(connection)? },
-            counted: 0,
-        };
-        let admission = match self.checkin.is_private {
-            true => Admission { max_backlog: u64::MAX, max_length: u64::MAX, ..self.admission },
-            false => self.admission,
-        };
-        if let Decision::Answer(answer) = admission.decide(&self.checkin, &facts) {
-            return Ok(answer);
-        }
-        let time_ms = self.now_ms.unsigned_abs();
-        let id = match self.checkin.is_private {
-            true => private::free_id(connection, &self.checkin, self.key.as_deref(), time_ms)?,
-            false => next_id(connection, self.now_ms)?,
-        };
-        let checkin = Checkin { time_ms, ..self.checkin.clone().with_id(id) };
-        match checkin.is_private {
-            true => private::insert(connection, &checkin)?,
-            false => insert(connection, &checkin)?,
-        }
-        self.remember(connection, id)?;
-        Ok(Accepted::Stored(id))
-    }
-
-    /// Returns the check-in that came with this key before, and its id.
-    fn remembered(
-        &self,
-        connection: &Connection,
-    ) -> rusqlite::Result<Option<(NewCheckin, CheckinId)>> {
-        let Some(key) = &self.key else {
-            return Ok(None);
-        };
-        let sql = "SELECT ms, seq, ms, user_id, location_id, stars, comment, private FROM idempotency_keys
-                   WHERE user_id = ?1 AND key = ?2 AND expires_ms > ?3";
-        let user = column::number(self.checkin.user.get());
-        let values = params![user, key, self.now_ms];
-        let read = |row: &Row<'_>| Ok((checkin(row)?, row.get(7)?));
-        let first = connection.prepare_cached(sql)?.query_row(values, read).optional()?;
-        Ok(first.map(|(Checkin { id, user, location, stars, comment, .. }, is_private)| {
-            (NewCheckin { user, location, stars, comment, is_private }, id)
-        }))
-    }
-
-    /// Returns the time of the last identical check-in within the window.
-    fn last_identical(&self, connection: &Connection) -> rusqlite::Result<Option<u64>> {
-        if self.admission.duplicate_window.is_zero() {
-            return Ok(None);
-        }
-        let table = if self.checkin.is_private { "private_checkins" } else { "checkins" };
-        let sql = format!(
-            "SELECT time_ms FROM {table} WHERE user_id = ?1 AND location_id = ?2 AND stars = ?3
-                 AND time_ms > ?4 AND time_ms < ?5 LIMIT 1"
-        );
-        let window = milliseconds(self.admission.duplicate_window);
-        let values = params![
-            column::number(self.checkin.user.get()),
-            column::number(self.checkin.location.get()),
-            self.checkin.stars.get(),
-            self.now_ms.saturating_sub(window),
-            // The clock may have been set back slightly. A time further ahead is not a time of arrival.
-            self.now_ms.saturating_add(window),
-        ];
-        let time = |row: &Row<'_>| column::whole(row, 0);
-        connection.prepare_cached(&sql)?.query_row(values, time).optional()
-    }
-
-    fn remember(&self, connection: &Connection, id: CheckinId) -> rusqlite::Result<()> {
-        let Some(key) = &self.key else {
-            return Ok(());
-        };
-        // Replaces a key that has expired and is not yet deleted.
-        let sql = "INSERT OR REPLACE INTO idempotency_keys
-                       (user_id, key, location_id, stars, ms, seq, expires_ms, comment, private)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-        connection.prepare_cached(sql)?.execute(params![
-            column::number(self.checkin.user.get()),
-            key,
-            column::number(self.checkin.location.get()),
-            self.checkin.stars.get(),
-            column::number(id.ms),
-            column::number(id.seq),
-            self.now_ms.saturating_add(milliseconds(IDEMPOTENCY_TTL)),
-            self.checkin.comment.as_ref().map(Comment::as_str),
-            self.checkin.is_private,
-        ])?;
-        sweep(connection, self.now_ms)
-    }
-}
-
 /// Returns the highest id so far, or the one before all ids. Its check-in may be retracted.
 pub(super) fn last_id(connection: &Connection) -> rusqlite::Result<CheckinId> {
     let last = |sql| connection.prepare_cached(sql)?.query_row([], checkin_id).optional();
@@ -387,13 +275,6 @@ pub(crate) fn dated(
     Ok(checkins)
 }
 
-fn sweep(connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM idempotency_keys WHERE (user_id, key) IN
-               (SELECT user_id, key FROM idempotency_keys WHERE expires_ms <= ?1 LIMIT ?2)";
-    connection.prepare_cached(sql)?.execute(params![now_ms, SWEEP])?;
-    Ok(())
-}
-
 /// Reads a row of [`COLUMNS`].
 pub(super) fn checkin(row: &Row<'_>) -> rusqlite::Result<Checkin> {
     Ok(Checkin {
@@ -410,8 +291,4 @@ pub(super) fn checkin(row: &Row<'_>) -> rusqlite::Result<Checkin> {
 
 pub(super) fn checkin_id(row: &Row<'_>) -> rusqlite::Result<CheckinId> {
     Ok(CheckinId { ms: column::whole(row, 0)?, seq: column::whole(row, 1)? })
-}
-
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
