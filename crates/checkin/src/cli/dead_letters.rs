@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::one_shot::on_store;
 use super::say;
-use super::table::{List, Listed};
+use super::table::{List, Listed, clean};
 use crate::config::Common;
 use crate::storage::{DeadLetter, DeadLetterId, DeadLetters, Replay};
 
@@ -137,7 +137,7 @@ async fn replay(letters: &dyn DeadLetters, ids: Vec<DeadLetterId>) -> anyhow::Re
             Replay::StillDead(reason) => reason,
         };
         left += 1;
-        say(format_args!("{id}  {why}"))?;
+        say(format_args!("{id}  {}", clean(&why)))?;
     }
     say(format_args!("{applied} dead letters are counted now, {left} are not"))?;
     Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

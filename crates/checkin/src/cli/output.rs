@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Result, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::Style;
+use serde::Serialize;
 
 /// Standard output. If its reader has gone (`checkin export | head`), further output is dropped
 /// without an error, and the command continues.
@@ -29,9 +30,37 @@ pub(super) fn paint(style: Style, text: &str) -> String {
     }
 }
 
+/// Returns a value as JSON in one line, in which no character controls a terminal: JSON itself escapes those of
+/// ASCII, but neither DEL nor C1.
+pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let json = serde_json::to_string(value)?;
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c.is_control() {
+            true => shown += &format!("\\u{:04x}", u32::from(c)),
+            false => shown.push(c),
+        }
+    }
+    Ok(shown)
+}
+
 fn ignore_closed<T>(result: Result<T>, instead: T) -> Result<T> {
     match result {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(instead),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_controls_no_terminal_and_is_read_as_the_same() {
+        for text in ["a\u{1b}[31mb", "a\u{9b}31mb\u{7f}", "Grüße \u{85}\n", "\"\\\u{80}"] {
+            let shown = json(&text).unwrap();
+            assert!(!shown.contains(char::is_control), "{shown:?}");
+            assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+        }
     }
 }

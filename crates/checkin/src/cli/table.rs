@@ -6,7 +6,7 @@ use anstyle::Style;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use super::output::paint;
+use super::output::{json, paint};
 use super::say;
 
 /// The space between two columns. No value contains it, so that programs can split a line there.
@@ -58,7 +58,7 @@ impl List {
     pub(super) fn push<T: Listed>(&mut self, entry: &T) -> anyhow::Result<()> {
         let cells = || entry.cells().iter().map(|cell| clean(cell)).collect::<Vec<_>>();
         match self.form {
-            Form::Json => say(serde_json::to_string(entry)?)?,
+            Form::Json => say(json(entry)?)?,
             Form::Lines => say(cells().join(GAP))?,
             Form::Table => {
                 self.rows.push(cells());
@@ -111,7 +111,7 @@ fn aligned(row: &[String], widths: &[usize]) -> String {
 
 /// Returns a value on one line, with single spaces, and without control characters, which could change the
 /// terminal.
-fn clean(cell: &str) -> String {
+pub(super) fn clean(cell: &str) -> String {
     let words = cell.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     if words.is_empty() { NONE.to_owned() } else { words.join(" ") }

@@ -62,6 +62,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    fn hold(&self, leases: Vec<Lease>) {
+        self.partitions.set(leases.len() as i64);
+        self.log.hold(leases.into_iter().map(|lease| lease.part));
+    }
+
     /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         let Self { applied, dead, folded, partitions, log, batches, leases } = self;
@@ -140,13 +145,13 @@ impl Processor {
         let mut workers = Workers::default();
         while !processor.stop.is_cancelled() {
             processor.balance(&mut workers).await;
-            processor.progress.partitions.set(workers.held.len() as i64);
+            processor.progress.hold(workers.leases());
             processor.measure_log().await;
             processor.next_heartbeat(&mut workers).await;
         }
         // Their tokens are children of `stop`.
         while workers.ended().await {}
-        processor.progress.partitions.set(0);
+        processor.progress.hold(Vec::new());
         let left = processor.storage.leave(&processor.settings.name).await;
         processor.log_failure(left.err());
     }

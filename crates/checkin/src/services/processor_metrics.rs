@@ -28,6 +28,7 @@ pub(super) struct LogGauges {
     waiting_seconds: Family<Partition, Gauge<f64, std::sync::atomic::AtomicU64>>,
     dead_letters: Family<Partition, Gauge>,
     lost: Family<Partition, Gauge>,
+    held: Family<Partition, Gauge>,
 }
 
 impl LogGauges {
@@ -51,8 +52,16 @@ impl LogGauges {
         }
     }
 
+    /// Shows the partitions whose leases this processor holds, and no others.
+    pub(super) fn hold(&self, parts: impl Iterator<Item = usize>) {
+        self.held.clear();
+        for part in parts {
+            self.held.get_or_create(&Partition { partition: part as u64 }).set(1);
+        }
+    }
+
     pub(super) fn register(&self, registry: &mut Registry) {
-        let Self { length, waiting, waiting_seconds, dead_letters, lost } = self;
+        let Self { length, waiting, waiting_seconds, dead_letters, lost, held } = self;
         registry.register("checkin_log_entries", "Entries of the log", length.clone());
         registry.register("checkin_backlog", "Entries that wait to be applied", waiting.clone());
         registry.register(
@@ -69,6 +78,11 @@ impl LogGauges {
             "checkin_lost_entries",
             "Entries that another program removed from the log before they were applied",
             lost.clone(),
+        );
+        registry.register(
+            "checkin_partition_held",
+            "1 for each partition whose lease this processor holds",
+            held.clone(),
         );
     }
 }

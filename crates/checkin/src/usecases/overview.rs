@@ -162,6 +162,8 @@ pub(crate) struct ProcessorFigures {
     pub(crate) address: String,
     /// The partitions whose leases it holds.
     pub(crate) partitions: f64,
+    /// The numbers of these partitions, in order; none if its version does not show them.
+    pub(crate) held: Vec<u64>,
     /// Check-ins per second that it applies.
     pub(crate) applied_per_second: f64,
 }
@@ -331,7 +333,13 @@ impl Pair<'_> {
 
     fn processor(&self) -> Option<ProcessorFigures> {
         self.now.samples.named("checkin_partitions").next()?;
+        let held = self.now.samples.named("checkin_partition_held");
+        let held = held.filter_map(|sample| sample.label("partition").parse().ok());
+        let mut held: Vec<u64> = held.collect();
+        held.sort_unstable();
+        held.dedup();
         Some(ProcessorFigures {
+            held,
             address: self.now.address.clone(),
             partitions: self.now.samples.sum("checkin_partitions", &[]),
             applied_per_second: self.rate("checkin_applied_total", &[]),
@@ -453,6 +461,8 @@ pub(crate) mod tests {
             format!(
                 "checkin_applied_total{{service=\"processor\"}} {applied}\n\
                  checkin_partitions{{service=\"processor\"}} 2\n\
+                 checkin_partition_held{{service=\"processor\",partition=\"10\"}} 1\n\
+                 checkin_partition_held{{service=\"processor\",partition=\"2\"}} 1\n\
                  checkin_backlog{{service=\"processor\",partition=\"0\"}} {applied}\n\
                  checkin_backlog_seconds{{service=\"processor\",partition=\"0\"}} 1.5\n\
                  checkin_session_cache_hits_total{{service=\"processor\"}} {}\n\
@@ -468,6 +478,7 @@ pub(crate) mod tests {
         assert_eq!(overview.applied_per_second, 4.0);
         assert_eq!(overview.processors.len(), 2);
         assert_eq!(overview.processors[1].applied_per_second, 2.0);
+        assert_eq!(overview.processors[1].held, [2, 10]);
         // Both report the same partition.
         assert_eq!((overview.partitions.len(), overview.waiting()), (1, 40));
         assert_eq!(overview.oldest_waiting_seconds(), 1.5);

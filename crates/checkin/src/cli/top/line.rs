@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::usecases::overview::{Overview, SessionCount};
+use super::super::table::clean;
+use crate::usecases::overview::{Overview, SessionCount, Unanswered};
 
 /// Returns an overview as one line, for a program or a log.
 pub(super) fn text(time_ms: u64, overview: &Overview) -> String {
@@ -25,10 +26,21 @@ pub(super) fn text(time_ms: u64, overview: &Overview) -> String {
         percent(overview.cache_hit_rate),
         store.ping_ms.map_or_else(|| "unavailable".to_owned(), |ms| milliseconds(Some(ms))),
     );
-    for port in unanswered {
-        line += &format!("  no answer from {}", port.address);
+    for Unanswered { address, reason } in unanswered {
+        line += &format!("  no answer from {address}: {}", clean(reason));
     }
     line
+}
+
+/// Returns numbers in order as ranges, such as `0-3,7`.
+pub(super) fn ranges(numbers: &[u64]) -> String {
+    let follows = |a: &u64, b: &u64| *b == a + 1;
+    let ranges = numbers.chunk_by(follows).map(|range| match range {
+        [one] => one.to_string(),
+        [first, .., last] => format!("{first}-{last}"),
+        [] => String::new(),
+    });
+    ranges.collect::<Vec<_>>().join(",")
 }
 
 /// Returns a number with one decimal below 100, and without one from there on.
@@ -85,6 +97,11 @@ mod tests {
             assert_eq!(age(seconds), text);
         }
         assert_eq!([number(1.26), number(123.4)], ["1.3", "123"]);
+        for (numbers, text) in
+            [(&[0, 1, 2, 3, 7][..], "0-3,7"), (&[4], "4"), (&[1, 3, 5, 6], "1,3,5-6"), (&[], "")]
+        {
+            assert_eq!(ranges(numbers), text);
+        }
         assert_eq!([milliseconds(None), milliseconds(Some(0.44))], ["-", "0.4 ms"]);
         assert_eq!([percent(None), percent(Some(0.987))], ["-", "99 %"]);
         let count = |is_at_least| Some(SessionCount { number: 7, is_at_least });

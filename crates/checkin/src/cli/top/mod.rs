@@ -20,6 +20,7 @@ use self::source::Source;
 use self::terminal::{Key, Terminal};
 use super::generate::service_url;
 use super::one_shot::until_signal;
+use super::output::json;
 use super::{Usage, now_ms};
 use crate::config::{Common, integer, positive_time};
 use crate::usecases::overview::{Overview, Reading};
@@ -138,7 +139,7 @@ impl View {
             }
             Self::Lines { json: true } => {
                 let shown = Shown { time, overview: &overview };
-                Ok(writeln!(io::stdout(), "{}", serde_json::to_string(&shown)?)?)
+                Ok(writeln!(io::stdout(), "{}", json(&shown)?)?)
             }
         }
     }

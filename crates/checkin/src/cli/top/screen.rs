@@ -10,7 +10,7 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
 
-use super::line::{age, mebibytes, milliseconds, number, percent, sessions};
+use super::line::{age, mebibytes, milliseconds, number, percent, ranges, sessions};
 use crate::usecases::overview::{Overview, PartitionFigures, ProcessFigures, ServiceFigures};
 
 /// The widths of the first two columns, with which all columns fit into 80.
@@ -183,10 +183,13 @@ fn log(partitions: &[PartitionFigures]) -> Table<'static> {
 
 fn processors(overview: &Overview) -> Table<'static> {
     let rows = overview.processors.iter().map(|processor| {
-        let partitions = format!("{:.0}", processor.partitions);
+        let partitions = match processor.held.as_slice() {
+            [] => format!("{:.0}", processor.partitions),
+            held => ranges(held),
+        };
         Row::new([host(&processor.address), partitions, number(processor.applied_per_second)])
     });
-    let widths = [ADDRESS, Constraint::Length(12), Constraint::Length(12)];
+    let widths = [ADDRESS, Constraint::Length(30), Constraint::Length(12)];
     table("Processors", rows, widths, ["address", "partitions", "applied/s"])
 }
 
@@ -222,6 +225,9 @@ mod tests {
         process_resident_memory_bytes{service=\"up\"} 52428800\n\
         process_start_time_seconds{service=\"up\"} 100\n\
         checkin_partitions{service=\"processor\"} 1\n\
+        checkin_partition_held{service=\"processor\",partition=\"0\"} 1\n\
+        checkin_partition_held{service=\"processor\",partition=\"1\"} 1\n\
+        checkin_partition_held{service=\"processor\",partition=\"5\"} 1\n\
         checkin_applied_total{service=\"processor\"} 90\n\
         checkin_backlog{service=\"processor\",partition=\"0\"} 10\n\
         checkin_dead_letters_waiting{service=\"processor\",partition=\"0\"} 2";
@@ -261,6 +267,7 @@ mod tests {
             "no answer b:1",
             "refused",
             "Processors",
+            "0-1,5",
         ] {
             assert!(text.contains(shown), "{shown:?} is missing:\n{text}");
         }
