@@ -45,6 +45,7 @@ use crate::usecases::tasks::Tasks;
 use checkin_redis::RedisStorage;
 use checkin_sqlite::{self as sqlite, SqliteStorage};
 
+pub(crate) use self::diagnosis::OPEN_OPERATOR;
 pub use self::diagnosis::diagnose;
 pub use self::embedded::{Copied, back_up, must_exist, restore};
 use self::observe::TracesCell;

@@ -1,10 +1,12 @@
 //! Sends messages, through an SMTP server or a program of the deployment, such as `sendmail -t`.
 
 mod smtp;
+mod smtp_connection;
 
 use std::env;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use mail_builder::MessageBuilder;
 use reqwest::Url;
+use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
@@ -151,6 +154,33 @@ impl Mailer {
     }
 }
 
+impl Carrier {
+    /// Checks, without sending a message, that a server accepts the login, or that a program is there. Returns
+    /// what is right.
+    ///
+    /// # Errors
+    ///
+    /// What prevents that messages are sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection is closed.
+    pub async fn check(&self) -> io::Result<&'static str> {
+        let server = match self {
+            Self::Command(command) => {
+                return command.check().map(|()| "the program that sends messages is there");
+            }
+            Self::Server(server) => server,
+        };
+        let checked = timeout(RUN_TIME, server.check()).await;
+        checked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        Ok(match server.has_login() {
+            true => "the mail server accepts the login",
+            false => "the mail server answers",
+        })
+    }
+}
+
 /// A program and its arguments, without a shell.
 #[derive(Clone)]
 pub struct MailCommand {
@@ -159,6 +189,22 @@ pub struct MailCommand {
 }
 
 impl MailCommand {
+    /// Checks that the program is a file that can be executed, where a run would look for it.
+    fn check(&self) -> io::Result<()> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let mut files = match self.program.contains('/') {
+            true => vec![PathBuf::from(&self.program)],
+            false => env::split_paths(&path).map(|place| place.join(&self.program)).collect(),
+        };
+        files.retain(|file| file.is_file());
+        let rule = match files.iter().any(|file| access(file, Access::EXEC_OK).is_ok()) {
+            true => return Ok(()),
+            false if files.is_empty() => "must be a program that exists",
+            false => "must be a program that this user may execute",
+        };
+        Err(io::Error::other(rule))
+    }
+
     async fn run(&self, message: &[u8]) -> io::Result<()> {
         let is_own = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(OWN_VARIABLES);
         let mut child = Command::new(&self.program)

@@ -14,9 +14,14 @@ use crate::domain::PasswordScheme;
 use crate::session_secret;
 use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Status, Storage};
 use crate::telemetry::chain;
+use crate::usecases::demo_account::is_open_operator;
 
 /// The number of accounts that are read at once.
 const PAGE: usize = 500;
+
+/// What is wrong with a demo account that is an operator's.
+pub(crate) const OPEN_OPERATOR: &str =
+    "the demo account is an operator's, and everybody knows its password";
 
 /// The maximum number of accounts that a finding names.
 const MAX_NAMED: usize = 10;
@@ -129,6 +134,13 @@ async fn state_findings(store: &dyn Storage) -> anyhow::Result<Vec<Finding>> {
         findings.push(Finding::warning(
             "there are dead letters: entries of the log that cannot be applied",
             "look at them with `checkin dead-letters list`, load the missing records, and replay them",
+        ));
+    }
+    if is_open_operator(store).await? {
+        findings.push(Finding::warning(
+            OPEN_OPERATOR.to_owned(),
+            "give another account this role, and then `checkin users role` the demo account the role user, or \
+             `checkin users passwd` it",
         ));
     }
     Ok(findings)

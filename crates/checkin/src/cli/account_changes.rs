@@ -6,8 +6,9 @@ use anyhow::{Context, bail};
 
 use super::account::AccountArgument;
 use super::say;
-use crate::app::App;
+use crate::app::{App, OPEN_OPERATOR};
 use crate::storage::{AccountChange, EventKind, Role, Status};
+use crate::usecases::demo_account::is_open_operator;
 
 pub(super) async fn set_role(
     app: &App,
@@ -28,6 +29,9 @@ pub(super) async fn set_role(
     let log = app.security_log("users role");
     log.record(EventKind::RoleChanged, Some(id), None, Some(role.to_string())).await;
     say(format_args!("user {id} has the role {role} now, {ended} sessions ended"))?;
+    if is_open_operator(&*app.storage).await.context("cannot read the demo account")? {
+        tracing::warn!("{OPEN_OPERATOR}; set another one with checkin users passwd");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,9 +7,11 @@ use anstyle::AnsiColor;
 use clap::Args;
 use serde_json::json;
 
-use super::output::paint;
+use super::mail_options::{MailOptions, mail_findings};
+use super::output::{self, paint};
 use super::progress::Working;
 use super::say;
+use super::table::clean;
 use crate::app;
 use crate::config::Common;
 use crate::storage::{Finding, Severity};
@@ -18,6 +20,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   checkin doctor
   checkin doctor --verify                    also counts every check-in again
+  checkin doctor --config checkin.toml       also tries the mail server of the file
   checkin doctor --json";
 
 #[derive(Args, Debug)]
@@ -30,16 +33,20 @@ pub(super) struct Options {
     /// Prints one JSON object a line
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    mail: MailOptions,
 }
 
 /// Prints what is wrong and how to repair it. Returns a failure if something must be repaired.
 pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let working = options.verify.then(|| Working::on("counting every check-in"));
-    let findings = app::diagnose(config, options.verify).await;
+    let mut findings = app::diagnose(config, options.verify).await;
     drop(working);
+    findings.extend(mail_findings(options.mail).await);
     for finding in &findings {
         match options.json {
-            true => say(as_json(finding))?,
+            true => say(output::json(&as_json(finding))?)?,
             false => say_finding(finding)?,
         }
     }
@@ -53,10 +60,10 @@ fn say_finding(finding: &Finding) -> io::Result<()> {
         Severity::Warning => ("warning", AnsiColor::Yellow),
         Severity::Problem => ("PROBLEM", AnsiColor::Red),
     };
-    say(format_args!("{}  {}", paint(color.on_default(), mark), finding.what))?;
+    say(format_args!("{}  {}", paint(color.on_default(), mark), clean(&finding.what)))?;
     match finding.advice.as_str() {
         "" => Ok(()),
-        advice => say(format_args!("         → {advice}")),
+        advice => say(format_args!("         → {}", clean(advice))),
     }
 }
 

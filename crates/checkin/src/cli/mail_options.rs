@@ -9,6 +9,8 @@ use crate::config::secret_line;
 use crate::mail::{
     Carrier, MailAddress, MailCommand, MailSettings, MailUrl, PublicUrl, SmtpServer,
 };
+use crate::storage::Finding;
+use crate::telemetry::chain;
 
 /// The settings of messages, of the authentication service.
 #[derive(Args, Debug)]
@@ -89,4 +91,25 @@ impl MailOptions {
         let shown = path.display();
         password.map(Some).map_err(|rule| anyhow!("--mail-password-file {shown}: {rule}"))
     }
+}
+
+/// Returns what is found about the settings, if messages are sent, without sending one.
+pub(super) async fn mail_findings(options: MailOptions) -> Option<Finding> {
+    let settings = match options.settings() {
+        Ok(settings) => settings?,
+        Err(error) => {
+            let what = format!("no message can be sent: {}", chain(error.as_ref()));
+            return Some(Finding::problem(what, "set it as the services have it"));
+        }
+    };
+    Some(match settings.carrier.check().await {
+        Ok(what) => Finding::fine(what.to_owned()),
+        Err(error) => Finding::problem(
+            format!("no message can be sent: {error}"),
+            match settings.carrier {
+                Carrier::Server(_) => "check --mail-url and --mail-password-file, and the server",
+                Carrier::Command(_) => "check --mail-command",
+            },
+        ),
+    })
 }

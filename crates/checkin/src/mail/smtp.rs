@@ -3,18 +3,17 @@
 use std::fmt;
 use std::io;
 use std::str::FromStr;
-use std::time::Duration;
 
 use lettre::address::{Address, Envelope};
 use lettre::transport::smtp::Error;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use super::MailAddress;
+use super::smtp_connection::{Bounded, TlsFromStart};
 use crate::domain::Email;
 
 /// The ports of TLS from the first byte, of STARTTLS, and of a server on the same machine.
@@ -22,8 +21,8 @@ const TLS_PORT: u16 = 465;
 const STARTTLS_PORT: u16 = 587;
 const LOCAL_PORT: u16 = 25;
 
-/// The maximum time to connect to an address of the server, so that there is time for another one.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// The ways to give the password. Each sends it as it is, over TLS or to the same machine.
+const MECHANISMS: &[Mechanism] = &[Mechanism::Plain, Mechanism::Login];
 
 const RULE: &str = "must be smtps://[user@]host[:port] or smtp://[user@]host[:port]";
 
@@ -85,8 +84,18 @@ impl FromStr for MailUrl {
 /// Hands messages over to an SMTP server, each over a connection of its own.
 #[derive(Clone)]
 pub struct SmtpServer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    host: String,
+    port: u16,
+    tls: Tls,
+    login: Option<Credentials>,
     sender: Address,
+}
+
+#[derive(Clone)]
+enum Tls {
+    FromStart(TlsFromStart),
+    StartTls(TlsParameters),
+    None,
 }
 
 impl SmtpServer {
@@ -99,22 +108,21 @@ impl SmtpServer {
     pub fn new(url: MailUrl, password: Option<String>, from: &MailAddress) -> io::Result<Self> {
         let MailUrl { host, port, security, user } = url;
         let sender = address(&from.0)?;
-        let parameters =
-            || TlsParameters::new_rustls(host.clone()).map_err(|error| described(&error));
         let tls = match security {
-            Security::Tls => Tls::Wrapper(parameters()?),
-            Security::StartTls => Tls::Required(parameters()?),
+            Security::Tls => Tls::FromStart(TlsFromStart::new(&host)?),
+            Security::StartTls => {
+                let parameters = TlsParameters::new_rustls(host.clone());
+                Tls::StartTls(parameters.map_err(|error| described(&error))?)
+            }
             Security::SameMachine => Tls::None,
         };
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host.as_str())
-            .port(port)
-            .tls(tls)
-            .timeout(Some(CONNECT_TIME))
-            .hello_name(ClientId::Domain(sender.domain().to_owned()));
-        if let (Some(user), Some(password)) = (user, password) {
-            transport = transport.credentials(Credentials::new(user, password));
-        }
-        Ok(Self { transport: transport.build(), sender })
+        let login = user.zip(password).map(|(user, password)| Credentials::new(user, password));
+        Ok(Self { host, port, tls, login, sender })
+    }
+
+    /// Returns whether it has a user, who must log in.
+    pub(super) fn has_login(&self) -> bool {
+        self.login.is_some()
     }
 
     /// Sends a message.
@@ -129,8 +137,39 @@ impl SmtpServer {
     pub(super) async fn send(&self, to: &Email, message: &[u8]) -> io::Result<()> {
         let envelope = Envelope::new(Some(self.sender.clone()), vec![address(to)?]);
         let envelope = envelope.map_err(io::Error::other)?;
-        let sent = self.transport.send_raw(&envelope, message).await;
-        sent.map(drop).map_err(|error| described(&error))
+        let mut connection = self.connect().await?;
+        let sent = connection.send(&envelope, message).await;
+        sent.map_err(|error| described(&error))?;
+        connection.abort().await;
+        Ok(())
+    }
+
+    /// Connects and logs in, and sends nothing.
+    pub(super) async fn check(&self) -> io::Result<()> {
+        self.connect().await?.abort().await;
+        Ok(())
+    }
+
+    /// Connects, with TLS unless the server is on the same machine, and logs in if it has a user.
+    async fn connect(&self) -> io::Result<AsyncSmtpConnection> {
+        let (host, port) = (self.host.as_str(), self.port);
+        let stream: Box<dyn AsyncTokioStream> = match &self.tls {
+            Tls::FromStart(tls) => Box::new(tls.connect(host, port).await?),
+            Tls::StartTls(_) | Tls::None => Box::new(Bounded::connect(host, port).await?),
+        };
+        self.greet(stream).await.map_err(|error| described(&error))
+    }
+
+    async fn greet(&self, stream: Box<dyn AsyncTokioStream>) -> Result<AsyncSmtpConnection, Error> {
+        let name = ClientId::Domain(self.sender.domain().to_owned());
+        let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &name).await?;
+        if let Tls::StartTls(parameters) = &self.tls {
+            connection.starttls(parameters.clone(), &name).await?;
+        }
+        if let Some(login) = &self.login {
+            connection.auth(MECHANISMS, login).await?;
+        }
+        Ok(connection)
     }
 }
 
@@ -148,7 +187,7 @@ fn described(error: &Error) -> io::Error {
     })
 }
 
-/// The transport contains a password.
+/// The login contains a password.
 impl fmt::Debug for SmtpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SmtpServer")
@@ -158,6 +197,26 @@ impl fmt::Debug for SmtpServer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A line without an end, for as long as the client reads it.
+    #[tokio::test]
+    async fn a_server_that_sends_too_much_is_left() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let server = SmtpServer::new(url, None, &"a@sender.example".parse().unwrap()).unwrap();
+        let sends = async {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let (mut sent, line) = (0, [b'2'; 8192]);
+            while tokio::io::AsyncWriteExt::write_all(&mut client, &line).await.is_ok() {
+                sent += line.len();
+                // More than the buffers of both ends.
+                assert!(sent < 64 * 1024 * 1024, "the client reads on");
+            }
+        };
+        let (checked, ()) = tokio::join!(server.check(), sends);
+        let error = checked.unwrap_err().to_string();
+        assert!(error.contains("sends more"), "{error}");
+    }
 
     #[test]
     fn only_a_server_on_the_same_machine_needs_no_tls() {

@@ -9,8 +9,8 @@ use tower_express_session::{Error, Secrets};
 
 use crate::demo;
 use crate::domain::{PasswordHash, UserId};
-use crate::passwords::{Passwords, Verified};
-use crate::storage::{Role, SecondFactors, StorageError, Users};
+use crate::passwords::{Busy, Passwords, Verified};
+use crate::storage::{Credentials, Role, SecondFactors, StorageError, Users};
 
 /// The number of characters of a session's id that are shown.
 const SHOWN: usize = 4;
@@ -26,6 +26,43 @@ pub(crate) struct DemoAccount {
     key_prefix: String,
     /// The hash that was compared last, and whether the password matched. It is locked for a copy only.
     compared: Mutex<Option<(PasswordHash, bool)>>,
+}
+
+/// Returns whether everybody can log in to the demo account, and is an operator then.
+///
+/// # Errors
+///
+/// If the store cannot be read.
+///
+/// # Cancel safety
+///
+/// Dropping the future changes nothing.
+pub(crate) async fn is_open_operator<S: Users + SecondFactors + ?Sized>(
+    store: &S,
+) -> Result<bool, StorageError> {
+    let account = account_without_second_factor(store, store).await?;
+    let operator = account.filter(|account| account.standing.role == Role::Operator);
+    let Some(operator) = operator else { return Ok(false) };
+    Ok(is_demo_password(&Passwords::new(), operator.password).await.unwrap_or(false))
+}
+
+/// Returns the demo account, if it is active and has no second factor.
+async fn account_without_second_factor<U: Users + ?Sized, F: SecondFactors + ?Sized>(
+    users: &U,
+    second_factors: &F,
+) -> Result<Option<Credentials>, StorageError> {
+    let login = demo::LOGIN.parse().expect("the address of the demo is one");
+    let account = users.credentials_by_email(&login).await?;
+    let Some(account) = account.filter(|account| account.standing.is_active()) else {
+        return Ok(None);
+    };
+    let factor = second_factors.second_factor(account.id).await?;
+    Ok(factor.is_none().then_some(account))
+}
+
+async fn is_demo_password(passwords: &Passwords, hash: PasswordHash) -> Result<bool, Busy> {
+    let verified = passwords.turn().await?.verify(demo::PASSWORD.to_owned(), Some(hash)).await?;
+    Ok(verified != Verified::No)
 }
 
 /// A session as the store has it.
@@ -67,13 +104,10 @@ impl DemoAccount {
     ///
     /// Dropping the future changes nothing.
     pub(crate) async fn id(&self) -> Result<Option<UserId>, StorageError> {
-        let login = demo::LOGIN.parse().expect("the address of the demo is one");
-        let Some(account) = self.users.credentials_by_email(&login).await? else { return Ok(None) };
-        let factor = self.second_factors.second_factor(account.id).await?;
-        let is_open = account.standing.is_active()
-            && account.standing.role == Role::User
-            && factor.is_none()
-            && self.has_password(account.password).await;
+        let account = account_without_second_factor(&*self.users, &*self.second_factors).await?;
+        let Some(account) = account else { return Ok(None) };
+        let is_open =
+            account.standing.role == Role::User && self.has_password(account.password).await;
         Ok(is_open.then_some(account.id))
     }
 
@@ -83,10 +117,9 @@ impl DemoAccount {
         if let Some((_, matched)) = compared.filter(|(known, _)| *known == hash) {
             return matched;
         }
-        let Ok(permit) = self.passwords.turn().await else { return false };
-        let password = demo::PASSWORD.to_owned();
-        let Ok(verified) = permit.verify(password, Some(hash.clone())).await else { return false };
-        let matched = verified != Verified::No;
+        let Ok(matched) = is_demo_password(&self.passwords, hash.clone()).await else {
+            return false;
+        };
         *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((hash, matched));
         matched
     }

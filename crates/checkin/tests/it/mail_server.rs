@@ -10,7 +10,7 @@ use std::thread;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use testkit::{Program, Stream, wait_until};
 
-use crate::harness::{AUTH_READY, EMAIL, PATIENCE, Service, Site, expect_plain};
+use crate::harness::{AUTH_READY, EMAIL, Ended, PATIENCE, Service, Site, expect_plain};
 use crate::mail::{forget, reset, token};
 
 const OTHER: &str = "another long password";
@@ -152,6 +152,56 @@ async fn a_refusal_is_logged_without_the_address() {
     let auth = auth(&site, &format!("smtp://127.0.0.1:{port}"), "", None);
     fails(&auth, "refused it with 550").await;
     server.join().unwrap();
+}
+
+/// It connects and logs in, and sends nothing.
+#[test]
+fn the_doctor_tries_the_server() {
+    let (site, server) = (Site::sqlite(), MailServer::start("127.0.0.1", "tls"));
+    let (file, free) = (site.directory.path().join("mail-password"), testkit::free_port());
+    for (port, password, code, finding) in [
+        (server.port, LOGIN, 0, "ok       the mail server accepts the login\n"),
+        (
+            server.port,
+            "sesame",
+            1,
+            "PROBLEM  no message can be sent: the server refused it with 535\n",
+        ),
+        (free, LOGIN, 1, "PROBLEM  no message can be sent: Connection refused"),
+    ] {
+        fs::write(&file, password).unwrap();
+        let url = format!("smtps://al@127.0.0.1:{port}");
+        let mut doctor =
+            site.command("doctor", &["--mail-url", &url, "--mail-from", "a@sender.example"]);
+        doctor.args(["--public-url", "http://a.example", "--mail-password-file"]).arg(&file);
+        doctor.env("SSL_CERT_FILE", server.certificate());
+        let ended = Ended::of(Program::spawn(doctor));
+        assert!(ended.stdout.contains(finding), "{finding}: {}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.code, code, "{}", ended.stdout);
+        assert!(!ended.stdout.contains(password), "{}", ended.stdout);
+    }
+    assert!(server.messages().is_empty());
+}
+
+#[test]
+fn the_doctor_looks_for_the_program() {
+    let site = Site::sqlite();
+    let file = site.directory.path().join("deliver");
+    fs::write(&file, "").unwrap();
+    let with = ["--mail-from", "a@sender.example", "--public-url", "http://a.example"];
+    for (command, code, finding) in [
+        ("true", 0, "ok       the program that sends messages is there\n"),
+        ("/bin/true -t", 0, "ok       the program that sends messages is there\n"),
+        ("no-such-program", 1, "must be a program that exists\n"),
+        ("/no/such/program", 1, "must be a program that exists\n"),
+        (file.to_str().unwrap(), 1, "must be a program that this user may execute\n"),
+    ] {
+        let ended = site.run("doctor", &[&["--mail-command", command][..], &with].concat());
+        assert!(ended.stdout.contains(finding), "{finding}: {}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.code, code, "{}", ended.stdout);
+    }
+    let ended = site.run("doctor", &["--mail-command", "true", "--mail-from", "a@sender.example"]);
+    assert!(ended.stdout.contains("PROBLEM  no message can be sent: --public-url must be set"));
 }
 
 #[test]

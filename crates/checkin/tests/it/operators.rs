@@ -227,3 +227,19 @@ fn what_reads_a_store_makes_none() {
         assert!(names(site.directory.path()).is_empty(), "{command:?}");
     }
 }
+
+/// Everybody knows the password of the demo account.
+#[test]
+fn a_demo_account_that_is_an_operators_is_named() {
+    const WARNING: &str = "the demo account is an operator's, and everybody knows its password";
+    let site = Site::sqlite();
+    let other = site.run("users", &["role", "80", "operator"]);
+    assert!(!other.stderr.contains(WARNING), "{}", other.stderr);
+    let ended = site.run("users", &["role", EMAIL, "operator"]);
+    assert!(ended.code == 0 && ended.stderr.contains(WARNING), "{}{}", ended.stdout, ended.stderr);
+    let diagnosis = site.run("doctor", &[]).stdout;
+    assert!(diagnosis.contains(&format!("warning  {WARNING}\n")), "{diagnosis}");
+    assert_eq!(run_with_input(&site, &["users", "passwd", EMAIL], NEW).code, 0);
+    let diagnosis = site.run("doctor", &[]).stdout;
+    assert!(!diagnosis.contains(WARNING), "{diagnosis}");
+}
