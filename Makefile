@@ -99,7 +99,7 @@ fuzz: ## a short run of each fuzz target of the session crate; installs cargo-fu
 
 # Without a sanitizer: the code is safe Rust.
 fuzzcheckin: ## a run of each fuzz target of checkin: FUZZ_SECONDS=600; the build takes long
-	cd crates/checkin && ulimit -s 2048 && for target in import_file redis_reply request_body request_head setting stored_text; do \
+	cd crates/checkin && ulimit -s 2048 && for target in import_file passkey_answer redis_reply request_body request_head setting stored_text; do \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -seed=$${SEED:-0} || exit 1; \
 	done
 

@@ -3,6 +3,8 @@
 //!
 //! `cargo test` calls each function with the files below `fuzz/corpus`.
 
+mod passkeys;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::body::Body;
@@ -24,6 +26,8 @@ use crate::import::{Importer, Position, Rule};
 use crate::input::{DisplayName, Integer, KnownEmail, body};
 use crate::services::api::is_canonical;
 use crate::services::receiver::CheckinHeaders;
+
+pub use self::passkeys::passkey_answer;
 
 /// The current time for all of them, an arbitrary one: 2026-09-01.
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -241,5 +245,6 @@ mod tests {
         replay("import_file", super::import_file);
         replay("setting", text(super::setting));
         replay("stored_text", text(super::stored_text));
+        replay("passkey_answer", super::passkey_answer);
     }
 }
