@@ -23,6 +23,36 @@ fn columns_may_be_in_any_order() {
 }
 
 #[test]
+fn spreadsheets_have_other_separators_and_names() {
+    let json = import("a.json", &format!(r#"{{"checkins":[{CHECKIN}]}}"#));
+    for table in [
+        "userId;locationId;starRating;id\r\n1;2;3;1609602085397-0\r\n",
+        "sep=;\r\nuserId;locationId;starRating;id\r\n1;2;3;1609602085397-0\r\n",
+        "sep=,\nuserId,locationId,starRating,id\n1,2,3,1609602085397-0\n",
+        "\nUser ID\tLocation ID\tStar rating\tID\n1\t2\t3\t1609602085397-0\n",
+        "\"user_id\";\"location_id\";\"star_rating\";\"id\";\"location_name\"\n\
+         \"1\";\"2\";\"3\";\"1609602085397-0\";\"Bar; Grill, \"\"B\"\"\"\n",
+    ] {
+        let (import, errors) = import("a.csv", table);
+        assert_eq!((import, errors), json, "{table}");
+    }
+    let (_, errors) =
+        import("a.csv", "sep=;\nuserId;locationId;starRating;id\n1;2;9;1-0\n1;2,3;4;2-0\n");
+    assert!(
+        errors.contains(&"a.csv: line 3, starRating: must be an integer from 0 to 5".to_owned()),
+        "{errors:?}"
+    );
+    let (_, errors) = import("a.csv", "userId;user_id;starRating;locationId;id;mood\n");
+    assert_eq!(
+        errors,
+        [
+            "a.csv: line 1, userId: must be given once",
+            "a.csv: line 1, mood: must not be given: records have no such field"
+        ]
+    );
+}
+
+#[test]
 fn times_have_several_forms() {
     let text = "userId,locationId,starRating,time\n\
         1,2,3,2021-01-02T15:41:25.397Z\n1,2,4,1609602085397\n1,2,5,2021-01-02T16:41:25.397+01:00\n";

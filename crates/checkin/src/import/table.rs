@@ -1,11 +1,12 @@
 //! Reads tables of check-ins (comma-separated values).
 //!
 //! The first line names the columns, in any order. The columns are the fields of a check-in in
-//! JSON.
+//! JSON. Where a comma separates the digits of a number, spreadsheets separate cells by semicolons, and they may
+//! write the separator into a line of its own at the start (`sep=;`).
 
 use std::path::Path;
 
-use csv::{ReaderBuilder, StringRecord};
+use csv::{ReaderBuilder, StringRecord, StringRecordsIter};
 
 use super::error::Rule;
 
@@ -22,6 +23,15 @@ const COLUMNS: [&str; 10] = [
     "comment",
     "private",
 ];
+
+/// More characters than the longest column has.
+const MAX_COLUMN: usize = 20;
+
+/// The possible separators of cells.
+const SEPARATORS: [char; 3] = [',', ';', '\t'];
+
+/// The start of the line with which a spreadsheet is told the separator.
+const SEPARATOR_LINE: &str = "sep=";
 
 /// A row, or an error of the row as a whole.
 pub(super) struct Row {
@@ -55,9 +65,10 @@ pub(super) fn is_table(file: &str, text: &str) -> bool {
 
 /// Reads a table up to the first wrong quote.
 pub(super) fn read(text: &str) -> Table {
-    let damage = damage(text);
+    let separator = separator(text);
+    let damage = damage(text, separator);
     let whole = damage.as_ref().map_or(text, |damage| &text[..damage.start]);
-    let mut table = read_whole(whole);
+    let mut table = read_whole(whole, separator);
     if let Some(Damage { line, rule, .. }) = damage {
         let rule = format!("{rule}; the rest of the file is not read");
         table.rows.push(Row { line, cells: Err((None, Rule::Value(rule))) });
@@ -66,14 +77,27 @@ pub(super) fn read(text: &str) -> Table {
     table
 }
 
-fn read_whole(text: &str) -> Table {
-    let mut reader =
-        ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+/// Returns the separator that the first line states, or with which it names the most columns.
+fn separator(text: &str) -> char {
+    let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
+    let stated = first.strip_prefix(SEPARATOR_LINE).and_then(|rest| rest.chars().next());
+    let named = |separator: &char| first.split(*separator).filter_map(named_column).count();
+    // Of separators that are equally good, the first one is the last one of the reversed list.
+    let best = || SEPARATORS.into_iter().rev().max_by_key(named).unwrap_or(',');
+    stated.filter(|stated| SEPARATORS.contains(stated)).unwrap_or_else(best)
+}
+
+fn read_whole(text: &str, separator: char) -> Table {
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        // Each separator is one byte in UTF-8.
+        .delimiter(separator as u8)
+        .from_reader(text.as_bytes());
     let mut records = reader.records();
-    let columns = match records.next() {
-        Some(Ok(columns)) => columns,
-        Some(Err(error)) => return Table { rows: vec![unreadable(&error)], count: 0, empty: 0 },
-        None => StringRecord::new(),
+    let columns = match columns(&mut records) {
+        Ok(columns) => columns,
+        Err(error) => return Table { rows: vec![unreadable(&error)], count: 0, empty: 0 },
     };
     let wrong = wrong_columns(&columns);
     let (mut rows, mut empty) = (Vec::new(), 0);
@@ -94,6 +118,22 @@ fn read_whole(text: &str) -> Table {
     Table { rows, count, empty }
 }
 
+/// Reads the columns. Those that are known have the names of [`COLUMNS`].
+fn columns(records: &mut StringRecordsIter<'_, &[u8]>) -> Result<StringRecord, csv::Error> {
+    let mut first = records.next().transpose()?.unwrap_or_default();
+    if first.get(0) == Some(SEPARATOR_LINE) {
+        first = records.next().transpose()?.unwrap_or_default();
+    }
+    Ok(first.iter().map(|cell| named_column(cell).unwrap_or(cell)).collect())
+}
+
+/// Returns the column that a cell of the first line names: `User ID` and `user_id` are `userId`.
+fn named_column(cell: &str) -> Option<&'static str> {
+    let letters = cell.chars().filter(|c| !matches!(c, ' ' | '_' | '-' | '"'));
+    let letters: String = letters.take(MAX_COLUMN).collect();
+    COLUMNS.into_iter().find(|column| column.eq_ignore_ascii_case(&letters))
+}
+
 /// The place of a wrong quote in a table.
 struct Damage {
     /// The line of the quote, from 1.
@@ -105,7 +145,7 @@ struct Damage {
 
 /// Finds the first quote that is never closed, or that is closed in the middle of a cell: all later
 /// text could be in the wrong cell. The CSV reader accepts both.
-fn damage(text: &str) -> Option<Damage> {
+fn damage(text: &str, separator: char) -> Option<Damage> {
     let (mut line, mut start, mut at_cell) = (1, 0, true);
     let mut characters = text.char_indices().peekable();
     while let Some((at, c)) = characters.next() {
@@ -121,14 +161,17 @@ fn damage(text: &str) -> Option<Damage> {
                         Some(_) => {}
                     }
                 }
-                if !matches!(characters.peek(), None | Some((_, ',' | '\r' | '\n'))) {
-                    return damage("must have a comma or the end of the line after a quoted cell");
+                let ends = |c| [separator, '\r', '\n'].contains(&c);
+                if !characters.peek().is_none_or(|(_, c)| ends(*c)) {
+                    return damage(
+                        "must have a separator or the end of the line after a quoted cell",
+                    );
                 }
                 line += lines;
                 at_cell = false;
             }
             '\n' => (line, start, at_cell) = (line + 1, at + 1, true),
-            c => at_cell = c == ',',
+            c => at_cell = c == separator,
         }
     }
     None
@@ -136,7 +179,7 @@ fn damage(text: &str) -> Option<Damage> {
 
 fn wrong_columns(columns: &StringRecord) -> Vec<Wrong> {
     if !columns.iter().any(|column| COLUMNS.contains(&column)) {
-        let rule = "must name the columns, separated by commas: userId, locationId, starRating, and id or time";
+        let rule = "must name the columns, separated by commas, semicolons or tabs: userId, locationId, starRating, and id or time";
         return vec![(None, Rule::Value(rule.to_owned()))];
     }
     let mut wrong = Vec::new();
