@@ -126,8 +126,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, Error>;
 
     /// Deletes a session and keeps a tombstone for this time, during which a value that another
-    /// program writes back under the id does not count as a session. Returns whether the session
-    /// existed. It is not an error if it did not.
+    /// program writes back under the id does not count as a session. A tombstone that is there already
+    /// and is kept for longer stays so. Returns whether the session existed. It is not an error if it did
+    /// not.
     async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error>;
 
     /// Ends the store's background tasks and waits for them. Afterwards the store still works, but

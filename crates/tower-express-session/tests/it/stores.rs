@@ -157,6 +157,48 @@ async fn a_value_that_express_writes_back_after_the_end_is_not_a_session() {
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
+async fn a_tombstone_is_never_shortened() {
+    let server = RedisServer::start();
+    let mut connection = server.connection();
+    let store = RedisStore::new(patient(&server.url())).prefix(PREFIX);
+    let id = SessionId::generate().unwrap();
+    let tombstone = format!("{{{PREFIX}{}}}:revoked", id.as_str());
+    let mut left = || ::redis::cmd("TTL").arg(&tombstone).query::<i64>(&mut connection).unwrap();
+    for (seconds, least) in [(1, 0), (100, 95), (10, 95), (0, 95), (1000, 995)] {
+        store.destroy(&id, Duration::from_secs(seconds)).await.unwrap();
+        assert!(left() >= least, "{seconds}: {}", left());
+    }
+    ::redis::cmd("PERSIST").arg(&tombstone).exec(&mut server.connection()).unwrap();
+    store.destroy(&id, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(left(), -1);
+}
+
+/// A replica that has not received its primary's sessions yet has none, which is no logout.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_replica_does_not_say_that_there_is_no_session() {
+    let primary = RedisServer::start();
+    let port = primary.port().to_string();
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+    primary.wait_for_replicas(1);
+    let store = |server: &RedisServer| {
+        let store = RedisStore::new(patient(&server.url())).prefix(PREFIX);
+        store.absolute_timeout(ABSOLUTE_TIMEOUT)
+    };
+    let id = SessionId::generate().unwrap();
+    assert_eq!(store(&primary).load(&id, Freshness::Latest).await.unwrap(), None);
+    let unknown = store(&replica).load(&id, Freshness::Latest).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Unavailable, "{unknown}");
+    let ttl = Duration::from_secs(100);
+    store(&primary).create(&id, Bytes::from("value"), ttl, None).await.unwrap();
+    testkit::wait_until("the replica has it", || {
+        value(&mut replica.connection(), &format!("{PREFIX}{}", id.as_str())).is_some()
+    });
+    assert!(store(&replica).load(&id, Freshness::Latest).await.unwrap().is_some());
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
 async fn the_absolute_timeout_of_an_express_session_starts_when_it_is_first_read() {
     let server = RedisServer::start();
     let mut connection = server.connection();

@@ -154,6 +154,14 @@ impl StoreUnderTest<'_> {
             "a destroyed session cannot be touched"
         );
         assert_eq!(self.load(&id).await, None, "neither update nor touch restored it");
+        // A later end with a short tombstone, or with none, does not shorten the first one.
+        for tombstone in [Duration::from_secs(1), Duration::ZERO] {
+            let destroyed = self.store.destroy(&id, tombstone).await.expect("destroy");
+            assert!(!destroyed, "the session had ended before");
+        }
+        self.pass_seconds(&id, 3);
+        assert_eq!(self.update(&id, "value", "again").await, Updated::Gone);
+        assert_eq!(self.load(&id).await, None, "the session stays ended");
         assert_eq!(self.update(&fresh_id(), "value", "again").await, Updated::Gone);
     }
 

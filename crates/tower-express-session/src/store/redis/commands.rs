@@ -154,11 +154,9 @@ impl RedisStore {
         let ended = if tombstone.is_zero() {
             self.writes.pipeline(&[is_revoked, delete, delete_epoch]).await?
         } else {
-            // The tombstone is written before the deletion, so that a value that is written back in
-            // between is not accepted as a session.
-            let seconds = seconds(tombstone);
-            let put: &[&[u8]] = &[b"SET", keys.revoked.as_bytes(), b"1", b"EX", seconds.as_bytes()];
-            match self.writes.pipeline(&[is_revoked, put, delete, delete_epoch]).await {
+            let life = milliseconds(whole_seconds(tombstone));
+            let life = [life.as_bytes()];
+            match self.writes.run(&self.scripts.end, &keys.all(), &life).await {
                 // When Redis is out of memory, it refuses the tombstone but not the deletion. It also
                 // refuses the mark that is needed to wait for replicas.
                 Err(error)
@@ -169,7 +167,7 @@ impl RedisStore {
                     Error::from(error).log("a session ended without a tombstone");
                     ended
                 }
-                replies => replies?,
+                was_there => return Ok(was_there? == Reply::Int(1)),
             }
         };
         // A value that was written back under a tombstone is not a session.

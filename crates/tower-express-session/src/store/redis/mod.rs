@@ -65,6 +65,7 @@ struct Scripts {
     create: Script,
     update: Script,
     touch: Script,
+    end: Script,
     index: Script,
 }
 
@@ -99,6 +100,7 @@ impl RedisStore {
             create: Script::named("session_create", include_str!("scripts/create.lua")),
             update: Script::named("session_update", include_str!("scripts/update.lua")),
             touch: Script::named("session_touch", include_str!("scripts/touch.lua")),
+            end: Script::named("session_end", include_str!("scripts/end.lua")),
             index: Script::named("session_index", include_str!("scripts/index.lua")),
         };
         Self {

@@ -15,7 +15,15 @@ local function try(...)
     error(reply.err)
 end
 local value = redis.call('GET', KEYS[1])
-if not value then return false end
+if not value then
+    -- A replica that is being filled has no session either. It alone refuses a write with this error; on a
+    -- primary this one changes nothing.
+    local reply = redis.pcall('DEL', KEYS[1])
+    if type(reply) == 'table' and string.find(reply.err, 'READONLY', 1, true) then
+        return redis.error_reply('READONLY a replica has no such session')
+    end
+    return false
+end
 if redis.call('EXISTS', KEYS[2]) == 1 then
     try('DEL', KEYS[1])
     return false
