@@ -15,6 +15,7 @@ use crate::config::Common;
 use crate::http::{ClientLimits, Metrics, OnFailure, Probes, Readiness, Scrape, Stack};
 use crate::passwords::Passwords;
 use crate::services::api::{ApiSettings, Stores};
+use crate::services::console::Tiles;
 use crate::services::processor::Progress;
 use crate::services::receiver::{Identity, ReceiverSettings};
 use crate::services::{api, auth, console, operations, receiver};
@@ -161,14 +162,15 @@ impl App {
         stack.around(routes)
     }
 
-    /// Returns the routes of the console's port: those of the services, and the pages, which ask them.
-    pub fn console_port(&self, services: &[&Service]) -> Router {
+    /// Returns the routes of the console's port: those of the services, and the pages, which ask them. The maps of the
+    /// pages have these `tiles`.
+    pub fn console_port(&self, services: &[&Service], tiles: Option<Tiles>) -> Router {
         let stack = self.stack(Metrics::new("console"));
         let routes = self.routes(&stack.metrics, services, OpenApiRouter::new());
         let (services, _) = routes.clone().split_for_parts();
         // Encrypted sessions are not shown to anybody.
         let demo = self.session_keys.is_none().then(|| self.demo_account());
-        let pages = console::router(services, demo).layer(self.readiness.clone());
+        let pages = console::router(services, demo, tiles).layer(self.readiness.clone());
         console::with_error_pages(stack.around(routes.merge(OpenApiRouter::from(pages))))
     }
 

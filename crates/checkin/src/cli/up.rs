@@ -82,6 +82,9 @@ pub(super) struct Options {
 
     #[command(flatten)]
     counting: processor::Counting,
+
+    #[command(flatten)]
+    maps: console::Maps,
 }
 
 pub(super) async fn run(
@@ -90,6 +93,7 @@ pub(super) async fn run(
     source: SettingsSource,
 ) -> anyhow::Result<ExitCode> {
     let (logins, reads) = (options.logins.settings()?, options.reads.settings()?);
+    let tiles = options.maps.tiles()?;
     let stop = Stop::on_signal(config.drain)?;
     let app = App::open(config).await?.stopping_with(&stop);
     app.start("up", &ServiceKind::ALL).await?;
@@ -154,7 +158,7 @@ pub(super) async fn run(
         tokio::join!(
             serve(
                 console_listener,
-                app.console_port(&[&auth, &receiver, &api, &operations]),
+                app.console_port(&[&auth, &receiver, &api, &operations], tiles),
                 doors,
                 stop.clone()
             ),

@@ -76,6 +76,34 @@ fn an_account_has_a_second_factor() {
     live("factors.js", &[&[("CONSOLE", &*origin)][..], &account].concat());
 }
 
+/// With a mouse, fingers and keys, and with tiles of another server.
+#[cfg(feature = "external-tests")]
+#[test]
+fn a_map_is_moved_and_has_tiles() {
+    let (site, tiles) = (Site::sqlite(), testkit::free_port().to_string());
+    site.count_all();
+    let url = format!("http://127.0.0.1:{tiles}/{{z}}/{{x}}/{{y}}.png");
+    let console = site.console(&["--map-tiles-url", &url, "--map-attribution", "© the tests"]);
+    let address = format!("http://127.0.0.1:{}", console.port());
+    let people = [("EMAIL", EMAIL), ("PASSWORD", PASSWORD), ("TILES", &*tiles)];
+    live("map-story.js", &[&[("CONSOLE", &*address)][..], &people].concat());
+}
+
+#[test]
+fn tiles_have_a_server_of_their_own() {
+    let site = Site::sqlite();
+    for (flags, says) in [
+        (&["--map-attribution", "a"][..], "--map-tiles-url must be set with --map-attribution"),
+        (
+            &["--map-tiles-url", "https://{s}.example/{z}/{x}/{y}.png"],
+            "must be an address that begins",
+        ),
+    ] {
+        let refused = site.run("console", flags);
+        assert!(refused.code != 0 && refused.stderr.contains(says), "{}", refused.stderr);
+    }
+}
+
 /// Lets an operator look after a deployment in a browser. A check-in of a place that is gone is a dead letter.
 #[cfg(feature = "external-tests")]
 fn live_the_operators_story(settings: &[(&str, &str)]) {

@@ -15,9 +15,10 @@ use crate::http::Problem;
 const VERSION_BYTES: usize = 9;
 
 /// The names of the files, with their types and contents.
-const FILES: [(&str, &str, &[u8]); 7] = [
+const FILES: [(&str, &str, &[u8]); 8] = [
     ("console.css", "text/css; charset=utf-8", include_bytes!("../../../assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_bytes!("../../../assets/console.js")),
+    ("map.js", "text/javascript; charset=utf-8", include_bytes!("../../../assets/map.js")),
     (
         "passkeys.js",
         "text/javascript; charset=utf-8",

@@ -1,11 +1,16 @@
-//! The map of the places, drawn on the server: land, and a point for each place. It is moved by links.
+//! The map of the places, drawn on the server: land, tiles if there are some, and a point for each place. It is
+//! moved by links, and by a script that asks for the same pages.
 
 use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 
 use super::client::{Listed, Refusal, Visitor};
 use super::land;
 use super::map_view::{HEIGHT, MAX_LATITUDE, MapView, Point, WIDTH, ZOOMS};
 use super::page::{Frame, Page};
+use super::routes::Console;
+use super::tiles::{self, Tile, Tiles};
 use super::views::Place;
 use crate::http::FormQuery;
 
@@ -17,7 +22,11 @@ const STEP: f64 = 0.5;
 
 /// A map with places.
 pub(super) struct Map {
+    pub(super) view: MapView,
     pub(super) land: String,
+    pub(super) tiles: Vec<Tile>,
+    /// What the owner of the tiles wants to be named as.
+    pub(super) attribution: Option<String>,
     pub(super) dots: Vec<Dot>,
 }
 
@@ -32,7 +41,7 @@ pub(super) struct Dot {
 
 impl Map {
     /// Returns the map of a part of the earth, with those of the places that are in it.
-    fn new(view: &MapView, places: Vec<Place>) -> Self {
+    fn new(view: MapView, places: Vec<Place>, tiles: Option<&Tiles>) -> Self {
         let dots = places.into_iter().filter_map(|place| {
             let (x, y) = view.pixel(place.point());
             let is_inside = (0.0..=WIDTH).contains(&x) && (0.0..=HEIGHT).contains(&y);
@@ -40,21 +49,27 @@ impl Map {
             let (x, y) = (x.round() as i32, y.round() as i32);
             is_inside.then_some(Dot { x, y, radius, place })
         });
-        Self { dots: dots.collect(), land: land::path(view) }
+        Self {
+            dots: dots.collect(),
+            land: land::path(&view),
+            tiles: tiles.map(|tiles| tiles.of(&view)).unwrap_or_default(),
+            attribution: tiles.and_then(|tiles| tiles.attribution.clone()),
+            view,
+        }
     }
 
     /// Returns the map of these places; `None` if there are none.
-    pub(super) fn of(mut places: Vec<Place>) -> Option<Self> {
+    pub(super) fn of(mut places: Vec<Place>, tiles: Option<&Tiles>) -> Option<Self> {
         places.sort_by_key(|place| place.id);
         places.dedup_by_key(|place| place.id);
         let points: Vec<Point> = places.iter().map(Place::point).collect();
-        (!places.is_empty()).then(|| Self::new(&MapView::of(&points), places))
+        (!places.is_empty()).then(|| Self::new(MapView::of(&points), places, tiles))
     }
 }
 
 #[derive(Template)]
 #[template(path = "map.html")]
-pub(super) struct MapPage {
+struct MapPage {
     frame: Frame,
     map: Map,
     /// Where the links lead, with their names and their signs.
@@ -62,9 +77,10 @@ pub(super) struct MapPage {
 }
 
 pub(super) async fn show(
+    State(console): State<Console>,
     visitor: Visitor,
     FormQuery(query): FormQuery,
-) -> Result<Page<MapPage>, Refusal> {
+) -> Result<Response, Refusal> {
     let frame = Frame::of(&visitor, "map").await?;
     let number = |name: &str, limit: f64| {
         let number: f64 = query.get(name)?.parse().ok()?;
@@ -90,8 +106,9 @@ pub(super) async fn show(
             })?
         }
     };
-    let map = Map::new(&view, places(&visitor, &view).await?);
-    Ok(Page(MapPage { frame, map, links: links(&view) }))
+    let (tiles, links) = (console.tiles.as_deref(), links(&view));
+    let map = Map::new(view, places(&visitor, &view).await?, tiles);
+    Ok(tiles::allowed(tiles, Page(MapPage { frame, map, links }).into_response()))
 }
 
 /// Returns the places around the center of the map.

@@ -7,7 +7,7 @@ pub(super) const WIDTH: f64 = 960.0;
 pub(super) const HEIGHT: f64 = 560.0;
 
 /// The size of the whole earth at zoom 0, in pixels; it doubles with each step.
-const TILE: f64 = 256.0;
+pub(super) const TILE: f64 = 256.0;
 
 /// The whole earth, and a few blocks.
 pub(super) const ZOOMS: std::ops::RangeInclusive<u8> = 1..=15;
@@ -87,6 +87,12 @@ impl MapView {
         Point::from_projected((center_x + x, center_y + y))
     }
 
+    /// Returns where the upper left corner is in a picture of the whole earth, in pixels.
+    pub(super) fn corner(&self) -> (i64, i64) {
+        let ((x, y), scale) = (self.center.projected(), scale(self.zoom));
+        ((x * scale - WIDTH / 2.0).round() as i64, (y * scale - HEIGHT / 2.0).round() as i64)
+    }
+
     /// Returns the width of a pixel, in degrees of longitude.
     pub(super) fn degrees_of_a_pixel(&self) -> f64 {
         360.0 / scale(self.zoom)
@@ -115,7 +121,7 @@ impl MapView {
     /// Returns the address of the map of this part.
     pub(super) fn address(&self) -> String {
         let Point { latitude, longitude } = self.center;
-        format!("/map?lat={latitude:.4}&lng={longitude:.4}&zoom={}", self.zoom)
+        format!("/map?lat={latitude:.5}&lng={longitude:.5}&zoom={}", self.zoom)
     }
 }
 
@@ -187,7 +193,7 @@ mod tests {
         assert_eq!(view.zoomed(1).map(|view| view.zoom), Some(2));
         assert_eq!(
             MapView { center: at(1.0, 2.5), zoom: 3 }.address(),
-            "/map?lat=1.0000&lng=2.5000&zoom=3"
+            "/map?lat=1.00000&lng=2.50000&zoom=3"
         );
     }
 }

@@ -1,8 +1,9 @@
 //! The visitor's own page: statistics, the calendar of a year, history, export.
 
 use askama::Template;
+use axum::extract::State;
 use axum::http::{Method, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::future::try_join_all;
 use futures_util::try_join;
 
@@ -10,12 +11,14 @@ use super::calendar::Calendar;
 use super::client::{Listed, Refusal, Visitor, add, encoded};
 use super::map::Map;
 use super::page::{Frame, Page};
+use super::routes::Console;
+use super::tiles;
 use super::views::{Account, Checkin, Place, Statistics};
 use crate::http::{FormBody, FormQuery};
 
 #[derive(Template)]
 #[template(path = "me.html")]
-pub(super) struct Me {
+struct Me {
     frame: Frame,
     account: u64,
     statistics: Statistics,
@@ -30,9 +33,10 @@ pub(super) struct Me {
 }
 
 pub(super) async fn show(
+    State(console): State<Console>,
     visitor: Visitor,
     FormQuery(query): FormQuery,
-) -> Result<Page<Me>, Refusal> {
+) -> Result<Response, Refusal> {
     let account: Account = visitor.own_account().await?;
     let id = account.id;
     let mut history = format!("/api/user/{id}/checkins?limit=10");
@@ -42,11 +46,14 @@ pub(super) async fn show(
         try_join!(visitor.get(&statistics), visitor.list(&history))?;
     let history =
         try_join_all(items.into_iter().map(|checkin| with_place(&visitor, checkin))).await?;
-    let map = Map::of(history.iter().filter_map(|(_, place)| place.clone()).collect());
+    let tiles = console.tiles.as_deref();
+    let map = Map::of(history.iter().filter_map(|(_, place)| place.clone()).collect(), tiles);
     let calendar = Calendar::until_today(&statistics.days);
     let is_deleted = query.contains_key("deleted");
     let frame = Frame::with(Some(account), "me");
-    Ok(Page(Me { frame, account: id, statistics, calendar, history, map, next, is_deleted }))
+    let page =
+        Page(Me { frame, account: id, statistics, calendar, history, map, next, is_deleted });
+    Ok(tiles::allowed(tiles, page.into_response()))
 }
 
 /// Deletes a check-in.

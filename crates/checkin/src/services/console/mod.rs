@@ -19,9 +19,11 @@ mod page;
 mod places;
 mod qr_code;
 mod routes;
+mod tiles;
 mod time;
 mod views;
 mod walk_through;
 
 pub(crate) use page::with_error_pages;
 pub(crate) use routes::router;
+pub use tiles::{Tiles, TilesUrl};

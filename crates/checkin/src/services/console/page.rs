@@ -16,11 +16,9 @@ use super::client::{FieldError, MAX_ANSWER, ProblemBody, Refusal, Visitor};
 use super::views::Account;
 use crate::http::Problem;
 
-/// Pages load nothing from elsewhere, and have no script and no style in their markup.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
+/// Pages load nothing from elsewhere, except tiles of maps, and have no script and no style in their markup.
+pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
@@ -64,7 +62,8 @@ impl<T: Template> IntoResponse for Page<T> {
     fn into_response(self) -> Response {
         match self.0.render() {
             Ok(html) => {
-                ([(CONTENT_TYPE, HTML), (CONTENT_SECURITY_POLICY, POLICY)], html).into_response()
+                let policy = HeaderValue::from_static(POLICY);
+                ([(CONTENT_TYPE, HTML), (CONTENT_SECURITY_POLICY, policy)], html).into_response()
             }
             Err(error) => {
                 Problem::internal().caused_by("cannot write a page", error).into_response()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
+use super::tiles::Tiles;
 use super::{account, assets, entrance, home, leaders, map, me, operator, places, walk_through};
 use crate::usecases::demo_account::DemoAccount;
 
@@ -15,11 +16,13 @@ pub(super) struct Console {
     pub(super) services: Router,
     /// The account of the walk-through; `None` if there is no walk-through.
     pub(super) demo: Option<Arc<DemoAccount>>,
+    /// The tiles of maps; `None` if maps are drawn without.
+    pub(super) tiles: Option<Arc<Tiles>>,
 }
 
 /// Returns the routes of the pages, which ask the routes of the `services`. Only the walk-through looks into the
 /// store itself.
-pub(crate) fn router(services: Router, demo: Option<DemoAccount>) -> Router {
+pub(crate) fn router(services: Router, demo: Option<DemoAccount>, tiles: Option<Tiles>) -> Router {
     Router::new()
         .route("/", get(home::show))
         .route("/walk-through", post(walk_through::go))
@@ -53,5 +56,5 @@ pub(crate) fn router(services: Router, demo: Option<DemoAccount>) -> Router {
         .route("/operator/dead-letters", get(operator::list_dead_letters).post(operator::replay))
         .route("/operator/doctor", get(operator::show_diagnosis))
         .route("/assets/{version}/{file}", get(assets::file))
-        .with_state(Console { services, demo: demo.map(Arc::new) })
+        .with_state(Console { services, demo: demo.map(Arc::new), tiles: tiles.map(Arc::new) })
 }
