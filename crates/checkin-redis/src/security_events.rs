@@ -41,19 +41,41 @@ impl SecurityEvents for RedisStorage {
         after: EventPosition,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>> {
+        self.events_behind(("XRANGE", "+"), list, after, limit).await
+    }
+
+    async fn latest_security_events(
+        &self,
+        list: EventList,
+        before: EventPosition,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>> {
+        self.events_behind(("XREVRANGE", "-"), list, before, limit).await
+    }
+}
+
+impl RedisStorage {
+    /// Returns the events behind a position, in the order of a command, which reads up to this end of the list.
+    async fn events_behind(
+        &self,
+        (command, end): (&str, &str),
+        list: EventList,
+        position: EventPosition,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>> {
         let (key, limit) = (self.redis.keys.security_events(list), limit.to_string());
         let read = |entry: &RawEntry| {
             let label = format!("{key} {}", entry.id);
             self.redis.reports.logged(label, recorded(entry)).ok()
         };
-        let mut after = format!("({}-{}", after.ms, after.seq);
+        let mut behind = format!("({}-{}", position.ms, position.seq);
         loop {
-            let page = self.redis.call(&["XRANGE", &key, &after, "+", "COUNT", &limit]).await?;
+            let page = self.redis.call(&[command, &key, &behind, end, "COUNT", &limit]).await?;
             let page = entry::read_all(page)?;
             let found: Vec<RecordedEvent> = page.iter().filter_map(read).collect();
             match page.last() {
                 // An empty result means that there is no further event.
-                Some(last) if found.is_empty() => after = format!("({}", last.id),
+                Some(last) if found.is_empty() => behind = format!("({}", last.id),
                 _ => return Ok(found),
             }
         }

@@ -31,14 +31,37 @@ impl SecurityEvents for SqliteStorage {
         after: EventPosition,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>> {
+        self.events_behind("(time_ms, id) > (?1, ?2) ORDER BY time_ms, id", list, after, limit)
+            .await
+    }
+
+    async fn latest_security_events(
+        &self,
+        list: EventList,
+        before: EventPosition,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>> {
+        let order = "(time_ms, id) < (?1, ?2) ORDER BY time_ms DESC, id DESC";
+        self.events_behind(order, list, before, limit).await
+    }
+}
+
+impl SqliteStorage {
+    /// Returns the events behind a position, in an order of which it is a part.
+    async fn events_behind(
+        &self,
+        order: &'static str,
+        list: EventList,
+        position: EventPosition,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>> {
         let reports = self.file.reports.clone();
         let read = move |connection: &Connection| {
             let table = table(list);
             let sql = format!(
-                "SELECT id, time_ms, kind, account, address, source, detail FROM {table}
-                 WHERE (time_ms, id) > (?1, ?2) ORDER BY time_ms, id"
+                "SELECT id, time_ms, kind, account, address, source, detail FROM {table} WHERE {order}"
             );
-            let (ms, seq) = (column::number(after.ms), column::number(after.seq));
+            let (ms, seq) = (column::number(position.ms), column::number(position.seq));
             let (values, mut statement) = (params![ms, seq], connection.prepare_cached(&sql)?);
             column::readable_rows(&reports, table, &mut statement, values, limit, recorded)
         };

@@ -32,6 +32,15 @@ pub trait SecurityEvents: Send + Sync {
         after: EventPosition,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>>;
+
+    /// Returns the events of a list before a position, the newest first, at most `limit`. An event that
+    /// cannot be read is left out.
+    async fn latest_security_events(
+        &self,
+        list: EventList,
+        before: EventPosition,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>>;
 }
 
 /// Something that happened to an account or to its sessions. It contains no secret, no e-mail address and no
@@ -69,6 +78,9 @@ pub struct EventPosition {
 }
 
 impl EventPosition {
+    /// The position behind all events.
+    pub const END: Self = Self { ms: i64::MAX.unsigned_abs(), seq: i64::MAX.unsigned_abs() };
+
     /// Returns the position before all events of a time (ms) and later.
     #[must_use]
     pub fn before(ms: u64) -> Self {
@@ -80,7 +92,7 @@ impl EventPosition {
 }
 
 /// The lists of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventList {
     /// Failed logins, and failed second factors.
     FailedLogins,

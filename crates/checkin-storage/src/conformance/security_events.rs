@@ -58,6 +58,17 @@ pub async fn security_events_are_read_in_order_and_in_pages(subject: StoreUnderT
         let last =
             storage.security_events(list, EventPosition::before(after.ms), 100).await.unwrap();
         assert_eq!(last.last().unwrap().position, after);
+        // In the other direction, from the end on.
+        let (mut before, mut latest) = (EventPosition::END, Vec::new());
+        loop {
+            let page = storage.latest_security_events(list, before, 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= 2 && page[0].position < before);
+            before = last.position;
+            latest.extend(page.into_iter().map(|recorded| recorded.event));
+        }
+        latest.reverse();
+        assert_eq!(latest, found);
     }
 }
 

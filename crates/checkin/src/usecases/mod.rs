@@ -25,6 +25,7 @@ pub(crate) mod registration;
 pub(crate) mod revocation;
 pub(crate) mod second_factors;
 mod second_login;
+pub(crate) mod security_history;
 pub(crate) mod security_log;
 pub(crate) mod session_census;
 mod session_change;

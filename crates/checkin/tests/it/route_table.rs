@@ -25,7 +25,7 @@ use Access::{LoggedIn, Operator, Owner, Public};
 
 /// The routes of the console, which has those of all services: method, path in the document, path to ask
 /// for, who may, and the status for those who may.
-const ROUTES: [(&str, &str, &str, Access, u16); 63] = [
+const ROUTES: [(&str, &str, &str, Access, u16); 64] = [
     // Without a body, so that nobody deletes an account here.
     ("DELETE", "/account", "/account", LoggedIn, 415),
     ("GET", "/accounts/{id}", "/accounts/80", Operator, 200),
@@ -70,6 +70,7 @@ const ROUTES: [(&str, &str, &str, Access, u16); 63] = [
     ("POST", "/operations/dead-letters/replay", "/operations/dead-letters/replay", Operator, 200),
     ("GET", "/operations/doctor", "/operations/doctor", Operator, 200),
     ("GET", "/operations/overview", "/operations/overview", Operator, 200),
+    ("GET", "/operations/security-events", "/operations/security-events", Operator, 200),
     ("POST", "/password", "/password", LoggedIn, 415),
     // Without mail.
     ("POST", "/password/forgotten", "/password/forgotten", Public, 404),

@@ -33,6 +33,18 @@ impl SecurityEvents for MemoryStorage {
         let later = list(&mut contents, of).iter().filter(|recorded| recorded.position > after);
         Ok(later.take(limit).cloned().collect())
     }
+
+    async fn latest_security_events(
+        &self,
+        of: EventList,
+        before: EventPosition,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>> {
+        let mut contents = self.contents();
+        let earlier = list(&mut contents, of).iter().rev();
+        let earlier = earlier.filter(|recorded| recorded.position < before);
+        Ok(earlier.take(limit).cloned().collect())
+    }
 }
 
 fn list(contents: &mut Contents, list: EventList) -> &mut Vec<RecordedEvent> {

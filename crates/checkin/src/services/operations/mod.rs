@@ -6,6 +6,7 @@ mod diagnosis;
 mod operator;
 mod overview;
 mod routes;
+mod security_events;
 mod state;
 mod views;
 

@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::{Operations, Parts};
-use super::{dead_letters, diagnosis, overview};
+use super::{dead_letters, diagnosis, overview, security_events};
 
 /// Returns the routes of the service.
 pub fn router(parts: Parts) -> OpenApiRouter {
@@ -15,5 +15,6 @@ pub fn router(parts: Parts) -> OpenApiRouter {
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(diagnosis::show))
+        .routes(routes!(security_events::list))
         .with_state(Arc::new(Operations::from(parts)))
 }

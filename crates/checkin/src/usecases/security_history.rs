@@ -1,0 +1,273 @@
+//! Reads the security events of both lists, the newest first, in pages.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::domain::UserId;
+use crate::storage::{
+    EventKind, EventList, EventPosition, RecordedEvent, SecurityEvents, StorageError,
+};
+
+/// The number of events that are read at once.
+const READ: usize = 500;
+
+/// The maximum number of events that are looked at for a page: there may be a million, and few that are wanted.
+const MAX_LOOKED_AT: usize = 5_000;
+
+/// Which events are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EventFilter {
+    /// Only those of this account.
+    pub(crate) account: Option<UserId>,
+    /// Only those of this kind.
+    pub(crate) kind: Option<EventKind>,
+}
+
+/// A page of events, the newest first.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EventPage {
+    pub(crate) events: Vec<RecordedEvent>,
+    /// What the next page begins behind; `None` if there is none. With a filter, a page may have few events or
+    /// none, and a next one.
+    pub(crate) next: Option<EventCursor>,
+}
+
+/// An event in the order of both lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EventCursor {
+    list: EventList,
+    position: EventPosition,
+}
+
+impl EventFilter {
+    fn wants(&self, recorded: &RecordedEvent) -> bool {
+        self.account.is_none_or(|account| recorded.event.account == Some(account))
+            && self.kind.is_none_or(|kind| recorded.event.kind == kind)
+    }
+}
+
+/// Returns at most `limit` events behind a cursor, or the newest ones.
+///
+/// # Errors
+///
+/// If the store cannot be read.
+pub(crate) async fn latest(
+    store: &dyn SecurityEvents,
+    filter: EventFilter,
+    after: Option<EventCursor>,
+    limit: usize,
+) -> Result<EventPage, StorageError> {
+    let lists = [EventList::FailedLogins, EventList::Others].into_iter();
+    let lists = lists.filter(|list| filter.kind.is_none_or(|kind| kind.list() == *list));
+    let mut lists: Vec<Pages> = lists.map(|list| Pages::new(list, after)).collect();
+    let (mut events, mut last) = (Vec::new(), None);
+    for looked_at in 0.. {
+        let Some(next) = newest(store, &mut lists).await? else { break };
+        if events.len() == limit || looked_at == MAX_LOOKED_AT {
+            return Ok(EventPage { events, next: last });
+        }
+        let Some(recorded) = lists[next].page.pop_front() else { break };
+        last = Some(EventCursor { list: lists[next].list, position: recorded.position });
+        if filter.wants(&recorded) {
+            events.push(recorded);
+        }
+    }
+    Ok(EventPage { events, next: None })
+}
+
+/// Returns which of the lists has the newest event that is left.
+async fn newest(
+    store: &dyn SecurityEvents,
+    lists: &mut [Pages],
+) -> Result<Option<usize>, StorageError> {
+    let mut first = None;
+    for (index, pages) in lists.iter_mut().enumerate() {
+        if let Some(position) = pages.head(store).await? {
+            let place = (Reverse((position.ms, pages.list, position.seq)), index);
+            first = first.into_iter().chain([place]).min();
+        }
+    }
+    Ok(first.map(|(_, index)| index))
+}
+
+/// A list of events, which is read in pages.
+struct Pages {
+    list: EventList,
+    before: EventPosition,
+    page: VecDeque<RecordedEvent>,
+    has_ended: bool,
+}
+
+impl Pages {
+    fn new(list: EventList, after: Option<EventCursor>) -> Self {
+        let before = after.map_or(EventPosition::END, |cursor| cursor.bound(list));
+        Self { list, before, page: VecDeque::new(), has_ended: false }
+    }
+
+    /// Returns the position of the next event.
+    async fn head(
+        &mut self,
+        store: &dyn SecurityEvents,
+    ) -> Result<Option<EventPosition>, StorageError> {
+        if self.page.is_empty() && !self.has_ended {
+            let page = store.latest_security_events(self.list, self.before, READ).await?;
+            self.page = page.into();
+            match self.page.back() {
+                Some(last) => self.before = last.position,
+                None => self.has_ended = true,
+            }
+        }
+        Ok(self.page.front().map(|recorded| recorded.position))
+    }
+}
+
+impl EventCursor {
+    /// Returns the position in a list that all events behind the cursor are before. Events of the same time are in
+    /// the order of their lists.
+    fn bound(self, list: EventList) -> EventPosition {
+        let EventPosition { ms, .. } = self.position;
+        match list.cmp(&self.list) {
+            std::cmp::Ordering::Equal => self.position,
+            std::cmp::Ordering::Less => EventPosition { ms: ms.saturating_add(1), seq: 0 },
+            std::cmp::Ordering::Greater => EventPosition { ms, seq: 0 },
+        }
+    }
+}
+
+impl fmt::Display for EventCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EventPosition { ms, seq } = self.position;
+        let list = match self.list {
+            EventList::FailedLogins => "f",
+            EventList::Others => "o",
+        };
+        write!(f, "{ms}-{seq}-{list}")
+    }
+}
+
+impl FromStr for EventCursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let parse = || {
+            let (numbers, list) = text.rsplit_once('-')?;
+            let list = match list {
+                "f" => EventList::FailedLogins,
+                "o" => EventList::Others,
+                _ => return None,
+            };
+            let (ms, seq) = numbers.split_once('-')?;
+            let number = |text: &str| {
+                text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+            };
+            Some(Self { list, position: EventPosition { ms: number(ms)?, seq: number(seq)? } })
+        };
+        parse().ok_or("must be the next of a page")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::storage::{EventBounds, SecurityEvent};
+
+    /// The lists, the oldest first.
+    struct Lists([Vec<RecordedEvent>; 2]);
+
+    #[async_trait]
+    impl SecurityEvents for Lists {
+        async fn record_event(
+            &self,
+            _event: &SecurityEvent,
+            _bounds: EventBounds,
+        ) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        async fn security_events(
+            &self,
+            _list: EventList,
+            _after: EventPosition,
+            _limit: usize,
+        ) -> Result<Vec<RecordedEvent>, StorageError> {
+            Ok(Vec::new())
+        }
+
+        async fn latest_security_events(
+            &self,
+            list: EventList,
+            before: EventPosition,
+            limit: usize,
+        ) -> Result<Vec<RecordedEvent>, StorageError> {
+            let events = self.0[list as usize].iter().rev();
+            Ok(events.filter(|event| event.position < before).take(limit).cloned().collect())
+        }
+    }
+
+    fn recorded(kind: EventKind, ms: u64, seq: u64) -> RecordedEvent {
+        let account = UserId::try_from(1 + seq % 2).ok();
+        let source = "auth".to_owned();
+        let event = SecurityEvent { kind, account, address: None, source, detail: None };
+        RecordedEvent { position: EventPosition { ms, seq }, event }
+    }
+
+    /// Reads all pages, and returns the events with the number of pages.
+    async fn all(lists: &Lists, filter: EventFilter, limit: usize) -> (Vec<(u64, u64)>, usize) {
+        let (mut after, mut found, mut pages) = (None, Vec::new(), 0);
+        loop {
+            let page = latest(lists, filter, after, limit).await.unwrap();
+            assert!(page.events.len() <= limit);
+            found.extend(page.events.iter().map(|event| (event.position.ms, event.position.seq)));
+            pages += 1;
+            // As a client sends it back.
+            after = page.next.map(|next| next.to_string().parse().unwrap());
+            if after.is_none() {
+                return (found, pages);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_have_each_event_once_and_the_newest_first() {
+        // Both lists have events of the same times.
+        let of = |kind| (0..25).map(|at| recorded(kind, at / 5, at)).collect::<Vec<_>>();
+        let lists = Lists([of(EventKind::FailedLogin), of(EventKind::Login)]);
+        let (whole, _) = all(&lists, EventFilter::default(), 100).await;
+        assert_eq!(whole.len(), 50);
+        assert!(whole.is_sorted_by(|one, next| one.0 >= next.0), "{whole:?}");
+        for limit in [1, 2, 3, 7, 49, 50, 51] {
+            let (found, pages) = all(&lists, EventFilter::default(), limit).await;
+            assert_eq!((found, pages), (whole.clone(), 50_usize.div_ceil(limit)), "{limit}");
+        }
+        let kind = EventFilter { kind: Some(EventKind::Login), account: None };
+        assert_eq!(all(&lists, kind, 10).await.0.len(), 25);
+        let account = EventFilter { account: UserId::try_from(2).ok(), kind: None };
+        assert_eq!(all(&lists, account, 10).await.0.len(), 24);
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_when_it_has_looked_at_many() {
+        let events = (0..12_000).map(|at| recorded(EventKind::Login, at, 0)).collect();
+        let lists = Lists([Vec::new(), events]);
+        let nobody = EventFilter { account: UserId::try_from(9).ok(), kind: None };
+        assert_eq!(all(&lists, nobody, 10).await, (Vec::new(), 3));
+    }
+
+    #[test]
+    fn a_cursor_is_what_a_page_returned() {
+        for text in ["0-0-f", "1783294200000-5-o"] {
+            assert_eq!(
+                text.parse::<EventCursor>().map(|cursor| cursor.to_string()),
+                Ok(text.into())
+            );
+        }
+        for text in ["", "1-2", "1-2-x", "-1-2-f", "+1-2-f", "1-2-3-f", "1-99999999999999999999-f"]
+        {
+            assert!(text.parse::<EventCursor>().is_err(), "{text}");
+        }
+    }
+}
