@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
 
 use super::Problem;
-use super::json::read;
-use super::media_type::MediaType;
+use super::json::{check_type, read};
 use super::parameters::{decoded_pairs, has_too_many};
+
+/// The media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The fields of a form by their names, without those that were left empty.
 #[derive(Debug)]
@@ -32,14 +33,9 @@ impl<S: Sync> FromRequest<S> for FormBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let value = request.headers().get(CONTENT_TYPE).map(HeaderValue::to_str);
-        let kind = value.and_then(Result::ok).and_then(MediaType::parse);
-        let is_form = kind.is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded");
+        let kind = check_type(request.headers(), |kind| kind == FORM, no_form);
         let body = read(request).await?;
-        if !is_form {
-            let detail = "the body must be a form: application/x-www-form-urlencoded";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-        }
+        kind?;
         str::from_utf8(&body).ok().and_then(fields).map(Self).ok_or_else(malformed)
     }
 }
@@ -56,6 +52,13 @@ fn fields(text: &str) -> Option<BTreeMap<String, String>> {
     Some(fields)
 }
 
+/// Returns 415: the content type is not that of a form.
+fn no_form() -> Problem {
+    let detail =
+        "the body must be a form, with one content type: application/x-www-form-urlencoded";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+}
+
 /// Returns 400: the form cannot be read.
 fn malformed() -> Problem {
     let detail = "the form must be UTF-8, with each field once";
@@ -65,6 +68,7 @@ fn malformed() -> Problem {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
     use super::*;
 
@@ -79,12 +83,17 @@ mod tests {
 
     #[tokio::test]
     async fn fields_of_forms_are_read() {
-        const FORM: &str = "application/x-www-form-urlencoded";
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let read = given(FORM, "email=a%40b.example&password=a+b%2B&code=").await;
         assert_eq!(read, Ok(vec![field("email", "a@b.example"), field("password", "a b+")]));
         assert_eq!(given(&format!("{FORM};charset=UTF-8"), "").await, Ok(vec![]));
-        assert_eq!(given("application/json", "{}").await, Err(415));
+        for other in ["application/json", "", &format!("{FORM};charset=iso-8859-1")] {
+            assert_eq!(given(other, "a=b").await, Err(415), "{other}");
+        }
+        let request = Request::builder().header(CONTENT_TYPE, FORM);
+        let request = request.header(CONTENT_ENCODING, "gzip").body(Body::empty()).unwrap();
+        let refused = FormBody::from_request(request, &()).await.err().unwrap();
+        assert_eq!(refused.status.as_u16(), 415);
         for body in ["a=%ff", "%ff=a", "a=1&a=2", &"a&".repeat(100)] {
             assert_eq!(given(FORM, body).await, Err(400), "{body}");
         }

@@ -29,7 +29,7 @@ impl<S: Sync, T: FromFields<Context = ()>> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let content_type = check_type(request.headers());
+        let content_type = check_type(request.headers(), is_json, not_json);
         let body = read(request).await?;
         content_type?;
         let Members(members) = serde_json::from_slice(&body).map_err(|error| {
@@ -41,19 +41,27 @@ impl<S: Sync, T: FromFields<Context = ()>> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// Accepts `application/json` and `application/*+json` in UTF-8, not compressed.
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// Accepts `application/json` and `application/*+json`.
+fn is_json(essence: &str) -> bool {
+    essence.strip_prefix("application/").is_some_and(|subtype| {
+        subtype == "json" || subtype.strip_suffix("+json").is_some_and(|kind| !kind.is_empty())
+    })
+}
+
+/// Accepts a body in UTF-8, not compressed, of one media type, which is `wanted`. Otherwise it is of the `other` kind.
+pub(super) fn check_type(
+    headers: &HeaderMap,
+    wanted: impl FnOnce(&str) -> bool,
+    other: fn() -> Problem,
+) -> Result<(), Problem> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(encoded());
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else { return Err(not_json()) };
-    let sent = value.to_str().ok().and_then(MediaType::parse).ok_or_else(not_json)?;
-    let is_json = sent.essence.strip_prefix("application/").is_some_and(|subtype| {
-        subtype == "json" || subtype.strip_suffix("+json").is_some_and(|kind| !kind.is_empty())
-    });
-    if !is_json {
-        return Err(not_json());
+    let (Some(value), None) = (types.next(), types.next()) else { return Err(other()) };
+    let sent = value.to_str().ok().and_then(MediaType::parse).ok_or_else(other)?;
+    if !wanted(&sent.essence) {
+        return Err(other());
     }
     let is_utf8 = sent.parameter("charset").all(|charset| charset.eq_ignore_ascii_case("utf-8"));
     if is_utf8 { Ok(()) } else { Err(not_utf8()) }
