@@ -24,7 +24,8 @@ pub(crate) async fn described(
     let ratings = locations.ratings(id).await?;
     let details = match sections {
         [] => None,
-        sections => locations.location_details(id, sections).await?,
+        // The location is shown without details that cannot be read.
+        sections => readable(locations.location_details(id, sections).await)?,
     };
     Ok(Some(DescribedLocation { location, ratings, details }))
 }
