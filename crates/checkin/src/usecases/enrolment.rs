@@ -99,7 +99,8 @@ impl Enrolment {
     ///
     /// # Errors
     ///
-    /// [`LoginError::WrongSecondFactor`] if the code is not one of it, or if the secret has expired.
+    /// [`LoginError::WrongSecondFactor`] if the code is not one of it, and [`LoginError::NotBegun`] if there is no secret,
+    /// or if it has expired.
     ///
     /// # Cancel safety
     ///
@@ -112,7 +113,7 @@ impl Enrolment {
         let name = pending_name(TOTP, requester.session);
         let pending = self.factors.kept::<PendingTotp>(&name).await?;
         let pending = pending.filter(|pending| pending.user == requester.account.id.get());
-        let secret = pending.ok_or(LoginError::WrongSecondFactor)?.secret;
+        let secret = pending.ok_or(LoginError::NotBegun)?.secret;
         let add = move |factor: Option<&SecondFactor>| {
             let factor = factor.cloned().unwrap_or_default();
             factor.with_totp(secret.clone(), &code, SystemTime::now())

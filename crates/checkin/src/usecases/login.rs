@@ -58,6 +58,8 @@ pub(crate) enum LoginError {
     SecondFactorRequired(Box<Demand>),
     /// The second factor is wrong, or the pending login is over.
     WrongSecondFactor,
+    /// No second factor is being set up in this session.
+    NotBegun,
     /// The answer of a passkey is wrong, or the challenge is over.
     WrongPasskey,
     /// The account has no passkey, or not this one.

@@ -29,6 +29,11 @@ impl From<LoginError> for Problem {
                 Self::new(StatusCode::CONFLICT, detail)
             }
             LoginError::PasskeysOff => no_passkeys(),
+            LoginError::NotBegun => {
+                let detail = "setting up the second factor must have begun in this session within the last five \
+                              minutes; begin again";
+                Self::new(StatusCode::BAD_REQUEST, detail)
+            }
             LoginError::NoSecondFactor => {
                 Self::new(StatusCode::BAD_REQUEST, "the account must have a second factor")
             }
