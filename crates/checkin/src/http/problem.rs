@@ -209,6 +209,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "there is no resource at this path")
     }
 
+    /// Returns 404: the route exists, but what the request names does not. `what` is a noun, such as `location`.
+    #[must_use]
+    pub fn missing(what: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no such {what}"))
+    }
+
     /// Returns 405: the route exists, but not with this method.
     #[must_use]
     pub fn method_not_allowed() -> Self {

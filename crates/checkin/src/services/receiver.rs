@@ -248,7 +248,7 @@ impl From<CheckInError> for Problem {
 impl From<DeletionError> for Problem {
     fn from(error: DeletionError) -> Self {
         match error {
-            DeletionError::Unknown => Self::not_found(),
+            DeletionError::Unknown => Self::missing("check-in"),
             DeletionError::TooOld => {
                 let detail = "check-ins of this age are in the figures only, and cannot be deleted";
                 Self::new(StatusCode::CONFLICT, detail)

@@ -103,7 +103,7 @@ pub(super) async fn location(
     let with_details = query.with_details == Some(true);
     let sections = if with_details { &DetailsSection::ALL[..] } else { &[] };
     let found = locations::described(&*api.stores.locations, query.id, sections).await?;
-    let found = found.ok_or_else(Problem::not_found)?;
+    let found = found.ok_or_else(|| Problem::missing("location"))?;
     let view = RatedLocation::new(found, sections);
     Ok(FIGURES.answer(&headers, &view))
 }
@@ -154,7 +154,7 @@ pub(super) async fn visitors(
 ) -> Result<Paged<VisitView>, Problem> {
     let Stores { locations, history, users, .. } = &api.stores;
     if !locations::is_stored(&**locations, id).await? {
-        return Err(Problem::not_found());
+        return Err(Problem::missing("location"));
     }
     let read = |after, limit| history.of_location(id, after, limit);
     let about = |checkin: &Checkin| (checkin.user, HistoryPosition::from(checkin));

@@ -34,7 +34,7 @@ impl From<LookUpError> for Problem {
 impl From<WeatherError> for Problem {
     fn from(error: WeatherError) -> Self {
         match error {
-            WeatherError::UnknownLocation => Self::not_found(),
+            WeatherError::UnknownLocation => Self::missing("location"),
             WeatherError::NoKey => {
                 let detail = "the weather is unavailable: no key for the weather service is set";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)

@@ -67,7 +67,7 @@ pub(super) async fn user(
     }
     let hidden = api.whereabouts.hidden_from(Some(visitor.id), [of.id]);
     let (user, hidden) = tokio::try_join!(api.stores.users.user(of.id), hidden)?;
-    let user = user.ok_or_else(Problem::not_found)?;
+    let user = user.ok_or_else(|| Problem::missing("user"))?;
     Ok(Json(UserView::of(user, visitor.id).without(&hidden)))
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn full_name(
     Parameters(of): Parameters<UserPath>,
 ) -> Result<Json<FullName>, Problem> {
     let name = api.stores.users.name(of.id).await?;
-    let name = name.ok_or_else(Problem::not_found)?;
+    let name = name.ok_or_else(|| Problem::missing("user"))?;
     Ok(Json(FullName { full_name: name.full() }))
 }
 
@@ -98,7 +98,7 @@ pub(super) async fn by_email(
     Parameters(of): Parameters<EmailPath>,
 ) -> Result<Json<UserView>, Problem> {
     let user = api.stores.users.user_by_email(&of.email.0).await?;
-    let user = user.ok_or_else(Problem::not_found)?;
+    let user = user.ok_or_else(|| Problem::missing("user"))?;
     let hidden = api.whereabouts.hidden_from(Some(visitor.id), [user.id]).await?;
     Ok(Json(UserView::of(user, visitor.id).without(&hidden)))
 }
@@ -146,7 +146,7 @@ pub(super) async fn at(
 ) -> Result<Paged<UserView>, Problem> {
     let Stores { locations, directory, .. } = &api.stores;
     if !is_stored(&**locations, location).await? {
-        return Err(Problem::not_found());
+        return Err(Problem::missing("location"));
     }
     shown(&api, &visitor, &page, |page| directory.users_at(location, page)).await
 }

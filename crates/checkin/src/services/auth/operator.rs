@@ -198,7 +198,8 @@ impl From<AdministrationError> for Problem {
             AdministrationError::NotOperator => {
                 Self::new(StatusCode::FORBIDDEN, "the account must be an operator's")
             }
-            AdministrationError::NoAccount | AdministrationError::NoSession => Self::not_found(),
+            AdministrationError::NoAccount => Self::missing("account"),
+            AdministrationError::NoSession => Self::missing("session"),
             AdministrationError::OwnAccount => {
                 Self::new(StatusCode::CONFLICT, "an operator cannot disable the own account")
                     .field("id", "must not be the operator's own account")

@@ -92,13 +92,13 @@ pub(super) async fn list(
 pub(super) async fn end(
     State(auth): State<Auth>,
     ClientIp(address): ClientIp,
-    LoggedInAccount { session, account }: LoggedInAccount,
+    LoggedInAccount { session, account, .. }: LoggedInAccount,
     PathParameters(of): PathParameters<HandlePath>,
 ) -> Result<StatusCode, Problem> {
     let (sessions, handle) = (&auth.account_sessions, &of.handle.0);
     let has_ended = account_sessions::end(sessions, &session, &account.email, handle).await?;
     if !has_ended {
-        return Err(Problem::not_found());
+        return Err(Problem::missing("session"));
     }
     let detail = format!("session {handle}");
     auth.security.record(EventKind::SessionsRevoked, Some(account.id), address, Some(detail)).await;

@@ -140,7 +140,7 @@ impl Operations {
     async fn replay_one(&self, id: DeadLetterId) -> Result<ReplayView, Problem> {
         let mut view = ReplayView { applied: 0, left: Vec::new(), next: None };
         match self.storage.replay(id).await? {
-            Replay::Unknown => return Err(Problem::not_found()),
+            Replay::Unknown => return Err(Problem::missing("dead letter")),
             replay => view.add(id, replay),
         }
         Ok(view)
