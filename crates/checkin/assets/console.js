@@ -103,7 +103,7 @@ if (walk) {
     const next = walk.querySelector('button')
     // The session is over.
     if (!next) for (const time of walk.querySelectorAll('[data-seconds]')) time.removeAttribute('data-seconds')
-    setTimeout(() => next?.click(), PAUSE)
+    if (next && !('failed' in next.dataset)) setTimeout(() => next.click(), PAUSE)
   })
   setInterval(() => {
     for (const time of walk.querySelectorAll('[data-seconds]')) time.textContent = Math.max(0, time.textContent - 1)

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use futures_util::FutureExt as _;
 use prometheus_client::registry::Registry;
 use tower_express_session::SessionLayer;
@@ -21,6 +21,7 @@ use crate::services::receiver::{Identity, ReceiverSettings};
 use crate::services::{api, auth, console, operations, receiver};
 use crate::traces::Traces;
 use crate::usecases::accounts::{Accounts, account_options};
+use crate::usecases::demo_account::DemoAccount;
 
 /// The maximum time of a diagnosis for operators, below that of a request.
 const DOCTOR_TIME: Duration = Duration::from_secs(10);
@@ -48,6 +49,17 @@ impl Service {
         let layer = sessions.build().expect("the options were checked when the store was opened");
         // One call for all: each puts the route into another box.
         (routes.layer((ready, layer.clone(), limits)), Some(layer))
+    }
+}
+
+impl Service {
+    /// Returns the routes of a port whose walk-through has this account.
+    fn shared_by_visitors(&self, demo: Option<Arc<DemoAccount>>) -> Self {
+        let (routes, sessions) = (self.routes.clone(), self.sessions.clone());
+        match demo {
+            Some(demo) => Self { routes: routes.layer(Extension(demo)), sessions },
+            None => Self { routes, sessions },
+        }
     }
 }
 
@@ -164,12 +176,19 @@ impl App {
 
     /// Returns the routes of the console's port: those of the services, and the pages, which ask them. The maps of the
     /// pages have these `tiles`.
-    pub fn console_port(&self, services: &[&Service], tiles: Option<Tiles>) -> Router {
+    pub fn console_port(
+        &self,
+        auth: &Service,
+        others: &[&Service],
+        tiles: Option<Tiles>,
+    ) -> Router {
         let stack = self.stack(Metrics::new("console"));
-        let routes = self.routes(&stack.metrics, services, OpenApiRouter::new());
-        let (services, _) = routes.clone().split_for_parts();
         // Encrypted sessions are not shown to anybody.
-        let demo = self.session_keys.is_none().then(|| self.demo_account());
+        let demo = self.session_keys.is_none().then(|| Arc::new(self.demo_account()));
+        let auth = auth.shared_by_visitors(demo.clone());
+        let services = [&[&auth], others].concat();
+        let routes = self.routes(&stack.metrics, &services, OpenApiRouter::new());
+        let (services, _) = routes.clone().split_for_parts();
         let pages = console::router(services, demo, tiles).layer(self.readiness.clone());
         console::with_error_pages(stack.around(routes.merge(OpenApiRouter::from(pages))))
     }

@@ -96,7 +96,7 @@ pub(super) async fn run(
     let api = app.api(reads, stop.stopped.clone().cancelled_owned());
     announce(listener.local_addr()?);
     let operations = app.operations(config);
-    let router = app.console_port(&[&auth, &receiver, &api, &operations], tiles);
+    let router = app.console_port(&auth, &[&receiver, &api, &operations], tiles);
     let service = app.searching(serve(listener, router, &app.doors, stop));
     app.alongside(metrics.alongside(&app, config, service)).await?;
     app.finish().await;

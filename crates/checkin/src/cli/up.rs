@@ -158,7 +158,7 @@ pub(super) async fn run(
         tokio::join!(
             serve(
                 console_listener,
-                app.console_port(&[&auth, &receiver, &api, &operations], tiles),
+                app.console_port(&auth, &[&receiver, &api, &operations], tiles),
                 doors,
                 stop.clone()
             ),

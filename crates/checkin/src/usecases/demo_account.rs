@@ -1,4 +1,5 @@
-//! The demo account, whose password everybody knows, and its sessions as the store has them.
+//! The demo account, whose password everybody knows, and its sessions as the store has them. Visitors share it, so
+//! none of them may take it from the others, or see where they are.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tower_express_session::store::{AccountStore, Freshness};
 use tower_express_session::{Error, Secrets};
 
 use crate::demo;
-use crate::domain::{PasswordHash, UserId};
+use crate::domain::{Email, PasswordHash, UserId};
 use crate::passwords::{Busy, Passwords, Verified};
 use crate::storage::{Credentials, Role, SecondFactors, StorageError, Users};
 
@@ -51,8 +52,7 @@ async fn account_without_second_factor<U: Users + ?Sized, F: SecondFactors + ?Si
     users: &U,
     second_factors: &F,
 ) -> Result<Option<Credentials>, StorageError> {
-    let login = demo::LOGIN.parse().expect("the address of the demo is one");
-    let account = users.credentials_by_email(&login).await?;
+    let account = users.credentials_by_email(&address()).await?;
     let Some(account) = account.filter(|account| account.standing.is_active()) else {
         return Ok(None);
     };
@@ -71,6 +71,10 @@ pub(crate) struct StoredSession {
     pub(crate) key: String,
     /// Its value and the rest of its time to live; `None` if there is no such session.
     pub(crate) value: Option<(String, Duration)>,
+}
+
+fn address() -> Email {
+    demo::LOGIN.parse().expect("the address of the demo is one")
 }
 
 impl StoredSession {
@@ -109,6 +113,20 @@ impl DemoAccount {
         let is_open =
             account.standing.role == Role::User && self.has_password(account.password).await;
         Ok(is_open.then_some(account.id))
+    }
+
+    /// Returns whether this is the demo account, and open to everybody, as [`id`](Self::id) says.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub(crate) async fn is(&self, account: &Credentials) -> Result<bool, StorageError> {
+        let is_demo = account.email.canonical() == address().canonical();
+        Ok(is_demo && self.id().await? == Some(account.id))
     }
 
     /// Compares the password once for each hash.

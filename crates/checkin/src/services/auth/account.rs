@@ -112,7 +112,8 @@ pub(super) async fn change_password(
     State(auth): State<Auth>,
     Checked { passed, body, address }: OfAccount<PasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let LoggedInAccount { session, account } = passed;
+    passed.expect_own()?;
+    let LoggedInAccount { session, account, .. } = passed;
     let PasswordBody { current, new, code, passkey } = body;
     let proof = proof(code, passkey, || Challenge::of_session(session.id().as_str()))?;
     let replacement = Replacement { current: current.0, new: new.0, proof };
@@ -135,7 +136,8 @@ pub(super) async fn delete(
     State(auth): State<Auth>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<&'static str, Problem> {
-    let LoggedInAccount { session, account } = passed;
+    passed.expect_own()?;
+    let LoggedInAccount { session, account, .. } = passed;
     let ConfirmationBody { current, code, passkey } = body;
     let proof = proof(code, passkey, || Challenge::of_session(session.id().as_str()))?;
     let deleted =

@@ -1,6 +1,9 @@
 //! The extractor of routes that need a login.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use tower_express_session::Session;
 
@@ -8,11 +11,28 @@ use super::state::Auth;
 use crate::http::Problem;
 use crate::storage::Credentials;
 use crate::usecases::accounts::account_of;
+use crate::usecases::demo_account::DemoAccount;
 
 /// The session of a request, and the logged-in account.
 pub(super) struct LoggedInAccount {
     pub(super) session: Session,
     pub(super) account: Credentials,
+    /// Whether the visitors of the walk-through share the account. Only the port of the console offers one, so only
+    /// its requests have the [`DemoAccount`] as an extension.
+    pub(super) is_shared: bool,
+}
+
+impl LoggedInAccount {
+    /// Refuses a change of what everybody who shares the account needs.
+    ///
+    /// # Errors
+    ///
+    /// If the account is shared.
+    pub(super) fn expect_own(&self) -> Result<(), Problem> {
+        let detail =
+            "the demo account is shared by all visitors, so nobody may change or delete it here";
+        if self.is_shared { Err(Problem::new(StatusCode::FORBIDDEN, detail)) } else { Ok(()) }
+    }
 }
 
 impl FromRequestParts<Auth> for LoggedInAccount {
@@ -21,6 +41,10 @@ impl FromRequestParts<Auth> for LoggedInAccount {
     async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Problem> {
         let session = Session::from_request_parts(parts, auth).await?;
         let account = account_of(&session, &*auth.users).await?;
-        Ok(Self { session, account })
+        let is_shared = match parts.extensions.get::<Arc<DemoAccount>>() {
+            Some(demo) => demo.is(&account).await?,
+            None => false,
+        };
+        Ok(Self { session, account, is_shared })
     }
 }

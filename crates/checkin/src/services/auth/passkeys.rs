@@ -187,7 +187,7 @@ pub(super) async fn remove(
 )]
 pub(super) async fn challenge(
     State(auth): State<Auth>,
-    PasskeysOf(LoggedInAccount { session, account }): PasskeysOf,
+    PasskeysOf(LoggedInAccount { session, account, .. }): PasskeysOf,
 ) -> Result<Json<RequestChallengeResponse>, Problem> {
     let challenge = Challenge::of_session(session.id().as_str());
     Ok(Json(auth.enrolment.factors.challenge(account.id, &challenge).await?))

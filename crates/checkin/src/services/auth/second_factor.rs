@@ -78,7 +78,8 @@ impl IntoResponses for SecondFactorNeeded {
         let problem = Ref::from_schema_name("Problem");
         let content = ContentBuilder::new().schema(Some(problem)).build();
         let description = "A problem of the type `second-factor-required`, whose `methods` are the kinds of \
-                           proofs that the account has; or a page of another site sent the request";
+                           proofs that the account has; or a page of another site sent the request; or, at the \
+                           console, it is the demo account, which visitors share";
         let response = ResponseBuilder::new()
             .description(description)
             .content("application/problem+json", content);
@@ -188,6 +189,7 @@ impl LoggedInAccount {
 
     /// Returns the step-up before a change by this session.
     pub(super) fn confirmation(&self, body: ConfirmationBody) -> Result<Confirmation, Problem> {
+        self.expect_own()?;
         let ConfirmationBody { current, code, passkey } = body;
         let proof = proof(code, passkey, || Challenge::of_session(self.session.id().as_str()))?;
         Ok(Confirmation { current: current.0, proof })

@@ -64,7 +64,8 @@ impl Documented for Handle {
     }
 }
 
-/// Lists the sessions of the account.
+/// Lists the sessions of the account. Of the demo account, which visitors of the console share, it lists only the
+/// session that asks.
 #[utoipa::path(
     get, operation_id = "listSessions", path = "/sessions", tag = "account",
     security(("session" = [])),
@@ -72,10 +73,12 @@ impl Documented for Handle {
 )]
 pub(super) async fn list(
     State(auth): State<Auth>,
-    LoggedInAccount { session, account }: LoggedInAccount,
+    LoggedInAccount { session, account, is_shared }: LoggedInAccount,
 ) -> Result<Json<Sessions>, Problem> {
     let sessions = account_sessions::list(&auth.account_sessions, &session, &account.email).await?;
     let current = session.id().handle();
+    let is_shown = |listed: &AccountSession| !is_shared || listed.handle == current;
+    let sessions = sessions.into_iter().filter(is_shown).collect();
     Ok(Json(Sessions::new(sessions, &current)))
 }
 
@@ -114,7 +117,7 @@ pub(super) async fn end(
 pub(super) async fn end_others(
     State(auth): State<Auth>,
     ClientIp(address): ClientIp,
-    LoggedInAccount { session, account }: LoggedInAccount,
+    LoggedInAccount { session, account, .. }: LoggedInAccount,
 ) -> Result<Json<Ended>, Problem> {
     let Auth { revocation, users, .. } = &auth;
     let ended = account_sessions::end_others(revocation, &**users, &session, &account).await?;

@@ -22,7 +22,11 @@ pub(super) struct Console {
 
 /// Returns the routes of the pages, which ask the routes of the `services`. Only the walk-through looks into the
 /// store itself.
-pub(crate) fn router(services: Router, demo: Option<DemoAccount>, tiles: Option<Tiles>) -> Router {
+pub(crate) fn router(
+    services: Router,
+    demo: Option<Arc<DemoAccount>>,
+    tiles: Option<Tiles>,
+) -> Router {
     Router::new()
         .route("/", get(home::show))
         .route("/walk-through", post(walk_through::go))
@@ -56,5 +60,5 @@ pub(crate) fn router(services: Router, demo: Option<DemoAccount>, tiles: Option<
         .route("/operator/dead-letters", get(operator::list_dead_letters).post(operator::replay))
         .route("/operator/doctor", get(operator::show_diagnosis))
         .route("/assets/{version}/{file}", get(assets::file))
-        .with_state(Console { services, demo: demo.map(Arc::new), tiles: tiles.map(Arc::new) })
+        .with_state(Console { services, demo, tiles: tiles.map(Arc::new) })
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::State;
+use axum::extract;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
@@ -61,15 +61,25 @@ pub(super) struct Walk {
 pub(super) struct Step {
     pub(super) title: &'static str,
     pub(super) text: &'static str,
-    pub(super) is_done: bool,
+    pub(super) state: State,
     /// What has just been asked and answered.
     pub(super) exchange: Option<Exchange>,
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Waits,
+    /// The answer was the one that the title tells.
+    Done,
+    /// The answer was another one.
+    Failed,
 }
 
 /// A question and its answer.
 pub(super) enum Exchange {
     /// A request to a service.
-    Http { request: String, body: Option<String>, answer: String },
+    Http { request: String, body: Option<String>, status: StatusCode, answer: String },
     /// A look into the store.
     Store(StoredSession),
 }
@@ -82,23 +92,63 @@ impl Walk {
         Some(Self::after(0, Vec::new()))
     }
 
-    /// Returns the walk-through after so many steps; the exchanges are those of the last ones.
-    fn after(done: usize, exchanges: Vec<Exchange>) -> Self {
-        let first_new = done - exchanges.len();
+    /// Returns the walk-through after so many steps; the exchanges are those of the last ones. After an answer that was
+    /// not expected, the step comes again.
+    fn after(taken: usize, exchanges: Vec<Exchange>) -> Self {
+        let first_new = taken - exchanges.len();
         let mut exchanges = exchanges.into_iter();
         let step = |(at, (title, text))| {
             let exchange = if at < first_new { None } else { exchanges.next() };
-            Step { title, text, is_done: at < done, exchange }
+            let state = match &exchange {
+                Some(exchange) if !exchange.is_expected(at + 1) => State::Failed,
+                _ if at < taken => State::Done,
+                _ => State::Waits,
+            };
+            Step { title, text, state, exchange }
         };
-        let steps = STEPS.into_iter().enumerate().map(step).collect();
-        let next = (done < STEPS.len()).then_some(done + 1);
+        let steps: Vec<Step> = STEPS.into_iter().enumerate().map(step).collect();
+        let failed = steps.iter().position(|step| step.state == State::Failed);
+        let next = match failed {
+            // The last step is a look after the logout, which is over.
+            Some(at) if at + 1 == STEPS.len() => Some(1),
+            Some(at) => Some(at + 1),
+            None => (taken < STEPS.len()).then_some(taken + 1),
+        };
         Self { steps, next, login: demo::LOGIN, password: demo::PASSWORD }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.steps.iter().any(Step::has_failed)
+    }
+}
+
+impl Step {
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.state == State::Failed
+    }
+}
+
+impl Exchange {
+    /// Returns whether this is what the title of a step tells, counted from 1.
+    fn is_expected(&self, step: usize) -> bool {
+        match (step, self) {
+            (1, Self::Http { status, .. }) => *status == StatusCode::UNAUTHORIZED,
+            (2 | 5, Self::Http { status, .. }) => *status == StatusCode::OK,
+            (4, Self::Http { status, .. }) => *status == StatusCode::ACCEPTED,
+            (3, Self::Store(stored)) => stored.value.is_some(),
+            (6, Self::Store(stored)) => stored.value.is_none(),
+            _ => false,
+        }
     }
 }
 
 /// Takes a step, and shows the first page with what happened.
 pub(super) async fn go(
-    State(console): State<Console>,
+    extract::State(console): extract::State<Console>,
     visitor: Visitor,
     FormBody(form): FormBody,
 ) -> Response {
@@ -180,14 +230,15 @@ async fn ask(
 ) -> Result<(Exchange, Answer), Refusal> {
     let request = format!("{method} {path}");
     let answer = visitor.ask(method, path, body).await?;
-    let mut told = answer.status.to_string();
+    let status = answer.status;
+    let mut told = status.to_string();
     if let Some(cookie) = answer.first_cookie() {
         // A String takes everything.
         let _ = write!(told, "\nSet-Cookie: {}", shortened(cookie));
     }
     let _ = write!(told, "\n\n{}", answer.text());
     let body = body.map(Value::to_string);
-    Ok((Exchange::Http { request, body, answer: told }, answer))
+    Ok((Exchange::Http { request, body, status, answer: told }, answer))
 }
 
 /// Returns a line that sets the session's cookie with the first characters of the id only.
@@ -222,19 +273,51 @@ mod tests {
 
     #[test]
     fn only_the_last_steps_say_what_happened() {
-        let exchange =
-            || Exchange::Http { request: String::new(), body: None, answer: String::new() };
         let told = |walk: &Walk| {
-            let told = |step: &Step| (step.is_done, step.exchange.is_some());
+            let told = |step: &Step| (step.state, step.exchange.is_some());
             walk.steps.iter().map(told).collect::<Vec<_>>()
         };
+        let (waits, done) = ((State::Waits, false), (State::Done, false));
         let walk = Walk::after(0, Vec::new());
-        assert_eq!((told(&walk), walk.next), (vec![(false, false); 6], Some(1)));
-        let walk = Walk::after(2, vec![exchange()]);
-        assert_eq!(told(&walk)[..3], [(true, false), (true, true), (false, false)]);
+        assert_eq!((told(&walk), walk.next), (vec![waits; 6], Some(1)));
+        let walk = Walk::after(2, vec![answered(200)]);
+        assert_eq!(told(&walk)[..3], [done, (State::Done, true), waits]);
         assert_eq!(walk.next, Some(3));
-        let walk = Walk::after(6, vec![exchange(), exchange()]);
-        assert_eq!(told(&walk)[3..], [(true, false), (true, true), (true, true)]);
-        assert_eq!(walk.next, None);
+        let walk = Walk::after(6, vec![answered(200), found(false)]);
+        assert_eq!(told(&walk)[3..], [done, (State::Done, true), (State::Done, true)]);
+        assert_eq!((walk.next, walk.has_failed()), (None, false));
+    }
+
+    #[test]
+    fn a_step_is_done_only_with_the_answer_that_it_tells() {
+        for (taken, exchanges, states, next) in [
+            (1, vec![answered(503)], "fwwwww", 1),
+            (2, vec![answered(429)], "dfwwww", 2),
+            (3, vec![found(true)], "dddwww", 4),
+            (3, vec![found(false)], "ddfwww", 3),
+            (4, vec![answered(202)], "ddddww", 5),
+            (4, vec![answered(422)], "dddfww", 4),
+            (6, vec![answered(500), found(true)], "ddddff", 5),
+            (6, vec![answered(200), found(true)], "dddddf", 1),
+        ] {
+            let walk = Walk::after(taken, exchanges);
+            let letter = |step: &Step| match step.state {
+                State::Waits => 'w',
+                State::Done => 'd',
+                State::Failed => 'f',
+            };
+            assert_eq!(walk.steps.iter().map(letter).collect::<String>(), states);
+            assert_eq!((walk.next, walk.has_failed()), (Some(next), states.contains('f')));
+        }
+    }
+
+    fn answered(status: u16) -> Exchange {
+        let (request, status) = (String::new(), StatusCode::from_u16(status).unwrap());
+        Exchange::Http { request, body: None, status, answer: String::new() }
+    }
+
+    fn found(is_there: bool) -> Exchange {
+        let value = is_there.then(<_>::default);
+        Exchange::Store(StoredSession { key: String::new(), value })
     }
 }
