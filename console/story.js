@@ -61,7 +61,8 @@ await place.click()
 await page.getByRole('heading', { level: 1, name }).waitFor()
 await look()
 await page.getByRole('button', { name: 'Check in with 4 of 5 stars' }).click()
-await page.getByText('You have checked in.').waitFor()
+await page.getByText('You have checked in. Your rating: 4 of 5 stars.').waitFor()
+await look()
 if (scripts) {
   await other.locator('.feed .new').filter({ hasText: 'Ada Ferry' }).filter({ hasText: name }).waitFor()
 }
@@ -152,7 +153,7 @@ await page.getByRole('button', { name: 'Log in' }).click()
 await page.getByText('The address and the password do not belong together.').waitFor()
 
 await page.goto('/places/999999')
-await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
+await page.getByRole('heading', { name: 'There is no such location' }).waitFor()
 await look()
 
 await browser.close()

@@ -44,8 +44,9 @@ if (added && isSupported) {
       const { publicKey } = await send('/second-factor/passkeys', proof)
       const credential = await navigator.credentials.create({ publicKey: credentials.parseCreationOptionsFromJSON(publicKey) })
       const { recoveryCodes } = await send('/second-factor/passkeys/confirm', { name, passkey: credential.toJSON() })
-      if (recoveryCodes.length === 0) return location.assign('/me/account?done=second-factor')
-      showCodes(recoveryCodes)
+      if (recoveryCodes.length > 0) return showCodes(recoveryCodes)
+      document.cookie = 'checkin_notice=second-factor; Max-Age=60; Path=/; SameSite=Lax'
+      location.assign('/me/account')
     } catch (error) {
       failure.textContent = error.message
       failure.hidden = false

@@ -6,7 +6,9 @@ use std::process::Command;
 use serde_json::json;
 use testkit::{Client, Method, Program, Response, Stream};
 
-use crate::harness::{COOKIE, EMAIL, PASSWORD, PATIENCE, Site, USER, expect_plain, log_in};
+use crate::harness::{
+    COOKIE, EMAIL, PASSWORD, PATIENCE, Site, USER, expect_plain, expect_problem, log_in,
+};
 
 async fn form(client: &mut Client, path: &str, fields: &str) -> Response {
     let request = client.request(Method::POST, path);
@@ -17,6 +19,14 @@ async fn logged_in(client: &mut Client) {
     let fields = format!("email={EMAIL}&password={PASSWORD}&next=%2Fplaces%2F5");
     let answer = form(client, "/log-in", &fields).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/places/5")));
+}
+
+/// Returns the address of a user of the demo.
+fn email_of(site: &Site, id: usize) -> String {
+    let listed = site.run("users", &["list", "--json"]).stdout;
+    let user: serde_json::Value =
+        serde_json::from_str(listed.lines().nth(id - 1).unwrap()).unwrap();
+    user["email"].as_str().unwrap().to_owned()
 }
 
 /// Lets a new person use the console in a browser, on a store with the demo data.
@@ -72,7 +82,9 @@ fn an_account_has_a_second_factor() {
     let mail = ["--mail-command", &command, "--mail-from", "checkin@sender.example"];
     let _console =
         site.console(&[&["--listen", &*listen, "--public-url", &origin][..], &mail].concat());
-    let account = [("EMAIL", EMAIL), ("PASSWORD", PASSWORD), ("MESSAGES", path)];
+    // Nobody changes the demo account at the console.
+    let email = email_of(&site, 80);
+    let account = [("EMAIL", &*email), ("PASSWORD", PASSWORD), ("MESSAGES", path)];
     live("factors.js", &[&[("CONSOLE", &*origin)][..], &account].concat());
 }
 
@@ -323,7 +335,7 @@ async fn bad_input_gets_a_page_that_says_why() {
     for (path, status, says) in [
         ("/places/0", 400, "Id must be"),
         ("/places/x%2Fdetails", 400, "Id must be"),
-        ("/places/999999", 404, "There is no such page"),
+        ("/places/999999", 404, "There is no such location"),
         ("/places?lat=91&lng=0", 400, "Lat must be"),
         ("/places?q=%E2%80%8B", 400, "Q must "),
         ("/places?minStars=6&openNow=1", 400, "MinStars must be"),
@@ -343,6 +355,7 @@ async fn bad_input_gets_a_page_that_says_why() {
         ("/places/5", "", 400),
         ("/places/999999", "starRating=5", 404),
         ("/me/audience", "audience=everybody", 400),
+        ("/operator/sessions", "account=80&action=disable", 403),
         ("/me/sessions/end", "handle=none", 404),
         ("/me/sessions/end", "handle=", 400),
         ("/log-in/second-factor", "pendingLogin=x&code=123456", 401),
@@ -350,7 +363,8 @@ async fn bad_input_gets_a_page_that_says_why() {
         ("/log-in/forgotten", "email=al.appelhof%40example.com", 404),
         ("/log-in/reset", "token=x&newPassword=a+lighthouse+keeper", 404),
         ("/sign-up/confirm", "token=x", 404),
-        ("/me/delete", "currentPassword=wrong", 400),
+        // The demo account.
+        ("/me/delete", "currentPassword=wrong", 403),
         ("/me/checkins/delete", "id=1-0", 404),
         ("/me/checkins/delete", "id=..%2Flogin", 400),
         ("/me/second-factor/totp/confirm", "code=123456", 400),
@@ -372,8 +386,9 @@ async fn a_check_in_from_a_page_is_that_of_the_receiver() {
     );
     logged_in(&mut client).await;
     let done = form(&mut client, "/places/5", "starRating=4").await;
-    assert_eq!((done.status, done.header("location")), (303, Some("/places/5?stars=4")));
-    assert!(client.get("/places/5?stars=4").await.text().contains("You have checked in."));
+    assert_eq!((done.status, done.header("location")), (303, Some("/places/5")));
+    let page = client.get("/places/5").await.text().to_string();
+    assert!(page.contains("You have checked in. Your rating: 4 of 5 stars."), "{page}");
     let latest = client.get("/api/checkins/latest?limit=1").await.json();
     assert_eq!(
         (&latest[0]["userId"], &latest[0]["locationId"], &latest[0]["starRating"]),
@@ -462,10 +477,220 @@ async fn the_walk_through_needs_the_demo_account() {
         let taken = form(&mut client, "/walk-through", "step=2").await;
         assert_eq!(taken.status, if is_offered { 200 } else { 404 });
     }
-    let mut al = console.logged_in().await;
+    // An authentication service of its own offers no walk-through.
+    let auth = site.auth(&[]);
+    let mut al = auth.logged_in().await;
     let new = json!({"currentPassword": PASSWORD, "newPassword": "a lighthouse keeper reads"});
     expect_plain(&al.post("/password", &new).await, 200, "OK");
     let mut client = console.client();
     assert!(!client.get("/").await.text().contains("See how it works"));
     assert_eq!(form(&mut client, "/walk-through", "step=1").await.status, 404);
+}
+
+/// Whoever takes part in the walk-through shares the demo account with the other visitors.
+#[tokio::test]
+async fn visitors_keep_the_demo_account_for_each_other() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let [mut client, mut other] = [console.client(), console.client()];
+    assert!(client.get("/").await.text().contains("All visitors share this account"));
+    for visitor in [&mut client, &mut other] {
+        assert!(step(visitor, 2).await.contains("200 OK"));
+    }
+    // Nobody sees from where the others come.
+    let listed = client.get("/sessions").await.json();
+    let sessions = listed["sessions"].as_array().unwrap();
+    assert_eq!((sessions.len(), &sessions[0]["current"]), (1, &json!(true)), "{listed}");
+    let page = client.get("/me/account").await.text().to_string();
+    assert!(page.contains("this one") && !page.contains("End all others"), "{page}");
+    let confirmation = json!({"currentPassword": PASSWORD});
+    let change = json!({"currentPassword": PASSWORD, "newPassword": "a lighthouse keeper reads"});
+    for (method, path, body) in [
+        (Method::POST, "/password", &change),
+        (Method::DELETE, "/account", &confirmation),
+        (Method::POST, "/second-factor/totp", &confirmation),
+        (Method::POST, "/second-factor/remove", &confirmation),
+        (Method::POST, "/second-factor/recovery-codes", &confirmation),
+    ] {
+        let refused = client.request(method, path).json(body).send().await;
+        expect_problem(&refused, 403, &[]);
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("shared by all visitors"), "{path}: {detail}");
+    }
+    let fields = "currentPassword=secret123&newPassword=a+lighthouse+keeper+reads";
+    for path in ["/me/password", "/me/delete", "/me/second-factor/totp"] {
+        let refused = form(&mut client, path, fields).await;
+        assert_eq!(refused.status, 403, "{path}");
+        assert!(refused.text().contains("The demo account is shared by all visitors"), "{path}");
+    }
+    assert_eq!(other.get("/session").await.status, 200);
+    // Another account, and the demo account when it is not open to everybody any more.
+    let login = json!({"email": email_of(&site, 80), "password": PASSWORD});
+    let mut user = console.client();
+    expect_plain(&user.post("/login", &login).await, 200, "OK");
+    expect_plain(&user.post("/password", &change).await, 200, "OK");
+    assert_eq!(site.run("users", &["role", EMAIL, "operator"]).code, 0);
+    let [mut al, _phone] = [console.logged_in().await, console.logged_in().await];
+    assert_eq!(al.get("/sessions").await.json()["sessions"].as_array().unwrap().len(), 2);
+    expect_plain(&al.post("/password", &change).await, 200, "OK");
+}
+
+/// A step gets its mark only for the answer that it tells.
+#[tokio::test]
+async fn the_walk_through_says_if_an_answer_is_another_one() {
+    let site = Site::sqlite();
+    let console = site.console(&["--checkin-rate", "1"]);
+    let mut client = console.client();
+    let told = step(&mut client, 2).await;
+    assert!(told.matches("✓").count() == 2 && !told.contains("✗"), "{told}");
+    // The receiver takes ten at once, and no more.
+    let mut told = String::new();
+    for _ in 0..20 {
+        told = step(&mut client, 4).await;
+        if told.contains("✗") {
+            break;
+        }
+    }
+    assert!(told.contains("<pre>4") && told.contains("This time, the answer was another one."));
+    assert!(told.matches("✓").count() == 3 && told.contains("Try again"), "{told}");
+    assert!(told.contains(r#"<button name="step" value="4" data-failed>"#), "{told}");
+}
+
+/// A notice is that of the form before, once. A link cannot make one.
+#[tokio::test]
+async fn a_link_makes_no_notice() {
+    let site = Site::sqlite();
+    let console = site.console(&["--trust-proxy"]);
+    let mut client = console.client();
+    logged_in(&mut client).await;
+    for (path, says) in [
+        ("/me/account?done=password", "Your password is changed"),
+        ("/log-in?done=reset", "Your password is changed"),
+        ("/?done=deleted", "Your account is deleted"),
+        ("/me?deleted=1", "The check-in is deleted"),
+        ("/places/5?stars=4", "You have checked in"),
+    ] {
+        let page = client.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(!page.text().contains(says), "{path}");
+    }
+    let stored = form(&mut client, "/me/audience", "audience=users").await;
+    let notice = "checkin_notice=audience; Max-Age=60; Path=/; HttpOnly; SameSite=Lax";
+    assert_eq!(stored.set_cookies(), [notice]);
+    // A file and a program do not use it up.
+    client.get("/session").await;
+    let page = client.get("/me/account").await;
+    assert!(page.text().contains("Your choice is stored."));
+    assert_eq!(page.set_cookies(), ["checkin_notice=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax"]);
+    let again = client.get("/me/account").await;
+    assert!(!again.text().contains("Your choice is stored."));
+    assert_eq!(again.set_cookies(), [""; 0]);
+    let over_tls =
+        client.request(Method::POST, "/me/audience").header("x-forwarded-proto", "https");
+    let over_tls = over_tls.header("content-type", "application/x-www-form-urlencoded");
+    let over_tls = over_tls.body("audience=users").send().await;
+    assert!(over_tls.set_cookies()[0].contains("; Secure"), "{:?}", over_tls.set_cookies());
+}
+
+#[tokio::test]
+async fn what_is_gone_is_named() {
+    let site = Site::sqlite();
+    assert_eq!(site.run("users", &["role", EMAIL, "operator"]).code, 0);
+    let console = site.console(&[]);
+    let mut client = console.client();
+    logged_in(&mut client).await;
+    for (path, fields, says) in [
+        ("/operator/sessions", "account=999999&action=disable", "There is no such account."),
+        ("/operator/sessions", "account=999999&action=enable", "There is no such account."),
+        ("/operator/sessions", "account=999999&action=end-all", "There is no such account."),
+        ("/operator/sessions", "account=999999&action=end&handle=a", "There is no such account."),
+        ("/operator/sessions", "account=80&action=end&handle=a", "There is no such session."),
+        ("/operator/dead-letters", "id=0%2F1-1", "There is no such dead letter."),
+        ("/me/sessions/end", "handle=none", "There is no such session."),
+        ("/me/checkins/delete", "id=1-0", "There is no such check-in"),
+    ] {
+        let page = form(&mut client, path, fields).await;
+        assert_eq!(page.status, 404, "{path} {fields}");
+        let text = page.text();
+        assert!(text.contains(says) && !text.contains("no such page"), "{path} {fields}: {text}");
+    }
+    let begun = form(&mut client, "/me/second-factor/totp/confirm", "code=123456").await;
+    assert_eq!(begun.status, 400);
+    assert!(
+        begun.text().contains("within the last five minutes; begin again."),
+        "{}",
+        begun.text()
+    );
+}
+
+/// The session has ended while somebody typed: the comment waits on the page of the place.
+#[tokio::test]
+async fn a_comment_survives_a_login() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    let refused =
+        form(&mut client, "/places/5", "starRating=4&comment=caf%C3%A9%3B+%22good%22&private=true")
+            .await;
+    assert_eq!(
+        (refused.status, refused.header("location")),
+        (303, Some("/log-in?next=%2Fplaces%2F5"))
+    );
+    // Not for somebody who is not logged in.
+    assert!(!client.get("/places/5").await.text().contains("You have not checked in yet."));
+    logged_in(&mut client).await;
+    let page = client.get("/places/5").await.text().to_string();
+    assert!(page.contains(">café; &#34;good&#34;</textarea>"), "{page}");
+    assert!(page.contains(r#"value="true" checked>"#), "{page}");
+    assert!(page.contains("You have not checked in yet."), "{page}");
+    let again = client.get("/places/5").await.text().to_string();
+    assert!(again.contains("></textarea>"), "{again}");
+    assert!(!again.contains("You have not checked in yet."), "{again}");
+}
+
+/// As bodies in JSON, forms are in UTF-8 and not compressed.
+#[tokio::test]
+async fn forms_are_read_as_json_is() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    for (kind, encoding, status) in [
+        (FORM, None, 401),
+        ("application/x-www-form-urlencoded;charset=UTF-8", None, 401),
+        ("application/x-www-form-urlencoded;charset=iso-8859-1", None, 415),
+        (FORM, Some("gzip"), 415),
+        (FORM, Some("identity"), 415),
+        ("text/plain", None, 415),
+    ] {
+        let request = client.request(Method::POST, "/log-in").header("content-type", kind);
+        let request = match encoding {
+            Some(encoding) => request.header("content-encoding", encoding),
+            None => request,
+        };
+        let answer = request.body("email=a%40example.com&password=x").send().await;
+        assert_eq!(answer.status, status, "{kind} {encoding:?}");
+    }
+}
+
+/// A page shows what can be read of a place.
+#[tokio::test]
+async fn a_place_is_shown_without_details_that_are_damaged() {
+    let site = Site::sqlite();
+    let console = site.console(&[]);
+    let mut client = console.client();
+    assert!(client.get("/places/5").await.text().contains("Opening hours"));
+    let path = site.store.strip_prefix("sqlite:").unwrap();
+    let connection = sqlite_writer::rusqlite::Connection::open(path).unwrap();
+    let damage = "UPDATE location_details SET details = '{broken' WHERE location_id = 5";
+    assert_eq!(connection.execute(damage, []).unwrap(), 1);
+    for _ in 0..2 {
+        let page = client.get("/places/5").await;
+        assert_eq!(page.status, 200);
+        let text = page.text();
+        assert!(text.contains("Ratings") && !text.contains("Opening hours"), "{text}");
+    }
+    console.program.wait_for_line("a record cannot be read", PATIENCE);
+    let lines = [Stream::Stdout, Stream::Stderr].map(|stream| console.program.text(stream));
+    assert_eq!(lines.concat().matches("a record cannot be read").count(), 1, "{lines:?}");
 }

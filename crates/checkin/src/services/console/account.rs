@@ -1,7 +1,5 @@
 //! The visitor's account: sessions, privacy, password, second factor, the end of the account.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -9,12 +7,13 @@ use futures_util::try_join;
 
 use super::client::{Answer, Refusal, Visitor, encoded};
 use super::entrance::body_of;
-use super::page::{Frame, Page, sentence};
+use super::notice::Notice;
+use super::page::{Frame, Page, told};
 use super::qr_code::QrCode;
 use super::views::{
     Account, ListedSession, NewTotp, RecoveryCodes, SecondFactor, Sessions, Settings,
 };
-use crate::http::{FormBody, FormQuery, Problem};
+use crate::http::{FormBody, Problem};
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -24,7 +23,6 @@ pub(super) struct AccountPage {
     sessions: Vec<ListedSession>,
     audience: String,
     second_factor: SecondFactor,
-    notice: Option<&'static str>,
     failure: Option<String>,
 }
 
@@ -37,8 +35,8 @@ impl AccountPage {
             visitor.get("/second-factor"),
         )?;
         let email = account.email.clone();
-        let frame = Frame::with(Some(account), "account");
-        Ok(Self { frame, email, sessions, audience, second_factor, notice: None, failure: None })
+        let frame = Frame::of_account(visitor, account, "account");
+        Ok(Self { frame, email, sessions, audience, second_factor, failure: None })
     }
 }
 
@@ -60,41 +58,33 @@ struct RecoveryCodesPage {
     codes: Vec<String>,
 }
 
-pub(super) async fn show(
-    visitor: Visitor,
-    FormQuery(query): FormQuery,
-) -> Result<Page<AccountPage>, Refusal> {
-    let notice = match query.get("done").map(String::as_str) {
-        Some("password") => Some("Your password is changed, and your other sessions have ended."),
-        Some("audience") => Some("Your choice is stored."),
-        Some("session") => Some("The session has ended."),
-        Some("second-factor") => Some("Your second factor is changed."),
-        _ => None,
-    };
-    Ok(Page(AccountPage { notice, ..AccountPage::of(&visitor).await? }))
+pub(super) async fn show(visitor: Visitor) -> Result<Page<AccountPage>, Refusal> {
+    AccountPage::of(&visitor).await.map(Page)
 }
 
 pub(super) async fn change_password(visitor: Visitor, FormBody(form): FormBody) -> Response {
     let body = body_of(&form, &["currentPassword", "newPassword", "code", "passkey"]);
-    changed(&visitor, visitor.send(Method::POST, "/password", Some(&body)).await, "password").await
+    let sent = visitor.send(Method::POST, "/password", Some(&body)).await;
+    changed(&visitor, sent, Notice::PasswordChanged).await
 }
 
 pub(super) async fn set_audience(visitor: Visitor, FormBody(form): FormBody) -> Response {
     let body = body_of(&form, &["audience"]);
-    changed(&visitor, visitor.send(Method::PUT, "/settings", Some(&body)).await, "audience").await
+    let sent = visitor.send(Method::PUT, "/settings", Some(&body)).await;
+    changed(&visitor, sent, Notice::AudienceStored).await
 }
 
 /// Ends a session, or all others.
 pub(super) async fn end_session(visitor: Visitor, FormBody(form): FormBody) -> Response {
-    let sessions = match form.get("handle") {
-        Some(handle) => format!("/sessions/{}", encoded(handle)),
-        None if form.contains_key("all") => "/sessions".to_owned(),
+    let (sessions, notice) = match form.get("handle") {
+        Some(handle) => (format!("/sessions/{}", encoded(handle)), Notice::SessionEnded),
+        None if form.contains_key("all") => ("/sessions".to_owned(), Notice::OtherSessionsEnded),
         None => {
             let problem = Problem::new(StatusCode::BAD_REQUEST, "the form names no session");
             return problem.field("handle", "must be that of a session").into_response();
         }
     };
-    changed(&visitor, visitor.send(Method::DELETE, &sessions, None).await, "session").await
+    changed(&visitor, visitor.send(Method::DELETE, &sessions, None).await, notice).await
 }
 
 /// Begins to set up an authenticator app.
@@ -143,7 +133,7 @@ pub(super) async fn renew_recovery_codes(visitor: Visitor, FormBody(form): FormB
 
 async fn recovery_codes(visitor: &Visitor, answer: Answer, made: RecoveryCodes) -> Response {
     if made.recovery_codes.is_empty() {
-        return answer.redirect("/me/account?done=second-factor");
+        return answer.redirect_with("/me/account", Notice::SecondFactorChanged);
     }
     match Frame::of(visitor, "account").await {
         Ok(frame) => {
@@ -158,7 +148,7 @@ async fn recovery_codes(visitor: &Visitor, answer: Answer, made: RecoveryCodes) 
 pub(super) async fn remove_second_factor(visitor: Visitor, FormBody(form): FormBody) -> Response {
     let body = body_of(&form, &["currentPassword", "code", "passkey"]);
     let removed = visitor.send(Method::POST, "/second-factor/remove", Some(&body)).await;
-    changed(&visitor, removed, "second-factor").await
+    changed(&visitor, removed, Notice::SecondFactorChanged).await
 }
 
 /// Removes a passkey.
@@ -166,22 +156,23 @@ pub(super) async fn remove_passkey(visitor: Visitor, FormBody(form): FormBody) -
     let body = body_of(&form, &["currentPassword", "code", "passkey"]);
     let handle = encoded(form.get("handle").map_or("", String::as_str));
     let path = format!("/second-factor/passkeys/{handle}/remove");
-    changed(&visitor, visitor.send(Method::POST, &path, Some(&body)).await, "second-factor").await
+    let sent = visitor.send(Method::POST, &path, Some(&body)).await;
+    changed(&visitor, sent, Notice::SecondFactorChanged).await
 }
 
 /// Deletes the account.
 pub(super) async fn delete(visitor: Visitor, FormBody(form): FormBody) -> Response {
     let body = body_of(&form, &["currentPassword", "code", "passkey"]);
     match visitor.send(Method::DELETE, "/account", Some(&body)).await {
-        Ok(answer) => answer.redirect("/?done=deleted"),
+        Ok(answer) => answer.redirect_with("/", Notice::AccountDeleted),
         Err(refusal) => refused(&visitor, refusal).await,
     }
 }
 
 /// Shows the page again after a change, which says what was done or why it was not.
-async fn changed(visitor: &Visitor, change: Result<Answer, Refusal>, done: &str) -> Response {
+async fn changed(visitor: &Visitor, change: Result<Answer, Refusal>, notice: Notice) -> Response {
     match change {
-        Ok(answer) => answer.redirect(&format!("/me/account?done={done}")),
+        Ok(answer) => answer.redirect_with("/me/account", notice),
         Err(refusal) => refused(visitor, refusal).await,
     }
 }
@@ -198,28 +189,4 @@ async fn refused(visitor: &Visitor, refusal: Refusal) -> Response {
         }
         Err(refusal) => refusal.into_response(),
     }
-}
-
-/// Returns sentences about why a change was refused.
-fn told(refusal: &Refusal) -> String {
-    let rules: Vec<_> = refusal
-        .errors
-        .iter()
-        .map(|error| format!("{} {}", label(&error.field), error.rule))
-        .collect();
-    match rules.is_empty() {
-        true => format!("{}.", sentence(&refusal.detail)),
-        false => format!("{}.", rules.join("; ")),
-    }
-}
-
-/// Returns the name of a field on the page.
-fn label(field: &str) -> &str {
-    let labels = BTreeMap::from([
-        ("currentPassword", "The current password"),
-        ("newPassword", "The new password"),
-        ("code", "The code"),
-        ("token", "The link"),
-    ]);
-    labels.get(field).copied().unwrap_or(field)
 }

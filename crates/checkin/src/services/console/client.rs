@@ -20,6 +20,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use tower_express_session::request::ClientAddress;
 
+use super::notice::Notice;
 use super::routes::Console;
 use super::views::{Account, OwnAccount, Place};
 use crate::http::{LoginPage, RequestOrigin, cookie};
@@ -43,6 +44,8 @@ pub(super) struct Visitor {
     extensions: Extensions,
     /// The address of the page.
     page: String,
+    /// What the page says about the form before it.
+    pub(super) notice: Option<Notice>,
 }
 
 /// An answer of the services.
@@ -134,7 +137,8 @@ impl FromRequestParts<Console> for Visitor {
         if let Some(address) = parts.extensions.get::<ClientAddress>() {
             extensions.insert(*address);
         }
-        Ok(Self { services: console.services.clone(), headers, extensions, page })
+        let notice = Notice::of(&parts.method, &headers);
+        Ok(Self { services: console.services.clone(), headers, extensions, page, notice })
     }
 }
 
@@ -231,7 +235,12 @@ impl Visitor {
         let (services, extensions) = (self.services.clone(), self.extensions.clone());
         let (mut headers, page) = (self.headers.clone(), self.page.clone());
         headers.remove(COOKIE);
-        Self { services, headers, extensions, page }
+        Self { services, headers, extensions, page, notice: None }
+    }
+
+    /// Returns whether the visitor's connection is over TLS.
+    pub(super) fn is_over_tls(&self) -> bool {
+        self.extensions.get().is_some_and(|origin: &RequestOrigin| origin.over_tls)
     }
 
     /// Returns the value of a cookie, without its percent-encoding.
@@ -338,6 +347,13 @@ impl Answer {
     /// Redirects to a page, with the cookies that the services set, and what they let the browser remove.
     pub(super) fn redirect(self, page: &str) -> Response {
         self.set_cookies(Redirect::to(page).into_response())
+    }
+
+    /// Redirects to a page in the same way, which says what was done.
+    pub(super) fn redirect_with(self, page: &str, notice: Notice) -> Response {
+        let mut response = self.redirect(page);
+        response.extensions_mut().insert(notice);
+        response
     }
 
     /// Adds the cookies that the services set, and what they let the browser remove, to a response.

@@ -9,6 +9,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::client::{Pending, Refusal, Visitor};
+use super::notice::Notice;
 use super::page::{Frame, Page, sentence};
 use crate::http::{FormBody, FormQuery};
 
@@ -57,7 +58,6 @@ struct LoginPage {
     frame: Frame,
     attempt: Attempt,
     next: String,
-    notice: Option<&'static str>,
 }
 
 #[derive(Template)]
@@ -114,13 +114,8 @@ pub(super) async fn show_login(
     FormQuery(query): FormQuery,
 ) -> Result<impl IntoResponse, Refusal> {
     let frame = Frame::of(&visitor, "log-in").await?;
-    let notice = match query.get("done").map(String::as_str) {
-        Some("reset") => Some("Your password is changed. You can log in with it now."),
-        Some("confirmed") => Some("Your account is open. You can log in now."),
-        _ => None,
-    };
     let (attempt, next) = (Attempt::default(), next(&query).to_owned());
-    Ok(Page(LoginPage { frame, attempt, next, notice }))
+    Ok(Page(LoginPage { frame, attempt, next }))
 }
 
 pub(super) async fn log_in(visitor: Visitor, FormBody(form): FormBody) -> Response {
@@ -130,7 +125,7 @@ pub(super) async fn log_in(visitor: Visitor, FormBody(form): FormBody) -> Respon
         Ok(answer) => return answer.redirect(&next),
         Err(refusal) => refusal,
     };
-    let frame = Frame::with(None, "log-in");
+    let frame = Frame::of_nobody("log-in");
     match refusal.pending.clone() {
         Some(pending) => {
             let pending = *pending;
@@ -138,7 +133,7 @@ pub(super) async fn log_in(visitor: Visitor, FormBody(form): FormBody) -> Respon
         }
         None => {
             let attempt = Attempt { form, refusal: Some(refusal) };
-            let page = LoginPage { frame, attempt, next, notice: None };
+            let page = LoginPage { frame, attempt, next };
             (page.attempt.status(), Page(page)).into_response()
         }
     }
@@ -153,7 +148,7 @@ pub(super) async fn log_in_with_second_factor(
     match visitor.send(Method::POST, "/login/second-factor", Some(&login)).await {
         Ok(answer) => answer.redirect(&next),
         Err(refusal) => {
-            let frame = Frame::with(None, "log-in");
+            let frame = Frame::of_nobody("log-in");
             let field = |name: &str| form.get(name).cloned().unwrap_or_default();
             let pending = Pending { token: field("pendingLogin"), methods: field("methods") };
             let failure = Some(match refusal.status {
@@ -177,7 +172,7 @@ pub(super) async fn show_forgotten(visitor: Visitor) -> Result<impl IntoResponse
 /// Asks for a message about a forgotten password.
 pub(super) async fn forgotten(visitor: Visitor, FormBody(form): FormBody) -> Response {
     let body = body_of(&form, &["email"]);
-    let frame = Frame::with(None, "log-in");
+    let frame = Frame::of_nobody("log-in");
     match visitor.send(Method::POST, "/password/forgotten", Some(&body)).await {
         Ok(_) => {
             let what =
@@ -204,10 +199,10 @@ pub(super) async fn show_reset(visitor: Visitor) -> Result<impl IntoResponse, Re
 pub(super) async fn reset(visitor: Visitor, FormBody(form): FormBody) -> Response {
     let body = body_of(&form, &["token", "newPassword", "code"]);
     match visitor.send(Method::POST, "/password/reset", Some(&body)).await {
-        Ok(answer) => answer.redirect("/log-in?done=reset"),
+        Ok(answer) => answer.redirect_with("/log-in", Notice::PasswordReset),
         Err(refusal) => {
             let attempt = Attempt { form, refusal: Some(refusal) };
-            let frame = Frame::with(None, "log-in");
+            let frame = Frame::of_nobody("log-in");
             (attempt.status(), Page(NewPasswordPage { frame, attempt })).into_response()
         }
     }
@@ -222,10 +217,10 @@ pub(super) async fn show_confirmation(visitor: Visitor) -> Result<impl IntoRespo
 pub(super) async fn confirm(visitor: Visitor, FormBody(form): FormBody) -> Response {
     let body = body_of(&form, &["token"]);
     match visitor.send(Method::POST, "/register/confirm", Some(&body)).await {
-        Ok(answer) => answer.redirect("/log-in?done=confirmed"),
+        Ok(answer) => answer.redirect_with("/log-in", Notice::AccountOpened),
         Err(refusal) => {
             let attempt = Attempt { form, refusal: Some(refusal) };
-            let frame = Frame::with(None, "sign-up");
+            let frame = Frame::of_nobody("sign-up");
             (attempt.status(), Page(ConfirmRegistrationPage { frame, attempt })).into_response()
         }
     }
@@ -241,7 +236,7 @@ pub(super) async fn sign_up(visitor: Visitor, FormBody(form): FormBody) -> Respo
     let account = body_of(&form, &["firstName", "lastName", "email", "password"]);
     match visitor.send(Method::POST, "/register", Some(&account)).await {
         Ok(answer) if answer.status == StatusCode::ACCEPTED => {
-            let frame = Frame::with(None, "sign-up");
+            let frame = Frame::of_nobody("sign-up");
             Page(MessageSent { frame, what: "Its link opens your account." }).into_response()
         }
         Ok(_) => {
@@ -253,7 +248,7 @@ pub(super) async fn sign_up(visitor: Visitor, FormBody(form): FormBody) -> Respo
         }
         Err(refusal) => {
             let attempt = Attempt { form, refusal: Some(refusal) };
-            let frame = Frame::with(None, "sign-up");
+            let frame = Frame::of_nobody("sign-up");
             (attempt.status(), Page(RegistrationPage { frame, attempt })).into_response()
         }
     }

@@ -10,7 +10,6 @@ use super::page::{Frame, Page};
 use super::routes::Console;
 use super::views::{Checkin, FullName, Place};
 use super::walk_through::{Exchange, Walk};
-use crate::http::FormQuery;
 
 /// The number of popular places.
 const POPULAR: usize = 6;
@@ -28,8 +27,6 @@ pub(super) struct Home {
     latest: Option<Vec<NamedCheckin>>,
     /// `None` if there is no demo account, or if the visitor has another one.
     walk: Option<Walk>,
-    /// Whether the visitor has just deleted the account.
-    is_deleted: bool,
 }
 
 /// A check-in with the names of the user and of the place.
@@ -48,22 +45,20 @@ impl Home {
             Some(_) => latest(visitor).await?,
             None => None,
         };
-        Ok(Self { frame, popular, of_this_week, latest, walk, is_deleted: false })
+        Ok(Self { frame, popular, of_this_week, latest, walk })
     }
 }
 
 pub(super) async fn show(
     State(console): State<Console>,
     visitor: Visitor,
-    FormQuery(query): FormQuery,
 ) -> Result<Page<Home>, Refusal> {
     let page = Home::of(&visitor, None).await?;
     let walk = match page.frame.user {
         Some(_) => None,
         None => Walk::offered(&console).await,
     };
-    let is_deleted = query.get("done").is_some_and(|done| done == "deleted");
-    Ok(Page(Home { walk, is_deleted, ..page }))
+    Ok(Page(Home { walk, ..page }))
 }
 
 async fn latest(visitor: &Visitor) -> Result<Option<Vec<NamedCheckin>>, Refusal> {

@@ -10,6 +10,7 @@ use futures_util::try_join;
 use super::calendar::Calendar;
 use super::client::{Listed, Refusal, Visitor, add, encoded};
 use super::map::Map;
+use super::notice::Notice;
 use super::page::{Frame, Page};
 use super::routes::Console;
 use super::tiles;
@@ -28,8 +29,6 @@ struct Me {
     map: Option<Map>,
     /// The cursor of the next page of the history.
     next: Option<String>,
-    /// Whether the visitor has just deleted a check-in.
-    is_deleted: bool,
 }
 
 pub(super) async fn show(
@@ -49,10 +48,8 @@ pub(super) async fn show(
     let tiles = console.tiles.as_deref();
     let map = Map::of(history.iter().filter_map(|(_, place)| place.clone()).collect(), tiles);
     let calendar = Calendar::until_today(&statistics.days);
-    let is_deleted = query.contains_key("deleted");
-    let frame = Frame::with(Some(account), "me");
-    let page =
-        Page(Me { frame, account: id, statistics, calendar, history, map, next, is_deleted });
+    let frame = Frame::of_account(&visitor, account, "me");
+    let page = Page(Me { frame, account: id, statistics, calendar, history, map, next });
     Ok(tiles::allowed(tiles, page.into_response()))
 }
 
@@ -63,7 +60,7 @@ pub(super) async fn delete_checkin(
 ) -> Result<Response, Refusal> {
     let id = encoded(form.get("id").map_or("", String::as_str));
     let deleted = visitor.send(Method::DELETE, &format!("/api/checkin/{id}"), None).await?;
-    Ok(deleted.redirect("/me?deleted=1"))
+    Ok(deleted.redirect_with("/me", Notice::CheckinDeleted))
 }
 
 /// Returns a check-in with its place, which may be gone.

@@ -7,10 +7,11 @@ use futures_util::try_join;
 use serde::Deserialize;
 
 use super::client::{Refusal, Visitor, add, encoded};
+use super::notice::Notice;
 use super::operator_views::{
     AccountOfOthers, DeadLetter, DeadLetterList, Diagnosis, Finding, Overview, Replayed,
 };
-use super::page::{Frame, Page, sentence};
+use super::page::{Frame, Page, told};
 use super::views::{ListedSession, Sessions};
 use crate::http::{FormBody, FormQuery, Problem};
 
@@ -107,11 +108,8 @@ pub(super) async fn replay(
     Ok(match replayed {
         Ok(result) => (StatusCode::OK, Page(DeadLettersPage { result: Some(result), ..page })),
         Err(refusal) => {
-            let failure = match refusal.status {
-                StatusCode::NOT_FOUND => "There is no such dead letter any more.".to_owned(),
-                _ => said(&refusal),
-            };
-            (refusal.status, Page(DeadLettersPage { failure: Some(failure), ..page }))
+            let failure = Some(told(&refusal));
+            (refusal.status, Page(DeadLettersPage { failure, ..page }))
         }
     })
 }
@@ -122,7 +120,6 @@ pub(super) struct SessionsPage {
     frame: Frame,
     tab: &'static str,
     found: Option<Found>,
-    notice: Option<&'static str>,
     failure: Option<String>,
 }
 
@@ -155,7 +152,7 @@ impl SessionsPage {
                 None
             }
         };
-        Ok(Self { frame, tab: "sessions", found, notice: None, failure: None })
+        Ok(Self { frame, tab: "sessions", found, failure: None })
     }
 }
 
@@ -163,15 +160,8 @@ pub(super) async fn show_sessions(
     visitor: Visitor,
     FormQuery(query): FormQuery,
 ) -> Result<(StatusCode, Page<SessionsPage>), Refusal> {
-    let notice = match query.get("done").map(String::as_str) {
-        Some("end") => Some("The session has ended."),
-        Some("end-all") => Some("All sessions of the account have ended."),
-        Some("disable") => Some("The account is disabled, and its sessions have ended."),
-        Some("enable") => Some("The account is enabled."),
-        _ => None,
-    };
     match SessionsPage::of(&visitor, query.get("account").map(String::as_str)).await {
-        Ok(page) => Ok((StatusCode::OK, Page(SessionsPage { notice, ..page }))),
+        Ok(page) => Ok((StatusCode::OK, Page(page))),
         Err(refusal) if is_shown(&refusal) => not_found(&visitor, &refusal).await,
         Err(refusal) => Err(refusal),
     }
@@ -182,11 +172,15 @@ pub(super) async fn change_sessions(visitor: Visitor, FormBody(form): FormBody) 
     let account = form.get("account").map_or("", |account| account.trim());
     let action = form.get("action").map_or("find", String::as_str);
     let path = format!("/accounts/{}", encoded(account));
-    let (method, path) = match (action, form.get("handle")) {
+    let (method, path, notice) = match (action, form.get("handle")) {
         ("find", _) => return find(&visitor, account).await,
-        ("end", Some(handle)) => (Method::DELETE, format!("{path}/sessions/{}", encoded(handle))),
-        ("end-all", _) => (Method::DELETE, format!("{path}/sessions")),
-        ("disable" | "enable", _) => (Method::POST, format!("{path}/{action}")),
+        ("end", Some(handle)) => {
+            let session = format!("{path}/sessions/{}", encoded(handle));
+            (Method::DELETE, session, Notice::SessionEnded)
+        }
+        ("end-all", _) => (Method::DELETE, format!("{path}/sessions"), Notice::SessionsEnded),
+        ("disable", _) => (Method::POST, format!("{path}/disable"), Notice::AccountDisabled),
+        ("enable", _) => (Method::POST, format!("{path}/enable"), Notice::AccountEnabled),
         _ => {
             let problem = Problem::new(StatusCode::BAD_REQUEST, "the form names no action");
             let rule = "must be find, end with a handle, end-all, disable or enable";
@@ -195,21 +189,19 @@ pub(super) async fn change_sessions(visitor: Visitor, FormBody(form): FormBody) 
     };
     let refusal = match visitor.send(method, &path, None).await {
         Ok(answer) => {
-            let to = format!("{SESSIONS}?account={}&done={action}", encoded(account));
-            return answer.redirect(&to);
+            let to = format!("{SESSIONS}?account={}", encoded(account));
+            return answer.redirect_with(&to, notice);
         }
         Err(refusal) => refusal,
     };
     match is_shown(&refusal) {
         true => match SessionsPage::of(&visitor, Some(account)).await {
             Ok(page) => {
-                let failure = Some(match refusal.status {
-                    StatusCode::NOT_FOUND => "There is no such session any more.".to_owned(),
-                    _ => said(&refusal),
-                });
+                let failure = Some(told(&refusal));
                 (refusal.status, Page(SessionsPage { failure, ..page })).into_response()
             }
-            Err(_) => refusal.into_response(),
+            // There is no such account.
+            Err(_) => not_found(&visitor, &refusal).await.into_response(),
         },
         false => refusal.into_response(),
     }
@@ -240,17 +232,13 @@ async fn not_found(
     let page = SessionsPage::of(visitor, None).await?;
     let failure = Some(match refusal.status {
         StatusCode::NOT_FOUND => "There is no such account.".to_owned(),
-        _ => said(refusal),
+        _ => told(refusal),
     });
     Ok((refusal.status, Page(SessionsPage { failure, ..page })))
 }
 
 /// Returns whether a page with its form says why a request was refused.
-fn is_shown(refusal: &Refusal) -> bool {
+pub(super) fn is_shown(refusal: &Refusal) -> bool {
     let shown = [StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST, StatusCode::CONFLICT];
     shown.contains(&refusal.status)
-}
-
-fn said(refusal: &Refusal) -> String {
-    format!("{}.", sentence(&refusal.detail))
 }

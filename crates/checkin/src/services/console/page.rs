@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::assets;
 use super::client::{FieldError, MAX_ANSWER, ProblemBody, Refusal, Visitor};
+use super::notice::Notice;
 use super::views::Account;
 use crate::http::Problem;
 
@@ -20,7 +21,7 @@ use crate::http::Problem;
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The frame of a page: its head and its navigation.
 pub(super) struct Frame {
@@ -28,17 +29,24 @@ pub(super) struct Frame {
     pub(super) user: Option<Account>,
     /// The part of the navigation that the page belongs to.
     here: &'static str,
+    /// What the page says about the form before it.
+    pub(super) notice: Option<Notice>,
 }
 
 impl Frame {
     /// Returns the frame of a page for this visitor.
     pub(super) async fn of(visitor: &Visitor, here: &'static str) -> Result<Self, Refusal> {
-        Ok(Self { user: visitor.account().await?, here })
+        Ok(Self { user: visitor.account().await?, here, notice: visitor.notice })
     }
 
     /// Returns the frame of a page for a visitor whose account is known.
-    pub(super) fn with(user: Option<Account>, here: &'static str) -> Self {
-        Self { user, here }
+    pub(super) fn of_account(visitor: &Visitor, account: Account, here: &'static str) -> Self {
+        Self { user: Some(account), here, notice: visitor.notice }
+    }
+
+    /// Returns the frame of a page for somebody who is not logged in.
+    pub(super) fn of_nobody(here: &'static str) -> Self {
+        Self { user: None, here, notice: None }
     }
 
     pub(super) fn asset(&self, file: &str) -> String {
@@ -107,12 +115,15 @@ async fn page_of(response: Response) -> Response {
     Response::from_parts(head, body)
 }
 
+/// What the services answer if the path has a resource that there is not.
+const MISSING: &str = "there is no such ";
+
 /// The page of a request that was refused.
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage {
     frame: Frame,
-    title: &'static str,
+    title: String,
     detail: String,
 }
 
@@ -120,19 +131,17 @@ impl ErrorPage {
     /// Returns the page, which names the fields that break a rule, with the rules.
     fn of(status: StatusCode, detail: &str, errors: &[FieldError]) -> Page<Self> {
         let title = match status {
-            StatusCode::NOT_FOUND => "There is no such page",
-            StatusCode::TOO_MANY_REQUESTS => "Please wait a moment",
-            StatusCode::SERVICE_UNAVAILABLE => "The service is not available",
-            _ => "This did not work",
+            StatusCode::NOT_FOUND if detail.starts_with(MISSING) => sentence(detail),
+            StatusCode::NOT_FOUND => "There is no such page".to_owned(),
+            StatusCode::TOO_MANY_REQUESTS => "Please wait a moment".to_owned(),
+            StatusCode::SERVICE_UNAVAILABLE => "The service is not available".to_owned(),
+            _ => "This did not work".to_owned(),
         };
-        let rules = errors.iter().map(|FieldError { field, rule }| format!("{field} {rule}"));
-        let detail = match rules.collect::<Vec<_>>().join("; ") {
-            rules if !rules.is_empty() => rules,
-            _ if detail.is_empty() => "the request failed".to_owned(),
-            _ => detail.to_owned(),
+        let detail = match title == sentence(detail) {
+            true => "It may have been removed.".to_owned(),
+            false => said(detail, errors),
         };
-        let detail = format!("{}.", sentence(&detail));
-        Page(Self { frame: Frame::with(None, ""), title, detail })
+        Page(Self { frame: Frame::of_nobody(""), title, detail })
     }
 }
 
@@ -148,6 +157,34 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
+    }
+}
+
+/// Returns why a request was refused, as sentences: the fields that break a rule with the rules, if there are some.
+pub(super) fn told(refusal: &Refusal) -> String {
+    said(&refusal.detail, &refusal.errors)
+}
+
+fn said(detail: &str, errors: &[FieldError]) -> String {
+    let rule = |error: &FieldError| format!("{} {}", label(&error.field), error.rule);
+    let rules = errors.iter().map(rule).collect::<Vec<_>>().join("; ");
+    match (rules.is_empty(), detail.is_empty()) {
+        (false, _) => format!("{}.", sentence(&rules)),
+        (true, false) => format!("{}.", sentence(detail)),
+        (true, true) => "The request failed.".to_owned(),
+    }
+}
+
+/// Returns the name of a field on the pages.
+fn label(field: &str) -> &str {
+    match field {
+        "currentPassword" => "the current password",
+        "newPassword" => "the new password",
+        "code" => "the code",
+        "token" => "the link",
+        "account" => "the account",
+        "kind" => "the kind",
+        _ => field,
     }
 }
 

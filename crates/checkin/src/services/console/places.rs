@@ -7,9 +7,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::client::{Listed, Refusal, Visitor, add, encoded};
+use super::draft::Draft;
+use super::notice::Notice;
 use super::page::{Frame, Page, sentence};
 use super::views::{DescribedPlace, Place, Visit};
-use crate::domain::Category;
+use crate::domain::{Category, StarRating};
 use crate::http::{FormBody, FormQuery};
 
 /// Half of the way around the earth, in miles: every place is nearer.
@@ -139,18 +141,10 @@ pub(super) struct PlacePage {
     place: DescribedPlace,
     /// The latest visitors; `None` if nobody is logged in, or if a new account has looked at too many lists.
     visits: Option<Vec<Visit>>,
-    /// The check-in that was just made.
-    done: Option<Rated>,
     /// Why a check-in was refused.
     failure: Option<String>,
-    /// The comment of the check-in that was refused, and whether it is private.
-    comment: String,
-    is_private: bool,
-}
-
-/// A check-in that was just made.
-struct Rated {
-    stars: u8,
+    /// What was typed for the check-in that was refused.
+    draft: Draft,
 }
 
 impl PlacePage {
@@ -162,27 +156,19 @@ impl PlacePage {
             Some(_) => visitor.side_list(&format!("/api/location/{id}/visitors?limit=10")).await?,
             None => None,
         };
-        Ok(Self {
-            frame,
-            place,
-            visits,
-            done: None,
-            failure: None,
-            comment: String::new(),
-            is_private: false,
-        })
+        Ok(Self { frame, place, visits, failure: None, draft: Draft::default() })
     }
 }
 
-pub(super) async fn show(
-    visitor: Visitor,
-    Path(id): Path<String>,
-    FormQuery(query): FormQuery,
-) -> Result<Page<PlacePage>, Refusal> {
+pub(super) async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Refusal> {
     let page = PlacePage::of(&visitor, &id).await?;
-    let stars = query.get("stars").and_then(|stars| stars.parse().ok()).filter(|stars| *stars <= 5);
-    let done = stars.map(|stars| Rated { stars });
-    Ok(Page(PlacePage { done, ..page }))
+    let Some(draft) = Draft::of(&visitor).filter(|_| page.frame.user.is_some()) else {
+        return Ok(Page(page).into_response());
+    };
+    // The visitor had to log in before.
+    let failure = Some("You have not checked in yet. Please choose the stars again.".to_owned());
+    let page = Page(PlacePage { failure, draft, ..page }).into_response();
+    Ok(Draft::forget(&visitor, &id, page))
 }
 
 /// Checks in at the place.
@@ -191,37 +177,57 @@ pub(super) async fn check_in(
     Path(id): Path<String>,
     FormBody(form): FormBody,
 ) -> Result<Response, Refusal> {
-    let user = visitor.own_account().await?.id;
     let integer = |text: Option<&String>| text.and_then(|text| text.parse::<u64>().ok());
     let stars = integer(form.get("starRating"));
     // The field has several lines, so that the Enter key does not give a rating. A comment has one.
     let words = form.get("comment").map_or("", String::as_str).split_whitespace();
-    let comment = words.collect::<Vec<_>>().join(" ");
-    let is_private = form.contains_key("private");
+    let draft = Draft {
+        comment: words.collect::<Vec<_>>().join(" "),
+        is_private: form.contains_key("private"),
+    };
+    let user = match visitor.own_account().await {
+        Ok(account) => account.id,
+        Err(refusal) => return Ok(refused(&visitor, &id, refusal, draft).await),
+    };
     let checkin = json!({
         "userId": user, "locationId": integer(Some(&id)), "starRating": stars,
-        "comment": Some(&comment).filter(|comment| !comment.is_empty()), "private": is_private,
+        "comment": Some(&draft.comment).filter(|comment| !comment.is_empty()),
+        "private": draft.is_private,
     });
     match visitor.send(Method::POST, "/api/checkin", Some(&checkin)).await {
-        Ok(answer) => Ok(answer.redirect(&format!(
-            "/places/{}?stars={}",
-            encoded(&id),
-            stars.unwrap_or_default()
-        ))),
-        Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED => Err(refusal),
-        Err(refusal) => {
-            let failure = match refusal.status {
-                StatusCode::UNPROCESSABLE_ENTITY => {
-                    "You have checked in here with these stars a moment ago.".to_owned()
-                }
-                _ => match refusal.errors.iter().find(|error| error.field == "comment") {
-                    Some(error) => format!("The comment {}.", error.rule),
-                    None => format!("{}.", sentence(&refusal.detail)),
-                },
-            };
-            let page = PlacePage::of(&visitor, &id).await?;
-            let page = PlacePage { failure: Some(failure), comment, is_private, ..page };
-            Ok((refusal.status, Page(page)).into_response())
+        Ok(answer) => {
+            let page = format!("/places/{}", encoded(&id));
+            let stars = stars.and_then(|stars| StarRating::try_from(stars).ok());
+            let notice = stars.map(Notice::CheckedIn);
+            Ok(match notice {
+                Some(notice) => answer.redirect_with(&page, notice),
+                None => answer.redirect(&page),
+            })
         }
+        Err(refusal) => Ok(refused(&visitor, &id, refusal, draft).await),
+    }
+}
+
+/// Shows the page again, and why a check-in was refused. Who is not logged in comes to the login, and finds what was
+/// typed on the page afterwards.
+async fn refused(visitor: &Visitor, id: &str, refusal: Refusal, draft: Draft) -> Response {
+    if refusal.status == StatusCode::UNAUTHORIZED {
+        return draft.keep(visitor, id, refusal.into_response());
+    }
+    let failure = match refusal.status {
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            "You have checked in here with these stars a moment ago.".to_owned()
+        }
+        _ => match refusal.rule("comment") {
+            Some(rule) => format!("The comment {rule}."),
+            None => format!("{}.", sentence(&refusal.detail)),
+        },
+    };
+    match PlacePage::of(visitor, id).await {
+        Ok(page) => {
+            let page = PlacePage { failure: Some(failure), draft, ..page };
+            (refusal.status, Page(page)).into_response()
+        }
+        Err(refusal) => refusal.into_response(),
     }
 }

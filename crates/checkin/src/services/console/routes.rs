@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
 use super::tiles::Tiles;
-use super::{account, assets, entrance, home, leaders, map, me, operator, places, walk_through};
+use super::{
+    account, assets, entrance, home, leaders, map, me, notice, operator, places, walk_through,
+};
 use crate::usecases::demo_account::DemoAccount;
 
 /// The state of the pages.
@@ -60,5 +63,6 @@ pub(crate) fn router(
         .route("/operator/dead-letters", get(operator::list_dead_letters).post(operator::replay))
         .route("/operator/doctor", get(operator::show_diagnosis))
         .route("/assets/{version}/{file}", get(assets::file))
+        .layer(from_fn(notice::carried))
         .with_state(Console { services, demo, tiles: tiles.map(Arc::new) })
 }
