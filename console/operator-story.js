@@ -17,7 +17,7 @@ const look = async () => { if (scripts) await inspect(page, problems) }
 // A user is refused, and sees no link.
 await logIn(other, OTHER)
 assert.equal(await other.getByRole('link', { name: 'Operator' }).count(), 0)
-for (const path of ['/operator', '/operator/sessions', '/operator/dead-letters', '/operator/doctor']) {
+for (const path of ['/operator', '/operator/sessions', '/operator/dead-letters', '/operator/security-events', '/operator/doctor']) {
   assert.equal((await other.goto(path)).status(), 403, path)
 }
 
@@ -68,6 +68,17 @@ await page.getByRole('button', { name: 'Enable the account' }).click()
 await page.getByText('The account is enabled.').waitFor()
 await page.getByRole('button', { name: 'End all sessions' }).click()
 await page.getByText('All sessions of the account have ended.').waitFor()
+
+// What happened to the account, and to all.
+await page.getByRole('link', { name: 'What happened to it' }).click()
+await page.getByRole('heading', { name: 'Security events' }).waitFor()
+await page.getByRole('cell', { name: 'account-disabled', exact: true }).waitFor()
+assert.equal(await page.getByLabel('Id of an account').inputValue(), '80')
+await look()
+await page.getByLabel('What happened').selectOption('account-enabled')
+await page.getByRole('button', { name: 'Show' }).click()
+await page.getByRole('cell', { name: 'account-enabled', exact: true }).waitFor()
+assert.equal(await page.getByRole('cell', { name: 'account-disabled', exact: true }).count(), 0)
 
 await page.getByRole('link', { name: 'Dead letters' }).click()
 await page.getByText('there is no such location').waitFor()

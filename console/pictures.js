@@ -7,7 +7,7 @@ const { EMAIL, PASSWORD } = process.env
 const folder = process.argv[2] ?? 'pictures'
 const PAGES = { home: '/', places: '/places', place: '/places/5', map: '/map', leaders: '/leaders?period=all', me: '/me', account: '/me/account', forgotten: '/log-in/forgotten', 'log-in': '/log-in', 'sign-up': '/sign-up' }
 // Drawn if the account is an operator's. With WATCH=60 the charts are watched for a minute before.
-const OPERATOR = { operator: '/operator', 'operator-sessions': '/operator/sessions?account=77', 'operator-dead-letters': '/operator/dead-letters', 'operator-doctor': '/operator/doctor' }
+const OPERATOR = { operator: '/operator', 'operator-sessions': '/operator/sessions?account=77', 'operator-dead-letters': '/operator/dead-letters', 'operator-security-events': '/operator/security-events', 'operator-doctor': '/operator/doctor' }
 const WATCH = Number(process.env.WATCH ?? 0)
 const FORMS = {
   light: { colorScheme: 'light' },

@@ -190,3 +190,74 @@ async fn an_operator_finds_an_account_and_ends_its_sessions() {
     assert_eq!(client.delete(&of_others).await.status, 404, "a handle belongs to its account");
     assert_eq!(client.get("/accounts/999999").await.status, 404);
 }
+
+const EVENTS: &str = "/operations/security-events";
+
+/// Returns the kinds and the accounts of all events with this filter, read in pages of three.
+async fn events(client: &mut Client, filter: &str) -> Vec<(String, Option<u64>)> {
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = client.get(&format!("{EVENTS}?limit=3{filter}{after}")).await;
+        assert_eq!(page.status, 200, "{}", page.text());
+        assert!(
+            !page.text().contains('@') && !page.text().contains("127.0.0.1"),
+            "{}",
+            page.text()
+        );
+        let page = page.json();
+        for event in page["events"].as_array().unwrap() {
+            let kind = event["kind"].as_str().unwrap().to_owned();
+            found.push((kind, event["account"].as_u64()));
+        }
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return found,
+        }
+    }
+}
+
+async fn security_events_are_read_by_operators(site: Site) {
+    let console = site.console(&["--duplicate-window", "0"]);
+    let mut client = operator(&site, &console).await;
+    for number in 0..4 {
+        let wrong = json!({"email": EMAIL, "password": format!("not the one {number}")});
+        expect_plain(&console.client().post("/login", &wrong).await, 401, "Invalid login.");
+    }
+    let nobody = json!({"email": "nobody@example.com", "password": "x"});
+    expect_plain(&console.client().post("/login", &nobody).await, 401, "Invalid login.");
+    assert_eq!(client.post("/accounts/80/disable", &json!({})).await.status, 204);
+    let al = Some(USER);
+    let event = |kind: &str, account| (kind.to_owned(), account);
+    let mut expected = vec![event("account-disabled", Some(80)), event("failed-login", None)];
+    expected.extend(vec![event("failed-login", al); 4]);
+    expected.extend([event("login", al), event("role-changed", al)]);
+    assert_eq!(events(&mut client, "").await, expected);
+    assert_eq!(events(&mut client, "&kind=failed-login").await, expected[1..6]);
+    assert_eq!(events(&mut client, "&account=80").await, expected[..1]);
+    assert_eq!(events(&mut client, "&account=77&kind=login").await, expected[6..7]);
+    assert_eq!(events(&mut client, "&account=5").await, []);
+    for (query, field) in [
+        ("account=a%40example.com", "account"),
+        ("kind=logins", "kind"),
+        ("after=1", "after"),
+        ("limit=101", "limit"),
+    ] {
+        expect_problem(&client.get(&format!("{EVENTS}?{query}")).await, 400, &[field]);
+    }
+    let page = client.get("/operator/security-events?kind=role-changed").await.text().to_string();
+    assert!(page.contains("<td>role-changed</td>") && !page.contains("<td>login</td>"), "{page}");
+    let refused = client.get("/operator/security-events?account=x").await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("The account must be an integer"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn security_events_are_read_by_operators_on_sqlite() {
+    security_events_are_read_by_operators(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn security_events_are_read_by_operators_on_redis() {
+    security_events_are_read_by_operators(Site::redis()).await;
+}

@@ -16,6 +16,7 @@ mod map_view;
 mod me;
 mod notice;
 mod operator;
+mod operator_events;
 mod operator_views;
 mod page;
 mod places;

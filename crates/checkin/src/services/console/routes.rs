@@ -8,7 +8,8 @@ use axum::routing::{get, post};
 
 use super::tiles::Tiles;
 use super::{
-    account, assets, entrance, home, leaders, map, me, notice, operator, places, walk_through,
+    account, assets, entrance, home, leaders, map, me, notice, operator, operator_events, places,
+    walk_through,
 };
 use crate::usecases::demo_account::DemoAccount;
 
@@ -61,6 +62,7 @@ pub(crate) fn router(
         .route("/operator", get(operator::show))
         .route("/operator/sessions", get(operator::show_sessions).post(operator::change_sessions))
         .route("/operator/dead-letters", get(operator::list_dead_letters).post(operator::replay))
+        .route("/operator/security-events", get(operator_events::show))
         .route("/operator/doctor", get(operator::show_diagnosis))
         .route("/assets/{version}/{file}", get(assets::file))
         .layer(from_fn(notice::carried))
