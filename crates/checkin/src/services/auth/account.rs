@@ -112,7 +112,7 @@ pub(super) async fn change_password(
     State(auth): State<Auth>,
     Checked { passed, body, address }: OfAccount<PasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    passed.expect_own()?;
+    passed.expect_own(&body.current.0)?;
     let LoggedInAccount { session, account, .. } = passed;
     let PasswordBody { current, new, code, passkey } = body;
     let proof = proof(code, passkey, || Challenge::of_session(session.id().as_str()))?;
@@ -136,7 +136,7 @@ pub(super) async fn delete(
     State(auth): State<Auth>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<&'static str, Problem> {
-    passed.expect_own()?;
+    passed.expect_own(&body.current.0)?;
     let LoggedInAccount { session, account, .. } = passed;
     let ConfirmationBody { current, code, passkey } = body;
     let proof = proof(code, passkey, || Challenge::of_session(session.id().as_str()))?;

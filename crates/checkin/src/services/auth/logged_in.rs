@@ -8,7 +8,9 @@ use axum::http::request::Parts;
 use tower_express_session::Session;
 
 use super::state::Auth;
+use crate::demo;
 use crate::http::Problem;
+use crate::passwords::normal;
 use crate::storage::Credentials;
 use crate::usecases::accounts::account_of;
 use crate::usecases::demo_account::DemoAccount;
@@ -23,15 +25,20 @@ pub(super) struct LoggedInAccount {
 }
 
 impl LoggedInAccount {
-    /// Refuses a change of what everybody who shares the account needs.
+    /// Refuses a change of what everybody who shares the account needs, if it is confirmed by the password that
+    /// everybody knows. Another password is wrong, as for every account.
     ///
     /// # Errors
     ///
     /// If the account is shared.
-    pub(super) fn expect_own(&self) -> Result<(), Problem> {
+    pub(super) fn expect_own(&self, password: &str) -> Result<(), Problem> {
         let detail =
             "the demo account is shared by all visitors, so nobody may change or delete it here";
-        if self.is_shared { Err(Problem::new(StatusCode::FORBIDDEN, detail)) } else { Ok(()) }
+        if self.is_shared && normal(password) == demo::PASSWORD {
+            Err(Problem::new(StatusCode::FORBIDDEN, detail))
+        } else {
+            Ok(())
+        }
     }
 }
 

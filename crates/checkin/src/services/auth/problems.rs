@@ -30,9 +30,9 @@ impl From<LoginError> for Problem {
             }
             LoginError::PasskeysOff => no_passkeys(),
             LoginError::NotBegun => {
-                let detail = "setting up the second factor must have begun in this session within the last five \
-                              minutes; begin again";
-                Self::new(StatusCode::BAD_REQUEST, detail)
+                let rule = "must be that of an app whose setup began in this session within the last five minutes; \
+                            begin again";
+                broken("code", rule.to_owned())
             }
             LoginError::NoSecondFactor => {
                 Self::new(StatusCode::BAD_REQUEST, "the account must have a second factor")

@@ -189,7 +189,7 @@ impl LoggedInAccount {
 
     /// Returns the step-up before a change by this session.
     pub(super) fn confirmation(&self, body: ConfirmationBody) -> Result<Confirmation, Problem> {
-        self.expect_own()?;
+        self.expect_own(&body.current.0)?;
         let ConfirmationBody { current, code, passkey } = body;
         let proof = proof(code, passkey, || Challenge::of_session(self.session.id().as_str()))?;
         Ok(Confirmation { current: current.0, proof })

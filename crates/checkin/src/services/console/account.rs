@@ -114,7 +114,7 @@ pub(super) async fn confirm_totp(visitor: Visitor, FormBody(form): FormBody) -> 
     let body = body_of(&form, &["code"]);
     match visitor.post("/second-factor/totp/confirm", &body).await {
         Ok((answer, codes)) => recovery_codes(&visitor, answer, codes).await,
-        Err(refusal) if refusal.rule("code").is_some() => {
+        Err(refusal) if refusal.rule("code").is_some() && form.contains_key("secret") => {
             let field = |name: &str| form.get(name).cloned().unwrap_or_default();
             let totp = NewTotp { secret: field("secret"), uri: field("uri") };
             authenticator(&visitor, totp, Some(refusal)).await
