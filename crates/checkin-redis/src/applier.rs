@@ -46,6 +46,10 @@ impl Applier for RedisStorage {
         let mut dead: Vec<DeadLetter> = DeadLetter::unreadable(batch).chain(dangling).collect();
         dead.sort_unstable_by_key(|letter| letter.id);
         let partition = Partition { redis: &self.redis, number: batch.part };
+        // Before the checkpoint moves, so that it does not count them. An earlier attempt may have listed them.
+        let retract = applied.ownerless.iter().map(|checkin| partition.retract(checkin));
+        at_once(retract.collect()).await?;
+        self.figures().settle(&applied.ownerless).await?;
         let moved = partition.move_checkpoint(batch, last, &dead).await?;
         let dead = if moved { dead.len() as u64 } else { 0 };
         Ok(Applied { new: applied.new, dead, overtaken: !moved })

@@ -52,8 +52,13 @@ impl DeadLetters for RedisStorage {
             Ok(checkin) => checkin,
             Err(reason) => return Ok(Replay::StillDead(reason)),
         };
-        if let Some((_, why)) = self.figures().apply(&[checkin]).await?.dangling.pop() {
+        let mut applied = self.figures().apply(&[checkin]).await?;
+        if let Some((_, why)) = applied.dangling.pop() {
             return Ok(Replay::StillDead(why.to_string()));
+        }
+        if let Some(ownerless) = applied.ownerless.pop() {
+            Partition { redis: &self.redis, number: id.part }.retract(&ownerless).await?;
+            return Ok(Replay::Unknown);
         }
         // Somebody else may have replayed it at the same time.
         match number(self.redis.call(&["XDEL", &key, &entry]).await?)? {

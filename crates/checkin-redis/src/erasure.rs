@@ -17,6 +17,9 @@ use crate::reply::{array, text, texts};
 use crate::retractions::add_marks;
 use crate::users;
 
+/// No user has this id.
+const NOBODY: &str = "0";
+
 /// Erases what belongs to the check-ins of a user, all of which are in this partition.
 pub(crate) struct Erasure<'a> {
     pub(crate) partition: Partition<'a>,
@@ -98,6 +101,21 @@ impl Erasure<'_> {
         self.remove_from("ZSCAN", "ZREM", keys.retracted(number), is_second).await
     }
 
+    /// Leaves marks without the user: whoever moves the checkpoint has to know that entries of a batch that was read
+    /// before are not in the log any more.
+    async fn leave_ids(&self, key: &str, marks: &[&str]) -> Result<()> {
+        let ids = marks.iter().filter_map(|mark| mark.split_once(' ')).map(|(id, _)| id);
+        let ids = ids.filter_map(|id| id.parse::<CheckinId>().ok());
+        let words: Vec<String> =
+            ids.flat_map(|id| [id.ms.to_string(), format!("{id} {NOBODY}")]).collect();
+        let words = words.iter().map(String::as_str);
+        self.partition
+            .redis
+            .call(&["ZADD", key].into_iter().chain(words).collect::<Vec<_>>())
+            .await?;
+        Ok(())
+    }
+
     /// Removes the members of a set, or of a sorted set, that are those of the user.
     async fn remove_from(
         &self,
@@ -117,6 +135,9 @@ impl Erasure<'_> {
             let own = members.iter().step_by(step).filter(|member| is_own(member));
             let own: Vec<&str> = own.map(String::as_str).collect();
             if !own.is_empty() {
+                if scan == "ZSCAN" {
+                    self.leave_ids(&key, &own).await?;
+                }
                 redis.call(&[&[remove, &key], &own[..]].concat()).await?;
             }
             if cursor == "0" {

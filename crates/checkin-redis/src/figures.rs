@@ -19,6 +19,14 @@ pub(crate) struct Outcome {
     pub(crate) new: u64,
     /// The check-ins that cannot be applied, and why.
     pub(crate) dangling: Vec<(Checkin, Dangling)>,
+    /// The check-ins of deleted accounts, which are not applied and have to be retracted.
+    pub(crate) ownerless: Vec<Checkin>,
+}
+
+/// What a script says about a user.
+enum Reached {
+    Applied(UserFigures),
+    Deleted(UserId),
 }
 
 /// The current figures of a user.
@@ -66,21 +74,24 @@ impl Figures<'_> {
         let is_placed = |checkin: &&Checkin| !unknown.contains(&checkin.location);
 
         let placed = by_user(checkins.iter().filter(is_placed));
-        let users = self.apply_to_users(&placed, &weeks).await?;
-        let known: HashSet<UserId> = users.iter().map(|figures| figures.user).collect();
-        let is_known = |checkin: &&Checkin| known.contains(&checkin.user);
+        let (users, deleted) = self.apply_to_users(&placed, &weeks).await?;
+        let applied: HashSet<UserId> = users.iter().map(|figures| figures.user).collect();
+        let is_applied = |checkin: &&Checkin| applied.contains(&checkin.user);
+        let is_ownerless = |checkin: &&Checkin| deleted.contains(&checkin.user);
         let of_locations = async {
-            let known = by_location(checkins.iter().filter(is_placed).filter(is_known));
+            let known = by_location(checkins.iter().filter(is_placed).filter(is_applied));
             let locations = self.apply_to_locations(&known, &weeks).await?;
             self.list_locations(&locations, &weeks).await
         };
         tokio::try_join!(of_locations, self.list_users(&users, &weeks))?;
 
-        let missing = |checkin: &Checkin| Dangling::of(is_placed(&checkin), is_known(&checkin));
+        let is_known = |checkin: &Checkin| is_applied(&checkin) || is_ownerless(&checkin);
+        let missing = |checkin: &Checkin| Dangling::of(is_placed(&checkin), is_known(checkin));
         let dangling =
             checkins.iter().filter_map(|checkin| Some((checkin.clone(), missing(checkin)?)));
+        let ownerless = checkins.iter().filter(is_placed).filter(is_ownerless).cloned();
         let new = users.iter().map(|figures| figures.new).sum();
-        Ok(Outcome { new, dangling: dangling.collect() })
+        Ok(Outcome { new, dangling: dangling.collect(), ownerless: ownerless.collect() })
     }
 
     async fn unknown_locations(&self, ids: BTreeSet<LocationId>) -> Result<HashSet<LocationId>> {
@@ -96,11 +107,12 @@ impl Figures<'_> {
         Ok(unknown.into_iter().flatten().collect())
     }
 
+    /// Returns the figures of the users who exist, and the users whose accounts are deleted.
     async fn apply_to_users(
         &self,
         checkins: &[Applicable<UserId>],
         weeks: &[u64],
-    ) -> Result<Vec<UserFigures>> {
+    ) -> Result<(Vec<UserFigures>, HashSet<UserId>)> {
         let keys = &self.redis.keys;
         let arguments = |user: UserId, checkins: &[Applicable<UserId>]| {
             let mut words = vec![checkins.len().to_string()];
@@ -122,8 +134,15 @@ impl Figures<'_> {
         let runs = runs(checkins, |checkin| checkin.of, self.redis.client.is_cluster());
         let script = &self.redis.scripts.apply_to_users;
         let answers = self.run_all(script, &listed(weeks), runs, arguments).await?;
-        let figures = answers.into_iter().map(|(user, answer)| user_figures(user, answer));
-        figures.filter_map(Result::transpose).collect()
+        let (mut users, mut deleted) = (Vec::new(), HashSet::new());
+        for (user, answer) in answers {
+            match reached(user, answer)? {
+                Some(Reached::Applied(figures)) => users.push(figures),
+                Some(Reached::Deleted(user)) => drop(deleted.insert(user)),
+                None => {}
+            }
+        }
+        Ok((users, deleted))
     }
 
     async fn apply_to_locations(
@@ -292,17 +311,22 @@ fn history_words<K>(checkin: &Applicable<K>) -> [String; 2] {
     [checkin.time_ms.to_string(), checkin.member.clone()]
 }
 
-fn user_figures(user: UserId, answer: Reply) -> Result<Option<UserFigures>> {
-    if answer == Reply::Nil {
-        return Ok(None);
-    }
-    let mut replies = array(answer)?.into_iter();
+fn reached(user: UserId, answer: Reply) -> Result<Option<Reached>> {
+    let replies = match answer {
+        Reply::Nil => return Ok(None),
+        Reply::Array(replies) => replies,
+        // The script says that it is deleted.
+        _ => return Ok(Some(Reached::Deleted(user))),
+    };
+    let mut replies = replies.into_iter();
     let mut next = || replies.next().unwrap_or(Reply::Nil);
     let (new, num_checkins, last_checkin) = (count(next())?, count(next())?, count(next())?);
     let last_seen_at = text(next())?.parse().ok();
     let before = text(next())?.parse().ok();
     let weeks = replies.map(count).collect::<Result<_>>()?;
-    Ok(Some(UserFigures { user, new, num_checkins, last_checkin, last_seen_at, before, weeks }))
+    let figures =
+        UserFigures { user, new, num_checkins, last_checkin, last_seen_at, before, weeks };
+    Ok(Some(Reached::Applied(figures)))
 }
 
 fn location_figures(location: LocationId, answer: Reply) -> Result<Option<LocationFigures>> {

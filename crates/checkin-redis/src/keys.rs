@@ -112,6 +112,12 @@ impl Keys {
         companion(&self.log(partition), "retractions")
     }
 
+    /// Sorted set: the retractions of a partition that are applied, and whose lists are settled once more, by the
+    /// time (ms) from which that is due.
+    pub(crate) fn settling(&self, partition: usize) -> String {
+        companion(&self.log(partition), "settling")
+    }
+
     /// Sorted set: `<id> <user>` of each retracted check-in of a partition, by the time of the id (ms).
     pub(crate) fn retracted(&self, partition: usize) -> String {
         companion(&self.log(partition), "retracted")

@@ -113,6 +113,8 @@ mod log_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod retention_tests;
+#[cfg(test)]
+mod retraction_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
 mod settings_tests;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use checkin_domain::{Checkin, CheckinId, NewCheckin, UserId};
+use checkin_domain::{Checkin, CheckinId, LocationId, NewCheckin, UserId};
 use checkin_storage::weeks::{MIN_KEPT, kept_weeks};
 use checkin_storage::{Result, Retracted, Retractions};
 use redis_link::Reply;
@@ -23,12 +23,16 @@ use crate::history::{self, Histories, Member};
 use crate::lists::Lists;
 use crate::partition::Partition;
 use crate::private::Private;
-use crate::reply::{array, text, texts};
+use crate::reply::{array, number, text, texts};
 use crate::retention::horizon_ms;
 use crate::{RedisStorage, time_index};
 
 /// Maximum number of retractions that are applied at the same time when an account is erased.
 const APPLIED_AT_ONCE: usize = 100;
+
+/// How long after a retraction the lists are settled once more, in milliseconds. A raise of a leaderboard from
+/// before it may arrive late, after its sender has given up: Redis was held up, or the network was.
+const SETTLED_AGAIN_MS: &str = "10000";
 
 #[async_trait]
 impl Retractions for RedisStorage {
@@ -40,7 +44,13 @@ impl Retractions for RedisStorage {
         match self.retract_public(user, id).await? {
             Retracted::Done => Ok(Retracted::Done),
             _ if private.was_retracted(user, id).await? => Ok(Retracted::Done),
-            other => Ok(other),
+            other => {
+                // A master that has been replaced does not know the check-ins of the new one.
+                let keys = &self.redis.keys;
+                let log = keys.log(keys.partition_of(user));
+                self.redis.replicate(&[&log, &keys.user_history(user)]).await?;
+                Ok(other)
+            }
         }
     }
 
@@ -52,21 +62,36 @@ impl Retractions for RedisStorage {
     }
 
     async fn apply_retractions(&self, part: usize, limit: usize) -> Result<usize> {
-        let (redis, key) = (&self.redis, self.redis.keys.retractions(part));
-        let last = limit.saturating_sub(1).to_string();
-        let stored = texts(redis.call(&["ZRANGE", &key, "0", &last]).await?)?;
+        let (redis, figures) = (&self.redis, self.figures());
+        let keys = [redis.keys.retractions(part), redis.keys.settling(part)];
+        let keys = keys.each_ref().map(String::as_str);
+        let (are_new, stored) = next(redis, &keys, limit).await?;
         if stored.is_empty() {
             return Ok(0);
         }
         let checkins: Vec<Checkin> = stored.iter().filter_map(|text| read(text)).collect();
+        let texts = stored.iter().map(String::as_str);
+        if !are_new {
+            figures.settle(&checkins).await?;
+            redis.call(&["ZREM", keys[1]].into_iter().chain(texts).collect::<Vec<_>>()).await?;
+            return Ok(0);
+        }
         // As with a batch: on a cluster, the effects are on other servers than the retractions.
         let topology = redis.writes.topology().await.map_err(failed)?;
-        self.figures().retract(&checkins).await?;
+        figures.retract(&checkins).await?;
         redis.writes.everywhere(&topology, &redis.keys.replicated()).await.map_err(failed)?;
-        let remove = ["ZREM", &key].into_iter().chain(stored.iter().map(String::as_str));
-        redis.call(&remove.collect::<Vec<_>>()).await?;
+        let words: Vec<&str> = [SETTLED_AGAIN_MS].into_iter().chain(texts).collect();
+        redis.run(&redis.scripts.finish_retractions, &keys, &words).await?;
         Ok(stored.len())
     }
+}
+
+/// Returns some retractions of a partition, and whether they wait to be applied.
+async fn next(redis: &Connection, keys: &[&str], limit: usize) -> Result<(bool, Vec<String>)> {
+    let (script, limit) = (&redis.scripts.next_retractions, limit.to_string());
+    let mut found = array(redis.run(script, keys, &[&limit]).await?)?.into_iter();
+    let mut next = || found.next().unwrap_or(Reply::Nil);
+    Ok((number(next())? == 1, texts(next())?))
 }
 
 impl RedisStorage {
@@ -195,11 +220,7 @@ impl Figures<'_> {
     /// Takes check-ins out of the histories and figures, and the leaderboards.
     async fn retract(&self, checkins: &[Checkin]) -> Result<()> {
         let (redis, keys) = (self.redis, &self.redis.keys);
-        let (mut users, mut locations) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeSet::new());
-        for checkin in checkins {
-            users.entry(checkin.user).or_default().insert(checkin.location);
-            locations.insert(checkin.location);
-        }
+        let (users, locations) = records(checkins);
         // Before the figures are lowered: those who raise a leaderboard look here afterwards.
         add_marks(redis, keys.lowered_users(), users.keys().map(|id| id.get())).await?;
         add_marks(redis, keys.lowered_locations(), locations.iter().map(|id| id.get())).await?;
@@ -208,6 +229,16 @@ impl Figures<'_> {
             retract_from_location(redis, checkin).await
         };
         few_at_once(checkins.iter().map(one).collect()).await?;
+        self.settle(checkins).await
+    }
+
+    /// Makes the leaderboards of retracted check-ins those of the figures.
+    pub(crate) async fn settle(&self, checkins: &[Checkin]) -> Result<()> {
+        if checkins.is_empty() {
+            return Ok(());
+        }
+        let redis = self.redis;
+        let (users, locations) = records(checkins);
         let times = checkins.iter().map(|checkin| checkin.time_ms);
         let (weeks, lists) = (kept_weeks(times, redis.clock.now_ms()), Lists(redis));
         let settle = users.iter().map(|(user, places)| lists.settle_user(*user, &weeks, places));
@@ -215,6 +246,16 @@ impl Figures<'_> {
         let settle = locations.iter().map(|location| lists.settle_location(*location, &weeks));
         few_at_once(settle.collect()).await.map(drop)
     }
+}
+
+/// Returns the users of check-ins, each with the locations, and all locations.
+fn records(checkins: &[Checkin]) -> (BTreeMap<UserId, BTreeSet<LocationId>>, BTreeSet<LocationId>) {
+    let (mut users, mut locations) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeSet::new());
+    for checkin in checkins {
+        users.entry(checkin.user).or_default().insert(checkin.location);
+        locations.insert(checkin.location);
+    }
+    (users, locations)
 }
 
 async fn retract_from_user(redis: &Connection, checkin: &Checkin) -> Result<()> {

@@ -24,6 +24,8 @@ pub(crate) struct Scripts {
     pub(crate) figures_of_location: Script,
     pub(crate) fold: Script,
     pub(crate) retract: Script,
+    pub(crate) next_retractions: Script,
+    pub(crate) finish_retractions: Script,
     pub(crate) retract_from_user: Script,
     pub(crate) retract_from_location: Script,
     pub(crate) add_marks: Script,
@@ -136,6 +138,14 @@ impl Default for Scripts {
             retract: Script::named(
                 "retract",
                 concat!(include_str!("scripts/log_ids.lua"), include_str!("scripts/retract.lua")),
+            ),
+            next_retractions: Script::named(
+                "next_retractions",
+                include_str!("scripts/next_retractions.lua"),
+            ),
+            finish_retractions: Script::named(
+                "finish_retractions",
+                include_str!("scripts/finish_retractions.lua"),
             ),
             retract_from_user: Script::named(
                 "retract_from_user",

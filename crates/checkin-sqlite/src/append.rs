@@ -24,7 +24,7 @@ pub(super) struct Append {
 impl Append {
     /// Admits the check-in, stores it and remembers its idempotency key, within one transaction.
     pub(super) fn run(&self, connection: &Connection) -> rusqlite::Result<Accepted> {
-        if self.checkin.is_private && users::is_deleted(connection, self.checkin.user)? {
+        if users::is_deleted(connection, self.checkin.user)? {
             return Ok(Accepted::Behind);
         }
         let facts = AdmissionFacts {

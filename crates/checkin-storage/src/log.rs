@@ -39,8 +39,10 @@ pub trait Log: Send + Sync {
     /// here, and not for the duplicate window. Keys of different users are independent. A refusal is
     /// not kept.
     ///
-    /// Private check-ins have a duplicate window of their own and never wait. Those of a deleted account get
-    /// [`Accepted::Behind`]. An idempotency key is for check-ins of one kind: one that came with a private
+    /// Check-ins of a deleted account get [`Accepted::Behind`]. A store that cannot see this in the same step may
+    /// store one that is not private; when it comes to be applied, it is retracted.
+    ///
+    /// Private check-ins have a duplicate window of their own and never wait. An idempotency key is for check-ins of one kind: one that came with a private
     /// check-in is refused for one that is not private, and the other way round. A store may keep that it came with a
     /// private one also if this was refused.
     async fn append(

@@ -7,7 +7,8 @@
 -- and the member; the number of comments, and of each the id of its check-in and the text.
 -- Returns, for each user, how many check-ins were new, the number of check-ins, the time and location of
 -- the last one, the location of the last one before, and the number of check-ins in each week in which
--- there are new ones; false if the user does not exist.
+-- there are new ones; false if the user does not exist, and 'deleted' if the account is deleted: what was
+-- applied now would never be erased.
 
 local at = first_argument
 local answers, is_marked = {}, has_marks(6)
@@ -25,7 +26,9 @@ for key = 1, #KEYS, 6 do
   -- Returns an error if the key has another type.
   local figures = redis.pcall('HMGET', user, 'id', 'numCheckins', 'lastCheckin', 'lastSeenAt')
   local answer = false
-  if figures[1] then
+  if figures[1] and redis.call('GET', status) == 'deleted' then
+    answer = 'deleted'
+  elseif figures[1] then
     local number, since = tonumber(figures[2] or '') or 0, tonumber(figures[3] or '') or 0
     local before = figures[4] or ''
     local place, new, earliest, latest = before, 0, math.huge, -math.huge
@@ -33,8 +36,7 @@ for key = 1, #KEYS, 6 do
       redis.call('HSET', base, 'numCheckins', number, 'lastCheckin', since, 'lastSeenAt', before)
     end
     -- Before the history, so that a check-in in it has its comment even if Redis refuses a command.
-    -- Those of a deleted account were erased.
-    if first_remark < last_remark and redis.call('GET', status) ~= 'deleted' then
+    if first_remark < last_remark then
       redis.call('HSET', comments, unpack(remarks, first_remark, last_remark))
     end
     if first < last then

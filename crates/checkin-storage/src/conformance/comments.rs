@@ -120,5 +120,5 @@ pub async fn comments_leave_with_their_check_ins_and_accounts(subject: StoreUnde
     assert!(storage.erase(user_id(1)).await.unwrap());
     assert_eq!(of_user(storage, 1).await, [None, None]);
     drain(storage).await;
-    assert_eq!(of_user(storage, 1).await, [None, None, None]);
+    assert!(of_user(storage, 1).await.iter().all(Option::is_none));
 }

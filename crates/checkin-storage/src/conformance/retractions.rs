@@ -436,4 +436,15 @@ pub async fn a_deleted_account_takes_its_checkins_along(subject: StoreUnderTest)
     drain(storage).await;
     others.push(next);
     expect(storage, &others).await;
+    // A request was on its way, or comes from a program that knows nothing of deleted accounts.
+    for key in [None, Some("late")] {
+        let late = storage.append(new_checkin(3, 2, 4), key, Admission::ALL).await.unwrap();
+        assert!(matches!(late, Accepted::Stored(_) | Accepted::Behind), "{late:?}");
+    }
+    others.push(append(storage, 2, 2, 2).await);
+    drain(storage).await;
+    expect(storage, &others).await;
+    assert_eq!(storage.dead_letters(None, 9).await.unwrap(), []);
+    let log = storage.checkins_between(0..=u64::MAX / 4, None, 99).await.unwrap();
+    assert!(log.iter().all(|checkin| checkin.user != leaving.id), "{log:?}");
 }

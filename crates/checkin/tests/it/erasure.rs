@@ -109,6 +109,10 @@ async fn nothing_of_a_deleted_account_is_left_on_redis() {
     let site = Site::redis();
     let gone = somebody_leaves(&site).await;
     let id = gone.id.to_string();
+    // For ten seconds the retractions stay there.
+    let _processor = site.processor(&[]);
+    let is_settled = async || site.redis_cli::<i64>(&["EXISTS", "{ncc:checkins}:settling"]) == 0;
+    testkit::until("the lists are settled once more", is_settled).await;
     let keys: BTreeSet<String> = site.redis_cli(&["KEYS", "*"]);
     // The tombstones of the sessions live for minutes.
     for key in keys.into_iter().filter(|key| !key.ends_with("}:revoked")) {

@@ -54,7 +54,7 @@ impl Log for MemoryStorage {
         let private = Admission { max_backlog: u64::MAX, max_length: u64::MAX, ..admission };
         let admission = if checkin.is_private { private } else { admission };
         let status = contents.users.get(&checkin.user).map(|stored| stored.standing.status);
-        if checkin.is_private && status == Some(Status::Deleted) {
+        if status == Some(Status::Deleted) {
             return Ok(Accepted::Behind);
         }
         let trim = match admission.decide(&checkin, &contents.facts(&checkin, key.as_ref())) {

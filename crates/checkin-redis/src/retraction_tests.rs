@@ -1,0 +1,103 @@
+//! Retractions in Redis beside what arrives late, and on a master that has been replaced.
+
+use std::time::Duration;
+
+use checkin_storage::conformance::{apply_all, location, new_checkin, user};
+use checkin_storage::{
+    Accepted, AccountChange, Admission, Applier, BulkLoad, Lease, Log, Retractions, Status, Users,
+};
+use testkit::RedisServer;
+
+use super::RedisStorage;
+use super::reply::texts;
+use super::tests::{ask, storage};
+
+const LISTS: [&str; 3] = ["ncc:users:bycheckins", "ncc:users:at:2", "ncc:locations:bycheckins"];
+
+/// Returns a store with a user, and an applied check-in of that user at location 2.
+async fn with_checkin(server: &RedisServer) -> (RedisStorage, checkin_domain::Checkin) {
+    let storage = storage(server);
+    storage.load_users(&[user(1, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(2)]).await.unwrap();
+    let answer = storage.append(new_checkin(1, 2, 5), None, Admission::ALL).await.unwrap();
+    let Accepted::Stored(id) = answer else { panic!("{answer:?}") };
+    apply_all(&storage, 9).await;
+    (storage, new_checkin(1, 2, 5).with_id(id))
+}
+
+#[tokio::test]
+async fn a_raise_of_a_leaderboard_that_arrives_late_is_taken_back() {
+    let server = RedisServer::start();
+    let (storage, checkin) = with_checkin(&server).await;
+    storage.retract(checkin.user, checkin.id).await.unwrap();
+    assert_eq!(storage.apply_retractions(0, 9).await.unwrap(), 1);
+    let read = async || {
+        let mut lists = Vec::new();
+        for list in LISTS {
+            lists.push(ask(&storage, &format!("ZRANGE {list} 0 -1 WITHSCORES")).await);
+        }
+        lists
+    };
+    let before = read().await;
+    // The writers have given up before.
+    for (list, id) in LISTS.into_iter().zip([1, 1, 2]) {
+        ask(&storage, &format!("ZADD {list} GT 3000000000000 {id}")).await;
+    }
+    let late = read().await;
+    assert_eq!(storage.apply_retractions(0, 9).await.unwrap(), 0);
+    assert_eq!(read().await, late, "ten seconds are not over");
+    let settling = "{ncc:checkins}:settling";
+    let due = storage.redis.call(&["ZRANGE", settling, "0", "-1"]).await.unwrap();
+    let [due] = texts(due).unwrap().try_into().unwrap();
+    storage.redis.call(&["ZADD", settling, "1", &due]).await.unwrap();
+    assert_eq!(storage.apply_retractions(0, 9).await.unwrap(), 0);
+    assert_eq!(read().await, before);
+    assert_eq!(ask(&storage, &format!("EXISTS {settling}")).await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_applied_again_after_the_account_was_deleted_leaves_it_in_no_list() {
+    let server = RedisServer::start();
+    let (storage, checkin) = with_checkin(&server).await;
+    let change = AccountChange::Status(Status::Deleted);
+    storage.change_account(checkin.user, change).await.unwrap();
+    storage.retract_all(checkin.user).await.unwrap();
+    // As if the processor had failed after it moved the user, and before it moved the checkpoint.
+    ask(&storage, "ZADD ncc:users:at:2 GT 5 1").await;
+    let entry = format!("XADD ncc:checkins {} userId 1 locationId 2 starRating 5", checkin.id);
+    ask(&storage, "DEL {ncc:checkins}:checkpoint ncc:checkins").await;
+    ask(&storage, &entry).await;
+    apply_all(&storage, 9).await;
+    assert_eq!(ask(&storage, "ZCARD ncc:users:at:2").await, ["0"]);
+    assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_batch_that_was_read_before_its_account_was_erased_is_counted_without_it() {
+    let server = RedisServer::start();
+    let (storage, checkin) = with_checkin(&server).await;
+    storage.append(new_checkin(1, 2, 4), None, Admission::ALL).await.unwrap();
+    let lease = Lease { part: 0, processor: "one".to_owned() };
+    let batch = storage.read(&lease, checkin.id, 9).await.unwrap();
+    storage.figures().apply(&batch.checkins()).await.unwrap();
+    let change = AccountChange::Status(Status::Deleted);
+    storage.change_account(checkin.user, change).await.unwrap();
+    storage.retract_all(checkin.user).await.unwrap();
+    let last = batch.entries.last().unwrap().id();
+    let partition = super::partition::Partition { redis: &storage.redis, number: 0 };
+    assert!(partition.move_checkpoint(&batch, last, &[]).await.unwrap());
+    assert_eq!(storage.backlog().await.unwrap(), 0);
+    let waiting = storage.append(new_checkin(1, 2, 4), None, Admission::ALL).await.unwrap();
+    assert!(matches!(waiting, Accepted::Stored(_)));
+    assert_eq!(storage.backlog().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_master_without_its_replicas_does_not_say_that_there_is_no_check_in() {
+    let server = RedisServer::start();
+    let (storage, checkin) = with_checkin(&server).await;
+    let unknown = checkin_domain::CheckinId { ms: checkin.id.ms + 1, ..checkin.id };
+    let alone = storage.wait_for_replicas(1, Duration::from_millis(50)).unwrap();
+    let refused = alone.retract(checkin.user, unknown).await.unwrap_err();
+    assert!(refused.is_logged(), "{refused:?}");
+}
