@@ -14,7 +14,6 @@ use tower::ServiceExt;
 use crate::PREFIX;
 use crate::deployment::Deployment;
 use crate::network::{Process, Wire};
-use crate::plan::Plan;
 use crate::redis::EntryId;
 use crate::watch::{Content, FOREIGN};
 
@@ -35,7 +34,7 @@ pub(crate) async fn check_in(deployment: Arc<Deployment>, client: usize) {
         let checkin = deployment.checkin((client * deployment.plan.checkins + position) as u64);
         deployment.pause().await;
         deployment.world.lock().watch.sending(checkin.content);
-        while !deployment.send(&checkin).await && checkin.has_key {
+        while !deployment.send(&checkin).await && deployment.tries_again(&checkin) {
             let pause = deployment.world.lock().random.u64(10..150);
             sleep(Duration::from_millis(pause)).await;
         }
@@ -50,7 +49,7 @@ pub(crate) async fn check_in_privately(deployment: Arc<Deployment>) {
         let content = deployment.content();
         let checkin = Checkin { number, content, has_key: true, is_private: true };
         deployment.pause().await;
-        while !deployment.send(&checkin).await {
+        while !deployment.send(&checkin).await && deployment.tries_again(&checkin) {
             let pause = deployment.world.lock().random.u64(10..150);
             sleep(Duration::from_millis(pause)).await;
         }
@@ -81,7 +80,7 @@ pub(crate) async fn write_as_express(deployment: Arc<Deployment>) {
 
 impl Deployment {
     fn content(&self) -> Content {
-        let Plan { users, locations, .. } = self.plan;
+        let (users, locations) = (self.plan.last_user(), self.plan.locations);
         let random = &mut self.world.lock().random;
         [random.u64(1..=users), random.u64(1..=locations), random.u64(0..=5)]
     }
@@ -89,6 +88,11 @@ impl Deployment {
     fn checkin(&self, number: u64) -> Checkin {
         let (content, has_key) = (self.content(), self.world.lock().random.u32(0..4) > 0);
         Checkin { number, content, has_key, is_private: false }
+    }
+
+    /// Returns whether a client sends a check-in again. A deleted account may get no other response than 503.
+    fn tries_again(&self, checkin: &Checkin) -> bool {
+        checkin.has_key && !self.world.lock().watch.leaves(checkin.content[0])
     }
 
     /// Waits before a check-in, so that they spread over the time with faults.
@@ -149,7 +153,8 @@ impl Deployment {
         };
         let mut state = self.world.lock();
         match response.status() {
-            StatusCode::NO_CONTENT => state.watch.deleted(id),
+            StatusCode::NO_CONTENT => state.watch.deleted(user, id),
+            StatusCode::NOT_FOUND if state.watch.leaves(user) => {}
             StatusCode::SERVICE_UNAVAILABLE => return false,
             status => state.watch.violated(format!("a deletion was answered with {status}")),
         }

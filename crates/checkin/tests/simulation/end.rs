@@ -72,6 +72,9 @@ fn is_at_rest(deployment: &Deployment, waiting: u64) -> Result<(), String> {
     if state.watch.has_retractions(&mut state.redis.keyspace()) {
         return Err("retractions are not applied".to_owned());
     }
+    if let Some(id) = state.watch.ownerless(&mut state.redis.keyspace()) {
+        return Err(format!("{id} of a deleted account is in the log"));
+    }
     drop(state);
     if deployment.has_ended_wrongly() {
         return Err("a processor ended by itself, or does not stop".to_owned());
@@ -113,8 +116,9 @@ fn recount(world: &World, plan: &Plan) -> Result<(), String> {
         let history = wanted.entry(format!("{{{PREFIX}:user:{user}}}:private")).or_default();
         history.members.push(format!("{id} {location} {stars}"));
     }
-    let mut recount = Recount { keyspace: &mut state.redis.keyspace(), wanted };
-    for id in 1..=plan.users {
+    let keyspace = &mut state.redis.keyspace();
+    let mut recount = Recount { keyspace, wanted, locations: plan.locations };
+    for id in 1..=plan.last_user() {
         recount.compare("user", id)?;
         recount.history(&format!("{{{PREFIX}:user:{id}}}:private"))?;
     }
@@ -131,6 +135,7 @@ struct Wanted {
 struct Recount<'a> {
     keyspace: &'a mut Keyspace,
     wanted: BTreeMap<String, Wanted>,
+    locations: u64,
 }
 
 impl Recount<'_> {
@@ -146,10 +151,14 @@ impl Recount<'_> {
         if kind == "location" {
             let stars = self.figure(kind, id, "numStars")?;
             found.push(("numStars".to_owned(), stars, wanted.stars));
-        } else if number > 0 {
-            let at = list(&format!("at:{}", self.figure(kind, id, "lastSeenAt")?));
+        } else {
             found.push((list("recent"), self.score(&list("recent"), id)?, last));
-            found.push((at.clone(), self.score(&at, id)?, last));
+            // The list of another location may still have the user, whom its readers pass over; not without check-ins.
+            let place = self.figure(kind, id, "lastSeenAt")?;
+            let places = if number == 0 { 1..=self.locations } else { place..=place };
+            for at in places.map(|at| list(&format!("at:{at}"))) {
+                found.push((at.clone(), self.score(&at, id)?, last));
+            }
         }
         match found.into_iter().find(|(_, found, wanted)| found != wanted) {
             Some((what, found, wanted)) => {

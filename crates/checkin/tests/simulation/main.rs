@@ -9,6 +9,7 @@
 mod clients;
 mod deployment;
 mod end;
+mod leavers;
 mod network;
 mod plan;
 mod redis;

@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub response: Duration,
     pub admission: Admission,
     pub users: u64,
+    /// The users behind the others who delete their accounts.
+    pub leavers: u64,
     pub locations: u64,
     pub clients: usize,
     /// The number of check-ins of each client.
@@ -89,6 +91,7 @@ impl Plan {
             response: Duration::from_millis(pick(random, &[50, 250, 250, 1000])),
             admission,
             users: random.u64(1..=8),
+            leavers: random.u64(0..=2),
             locations: random.u64(1..=6),
             clients: random.usize(1..=6),
             checkins: random.usize(3..=20),
@@ -97,6 +100,11 @@ impl Plan {
             faults: faults(random, processors, receivers, duration),
             duration,
         }
+    }
+
+    /// Returns the last id of a user.
+    pub(crate) fn last_user(&self) -> u64 {
+        self.users + self.leavers
     }
 
     /// The difference between the clock of a process and that of Redis, in milliseconds.

@@ -14,6 +14,7 @@ use crate::PREFIX;
 use crate::clients::{check_in, check_in_privately, write_as_express};
 use crate::deployment::Deployment;
 use crate::end::come_to_rest;
+use crate::leavers::delete_account;
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -29,6 +30,7 @@ pub(crate) struct Report {
     pub accepted: usize,
     pub stored: usize,
     pub retracted: usize,
+    pub left: usize,
     /// The time that passed inside the run.
     pub lasted: Duration,
 }
@@ -39,18 +41,19 @@ impl Report {
         self.accepted += other.accepted;
         self.stored += other.stored;
         self.retracted += other.retracted;
+        self.left += other.left;
         self.lasted += other.lasted;
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { commands, accepted, stored, retracted, lasted, .. } = self;
+        let Self { commands, accepted, stored, retracted, left, lasted, .. } = self;
         let hours = lasted.as_secs_f64() / 3600.0;
         write!(
             f,
             "{hours:.1} simulated hours, {commands} commands, {stored} check-ins in the log, {accepted} of them \
-             accepted, {retracted} deleted"
+             accepted, {retracted} deleted, {left} accounts deleted"
         )
     }
 }
@@ -75,13 +78,14 @@ fn run_with(seed: u64, has_lines: bool) -> Result<Report, String> {
     let (world, result) = runtime().block_on(simulate(seed, has_lines));
     let mut state = world.lock();
     let violation = state.watch.violation.take().or(result.err()).or(PANIC.take());
-    let [accepted, stored, retracted] = state.watch.counts();
+    let [accepted, stored, retracted, left] = state.watch.counts();
     let report = Report {
         trace: state.trace.hash(),
         commands: state.trace.commands,
         accepted,
         stored,
         retracted,
+        left,
         lasted: state.trace.at,
     };
     match violation {
@@ -133,6 +137,9 @@ async fn simulate(seed: u64, has_lines: bool) -> (Arc<World>, Result<(), String>
     if deployment.plan.has_express {
         clients.spawn(write_as_express(Arc::clone(&deployment)));
     }
+    for user in deployment.plan.users + 1..=deployment.plan.last_user() {
+        clients.spawn(delete_account(Arc::clone(&deployment), user));
+    }
     deployment.run_faults().await;
     let result = come_to_rest(&deployment, clients).await;
     (world, result)
@@ -144,11 +151,12 @@ fn fill(world: &World, plan: &Plan) {
         let words: Vec<Vec<u8>> = command.split(' ').map(|word| word.as_bytes().to_vec()).collect();
         world.execute("setup", &words).unwrap();
     };
-    for id in 1..=plan.users {
+    for id in 1..=plan.last_user() {
         run(format!(
             "HSET {PREFIX}:user:{id} id {id} firstName A lastName B email {id}@example.com password {PASSWORD}"
         ));
         run(format!("ZADD {PREFIX}:users:ids {id} {id}"));
+        run(format!("HSET {PREFIX}:users:email {id}@example.com {id}"));
     }
     for id in 1..=plan.locations {
         run(format!("HSET {PREFIX}:location:{id} id {id} name A category cafe location 1,1"));

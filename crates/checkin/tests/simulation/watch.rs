@@ -21,6 +21,8 @@ pub(crate) struct Watch {
     accepted: BTreeMap<EntryId, u64>,
     /// The private check-ins that were accepted and are not deleted, and their numbers.
     private: BTreeMap<EntryId, (u64, Content)>,
+    /// The users who have asked to delete their accounts.
+    leaving: BTreeSet<u64>,
     duplicate_window_ms: u64,
 }
 
@@ -29,8 +31,8 @@ struct Partition {
     log: String,
     checkpoint: String,
     lease: String,
-    /// The retractions that may not be applied yet, and the marks of all.
-    retractions: [String; 2],
+    /// The retractions that may not be applied yet, the marks of all, and those whose lists are settled once more.
+    retractions: [String; 3],
     retracted: BTreeSet<EntryId>,
     /// All entries that ever were in the log.
     all: BTreeMap<EntryId, Logged>,
@@ -61,7 +63,8 @@ impl Watch {
             Partition {
                 checkpoint: format!("{companion}:checkpoint"),
                 lease: format!("{companion}:lease"),
-                retractions: ["retractions", "retracted"].map(|key| format!("{companion}:{key}")),
+                retractions: ["retractions", "retracted", "settling"]
+                    .map(|key| format!("{companion}:{key}")),
                 retracted: BTreeSet::new(),
                 log,
                 all: BTreeMap::new(),
@@ -76,6 +79,7 @@ impl Watch {
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
             private: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             duplicate_window_ms: plan.admission.duplicate_window.as_millis() as u64,
         }
     }
@@ -109,9 +113,19 @@ impl Watch {
         self.private.insert(id, (number, content));
     }
 
+    /// A user is about to delete the account. Nothing of what it has must be there any more.
+    pub(crate) fn leaving(&mut self, user: u64) {
+        self.leaving.insert(user);
+    }
+
+    pub(crate) fn leaves(&self, user: u64) -> bool {
+        self.leaving.contains(&user)
+    }
+
     /// The private check-ins that must be there.
     pub(crate) fn private(&self) -> impl Iterator<Item = (EntryId, Content)> {
-        self.private.iter().map(|(id, (_, content))| (*id, *content))
+        let all = self.private.iter().map(|(id, (_, content))| (*id, *content));
+        all.filter(|(_, [user, ..])| !self.leaves(*user))
     }
 
     /// Returns the id that a client was answered for its check-in with this number.
@@ -125,8 +139,9 @@ impl Watch {
     }
 
     /// A client was answered that its check-in is deleted.
-    pub(crate) fn deleted(&mut self, id: EntryId) {
-        if self.private.remove(&id).is_some() {
+    pub(crate) fn deleted(&mut self, user: u64, id: EntryId) {
+        // The marks of a deleted account go with it.
+        if self.private.remove(&id).is_some() || self.leaves(user) {
             return;
         }
         if !self.partitions.iter().any(|partition| partition.retracted.contains(&id)) {
@@ -134,24 +149,41 @@ impl Watch {
         }
     }
 
-    /// The number of check-ins that were accepted, that ever were in the log, and that were retracted.
-    pub(crate) fn counts(&self) -> [usize; 3] {
+    /// The number of check-ins that were accepted, that ever were in the log, and that were retracted, and of deleted
+    /// accounts.
+    pub(crate) fn counts(&self) -> [usize; 4] {
         let sum = |count: fn(&Partition) -> usize| self.partitions.iter().map(count).sum();
-        [self.accepted.len(), sum(|of| of.all.len()), sum(|of| of.retracted.len())]
+        let (stored, retracted) = (sum(|of| of.all.len()), sum(|of| of.retracted.len()));
+        [self.accepted.len(), stored, retracted, self.leaving.len()]
     }
 
     /// All check-ins that ever were in the log and are not retracted, in the form of a history.
     pub(crate) fn all(&self) -> impl Iterator<Item = (EntryId, Content)> {
         let all = self.partitions.iter().flat_map(Partition::unretracted);
-        all.map(|(id, entry)| (*id, entry.content))
+        let all = all.map(|(id, entry)| (*id, entry.content));
+        all.filter(|(_, [user, ..])| !self.leaves(*user))
     }
 
     /// Returns whether retractions wait to be applied.
     pub(crate) fn has_retractions(&self, keyspace: &mut Keyspace) -> bool {
         let mut waits = |partition: &Partition| {
-            keyspace.get::<SortedSet>(partition.retractions[0].as_bytes()).unwrap().is_some()
+            let [waiting, _, settling] = &partition.retractions;
+            [waiting, settling]
+                .iter()
+                .any(|key| keyspace.get::<SortedSet>(key.as_bytes()).unwrap().is_some())
         };
         self.partitions.iter().any(&mut waits)
+    }
+
+    /// Returns an entry of the log whose user has left.
+    pub(crate) fn ownerless(&self, keyspace: &mut Keyspace) -> Option<EntryId> {
+        self.partitions.iter().find_map(|partition| {
+            let stream = keyspace.get::<Stream>(partition.log.as_bytes()).unwrap()?;
+            let mut entries = stream.entries.iter();
+            let found = entries
+                .find(|(_, fields)| content(fields).is_some_and(|[user, ..]| self.leaves(user)));
+            found.map(|(id, _)| *id)
+        })
     }
 
     /// Returns the holders of the leases.
@@ -176,7 +208,7 @@ impl Watch {
         {
             self.violated(format!("Redis refused a command: {text}"));
         }
-        let Self { partitions, sent, duplicate_window_ms, .. } = self;
+        let Self { partitions, sent, leaving, duplicate_window_ms, .. } = self;
         let touched = |partition: &&mut Partition| {
             let keys = [&partition.log, &partition.checkpoint, &partition.lease];
             words.iter().any(|word| keys.iter().any(|key| key.as_bytes() == word))
@@ -185,9 +217,9 @@ impl Watch {
         for partition in partitions.iter_mut().filter(touched) {
             let window_ms = *duplicate_window_ms;
             violations.extend(partition.new_retractions(keyspace).err());
-            violations.extend(partition.new_entries(keyspace, sent, window_ms).err());
-            violations.extend(partition.moved_checkpoint(keyspace).err());
-            violations.extend(partition.trimmed(keyspace).err());
+            violations.extend(partition.new_entries(keyspace, sent, leaving, window_ms).err());
+            violations.extend(partition.moved_checkpoint(keyspace, leaving).err());
+            violations.extend(partition.trimmed(keyspace, leaving).err());
             violations.extend(partition.changed_lease(keyspace, process).err());
         }
         for violation in violations {
@@ -217,6 +249,7 @@ impl Partition {
         &mut self,
         keyspace: &mut Keyspace,
         sent: &BTreeMap<Content, u64>,
+        leaving: &BTreeSet<u64>,
         window_ms: u64,
     ) -> Result<(), String> {
         let at_ms = keyspace.now_ms();
@@ -237,7 +270,8 @@ impl Partition {
                 let is_own = !is_foreign && !entry.is_foreign && entry.content == content;
                 is_own && latest_ms - entry.at_ms < window_ms
             };
-            if self.unretracted().any(is_recent) {
+            // The check-ins of a deleted account are retracted, and the marks of that are gone.
+            if !leaving.contains(&content[0]) && self.unretracted().any(is_recent) {
                 return Err(format!("{content:?} was stored twice within the duplicate window"));
             }
             self.all.insert(*id, Logged { content, at_ms, is_foreign });
@@ -245,14 +279,19 @@ impl Partition {
         Ok(())
     }
 
-    fn moved_checkpoint(&mut self, keyspace: &mut Keyspace) -> Result<(), String> {
+    fn moved_checkpoint(
+        &mut self,
+        keyspace: &mut Keyspace,
+        leaving: &BTreeSet<u64>,
+    ) -> Result<(), String> {
         let Some(id) = hash_field(keyspace, &self.checkpoint, "id")? else { return Ok(()) };
         let id = EntryId::read(&id, 0)?;
         if id < self.applied {
             return Err(format!("the checkpoint moved back from {} to {id}", self.applied));
         }
         for (entry, Logged { content, .. }) in self.all.range(self.applied..=id) {
-            let is_due = *entry > self.applied && !self.retracted.contains(entry);
+            let is_gone = self.retracted.contains(entry) || leaving.contains(&content[0]);
+            let is_due = *entry > self.applied && !is_gone;
             if is_due && !is_applied(keyspace, *entry, *content)? {
                 return Err(format!("the checkpoint is {id}, but {entry} is not applied"));
             }
@@ -261,11 +300,13 @@ impl Partition {
         Ok(())
     }
 
-    fn trimmed(&mut self, keyspace: &mut Keyspace) -> Result<(), String> {
+    fn trimmed(&mut self, keyspace: &mut Keyspace, leaving: &BTreeSet<u64>) -> Result<(), String> {
         let Some(stream) = keyspace.get::<Stream>(self.log.as_bytes())? else { return Ok(()) };
         let first = stream.entries.first_key_value().map(|(id, _)| *id);
         let in_log = stream.entries.range(..=self.applied).count() as i64;
-        let gone = self.unretracted().rfind(|(id, _)| first.is_none_or(|first| **id < first));
+        let gone = self.unretracted().rfind(|(id, entry)| {
+            first.is_none_or(|first| **id < first) && !leaving.contains(&entry.content[0])
+        });
         if let Some((gone, _)) = gone.filter(|(gone, _)| **gone > self.applied) {
             return Err(format!("{gone} left the log before it was applied"));
         }

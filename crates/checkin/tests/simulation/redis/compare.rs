@@ -146,7 +146,7 @@ fn any_command(random: &mut Rng) -> Vec<String> {
 }
 
 /// The commands that the storage and its scripts use, with the kinds of their arguments.
-const FORMS: [&str; 47] = [
+const FORMS: [&str; 48] = [
     "PING",
     "EXISTS KEY",
     "EXISTS KEY KEY",
@@ -155,6 +155,7 @@ const FORMS: [&str; 47] = [
     "PEXPIRE T 100000",
     "EXPIRE H 100",
     "GET T",
+    "MGET T T KEY",
     "SET T N",
     "SET T N PX 100000",
     "PSETEX T 100000 N",

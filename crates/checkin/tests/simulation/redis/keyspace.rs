@@ -14,7 +14,7 @@ const ENLARGING: [&str; 11] = [
     "HINCRBY", "HSET", "HSETNX", "INCR", "PSETEX", "SET", "SETRANGE", "XADD", "ZADD", "ZINCRBY",
     "SADD",
 ];
-const READING: [&str; 22] = [
+const READING: [&str; 24] = [
     "EXISTS",
     "GET",
     "HEXISTS",
@@ -22,8 +22,10 @@ const READING: [&str; 22] = [
     "HGETALL",
     "HLEN",
     "HMGET",
+    "MGET",
     "PING",
     "PTTL",
+    "SSCAN",
     "TIME",
     "XINFO",
     "XLEN",
@@ -147,6 +149,18 @@ impl Keyspace {
             }
             ("EXISTS", keys) => Ok(count(keys.iter().filter(|key| self.exists(key)).count())),
             ("DEL", keys) => Ok(count(keys.iter().filter(|key| self.remove(key)).count())),
+            ("MGET", keys @ [_, ..]) => {
+                // Another type counts as nothing.
+                let value = |key: &Vec<u8>| match self.get::<Vec<u8>>(key) {
+                    Ok(Some(value)) => Value::BulkString(value.clone()),
+                    _ => Value::Nil,
+                };
+                Ok(Value::Array(keys.iter().map(value).collect()))
+            }
+            // Only imports make sets.
+            ("SSCAN", [key, _, ..]) if !self.exists(key) => {
+                Ok(Value::Array(vec![Value::BulkString(b"0".to_vec()), Value::Array(Vec::new())]))
+            }
             ("PEXPIREAT", [key, at]) => self.expire_at(key, number(at)?),
             ("PEXPIRE", [key, ms]) => self.expire_at(key, self.now_ms() + number::<u64>(ms)?),
             ("EXPIRE", [key, seconds]) => {
