@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis_link::{Client as Redis, Timeouts};
 use serde_json::json;
 use testkit::{Host, Program, Proxy, RedisCluster, RedisServer, Sentinel, free_port};
 
-use super::books::Books;
+use super::books::{ALL_LOCATIONS, ALL_USERS, Books, Observed};
 use super::clocks::{Clock, Clocks};
-use super::history::{LOCATIONS, PASSWORD, USERS};
+use super::history::PASSWORD;
 use super::network::Network;
+use super::sqlite_books;
 use super::volume::Volume;
 use crate::harness::{AUTH_READY, PATIENCE, PROCESSOR_READY, RECEIVER_READY, Service, Site};
 
@@ -255,15 +256,39 @@ impl Deployment {
         (!is_verified).then(|| format!("{}{}", said.stdout, said.stderr))
     }
 
+    /// Waits until all deleted accounts are erased. A search that is interrupted begins again after half a minute.
+    /// Returns those that are not erased then.
+    pub(crate) async fn wait_for_erasures(&self) -> Vec<u64> {
+        let begin = Instant::now();
+        loop {
+            let left = match self.file() {
+                Some(path) => sqlite_books::not_erased(path),
+                None => Observed(&self.observer()).not_erased().await,
+            };
+            if left.is_empty() || begin.elapsed() > PATIENCE {
+                return left;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Reads what is applied.
     pub(crate) async fn books(&self) -> Books {
-        if self.form == Form::Sqlite {
-            return Books::of_sqlite(self.site.store.strip_prefix("sqlite:").unwrap());
+        match self.file() {
+            Some(path) => sqlite_books::books(path),
+            None => Observed(&self.observer()).books().await,
         }
-        // The patience of an observer.
+    }
+
+    /// Returns the path of the SQLite file, if that is the store.
+    fn file(&self) -> Option<&str> {
+        self.site.store.strip_prefix("sqlite:")
+    }
+
+    fn observer(&self) -> Redis {
         let patience = Duration::from_secs(10);
         let timeouts = Timeouts { connect: patience, response: patience };
-        Books::of_redis(&Redis::with_timeouts(&self.site.store, timeouts).unwrap()).await
+        Redis::with_timeouts(&self.site.store, timeouts).unwrap()
     }
 
     fn service(&self, part: Part, port: u16) -> Service {
@@ -276,15 +301,15 @@ impl Deployment {
 }
 
 fn load(site: &Site, partitions: &[&str]) {
-    let users: Vec<_> = (1..=USERS)
+    let users: Vec<_> = (1..=ALL_USERS)
         .map(|id| {
             let email = format!("u{id}@example.com");
             json!({"id": id, "firstName": "U", "lastName": "V", "email": email, "password": PASSWORD})
         })
         .collect();
-    let locations: Vec<_> = (1..=LOCATIONS)
+    let locations: Vec<_> = (1..=ALL_LOCATIONS)
         .map(|id| {
-            let place = format!("4.{id:03},52.37");
+            let place = format!("4.{id:04},52.37");
             json!({"id": id, "name": format!("L{id}"), "category": "bar", "location": place})
         })
         .collect();

@@ -20,6 +20,11 @@ use std::process::ExitCode;
 use chaos::rows::rows;
 use chaos::run;
 
+/// The head of the table.
+const HEAD: &str = "\
+| number | fault | on | `--wait-replicas` | promised | accepted | lost | twice | deletions: undone | private: lost | accounts: left | logins: lost, logouts: undone | longest time without a 202 | p99 meanwhile |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |";
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     namespaces::enter(&args);
@@ -28,10 +33,7 @@ fn main() -> ExitCode {
     let server = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
     let version = std::process::Command::new(server).arg("--version").output().unwrap().stdout;
     println!("{}, seed {seed}\n", String::from_utf8_lossy(&version).trim());
-    println!(
-        "| number | fault | on | `--wait-replicas` | promised | accepted | lost | twice | logins: lost, logouts: undone | longest time without a 202 | p99 meanwhile |"
-    );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("{}", HEAD);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (mut is_kept, mut left_out) = (true, Vec::new());

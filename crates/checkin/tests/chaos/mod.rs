@@ -3,11 +3,15 @@
 
 mod books;
 pub(crate) mod clocks;
+mod deletions;
 pub(crate) mod deployment;
 pub(crate) mod faults;
 pub(crate) mod history;
+mod leavers;
 mod network;
 pub(crate) mod processes;
 pub(crate) mod rows;
 pub(crate) mod run;
+mod sqlite_books;
+mod verdict;
 mod volume;

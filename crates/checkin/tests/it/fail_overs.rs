@@ -9,7 +9,9 @@ async fn keeps_its_promise(of: impl Fn(&Row) -> bool) {
     let row = rows().into_iter().find(of).unwrap();
     let verdict = run::run(&row, testkit::seed().into()).await;
     let line = run::line(&row, &verdict);
-    assert!(verdict.accepted > 100 && verdict.logins > 3, "{line}");
+    assert!(verdict.checkins.confirmed > 100 && verdict.logins > 3, "{line}");
+    let others = [&verdict.deletions, &verdict.private];
+    assert!(others.iter().all(|changes| changes.confirmed > 10), "{line}");
     assert_eq!(run::broken(&row, &verdict), [""; 0], "{line}");
 }
 
