@@ -54,7 +54,12 @@ impl fmt::Display for StoreUrl {
     /// Writes the address without user names and passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Sqlite(path) => {
+                let shown = path.display().to_string();
+                // Without them, the first two slashes of the path would be taken for those of an address.
+                let slashes = if shown.starts_with("//") { "//" } else { "" };
+                write!(f, "sqlite:{slashes}{shown}")
+            }
             Self::Redis(url) => {
                 let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
                 let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -84,6 +89,11 @@ mod tests {
         let store = |url: &str| url.parse::<StoreUrl>();
         assert_eq!(store("sqlite:a.db"), Ok(StoreUrl::Sqlite("a.db".into())));
         assert_eq!(store("sqlite:///tmp/a.db"), Ok(StoreUrl::Sqlite("/tmp/a.db".into())));
+        // The shown address is one of the same file.
+        for path in ["a.db", "/tmp/a.db", "//tmp/a.db", "///tmp/a.db"] {
+            let file = StoreUrl::Sqlite(path.into());
+            assert_eq!(store(&file.to_string()), Ok(file), "{path}");
+        }
         let redis = store("redis://u:hunter2@h:1/2").unwrap();
         assert_eq!(format!("{redis} {redis:?}"), "redis://h:1/2 redis://h:1/2");
         for (url, shown) in [
