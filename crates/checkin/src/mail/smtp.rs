@@ -86,13 +86,13 @@ impl FromStr for MailUrl {
 pub struct SmtpServer {
     host: String,
     port: u16,
-    tls: Tls,
+    tls: Encryption,
     login: Option<Credentials>,
     sender: Address,
 }
 
 #[derive(Clone)]
-enum Tls {
+enum Encryption {
     FromStart(TlsFromStart),
     StartTls(TlsParameters),
     None,
@@ -109,12 +109,12 @@ impl SmtpServer {
         let MailUrl { host, port, security, user } = url;
         let sender = address(&from.0)?;
         let tls = match security {
-            Security::Tls => Tls::FromStart(TlsFromStart::new(&host)?),
+            Security::Tls => Encryption::FromStart(TlsFromStart::new(&host)?),
             Security::StartTls => {
                 let parameters = TlsParameters::new_rustls(host.clone());
-                Tls::StartTls(parameters.map_err(|error| described(&error))?)
+                Encryption::StartTls(parameters.map_err(|error| described(&error))?)
             }
-            Security::SameMachine => Tls::None,
+            Security::SameMachine => Encryption::None,
         };
         let login = user.zip(password).map(|(user, password)| Credentials::new(user, password));
         Ok(Self { host, port, tls, login, sender })
@@ -154,8 +154,10 @@ impl SmtpServer {
     async fn connect(&self) -> io::Result<AsyncSmtpConnection> {
         let (host, port) = (self.host.as_str(), self.port);
         let stream: Box<dyn AsyncTokioStream> = match &self.tls {
-            Tls::FromStart(tls) => Box::new(tls.connect(host, port).await?),
-            Tls::StartTls(_) | Tls::None => Box::new(Bounded::connect(host, port).await?),
+            Encryption::FromStart(tls) => Box::new(tls.connect(host, port).await?),
+            Encryption::StartTls(_) | Encryption::None => {
+                Box::new(Bounded::connect(host, port).await?)
+            }
         };
         self.greet(stream).await.map_err(|error| described(&error))
     }
@@ -163,7 +165,7 @@ impl SmtpServer {
     async fn greet(&self, stream: Box<dyn AsyncTokioStream>) -> Result<AsyncSmtpConnection, Error> {
         let name = ClientId::Domain(self.sender.domain().to_owned());
         let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &name).await?;
-        if let Tls::StartTls(parameters) = &self.tls {
+        if let Encryption::StartTls(parameters) = &self.tls {
             connection.starttls(parameters.clone(), &name).await?;
         }
         if let Some(login) = &self.login {

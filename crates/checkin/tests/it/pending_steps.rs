@@ -9,6 +9,9 @@ use crate::operators::run_with_input;
 
 const OTHER: &str = "another long password";
 
+/// Ends the sessions of the account with this address.
+type Ending<'a> = &'a dyn Fn(&str) -> Vec<Ended>;
+
 /// Returns addresses of accounts of the demo data.
 fn emails(site: &Site) -> Vec<String> {
     let users = site.run("users", &["list", "--json"]).stdout;
@@ -20,7 +23,7 @@ fn emails(site: &Site) -> Vec<String> {
 async fn a_reset_ends_with_the_sessions(site: Site) {
     let post = Post::new();
     let auth = post.auth(&site);
-    let endings: [(&str, &dyn Fn(&str) -> Vec<Ended>); 6] = [
+    let endings: [(&str, Ending<'_>); 6] = [
         ("passwd", &|email| vec![run_with_input(&site, &["users", "passwd", email], OTHER)]),
         ("delete", &|email| vec![site.run("users", &["delete", email])]),
         ("disable", &|email| {
