@@ -36,7 +36,7 @@ impl Applier for RedisStorage {
         };
         // On a cluster, the effects are on other servers than the checkpoint. If their replicas lacked them
         // when the checkpoint moves, a fail-over could lose them for good. A server that has both has them in
-        // order.
+        // order, but a master that has replaced it in between may lack the effects.
         let writes = &self.redis.writes;
         let topology = writes.topology().await.map_err(failed)?;
         let applied = self.figures().apply(&batch.checkins()).await?;

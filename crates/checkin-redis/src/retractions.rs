@@ -76,7 +76,7 @@ impl Retractions for RedisStorage {
             redis.call(&["ZREM", keys[1]].into_iter().chain(texts).collect::<Vec<_>>()).await?;
             return Ok(0);
         }
-        // As with a batch: on a cluster, the effects are on other servers than the retractions.
+        // As with a batch: a fail-over must not remove the retractions and lose their effects.
         let topology = redis.writes.topology().await.map_err(failed)?;
         figures.retract(&checkins).await?;
         redis.writes.everywhere(&topology, &redis.keys.replicated()).await.map_err(failed)?;

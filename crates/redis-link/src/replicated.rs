@@ -24,9 +24,14 @@ const MARK_MS: &[u8] = b"1000";
 #[derive(Clone)]
 pub struct Replicated(Arc<Inner>);
 
-/// The primaries of a cluster at one moment; see [`Replicated::topology`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Topology(Primaries);
+/// The servers that accept writes at one moment; see [`Replicated::topology`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topology {
+    /// The primaries of a cluster, if writes wait for replicas.
+    primaries: Primaries,
+    /// Another number after the sentinels have replaced the master.
+    generation: u64,
+}
 
 struct Inner {
     client: Client,
@@ -189,18 +194,20 @@ impl Replicated {
         if is_short { Err(self.too_few(key, &Obstacle::TooFewReplicas)) } else { Ok(()) }
     }
 
-    /// Returns the present primaries of a cluster, for [`everywhere`](Self::everywhere). Elsewhere, and
-    /// without waiting, it sends nothing.
+    /// Returns the servers that accept writes at present, for [`everywhere`](Self::everywhere). It asks a cluster, if
+    /// the handle waits for replicas; otherwise it sends nothing.
     ///
     /// # Errors
     ///
     /// As [`Client::call`].
     pub async fn topology(&self) -> Result<Topology, Error> {
         let Inner { client, waits, .. } = &*self.0;
-        match waits {
-            Some(_) if client.is_cluster() => client.primaries().await.map(Topology),
-            _ => Ok(Topology::default()),
-        }
+        let generation = client.links().connector.generation();
+        let primaries = match waits {
+            Some(_) if client.is_cluster() => client.primaries().await?,
+            _ => Primaries::default(),
+        };
+        Ok(Topology { primaries, generation })
     }
 
     /// Waits until enough replicas of each primary of a cluster have everything that was written before,
@@ -208,20 +215,22 @@ impl Replicated {
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run); also [`ErrorKind::Unavailable`] if the primaries are not those of `before`,
-    /// because then a new one may lack what was written to the old one.
+    /// As [`run`](Self::run); also [`ErrorKind::Unavailable`] if the primaries, or the master that sentinels watch, are
+    /// not those of `before`, because then a new one may lack what was written to the old one.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future is safe at any time.
     pub async fn everywhere(&self, before: &Topology, prefix: &str) -> Result<(), Error> {
-        for slot in before.0.values() {
+        for slot in before.primaries.values() {
             self.pipeline(&[&[b"EXISTS", key_in(*slot, prefix).as_bytes()]]).await?;
         }
         if self.topology().await? == *before {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Unavailable, Obstacle::ClusterDown))
+        let is_cluster = self.0.client.is_cluster();
+        let cause = if is_cluster { Obstacle::ClusterDown } else { Obstacle::MasterDown };
+        Err(Error::new(ErrorKind::Unavailable, cause))
     }
 
     /// Returns the replies to the commands if enough replicas have their writes.

@@ -32,6 +32,9 @@ async fn no_write_goes_to_a_master_that_the_sentinels_are_replacing() {
     });
     // When it is connected.
     tracked.recv().await;
+    let writes = client.replicated(0, WITHIN).unwrap();
+    let topology = writes.topology().await.unwrap();
+    writes.everywhere(&topology, "app").await.unwrap();
     sentinel.fail_over();
     // The old master would accept writes for ten seconds more.
     let (mut acknowledged, mut failures, mut after) = (100, 0, 0);
@@ -53,6 +56,14 @@ async fn no_write_goes_to_a_master_that_the_sentinels_are_replacing() {
     let mut replica = sentinel.replica().connection();
     let written: usize = redis::cmd("SCARD").arg("written").query(&mut replica).unwrap();
     assert_eq!(written, acknowledged);
+    // What was written to the old master before may be missing on the new one.
+    let error = writes.everywhere(&topology, "app").await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.obstacle()),
+        (ErrorKind::Unavailable, Some(Obstacle::MasterDown))
+    );
+    let topology = writes.topology().await.unwrap();
+    writes.everywhere(&topology, "app").await.unwrap();
     tracked.recv().await.unwrap();
 }
 
