@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let server = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
     let version = std::process::Command::new(server).arg("--version").output().unwrap().stdout;
     println!("{}, seed {seed}\n", String::from_utf8_lossy(&version).trim());
-    println!("{}", HEAD);
+    println!("{HEAD}");
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (mut is_kept, mut left_out) = (true, Vec::new());
