@@ -13,9 +13,12 @@ mod record_json;
 #[path = "../../fuzz/rules/unsign.rs"]
 mod unsign;
 
+/// Checks the rules of a fuzz target for one input.
+type Check = fn(&[u8]);
+
 #[test]
 fn the_corpus_of_each_fuzz_target_breaks_no_rule() {
-    let targets: [(&str, fn(&[u8])); 5] = [
+    let targets: [(&str, Check); 5] = [
         ("cookie_header", cookie_header::check_input),
         ("encrypted_value", encrypted_value::check_input),
         ("merge", merge::check_input),
