@@ -46,8 +46,8 @@ fn a_damaged_file_is_named_with_its_line() {
         ("twice.csv", b"userId,userId,locationId,starRating,time\n1,1,1,1,5\n".to_vec(), "line 1"),
         ("header.csv", b"77,1,3,2021-01-01T00:00:00Z\n".to_vec(), "line 1: must name the columns"),
         (
-            "semicolons.csv",
-            b"userId;locationId;starRating;time\n77;1;3;5\n".to_vec(),
+            "bars.csv",
+            b"userId|locationId|starRating|time\n77|1|3|5\n".to_vec(),
             "line 1: must name",
         ),
         ("empty.csv", Vec::new(), "line 1: must not be empty"),
