@@ -486,7 +486,7 @@ async fn the_walk_through_needs_the_demo_account() {
     assert_eq!(form(&mut client, "/walk-through", "step=1").await.status, 404);
 }
 
-/// Whoever takes part in the walk-through shares the demo account with the other visitors.
+/// All visitors of the walk-through share the demo account, so none of them can take it from the others.
 #[tokio::test]
 async fn visitors_keep_the_demo_account_for_each_other() {
     let site = Site::sqlite();
