@@ -7,8 +7,8 @@
 //! than its marker lived, it finds at the end that the address belongs to another user, and deletes its
 //! own user again.
 
-use checkin_domain::{Email, MAX_SAFE_INTEGER, PasswordHash, User, UserId};
-use checkin_storage::{Credentials, ExpectedPassword, NewUser, Result, StorageError};
+use checkin_domain::{Email, MAX_SAFE_INTEGER, User, UserId};
+use checkin_storage::{Credentials, NewUser, Result, StorageError};
 use redis_link::{Reply, Script};
 
 use crate::connection::Connection;
@@ -113,22 +113,6 @@ impl Accounts<'_> {
             Reply::Nil => Ok(None),
             owner => indexed_id(&text(owner)?).map(Some),
         }
-    }
-
-    /// Replaces a password and returns the epoch, which `raise` increases. Returns `None` if the password
-    /// was not replaced.
-    pub(crate) async fn replace_password(
-        &self,
-        id: UserId,
-        expected: Option<ExpectedPassword<'_>>,
-        new: &PasswordHash,
-        raise: &str,
-    ) -> Result<Option<u64>> {
-        let epoch = expected.and_then(|expected| expected.epoch).map(|epoch| epoch.to_string());
-        let mut words = vec![new.as_str(), raise];
-        words.extend(expected.map(|expected| expected.hash.as_str()));
-        words.extend(epoch.as_deref());
-        self.change_standing(&self.0.scripts.change_password, id, &words).await
     }
 
     /// Runs a script that returns the epoch, unless it changed nothing.

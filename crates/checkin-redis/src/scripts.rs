@@ -34,6 +34,7 @@ pub(crate) struct Scripts {
     pub(crate) create_hash: Script,
     pub(crate) account: Script,
     pub(crate) change_password: Script,
+    pub(crate) renew_password: Script,
     pub(crate) raise_epoch: Script,
     pub(crate) change_account: Script,
     pub(crate) erase_account: Script,
@@ -182,6 +183,10 @@ impl Default for Scripts {
             change_password: Script::named(
                 "change_password",
                 include_str!("scripts/change_password.lua"),
+            ),
+            renew_password: Script::named(
+                "renew_password",
+                include_str!("scripts/renew_password.lua"),
             ),
             raise_epoch: Script::named("raise_epoch", include_str!("scripts/raise_epoch.lua")),
             change_account: Script::named(

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use checkin_domain::number::decimal;
 use checkin_domain::{Email, LocationId, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Credentials, ExpectedPassword, KeptSession, NewUser, Registered, Result, Role,
-    Standing, Status, Users, readable,
+    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
+    Users, readable,
 };
 use redis_link::Reply;
 
@@ -14,7 +14,7 @@ use crate::RedisStorage;
 use crate::accounts::{Accounts, Opened};
 use crate::connection::{Connection, ID_PAGE, at_once, read_hash};
 use crate::hash::{Fields, Hash};
-use crate::reply::{array, text, unexpected};
+use crate::reply::{array, number, text, unexpected};
 
 /// The fields of a user's hash that a login needs.
 const LOGIN: Fields = &["id", "email", "password"];
@@ -130,10 +130,12 @@ impl Users for RedisStorage {
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<ExpectedPassword<'_>>,
+        expected: Option<u64>,
         new: &PasswordHash,
     ) -> Result<Option<u64>> {
-        Accounts(&self.redis).replace_password(id, expected, new, "1").await
+        let expected = expected.map(|epoch| epoch.to_string());
+        let words: Vec<&str> = [new.as_str()].into_iter().chain(expected.as_deref()).collect();
+        Accounts(&self.redis).change_standing(&self.redis.scripts.change_password, id, &words).await
     }
 
     async fn renew_password(
@@ -142,8 +144,11 @@ impl Users for RedisStorage {
         expected: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool> {
-        let expected = ExpectedPassword { hash: expected, epoch: None };
-        Ok(Accounts(&self.redis).replace_password(id, Some(expected), new, "0").await?.is_some())
+        let (user, words) = (self.redis.keys.user(id), [new.as_str(), expected.as_str()]);
+        let status = self.redis.keys.standing(id)[2].clone();
+        let script = &self.redis.scripts.renew_password;
+        let renewed = self.redis.run_replicated(script, &[&user, &status], &words).await?;
+        number(renewed).map(|renewed| renewed == 1)
     }
 
     async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>> {

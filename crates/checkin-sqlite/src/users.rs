@@ -6,8 +6,8 @@ use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, 
 use super::{SqliteStorage, column, private};
 use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Credentials, ExpectedPassword, KeptSession, NewUser, Registered, Result, Role,
-    Standing, Status, Users,
+    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
+    Users,
 };
 
 pub(super) const COLUMNS: &str =
@@ -91,19 +91,22 @@ impl Users for SqliteStorage {
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<ExpectedPassword<'_>>,
+        expected: Option<u64>,
         new: &PasswordHash,
     ) -> Result<Option<u64>> {
-        let epoch = expected.and_then(|expected| expected.epoch);
-        let expected = expected.map(|expected| expected.hash.as_str().to_owned());
-        let new = new.clone();
+        let (number, new) = (column::number(id.get()), new.clone());
         let write = move |connection: &Connection| {
-            let now = standing(connection, column::number(id.get()))?;
-            let is_expected = epoch.is_none_or(|epoch| epoch == now.epoch);
-            if !is_expected || !replace_password(connection, id, expected.as_deref(), &new)? {
+            let now = standing(connection, number)?;
+            let is_allowed = match expected {
+                Some(epoch) => now.is_active() && now.epoch == epoch,
+                None => now.status != Status::Deleted,
+            };
+            let sql = "UPDATE accounts SET password = ?2 WHERE id = ?1";
+            let is_changed = is_allowed
+                && connection.prepare_cached(sql)?.execute(params![number, new.as_str()])? == 1;
+            if !is_changed {
                 return Ok(None);
             }
-            let number = column::number(id.get());
             raise(connection, number, &Standing { kept: None, ..now }).map(Some)
         };
         self.file.write(write).await
@@ -115,9 +118,13 @@ impl Users for SqliteStorage {
         expected: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool> {
-        let (expected, new) = (expected.as_str().to_owned(), new.clone());
-        let write =
-            move |connection: &Connection| replace_password(connection, id, Some(&expected), &new);
+        let (number, expected, new) = (column::number(id.get()), expected.clone(), new.clone());
+        let write = move |connection: &Connection| {
+            let sql = "UPDATE accounts SET password = ?3 WHERE id = ?1 AND password = ?2";
+            let words = params![number, expected.as_str(), new.as_str()];
+            Ok(standing(connection, number)?.is_active()
+                && connection.prepare_cached(sql)?.execute(words)? == 1)
+        };
         self.file.write(write).await
     }
 
@@ -154,29 +161,6 @@ impl Users for SqliteStorage {
         };
         self.file.read(read).await
     }
-}
-
-/// Replaces a password. Returns false if there is no such account, or its password is not the expected
-/// one.
-fn replace_password(
-    connection: &Connection,
-    id: UserId,
-    expected: Option<&str>,
-    new: &PasswordHash,
-) -> rusqlite::Result<bool> {
-    let number = column::number(id.get());
-    let is_allowed = match standing(connection, number)?.status {
-        Status::Active => true,
-        Status::Disabled => expected.is_none(),
-        Status::Deleted => false,
-    };
-    if !is_allowed {
-        return Ok(false);
-    }
-    let sql =
-        "UPDATE accounts SET password = ?3 WHERE id = ?1 AND password = coalesce(?2, password)";
-    let words = params![number, expected, new.as_str()];
-    Ok(connection.prepare_cached(sql)?.execute(words)? == 1)
 }
 
 fn erase(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {

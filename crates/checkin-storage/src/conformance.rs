@@ -60,7 +60,7 @@ macro_rules! conformance_checks {
             an_account_is_found_by_id_and_address
             parallel_registrations_of_an_address_open_one_account
             parallel_registrations_get_ids_of_their_own
-            a_password_changes_only_from_the_expected_one
+            a_password_changes_only_in_the_expected_epoch
             an_epoch_is_raised_and_keeps_one_session
             parallel_raises_are_each_counted
             a_change_of_an_account_ends_its_sessions

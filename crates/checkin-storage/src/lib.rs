@@ -61,7 +61,7 @@ pub use security_events::{
 pub use standing::{AccountChange, KeptSession, Role, Standing, Status};
 pub use swarm::{SwarmLoad, VenueLocation};
 pub use unreadable::{Reports, is_there, readable};
-pub use users::{Credentials, ExpectedPassword, NewUser, Registered, Users};
+pub use users::{Credentials, NewUser, Registered, Users};
 pub use weather::WeatherCache;
 
 /// All storage operations of the services. Each supertrait has its own contract.

@@ -45,12 +45,13 @@ pub trait Users: Send + Sync {
     async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>>;
 
     /// Replaces a password, increases the account's epoch and keeps no session, in one step. Returns
-    /// the new epoch, or `None` if there is no such account, it is not active, or it is no longer as
-    /// `expected`. Without `expected`, any password is replaced, also that of a disabled account.
+    /// the new epoch, or `None` if there is no such account, it is not active, or its epoch is no longer
+    /// `expected`: somebody has changed the password since, or ended the sessions. Without `expected`, the
+    /// password of any account is replaced, also that of a disabled one.
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<ExpectedPassword<'_>>,
+        expected: Option<u64>,
         new: &PasswordHash,
     ) -> Result<Option<u64>>;
 
@@ -91,15 +92,6 @@ pub struct Credentials {
     pub password: PasswordHash,
     /// Its standing.
     pub standing: Standing,
-}
-
-/// What must still be true of an account when its password is replaced.
-#[derive(Clone, Copy, Debug)]
-pub struct ExpectedPassword<'a> {
-    /// The hash of its password.
-    pub hash: &'a PasswordHash,
-    /// Its epoch, if nothing may have ended its sessions meanwhile.
-    pub epoch: Option<u64>,
 }
 
 /// An account to be created.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::{Credentials, ExpectedPassword, KeptSession, Registered, Standing};
+use crate::{Credentials, KeptSession, Registered, Standing};
 
 pub(super) async fn opened(storage: &dyn Storage, email: &str) -> User {
     match storage.register(new_user(email)).await.unwrap() {
@@ -67,13 +67,11 @@ pub async fn parallel_registrations_get_ids_of_their_own(subject: StoreUnderTest
     assert_eq!(ids.into_iter().collect::<HashSet<_>>(), (most - 4..most).collect());
 }
 
-pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTest) {
+pub async fn a_password_changes_only_in_the_expected_epoch(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let user = opened(storage, "al@example.com").await;
     let id = user.id;
-    let change = async |expected: Option<u8>, new| {
-        let expected = expected.map(password);
-        let expected = expected.as_ref().map(|hash| ExpectedPassword { hash, epoch: None });
+    let change = async |expected: Option<u64>, new| {
         storage.change_password(id, expected, &password(new)).await.unwrap()
     };
     let account = async || {
@@ -87,10 +85,10 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTe
         (password, standing.epoch)
     };
     assert_eq!(account().await, (password(1), 0));
-    assert_eq!(change(Some(2), 3).await, None);
-    assert_eq!(account().await, (password(1), 0));
-    assert_eq!(change(Some(1), 2).await, Some(1));
     assert_eq!(change(Some(1), 3).await, None);
+    assert_eq!(account().await, (password(1), 0));
+    assert_eq!(change(Some(0), 2).await, Some(1));
+    assert_eq!(change(Some(0), 3).await, None);
     assert_eq!(account().await, (password(2), 1));
     assert_eq!(change(None, 3).await, Some(2));
     assert_eq!(account().await, (password(3), 2));
@@ -101,16 +99,17 @@ pub async fn a_password_changes_only_from_the_expected_one(subject: StoreUnderTe
     assert!(!renew(2, 4).await);
     assert!(renew(3, 4).await);
     assert_eq!(account().await, (password(4), 2));
-    // The sessions were ended meanwhile, and the password is the same.
     for (epoch, changed) in [(1, None), (3, None), (2, Some(3))] {
-        let (hash, epoch) = (&password(4), Some(epoch));
-        let expected = Some(ExpectedPassword { hash, epoch });
-        assert_eq!(storage.change_password(id, expected, &password(5)).await.unwrap(), changed);
+        assert_eq!(change(Some(epoch), 5).await, changed);
     }
     assert_eq!(account().await, (password(5), 3));
+    // The sessions were ended meanwhile, and the password is the same.
+    assert_eq!(storage.raise_epoch(id, None).await.unwrap(), Some(4));
+    assert_eq!(change(Some(3), 6).await, None);
+    assert_eq!(account().await, (password(5), 4));
 
     let nobody = user_id(id.get() + 1);
-    for expected in [None, Some(ExpectedPassword { hash: &password(1), epoch: None })] {
+    for expected in [None, Some(0)] {
         let changed = storage.change_password(nobody, expected, &password(2)).await.unwrap();
         assert_eq!(changed, None);
     }

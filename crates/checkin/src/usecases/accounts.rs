@@ -184,7 +184,8 @@ async fn expect_valid(session: &Session, standing: &Standing) -> Result<(), Acco
     Err(AccountError::NotLoggedIn)
 }
 
-fn is_valid(session: &Session, standing: &Standing) -> bool {
+/// Returns whether a session is valid by the standing of its account.
+pub(super) fn is_valid(session: &Session, standing: &Standing) -> bool {
     standing.admits(session.epoch(), || session.id().handle())
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tower_express_session::Session;
 
+use super::accounts::is_valid;
 use super::guesses::Caller;
 use super::login::{Login, LoginError};
 use super::revocation::Revocation;
@@ -13,7 +14,7 @@ use super::tasks::Tasks;
 use crate::domain::Email;
 use crate::passwords::{Owner, PasswordPolicy, Passwords};
 use crate::second_factor::Proof;
-use crate::storage::{Budget, Credentials, EventKind, ExpectedPassword, Users};
+use crate::storage::{Budget, Credentials, EventKind, Users};
 
 /// Changes passwords.
 #[derive(Clone)]
@@ -56,10 +57,10 @@ impl PasswordChange {
     /// # Errors
     ///
     /// [`LoginError::NewPassword`] if the new password breaks a rule, and
-    /// [`LoginError::WrongPassword`] if `current` is not the account's password, or somebody else
-    /// has changed it meanwhile. [`LoginError::SecondFactorRequired`] and
-    /// [`LoginError::WrongSecondFactor`] if the account has a second factor. [`LoginError::NotLoggedIn`]
-    /// instead of these if the session has ended meanwhile.
+    /// [`LoginError::WrongPassword`] if `current` is not the account's password.
+    /// [`LoginError::SecondFactorRequired`] and [`LoginError::WrongSecondFactor`] if the account has a second
+    /// factor. [`LoginError::NotLoggedIn`] instead of these if something has ended the session meanwhile,
+    /// such as another change of the password.
     ///
     /// # Cancel safety
     ///
@@ -83,7 +84,8 @@ impl PasswordChange {
         address: Option<IpAddr>,
     ) -> Result<Option<String>, LoginError> {
         let own = Some(Budget::of_session(session.id().as_str()));
-        let task = self.clone().replace(email, replacement, Caller { address, own });
+        let caller = Caller { address, own };
+        let task = self.clone().replace(session.clone(), email, replacement, caller);
         let (email, epoch) = self.tasks.run(task).await?;
         // This session continues under a new id.
         session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
@@ -94,13 +96,17 @@ impl PasswordChange {
     /// may have one. Returns the address of the account and its new epoch.
     async fn replace(
         self,
+        session: Session,
         email: Email,
         Replacement { current, new, proof }: Replacement,
         caller: Caller,
     ) -> Result<(Email, u64), LoginError> {
         let address = caller.address;
         let account = self.login.clone().check_password(email, current, caller).await?;
-        let Credentials { id, email, password, .. } = &account;
+        if !is_valid(&session, &account.standing) {
+            return Err(LoginError::NotLoggedIn);
+        }
+        let Credentials { id, email, standing, .. } = &account;
         let name = self.users.name(*id).await?;
         let (first_name, last_name) =
             name.as_ref().map_or(("", ""), |name| (name.first.as_str(), name.last.as_str()));
@@ -109,11 +115,10 @@ impl PasswordChange {
         // A code is right once, so it is verified after everything that may be wrong.
         self.login.factors.demand(&account, proof.as_ref(), address).await?;
         let new = self.passwords.turn().await?.hash(new).await?;
-        let expected = Some(ExpectedPassword { hash: password, epoch: None });
-        let change = self.users.change_password(*id, expected, &new);
+        // A session that was ended meanwhile must not continue under a new id.
+        let change = self.users.change_password(*id, Some(standing.epoch), &new);
         let raised = self.revocation.end(*id, email, None, change).await?;
-        // The password was changed in the meantime, so `current` is not the current one any more.
-        let epoch = raised.ok_or(LoginError::WrongPassword(None))?.epoch;
+        let epoch = raised.ok_or(LoginError::NotLoggedIn)?.epoch;
         self.security.record(EventKind::PasswordChanged, Some(*id), address, None).await;
         Ok((account.email, epoch))
     }

@@ -14,9 +14,7 @@ use crate::domain::{Email, UserId};
 use crate::mail::Mailer;
 use crate::passwords::{Owner, PasswordPolicy, Passwords};
 use crate::second_factor::Proof;
-use crate::storage::{
-    Attempt, Attempts, Budget, Credentials, EventKind, ExpectedPassword, PendingName, Users,
-};
+use crate::storage::{Attempt, Attempts, Budget, Credentials, EventKind, PendingName, Users};
 
 /// The kind of these pending steps.
 const KIND: &str = "password reset";
@@ -127,7 +125,7 @@ impl PasswordReset {
     ) -> Result<(), LoginError> {
         let factors = &self.login.factors;
         let (_, account) = self.pending(&token).await?;
-        let Credentials { id, email, password, .. } = &account;
+        let Credentials { id, email, standing, .. } = &account;
         let name = self.users.name(*id).await?;
         let (first_name, last_name) =
             name.as_ref().map_or(("", ""), |name| (name.first.as_str(), name.last.as_str()));
@@ -141,9 +139,7 @@ impl PasswordReset {
             return Err(LoginError::WrongToken);
         }
         // An account that was disabled, or whose sessions were ended meanwhile, stays as it is.
-        let epoch = Some(account.standing.epoch);
-        let expected = Some(ExpectedPassword { hash: password, epoch });
-        let change = self.users.change_password(*id, expected, &new);
+        let change = self.users.change_password(*id, Some(standing.epoch), &new);
         let raised = self.revocation.end(*id, email, None, change).await?;
         raised.ok_or(LoginError::WrongToken)?;
         let detail = Some("reset".to_owned());

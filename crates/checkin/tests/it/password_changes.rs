@@ -9,6 +9,8 @@ use testkit::{Client, Response};
 use crate::harness::{
     CHECKIN, EMAIL, PASSWORD, PATIENCE, SECRET, Service, Site, at, expect_plain, log_in, session_id,
 };
+#[cfg(feature = "external-tests")]
+use crate::passwords::BCRYPT;
 use crate::under_way::UnderWay;
 
 const OTHER: &str = "another password";
@@ -66,6 +68,71 @@ async fn no_login_with_the_old_password_outlives_the_change_on_sqlite() {
 #[tokio::test]
 async fn no_login_with_the_old_password_outlives_the_change_on_redis() {
     no_login_outlives_the_change(Site::redis()).await;
+}
+
+/// Of a change of the password and an end of all other sessions, which come from two sessions, only the first
+/// takes place: the other session has ended.
+async fn no_change_outlives_the_end_of_its_session(site: Site) {
+    let auth = site.auth(&NO_CACHE);
+    let mut owner = auth.logged_in().await;
+    let (mut old, mut new) = (PASSWORD, OTHER);
+    let mut changes = 0;
+    for offset in (0..200).step_by(10) {
+        let mut thief = auth.client();
+        expect_plain(&thief.post("/login", &login(old)).await, 200, "OK");
+        let end = async {
+            tokio::time::sleep(Duration::from_millis(offset)).await;
+            owner.delete("/sessions").await
+        };
+        let change = change(old, new);
+        let (changed, ended) = tokio::join!(thief.post("/password", &change), end);
+        let is_changed = changed.status == 200;
+        let (over, other) = if is_changed { (ended, changed) } else { (changed, ended) };
+        assert_eq!((over.status, other.status), (401, 200), "after {offset} ms");
+        if is_changed {
+            changes += 1;
+            (old, new) = (new, old);
+            expect_plain(&owner.post("/login", &login(old)).await, 200, "OK");
+        } else {
+            expect_over(&thief.get("/session").await);
+            assert_eq!(owner.get("/session").await.status, 200);
+        }
+    }
+    eprintln!("{changes} of 20 passwords were changed, and the other sessions ended instead");
+}
+
+#[tokio::test]
+async fn no_change_outlives_the_end_of_its_session_on_sqlite() {
+    no_change_outlives_the_end_of_its_session(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn no_change_outlives_the_end_of_its_session_on_redis() {
+    no_change_outlives_the_end_of_its_session(Site::redis()).await;
+}
+
+/// A login replaces the hash of the password meanwhile. That is no other password.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_right_password_is_right_while_its_hash_is_replaced() {
+    let site = Site::redis();
+    let auth = site.auth(&NO_CACHE);
+    let mut owner = auth.logged_in().await;
+    let (old, mut new) = (PASSWORD, OTHER.to_owned());
+    for offset in (0..40).step_by(4) {
+        let _: i64 = site.redis_cli(&["HSET", "ncc:user:77", "password", BCRYPT]);
+        let mut browser = auth.client();
+        let logged_in = async {
+            tokio::time::sleep(Duration::from_millis(offset)).await;
+            browser.post("/login", &login(old)).await
+        };
+        let change = change(old, &new);
+        let (changed, _) = tokio::join!(owner.post("/password", &change), logged_in);
+        expect_plain(&changed, 200, "OK");
+        expect_plain(&auth.client().post("/login", &login(&new)).await, 200, "OK");
+        new.push('!');
+    }
 }
 
 /// Sends a change of the password and hangs up, until one is made.

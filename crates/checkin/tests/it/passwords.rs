@@ -9,7 +9,7 @@ use testkit::{Stream, until};
 use crate::harness::{EMAIL, Ended, PASSWORD, Site, expect_plain, log_in};
 
 /// Of `secret123`, at the cost that a well-known course application uses.
-const BCRYPT: &str = "$2b$05$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSGce";
+pub(crate) const BCRYPT: &str = "$2b$05$UHtyI/tJ1cK5EjTCkQi6geBXH3dnC5tKcZT6l.pjA4av9FinGSGce";
 
 /// Of `secret123`, as other implementations write it: the parameters in another order.
 const ARGON2: &str = "$argon2id$v=19$m=65536,p=4,t=3$WxHcCq5o+Vhbacgdjtqw5A$QzrdFql4sgnA9m0XzJ+GuWJDwrAGyilbbGacwNbb+dM";

@@ -5,8 +5,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 use async_trait::async_trait;
 use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Credentials, ExpectedPassword, KeptSession, NewUser, Registered, Result, Role,
-    Standing, Status, StorageError, UsedUp, Users,
+    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
+    StorageError, UsedUp, Users,
 };
 
 use crate::store::{Contents, MemoryStorage, StoredUser};
@@ -80,16 +80,21 @@ impl Users for MemoryStorage {
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<ExpectedPassword<'_>>,
+        expected: Option<u64>,
         new: &PasswordHash,
     ) -> Result<Option<u64>> {
         let mut contents = self.contents();
-        let epoch = contents.users.get(&id).map(|stored| stored.standing.epoch);
-        if expected.is_some_and(|it| it.epoch.is_some() && it.epoch != epoch) {
+        let Some(StoredUser { user, standing, .. }) = contents.users.get_mut(&id) else {
             return Ok(None);
-        }
-        let changed = contents.replace_password(id, expected.map(|it| it.hash), new);
-        Ok(changed.map(|stored| raise(&mut stored.standing, None)))
+        };
+        let is_allowed = match expected {
+            Some(epoch) => standing.is_active() && standing.epoch == epoch,
+            None => standing.status != Status::Deleted,
+        };
+        Ok(is_allowed.then(|| {
+            user.password = new.clone();
+            raise(standing, None)
+        }))
     }
 
     async fn renew_password(
@@ -98,7 +103,12 @@ impl Users for MemoryStorage {
         expected: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool> {
-        Ok(self.contents().replace_password(id, Some(expected), new).is_some())
+        let mut contents = self.contents();
+        let stored = contents
+            .users
+            .get_mut(&id)
+            .filter(|stored| stored.standing.is_active() && stored.user.password == *expected);
+        Ok(stored.map(|stored| stored.user.password = new.clone()).is_some())
     }
 
     async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>> {
@@ -184,24 +194,5 @@ impl Contents {
         let (first, is_erased, second_factor) = (user.clone(), false, None);
         let stored = StoredUser { user: user.clone(), first, standing, is_erased, second_factor };
         self.users.insert(user.id, stored);
-    }
-
-    fn replace_password(
-        &mut self,
-        id: UserId,
-        expected: Option<&PasswordHash>,
-        new: &PasswordHash,
-    ) -> Option<&mut StoredUser> {
-        let stored = self.users.get_mut(&id)?;
-        let is_allowed = match stored.standing.status {
-            Status::Active => expected.is_none_or(|expected| *expected == stored.user.password),
-            Status::Disabled => expected.is_none(),
-            Status::Deleted => false,
-        };
-        if !is_allowed {
-            return None;
-        }
-        stored.user.password = new.clone();
-        Some(stored)
     }
 }
