@@ -356,7 +356,7 @@ async fn bad_input_gets_a_page_that_says_why() {
         ("/places/999999", "starRating=5", 404),
         ("/me/audience", "audience=everybody", 400),
         ("/operator/sessions", "account=80&action=disable", 403),
-        ("/me/sessions/end", "handle=none", 404),
+        ("/me/sessions/end", "handle=none", 403),
         ("/me/sessions/end", "handle=", 400),
         ("/log-in/second-factor", "pendingLogin=x&code=123456", 401),
         ("/log-in/second-factor", "pendingLogin=x&passkey=none", 400),
@@ -502,6 +502,9 @@ async fn visitors_keep_the_demo_account_for_each_other() {
     assert_eq!((sessions.len(), &sessions[0]["current"]), (1, &json!(true)), "{listed}");
     let page = client.get("/me/account").await.text().to_string();
     assert!(page.contains("this one") && !page.contains("End all others"), "{page}");
+    assert!(
+        page.contains("All visitors share the demo account.") && !page.contains("assword</h2>")
+    );
     let confirmation = json!({"currentPassword": PASSWORD});
     let change = json!({"currentPassword": PASSWORD, "newPassword": "a lighthouse keeper reads"});
     for (method, path, body) in [
@@ -516,6 +519,37 @@ async fn visitors_keep_the_demo_account_for_each_other() {
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("shared by all visitors"), "{path}: {detail}");
     }
+    // Nobody ends the session of another one, whose handle an authentication service tells.
+    let neighbour = site.auth(&[]);
+    let mut same = neighbour.client();
+    same.jar_mut().set(COOKIE, client.jar().get(COOKIE).unwrap());
+    let own = sessions[0]["handle"].as_str().unwrap();
+    let listed = same.get("/sessions").await.json();
+    let listed =
+        listed["sessions"].as_array().unwrap().iter().map(|it| it["handle"].as_str().unwrap());
+    let handles: Vec<String> = listed.filter(|it| *it != own).map(str::to_owned).collect();
+    assert_eq!(handles.len(), 1, "{handles:?}");
+    for path in ["/sessions".to_owned(), format!("/sessions/{}", handles[0]), "/sessions/x".into()]
+    {
+        let refused = client.request(Method::DELETE, &path).send().await;
+        expect_problem(&refused, 403, &[]);
+        assert!(
+            refused.json()["detail"].as_str().unwrap().contains("sessions of others"),
+            "{path}"
+        );
+    }
+    for fields in ["all=others".to_owned(), format!("handle={}", handles[0])] {
+        let refused = form(&mut client, "/me/sessions/end", &fields).await;
+        assert_eq!(refused.status, 403, "{fields}");
+        assert!(refused.text().contains("nobody may end the sessions of others here"), "{fields}");
+    }
+    assert_eq!(other.get("/session").await.status, 200);
+    let mut leaving = console.client();
+    assert!(step(&mut leaving, 2).await.contains("200 OK"));
+    let listed = leaving.get("/sessions").await.json();
+    let own = format!("/sessions/{}", listed["sessions"][0]["handle"].as_str().unwrap());
+    assert_eq!(leaving.request(Method::DELETE, &own).send().await.status, 204);
+    assert_eq!(leaving.get("/session").await.status, 401);
     let fields = "currentPassword=secret123&newPassword=a+lighthouse+keeper+reads";
     for path in ["/me/password", "/me/delete", "/me/second-factor/totp"] {
         let refused = form(&mut client, path, fields).await;
@@ -531,6 +565,7 @@ async fn visitors_keep_the_demo_account_for_each_other() {
     assert_eq!(site.run("users", &["role", EMAIL, "operator"]).code, 0);
     let [mut al, _phone] = [console.logged_in().await, console.logged_in().await];
     assert_eq!(al.get("/sessions").await.json()["sessions"].as_array().unwrap().len(), 2);
+    assert_eq!(al.request(Method::DELETE, "/sessions").send().await.status, 200);
     expect_plain(&al.post("/password", &change).await, 200, "OK");
 }
 

@@ -32,14 +32,33 @@ impl LoggedInAccount {
     ///
     /// If the account is shared.
     pub(super) fn expect_own(&self, password: &str) -> Result<(), Problem> {
-        let detail =
-            "the demo account is shared by all visitors, so nobody may change or delete it here";
         if self.is_shared && normal(password) == demo::PASSWORD {
-            Err(Problem::new(StatusCode::FORBIDDEN, detail))
+            Err(refusal(
+                "the demo account is shared by all visitors, so nobody may change or delete it here",
+            ))
         } else {
             Ok(())
         }
     }
+
+    /// Refuses to end sessions of others who share the account.
+    ///
+    /// # Errors
+    ///
+    /// If the account is shared, and `handle` is not that of the session that asks.
+    pub(super) fn expect_own_session(&self, handle: Option<&str>) -> Result<(), Problem> {
+        if self.is_shared && handle != Some(&self.session.id().handle()) {
+            Err(refusal(
+                "the demo account is shared by all visitors, so nobody may end the sessions of others here",
+            ))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn refusal(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, detail)
 }
 
 impl FromRequestParts<Auth> for LoggedInAccount {

@@ -82,7 +82,7 @@ pub(super) async fn list(
     Ok(Json(Sessions::new(sessions, &current)))
 }
 
-/// Ends a session of the account.
+/// Ends a session of the account; of the demo account, which visitors of the console share, only the session that asks.
 #[utoipa::path(
     delete, operation_id = "endSession", path = "/sessions/{handle}", tag = "account",
     security(("session" = [])),
@@ -95,9 +95,11 @@ pub(super) async fn list(
 pub(super) async fn end(
     State(auth): State<Auth>,
     ClientIp(address): ClientIp,
-    LoggedInAccount { session, account, .. }: LoggedInAccount,
+    visitor: LoggedInAccount,
     PathParameters(of): PathParameters<HandlePath>,
 ) -> Result<StatusCode, Problem> {
+    visitor.expect_own_session(Some(&of.handle.0))?;
+    let LoggedInAccount { session, account, .. } = visitor;
     let (sessions, handle) = (&auth.account_sessions, &of.handle.0);
     let has_ended = account_sessions::end(sessions, &session, &account.email, handle).await?;
     if !has_ended {
@@ -108,7 +110,7 @@ pub(super) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends all other sessions of the account.
+/// Ends all other sessions of the account, unless it is the demo account, which visitors of the console share.
 #[utoipa::path(
     delete, operation_id = "endOtherSessions", path = "/sessions", tag = "account",
     security(("session" = [])),
@@ -117,8 +119,10 @@ pub(super) async fn end(
 pub(super) async fn end_others(
     State(auth): State<Auth>,
     ClientIp(address): ClientIp,
-    LoggedInAccount { session, account, .. }: LoggedInAccount,
+    visitor: LoggedInAccount,
 ) -> Result<Json<Ended>, Problem> {
+    visitor.expect_own_session(None)?;
+    let LoggedInAccount { session, account, .. } = visitor;
     let Auth { revocation, users, .. } = &auth;
     let ended = account_sessions::end_others(revocation, &**users, &session, &account).await?;
     let detail = format!("{ended} sessions");

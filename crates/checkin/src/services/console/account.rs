@@ -23,6 +23,8 @@ pub(super) struct AccountPage {
     sessions: Vec<ListedSession>,
     audience: String,
     second_factor: SecondFactor,
+    /// Whether visitors of the walk-through share the account, so that nobody may change it.
+    is_shared: bool,
     failure: Option<String>,
 }
 
@@ -35,8 +37,9 @@ impl AccountPage {
             visitor.get("/second-factor"),
         )?;
         let email = account.email.clone();
+        let is_shared = visitor.shares(&account).await;
         let frame = Frame::of_account(visitor, account, "account");
-        Ok(Self { frame, email, sessions, audience, second_factor, failure: None })
+        Ok(Self { frame, email, sessions, audience, second_factor, is_shared, failure: None })
     }
 }
 

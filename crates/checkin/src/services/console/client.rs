@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -24,6 +25,7 @@ use super::notice::Notice;
 use super::routes::Console;
 use super::views::{Account, OwnAccount, Place};
 use crate::http::{LoginPage, RequestOrigin, cookie};
+use crate::usecases::demo_account::DemoAccount;
 
 /// The page of the login.
 pub(super) const LOGIN: &str = "/log-in";
@@ -42,6 +44,8 @@ pub(super) struct Visitor {
     services: Router,
     headers: HeaderMap,
     extensions: Extensions,
+    /// The account that visitors share.
+    demo: Option<Arc<DemoAccount>>,
     /// The address of the page.
     page: String,
     /// What the page says about the form before it.
@@ -138,7 +142,8 @@ impl FromRequestParts<Console> for Visitor {
             extensions.insert(*address);
         }
         let notice = Notice::of(&parts.method, &headers);
-        Ok(Self { services: console.services.clone(), headers, extensions, page, notice })
+        let Console { services, demo, .. } = console.clone();
+        Ok(Self { services, headers, extensions, demo, page, notice })
     }
 }
 
@@ -158,6 +163,12 @@ impl Visitor {
     /// Returns the account of a visitor who must be logged in.
     pub(super) async fn own_account(&self) -> Result<Account, Refusal> {
         self.get::<OwnAccount>("/session").await.map(|own| own.user)
+    }
+
+    /// Returns whether this is the demo account, and visitors share it. If that cannot be read, the routes decide.
+    pub(super) async fn shares(&self, account: &Account) -> bool {
+        let Some(demo) = &self.demo else { return false };
+        demo.id().await.ok().flatten().is_some_and(|id| id.get() == account.id)
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
@@ -233,9 +244,9 @@ impl Visitor {
     /// Returns the same visitor without any cookie.
     pub(super) fn without_cookies(&self) -> Self {
         let (services, extensions) = (self.services.clone(), self.extensions.clone());
-        let (mut headers, page) = (self.headers.clone(), self.page.clone());
+        let (mut headers, demo) = (self.headers.clone(), self.demo.clone());
         headers.remove(COOKIE);
-        Self { services, headers, extensions, page, notice: None }
+        Self { services, headers, extensions, demo, page: self.page.clone(), notice: None }
     }
 
     /// Returns whether the visitor's connection is over TLS.
