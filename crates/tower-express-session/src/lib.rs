@@ -70,6 +70,7 @@ mod session;
 mod signature;
 
 mod active;
+mod at_once;
 #[cfg(feature = "axum")]
 mod axum;
 mod browser;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::{JoinError, JoinSet};
 
 use super::options::{AccountOptions, MAX_INDEXED};
 use super::outdated::Outdated;
-use crate::error::{Error, ErrorKind};
+use crate::at_once::at_once;
+use crate::error::Error;
 use crate::id::SessionId;
 use crate::record::{Reading, Record};
 use crate::store::{AccountStore, Freshness, IndexedSession, Stored};
@@ -20,9 +20,12 @@ use crate::timestamp::now_ms;
 /// The maximum number of characters of the User-Agent header that are kept.
 const MAX_DEVICE_CHARS: usize = 256;
 
-/// The maximum number of sessions that are ended concurrently. Each may have to wait for a lease, so few
-/// would make the end of ten thousand sessions take minutes.
-const ENDED_AT_ONCE: usize = 1024;
+/// The maximum number of sessions that are ended together, so that their ids need little memory.
+const ENDED_TOGETHER: usize = 10_000;
+
+/// The maximum number of requests at the same time: a slow store must respond to all of them within the time
+/// limit of one.
+const AT_ONCE: usize = 256;
 
 /// How much longer than its session an index entry is kept.
 const KEPT_BEYOND: Duration = Duration::from_secs(3600);
@@ -94,8 +97,15 @@ impl AccountIndex {
     /// because they have more details.
     async fn index_found(&self, account: &str, found: &HashSet<SessionId>) -> Result<(), Error> {
         let indexed = self.store.indexed(account).await?;
-        for id in found.iter().filter(|id| !indexed.iter().any(|indexed| indexed.id == **id)) {
-            self.store.index(account, &found_now(id), self.lifetime + KEPT_BEYOND).await?;
+        let indexed: HashSet<&SessionId> = indexed.iter().map(|indexed| &indexed.id).collect();
+        let new: Vec<_> = found.iter().filter(|id| !indexed.contains(id)).cloned().collect();
+        for some in new.chunks(AT_ONCE) {
+            let entries = some.iter().map(|id| {
+                let (store, keep) = (Arc::clone(&self.store), self.lifetime + KEPT_BEYOND);
+                let (account, entry) = (account.to_owned(), found_now(id));
+                async move { store.index(&account, &entry, keep).await }
+            });
+            at_once(entries).await?;
         }
         Ok(())
     }
@@ -103,18 +113,13 @@ impl AccountIndex {
     /// Returns the indexed sessions that are alive and still belong to the account, the newest
     /// first, and removes the others from the index.
     pub(super) async fn alive(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
-        let mut loading = JoinSet::new();
-        for session in self.store.indexed(account).await? {
+        let loaded = self.store.indexed(account).await?.into_iter().map(|session| {
             let store = Arc::clone(&self.store);
-            loading.spawn(async move {
-                let stored = store.load(&session.id, Freshness::Latest).await;
-                (session, stored)
-            });
-        }
+            async move { Ok((store.load(&session.id, Freshness::Latest).await?, session)) }
+        });
         let (mut alive, mut dead) = (Vec::new(), Vec::new());
-        while let Some(loaded) = loading.join_next().await {
-            let (session, stored) = loaded.map_err(|cause| Error::new(ErrorKind::Store, cause))?;
-            match self.belongs_to(stored?, account) {
+        for (stored, session) in at_once(loaded).await? {
+            match self.belongs_to(stored, account) {
                 true => alive.push(session),
                 false => dead.push(session.id),
             }
@@ -140,27 +145,50 @@ impl AccountIndex {
         self.end_each(candidates(account, others, outdated.cloned().map(Arc::new))).await
     }
 
-    /// Ends these sessions, with a limited number at a time. Returns the number of those that were
-    /// ended.
+    /// Ends these sessions. Returns the number of those that were ended. Their store waits once for many of
+    /// them, so that the end of ten thousand sessions does not take minutes.
     pub(super) async fn end_each(
         &self,
         candidates: impl IntoIterator<Item = Candidate>,
     ) -> Result<usize, Error> {
-        let (mut ending, mut ended) = (JoinSet::new(), 0);
-        let count = |joined: Result<Result<bool, Error>, JoinError>| {
-            joined.map_err(|cause| Error::new(ErrorKind::Store, cause))?.map(usize::from)
-        };
-        for candidate in candidates {
-            if ending.len() >= ENDED_AT_ONCE
-                && let Some(joined) = ending.join_next().await
-            {
-                ended += count(joined)?;
+        let (mut candidates, mut ended) = (candidates.into_iter(), 0);
+        loop {
+            let some: Vec<_> = candidates.by_ref().take(ENDED_TOGETHER).collect();
+            if some.is_empty() {
+                return Ok(ended);
             }
-            let index = self.clone();
-            ending.spawn(async move { index.end_one(&candidate).await });
+            ended += self.end_together(some).await?;
         }
-        while let Some(joined) = ending.join_next().await {
-            ended += count(joined)?;
+    }
+
+    /// Ends those sessions of an account that exist and are outdated, and removes all that are not alive from
+    /// the index.
+    async fn end_together(&self, mut candidates: Vec<Candidate>) -> Result<usize, Error> {
+        let (mut ending, mut dead) = (Vec::new(), HashMap::<Arc<str>, Vec<SessionId>>::new());
+        while !candidates.is_empty() {
+            let some = candidates.split_off(candidates.len().saturating_sub(AT_ONCE)).into_iter();
+            let judged = some.map(|candidate| {
+                let index = self.clone();
+                async move { Ok((index.judge(&candidate).await?, candidate)) }
+            });
+            for (verdict, Candidate { account, id, .. }) in at_once(judged).await? {
+                match verdict {
+                    Verdict::Stays => continue,
+                    Verdict::HasEnded => {}
+                    Verdict::Ends(tombstone) => ending.push((id.clone(), tombstone)),
+                }
+                dead.entry(account).or_default().push(id);
+            }
+        }
+        let ended = self.store.destroy_each(&ending).await?;
+        let mut dead: Vec<_> = dead.into_iter().collect();
+        while !dead.is_empty() {
+            let some = dead.split_off(dead.len().saturating_sub(AT_ONCE)).into_iter();
+            let unindexed = some.map(|(account, ids)| {
+                let store = Arc::clone(&self.store);
+                async move { store.unindex(&account, &ids).await }
+            });
+            at_once(unindexed).await?;
         }
         Ok(ended)
     }
@@ -193,30 +221,28 @@ impl AccountIndex {
         self.options.account_of(&read(value)?.attributes)
     }
 
-    /// Ends a session of an account, and removes it from the index. Returns false if it has ended
-    /// already, belongs to another account by now, or is not outdated.
-    async fn end_one(&self, candidate: &Candidate) -> Result<bool, Error> {
-        let Candidate { account, id, outdated } = candidate;
+    /// Decides what happens to a session that was found for an account. By now it may have ended, or belong to
+    /// another account.
+    async fn judge(
+        &self,
+        Candidate { account, id, outdated }: &Candidate,
+    ) -> Result<Verdict, Error> {
         let stored = self.store.load(id, Freshness::Latest).await?;
         let epoch = stored.as_ref().and_then(|stored| stored.epoch);
         let record = stored.and_then(|stored| read(&stored.value));
         let belongs = |record: &Record| {
             self.options.account_of(&record.attributes).is_some_and(|name| name == **account)
         };
-        let is_ended = match record.filter(belongs) {
+        Ok(match record.filter(belongs) {
             Some(_) if outdated.as_ref().is_some_and(|outdated| !outdated.covers(epoch, id)) => {
-                return Ok(false);
+                Verdict::Stays
             }
             Some(record) => {
                 let lifetime = record.cookie.original_max_age().unwrap_or_default();
-                let tombstone = lifetime.max(self.lifetime).saturating_add(KEPT_BEYOND);
-                self.store.destroy(id, tombstone).await?;
-                true
+                Verdict::Ends(lifetime.max(self.lifetime).saturating_add(KEPT_BEYOND))
             }
-            None => false,
-        };
-        self.store.unindex(account, std::slice::from_ref(id)).await?;
-        Ok(is_ended)
+            None => Verdict::HasEnded,
+        })
     }
 
     fn belongs_to(&self, stored: Option<Stored>, account: &str) -> bool {
@@ -231,6 +257,16 @@ pub(super) struct Candidate {
     id: SessionId,
     /// With it, only a session that it covers is ended.
     outdated: Option<Arc<Outdated>>,
+}
+
+/// What happens to a session.
+enum Verdict {
+    /// It is not outdated.
+    Stays,
+    /// It has ended, or belongs to another account by now.
+    HasEnded,
+    /// It ends, with a tombstone for this time.
+    Ends(Duration),
 }
 
 /// Returns sessions of an account as candidates.

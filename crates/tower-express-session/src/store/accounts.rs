@@ -37,6 +37,11 @@ pub trait AccountStore: Store {
     /// Returns the account's indexed sessions, in no particular order.
     async fn indexed(&self, account: &str) -> Result<Vec<IndexedSession>, Error>;
 
+    /// Ends each of these sessions as [`destroy`](Store::destroy) does, with its tombstone, and returns the
+    /// number of those that existed. A store that waits when a session has ended waits once for all of them.
+    /// If one cannot be ended, others may have ended.
+    async fn destroy_each(&self, sessions: &[(SessionId, Duration)]) -> Result<usize, Error>;
+
     /// Removes sessions of an account from the index. It is not an error if they are not in it.
     async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error>;
 
@@ -59,6 +64,10 @@ impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
 
     async fn indexed(&self, account: &str) -> Result<Vec<IndexedSession>, Error> {
         (**self).indexed(account).await
+    }
+
+    async fn destroy_each(&self, sessions: &[(SessionId, Duration)]) -> Result<usize, Error> {
+        (**self).destroy_each(sessions).await
     }
 
     async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {

@@ -264,6 +264,14 @@ impl AccountStore for MemoryStore {
         Ok(account.map(|account| account.indexed.clone()).unwrap_or_default())
     }
 
+    async fn destroy_each(&self, sessions: &[(SessionId, Duration)]) -> Result<usize, Error> {
+        let mut ended = 0;
+        for (id, tombstone) in sessions {
+            ended += usize::from(self.destroy(id, *tombstone).await?);
+        }
+        Ok(ended)
+    }
+
     async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
         if let Some(account) = self.sessions().accounts.get_mut(account) {
             account.indexed.retain(|indexed| !ids.contains(&indexed.id));

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use testkit::{Client as Browser, Express, Proxy, RedisServer, Sentinel, until, wait_until};
-use tower_express_session::store::Freshness;
 use tower_express_session::store::conformance::{self, StoreUnderTest};
 use tower_express_session::store::redis::{CacheOptions, RedisStore};
-use tower_express_session::{SessionId, Store};
+use tower_express_session::store::{Created, Freshness};
+use tower_express_session::{AccountSessions, SessionId, Store};
 
 use crate::backend::patient;
 use crate::staleness::{History, Reader, STALL};
@@ -292,5 +292,26 @@ fn after_destroy_waits_no_process_accepts_the_session() {
             }
         }
         println!("last accepted {latest:?} after the logout; the limit is {bound:?}");
+    }
+}
+
+/// The end of ten thousand sessions must not take as many leases.
+#[tokio::test]
+async fn sessions_that_end_together_wait_once_and_leave_tombstones() {
+    let wait = Duration::from_secs(2);
+    let server = RedisServer::start();
+    let store = RedisStore::new(patient(&server.url())).prefix(PREFIX).destroy_waits(wait);
+    let ids: Vec<_> = (0..1100).map(|_| SessionId::generate().unwrap()).collect();
+    let value = r#"{"cookie":{},"user":"al"}"#;
+    for id in &ids {
+        store.create(id, value.into(), Duration::from_secs(60), None).await.unwrap();
+    }
+    let begin = Instant::now();
+    let sessions = AccountSessions::new(store.clone().into(), "user");
+    assert_eq!(sessions.revoke_everybody().await.unwrap(), 1100);
+    assert!((wait..2 * wait).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    for id in ids.iter().step_by(100) {
+        let again = store.create(id, value.into(), Duration::from_secs(60), None).await;
+        assert_eq!(again.unwrap(), Created::Exists, "a tombstone prevents it");
     }
 }

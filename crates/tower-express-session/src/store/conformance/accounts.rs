@@ -81,6 +81,7 @@ pub async fn run(subject: &AccountStoreUnderTest<'_>) {
     subject.ids_are_opaque().await;
     subject.entries_expire_together_after_the_longest_time().await;
     subject.each_visits_every_live_session().await;
+    subject.sessions_end_together().await;
     subject.applications_are_separate().await;
 }
 
@@ -222,6 +223,21 @@ impl AccountStoreUnderTest<'_> {
             !self.shown(self.store).await.contains_key(&over),
             "an expired session is not visited"
         );
+    }
+
+    async fn sessions_end_together(&self) {
+        let ids: Vec<_> = (0..MANY).map(|_| fresh_id()).collect();
+        // The first one is never created, and the last one is kept.
+        join_all(ids[1..].iter().map(|id| self.create(self.store, id))).await;
+        let ending: Vec<_> = ids[..MANY - 1].iter().map(|id| (id.clone(), TTL)).collect();
+        for expected in [MANY - 2, 0] {
+            let ended = self.store.destroy_each(&ending).await.expect("destroy_each");
+            assert_eq!(ended, expected, "those that existed are counted");
+        }
+        let shown = self.shown(self.store).await;
+        assert!(ending.iter().all(|(id, _)| !shown.contains_key(id)), "each of them has ended");
+        assert!(shown.contains_key(&ids[MANY - 1]), "the others are kept");
+        assert_eq!(self.store.destroy_each(&[]).await.expect("destroy_each"), 0);
     }
 
     async fn applications_are_separate(&self) {

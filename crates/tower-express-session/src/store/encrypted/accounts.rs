@@ -42,6 +42,11 @@ impl<S: AccountStore> AccountStore for EncryptedStore<S> {
         Ok(entries.filter_map(|entry| self.decrypted(account, entry)).collect())
     }
 
+    async fn destroy_each(&self, sessions: &[(SessionId, Duration)]) -> Result<usize, Error> {
+        let hashed = |(id, tombstone): &(SessionId, Duration)| (self.keys.hash(id), *tombstone);
+        self.inner.destroy_each(&sessions.iter().map(hashed).collect::<Vec<_>>()).await
+    }
+
     async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
         let hashes: Vec<_> = ids.iter().map(|id| self.keys.hash(id)).collect();
         self.inner.unindex(account, &hashes).await

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commands::milliseconds;
 use super::{RedisStore, unexpected};
+use crate::at_once::at_once;
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::store::{AccountStore, IndexedSession, SessionVisitor};
@@ -20,6 +21,10 @@ const SEEN: &str = "s:";
 
 /// The number of keys that Redis examines in one step of a scan.
 const SCAN_COUNT: usize = 500;
+
+/// The number of sessions that are ended in one pipeline: a slow server must end them all within the time
+/// limit of a command.
+const ENDED_AT_ONCE: usize = 256;
 
 /// The details of a session in the index, without its time of creation.
 #[derive(Deserialize, Serialize)]
@@ -77,6 +82,19 @@ impl AccountStore for RedisStore {
         Ok(indexed.collect())
     }
 
+    async fn destroy_each(&self, sessions: &[(SessionId, Duration)]) -> Result<usize, Error> {
+        let mut ended = 0;
+        for some in sessions.chunks(ENDED_AT_ONCE) {
+            let ends = some.iter().cloned().map(|(id, tombstone)| {
+                let store = self.clone();
+                async move { store.end_now(&id, tombstone).await }
+            });
+            ended += at_once(ends).await?.into_iter().filter(|was_there| *was_there).count();
+        }
+        tokio::time::sleep(self.destroy_waits).await;
+        Ok(ended)
+    }
+
     async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {
         let key = self.account_key(account);
         let fields: Vec<String> = ids
@@ -117,6 +135,13 @@ impl AccountStore for RedisStore {
 }
 
 impl RedisStore {
+    /// Ends a session without a wait.
+    pub(super) async fn end_now(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
+        let ended = self.end(id, tombstone).await;
+        self.invalidate(id);
+        ended
+    }
+
     fn account_key(&self, account: &str) -> String {
         match &self.account_prefix {
             Some(prefix) => format!("{prefix}{account}"),

@@ -307,9 +307,7 @@ impl Store for RedisStore {
     }
 
     async fn destroy(&self, id: &SessionId, tombstone: Duration) -> Result<bool, Error> {
-        let destroyed = self.end(id, tombstone).await;
-        self.invalidate(id);
-        let was_there = destroyed?;
+        let was_there = self.end_now(id, tombstone).await?;
         tokio::time::sleep(self.destroy_waits).await;
         Ok(was_there)
     }

@@ -6,13 +6,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sqlite_writer::rusqlite::{self, Connection, Row, params};
 
-use super::{SqliteStore, milliseconds};
+use super::{SqliteStore, delete, milliseconds};
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::store::{AccountStore, IndexedSession, SessionVisitor};
 
 /// The number of sessions that one step of a scan reads. Other readers may run between two steps.
 const PAGE: i64 = 500;
+
+/// The number of sessions that are ended in one step of the writer.
+const ENDED_AT_ONCE: usize = 1000;
 
 pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS noted_sessions (
@@ -59,6 +62,20 @@ impl AccountStore for SqliteStore {
             })
             .await
             .map_err(Error::from)
+    }
+
+    async fn destroy_each(&self, sessions: &[(SessionId, Duration)]) -> Result<usize, Error> {
+        let mut ended = 0;
+        for some in sessions.chunks(ENDED_AT_ONCE) {
+            let keys: Vec<_> = some.iter().map(|(id, _)| self.key(id)).collect();
+            let at = self.moment();
+            let delete = move |connection: &Connection| {
+                let ends = keys.iter().map(|key| delete(connection, key, at));
+                ends.sum::<rusqlite::Result<usize>>()
+            };
+            ended += self.database.write(delete).await?;
+        }
+        Ok(ended)
     }
 
     async fn unindex(&self, account: &str, ids: &[SessionId]) -> Result<(), Error> {

@@ -240,11 +240,7 @@ impl Store for SqliteStore {
     async fn destroy(&self, id: &SessionId, _: Duration) -> Result<bool, Error> {
         let (key, at) = (self.key(id), self.moment());
         self.database
-            .write(move |connection| {
-                let was_there = live(connection, &key, at)?.is_some();
-                connection.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([key])?;
-                Ok(was_there)
-            })
+            .write(move |connection| delete(connection, &key, at).map(|number| number == 1))
             .await
             .map_err(Error::from)
     }
@@ -309,6 +305,13 @@ fn live(connection: &Connection, key: &str, at: Moment) -> rusqlite::Result<Opti
             Ok(Row { value, expires_ms, created_ms: row.get(2)?, epoch: row.get(3)? })
         })
         .optional()
+}
+
+/// Deletes a session, and returns the number of those that had not ended: 0 or 1.
+fn delete(connection: &Connection, key: &str, at: Moment) -> rusqlite::Result<usize> {
+    let was_there = live(connection, key, at)?.is_some();
+    connection.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([key])?;
+    Ok(usize::from(was_there))
 }
 
 fn put(
