@@ -26,7 +26,7 @@ use tower_express_session::{
     AccountSessions, ConfigError, Secrets, SessionLayer, SessionLayerBuilder,
 };
 
-use crate::config::{Common, SessionEncryption, StoreUrl};
+use crate::config::{Common, RedisUrl, SessionEncryption, StoreUrl};
 use crate::http::{
     ClientLimits, Cors, Edge, Metrics, OnFailure, Proxies, Readiness, StrictTransport,
     session_failed,
@@ -158,13 +158,13 @@ impl App {
         Self::on(config, stores, secret.as_slice(), (metrics, traces))
     }
 
-    fn on_redis(config: &Common, url: &str) -> anyhow::Result<Self> {
+    fn on_redis(config: &Common, url: &RedisUrl) -> anyhow::Result<Self> {
         let Some(secrets) = &config.session_secret else {
             return Err(session_secret::missing().into());
         };
         // Replicas must answer before the command times out: 150 ms of 250.
         let (replicas, within) = (config.wait_replicas, config.store_timeout * 3 / 5);
-        let client = Client::with_timeouts(url, timeouts(config))?;
+        let client = Client::at(url.address.clone(), timeouts(config))?;
         let metrics = ProcessMetrics::default();
         let traces = TracesCell::default();
         observe::redis(&client, metrics.store.clone(), traces.clone());

@@ -73,7 +73,15 @@ impl Client {
     ///
     /// As [`open`](Self::open).
     pub fn with_timeouts(url: &str, timeouts: Timeouts) -> Result<Self, Error> {
-        let address: Address = url.parse()?;
+        Self::at(url.parse()?, timeouts)
+    }
+
+    /// Creates a client for an address that has been parsed, without reading the files that it names again.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn at(address: Address, timeouts: Timeouts) -> Result<Self, Error> {
         let connector = Arc::new(Connector::open(address.clone(), timeouts)?);
         Ok(Self::on(Some(address), connector, timeouts, ClientState::default()))
     }

@@ -94,7 +94,7 @@ pub async fn out_of_reach(config: &Common) -> anyhow::Result<OutOfReach> {
     let [plain, encrypted] = match &config.store {
         StoreUrl::Sqlite(path) => in_file(path)?,
         StoreUrl::Redis(url) => {
-            let client = Client::with_timeouts(url, timeouts(config))?;
+            let client = Client::at(url.address.clone(), timeouts(config))?;
             let prefix = config.key_prefix.as_str();
             [Form::Plain, Form::Encrypted]
                 .map(|form| Arc::new(form.in_redis(client.clone(), prefix)) as _)

@@ -38,7 +38,7 @@ impl WatchedStore {
                 Self { log, sessions }
             }
             StoreUrl::Redis(url) => {
-                let client = Client::with_timeouts(url, timeouts(config))?;
+                let client = Client::at(url.address.clone(), timeouts(config))?;
                 let prefix = config.key_prefix.as_str();
                 let sessions = Arc::new(form.in_redis(client.clone(), prefix));
                 let log = Arc::new(RedisStorage::new(client, prefix, config.partitions.into()));

@@ -20,5 +20,5 @@ pub use network::{Network, ProxyHeaders};
 pub use networks::{Networks, Origins};
 pub use secret::{MIN_SECRET_BYTES, SessionSecret};
 pub use secret_file::line as secret_line;
-pub use store_url::{StoreUrl, secret_path};
+pub use store_url::{RedisUrl, StoreUrl, secret_path};
 pub use values::{KeyPrefix, MAX_INTEGER, integer, listen_address, positive_time, switch, time};

@@ -4,13 +4,37 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use redis_link::{Address, Error};
+
 /// The address of the store.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// The embedded store: an SQLite file.
     Sqlite(PathBuf),
-    /// The URL of a Redis deployment. It may contain a password.
-    Redis(String),
+    /// A Redis deployment.
+    Redis(RedisUrl),
+}
+
+/// The URL of a Redis deployment. It may contain a password.
+#[derive(Clone)]
+pub struct RedisUrl {
+    text: String,
+    /// With what the files that the URL names had in them when it was parsed.
+    pub address: Address,
+}
+
+impl PartialEq for RedisUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for RedisUrl {}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RedisUrl").field(&self.address).finish()
+    }
 }
 
 impl FromStr for StoreUrl {
@@ -34,10 +58,8 @@ impl FromStr for StoreUrl {
             return Ok(Self::Sqlite(path.into()));
         }
         if url.starts_with("redis") {
-            return match url.parse::<redis_link::Address>() {
-                Ok(_) => Ok(Self::Redis(url.to_owned())),
-                Err(error) => Err(error.to_string()),
-            };
+            let address: Address = url.parse().map_err(|rule: Error| rule.to_string())?;
+            return Ok(Self::Redis(RedisUrl { text: url.to_owned(), address }));
         }
         Err("must begin with sqlite:, redis://, rediss://, redis-sentinel:// or redis-cluster://"
             .to_owned())
@@ -60,8 +82,8 @@ impl fmt::Display for StoreUrl {
                 let slashes = if shown.starts_with("//") { "//" } else { "" };
                 write!(f, "sqlite:{slashes}{shown}")
             }
-            Self::Redis(url) => {
-                let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
+            Self::Redis(RedisUrl { text, .. }) => {
+                let (scheme, rest) = text.split_once("://").unwrap_or(("redis", text));
                 let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
                 let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
                 write!(f, "{scheme}://{hosts}")?;

@@ -6,7 +6,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
+use checkin::config::StoreUrl;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use redis_link::{Client, ErrorKind, Timeouts};
 use tempfile::TempDir;
 use testkit::{Program, RedisCluster, RedisServer, Sentinel, free_port, wait_until};
 
@@ -188,6 +190,22 @@ fn tls() {
     assert_eq!(accepted.code, 0, "{accepted:?}");
     let works = desk.run(&["dead-letters", "list"], &with(files));
     assert_eq!(works.code, 0, "{works:?}");
+}
+
+/// They may be replaced between the check of the settings and the first connection.
+#[test]
+fn the_files_of_an_address_are_read_once() {
+    let desk = Desk::new();
+    let [certificate, _] = certificate_in(&desk);
+    let url = format!("rediss://localhost?ssl_ca_certs={certificate}");
+    let StoreUrl::Redis(parsed) = url.parse().unwrap() else { panic!("{url}") };
+    fs::remove_file(&certificate).unwrap();
+    // Without a crypto provider, which this program may have or not, there is no client either.
+    let is_unread = |client: Result<Client, redis_link::Error>| {
+        client.is_err_and(|error| error.kind() == ErrorKind::Address)
+    };
+    assert!(is_unread(Client::open(&url)));
+    assert!(!is_unread(Client::at(parsed.address, Timeouts::default())));
 }
 
 /// Each server is found through another one, and needs the same certificates.
