@@ -1,20 +1,17 @@
-//! The conformance suite on a cluster of one node, which refuses commands across slots as every
-//! cluster does.
+//! The conformance suite on a cluster whose partitions, accounts and locations are on different nodes.
 
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use redis_link::{Client, hash_slot, redis};
-use testkit::{RedisCluster, RedisServer, until};
+use testkit::RedisCluster;
 
 use super::RedisStorage;
 use super::tests::patient;
 use checkin_storage::conformance::{StoreUnderTest, checks, new_checkin};
 use checkin_storage::{Accepted, Admission, Log};
 
-const SLOTS: u32 = 16_384;
-
-/// Runs the checks one after the other on one node, because a node takes two seconds to start. Each
+/// Runs the checks one after the other on one cluster, because a cluster takes two seconds to start. Each
 /// check has its own prefix.
 macro_rules! in_turn {
     ($cluster:expr; $($check:ident)*) => {
@@ -24,10 +21,8 @@ macro_rules! in_turn {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_serves_as_well_as_one_server() {
-    let server = RedisServer::start_with(&["--cluster-enabled", "yes", "--appendonly", "yes"]);
-    form_cluster(&server).await;
-    let cluster = format!("redis-cluster://127.0.0.1:{}", server.port());
-    let cluster = patient(&cluster);
+    let servers = RedisCluster::start(3);
+    let cluster = patient(&servers.url());
     checks!(in_turn: cluster);
 }
 
@@ -36,17 +31,6 @@ fn subject(cluster: &Client, prefix: &str) -> StoreUnderTest {
     // The server uses its own clock for the times to live, and a test cannot change that clock.
     let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
     StoreUnderTest { storage, advance }
-}
-
-/// Assigns all slots to the node, and waits until the cluster is ready.
-async fn form_cluster(server: &RedisServer) {
-    let node = RedisStorage::new(patient(&server.url()), "ncc", 1);
-    let slots: Vec<String> = (0..SLOTS).map(|slot| slot.to_string()).collect();
-    let words: Vec<&str> =
-        ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
-    node.redis.call(&words).await.unwrap();
-    let is_up = async || node.redis.call(&["GET", "ncc:users:last-id"]).await.is_ok();
-    until("the cluster is up", is_up).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

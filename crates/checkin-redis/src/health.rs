@@ -71,13 +71,16 @@ impl Health for RedisStorage {
     }
 }
 
-/// Returns the number of partitions of the log; `None` before the first check-in.
+/// Returns the number of partitions of the log; `None` before the first check-in. An operator may have deleted
+/// the log of a single partition, but not what it has become.
 async fn partition_count(redis: &Connection) -> checkin_storage::Result<Option<String>> {
     match redis.call(&["GET", &redis.keys.partition_count()]).await? {
-        Reply::Nil if redis.exists(&redis.keys.only_partition()).await? => Ok(Some("1".to_owned())),
-        Reply::Nil => Ok(None),
-        found => text(found).map(Some),
+        Reply::Nil => {}
+        found => return text(found).map(Some),
     }
+    let [log, checkpoint] = redis.keys.only_partition();
+    let found = number(redis.call(&["EXISTS", &log, &checkpoint]).await?)?;
+    Ok((found > 0).then(|| "1".to_owned()))
 }
 
 /// Sets the number of partitions if it is not set yet, and returns the stored number.
@@ -91,7 +94,14 @@ async fn set_partition_count(redis: &Connection) -> checkin_storage::Result<Stri
         return Ok(wanted);
     }
     let key = redis.keys.partition_count();
-    redis.call(&["SET", &key, &wanted, "NX"]).await?;
+    if redis.call(&["SET", &key, &wanted, "NX"]).await? != Reply::Nil {
+        // The store is new, so no receiver of an older version has kept idempotency keys in strings.
+        let begin = |partition| async move {
+            let checkpoint = redis.keys.checkpoint(partition);
+            redis.call(&["HSET", &checkpoint, "keys-since", "0"]).await
+        };
+        at_once((0..redis.keys.partitions()).map(begin).collect()).await?;
+    }
     text(redis.call(&["GET", &key]).await?)
 }
 

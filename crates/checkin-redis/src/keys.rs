@@ -79,15 +79,17 @@ impl Keys {
         (user.get() % self.partitions as u64) as usize
     }
 
-    /// Stream: the log, if it has one partition.
-    pub(crate) fn only_partition(&self) -> String {
-        self.key("checkins")
+    /// Stream and hash: the log and its checkpoint, if it has one partition.
+    pub(crate) fn only_partition(&self) -> [String; 2] {
+        let log = self.key("checkins");
+        let checkpoint = companion(&log, "checkpoint");
+        [log, checkpoint]
     }
 
     /// Stream: a partition of the log.
     pub(crate) fn log(&self, partition: usize) -> String {
         match self.partitions {
-            1 => self.only_partition(),
+            1 => self.key("checkins"),
             _ => self.key(&format!("checkins:{{{partition}}}")),
         }
     }

@@ -3,12 +3,20 @@
 use checkin_domain::number::decimal;
 use checkin_domain::{CLOCK_TOLERANCE_MS, CheckinId, LocationId, MAX_SAFE_INTEGER, UserId};
 use checkin_storage::{Finding, Result, StorageError};
-use redis_link::Reply;
+use redis_link::{Reply, companion_key};
 
 use crate::connection::Connection;
 use crate::entry;
 use crate::partition::Partition;
 use crate::reply::{array, text, unexpected};
+
+/// Copies the entries of a log up to an id, and puts the copy in its place. Since Redis 7.2, `XSETID` refuses an id
+/// below that of an entry that was deleted, so only a new stream has lower ids.
+const COPY: &str = "local at = '-' while true do \
+     local page = redis.call('XRANGE', KEYS[1], at, ARGV[1], 'COUNT', 1000) \
+     if #page == 0 then return redis.call('RENAME', KEYS[2], KEYS[1]) end \
+     for _, entry in ipairs(page) do \
+     redis.call('XADD', KEYS[2], entry[1], unpack(entry[2])) at = '(' .. entry[1] end end";
 
 /// Returns a finding for each partition whose ids are ahead of the clock.
 pub(crate) async fn findings(redis: &Connection) -> Result<Vec<Finding>> {
@@ -79,11 +87,10 @@ async fn way_out(partition: Partition<'_>, last: CheckinId) -> Result<String> {
     let newest = partition.redis.call(&["XREVRANGE", &log, "+", "-", "COUNT", "2"]).await?;
     let newest: Vec<CheckinId> = entry::read_all(newest)?.iter().map(|entry| entry.id).collect();
     let before = newest.iter().find(|id| **id < last).copied().unwrap_or(CheckinId::MIN);
-    let mut commands = Vec::new();
-    if newest.contains(&last) {
-        commands.push(format!("XDEL {log} {last}"));
-    }
-    commands.push(format!("XSETID {log} {before}"));
+    let mut commands = vec![match before {
+        CheckinId::MIN => format!("DEL {log}"),
+        _ => format!("EVAL \"{COPY}\" 2 {log} {} {before}", companion_key(&log, "copy")),
+    }];
     let counted = match partition.redis.call(&["HGET", &checkpoint, "id"]).await? {
         Reply::Nil => CheckinId::MIN,
         id => text(id)?.parse().map_err(|_| unexpected("the id of an entry"))?,

@@ -36,10 +36,11 @@ local counted = (figures[1] or 0) - (figures[2] or 0)
 
 -- Older receivers have each idempotency key in a string. They may run for a day after the first receiver
 -- that has hashes: meanwhile both are written, and for a day more the strings are read. A new log never
--- had an older receiver.
+-- had an older receiver. An empty partition of several may be part of an old log: of a new one, what
+-- prepared the store has set this.
 local since = figures[3]
 if not since then
-  since = length == 0 and not figures[1] and '0' or now
+  since = partitions == 1 and length == 0 and not figures[1] and '0' or now
   call('HSET', checkpoint, 'keys-since', since)
 end
 local writes_old, reads_old = now - since < life, now - since < 2 * life
