@@ -1,20 +1,26 @@
 //! Checks in, and deletes check-ins.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quick_cache::sync::Cache;
+use tokio::time::Instant;
 
 use super::throttle::{Quota, RateLimit};
 use crate::domain::{CheckinId, LocationId, NewCheckin, UserId};
 use crate::metrics::Throttled;
 use crate::storage::{
-    Accepted, Admission, Locations, Log, Retracted, Retractions, StorageError, Users, is_there,
+    Accepted, Admission, Locations, Log, Retracted, Retractions, Status, StorageError, Users,
+    is_there,
 };
 use crate::traces::recorded;
 
-/// The maximum number of locations, and of users, that are cached as existing. Neither is ever
+/// The maximum number of locations, and of users, that are cached as existing. Locations are never
 /// deleted.
 const MAX_KNOWN: usize = 1_000_000;
+
+/// How long it is cached that a user exists: as long as a session is cached by default.
+const USER_KNOWN_FOR: Duration = Duration::from_millis(250);
 
 /// Validates check-ins and appends them to the log; clones share the caches and the limits.
 #[derive(Clone)]
@@ -24,7 +30,8 @@ pub(crate) struct CheckIn {
     locations: Arc<dyn Locations>,
     users: Arc<dyn Users>,
     known_locations: Arc<Cache<LocationId, ()>>,
-    known_users: Arc<Cache<UserId, ()>>,
+    /// When each user was read.
+    known_users: Arc<Cache<UserId, Instant>>,
     admission: Admission,
     rate: RateLimit<UserId>,
     throttled: Throttled,
@@ -35,7 +42,7 @@ pub(crate) struct CheckIn {
 pub(crate) enum CheckInError {
     /// The check-in names another user than the one who is logged in.
     AnotherUser,
-    /// The user does not exist.
+    /// The user does not exist, or is deleted.
     UnknownUser,
     /// The location does not exist.
     UnknownLocation,
@@ -151,12 +158,17 @@ impl CheckIn {
     }
 
     async fn expect_user(&self, id: UserId) -> Result<(), CheckInError> {
-        if self.known_users.get(&id).is_none() {
-            if !is_there(self.users.user(id).await)? {
-                return Err(CheckInError::UnknownUser);
-            }
-            self.known_users.insert(id, ());
+        if self.known_users.get(&id).is_some_and(|read| read.elapsed() < USER_KNOWN_FOR) {
+            return Ok(());
         }
+        let now = Instant::now();
+        match self.users.user_with_standing(id).await {
+            Ok(Some((_, standing))) if standing.status != Status::Deleted => {}
+            Ok(_) => return Err(CheckInError::UnknownUser),
+            Err(error) if error.is_unreadable() => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.known_users.insert(id, now);
         Ok(())
     }
 }

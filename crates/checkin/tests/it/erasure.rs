@@ -106,14 +106,23 @@ async fn somebody_leaves(site: &Site) -> Gone {
 
 #[tokio::test]
 async fn nothing_of_a_deleted_account_is_left_on_redis() {
-    let site = Site::redis();
-    let gone = somebody_leaves(&site).await;
+    nothing_is_left_in_redis(&Site::redis()).await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_deleted_account_is_left_on_a_cluster() {
+    nothing_is_left_in_redis(&Site::redis_cluster_of_three()).await;
+}
+
+async fn nothing_is_left_in_redis(site: &Site) {
+    let gone = somebody_leaves(site).await;
     let id = gone.id.to_string();
     // For ten seconds the retractions stay there.
     let _processor = site.processor(&[]);
-    let is_settled = async || site.redis_cli::<i64>(&["EXISTS", "{ncc:checkins}:settling"]) == 0;
+    let is_settled = async || site.keys("*:settling").is_empty();
     testkit::until("the lists are settled once more", is_settled).await;
-    let keys: BTreeSet<String> = site.redis_cli(&["KEYS", "*"]);
+    let keys: BTreeSet<String> = site.keys("*").into_iter().collect();
+    assert!(keys.iter().any(|key| key.starts_with("ncc:user:")), "the scan finds keys");
     // The tombstones of the sessions live for minutes.
     for key in keys.into_iter().filter(|key| !key.ends_with("}:revoked")) {
         gone.assert_not_in("the name of a key", key.as_bytes());

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 pub(crate) use testkit::PATIENCE;
 use testkit::{
-    Client, Express, Program, RedisServer, Response, Stream, signature, wait_for, wait_until,
+    Client, Express, Program, RedisCluster, RedisServer, Response, Stream, signature, wait_for,
+    wait_until,
 };
 
 use crate::logins;
@@ -37,6 +38,7 @@ pub(crate) struct Site {
     pub(crate) store: String,
     pub(crate) directory: TempDir,
     redis: Option<RedisServer>,
+    cluster: Option<RedisCluster>,
     /// Whether each program logs in as the user of its service.
     has_logins: bool,
     /// What the programs find in their environment, beside the settings.
@@ -70,7 +72,14 @@ impl Site {
     pub(crate) fn empty_sqlite() -> Site {
         let directory = tempfile::tempdir().unwrap();
         let store = format!("sqlite:{}", directory.path().join("checkin.db").display());
-        Site { store, directory, redis: None, has_logins: false, variables: Vec::new() }
+        Site {
+            store,
+            directory,
+            redis: None,
+            cluster: None,
+            has_logins: false,
+            variables: Vec::new(),
+        }
     }
 
     /// A Redis with the demo data, which it forgets changes of when it ends.
@@ -104,18 +113,34 @@ impl Site {
         site
     }
 
+    /// A cluster of three servers with the demo data.
+    pub(crate) fn redis_cluster_of_three() -> Site {
+        let site = Site::empty_cluster_of_three();
+        site.load_demo();
+        site
+    }
+
+    /// A cluster of three servers without data. Its log has four partitions.
+    pub(crate) fn empty_cluster_of_three() -> Site {
+        let cluster = RedisCluster::start(3);
+        let mut site = Site::at(cluster.url());
+        site.cluster = Some(cluster);
+        site.variables.push(("CHECKIN_PARTITIONS", "4"));
+        site
+    }
+
     /// A store that something else has started.
     pub(crate) fn at(store: String) -> Site {
         let directory = tempfile::tempdir().unwrap();
         let variables = vec![("CHECKIN_SESSION_SECRET", SECRET)];
-        Site { store, directory, redis: None, has_logins: false, variables }
+        Site { store, directory, redis: None, cluster: None, has_logins: false, variables }
     }
 
     /// A Redis that the test starts itself. The programs log in as its default user.
     pub(crate) fn on(redis: RedisServer) -> Site {
         let directory = tempfile::tempdir().unwrap();
         let (store, redis) = (redis.url(), Some(redis));
-        Site { store, directory, redis, has_logins: false, variables: Vec::new() }
+        Site { store, directory, redis, cluster: None, has_logins: false, variables: Vec::new() }
     }
 
     /// A Redis on which each program logs in as the user of its service. At the end, none of them has
@@ -139,6 +164,10 @@ impl Site {
 
     pub(crate) fn server_mut(&mut self) -> &mut RedisServer {
         self.redis.as_mut().expect("the site is on Redis")
+    }
+
+    pub(crate) fn cluster(&self) -> &RedisCluster {
+        self.cluster.as_ref().expect("the site is on a cluster")
     }
 
     pub(crate) fn console(&self, args: &[&str]) -> Service {
@@ -261,9 +290,27 @@ impl Site {
     /// A command of `redis-cli`.
     #[track_caller]
     pub(crate) fn redis_cli<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
-        let mut connection = self.server().connection();
         let (name, args) = command.split_first().unwrap();
-        redis::cmd(name).arg(args).query(&mut connection).unwrap()
+        let query =
+            |server: &RedisServer| redis::cmd(name).arg(args).query(&mut server.connection());
+        let Some(cluster) = &self.cluster else { return query(self.server()).unwrap() };
+        // Every server but one refuses a command with a key.
+        let is_elsewhere = |error: &redis::RedisError| error.code() == Some("MOVED");
+        let mut replies = cluster.servers().iter().map(query);
+        replies.find(|reply| !reply.as_ref().is_err_and(is_elsewhere)).unwrap().unwrap()
+    }
+
+    /// The keys that match a pattern, on every server.
+    #[track_caller]
+    pub(crate) fn keys(&self, pattern: &str) -> Vec<String> {
+        let servers = self
+            .cluster
+            .as_ref()
+            .map_or_else(|| std::slice::from_ref(self.server()), RedisCluster::servers);
+        let keys = |server: &RedisServer| -> Vec<String> {
+            redis::cmd("KEYS").arg(pattern).query(&mut server.connection()).unwrap()
+        };
+        servers.iter().flat_map(keys).collect()
     }
 
     /// How many check-ins and how many keys there are, without the attempts to log in.

@@ -16,6 +16,7 @@ const NEW: &str = "correct horse battery";
 pub(crate) fn run_with_input(site: &Site, args: &[&str], line: &str) -> Ended {
     let mut command: Command = checkin(site.directory.path());
     command.args(args).args(["--password-stdin", "--store", &site.store]);
+    command.envs(site.variables.iter().copied());
     command.env("CHECKIN_SESSION_SECRET", crate::harness::SECRET);
     let mut program = Program::spawn_interactive(command);
     program.write_line(line);

@@ -147,6 +147,12 @@ async fn only_the_user_sees_private_check_ins_on_redis() {
     only_the_user_sees_private_check_ins(&Site::redis()).await;
 }
 
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn only_the_user_sees_private_check_ins_on_a_cluster() {
+    only_the_user_sees_private_check_ins(&Site::redis_cluster_of_three()).await;
+}
+
 /// The content of each key, except those of sessions, which change with their use.
 #[cfg(feature = "external-tests")]
 fn dump(site: &Site) -> std::collections::BTreeMap<String, Vec<u8>> {
@@ -201,5 +207,5 @@ async fn private_check_ins_change_no_key_but_those_of_their_user() {
 /// The keys of private check-ins.
 #[cfg(feature = "external-tests")]
 fn keys_of(site: &Site) -> Vec<String> {
-    site.redis_cli(&["KEYS", "*:private*"])
+    site.keys("*:private*")
 }

@@ -196,6 +196,39 @@ async fn a_receiver_on_sqlite_refuses_what_nobody_counts() {
     a_receiver_refuses_what_nobody_counts(&Site::sqlite()).await;
 }
 
+/// Without sessions, the request is trusted, but nobody could count the check-in of a user who is not there.
+async fn a_receiver_without_sessions_refuses_users_who_are_not_there(site: &Site) {
+    let receiver = site.receiver(&ANYBODY);
+    let check_in = async |user: u64, is_private: bool| {
+        let body = json!({
+            "userId": user, "locationId": 1, "starRating": 4, "private": is_private,
+        });
+        receiver.client().post(CHECKIN, &body).await
+    };
+    for is_private in [false, true] {
+        accepted(&check_in(USER, is_private).await);
+        expect_problem(&check_in(9_000_000, is_private).await, 422, &["userId"]);
+    }
+    assert_eq!(site.run("users", &["delete", &USER.to_string()]).code, 0);
+    // What the receiver has read is used for a moment.
+    let refused = async || check_in(USER, false).await;
+    crate::harness::until("a refusal", refused, |response| response.status == 422).await;
+    for is_private in [false, true] {
+        expect_problem(&check_in(USER, is_private).await, 422, &["userId"]);
+    }
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_receiver_without_sessions_refuses_users_who_are_not_there_on_redis() {
+    a_receiver_without_sessions_refuses_users_who_are_not_there(&Site::redis()).await;
+}
+
+#[tokio::test]
+async fn a_receiver_without_sessions_refuses_users_who_are_not_there_on_sqlite() {
+    a_receiver_without_sessions_refuses_users_who_are_not_there(&Site::sqlite()).await;
+}
+
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_bounded_log_loses_its_oldest_and_the_histories_do_not() {
@@ -224,7 +257,8 @@ async fn a_bounded_log_loses_its_oldest_and_the_histories_do_not() {
 async fn old_check_ins_are_folded(site: &Site) {
     site.count_all();
     let receiver = site.receiver(&[&ANYBODY[..], &["--max-log-length", "1"]].concat());
-    accepted(&receiver.client().post(CHECKIN, &at(5, 1)).await);
+    // In each partition, if there are several.
+    many(&receiver, USER..=USER + 3).await;
     let short = site.run("processor", &["--keep-history", "35d"]);
     assert!(short.stderr.contains("must be 0 or at least 36d"), "{}", short.stderr);
     let keep = ["--listen", "127.0.0.1:0", "--keep-history", "36d"];
@@ -253,6 +287,22 @@ async fn old_check_ins_are_folded(site: &Site) {
 #[tokio::test]
 async fn old_check_ins_are_folded_on_redis() {
     old_check_ins_are_folded(&Site::redis()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn old_check_ins_are_folded_on_a_cluster() {
+    let site = Site::redis_cluster_of_three();
+    old_check_ins_are_folded(&site).await;
+    let verified = site.run("doctor", &["--verify"]);
+    let sums = "users and locations are the sums over the log";
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    assert!(verified.stdout.contains(sums), "{}", verified.stdout);
+    // Histories of users in other partitions, on other servers.
+    for user in ["77", "78", "79", "80"] {
+        let base = format!("{{ncc:user:{user}}}:base");
+        assert!(site.redis_cli::<i64>(&["EXISTS", &base]) == 1, "{base}");
+    }
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ fn logged_in_sessions(site: &Site) -> usize {
             rows.map(Result::unwrap).filter(has_user).count()
         }
         None => {
-            let keys: Vec<String> = site.redis_cli(&["KEYS", "ncc:session:*"]);
+            let keys = site.keys("ncc:session:*");
             let sessions = keys.iter().map(|key| site.redis_cli::<String>(&["GET", key]));
             sessions.filter(has_user).count()
         }
@@ -141,7 +141,7 @@ fn forget_last_step(site: &Site) {
     }
 }
 
-async fn no_session_is_logged_in_before_the_second_factor(site: Site) {
+async fn no_session_is_logged_in_before_the_second_factor(site: &Site) {
     let (auth, receiver) = (site.auth(&NO_CACHE), site.receiver(&NO_CACHE));
     let (mut owner, mut other) = (auth.logged_in().await, auth.logged_in().await);
     let state = owner.get("/second-factor").await.json();
@@ -153,13 +153,13 @@ async fn no_session_is_logged_in_before_the_second_factor(site: Site) {
     // The other session has ended, this one goes on.
     expect_plain(&other.get("/session").await, 401, "Authentication required.");
     expect_plain(&owner.post("/logout", &Value::Null).await, 200, "OK");
-    assert_eq!(logged_in_sessions(&site), 0);
+    assert_eq!(logged_in_sessions(site), 0);
 
     let mut client = auth.client();
     let wrong = json!({"email": EMAIL, "password": "wrong"});
     expect_plain(&client.post("/login", &wrong).await, 401, "Invalid login.");
     let token = pending(&mut client).await;
-    assert_eq!(logged_in_sessions(&site), 0);
+    assert_eq!(logged_in_sessions(site), 0);
     for mut client in [client.clone(), other.clone(), owner.clone()] {
         let response = receiver.client_like(&client).post(CHECKIN, &at(3, 1)).await;
         expect_plain(&response, 401, "Authentication required.");
@@ -170,14 +170,14 @@ async fn no_session_is_logged_in_before_the_second_factor(site: Site) {
     let before_token = pending(&mut before).await;
     let response = receiver.client_like(&before).post(CHECKIN, &at(3, 1)).await;
     expect_plain(&response, 401, "Authentication required.");
-    assert_eq!(logged_in_sessions(&site), 0);
+    assert_eq!(logged_in_sessions(site), 0);
     let nobody = give(&mut client, "a-token-that-was-never-given-out", &app.next()).await;
     expect_plain(&nobody, 401, "Invalid login.");
     for code in ["000000", "aaaa-bbbb-cccc-dddd-eeee-ffff"] {
         expect_plain(&give(&mut client, &token, code).await, 401, "Invalid login.");
     }
     expect_problem(&give(&mut client, &token, "12").await, 400, &["code"]);
-    assert_eq!(logged_in_sessions(&site), 0);
+    assert_eq!(logged_in_sessions(site), 0);
 
     // The code of the enrolment was used; another one is right once.
     expect_plain(&give(&mut client, &token, &app.first).await, 401, "Invalid login.");
@@ -187,7 +187,7 @@ async fn no_session_is_logged_in_before_the_second_factor(site: Site) {
     assert!(response.set_cookies()[0].starts_with(&format!("{COOKIE}=")));
     assert!(response.set_cookies()[1].starts_with("checkin_device="));
     assert_eq!(receiver.client_like(&client).post(CHECKIN, &at(3, 1)).await.status, 202);
-    assert_eq!(logged_in_sessions(&site), 1);
+    assert_eq!(logged_in_sessions(site), 1);
     // Neither the pending login nor the code is of use again.
     for token in [token, before_token] {
         expect_plain(&give(&mut before, &token, &code).await, 401, "Invalid login.");
@@ -201,16 +201,16 @@ async fn no_session_is_logged_in_before_the_second_factor(site: Site) {
 
 #[tokio::test]
 async fn no_session_is_logged_in_before_the_second_factor_on_sqlite() {
-    no_session_is_logged_in_before_the_second_factor(Site::sqlite()).await;
+    no_session_is_logged_in_before_the_second_factor(&Site::sqlite()).await;
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn no_session_is_logged_in_before_the_second_factor_on_redis() {
-    no_session_is_logged_in_before_the_second_factor(Site::redis()).await;
+    no_session_is_logged_in_before_the_second_factor(&Site::redis()).await;
 }
 
-async fn of_parallel_logins_with_one_code_one_succeeds(site: Site) {
+async fn of_parallel_logins_with_one_code_one_succeeds(site: &Site) {
     let (one, two) = (site.auth(&NO_CACHE), site.auth(&NO_CACHE));
     let app = enrol(&mut one.logged_in().await, None).await;
     for code in [app.next(), app.recovery_codes[0].clone()] {
@@ -239,16 +239,16 @@ async fn of_parallel_logins_with_one_code_one_succeeds(site: Site) {
 
 #[tokio::test]
 async fn of_parallel_logins_with_one_code_one_succeeds_on_sqlite() {
-    of_parallel_logins_with_one_code_one_succeeds(Site::sqlite()).await;
+    of_parallel_logins_with_one_code_one_succeeds(&Site::sqlite()).await;
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn of_parallel_logins_with_one_code_one_succeeds_on_redis() {
-    of_parallel_logins_with_one_code_one_succeeds(Site::redis()).await;
+    of_parallel_logins_with_one_code_one_succeeds(&Site::redis()).await;
 }
 
-async fn codes_are_not_guessed(site: Site) {
+async fn codes_are_not_guessed(site: &Site) {
     let auth = site.auth(&NO_CACHE);
     let app = enrol(&mut auth.logged_in().await, None).await;
     // Five attempts for a pending login, whoever gives them.
@@ -278,13 +278,13 @@ async fn codes_are_not_guessed(site: Site) {
 
 #[tokio::test]
 async fn codes_are_not_guessed_on_sqlite() {
-    codes_are_not_guessed(Site::sqlite()).await;
+    codes_are_not_guessed(&Site::sqlite()).await;
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn codes_are_not_guessed_on_redis() {
-    codes_are_not_guessed(Site::redis()).await;
+    codes_are_not_guessed(&Site::redis()).await;
 }
 
 #[track_caller]
@@ -295,7 +295,7 @@ fn expect_needed(response: &Response) {
     assert_eq!(response.json().get("pendingLogin"), None);
 }
 
-async fn changes_need_the_second_factor(site: Site) {
+async fn changes_need_the_second_factor(site: &Site) {
     let auth = site.auth(&NO_CACHE);
     let mut owner = auth.logged_in().await;
     for path in ["totp", "remove", "recovery-codes"].map(|path| format!("/second-factor/{path}")) {
@@ -345,7 +345,7 @@ async fn changes_need_the_second_factor(site: Site) {
     expect_plain(&owner.post("/password", &back).await, 200, "OK");
 
     // Without the second factor, logins are as before.
-    forget_last_step(&site);
+    forget_last_step(site);
     let response =
         owner.post("/second-factor/remove", &confirmation(Some(&other_app.code(0)))).await;
     expect_plain(&response, 200, "OK");
@@ -355,17 +355,17 @@ async fn changes_need_the_second_factor(site: Site) {
 
 #[tokio::test]
 async fn changes_need_the_second_factor_on_sqlite() {
-    changes_need_the_second_factor(Site::sqlite()).await;
+    changes_need_the_second_factor(&Site::sqlite()).await;
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn changes_need_the_second_factor_on_redis() {
-    changes_need_the_second_factor(Site::redis()).await;
+    changes_need_the_second_factor(&Site::redis()).await;
 }
 
 /// Whatever ends the sessions of an account ends its pending login, too.
-async fn a_pending_login_ends_with_the_sessions(site: Site) {
+async fn a_pending_login_ends_with_the_sessions(site: &Site) {
     let auth = site.auth(&NO_CACHE);
     let app = enrol(&mut auth.logged_in().await, None).await;
     let mut recovery = app.recovery_codes.iter();
@@ -382,13 +382,13 @@ async fn a_pending_login_ends_with_the_sessions(site: Site) {
         }
         let late = give(&mut auth.client(), &token, recovery.next().unwrap()).await;
         expect_plain(&late, 401, "Invalid login.");
-        assert_eq!(logged_in_sessions(&site), 0, "{commands:?}");
+        assert_eq!(logged_in_sessions(site), 0, "{commands:?}");
     }
     // The codes were not used up, and later logins are as before.
     expect_plain(&log_in_with(&mut auth.client(), &app.recovery_codes[0]).await, 200, "OK");
 
     let token = pending(&mut auth.client()).await;
-    let ended = run_with_input(&site, &["users", "passwd", EMAIL], OTHER);
+    let ended = run_with_input(site, &["users", "passwd", EMAIL], OTHER);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let code = recovery.next().unwrap();
     let late = give(&mut auth.client(), &token, code).await;
@@ -399,21 +399,21 @@ async fn a_pending_login_ends_with_the_sessions(site: Site) {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let late = give(&mut auth.client(), &token, code).await;
     expect_plain(&late, 401, "Invalid login.");
-    assert_eq!(logged_in_sessions(&site), 0);
+    assert_eq!(logged_in_sessions(site), 0);
 }
 
 #[tokio::test]
 async fn a_pending_login_ends_with_the_sessions_on_sqlite() {
-    a_pending_login_ends_with_the_sessions(Site::sqlite()).await;
+    a_pending_login_ends_with_the_sessions(&Site::sqlite()).await;
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_pending_login_ends_with_the_sessions_on_redis() {
-    a_pending_login_ends_with_the_sessions(Site::redis()).await;
+    a_pending_login_ends_with_the_sessions(&Site::redis()).await;
 }
 
-async fn an_operator_removes_a_second_factor(site: Site) {
+async fn an_operator_removes_a_second_factor(site: &Site) {
     let auth = site.auth(&NO_CACHE);
     let run = |arguments: &[&str]| site.run("users", &[&["second-factor"], arguments].concat());
     let shown = || run(&["show", EMAIL]).stdout;
@@ -454,13 +454,32 @@ async fn an_operator_removes_a_second_factor(site: Site) {
 
 #[tokio::test]
 async fn an_operator_removes_a_second_factor_on_sqlite() {
-    an_operator_removes_a_second_factor(Site::sqlite()).await;
+    an_operator_removes_a_second_factor(&Site::sqlite()).await;
 }
 
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_operator_removes_a_second_factor_on_redis() {
-    an_operator_removes_a_second_factor(Site::redis()).await;
+    an_operator_removes_a_second_factor(&Site::redis()).await;
+}
+
+/// One after the other, because a cluster takes seconds to start.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn second_factors_on_a_cluster() {
+    let site = Site::redis_cluster_of_three();
+    no_session_is_logged_in_before_the_second_factor(&site).await;
+    assert_eq!(site.run("users", &["second-factor", "remove", EMAIL]).code, 0);
+    of_parallel_logins_with_one_code_one_succeeds(&site).await;
+    assert_eq!(site.run("users", &["second-factor", "remove", EMAIL]).code, 0);
+    changes_need_the_second_factor(&site).await;
+    a_pending_login_ends_with_the_sessions(&site).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn an_operator_removes_a_second_factor_on_a_cluster() {
+    an_operator_removes_a_second_factor(&Site::redis_cluster_of_three()).await;
 }
 
 /// What an operator has to know: an Express service asks for the password only.
