@@ -110,6 +110,15 @@ pub struct App {
     warnings: Vec<Finding>,
 }
 
+/// The sessions that a change of an account has ended. Our services refuse the others from before, too.
+#[derive(Debug)]
+pub struct EndedSessions {
+    /// The number of those that were found.
+    pub number: usize,
+    /// Why the search for others failed.
+    pub failure: Option<anyhow::Error>,
+}
+
 /// What a backend opened.
 struct Stores {
     storage: Arc<dyn Storage>,
@@ -300,24 +309,31 @@ impl App {
         service.await
     }
 
-    /// Raises the epoch of an account with `raise`, and ends all sessions from before, for a command.
-    /// Returns their number.
+    /// Changes an account with `raise`, which raises its epoch, and ends all sessions from before, for a command.
     ///
     /// # Errors
     ///
-    /// If the account does not exist any more, or the store fails. The epoch may have been raised.
+    /// If the account does not exist any more, or the store fails; the message says whether the account may be
+    /// changed. When it is changed, nothing that follows is an error: it is in what this returns.
     pub async fn end_sessions(
         &self,
         Credentials { id, email, .. }: &Credentials,
         raise: impl Future<Output = Result<Option<u64>, StorageError>>,
-    ) -> anyhow::Result<usize> {
-        let raised = self.revocation.end(*id, email, None, raise).await?;
+    ) -> anyhow::Result<EndedSessions> {
+        let mut is_tried = false;
+        let raise = async {
+            is_tried = true;
+            raise.await
+        };
+        let raised = self.revocation.end(*id, email, None, raise).await;
+        let raised = raised.context(match is_tried {
+            true => "the account may be changed or not; run the command again",
+            false => "nothing is changed",
+        })?;
         let raised = raised.with_context(|| format!("user {id} no longer exists"))?;
-        let ended = self.revocation.search_now(&raised).await.context(
-            "sessions of the account are left; run it again, or a running authentication service \
-             ends them",
-        )?;
-        Ok(raised.ended + ended)
+        let found = self.revocation.search_now(&raised).await;
+        let number = raised.ended + *found.as_ref().unwrap_or(&0);
+        Ok(EndedSessions { number, failure: found.err().map(Into::into) })
     }
 
     /// Returns the secrets that sign session cookies, through which they are replaced in all

@@ -1,12 +1,13 @@
 //! Changes of the role and the status of accounts, for the command `checkin users`.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
 use super::account::AccountArgument;
 use super::say;
-use crate::app::{App, OPEN_OPERATOR};
+use crate::app::{App, EndedSessions, OPEN_OPERATOR};
 use crate::storage::{AccountChange, EventKind, Role, Status};
 use crate::usecases::demo_account::is_open_operator;
 
@@ -28,11 +29,11 @@ pub(super) async fn set_role(
     let ended = app.end_sessions(&user, change).await.context("cannot change the role")?;
     let log = app.security_log("users role");
     log.record(EventKind::RoleChanged, Some(id), None, Some(role.to_string())).await;
-    say(format_args!("user {id} has the role {role} now, {ended} sessions ended"))?;
+    say_ended(format_args!("user {id} has the role {role} now, "), &ended)?;
     if is_open_operator(&*app.storage).await.context("cannot read the demo account")? {
         tracing::warn!("{OPEN_OPERATOR}; set another one with checkin users passwd");
     }
-    Ok(ExitCode::SUCCESS)
+    complete(ended, format_args!("checkin sessions revoke --user {id}"))
 }
 
 pub(super) async fn set_status(
@@ -66,6 +67,28 @@ pub(super) async fn set_status(
         log.record(status.event(), Some(id), None, None).await;
     }
     let when = if now == status { "already" } else { "now" };
-    say(format_args!("user {id} is {status} {when}, {ended} sessions ended"))?;
-    Ok(ExitCode::SUCCESS)
+    say_ended(format_args!("user {id} is {status} {when}, "), &ended)?;
+    match status {
+        // Its personal data are erased afterwards.
+        Status::Deleted => complete(ended, format_args!("checkin users delete {id}")),
+        _ => complete(ended, format_args!("checkin sessions revoke --user {id}")),
+    }
+}
+
+/// Says what a command has done, and how many sessions it has ended.
+pub(super) fn say_ended(done: fmt::Arguments<'_>, ended: &EndedSessions) -> anyhow::Result<()> {
+    say(format_args!("{done}{} sessions ended", ended.number))?;
+    Ok(())
+}
+
+/// Fails if a command could not search for all sessions. `again` is the command that does so.
+pub(super) fn complete(
+    ended: EndedSessions,
+    again: fmt::Arguments<'_>,
+) -> anyhow::Result<ExitCode> {
+    let Some(failure) = ended.failure else { return Ok(ExitCode::SUCCESS) };
+    Err(failure.context(format!(
+        "sessions from before may be left in the store; this program's services refuse them, but services with \
+         Express do not: a running authentication service ends them, or run {again}"
+    )))
 }

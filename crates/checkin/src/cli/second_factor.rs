@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 
 use super::account::AccountArgument;
+use super::account_changes::{complete, say_ended};
 use super::say;
 use crate::app::App;
 use crate::second_factor::SecondFactor;
@@ -83,15 +84,15 @@ async fn remove(app: &App, account: &AccountArgument) -> anyhow::Result<ExitCode
         }
     }
     let raise = app.storage.raise_epoch(user.id, None);
-    let ended = app.end_sessions(&user, raise).await.context(
-        "the second factor is removed, but sessions of the account may be left; end them with \
-         `checkin sessions revoke`",
-    )?;
+    let ended = app.end_sessions(&user, raise).await.with_context(|| {
+        let id = user.id;
+        format!("the second factor is removed; end the sessions with checkin sessions revoke --user {id}")
+    })?;
     let log = app.security_log("users second-factor remove");
     log.record(EventKind::SecondFactorRemoved, Some(user.id), None, Some("all".to_owned())).await;
     let forgotten = app.storage.forget_attempts(&Budget::of_second_factor(&user.email)).await;
     forgotten
         .context("the second factor is removed, but wrong codes from before are still counted")?;
-    say(format_args!("second factor of user {} removed, {ended} sessions ended", user.id))?;
-    Ok(ExitCode::SUCCESS)
+    say_ended(format_args!("second factor of user {} removed, ", user.id), &ended)?;
+    complete(ended, format_args!("checkin sessions revoke --user {}", user.id))
 }

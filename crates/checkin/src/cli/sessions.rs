@@ -9,6 +9,7 @@ use serde::Serialize;
 use tower_express_session::accounts::AccountSession;
 
 use super::account::AccountArgument;
+use super::account_changes::{complete, say_ended};
 use super::one_shot::on_store;
 use super::progress::Working;
 use super::say;
@@ -123,9 +124,14 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
 
 /// Fails if there are sessions that these settings cannot decrypt. `done` says what was not done with them.
 async fn reach_encrypted(config: &Common, done: &str) -> anyhow::Result<ExitCode> {
-    match app::out_of_reach(config).await.context("cannot read the sessions")?.encrypted {
+    let left = app::out_of_reach(config).await.context("cannot read the sessions")?;
+    expect_no_encrypted(left.encrypted, done)
+}
+
+fn expect_no_encrypted(number: usize, done: &str) -> anyhow::Result<ExitCode> {
+    match number {
         0 => Ok(ExitCode::SUCCESS),
-        number => bail!(
+        _ => bail!(
             "sessions that were not {done}, because these settings do not have their keys \
              (--session-encryption-key-file): {number}"
         ),
@@ -134,9 +140,10 @@ async fn reach_encrypted(config: &Common, done: &str) -> anyhow::Result<ExitCode
 
 /// Fails if there are sessions that these settings do not end.
 async fn reach_all(config: &Common) -> anyhow::Result<ExitCode> {
-    let reached = reach_encrypted(config, "ended").await?;
-    match app::out_of_reach(config).await.context("cannot read the sessions")?.plain {
-        0 => Ok(reached),
+    let left = app::out_of_reach(config).await.context("cannot read the sessions")?;
+    expect_no_encrypted(left.encrypted, "ended")?;
+    match left.plain {
+        0 => Ok(ExitCode::SUCCESS),
         number => bail!(
             "sessions that were not ended, because they are stored without encryption: {number}; end them by \
              the same command without --session-encryption-key-file"
@@ -195,9 +202,9 @@ async fn revoke_all(app: &App, user: &AccountArgument) -> anyhow::Result<ExitCod
     let account = user.find(&*app.storage).await.context("--user")?;
     let ended = app.end_sessions(&account, app.storage.raise_epoch(account.id, None)).await;
     let ended = ended.context("cannot end all sessions")?;
-    record(app, Some(account.id), format!("{ended} sessions")).await;
-    say(format_args!("{ended} sessions ended"))?;
-    Ok(ExitCode::SUCCESS)
+    record(app, Some(account.id), format!("{} sessions", ended.number)).await;
+    say_ended(format_args!(""), &ended)?;
+    complete(ended, format_args!("checkin sessions revoke --user {}", account.id))
 }
 
 /// Ends the pending logins first, so that none of them becomes a session that is not found.
@@ -206,7 +213,7 @@ async fn revoke_everybody(app: &App) -> anyhow::Result<()> {
     let working = Working::on("ending all sessions");
     let ended = app.account_sessions.revoke_everybody().await;
     drop(working);
-    let ended = ended.context("cannot end all sessions")?;
+    let ended = ended.context("sessions are left; run the command again")?;
     // One event for all accounts, because an event for each would take longer than to end the sessions.
     record(app, None, format!("{ended} sessions of all accounts")).await;
     say(format_args!("{ended} sessions ended"))?;

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::account::AccountArgument;
-use super::account_changes::{set_role, set_status};
+use super::account_changes::{complete, say_ended, set_role, set_status};
 use super::one_shot::{on_new_store, on_store};
 use super::password_rules::PasswordRules;
 use super::table::{List, Listed};
@@ -259,8 +259,8 @@ async fn passwd(
     forgotten.context(
         "the password is changed, but wrong passwords from before still delay logins; run it again",
     )?;
-    say(format_args!("password of user {} changed, {ended} sessions ended", user.id))?;
-    Ok(ExitCode::SUCCESS)
+    say_ended(format_args!("password of user {} changed, ", user.id), &ended)?;
+    complete(ended, format_args!("checkin sessions revoke --user {}", user.id))
 }
 
 async fn list(app: &App, json: bool) -> anyhow::Result<ExitCode> {

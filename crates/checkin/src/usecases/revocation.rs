@@ -10,13 +10,13 @@
 //! register its address, and no session of it is left that could be taken for one of the next account with
 //! that address.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -41,6 +41,9 @@ const POLL: Duration = Duration::from_secs(15);
 /// each failure in succession it is twice as long, up to [`POLL`].
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a command repeats a search that fails because the store is unavailable.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Ends sessions of accounts; clones share the task that searches.
 #[derive(Clone)]
 pub struct Revocation {
@@ -52,6 +55,9 @@ pub struct Revocation {
     lease: Duration,
     /// Wakes the task of this process.
     added: Arc<Notify>,
+    /// The accounts whose epoch was raised, and that could not be added to the list again afterwards. Locked for
+    /// a few instructions, never across an await.
+    unlisted: Arc<Mutex<BTreeSet<UserId>>>,
 }
 
 /// An account whose epoch was raised.
@@ -90,7 +96,8 @@ impl Revocation {
         sessions: AccountSessions,
         lease: Duration,
     ) -> Self {
-        Self { users, searches, retractions, sessions, lease, added: Arc::default() }
+        let (added, unlisted) = (Arc::default(), Arc::default());
+        Self { users, searches, retractions, sessions, lease, added, unlisted }
     }
 
     /// Raises the epoch of an account with `raise`, which returns the new epoch or `None` if it changes
@@ -99,8 +106,8 @@ impl Revocation {
     ///
     /// # Errors
     ///
-    /// Those of the store. The epoch may have been raised. If a session in the index cannot be ended, this
-    /// is no error: the search ends it.
+    /// Those of the store until the epoch is raised. What happens afterwards is no error, because our services
+    /// refuse the sessions already: the search ends what could not be ended at once.
     ///
     /// # Cancel safety
     ///
@@ -115,9 +122,15 @@ impl Revocation {
     ) -> Result<Option<Raised>, StorageError> {
         // In the list before the epoch is raised, so that no search is lost with this process; and again
         // afterwards, because a search that began before does not count.
-        self.searches.add_search(user).await?;
+        let first = self.searches.add_search(user).await?;
         let Some(epoch) = raise.await? else { return Ok(None) };
-        let search = self.searches.add_search(user).await?;
+        let search = self.searches.add_search(user).await.unwrap_or_else(|error| {
+            if !error.is_logged() {
+                tracing::warn!(%error, "a search for sessions is added later");
+            }
+            self.unlisted().insert(user);
+            first
+        });
         let (name, handle) = (email.canonical(), kept.map(SessionId::handle));
         let outdated = Outdated::before(epoch).except(handle);
         let ending = self.sessions.revoke_indexed(&name, &outdated);
@@ -131,7 +144,8 @@ impl Revocation {
         Ok(Some(Raised { epoch, ended, search }))
     }
 
-    /// Searches for the other sessions of an account at once, for a command. Returns their number.
+    /// Searches for the other sessions of an account at once, for a command. Returns their number. If the store
+    /// is unavailable meanwhile, it tries again for [`PATIENCE`], and counts those of the last attempt.
     ///
     /// # Errors
     ///
@@ -141,6 +155,16 @@ impl Revocation {
     ///
     /// As with an error.
     pub(crate) async fn search_now(&self, raised: &Raised) -> Result<usize, SearchError> {
+        let begin = Instant::now();
+        loop {
+            match self.search_for(raised).await {
+                Err(error) if error.is_outage() && begin.elapsed() < PATIENCE => sleep(PAUSE).await,
+                result => return result,
+            }
+        }
+    }
+
+    async fn search_for(&self, raised: &Raised) -> Result<usize, SearchError> {
         let due = self.due(&[raised.search]).await?;
         let ended = self.sessions.revoke_scanned(&due.outdated).await?;
         self.erase(&due).await?;
@@ -183,6 +207,10 @@ impl Revocation {
     /// Searches once for all accounts that are due. Returns false if there was none, or if another process
     /// searches.
     async fn search_once(&self, owner: &str) -> Result<bool, SearchError> {
+        while let Some(user) = { self.unlisted().first().copied() } {
+            self.searches.add_search(user).await?;
+            self.unlisted().remove(&user);
+        }
         let searches = self.searches.due_searches(owner, LEASE, MAX_ACCOUNTS).await?;
         let searches = searches.unwrap_or_default();
         if searches.is_empty() {
@@ -206,6 +234,10 @@ impl Revocation {
         self.searches.finish_searches(owner, &searches).await?;
         tracing::info!(accounts = searches.len(), ended, "searched for the sessions of accounts");
         Ok(true)
+    }
+
+    fn unlisted(&self) -> MutexGuard<'_, BTreeSet<UserId>> {
+        self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what is due for the accounts of these searches. An account that is gone has no sessions.
@@ -234,13 +266,16 @@ impl Revocation {
 }
 
 impl SearchError {
-    /// Logs the error, unless it is part of an outage, which the store itself logs.
-    fn log(&self) {
-        let is_logged = match self {
+    /// Returns whether the error is part of an outage, which the store itself logs.
+    fn is_outage(&self) -> bool {
+        match self {
             Self::Storage(error) => error.is_logged(),
             Self::Session(error) => error.kind() == ErrorKind::Unavailable,
-        };
-        if !is_logged {
+        }
+    }
+
+    fn log(&self) {
+        if !self.is_outage() {
             tracing::warn!(error = %self, "a search for the sessions of accounts failed");
         }
     }

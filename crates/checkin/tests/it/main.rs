@@ -60,6 +60,8 @@ mod mail;
 #[cfg(feature = "external-tests")]
 mod mail_server;
 #[cfg(feature = "external-tests")]
+mod many_sessions;
+#[cfg(feature = "external-tests")]
 mod metrics;
 #[cfg(feature = "external-tests")]
 mod monitoring;
