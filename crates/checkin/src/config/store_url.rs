@@ -12,7 +12,7 @@ pub enum StoreUrl {
     /// The embedded store: an SQLite file.
     Sqlite(PathBuf),
     /// A Redis deployment.
-    Redis(RedisUrl),
+    Redis(Box<RedisUrl>),
 }
 
 /// The URL of a Redis deployment. It may contain a password.
@@ -59,7 +59,7 @@ impl FromStr for StoreUrl {
         }
         if url.starts_with("redis") {
             let address: Address = url.parse().map_err(|rule: Error| rule.to_string())?;
-            return Ok(Self::Redis(RedisUrl { text: url.to_owned(), address }));
+            return Ok(Self::Redis(Box::new(RedisUrl { text: url.to_owned(), address })));
         }
         Err("must begin with sqlite:, redis://, rediss://, redis-sentinel:// or redis-cluster://"
             .to_owned())
@@ -82,8 +82,8 @@ impl fmt::Display for StoreUrl {
                 let slashes = if shown.starts_with("//") { "//" } else { "" };
                 write!(f, "sqlite:{slashes}{shown}")
             }
-            Self::Redis(RedisUrl { text, .. }) => {
-                let (scheme, rest) = text.split_once("://").unwrap_or(("redis", text));
+            Self::Redis(url) => {
+                let (scheme, rest) = url.text.split_once("://").unwrap_or(("redis", &url.text));
                 let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
                 let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
                 write!(f, "{scheme}://{hosts}")?;
