@@ -90,7 +90,7 @@ impl Deployment {
         Checkin { number, content, has_key, is_private: false }
     }
 
-    /// Returns whether a client sends a check-in again. A deleted account may get no other response than 503.
+    /// Returns whether a client sends a check-in again. A deleted account may never get a 202.
     fn tries_again(&self, checkin: &Checkin) -> bool {
         checkin.has_key && !self.world.lock().watch.leaves(checkin.content[0])
     }
@@ -174,7 +174,10 @@ impl Deployment {
                 true
             }
             StatusCode::SERVICE_UNAVAILABLE => false,
-            StatusCode::UNPROCESSABLE_ENTITY if !self.plan.admission.duplicate_window.is_zero() => {
+            StatusCode::UNPROCESSABLE_ENTITY
+                if !self.plan.admission.duplicate_window.is_zero()
+                    || state.watch.leaves(checkin.content[0]) =>
+            {
                 true
             }
             status => {
