@@ -15,6 +15,7 @@ use crate::lists::Lists;
 use crate::private::Private;
 use crate::reply::{array, number, text, texts, unexpected};
 use crate::retention::horizon_ms;
+use crate::swarm::Swarm;
 use crate::{RedisStorage, locations, time_index};
 
 /// Maximum number of check-ins that one run of the script appends. A run takes about a millisecond,
@@ -64,7 +65,14 @@ impl BulkLoad for RedisStorage {
     }
 
     async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
-        Bulk(&self.redis).load_checkins(checkins).await
+        let swarm = Swarm(&self.redis);
+        let asked = checkins.iter().map(|checkin| swarm.other_form(checkin));
+        let others = at_once(asked.collect()).await?;
+        let new = checkins.iter().zip(&others).filter(|(_, other)| other.is_none());
+        let new: Vec<Checkin> = new.map(|(checkin, _)| checkin.clone()).collect();
+        let mut loaded = Bulk(&self.redis).load_checkins(&new).await?.into_iter();
+        let answers = others.into_iter().map(|other| other.or_else(|| loaded.next()));
+        answers.map(|answer| answer.ok_or_else(|| unexpected("more answers"))).collect()
     }
 }
 

@@ -62,7 +62,7 @@ impl SwarmLoad for RedisStorage {
 }
 
 /// The records about Swarm's venues and visits.
-struct Swarm<'a>(&'a Connection);
+pub(crate) struct Swarm<'a>(pub(crate) &'a Connection);
 
 impl Swarm<'_> {
     /// Looks for the visits, appends those that are not stored, and then stores their Swarm ids. If a
@@ -109,6 +109,26 @@ impl Swarm<'_> {
         }
         let later = self.find(checkin, swarm_id.as_deref()).await?;
         Ok(later.map(|ms| visit.later(ms)))
+    }
+
+    /// Returns the answer for a check-in that is there, or was until it was retracted, as a private one if it is public,
+    /// or as a public one if it is private, but not as what it is.
+    pub(crate) async fn other_form(&self, checkin: &Checkin) -> Result<Option<Loaded>> {
+        let private = Private(self.0);
+        let is_private = private.has_visited(checkin).await?;
+        if is_private == checkin.is_private {
+            // A private one is there as what it is, and a public one is not there as a private one.
+            return Ok(None);
+        }
+        let was_public = self.was_retracted(checkin).await?;
+        let is_public = self.find(checkin, None).await?.is_none();
+        if !checkin.is_private {
+            let was_private = private.was_retracted(checkin.user, checkin.id).await?;
+            let answer = if was_private { Loaded::Unchanged } else { Loaded::IsPrivate };
+            return Ok((!was_public && !is_public).then_some(answer));
+        }
+        let answer = if was_public { Loaded::Unchanged } else { Loaded::IsPublic };
+        Ok((was_public || is_public).then_some(answer))
     }
 
     /// Returns whether a private visit is stored, or was until it was retracted, as a check-in of the log that belongs

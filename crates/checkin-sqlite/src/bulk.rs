@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::retention::horizon_ms;
-use super::{SqliteStorage, column, locations, log, private, users};
+use super::{SqliteStorage, column, locations, log, private, swarm, users};
 use checkin_domain::{Checkin, CheckinId, Location, LocationDetails, LocationId, User, UserId};
 use checkin_storage::{BulkLoad, Loaded, Result, StorageError};
 
@@ -51,8 +51,9 @@ impl BulkLoad for SqliteStorage {
             )));
         }
         let clock = self.file.clock.clone();
-        self.load(checkins, move |connection, checkin| {
-            load_checkin(connection, checkin, clock.now_ms())
+        self.load(checkins, move |connection, checkin| match other_form(connection, checkin)? {
+            Some(other) => Ok(other),
+            None => load_checkin(connection, checkin, clock.now_ms()),
         })
         .await
     }
@@ -94,6 +95,24 @@ fn load_user(connection: &Connection, user: &User) -> rusqlite::Result<Loaded> {
         .prepare_cached(sql)?
         .query_row([user.email.canonical()], |row| column::id(row, 0))?;
     Ok(Loaded::EmailTaken(owner))
+}
+
+/// Returns the answer for a check-in that is there, or was until it was retracted, as a private one if it is public, or
+/// as a public one if it is private, but not as what it is.
+fn other_form(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<Option<Loaded>> {
+    let was_public = was_retracted(connection, checkin)?;
+    let was_private = private::was_retracted(connection, checkin.user, checkin.id)?;
+    let is_public = swarm::is_visited(connection, checkin)?;
+    let is_private = private::is_visited(connection, checkin)?;
+    let (own, was_other, is_other, answer) = match checkin.is_private {
+        true => (is_private || was_private, was_public, is_public, Loaded::IsPublic),
+        false => (is_public || was_public, was_private, is_private, Loaded::IsPrivate),
+    };
+    Ok(match (own, was_other) {
+        (true, _) => None,
+        (false, true) => Some(Loaded::Unchanged),
+        (false, false) => is_other.then_some(answer),
+    })
 }
 
 pub(super) fn load_checkin(

@@ -153,7 +153,7 @@ fn belongs(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool>
 }
 
 /// Returns whether the user has a check-in at this location and time, of any rating.
-fn is_visited(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
+pub(super) fn is_visited(connection: &Connection, checkin: &Checkin) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM checkins WHERE user_id = ?1 AND time_ms = ?2 AND location_id = ?3";
     connection.prepare_cached(sql)?.exists(content(checkin))
 }

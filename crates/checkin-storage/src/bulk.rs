@@ -31,7 +31,8 @@ pub trait BulkLoad: Send + Sync {
     /// order. A check-in is unchanged if an entry has its id, or if a loaded check-in has its user,
     /// location, rating and time. One that is neither, and older than what [`Retention`](crate::Retention)
     /// keeps, is too old. A private check-in keeps its id; it is unchanged if its user has a private one with
-    /// this id, or with its location, rating and time.
+    /// this id, or with its location, rating and time. A check-in stays private or public, as it was loaded first: it is
+    /// not stored if all that its user has at its location and time is public instead of private, or the reverse.
     async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>>;
 }
 
@@ -47,6 +48,10 @@ pub enum Loaded {
     /// The record is not stored, because the location of the details, or the user or the location of the
     /// check-in, is unknown, or the user's account is deleted.
     Dangling,
+    /// The check-in, which is not private, is not stored, because it is there as a private one.
+    IsPrivate,
+    /// The private check-in is not stored, because it is there as one that is not private.
+    IsPublic,
     /// The check-in is not stored, because it is older than the histories that the store keeps: it may have
     /// been counted and removed.
     TooOld,

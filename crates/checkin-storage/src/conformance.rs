@@ -126,6 +126,7 @@ macro_rules! conformance_checks {
             a_private_check_in_is_in_the_history_of_its_user_alone
             private_check_ins_are_stored_once
             private_check_ins_are_loaded
+            a_loaded_check_in_stays_private_or_public
             private_check_ins_are_forgotten
             a_private_check_in_is_retracted
             a_private_check_in_may_have_the_id_of_a_public_one

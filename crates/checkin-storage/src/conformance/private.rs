@@ -253,6 +253,35 @@ pub async fn private_check_ins_are_loaded(subject: StoreUnderTest) {
     assert_eq!(storage.load_visits(&[of_other]).await.unwrap(), [Loaded::Stored]);
 }
 
+pub async fn a_loaded_check_in_stays_private_or_public(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    people_and_locations(storage, 2, 2).await;
+    let public = |id, user| checkin(id, user, 1);
+    let private = |id, user| Checkin { is_private: true, ..checkin(id, user, 1) };
+    let load = async |checkin| storage.load_checkins(&[checkin]).await.unwrap()[0];
+    assert_eq!(load(private("1000-7", 1)).await, Loaded::Stored);
+    assert_eq!(load(public("2000-7", 1)).await, Loaded::Stored);
+    let before = storage.of_user(user_id(1), None, 9).await.unwrap();
+    for _ in 0..2 {
+        // By the id, or by the user, the location and the time.
+        for (private_id, public_id) in [("1000-7", "2000-7"), ("1000-8", "2000-8")] {
+            assert_eq!(load(public(private_id, 1)).await, Loaded::IsPrivate);
+            assert_eq!(load(private(public_id, 1)).await, Loaded::IsPublic);
+        }
+        drain(storage).await;
+    }
+    let after = storage.of_user(user_id(1), None, 9).await.unwrap();
+    assert_eq!((before.len(), after.len()), (1, 2));
+    assert!(after.iter().all(|checkin| checkin.is_private == (checkin.time_ms == 1000)));
+    // Others at the same place and time have their own.
+    assert_eq!(load(public("1000-9", 2)).await, Loaded::Stored);
+    assert_eq!(load(private("2000-9", 2)).await, Loaded::Stored);
+    // What its user deleted comes back in no form.
+    let id = "1000-7".parse().unwrap();
+    assert_eq!(storage.retract(user_id(1), id).await.unwrap(), Retracted::Done);
+    assert_eq!(load(public("1000-7", 1)).await, Loaded::Unchanged);
+}
+
 pub async fn private_check_ins_are_forgotten(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_locations(storage, 2, 1).await;

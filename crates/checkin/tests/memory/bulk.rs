@@ -32,7 +32,11 @@ impl BulkLoad for MemoryStorage {
 
     async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
         let mut contents = self.contents();
-        checkins.iter().map(|checkin| contents.load_checkin(checkin)).collect()
+        let load = |checkin| match contents.other_form(checkin) {
+            Some(other) => Ok(other),
+            None => contents.load_checkin(checkin),
+        };
+        checkins.iter().map(load).collect()
     }
 }
 
@@ -94,6 +98,25 @@ impl Contents {
             *time_ms < id.ms && (*user, *time_ms) == (checkin.user, checkin.time_ms)
         };
         self.retracted.contains_key(&checkin.id) || self.retracted.iter().any(is_same)
+    }
+
+    /// The answer for a check-in that is there, or was, as a private one if it is public, or the reverse.
+    fn other_form(&self, checkin: &Checkin) -> Option<Loaded> {
+        let content = |of: &Checkin| (of.user, of.time_ms, of.location);
+        let is_same = |known: &Checkin| content(known) == content(checkin);
+        let was_public = self.was_retracted(checkin);
+        let was_private = self.private_retracted.contains(&(checkin.user, checkin.id));
+        let (is_public, is_private) =
+            (self.known().any(is_same), self.private.values().any(is_same));
+        let (own, was_other, is_other, answer) = match checkin.is_private {
+            true => (is_private || was_private, was_public, is_public, Loaded::IsPublic),
+            false => (is_public || was_public, was_private, is_private, Loaded::IsPrivate),
+        };
+        match (own, was_other) {
+            (true, _) => None,
+            (false, true) => Some(Loaded::Unchanged),
+            (false, false) => is_other.then_some(answer),
+        }
     }
 
     fn load_private(&mut self, checkin: &Checkin) -> Loaded {

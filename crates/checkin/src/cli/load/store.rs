@@ -103,11 +103,15 @@ pub(super) async fn load(
     let visits = visits.iter().zip(of_swarm).map(|(visit, it)| (&visit.checkin, &seen.visits, it));
     let (mut tally, mut known) = (LoadCounts::default(), Known::default());
     for (checkin, places, answer) in checkins.chain(visits) {
-        if answer == Loaded::TooOld {
-            tally.refuse(place(places, checkin.id), None, TOO_OLD);
-        } else if !tally.takes(answer) {
-            let place = place(places, checkin.id);
-            known.refuse(app, &mut tally, &place, checkin).await;
+        if tally.takes(answer) {
+            continue;
+        }
+        let place = place(places, checkin.id);
+        match answer {
+            Loaded::TooOld => tally.refuse(place, None, TOO_OLD),
+            Loaded::IsPrivate => tally.refuse(place, Some("private"), IS_PRIVATE),
+            Loaded::IsPublic => tally.refuse(place, Some("private"), IS_PUBLIC),
+            _ => known.refuse(app, &mut tally, &place, checkin).await,
         }
     }
     tally.show(("check-ins", Section::Checkins), files, &mut outcome)?;
@@ -117,6 +121,8 @@ pub(super) async fn load(
 const EMAIL_TAKEN: &str = "must not belong to another account";
 const NO_USER: &str = "must be the id of a user that exists";
 const NO_LOCATION: &str = "must be the id of a location that exists";
+const IS_PRIVATE: &str = "must be true: the store has this check-in as a private one";
+const IS_PUBLIC: &str = "must be false: the store has this check-in as one that is not private";
 const TOO_OLD: &str = "must not be older than the histories that the store keeps";
 
 /// Returns the place of the record with this id.
@@ -177,7 +183,11 @@ impl LoadCounts {
         match answer {
             Loaded::Stored => self.stored += 1,
             Loaded::Unchanged => self.unchanged += 1,
-            Loaded::EmailTaken(_) | Loaded::Dangling | Loaded::TooOld => return false,
+            Loaded::EmailTaken(_)
+            | Loaded::Dangling
+            | Loaded::IsPrivate
+            | Loaded::IsPublic
+            | Loaded::TooOld => return false,
         }
         true
     }
