@@ -32,6 +32,20 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, (u64, String)> {
     Ok(text)
 }
 
+/// The starts of texts of other kinds, and what they are.
+const OTHER_TEXTS: [(&str, &str); 3] = [
+    ("<", "XML, such as GPX or KML"),
+    ("BEGIN:V", "a calendar or a contact"),
+    ("{\\rtf", "a rich text"),
+];
+
+/// Returns the rule of a text that is of another kind than a file may be.
+pub(super) fn other_text(text: &str) -> Option<String> {
+    let text = text.trim_start();
+    let (_, what) = OTHER_TEXTS.iter().find(|(start, _)| text.starts_with(start))?;
+    Some(format!("must be JSON or a table of check-ins (CSV); it is {what}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

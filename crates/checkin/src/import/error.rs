@@ -158,15 +158,17 @@ pub enum Rule {
     Value(String),
 }
 
+/// The rule of JSON that is no object with any of the sections.
+pub(super) const NO_SECTIONS: &str =
+    "must be an object with the lists users, locations, locationDetails or checkins";
+
 impl Rule {
     /// Returns the error of a text that is not the expected object.
     pub(super) fn malformed(text: &str, error: &serde_json::Error) -> Self {
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
         let begins_with_a_value = values.next().is_some_and(|value| value.is_ok());
         let rule = match error.classify() {
-            Category::Data => {
-                "must be an object with the lists users, locations, locationDetails or checkins"
-            }
+            Category::Data => NO_SECTIONS,
             Category::Eof => "must not end here: the JSON is incomplete",
             _ if begins_with_a_value => "must end here: a file holds one JSON value",
             _ => "must be JSON, which it is not from here on",

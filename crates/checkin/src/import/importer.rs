@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::decode::decode;
+use super::decode::{decode, other_text};
 use super::door::{self, Clock, HoursForm};
-use super::error::{Position, RecordError, RecordPlace, Rule, Section};
+use super::error::{NO_SECTIONS, Position, RecordError, RecordPlace, Rule, Section};
 use super::intake::Intake;
 use super::json::{list, members};
 use super::records::{Import, UserRecord};
@@ -135,7 +135,10 @@ impl Importer {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let of_file = RecordPlace { file: file.into(), position: Position::File };
         let before = (self.counts.records, self.intake.errors.len());
-        if table::is_table(file, text) {
+        if let Some(rule) = other_text(text) {
+            self.counts.damaged_files += 1;
+            self.report(&of_file, None, Rule::Value(rule));
+        } else if table::is_table(file, text) {
             self.add_table(&of_file, text);
         } else if let Some(items) = swarm::items(text) {
             match items {
@@ -222,6 +225,12 @@ impl Importer {
                 return self.report(of_file, None, Rule::malformed(text, &error));
             }
         };
+        let is_known =
+            |(name, _): &(String, &RawValue)| Section::ALL.iter().any(|it| it.as_str() == name);
+        if !members.is_empty() && !members.iter().any(is_known) {
+            self.counts.damaged_files += 1;
+            return self.report(of_file, None, Rule::Value(NO_SECTIONS.to_owned()));
+        }
         for section in Section::ALL {
             let Some((_, raw)) = members.iter().find(|(name, _)| name == section.as_str()) else {
                 continue;

@@ -47,9 +47,53 @@ fn spreadsheets_have_other_separators_and_names() {
         errors,
         [
             "a.csv: line 1, userId: must be given once",
-            "a.csv: line 1, mood: must not be given: records have no such field"
+            "a.csv: line 1, mood: must not be a column: a table has check-ins alone"
         ]
     );
+}
+
+/// Spreadsheets end lines with `\r\n`.
+#[test]
+fn the_line_of_a_row_is_that_of_an_editor() {
+    for end in ["\n", "\r\n"] {
+        let lines = [
+            "",
+            "userId,locationId,starRating,id,comment",
+            "1,2,9,1-0,",
+            "",
+            "\"1\",2,8,2-0,\"two",
+            "lines\"",
+            "1,2,7,3-0,",
+        ];
+        let (_, errors) = import("a.csv", &lines.join(end));
+        let rating = errors.iter().filter(|error| error.contains("starRating"));
+        let lines: Vec<&str> = rating.filter_map(|error| error.split(',').next()).collect();
+        assert_eq!(lines, ["a.csv: line 3", "a.csv: line 5", "a.csv: line 7"], "{end:?}");
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_refused_as_such() {
+    let lists = "must be an object with the lists users, locations, locationDetails or checkins";
+    let xml = "must be JSON or a table of check-ins (CSV); it is XML, such as GPX or KML";
+    for (file, text, rule) in [
+        ("a.geojson", r#"{"type":"FeatureCollection","features":[]}"#, lists),
+        ("a.json", r#"{"id":1,"firstName":"Al"}"#, lists),
+        ("a.ndjson", r#"{"userId":1,"locationId":2,"starRating":3}"#, lists),
+        ("a.gpx", "<?xml version=\"1.0\"?>\n<gpx/>", xml),
+        ("a.json", "\n<html></html>", xml),
+        (
+            "a.ics",
+            "BEGIN:VCALENDAR\r\n",
+            "must be JSON or a table of check-ins (CSV); it is a calendar or a contact",
+        ),
+    ] {
+        let mut importer = Importer::new(u64::MAX);
+        importer.add_file(file, text);
+        assert_eq!(importer.counts().damaged_files, 1, "{text}");
+        let errors: Vec<_> = importer.finish().1.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, [format!("{file}: {rule}")]);
+    }
 }
 
 #[test]
@@ -90,7 +134,7 @@ fn wrong_columns_are_named_and_nothing_is_loaded() {
     for (header, expected) in [
         (
             "userId,locationId,starRating,id,colour",
-            &["colour: must not be given: records have no such field"][..],
+            &["colour: must not be a column: a table has check-ins alone"][..],
         ),
         ("userId,userId,locationId,starRating,id", &["userId: must be given once"]),
         ("userId,locationId,starRating", &["id: must be given"]),

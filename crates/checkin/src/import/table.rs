@@ -101,11 +101,12 @@ fn read_whole(text: &str, separator: char) -> Table {
     };
     let wrong = wrong_columns(&columns);
     let (mut rows, mut empty) = (Vec::new(), 0);
+    let mut lines = Lines { text, at: 0, line: 1 };
     for record in records {
         match record {
             Ok(record) if record.iter().all(|cell| cell.trim().is_empty()) => empty += 1,
             Ok(record) => {
-                let line = record.position().map_or(0, csv::Position::line);
+                let line = record.position().map_or(0, |position| lines.line(position.byte()));
                 rows.push(Row { line, cells: cells(&columns, &record) });
             }
             Err(error) => rows.push(unreadable(&error)),
@@ -116,6 +117,28 @@ fn read_whole(text: &str, separator: char) -> Table {
         rows = wrong.into_iter().map(|wrong| Row { line: 1, cells: Err(wrong) }).collect();
     }
     Table { rows, count, empty }
+}
+
+/// Counts the lines of a text. The CSV reader's own count is one too low in a text with `\r\n`, and its position of a
+/// row is before the end of the line before it.
+struct Lines<'a> {
+    text: &'a str,
+    /// The byte up to which lines are counted.
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// Returns the line of the row that begins at a byte, or behind line ends there. Rows are asked for in order.
+    fn line(&mut self, byte: u64) -> u64 {
+        let bytes = self.text.as_bytes();
+        let start = usize::try_from(byte).map_or(bytes.len(), |byte| byte.min(bytes.len()));
+        let ends = bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let passed = &bytes[self.at.min(start + ends)..start + ends];
+        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.at = start + ends;
+        self.line
+    }
 }
 
 /// Reads the columns. Those that are known have the names of [`COLUMNS`].
@@ -185,7 +208,8 @@ fn wrong_columns(columns: &StringRecord) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     for (position, column) in columns.iter().enumerate() {
         if !COLUMNS.contains(&column) {
-            wrong.push((Some(column.to_owned()), Rule::Unknown));
+            let rule = "must not be a column: a table has check-ins alone";
+            wrong.push((Some(column.to_owned()), Rule::Value(rule.to_owned())));
         } else if columns.iter().take(position).any(|earlier| earlier == column) {
             wrong.push((Some(column.to_owned()), Rule::Twice));
         }

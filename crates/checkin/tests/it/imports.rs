@@ -90,7 +90,10 @@ fn wrong_rows_are_named_and_the_rest_is_loaded() {
     says(&rows, "3 loaded, 0 there already, 2 refused (5 in the files)");
     fails(&rows, &["2 of 5 records refused; the rest is loaded"]);
     let columns = load(&site, "columns.csv", &format!("colour,{TABLE}"), &[]);
-    says(&columns, "columns.csv: line 1, colour: must not be given: records have no such field");
+    says(
+        &columns,
+        "columns.csv: line 1, colour: must not be a column: a table has check-ins alone",
+    );
     fails(&columns, &["3 of 3 records refused"]);
 }
 
@@ -368,6 +371,28 @@ async fn hours_on_a_door_are_loaded(site: &Site) {
     let details = api.client().get("/api/location/216/details").await.json();
     assert_eq!(details["hours"].as_array().unwrap().len(), 5, "{details}");
     assert_eq!(details["description"], "Lorem ipsum.");
+}
+
+/// A table that comes again with another `private` neither publishes anything nor leaves it out in silence.
+#[test]
+fn a_table_does_not_change_who_sees_a_check_in() {
+    for site in [Site::sqlite(), Site::redis()] {
+        let row = |time: &str, is_private: bool| {
+            let columns = "userId,locationId,starRating,time,private";
+            format!("{columns}\n78,1,3,2026-09-21T{time}Z,{is_private}\n")
+        };
+        for (time, first) in [("13:46:40", true), ("14:46:40", false)] {
+            says(&load(&site, "a.csv", &row(time, first), &[]), "check-ins: 1 loaded");
+            let again = load(&site, "b.csv", &row(time, !first), &[]);
+            let rule =
+                format!("b.csv: line 2, private: must be {first}: the store has this check-in");
+            says(&again, &rule);
+            says(&again, "check-ins: 0 loaded, 0 there already, 1 refused");
+            assert_eq!(again.code, 1);
+            let same = load(&site, "a.csv", &row(time, first), &[]);
+            says(&same, "check-ins: 0 loaded, 1 there already");
+        }
+    }
 }
 
 #[test]

@@ -39,7 +39,9 @@ struct Parameters {
 
 impl<'a> Parts<'a> {
     pub(super) fn split(url: &'a str) -> Result<Self, Error> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| rule("must have a scheme"))?;
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| rule("must begin with a scheme, such as redis://"))?;
         let (has_tls, topology) = match scheme.to_ascii_lowercase().as_str() {
             "redis" => (false, Topology::Server),
             "rediss" => (true, Topology::Server),

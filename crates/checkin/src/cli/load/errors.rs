@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn kinds_are_limited() {
         let fields: Vec<String> = (0..150).map(|n| format!(r#""f{n}":1"#)).collect();
-        let lines = errors("a.json", &format!("{{{}}}", fields.join(",")));
+        let lines = errors("a.json", &format!(r#"{{"users":[],{}}}"#, fields.join(",")));
         assert_eq!(lines.len(), 101);
         assert_eq!(lines[100], "… and 50 more kinds of errors");
     }
