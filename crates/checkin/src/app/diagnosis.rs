@@ -129,7 +129,10 @@ async fn state_findings(store: &dyn Storage) -> anyhow::Result<Vec<Finding>> {
     store.check().await?;
     let mut findings = store.diagnose().await?;
     let waiting = store.backlog().await?;
-    findings.push(Finding::fine(format!("{waiting} check-ins wait to be applied")));
+    findings.push(Finding::fine(match waiting {
+        1 => "1 check-in waits to be applied".to_owned(),
+        _ => format!("{waiting} check-ins wait to be applied"),
+    }));
     if !store.dead_letters(None, 1).await?.is_empty() {
         findings.push(Finding::warning(
             "there are dead letters: entries of the log that cannot be applied",

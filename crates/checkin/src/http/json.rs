@@ -3,7 +3,7 @@
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use futures_util::StreamExt;
 
 use super::Problem;
@@ -17,6 +17,9 @@ const MAX_BODY_BYTES: usize = 4096;
 /// A body that is too long is read up to this size before it is refused, so that a client that
 /// reads only after it has sent the whole body receives the response.
 const MAX_DISCARDED_BYTES: usize = 8 << 20;
+
+/// What some programs write before a text in UTF-8. RFC 8259 allows readers to ignore it, as Express does.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The rule for fields that the request does not have.
 const UNKNOWN: &str = "must not be sent: this request has no such field";
@@ -32,7 +35,8 @@ impl<S: Sync, T: FromFields<Context = ()>> FromRequest<S> for JsonBody<T> {
         let content_type = check_type(request.headers(), is_json, not_json);
         let body = read(request).await?;
         content_type?;
-        let Members(members) = serde_json::from_slice(&body).map_err(|error| {
+        let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body);
+        let Members(members) = serde_json::from_slice(text).map_err(|error| {
             let what = if error.is_data() { "is not a JSON object" } else { "is not JSON" };
             let (line, column) = (error.line(), error.column());
             malformed(format!("the body {what} (line {line}, column {column})"))
@@ -54,7 +58,9 @@ pub(super) fn check_type(
     wanted: impl FnOnce(&str) -> bool,
     other: fn() -> Problem,
 ) -> Result<(), Problem> {
-    if headers.contains_key(CONTENT_ENCODING) {
+    // `identity` means that it is not encoded.
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    if !encodings.all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
         return Err(encoded());
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
@@ -127,8 +133,6 @@ fn encoded() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
     use crate::domain::StarRating;
     use crate::input::{DisplayName, Integer, body};
@@ -146,8 +150,19 @@ mod tests {
     }
 
     async fn few(content_type: &str, body: &str) -> Result<Few, Problem> {
+        few_encoded(content_type, None, body).await
+    }
+
+    async fn few_encoded(
+        content_type: &str,
+        encoding: Option<&'static str>,
+        body: &str,
+    ) -> Result<Few, Problem> {
         let mut request = Request::new(Body::from(body.to_owned()));
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
+        let encoding =
+            encoding.map(|encoding| (CONTENT_ENCODING, HeaderValue::from_static(encoding)));
+        request.headers_mut().extend(encoding);
         JsonBody::from_request(request, &()).await.map(|JsonBody(few)| few)
     }
 
@@ -223,5 +238,15 @@ mod tests {
         ] {
             assert!(few(right, r#"{"missing":1}"#).await.is_ok(), "{right}");
         }
+        let encoded = async |encoding| {
+            let few = few_encoded("application/json", Some(encoding), r#"{"missing":1}"#).await;
+            few.map(|few| few.missing.get()).map_err(|problem| problem.status.as_u16())
+        };
+        assert_eq!((encoded("identity").await, encoded("Identity").await), (Ok(1), Ok(1)));
+        for wrong in ["gzip", "identity, gzip", ""] {
+            assert_eq!(encoded(wrong).await, Err(415), "{wrong}");
+        }
+        let marked = few("application/json", "\u{feff}{\"missing\":1}").await;
+        assert_eq!(marked.ok().map(|few| few.missing.get()), Some(1));
     }
 }
