@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use tower_express_session::Session;
 
-use super::accounts::is_valid;
+use super::accounts::{account_of, is_valid};
 use super::guesses::Caller;
 use super::login::{Login, LoginError};
 use super::revocation::Revocation;
 use super::security_log::SecurityLog;
 use super::tasks::Tasks;
-use crate::domain::Email;
+use crate::domain::{Email, PasswordHash};
 use crate::passwords::{Owner, PasswordPolicy, Passwords};
 use crate::second_factor::Proof;
 use crate::storage::{Budget, Credentials, EventKind, Users};
+
+/// The maximum number of epochs in which a password is tried to be changed.
+const MAX_EPOCHS: usize = 5;
 
 /// Changes passwords.
 #[derive(Clone)]
@@ -106,7 +109,7 @@ impl PasswordChange {
         if !is_valid(&session, &account.standing) {
             return Err(LoginError::NotLoggedIn);
         }
-        let Credentials { id, email, standing, .. } = &account;
+        let Credentials { id, email, .. } = &account;
         let name = self.users.name(*id).await?;
         let (first_name, last_name) =
             name.as_ref().map_or(("", ""), |name| (name.first.as_str(), name.last.as_str()));
@@ -115,11 +118,33 @@ impl PasswordChange {
         // A code is right once, so it is verified after everything that may be wrong.
         self.login.factors.demand(&account, proof.as_ref(), address).await?;
         let new = self.passwords.turn().await?.hash(new).await?;
-        // A session that was ended meanwhile must not continue under a new id.
-        let change = self.users.change_password(*id, Some(standing.epoch), &new);
-        let raised = self.revocation.end(*id, email, None, change).await?;
-        let epoch = raised.ok_or(LoginError::NotLoggedIn)?.epoch;
+        let epoch = self.store(&session, &account, &new).await?;
         self.security.record(EventKind::PasswordChanged, Some(*id), address, None).await;
         Ok((account.email, epoch))
+    }
+
+    /// Stores a new password in place of the one of `account` that was checked, and returns the new epoch. A
+    /// session that was ended meanwhile must not continue under a new id. But the same session may have ended
+    /// all others meanwhile, which raises the epoch, too.
+    async fn store(
+        &self,
+        session: &Session,
+        account: &Credentials,
+        new: &PasswordHash,
+    ) -> Result<u64, LoginError> {
+        let Credentials { id, email, password, .. } = account;
+        let mut epoch = account.standing.epoch;
+        for _ in 0..MAX_EPOCHS {
+            let change = self.users.change_password(*id, Some(epoch), new);
+            if let Some(raised) = self.revocation.end(*id, email, None, change).await? {
+                return Ok(raised.epoch);
+            }
+            let now = account_of(session, &*self.users).await?;
+            if now.password != *password {
+                break;
+            }
+            epoch = now.standing.epoch;
+        }
+        Err(LoginError::NotLoggedIn)
     }
 }
