@@ -207,6 +207,8 @@ impl History {
         match status {
             Some(202) => response.unwrap().header("checkin-id").map(str::to_owned),
             None | Some(503) => None,
+            // The account is deleted.
+            Some(422) if self.leavers.lock().unwrap().contains_key(&user) => None,
             Some(other) => {
                 self.refuse(format!("{kind:?} check-in: {other}"));
                 None
